@@ -1,0 +1,255 @@
+"""The wire contract's words: what Studio, the embedded backend and the page all have to agree on.
+
+The only module that both sides of the seam import. It holds names and shapes, no behaviour; the page's
+TypeScript types are generated from the ``TypedDict`` classes below (``scripts/build_types.py``).
+Unknown fields pass through everywhere, so each shape lists what is known and tolerates more.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NotRequired, TypedDict
+
+CLIENT_HEADER: Final = "X-Arkor-Client"
+STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"
+STUDIO_TOKEN_QUERY: Final = "studioToken"
+STALE_HEADER: Final = "X-Arkor-Stale"
+CURSOR_HEADER: Final = "X-Arkor-Cursor"
+FROM_HEADER: Final = "X-Arkor-From"
+
+JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
+
+EventName = Literal[
+    "training.started",
+    "training.log",
+    "checkpoint.saved",
+    "training.completed",
+    "training.failed",
+    "ping",
+    "end",
+]
+
+
+class DatasetSource(TypedDict):
+    """Where the rows come from; ``file`` is known to the embedded backend only."""
+
+    type: Literal["huggingface", "blob", "file"]
+    name: NotRequired[str]
+    split: NotRequired[str]
+    subset: NotRequired[str]
+    url: NotRequired[str]
+    token: NotRequired[str]
+    path: NotRequired[str]
+
+
+class JobConfig(TypedDict):
+    """What a job is asked to do. Steps and epochs are counts, ``maxLength`` tokens."""
+
+    model: str
+    datasetSource: DatasetSource
+    maxSteps: NotRequired[int]
+    numTrainEpochs: NotRequired[float]
+    learningRate: NotRequired[float]
+    batchSize: NotRequired[int]
+    optim: NotRequired[str]
+    lrSchedulerType: NotRequired[str]
+    weightDecay: NotRequired[float]
+    warmupSteps: NotRequired[int]
+    loggingSteps: NotRequired[int]
+    saveSteps: NotRequired[int]
+    evalSteps: NotRequired[int]
+    loraR: NotRequired[int]
+    loraAlpha: NotRequired[float]
+    maxLength: NotRequired[int]
+    loadIn4bit: NotRequired[bool]
+    trainOnResponsesOnly: NotRequired[bool]
+    datasetFormat: NotRequired[object]
+    datasetSplit: NotRequired[object]
+    dryRun: NotRequired[bool]
+
+
+class JobMetrics(TypedDict):
+    """How far a job has come. The embedded backend adds it to each job; others may not."""
+
+    step: NotRequired[int]
+    totalSteps: NotRequired[int]
+    loss: NotRequired[float | None]
+    evalLoss: NotRequired[float | None]
+    bestEvalLoss: NotRequired[float | None]
+
+
+class Job(TypedDict):
+    """One training job. Times are ISO 8601 in UTC."""
+
+    id: str
+    orgId: str
+    projectId: str
+    name: str
+    status: JobStatus
+    config: JobConfig
+    createdAt: str
+    startedAt: NotRequired[str | None]
+    completedAt: NotRequired[str | None]
+    error: NotRequired[str | None]
+    metrics: NotRequired[JobMetrics]
+
+
+class Artifact(TypedDict):
+    """A file set that a job left behind; ``kind`` is ``adapter`` or ``checkpoint``."""
+
+    kind: str
+    name: NotRequired[str]
+    step: NotRequired[int]
+    bytes: NotRequired[int]
+
+
+class TrainingEvent(TypedDict):
+    """One frame's data in a job's event stream; which fields are there depends on ``type``."""
+
+    type: str
+    jobId: str
+    timestamp: str
+    step: NotRequired[int]
+    loss: NotRequired[float | None]
+    evalLoss: NotRequired[float | None]
+    learningRate: NotRequired[float | None]
+    epoch: NotRequired[float | None]
+    samplesPerSecond: NotRequired[float | None]
+    tokensPerSecond: NotRequired[float | None]
+    metadata: NotRequired[dict[str, object]]
+    metrics: NotRequired[dict[str, object]]
+    artifacts: NotRequired[list[Artifact]]
+    error: NotRequired[str]
+    label: NotRequired[str]
+    done: NotRequired[int]
+    total: NotRequired[int | None]
+
+
+class ChatMessage(TypedDict):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+    tool_calls: NotRequired[list[object]]
+    tool_call_id: NotRequired[str]
+
+
+class AdapterRef(TypedDict):
+    """A trained adapter: a job's final one, or the checkpoint of one step."""
+
+    kind: Literal["final", "checkpoint"]
+    jobId: str
+    step: NotRequired[int]
+
+
+class ChatRequest(TypedDict):
+    """``adapter`` or ``baseModel`` says who answers; ``stream`` is true unless said otherwise."""
+
+    messages: list[ChatMessage]
+    adapter: NotRequired[AdapterRef]
+    baseModel: NotRequired[str]
+    temperature: NotRequired[float]
+    topP: NotRequired[float]
+    maxTokens: NotRequired[int]
+    stream: NotRequired[bool]
+    tools: NotRequired[list[object]]
+    toolChoice: NotRequired[object]
+    responseFormat: NotRequired[object]
+    structuredOutputs: NotRequired[object]
+
+
+class CredentialsView(TypedDict):
+    """``GET /api/credentials``: who is signed in where; ``token`` is a masked preview."""
+
+    mode: str
+    orgSlug: str | None
+    projectSlug: str | None
+    baseUrl: str
+    token: str
+
+
+class Trainer(TypedDict):
+    """One trainer that the project declares, with the settings a person reads before pressing Run."""
+
+    name: str
+    config: NotRequired[JobConfig]
+    rows: NotRequired[int]
+
+
+class TrainerName(TypedDict):
+    """The single trainer of a TypeScript project, or the first of ``arkor.toml``."""
+
+    name: str
+
+
+class Manifest(TypedDict):
+    """``GET /api/manifest``."""
+
+    trainer: TrainerName | None
+    trainers: list[Trainer]
+    source: NotRequired[Literal["arkor.toml", "typescript"]]
+
+
+class TrainRequest(TypedDict):
+    """``POST /api/train``."""
+
+    file: NotRequired[str]
+    trainer: NotRequired[str]
+    dryRun: NotRequired[bool]
+
+
+class TrainingRun(TypedDict):
+    """One child process that this launch of Studio has started (``GET /api/train``).
+
+    ``state`` is ``running`` until the child has ended; ``exitCode`` is null until then, and negative
+    for a signal. ``jobId`` is the id found in the child's output.
+    """
+
+    id: str
+    command: list[str]
+    trainer: str | None
+    file: str | None
+    dryRun: bool
+    started: str
+    ended: str | None
+    state: Literal["running", "stopping", "ended"]
+    exitCode: int | None
+    jobId: str | None
+
+
+class DeploymentTarget(TypedDict):
+    """What a deployment serves."""
+
+    kind: Literal["adapter", "base_model"]
+    adapter: NotRequired[AdapterRef]
+    baseModel: NotRequired[str]
+
+
+class Deployment(TypedDict):
+    """A public OpenAI-compatible endpoint of the managed backend."""
+
+    id: str
+    slug: str
+    orgId: str
+    projectId: str
+    target: DeploymentTarget
+    authMode: Literal["none", "fixed_api_key"]
+    urlFormat: str
+    enabled: bool
+    customDomain: NotRequired[str | None]
+    runRetentionMode: NotRequired[str | None]
+    runRetentionDays: NotRequired[int | None]
+    createdAt: str
+    updatedAt: str
+
+
+class DeploymentKey(TypedDict):
+    """An API key of a deployment; ``plaintext`` is in the answer to its creation alone."""
+
+    id: str
+    label: str
+    prefix: str
+    enabled: bool
+    createdAt: str
+    lastUsedAt: str | None
+    plaintext: NotRequired[str]
