@@ -1,0 +1,93 @@
+/**
+ * One frame of a chat stream, read. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at
+ * the top, or bare text. Whatever comes is read here, so that nothing behind it has to know.
+ */
+
+export interface Progress {
+  label: string;
+  done: number;
+  /** null when the backend cannot say how much there is. */
+  total: number | null;
+}
+
+/** What a frame adds; absent members mean "nothing of that kind". */
+export interface Delta {
+  text?: string;
+  progress?: Progress;
+  error?: string;
+  /** OpenAI's `finish_reason`: `stop`, `length`, … */
+  finish?: string;
+  /** Tokens of the whole answer as counted by the backend. */
+  tokens?: number;
+  end?: true;
+}
+
+type Json = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0;
+
+/** The text of an error, given as a string, as OpenAI's `{message}`, or as anything else. */
+function errorText(error: unknown): string {
+  if (typeof error === "string" && error !== "") return error;
+  if (isObject(error) && typeof error.message === "string") return error.message;
+  return `The backend reported an error: ${JSON.stringify(error) ?? "no text"}`;
+}
+
+/** Content is a string, or OpenAI's list of parts of which only the text ones are shown. */
+function contentText(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return "";
+  return content.map((part) => (isObject(part) && typeof part.text === "string" ? part.text : "")).join("");
+}
+
+function readProgress(body: unknown): Delta {
+  if (!isObject(body)) return {};
+  return {
+    progress: {
+      label: typeof body.label === "string" ? body.label : "Loading the model",
+      done: isCount(body.done) ? body.done : 0,
+      total: isCount(body.total) && body.total > 0 ? body.total : null,
+    },
+  };
+}
+
+function readObject(body: Json): Delta {
+  if (body.error !== undefined && body.error !== null) return { error: errorText(body.error) };
+  const delta: Delta = {};
+  const choice: unknown = Array.isArray(body.choices) ? body.choices[0] : undefined;
+  let text = "";
+  if (isObject(choice)) {
+    const message = isObject(choice.delta) ? choice.delta : isObject(choice.message) ? choice.message : choice;
+    text = contentText(message.content) || contentText(message.text);
+    if (typeof choice.finish_reason === "string") delta.finish = choice.finish_reason;
+  } else {
+    text = contentText(body.content) || contentText(body.text);
+  }
+  if (text !== "") delta.text = text;
+  if (isObject(body.usage) && isCount(body.usage.completion_tokens)) delta.tokens = body.usage.completion_tokens;
+  return delta;
+}
+
+/** Reads one SSE frame; an empty `event` is the standard's `message`. */
+export function readDelta(event: string, data: string): Delta {
+  if (event === "ping") return {};
+  if (event === "end" || data.trim() === "[DONE]") return { end: true };
+  let body: unknown;
+  try {
+    body = JSON.parse(data);
+  } catch {
+    if (event === "progress") return {};
+    if (event === "error") return { error: data };
+    return data === "" ? {} : { text: data };
+  }
+  if (event === "progress") return readProgress(body);
+  if (event === "error") return { error: errorText(isObject(body) && body.error !== undefined ? body.error : body) };
+  if (isObject(body)) return readObject(body);
+  if (body === null) return {};
+  // A backend that streams bare text may send a piece such as `42` or `[1]`, which happens to be JSON.
+  return { text: typeof body === "string" ? body : data };
+}

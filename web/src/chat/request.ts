@@ -1,0 +1,38 @@
+/** What is sent: the messages of a branch as one column sees it, with its target and parameters. */
+import type { ChatMessage, ChatRequest } from "../contract.gen";
+import { answerFor, branch } from "./tree";
+import type { Conversation, Params, Target } from "./types";
+
+/**
+ * The messages up to and including the question of `turnId`. Chat templates want roles to alternate, so a
+ * question that got no answer is joined with the one after it.
+ */
+export function messagesFor(conversation: Conversation, turnId: string, column: number): ChatMessage[] {
+  const messages: ChatMessage[] = [];
+  if (conversation.system.trim() !== "") messages.push({ role: "system", content: conversation.system });
+  for (const turn of branch(conversation, turnId)) {
+    const last = messages.at(-1);
+    if (last?.role === "user") last.content += `\n\n${turn.user}`;
+    else messages.push({ role: "user", content: turn.user });
+    const answer = turn.id === turnId ? null : answerFor(turn, column);
+    if (answer) messages.push({ role: "assistant", content: answer.text });
+  }
+  return messages;
+}
+
+export function chatRequest(messages: ChatMessage[], target: Target, params: Params): ChatRequest {
+  return {
+    messages,
+    ...(target.kind === "base" ? { baseModel: target.model } : { adapter: adapterOf(target) }),
+    temperature: params.temperature,
+    topP: params.topP,
+    maxTokens: params.maxTokens,
+    stream: true,
+  };
+}
+
+function adapterOf(target: Exclude<Target, { kind: "base" }>): NonNullable<ChatRequest["adapter"]> {
+  return target.kind === "final"
+    ? { kind: "final", jobId: target.jobId }
+    : { kind: "checkpoint", jobId: target.jobId, step: target.step };
+}

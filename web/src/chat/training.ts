@@ -1,0 +1,32 @@
+/** Conversations as a training set: one `{messages}` line a branch and column, as the engine reads them. */
+import type { ChatMessage } from "../contract.gen";
+import { branch, hasText } from "./tree";
+import type { Answer, Conversation } from "./types";
+
+/** An answer worth learning from: it ended by itself, and not because its tokens ran out. */
+const isWhole = (answer: Answer): boolean => answer.state === "done" && answer.finish !== "length";
+
+/**
+ * The shown branch as one column answered it, up to its last whole answer; null when there is none. Turns
+ * that the column has no text for are left out, so that roles alternate.
+ */
+export function trainingLine(conversation: Conversation, column: number): string | null {
+  const messages: ChatMessage[] = [];
+  if (conversation.system.trim() !== "") messages.push({ role: "system", content: conversation.system });
+  let whole = 0;
+  for (const turn of branch(conversation)) {
+    const answer = turn.answers[column];
+    if (!hasText(answer)) continue;
+    messages.push({ role: "user", content: turn.user }, { role: "assistant", content: answer.text });
+    if (isWhole(answer)) whole = messages.length;
+  }
+  return whole === 0 ? null : JSON.stringify({ messages: messages.slice(0, whole) });
+}
+
+/** Every line of every conversation, each ended by a newline; empty when nothing is worth keeping. */
+export function trainingSet(conversations: readonly Conversation[]): string {
+  const lines = conversations.flatMap((conversation) =>
+    conversation.targets.map((_target, column) => trainingLine(conversation, column)),
+  );
+  return [...new Set(lines)].map((line) => (line === null ? "" : `${line}\n`)).join("");
+}

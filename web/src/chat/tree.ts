@@ -1,0 +1,84 @@
+/**
+ * The tree of a conversation. Editing a question or asking again makes a sibling of its turn, so that no
+ * branch is ever lost; `leaf` says which one is shown. Everything here is pure: old conversation in, new out.
+ */
+import type { Answer, Conversation, Turn } from "./types";
+
+/** The turns from the first to `leaf`, oldest first. */
+export function branch(conversation: Conversation, leaf: string | null = conversation.leaf): Turn[] {
+  const turns: Turn[] = [];
+  const seen = new Set<string>();
+  for (let id = leaf; id !== null && !seen.has(id); ) {
+    const turn: Turn | undefined = conversation.turns[id];
+    if (!turn) break;
+    seen.add(id);
+    turns.push(turn);
+    id = turn.parent;
+  }
+  return turns.reverse();
+}
+
+/** The turns that share a parent, in the order they were made. */
+export function versions(conversation: Conversation, turn: Turn): Turn[] {
+  return childrenOf(conversation, turn.parent);
+}
+
+function childrenOf(conversation: Conversation, parent: string | null): Turn[] {
+  return Object.values(conversation.turns)
+    .filter((turn) => turn.parent === parent)
+    .sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1));
+}
+
+/** Appends a turn below `parent` and shows its branch. */
+export function addTurn(conversation: Conversation, turn: Turn): Conversation {
+  return {
+    ...conversation,
+    updated: turn.at,
+    turns: { ...conversation.turns, [turn.id]: turn },
+    leaf: turn.id,
+  };
+}
+
+export function setAnswer(conversation: Conversation, turnId: string, column: number, answer: Answer): Conversation {
+  const turn = conversation.turns[turnId];
+  if (!turn) return conversation;
+  const answers = [...turn.answers];
+  while (answers.length <= column) answers.push(null);
+  answers[column] = answer;
+  return { ...conversation, turns: { ...conversation.turns, [turnId]: { ...turn, answers } } };
+}
+
+/** Shows the version that is `by` places from `turn`, down to the newest turn below it. */
+export function showVersion(conversation: Conversation, turn: Turn, by: number): Conversation {
+  const all = versions(conversation, turn);
+  const at = all.findIndex((other) => other.id === turn.id);
+  const next = all[Math.min(all.length - 1, Math.max(0, at + by))];
+  return next ? { ...conversation, leaf: newestBelow(conversation, next.id) } : conversation;
+}
+
+function newestBelow(conversation: Conversation, id: string): string {
+  const seen = new Set<string>();
+  for (let last = id; ; ) {
+    seen.add(last);
+    const next = childrenOf(conversation, last).at(-1);
+    if (!next || seen.has(next.id)) return last;
+    last = next.id;
+  }
+}
+
+/** Whether the answer holds something that a later turn can build on. */
+export const hasText = (answer: Answer | null | undefined): answer is Answer => !!answer && answer.text !== "";
+
+/** The answer that a column's later turns build on: its own, else what the other column said. */
+export function answerFor(turn: Turn, column: number): Answer | null {
+  const own = turn.answers[column];
+  if (hasText(own)) return own;
+  return turn.answers.find(hasText) ?? null;
+}
+
+/** A name for the list: the first question's first line, cut at `limit` characters. */
+export function titleOf(conversation: Conversation, limit = 80): string {
+  const first = branch(conversation)[0] ?? Object.values(conversation.turns)[0];
+  const line = first?.user.trim().split("\n", 1)[0]?.trim() ?? "";
+  return line === "" ? "New conversation" : line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
+}

@@ -1,0 +1,66 @@
+/** The shapes of a conversation: a tree of turns, each answered in one column or two. */
+
+export type Target =
+  | { kind: "base"; model: string }
+  | { kind: "final"; jobId: string }
+  | { kind: "checkpoint"; jobId: string; step: number };
+
+/**
+ * How an answer ended. `stopped`: by the person. `cut`: the stream broke off. `full`: it grew beyond what
+ * the page keeps. `failed`: the backend said so, before or amid the text.
+ */
+export type AnswerState = "streaming" | "done" | "stopped" | "cut" | "full" | "failed";
+
+export interface Answer {
+  by: Target;
+  /** The target's name at that time, so that the heading stays true when its job is gone. */
+  name: string;
+  text: string;
+  state: AnswerState;
+  error?: string;
+  /** HTTP status of a request that was refused. */
+  status?: number;
+  finish?: string;
+  timing?: Timing;
+}
+
+export interface Timing {
+  /** Milliseconds from the request to the first text, loading included. */
+  firstMs: number;
+  /** Milliseconds of those in which the backend said it was loading the model. */
+  loadMs: number;
+  /** Milliseconds from the first text to the last. */
+  textMs: number;
+  tokens: number;
+  /** Whether the backend counted the tokens; else they are the pieces of the stream. */
+  counted: boolean;
+}
+
+export interface Turn {
+  id: string;
+  parent: string | null;
+  user: string;
+  /** By column; null where that column was not asked. */
+  answers: (Answer | null)[];
+  /** Milliseconds since 1970. */
+  at: number;
+}
+
+export interface Params {
+  temperature: number;
+  topP: number;
+  maxTokens: number;
+}
+
+export interface Conversation {
+  id: string;
+  created: number;
+  updated: number;
+  system: string;
+  params: Params;
+  /** One target a column: one, or two that are compared. */
+  targets: Target[];
+  turns: Record<string, Turn>;
+  /** The last turn of the branch that is shown. */
+  leaf: string | null;
+}

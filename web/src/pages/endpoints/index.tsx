@@ -1,0 +1,3 @@
+export default function Endpoints() {
+  return <h1>Endpoints</h1>;
+}

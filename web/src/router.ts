@@ -1,0 +1,87 @@
+/** Hash routes: the page's address says all that is worth sharing, and the server needs no route for it. */
+import { computed, signal } from "@preact/signals";
+
+export type PageName = "home" | "jobs" | "job" | "compare" | "playground" | "endpoints" | "missing";
+
+export interface Route {
+  page: PageName;
+  /** The job's id on the job page, else empty. */
+  id: string;
+  query: URLSearchParams;
+  /** The path part alone, such as `/jobs/abc`. */
+  path: string;
+}
+
+const PAGES: ReadonlyMap<string, PageName> = new Map([
+  ["", "home"],
+  ["jobs", "jobs"],
+  ["compare", "compare"],
+  ["playground", "playground"],
+  ["endpoints", "endpoints"],
+]);
+
+export function parseRoute(hash: string): Route {
+  const text = hash.replace(/^#/, "") || "/";
+  const cut = text.indexOf("?");
+  const path = cut < 0 ? text : text.slice(0, cut);
+  const query = new URLSearchParams(cut < 0 ? "" : text.slice(cut + 1));
+  const parts = path.split("/").filter(Boolean);
+  if (parts.length === 2 && parts[0] === "jobs") return { page: "job", id: decoded(parts[1] ?? ""), query, path };
+  const page = parts.length <= 1 ? PAGES.get(parts[0] ?? "") : undefined;
+  return { page: page ?? "missing", id: "", query, path };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+type Values = Record<string, string | number | boolean | null | undefined>;
+
+/** `href("/jobs", { status: "running" })` is `#/jobs?status=running`; null, undefined, false and "" are left out. */
+export function href(path: string, values: Values = {}): string {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) {
+    if (value !== null && value !== undefined && value !== false && value !== "") query.set(key, String(value));
+  }
+  const text = query.toString();
+  return `#${path}${text ? `?${text}` : ""}`;
+}
+
+export function jobHref(id: string, values: Values = {}): string {
+  return href(`/jobs/${encodeURIComponent(id)}`, values);
+}
+
+const here = typeof location === "undefined" ? "" : location.hash;
+const current = signal<Route>(parseRoute(here));
+
+/** The route that is shown; read `.value` in a component to follow it. */
+export const route = computed(() => current.value);
+
+export function startRouter(): void {
+  addEventListener("hashchange", () => {
+    current.value = parseRoute(location.hash);
+  });
+}
+
+export function go(target: string): void {
+  location.hash = target;
+}
+
+/**
+ * Changes some of the query's values and keeps the rest, by default without a new history entry:
+ * a filter that is typed should not fill the back button.
+ */
+export function setQuery(values: Values, history_: "replace" | "push" = "replace"): void {
+  const { path, query } = current.peek();
+  const merged: Values = Object.fromEntries(query);
+  Object.assign(merged, values);
+  const target = href(path, merged);
+  if (target === location.hash) return;
+  if (history_ === "push") history.pushState(null, "", target);
+  else history.replaceState(null, "", target);
+  current.value = parseRoute(target);
+}

@@ -1,0 +1,63 @@
+/** Whether the daemon and the backend behind it answer, and what the page does when they do not. */
+import { computed, signal } from "@preact/signals";
+
+export type Connection = "connecting" | "live" | "stale" | "gone";
+
+const daemon = signal<"unknown" | "here" | "gone">("unknown");
+
+/** Seconds since the backend last answered, as the daemon says; null while it answers. */
+export const staleSeconds = signal<number | null>(null);
+
+/** What the backend, or the way to it, said last when a list could not be had. */
+export const backendTrouble = signal<string | null>(null);
+
+export const connection = computed<Connection>(() => {
+  if (daemon.value === "gone") return "gone";
+  if (daemon.value === "unknown") return "connecting";
+  return staleSeconds.value !== null || backendTrouble.value !== null ? "stale" : "live";
+});
+
+const RETRY_MS = 1000;
+const RELOADED = "arkor.reloaded";
+const RELOAD_PAUSE_MS = 5000;
+let waiting = false;
+
+export function daemonAnswered(): void {
+  if (waiting) return;
+  daemon.value = "here";
+}
+
+/** A request found nobody. The page asks for itself until the daemon is back, then loads the new launch's page. */
+export function daemonGone(): void {
+  daemon.value = "gone";
+  if (waiting) return;
+  waiting = true;
+  const ask = async (): Promise<void> => {
+    try {
+      const answer = await fetch("/", { cache: "no-store" });
+      if (answer.ok) {
+        reload();
+        return;
+      }
+    } catch {
+      // Still away.
+    }
+    setTimeout(ask, RETRY_MS);
+  };
+  setTimeout(ask, RETRY_MS);
+}
+
+/** The daemon was restarted while this page slept: only a new page has the new token. */
+export function tokenExpired(): void {
+  reload();
+}
+
+/** Reloads, but not in a loop: a page that was loaded a moment ago and still fails has another trouble. */
+function reload(): void {
+  const last = Number(sessionStorage.getItem(RELOADED) ?? 0);
+  const wait = Math.max(0, last + RELOAD_PAUSE_MS - Date.now());
+  setTimeout(() => {
+    sessionStorage.setItem(RELOADED, String(Date.now()));
+    location.reload();
+  }, wait);
+}

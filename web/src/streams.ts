@@ -1,0 +1,43 @@
+/**
+ * A browser allows six connections to one host, over all its tabs. A stream that stays open takes one, so
+ * the tabs of this origin share three slots (Web Locks); the other connections stay free for quick calls.
+ * Workers could pool streams too, but a policy with `trusted-types 'none'` allows no worker.
+ */
+const SLOTS = 3;
+
+/**
+ * Runs `use` while holding a slot, or waits until one is free. `use` gets a signal that ends with `signal`.
+ * With `wait: false` it answers null at once when no slot is free: the caller then asks in short calls.
+ */
+export async function withStream<T>(
+  signal: AbortSignal,
+  use: (signal: AbortSignal) => Promise<T>,
+  { wait = true }: { wait?: boolean } = {},
+): Promise<T | null> {
+  if (!navigator.locks) return use(signal);
+  for (;;) {
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      const taken = await navigator.locks.request(`arkor.stream.${slot}`, { ifAvailable: true }, async (lock) =>
+        lock ? { value: await use(signal) } : null,
+      );
+      if (taken) return taken.value;
+    }
+    if (!wait) return null;
+    await pause(500, signal);
+  }
+}
+
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
