@@ -1,0 +1,94 @@
+/** Who can answer: base models, final adapters and checkpoints; their names, and their form in the URL. */
+import type { Job, Manifest } from "../contract.gen";
+import type { Target } from "./types";
+
+/** A target as one word, for URLs, options and comparisons. */
+export function targetKey(target: Target): string {
+  if (target.kind === "base") return `base:${target.model}`;
+  return target.kind === "final" ? `final:${target.jobId}` : `checkpoint:${target.jobId}:${target.step}`;
+}
+
+const STEP = /^\d{1,15}$/u;
+
+export function parseTarget(key: string): Target | null {
+  const [, kind, rest = ""] = /^(base|final|checkpoint):(.+)$/su.exec(key) ?? [];
+  if (kind === "base") return { kind, model: rest };
+  if (kind === "final") return { kind, jobId: rest };
+  const colon = rest.lastIndexOf(":");
+  const step = rest.slice(colon + 1);
+  return colon > 0 && STEP.test(step) ? { kind: "checkpoint", jobId: rest.slice(0, colon), step: Number(step) } : null;
+}
+
+export const sameTarget = (a: Target, b: Target): boolean => targetKey(a) === targetKey(b);
+
+/** The targets that a link names: `target` and `against`, or, shorter to write by hand, `job` and `step`. */
+export function targetsOfQuery(query: URLSearchParams): Target[] {
+  const job = query.get("job");
+  const step = query.get("step") ?? "";
+  let first = parseTarget(query.get("target") ?? "");
+  if (!first && job) first = STEP.test(step) ? { kind: "checkpoint", jobId: job, step: Number(step) } : { kind: "final", jobId: job };
+  const second = parseTarget(query.get("against") ?? "");
+  return first ? (second ? [first, second] : [first]) : [];
+}
+
+/** The query that names these targets, and that clears every other way to name them. */
+export function queryOfTargets(targets: readonly Target[]): Record<"target" | "against" | "job" | "step", string | null> {
+  const [first, second] = targets;
+  return { target: first ? targetKey(first) : null, against: second ? targetKey(second) : null, job: null, step: null };
+}
+
+/** The last part of a hub id or path: what people call the model. */
+export const modelName = (model: string): string => model.replace(/\/+$/u, "").split(/[/\\]/u).at(-1) || model;
+
+export interface TargetName {
+  /** `SmolLM2-135M`, or the job's name. */
+  name: string;
+  /** `base model`, `final adapter`, `step 20`. */
+  part: string;
+}
+
+export function nameTarget(target: Target, jobs: readonly Job[]): TargetName {
+  if (target.kind === "base") return { name: modelName(target.model), part: "base model" };
+  const job = jobs.find((each) => each.id === target.jobId);
+  return {
+    name: job?.name || target.jobId,
+    part: target.kind === "final" ? "final adapter" : `step ${target.step}`,
+  };
+}
+
+export const fullName = (target: Target, jobs: readonly Job[]): string => {
+  const { name, part } = nameTarget(target, jobs);
+  return `${name} · ${part}`;
+};
+
+/** The base models that the project's trainers and jobs name, trainers first, newest jobs next. */
+export function baseModels(jobs: readonly Job[], manifest: Manifest | null): string[] {
+  const models = [
+    ...(manifest?.trainers ?? []).map((trainer) => trainer.config?.model),
+    ...jobs.map((job) => job.config?.model),
+  ];
+  return [...new Set(models.filter((model) => typeof model === "string" && model.trim() !== ""))] as string[];
+}
+
+/** Jobs that have, or may have, an adapter to talk to: done, or far enough for checkpoints. */
+export const adapterJobs = (jobs: readonly Job[]): Job[] => jobs.filter((job) => job.status !== "queued");
+
+/** What a fresh playground asks: the newest finished adapter, else the first base model known. */
+export function defaultTarget(jobs: readonly Job[], models: readonly string[]): Target | null {
+  const done = jobs.filter((job) => job.status === "completed").sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
+  if (done) return { kind: "final", jobId: done.id };
+  return models[0] === undefined ? null : { kind: "base", model: models[0] };
+}
+
+/** The two sides of a fresh comparison: base on the left, adapter on the right. */
+export function comparePair(target: Target, jobs: readonly Job[], models: readonly string[]): [Target, Target] | null {
+  if (target.kind !== "base") {
+    const model = jobs.find((job) => job.id === target.jobId)?.config?.model ?? models[0];
+    return model === undefined ? null : [{ kind: "base", model }, target];
+  }
+  const trained = jobs.filter((job) => job.config?.model === target.model);
+  const other = defaultTarget(trained, []) ?? defaultTarget(jobs, []);
+  if (other) return [target, other];
+  const model = models.find((each) => each !== target.model);
+  return model === undefined ? null : [target, { kind: "base", model }];
+}
