@@ -1,0 +1,153 @@
+"""On which line each key of a TOML document stands.
+
+``tomllib`` gives values without places, and an error that names its line is worth more than one that does
+not. This scanner reads nothing but keys, tables and the extent of values (https://toml.io/en/v1.0.0), and
+is only meant for a document that ``tomllib`` has already accepted: what is invalid never gets here.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+Path = tuple[str | int, ...]
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_SPACE = re.compile(r"[ \t]*")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_SCALAR = re.compile(r"[^,\]}\r\n#]+")
+# A multi-line string may end in up to two quotes of its own before the closing three.
+_STRING = re.compile(
+    r'"""(?:\\.|(?!""")[^\\])*"{3,5}'
+    r"|'''(?:(?!''').)*'{3,5}"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'",
+    re.DOTALL,
+)
+
+
+def key_lines(text: str) -> dict[Path, int]:
+    """Map the path of every key, table and array element to its 1-based line.
+
+    A path is what one would index the parsed document with: ``("trainer", 0, "lora", "r")``. A table that
+    is opened more than once (by its header and by a dotted key) has the line where it first appears.
+    """
+    scanner = _Scanner(text)
+    scanner.document()
+    return scanner.lines
+
+
+class _Scanner:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.lines: dict[Path, int] = {}
+        self.arrays: dict[Path, int] = {}
+        self._counted = (0, 1)
+
+    def document(self) -> None:
+        """Read every statement: a table header, an array-of-tables header, or a key with its value."""
+        table: Path = ()
+        self._skip(_BLANK)
+        while self.at < len(self.text):
+            if self.text.startswith("[", self.at):
+                table = self._header()
+            else:
+                self._pair(table)
+            self._skip(_BLANK)
+
+    def _header(self) -> Path:
+        start = self.at
+        many = self.text.startswith("[[", self.at)
+        self.at += 2 if many else 1
+        keys = self._dotted_key()
+        self._skip(_SPACE)
+        self.at += 2 if many else 1
+        path: Path = ()
+        for key in keys[:-1]:
+            path = self._enter((*path, key), start)
+        path = (*path, keys[-1])
+        if not many:
+            return self._note(path, start)
+        self._note(path, start)
+        self.arrays[path] = self.arrays.get(path, -1) + 1
+        return self._note((*path, self.arrays[path]), start)
+
+    def _enter(self, path: Path, start: int) -> Path:
+        """A header that goes through an array of tables means the array's latest element."""
+        self._note(path, start)
+        return (*path, self.arrays[path]) if path in self.arrays else path
+
+    def _pair(self, table: Path) -> None:
+        start = self.at
+        path = table
+        for key in self._dotted_key():
+            path = self._note((*path, key), start)
+        self._skip(_SPACE)
+        self.at += 1  # the equals sign
+        self._skip(_SPACE)
+        self._value(path)
+
+    def _dotted_key(self) -> list[str]:
+        keys: list[str] = []
+        while True:
+            self._skip(_SPACE)
+            if self.text[self.at] in "\"'":
+                keys.append(_unquoted(self._take(_STRING)))
+            else:
+                keys.append(self._take(_BARE_KEY))
+            self._skip(_SPACE)
+            if not self.text.startswith(".", self.at):
+                return keys
+            self.at += 1
+
+    def _value(self, path: Path) -> None:
+        opening = self.text[self.at]
+        if opening == "[":
+            self._sequence(path, "]")
+        elif opening == "{":
+            self._sequence(path, "}")
+        else:
+            self._take(_STRING if opening in "\"'" else _SCALAR)
+
+    def _sequence(self, path: Path, closing: str) -> None:
+        """An array or an inline table: elements between commas, with comments and line breaks between."""
+        self.at += 1
+        index = 0
+        self._skip(_BLANK)
+        while not self.text.startswith(closing, self.at):
+            if closing == "}":
+                self._pair(path)
+            else:
+                self._value(self._note((*path, index), self.at))
+                index += 1
+            self._skip(_BLANK)
+            if self.text.startswith(",", self.at):
+                self.at += 1
+                self._skip(_BLANK)
+        self.at += 1
+
+    def _note(self, path: Path, start: int) -> Path:
+        if path not in self.lines:
+            at, line = self._counted
+            line += self.text.count("\n", at, start)
+            self._counted = (start, line)
+            self.lines[path] = line
+        return path
+
+    def _skip(self, pattern: re.Pattern[str]) -> None:
+        found = pattern.match(self.text, self.at)
+        if found:
+            self.at = found.end()
+
+    def _take(self, pattern: re.Pattern[str]) -> str:
+        found = pattern.match(self.text, self.at)
+        if found is None:
+            raise ValueError(f"not TOML at offset {self.at}")
+        self.at = found.end()
+        return found.group()
+
+
+def _unquoted(quoted: str) -> str:
+    value: str = tomllib.loads(f"key = {quoted}")["key"]
+    return value
