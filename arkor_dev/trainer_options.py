@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCHEDULERS = ("linear", "cosine", "constant")
+SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ TRAINER_OPTIONS = (
     _whole("steps", "maxSteps", 1, 10_000_000),
     _number("epochs", "numTrainEpochs", "a number above 0, 10,000 at most", lambda n: 0 < n <= 10_000),
     _number("learning_rate", "learningRate", "a number above 0, 1 at most", lambda n: 0 < n <= 1),
-    _whole("batch_size", "batchSize", 1, 4096),
+    _whole("batch_size", "batchSize", 1, 1024),
     _whole("max_length", "maxLength", 8, 1_000_000),
     _whole("warmup_steps", "warmupSteps", 0, 10_000_000),
     _number("weight_decay", "weightDecay", "a number from 0 to 1", lambda n: 0 <= n <= 1),
@@ -80,7 +80,7 @@ TRAINER_OPTIONS = (
 
 LORA_OPTIONS = (
     _whole("r", "loraR", 1, 1024),
-    _number("alpha", "loraAlpha", "a number above 0, 100,000 at most", lambda n: 0 < n <= 100_000),
+    _number("alpha", "loraAlpha", "a number above 0, 10,000 at most", lambda n: 0 < n <= 10_000),
 )
 
 TRAINER_KEYS = ("name", "dataset", "lora", *(option.key for option in TRAINER_OPTIONS))

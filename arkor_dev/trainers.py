@@ -33,7 +33,7 @@ SHOWN_PROBLEMS = 8
 ABBREVIATIONS = {"lr": "learning_rate", "rank": "r", "lora_r": "lora", "data": "dataset"}
 
 
-def read_trainers(project: Path) -> list[Trainer]:
+def load_trainers(project: Path) -> list[Trainer]:
     """The trainers of ``<project>/arkor.toml``, in the file's order, at least one.
 
     Raises StudioError 400 with one line a problem: ``arkor.toml:<line>: <what>``.

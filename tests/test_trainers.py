@@ -11,7 +11,7 @@ from arkor_dev import trainers
 from arkor_dev.contract import JobConfig
 from arkor_dev.errors import StudioError
 from arkor_dev.trainer_options import LORA_OPTIONS, TRAINER_OPTIONS
-from arkor_dev.trainers import choose, read_trainers
+from arkor_dev.trainers import choose, load_trainers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,13 +34,13 @@ def write(project: Path, text: str) -> Path:
 
 def problem(project: Path, text: str) -> str:
     with pytest.raises(StudioError) as caught:
-        read_trainers(write(project, text))
+        load_trainers(write(project, text))
     assert caught.value.status == 400
     return caught.value.text
 
 
 def test_the_smallest_file(project: Path) -> None:
-    assert read_trainers(write(project, SMALL)) == [
+    assert load_trainers(write(project, SMALL)) == [
         {
             "name": "a",
             "config": {"model": "m", "datasetSource": {"type": "file", "path": "data.jsonl"}},
@@ -82,7 +82,7 @@ dataset = { url = "https://example.org/rows.jsonl" }
 steps = 40
 lora = { r = 4 }
 """
-    full, steps = read_trainers(write(project, text))
+    full, steps = load_trainers(write(project, text))
     assert full == {
         "name": "full",
         "config": {
@@ -241,49 +241,49 @@ def test_a_long_value_is_not_repeated_in_full(project: Path) -> None:
 def test_a_file_that_is_not_utf8(project: Path) -> None:
     (project / "arkor.toml").write_bytes(SMALL.encode() + b"# caf\xe9\n")
     with pytest.raises(StudioError, match=r"arkor.toml:5: this line is not UTF-8"):
-        read_trainers(project)
+        load_trainers(project)
 
 
 def test_a_folder_in_place_of_the_file(project: Path) -> None:
     (project / "arkor.toml").mkdir()
     with pytest.raises(StudioError, match=r"arkor.toml cannot be read \(Is a directory\)"):
-        read_trainers(project)
+        load_trainers(project)
 
 
 def test_an_absolute_path_inside_the_project_becomes_relative(project: Path) -> None:
     (project / "data").mkdir()
     (project / "data" / "x.jsonl").write_text("{}\n")
     inside = project / "data" / "x.jsonl"
-    (trainer,) = read_trainers(write(project, SMALL.replace("data.jsonl", str(inside))))
+    (trainer,) = load_trainers(write(project, SMALL.replace("data.jsonl", str(inside))))
     assert trainer["config"]["datasetSource"] == {"type": "file", "path": "data/x.jsonl"}
 
 
 def test_rows_are_counted_again_when_the_file_changes(project: Path) -> None:
     write(project, SMALL)
-    assert read_trainers(project)[0]["rows"] == 2
+    assert load_trainers(project)[0]["rows"] == 2
     data = project / "data.jsonl"
     data.write_text("{}\n" * 5)
     os.utime(data, ns=(1, 1))
-    assert read_trainers(project)[0]["rows"] == 5
+    assert load_trainers(project)[0]["rows"] == 5
 
 
 def test_rows_of_an_unchanged_file_are_not_read_again(project: Path) -> None:
     write(project, SMALL)
     data = project / "data.jsonl"
     before = data.stat()
-    assert read_trainers(project)[0]["rows"] == 2
+    assert load_trainers(project)[0]["rows"] == 2
     data.write_bytes(b"\n" * before.st_size)
     os.utime(data, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert read_trainers(project)[0]["rows"] == 2
+    assert load_trainers(project)[0]["rows"] == 2
 
 
 def test_rows_of_a_huge_file_are_left_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arkor_dev.dataset_source.COUNTED_BYTES", 4)
-    assert "rows" not in read_trainers(write(project, SMALL))[0]
+    assert "rows" not in load_trainers(write(project, SMALL))[0]
 
 
 def test_choosing(project: Path) -> None:
-    both = read_trainers(write(project, SMALL + SMALL.replace('"a"', '"Second-One"')))
+    both = load_trainers(write(project, SMALL + SMALL.replace('"a"', '"Second-One"')))
     assert choose(both, None)["name"] == "a"
     assert choose(both, "Second-One")["name"] == "Second-One"
     with pytest.raises(StudioError, match=r'no trainer "second_one". Did you mean Second-One\?'):
