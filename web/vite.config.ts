@@ -38,7 +38,7 @@ export default defineConfig({
     sourcemap: false,
   },
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["src/**/*.test.ts"],
     environment: "node",
   },
 });

@@ -1,8 +1,13 @@
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { errorText } from "./api";
 import Home from "./pages/home";
 import Jobs from "./pages/jobs";
+import { Missing } from "./pages/missing";
 import { type PageName, route } from "./router";
+import { Shell } from "./shell/shell";
+import { ErrorNote, Skeleton } from "./ui";
+import { setTitle } from "./ui/title";
 
 const LAZY: Partial<Record<PageName, () => Promise<{ default: ComponentType }>>> = {
   job: () => import("./pages/job"),
@@ -14,25 +19,51 @@ const LAZY: Partial<Record<PageName, () => Promise<{ default: ComponentType }>>>
 const loaded = new Map<PageName, ComponentType>([
   ["home", Home],
   ["jobs", Jobs],
+  ["missing", Missing],
 ]);
 
 function Page({ name }: { name: PageName }) {
+  const [failed, setFailed] = useState<string | null>(null);
   const [, again] = useState(0);
-  const Known = loaded.get(name);
   useEffect(() => {
+    setFailed(null);
     if (loaded.has(name)) return;
-    void LAZY[name]?.().then((module) => {
-      loaded.set(name, module.default);
-      again((count) => count + 1);
-    });
+    LAZY[name]?.().then(
+      (module) => {
+        loaded.set(name, module.default);
+        again((count) => count + 1);
+      },
+      (error: unknown) => setFailed(errorText(error)),
+    );
   }, [name]);
-  return Known ? <Known /> : null;
+  const Known = loaded.get(name);
+  if (Known) return <Known />;
+  if (failed) return <ErrorNote title="This page could not be loaded" error={failed} retry={() => location.reload()} />;
+  return <Skeleton lines={6} height={18} />;
+}
+
+/** A page's name is where a screen reader starts reading after a change; the first load keeps the browser's own start. */
+function useFocusOnChange(path: string): void {
+  const first = useRef(true);
+  useEffect(() => {
+    if (first.current) {
+      first.current = false;
+      return undefined;
+    }
+    scrollTo(0, 0);
+    const timer = setTimeout(() => document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true }), 30);
+    return () => clearTimeout(timer);
+  }, [path]);
 }
 
 export function App() {
+  const { page, path } = route.value;
+  useFocusOnChange(path);
+  // Before the new page's own effects, which set its name.
+  useLayoutEffect(() => setTitle(""), [page]);
   return (
-    <main>
-      <Page name={route.value.page} />
-    </main>
+    <Shell>
+      <Page key={page} name={page} />
+    </Shell>
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { href, jobHref, parseRoute } from "../src/router";
+import { href, jobHref, parseRoute } from "./router";
 
 describe("parseRoute", () => {
   it.each([

@@ -1,0 +1,74 @@
+import { describe, expect, it } from "vitest";
+import { bytes, duration, loss, modelName, plural, rate, relative } from "./format";
+
+describe("duration", () => {
+  it.each([
+    [0, "0 s"],
+    [59_999, "59 s"],
+    [60_000, "1 min 00 s"],
+    [3_599_000, "59 min 59 s"],
+    [3_840_000, "1 h 04 min"],
+    [90_000_000, "1 d 01 h"],
+    [-1, "–"],
+    [Number.NaN, "–"],
+    [null, "–"],
+  ])("%s ms", (ms, words) => expect(duration(ms)).toBe(words));
+});
+
+describe("relative", () => {
+  const now = Date.parse("2026-11-25T12:00:00Z");
+  it.each([
+    ["2026-11-25T12:00:05Z", "now"],
+    ["2026-11-25T11:59:48Z", "12 s ago"],
+    ["2026-11-25T11:00:01Z", "59 min ago"],
+    ["2026-11-25T09:00:00Z", "3 h ago"],
+    ["2026-11-20T12:00:00Z", "5 d ago"],
+    ["2026-11-12T12:00:00Z", "12 Nov"],
+    ["2025-11-12T12:00:00Z", "12 Nov 2025"],
+    ["yesterday", "–"],
+    [null, "–"],
+  ])("%s", (iso, words) => expect(relative(iso, now)).toBe(words));
+});
+
+describe("numbers", () => {
+  it.each([
+    [0.43211, "0.4321"],
+    [2.6149, "2.615"],
+    [12.346, "12.35"],
+    [123.45, "123.5"],
+    [0, "0.0000"],
+    [1e-7, "1.00e-7"],
+    [1e9, "1.00e+9"],
+    [Number.POSITIVE_INFINITY, "–"],
+  ])("loss %s", (value, words) => expect(loss(value)).toBe(words));
+
+  it.each([
+    [0, "0 B"],
+    [999, "999 B"],
+    [1000, "1.0 kB"],
+    [3_712_000, "3.7 MB"],
+    [269_000_000, "269 MB"],
+    [999_600_000, "1.0 GB"],
+  ])("%s bytes", (value, words) => expect(bytes(value)).toBe(words));
+
+  it.each([
+    [0.0005, "0.0005"],
+    [0.00012345, "0.000123"],
+    [2e-5, "2e-5"],
+    [1.23456e-5, "1.23e-5"],
+    [0, "0"],
+  ])("rate %s", (value, words) => expect(rate(value)).toBe(words));
+
+  it("counts one and many", () => {
+    expect([plural(1, "step"), plural(1200, "step")]).toEqual(["1 step", "1,200 steps"]);
+  });
+
+  it("shortens a model's path", () => {
+    expect(["Qwen/Qwen3-0.6B", "/models/smollm2/", "smollm2-135m", ""].map(modelName)).toEqual([
+      "Qwen3-0.6B",
+      "smollm2",
+      "smollm2-135m",
+      "–",
+    ]);
+  });
+});

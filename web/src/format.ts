@@ -1,0 +1,96 @@
+/** Numbers, times and sizes as words. English and fixed, so that a screenshot reads the same everywhere. */
+
+const MINUTE = 60;
+const HOUR = 3600;
+const DAY = 86_400;
+
+const DATE_TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const DATE_YEAR = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const GROUPED = new Intl.NumberFormat("en-GB");
+
+/** Milliseconds as `8 s`, `2 min 05 s`, `1 h 04 min`, `3 d 02 h`; an en dash for what is no duration. */
+export function duration(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined || !Number.isFinite(ms) || ms < 0) return "–";
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < MINUTE) return `${seconds} s`;
+  if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min ${two(seconds % MINUTE)} s`;
+  if (seconds < DAY) return `${Math.floor(seconds / HOUR)} h ${two(Math.floor((seconds % HOUR) / MINUTE))} min`;
+  return `${Math.floor(seconds / DAY)} d ${two(Math.floor((seconds % DAY) / HOUR))} h`;
+}
+
+/** An ISO time against `now` (milliseconds): `now`, `12 s ago`, `5 min ago`, `3 h ago`, `12 Nov`. */
+export function relative(iso: string | null | undefined, now: number): string {
+  const at = time(iso);
+  if (at === null) return "–";
+  const seconds = Math.round((now - at) / 1000);
+  if (seconds < 3) return "now";
+  if (seconds < MINUTE) return `${seconds} s ago`;
+  if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min ago`;
+  if (seconds < DAY) return `${Math.floor(seconds / HOUR)} h ago`;
+  if (seconds < 7 * DAY) return `${Math.floor(seconds / DAY)} d ago`;
+  const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
+  return (sameYear ? DATE : DATE_YEAR).format(at);
+}
+
+/** An ISO time in full, in the reader's zone. */
+export function absolute(iso: string | null | undefined): string {
+  const at = time(iso);
+  return at === null ? "" : DATE_TIME.format(at);
+}
+
+/** Milliseconds since the epoch, or null for what is no time. */
+export function time(iso: string | null | undefined): number | null {
+  if (!iso) return null;
+  const at = Date.parse(iso);
+  return Number.isNaN(at) ? null : at;
+}
+
+/** A loss with four significant digits at most and a steady width: `0.4321`, `2.615`, `12.3`, `1.2e+9`. */
+export function loss(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-4 || size >= 1e5)) return value.toExponential(2);
+  return value.toFixed(size < 1 ? 4 : size < 10 ? 3 : size < 100 ? 2 : 1);
+}
+
+/** A count with thin grouping, or a number with `digits` decimals. */
+export function number(value: number | null | undefined, digits?: number): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  return digits === undefined ? GROUPED.format(value) : value.toFixed(digits);
+}
+
+/** Bytes in decimal units, as disks and downloads say them. */
+export function bytes(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value) || value < 0) return "–";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let size = value;
+  let unit = 0;
+  while (size >= 999.5 && unit < units.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || size >= 99.5 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
+}
+
+/** A learning rate as people write it: `0.0005`, `2e-5`. */
+export function rate(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value === 0) return "0";
+  return Math.abs(value) >= 1e-4 ? String(Number(value.toPrecision(3))) : value.toExponential().replace(/(\.\d\d)\d+/, "$1");
+}
+
+/** `1 step`, `40 steps`. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${number(count)} ${count === 1 ? one : many}`;
+}
+
+/** A model's short name: the last part of a path or hub id. */
+export function modelName(model: string | null | undefined): string {
+  if (!model) return "–";
+  return model.replace(/[\\/]+$/, "").split(/[\\/]/).pop() || model;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, "0");
+}

@@ -1,0 +1,12 @@
+import { Empty } from "../ui";
+
+export function Missing() {
+  return (
+    <>
+      <h1 tabIndex={-1} class="visually-hidden">
+        No such page
+      </h1>
+      <Empty title="There is no page at this address." action={<a href="#/">Go to Home</a>} />
+    </>
+  );
+}

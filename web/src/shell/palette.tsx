@@ -1,0 +1,115 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Job } from "../contract.gen";
+import { go, jobHref } from "../router";
+import { jobs } from "../store/jobs";
+import { displayName } from "../text";
+import { type Action, actions } from "../ui/actions";
+import { Dialog } from "../ui/dialog";
+import { keyLabel } from "../ui/keys";
+import { StatusDot } from "../ui/status";
+import { best } from "./rank";
+
+const MOST = 8;
+
+type Entry = { kind: "action"; action: Action } | { kind: "job"; job: Job };
+
+/** Ctrl/Cmd-K: whatever is typed, the likeliest page, action or job is one Enter away. */
+export function Palette({ onClose }: { onClose: () => void }) {
+  const [typed, setTyped] = useState("");
+  const [at, setAt] = useState(0);
+  const list = useRef<HTMLUListElement>(null);
+  const entries = find(typed);
+  const chosen = Math.min(at, entries.length - 1);
+  useEffect(() => {
+    list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" });
+  }, [chosen]);
+
+  const run = (entry: Entry | undefined): void => {
+    if (!entry) return;
+    onClose();
+    if (entry.kind === "job") go(jobHref(entry.job.id));
+    // The dialog gives the focus back when it closes; an action that moves it has to come after.
+    else setTimeout(entry.action.run);
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) setAt((chosen + step + entries.length) % Math.max(1, entries.length));
+    else if (event.key === "Enter" && !event.isComposing) run(entries[chosen]);
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <Dialog title="Jump to" onClose={onClose} wide bare>
+      <input
+        class="shell-palette-input"
+        type="text"
+        role="combobox"
+        aria-label="Jump to a job, page or action"
+        aria-expanded={entries.length > 0}
+        aria-controls="palette-list"
+        aria-activedescendant={entries.length > 0 ? `palette-${chosen}` : undefined}
+        aria-autocomplete="list"
+        autoComplete="off"
+        spellcheck={false}
+        placeholder="Jump to a job, page or action"
+        value={typed}
+        onInput={(event) => {
+          setTyped(event.currentTarget.value);
+          setAt(0);
+        }}
+        onKeyDown={onKeyDown}
+      />
+      <ul class="shell-palette-list" id="palette-list" role="listbox" aria-label="Results" ref={list}>
+        {entries.map((entry, index) => (
+          <li
+            key={entry.kind === "job" ? entry.job.id : entry.action.id}
+            id={`palette-${index}`}
+            role="option"
+            aria-selected={index === chosen}
+            class="shell-palette-item"
+            onPointerMove={() => setAt(index)}
+            onClick={() => run(entry)}
+          >
+            {entry.kind === "job" ? <JobEntry job={entry.job} /> : <ActionEntry action={entry.action} />}
+          </li>
+        ))}
+      </ul>
+      {entries.length === 0 && <p class="shell-palette-none">Nothing is called that.</p>}
+    </Dialog>
+  );
+}
+
+function find(typed: string): Entry[] {
+  const offered = actions.value.filter((action) => !action.hidden);
+  const acts = best(offered, (action) => [action.label], typed, MOST);
+  const found = best(jobs.value, (job) => [job.name, job.id], typed, MOST);
+  const entries: Entry[] = acts.map((action) => ({ kind: "action", action }));
+  const asJobs: Entry[] = found.map((job) => ({ kind: "job", job }));
+  return typed.trim() ? [...asJobs, ...entries] : [...entries.slice(0, MOST), ...asJobs.slice(0, 5)];
+}
+
+function JobEntry({ job }: { job: Job }) {
+  return (
+    <>
+      <span class="ellipsis">
+        <bdi>{displayName(job.name)}</bdi> <span class="mono hint">{job.id}</span>
+      </span>
+      <StatusDot status={job.status} />
+    </>
+  );
+}
+
+function ActionEntry({ action }: { action: Action }) {
+  return (
+    <>
+      <span class="ellipsis">{action.label}</span>
+      {action.keys && (
+        <span class="shell-palette-keys">
+          {keyLabel(action.keys).map((key) => (
+            <kbd key={key}>{key}</kbd>
+          ))}
+        </span>
+      )}
+    </>
+  );
+}

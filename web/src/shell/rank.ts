@@ -1,0 +1,44 @@
+/** How well a text answers what was typed, for the palette. */
+
+/** Higher is better, null is no match: a prefix, then a word's start, then anywhere, then letters in order. */
+export function rank(text: string, typed: string): number | null {
+  if (!typed) return 0;
+  const low = text.toLowerCase();
+  const at = low.indexOf(typed);
+  if (at === 0) return 1000 - low.length / 100;
+  if (at > 0) return (/[\s\-_/.:]/.test(low[at - 1] ?? "") ? 800 : 600) - at / 10 - low.length / 100;
+  let from = 0;
+  let gaps = 0;
+  for (const letter of typed) {
+    if (letter === " ") continue;
+    const found = low.indexOf(letter, from);
+    if (found < 0) return null;
+    gaps += found - from;
+    from = found + 1;
+  }
+  return gaps <= typed.length * 3 ? 300 - gaps : null;
+}
+
+export interface Ranked<T> {
+  item: T;
+  score: number;
+}
+
+/** The best `most` of `items`, in order of rank and, among equals, as they came. */
+export function best<T>(items: Iterable<T>, texts: (item: T) => readonly string[], typed: string, most: number): T[] {
+  const query = typed.trim().toLowerCase();
+  const found: Ranked<T>[] = [];
+  for (const item of items) {
+    let score: number | null = null;
+    for (const text of texts(item)) {
+      const one = rank(text, query);
+      if (one !== null && (score === null || one > score)) score = one;
+    }
+    if (score !== null) found.push({ item, score });
+    if (!query && found.length >= most) break;
+  }
+  return found
+    .sort((a, b) => b.score - a.score)
+    .slice(0, most)
+    .map(({ item }) => item);
+}

@@ -1,0 +1,89 @@
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { go } from "../router";
+import { Confirmation } from "../ui/dialog";
+import { useActions } from "../ui/actions";
+import { Button } from "../ui/button";
+import { LiveRegion } from "../ui/live";
+import { Mark } from "../ui/icon";
+import { Menu } from "../ui/menu";
+import { ConnectionDot, ConnectionNote } from "./connection";
+import { Identity } from "./identity";
+import { Nav } from "./nav";
+import { Palette } from "./palette";
+import { Shortcuts } from "./shortcuts";
+import { setTheme, type Theme, theme } from "./theme";
+import "./shell.css";
+import "./overlays.css";
+
+const open = signal<"none" | "palette" | "shortcuts">("none");
+const close = (): void => {
+  open.value = "none";
+};
+
+const THEMES: readonly { value: Theme; label: string }[] = [
+  { value: "system", label: "System" },
+  { value: "light", label: "Light" },
+  { value: "dark", label: "Dark" },
+];
+
+export function Shell({ children }: { children: ComponentChildren }) {
+  useActions([
+    { id: "palette", label: "Jump to a job, page or action", keys: "mod+k", section: "Everywhere", hidden: true, run: () => { open.value = "palette"; } },
+    { id: "shortcuts", label: "Show keyboard shortcuts", keys: "?", section: "Everywhere", run: () => { open.value = "shortcuts"; } },
+    { id: "go.home", label: "Go to Home", keys: "g h", section: "Pages", run: () => go("#/") },
+    { id: "go.jobs", label: "Go to Jobs", keys: "g j", section: "Pages", run: () => go("#/jobs") },
+    { id: "go.playground", label: "Go to Playground", keys: "g p", section: "Pages", run: () => go("#/playground") },
+    { id: "go.endpoints", label: "Go to Endpoints", keys: "g e", section: "Pages", run: () => go("#/endpoints") },
+    ...THEMES.map(({ value, label }) => ({
+      id: `theme.${value}`,
+      label: `Theme: ${label.toLowerCase()}`,
+      section: "Everywhere",
+      run: () => setTheme(value),
+    })),
+  ]);
+  useEffect(close, []);
+  return (
+    <>
+      <a class="shell-skip" href="#main" onClick={skip}>
+        Skip to the content
+      </a>
+      <header class="shell-bar">
+        <a class="shell-mark" href="#/" aria-label="Arkor Studio, home">
+          <Mark />
+          <span>Studio</span>
+        </a>
+        <Nav />
+        <div class="shell-end">
+          <Identity />
+          <ConnectionDot />
+          <span class="shell-tools">
+            <Button kind="quiet" small icon="search" aria-label="Jump to a job, page or action" title="Jump to… (Ctrl K)" onClick={() => { open.value = "palette"; }} />
+            <Menu
+              label="Theme"
+              small
+              icon={theme.value === "system" ? "system" : theme.value === "dark" ? "moon" : "sun"}
+              items={THEMES.map(({ value, label }) => ({ label, checked: theme.value === value, run: () => setTheme(value) }))}
+            />
+            <Button kind="quiet" small icon="help" class="shell-help" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={() => { open.value = "shortcuts"; }} />
+          </span>
+        </div>
+      </header>
+      <main class="shell-main" id="main">
+        <ConnectionNote />
+        {children}
+      </main>
+      <LiveRegion />
+      <Confirmation />
+      {open.value === "palette" && <Palette onClose={close} />}
+      {open.value === "shortcuts" && <Shortcuts onClose={close} />}
+    </>
+  );
+}
+
+/** The hash is the route, so the link itself may not change it. */
+function skip(event: Event): void {
+  event.preventDefault();
+  document.querySelector<HTMLElement>("main h1")?.focus();
+}

@@ -1,0 +1,34 @@
+/** System, light or dark; remembered, and set before the first paint by `theme-boot.js`. */
+import { signal } from "@preact/signals";
+
+export type Theme = "system" | "light" | "dark";
+const KEY = "arkor.theme";
+
+export const theme = signal<Theme>(stored());
+
+function stored(): Theme {
+  const set = typeof document === "undefined" ? undefined : document.documentElement.dataset["theme"];
+  return set === "light" || set === "dark" ? set : "system";
+}
+
+export function setTheme(next: Theme): void {
+  theme.value = next;
+  const root = document.documentElement;
+  if (next === "system") delete root.dataset["theme"];
+  else root.dataset["theme"] = next;
+  try {
+    if (next === "system") localStorage.removeItem(KEY);
+    else localStorage.setItem(KEY, next);
+  } catch {
+    // Not remembered, but it holds for this page.
+  }
+}
+
+/** Another tab's choice holds here too. */
+export function startTheme(): void {
+  addEventListener("storage", (event) => {
+    if (event.key !== KEY) return;
+    const next = event.newValue;
+    setTheme(next === "light" || next === "dark" ? next : "system");
+  });
+}

@@ -1,0 +1,41 @@
+/** Asks again and again, but only as often as somebody looks: at `every` while visible, at `hidden` (or never) in the background. */
+
+export interface Poll {
+  /** Asks at once; an answer that is on its way counts. */
+  now(): Promise<void>;
+  stop(): void;
+}
+
+export function poll(ask: () => Promise<void>, every: () => number, hidden: () => number | null = () => null): Poll {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let running: Promise<void> | null = null;
+  let stopped = false;
+
+  const plan = (): void => {
+    clearTimeout(timer);
+    if (stopped) return;
+    const wait = document.hidden ? hidden() : every();
+    if (wait !== null) timer = setTimeout(() => void run(), wait);
+  };
+  const run = (): Promise<void> => {
+    running ??= ask().finally(() => {
+      running = null;
+      plan();
+    });
+    return running;
+  };
+  const shown = (): void => {
+    if (document.hidden) plan();
+    else void run();
+  };
+  document.addEventListener("visibilitychange", shown);
+  void run();
+  return {
+    now: run,
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", shown);
+    },
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * The runs a person waits for. When one ends, the one tab that notices first says so: by a system
+ * notification where that is allowed, and by the title and the mark in the tab strip everywhere.
+ */
+import { signal } from "@preact/signals";
+import type { Job } from "../contract.gen";
+import { TERMINAL } from "../contract.gen";
+import { jobHref } from "../router";
+import { displayName } from "../text";
+
+const KEY = "arkor.watched";
+
+export interface Ending {
+  id: string;
+  name: string;
+  status: string;
+}
+
+const watched = signal<ReadonlySet<string>>(new Set(read()));
+
+/** The last watched run that ended while nobody looked at this tab; cleared when somebody does. */
+export const ending = signal<Ending | null>(null);
+
+/** How many of the listed jobs run now, for the mark in the tab strip. */
+export const runningCount = signal(0);
+
+export function isWatched(id: string): boolean {
+  return watched.value.has(id);
+}
+
+export function watching(): boolean {
+  return watched.peek().size > 0;
+}
+
+export function watch(id: string): void {
+  save(new Set(read()).add(id));
+}
+
+export function unwatch(id: string): boolean {
+  const set = new Set(read());
+  const was = set.delete(id);
+  save(set);
+  return was;
+}
+
+/** Whether the browser may still be asked; a refusal is final and is not asked for again. */
+export function canAsk(): boolean {
+  return typeof Notification !== "undefined" && Notification.permission === "default";
+}
+
+export async function askPermission(): Promise<boolean> {
+  if (typeof Notification === "undefined") return false;
+  return (await Notification.requestPermission()) === "granted";
+}
+
+/** Compares a fresh list with what is watched; each ending is taken once, over all tabs. */
+export function jobsChanged(jobs: readonly Job[]): void {
+  let running = 0;
+  for (const job of jobs) {
+    if (job.status === "running") running += 1;
+    if (!watched.peek().has(job.id) || !TERMINAL.has(job.status)) continue;
+    if (unwatch(job.id)) tell({ id: job.id, name: displayName(job.name), status: job.status });
+  }
+  runningCount.value = running;
+}
+
+export function startWatch(): void {
+  addEventListener("storage", (event) => {
+    if (event.key === KEY) watched.value = new Set(read());
+  });
+  const seen = (): void => {
+    if (!document.hidden && document.hasFocus()) ending.value = null;
+  };
+  document.addEventListener("visibilitychange", seen);
+  addEventListener("focus", seen);
+}
+
+function tell(end: Ending): void {
+  if (document.hidden || !document.hasFocus()) ending.value = end;
+  if (typeof Notification === "undefined" || Notification.permission !== "granted") return;
+  const note = new Notification(`${end.name} ${end.status}`, { body: "Open the job in Arkor Studio.", tag: end.id });
+  note.onclick = () => {
+    window.focus();
+    location.hash = jobHref(end.id);
+    note.close();
+  };
+}
+
+function read(): string[] {
+  try {
+    const stored: unknown = JSON.parse(localStorage.getItem(KEY) ?? "[]");
+    return Array.isArray(stored) ? stored.filter((id) => typeof id === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+const MOST = 200;
+
+function save(set: ReadonlySet<string>): void {
+  const kept = [...set].slice(-MOST);
+  watched.value = new Set(kept);
+  try {
+    localStorage.setItem(KEY, JSON.stringify(kept));
+  } catch {
+    // A browser that stores nothing still watches in this tab.
+  }
+}

@@ -1,0 +1,92 @@
+import type { ComponentChildren } from "preact";
+import { signal } from "@preact/signals";
+import { useEffect, useId, useRef } from "preact/hooks";
+import { Button, type ButtonKind } from "./button";
+import "./dialog.css";
+
+interface Props {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+  wide?: boolean;
+  /** Shows the title to screen readers alone. */
+  bare?: boolean;
+}
+
+/** The browser's own modal dialog: it keeps the focus, closes on Escape and gives the focus back. */
+export function Dialog({ title, onClose, children, wide, bare }: Props) {
+  const box = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const node = box.current;
+    const before = document.activeElement;
+    node?.showModal();
+    return () => {
+      node?.close();
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+    };
+  }, []);
+  const outside = (event: MouseEvent): void => {
+    if (event.target === box.current) onClose();
+  };
+  return (
+    <dialog
+      ref={box}
+      class={["ui-dialog", wide && "ui-dialog-wide", bare && "ui-dialog-bare"].filter(Boolean).join(" ")}
+      aria-labelledby={id}
+      onMouseDown={outside}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+    >
+      <div class="ui-dialog-body">
+        <header class={bare ? "visually-hidden" : "ui-dialog-head"}>
+          <h2 id={id}>{title}</h2>
+          {!bare && <Button kind="quiet" small icon="close" aria-label="Close" onClick={onClose} />}
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+interface Question {
+  title: string;
+  text: string;
+  action: string;
+  danger?: boolean;
+  answer: (yes: boolean) => void;
+}
+
+const asked = signal<Question | null>(null);
+
+/** Asks before something that cannot be undone; true when the action's button was pressed. */
+export function confirm(question: Omit<Question, "answer">): Promise<boolean> {
+  asked.peek()?.answer(false);
+  return new Promise((answer) => {
+    asked.value = { ...question, answer };
+  });
+}
+
+/** Where `confirm` shows itself; once, in the shell. */
+export function Confirmation() {
+  const question = asked.value;
+  if (!question) return null;
+  const close = (yes: boolean): void => {
+    asked.value = null;
+    question.answer(yes);
+  };
+  const kind: ButtonKind = question.danger ? "danger" : "primary";
+  return (
+    <Dialog title={question.title} onClose={() => close(false)}>
+      <p class="ui-dialog-text">{question.text}</p>
+      <div class="ui-dialog-actions">
+        <Button onClick={() => close(false)}>Back</Button>
+        <Button kind={kind} onClick={() => close(true)}>
+          {question.action}
+        </Button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,40 @@
+import type { ComponentChildren } from "preact";
+import { cleanBlock } from "../text";
+import { Button } from "./button";
+import "./empty.css";
+
+/** One sentence that says what belongs here, and the one thing to do. */
+export function Empty({ title, children, action }: { title: string; children?: ComponentChildren; action?: ComponentChildren }) {
+  return (
+    <div class="ui-empty">
+      <p class="ui-empty-title">{title}</p>
+      {children && <div class="ui-empty-text">{children}</div>}
+      {action && <div class="ui-empty-action">{action}</div>}
+    </div>
+  );
+}
+
+interface ErrorProps {
+  /** What failed, in a few words: `The jobs could not be read`. */
+  title?: string;
+  /** Why and what next, as the daemon said it. */
+  error: string;
+  retry?: () => void;
+  children?: ComponentChildren;
+}
+
+/** A fault where the data would be. */
+export function ErrorNote({ title, error, retry, children }: ErrorProps) {
+  return (
+    <div class="ui-error" role="alert">
+      {title && <p class="ui-error-title">{title}</p>}
+      <p class="ui-error-text">{cleanBlock(error, 4000)}</p>
+      {children}
+      {retry && (
+        <Button small onClick={retry}>
+          Try again
+        </Button>
+      )}
+    </div>
+  );
+}

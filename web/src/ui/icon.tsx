@@ -1,0 +1,47 @@
+/** The few signs the page needs, drawn on one 16-pixel grid with one line weight. */
+const PATHS = {
+  home: "M2.5 7.2 8 2.8l5.5 4.4v6H9.8V9.5H6.2v3.7H2.5z",
+  jobs: "M2.5 4h11M2.5 8h11M2.5 12h7",
+  playground: "M2.5 3.5h11v7.6H7L4 13.6v-2.5H2.5z",
+  endpoints: "M5.8 10.2 10.2 5.8M7 4.6l1.5-1.5a3 3 0 0 1 4.3 4.3l-1.5 1.5M9 11.4l-1.5 1.5a3 3 0 0 1-4.3-4.3l1.5-1.5",
+  search: "M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9zM10.3 10.3l3.4 3.4",
+  copy: "M5.5 5.5h7v7h-7zM3.5 10.3V3.5h6.8",
+  check: "m3.5 8.4 3 3 6-6.8",
+  close: "m4 4 8 8M12 4l-8 8",
+  more: "M3.5 8h.01M8 8h.01M12.5 8h.01",
+  down: "m4 6 4 4 4-4",
+  up: "m4 10 4-4 4 4",
+  right: "m6 4 4 4-4 4",
+  download: "M8 2.5v8M4.8 7.5 8 10.7l3.2-3.2M3 13.5h10",
+  sun: "M8 10.8a2.8 2.8 0 1 0 0-5.6 2.8 2.8 0 0 0 0 5.6zM8 1.8v1.4M8 12.8v1.4M1.8 8h1.4M12.8 8h1.4M3.6 3.6l1 1M11.4 11.4l1 1M12.4 3.6l-1 1M4.6 11.4l-1 1",
+  moon: "M13 9.6A5.6 5.6 0 0 1 6.4 3a5.3 5.3 0 1 0 6.6 6.6z",
+  system: "M2.5 3.5h11v7h-11zM6 13.3h4M8 10.5v2.8",
+  bell: "M4.2 11V7.2a3.8 3.8 0 0 1 7.6 0V11l1 1.2H3.2zM6.8 13.6h2.4",
+  help: "M6 6.2a2 2 0 1 1 2.9 1.8c-.6.3-.9.7-.9 1.4M8 11.8h.01M8 14a6 6 0 1 0 0-12 6 6 0 0 0 0 12z",
+  stop: "M4.5 4.5h7v7h-7z",
+  plus: "M8 3.5v9M3.5 8h9",
+  external: "M6.5 3.5h-3v9h9v-3M9 3h4v4M13 3 7.5 8.5",
+  edit: "m3 13 .6-2.8 7-7 2.2 2.2-7 7z",
+  refresh: "M13 8a5 5 0 1 1-1.6-3.7M13 2.8v2.6h-2.6",
+  panel: "M2.5 3.5h11v9h-11zM10 3.5v9",
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name, size = 16 }: { name: IconName; size?: number }) {
+  return (
+    <svg class="ui-icon" width={size} height={size} viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}
+
+/** The mark: a curve that falls and settles, on a baseline. */
+export function Mark({ size = 20 }: { size?: number }) {
+  return (
+    <svg class="ui-mark" width={size} height={size} viewBox="0 0 20 20" aria-hidden="true" focusable="false">
+      <path class="ui-mark-base" d="M2.5 17.25h15" />
+      <path class="ui-mark-curve" d="M3 3c1.6 7.4 4.2 10.6 14 10.9" />
+    </svg>
+  );
+}

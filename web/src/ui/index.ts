@@ -1,0 +1,14 @@
+export { useActions } from "./actions";
+export { Button } from "./button";
+export { CopyButton, copyText } from "./copy";
+export { confirm, Dialog } from "./dialog";
+export { Empty, ErrorNote } from "./empty";
+export { Icon } from "./icon";
+export { announce } from "./live";
+export { Menu, type MenuItem } from "./menu";
+export { Skeleton } from "./skeleton";
+export { StatusDot, statusWord } from "./status";
+export { Chips, Field, Switch } from "./switch";
+export { RelativeTime } from "./time";
+export { setTitle } from "./title";
+export { VirtualRows, type VirtualHandle } from "./virtual";
