@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Job, Manifest } from "../contract.gen";
-import { baseModels, comparePair, defaultTarget, fullName, modelName, parseTarget, queryOfTargets, targetKey, targetsOfQuery } from "./targets";
+import { baseModels, comparePair, defaultTarget, fullName, parseTarget, queryOfTargets, targetKey, targetsOfQuery } from "./targets";
 import { href } from "../router";
 import type { Target } from "./types";
 
@@ -31,12 +31,6 @@ describe("targets in words and links", () => {
     expect(targetsOfQuery(new URLSearchParams("job=j&step=20"))).toEqual([{ kind: "checkpoint", jobId: "j", step: 20 }]);
     expect(targetsOfQuery(new URLSearchParams("job=j&step=-1"))).toEqual([{ kind: "final", jobId: "j" }]);
     expect(targetsOfQuery(new URLSearchParams("against=base:m"))).toEqual([]);
-  });
-
-  it("names models by their last part", () => {
-    expect(modelName("a/b/c/")).toBe("c");
-    expect(modelName("C:\\models\\x")).toBe("x");
-    expect(modelName("/")).toBe("/");
   });
 
   it("names an adapter by its job, or by its id when the job is unknown", () => {

@@ -1,5 +1,7 @@
 /** Who can answer: base models, final adapters and checkpoints; their names, and their form in the URL. */
 import type { Job, Manifest } from "../contract.gen";
+import { modelName } from "../format";
+import { displayName } from "../text";
 import type { Target } from "./types";
 
 /** A target as one word, for URLs, options and comparisons. */
@@ -37,9 +39,6 @@ export function queryOfTargets(targets: readonly Target[]): Record<"target" | "a
   return { target: first ? targetKey(first) : null, against: second ? targetKey(second) : null, job: null, step: null };
 }
 
-/** The last part of a hub id or path: what people call the model. */
-export const modelName = (model: string): string => model.replace(/\/+$/u, "").split(/[/\\]/u).at(-1) || model;
-
 export interface TargetName {
   /** `SmolLM2-135M`, or the job's name. */
   name: string;
@@ -51,7 +50,7 @@ export function nameTarget(target: Target, jobs: readonly Job[]): TargetName {
   if (target.kind === "base") return { name: modelName(target.model), part: "base model" };
   const job = jobs.find((each) => each.id === target.jobId);
   return {
-    name: job?.name || target.jobId,
+    name: displayName(job?.name || target.jobId),
     part: target.kind === "final" ? "final adapter" : `step ${target.step}`,
   };
 }

@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { summarize, surplus } from "./db";
+import { checkpointReader } from "./history";
+import { bounded, DEFAULT_PARAMS, presetOf, PRESETS } from "./presets";
+
+const list = [
+  { id: "new", title: "", updated: 3, size: 10 },
+  { id: "old", title: "", updated: 1, size: 10 },
+  { id: "mid", title: "", updated: 2, size: 100 },
+];
+
+describe("surplus", () => {
+  it("lets the oldest go until the rest fit", () => {
+    expect(surplus(list, "", 3, 1000)).toEqual([]);
+    expect(surplus(list, "", 2, 1000)).toEqual(["old"]);
+    expect(surplus(list, "", 3, 50)).toEqual(["old", "mid"]);
+  });
+
+  it("never lets the open one go", () => {
+    expect(surplus(list, "old", 1, 5)).toEqual(["mid", "new"]);
+  });
+
+  it("counts every text of a conversation", () => {
+    const answer = { by: { kind: "base", model: "m" }, name: "m", text: "12345", state: "done" } as const;
+    const turns = { t: { id: "t", parent: null, user: "123", answers: [answer, null], at: 1 } };
+    expect(summarize({ id: "c", created: 0, updated: 7, system: "1", params: DEFAULT_PARAMS, targets: [], turns, leaf: "t" })).toEqual({
+      id: "c", title: "123", updated: 7, size: 9,
+    });
+  });
+});
+
+describe("checkpointReader", () => {
+  it("finds the steps in pieces of a history, in order, once, whatever else is there", () => {
+    const frames = [20, 10, 20].map((step) => `event: checkpoint.saved\ndata: ${JSON.stringify({ type: "checkpoint.saved", step })}\n\n`);
+    const text = `${frames.join(": hi\n\n")}event: training.log\ndata: {"step":15}\n\nevent: checkpoint.saved\ndata: {"step":"x"}\n\nevent: checkpoint.saved\ndata: no\n\n`;
+    const reader = checkpointReader();
+    for (const byte of new TextEncoder().encode(text)) reader.push(Uint8Array.of(byte));
+    expect(reader.steps()).toEqual([10, 20]);
+  });
+});
+
+describe("parameters", () => {
+  it("stay within their bounds", () => {
+    expect(bounded("temperature", 9)).toBe(2);
+    expect(bounded("temperature", 0.1 + 0.2)).toBe(0.3);
+    expect(bounded("topP", -1)).toBe(0.05);
+    expect(bounded("maxTokens", 12.6)).toBe(13);
+    expect(bounded("maxTokens", Number.NaN)).toBe(DEFAULT_PARAMS.maxTokens);
+  });
+
+  it("know their preset", () => {
+    for (const preset of PRESETS) expect(presetOf({ ...preset.params })).toBe(preset);
+    expect(presetOf({ ...DEFAULT_PARAMS, topP: 0.31 })).toBeNull();
+  });
+});

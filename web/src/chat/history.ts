@@ -1,0 +1,35 @@
+/** The checkpoints of a job, from its event history: the one place that every backend tells them in. */
+import { request } from "../api";
+import { SseParser } from "../events/sse";
+
+const utf8 = new TextDecoder();
+
+/** Collects the steps of `checkpoint.saved` frames from the bytes of a history. */
+export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): number[] } {
+  const found = new Set<number>();
+  const parser = new SseParser({
+    event(name, bytes, start, end) {
+      if (name !== "checkpoint.saved") return;
+      try {
+        const { step } = JSON.parse(utf8.decode(bytes.subarray(start, end))) as { step?: unknown };
+        if (typeof step === "number" && Number.isSafeInteger(step) && step >= 0) found.add(step);
+      } catch {
+        // A frame that is not JSON names no step.
+      }
+    },
+  });
+  return { push: (chunk) => parser.push(chunk), steps: () => [...found].sort((a, b) => a - b) };
+}
+
+/** Steps at which the job has saved a checkpoint so far, in order. */
+export async function checkpointSteps(jobId: string, signal?: AbortSignal): Promise<number[]> {
+  const response = await request(`/jobs/${encodeURIComponent(jobId)}/history`, signal ? { signal } : {});
+  const reader = checkpointReader();
+  const body = response.body?.getReader();
+  while (body) {
+    const { done, value } = await body.read();
+    if (done) break;
+    reader.push(value);
+  }
+  return reader.steps();
+}

@@ -1,0 +1,61 @@
+/**
+ * An answer while it streams, apart from its conversation: text arrives up to hundreds of times a second,
+ * and only what shows it should have to know.
+ */
+import { type Signal, signal } from "@preact/signals";
+import type { Progress } from "./deltas";
+import type { Sink } from "./stream";
+
+export interface LiveView {
+  text: string;
+  progress: Progress | null;
+}
+
+/** Milliseconds between two drawings at best: faster than one reads, slower than tokens come. */
+const PACE_MS = 40;
+
+/** A drawing may take this share of the time; a long block that is dear to draw is drawn less often. */
+const SHARE = 0.25;
+
+export class LiveAnswer implements Sink {
+  readonly view: Signal<LiveView> = signal({ text: "", progress: null });
+  #text = "";
+  #progress: Progress | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #wait = PACE_MS;
+
+  constructor(private readonly onDrawn: (text: string) => void) {}
+
+  text(piece: string): void {
+    this.#text += piece;
+    // The first word is what one waits for.
+    this.#schedule(this.#text === piece ? 0 : this.#wait);
+  }
+
+  progress(progress: Progress | null): void {
+    this.#progress = progress;
+    this.#schedule(progress === null ? 0 : PACE_MS);
+  }
+
+  /** The whole text; nothing is drawn any more. */
+  finish(): string {
+    clearTimeout(this.#timer);
+    return this.#text;
+  }
+
+  #schedule(wait: number): void {
+    this.#timer ??= setTimeout(() => this.#draw(), wait);
+  }
+
+  #draw(): void {
+    const started = performance.now();
+    this.view.value = { text: this.#text, progress: this.#progress };
+    // Preact draws in a microtask, which comes before the next task.
+    setTimeout(() => {
+      this.#wait = Math.max(PACE_MS, (performance.now() - started) / SHARE);
+      this.#timer = undefined;
+      this.onDrawn(this.#text);
+      if (this.#text !== this.view.peek().text || this.#progress !== this.view.peek().progress) this.#schedule(this.#wait);
+    });
+  }
+}

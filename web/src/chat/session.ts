@@ -1,0 +1,115 @@
+/** What a person does in the playground: ask, stop, ask again, edit, compare. */
+import { computed, signal } from "@preact/signals";
+import { ApiError, errorText, isAbort, request } from "../api";
+import { jobs } from "../store/jobs";
+import { announce } from "../ui/live";
+import { LiveAnswer } from "./live";
+import { chatRequest, messagesFor } from "./request";
+import { change, changeById, current, fresh, newId } from "./shelf";
+import { type Outcome, readAnswer } from "./stream";
+import { fullName } from "./targets";
+import { addTurn, setAnswer } from "./tree";
+import type { Answer, Conversation, Turn } from "./types";
+
+interface Running {
+  conversation: string;
+  live: LiveAnswer;
+  abort: AbortController;
+}
+
+const running = signal<ReadonlyMap<string, Running>>(new Map());
+
+const keyOf = (conversation: string, turn: string, column: number): string => `${conversation}/${turn}/${column}`;
+
+/** The answer as it streams, or undefined when it does not. */
+export function liveAnswer(turnId: string, column: number): LiveAnswer | undefined {
+  return running.value.get(keyOf(current.value.id, turnId, column))?.live;
+}
+
+/** Whether an answer of the open conversation is on its way. */
+export const busy = computed(() => [...running.value.values()].some((each) => each.conversation === current.value.id));
+
+function setRunning(key: string, value: Running | null): void {
+  const next = new Map(running.peek());
+  if (value) next.set(key, value);
+  else next.delete(key);
+  running.value = next;
+}
+
+/** Asks every column. */
+export function send(user: string): void {
+  ask(current.peek(), { id: newId(), parent: current.peek().leaf, user, answers: [], at: Date.now() });
+}
+
+/** The same question with other words, as a branch beside it. */
+export function resend(turn: Turn, user: string): void {
+  ask(current.peek(), { id: newId(), parent: turn.parent, user, answers: [], at: Date.now() });
+}
+
+/** The same question again in one column, as a branch; the other column keeps its answer. */
+export function regenerate(turn: Turn, column: number): void {
+  const answers = turn.answers.map((answer, other) => (other === column ? null : answer));
+  const again: Turn = { id: newId(), parent: turn.parent, user: turn.user, answers, at: Date.now() };
+  change(addTurn(current.peek(), again));
+  void answer(again.id, column);
+}
+
+/** Asks a column that was not there when the question was asked. */
+export function askColumn(turn: Turn, column: number): void {
+  void answer(turn.id, column);
+}
+
+export function stop(): void {
+  for (const { conversation, abort } of running.peek().values()) if (conversation === current.peek().id) abort.abort();
+}
+
+/** A new conversation that asks the same targets the same way; one without a turn is new already. */
+export function startNew(): void {
+  const { leaf, targets, params, system } = current.peek();
+  if (leaf !== null) current.value = fresh(targets, params, system);
+}
+
+function ask(conversation: Conversation, turn: Turn): void {
+  change(addTurn(conversation, turn));
+  conversation.targets.forEach((_target, column) => void answer(turn.id, column));
+}
+
+async function answer(turnId: string, column: number): Promise<void> {
+  const { id, targets, params } = current.peek();
+  const target = targets[column];
+  const key = keyOf(id, turnId, column);
+  if (!target || running.peek().has(key)) return;
+  const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params);
+  const begun: Answer = { by: target, name: fullName(target, jobs.peek()), text: "", state: "streaming" };
+  const record = (next: Answer): void => changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
+  let savedAt = Date.now();
+  const live = new LiveAnswer((text) => {
+    // What has come so far survives a reload; writing it each time would cost more than drawing it.
+    if (Date.now() - savedAt < 3000 || !running.peek().has(key)) return;
+    savedAt = Date.now();
+    record({ ...begun, text });
+  });
+  const abort = new AbortController();
+  setRunning(key, { conversation: id, live, abort });
+  record(begun);
+  announce(`${begun.name} is answering`);
+  const { status, ...outcome } = await outcomeOf(body, abort.signal, live);
+  record({ ...begun, text: live.finish(), ...outcome, ...(status === undefined ? {} : { status }) });
+  setRunning(key, null);
+  announce(spoken(begun.name, outcome));
+}
+
+async function outcomeOf(body: unknown, signal: AbortSignal, live: LiveAnswer): Promise<Outcome & { status?: number }> {
+  const startedAt = performance.now();
+  try {
+    return await readAnswer(await request("/inference/chat", { method: "POST", body, signal }), startedAt, live);
+  } catch (error) {
+    if (isAbort(error)) return { state: "stopped" };
+    return { state: "failed", error: errorText(error), ...(error instanceof ApiError ? { status: error.status } : {}) };
+  }
+}
+
+function spoken(name: string, { state, error }: Outcome): string {
+  if (state === "done") return `${name} has answered`;
+  return state === "stopped" ? "Stopped" : `${name}: ${error ?? "the answer was cut"}`;
+}

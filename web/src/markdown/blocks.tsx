@@ -1,0 +1,98 @@
+/** Block tokens as nodes. */
+import type { ComponentChildren, CSSProperties } from "preact";
+import type { Token, Tokens } from "marked";
+import { CopyButton } from "../ui/copy";
+import { inlineNodes, MAX_DEPTH } from "./inline";
+
+const blockNodes = (tokens: readonly Token[] | undefined, depth: number): ComponentChildren =>
+  tokens?.map((token) => blockNode(token, depth + 1));
+
+export function blockNode(token: Token, depth: number): ComponentChildren {
+  if (depth > MAX_DEPTH) return <p class="md-raw">{token.raw}</p>;
+  switch (token.type) {
+    case "space":
+    case "def":
+      return null;
+    case "paragraph":
+      return <p>{inlineNodes(token.tokens, depth)}</p>;
+    case "heading":
+      return <Heading token={token as Tokens.Heading} depth={depth} />;
+    case "code":
+      return <Code token={token as Tokens.Code} />;
+    case "blockquote":
+      return <blockquote>{blockNodes(token.tokens, depth)}</blockquote>;
+    case "list":
+      return <List token={token as Tokens.List} depth={depth} />;
+    case "table":
+      return <Table token={token as Tokens.Table} depth={depth} />;
+    case "hr":
+      return <hr />;
+    case "text":
+      return <>{token.tokens ? inlineNodes(token.tokens, depth) : (token as Tokens.Text).text}</>;
+    case "checkbox":
+      return (token as { checked?: boolean }).checked ? "☑ " : "☐ ";
+    default:
+      return <p class="md-raw">{token.raw}</p>;
+  }
+}
+
+/** An answer's headings stand below the page's own. */
+function Heading({ token, depth }: { token: Tokens.Heading; depth: number }) {
+  const Tag = `h${Math.min(6, token.depth + 2)}` as "h3" | "h4" | "h5" | "h6";
+  return <Tag>{inlineNodes(token.tokens, depth)}</Tag>;
+}
+
+function Code({ token }: { token: Tokens.Code }) {
+  const language = /^[\w+#.-]{1,24}/u.exec(token.lang ?? "")?.[0] ?? "";
+  return (
+    <div class="md-code" dir="ltr">
+      <div class="md-code-head">
+        <span>{language}</span>
+        <CopyButton text={token.text} label="Copy code" small />
+      </div>
+      {/* A region that scrolls has to be reachable by keyboard. */}
+      <pre tabIndex={0} role="region" aria-label={language ? `Code, ${language}` : "Code"}>
+        <code>{token.text}</code>
+      </pre>
+    </div>
+  );
+}
+
+function List({ token, depth }: { token: Tokens.List; depth: number }) {
+  const items = token.items.map((item, index) => (
+    <li key={index} class={item.task ? "md-task" : undefined}>
+      {blockNodes(item.tokens, depth)}
+    </li>
+  ));
+  return token.ordered ? <ol start={Number(token.start) || 0}>{items}</ol> : <ul>{items}</ul>;
+}
+
+function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
+  const cell = (each: Tokens.TableCell): CSSProperties | undefined => (each.align ? { textAlign: each.align } : undefined);
+  return (
+    <div class="md-table" tabIndex={0} role="region" aria-label="Table">
+      <table>
+        <thead>
+          <tr>
+            {token.header.map((each, index) => (
+              <th key={index} style={cell(each)}>
+                {inlineNodes(each.tokens, depth)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {token.rows.map((row, index) => (
+            <tr key={index}>
+              {row.map((each, column) => (
+                <td key={column} style={cell(each)}>
+                  {inlineNodes(each.tokens, depth)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

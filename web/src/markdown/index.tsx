@@ -1,0 +1,49 @@
+/** Markdown as Preact nodes: every character that came is a text node, and nothing is ever loaded. */
+import "./markdown.css";
+import { Component, type ComponentChildren } from "preact";
+import { useRef } from "preact/hooks";
+import type { Token } from "marked";
+import { blockNode } from "./blocks";
+import { MarkdownStream } from "./lex";
+
+/** Plain text is laid out in pieces of this many characters, so that those out of sight cost nothing. */
+const PIECE = 20_000;
+
+/** A block that stands is the same object at the next token of text, and is not drawn again. */
+class Block extends Component<{ token: Token }> {
+  override shouldComponentUpdate(next: { token: Token }): boolean {
+    return next.token !== this.props.token;
+  }
+
+  override render(): ComponentChildren {
+    return blockNode(this.props.token, 0);
+  }
+}
+
+/** `text` may grow from render to render; only its last block is read and drawn anew. */
+export function Markdown({ text }: { text: string }) {
+  const stream = useRef<MarkdownStream | null>(null);
+  stream.current ??= new MarkdownStream();
+  const { blocks, rest } = stream.current.read(text);
+  return (
+    <div class="md" dir="auto">
+      {blocks.map((token, index) => (
+        <Block key={index} token={token} />
+      ))}
+      {rest !== "" && <PlainText text={rest} />}
+    </div>
+  );
+}
+
+export function PlainText({ text }: { text: string }) {
+  const pieces = Array.from({ length: Math.ceil(text.length / PIECE) }, (_, n) => text.slice(n * PIECE, (n + 1) * PIECE));
+  return (
+    <>
+      {pieces.map((piece, index) => (
+        <div class="md-plain" dir="auto" key={index}>
+          {piece}
+        </div>
+      ))}
+    </>
+  );
+}

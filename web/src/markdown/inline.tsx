@@ -1,0 +1,56 @@
+/** Inline tokens as nodes. */
+import type { ComponentChildren } from "preact";
+import type { Token, Tokens } from "marked";
+import { decodeEntities, safeHref } from "./safe";
+
+/** Deeper nesting than any person writes is shown as it was written. */
+export const MAX_DEPTH = 16;
+
+export function inlineNodes(tokens: readonly Token[] | undefined, depth: number): ComponentChildren {
+  return tokens?.map((token) => inlineNode(token, depth + 1));
+}
+
+/** A token's children, or its text where it has none. */
+const inner = (token: Token, depth: number): ComponentChildren =>
+  "tokens" in token && token.tokens ? inlineNodes(token.tokens, depth) : "text" in token ? decodeEntities(String(token.text)) : token.raw;
+
+function inlineNode(token: Token, depth: number): ComponentChildren {
+  if (depth > MAX_DEPTH) return token.raw;
+  switch (token.type) {
+    case "strong":
+      return <strong>{inner(token, depth)}</strong>;
+    case "em":
+      return <em>{inner(token, depth)}</em>;
+    case "del":
+      return <del>{inner(token, depth)}</del>;
+    case "codespan":
+      return <code class="md-inline">{(token as Tokens.Codespan).text}</code>;
+    case "br":
+      return <br />;
+    case "link":
+      return <Link href={(token as Tokens.Link).href}>{inner(token, depth)}</Link>;
+    case "image":
+      return (
+        <Link href={(token as Tokens.Image).href}>
+          <span class="md-image">image</span> {decodeEntities((token as Tokens.Image).text) || (token as Tokens.Image).href}
+        </Link>
+      );
+    case "checkbox":
+      return (token as { checked?: boolean }).checked ? "☑ " : "☐ ";
+    case "html":
+      return token.raw;
+    default:
+      return inner(token, depth);
+  }
+}
+
+/** A link that leaves, if its address is http or https; else its text alone. */
+function Link({ href, children }: { href: string; children: ComponentChildren }) {
+  const safe = safeHref(href);
+  if (safe === null) return <span>{children}</span>;
+  return (
+    <a href={safe} target="_blank" rel="noopener noreferrer">
+      {children}
+    </a>
+  );
+}

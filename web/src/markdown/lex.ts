@@ -1,0 +1,91 @@
+/**
+ * A model's answer as markdown tokens, cheaply while it grows and safely whatever it holds.
+ *
+ * `marked` reads the blocks. Every block but the last one stands once another has begun, so an answer that
+ * streams is lexed from its last block on: the work for a token of text is that of one block, not of all.
+ * Link definitions reach only as far as what is lexed together; models hardly write them.
+ */
+import { Lexer, type Token } from "marked";
+
+/** Inline syntax in longer texts is shown as written: some of it takes quadratic time to read. */
+const MAX_INLINE = 16_000;
+
+/** What comes after this many characters is plain text. */
+export const MAX_MARKDOWN = 200_000;
+
+/** Thirty containers opened on one line is no list or quotation but an attack on the stack. */
+const NESTED = /^[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}/mu;
+
+// eslint-disable-next-line no-control-regex -- control characters are what this is about
+const CONTROL = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/gu;
+
+const plain = (text: string): Token => ({ type: "plain", raw: text, text });
+
+/** The blocks of a text, inline tokens included. */
+export function lex(source: string): Token[] {
+  if (NESTED.test(source)) return [plain(source)];
+  try {
+    const lexer = new Lexer({ gfm: true });
+    lexer.blockTokens(source, lexer.tokens);
+    for (const { src, tokens } of lexer.inlineQueue) {
+      if (src.length > MAX_INLINE) tokens.push({ type: "text", raw: src, text: src, escaped: false });
+      else lexer.inlineTokens(src, tokens);
+    }
+    return lexer.tokens;
+  } catch {
+    return [plain(source)];
+  }
+}
+
+/** The blocks of one text that only ever grows. */
+export class MarkdownStream {
+  #seen = 0;
+  #endsInCr = false;
+  #kept: Token[] = [];
+  #tail = "";
+  #lexed = 0;
+  #rest = "";
+
+  /**
+   * The blocks of `text`, which must begin with what the last call was given; else it is read anew.
+   * Blocks that stand are the same objects from call to call.
+   */
+  read(text: string): { blocks: readonly Token[]; rest: string } {
+    if (text.length < this.#seen) this.#reset();
+    const piece = this.#normal(text.slice(this.#seen));
+    this.#seen = text.length;
+    const room = Math.max(0, MAX_MARKDOWN - this.#lexed);
+    this.#lexed += Math.min(room, piece.length);
+    this.#tail += piece.slice(0, room);
+    this.#rest += piece.slice(room);
+    const fresh = lex(this.#tail);
+    const standing = lastBlock(fresh);
+    for (const block of fresh.slice(0, standing)) {
+      this.#kept.push(block);
+      this.#tail = this.#tail.slice(block.raw.length);
+    }
+    return { blocks: [...this.#kept, ...fresh.slice(standing)], rest: this.#rest };
+  }
+
+  #reset(): void {
+    this.#seen = this.#lexed = 0;
+    this.#endsInCr = false;
+    this.#kept = [];
+    this.#tail = this.#rest = "";
+  }
+
+  /** Line ends as marked makes them itself, and no control characters. */
+  #normal(piece: string): string {
+    if (piece === "") return "";
+    const joined = this.#endsInCr && piece.startsWith("\n") ? piece.slice(1) : piece;
+    this.#endsInCr = piece.endsWith("\r");
+    return joined.replace(/\r\n?/gu, "\n").replace(CONTROL, "");
+  }
+}
+
+/** Where the last block begins; the blank lines behind it may yet turn out to be within it. */
+function lastBlock(blocks: readonly Token[]): number {
+  let last = blocks.length - 1;
+  while (last > 0 && blocks[last]?.type === "space") last -= 1;
+  return Math.max(0, last);
+}

@@ -1,0 +1,28 @@
+/** What of a markdown token may reach the page: addresses that are checked, entities that are read. */
+
+/** An absolute http or https address, or null: nothing else is ever a link. */
+export function safeHref(href: string): string | null {
+  try {
+    const url = new URL(href);
+    return url.protocol === "http:" || url.protocol === "https:" ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+const NAMED: Readonly<Record<string, string>> = {
+  amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", copy: "©", reg: "®", trade: "™", hellip: "…",
+  mdash: "—", ndash: "–", lsquo: "‘", rsquo: "’", ldquo: "“", rdquo: "”", bull: "•", middot: "·", times: "×",
+  divide: "÷", deg: "°", plusmn: "±", le: "≤", ge: "≥", ne: "≠", larr: "←", rarr: "→", euro: "€", pound: "£",
+};
+
+/** Character references as the characters they stand for; unknown ones stay as written. */
+export function decodeEntities(text: string): string {
+  if (!text.includes("&")) return text;
+  return text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]{2,8}));/gu, (whole, decimal, hex, name) => {
+    if (name !== undefined) return Object.hasOwn(NAMED, name) ? NAMED[name]! : whole;
+    const code = decimal !== undefined ? Number(decimal) : Number.parseInt(hex, 16);
+    const shown = code === 9 || code === 10 || (code >= 32 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff));
+    return shown ? String.fromCodePoint(code) : "\ufffd";
+  });
+}
