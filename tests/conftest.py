@@ -1,0 +1,63 @@
+"""What most tests stand on: a home and a project of their own, and a backend that is a real server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.settings import Settings
+
+from .fake_backend import FakeBackend
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+LEAKY = (
+    "ARKOR_CLOUD_API_URL",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home that everything in this process and its children takes for the user's."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("CONFIG", "CACHE", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / f".{name.lower()}"))
+    for name in LEAKY:
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+async def fake_backend() -> AsyncIterator[FakeBackend]:
+    """A running fake backend."""
+    fake = FakeBackend()
+    await fake.start()
+    try:
+        yield fake
+    finally:
+        await fake.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, home: Path, fake_backend: FakeBackend) -> Settings:
+    """One launch on an empty project, against the fake backend."""
+    project = tmp_path / "project"
+    project.mkdir()
+    return Settings(
+        project=project,
+        home=home,
+        data=home / ".data" / "arkor-dev",
+        cache=home / ".cache" / "arkor-dev",
+        cloud_url=fake_backend.url,
+    )

@@ -1,0 +1,496 @@
+"""A managed backend of the tests' own: a real aiohttp server that keeps its log and can be told to misbehave.
+
+It speaks the whole of CONTRACT §2 (and the sign-in service's ``/oauth/token``) from memory. Nothing in it
+imports the product, so that both sides can be wrong only independently. Times are seconds.
+
+    fake = FakeBackend(); await fake.start()
+    job = fake.add_job(); fake.log(job, step=1, loss=2.5); fake.finish(job)
+    fake.fault("GET /v1/jobs", hang=True)          # until fake.heal()
+    fake.fault("*", times=1, status=426)           # the next call only
+    await fake.stop(); await fake.restart()        # same port, log intact
+    assert fake.count("GET /v1/jobs") == 1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from .fake_faults import Fault, Sender, answer_wrongly
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from yarl import URL
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+OPEN_ROUTES = {"POST /v1/auth/anonymous", "GET /v1/auth/cli/config", "POST /oauth/token"}
+TOKEN = "fake-backend-token-0123456789"
+ORG = "anon-org"
+PROJECT = "demo"
+CREATED = "2026-01-01T00:00:00Z"
+
+
+@dataclass
+class Seen:
+    """One request as it came."""
+
+    route: str
+    url: URL
+    headers: Mapping[str, str]
+    body: bytes
+    at: float
+
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+
+@dataclass
+class ChatScript:
+    """What the model says, how slowly, and whether somebody left meanwhile (``left_at`` in loop time)."""
+
+    chunks: list[str] = field(default_factory=lambda: ["Hello", ", ", "world"])
+    first_delay: float = 0
+    delay: float = 0
+    endless: bool = False
+    left_at: float | None = None
+
+
+class FakeBackend:
+    """The server, its memory, its counters and its faults."""
+
+    def __init__(self) -> None:
+        self.requests: list[Seen] = []
+        self.active: Counter[str] = Counter()
+        self.connections_made = 0
+        self.chat = ChatScript()
+        self.headers: dict[str, str] = {}
+        self.tokens: dict[str, set[str]] = {TOKEN: {ORG}}
+        self.refresh_tokens: set[str] = set()
+        self.anonymous = 0
+        self.token_life: float | None = 3600
+        self.rotate = True
+        self.projects: dict[str, dict[str, dict[str, Any]]] = {ORG: {}}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.frames: dict[str, list[tuple[str | None, bytes]]] = {}
+        self.deployments: dict[str, dict[str, Any]] = {}
+        self.keys: dict[str, dict[str, dict[str, Any]]] = {}
+        self.frames_per_write = 64
+        self.ping_every: float | None = None
+        self._faults: dict[str, list[Fault]] = {}
+        self._changed: dict[str, asyncio.Event] = {}
+        self._ids = 0
+        self._runner: web.AppRunner | None = None
+        # Bound and never listening: the port stays ours while the server is down, and refuses.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self.port: int = self._place.getsockname()[1]
+        self.add_project(PROJECT)
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    # --- life -----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen; the memory is as it was."""
+        app = web.Application(middlewares=[self._outer], client_max_size=64 << 20)
+        app.add_routes(self._routes())
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+
+    async def stop(self) -> None:
+        """Refuse new connections and break off the open ones, as a killed process does."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            self._abort(runner)
+            await runner.cleanup()
+
+    async def restart(self) -> None:
+        """Come back on the same port with the log intact."""
+        await self.stop()
+        await self.start()
+
+    async def close(self) -> None:
+        """The end: the port is free again."""
+        await self.stop()
+        self._place.close()
+
+    def cut(self) -> None:
+        """Break off every open connection at once, and keep listening."""
+        if self._runner is not None:
+            self._abort(self._runner)
+
+    @staticmethod
+    def _abort(runner: web.AppRunner) -> None:
+        for protocol in runner.server.connections if runner.server else ():
+            if protocol.transport is not None:
+                protocol.transport.abort()
+
+    # --- faults and evidence --------------------------------------------------------------------------
+
+    def fault(self, route: str, *, times: int | None = None, **how: Any) -> Fault:
+        """Let ``route`` (``"GET /v1/jobs/{id}"``, or ``"*"``) go wrong as :class:`Fault` says."""
+        fault = Fault(times=times, **how)
+        self._faults.setdefault(route, []).append(fault)
+        return fault
+
+    def heal(self) -> None:
+        """No more faults; calls that hang now go on hanging until they are cut."""
+        self._faults.clear()
+
+    def count(self, route: str) -> int:
+        """How many calls of this route came."""
+        return sum(seen.route == route for seen in self.requests)
+
+    def last(self, route: str) -> Seen:
+        """The latest call of this route."""
+        return next(seen for seen in reversed(self.requests) if seen.route == route)
+
+    # --- memory ---------------------------------------------------------------------------------------
+
+    def new_id(self, kind: str) -> str:
+        """An id that nothing else has."""
+        self._ids += 1
+        return f"{kind}-{self._ids}"
+
+    def add_project(self, slug: str, org: str = ORG) -> dict[str, Any]:
+        """A project that exists."""
+        project = {"id": self.new_id("prj"), "slug": slug, "name": slug, "orgId": f"id-of-{org}"}
+        self.projects.setdefault(org, {})[slug] = project
+        return project
+
+    def add_job(
+        self,
+        status: str = "running",
+        *,
+        name: str = "job",
+        org: str = ORG,
+        project: str = PROJECT,
+        **more: Any,
+    ) -> str:
+        """A job, with ``training.started`` in its log; answers its id."""
+        job_id = str(more.pop("id", None) or self.new_id("job"))
+        self.jobs[job_id] = {
+            "id": job_id,
+            "orgId": f"id-of-{org}",
+            "projectId": self.projects[org][project]["id"],
+            "name": name,
+            "status": status,
+            "config": {"model": "tiny", "datasetSource": {"type": "huggingface", "name": "d"}},
+            "createdAt": CREATED,
+            **more,
+        }
+        self.frames[job_id] = []
+        self._changed[job_id] = asyncio.Event()
+        self.emit(job_id, "training.started")
+        return job_id
+
+    def emit(self, job_id: str, event: str, **fields: Any) -> str:
+        """One event at the end of the job's log; answers its id."""
+        event_id = str(len(self.frames[job_id]) + 1)
+        data = {"type": event, "jobId": job_id, "timestamp": CREATED, **fields}
+        self.emit_raw(
+            job_id, f"id: {event_id}\nevent: {event}\ndata: {json.dumps(data)}\n\n".encode(), event_id
+        )
+        return event_id
+
+    def emit_raw(self, job_id: str, frame: bytes, event_id: str | None = None) -> None:
+        """Any bytes, as one entry of the log."""
+        self.frames[job_id].append((event_id, frame))
+        self._wake(job_id)
+
+    def log(self, job_id: str, step: int, **fields: Any) -> str:
+        """One ``training.log`` row."""
+        return self.emit(job_id, "training.log", step=step, **fields)
+
+    def finish(self, job_id: str, status: str = "completed") -> None:
+        """The job's last event and its status; streams end with ``end``."""
+        name = {"completed": "training.completed", "failed": "training.failed"}.get(
+            status, f"training.{status}"
+        )
+        self.emit(job_id, name, **({"error": "it broke"} if status == "failed" else {}))
+        self.jobs[job_id].update(status=status, completedAt=CREATED)
+        self._wake(job_id)
+
+    def _wake(self, job_id: str) -> None:
+        changed, self._changed[job_id] = self._changed[job_id], asyncio.Event()
+        changed.set()
+
+    # --- the server -----------------------------------------------------------------------------------
+
+    def _routes(self) -> list[web.RouteDef]:
+        job, endpoint = "/v1/jobs/{id}", "/v1/endpoints/{id}"
+        return [
+            web.get("/v1/auth/cli/config", self._cli_config),
+            web.post("/v1/auth/anonymous", self._anonymous),
+            web.post("/oauth/token", self._token),
+            web.get("/v1/me", self._me),
+            web.get("/v1/projects", self._list_projects),
+            web.post("/v1/projects", self._create_project),
+            web.get("/v1/jobs", self._list_jobs),
+            web.post("/v1/jobs", self._create_job),
+            web.get(job, self._get_job),
+            web.post(job + "/cancel", self._cancel_job),
+            web.get(job + "/events/stream", self._events),
+            web.post("/v1/inference/chat", self._chat),
+            web.get("/v1/endpoints", self._list_endpoints),
+            web.post("/v1/endpoints", self._create_endpoint),
+            web.get(endpoint, self._get_endpoint),
+            web.patch(endpoint, self._update_endpoint),
+            web.delete(endpoint, self._delete_endpoint),
+            web.get(endpoint + "/keys", self._list_keys),
+            web.post(endpoint + "/keys", self._create_key),
+            web.delete(endpoint + "/keys/{key}", self._delete_key),
+        ]
+
+    @web.middleware
+    async def _outer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        route = f"{request.method} {resource.canonical if resource else request.path}"
+        body = await request.read()
+        now = asyncio.get_running_loop().time()
+        self.requests.append(Seen(route, request.url, request.headers.copy(), body, now))
+        self.active[route] += 1
+        try:
+            fault = self._fault_for(route)
+            if fault is not None:
+                wrong = await answer_wrongly(fault, request)
+                if wrong is not None:
+                    return wrong
+            request["fault"] = fault
+            refusal = None if route in OPEN_ROUTES else self._refusal(request)
+            response = refusal or await handler(request)
+            if not response.prepared:
+                response.headers.update(self.headers)
+                if fault is not None and isinstance(response, web.Response):
+                    return await Sender.resend(request, response, fault)
+            return response
+        finally:
+            self.active[route] -= 1
+
+    def _fault_for(self, route: str) -> Fault | None:
+        for fault in self._faults.get(route, []) + self._faults.get("*", []):
+            if fault.times is None or fault.times > 0:
+                if fault.times is not None:
+                    fault.times -= 1
+                return fault
+        return None
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        if not re.fullmatch(r"[\w.-]+/\d[\w.+-]*", request.headers.get("X-Arkor-Client", "")):
+            return _error(426, "Upgrade required: no X-Arkor-Client.")
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        orgs = self.tokens.get(token) if scheme == "Bearer" else None
+        if orgs is None:
+            return _error(401, "Unauthorized.")
+        org = request.query.get("orgSlug")
+        if request.path == "/v1/me":
+            return None
+        if org is None:
+            return _error(400, "orgSlug is missing.")
+        if org not in orgs:
+            return _error(403, f"Not your organisation: {org}.")
+        if request.path != "/v1/projects" and request.query.get("projectSlug") not in self.projects.get(
+            org, {}
+        ):
+            return _error(404, "No such project.")
+        return None
+
+    async def _cli_config(self, _: web.Request) -> web.Response:
+        domain = f"127.0.0.1:{self.port}"
+        return web.json_response(
+            {"auth0Domain": domain, "clientId": "cli", "audience": self.url, "callbackPorts": [52521]}
+        )
+
+    async def _anonymous(self, request: web.Request) -> web.Response:
+        if await request.json() != {"kind": "cli"}:
+            return _error(400, "kind must be cli.")
+        self.anonymous += 1
+        token, org = f"anonymous-token-{self.anonymous:04}-0123456789", f"anon-{self.anonymous}"
+        self.tokens[token] = {org}
+        self.projects.setdefault(org, {})
+        personal = {"id": f"id-of-{org}", "slug": org, "name": org}
+        return web.json_response(
+            {"token": token, "anonymousId": f"a{self.anonymous}", "kind": "cli", "personalOrg": personal}
+        )
+
+    async def _token(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        old = str(form.get("refresh_token"))
+        if form.get("grant_type") != "refresh_token" or not form.get("client_id"):
+            return web.json_response({"error": "invalid_request"}, status=400)
+        if old not in self.refresh_tokens:
+            return web.json_response({"error": "invalid_grant", "error_description": "Unknown"}, status=403)
+        access = self.new_id("access-token-0123456789")
+        self.tokens[access] = {ORG}
+        answer: dict[str, Any] = {"access_token": access, "token_type": "Bearer"}
+        if self.token_life is not None:
+            answer["expires_in"] = self.token_life
+        if self.rotate:
+            self.refresh_tokens.remove(old)
+            answer["refresh_token"] = self.new_id("refresh-token")
+            self.refresh_tokens.add(answer["refresh_token"])
+        return web.json_response(answer)
+
+    async def _me(self, request: web.Request) -> web.Response:
+        orgs = self.tokens[request.headers["Authorization"].removeprefix("Bearer ")]
+        listed = [{"id": f"id-of-{org}", "slug": org, "name": org} for org in sorted(orgs)]
+        return web.json_response({"user": {"id": "u1", "email": "a@example.org"}, "orgs": listed})
+
+    async def _list_projects(self, request: web.Request) -> web.Response:
+        org = request.query["orgSlug"]
+        projects = list(self.projects[org].values())
+        return web.json_response({"org": {"slug": org}, "projects": projects})
+
+    async def _create_project(self, request: web.Request) -> web.Response:
+        org, body = request.query["orgSlug"], await request.json()
+        if body["slug"] in self.projects[org]:
+            return _error(409, "This slug exists.")
+        project = self.add_project(body["slug"], org)
+        project["name"] = body["name"]
+        return web.json_response({"project": project}, status=201)
+
+    def _here(self, request: web.Request) -> str:
+        return str(self.projects[request.query["orgSlug"]][request.query["projectSlug"]]["id"])
+
+    async def _list_jobs(self, request: web.Request) -> web.Response:
+        here = self._here(request)
+        return web.json_response({"jobs": [job for job in self.jobs.values() if job["projectId"] == here]})
+
+    async def _create_job(self, request: web.Request) -> web.Response:
+        body, query = await request.json(), request.query
+        job_id = self.add_job(
+            "queued",
+            name=body["name"],
+            org=query["orgSlug"],
+            project=query["projectSlug"],
+            config=body["config"],
+        )
+        return web.json_response({"job": self.jobs[job_id]}, status=201)
+
+    def _job(self, request: web.Request) -> dict[str, Any]:
+        job = self.jobs.get(request.match_info["id"])
+        if job is None or job["projectId"] != self._here(request):
+            raise web.HTTPNotFound(text='{"error": "No such job."}', content_type="application/json")
+        return job
+
+    async def _get_job(self, request: web.Request) -> web.Response:
+        return web.json_response({"job": self._job(request)})
+
+    async def _cancel_job(self, request: web.Request) -> web.Response:
+        job = self._job(request)
+        if job["status"] in ("queued", "running"):
+            self.finish(job["id"], "cancelled")
+        return web.json_response({"job": job})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        job = self._job(request)
+        frames, position = self.frames[job["id"]], 0
+        last = request.headers.get("Last-Event-ID")
+        for index, (event_id, _) in enumerate(frames):
+            if last is not None and event_id == last:
+                position = index + 1
+        sender = await Sender.open(request, "text/event-stream", self.headers, request["fault"])
+        while True:
+            changed = self._changed[job["id"]]
+            while position < len(frames):
+                batch = frames[position : position + self.frames_per_write]
+                await sender.write(b"".join(frame for _, frame in batch))
+                position += len(batch)
+            if job["status"] not in ("queued", "running"):
+                await sender.write(b"event: end\ndata: {}\n\n")
+                return await sender.end()
+            if changed is not self._changed[job["id"]]:
+                continue
+            try:
+                async with asyncio.timeout(self.ping_every):
+                    await changed.wait()
+            except TimeoutError:
+                await sender.write(b"event: ping\ndata: {}\n\n")
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body, script = await request.json(), self.chat
+        try:
+            await asyncio.sleep(script.first_delay)
+            if body.get("stream", True) is False:
+                message = {"role": "assistant", "content": "".join(script.chunks)}
+                return web.json_response({"choices": [{"message": message}]})
+            sender = await Sender.open(request, "text/event-stream", self.headers, request["fault"])
+            while True:
+                for chunk in script.chunks:
+                    delta = json.dumps({"choices": [{"delta": {"content": chunk}}]})
+                    await sender.write(f"data: {delta}\n\n".encode())
+                    await asyncio.sleep(script.delay)
+                if not script.endless:
+                    break
+            await sender.write(b"data: [DONE]\n\n")
+            return await sender.end()
+        except (asyncio.CancelledError, ConnectionError):
+            script.left_at = asyncio.get_running_loop().time()
+            raise
+
+    async def _list_endpoints(self, _: web.Request) -> web.Response:
+        return web.json_response({"deployments": list(self.deployments.values())})
+
+    async def _create_endpoint(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if any(other["slug"] == body["slug"] for other in self.deployments.values()):
+            return _error(409, "This slug is taken.")
+        fixed = {"urlFormat": "openai_compat", "enabled": True, "customDomain": None}
+        times = {"createdAt": CREATED, "updatedAt": CREATED}
+        where = {"id": self.new_id("dep"), "orgId": "id", "projectId": self._here(request)}
+        deployment = {**where, **fixed, **body, **times}
+        self.deployments[deployment["id"]] = deployment
+        self.keys[deployment["id"]] = {}
+        return web.json_response({"deployment": deployment}, status=201)
+
+    def _endpoint(self, request: web.Request) -> dict[str, Any]:
+        deployment = self.deployments.get(request.match_info["id"])
+        if deployment is None:
+            raise web.HTTPNotFound(text='{"error": "No such deployment."}', content_type="application/json")
+        return deployment
+
+    async def _get_endpoint(self, request: web.Request) -> web.Response:
+        return web.json_response({"deployment": self._endpoint(request)})
+
+    async def _update_endpoint(self, request: web.Request) -> web.Response:
+        deployment = self._endpoint(request)
+        deployment.update(await request.json())
+        return web.json_response({"deployment": deployment})
+
+    async def _delete_endpoint(self, request: web.Request) -> web.Response:
+        del self.deployments[self._endpoint(request)["id"]]
+        return web.Response(status=204)
+
+    async def _list_keys(self, request: web.Request) -> web.Response:
+        return web.json_response({"keys": list(self.keys[self._endpoint(request)["id"]].values())})
+
+    async def _create_key(self, request: web.Request) -> web.Response:
+        label = (await request.json())["label"].strip()
+        key = {"id": self.new_id("key"), "label": label, "prefix": "ak_1", "enabled": True}
+        key |= {"createdAt": CREATED, "lastUsedAt": None}
+        self.keys[self._endpoint(request)["id"]][key["id"]] = key
+        return web.json_response({"key": {**key, "plaintext": f"ak_1{self.new_id('secret')}"}}, status=201)
+
+    async def _delete_key(self, request: web.Request) -> web.Response:
+        if self.keys[self._endpoint(request)["id"]].pop(request.match_info["key"], None) is None:
+            return _error(404, "No such key.")
+        return web.Response(status=204)
+
+
+def _error(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)
