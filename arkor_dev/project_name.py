@@ -6,6 +6,6 @@ import re
 
 
 def slug_of(name: str) -> str:
-    """Lower case, runs of anything but ``[a-z0-9-]`` become one dash, trimmed, 40 at most, else ``project``."""
+    """Lower case, each run of anything but ``[a-z0-9-]`` one dash, trimmed, 40 at most; else ``project``."""
     slug = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:40].strip("-")
     return slug or "project"

@@ -1,0 +1,82 @@
+"""Faults become answers here and nowhere else; request bodies are read here, bounded in size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import hdrs, web
+
+from ..errors import StudioError
+from ..guard import is_api, json_error
+
+if TYPE_CHECKING:
+    from ..backend import Answer
+    from ..guard import Handler
+
+log = logging.getLogger(__name__)
+
+BODY_TIMEOUT = 30.0
+BODY_LIMIT = 16 << 20
+
+
+@web.middleware
+async def error_envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """``{"error": …}`` for every fault under ``/api/``; a bug is logged and answered without details."""
+    api = is_api(request.path)
+    try:
+        return await handler(request)
+    except StudioError as error:
+        answer = json_error(error.status, error.text, error.extra)
+        answer.headers.update(getattr(error, "headers", {}))
+        return answer
+    except web.HTTPException as error:
+        if not api or error.status < 400:
+            raise
+        text = f"{request.method} {request.path}: {error.reason.lower()}."
+        answer = json_error(error.status, text)
+        if hdrs.ALLOW in error.headers:
+            answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+        return answer
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        text = "Studio met an unexpected fault. Its terminal has the details."
+        return json_error(500, text) if api else web.Response(status=500, text=text + "\n")
+
+
+def answered(answer: Answer) -> web.Response:
+    """A backend's answer, passed on as it is."""
+    headers = {**answer.headers, hdrs.CONTENT_TYPE: "application/json; charset=utf-8"}
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body. StudioError 413 when it is too large, 408 when it does not arrive."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await request.read()
+    except TimeoutError:
+        raise StudioError(408, "The request's body did not arrive in time.") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise StudioError(413, f"The request's body is larger than {BODY_LIMIT >> 20} MiB.") from None
+
+
+async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, object]:
+    """The body as a JSON object; StudioError 400 when it is anything else."""
+    body = await read_body(request)
+    if optional and not body:
+        return {}
+    return parse_object(body)
+
+
+def parse_object(body: bytes) -> dict[str, object]:
+    """``body`` as a JSON object; StudioError 400 when it is anything else."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise StudioError(400, "The request's body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise StudioError(400, "The request's body is not a JSON object.")
+    return value

@@ -1,0 +1,76 @@
+"""The jobs list, a job's events, and its cancelling."""
+
+from __future__ import annotations
+
+from aiohttp import ClientConnectionResetError, hdrs, web
+from aiohttp_sse import EventSourceResponse
+
+from ..contract import CURSOR_HEADER, FROM_HEADER, STALE_HEADER
+from ..keys import BACKEND, EVENTS, JOBS
+from .envelope import answered
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """``GET /api/jobs``: the list, with an ETag; ``X-Arkor-Stale`` says that the backend is away."""
+    jobs, stale = await request.app[JOBS].get()
+    headers = {**jobs.headers, hdrs.ETAG: jobs.etag, hdrs.VARY: hdrs.ACCEPT_ENCODING}
+    if stale is not None:
+        headers[STALE_HEADER] = str(stale)
+    if request.headers.get(hdrs.IF_NONE_MATCH) == jobs.etag:
+        return web.Response(status=304, headers=headers)
+    headers[hdrs.CONTENT_TYPE] = "application/json; charset=utf-8"
+    if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        return web.Response(body=await jobs.gzipped(), headers=headers)
+    return web.Response(body=jobs.body, headers=headers)
+
+
+async def history(request: web.Request) -> web.StreamResponse:
+    """``GET /api/jobs/:id/history``: the batch form of the events.
+
+    Every frame known so far in one quick answer, in the form of the event stream. ``X-Arkor-Cursor`` is the
+    place after the last of them: ``GET /api/jobs/:id/events?after=<cursor>`` goes on from exactly there.
+    """
+    async with request.app[EVENTS].follow(request.match_info["id"]) as reader:
+        begin, end = reader.cursor(), reader.end()
+        response = web.StreamResponse(headers={CURSOR_HEADER: str(end), FROM_HEADER: str(begin)})
+        response.content_type = "text/event-stream"
+        await response.prepare(request)
+        async for piece in reader.history(begin.offset, end.offset):
+            await response.write(piece)
+        await response.write_eof()
+        return response
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """``GET /api/jobs/:id/events[?after=<cursor>]``: server-sent events until the job's ``end``.
+
+    ``X-Arkor-From`` says where the stream begins: when that is not the cursor asked for, the reader starts
+    over. The comments ``: reconnecting`` and ``: connected`` tell whether the backend is there.
+    """
+    async with request.app[EVENTS].follow(request.match_info["id"]) as reader:
+        begin = reader.cursor(request.query.get("after"), request.headers.get("Last-Event-ID"))
+        response = EventSourceResponse(headers={FROM_HEADER: str(begin)})
+        await response.prepare(request)
+        async with response:
+            try:
+                async for piece in reader.live(begin.offset):
+                    await response.write(piece)
+            except ClientConnectionResetError:
+                pass  # the tab has gone
+        return response
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """``POST /api/jobs/:id/cancel``: the backend's answer; the list is fetched anew at once."""
+    answer = await request.app[BACKEND].cancel_job(request.match_info["id"])
+    request.app[JOBS].refresh()
+    return answered(answer)
+
+
+ROUTES = [
+    web.get("/api/jobs", list_jobs),
+    web.get("/api/jobs/{id}/history", history),
+    web.get("/api/jobs/{id}/events", events),
+    web.post("/api/jobs/{id}/cancel", cancel),
+]

@@ -1,0 +1,85 @@
+"""Training runs: start, list, output, stop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import ClientConnectionResetError, web
+
+from ..errors import StudioError
+from ..keys import JOBS, RUNS, SETTINGS
+from ..launch import training_command
+from .envelope import read_object
+
+if TYPE_CHECKING:
+    from ..contract import TrainRequest
+    from ..training import Run
+
+_FIELDS = {"file": str, "trainer": str, "dryRun": bool}
+
+
+def _checked(body: dict[str, object]) -> TrainRequest:
+    for name, kind in _FIELDS.items():
+        value = body.get(name)
+        if value is None:
+            body.pop(name, None)
+        elif not isinstance(value, kind) or value == "":
+            raise StudioError(400, f"`{name}` has to be a {'boolean' if kind is bool else 'non-empty text'}.")
+    return cast("TrainRequest", body)
+
+
+async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
+    """The run's output from its start, as bytes, until it ends or the reader leaves."""
+    response = web.StreamResponse(headers={"X-Arkor-Run": run.id, "X-Accel-Buffering": "no"})
+    response.content_type = "text/plain"
+    response.charset = "utf-8"
+    await response.prepare(request)
+    offset = 0
+    try:
+        while True:
+            if offset < run.output.base:
+                await response.write(f"\n[{run.output.base - offset} bytes are no longer kept]\n".encode())
+            data, offset = await run.output.read(offset)
+            if not data:
+                break
+            await response.write(data)
+        await response.write_eof()
+    except ClientConnectionResetError:
+        pass  # the tab has gone; the run goes on
+    return response
+
+
+async def start(request: web.Request) -> web.StreamResponse:
+    """``POST /api/train``: start the project's training command and stream what it prints."""
+    body = _checked(await read_object(request, optional=True))
+    launch = await asyncio.to_thread(training_command, request.app[SETTINGS], body)
+    # A tab that leaves now must not leave half a run: the start is finished without it.
+    run = await asyncio.shield(request.app[RUNS].start(launch))
+    request.app[JOBS].refresh()
+    return await _stream(request, run)
+
+
+async def list_runs(request: web.Request) -> web.Response:
+    """``GET /api/train``: this launch's runs, newest first."""
+    return web.json_response({"runs": request.app[RUNS].views()})
+
+
+async def output(request: web.Request) -> web.StreamResponse:
+    """``GET /api/train/:id/output``: what the run has printed, then what it prints."""
+    return await _stream(request, request.app[RUNS].get(request.match_info["id"]))
+
+
+async def stop(request: web.Request) -> web.Response:
+    """``POST /api/train/:id/stop``: end the command. Its job on the backend goes on."""
+    run = request.app[RUNS].get(request.match_info["id"])
+    run.stop()
+    return web.json_response({"run": run.view()})
+
+
+ROUTES = [
+    web.get("/api/train", list_runs),
+    web.post("/api/train", start),
+    web.get("/api/train/{id}/output", output),
+    web.post("/api/train/{id}/stop", stop),
+]

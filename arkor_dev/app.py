@@ -1,0 +1,58 @@
+"""The application: wires the rooms together and does nothing else."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from . import keys
+from .api import routes
+from .api.envelope import BODY_LIMIT, error_envelope
+from .bundle import bundle_handler
+from .connect import connected
+from .events import EventHub
+from .guard import add_security_headers, host_guard, token_guard
+from .jobs import JobsCache
+from .manifest import ManifestReader
+from .same_user import same_user_guard
+from .training import TrainingRuns
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from aiohttp.typedefs import Middleware
+
+    from .embedded import Notice
+    from .settings import Settings
+
+
+def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> web.Application:
+    """One launch of Studio; ``on_notice`` receives what the backend has to tell the person."""
+    guards: list[Middleware] = [error_envelope, host_guard]
+    if not settings.allow_other_users:
+        guards.append(same_user_guard)
+    app = web.Application(
+        middlewares=[*guards, token_guard(settings.studio_token)], client_max_size=BODY_LIMIT
+    )
+    app[keys.SETTINGS] = settings
+    app[keys.MANIFEST] = ManifestReader(settings.project)
+    app.on_response_prepare.append(add_security_headers)
+    app.add_routes(routes())
+    # The API's own paths are left out, so that a wrong method there is a 405 and an unknown one a 404.
+    app.router.add_get("/{path:(?!api(?:/|$)).*}", bundle_handler(settings.studio_token))
+
+    async def rooms(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            backend = await stack.enter_async_context(connected(settings, on_notice))
+            jobs = JobsCache(backend.list_jobs)
+            hub = EventHub(backend.events)
+            runs = TrainingRuns(settings.project, jobs.refresh)
+            for room in (jobs, hub, runs):
+                stack.push_async_callback(room.close)
+            app[keys.BACKEND], app[keys.JOBS], app[keys.EVENTS], app[keys.RUNS] = backend, jobs, hub, runs
+            yield
+
+    app.cleanup_ctx.append(rooms)
+    return app

@@ -1,0 +1,74 @@
+"""From settings to a Backend: the managed one, or the embedded one of this launch."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from .backend import Backend, ProjectCalls
+from .embedded import Embedded, Notice
+from .errors import StudioError
+from .identity import Credentials, FileIdentity, FixedIdentity
+from .project import FileScopes, FixedScope, Scope
+from .wire import Wire, open_wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from .settings import Settings
+
+
+@asynccontextmanager
+async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
+    """A backend for one launch; under ``--local`` it starts the embedded one and ends it afterwards.
+
+    Raises StudioError when the managed backend can never work as things are.
+    """
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(open_wire())
+        if settings.port is not None:
+            wire.own_ports.add(settings.port)
+        wire.on_notice = lambda text: on_notice({"notice": "message", "level": "warning", "text": text})
+        if settings.local:
+            embedded = await stack.enter_async_context(Embedded(settings, on_notice))
+            yield Backend(wire, embedded, FixedScope(embedded.scope))
+        else:
+            identity = await stack.enter_async_context(FileIdentity(settings, wire).opened())
+            yield Backend(wire, identity, FileScopes(settings.project, ProjectCalls(wire)))
+
+
+@asynccontextmanager
+async def joined(
+    settings: Settings, on_notice: Callable[[Notice], None]
+) -> AsyncIterator[tuple[Backend, bool]]:
+    """As :func:`connected`, but joins the embedded backend of a running Studio where there is one.
+
+    Yields the backend and whether it ends with us.
+    """
+    if settings.local:
+        async with open_wire() as wire:
+            running = await _running_backend(settings, wire)
+            if running is not None:
+                yield running, False
+                return
+    async with connected(settings, on_notice) as backend:
+        yield backend, settings.local
+
+
+async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:
+    """The embedded backend that a running Studio has left word of, if it answers."""
+    try:
+        handoff = json.loads((settings.local_data / "backend.json").read_bytes())
+        org, project = handoff["orgSlug"], handoff["projectSlug"]
+        credentials = Credentials("anon", handoff["token"], org, handoff["baseUrl"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    backend = Backend(
+        wire, FixedIdentity(credentials), FixedScope(Scope(org, project, handoff.get("projectId")))
+    )
+    try:
+        await backend.me()
+    except StudioError:
+        return None
+    return backend

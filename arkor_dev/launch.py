@@ -1,0 +1,76 @@
+"""Which command a project is trained with (CONTRACT §4), as an argument list; never a shell string."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import StudioError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .contract import TrainRequest
+    from .settings import Settings
+
+NO_COMMAND = (
+    "This project has no training command. Either describe a trainer in arkor.toml "
+    "(`arkor-dev init` writes one), or install the TypeScript CLI in the project (`npm install arkor`)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command to run in the project folder; ``key`` is the trainer that may run once at a time."""
+
+    argv: list[str]
+    key: str
+    trainer: str | None
+    file: str | None
+    dry_run: bool
+
+
+def inside(project: Path, name: str) -> Path:
+    """``name`` resolved inside ``project``, symlinks followed. StudioError 400 when it is not there."""
+    try:
+        path = (project / name).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        raise StudioError(400, f"There is no {name!r} in this project.") from None
+    if not path.is_relative_to(project.resolve()) or not path.is_file():
+        raise StudioError(400, f"{name!r} is not a file inside this project.")
+    return path
+
+
+def training_command(settings: Settings, request: TrainRequest) -> Launch:
+    """Choose and check the command for one ``POST /api/train``. Raises StudioError 400."""
+    project = settings.project
+    name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
+    file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
+    if file is None and (project / "arkor.toml").is_file():
+        return _from_toml(settings, trainer, dry_run=dry_run)
+    command = project / "node_modules" / ".bin" / "arkor"
+    found = str(command) if command.is_file() else shutil.which("arkor")
+    if found is None:
+        raise StudioError(400, NO_COMMAND)
+    if dry_run:
+        raise StudioError(
+            400, "`arkor start` takes no dry run from outside: set `dryRun: true` in the trainer's own code."
+        )
+    # "./" keeps a name that begins with a dash from being read as an option.
+    argv = [found, "start", *([f"./{file}"] if file else [])]
+    return Launch(argv, key=file or "", trainer=trainer, file=file, dry_run=False)
+
+
+def _from_toml(settings: Settings, trainer: str | None, *, dry_run: bool) -> Launch:
+    from .trainers import load_trainers  # parsed at the click: the file may have changed since
+
+    names = [entry["name"] for entry in load_trainers(settings.project)]
+    chosen = trainer if trainer is not None else names[0]
+    if chosen not in names:
+        raise StudioError(400, f"arkor.toml has no trainer named {chosen!r}; it has {', '.join(names)}.")
+    argv = [sys.executable, "-m", "arkor_dev", "start", "--project", str(settings.project)]
+    argv += ["--local"] if settings.local else []
+    argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
+    return Launch(argv, key=chosen, trainer=chosen, file=None, dry_run=dry_run)

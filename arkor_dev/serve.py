@@ -1,0 +1,101 @@
+"""One launch, from a bound socket to the last signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from .app import create_app
+from .atomic import write_private
+from .errors import StudioError
+from .settings import DEFAULT_PORT, PORT_TRIES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from .embedded import Notice
+    from .settings import Settings
+
+HOST = "127.0.0.1"
+IDLE_TIMEOUT = 60.0
+"""Seconds that a connection may idle, or take to send the head of a request."""
+
+
+def bind(port: int | None) -> socket.socket:
+    """A socket on 127.0.0.1: ``port``, or the first free one of ten from 4000 on when it is None.
+
+    Raises StudioError when an explicit port is taken, or all ten are.
+    """
+    tries = [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + PORT_TRIES)
+    for candidate in tries:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((HOST, candidate))
+            sock.listen(128)
+        except OSError as error:
+            sock.close()
+            reason = error.strerror or str(error)
+            continue
+        return sock
+    if port is not None:
+        raise StudioError(500, f"Port {port} cannot be used: {reason}. Choose another with --port.")
+    last = DEFAULT_PORT + PORT_TRIES - 1
+    raise StudioError(500, f"Ports {DEFAULT_PORT} to {last} are all taken. Choose another with --port.")
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, sock: socket.socket, on_notice: Callable[[Notice], None] = lambda _: None
+) -> AsyncIterator[web.Application]:
+    """Serve Studio on ``sock`` while the block runs. Raises StudioError when it cannot start."""
+    app = create_app(settings, on_notice)
+    runner = web.AppRunner(
+        app,
+        access_log=None,  # the default one prints query strings, and EventSource's token is in one
+        handler_cancellation=True,
+        keepalive_timeout=IDLE_TIMEOUT,
+        shutdown_timeout=0.5,
+    )
+    try:
+        await runner.setup()
+        await web.SockSite(runner, sock).start()
+        yield app
+    finally:
+        await runner.cleanup()
+        sock.close()
+
+
+@contextlib.contextmanager
+def token_file(settings: Settings) -> Iterator[None]:
+    """Keep the launch's token in ``~/.arkor/studio-token`` for a front end's dev server."""
+    path = settings.arkor_home / "studio-token"
+    write_private(path, settings.studio_token.encode())
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if path.read_text() == settings.studio_token:  # a later launch's token stays
+                path.unlink()
+
+
+async def until_stopped() -> None:
+    """Wait for SIGINT, SIGTERM or SIGHUP. A second one ends the process at once."""
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)  # children hold a pipe to us and end by themselves
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, on_signal)
+    await stop.wait()

@@ -1,0 +1,172 @@
+"""Runs one command and makes sure that nothing of it outlives Studio.
+
+The daemon cannot clean up after its own SIGKILL, so each training command gets a small parent of its own
+that holds one end of a pipe: the end of file on it *is* the daemon's death. Run as a script by
+``python -I -S``, with the standard library only, so that it costs a few milliseconds and MiB.
+
+- stdin: commands, a line each: ``INT``, ``TERM``, ``KILL`` signal the command's process group; end of file
+  ends everything.
+- stdout: ``started <pid>``, or ``failed <why>``; at the end ``exit <code>`` (128 + n for signal n).
+- stderr: the command's stdout and stderr, in order, as bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+
+GRACE = 1.0
+"""Seconds between SIGTERM and SIGKILL once the daemon is gone."""
+
+
+def say(text: str) -> None:
+    """Write a line to the daemon, which may have gone."""
+    with contextlib.suppress(OSError):
+        os.write(1, text.encode() + b"\n")
+
+
+def prctl(option: int, value: int) -> None:
+    """Set a process attribute on Linux; other systems have none of those used here."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def spawn(argv: list[str]) -> int:
+    """Start ``argv`` in a session and process group of its own; its pid. Raises OSError."""
+    report, tell = os.pipe()  # both close on exec: an empty read means that exec has worked
+    pid = os.fork()
+    if pid == 0:
+        try:
+            prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: should this warden itself be killed
+            os.setsid()
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(2, 1)
+            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+                signal.signal(each, signal.SIG_DFL)
+            os.execvp(argv[0], argv)
+        except OSError as error:
+            os.write(tell, str(error.errno).encode())
+        finally:
+            os._exit(127)
+    os.close(tell)
+    number = os.read(report, 16)
+    os.close(report)
+    if number:
+        os.waitpid(pid, 0)
+        raise OSError(int(number), os.strerror(int(number)), argv[0])
+    return pid
+
+
+def descendants() -> list[int]:
+    """Every live descendant of this process, by a walk of /proc (Linux); none elsewhere."""
+    parents: dict[int, int] = {}
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return []
+    for name in names:
+        if name.isdigit():
+            with (
+                contextlib.suppress(OSError, ValueError, IndexError),
+                open(f"/proc/{name}/stat", "rb") as file,
+            ):
+                state, parent = file.read().rpartition(b")")[2].split()[:2]
+                if state != b"Z":
+                    parents[int(name)] = int(parent)
+    found = [os.getpid()]
+    for pid in found:
+        found.extend(child for child, parent in parents.items() if parent == pid)
+    return found[1:]
+
+
+def signal_group(group: int, number: int) -> None:
+    """Signal the command's process group, which may be gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def sweep(group: int) -> None:
+    """Kill all that is left, also what made itself a group of its own. A few rounds, for what forks on."""
+    for _ in range(20):
+        signal_group(group, signal.SIGKILL)
+        left = descendants()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not left:
+            return
+        time.sleep(0.02)
+
+
+def reap(pid: int) -> int | None:
+    """Collect ended children; the command's exit code once it has ended."""
+    code = None
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+            if ended == 0:
+                break
+            if ended == pid:
+                raw = os.waitstatus_to_exitcode(status)
+                code = raw if raw >= 0 else 128 - raw
+    return code
+
+
+def watch(pid: int, wake: int) -> int:
+    """Serve the daemon's commands until the command has ended; its exit code."""
+    deadline: float | None = None
+    sources = [0, wake]
+    while True:
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select(sources, [], [], timeout)
+        if wake in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wake, 4096)
+        code = reap(pid)
+        if code is not None:
+            return code
+        if 0 in ready:
+            words = os.read(0, 4096).split()
+            for word in words:
+                signal_group(pid, signal.Signals["SIG" + word.decode()])
+            if not words:
+                sources.remove(0)
+                signal_group(pid, signal.SIGTERM)
+                deadline = time.monotonic() + GRACE
+        if deadline is not None and time.monotonic() >= deadline:
+            sweep(pid)
+            return 137
+
+
+def main(argv: list[str]) -> None:
+    """Run ``argv``; returns when it and all that it started have ended."""
+    wake, waker = os.pipe()
+    os.set_blocking(wake, False)
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: adopt grandchildren whose parents end, so that none escapes
+    try:
+        pid = spawn(argv)
+    except OSError as error:
+        say(f"failed {error.strerror}: {argv[0]}")
+        return
+    say(f"started {pid}")
+    code = watch(pid, wake)
+    sweep(pid)
+    say(f"exit {code}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
