@@ -20,8 +20,10 @@ export interface SseSink {
 }
 
 export class SseParser {
-  /** The last id seen; it stays until another one comes, as the standard says. */
-  #id: Uint8Array | undefined;
+  #id = "";
+  #idBytes: Uint8Array | undefined;
+  #idStart = 0;
+  #idEnd = 0;
   #names: { bytes: Uint8Array; text: string }[] = [];
   #buffer = new Uint8Array(0);
   #used = 0;
@@ -36,8 +38,14 @@ export class SseParser {
 
   constructor(private readonly sink: SseSink) {}
 
+  /** The last id seen; it stays until another one comes. Decoded only when asked for: most frames' ids never are. */
   get lastId(): string {
-    return this.#id === undefined ? "" : utf8.decode(this.#id);
+    if (this.#idBytes !== undefined) {
+      const id = utf8.decode(this.#idBytes.subarray(this.#idStart, this.#idEnd));
+      if (!id.includes("\0")) this.#id = id;
+      this.#idBytes = undefined;
+    }
+    return this.#id;
   }
 
   /** Forgets a frame that is not complete; the connection it came from is gone. */
@@ -58,10 +66,12 @@ export class SseParser {
       if (bytes[i] === LF) line = ++i;
     }
     for (;;) {
-      while (i < length && bytes[i] !== LF && bytes[i] !== CR) i++;
+      let byte = 0;
+      while (i < length && ((byte = bytes[i]!) > CR || (byte !== LF && byte !== CR))) i++;
       if (i === length) break;
       const end = i;
-      if (bytes[i++] === CR) {
+      i++;
+      if (byte === CR) {
         if (i === length) this.#skipLf = true;
         else if (bytes[i] === LF) i++;
       }
@@ -119,8 +129,10 @@ export class SseParser {
     if (width === 0) this.sink.comment?.(utf8.decode(bytes.subarray(from, end)));
     else if (width === 4 && is(bytes, start, "data")) this.#addData(bytes, from, end);
     else if (width === 5 && is(bytes, start, "event")) this.#name = this.#intern(bytes, from, end);
-    else if (width === 2 && is(bytes, start, "id") && bytes.indexOf(0, from) !== from) {
-      this.#id = bytes.subarray(from, end);
+    else if (width === 2 && is(bytes, start, "id")) {
+      this.#idBytes = bytes;
+      this.#idStart = from;
+      this.#idEnd = end;
     }
   }
 
@@ -176,10 +188,10 @@ function is(bytes: Uint8Array, start: number, word: string): boolean {
 function join(parts: readonly Uint8Array[]): Uint8Array {
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length + 1, -1));
   let at = 0;
-  for (const part of parts) {
-    if (at > 0 || part !== parts[0]) joined[at++] = LF;
+  parts.forEach((part, index) => {
+    if (index > 0) joined[at++] = LF;
     joined.set(part, at);
     at += part.length;
-  }
+  });
   return joined;
 }

@@ -1,0 +1,101 @@
+import { expect, test } from "vitest";
+import { KEEP } from "./records";
+import { Run } from "./run";
+
+function feed(run: Run, name: string, data: unknown): void {
+  const text = typeof data === "string" ? data : JSON.stringify({ type: name, timestamp: "2026-11-25T00:00:10Z", ...(data as object) });
+  const bytes = new TextEncoder().encode(text);
+  run.add(name, bytes, 0, bytes.length);
+}
+
+test("rows keep every point; what is no number is a gap, what is absent is nothing", () => {
+  const run = new Run();
+  feed(run, "training.log", { step: 1, loss: 2.5, learningRate: 1e-3, epoch: 0.1 });
+  feed(run, "training.log", { step: 2, loss: null });
+  feed(run, "training.log", { step: 2, loss: null, evalLoss: 2.2 });
+  feed(run, "training.log", { step: 3, evalLoss: 2.1 });
+  feed(run, "training.log", '{"step":4,"loss":1e309,"timestamp":"2026-11-25T00:00:11Z"}');
+  feed(run, "training.log", '{"step":5,"loss":NaN}');
+  feed(run, "training.log", '{"step":1e309,"loss":1}');
+  feed(run, "training.log", { loss: 1 });
+  expect([...run.rows.step.view()]).toEqual([1, 2, 2, 3, 4, 5]);
+  expect([...run.rows.loss.view()]).toEqual([2.5, Infinity, NaN, NaN, Infinity, Infinity]);
+  expect([...run.rows.evalLoss.view()]).toEqual([NaN, NaN, 2.2, 2.1, NaN, NaN]);
+  expect(run.rows.time.at(4)).toBe(Date.UTC(2026, 10, 25, 0, 0, 11));
+  expect(run.bestLoss).toEqual({ value: 2.5, step: 1 });
+  expect(run.bestEvalLoss).toEqual({ value: 2.1, step: 3 });
+  expect(run.records.length).toBe(8);
+});
+
+test("nested or escaped rows give the same points as flat ones", () => {
+  const run = new Run();
+  feed(run, "training.log", { step: 1, loss: 0.5, note: 'a "quoted" \n word', more: { step: 99, loss: 99 } });
+  feed(run, "training.log", { step: 2, loss: null, more: [] });
+  expect([...run.rows.step.view()]).toEqual([1, 2]);
+  expect([...run.rows.loss.view()]).toEqual([0.5, Infinity]);
+  expect(run.rows.time.at(0)).toBe(Date.UTC(2026, 10, 25, 0, 0, 10));
+});
+
+test("a run's story: start, progress, checkpoints, end", () => {
+  const run = new Run();
+  feed(run, "model.progress", { label: "Fetching", done: 5, total: 10 });
+  feed(run, "model.progress", { label: "Converting", done: 1, total: null });
+  feed(run, "training.started", { metadata: { totalSteps: 60, device: "cpu" } });
+  feed(run, "checkpoint.saved", { step: 20, artifacts: [{ kind: "checkpoint", step: 20, bytes: 9 }, "odd"] });
+  feed(run, "checkpoint.saved", { step: 20 });
+  feed(run, "checkpoint.saved", { step: 40 });
+  feed(run, "ping", {});
+  expect(run.progress).toEqual({ label: "Converting", done: 1, total: null });
+  expect(run.metadata).toEqual({ totalSteps: 60, device: "cpu" });
+  expect(run.checkpoints.map(({ step, artifacts }) => [step, artifacts.length])).toEqual([[20, 0], [40, 0]]);
+  expect([run.outcome, run.over]).toEqual([null, false]);
+  feed(run, "training.completed", { metrics: { loss: 0.3 }, artifacts: [{ kind: "adapter" }] });
+  feed(run, "end", {});
+  expect([run.outcome, run.over, run.metrics["loss"], run.artifacts.length]).toEqual(["completed", true, 0.3, 1]);
+  expect(run.records.names).toEqual(["model.progress", "training.started", "checkpoint.saved", "training.completed"]);
+  run.clear();
+  expect([run.outcome, run.over, run.records.length, run.rows.length, run.checkpoints.length]).toEqual([null, false, 0, 0, 0]);
+});
+
+test("failures keep their text, whatever its type", () => {
+  const run = new Run();
+  feed(run, "training.failed", { error: { code: 7 } });
+  expect([run.outcome, run.error]).toEqual(["failed", '{"code":7}']);
+});
+
+test("unknown names and data that are not JSON are kept raw, and ignored", () => {
+  const run = new Run();
+  feed(run, "training.log", "step 3 of 9 <b>");
+  feed(run, "odd.event", "[1,2]");
+  feed(run, "training.completed", "null");
+  expect(run.records.entry(0)).toMatchObject({ name: "training.log", data: "step 3 of 9 <b>", time: NaN });
+  expect([run.records.length, run.rows.length, run.outcome]).toEqual([3, 0, null]);
+});
+
+test("frames without a name go by their type", () => {
+  const run = new Run();
+  feed(run, "message", '{"type":"training.log","step":1,"loss":2}');
+  expect([run.rows.length, run.records.names]).toEqual([1, ["training.log"]]);
+});
+
+test("a huge event is kept in part and says its size", () => {
+  const run = new Run();
+  feed(run, "training.message", { message: "x".repeat(10_000_000) });
+  feed(run, "training.log", { step: 1, loss: 1 });
+  const entry = run.records.entry(0);
+  expect(entry.data.length).toBe(KEEP);
+  expect(entry.size).toBeGreaterThan(10_000_000);
+  expect(run.records.entry(1).data).toContain('"step":1');
+});
+
+test("records can be filtered by name and compared in place", () => {
+  const run = new Run();
+  for (let step = 0; step < 500; step++) feed(run, step % 5 === 0 ? "checkpoint.saved" : "training.log", { step });
+  expect([...run.records.only(new Set(["checkpoint.saved"])).view()].slice(0, 3)).toEqual([0, 5, 10]);
+  expect(run.records.count("training.log")).toBe(400);
+  const { data } = run.records.entry(7);
+  const bytes = new TextEncoder().encode(data);
+  expect(run.records.equals(7, "training.log", bytes, 0, bytes.length)).toBe(true);
+  expect(run.records.equals(7, "checkpoint.saved", bytes, 0, bytes.length)).toBe(false);
+  expect(run.records.equals(8, "training.log", bytes, 0, bytes.length)).toBe(false);
+});

@@ -1,0 +1,199 @@
+/**
+ * What a job's events add up to: points in typed arrays, checkpoints, the run's facts, and the raw log.
+ *
+ * One mutable object a job, fed event by event; the page reads it when `stream.ts` says that something changed.
+ */
+import type { Artifact } from "../contract.gen";
+import { Numbers } from "./growable";
+import { Records } from "./records";
+import { EPOCH, EVAL_LOSS, FIELD_NAMES, FIELDS, LEARNING_RATE, LOSS, STEP, scanFlat, TIMESTAMP, TOKENS_PER_SECOND } from "./scan";
+
+/**
+ * One entry a `training.log` row that has a step. NaN: the row has no such value. `Infinity`: it has one that is no point
+ * (null, NaN, out of range), so the curve has a gap there. Times are milliseconds since 1970.
+ */
+export class Rows {
+  readonly step = new Numbers();
+  readonly time = new Numbers();
+  readonly epoch = new Numbers();
+  readonly loss = new Numbers();
+  readonly evalLoss = new Numbers();
+  readonly lr = new Numbers();
+  readonly tokensPerSecond = new Numbers();
+
+  get length(): number {
+    return this.step.length;
+  }
+
+  clear(): void {
+    for (const column of Object.values(this) as Numbers[]) column.clear();
+  }
+}
+
+export interface Checkpoint {
+  step: number;
+  time: number;
+  artifacts: readonly Artifact[];
+}
+
+export interface Best {
+  value: number;
+  step: number;
+}
+
+export interface Progress {
+  label: string;
+  done: number;
+  total: number | null;
+}
+
+type Json = Record<string, unknown>;
+const utf8 = new TextDecoder();
+const MAX_NAME = 80;
+
+export class Run {
+  readonly rows = new Rows();
+  readonly records = new Records();
+  checkpoints: Checkpoint[] = [];
+  /** `training.started`'s time and metadata. */
+  startedAt = NaN;
+  metadata: Json = {};
+  /** How the job ended, once its events say so. */
+  outcome: "completed" | "failed" | "cancelled" | null = null;
+  endedAt = NaN;
+  error: string | null = null;
+  metrics: Json = {};
+  artifacts: readonly Artifact[] = [];
+  progress: Progress | null = null;
+  bestLoss: Best | null = null;
+  bestEvalLoss: Best | null = null;
+  /** The stream said that it is over. */
+  over = false;
+  #fields = new Float64Array(FIELDS);
+
+  get lastStep(): number {
+    return this.rows.step.last();
+  }
+
+  clear(): void {
+    this.rows.clear();
+    this.records.clear();
+    Object.assign(this, { ...EMPTY, checkpoints: [] });
+  }
+
+  /** Takes one event; its data are the bytes [start, end), copied where they are kept. */
+  add(name: string, bytes: Uint8Array, start: number, end: number): void {
+    if (name === "ping") return;
+    if (name === "end") {
+      this.over = true;
+      return;
+    }
+    const fields = this.#fields;
+    let data: Json | null = null;
+    if (!scanFlat(bytes, start, end, fields) || name !== "training.log") {
+      data = parse(bytes, start, end);
+      pick(data, fields);
+      if (name === "message" && typeof data?.["type"] === "string") name = data["type"];
+    }
+    this.records.add(name.length > MAX_NAME ? name.slice(0, MAX_NAME) : name, fields[TIMESTAMP]!, bytes, start, end);
+    if (name === "training.log") this.#log(fields);
+    else if (data !== null) this.#other(name, data, fields);
+  }
+
+  #log(fields: Float64Array): void {
+    const step = fields[STEP]!;
+    if (!Number.isFinite(step)) return;
+    const loss = fields[LOSS]!;
+    const evalLoss = fields[EVAL_LOSS]!;
+    const rows = this.rows;
+    rows.step.push(step);
+    rows.time.push(fields[TIMESTAMP]!);
+    rows.epoch.push(fields[EPOCH]!);
+    rows.loss.push(loss === Infinity && evalLoss < Infinity ? NaN : loss);
+    rows.evalLoss.push(evalLoss);
+    rows.lr.push(fields[LEARNING_RATE]!);
+    rows.tokensPerSecond.push(fields[TOKENS_PER_SECOND]!);
+    if (this.bestLoss === null ? loss < Infinity : loss < this.bestLoss.value) this.bestLoss = { value: loss, step };
+    if (this.bestEvalLoss === null ? evalLoss < Infinity : evalLoss < this.bestEvalLoss.value) {
+      this.bestEvalLoss = { value: evalLoss, step };
+    }
+  }
+
+  #other(name: string, data: Json, fields: Float64Array): void {
+    const time = fields[TIMESTAMP]!;
+    const step = fields[STEP]!;
+    switch (name) {
+      case "training.started":
+        this.startedAt = time;
+        this.metadata = object(data["metadata"]);
+        break;
+      case "checkpoint.saved":
+        if (Number.isFinite(step)) {
+          this.checkpoints = this.checkpoints.filter((known) => known.step !== step);
+          this.checkpoints.push({ step, time, artifacts: list(data["artifacts"]) });
+        }
+        break;
+      case "model.progress":
+        this.progress = {
+          label: String(data["label"] ?? ""),
+          done: finite(data["done"]) ?? 0,
+          total: finite(data["total"]),
+        };
+        break;
+      case "training.completed":
+        this.metrics = object(data["metrics"]);
+        this.artifacts = list(data["artifacts"]);
+        this.#close("completed", time);
+        break;
+      case "training.failed":
+        this.error = typeof data["error"] === "string" ? data["error"] : JSON.stringify(data["error"] ?? null);
+        this.#close("failed", time);
+        break;
+      case "training.cancelled":
+        this.#close("cancelled", time);
+    }
+  }
+
+  #close(outcome: "completed" | "failed" | "cancelled", time: number): void {
+    this.outcome = outcome;
+    this.endedAt = time;
+  }
+}
+
+const EMPTY = {
+  startedAt: NaN, metadata: {}, outcome: null, endedAt: NaN, error: null, metrics: {}, artifacts: [],
+  progress: null, bestLoss: null, bestEvalLoss: null, over: false,
+} as const;
+
+function parse(bytes: Uint8Array, start: number, end: number): Json | null {
+  try {
+    const data: unknown = JSON.parse(utf8.decode(bytes.subarray(start, end)));
+    return typeof data === "object" && data !== null && !Array.isArray(data) ? (data as Json) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The same reading as `scanFlat`, of an object that it left to `JSON.parse`. */
+function pick(data: Json | null, fields: Float64Array): void {
+  fields.fill(NaN);
+  if (data === null) return;
+  for (let field = 0; field < TIMESTAMP; field++) {
+    const value = data[FIELD_NAMES[field]!];
+    if (value === null || (typeof value === "number" && !Number.isFinite(value))) fields[field] = Infinity;
+    else if (typeof value === "number") fields[field] = value;
+  }
+  if (typeof data["timestamp"] === "string") fields[TIMESTAMP] = Date.parse(data["timestamp"]);
+}
+
+function object(value: unknown): Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
+}
+
+function list(value: unknown): readonly Artifact[] {
+  return Array.isArray(value) ? value.filter((item): item is Artifact => typeof item === "object" && item !== null) : [];
+}
+
+function finite(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}

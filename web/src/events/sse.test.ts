@@ -1,0 +1,83 @@
+import { expect, test } from "vitest";
+import { SseParser } from "./sse";
+
+interface Seen {
+  events: [string, string][];
+  comments: string[];
+  parser: SseParser;
+}
+
+function collect(): Seen {
+  const events: [string, string][] = [];
+  const comments: string[] = [];
+  const parser = new SseParser({
+    event: (name, bytes, start, end) => events.push([name, new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.slice(start, end))]),
+    comment: (text) => comments.push(text),
+  });
+  return { events, comments, parser };
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+const STREAM =
+  ": connected\n\nid: 1\nevent: training.log\ndata: {\"step\":1}\n\n" +
+  "data:no space\ndata: second — ünï\ndata:\n\nevent: end\n\nid: 7\n\nretry: 5\nnonsense\n\ndata\n\n: bye\nid:8\ndata: x:y\n\n";
+const EVENTS = [
+  ["training.log", '{"step":1}'],
+  ["message", "no space\nsecond — ünï\n"],
+  ["end", ""],
+  ["message", ""],
+  ["message", "x:y"],
+];
+
+for (const [label, newline] of [["LF", "\n"], ["CRLF", "\r\n"], ["CR", "\r"]] as const) {
+  test(`frames with ${label} are the same at every cut`, () => {
+    const whole = bytes(STREAM.replaceAll("\n", newline));
+    for (let size = 1; size <= whole.length; size++) {
+      const { events, comments, parser } = collect();
+      for (let i = 0; i < whole.length; i += size) parser.push(whole.slice(i, i + size));
+      expect(events, `pieces of ${size}`).toEqual(EVENTS);
+      expect(comments).toEqual(["connected", "bye"]);
+      expect(parser.lastId).toBe("8");
+    }
+  });
+}
+
+test("a byte order mark at the start is no part of the first field", () => {
+  const { events, parser } = collect();
+  parser.push(bytes("\uFEFFdata: a\n\ndata: \uFEFFb\n\n"));
+  expect(events.map(([, data]) => data.length)).toEqual([1, 2]);
+});
+
+test("an id lasts until the next, and one with NUL is ignored", () => {
+  const { parser } = collect();
+  parser.push(bytes("id: a\ndata: 1\n\ndata: 2\n\n"));
+  expect(parser.lastId).toBe("a");
+  parser.push(bytes("id: b\0c\ndata: 3\n\n"));
+  expect(parser.lastId).toBe("a");
+});
+
+test("reset drops what was cut off", () => {
+  const { events, parser } = collect();
+  parser.push(bytes("event: x\ndata: lost"));
+  parser.reset();
+  parser.push(bytes("data: kept\n\n"));
+  expect(events).toEqual([["message", "kept"]]);
+});
+
+test("a 10 MB line in small chunks is one event, without quadratic time", () => {
+  const { events, parser } = collect();
+  const piece = bytes("x".repeat(1 << 14));
+  const started = performance.now();
+  parser.push(bytes("id: 1\nevent: big\ndata: "));
+  for (let i = 0; i < 640; i++) parser.push(piece);
+  parser.push(bytes("\n\n"));
+  expect(events.map(([name, data]) => [name, data.length])).toEqual([["big", 640 << 14]]);
+  expect(performance.now() - started).toBeLessThan(2000);
+});
+
+test("more names than are remembered still come out right", () => {
+  const { events, parser } = collect();
+  for (let i = 0; i < 100; i++) parser.push(bytes(`event: name${i % 50}\ndata: 1\n\n`));
+  expect(events.map(([name]) => name)).toEqual(Array.from({ length: 100 }, (_, i) => `name${i % 50}`));
+});

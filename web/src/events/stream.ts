@@ -1,0 +1,194 @@
+/**
+ * One job's events, kept up to date for as long as somebody looks: the history in one answer, then live frames from
+ * exactly there, over cuts, restarts and full connection slots.
+ *
+ * A stream that is resumed asks from the history's cursor again and passes over what it has, comparing byte by byte, so
+ * neither a lost nor a doubled event can slip in; whatever does not match starts over from an empty run.
+ */
+import { signal } from "@preact/signals";
+import { ApiError, CURSOR_HEADER, errorText, FROM_HEADER, isAbort, request } from "../api";
+import { pause, withStream } from "../streams";
+import { Run } from "./run";
+import { SseParser, type SseSink } from "./sse";
+
+/** `reconnecting`: the daemon, or the daemon's own way to the backend, is being tried again. */
+export type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
+
+/** Live chunks are read this far apart: a hundred events a second then cost five wake-ups, not a hundred. */
+const READ_MS = 200;
+const PAINT_MS = 200;
+const BUSY_BYTES = 1 << 14;
+const GLANCE_IDLE_MS = 150;
+const GLANCE_EVERY_MS = 1000;
+const HIDDEN_MS = 10_000;
+const FIRST_RETRY_MS = 400;
+const LAST_RETRY_MS = 15_000;
+
+class StartOver extends Error {}
+
+export class JobStream implements SseSink {
+  readonly run = new Run();
+  /** Counts up when the run has changed, at most every 200 ms. */
+  readonly version = signal(0);
+  readonly state = signal<StreamState>("loading");
+  /** Why the state is `reconnecting` or `missing`, where there is a text for it. */
+  readonly trouble = signal<string | null>(null);
+  #parser = new SseParser(this);
+  #stop = new AbortController();
+  #cursor: string | null = null;
+  /** Events known when the cursor was given; those after it are repeated by a resumed stream. */
+  #base = 0;
+  #next = 0;
+  #painted = 0;
+  #failures = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(readonly id: string) {
+    void this.#main(this.#stop.signal);
+  }
+
+  close(): void {
+    this.#stop.abort();
+    clearTimeout(this.#timer);
+  }
+
+  event(name: string, bytes: Uint8Array, start: number, end: number): void {
+    const { run } = this;
+    if (this.#next < run.records.length && name !== "ping" && name !== "end") {
+      if (!run.records.equals(this.#next++, name, bytes, start, end)) throw new StartOver();
+      return;
+    }
+    run.add(name, bytes, start, end);
+    this.#next = run.records.length;
+  }
+
+  comment(text: string): void {
+    if (text.startsWith("reconnecting")) this.state.value = "reconnecting";
+    else if (text.startsWith("connected")) this.state.value = "live";
+  }
+
+  async #main(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      try {
+        if (this.#cursor === null) await this.#history(signal);
+        if (this.run.over) break;
+        await shown(signal);
+        const held = await withStream(signal, (inner) => this.#follow(inner, false), { wait: false });
+        if (held === null) {
+          await this.#follow(signal, true);
+          if (!this.run.over) await pause(GLANCE_EVERY_MS, signal);
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof StartOver) this.#cursor = null;
+        this.state.value = error instanceof ApiError && error.status === 404 ? "missing" : "reconnecting";
+        this.trouble.value = error instanceof ApiError ? errorText(error) : null;
+        await pause(retryDelay(this.#failures++), signal).catch(() => undefined);
+        if (signal.aborted) return;
+      }
+    }
+    this.state.value = "over";
+    this.trouble.value = null;
+    this.#paint();
+  }
+
+  async #history(signal: AbortSignal): Promise<void> {
+    const response = await request(`/jobs/${encodeURIComponent(this.id)}/history`, { signal });
+    this.run.clear();
+    this.#next = 0;
+    await this.#read(response, 0);
+    this.#cursor = response.headers.get(CURSOR_HEADER) ?? "";
+    this.#base = this.run.records.length;
+    this.#live();
+    this.#paint();
+  }
+
+  /** Reads until the stream ends; a glance ends it itself once it has been silent for a moment. */
+  async #follow(signal: AbortSignal, glance: boolean): Promise<void> {
+    const cut = new AbortController();
+    const away = whenHidden(() => cut.abort());
+    const inner = AbortSignal.any([signal, cut.signal]);
+    try {
+      const query = new URLSearchParams({ after: this.#cursor ?? "" });
+      const response = await request(`/jobs/${encodeURIComponent(this.id)}/events?${query}`, { signal: inner });
+      if (response.headers.get(FROM_HEADER) !== this.#cursor) throw new StartOver();
+      this.#next = this.#base;
+      this.#live();
+      await this.#read(response, READ_MS, glance ? () => cut.abort() : undefined);
+      if (!this.run.over) throw new Error("cut");
+    } catch (error) {
+      if (!cut.signal.aborted || !isAbort(error)) throw error;
+    } finally {
+      away();
+      cut.abort();
+    }
+  }
+
+  async #read(response: Response, apart: number, idle?: () => void): Promise<void> {
+    const reader = response.body!.getReader();
+    this.#parser.reset();
+    for (;;) {
+      const timer = idle && setTimeout(idle, GLANCE_IDLE_MS);
+      const { done, value } = await reader.read();
+      clearTimeout(timer);
+      if (done) return;
+      const before = this.run.records.length;
+      this.#parser.push(value);
+      if (this.run.records.length > before) this.#changed(apart > 0);
+      if (this.run.over) return void reader.cancel().catch(() => undefined);
+      if (apart > 0 && value.length < BUSY_BYTES) await pause(apart);
+    }
+  }
+
+  #live(): void {
+    this.state.value = "live";
+    this.trouble.value = null;
+  }
+
+  #changed(live: boolean): void {
+    if (live) this.#failures = 0;
+    this.#timer ??= setTimeout(() => this.#paint(), Math.max(0, this.#painted + PAINT_MS - performance.now()));
+  }
+
+  #paint(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#painted = performance.now();
+    this.version.value++;
+  }
+}
+
+/** Milliseconds before try number `failures` + 1: doubling to 15 s, with full jitter above the half. */
+export function retryDelay(failures: number, random: () => number = Math.random): number {
+  const most = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+  return most / 2 + (random() * most) / 2;
+}
+
+/** Resolves as soon as the tab is visible: a hidden one leaves the connections to those that are looked at. */
+async function shown(signal: AbortSignal): Promise<void> {
+  if (!document.hidden) return;
+  await new Promise<void>((resolve, reject) => {
+    const done = (): void => {
+      document.removeEventListener("visibilitychange", done);
+      if (signal.aborted) reject(signal.reason);
+      else resolve();
+    };
+    document.addEventListener("visibilitychange", done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
+
+/** Calls `leave` once the tab has been hidden for a while; the answer stops listening. */
+function whenHidden(leave: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const look = (): void => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(leave, HIDDEN_MS);
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
+  return () => {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", look);
+  };
+}

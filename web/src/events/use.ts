@@ -1,0 +1,41 @@
+/** Streams shared by everything on the page that shows the same job; the last one to leave closes it, after a moment. */
+import { useEffect, useMemo } from "preact/hooks";
+import { JobStream } from "./stream";
+
+const LINGER_MS = 20_000;
+const open = new Map<string, { stream: JobStream; users: number; timer?: ReturnType<typeof setTimeout> | undefined }>();
+
+function borrow(id: string): JobStream {
+  let known = open.get(id);
+  if (known === undefined) open.set(id, (known = { stream: new JobStream(id), users: 0 }));
+  return known.stream;
+}
+
+function hold(id: string): () => void {
+  borrow(id);
+  const known = open.get(id)!;
+  known.users++;
+  clearTimeout(known.timer);
+  return () => {
+    if (--known.users > 0) return;
+    known.timer = setTimeout(() => {
+      known.stream.close();
+      open.delete(id);
+    }, LINGER_MS);
+  };
+}
+
+/** The streams of these jobs, for as long as the component stands. The first render already asks for the history. */
+export function useStreams(ids: readonly string[]): readonly JobStream[] {
+  const key = ids.join("\n");
+  const streams = useMemo(() => ids.map(borrow), [key]);
+  useEffect(() => {
+    const leave = ids.map(hold);
+    return () => leave.forEach((go) => go());
+  }, [key]);
+  return streams;
+}
+
+export function useStream(id: string): JobStream {
+  return useStreams([id])[0]!;
+}
