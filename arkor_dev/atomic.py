@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_private(path: Path, content: bytes, *, exclusive: bool = False) -> None:
-    """Put ``content`` at ``path`` with mode 0600, making its folder with mode 0700 when it is missing.
+def write_private(path: Path, content: bytes, *, exclusive: bool = False, folder_mode: int = 0o700) -> None:
+    """Put ``content`` at ``path`` with mode 0600, making its folder with ``folder_mode`` when it is missing.
 
     With ``exclusive`` an existing file stays as it is and ``FileExistsError`` is raised, also when another
     process gets there between our look and our write. Raises ``OSError`` for everything the disk refuses.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=folder_mode, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:

@@ -24,7 +24,8 @@ from . import __version__
 from .contract import CLIENT_HEADER
 from .credentials_file import refused
 from .errors import StudioError
-from .wire import MIB, Answer, UpstreamError, Wire
+from .wire import MIB, Answer, Wire
+from .wire_faults import UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -118,7 +119,8 @@ class Backend:
     ) -> AbstractAsyncContextManager[ClientResponse]:
         """The job's SSE stream from behind ``last_event_id``; 60 s of silence raise ``StudioError`` 504."""
         headers = {"Accept": "text/event-stream"}
-        if last_event_id is not None:
+        # An id that no header can carry: the stream then begins at the start, and the reader drops repeats.
+        if last_event_id is not None and last_event_id.isprintable():
             headers["Last-Event-ID"] = last_event_id
         return self._stream(
             "GET", "jobs", job_id, "events", "stream", headers=headers, pause=self.wire.timeouts.silence

@@ -18,8 +18,10 @@ def base_url_of(cloud_url: str | None, stored: Stored | None) -> str:
     """``ARKOR_CLOUD_API_URL`` (set but empty counts as set), then the credentials' own, then production."""
     if cloud_url is not None:
         return clean_base_url(cloud_url, "ARKOR_CLOUD_API_URL")
-    own = stored.text("arkorCloudApiUrl") if stored else None
-    return clean_base_url(own, "arkorCloudApiUrl in ~/.arkor/credentials.json") if own else PRODUCTION_URL
+    own = stored.document.get("arkorCloudApiUrl") if stored else None
+    if not isinstance(own, str):
+        return PRODUCTION_URL
+    return clean_base_url(own, "arkorCloudApiUrl in ~/.arkor/credentials.json")
 
 
 def clean_base_url(value: str, source: str) -> str:

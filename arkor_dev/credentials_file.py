@@ -9,10 +9,10 @@ import asyncio
 import json
 import os
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from .atomic import write_private
 from .errors import StudioError
@@ -112,14 +112,31 @@ def read_credentials(path: Path) -> Stored:
         document = json.loads(content)
     except (ValueError, RecursionError):
         raise NoCredentialsError(damaged=True) from None
-    mode = document.get("mode") if isinstance(document, dict) else None
-    stored = Stored(document if isinstance(document, dict) else {})
-    needed = {"anon": ("token", "orgSlug"), **dict.fromkeys(ACCOUNT_MODES, ("accessToken",))}.get(str(mode))
-    if needed is None or not all(stored.text(key) for key in needed):
+    if not _is_identity(document):
         raise StudioError(
             500, f"{path} holds no identity that Studio knows. Run `arkor login`, or move the file away."
         )
-    return stored
+    return Stored(document)
+
+
+def _is_identity(document: object) -> bool:
+    match document:
+        case {"mode": "anon", "token": token, "orgSlug": str(org)}:
+            return is_token(token) and org != ""
+        case {"mode": str(mode), "accessToken": token} if mode in ACCOUNT_MODES:
+            return is_token(token)
+    return False
+
+
+def is_token(value: object) -> TypeGuard[str]:
+    """Whether ``value`` can stand in an ``Authorization`` header (RFC 6750 §2.1, a little wider)."""
+    return (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+        and value != ""
+    )
 
 
 def signature(path: Path) -> tuple[int, int, int] | None:
@@ -165,8 +182,10 @@ def _open_lock(path: Path) -> int | None:
 
 
 def write_credentials(path: Path, document: dict[str, object], *, exclusive: bool = False) -> None:
-    """Put the file in place, whole and private; see ``atomic.write_private``."""
+    """Put the file in place, whole, for this user only; see ``atomic.write_private``."""
     write_private(path, json.dumps(document, indent=2).encode() + b"\n", exclusive=exclusive)
+    with suppress(OSError):
+        path.parent.chmod(0o700)  # the folder may be older, and made by something less careful
 
 
 def refused(credentials: Credentials) -> StudioError:

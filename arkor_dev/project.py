@@ -87,7 +87,12 @@ def write_state(project: Path, scope: Scope, *, exclusive: bool = False) -> None
         "projectSlug": scope.project_slug,
         "projectId": scope.project_id or "",
     }
-    write_private(state_path(project), json.dumps(state, indent=2).encode() + b"\n", exclusive=exclusive)
+    write_private(
+        state_path(project),
+        json.dumps(state, indent=2).encode() + b"\n",
+        exclusive=exclusive,
+        folder_mode=0o777,
+    )
 
 
 class FileScopes:
@@ -115,9 +120,9 @@ class FileScopes:
             if not _usable(scope, credentials):
                 raise StudioError(
                     409,
-                    f"{state_path(self._project)} belongs to the organisation {scope.org_slug}, not to your "
-                    f"anonymous identity {credentials.org_slug}. Run `arkor login` with the account that owns "
-                    "it, or move the file away to start a new project.",
+                    f"{state_path(self._project)} belongs to the organisation {scope.org_slug}, not to "
+                    f"your anonymous identity {credentials.org_slug}. Run `arkor login` with the account "
+                    "that owns it, or move the file away to start a new project.",
                 )
             return scope
 

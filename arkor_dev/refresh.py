@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from yarl import URL
 
-from .credentials_file import Stored
+from .credentials_file import Stored, is_token
 from .errors import StudioError
 from .wire import is_loopback
 
@@ -74,7 +74,7 @@ def _with_answer(stored: Stored, body: bytes, now: float) -> Stored:
     except (ValueError, RecursionError):
         answer = None
     access = answer.get("access_token") if isinstance(answer, dict) else None
-    if not isinstance(answer, dict) or not isinstance(access, str) or not access:
+    if not isinstance(answer, dict) or not is_token(access):
         raise StudioError(
             502, "The sign-in service answered without a token. Try again, or run `arkor login`."
         )
