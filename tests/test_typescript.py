@@ -1,0 +1,235 @@
+"""TypeScript projects: a small CLI of the tests' own builds them, real Node reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev import typescript
+from arkor_dev.errors import StudioError
+from arkor_dev.typescript import TypeScriptManifest, is_typescript
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.contract import Manifest
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+
+# Builds by copying; a source with the word BROKEN does not compile. Each run is one letter in `builds`.
+CLI = """#!{python}
+import pathlib, sys, time
+assert sys.argv[1:] == ["build"], sys.argv
+source = pathlib.Path("src/arkor/index.ts").read_text()
+with open("builds", "a") as builds:
+    builds.write("b")
+time.sleep(0.1)
+if "BROKEN" in source:
+    print("src/arkor/index.ts:1:1: \\x1b[31mnot TypeScript\\x1b[0m", file=sys.stderr)
+    sys.exit(2)
+if "NOWHERE" not in source:
+    out = pathlib.Path(".arkor/build")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "index.mjs").write_text(source)
+"""
+
+TRAINER = 'const make = (name) => ({ name, start() {}, wait() {}, cancel() {} });\nlet loads = "";\n'
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "a project"
+    cli = root / "node_modules" / ".bin" / "arkor"
+    cli.parent.mkdir(parents=True)
+    cli.write_text(CLI.format(python=sys.executable))
+    cli.chmod(0o755)
+    (root / "src" / "arkor").mkdir(parents=True)
+    return root
+
+
+def source(project: Path, text: str) -> Path:
+    (project / "src" / "arkor" / "index.ts").write_text(text)
+    return project
+
+
+async def failure(project: Path) -> str:
+    with pytest.raises(StudioError) as caught:
+        await TypeScriptManifest(project).read()
+    assert caught.value.status == 400
+    return caught.value.text
+
+
+def named(name: str) -> Manifest:
+    return {"trainer": {"name": name}, "trainers": [{"name": name}], "source": "typescript"}
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "export",
+    [
+        'export const arkor = { _kind: "arkor", trainer: make("one") };',
+        'export const arkor = make("one");',
+        'export const trainer = make("one");',
+        'export default { _kind: "arkor", trainer: make("one") };',
+        'export default make("one");',
+        'export default { trainer: make("one") };',
+        'export const arkor = { trainer: make("one") }; export const trainer = make("two");',
+        'export const trainer = make("one"); console.log("hello"); setInterval(() => {}, 1000);',
+        'export const arkor = null; export const trainer = 3; export default make("one");',
+    ],
+)
+async def test_every_export_shape_is_found(project: Path, export: str) -> None:
+    assert await TypeScriptManifest(source(project, TRAINER + export)).read() == named("one")
+
+
+@needs_node
+async def test_odd_names(project: Path) -> None:
+    source(project, TRAINER + 'export const trainer = make("naïve \\u2028 `${1}` \\" 日本 \\u001b[31m");')
+    manifest = await TypeScriptManifest(project).read()
+    assert manifest["trainer"] == {"name": 'naïve \u2028 `${1}` " 日本 \u001b[31m'}
+    source(project, TRAINER + "export const trainer = make(3);")
+    assert (await TypeScriptManifest(project).read())["trainer"] == {"name": "(unnamed trainer)"}
+    source(project, TRAINER + 'export const trainer = make("🗼".repeat(1e6) + "\\ud800");')
+    assert (await TypeScriptManifest(project).read())["trainer"] == {"name": "🗼" * 200}
+    source(project, TRAINER + 'export const trainer = make("\\ud800");')
+    assert (await TypeScriptManifest(project).read())["trainer"] == {"name": "\ufffd"}
+
+
+@needs_node
+async def test_a_project_without_a_trainer_has_none(project: Path) -> None:
+    source(project, "export const other = 1;")
+    assert await TypeScriptManifest(project).read() == {
+        "trainer": None,
+        "trainers": [],
+        "source": "typescript",
+    }
+
+
+async def test_a_build_that_fails_says_the_tools_words(project: Path) -> None:
+    text = await failure(source(project, "BROKEN"))
+    assert text == "`arkor build` failed (exit code 2).\nsrc/arkor/index.ts:1:1: not TypeScript"
+
+
+async def test_a_build_that_leaves_nothing(project: Path) -> None:
+    assert "`arkor build` ended well but .arkor/build/index.mjs" in await failure(source(project, "NOWHERE"))
+
+
+@needs_node
+async def test_a_bundle_that_throws(project: Path) -> None:
+    text = await failure(source(project, 'throw new Error("no key: set THE_KEY");'))
+    assert text.startswith("The built project fails when it is loaded (exit code 1).\n")
+    assert "no key: set THE_KEY" in text
+
+
+@needs_node
+async def test_a_bundle_that_ends_node(project: Path) -> None:
+    text = await failure(source(project, 'console.log("bye"); process.exit(0);'))
+    assert text == "The built project ends Node before its trainer can be read.\nbye"
+
+
+@needs_node
+async def test_a_bundle_that_never_ends(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typescript, "LOAD_TIMEOUT", 1.0)
+    assert "it took more than 1 s" in await failure(source(project, "for (;;) {}"))
+
+
+@needs_node
+async def test_a_flood_of_words_is_cut(project: Path) -> None:
+    text = await failure(source(project, 'console.error("x".repeat(1e6)); throw new Error("why");'))
+    assert len(text) < typescript.SHOWN_CHARACTERS + 200
+    assert "why" in text
+
+
+@needs_node
+async def test_an_edit_shows_and_unchanged_bytes_are_not_loaded_again(project: Path) -> None:
+    count = 'import fs from "node:fs"; fs.appendFileSync("loads", "l");\n'
+    reader = TypeScriptManifest(source(project, count + TRAINER + 'export const trainer = make("one");'))
+    assert await reader.read() == await reader.read() == named("one")
+    assert (project / "loads").read_text() == "l"
+    source(project, count + TRAINER + 'export const trainer = make("two");')
+    assert await reader.read() == named("two")
+    assert (project / "loads").read_text() == "ll"
+    assert (project / "builds").read_text() == "bbb"
+
+
+@needs_node
+async def test_a_failed_load_is_tried_again(project: Path) -> None:
+    needs = 'import fs from "node:fs"; fs.readFileSync("key");\n'
+    reader = TypeScriptManifest(source(project, needs + TRAINER + 'export const trainer = make("one");'))
+    with pytest.raises(StudioError, match="no such file or directory"):
+        await reader.read()
+    (project / "key").write_text("")
+    assert await reader.read() == named("one")
+
+
+async def test_many_readers_share_a_build_and_its_fault(project: Path) -> None:
+    reader = TypeScriptManifest(source(project, "BROKEN"))
+    answers = await asyncio.gather(*(reader.read() for _ in range(20)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {StudioError}
+    assert 1 <= len((project / "builds").read_text()) <= 2
+
+
+async def test_a_reader_that_leaves_does_not_spoil_it_for_the_next(project: Path) -> None:
+    reader = TypeScriptManifest(source(project, "BROKEN"))
+    first = asyncio.create_task(reader.read())
+    while not (project / "builds").exists():  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    second = asyncio.create_task(reader.read())
+    first.cancel()
+    with pytest.raises(StudioError, match="not TypeScript"):
+        await second
+
+
+async def test_no_cli(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(project / "node_modules")
+    monkeypatch.setenv("PATH", str(project))
+    assert "The arkor CLI is not installed" in await failure(source(project, ""))
+
+
+@needs_node
+async def test_the_cli_on_the_path_serves_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "bin").mkdir()
+    (project / "node_modules" / ".bin" / "arkor").rename(project / "bin" / "arkor")
+    monkeypatch.setenv("PATH", f"{project / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    source(project, TRAINER + 'export const trainer = make("one");')
+    assert await TypeScriptManifest(project).read() == named("one")
+
+
+async def test_no_node(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(project))
+    assert "Node.js is not on PATH" in await failure(source(project, ""))
+
+
+async def test_a_cli_that_cannot_be_run(project: Path) -> None:
+    (project / "node_modules" / ".bin" / "arkor").write_text("#!/no/such/interpreter\n")
+    assert "cannot be started (No such file or directory" in await failure(source(project, ""))
+
+
+@pytest.mark.parametrize(
+    ("package", "expected"),
+    [
+        (json.dumps({"dependencies": {"arkor": "1"}}), True),
+        (json.dumps({"devDependencies": {"arkor": "1"}}), True),
+        (json.dumps({"dependencies": {"other": "1"}}), False),
+        ("{", False),
+        ("[]", False),
+        ('{"dependencies": null}', False),
+        ('{"dependencies": 3}', False),
+        ("[" * 100_000, False),
+        (None, False),
+    ],
+)
+def test_what_counts_as_a_typescript_project(tmp_path: Path, package: str | None, expected: bool) -> None:
+    if package is not None:
+        (tmp_path / "package.json").write_text(package)
+    assert is_typescript(tmp_path) is expected
+    entry = tmp_path / "src" / "arkor" / "index.ts"
+    entry.parent.mkdir(parents=True)
+    entry.touch()
+    assert is_typescript(tmp_path)
