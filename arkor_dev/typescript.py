@@ -29,7 +29,7 @@ LOAD_TIMEOUT: Final = 30.0
 SHOWN_CHARACTERS: Final = 4000
 
 # The answer stands behind a mark made for this call, because the project's code may print as well.
-_READ_NAME: Final = """
+_READ_NAME: Final = r"""
 const [, url, mark] = process.argv;
 const bundle = await import(url);
 const isTrainer = (it) => it !== null && typeof it === "object"
@@ -41,7 +41,7 @@ const tidy = (name) => Buffer.from([...name].slice(0, 200).join("")).toString();
 const name = trainer ? (typeof trainer.name === "string" ? tidy(trainer.name) : "(unnamed trainer)") : null;
 const json = JSON.stringify(name).replace(/[^ -~]/g,
   (unit) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0"));
-process.stdout.write(`\\n${mark}${json}\\n`, () => process.exit(0));
+process.stdout.write(`\n${mark}${json}\n`, () => process.exit(0));
 """
 
 
