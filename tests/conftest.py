@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.settings import Settings
 
-from .fake_backend import FakeBackend
+from .fake_backend import ORG, PROJECT, TOKEN, FakeBackend
+from .studio import Studio, running_studio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,3 +63,30 @@ def settings(tmp_path: Path, home: Path, fake_backend: FakeBackend) -> Settings:
         cache=home / ".cache" / "arkor-dev",
         cloud_url=fake_backend.url,
     )
+
+
+@pytest.fixture
+def signed_in(settings: Settings, fake_backend: FakeBackend) -> None:
+    """The fake backend's own anonymous account, and its project as this folder's scope."""
+    folder, state = settings.arkor_home, settings.project / ".arkor"
+    folder.mkdir(mode=0o700)
+    state.mkdir()
+    credentials = {
+        "mode": "anon",
+        "token": TOKEN,
+        "anonymousId": "a0",
+        "arkorCloudApiUrl": fake_backend.url,
+        "orgSlug": ORG,
+    }
+    (folder / "credentials.json").write_text(json.dumps(credentials))
+    project = fake_backend.projects[ORG][PROJECT]
+    (state / "state.json").write_text(
+        json.dumps({"orgSlug": ORG, "projectSlug": PROJECT, "projectId": project["id"]})
+    )
+
+
+@pytest.fixture
+async def studio(settings: Settings, signed_in: None) -> AsyncIterator[Studio]:
+    """A whole Studio, signed in at the fake backend, on a real socket."""
+    async with running_studio(settings) as studio:
+        yield studio

@@ -36,6 +36,7 @@ OPEN_ROUTES = {"POST /v1/auth/anonymous", "GET /v1/auth/cli/config", "POST /oaut
 TOKEN = "fake-backend-token-0123456789"
 ORG = "anon-org"
 PROJECT = "demo"
+FAULT: web.RequestKey[Fault | None] = web.RequestKey("fault")
 CREATED = "2026-01-01T00:00:00Z"
 
 
@@ -71,7 +72,7 @@ class FakeBackend:
     def __init__(self) -> None:
         self.requests: list[Seen] = []
         self.active: Counter[str] = Counter()
-        self.connections_made = 0
+        self.peers: set[object] = set()
         self.chat = ChatScript()
         self.headers: dict[str, str] = {}
         self.tokens: dict[str, set[str]] = {TOKEN: {ORG}}
@@ -265,13 +266,14 @@ class FakeBackend:
         now = asyncio.get_running_loop().time()
         self.requests.append(Seen(route, request.url, request.headers.copy(), body, now))
         self.active[route] += 1
+        self.peers.add(request.transport and request.transport.get_extra_info("peername"))
         try:
             fault = self._fault_for(route)
             if fault is not None:
                 wrong = await answer_wrongly(fault, request)
                 if wrong is not None:
                     return wrong
-            request["fault"] = fault
+            request[FAULT] = fault
             refusal = None if route in OPEN_ROUTES else self._refusal(request)
             response = refusal or await handler(request)
             if not response.prepared:
@@ -404,7 +406,7 @@ class FakeBackend:
         for index, (event_id, _) in enumerate(frames):
             if last is not None and event_id == last:
                 position = index + 1
-        sender = await Sender.open(request, "text/event-stream", self.headers, request["fault"])
+        sender = await Sender.open(request, "text/event-stream", self.headers, request[FAULT])
         while True:
             changed = self._changed[job["id"]]
             while position < len(frames):
@@ -429,7 +431,7 @@ class FakeBackend:
             if body.get("stream", True) is False:
                 message = {"role": "assistant", "content": "".join(script.chunks)}
                 return web.json_response({"choices": [{"message": message}]})
-            sender = await Sender.open(request, "text/event-stream", self.headers, request["fault"])
+            sender = await Sender.open(request, "text/event-stream", self.headers, request[FAULT])
             while True:
                 for chunk in script.chunks:
                     delta = json.dumps({"choices": [{"delta": {"content": chunk}}]})
