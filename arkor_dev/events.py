@@ -30,6 +30,8 @@ LINGER = 10.0
 """Seconds that an upstream stream is kept after its last reader has left (a reload comes back at once)."""
 SETTLED = 0.03
 """Seconds of silence after which the backend's replay of the history counts as complete."""
+OPENING = 0.25
+"""Seconds that a stream which has opened gets for its first event."""
 BACKOFF = (0.25, 5.0)
 """First and longest pause between reconnections, seconds, before jitter."""
 END_FRAME = b"event: end\ndata: {}\n\n"
@@ -139,12 +141,13 @@ class Feed:
         last_id = self._repeats.last_id
         splitter = FrameSplitter()
         brought = False
-        settling: asyncio.TimerHandle | None = None
         loop = asyncio.get_running_loop()
         async with self._open(
             self.job_id, last_id.decode(errors="surrogateescape") if last_id else None
         ) as answer:
             self._repeats.reconnected()
+            # A job that waits its turn has no event yet: an open stream that says nothing has settled too.
+            settling = loop.call_later(OPENING, self._settled.set)
             self.connected = True
             self.log.wake()
             try:
@@ -157,12 +160,10 @@ class Feed:
                         self.ended = True
                         return True
                     if not self._settled.is_set():
-                        if settling is not None:
-                            settling.cancel()
+                        settling.cancel()
                         settling = loop.call_later(SETTLED, self._settled.set)
             finally:
-                if settling is not None:
-                    settling.cancel()
+                settling.cancel()
         return brought
 
 
