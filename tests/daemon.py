@@ -1,0 +1,84 @@
+"""A true ``arkor-dev`` process for a test, with a home of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_TOKEN = re.compile(r'<meta name="arkor-studio-token" content="([^"]+)"')
+
+
+@dataclass
+class Daemon:
+    """A running daemon: its process, its address, its launch's token."""
+
+    process: asyncio.subprocess.Process
+    origin: str
+    token: str
+    seconds_to_page: float
+
+    async def api(self, method: str, path: str, **kwargs: object) -> dict[str, Any]:
+        """One API call's JSON."""
+        headers = {"X-Arkor-Studio-Token": self.token}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, self.origin + path, headers=headers, **kwargs) as answer,  # type: ignore[arg-type]
+        ):
+            return await answer.json()  # type: ignore[no-any-return]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """This process's environment with everything personal moved below ``home``."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ARKOR_"))}
+    cache = os.environ.get("ARKOR_TEST_CACHE")
+    return kept | {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_DATA_HOME": str(home / ".local" / "share"),
+        "XDG_CACHE_HOME": str(Path(cache).parent if cache else home / ".cache"),
+    }
+
+
+@asynccontextmanager
+async def running_daemon(home: Path, port: int, *arguments: str) -> AsyncIterator[Daemon]:
+    """Start ``arkor-dev`` and wait for its page; ends it with SIGINT."""
+    began = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "arkor_dev", "--port", str(port), *arguments,
+        env=environment(home), stdin=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    origin = f"http://localhost:{port}"
+    try:
+        page = await _page(origin, process)
+        found = _TOKEN.search(page)
+        assert found, page[:500]
+        yield Daemon(process, origin, found[1], time.monotonic() - began)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.wait(), 10)
+
+
+async def _page(origin: str, process: asyncio.subprocess.Process) -> str:
+    async with aiohttp.ClientSession() as session:
+        for _ in range(300):
+            assert process.returncode is None, "the daemon ended"
+            try:
+                async with session.get(origin) as answer:
+                    return await answer.text()
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.03)
+    raise AssertionError("the daemon serves no page")
