@@ -1,0 +1,147 @@
+"""The backend's process: its arguments, its lock, its word to the daemon, and its end.
+
+    python -m arkor_dev.local --data DIR --project DIR --cache DIR
+
+Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``; the end of standard input
+means that the daemon is gone, and ends this process and every worker at once. Standard output begins with
+``{"port", "projectId"}`` and goes on with notices, one JSON object a line.
+
+Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 75 another process holds the data folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import IO, Any, Final
+
+from aiohttp import web
+
+from . import notices
+from .app import Setup, create_app
+
+EXIT_USAGE: Final = 2
+EXIT_LOCKED: Final = 75
+HOST: Final = "127.0.0.1"
+PARENT_SECONDS: Final = 1.0
+END_SECONDS: Final = 1.5
+
+
+def lock(data: Path) -> IO[str] | None:
+    """Take the data folder for this process; None, and a line on standard error, when another has it."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = (data / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        sys.stderr.write(
+            f"Another Studio (process {holder}) is using {data}: close it, or open another project\n"
+        )
+        return None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def handshake(line: bytes) -> dict[str, Any] | None:
+    """The daemon's first line, or None, and a line on standard error, when it is not one."""
+    try:
+        hello = json.loads(line)
+        good = all(isinstance(hello[key], str) and hello[key] for key in ("token", "orgSlug", "projectSlug"))
+    except (ValueError, KeyError, TypeError):
+        good = False
+    if not good:
+        sys.stderr.write(
+            "arkor_dev.local is started by arkor-dev --local; standard input's first line is wrong\n"
+        )
+        return None
+    return dict(hello)
+
+
+async def parent_gone(parent: object) -> None:
+    """Return when standard input ends, or when ``parent`` is no longer this process's parent."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    watched = os.getppid() == parent
+    reading = asyncio.ensure_future(reader.read(1))
+    while not reading.done():
+        await asyncio.wait({reading}, timeout=PARENT_SECONDS)
+        if watched and os.getppid() != parent:
+            return
+        if reading.done() and reading.result():
+            reading = asyncio.ensure_future(reader.read(1))
+
+
+async def serve(setup: Setup, parent: object) -> None:
+    """Serve until the daemon is gone or a signal comes."""
+    app = create_app(setup)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handle_signals=False)
+    await runner.setup()
+    site = web.TCPSite(runner, HOST, 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    setup.port = port
+    notices.say(port=port, projectId=setup.store.project_id)
+    over = asyncio.create_task(parent_gone(parent))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, over.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await over
+    # Workers die with their pipes in any case; a clean-up that hangs must not keep this process alive.
+    loop.call_later(END_SECONDS, os._exit, 0)
+    await runner.cleanup()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the process; its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="arkor_dev.local", description="The embedded backend of arkor-dev --local"
+    )
+    for name in ("data", "project", "cache"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--log-level", default="warning")
+    args = parser.parse_args(argv)
+    logging.basicConfig(
+        level=args.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    held = lock(args.data)
+    if held is None:
+        return EXIT_LOCKED
+    hello = handshake(_first_line())
+    if hello is None:
+        return EXIT_USAGE
+    setup = Setup.open(args.data, args.project, args.cache, hello)
+    try:
+        asyncio.run(serve(setup, hello.get("parent")))
+    finally:
+        setup.store.close()
+        held.close()
+    return 0
+
+
+def _first_line() -> bytes:
+    """Read up to the first line's end and not a byte further: the rest belongs to the event loop."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
+    return line
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)

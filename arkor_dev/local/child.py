@@ -1,0 +1,116 @@
+"""The backend's side of a worker process: start it, exchange JSON lines with it, and end its whole group."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+log = logging.getLogger(__name__)
+
+LINE_LIMIT = 16 * 2**20
+TAIL_LINES = 20
+
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+class Child:
+    """One running worker. Its standard input stays open for life: the end of it ends the worker."""
+
+    def __init__(self, process: asyncio.subprocess.Process, module: str) -> None:
+        self._process = process
+        self.module = module
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._errors = asyncio.create_task(self._read_errors())
+
+    @classmethod
+    async def start(cls, module: str, env: Mapping[str, str] | None = None) -> Child:
+        """Start ``python -m arkor_dev.local.<module>`` as the leader of a process group of its own."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            f"{__package__}.{module}",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=LINE_LIMIT,
+            start_new_session=True,
+            env={**os.environ, **QUIET, **(env or {})},
+        )
+        return cls(process, module)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    def send(self, **fields: Any) -> None:
+        """Queue one message; a worker that is gone is noticed by whoever reads its messages."""
+        if self._process.stdin and not self._process.stdin.is_closing():
+            with contextlib.suppress(ConnectionError):
+                self._process.stdin.write(json.dumps(fields).encode() + b"\n")
+
+    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield messages as they come, all that have come together at once, until the worker ends."""
+        assert self._process.stdout
+        rest = b""
+        while data := await self._process.stdout.read(2**16):
+            *lines, rest = (rest + data).split(b"\n")
+            if lines:
+                yield [json.loads(line) for line in lines]
+
+    def kill(self) -> None:
+        """End the worker and everything it started, at once."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def ended(self) -> int:
+        """Wait for the end; the exit status, negative for a signal. Leaves nothing of the group behind."""
+        status = await self._process.wait()
+        self.kill()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._errors, 1)
+        if self._process.stdin:
+            self._process.stdin.close()
+        return status
+
+    async def stop(self) -> None:
+        """Kill and wait."""
+        self.kill()
+        await self.ended()
+
+    def cause(self, what: str) -> str:
+        """Say why a worker that ended without a word of its own has ended."""
+        status = self._process.returncode
+        if status == -signal.SIGKILL:
+            return (
+                f"{what} was killed (signal 9), most likely because the machine ran out of memory: "
+                "close other programs, or choose a smaller model, batchSize or maxLength"
+            )
+        ending = f"by signal {-status}" if status is not None and status < 0 else f"with exit status {status}"
+        last = next((line for line in reversed(self._tail) if line.strip()), "it left no message")
+        return f"{what} ended {ending}: {last}"
+
+    async def _read_errors(self) -> None:
+        assert self._process.stderr
+        while data := await self._process.stderr.read(2**16):
+            for line in data.decode(errors="replace").splitlines():
+                self._tail.append(line[:500])
+                log.debug("%s[%d]: %s", self.module, self.pid, line)

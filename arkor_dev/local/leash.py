@@ -1,0 +1,87 @@
+"""A worker's side of its two pipes, and its promise never to outlive the backend.
+
+A worker is killed by three means, since each has a hole: the kernel's parent-death signal (Linux only), the
+end of its standard input (noticed by a thread, so also in the middle of a long tensor operation), and the
+backend's own kill of the whole process group. Standard output is claimed for messages before any library
+can print to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent ends; does nothing where there is no such call."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def kill_own_group() -> None:
+    """End this process and every child it has started, at once and without clean-up."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+class Link:
+    """JSON lines from the backend on standard input, JSON lines to it on what was standard output."""
+
+    def __init__(self, handlers: dict[str, Callable[[dict[str, Any]], None]] | None = None) -> None:
+        """Claim both pipes. ``handlers``, by a message's ``do``, run at once on the reader's thread."""
+        die_with_parent()
+        self._handlers = handlers or {}
+        self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._out: IO[bytes] = os.fdopen(os.dup(1), "wb", buffering=0)
+        os.dup2(2, 1)
+        threading.Thread(target=self._read, name="leash", daemon=True).start()
+
+    def _read(self) -> None:
+        for line in sys.stdin.buffer:
+            message = json.loads(line)
+            handler = self._handlers.get(message.get("do", ""))
+            if handler:
+                handler(message)
+            else:
+                self._inbox.put(message)
+        kill_own_group()
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the next message that no handler has taken."""
+        return self._inbox.get()
+
+    def send(self, **fields: Any) -> None:
+        """Write one message; a backend that is gone ends this process."""
+        line = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        try:
+            with self._lock:
+                self._out.write(line)
+        except BrokenPipeError:
+            kill_own_group()
+
+    def progress(self, label: str, done: float, total: float | None, unit: str) -> None:
+        """Report how far a long piece of preparation has come."""
+        self.send(progress={"label": label, "done": done, "total": total, "unit": unit})
+
+
+def main() -> None:
+    """``python -m arkor_dev.local.leash MODULE ARGS…``: become that module, tied to the parent."""
+    die_with_parent()
+    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

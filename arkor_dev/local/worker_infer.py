@@ -1,0 +1,74 @@
+"""The process that answers chats: one base model stays loaded, each answer is a thread of its own.
+
+Messages in: ``{"do": "chat", "id", …}`` and ``{"do": "stop", "id"}``. Out: ``{"id", "text"}``,
+``{"id", "done": {…}}``, ``{"id", "error"}``, ``{"id", "progress"}``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from .errors import JobFailure
+from .leash import Link
+from .worker_train import out_of_memory
+
+if TYPE_CHECKING:
+    from .generate import Engine
+
+
+class Work:
+    """All running answers."""
+
+    def __init__(self) -> None:
+        self._stops: dict[int, threading.Event] = {}
+        self._lock = threading.Lock()
+        self.link = Link({"stop": self._stop})
+
+    def _stop(self, message: dict[str, Any]) -> None:
+        self._event(message["id"]).set()
+
+    def _event(self, ask: int) -> threading.Event:
+        with self._lock:
+            return self._stops.setdefault(ask, threading.Event())
+
+    def run(self) -> None:
+        """Answer until standard input ends."""
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        from .generate import Engine
+
+        engine = Engine()
+        while True:
+            ask = self.link.receive()
+            threading.Thread(target=self._answer, args=(engine, ask), daemon=True).start()
+
+    def _answer(self, engine: Engine, ask: dict[str, Any]) -> None:
+        number, stop = ask["id"], self._event(ask["id"])
+        link = self.link
+
+        def write(text: str) -> None:
+            link.send(id=number, text=text)
+
+        def progress(label: str) -> None:
+            link.send(id=number, progress={"label": label, "done": 0, "total": None, "unit": ""})
+
+        try:
+            if not stop.is_set():
+                link.send(id=number, done=engine.answer(ask, stop, write, progress))
+        except JobFailure as failure:
+            link.send(id=number, error=str(failure))
+        except Exception as error:  # noqa: BLE001 - one answer's fault must not end the others
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}"
+            if out_of_memory(error):
+                reason = f"The machine ran out of memory: choose a smaller base model ({reason})"
+            link.send(id=number, error=reason)
+        finally:
+            with self._lock:
+                self._stops.pop(number, None)
+
+
+if __name__ == "__main__":
+    Work().run()
