@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
@@ -24,8 +26,26 @@ function themeBeforePaint(): Plugin {
   };
 }
 
+/** Each asset once more in the forms that browsers take, so that the daemon never compresses while it serves. */
+function compressedSiblings(): Plugin {
+  return {
+    name: "compressed-siblings",
+    apply: "build",
+    writeBundle({ dir = "" }) {
+      const assets = join(dir, "assets");
+      for (const name of readdirSync(assets)) {
+        const path = join(assets, name);
+        const body = readFileSync(path);
+        const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: body.length };
+        writeFileSync(`${path}.br`, brotliCompressSync(body, { params }));
+        writeFileSync(`${path}.gz`, gzipSync(body, { level: 9 }));
+      }
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [themeBeforePaint()],
+  plugins: [themeBeforePaint(), compressedSiblings()],
   build: {
     outDir: "../arkor_dev/static",
     emptyOutDir: true,

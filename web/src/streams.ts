@@ -41,3 +41,30 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener("abort", stop, { once: true });
   });
 }
+
+/** Ends when the tab is hidden: a tab nobody looks at gives its stream back and catches up when it is shown. */
+export function hiddenSignal(): AbortSignal {
+  const hidden = new AbortController();
+  const look = (): void => {
+    if (!document.hidden) return;
+    document.removeEventListener("visibilitychange", look);
+    hidden.abort();
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
+  return hidden.signal;
+}
+
+/** Resolves once the tab is shown, at once when it is. */
+export function shown(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = (): void => {
+      if (document.hidden) return;
+      document.removeEventListener("visibilitychange", look);
+      resolve();
+    };
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    document.addEventListener("visibilitychange", look);
+    look();
+  });
+}

@@ -1,5 +1,5 @@
 /** Long lists of equal rows: only those in sight are in the page. */
-import type { ComponentChildren, RefObject } from "preact";
+import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import "./virtual.css";
 
@@ -38,7 +38,7 @@ interface Props {
   follow?: boolean;
   /** Called with false when the reader leaves the end, with true when they are back. */
   onFollow?: (atEnd: boolean) => void;
-  handle?: RefObject<VirtualHandle>;
+  handle?: { current: VirtualHandle | null };
   /** `log` for text that grows, else a plain named region. */
   role?: "log" | "region";
 }
@@ -118,7 +118,7 @@ export function VirtualRows({ count, rowHeight, render, label, class: extra, fol
 }
 
 /** The rows of a list that scrolls with the page itself; `list` is the element that holds them. */
-export function usePageRows(list: RefObject<HTMLElement>, count: number, rowHeight: number): Range {
+export function usePageRows(list: { current: HTMLElement | null }, count: number, rowHeight: number): Range {
   const [range, setRange] = useState<Range>(() => rangeOf(0, innerHeight, rowHeight, count));
   useLayoutEffect(() => {
     const update = (): void => {

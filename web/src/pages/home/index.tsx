@@ -1,3 +1,61 @@
+import { useEffect } from "preact/hooks";
+import { poll } from "../../store/poll";
+import { loadManifest, manifest, manifestError } from "../../store/manifest";
+import { isLive, loadRuns, runs } from "../../store/runs";
+import { ErrorNote, Skeleton } from "../../ui";
+import { First } from "./first";
+import { RunPanel } from "./run";
+import { Recent } from "./recent";
+import { TrainerPanel } from "./trainer";
+import "./home.css";
+
+const LIVE_MS = 2000;
+const REST_MS = 10_000;
+
 export default function Home() {
-  return <h1>Home</h1>;
+  useEffect(() => {
+    // The editor is the other window: what it saves shows up here without a reload.
+    const project = poll(loadManifest, () => (manifestError.peek() || !manifest.peek()?.trainers.length ? LIVE_MS : REST_MS));
+    const commands = poll(loadRuns, () => (runs.peek()?.some(isLive) ? LIVE_MS : REST_MS));
+    return () => {
+      project.stop();
+      commands.stop();
+    };
+  }, []);
+  return (
+    <div class="home">
+      <section class="home-trainer">
+        <Project />
+      </section>
+      <Recent />
+      <RunPanel />
+    </div>
+  );
+}
+
+function Project() {
+  const known = manifest.value;
+  const error = manifestError.value;
+  if (error) {
+    return (
+      <>
+        <h1 tabIndex={-1}>The project does not build</h1>
+        <div class="home-broken">
+          <ErrorNote error={error} />
+          <p class="hint">Looked at again as soon as you save.</p>
+        </div>
+      </>
+    );
+  }
+  if (!known) {
+    return (
+      <>
+        <h1 tabIndex={-1} class="visually-hidden">
+          Home
+        </h1>
+        <Skeleton lines={4} height={22} />
+      </>
+    );
+  }
+  return known.trainers.length > 0 ? <TrainerPanel known={known} /> : <First />;
 }

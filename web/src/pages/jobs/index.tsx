@@ -1,3 +1,141 @@
+import { useComputed, useSignal } from "@preact/signals";
+import { useMemo, useRef } from "preact/hooks";
+import { errorText } from "../../api";
+import { number, plural } from "../../format";
+import { go, href, route, setQuery } from "../../router";
+import { now } from "../../store/clock";
+import { cancelJob, jobs, jobsState, refreshJobs } from "../../store/jobs";
+import { displayName } from "../../text";
+import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWord, useActions } from "../../ui";
+import { countByStatus, parseOrder, search, sorted } from "./list";
+import { JobsTable } from "./table";
+import "./jobs.css";
+
+/** The comparison draws a line each, and beyond this no one can tell them apart. */
+const COMPARE_AT_MOST = 8;
+/** A running job's duration changes each second, but the order by it need not. */
+const REORDER_MS = 5000;
+
 export default function Jobs() {
-  return <h1>Jobs</h1>;
+  const { query } = route.value;
+  const typed = query.get("q") ?? "";
+  const status = query.get("status") ?? "";
+  const order = parseOrder(query.get("sort"));
+  const { loaded, error } = jobsState.value;
+  const all = jobs.value;
+  const tick = useComputed(() => Math.floor(now.value / REORDER_MS)).value;
+  const found = useMemo(() => search(all, typed), [all, typed]);
+  const counts = useMemo(() => countByStatus(found), [found]);
+  const list = useMemo(
+    () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
+    [found, status, order.column, order.descending, order.column === "duration" ? tick : 0],
+  );
+  const selected = useSignal<ReadonlySet<string>>(new Set());
+  const problem = useSignal<string | null>(null);
+  const field = useRef<HTMLInputElement>(null);
+  const compare = (): void => go(href("/compare", { jobs: [...selected.value].join(",") }));
+  useActions(
+    [
+      { id: "jobs.search", label: "Search jobs", keys: "/", section: "Jobs", run: () => field.current?.focus() },
+      { id: "jobs.next", label: "Next job", keys: "j", section: "Jobs", hidden: true, run: () => move(1) },
+      { id: "jobs.previous", label: "Previous job", keys: "k", section: "Jobs", hidden: true, run: () => move(-1) },
+      { id: "jobs.select", label: "Select the job", keys: "x", section: "Jobs", hidden: true, run: selectFocused },
+      { id: "jobs.compare", label: "Compare selected jobs", keys: "c", section: "Jobs", run: () => selected.value.size > 1 && compare() },
+    ],
+  );
+  const cancel = async (id: string, name: string): Promise<void> => {
+    const text = "Training ends at the next step. Checkpoints that were saved are kept.";
+    if (!(await confirm({ title: `Cancel ${displayName(name)}`, text, action: "Cancel job", danger: true }))) return;
+    try {
+      problem.value = null;
+      await cancelJob(id);
+      announce("The job is being cancelled");
+    } catch (failure) {
+      problem.value = `${displayName(name)}: ${errorText(failure)}`;
+    }
+  };
+
+  const known = [...counts.keys()];
+  const chips = [
+    { value: "", label: "All", count: found.length },
+    ...known.map((value) => ({ value, label: statusWord(value), count: counts.get(value) ?? 0 })),
+  ];
+  return (
+    <div class="jobs">
+      <header class="jobs-head">
+        <h1 tabIndex={-1}>Jobs</h1>
+        <input
+          ref={field}
+          class="ui-input jobs-search"
+          type="search"
+          aria-label="Search jobs by name or id"
+          placeholder="Search name or id"
+          value={typed}
+          onInput={(event) => setQuery({ q: event.currentTarget.value })}
+          onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+        />
+      </header>
+      <div class="jobs-filter">
+        <Chips label="Status" items={chips} value={status} onChange={(value) => setQuery({ status: value })} />
+        <Selection count={selected.value.size} compare={compare} clear={() => { selected.value = new Set(); }} />
+      </div>
+      {problem.value && <ErrorNote title="The job could not be cancelled" error={problem.value} />}
+      {all.length === 0 ? (
+        <Nothing loaded={loaded} error={error} />
+      ) : list.length === 0 ? (
+        <Empty
+          title={typed ? `No job matches “${typed.slice(0, 80)}”${status ? ` among the ${statusWord(status).toLowerCase()} ones` : ""}.` : `No job is ${statusWord(status).toLowerCase()}.`}
+          action={<Button onClick={() => setQuery({ q: null, status: null })}>Show all jobs</Button>}
+        />
+      ) : (
+        <JobsTable list={list} order={order} selected={selected} cancel={cancel} />
+      )}
+      <p class="visually-hidden" role="status">
+        {loaded ? plural(list.length, "job") : ""}
+      </p>
+    </div>
+  );
+}
+
+function Selection({ count, compare, clear }: { count: number; compare: () => void; clear: () => void }) {
+  if (count === 0) return null;
+  return (
+    <div class="jobs-selection">
+      <span class="dim num">{number(count)} selected</span>
+      <Button
+        small
+        kind="plain"
+        disabled={count < 2 || count > COMPARE_AT_MOST}
+        title={count < 2 ? "Select another job to compare" : count > COMPARE_AT_MOST ? `At most ${COMPARE_AT_MOST} jobs can be compared` : undefined}
+        onClick={compare}
+      >
+        Compare
+      </Button>
+      <Button small kind="quiet" onClick={clear}>
+        Clear
+      </Button>
+    </div>
+  );
+}
+
+function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
+  if (error) return <ErrorNote title="The jobs could not be read" error={error} retry={() => void refreshJobs()} />;
+  if (!loaded) return <Skeleton lines={10} height={20} />;
+  return (
+    <Empty title="No job has run yet." action={<a class="ui-button ui-button-primary" href="#/">Go to Run training</a>}>
+      Each training becomes a row here, with its status, its loss and how long it took.
+    </Empty>
+  );
+}
+
+function move(step: number): void {
+  const links = [...document.querySelectorAll<HTMLAnchorElement>(".jobs-name")];
+  const at = links.indexOf(document.activeElement as HTMLAnchorElement);
+  const next = at < 0 ? (step > 0 ? links[0] : links.at(-1)) : links[at + step];
+  next?.focus({ preventScroll: true });
+  next?.closest("tr")?.scrollIntoView({ block: "nearest" });
+}
+
+function selectFocused(): void {
+  document.activeElement?.closest("tr")?.querySelector<HTMLInputElement>('input[type="checkbox"]')?.click();
 }

@@ -1,0 +1,53 @@
+import { CopyButton } from "../../ui";
+
+const INIT = "arkor-dev init";
+
+const EXAMPLE = `[[trainer]]
+name = "support-bot"
+model = "smollm2-135m"
+dataset = "data/support.jsonl"
+steps = 40
+learning_rate = 5e-4
+
+[trainer.lora]
+r = 8
+`;
+
+const ROW = `{"messages": [{"role": "user", "content": "Where is my order?"}, {"role": "assistant", "content": "Ahoy. Your order sails today."}]}`;
+
+/** Nothing to train yet: what to create, ready to copy. */
+export function First() {
+  return (
+    <div class="home-first">
+      <h1 tabIndex={-1} class="home-name">
+        Nothing to train yet
+      </h1>
+      <p class="home-line">A trainer says which model learns from which examples. This project declares none.</p>
+      <ol class="home-steps">
+        <li>
+          <h2>Let Studio write one</h2>
+          <p class="dim">In the project's folder. It writes a commented arkor.toml and a small data set, ready to run.</p>
+          <Snippet text={INIT} label="Copy the command" />
+        </li>
+        <li>
+          <h2>Or write arkor.toml by hand</h2>
+          <Snippet text={EXAMPLE} label="Copy the example" />
+          <p class="dim">
+            and the examples, one a line, in <code>data/support.jsonl</code>:
+          </p>
+          <Snippet text={ROW} label="Copy the row" />
+        </li>
+      </ol>
+      <p class="hint">This page notices by itself when the file is there.</p>
+    </div>
+  );
+}
+
+function Snippet({ text, label }: { text: string; label: string }) {
+  return (
+    <div class="home-snippet">
+      <pre tabIndex={0}>{text.trimEnd()}</pre>
+      <CopyButton small text={text} label={label} />
+    </div>
+  );
+}

@@ -1,0 +1,123 @@
+import { useMemo, useRef, useState } from "preact/hooks";
+import { number, plural } from "../../format";
+import type { RunOutput } from "../../store/output";
+import { classOf } from "../../terminal/style";
+import type { Terminal } from "../../terminal/terminal";
+import { Button, ErrorNote, type VirtualHandle, VirtualRows } from "../../ui";
+import "./output.css";
+
+const ROW = 20;
+const MAX_ROWS_SHOWN = 22;
+
+/** The output itself: follows its end until the reader scrolls up, can be searched and kept. */
+export function Output({ output, name }: { output: RunOutput; name: string }) {
+  const version = output.version.value;
+  const handle = useRef<VirtualHandle>(null);
+  const [leftAt, setLeftAt] = useState<number | null>(null);
+  const [query, setQuery] = useState("");
+  const [at, setAt] = useState(0);
+  const { terminal } = output;
+  const count = Math.max(0, terminal.count - (output.ending.value?.lines ?? 0));
+  const total = terminal.dropped + count;
+  const hits = useMemo(() => find(terminal, count, query), [terminal, version, count, query]);
+  const hit = hits[Math.min(at, hits.length - 1)];
+  const error = output.error.value;
+  if (error) return <ErrorNote title="The output could not be read" error={error} />;
+
+  const move = (step: number): void => {
+    if (hits.length === 0) return;
+    const next = (Math.min(at, hits.length - 1) + step + hits.length) % hits.length;
+    setAt(next);
+    handle.current?.scrollTo(hits[next] ?? 0);
+  };
+  const search = (typed: string): void => {
+    setQuery(typed);
+    setAt(0);
+    const first = find(terminal, count, typed)[0];
+    if (first !== undefined) handle.current?.scrollTo(first);
+  };
+  const missed = leftAt === null ? 0 : total - leftAt;
+  return (
+    <div class="term">
+      <div class="term-tools">
+        <input
+          class="ui-input term-search"
+          type="search"
+          aria-label="Search the output"
+          placeholder="Search the output"
+          value={query}
+          onInput={(event) => search(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === "Enter") move(event.shiftKey ? -1 : 1);
+          }}
+        />
+        {query && (
+          <span class="hint num" role="status">
+            {hits.length === 0 ? "Not found" : `${number(Math.min(at, hits.length - 1) + 1)} of ${number(hits.length)}`}
+          </span>
+        )}
+        {hits.length > 1 && (
+          <>
+            <Button small kind="quiet" icon="up" aria-label="Previous match" onClick={() => move(-1)} />
+            <Button small kind="quiet" icon="down" aria-label="Next match" onClick={() => move(1)} />
+          </>
+        )}
+        <span class="term-count hint num">{plural(total, "line")}</span>
+        <Button small kind="quiet" icon="download" onClick={() => download(terminal, count, name)}>
+          Download
+        </Button>
+      </div>
+      <div class="term-screen" style={{ height: `${Math.min(MAX_ROWS_SHOWN, Math.max(6, count)) * ROW + 24}px` }}>
+        {count === 0 ? (
+          <p class="term-none hint">The command has written nothing yet.</p>
+        ) : (
+          <VirtualRows
+            class="term-lines"
+            role="log"
+            label="Output of the training command"
+            count={count}
+            rowHeight={ROW}
+            follow
+            handle={handle}
+            onFollow={(end) => setLeftAt(end ? null : total)}
+            render={(index) => (
+              <div key={index} class={index === hit ? "term-line term-hit" : "term-line"}>
+                {terminal.line(index).map((span, part) => (
+                  <span key={part} class={classOf(span.style) || undefined}>
+                    {span.text}
+                  </span>
+                ))}
+              </div>
+            )}
+          />
+        )}
+        {leftAt !== null && (
+          <Button small class="term-tail" icon="down" onClick={() => handle.current?.toEnd()}>
+            {missed > 0 ? `${plural(missed, "new line")}` : "To the end"}
+          </Button>
+        )}
+      </div>
+      {terminal.dropped > 0 && <p class="hint">The first {plural(terminal.dropped, "line")} are no longer kept here.</p>}
+    </div>
+  );
+}
+
+function find(terminal: Terminal, count: number, query: string): number[] {
+  const wanted = query.trim().toLowerCase();
+  const found: number[] = [];
+  if (!wanted) return found;
+  for (let index = 0; index < count; index += 1) {
+    if (terminal.text(index).toLowerCase().includes(wanted)) found.push(index);
+  }
+  return found;
+}
+
+function download(terminal: Terminal, count: number, name: string): void {
+  const lines = Array.from({ length: count }, (_, index) => terminal.text(index));
+  const url = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/plain" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = `${name.replace(/[^\w.-]+/g, "-").slice(0, 80)}.log`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

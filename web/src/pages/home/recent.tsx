@@ -1,0 +1,60 @@
+import type { Job } from "../../contract.gen";
+import { loss } from "../../format";
+import { href, jobHref } from "../../router";
+import { jobs, jobsState, refreshJobs } from "../../store/jobs";
+import { displayName } from "../../text";
+import { ErrorNote, RelativeTime, Skeleton, StatusDot } from "../../ui";
+
+const ROWS = 5;
+
+export function Recent() {
+  const list = jobs.value;
+  return (
+    <section class="home-recent" aria-labelledby="home-recent">
+      <header class="home-recent-head">
+        <h2 id="home-recent">Recent jobs</h2>
+        {list.length > 0 && <a href={href("/jobs")}>All {list.length.toLocaleString("en-GB")}</a>}
+      </header>
+      <Body list={list} />
+    </section>
+  );
+}
+
+function Body({ list }: { list: readonly Job[] }) {
+  const { loaded, error } = jobsState.value;
+  if (list.length > 0) {
+    return (
+      <ul>
+        {list.slice(0, ROWS).map((job) => (
+          <Row key={job.id} job={job} />
+        ))}
+      </ul>
+    );
+  }
+  if (error) return <ErrorNote title="The jobs could not be read" error={error} retry={() => void refreshJobs()} />;
+  if (!loaded) return <Skeleton lines={ROWS} height={18} />;
+  return <p class="hint">Jobs appear here as soon as one has started.</p>;
+}
+
+function Row({ job }: { job: Job }) {
+  const { metrics } = job;
+  const going = job.status === "running" && metrics?.step !== undefined;
+  return (
+    <li class="home-job">
+      <a href={jobHref(job.id)} class="ellipsis">
+        <bdi>{displayName(job.name)}</bdi>
+      </a>
+      <span class="hint num">
+        <RelativeTime at={job.createdAt} />
+      </span>
+      <StatusDot status={job.status} />
+      <span class="hint num">
+        {going
+          ? `step ${metrics.step}${metrics.totalSteps ? ` / ${metrics.totalSteps}` : ""}`
+          : metrics?.bestEvalLoss !== undefined && metrics.bestEvalLoss !== null
+            ? `eval ${loss(metrics.bestEvalLoss)}`
+            : ""}
+      </span>
+    </li>
+  );
+}

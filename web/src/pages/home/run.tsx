@@ -1,0 +1,149 @@
+import { useEffect, useState } from "preact/hooks";
+import { errorText } from "../../api";
+import type { TrainingRun } from "../../contract.gen";
+import { duration, time } from "../../format";
+import { jobHref } from "../../router";
+import { now } from "../../store/clock";
+import { cancelJob, isOver, jobById } from "../../store/jobs";
+import { RunOutput } from "../../store/output";
+import { runs, stopRun } from "../../store/runs";
+import { canAsk, askPermission, watch } from "../../store/watch";
+import { clean, displayName } from "../../text";
+import { announce, Button, confirm, ErrorNote, Menu, StatusDot } from "../../ui";
+import { Output } from "./output";
+import { openRun, shownRun } from "./shown";
+
+/** The command that was started, as a terminal, with its job beside it. */
+export function RunPanel() {
+  const run = openRun.value;
+  return run ? <Panel key={run.id} run={run} /> : null;
+}
+
+function Panel({ run }: { run: TrainingRun }) {
+  const [output] = useState(() => new RunOutput(run.id));
+  const [error, setError] = useState<string | null>(null);
+  useEffect(() => () => output.close(), [output]);
+  const jobId = output.jobId.value ?? run.jobId;
+  const job = jobId ? jobById(jobId) : undefined;
+  const ended = output.ending.value !== null || run.state === "ended";
+  // Whoever starts a training waits for its end.
+  useEffect(() => {
+    if (jobId && !ended) watch(jobId);
+  }, [jobId, ended]);
+
+  const attempt = async (action: () => Promise<void>, said: string): Promise<void> => {
+    setError(null);
+    try {
+      await action();
+      announce(said);
+    } catch (problem) {
+      setError(errorText(problem));
+    }
+  };
+  const cancel = async (): Promise<void> => {
+    if (!jobId) return;
+    const text = "Training ends at the next step. Checkpoints that were saved are kept.";
+    if (await confirm({ title: `Cancel ${displayName(job?.name ?? "the job")}`, text, action: "Cancel job", danger: true })) {
+      await attempt(() => cancelJob(jobId), "The job is being cancelled");
+    }
+  };
+  const stop = async (): Promise<void> => {
+    const text = "The command ends and this output with it. The job itself goes on; its page follows it.";
+    if (await confirm({ title: "Stop watching", text, action: "Stop watching" })) {
+      await attempt(() => stopRun(run.id), "Stopped watching");
+    }
+  };
+  return (
+    <section class="home-output" aria-labelledby="home-output">
+      <header class="home-output-head">
+        <h2 id="home-output">
+          Output <Command run={run} />
+        </h2>
+        <State run={run} output={output} />
+        <span class="home-output-actions">
+          {jobId && (
+            <a class="ui-button ui-button-small ui-button-plain" href={jobHref(jobId)}>
+              Open job
+            </a>
+          )}
+          {!ended && canAsk() && (
+            <Button small kind="quiet" icon="bell" onClick={() => void askPermission().then((yes) => announce(yes ? "You are told when it ends" : "The browser did not allow it"))}>
+              Tell me when it ends
+            </Button>
+          )}
+          {!ended && (
+            <Button small busy={run.state === "stopping"} title="Ends the command here; the job goes on" onClick={() => void stop()}>
+              Stop watching
+            </Button>
+          )}
+          {job && !isOver(job) && (
+            <Button small kind="danger" title="Ends the training itself" onClick={() => void cancel()}>
+              Cancel job
+            </Button>
+          )}
+          <Others run={run} />
+        </span>
+      </header>
+      {error && <ErrorNote title="That did not work" error={error} />}
+      <Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />
+    </section>
+  );
+}
+
+function Command({ run }: { run: TrainingRun }) {
+  const text = run.command.map((part) => clean(part, 200)).join(" ");
+  return (
+    <span class="hint">
+      <bdi>{displayName(run.trainer ?? run.file ?? "training")}</bdi>
+      {run.dryRun && ", dry run"}
+      <span class="visually-hidden">, command {text}</span>
+    </span>
+  );
+}
+
+/** What the command is doing, in a word and a shape; its job's state is another thing and is named as such. */
+function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
+  const ending = output.ending.value;
+  const job = jobById(output.jobId.value ?? run.jobId ?? "");
+  const since = time(run.started);
+  if (!ending && run.state !== "ended") {
+    const word = run.state === "stopping" ? "Stopping" : output.state.value === "waiting" ? "Connecting" : "Running";
+    return (
+      <span class="row num home-output-state">
+        <StatusDot status="running" label={word} />
+        {since !== null && <span class="hint">{duration(now.value - since)}</span>}
+      </span>
+    );
+  }
+  const exit = ending ? ending.exit : run.exitCode;
+  const took = since !== null && run.ended ? (time(run.ended) ?? since) - since : null;
+  return (
+    <span class="row num home-output-state">
+      {job ? <StatusDot status={job.status} /> : <StatusDot status={exit === 0 ? "completed" : "failed"} label={exit === 0 ? "Ended" : "Failed"} />}
+      <span class="hint">
+        {ending?.why ? clean(ending.why, 200) : exitWords(exit)}
+        {took !== null && ` after ${duration(took)}`}
+      </span>
+    </span>
+  );
+}
+
+function exitWords(exit: number | null): string {
+  if (exit === null) return "could not be started";
+  if (exit === 0) return "command ended";
+  return exit < 0 ? `stopped by signal ${-exit}` : `command ended with status ${exit}`;
+}
+
+function Others({ run }: { run: TrainingRun }) {
+  const list = runs.value ?? [];
+  if (list.length < 2) return null;
+  const items = list.slice(0, 20).map((other) => ({
+    label: displayName(other.trainer ?? other.file ?? other.id),
+    hint: new Date(other.started).toLocaleTimeString("en-GB"),
+    checked: other.id === run.id,
+    run: () => {
+      shownRun.value = other.id;
+    },
+  }));
+  return <Menu small label={`${list.length} runs`} items={items} />;
+}

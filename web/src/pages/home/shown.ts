@@ -1,0 +1,13 @@
+/** Which run's output is open below the trainer: the one just started or picked, else the newest. */
+import { computed, signal } from "@preact/signals";
+import { runs } from "../../store/runs";
+
+/** A run's id; null for the newest, empty for none. */
+export const shownRun = signal<string | null>(null);
+
+export const openRun = computed(() => {
+  const list = runs.value ?? [];
+  const wanted = shownRun.value;
+  if (wanted === "") return undefined;
+  return (wanted === null ? undefined : list.find((run) => run.id === wanted)) ?? list[0];
+});

@@ -1,0 +1,108 @@
+import { useEffect, useState } from "preact/hooks";
+import { errorText } from "../../api";
+import { settings, summary } from "../../config";
+import type { Manifest, Trainer } from "../../contract.gen";
+import { route, setQuery } from "../../router";
+import { isLive, runs, startRun } from "../../store/runs";
+import { displayName } from "../../text";
+import { announce, Button, Chips, ErrorNote, Switch, useActions } from "../../ui";
+import { shownRun } from "./shown";
+
+const CHIPS_AT_MOST = 6;
+
+/** The trainer that is chosen, what it will do, and the button. */
+export function TrainerPanel({ known }: { known: Manifest }) {
+  const wanted = route.value.query.get("trainer");
+  const trainer = known.trainers.find(({ name }) => name === wanted) ?? known.trainers[0];
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const dryRun = route.value.query.get("dry") === "1";
+  useEffect(() => setError(null), [trainer?.name]);
+  const live = runs.value?.find((run) => isLive(run) && (run.trainer ?? known.trainer?.name) === trainer?.name);
+
+  const run = async (): Promise<void> => {
+    if (!trainer || busy || live) return;
+    setBusy(true);
+    setError(null);
+    try {
+      const id = await startRun({ ...(known.trainers.length > 1 || known.source !== "typescript" ? { trainer: trainer.name } : {}), dryRun });
+      shownRun.value = id;
+      announce("Training started");
+    } catch (problem) {
+      setError(errorText(problem));
+    } finally {
+      setBusy(false);
+    }
+  };
+  useActions([{ id: "train", label: dryRun ? "Run training (dry run)" : "Run training", keys: "r", run: () => void run() }], [dryRun]);
+  if (!trainer) return null;
+  return (
+    <>
+      <Choice trainers={known.trainers} chosen={trainer.name} />
+      <h1 tabIndex={-1} class="home-name">
+        <bdi>{displayName(trainer.name)}</bdi>
+      </h1>
+      <p class="home-line">{lineOf(trainer, known)}</p>
+      <div class="home-start">
+        <Button kind="primary" class="home-run" busy={busy || live !== undefined} onClick={() => void run()}>
+          {live ? "Training is running" : "Run training"}
+        </Button>
+        <Switch
+          checked={dryRun}
+          onChange={(dry) => setQuery({ dry: dry ? 1 : null })}
+          label="Dry run"
+          hint="A few rows and steps; every stage runs"
+        />
+      </div>
+      {error && <ErrorNote title="The training could not be started" error={error} />}
+      {trainer.config && <Settings trainer={trainer} />}
+    </>
+  );
+}
+
+function lineOf(trainer: Trainer, known: Manifest): string {
+  if (trainer.config) return summary(trainer.config, trainer.rows);
+  return known.source === "typescript"
+    ? "Declared in TypeScript. Its settings are listed on the job once it has started."
+    : "This trainer lists no settings.";
+}
+
+function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: string }) {
+  if (trainers.length < 2) return null;
+  const choose = (name: string): void => setQuery({ trainer: name === trainers[0]?.name ? null : name });
+  if (trainers.length <= CHIPS_AT_MOST) {
+    const items = trainers.map(({ name }) => ({ value: name, label: displayName(name) }));
+    return (
+      <div class="home-choice">
+        <Chips label="Trainer" items={items} value={chosen} onChange={choose} />
+      </div>
+    );
+  }
+  return (
+    <div class="home-choice">
+      <select class="ui-input" aria-label="Trainer" value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
+        {trainers.map(({ name }) => (
+          <option key={name} value={name}>
+            {displayName(name)}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+function Settings({ trainer }: { trainer: Trainer }) {
+  const list = trainer.config ? settings(trainer.config) : [];
+  return (
+    <dl class="home-settings" aria-label="Settings">
+      {list.map(({ label, value }) => (
+        <div key={label}>
+          <dt>{label}</dt>
+          <dd class="num">
+            <bdi>{value}</bdi>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

@@ -1,0 +1,93 @@
+import { describe, expect, it } from "vitest";
+import type { Job } from "../../contract.gen";
+import { COLUMNS, countByStatus, durationOf, nextOrder, NEWEST_FIRST, orderText, parseOrder, search, sorted } from "./list";
+
+function job(id: string, fields: Partial<Job> = {}): Job {
+  return {
+    id,
+    orgId: "o",
+    projectId: "p",
+    name: id,
+    status: "completed",
+    config: { model: "m", datasetSource: { type: "file" } },
+    createdAt: "2026-01-01T00:00:00Z",
+    ...fields,
+  };
+}
+
+const ids = (jobs: readonly Job[]): string[] => jobs.map(({ id }) => id);
+
+describe("order in the address", () => {
+  it.each(COLUMNS.flatMap((column) => [{ column, descending: true }, { column, descending: false }]))("%j survives", (order) => {
+    expect(parseOrder(orderText(order))).toEqual(order);
+  });
+
+  it("is the newest first for what says nothing", () => {
+    for (const text of [null, "", "-", "constructor", "-size"]) expect(parseOrder(text)).toEqual(NEWEST_FIRST);
+  });
+
+  it("turns round on the second click", () => {
+    const once = nextOrder(NEWEST_FIRST, "best");
+    expect(once).toEqual({ column: "best", descending: false });
+    expect(nextOrder(once, "best")).toEqual({ column: "best", descending: true });
+  });
+});
+
+describe("search", () => {
+  const jobs = [job("a1", { name: "Support bot" }), job("b2", { name: "sql" })];
+  it.each([
+    ["", ["a1", "b2"]],
+    ["BOT", ["a1"]],
+    ["bot supp", ["a1"]],
+    ["b2", ["b2"]],
+    ["bot sql", []],
+  ])("%j", (typed, found) => expect(ids(search(jobs, typed))).toEqual(found));
+});
+
+describe("sorted", () => {
+  it("keeps what has no value last in both directions", () => {
+    const jobs = [job("none"), job("worse", { metrics: { bestEvalLoss: 2 } }), job("better", { metrics: { bestEvalLoss: 1 } }), job("nan", { metrics: { bestEvalLoss: Number.NaN } })];
+    expect(ids(sorted(jobs, { column: "best", descending: false }, 0))).toEqual(["better", "worse", "none", "nan"]);
+    expect(ids(sorted(jobs, { column: "best", descending: true }, 0))).toEqual(["worse", "better", "none", "nan"]);
+  });
+
+  it("orders names as people count", () => {
+    const jobs = ["run-10", "Run-2", "run-1"].map((name) => job(name));
+    expect(ids(sorted(jobs, { column: "name", descending: false }, 0))).toEqual(["run-1", "Run-2", "run-10"]);
+  });
+
+  it("follows a job's course by status", () => {
+    const jobs = (["failed", "running", "queued"] as const).map((status) => job(status, { status }));
+    expect(ids(sorted(jobs, { column: "status", descending: false }, 0))).toEqual(["queued", "running", "failed"]);
+  });
+
+  it("does not change the list it was given", () => {
+    const jobs = [job("b"), job("a")];
+    sorted(jobs, { column: "name", descending: false }, 0);
+    expect(ids(jobs)).toEqual(["b", "a"]);
+  });
+});
+
+describe("durationOf", () => {
+  const started = { startedAt: "2026-01-01T00:00:00Z" };
+  const now = Date.parse("2026-01-01T00:01:00Z");
+  it("runs on while the job does", () => {
+    expect(durationOf(job("a", { ...started, status: "running" }), now)).toBe(60_000);
+  });
+
+  it("is unknown before the start and where an end was not told", () => {
+    expect(durationOf(job("a", { status: "queued" }), now)).toBeNull();
+    expect(durationOf(job("a", { ...started, status: "failed" }), now)).toBeNull();
+  });
+
+  it("stands still at the end", () => {
+    expect(durationOf(job("a", { ...started, completedAt: "2026-01-01T00:00:05Z" }), now)).toBe(5000);
+  });
+});
+
+describe("countByStatus", () => {
+  it("counts statuses nobody told us of", () => {
+    const counts = countByStatus([job("a"), job("b", { status: "paused" as Job["status"] })]);
+    expect([counts.get("completed"), counts.get("queued"), counts.get("paused")]).toEqual([1, 0, 1]);
+  });
+});

@@ -1,0 +1,152 @@
+import type { Signal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import type { Job } from "../../contract.gen";
+import { duration, loss } from "../../format";
+import { jobHref, setQuery } from "../../router";
+import { now } from "../../store/clock";
+import { isOver } from "../../store/jobs";
+import { clean, displayName } from "../../text";
+import { Button, CopyButton, Icon, RelativeTime, StatusDot } from "../../ui";
+import { usePageRows } from "../../ui/virtual";
+import { type Column, durationOf, lastLoss, nextOrder, type Order, orderText } from "./list";
+
+const NARROW = matchMedia("(max-width: 719px)");
+const ROW = NARROW.matches ? 64 : 44;
+
+const HEADS: readonly { column: Column; label: string; short?: string; num?: boolean }[] = [
+  { column: "status", label: "Status" },
+  { column: "name", label: "Name" },
+  { column: "created", label: "Created" },
+  { column: "duration", label: "Duration", num: true },
+  { column: "loss", label: "Last loss", num: true },
+  { column: "best", label: "Best eval loss", num: true },
+];
+
+interface Props {
+  list: readonly Job[];
+  order: Order;
+  selected: Signal<ReadonlySet<string>>;
+  cancel: (id: string, name: string) => Promise<void>;
+}
+
+/** A real table whose rows outside the window are two spacers, so that ten thousand cost what thirty do. */
+export function JobsTable({ list, order, selected, cancel }: Props) {
+  const body = useRef<HTMLTableSectionElement>(null);
+  const { start, end } = usePageRows(body, list.length, ROW);
+  const toggle = (id: string, on: boolean): void => {
+    const next = new Set(selected.value);
+    if (on) next.add(id);
+    else next.delete(id);
+    selected.value = next;
+  };
+  return (
+    <table class="jobs-table" role="table" aria-rowcount={list.length + 1} aria-label="Jobs">
+      <thead role="rowgroup">
+        <tr role="row" aria-rowindex={1}>
+          <th role="columnheader" class="jobs-pick">
+            <span class="visually-hidden">Selected</span>
+          </th>
+          {HEADS.map((head) => (
+            <Head key={head.column} {...head} order={order} />
+          ))}
+          <th role="columnheader" class="jobs-actions">
+            <span class="visually-hidden">Actions</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody role="rowgroup" ref={body}>
+        {start > 0 && <Spacer key="before" height={start * ROW} />}
+        {list.slice(start, end).map((job, index) => (
+          <Row
+            key={job.id}
+            job={job}
+            index={start + index}
+            selected={selected.value.has(job.id)}
+            toggle={toggle}
+            cancel={cancel}
+          />
+        ))}
+        {end < list.length && <Spacer key="after" height={(list.length - end) * ROW} />}
+      </tbody>
+    </table>
+  );
+}
+
+function Spacer({ height }: { height: number }) {
+  return (
+    <tr class="jobs-spacer" role="presentation" aria-hidden="true">
+      <td role="presentation" style={{ height: `${height}px` }} />
+    </tr>
+  );
+}
+
+function Head({ column, label, num, order }: { column: Column; label: string; num?: boolean; order: Order }) {
+  const on = order.column === column;
+  return (
+    <th
+      role="columnheader"
+      class={`jobs-col-${column}${num ? " jobs-num" : ""}`}
+      aria-sort={on ? (order.descending ? "descending" : "ascending") : undefined}
+    >
+      <button type="button" class="jobs-sort" onClick={() => setQuery({ sort: orderText(nextOrder(order, column)) })}>
+        {label}
+        {on && <Icon name={order.descending ? "down" : "up"} size={12} />}
+      </button>
+    </th>
+  );
+}
+
+interface RowProps {
+  job: Job;
+  index: number;
+  selected: boolean;
+  toggle: (id: string, on: boolean) => void;
+  cancel: (id: string, name: string) => Promise<void>;
+}
+
+function Row({ job, index, selected, toggle, cancel }: RowProps) {
+  const name = displayName(job.name);
+  return (
+    <tr class={selected ? "jobs-row jobs-row-on" : "jobs-row"} role="row" aria-rowindex={index + 2}>
+      <td role="cell" class="jobs-pick">
+        <label>
+          <input type="checkbox" checked={selected} onChange={(event) => toggle(job.id, event.currentTarget.checked)} />
+          <span class="visually-hidden">Select {name}</span>
+        </label>
+      </td>
+      <td role="cell" class="jobs-col-status">
+        <StatusDot status={job.status} />
+      </td>
+      <td role="cell" class="jobs-col-name">
+        <span class="jobs-title">
+          <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
+            <bdi>{name}</bdi>
+          </a>
+          {job.config?.dryRun && <span class="hint jobs-dry">dry run</span>}
+          <span class="jobs-id mono">{clean(job.id, 64)}</span>
+          <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
+        </span>
+      </td>
+      <td role="cell" class="jobs-col-created">
+        <RelativeTime at={job.createdAt} />
+      </td>
+      <td role="cell" class="jobs-col-duration jobs-num">
+        <Took job={job} />
+      </td>
+      <td role="cell" class="jobs-col-loss jobs-num">{loss(lastLoss(job))}</td>
+      <td role="cell" class="jobs-col-best jobs-num">{loss(job.metrics?.bestEvalLoss)}</td>
+      <td role="cell" class="jobs-actions">
+        {!isOver(job) && (
+          <Button small kind="danger" aria-label={`Cancel ${name}`} onClick={() => void cancel(job.id, job.name)}>
+            Cancel
+          </Button>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function Took({ job }: { job: Job }) {
+  // Only a running job's cell listens to the clock.
+  return <>{duration(durationOf(job, job.status === "running" ? now.value : 0))}</>;
+}

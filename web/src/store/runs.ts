@@ -1,0 +1,45 @@
+/** The training commands that this launch of Studio has started. */
+import { signal } from "@preact/signals";
+import { ApiError, api, request } from "../api";
+import type { TrainingRun, TrainRequest } from "../contract.gen";
+
+/** Newest first; null until the daemon has said. */
+export const runs = signal<readonly TrainingRun[] | null>(null);
+
+export async function loadRuns(): Promise<void> {
+  try {
+    runs.value = (await api<{ runs: TrainingRun[] }>("/train")).runs;
+  } catch (error) {
+    if (error instanceof ApiError && error.status !== 0) runs.value ??= [];
+  }
+}
+
+export function isLive(run: TrainingRun): boolean {
+  return run.state !== "ended";
+}
+
+/**
+ * Starts the command and gives its run's id. The answer is itself the output; it is let go at once, since
+ * the output is read by the run's id, the same way after a reload as at the start.
+ */
+export async function startRun(body: TrainRequest): Promise<string> {
+  try {
+    const response = await request("/train", { method: "POST", body });
+    const id = response.headers.get("X-Arkor-Run") ?? "";
+    await response.body?.cancel();
+    await loadRuns();
+    return id;
+  } catch (error) {
+    // The same trainer runs already, perhaps from another tab: showing it is what was wanted.
+    if (error instanceof ApiError && error.status === 409 && typeof error.extra["run"] === "string") {
+      await loadRuns();
+      return error.extra["run"];
+    }
+    throw error;
+  }
+}
+
+export async function stopRun(id: string): Promise<void> {
+  await api(`/train/${encodeURIComponent(id)}/stop`, { method: "POST" });
+  await loadRuns();
+}

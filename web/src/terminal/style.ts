@@ -1,0 +1,86 @@
+/** ANSI "select graphic rendition" as class names: sixteen colours of our own that read on both themes, never the child's. */
+
+export interface Style {
+  /** 0–15, or -1 for the page's ink. */
+  color: number;
+  bold: boolean;
+  dim: boolean;
+  italic: boolean;
+  underline: boolean;
+  inverse: boolean;
+}
+
+export const PLAIN: Style = { color: -1, bold: false, dim: false, italic: false, underline: false, inverse: false };
+
+/** The style after one SGR sequence with these parameters; unknown ones change nothing. */
+export function sgr(before: Style, params: readonly number[]): Style {
+  let style = { ...before };
+  for (let index = 0; index < Math.max(1, params.length); index += 1) {
+    const code = params[index] ?? 0;
+    if (code === 0) style = { ...PLAIN };
+    else if (code === 1) style.bold = true;
+    else if (code === 2) style.dim = true;
+    else if (code === 3) style.italic = true;
+    else if (code === 4) style.underline = true;
+    else if (code === 7) style.inverse = true;
+    else if (code === 22) style.bold = style.dim = false;
+    else if (code === 23) style.italic = false;
+    else if (code === 24) style.underline = false;
+    else if (code === 27) style.inverse = false;
+    else if (code >= 30 && code <= 37) style.color = code - 30;
+    else if (code === 39) style.color = -1;
+    else if (code >= 90 && code <= 97) style.color = code - 82;
+    else if (code === 38 || code === 48) {
+      const { color, used } = extended(params.slice(index + 1));
+      if (code === 38 && color !== null) style.color = color;
+      index += used;
+    }
+  }
+  return same(style, PLAIN) ? PLAIN : style;
+}
+
+/** `5;n` or `2;r;g;b`, brought to the nearest of the sixteen. */
+function extended(rest: readonly number[]): { color: number | null; used: number } {
+  if (rest[0] === 5) {
+    const n = rest[1] ?? 0;
+    if (n < 16) return { color: n, used: 2 };
+    if (n >= 232) return { color: n < 244 ? 8 : 7, used: 2 };
+    const cube = n - 16;
+    const level = (value: number): number => (value === 0 ? 0 : 55 + value * 40);
+    return { color: nearest(level(Math.floor(cube / 36)), level(Math.floor(cube / 6) % 6), level(cube % 6)), used: 2 };
+  }
+  if (rest[0] === 2) return { color: nearest(rest[1] ?? 0, rest[2] ?? 0, rest[3] ?? 0), used: 4 };
+  return { color: null, used: 0 };
+}
+
+function nearest(red: number, green: number, blue: number): number {
+  const most = Math.max(red, green, blue);
+  const least = Math.min(red, green, blue);
+  if (most - least < 40) return most > 160 ? 7 : 8;
+  const half = (most + least) / 2;
+  const bits = (red > half ? 1 : 0) | (green > half ? 2 : 0) | (blue > half ? 4 : 0);
+  return bits + (most > 180 ? 8 : 0);
+}
+
+export function same(a: Style, b: Style): boolean {
+  return (
+    a.color === b.color &&
+    a.bold === b.bold &&
+    a.dim === b.dim &&
+    a.italic === b.italic &&
+    a.underline === b.underline &&
+    a.inverse === b.inverse
+  );
+}
+
+/** The class names of a span; empty for plain text. */
+export function classOf(style: Style): string {
+  const names: string[] = [];
+  if (style.color >= 0) names.push(`term-c${style.color}`);
+  if (style.bold) names.push("term-bold");
+  if (style.dim) names.push("term-dim");
+  if (style.italic) names.push("term-italic");
+  if (style.underline) names.push("term-underline");
+  if (style.inverse) names.push("term-inverse");
+  return names.join(" ");
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import { PLAIN, classOf, sgr } from "./style";
+import { Terminal } from "./terminal";
+
+function shown(...chunks: string[]): string[] {
+  const terminal = new Terminal();
+  for (const chunk of chunks) terminal.write(chunk);
+  return Array.from({ length: terminal.count }, (_, index) => terminal.text(index));
+}
+
+describe("text", () => {
+  it.each([
+    ["lines", ["a\nb\n"], ["a", "b"]],
+    ["a line without its end", ["a\nb"], ["a", "b"]],
+    ["empty lines", ["a\n\n\nb"], ["a", "", "", "b"]],
+    ["Windows line ends", ["a\r\nb\r\n"], ["a", "b"]],
+    ["a progress bar", ["10 %", "\r 55 %", "\r100 %\ndone\n"], ["100 %", "done"]],
+    ["a shorter bar over a longer one", ["abcdef\rxy\n"], ["xycdef"]],
+    ["erase to the end", ["abcdef\rxy\u001b[K\n"], ["xy"]],
+    ["erase the line", ["abc\u001b[2K\rx\n"], ["x"]],
+    ["backspace", ["ab\bc\n"], ["ac"]],
+    ["tabs", ["a\tb\n"], ["a       b"]],
+    ["cursor up", ["one\ntwo\n\u001b[2Aeins\nzwei\n"], ["eins", "zwei"]],
+    ["cursor to a column", ["abc\u001b[2GX\n"], ["aXc"]],
+    ["a sequence cut by chunks", ["\u001b", "[3", "1mred\u001b[", "0m\n"], ["red"]],
+    ["emoji", ["🦊👩‍👧\n"], ["🦊👩‍👧"]],
+  ])("%s", (_, chunks, lines) => expect(shown(...chunks)).toEqual(lines));
+});
+
+describe("what a terminal would obey", () => {
+  it.each([
+    ["a title", "\u001b]0;pwned\u0007ok\n"],
+    ["a link", "\u001b]8;;http://evil\u001b\\ok\u001b]8;;\u001b\\\n"],
+    ["the clipboard", "\u001b]52;c;ZXZpbA==\u0007ok\n"],
+    ["a device string", "\u001bP+q544e\u001b\\ok\n"],
+    ["a query", "\u001b[6n\u001b[c\u001b[?25lok\n"],
+    ["a character set", "\u001b(Bok\n"],
+    ["direction overrides", "\u202eok\u202c\u2066\n"],
+    ["controls", "\u0000\u0001\u0007o\u007f\u0085k\n"],
+    ["one-byte controls", "\u009b31mok\n"],
+  ])("%s leaves only the text", (_, text) => expect(shown(text)).toEqual(["ok"]));
+
+  it("keeps HTML as the text that it is", () => {
+    expect(shown("<img src=x onerror=alert(1)>\n")).toEqual(["<img src=x onerror=alert(1)>"]);
+  });
+
+  it("does not swallow the output after a title that never ends", () => {
+    expect(shown(`\u001b]0;${"x".repeat(10)}\nnext\n`).at(-1)).toBe("next");
+    expect(shown(`\u001b]0;${"x".repeat(5000)}tail\n`).at(-1)).toMatch(/tail$/);
+  });
+});
+
+describe("bounds", () => {
+  it("keeps the last lines and counts the others", () => {
+    const terminal = new Terminal({ lines: 100 });
+    terminal.write("x\n".repeat(950));
+    for (let index = 0; index < 50; index += 1) terminal.write(`line ${index}\n`);
+    expect(terminal.count).toBe(100);
+    expect(terminal.dropped).toBe(900);
+    expect(terminal.text(99)).toBe("line 49");
+  });
+
+  it("cuts a line of ten megabytes and says by how much", () => {
+    const terminal = new Terminal({ width: 50 });
+    terminal.write(`${"x".repeat(10_000_000)}\nnext`);
+    expect(terminal.text(0)).toBe(`${"x".repeat(50)} … 9,999,950 more characters`);
+    expect(terminal.text(1)).toBe("next");
+  });
+});
+
+describe("style", () => {
+  const after = (...params: number[]): string => classOf(sgr(PLAIN, params));
+  it.each([
+    [[31], "term-c1"],
+    [[1, 92], "term-c10 term-bold"],
+    [[31, 0], ""],
+    [[38, 5, 1], "term-c1"],
+    [[38, 5, 196], "term-c9"],
+    [[38, 2, 20, 200, 30], "term-c10"],
+    [[48, 5, 4, 1], "term-bold"],
+    [[38, 5, 240], "term-c8"],
+    [[7, 27, 4], "term-underline"],
+    [[999], ""],
+  ])("%j is %s", (params, names) => expect(after(...params)).toBe(names));
+
+  it("splits a line where the style changes and nowhere else", () => {
+    const terminal = new Terminal();
+    terminal.write("a\u001b[31mb\u001b[31mc\u001b[0md\n");
+    expect(terminal.line(0).map((span) => [span.text, classOf(span.style)])).toEqual([
+      ["a", ""],
+      ["bc", "term-c1"],
+      ["d", ""],
+    ]);
+  });
+});
