@@ -23,7 +23,7 @@ describe("surplus", () => {
   it("counts every text of a conversation", () => {
     const answer = { by: { kind: "base", model: "m" }, name: "m", text: "12345", state: "done" } as const;
     const turns = { t: { id: "t", parent: null, user: "123", answers: [answer, null], at: 1 } };
-    expect(summarize({ id: "c", created: 0, updated: 7, system: "1", params: DEFAULT_PARAMS, targets: [], turns, leaf: "t" })).toEqual({
+    expect(summarize({ id: "c", created: 0, updated: 7, system: "1", params: DEFAULT_PARAMS, targets: [], columns: [0], turns, leaf: "t" })).toEqual({
       id: "c", title: "123", updated: 7, size: 9,
     });
   });

@@ -18,6 +18,8 @@ const PACE_MS = 40;
 const SHARE = 0.25;
 
 export class LiveAnswer implements Sink {
+  /** Milliseconds since 1970. */
+  readonly startedAt = Date.now();
   readonly view: Signal<LiveView> = signal({ text: "", progress: null });
   #text = "";
   #progress: Progress | null = null;

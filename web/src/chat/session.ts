@@ -8,7 +8,7 @@ import { chatRequest, messagesFor } from "./request";
 import { change, changeById, current, fresh, newId } from "./shelf";
 import { type Outcome, readAnswer } from "./stream";
 import { fullName } from "./targets";
-import { addTurn, setAnswer } from "./tree";
+import { addTurn, setAnswer, shownTargets } from "./tree";
 import type { Answer, Conversation, Turn } from "./types";
 
 interface Running {
@@ -65,13 +65,13 @@ export function stop(): void {
 
 /** A new conversation that asks the same targets the same way; one without a turn is new already. */
 export function startNew(): void {
-  const { leaf, targets, params, system } = current.peek();
-  if (leaf !== null) current.value = fresh(targets, params, system);
+  const { leaf, params, system } = current.peek();
+  if (leaf !== null) current.value = fresh(shownTargets(current.peek()), params, system);
 }
 
 function ask(conversation: Conversation, turn: Turn): void {
   change(addTurn(conversation, turn));
-  conversation.targets.forEach((_target, column) => void answer(turn.id, column));
+  for (const column of conversation.columns) void answer(turn.id, column);
 }
 
 async function answer(turnId: string, column: number): Promise<void> {

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { listStored, load, remove, store, type Summary, summarize } from "./db";
 import { DEFAULT_PARAMS } from "./presets";
+import { columnsOf } from "./tree";
 import type { Answer, Conversation, Params, Target } from "./types";
 
 const NO_STORAGE = "This browser does not let Studio store conversations, so they will be gone after a reload.";
@@ -20,7 +21,7 @@ export function newId(): string {
 
 export function fresh(targets: readonly Target[], params: Params, system: string): Conversation {
   const now = Date.now();
-  return { id: newId(), created: now, updated: now, system, params, targets: [...targets], turns: {}, leaf: null };
+  return { id: newId(), created: now, updated: now, system, params, targets: [...targets], columns: columnsOf(targets), turns: {}, leaf: null };
 }
 
 /** Conversations that this page has had open: newer than what is stored, for as long as the page lives. */

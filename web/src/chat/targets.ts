@@ -79,6 +79,9 @@ export function defaultTarget(jobs: readonly Job[], models: readonly string[]): 
   return models[0] === undefined ? null : { kind: "base", model: models[0] };
 }
 
+/** Two targets from left to right: what was there before training, then what it made. */
+export const inOrder = (one: Target, other: Target): [Target, Target] => (other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other]);
+
 /** The two sides of a fresh comparison: base on the left, adapter on the right. */
 export function comparePair(target: Target, jobs: readonly Job[], models: readonly string[]): [Target, Target] | null {
   if (target.kind !== "base") {

@@ -1,4 +1,4 @@
-/** Conversations as a training set: one `{messages}` line a branch and column, as the engine reads them. */
+/** Conversations as a training set: one `{messages}` line a shown column of the shown branch, as the engine reads them. */
 import type { ChatMessage } from "../contract.gen";
 import { branch, hasText } from "./tree";
 import type { Answer, Conversation } from "./types";
@@ -26,7 +26,7 @@ export function trainingLine(conversation: Conversation, column: number): string
 /** Every line of every conversation, each ended by a newline; empty when nothing is worth keeping. */
 export function trainingSet(conversations: readonly Conversation[]): string {
   const lines = conversations.flatMap((conversation) =>
-    conversation.targets.map((_target, column) => trainingLine(conversation, column)),
+    conversation.columns.map((column) => trainingLine(conversation, column)),
   );
   return [...new Set(lines)].map((line) => (line === null ? "" : `${line}\n`)).join("");
 }

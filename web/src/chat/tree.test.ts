@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { chatRequest, messagesFor } from "./request";
 import { trainingLine, trainingSet } from "./training";
-import { addTurn, answerFor, branch, setAnswer, showVersion, titleOf, versions } from "./tree";
+import { sameTarget } from "./targets";
+import { addTurn, answerFor, branch, setAnswer, showTargets, shownTargets, showVersion, titleOf, versions } from "./tree";
 import type { Answer, AnswerState, Conversation, Target } from "./types";
 
 const base: Target = { kind: "base", model: "m" };
@@ -14,7 +15,7 @@ const answer = (text: string, state: AnswerState = "done", more: Partial<Answer>
 function conversation(system = ""): Conversation {
   return {
     id: "c", created: 0, updated: 0, system, params: { temperature: 0.7, topP: 0.9, maxTokens: 64 },
-    targets: [base], turns: {}, leaf: null,
+    targets: [base], columns: [0], turns: {}, leaf: null,
   };
 }
 
@@ -139,10 +140,40 @@ describe("the training set", () => {
   });
 
   it("writes a line a column, none twice", () => {
-    const c = { ...grow(conversation(), ["a", null, "q", answer("x"), answer("y")]), targets: [base, adapter] };
+    const c = { ...grow(conversation(), ["a", null, "q", answer("x"), answer("y")]), targets: [base, adapter], columns: [0, 1] };
     const lines = trainingSet([c, conversation(), c]).split("\n");
     expect(lines).toHaveLength(3);
     expect(lines[2]).toBe("");
     expect(trainingSet([])).toBe("");
+  });
+});
+
+describe("columns", () => {
+  const one = { ...conversation(), targets: [adapter] };
+
+  it("opens the base on the left without moving the adapter's answers", () => {
+    const two = showTargets(one, [base, adapter], sameTarget);
+    expect(two.targets).toEqual([adapter, base]);
+    expect(two.columns).toEqual([1, 0]);
+    expect(shownTargets(two)).toEqual([base, adapter]);
+  });
+
+  it("keeps a closed column's target, and finds it again", () => {
+    const two = showTargets(one, [base, adapter], sameTarget);
+    const left = showTargets(two, [base], sameTarget);
+    expect(left.columns).toEqual([1]);
+    expect(left.targets).toEqual([adapter, base]);
+    expect(showTargets(left, [base, adapter], sameTarget).columns).toEqual([1, 0]);
+  });
+
+  it("shows the same target twice", () => {
+    const twice = showTargets(one, [adapter, adapter], sameTarget);
+    expect(twice.targets).toEqual([adapter, adapter]);
+    expect(new Set(twice.columns).size).toBe(2);
+  });
+
+  it("starts with nobody", () => {
+    expect(shownTargets({ ...conversation(), targets: [] })).toEqual([]);
+    expect(showTargets({ ...conversation(), targets: [] }, [base], sameTarget)).toMatchObject({ targets: [base], columns: [0] });
   });
 });

@@ -2,7 +2,7 @@
  * The tree of a conversation. Editing a question or asking again makes a sibling of its turn, so that no
  * branch is ever lost; `leaf` says which one is shown. Everything here is pure: old conversation in, new out.
  */
-import type { Answer, Conversation, Turn } from "./types";
+import type { Answer, Conversation, Target, Turn } from "./types";
 
 /** The turns from the first to `leaf`, oldest first. */
 export function branch(conversation: Conversation, leaf: string | null = conversation.leaf): Turn[] {
@@ -81,4 +81,32 @@ export function titleOf(conversation: Conversation, limit = 80): string {
   const first = branch(conversation)[0] ?? Object.values(conversation.turns)[0];
   const line = first?.user.trim().split("\n", 1)[0]?.trim() ?? "";
   return line === "" ? "New conversation" : line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
+}
+
+/** A fresh conversation shows a column for each of its targets; before one is chosen, one for nobody. */
+export const columnsOf = (targets: readonly Target[]): number[] => (targets.length > 1 ? [0, 1] : [0]);
+
+/** The targets that are shown, from left to right. */
+export const shownTargets = (conversation: Conversation): Target[] =>
+  conversation.columns.flatMap((column) => conversation.targets[column] ?? []);
+
+export function setTarget(conversation: Conversation, column: number, target: Target): Conversation {
+  const targets = [...conversation.targets];
+  targets[column] = target;
+  return { ...conversation, targets };
+}
+
+/** Shows `targets`, each in the column that it has already or else in one that is free of the others. */
+export function showTargets(conversation: Conversation, targets: readonly Target[], same: (a: Target, b: Target) => boolean): Conversation {
+  const taken = targets.map((target) => conversation.targets.findIndex((own) => own && same(own, target)));
+  const columns: number[] = [];
+  let next = conversation;
+  targets.forEach((target, place) => {
+    const own = taken[place] ?? -1;
+    const free = [0, 1].find((column) => !columns.includes(column) && !taken.includes(column)) ?? 0;
+    const column = own >= 0 && !columns.includes(own) ? own : free;
+    columns.push(column);
+    next = setTarget(next, column, target);
+  });
+  return { ...next, columns: columns.length > 0 ? columns : [0] };
 }

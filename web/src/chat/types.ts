@@ -58,8 +58,10 @@ export interface Conversation {
   updated: number;
   system: string;
   params: Params;
-  /** One target a column: one, or two that are compared. */
+  /** One target a column: one, or two. A column that is closed keeps its target and its answers. */
   targets: Target[];
+  /** The columns that are shown, from left to right. */
+  columns: number[];
   turns: Record<string, Turn>;
   /** The last turn of the branch that is shown. */
   leaf: string | null;

@@ -1,3 +1,101 @@
+/** The playground: ask a model, or two of them the same thing. */
+import "./playground.css";
+import "./thread.css";
+import "./picker.css";
+import "./panel.css";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { busy, startNew, stop } from "../../chat/session";
+import { change, current, readShelf } from "../../chat/shelf";
+import { baseModels, comparePair, inOrder, sameTarget } from "../../chat/targets";
+import { showTargets, shownTargets } from "../../chat/tree";
+import type { Target } from "../../chat/types";
+import { jobs } from "../../store/jobs";
+import { manifest } from "../../store/manifest";
+import { Button, setTitle, useActions } from "../../ui";
+import { useAddress } from "./address";
+import { Composer, setDraft } from "./composer";
+import { useFollow } from "./follow";
+import { Heads } from "./heads";
+import { Panel } from "./panel";
+import { targetTrouble } from "./part";
+import { Thread } from "./thread";
+
 export default function Playground() {
-  return <h1>Playground</h1>;
+  const area = useRef<HTMLTextAreaElement>(null);
+  const { away, toEnd } = useFollow();
+  const [panel, setPanel] = useState(() => matchMedia("(min-width: 1080px)").matches);
+  const targets = shownTargets(current.value);
+  const two = targets.length > 1;
+  useAddress();
+  useEffect(() => {
+    setTitle("Playground");
+    void readShelf();
+  }, []);
+
+  const compare = (): void => {
+    const conversation = current.peek();
+    const [only] = shownTargets(conversation);
+    const before = conversation.targets.length > 1 && only ? conversation.targets.find((target) => !sameTarget(target, only)) : undefined;
+    const models = baseModels(jobs.peek(), manifest.peek());
+    const pair = only && (before ? inOrder(only, before) : comparePair(only, jobs.peek(), models));
+    if (pair) change(showTargets(conversation, pair, sameTarget));
+  };
+  const again = (): void => {
+    startNew();
+    area.current?.focus();
+  };
+  useActions([
+    { id: "pg.new", label: "New conversation", keys: "n", section: "Playground", run: again },
+    { id: "pg.compare", label: "Compare two models", keys: "c", section: "Playground", run: compare },
+    { id: "pg.panel", label: "Show or hide settings", keys: "s", section: "Playground", run: () => setPanel(!panel) },
+  ]);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.key === "Escape" && !event.defaultPrevented && busy.peek() && !document.querySelector("dialog[open]")) stop();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+
+  return (
+    <div class={["pg", panel && "pg-with-panel", two && "pg-two"].filter(Boolean).join(" ")}>
+      <div class="pg-main">
+        <header class="pg-top">
+          <h1 class="visually-hidden" tabIndex={-1}>
+            Playground
+          </h1>
+          <Heads />
+          <div class="pg-actions">
+            {!two && (
+              <Button kind="quiet" small disabled={targets.length === 0} title="Compare two models (c)" onClick={compare}>
+                Compare
+              </Button>
+            )}
+            <Button kind="quiet" small icon="plus" aria-label="New conversation" title="New conversation (n)" onClick={again} />
+            <Button kind="quiet" small icon="panel" aria-label="Settings and conversations" title="Settings and conversations (s)" aria-expanded={panel} onClick={() => setPanel(!panel)} />
+          </div>
+        </header>
+        <Thread
+          ask={(text) => {
+            setDraft(text);
+            area.current?.focus();
+          }}
+        />
+        <div class="pg-bottom">
+          {away && (
+            <Button small class="pg-latest" onClick={toEnd}>
+              To the latest
+            </Button>
+          )}
+          <Composer area={area} blocked={blockedBy(targets)} onSent={toEnd} />
+        </div>
+      </div>
+      {panel && <Panel onClose={() => setPanel(false)} />}
+    </div>
+  );
+}
+
+function blockedBy(targets: readonly Target[]): string | null {
+  if (targets.length === 0) return "Choose a model first";
+  return targets.map(targetTrouble).find((trouble) => trouble !== null) ?? null;
 }

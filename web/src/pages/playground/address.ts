@@ -1,0 +1,53 @@
+/** The address and the open conversation, kept in step: a link opens what it names, and a reload what was open. */
+import { useEffect } from "preact/hooks";
+import { current, fresh, open } from "../../chat/shelf";
+import { baseModels, defaultTarget, queryOfTargets, sameTarget, targetsOfQuery } from "../../chat/targets";
+import { showTargets, shownTargets } from "../../chat/tree";
+import type { Target } from "../../chat/types";
+import { route, setQuery } from "../../router";
+import { jobs, jobsState } from "../../store/jobs";
+import { loadManifest, manifest, manifestError } from "../../store/manifest";
+import { setDraft } from "./composer";
+
+const same = (a: readonly Target[], b: readonly Target[]): boolean =>
+  a.length === b.length && a.every((target, index) => sameTarget(target, b[index]!));
+
+function write(): void {
+  const { id, leaf } = current.peek();
+  setQuery({ ...queryOfTargets(shownTargets(current.peek())), chat: leaf === null ? null : id, prompt: null });
+}
+
+/** Opens what the address names; a conversation that is gone or unnamed becomes a new one with its targets. */
+async function read(query: URLSearchParams): Promise<void> {
+  const chat = query.get("chat");
+  const targets = targetsOfQuery(query);
+  const prompt = query.get("prompt");
+  if (prompt) setDraft(prompt);
+  if (chat && chat !== current.peek().id && (await open(chat)) && targets.length === 0) return write();
+  const { leaf, params, system, id } = current.peek();
+  if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {
+    // A link to a model is a question to it alone, not the next turn of what was said to another.
+    if (leaf === null || chat === id) current.value = showTargets(current.peek(), targets, sameTarget);
+    else current.value = fresh(targets, params, system);
+  }
+  write();
+}
+
+/** Follows the address while the playground is shown, and finds somebody to ask once the lists are there. */
+export function useAddress(): void {
+  const { query } = route.value;
+  const text = query.toString();
+  useEffect(() => void read(query), [text]);
+  const { id, targets, columns, leaf } = current.value;
+  useEffect(() => {
+    if (route.peek().page === "playground") write();
+  }, [id, targets, columns, leaf === null]);
+
+  useEffect(() => void loadManifest(), []);
+  const settled = jobsState.value.loaded && (manifest.value !== null || manifestError.value !== null);
+  useEffect(() => {
+    if (!settled || current.peek().targets.length > 0) return;
+    const target = defaultTarget(jobs.peek(), baseModels(jobs.peek(), manifest.peek()));
+    if (target) current.value = showTargets(current.peek(), [target], sameTarget);
+  }, [settled, jobs.value, manifest.value]);
+}

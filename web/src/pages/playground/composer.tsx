@@ -1,0 +1,77 @@
+/** Where one asks: Enter sends, Escape stops. */
+import { signal } from "@preact/signals";
+import type { RefObject } from "preact";
+import { useEffect } from "preact/hooks";
+import { busy, send, stop } from "../../chat/session";
+import { Button } from "../../ui/button";
+import { fitHeight, sendsOn } from "./textarea";
+
+const KEPT = "arkor.playground.draft";
+/** Longer drafts are kept while the page lives, but not over a reload. */
+const MAX_KEPT = 100_000;
+
+/** What is being written; it outlives the page, since a restarted daemon reloads it. */
+export const draft = signal(sessionStorage.getItem(KEPT) ?? "");
+
+export function setDraft(text: string): void {
+  draft.value = text;
+  if (text.length <= MAX_KEPT) sessionStorage.setItem(KEPT, text);
+}
+
+interface Props {
+  area: RefObject<HTMLTextAreaElement | null>;
+  /** Why nothing can be asked yet, or null. */
+  blocked: string | null;
+  onSent: () => void;
+}
+
+export function Composer({ area, blocked, onSent }: Props) {
+  const text = draft.value;
+  const ready = !blocked && !busy.value && text.trim() !== "";
+  useEffect(() => fitHeight(area.current), [text]);
+  const submit = (): void => {
+    if (!ready) return;
+    send(text);
+    setDraft("");
+    onSent();
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (!sendsOn(event)) return;
+    event.preventDefault();
+    submit();
+  };
+  return (
+    <form
+      class="pg-composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit();
+      }}
+    >
+      <textarea
+        ref={area}
+        rows={1}
+        aria-label="Message"
+        aria-describedby="pg-composer-hint"
+        placeholder="Ask something"
+        value={text}
+        onInput={(event) => setDraft(event.currentTarget.value)}
+        onKeyDown={onKeyDown}
+      />
+      <div class="pg-composer-row">
+        <p id="pg-composer-hint" class={blocked ? "hint" : "hint pg-keys"}>
+          {blocked ?? (busy.value ? "Esc stops" : "Enter sends, Shift+Enter breaks the line")}
+        </p>
+        {busy.value ? (
+          <Button icon="stop" onClick={stop}>
+            Stop
+          </Button>
+        ) : (
+          <Button kind="primary" type="submit" disabled={!ready}>
+            Send
+          </Button>
+        )}
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,82 @@
+/** What was asked before in this browser: open, export, delete. */
+import { current, everyConversation, forget, fresh, open, storageTrouble, summaries } from "../../chat/shelf";
+import type { Summary } from "../../chat/db";
+import { trainingSet } from "../../chat/training";
+import { shownTargets } from "../../chat/tree";
+import type { Conversation } from "../../chat/types";
+import { clean } from "../../text";
+import { announce, Button, confirm, Menu, RelativeTime } from "../../ui";
+
+/** Hands `lines` to the browser as a file; says so when there is nothing to hand. */
+function download(conversations: readonly Conversation[], name: string): void {
+  const lines = trainingSet(conversations);
+  if (lines === "") return announce("No whole answer to export yet");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([lines], { type: "application/jsonl" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+export function Conversations({ onOpened }: { onOpened: () => void }) {
+  const list = summaries.value;
+  const id = current.value.id;
+  return (
+    <section class="pg-section pg-shelf" aria-labelledby="pg-conversations">
+      <div class="pg-shelf-head">
+        <h2 class="pg-section-title" id="pg-conversations">
+          Conversations
+        </h2>
+        {list.length > 0 && (
+          <Menu
+            small
+            icon="download"
+            label="Export"
+            items={[
+              { label: "Export this one as JSONL", disabled: current.value.leaf === null, run: () => download([current.peek()], "conversation.jsonl") },
+              { label: "Export all as JSONL", run: () => void everyConversation().then((all) => download(all, "conversations.jsonl")) },
+            ]}
+          />
+        )}
+      </div>
+      {storageTrouble.value && <p class="pg-trouble">{storageTrouble.value}</p>}
+      {list.length === 0 ? (
+        <p class="hint">What you ask stays in this browser and is listed here.</p>
+      ) : (
+        <ul>
+          {list.map((each) => (
+            <Row key={each.id} summary={each} active={each.id === id} onOpened={onOpened} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function Row({ summary, active, onOpened }: { summary: Summary; active: boolean; onOpened: () => void }) {
+  const title = clean(summary.title, 80);
+  const show = async (): Promise<void> => {
+    await open(summary.id);
+    if (matchMedia("(max-width: 959px)").matches) onOpened();
+  };
+  const drop = async (): Promise<void> => {
+    const question = { title: "Delete this conversation?", text: `“${title}” and all its branches will be gone from this browser.`, action: "Delete conversation", danger: true };
+    if (!(await confirm(question))) return;
+    const { params, system } = current.peek();
+    if (current.peek().id === summary.id) current.value = fresh(shownTargets(current.peek()), params, system);
+    await forget(summary.id);
+  };
+  return (
+    <li class={active ? "pg-chat pg-chat-on" : "pg-chat"}>
+      <button type="button" class="pg-chat-open" aria-current={active ? "true" : undefined} onClick={() => void show()}>
+        <span class="ellipsis" dir="auto">
+          {title}
+        </span>
+        <span class="hint">
+          <RelativeTime at={new Date(summary.updated).toISOString()} />
+        </span>
+      </button>
+      <Button kind="quiet" small icon="close" aria-label={`Delete “${title}”`} title="Delete" class="pg-chat-drop" onClick={() => void drop()} />
+    </li>
+  );
+}

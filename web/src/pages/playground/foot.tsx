@@ -1,0 +1,65 @@
+/** What stands below an answer: how it ended, its figures, and what can be done with it. */
+import { chatRequest, messagesFor } from "../../chat/request";
+import { current } from "../../chat/shelf";
+import { asCurl, asPython } from "../../chat/snippets";
+import { tokensPerSecond } from "../../chat/stream";
+import type { Answer, Timing, Turn } from "../../chat/types";
+import { Button } from "../../ui/button";
+import { CopyButton, copyText } from "../../ui/copy";
+import { announce } from "../../ui/live";
+import { Menu } from "../../ui/menu";
+
+interface Props {
+  turn: Turn;
+  column: number;
+  answer: Answer;
+  regenerate: () => void;
+}
+
+export function AnswerFoot({ turn, column, answer, regenerate }: Props) {
+  const copyAs = async (write: typeof asCurl): Promise<void> => {
+    const conversation = current.peek();
+    const body = chatRequest(messagesFor(conversation, turn.id, column), answer.by, conversation.params);
+    announce((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");
+  };
+  return (
+    <footer class="chat-foot">
+      <p class="chat-figures num">{[ending(answer), answer.timing && figures(answer.timing)].filter(Boolean).join(" · ")}</p>
+      <div class="chat-tools">
+        {answer.text !== "" && <CopyButton small text={answer.text} label="Copy answer" />}
+        <Button kind="quiet" small icon="refresh" aria-label="Regenerate" title="Regenerate" onClick={regenerate} />
+        <Menu
+          small
+          icon="more"
+          label="More"
+          items={[
+            { label: "Copy as curl", run: () => void copyAs(asCurl) },
+            { label: "Copy as Python", run: () => void copyAs(asPython) },
+          ]}
+        />
+      </div>
+    </footer>
+  );
+}
+
+function ending({ state, finish, text }: Answer): string {
+  if (state === "stopped") return text === "" ? "" : "Stopped";
+  if (state === "full") return `Stopped at ${text.length.toLocaleString("en-GB")} characters`;
+  return finish === "length" ? "Ended at the token limit" : "";
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+
+/** Loading is told apart: it is paid once, the rest with every question. */
+export function figures(timing: Timing): string {
+  const speed = tokensPerSecond(timing);
+  const about = timing.counted ? "" : "≈ ";
+  return [
+    `${seconds(timing.firstMs - timing.loadMs)} to first token`,
+    timing.loadMs >= 100 ? `after ${seconds(timing.loadMs)} of loading` : "",
+    speed === null ? "" : `${about}${speed < 10 ? speed.toFixed(1) : Math.round(speed)} tokens/s`,
+    `${about}${timing.tokens.toLocaleString("en-GB")} ${timing.tokens === 1 ? "token" : "tokens"}`,
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}

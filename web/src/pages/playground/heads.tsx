@@ -1,0 +1,30 @@
+/** One head a column; compared ones tell the figures of their last answer, where the eye compares. */
+import { change, current } from "../../chat/shelf";
+import { branch, setTarget } from "../../chat/tree";
+import { figures } from "./foot";
+import { Head } from "./head";
+
+export function Heads() {
+  const conversation = current.value;
+  const { targets, columns } = conversation;
+  const last = branch(conversation).at(-1);
+  const two = columns.length > 1;
+  const close = (column: number) => (): void => change({ ...current.peek(), columns: columns.filter((other) => other !== column) });
+  return (
+    <div class={two ? "pg-heads pg-heads-two" : "pg-heads"}>
+      {columns.map((column, place) => {
+        const timing = two ? last?.answers[column]?.timing : undefined;
+        return (
+          <Head
+            key={column}
+            place={two ? (place === 0 ? "Left " : "Right ") : ""}
+            target={targets[column]}
+            figures={timing ? figures(timing) : ""}
+            onPick={(target) => change(setTarget(current.peek(), column, target))}
+            {...(two ? { onClose: close(column) } : {})}
+          />
+        );
+      })}
+    </div>
+  );
+}

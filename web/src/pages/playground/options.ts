@@ -1,0 +1,60 @@
+/** What the target picker offers for what is typed. Pure, so that ten thousand jobs can be counted on. */
+import type { Job } from "../../contract.gen";
+import type { Target } from "../../chat/types";
+import { displayName } from "../../text";
+
+export interface Option {
+  key: string;
+  group: "Base models" | "Trained by jobs";
+  label: string;
+  /** Where the label alone does not tell: the model's full name, the job's id. */
+  detail: string;
+  target: Target;
+  job?: Job;
+}
+
+/** Rows of each group that are shown; typing narrows the rest. */
+export const MAX_ROWS = 40;
+
+export interface Offer {
+  options: Option[];
+  /** Jobs that match but are not shown. */
+  more: number;
+}
+
+export function offer(typed: string, models: readonly string[], jobs: readonly Job[]): Offer {
+  const words = typed.trim().toLowerCase().split(/\s+/u).filter(Boolean);
+  const fits = (...texts: (string | undefined)[]): boolean => {
+    const text = texts.join("\n").toLowerCase();
+    return words.every((word) => text.includes(word));
+  };
+  const base = models.filter((model) => fits(model)).slice(0, MAX_ROWS);
+  const fitting = jobs.filter((job) => fits(job.name, job.id, job.config?.model, job.status));
+  const free = typed.trim();
+  const typedModel = free !== "" && !models.includes(free);
+  return {
+    options: [
+      ...base.map((model) => modelOption(model, model)),
+      ...(typedModel ? [modelOption(free, `Use “${displayName(free)}” as base model`)] : []),
+      ...fitting.slice(0, MAX_ROWS).map(jobOption),
+    ],
+    more: Math.max(0, fitting.length - MAX_ROWS),
+  };
+}
+
+const modelOption = (model: string, label: string): Option => ({
+  key: `base:${model}`,
+  group: "Base models",
+  label: label === model ? displayName(model) : label,
+  detail: "",
+  target: { kind: "base", model },
+});
+
+const jobOption = (job: Job): Option => ({
+  key: `final:${job.id}`,
+  group: "Trained by jobs",
+  label: displayName(job.name),
+  detail: job.id,
+  target: { kind: "final", jobId: job.id },
+  job,
+});

@@ -1,0 +1,68 @@
+/** Which adapter of a job: its final one, or a checkpoint. A job that still runs offers new ones as it saves them. */
+import { useEffect } from "preact/hooks";
+import { checkpointsOf, loadCheckpoints } from "../../chat/checkpoints";
+import type { Target } from "../../chat/types";
+import { isOver, jobById } from "../../store/jobs";
+
+const EVERY_MS = 10_000;
+
+type JobTarget = Exclude<Target, { kind: "base" }>;
+
+interface Props {
+  target: JobTarget;
+  onPick: (target: Target) => void;
+}
+
+/** Whether the job ended with an adapter, as far as is known. */
+const mayBeFinal = (jobId: string): boolean => (jobById(jobId)?.status ?? "completed") === "completed";
+
+/** Why this target cannot answer yet, or null. */
+export function targetTrouble(target: Target): string | null {
+  if (target.kind !== "final" || mayBeFinal(target.jobId)) return null;
+  const { loaded, steps, error } = checkpointsOf(target.jobId);
+  if (error) return error;
+  if (!loaded || steps.length > 0) return "Looking for checkpoints";
+  const job = jobById(target.jobId);
+  return job && isOver(job) ? "This job ended without an adapter" : "This job has saved no checkpoint yet";
+}
+
+export function PartSelect({ target, onPick }: Props) {
+  const { jobId } = target;
+  const { steps } = checkpointsOf(jobId);
+  const job = jobById(jobId);
+  const growing = job !== undefined && !isOver(job);
+  const final = mayBeFinal(jobId);
+  useEffect(() => {
+    void loadCheckpoints(jobId);
+    if (!growing) return undefined;
+    const timer = setInterval(() => {
+      if (!document.hidden) void loadCheckpoints(jobId);
+    }, EVERY_MS);
+    return () => clearInterval(timer);
+  }, [jobId, growing]);
+  const newest = steps.at(-1);
+  useEffect(() => {
+    // There is no final adapter to ask, so the newest checkpoint stands for the job.
+    if (target.kind === "final" && !final && newest !== undefined) onPick({ kind: "checkpoint", jobId, step: newest });
+  }, [target.kind, final, newest, jobId]);
+
+  const shown = target.kind === "checkpoint" && !steps.includes(target.step) ? [...steps, target.step] : steps;
+  const choose = (value: string): void =>
+    onPick(value === "final" ? { kind: "final", jobId } : { kind: "checkpoint", jobId, step: Number(value) });
+  return (
+    <select
+      class="pg-part num"
+      aria-label="Adapter of the job"
+      value={target.kind === "final" ? "final" : String(target.step)}
+      onFocus={() => void loadCheckpoints(jobId)}
+      onChange={(event) => choose(event.currentTarget.value)}
+    >
+      {(final || shown.length === 0) && <option value="final">{final ? "final adapter" : "no checkpoint yet"}</option>}
+      {[...shown].reverse().map((step) => (
+        <option key={step} value={String(step)}>
+          step {step}
+        </option>
+      ))}
+    </select>
+  );
+}
