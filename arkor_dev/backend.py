@@ -232,6 +232,10 @@ class Backend:
                     credentials = await self.identity.renew(credentials)
             if response is None:
                 raise refused(credentials)
+            if headers and response.content_type != headers.get("Accept"):
+                raise StudioError(
+                    502, "The backend answered with no event stream. Check its address, or try again later."
+                )
             yield response
 
     async def _query(self, credentials: Credentials, need: Need) -> dict[str, str] | None:

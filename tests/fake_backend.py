@@ -111,7 +111,7 @@ class FakeBackend:
         app.add_routes(self._routes())
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, backlog=1024).start()
 
     async def stop(self) -> None:
         """Refuse new connections and break off the open ones, as a killed process does."""
@@ -152,6 +152,12 @@ class FakeBackend:
     def heal(self) -> None:
         """No more faults; calls that hang now go on hanging until they are cut."""
         self._faults.clear()
+
+    async def until(self, what: Callable[[], bool], patience: float = 2) -> None:
+        """Wait until ``what`` is true; raises ``TimeoutError`` after ``patience``."""
+        async with asyncio.timeout(patience):
+            while not what():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
 
     def count(self, route: str) -> int:
         """How many calls of this route came."""
