@@ -4,6 +4,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 /** Pixels from the end that still count as being there. */
 const NEAR = 48;
 
+/** What a reader does to scroll, and for how many milliseconds a scroll after it is theirs. */
+const MEANT = ["wheel", "touchmove", "keydown"] as const;
+const UP_KEYS: ReadonlySet<string> = new Set(["ArrowUp", "PageUp", "Home", " "]);
+const MEANT_MS = 600;
+
 function fromEnd(): number {
   const page = document.documentElement;
   return page.scrollHeight - page.clientHeight - window.scrollY;
@@ -30,21 +35,32 @@ export function useFollow(): Follow {
   }).current;
   useEffect(() => {
     let last = window.scrollY;
+    let height = document.documentElement.scrollHeight;
+    let touched = 0;
+    const meant = (event: Event): void => {
+      const up = event instanceof WheelEvent ? event.deltaY < 0 : event instanceof KeyboardEvent ? UP_KEYS.has(event.key) : true;
+      if (up) touched = performance.now();
+    };
     const scrolled = (): void => {
       const up = window.scrollY < last;
+      const own = performance.now() - touched < MEANT_MS || document.documentElement.scrollHeight === height;
       last = window.scrollY;
-      // The slightest way up is a wish to stay.
-      following.current = up ? fromEnd() <= 1 : following.current || fromEnd() <= NEAR;
+      // The slightest way up is a wish to stay; a page that changed its height was moved by the browser.
+      if (!up) following.current ||= fromEnd() <= NEAR;
+      else if (own) following.current = fromEnd() <= 1;
       setAway(!following.current);
     };
     const resized = new ResizeObserver(() => {
       if (following.current) window.scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
       last = window.scrollY;
+      height = document.documentElement.scrollHeight;
     });
     resized.observe(document.body);
+    for (const kind of MEANT) addEventListener(kind, meant, { passive: true });
     addEventListener("scroll", scrolled, { passive: true });
     return () => {
       resized.disconnect();
+      for (const kind of MEANT) removeEventListener(kind, meant);
       removeEventListener("scroll", scrolled);
     };
   }, []);
