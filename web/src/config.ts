@@ -34,7 +34,7 @@ export function datasetName(source: DatasetSource | undefined): string {
 }
 
 type Words = (value: never) => string;
-const steps: Words = (value: number) => (value > 0 ? `every ${plural(value, "step")}` : "never");
+const steps: Words = (value: number) => (value === 1 ? "every step" : value > 0 ? `every ${plural(value, "step")}` : "never");
 const count: Words = (value: number) => number(value);
 const rated: Words = (value: number) => rate(value);
 const yesNo: Words = (value: boolean) => (value ? "yes" : "no");

@@ -1,7 +1,7 @@
 import { useEffect } from "preact/hooks";
 import { duration } from "../format";
 import { backendTrouble, connection, staleSeconds } from "../store/connection";
-import { refreshJobs } from "../store/jobs";
+import { jobsState, refreshJobs } from "../store/jobs";
 import { cleanBlock } from "../text";
 import { Button } from "../ui/button";
 import { announce } from "../ui/live";
@@ -37,14 +37,21 @@ export function ConnectionNote() {
       </div>
     );
   }
-  if (state !== "stale") return null;
+  // Without any data the page itself says what is wrong, where the data would be.
+  if (state !== "stale" || !jobsState.value.loaded) return null;
   const seconds = staleSeconds.value;
   return (
     <div class="shell-note">
       <p>
-        <strong>The backend is not answering.</strong>{" "}
-        {seconds === null ? "" : `What you see is from ${duration(seconds * 1000)} ago. `}
-        {backendTrouble.value ? `${cleanBlock(backendTrouble.value, 400)} ` : ""}
+        {seconds === null ? (
+          <>
+            <strong>What you see may be old.</strong> {cleanBlock(backendTrouble.value ?? "", 400)}
+          </>
+        ) : (
+          <>
+            <strong>The backend is not answering.</strong> What you see is from {duration(seconds * 1000)} ago.
+          </>
+        )}{" "}
         Asked again every 5 s.
       </p>
       <Button small onClick={() => void refreshJobs()}>

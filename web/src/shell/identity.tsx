@@ -17,10 +17,13 @@ export function Identity() {
   }
   const scope = [view.orgSlug, view.projectSlug].filter(Boolean).map((slug) => clean(slug, 60));
   const host = hostOf(view.baseUrl);
-  const parts = [Object.hasOwn(MODES, view.mode) ? MODES[view.mode] : clean(view.mode, 20), scope.join(" / "), host].filter(Boolean);
+  const mode = Object.hasOwn(MODES, view.mode) ? MODES[view.mode] : clean(view.mode, 20);
+  const title = [mode, scope.join(" / "), clean(view.baseUrl, 200), `token ${clean(view.token, 40)}`].filter(Boolean).join(" · ");
   return (
-    <span class="shell-identity ellipsis" title={`${parts.join(" · ")}\nToken ${clean(view.token, 40)}`}>
-      {parts.join(" · ")}
+    <span class="shell-identity ellipsis" title={title}>
+      <span class="shell-mode">{mode} · </span>
+      {scope.length > 0 ? scope.join(" / ") : "no project yet"}
+      <span class="shell-host"> · {host}</span>
     </span>
   );
 }

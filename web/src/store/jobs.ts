@@ -33,7 +33,8 @@ async function ask(): Promise<void> {
     const stale = response.headers.get(STALE_HEADER);
     staleSeconds.value = stale === null ? null : Number(stale) || 0;
     backendTrouble.value = null;
-    if (response.status !== 304) {
+    if (response.status === 304) await response.arrayBuffer();
+    else {
       const { jobs: list } = (await response.json()) as { jobs: Job[] };
       etag = response.headers.get("ETag") ?? "";
       // ISO times in UTC sort as text, which matters with ten thousand of them.

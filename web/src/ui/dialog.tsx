@@ -82,7 +82,7 @@ export function Confirmation() {
     <Dialog title={question.title} onClose={() => close(false)}>
       <p class="ui-dialog-text">{question.text}</p>
       <div class="ui-dialog-actions">
-        <Button onClick={() => close(false)}>Back</Button>
+        <Button autofocus onClick={() => close(false)}>Back</Button>
         <Button kind={kind} onClick={() => close(true)}>
           {question.action}
         </Button>

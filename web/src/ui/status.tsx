@@ -16,7 +16,7 @@ export function statusWord(status: string): string {
 }
 
 /** Each status has a shape of its own, so that no one needs the colour. */
-export function StatusDot({ status, label }: { status: string; label?: string }) {
+export function StatusDot({ status, label }: { status: string; label?: string | undefined }) {
   const known = Object.hasOwn(WORDS, status) ? status : "unknown";
   return (
     <span class={`ui-status ui-status-${known}`}>

@@ -4,10 +4,10 @@ const INIT = "arkor-dev init";
 
 const EXAMPLE = `[[trainer]]
 name = "support-bot"
-model = "smollm2-135m"
+model = "smollm2-135m-instruct"
 dataset = "data/support.jsonl"
 steps = 40
-learning_rate = 5e-4
+learning_rate = 2e-3
 
 [trainer.lora]
 r = 8

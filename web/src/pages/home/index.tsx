@@ -6,7 +6,7 @@ import { ErrorNote, Skeleton } from "../../ui";
 import { First } from "./first";
 import { RunPanel } from "./run";
 import { Recent } from "./recent";
-import { TrainerPanel } from "./trainer";
+import { Settings, TrainerPanel } from "./trainer";
 import "./home.css";
 
 const LIVE_MS = 2000;
@@ -27,6 +27,11 @@ export default function Home() {
       <section class="home-trainer">
         <Project />
       </section>
+      {manifest.value && !manifestError.value && (
+        <section class="home-set">
+          <Settings known={manifest.value} />
+        </section>
+      )}
       <Recent />
       <RunPanel />
     </div>

@@ -67,7 +67,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
           Download
         </Button>
       </div>
-      <div class="term-screen" style={{ height: `${Math.min(MAX_ROWS_SHOWN, Math.max(6, count)) * ROW + 24}px` }}>
+      <div class="term-screen" style={{ height: `${Math.min(MAX_ROWS_SHOWN, Math.max(6, count)) * ROW + 26}px` }}>
         {count === 0 ? (
           <p class="term-none hint">The command has written nothing yet.</p>
         ) : (

@@ -4,14 +4,14 @@ import type { TrainingRun } from "../../contract.gen";
 import { duration, time } from "../../format";
 import { jobHref } from "../../router";
 import { now } from "../../store/clock";
-import { cancelJob, isOver, jobById } from "../../store/jobs";
+import { cancelJob, isOver, jobById, refreshJobs } from "../../store/jobs";
 import { RunOutput } from "../../store/output";
-import { runs, stopRun } from "../../store/runs";
+import { isLive, runs, stopRun } from "../../store/runs";
 import { canAsk, askPermission, watch } from "../../store/watch";
 import { clean, displayName } from "../../text";
 import { announce, Button, confirm, ErrorNote, Menu, StatusDot } from "../../ui";
 import { Output } from "./output";
-import { openRun, shownRun } from "./shown";
+import { foundJob, openRun, shownRun } from "./shown";
 
 /** The command that was started, as a terminal, with its job beside it. */
 export function RunPanel() {
@@ -22,10 +22,16 @@ export function RunPanel() {
 function Panel({ run }: { run: TrainingRun }) {
   const [output] = useState(() => new RunOutput(run.id));
   const [error, setError] = useState<string | null>(null);
+  // What ended before this visit is history: there, but folded.
+  const [open, setOpen] = useState(isLive(run) || shownRun.value === run.id);
   useEffect(() => () => output.close(), [output]);
   const jobId = output.jobId.value ?? run.jobId;
   const job = jobId ? jobById(jobId) : undefined;
   const ended = output.ending.value !== null || run.state === "ended";
+  useEffect(() => {
+    foundJob.value = jobId;
+    if (jobId) void refreshJobs();
+  }, [jobId]);
   // Whoever starts a training waits for its end.
   useEffect(() => {
     if (jobId && !ended) watch(jobId);
@@ -82,10 +88,15 @@ function Panel({ run }: { run: TrainingRun }) {
             </Button>
           )}
           <Others run={run} />
+          {ended && (
+            <Button small kind="quiet" icon={open ? "up" : "down"} aria-expanded={open} onClick={() => setOpen(!open)}>
+              {open ? "Hide output" : "Show output"}
+            </Button>
+          )}
         </span>
       </header>
       {error && <ErrorNote title="That did not work" error={error} />}
-      <Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />
+      {open && <Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
     </section>
   );
 }

@@ -1,19 +1,26 @@
 import { useEffect, useState } from "preact/hooks";
 import { errorText } from "../../api";
 import { settings, summary } from "../../config";
-import type { Manifest, Trainer } from "../../contract.gen";
-import { route, setQuery } from "../../router";
+import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
+import { number } from "../../format";
+import { jobHref, route, setQuery } from "../../router";
+import { jobById } from "../../store/jobs";
 import { isLive, runs, startRun } from "../../store/runs";
 import { displayName } from "../../text";
-import { announce, Button, Chips, ErrorNote, Switch, useActions } from "../../ui";
-import { shownRun } from "./shown";
+import { announce, Button, Chips, ErrorNote, StatusDot, Switch, useActions } from "../../ui";
+import { foundJob, openRun, shownRun } from "./shown";
 
 const CHIPS_AT_MOST = 6;
 
+/** The one in the address, else the first. */
+function chosenTrainer(known: Manifest): Trainer | undefined {
+  const wanted = route.value.query.get("trainer");
+  return known.trainers.find(({ name }) => name === wanted) ?? known.trainers[0];
+}
+
 /** The trainer that is chosen, what it will do, and the button. */
 export function TrainerPanel({ known }: { known: Manifest }) {
-  const wanted = route.value.query.get("trainer");
-  const trainer = known.trainers.find(({ name }) => name === wanted) ?? known.trainers[0];
+  const trainer = chosenTrainer(known);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const dryRun = route.value.query.get("dry") === "1";
@@ -44,18 +51,52 @@ export function TrainerPanel({ known }: { known: Manifest }) {
       </h1>
       <p class="home-line">{lineOf(trainer, known)}</p>
       <div class="home-start">
-        <Button kind="primary" class="home-run" busy={busy || live !== undefined} onClick={() => void run()}>
-          {live ? "Training is running" : "Run training"}
-        </Button>
-        <Switch
-          checked={dryRun}
-          onChange={(dry) => setQuery({ dry: dry ? 1 : null })}
-          label="Dry run"
-          hint="A few rows and steps; every stage runs"
-        />
+        {live ? (
+          <Live run={live} />
+        ) : (
+          <>
+            <Button kind="primary" class="home-run" busy={busy} onClick={() => void run()}>
+              Run training
+            </Button>
+            <Switch
+              checked={dryRun}
+              onChange={(dry) => setQuery({ dry: dry ? 1 : null })}
+              label="Dry run"
+              hint="A few rows and steps; every stage runs"
+            />
+          </>
+        )}
       </div>
       {error && <ErrorNote title="The training could not be started" error={error} />}
-      {trainer.config && <Settings trainer={trainer} />}
+    </>
+  );
+}
+
+/** While it runs, the one thing to do is to look at its job, from the moment that it has one. */
+function Live({ run }: { run: TrainingRun }) {
+  const id = run.jobId ?? (openRun.value?.id === run.id ? foundJob.value : null);
+  if (!id) {
+    return (
+      <Button kind="primary" class="home-run" busy>
+        Starting
+      </Button>
+    );
+  }
+  const job = jobById(id);
+  return (
+    <>
+      <a class="ui-button ui-button-primary home-run" href={jobHref(id)}>
+        Open job
+      </a>
+      <span class="home-live num">
+        <StatusDot status={job?.status ?? "running"} label={job ? undefined : "Started"} />
+        {job?.metrics?.step !== undefined && (
+          <span class="dim">
+            step {number(job.metrics.step)}
+            {job.metrics.totalSteps ? ` / ${number(job.metrics.totalSteps)}` : ""}
+          </span>
+        )}
+      </span>
     </>
   );
 }
@@ -91,8 +132,11 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
   );
 }
 
-function Settings({ trainer }: { trainer: Trainer }) {
-  const list = trainer.config ? settings(trainer.config) : [];
+/** What the trainer is set to, to read before pressing. */
+export function Settings({ known }: { known: Manifest }) {
+  const trainer = chosenTrainer(known);
+  if (!trainer?.config) return null;
+  const list = settings(trainer.config);
   return (
     <dl class="home-settings" aria-label="Settings">
       {list.map(({ label, value }) => (

@@ -110,7 +110,7 @@ function Row({ job, index, selected, toggle, cancel }: RowProps) {
     <tr class={selected ? "jobs-row jobs-row-on" : "jobs-row"} role="row" aria-rowindex={index + 2}>
       <td role="cell" class="jobs-pick">
         <label>
-          <input type="checkbox" checked={selected} onChange={(event) => toggle(job.id, event.currentTarget.checked)} />
+          <input class="ui-check" type="checkbox" checked={selected} onChange={(event) => toggle(job.id, event.currentTarget.checked)} />
           <span class="visually-hidden">Select {name}</span>
         </label>
       </td>

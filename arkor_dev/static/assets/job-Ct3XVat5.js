@@ -1,1 +1,0 @@
-import{E as e}from"./index-DacBS67l.js";function t(){return e(`h1`,{children:`Job`})}export{t as default};
