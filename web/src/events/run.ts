@@ -20,13 +20,16 @@ export class Rows {
   readonly evalLoss = new Numbers();
   readonly lr = new Numbers();
   readonly tokensPerSecond = new Numbers();
+  /** Counts how often the run started over. */
+  generation = 0;
 
   get length(): number {
     return this.step.length;
   }
 
   clear(): void {
-    for (const column of Object.values(this) as Numbers[]) column.clear();
+    this.generation++;
+    for (const column of [this.step, this.time, this.epoch, this.loss, this.evalLoss, this.lr, this.tokensPerSecond]) column.clear();
   }
 }
 

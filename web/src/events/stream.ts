@@ -36,7 +36,7 @@ export class JobStream implements SseSink {
   #parser = new SseParser(this);
   #stop = new AbortController();
   #cursor: string | null = null;
-  /** Events known when the cursor was given; those after it are repeated by a resumed stream. */
+  /** Events known at the place that the cursor names (the history's end, or a later `: at <cursor>`); those after it are repeated by a resumed stream. */
   #base = 0;
   #next = 0;
   #painted = 0;
@@ -65,6 +65,10 @@ export class JobStream implements SseSink {
   comment(text: string): void {
     if (text.startsWith("reconnecting")) this.state.value = "reconnecting";
     else if (text.startsWith("connected")) this.state.value = "live";
+    else if (text.startsWith("at ") && this.#next === this.run.records.length) {
+      this.#cursor = text.slice(3);
+      this.#base = this.run.records.length;
+    }
   }
 
   async #main(signal: AbortSignal): Promise<void> {

@@ -1,3 +1,70 @@
-export default function Job() {
-  return <h1>Job</h1>;
+/** One job: how it stands in four figures, its curve, what happened, what it is. */
+import { useEffect, useRef } from "preact/hooks";
+import { useStream } from "../../events/use";
+import { route } from "../../router";
+import { jobById, jobsState, refreshJobs } from "../../store/jobs";
+import { displayName } from "../../text";
+import { announce, Empty, setTitle, statusWord } from "../../ui";
+import { JobCurve } from "./curve";
+import { Events } from "./events";
+import { Facts } from "./facts";
+import { Head } from "./head";
+import { Notices } from "./notices";
+import { isActive, statusOf } from "./state";
+import { Strip } from "./strip";
+import "./job.css";
+
+export default function JobPage() {
+  const { id } = route.value;
+  return <JobView key={id} id={id} />;
+}
+
+function JobView({ id }: { id: string }) {
+  const stream = useStream(id);
+  const job = jobById(id);
+  const { run } = stream;
+  // The run is one object that changes in place, and parts whose props are as before are not drawn again.
+  const version = stream.version.value;
+  const status = statusOf(job, run);
+  const name = displayName(job?.name ?? id);
+  useEffect(() => setTitle(name), [name]);
+  useEnding(status, name);
+  if (stream.state.value === "missing" && job === undefined && jobsState.value.loaded) return <Missing id={id} />;
+  return (
+    <article class="job">
+      <Head id={id} job={job} run={run} version={version} status={status} />
+      <Notices job={job} stream={stream} version={version} status={status} />
+      <Strip job={job} run={run} version={version} status={status} />
+      <JobCurve id={id} job={job} run={run} version={version} status={status} />
+      <div class="job-below">
+        <Events records={run.records} version={version} name={name} />
+        <Facts id={id} job={job} run={run} version={`${run.startedAt} ${run.checkpoints.length} ${run.artifacts.length}`} />
+      </div>
+    </article>
+  );
+}
+
+/** Says the end once, and has the list follow the events, which are quicker. */
+function useEnding(status: string, name: string): void {
+  const before = useRef(status);
+  useEffect(() => {
+    if (before.current === status) return;
+    const ended = isActive(before.current) && !isActive(status);
+    before.current = status;
+    void refreshJobs();
+    if (ended) announce(`${name}: ${statusWord(status)}`);
+  }, [status]);
+}
+
+function Missing({ id }: { id: string }) {
+  return (
+    <>
+      <h1 tabIndex={-1} class="visually-hidden">
+        Job not found
+      </h1>
+      <Empty title="No job has this id" action={<a href="#/jobs">See all jobs</a>}>
+        <span class="mono">{displayName(id)}</span> is not in this project. It may belong to another project or account.
+      </Empty>
+    </>
+  );
 }

@@ -1,0 +1,146 @@
+/** The loss chart: an SVG whose every shape comes from `scene.ts`. */
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { plural } from "../format";
+import type { Checkpoint } from "../events/run";
+import { useChartInput } from "./input";
+import { useLines } from "./lines";
+import { Overlay } from "./overlay";
+import { type Scene, sceneOf, type Track } from "./scene";
+import type { Settings } from "./settings";
+import type { Span } from "./view";
+import "./chart.css";
+
+interface Props {
+  /** What the chart shows, for a screen reader. */
+  label: string;
+  tracks: readonly Track[];
+  settings: Settings;
+  onZoom: (zoom: Span | null) => void;
+  checkpoints?: readonly Checkpoint[];
+  checkpointHref?: (step: number) => string;
+  until?: number | undefined;
+  height?: number;
+  /** Gets each picture that was drawn, for exports and statistics. */
+  onScene?: (scene: Scene) => void;
+}
+
+const NONE: readonly Checkpoint[] = [];
+
+export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, checkpointHref, until, height = 340, onScene }: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  const width = useWidth(box);
+  const lines = useLines(tracks.filter(({ key }) => !settings.hidden.includes(key)), settings);
+  const scene = width === 0 ? null : sceneOf({ lines, settings, width, height, checkpoints, ...(until === undefined ? {} : { until }) });
+  const input = useChartInput(box, scene, onZoom);
+  useLayoutEffect(() => {
+    if (scene) onScene?.(scene);
+  });
+  const points = lines.reduce((sum, { line }) => sum + line.xs.length, 0);
+  return (
+    <div
+      ref={box}
+      class="chart"
+      style={{ height: `${height}px` }}
+      tabIndex={0}
+      role="application"
+      aria-roledescription="chart"
+      aria-label={`${label}: ${plural(points, "point")}. Arrow keys read the points, plus and minus zoom, 0 shows all.`}
+      {...input.handlers}
+    >
+      {scene && <Picture scene={scene} href={checkpointHref} />}
+      {scene && <Overlay scene={scene} input={input} settings={settings} />}
+    </div>
+  );
+}
+
+function useWidth(box: { current: HTMLElement | null }): number {
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const node = box.current!;
+    const measure = (): void => setWidth(Math.round(node.clientWidth));
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(node);
+    return () => observer.disconnect();
+  }, []);
+  return width;
+}
+
+function Picture({ scene, href }: { scene: Scene; href: Props["checkpointHref"] }) {
+  const clip = useId();
+  const { width, height, left, right, top, bottom } = scene;
+  return (
+    <svg class="chart-svg" width={width} height={height} viewBox={`0 0 ${width} ${height}`} aria-hidden={scene.marks.length === 0}>
+      <clipPath id={clip}>
+        <rect x={left} y={0} width={Math.max(0, right - left)} height={bottom} />
+      </clipPath>
+      <Grid scene={scene} />
+      <g clip-path={`url(#${clip})`}>
+        <path class="chart-gap" d={scene.gaps.map((x) => `M${x} ${top}V${bottom}`).join("")} />
+        {scene.drawn.map(({ track, raw }) => raw && <path key={track.key} class="chart-raw" d={raw.d} style={{ stroke: `var(${track.tone})` }} />)}
+        {scene.drawn.toReversed().map((drawn) => (
+          <Curve key={drawn.track.key} drawn={drawn} />
+        ))}
+      </g>
+      {scene.marks.map(({ step, x }) => (
+        <a key={step} class="chart-mark" {...(href ? { href: href(step) } : {})} aria-label={`Checkpoint at step ${step}, open in Playground`}>
+          <title>{`Checkpoint at step ${step}: open in Playground`}</title>
+          <rect x={x - 10} y={bottom - 8} width={20} height={24} />
+          <path d={`M${x} ${bottom - 5}l4 5-4 5-4-5z`} />
+        </a>
+      ))}
+    </svg>
+  );
+}
+
+function Grid({ scene }: { scene: Scene }) {
+  const { x, y, side, left, right, bottom, width } = scene;
+  return (
+    <g>
+      {scene.yTicks.map(({ value, label }) => (
+        <g key={value}>
+          <path class="chart-grid" d={`M0 ${half(y.map(value))}H${width}`} />
+          <text class="chart-tick" x={left - 10} y={y.map(value) - 4} text-anchor="end">
+            {label}
+          </text>
+        </g>
+      ))}
+      {side &&
+        scene.sideTicks.map(({ value, label }) => (
+          <text key={value} class="chart-tick" x={right + 8} y={side.map(value) - 4}>
+            {label}
+          </text>
+        ))}
+      <path class="chart-axis" d={`M0 ${half(bottom)}H${width}`} />
+      {scene.xTicks.map(({ value, label }) => (
+        <g key={value}>
+          <path class="chart-axis" d={`M${half(x.map(value))} ${bottom}v4`} />
+          <text class="chart-tick" x={x.map(value)} y={bottom + 20} text-anchor={anchor(x.map(value), label, width)}>
+            {label}
+          </text>
+        </g>
+      ))}
+    </g>
+  );
+}
+
+function half(pixel: number): number {
+  return Math.round(pixel) + 0.5;
+}
+
+/** Labels at the ends lean inwards rather than out of the picture. */
+function anchor(x: number, label: string, width: number): "start" | "middle" | "end" {
+  const reach = label.length * 3.5;
+  return x + reach > width ? "end" : x - reach < 0 ? "start" : "middle";
+}
+
+function Curve({ drawn: { track, main, points } }: { drawn: Scene["drawn"][number] }) {
+  const tone = { stroke: `var(${track.tone})` };
+  const dots = points.length > 0 && track.metric === "evalLoss" ? points : main.dots;
+  return (
+    <g>
+      <path class={track.metric === "lr" ? "chart-curve chart-thin" : "chart-curve"} d={main.d} style={tone} stroke-dasharray={track.dash} />
+      <path class="chart-dots" d={dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("")} style={tone} />
+    </g>
+  );
+}

@@ -1,0 +1,81 @@
+/** How the chart is looked at, as a row of words under it; and the ways to take it along. */
+import { plural } from "../format";
+import { Button, Chips, Menu, type MenuItem } from "../ui";
+import { DEFAULTS, type Settings } from "./settings";
+import type { XMode } from "./line";
+
+const AXES: readonly { value: XMode; label: string }[] = [
+  { value: "step", label: "step" },
+  { value: "epoch", label: "epoch" },
+  { value: "elapsed", label: "elapsed" },
+  { value: "wall", label: "clock" },
+];
+const SCALES = [
+  { value: "linear", label: "linear" },
+  { value: "log", label: "log" },
+] as const;
+
+interface Props {
+  settings: Settings;
+  onChange: (change: Partial<Settings>) => void;
+  exports: readonly MenuItem[];
+  /** Values that are no numbers, in what is shown. */
+  gaps: number;
+  /** Whether the learning rate can be shown beside the loss. */
+  rates?: boolean;
+}
+
+export function ChartControls({ settings, onChange, exports, gaps, rates = false }: Props) {
+  return (
+    <div class="chart-controls">
+      <Labelled text="Across">
+        <Chips label="Horizontal axis" items={AXES} value={settings.x} onChange={(x) => onChange({ x, zoom: null })} />
+      </Labelled>
+      <Labelled text="Scale">
+        <Chips label="Vertical scale" items={SCALES} value={settings.log ? "log" : "linear"} onChange={(scale) => onChange({ log: scale === "log" })} />
+      </Labelled>
+      <label class="chart-control">
+        <span class="chart-control-name">Smoothing</span>
+        <input
+          class="chart-slider"
+          type="range"
+          min="0"
+          max="0.99"
+          step="0.01"
+          value={settings.smooth}
+          onInput={(event) => onChange({ smooth: event.currentTarget.valueAsNumber })}
+          onDblClick={() => onChange({ smooth: DEFAULTS.smooth })}
+        />
+        <output class="num chart-slider-value">{settings.smooth === 0 ? "off" : settings.smooth.toFixed(2)}</output>
+      </label>
+      {rates && (
+        <label class="chart-control chart-check">
+          <input type="checkbox" checked={settings.lr} onChange={(event) => onChange({ lr: event.currentTarget.checked })} />
+          Learning rate
+        </label>
+      )}
+      {gaps > 0 && <span class="hint chart-gap-note">{plural(gaps, "value")} not a number</span>}
+      <span class="chart-controls-end">
+        {settings.zoom && (
+          <Button kind="quiet" small onClick={() => onChange({ zoom: null })}>
+            Show all
+          </Button>
+        )}
+        <Menu label="Export" small items={exports} icon="download">
+          Export
+        </Menu>
+      </span>
+    </div>
+  );
+}
+
+function Labelled({ text, children }: { text: string; children: preact.ComponentChildren }) {
+  return (
+    <div class="chart-control">
+      <span class="chart-control-name" aria-hidden="true">
+        {text}
+      </span>
+      {children}
+    </div>
+  );
+}

@@ -1,0 +1,136 @@
+/**
+ * A curve as an SVG path with at most two points a pixel column: the lowest and the highest that fall into it, in the order
+ * they came. Every extreme is drawn, so no spike is lost at any width, and it is done anew for every zoom.
+ */
+import type { Scale } from "./scale";
+
+export interface Curve {
+  xs: Float64Array;
+  ys: Float64Array;
+  length: number;
+}
+
+/** Pixels beyond the edges up to which lines are drawn. */
+const MARGIN = 8;
+
+/** The first index whose x is not below `x`; xs must not decrease. */
+export function lowerBound(xs: Float64Array, length: number, x: number): number {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (xs[middle]! < x) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The range of indices inside [from, to]. */
+export function within(curve: Curve, from: number, to: number): [start: number, end: number] {
+  return [lowerBound(curve.xs, curve.length, from), upperBound(curve.xs, curve.length, to)];
+}
+
+function upperBound(xs: Float64Array, length: number, x: number): number {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (xs[middle]! <= x) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+export interface Path {
+  d: string;
+  /** Points drawn alone because a gap is on both sides: a line of one point would be invisible. */
+  dots: [x: number, y: number][];
+}
+
+/**
+ * The part of the curve inside [x.from, x.to], with the points just outside so that lines run on to the edge. A y that is
+ * not finite, or that the scale cannot show, ends the line: the next point starts a new one.
+ */
+export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
+  const { xs, ys, length } = curve;
+  const start = Math.max(0, lowerBound(xs, length, x.from) - 1);
+  const end = Math.min(length, upperBound(xs, length, x.to) + 1);
+  const left = x.map(x.from) - MARGIN;
+  const right = x.map(x.to) + MARGIN;
+  const out = new Pen();
+  let column = NaN;
+  let lowX = 0, lowY = 0, highX = 0, highY = 0, lowAt = 0, highAt = 0;
+  const flush = (): void => {
+    if (column !== column) return;
+    if (lowAt === highAt) out.to(lowX, lowY);
+    else if (lowAt < highAt) out.to(lowX, lowY), out.to(highX, highY);
+    else out.to(highX, highY), out.to(lowX, lowY);
+    column = NaN;
+  };
+  for (let i = start; i < end; i++) {
+    let py = y.map(ys[i]!);
+    if (py - py !== 0) {
+      flush();
+      out.lift();
+      continue;
+    }
+    let px = x.map(xs[i]!);
+    if (px < left || px > right) {
+      // The neighbour outside may be a million pixels away; renderers lose precision there, so the line is cut on the way.
+      const inner = i + (px < left ? 1 : -1);
+      const edge = px < left ? left : right;
+      const from = x.map(xs[inner] ?? NaN);
+      const level = y.map(ys[inner] ?? NaN);
+      if (level - level === 0 && from !== px) py += ((level - py) * (edge - px)) / (from - px);
+      px = edge;
+    }
+    const at = Math.floor(px);
+    if (at !== column) {
+      flush();
+      column = at;
+      lowX = highX = px;
+      lowY = highY = py;
+      lowAt = highAt = i;
+    } else if (py < lowY) (lowY = py), (lowX = px), (lowAt = i);
+    else if (py > highY) (highY = py), (highX = px), (highAt = i);
+  }
+  flush();
+  out.lift();
+  return { d: out.d, dots: out.dots };
+}
+
+/** Collects a path; coordinates to a tenth of a pixel, which is finer than anyone sees and half the text. */
+class Pen {
+  d = "";
+  dots: [number, number][] = [];
+  #count = 0;
+  #x = 0;
+  #y = 0;
+
+  to(x: number, y: number): void {
+    this.#x = Math.round(x * 10) / 10;
+    this.#y = Math.round(y * 10) / 10;
+    this.d += `${this.#count++ === 0 ? "M" : "L"}${this.#x} ${this.#y}`;
+  }
+
+  lift(): void {
+    if (this.#count === 1) {
+      this.d = this.d.slice(0, this.d.lastIndexOf("M"));
+      this.dots.push([this.#x, this.#y]);
+    }
+    this.#count = 0;
+  }
+}
+
+/** The lowest and highest finite y in [start, end) that `positive` allows; [Infinity, -Infinity] when there is none. */
+export function extent(ys: Float64Array, start: number, end: number, positive: boolean): [number, number] {
+  let low = Infinity;
+  let high = -Infinity;
+  for (let i = start; i < end; i++) {
+    const y = ys[i]!;
+    if (y - y !== 0 || (positive && y <= 0)) continue;
+    if (y < low) low = y;
+    if (y > high) high = y;
+  }
+  return [low, high];
+}

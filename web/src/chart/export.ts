@@ -1,0 +1,120 @@
+/** A chart as a file: the picture by itself (colours computed, nothing referred to), or the numbers behind it. */
+import type { Rows } from "../events/run";
+import type { Scene } from "./scene";
+
+export interface Palette {
+  paper: string;
+  ink: string;
+  hint: string;
+  grid: string;
+  axis: string;
+  gap: string;
+  /** By token, such as `--accent`. */
+  tones: ReadonlyMap<string, string>;
+}
+
+const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
+const HEAD = 34;
+
+/** The scene as a self-contained SVG file with a title and a legend above it. */
+export function sceneToSvg(scene: Scene, title: string, palette: Palette): string {
+  const { width, height, left, right, top, bottom, x, y, side } = scene;
+  const tone = (name: string): string => palette.tones.get(name) ?? palette.ink;
+  const line = (d: string, stroke: string, more = ""): string => (d === "" ? "" : `<path d="${d}" fill="none" stroke="${stroke}"${more}/>`);
+  const text = (px: number, py: number, label: string, fill: string, anchor = "middle"): string =>
+    `<text x="${round(px)}" y="${round(py)}" fill="${fill}" text-anchor="${anchor}">${escape(label)}</text>`;
+  const legend: string[] = [];
+  let at = left;
+  for (const { track } of scene.drawn) {
+    legend.push(line(`M${at} -12h14`, tone(track.tone), ` stroke-width="2"${dash(track.dash)}`), text(at + 20, -8, track.label, palette.hint, "start"));
+    at += 44 + track.label.length * 6.8;
+  }
+  const curves = scene.drawn.toReversed().flatMap(({ track, raw, main, points }) => {
+    const dots = track.metric === "evalLoss" && points.length > 0 ? points : main.dots;
+    return [
+      raw ? line(raw.d, tone(track.tone), ' stroke-opacity="0.3"') : "",
+      line(main.d, tone(track.tone), ` stroke-width="1.75" stroke-linejoin="round"${dash(track.dash)}`),
+      line(dots.map(([px, py]) => `M${round(px)} ${round(py)}h0`).join(""), tone(track.tone), ' stroke-width="6" stroke-linecap="round"'),
+    ];
+  });
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height + HEAD}" viewBox="0 ${-HEAD} ${width} ${height + HEAD}" font-family="${FONT}" font-size="12">`,
+    `<title>${escape(title)}</title>`,
+    `<rect y="${-HEAD}" width="${width}" height="${height + HEAD}" fill="${palette.paper}"/>`,
+    text(width - 8, -8, title, palette.ink, "end"),
+    ...legend,
+    ...scene.yTicks.flatMap(({ value, label }) => [
+      line(`M0 ${round(y.map(value))}H${width}`, palette.grid),
+      text(left - 10, y.map(value) - 4, label, palette.hint, "end"),
+    ]),
+    ...scene.sideTicks.map(({ value, label }) => text(right + 8, (side ?? y).map(value) - 4, label, palette.hint, "start")),
+    line(`M0 ${bottom}H${width}`, palette.axis),
+    ...scene.xTicks.map(({ value, label }) => text(Math.min(width - 16, x.map(value)), bottom + 20, label, palette.hint)),
+    `<clipPath id="plot"><rect x="${left}" width="${right - left}" height="${bottom}"/></clipPath><g clip-path="url(#plot)">`,
+    line(scene.gaps.map((px) => `M${px} ${top}V${bottom}`).join(""), palette.gap, ' stroke-opacity="0.22"'),
+    ...curves,
+    "</g>",
+    ...scene.marks.map((mark) => `<path d="M${round(mark.x)} ${bottom - 5}l4 5-4 5-4-5z" fill="${palette.paper}" stroke="${palette.hint}"/>`),
+    "</svg>",
+  ].join("\n");
+}
+
+function dash(pattern: string | undefined): string {
+  return pattern === undefined ? "" : ` stroke-dasharray="${pattern}"`;
+}
+
+function round(pixel: number): number {
+  return Math.round(pixel * 10) / 10;
+}
+
+/** Also drops what XML 1.0 cannot hold, or the file would open nowhere. */
+export function escape(text: string): string {
+  return text
+    .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]/g, "")
+    .replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+}
+
+const COLUMNS = ["step", "epoch", "time", "loss", "evalLoss", "learningRate", "tokensPerSecond"] as const;
+
+/** One row for each logged row; an empty cell is no value, `NaN` one that is no number (RFC 4180). */
+export function rowsToCsv(runs: readonly { name: string; rows: Rows }[]): string {
+  const several = runs.length > 1;
+  const lines = [[...(several ? ["job"] : []), ...COLUMNS].join(",")];
+  for (const { name, rows } of runs) {
+    for (let row = 0; row < rows.length; row++) {
+      const values = valuesOf(rows, row).map((value, column) => {
+        if (value !== value) return "";
+        if (COLUMNS[column] === "time") return new Date(value).toISOString();
+        return Number.isFinite(value) ? String(value) : "NaN";
+      });
+      lines.push([...(several ? [cell(name)] : []), ...values].join(","));
+    }
+  }
+  return `${lines.join("\r\n")}\r\n`;
+}
+
+/** A cell that a spreadsheet would take for a formula is quoted away from it. */
+function cell(text: string): string {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** `{jobs: [{…job, points: [{step, time, …}]}]}`; a value that is no number is null, an absent one is left out. */
+export function rowsToJson(runs: readonly { job: unknown; rows: Rows }[]): string {
+  const jobs = runs.map(({ job, rows }) => ({
+    ...(job as object),
+    points: Array.from({ length: rows.length }, (_, row) => {
+      const point: Record<string, number | string | null> = {};
+      valuesOf(rows, row).forEach((value, column) => {
+        if (value !== value) return;
+        point[COLUMNS[column]!] = COLUMNS[column] === "time" ? new Date(value).toISOString() : Number.isFinite(value) ? value : null;
+      });
+      return point;
+    }),
+  }));
+  return JSON.stringify({ jobs }, null, 1);
+}
+
+function valuesOf(rows: Rows, row: number): number[] {
+  return [rows.step, rows.epoch, rows.time, rows.loss, rows.evalLoss, rows.lr, rows.tokensPerSecond].map((column) => column.at(row));
+}

@@ -1,0 +1,36 @@
+/** The export menu: a picture of what is shown, or all the numbers. */
+import type { Rows } from "../events/run";
+import { announce, type MenuItem } from "../ui";
+import { rowsToCsv, rowsToJson, sceneToSvg } from "./export";
+import { fileName, paletteOf, saveFile, svgToPng } from "./save";
+import type { Scene } from "./scene";
+
+export interface ExportRun {
+  name: string;
+  job: unknown;
+  rows: Rows;
+}
+
+export function exportsOf(scene: () => Scene | null, title: string, runs: readonly ExportRun[]): MenuItem[] {
+  const picture = (use: (svg: string, scene: Scene) => void | Promise<void>) => () => {
+    const shown = scene();
+    if (shown) void use(sceneToSvg(shown, title, paletteOf(shown)), shown);
+  };
+  return [
+    { label: "SVG", hint: "picture", run: picture((svg) => saveFile(fileName(title, "svg"), svg, "image/svg+xml")) },
+    {
+      label: "PNG",
+      hint: "picture",
+      run: picture(async (svg, { width }) => {
+        const height = Number(/height="(\d+)"/.exec(svg)?.[1]);
+        try {
+          saveFile(fileName(title, "png"), await svgToPng(svg, width, height));
+        } catch {
+          announce("The picture could not be made");
+        }
+      }),
+    },
+    { label: "CSV", hint: "all points", run: () => saveFile(fileName(title, "csv"), rowsToCsv(runs), "text/csv") },
+    { label: "JSON", hint: "all points", run: () => saveFile(fileName(title, "json"), rowsToJson(runs), "application/json") },
+  ];
+}

@@ -1,0 +1,48 @@
+/** Statistics of the visible range, one line a curve. */
+import { loss, number } from "../format";
+import { clean } from "../text";
+import { within } from "./decimate";
+import type { Scene } from "./scene";
+import { statistics } from "./stats";
+
+const CI = "95 % confidence interval of the mean by Student's t, as if the points were independent";
+
+export function ChartFigures({ scene }: { scene: Scene | null }) {
+  const rows = (scene?.drawn ?? []).filter(({ track }) => track.metric !== "lr");
+  return (
+    <div class="chart-figures" role="region" aria-label="Statistics of the visible range" tabIndex={0}>
+      <table class="num">
+        <thead>
+          <tr>
+            <th scope="col">In sight</th>
+            <th scope="col">Points</th>
+            <th scope="col">
+              <abbr title={CI}>Mean ± 95 % CI</abbr>
+            </th>
+            <th scope="col">Std dev</th>
+            <th scope="col">p90</th>
+            <th scope="col">p95</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(({ track, line }) => {
+            const { raw } = line;
+            const stats = scene && statistics(raw.ys, ...within(raw, ...scene.view));
+            return (
+              <tr key={track.key}>
+                <th scope="row">
+                  <span class="chart-key" style={{ background: `var(${track.tone})` }} /> {clean(track.label, 80)}
+                </th>
+                <td>{number(stats?.count ?? 0)}</td>
+                <td>{stats ? `${loss(stats.mean)}${Number.isFinite(stats.ci) ? ` ± ${loss(stats.ci)}` : ""}` : "–"}</td>
+                <td>{loss(stats?.sd)}</td>
+                <td>{loss(stats?.p90)}</td>
+                <td>{loss(stats?.p95)}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,24 @@
+/** The lines behind a chart, kept from one drawing to the next so that a live update only takes what is new. */
+import { useRef } from "preact/hooks";
+import { Line } from "./line";
+import type { Track } from "./scene";
+import type { Settings } from "./settings";
+
+export function useLines(tracks: readonly Track[], settings: Settings): { track: Track; line: Line }[] {
+  const kept = useRef(new Map<string, Line>());
+  const used = new Map<string, Line>();
+  const lines = tracks.map((track) => {
+    // Eval points are few and mean themselves; smoothing them, or a schedule, would show what was never measured.
+    const weight = track.metric === "loss" ? settings.smooth : 0;
+    const key = [track.key, track.metric, settings.x, track.origin, weight].join(" ");
+    let line = kept.current.get(key);
+    if (line === undefined || line.source !== track.rows || line.outdated) {
+      line = new Line(track.rows, track.metric, settings.x, track.origin, weight);
+    }
+    line.extend();
+    used.set(key, line);
+    return { track, line };
+  });
+  kept.current = used;
+  return lines;
+}

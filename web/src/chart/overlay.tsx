@@ -1,0 +1,101 @@
+/** Crosshair, readout and brush: drawn over the picture, so that moving the pointer redraws nothing else. */
+import { useEffect } from "preact/hooks";
+import { loss, number, rate } from "../format";
+import { announce } from "../ui/live";
+import type { ChartInput, Cursor } from "./input";
+import { closest, type Hit, hitOf, hitsAt } from "./pick";
+import type { Scene } from "./scene";
+import type { Settings } from "./settings";
+import { elapsed } from "./ticks";
+
+const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const BESIDE = 14;
+
+interface Props {
+  scene: Scene;
+  input: ChartInput;
+  settings: Settings;
+}
+
+export function Overlay({ scene, input, settings }: Props) {
+  const cursor = input.cursor.value;
+  const brush = input.brush.value;
+  const { hits, here } = read(scene, cursor);
+  const chosen = cursor !== null && "key" in cursor && here ? spoken(here) : "";
+  useEffect(() => {
+    if (chosen) announce(chosen);
+  }, [chosen]);
+  const { width, height, top, bottom } = scene;
+  return (
+    <>
+      <svg class="chart-over" width={width} height={height} aria-hidden="true">
+        {brush && <rect class="chart-brush" x={Math.min(...brush)} y={top} width={Math.abs(brush[1] - brush[0])} height={bottom - top} />}
+        {here && <path class="chart-cross" d={`M${Math.round(here.px) + 0.5} ${top}V${bottom}`} />}
+        {hits.map((hit) => Number.isFinite(hit.py) && <Dot key={hit.drawn.track.key} hit={hit} />)}
+      </svg>
+      {here && !brush && <Readout scene={scene} hits={hits} here={here} smooth={settings.smooth > 0} />}
+    </>
+  );
+}
+
+function read(scene: Scene, cursor: Cursor | null): { hits: Hit[]; here: Hit | undefined } {
+  if (cursor === null) return { hits: [], here: undefined };
+  if (!("key" in cursor)) {
+    const hits = hitsAt(scene, cursor.px, cursor.py);
+    return { hits, here: closest(hits, cursor.px) };
+  }
+  const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
+  if (drawn === undefined) return { hits: [], here: undefined };
+  const here = hitOf(drawn, scene, cursor.index);
+  return { here, hits: hitsAt(scene, here.px, NaN).map((hit) => (hit.drawn === drawn ? here : hit)) };
+}
+
+function Dot({ hit }: { hit: Hit }) {
+  return <circle class="chart-dot" cx={hit.px} cy={hit.py} r={3.5} style={{ fill: `var(${hit.drawn.track.tone})` }} />;
+}
+
+/** Beside the crosshair, on the side with more room: so it never lies over the point it tells of. */
+function Readout({ scene, hits, here, smooth }: { scene: Scene; hits: readonly Hit[]; here: Hit; smooth: boolean }) {
+  const onLeft = here.px > (scene.left + scene.right) / 2;
+  const place = onLeft ? { right: `${scene.width - here.px + BESIDE}px` } : { left: `${here.px + BESIDE}px` };
+  return (
+    <div class="chart-readout num" style={{ top: `${scene.top}px`, ...place }}>
+      <div class="chart-readout-head">{whereabouts(here).join(" · ")}</div>
+      {hits.map((hit) => (
+        <div key={hit.drawn.track.key} class="chart-readout-row">
+          <span class="chart-key" style={{ background: `var(${hit.drawn.track.tone})` }} />
+          <span class="chart-readout-label">{hit.drawn.track.label}</span>
+          <b>{valueOf(hit)}</b>
+          <span class="chart-readout-note">{noteOf(hit, here, smooth)}</span>
+        </div>
+      ))}
+    </div>
+  );
+}
+
+function valueOf({ drawn, value }: Hit): string {
+  if (!Number.isFinite(value)) return "no number";
+  return drawn.track.metric === "lr" ? rate(value) : loss(value);
+}
+
+/** What the big number leaves open: the average, or that the point is of another step than the crosshair's. */
+function noteOf(hit: Hit, here: Hit, smooth: boolean): string {
+  const { step } = hit.drawn.track.rows;
+  if (hit.x !== here.x) return `at step ${number(step.at(hit.row))}`;
+  return smooth && hit.drawn.line.smoothed && Number.isFinite(hit.smooth) ? `avg ${loss(hit.smooth)}` : "";
+}
+
+function whereabouts({ drawn: { track }, row }: Hit): string[] {
+  const { step, epoch, time } = track.rows;
+  const parts = [`step ${number(step.at(row))}`];
+  if (Number.isFinite(epoch.at(row))) parts.push(`epoch ${epoch.at(row).toFixed(2)}`);
+  if (Number.isFinite(time.at(row))) {
+    if (Number.isFinite(track.origin)) parts.push(elapsed(time.at(row) - track.origin));
+    parts.push(CLOCK.format(time.at(row)));
+  }
+  return parts;
+}
+
+function spoken(hit: Hit): string {
+  return `${hit.drawn.track.label} ${valueOf(hit)}, step ${number(hit.drawn.track.rows.step.at(hit.row))}`;
+}

@@ -1,0 +1,53 @@
+/** Scales from data to pixels, linear or logarithmic; both can be inverted, for the crosshair and for zooming. */
+
+export type ScaleKind = "linear" | "log";
+
+export interface Scale {
+  readonly kind: ScaleKind;
+  readonly from: number;
+  readonly to: number;
+  /** Data to pixels; NaN for what the scale cannot show (zero and below on a log scale). */
+  map(value: number): number;
+  invert(pixel: number): number;
+}
+
+export function linearScale(from: number, to: number, start: number, end: number): Scale {
+  const span = to - from || 1;
+  const size = end - start;
+  return {
+    kind: "linear",
+    from,
+    to,
+    map: (value) => start + ((value - from) / span) * size,
+    invert: (pixel) => from + ((pixel - start) / (size || 1)) * span,
+  };
+}
+
+export function logScale(from: number, to: number, start: number, end: number): Scale {
+  const inner = linearScale(Math.log10(from), Math.log10(to), start, end);
+  return {
+    kind: "log",
+    from,
+    to,
+    map: (value) => (value > 0 ? inner.map(Math.log10(value)) : NaN),
+    invert: (pixel) => 10 ** inner.invert(pixel),
+  };
+}
+
+/**
+ * A y domain around [low, high] with room above and below. A flat curve gets a band around its value; nothing at all gets
+ * [0, 1], or a decade on a log scale.
+ */
+export function padded(low: number, high: number, kind: ScaleKind, part = 0.06): [number, number] {
+  if (!(low <= high)) return kind === "log" ? [0.1, 1] : [0, 1];
+  if (kind === "log") {
+    const a = Math.log10(low);
+    const b = Math.log10(high);
+    const room = (b - a || 0.5) * part;
+    return b > a ? [10 ** (a - room), 10 ** (b + room)] : [low / 2, high * 2];
+  }
+  if (low === high) return [low - (Math.abs(low) || 1) * 0.5, high + (Math.abs(high) || 1) * 0.5];
+  const room = (high - low) * part;
+  // A curve that never goes below zero should not get an axis that does.
+  return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
+}

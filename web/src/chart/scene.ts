@@ -1,0 +1,176 @@
+/** Everything a chart shows, computed: what the component draws and what an export writes come from the same picture. */
+import type { Checkpoint, Rows } from "../events/run";
+import { type Curve, extent, type Path, pathOf, within } from "./decimate";
+import type { Line, Metric } from "./line";
+import { linearScale, logScale, padded, type Scale } from "./scale";
+import type { Settings } from "./settings";
+import { elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
+import type { Span } from "./view";
+
+/** A curve that the page wants. `tone` is a colour token's name, such as `--accent`. */
+export interface Track {
+  key: string;
+  label: string;
+  rows: Rows;
+  metric: Metric;
+  origin: number;
+  tone: string;
+  /** An SVG dash pattern; none is a solid line. */
+  dash?: string;
+}
+
+export interface Drawn {
+  track: Track;
+  line: Line;
+  y: Scale;
+  /** The points behind the smoothed curve; null when that is the curve. */
+  raw: Path | null;
+  main: Path;
+  /** Single points, drawn while there are few enough to tell apart. */
+  points: readonly (readonly [number, number])[];
+}
+
+export interface Scene {
+  width: number;
+  height: number;
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+  x: Scale;
+  y: Scale;
+  /** The learning rate's axis. */
+  side: Scale | null;
+  xTicks: readonly Tick[];
+  yTicks: readonly Tick[];
+  sideTicks: readonly Tick[];
+  drawn: readonly Drawn[];
+  /** Pixel columns that hold a value which is no number. */
+  gaps: readonly number[];
+  marks: readonly { step: number; x: number }[];
+  /** All there is along x, and what is shown of it. */
+  all: Span;
+  view: Span;
+}
+
+export interface Input {
+  lines: readonly { track: Track; line: Line }[];
+  settings: Settings;
+  width: number;
+  height: number;
+  checkpoints: readonly Checkpoint[];
+  /** Steps known to be still to come: the axis reaches that far, so that a live curve grows into its place. */
+  until?: number;
+}
+
+const TOP = 12;
+const BOTTOM = 26;
+const CHARACTER = 6.6;
+const FEW = 60;
+const MARK_GAP = 12;
+
+export function sceneOf({ lines, settings, width, height, checkpoints, until }: Input): Scene {
+  const all = reach(lines, settings, until);
+  const view: Span = settings.zoom ?? all;
+  const main = lines.filter(({ track }) => track.metric !== "lr");
+  const [low, high] = bounds(main, view, settings.log);
+  const kind = settings.log ? "log" : "linear";
+  const make = settings.log ? logScale : linearScale;
+  const bottom = height - BOTTOM;
+  const y = make(...padded(low, high, kind), bottom, TOP);
+  const ticks = yTicks(y, Math.max(2, Math.floor((bottom - TOP) / 52)));
+  const rates = lines.filter(({ track }) => track.metric === "lr");
+  const [sideLow, sideHigh] = bounds(rates, view, false);
+  const side = sideLow <= sideHigh ? linearScale(...padded(Math.min(0, sideLow), sideHigh, "linear"), bottom, TOP) : null;
+  const sideTicks = side ? linearTicks(side.from, side.to, Math.max(2, Math.floor((bottom - TOP) / 52))) : [];
+  const left = gutter(ticks);
+  const right = width - (side ? gutter(sideTicks) : 8);
+  const x = linearScale(view[0], view[1], left, right);
+  const drawn = lines.map(({ track, line }) => draw(track, line, x, track.metric === "lr" && side ? side : y));
+  return {
+    width, height, left, right, top: TOP, bottom, x, y, side, sideTicks, drawn, all, view,
+    yTicks: ticks,
+    xTicks: xTicks(x, settings, right - left),
+    gaps: gapColumns(main, x),
+    marks: settings.x === "step" ? marksOf(checkpoints, x) : [],
+  };
+}
+
+function gutter(ticks: readonly Tick[]): number {
+  return Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER) + 12;
+}
+
+function reach(lines: Input["lines"], settings: Settings, until: number | undefined): Span {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const { line } of lines) {
+    if (line.xs.length === 0) continue;
+    low = Math.min(low, line.xs.at(0));
+    high = Math.max(high, line.xs.last());
+  }
+  if (settings.x === "step" && until !== undefined && low <= high) high = Math.max(high, until);
+  if (!(low <= high)) return [0, 1];
+  return low === high ? [low - 0.5, high + 0.5] : [low, high];
+}
+
+/** The y range of what is in sight; the faint points behind a smoothed curve count, or a spike would leave the picture. */
+function bounds(lines: Input["lines"], view: Span, positive: boolean): [number, number] {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const { line } of lines) {
+    const { raw } = line;
+    const [a, b] = extent(raw.ys, ...within(raw, ...view), positive);
+    low = Math.min(low, a);
+    high = Math.max(high, b);
+  }
+  return [low, high];
+}
+
+function draw(track: Track, line: Line, x: Scale, y: Scale): Drawn {
+  const { raw, main } = line;
+  const [start, end] = within(raw, x.from, x.to);
+  const few = end - start <= FEW && track.metric !== "lr";
+  return {
+    track, line, y,
+    raw: line.smoothed ? pathOf(raw, x, y) : null,
+    main: pathOf(main, x, y),
+    points: few ? pixels(raw, start, end, x, y) : [],
+  };
+}
+
+function pixels(curve: Curve, start: number, end: number, x: Scale, y: Scale): [number, number][] {
+  const points: [number, number][] = [];
+  for (let i = start; i < end; i++) {
+    const py = y.map(curve.ys[i]!);
+    if (Number.isFinite(py)) points.push([x.map(curve.xs[i]!), py]);
+  }
+  return points;
+}
+
+function gapColumns(lines: Input["lines"], x: Scale): number[] {
+  const columns = new Set<number>();
+  for (const { line } of lines) {
+    if (line.gaps === 0) continue;
+    const { raw } = line;
+    const [start, end] = within(raw, x.from, x.to);
+    for (let i = start; i < end; i++) if (!Number.isFinite(raw.ys[i]!)) columns.add(Math.round(x.map(raw.xs[i]!)));
+  }
+  return [...columns];
+}
+
+/** Checkpoints in sight; where they stand closer than a finger the later one is kept. */
+function marksOf(checkpoints: readonly Checkpoint[], x: Scale): { step: number; x: number }[] {
+  const marks: { step: number; x: number }[] = [];
+  for (const { step } of checkpoints.toSorted((a, b) => b.step - a.step)) {
+    const at = x.map(step);
+    if (step >= x.from && step <= x.to && !(marks.at(-1)!?.x - at < MARK_GAP)) marks.push({ step, x: at });
+  }
+  return marks.reverse();
+}
+
+function xTicks(x: Scale, settings: Settings, width: number): Tick[] {
+  const count = Math.max(2, Math.floor(width / 96));
+  if (settings.x === "elapsed") return elapsedTicks(x.from, x.to, count);
+  if (settings.x === "wall") return wallTicks(x.from, x.to, count);
+  return linearTicks(x.from, x.to, count, settings.x === "step");
+}

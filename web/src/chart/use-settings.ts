@@ -1,0 +1,43 @@
+/** Chart settings between the controls and the address: at once here, and in the address when the hand rests. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { route, setQuery } from "../router";
+import { DEFAULTS, readSettings, type Settings, writeSettings } from "./settings";
+
+/** Browsers refuse more than a hundred or so history calls in ten seconds; a wheel turn makes as many. */
+const REST_MS = 250;
+
+export function useSettings(defaults: Settings = DEFAULTS): [Settings, (change: Partial<Settings>) => void] {
+  const query = route.value.query;
+  const [settings, set] = useState(() => readSettings(query, defaults));
+  const written = useRef(key(settings, defaults));
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const home = useRef(route.peek().path);
+
+  // Somebody else changed the address: the back button, or a link to another view of this page.
+  const there = key(readSettings(query, defaults), defaults);
+  useEffect(() => {
+    if (there === written.current || timer.current !== undefined) return;
+    written.current = there;
+    set(readSettings(query, defaults));
+  }, [there]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+
+  const change = (part: Partial<Settings>): void => {
+    set((old) => {
+      const next = { ...old, ...part };
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => {
+        timer.current = undefined;
+        if (route.peek().path !== home.current) return;
+        written.current = key(next, defaults);
+        setQuery(writeSettings(next, defaults));
+      }, REST_MS);
+      return next;
+    });
+  };
+  return [settings, change];
+}
+
+function key(settings: Settings, defaults: Settings): string {
+  return JSON.stringify(writeSettings(settings, defaults));
+}

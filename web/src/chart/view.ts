@@ -1,0 +1,34 @@
+/** Zooming and panning along x, as pure steps from one range to the next. */
+
+export type Span = readonly [from: number, to: number];
+
+/** The shortest range, as a part of all there is: a hundred thousandth still tells neighbours of any run apart. */
+const CLOSEST = 1e-5;
+
+/** Zooms by `factor` (below 1 is nearer) around `center`, which stays where it is. Null: everything is shown again. */
+export function zoomAround(view: Span, all: Span, center: number, factor: number): Span | null {
+  const full = all[1] - all[0];
+  const size = Math.max(full * CLOSEST, (view[1] - view[0]) * factor);
+  if (!(full > 0) || size >= full) return null;
+  const part = (center - view[0]) / (view[1] - view[0]);
+  return inside([center - part * size, center + (1 - part) * size], all);
+}
+
+/** Moves by a part of what is shown; stops at the ends. */
+export function pan(view: Span, all: Span, part: number): Span {
+  const by = (view[1] - view[0]) * part;
+  return inside([view[0] + by, view[1] + by], all);
+}
+
+/** A brushed range, in either direction; null when it is too small to be meant. */
+export function brushed(a: number, b: number, all: Span): Span | null {
+  const from = Math.max(all[0], Math.min(a, b));
+  const to = Math.min(all[1], Math.max(a, b));
+  return to - from > (all[1] - all[0]) * CLOSEST ? [from, to] : null;
+}
+
+function inside([from, to]: Span, [low, high]: Span): Span {
+  const size = to - from;
+  if (from < low) return [low, low + size];
+  return to > high ? [high - size, high] : [from, to];
+}

@@ -1,0 +1,127 @@
+/** The event log: the last fifty at rest, all of them on demand; one line each, the whole of one in a dialog. */
+import { useState } from "preact/hooks";
+import { saveFile, fileName } from "../../chart/save";
+import type { Records } from "../../events/records";
+import { bytes, number } from "../../format";
+import { clean, cleanBlock } from "../../text";
+import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
+import { wordsOf } from "./words";
+
+const REST = 50;
+const ROW = 22;
+const COPY_MOST = 5000;
+const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
+export function Events({ records, name }: { records: Records; version: number; name: string }) {
+  const [kind, setKind] = useState("");
+  const [all, setAll] = useState(false);
+  const [open, setOpen] = useState<number | null>(null);
+  const indices = kind === "" ? null : records.only(new Set([kind]));
+  const count = indices?.length ?? records.length;
+  const shown = all ? count : Math.min(REST, count);
+  const indexAt = (row: number): number => indices?.at(count - shown + row) ?? count - shown + row;
+  const text = (): string => {
+    const last = Math.min(shown, COPY_MOST);
+    return Array.from({ length: last }, (_, row) => line(records, indexAt(shown - last + row))).join("\n");
+  };
+  return (
+    <section class="job-events" aria-label="Events">
+      <div class="job-events-head">
+        <h2>
+          Events <span class="hint num">{number(records.length)}</span>
+        </h2>
+        <label class="job-events-kind">
+          <span class="visually-hidden">Kind of event</span>
+          <select value={kind} onChange={(event) => setKind(event.currentTarget.value)}>
+            <option value="">all kinds</option>
+            {records.names.map((known) => (
+              <option key={known} value={known}>
+                {clean(known, 60)} ({number(records.count(known))})
+              </option>
+            ))}
+          </select>
+        </label>
+        <span class="job-events-tools">
+          {count > REST && (
+            <Button kind="quiet" small aria-pressed={all} onClick={() => setAll(!all)}>
+              {all ? `Last ${REST}` : `All ${number(count)}`}
+            </Button>
+          )}
+          <CopyButton text={text} label="Copy the shown events" small />
+          <Button kind="quiet" small icon="download" aria-label="Download all events" title="Download all events" onClick={() => save(records, name)} />
+        </span>
+      </div>
+      {count === 0 ? (
+        <p class="hint job-events-none">Nothing has happened yet.</p>
+      ) : (
+        <VirtualRows
+          key={`${kind} ${all}`}
+          class={all ? "job-log job-log-all" : "job-log"}
+          label="Event log"
+          role="log"
+          follow
+          count={shown}
+          rowHeight={ROW}
+          render={(row) => <Row key={indexAt(row)} records={records} index={indexAt(row)} open={setOpen} />}
+        />
+      )}
+      {open !== null && open < records.length && <Whole records={records} index={open} close={() => setOpen(null)} />}
+    </section>
+  );
+}
+
+function Row({ records, index, open }: { records: Records; index: number; open: (index: number) => void }) {
+  const entry = records.entry(index);
+  return (
+    <div class="job-log-row" onClick={() => open(index)}>
+      <span class="job-log-time">{clock(entry.time)}</span>
+      <span class={`job-log-name${entry.name === "training.failed" ? " job-log-bad" : ""}`}>{clean(entry.name, 60)}</span>
+      <span class="job-log-text">{wordsOf(entry)}</span>
+    </div>
+  );
+}
+
+function Whole({ records, index, close }: { records: Records; index: number; close: () => void }) {
+  const entry = records.entry(index);
+  return (
+    <Dialog title={clean(entry.name, 60)} onClose={close} wide>
+      <p class="hint num">
+        Event {number(index + 1)} · {clock(entry.time)} · {bytes(entry.size)}
+        {entry.size > entry.data.length && `, of which ${bytes(entry.data.length)} are kept`}
+      </p>
+      <pre class="job-raw" tabIndex={0}>
+        {cleanBlock(pretty(entry.data), 70_000)}
+      </pre>
+      <CopyButton text={entry.data} label="Copy as it came" small>
+        Copy
+      </CopyButton>
+    </Dialog>
+  );
+}
+
+function clock(time: number): string {
+  return Number.isFinite(time) ? CLOCK.format(time) : "–";
+}
+
+function pretty(data: string): string {
+  try {
+    return JSON.stringify(JSON.parse(data), null, 2);
+  } catch {
+    return data;
+  }
+}
+
+function line(records: Records, index: number): string {
+  const entry = records.entry(index);
+  return `${clock(entry.time)}  ${clean(entry.name, 60)}  ${wordsOf(entry)}`;
+}
+
+/** One JSON object a line, the data as they came. */
+function save(records: Records, name: string): void {
+  const parts: string[] = [];
+  for (let index = 0; index < records.length; index++) {
+    const { name: event, data } = records.entry(index);
+    parts.push(`${JSON.stringify({ event, data })}\n`);
+  }
+  saveFile(fileName(`${name} events`, "jsonl"), new Blob(parts, { type: "application/x-ndjson" }));
+}

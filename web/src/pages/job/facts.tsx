@@ -1,0 +1,110 @@
+/** What the job was asked to do, what it ran on, what it left behind: a plain definition list. */
+import type { ComponentChildren } from "preact";
+import { settings } from "../../config";
+import type { Job } from "../../contract.gen";
+import type { Run } from "../../events/run";
+import { absolute, bytes, number, plural } from "../../format";
+import { href } from "../../router";
+import { clean } from "../../text";
+import { CopyButton, Skeleton } from "../../ui";
+
+const MOST = 12;
+
+export function Facts({ id, job, run, version }: { id: string; job: Job | undefined; run: Run; version: string }) {
+  return (
+    <section class="job-facts" aria-label="Facts">
+      <Group title="Configuration">
+        {job ? settings(job.config).map(({ label, value, title }) => <Fact key={label} name={label} value={value} title={title ?? value} />) : <Skeleton />}
+      </Group>
+      <Ran run={run} version={version} />
+      <Left id={id} run={run} version={version} />
+      <Group title="Job">
+        <Fact name="Id" value={id} mono copy />
+        {job && (
+          <>
+            <Fact name="Project" value={`${clean(job.orgId, 80)} / ${clean(job.projectId, 80)}`} mono />
+            <Fact name="Created" value={absolute(job.createdAt)} />
+            {job.startedAt && <Fact name="Started" value={absolute(job.startedAt)} />}
+            {job.completedAt && <Fact name="Ended" value={absolute(job.completedAt)} />}
+          </>
+        )}
+      </Group>
+    </section>
+  );
+}
+
+function Group({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <div class="job-group">
+      <h2>{title}</h2>
+      <dl>{children}</dl>
+    </div>
+  );
+}
+
+function Fact({ name, value, title, mono, copy }: { name: string; value: ComponentChildren; title?: string; mono?: boolean; copy?: boolean }) {
+  return (
+    <div class="job-fact">
+      <dt>{name}</dt>
+      <dd class={mono ? "mono" : "num"} title={title}>
+        {typeof value === "string" ? clean(value, 300) : value}
+        {copy && typeof value === "string" && <CopyButton text={value} label={`Copy ${name.toLowerCase()}`} small />}
+      </dd>
+    </div>
+  );
+}
+
+const WORDS: readonly (readonly [string, string])[] = [
+  ["device", "Device"],
+  ["dtype", "Precision"],
+  ["trainRows", "Training rows"],
+  ["evalRows", "Eval rows"],
+  ["trainableParameters", "Trainable parameters"],
+];
+
+function Ran({ run: { metadata } }: { run: Run; version: string }) {
+  const known = WORDS.filter(([key]) => typeof metadata[key] === "number" || typeof metadata[key] === "string");
+  if (known.length === 0) return null;
+  return (
+    <Group title="Ran with">
+      {known.map(([key, label]) => {
+        const value = metadata[key];
+        return <Fact key={key} name={label} value={typeof value === "number" ? number(value) : String(value)} />;
+      })}
+    </Group>
+  );
+}
+
+function Left({ id, run }: { id: string; run: Run; version: string }) {
+  const saved = run.checkpoints.slice(-MOST);
+  if (saved.length === 0 && run.artifacts.length === 0) return null;
+  return (
+    <Group title="Left behind">
+      {run.artifacts.map((artifact, index) => (
+        <Fact
+          key={index}
+          name={clean(artifact.name ?? artifact.kind, 60) || "artifact"}
+          value={
+            <>
+              {bytes(artifact.bytes)}
+              {artifact.kind === "adapter" && <a href={href("/playground", { target: `final:${id}` })}>try it</a>}
+            </>
+          }
+        />
+      ))}
+      {saved.map(({ step, artifacts }) => (
+        <Fact
+          key={step}
+          name={`Checkpoint ${number(step)}`}
+          value={
+            <>
+              {artifacts[0]?.bytes === undefined ? "" : bytes(artifacts[0].bytes)}
+              <a href={href("/playground", { target: `checkpoint:${id}:${step}` })}>try it</a>
+            </>
+          }
+        />
+      ))}
+      {run.checkpoints.length > MOST && <p class="hint">{plural(run.checkpoints.length - MOST, "earlier checkpoint")} on the chart's axis</p>}
+    </Group>
+  );
+}

@@ -1,0 +1,106 @@
+/** What job this is, how it stands, and what can be done with it. */
+import { useState } from "preact/hooks";
+import type { Job } from "../../contract.gen";
+import type { Run } from "../../events/run";
+import { errorText } from "../../api";
+import { duration } from "../../format";
+import { href } from "../../router";
+import { now } from "../../store/clock";
+import { cancelJob } from "../../store/jobs";
+import { displayName } from "../../text";
+import { Button, confirm, CopyButton, ErrorNote, RelativeTime, StatusDot, useActions } from "../../ui";
+import { isActive, ranFor } from "./state";
+
+interface Props {
+  id: string;
+  job: Job | undefined;
+  run: Run;
+  version: number;
+  status: string;
+}
+
+export function Head({ id, job, run, status }: Props) {
+  const name = displayName(job?.name ?? id);
+  const cancelling = useCancel(id, name);
+  const active = isActive(status);
+  const playground = playgroundHref(id, run, status);
+  useActions(
+    [
+      { id: "job.playground", label: "Open this job in Playground", keys: "p", section: "Job", run: () => playground && (location.hash = playground) },
+      ...(active ? [{ id: "job.cancel", label: "Cancel this job", keys: "x", section: "Job", run: cancelling.ask }] : []),
+    ],
+    [active, playground],
+  );
+  return (
+    <header class="job-head">
+      <p class="job-crumb">
+        <a href="#/jobs">Jobs</a>
+      </p>
+      <div class="job-title">
+        <h1 tabIndex={-1} class="job-name">
+          {name}
+        </h1>
+        <div class="job-actions">
+          {active && (
+            <Button kind="quiet" busy={cancelling.busy} onClick={cancelling.ask}>
+              Cancel job
+            </Button>
+          )}
+          <a class="ui-button ui-button-quiet" href={href("/compare", { jobs: id })}>
+            Compare
+          </a>
+          {playground && (
+            <a class={`ui-button ${status === "completed" ? "ui-button-primary" : "ui-button-plain"}`} href={playground}>
+              Open in Playground
+            </a>
+          )}
+        </div>
+      </div>
+      <p class="job-line">
+        <StatusDot status={status} />
+        <Ran job={job} run={run} active={active} />
+        {job && (
+          <span class="dim">
+            created <RelativeTime at={job.createdAt} />
+          </span>
+        )}
+        <span class="job-id">
+          <span class="mono hint ellipsis">{id.slice(0, 64)}</span>
+          <CopyButton text={id} label="Copy the job's id" small />
+        </span>
+      </p>
+      {cancelling.error && <ErrorNote title="The job was not cancelled" error={cancelling.error} />}
+    </header>
+  );
+}
+
+function Ran({ job, run, active }: { job: Job | undefined; run: Run; active: boolean }) {
+  const ms = ranFor(job, run, active ? now.value : 0);
+  return ms === null ? null : <span class="num dim">{active ? `for ${duration(ms)}` : `in ${duration(ms)}`}</span>;
+}
+
+/** The final adapter, or else the last checkpoint: a run that is still going can already be talked to. */
+function playgroundHref(id: string, run: Run, status: string): string | null {
+  if (status === "completed") return href("/playground", { target: `final:${id}` });
+  const last = run.checkpoints.at(-1);
+  return last ? href("/playground", { target: `checkpoint:${id}:${last.step}` }) : null;
+}
+
+function useCancel(id: string, name: string): { ask: () => void; busy: boolean; error: string | null } {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const ask = async (): Promise<void> => {
+    const text = `“${name}” stops at the step it is at. Checkpoints saved so far are kept; it cannot be resumed.`;
+    if (!(await confirm({ title: "Cancel this job?", text, action: "Cancel job", danger: true }))) return;
+    setBusy(true);
+    setError(null);
+    try {
+      await cancelJob(id);
+    } catch (fault) {
+      setError(errorText(fault));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { ask: () => void ask(), busy, error };
+}

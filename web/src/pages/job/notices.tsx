@@ -1,0 +1,54 @@
+/** What stands between a person and their curve: an error in full, a stream that is being tried again, a model on its way. */
+import type { Job } from "../../contract.gen";
+import type { Progress, Run } from "../../events/run";
+import type { JobStream } from "../../events/stream";
+import { bytes } from "../../format";
+import { clean } from "../../text";
+import { ErrorNote } from "../../ui";
+
+interface Props {
+  job: Job | undefined;
+  stream: JobStream;
+  version: number;
+  status: string;
+}
+
+export function Notices({ job, stream, status }: Props) {
+  const { run } = stream;
+  const error = run.error ?? job?.error;
+  const state = stream.state.value;
+  return (
+    <>
+      {status === "failed" && <ErrorNote title="The training failed" error={error || "The backend gave no reason."} />}
+      {state === "reconnecting" && (
+        <p class="job-notice" role="status">
+          Reconnecting to the event stream; what is shown may be behind.{" "}
+          {stream.trouble.value && <span class="dim">{clean(stream.trouble.value, 300)}</span>}
+        </p>
+      )}
+      {run.rows.length === 0 && run.outcome === null && <Waiting status={status} run={run} />}
+    </>
+  );
+}
+
+function Waiting({ status, run }: { status: string; run: Run }) {
+  if (run.progress) return <ModelProgress progress={run.progress} />;
+  if (status !== "queued") return null;
+  return <p class="job-notice">Queued: it starts when the jobs before it are done.</p>;
+}
+
+function ModelProgress({ progress: { label, done, total } }: { progress: Progress }) {
+  const part = total !== null && total > 0 ? Math.min(1, done / total) : null;
+  const sized = done > 100_000 || (total ?? 0) > 100_000;
+  const amount = total === null ? (sized ? bytes(done) : "") : sized ? `${bytes(done)} of ${bytes(total)}` : `${done} of ${total}`;
+  return (
+    <div class="job-notice">
+      <span>{clean(label, 200) || "Preparing the model"}</span> <span class="dim num">{amount}</span>
+      {part !== null && (
+        <span class="job-bar" role="progressbar" aria-label={clean(label, 100) || "Preparing the model"} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(100 * part)}>
+          <span style={{ width: `${100 * part}%` }} />
+        </span>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,56 @@
+/** How fast a run goes and how long it still takes: from what it did lately, and honest where that says nothing. */
+import type { Rows } from "../../events/run";
+
+/** Rows looked back on: enough to even out an evaluation in between, few enough to notice a change. */
+const WINDOW = 40;
+const QUIET_MS = 20_000;
+
+export type TimeLeft = { ms: number } | { why: string };
+
+/** Steps a millisecond over the last rows; null while there are fewer than two steps with times. */
+export function recentSpeed({ step, time }: Rows): number | null {
+  const last = newest(time.length - 1, time);
+  if (last < 0) return null;
+  for (let first = Math.max(0, last - WINDOW); first < last; first++) {
+    const steps = step.at(last) - step.at(first);
+    const ms = time.at(last) - time.at(first);
+    if (steps > 0 && ms > 0) return steps / ms;
+  }
+  return null;
+}
+
+function newest(from: number, time: Rows["time"]): number {
+  let index = from;
+  while (index >= 0 && !Number.isFinite(time.at(index))) index--;
+  return index;
+}
+
+/** `total`: steps in all. `now` is in milliseconds since 1970. */
+export function timeLeft(rows: Rows, total: number | null, now: number): TimeLeft {
+  if (rows.length === 0) return { why: "no step yet" };
+  if (total === null) return { why: "number of steps unknown" };
+  const speed = recentSpeed(rows);
+  if (speed === null) return { why: "known after the second step" };
+  const steps = Math.max(0, total - rows.step.last());
+  const since = Math.max(0, now - rows.time.at(newest(rows.time.length - 1, rows.time)));
+  if (since > Math.max(QUIET_MS, 6 / speed)) return { why: `no step for ${Math.round(since / 1000)} s` };
+  return { ms: Math.max(0, steps / speed - since) };
+}
+
+/** The last value that is a number; NaN when there is none. */
+export function lastFinite(values: Rows["loss"]): number {
+  for (let index = values.length - 1; index >= 0; index--) if (Number.isFinite(values.at(index))) return values.at(index);
+  return NaN;
+}
+
+/** Mean of the last few finite values: a rate that flickers cannot be read. */
+export function recentMean(values: Rows["tokensPerSecond"], count = 8): number {
+  let sum = 0;
+  let found = 0;
+  for (let index = values.length - 1; index >= 0 && found < count; index--) {
+    if (!Number.isFinite(values.at(index))) continue;
+    sum += values.at(index);
+    found++;
+  }
+  return sum / found;
+}

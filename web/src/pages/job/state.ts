@@ -1,0 +1,38 @@
+/** What the list and the events say together: the events are quicker, the list knows the rest. */
+import type { Job } from "../../contract.gen";
+import { TERMINAL } from "../../contract.gen";
+import type { Run } from "../../events/run";
+import { time } from "../../format";
+
+export function statusOf(job: Job | undefined, run: Run): string {
+  if (run.outcome !== null) return run.outcome;
+  const listed = job?.status ?? "queued";
+  return listed === "queued" && (run.rows.length > 0 || Number.isFinite(run.startedAt) || run.progress) ? "running" : listed;
+}
+
+export function isActive(status: string): boolean {
+  return !TERMINAL.has(status);
+}
+
+/** Steps done and in all; null where nobody said. */
+export function stepsOf(job: Job | undefined, run: Run): { step: number | null; total: number | null } {
+  const seen = run.lastStep;
+  const step = Number.isFinite(seen) ? seen : (job?.metrics?.step ?? null);
+  const told = [run.metadata["totalSteps"], job?.metrics?.totalSteps, job?.config?.maxSteps];
+  const total = told.find((value): value is number => typeof value === "number" && Number.isFinite(value) && value > 0) ?? null;
+  return { step, total };
+}
+
+/** From when elapsed time counts, in milliseconds since 1970. */
+export function originOf(job: Job | undefined, run: Run): number {
+  const started = Number.isFinite(run.startedAt) ? run.startedAt : time(job?.startedAt);
+  return started ?? run.rows.time.at(0);
+}
+
+/** Milliseconds the job has run, or ran; null before it began. */
+export function ranFor(job: Job | undefined, run: Run, now: number): number | null {
+  const from = time(job?.startedAt) ?? run.startedAt;
+  if (!Number.isFinite(from)) return null;
+  const over = time(job?.completedAt) ?? run.endedAt;
+  return Math.max(0, (Number.isFinite(over) ? over : now) - from);
+}

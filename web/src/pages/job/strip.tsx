@@ -1,0 +1,114 @@
+/** The four figures of a run: how good, how far, how long still, how fast. */
+import type { ComponentChildren } from "preact";
+import type { Job } from "../../contract.gen";
+import type { Run } from "../../events/run";
+import { duration, loss, number, time } from "../../format";
+import { now } from "../../store/clock";
+import { lastFinite, recentMean, timeLeft } from "./pace";
+import { stepsOf } from "./state";
+
+interface Props {
+  job: Job | undefined;
+  run: Run;
+  version: number;
+  /** The status as the events and the list together know it. */
+  status: string;
+}
+
+export function Strip({ job, run, version, status }: Props) {
+  const { step, total } = stepsOf(job, run);
+  const running = status === "running" || status === "queued";
+  return (
+    <dl class="job-strip num">
+      <LossFigure job={job} run={run} version={version} />
+      <Figure name="Step" value={step === null ? "–" : number(step)} after={total === null ? "" : ` / ${number(total)}`}>
+        <Bar step={step} total={total} />
+      </Figure>
+      {running ? <Left run={run} version={version} total={total} status={status} /> : <Took job={job} run={run} version={version} />}
+      <Speed run={run} version={version} />
+    </dl>
+  );
+}
+
+function Figure({ name, value, after, children }: { name: string; value: string; after?: string; children?: ComponentChildren }) {
+  return (
+    <div class="job-figure">
+      <dt>{name}</dt>
+      <dd>
+        <span class="job-figure-value">
+          {value}
+          {after && <small>{after}</small>}
+        </span>
+        <span class="job-figure-note">{children}</span>
+      </dd>
+    </div>
+  );
+}
+
+function LossFigure({ job, run }: { job: Job | undefined; run: Run; version: number }) {
+  const seen = lastFinite(run.rows.loss);
+  const value = Number.isFinite(seen) ? seen : job?.metrics?.loss;
+  const evalLoss = lastFinite(run.rows.evalLoss);
+  const best = run.bestEvalLoss ?? run.bestLoss;
+  return (
+    <Figure name="Loss" value={loss(value)}>
+      {Number.isFinite(evalLoss) && <>eval {loss(evalLoss)} · </>}
+      {best && (
+        <>
+          best {run.bestEvalLoss ? "eval " : ""}
+          {loss(best.value)} at step {number(best.step)}
+        </>
+      )}
+    </Figure>
+  );
+}
+
+function Bar({ step, total }: { step: number | null; total: number | null }) {
+  if (step === null || total === null || total <= 0) return null;
+  const part = Math.min(1, step / total);
+  return (
+    <span class="job-bar" role="progressbar" aria-label="Steps done" aria-valuemin={0} aria-valuemax={total} aria-valuenow={step}>
+      <span style={{ width: `${100 * part}%` }} />
+    </span>
+  );
+}
+
+function Left({ run, total, status }: { run: Run; version: number; total: number | null; status: string }) {
+  const left = timeLeft(run.rows, total, now.value);
+  const known = status === "running" && "ms" in left;
+  const note = known ? `done about ${CLOCK.format(now.value + left.ms)}` : "why" in left ? left.why : "";
+  return (
+    <Figure name="Time left" value={known ? short(left.ms) : "–"}>
+      {status === "queued" ? "waits for its turn" : note}
+    </Figure>
+  );
+}
+
+const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
+
+/** Without seconds that nobody can know once minutes are left. */
+function short(ms: number): string {
+  return ms >= 600_000 && ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : duration(ms);
+}
+
+function Took({ job, run }: { job: Job | undefined; run: Run; version: number }) {
+  const from = time(job?.startedAt) ?? run.startedAt;
+  const to = time(job?.completedAt) ?? run.endedAt;
+  return (
+    <Figure name="Took" value={duration(to - from)}>
+      {Number.isFinite(to) && `ended ${DATE.format(to)}`}
+    </Figure>
+  );
+}
+
+const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
+function Speed({ run }: { run: Run; version: number }) {
+  const mean = recentMean(run.rows.tokensPerSecond);
+  const peak = run.rows.tokensPerSecond.length > 0;
+  return (
+    <Figure name="Tokens/s" value={Number.isFinite(mean) ? number(mean >= 100 ? Math.round(mean) : Number(mean.toPrecision(3))) : "–"}>
+      {!Number.isFinite(mean) && peak ? "not reported" : Number.isFinite(mean) ? "mean of the last steps" : ""}
+    </Figure>
+  );
+}

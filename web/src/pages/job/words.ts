@@ -1,0 +1,106 @@
+/** One line of words for each event of the log; what nobody knows is shown as it came. */
+import type { Entry } from "../../events/records";
+import { bytes, loss, number, plural, rate } from "../../format";
+import { clean } from "../../text";
+
+type Json = Record<string, unknown>;
+const MAX = 400;
+
+export function wordsOf(entry: Entry): string {
+  const data = entry.size === entry.data.length || entry.data.length < 4096 ? parsed(entry.data) : null;
+  const words = data && KNOWN[entry.name]?.(data);
+  if (words) return clean(words, MAX);
+  const size = entry.size > entry.data.length ? ` (${bytes(entry.size)})` : "";
+  return clean(entry.data, MAX) + size;
+}
+
+const KNOWN: Readonly<Record<string, (data: Json) => string>> = {
+  "training.log": (data) =>
+    line(
+      step(data),
+      named("loss", data["loss"], loss),
+      named("eval loss", data["evalLoss"], loss),
+      named("lr", data["learningRate"], rate),
+      named("epoch", data["epoch"], (value) => value.toFixed(2)),
+      unit(data["tokensPerSecond"], "tokens/s"),
+    ),
+  "training.started": ({ metadata }) => {
+    const facts = isObject(metadata) ? metadata : {};
+    return line(
+      count(facts["totalSteps"], "step"),
+      count(facts["epochs"], "epoch"),
+      text(facts["device"]),
+      text(facts["dtype"]),
+      unit(facts["trainRows"], "training rows"),
+      unit(facts["evalRows"], "eval rows"),
+      unit(facts["trainableParameters"], "trainable parameters"),
+    );
+  },
+  "checkpoint.saved": (data) => line(step(data), ...artifacts(data["artifacts"])),
+  "training.completed": ({ metrics, artifacts: left }) => {
+    const facts = isObject(metrics) ? metrics : {};
+    return line(
+      count(facts["steps"], "step"),
+      named("loss", facts["loss"], loss),
+      named("eval loss", facts["evalLoss"], loss),
+      named("best", facts["bestEvalLoss"], loss),
+      unit(typeof facts["seconds"] === "number" ? Math.round(facts["seconds"]) : null, "s"),
+      ...artifacts(left),
+    );
+  },
+  "training.failed": (data) => line(text(data["error"]) || JSON.stringify(data["error"] ?? null), step(data)),
+  "training.cancelled": (data) => step(data) || "cancelled",
+  "training.message": (data) => text(data["message"]),
+  "model.progress": (data) => {
+    const { done, total } = data;
+    const part = typeof done === "number" && typeof total === "number" && total > 0 ? `${Math.floor((100 * done) / total)} %` : "";
+    return line(text(data["label"]), part);
+  },
+};
+
+function parsed(data: string): Json | null {
+  try {
+    const value: unknown = JSON.parse(data);
+    return isObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function line(...parts: (string | undefined)[]): string {
+  return parts.filter(Boolean).join(" · ");
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? clean(value, MAX) : "";
+}
+
+function step(data: Json): string {
+  return typeof data["step"] === "number" ? `step ${number(data["step"])}` : "";
+}
+
+function named(name: string, value: unknown, format: (value: number) => string): string {
+  if (value === null) return `${name} not a number`;
+  if (typeof value !== "number") return "";
+  return Number.isFinite(value) ? `${name} ${format(value)}` : `${name} not a number`;
+}
+
+function unit(value: unknown, name: string): string {
+  return typeof value === "number" && Number.isFinite(value) ? `${number(value >= 100 ? Math.round(value) : Number(value.toPrecision(3)))} ${name}` : "";
+}
+
+function count(value: unknown, one: string): string {
+  return typeof value === "number" && Number.isFinite(value) ? plural(value, one) : "";
+}
+
+function artifacts(value: unknown): string[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(isObject).slice(0, 8).map((item) => {
+    const name = text(item["name"]) || text(item["kind"]);
+    return typeof item["bytes"] === "number" ? `${name} ${bytes(item["bytes"])}` : name;
+  });
+}
