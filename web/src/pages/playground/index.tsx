@@ -1,11 +1,11 @@
 /** The playground: ask a model, or two of them the same thing. */
 import "./playground.css";
 import "./thread.css";
-import "./picker.css";
 import "./panel.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { busy, startNew, stop } from "../../chat/session";
 import { change, current, readShelf } from "../../chat/shelf";
+import { targetTrouble } from "../../chat/picker/part";
 import { baseModels, comparePair, inOrder, sameTarget } from "../../chat/targets";
 import { showTargets, shownTargets } from "../../chat/tree";
 import type { Target } from "../../chat/types";
@@ -17,7 +17,6 @@ import { Composer, setDraft } from "./composer";
 import { useFollow } from "./follow";
 import { Heads } from "./heads";
 import { Panel } from "./panel";
-import { targetTrouble } from "./part";
 import { Thread } from "./thread";
 
 export default function Playground() {

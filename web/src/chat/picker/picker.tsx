@@ -1,7 +1,7 @@
 /** Chooses who answers: a field that filters a list of base models and jobs (ARIA's combobox pattern). */
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
-import { adapterJobs, baseModels } from "../../chat/targets";
-import type { Target } from "../../chat/types";
+import { adapterJobs, baseModels } from "../targets";
+import type { Target } from "../types";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { RelativeTime, StatusDot } from "../../ui";
@@ -45,10 +45,10 @@ export function Picker({ onPick, onClose }: Props) {
     event.stopPropagation();
   };
   return (
-    <div class="pg-picker" ref={root}>
+    <div class="chat-picker" ref={root}>
       <input
         ref={field}
-        class="pg-picker-field"
+        class="chat-picker-field"
         role="combobox"
         aria-expanded="true"
         aria-controls={id}
@@ -64,12 +64,12 @@ export function Picker({ onPick, onClose }: Props) {
         }}
         onKeyDown={onKeyDown}
       />
-      <div class="pg-picker-list" role="listbox" id={id} aria-label="Models and adapters">
+      <div class="chat-picker-list" role="listbox" id={id} aria-label="Models and adapters">
         {options.map((option, index) => (
           <Row key={option.key} id={`${id}-${index}`} option={option} first={option.group !== options[index - 1]?.group} active={index === active} pick={() => onPick(option.target)} />
         ))}
-        {options.length === 0 && <p class="pg-picker-note">No model is known yet. Type one, such as HuggingFaceTB/SmolLM2-135M-Instruct.</p>}
-        {more > 0 && <p class="pg-picker-note">{more.toLocaleString("en-GB")} more jobs: type to find them.</p>}
+        {options.length === 0 && <p class="chat-picker-note">No model is known yet. Type one, such as HuggingFaceTB/SmolLM2-135M-Instruct.</p>}
+        {more > 0 && <p class="chat-picker-note">{more.toLocaleString("en-GB")} more jobs: type to find them.</p>}
       </div>
     </div>
   );
@@ -80,16 +80,16 @@ function Row({ id, option, first, active, pick }: { id: string; option: Option; 
   return (
     <>
       {first && (
-        <p class="pg-picker-group" role="presentation">
+        <p class="chat-picker-group" role="presentation">
           {option.group}
         </p>
       )}
-      <div id={id} role="option" aria-selected={active} class={active ? "pg-option pg-option-on" : "pg-option"} onClick={pick}>
-        <span class="pg-option-name" dir="auto">
+      <div id={id} role="option" aria-selected={active} class={active ? "chat-option chat-option-on" : "chat-option"} onClick={pick}>
+        <span class="chat-option-name" dir="auto">
           {label}
         </span>
         {job && (
-          <span class="pg-option-meta">
+          <span class="chat-option-meta">
             <StatusDot status={job.status} />
             <span class="mono">{detail.slice(0, 12)}</span>
             <RelativeTime at={job.createdAt} />

@@ -1,7 +1,7 @@
 /** Which adapter of a job: its final one, or a checkpoint. A job that still runs offers new ones as it saves them. */
 import { useEffect } from "preact/hooks";
-import { checkpointsOf, loadCheckpoints } from "../../chat/checkpoints";
-import type { Target } from "../../chat/types";
+import { checkpointsOf, loadCheckpoints } from "../checkpoints";
+import type { Target } from "../types";
 import { isOver, jobById } from "../../store/jobs";
 
 const EVERY_MS = 10_000;
@@ -51,7 +51,7 @@ export function PartSelect({ target, onPick }: Props) {
     onPick(value === "final" ? { kind: "final", jobId } : { kind: "checkpoint", jobId, step: Number(value) });
   return (
     <select
-      class="pg-part num"
+      class="chat-part num"
       aria-label="Adapter of the job"
       value={target.kind === "final" ? "final" : String(target.step)}
       onFocus={() => void loadCheckpoints(jobId)}

@@ -1,0 +1,73 @@
+/** Who answers, to be changed in place: a name that opens the list, and the adapter's part beside it. */
+import "./picker.css";
+import type { ComponentChildren } from "preact";
+import { useRef, useState } from "preact/hooks";
+import { jobHref } from "../../router";
+import { jobs } from "../../store/jobs";
+import { Icon } from "../../ui";
+import { nameTarget } from "../targets";
+import type { Target } from "../types";
+import { PartSelect } from "./part";
+import { Picker } from "./picker";
+
+interface Props {
+  /** Begins the button's name, such as `Left column answers`. */
+  label: string;
+  target: Target | undefined;
+  onPick: (target: Target) => void;
+  id?: string;
+  children?: ComponentChildren;
+}
+
+export function TargetChoice({ label, target, onPick, id, children }: Props) {
+  const [open, setOpen] = useState(false);
+  const button = useRef<HTMLButtonElement>(null);
+  const close = (): void => {
+    setOpen(false);
+    button.current?.focus();
+  };
+  const named = target && nameTarget(target, jobs.value);
+  return (
+    <div class="chat-choice">
+      <div class="chat-choice-row">
+        <button
+          ref={button}
+          id={id}
+          type="button"
+          class="chat-target"
+          aria-haspopup="listbox"
+          aria-expanded={open}
+          aria-label={`${label}: ${named ? `${named.name}, ${named.part}` : "nobody yet"}. Change`}
+          title={target?.kind === "base" ? target.model : named?.name}
+          // The list closes on a press outside of it, which this button is; the press may not reopen it.
+          onPointerDown={(event) => open && event.stopPropagation()}
+          onClick={() => setOpen(!open)}
+        >
+          <span class="ellipsis" dir="auto">
+            {named?.name ?? "Choose a model"}
+          </span>
+          <Icon name="down" />
+        </button>
+        {target?.kind === "base" && <span class="chat-kind">base model</span>}
+        {target && target.kind !== "base" && (
+          <>
+            <PartSelect target={target} onPick={onPick} />
+            <a class="chat-job" href={jobHref(target.jobId)} title="Open the job">
+              job
+            </a>
+          </>
+        )}
+        {children}
+      </div>
+      {open && (
+        <Picker
+          onClose={close}
+          onPick={(picked) => {
+            onPick(picked);
+            close();
+          }}
+        />
+      )}
+    </div>
+  );
+}
