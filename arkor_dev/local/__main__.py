@@ -88,7 +88,9 @@ async def parent_gone(parent: object) -> None:
 async def serve(setup: Setup, parent: object) -> None:
     """Serve until the daemon is gone or a signal comes."""
     app = create_app(setup)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handle_signals=False)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=0.1, handle_signals=False, handler_cancellation=True
+    )
     await runner.setup()
     site = web.TCPSite(runner, HOST, 0)
     await site.start()

@@ -6,6 +6,8 @@ calls back after each token, and there the text goes out, a stop comes in, and t
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ADAPTERS: Final = 4
+CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+UNSAID: Final = {
+    "reason": "cancelled",
+    "promptTokens": 0,
+    "completionTokens": 0,
+    "firstTokenSeconds": 0.0,
+    "seconds": 0.0,
+}
 
 
 class Incremental:
@@ -74,6 +84,8 @@ class _Pen(BaseStreamer, StoppingCriteria):  # type: ignore[misc]
         self.tokens += 1
         if self.first is None:
             self.first = time.monotonic()
+            # One token at a time is bound by memory, not arithmetic: half of the processor is as fast.
+            torch.set_num_threads(max(1, CORES // 2))
         text = self._text.push(int(value.reshape(-1)[0]))
         if text:
             self._write(text)
@@ -121,11 +133,15 @@ class Engine:
         try:
             self.baton.take()
             try:
-                self._load(ask, progress)
-                return self._generate(ask, stop, write)
+                if stop.is_set():
+                    return {**UNSAID}
+                adapter = self._load(ask, progress)
+                try:
+                    return self._generate(ask, adapter, stop, write)
+                finally:
+                    if adapter is not None:
+                        self._adapters[adapter] -= 1
             finally:
-                if ask["adapter"] in self._adapters:
-                    self._adapters[ask["adapter"]] -= 1
                 self.baton.give()
         finally:
             self.stage.leave()
@@ -141,7 +157,8 @@ class Engine:
             model.base_model.enable_adapter_layers()
             model.set_adapter(adapter, inference_mode=True)
 
-    def _load(self, ask: dict[str, Any], progress: Callable[[str], None]) -> None:
+    def _load(self, ask: dict[str, Any], progress: Callable[[str], None]) -> str | None:
+        """Have the base and the adapter loaded and worn; the adapter's name within the model, now in use."""
         if self._path != ask["base"]:
             progress(f"Loading {ask['name']}")
             self._path, self._base = None, None
@@ -151,23 +168,26 @@ class Engine:
             base.model.config.use_cache = True
             self._base, self._path = base, ask["base"]
             self._ends = end_ids(base.tokenizer, base.model)
-        adapter = ask["adapter"]
-        if adapter is not None:
+        adapter = None
+        if ask["adapter"] is not None:
+            # A folder is no name for a module: it may have dots.
+            adapter = hashlib.sha256(ask["adapter"].encode()).hexdigest()[:16]
             if adapter not in self._adapters:
-                self._add(adapter)
+                self._add(adapter, ask["adapter"])
             self._adapters.move_to_end(adapter)
             self._adapters[adapter] += 1
         self.wear(adapter)
+        return adapter
 
-    def _add(self, adapter: str) -> None:
+    def _add(self, adapter: str, folder: str) -> None:
         base = self.base
         try:
             if isinstance(base.model, PeftModel):
-                base.model.load_adapter(adapter, adapter, is_trainable=False)
+                base.model.load_adapter(folder, adapter, is_trainable=False)
             else:
-                base.model = PeftModel.from_pretrained(base.model, adapter, adapter, is_trainable=False)
+                base.model = PeftModel.from_pretrained(base.model, folder, adapter, is_trainable=False)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise JobFailure(f"The adapter in {adapter} does not fit its base model: {error}") from error
+            raise JobFailure(f"The adapter in {folder} does not fit its base model: {error}") from error
         base.model.eval()
         self._adapters[adapter] = 0
         idle = [name for name, users in self._adapters.items() if not users and name != adapter]
@@ -176,7 +196,7 @@ class Engine:
             del self._adapters[name]
 
     def _generate(
-        self, ask: dict[str, Any], stop: threading.Event, write: Callable[[str], None]
+        self, ask: dict[str, Any], adapter: str | None, stop: threading.Event, write: Callable[[str], None]
     ) -> dict[str, Any]:
         base = self.base
         try:
@@ -192,22 +212,22 @@ class Engine:
                 "shorten it"
             )
         ids = ids.to(base.device)
-        pen = _Pen(self, ask["adapter"], stop, write)
+        pen = _Pen(self, adapter, stop, write)
+        torch.set_num_threads(CORES)
         began = time.monotonic()
         hot = ask["temperature"] > 0
         sampling = {"temperature": ask["temperature"], "top_p": ask["topP"], "top_k": 0} if hot else {}
-        with torch.inference_mode():
-            base.model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                max_new_tokens=min(ask["maxTokens"], room),
-                do_sample=hot,
-                eos_token_id=self._ends,
-                pad_token_id=base.tokenizer.pad_token_id,
-                streamer=pen,
-                stopping_criteria=StoppingCriteriaList([pen]),
-                **sampling,
-            )
+        base.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=min(ask["maxTokens"], room),
+            do_sample=hot,
+            eos_token_id=self._ends,
+            pad_token_id=base.tokenizer.pad_token_id,
+            streamer=pen,
+            stopping_criteria=StoppingCriteriaList([pen]),
+            **sampling,
+        )
         seconds = time.monotonic() - began
         reason = (
             "cancelled"

@@ -7,6 +7,7 @@ Messages in: ``{"do": "chat", "id", …}`` and ``{"do": "stop", "id"}``. Out: ``
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -24,15 +25,18 @@ class Work:
 
     def __init__(self) -> None:
         self._stops: dict[int, threading.Event] = {}
-        self._lock = threading.Lock()
-        self.link = Link({"stop": self._stop})
+        self._asks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.link = Link({"chat": self._chat, "stop": self._stop})
+
+    def _chat(self, ask: dict[str, Any]) -> None:
+        # Known at once, while the libraries are still being imported: its stop may come before its turn.
+        self._stops[ask["id"]] = threading.Event()
+        self._asks.put(ask)
 
     def _stop(self, message: dict[str, Any]) -> None:
-        self._event(message["id"]).set()
-
-    def _event(self, ask: int) -> threading.Event:
-        with self._lock:
-            return self._stops.setdefault(ask, threading.Event())
+        event = self._stops.get(message["id"])
+        if event:
+            event.set()
 
     def run(self) -> None:
         """Answer until standard input ends."""
@@ -41,11 +45,11 @@ class Work:
 
         engine = Engine()
         while True:
-            ask = self.link.receive()
+            ask = self._asks.get()
             threading.Thread(target=self._answer, args=(engine, ask), daemon=True).start()
 
     def _answer(self, engine: Engine, ask: dict[str, Any]) -> None:
-        number, stop = ask["id"], self._event(ask["id"])
+        number, stop = ask["id"], self._stops[ask["id"]]
         link = self.link
 
         def write(text: str) -> None:
@@ -55,8 +59,7 @@ class Work:
             link.send(id=number, progress={"label": label, "done": 0, "total": None, "unit": ""})
 
         try:
-            if not stop.is_set():
-                link.send(id=number, done=engine.answer(ask, stop, write, progress))
+            link.send(id=number, done=engine.answer(ask, stop, write, progress))
         except JobFailure as failure:
             link.send(id=number, error=str(failure))
         except Exception as error:  # noqa: BLE001 - one answer's fault must not end the others
@@ -66,8 +69,7 @@ class Work:
                 reason = f"The machine ran out of memory: choose a smaller base model ({reason})"
             link.send(id=number, error=reason)
         finally:
-            with self._lock:
-                self._stops.pop(number, None)
+            del self._stops[number]
 
 
 if __name__ == "__main__":
