@@ -7,6 +7,7 @@ no path of the file system is made from what a browser sends.
 from __future__ import annotations
 
 import mimetypes
+import re
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from .errors import StudioError
 from .guard import is_api, refusal
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class Asset:
     def answer(self, accept_encoding: str) -> web.Response:
         """The smallest form that the browser takes."""
         for coding in _ENCODINGS:
-            if coding in self.bodies and coding in accept_encoding:
+            if coding in self.bodies and _takes(accept_encoding, coding):
                 return self._response(self.bodies[coding], {hdrs.CONTENT_ENCODING: coding})
         return self._response(self.bodies[""], {})
 
@@ -48,6 +50,21 @@ class Asset:
             hdrs.VARY: hdrs.ACCEPT_ENCODING,
         }
         return web.Response(body=body, headers=headers)
+
+
+def _takes(accept_encoding: str, coding: str) -> bool:
+    for choice in accept_encoding.split(","):
+        name, _, parameters = choice.partition(";")
+        if name.strip().lower() == coding:
+            return not re.fullmatch(r"\s*q=0(\.0*)?\s*", parameters)
+    return False
+
+
+def _is_page(path: str) -> bool:
+    """A path without an extension that a person could have typed; ``//`` and dot segments are neither."""
+    *folders, name = path.split("/")[1:]
+    odd = not path.isprintable() or "\\" in path
+    return not (odd or "." in name or any(folder in ("", ".", "..") for folder in folders))
 
 
 def _content_type(path: Path) -> str:
@@ -77,9 +94,16 @@ def load_assets(folder: Path) -> dict[str, Asset]:
 def bundle_handler(token: str, folder: Path = STATIC) -> Handler:
     """The handler of everything that is not the API: an asset by its name, else the page.
 
-    Raises FileNotFoundError at start when the bundle was never built.
+    Raises StudioError at start when the bundle was never built.
     """
-    page = (folder / "index.html").read_bytes()
+    try:
+        page = (folder / "index.html").read_bytes()
+    except OSError as error:
+        raise StudioError(
+            500,
+            f"Studio's page cannot be read ({folder / 'index.html'}: {error.strerror}). "
+            "Install arkor-dev again; in a checkout, run scripts/build-web.",
+        ) from None
     if page.count(TOKEN_PLACEHOLDER) != 1:
         raise ValueError(f"{folder / 'index.html'} does not hold the token's placeholder exactly once")
     page = page.replace(TOKEN_PLACEHOLDER, escape(token, quote=True).encode())
@@ -94,7 +118,7 @@ def bundle_handler(token: str, folder: Path = STATIC) -> Handler:
         asset = assets.get(path)
         if asset is not None:
             return asset.answer(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-        if path != "/index.html" and "." in path.rsplit("/", 1)[-1]:
+        if path != "/index.html" and not _is_page(path):
             return refusal(request, 404, f"There is no {path} here.")
         return web.Response(body=page, content_type="text/html", charset="utf-8")
 

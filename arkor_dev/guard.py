@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_HOST = re.compile(r"(localhost|127\.0\.0\.1)(?::([0-9]{1,5}))?", re.IGNORECASE)
+# ASCII: else the "long s" of old prints would count as an s.
+_HOST = re.compile(r"(localhost|127\.0\.0\.1)(?::([0-9]{1,5}))?", re.IGNORECASE | re.ASCII)
 _ORIGIN = re.compile(r"(https?)://([^/@:]+)(?::([0-9]{1,5}))?")
 # The one route whose token may come in the query: EventSource cannot send a header.
 _EVENTS_PATH = re.compile(r"/api/jobs/[^/]+/events")
+# ``none``: a person's own act, such as a typed address.
+_OWN_SITES = frozenset({"same-origin", "none"})
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
@@ -89,8 +92,8 @@ async def host_guard(request: web.Request, handler: Handler) -> web.StreamRespon
         return refusal(request, 403, "Studio answers only to localhost and 127.0.0.1.")
     if is_api(request.path):
         origins = request.headers.getall(hdrs.ORIGIN, [])
-        site = request.headers.get("Sec-Fetch-Site", "").lower()
-        if site in ("cross-site", "same-site") or not all(_same_origin(o, host) for o in origins):
+        sites = request.headers.getall("Sec-Fetch-Site", [])
+        if not (_OWN_SITES.issuperset(sites) and all(_same_origin(origin, host) for origin in origins)):
             return refusal(request, 403, "Studio's API answers only to its own page.")
     return await handler(request)
 

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
+    from aiohttp.typedefs import Middleware
+
     from .guard import Handler
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-_verdicts: WeakKeyDictionary[asyncio.Transport, bool] = WeakKeyDictionary()
 
 
 def _word(raw: bytes) -> str:
@@ -67,19 +68,24 @@ def _is_same_user(transport: asyncio.Transport) -> bool:
     return uid == os.getuid()
 
 
-@web.middleware
-async def same_user_guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 403 to a connection that another account of this machine opened (judged once each)."""
-    transport = request.transport
-    if transport is not None:
-        verdict = _verdicts.get(transport)
-        if verdict is None:
-            verdict = _verdicts[transport] = _is_same_user(transport)
-        if not verdict:
-            return refusal(
-                request,
-                403,
-                "This Studio belongs to another user of this machine. "
-                "Its owner can start it with --allow-other-users.",
-            )
-    return await handler(request)
+def same_user_guard() -> Middleware:
+    """A middleware that answers 403 to a connection which another account of this machine has opened."""
+    verdicts: WeakKeyDictionary[asyncio.Transport, bool] = WeakKeyDictionary()
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        transport = request.transport
+        if transport is not None:
+            verdict = verdicts.get(transport)
+            if verdict is None:
+                verdict = verdicts[transport] = _is_same_user(transport)
+            if not verdict:
+                return refusal(
+                    request,
+                    403,
+                    "This Studio belongs to another user of this machine. "
+                    "Its owner can start it with --allow-other-users.",
+                )
+        return await handler(request)
+
+    return guard

@@ -15,6 +15,7 @@ from aiohttp import web
 from .app import create_app
 from .atomic import write_private
 from .errors import StudioError
+from .protocol import protocol_factory
 from .settings import DEFAULT_PORT, PORT_TRIES
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 HOST = "127.0.0.1"
-IDLE_TIMEOUT = 60.0
-"""Seconds that a connection may idle, or take to send the head of a request."""
 
 
 def bind(port: int | None) -> socket.socket:
@@ -57,18 +56,17 @@ async def serving(
 ) -> AsyncIterator[web.Application]:
     """Serve Studio on ``sock`` while the block runs. Raises StudioError when it cannot start."""
     app = create_app(settings, on_notice)
-    runner = web.AppRunner(
-        app,
-        access_log=None,  # the default one prints query strings, and EventSource's token is in one
-        handler_cancellation=True,
-        keepalive_timeout=IDLE_TIMEOUT,
-        shutdown_timeout=0.5,
-    )
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+    loop = asyncio.get_running_loop()
+    listener: asyncio.Server | None = None
     try:
         await runner.setup()
-        await web.SockSite(runner, sock).start()
+        assert runner.server is not None
+        listener = await loop.create_server(protocol_factory(runner.server, loop), sock=sock)
         yield app
     finally:
+        if listener is not None:
+            listener.close()
         await runner.cleanup()
         sock.close()
 

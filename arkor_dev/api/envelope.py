@@ -7,7 +7,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from aiohttp import hdrs, web
+from aiohttp import ClientConnectionResetError, hdrs, web
 
 from ..errors import StudioError
 from ..guard import is_api, json_error
@@ -25,25 +25,43 @@ BODY_LIMIT = 16 << 20
 @web.middleware
 async def error_envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
     """``{"error": …}`` for every fault under ``/api/``; a bug is logged and answered without details."""
-    api = is_api(request.path)
     try:
         return await handler(request)
-    except StudioError as error:
-        answer = json_error(error.status, error.text, error.extra)
-        answer.headers.update(getattr(error, "headers", {}))
-        return answer
-    except web.HTTPException as error:
-        if not api or error.status < 400:
-            raise
-        text = f"{request.method} {request.path}: {error.reason.lower()}."
-        answer = json_error(error.status, text)
-        if hdrs.ALLOW in error.headers:
-            answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
-        return answer
-    except Exception:
-        log.exception("%s %s failed", request.method, request.path)
-        text = "Studio met an unexpected fault. Its terminal has the details."
-        return json_error(500, text) if api else web.Response(status=500, text=text + "\n")
+    except Exception as error:  # noqa: BLE001 (the one place where faults become answers)
+        if request.writer.output_size == 0:
+            return _answer_to(error, request)
+        # The head has gone out, so only a broken connection can still say that this is not the end.
+        _log_break(error, request)
+        raise ConnectionResetError from None
+
+
+def _answer_to(error: Exception, request: web.Request) -> web.Response:
+    api = is_api(request.path)
+    match error:
+        case StudioError():
+            answer = json_error(error.status, error.text, error.extra)
+            answer.headers.update(getattr(error, "headers", {}))
+            return answer
+        case web.HTTPException() if not api or error.status < 400:
+            raise error
+        case web.HTTPException():
+            answer = json_error(error.status, f"{request.method} {request.path}: {error.reason.lower()}.")
+            if hdrs.ALLOW in error.headers:
+                answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+            return answer
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    text = "Studio met an unexpected fault. Its terminal has the details."
+    return json_error(500, text) if api else web.Response(status=500, text=text + "\n")
+
+
+def _log_break(error: Exception, request: web.Request) -> None:
+    match error:
+        case ClientConnectionResetError():
+            pass  # the reader has gone
+        case StudioError():
+            log.warning("%s %s broke off: %s", request.method, request.path, error.text)
+        case _:
+            log.error("%s %s broke off", request.method, request.path, exc_info=error)
 
 
 def answered(answer: Answer) -> web.Response:
