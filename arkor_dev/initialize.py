@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from .errors import StudioError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 TEMPLATE = Path(__file__).with_name("template")
 
@@ -52,8 +50,9 @@ def initialize(folder: Path) -> list[Path]:
     return written
 
 
-def run_init(folder: Path, console: Console) -> int:
+def run_init(folder: Path, console: Console | None = None) -> int:
     """``arkor-dev init [folder]``: write the project and say what comes next. The exit code."""
+    console = console or Console()
     written = initialize(folder)
     for file in written:
         console.print(f"wrote {folder / file}", markup=False, highlight=False, soft_wrap=True)

@@ -194,6 +194,10 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as fault:
         line = fault.object.count(b"\n", 0, fault.start) + 1
         raise StudioError(400, f"{FILE}:{line}: this line is not UTF-8. Save the file as UTF-8") from None
+    except FileNotFoundError:
+        raise StudioError(
+            400, f"There is no {FILE} in {path.parent}. `arkor-dev init` writes one with a small data set"
+        ) from None
     except OSError as fault:
         raise StudioError(
             400, f"{FILE} cannot be read ({fault.strerror}). Check that it is a file you may read"

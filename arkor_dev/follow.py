@@ -1,0 +1,132 @@
+"""A job's events from the first to the last, over as many connections as it takes.
+
+The stream is resumed behind the last id, repeats are dropped, and a backend that is away is asked again for
+as long as it takes: a job may run for days. What cannot pass by waiting (a refusal) ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from .contract import TERMINAL
+from .errors import StudioError
+from .frames import Deduplicator, FrameSplitter, is_end, is_event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from .backend import Backend
+
+BACKOFF: Final = (0.5, 30.0)
+"""First and longest pause between two connections, in seconds, before jitter."""
+PASSING: Final = frozenset({408, 425, 429})
+
+
+class Sleep(Protocol):
+    """``asyncio.sleep``, so that a test can bring a clock of its own."""
+
+    async def __call__(self, delay: float) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """One event. ``data`` is its JSON object, or the text as it came when it is no JSON object."""
+
+    name: str
+    data: dict[str, object] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The stream was lost (``fault`` says why), or is back (None)."""
+
+    fault: str | None
+
+
+async def follow(
+    backend: Backend, job_id: str, sleep: Sleep = asyncio.sleep
+) -> AsyncGenerator[JobEvent | Connection, None]:
+    """Yield each of the job's events once, in order, until the backend says that there are no more.
+
+    Raises StudioError when the backend refuses the job or the identity.
+    """
+    repeats = Deduplicator()
+    pause, away = BACKOFF[0], False
+    while True:
+        brought = False
+        try:
+            last_id = repeats.last_id
+            async with backend.events(
+                job_id, last_id.decode(errors="surrogateescape") if last_id else None
+            ) as answer:
+                repeats.reconnected()
+                splitter = FrameSplitter()
+                if away:
+                    away = False
+                    yield Connection(None)
+                while data := await answer.content.readany():
+                    frames = splitter.feed(data)
+                    for frame in repeats.new([frame for frame in frames if is_event(frame)]):
+                        brought = True
+                        yield read_event(frame)
+                    if any(map(is_end, frames)):
+                        return
+        except StudioError as fault:
+            if not _may_pass(fault):
+                raise
+            if not away:
+                away = True
+                yield Connection(fault.text)
+        else:
+            # A backend may close without `end`. One more look makes sure that nothing was left behind.
+            if not brought and await _is_over(backend, job_id):
+                return
+        if brought:
+            pause = BACKOFF[0]
+        await sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+        pause = min(pause * 2, BACKOFF[1])
+
+
+def read_event(frame: bytes) -> JobEvent:
+    """Parse one frame (WHATWG HTML, §9.2 "Server-sent events"); never fails."""
+    name, lines = "message", []
+    for line in frame.split(b"\n"):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"event":
+            name = value.decode(errors="replace")
+        elif field == b"data":
+            lines.append(value)
+    text = b"\n".join(lines).decode(errors="replace")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        data = None
+    return JobEvent(name, data if isinstance(data, dict) else text)
+
+
+async def job_of(backend: Backend, job_id: str) -> dict[str, object]:
+    """The job as it is now; empty when the backend's answer has none. Raises StudioError."""
+    body = (await backend.get_job(job_id)).body
+    try:
+        job = json.loads(body).get("job")
+    except (ValueError, AttributeError, RecursionError):
+        job = None
+    return job if isinstance(job, dict) else {}
+
+
+async def _is_over(backend: Backend, job_id: str) -> bool:
+    try:
+        return (await job_of(backend, job_id)).get("status") in TERMINAL
+    except StudioError as fault:
+        if not _may_pass(fault):
+            raise
+        return False
+
+
+def _may_pass(fault: StudioError) -> bool:
+    return fault.status >= 500 or fault.status in PASSING
