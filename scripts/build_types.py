@@ -1,4 +1,4 @@
-"""Writes ``web/src/contract.gen.ts``: the contract's shapes as TypeScript, so that page and daemon cannot drift.
+"""Writes ``web/src/contract.gen.ts``: the contract as TypeScript, so that page and daemon cannot drift.
 
 Reads ``arkor_dev/contract.py`` as syntax, not by import: type annotations stay as they were written, in
 the order they were written, and the result does not depend on the Python that runs this.
@@ -25,14 +25,14 @@ SCALARS = {
 
 
 def render(source: str) -> str:
-    """The TypeScript module for the Python source of the contract; ``ValueError`` for a type it does not know."""
+    """The TypeScript for the contract's Python source; ``ValueError`` for a type it does not know."""
     parts = ["// Generated from arkor_dev/contract.py by scripts/build_types.py. Not edited by hand.\n"]
     for node in ast.parse(source).body:
         match node:
             case ast.ClassDef(bases=[ast.Name(id="TypedDict")]):
                 parts.append(_interface(node))
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript() as value):
-                parts.append(f"export type {name} =\n  {_type(value)};\n".replace(" | ", "\n  | "))
+                parts.append(f"export type {name} = {_type(value)};\n")
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str() as text)):
                 parts.append(f"export const {name} = {_quoted(text)};\n")
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(args=[ast.Set(elts=items)])):
@@ -48,8 +48,9 @@ def _interface(node: ast.ClassDef) -> str:
         if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
             continue
         hint, mark = item.annotation, ""
-        if isinstance(hint, ast.Subscript) and isinstance(hint.value, ast.Name) and hint.value.id == "NotRequired":
-            hint, mark = hint.slice, "?"
+        match hint:
+            case ast.Subscript(value=ast.Name(id="NotRequired"), slice=inner):
+                hint, mark = inner, "?"
         lines.append(f"  {item.target.id}{mark}: {_type(hint)};")
     return "\n".join([*lines, "}\n"])
 

@@ -33,12 +33,13 @@ describe("datasetName", () => {
 
 describe("settings", () => {
   it("keeps a reading order and leaves nothing out", () => {
-    const config = { newField: { deep: 1 }, evalSteps: 10, saveSteps: 0, ...CONFIG } as JobConfig;
+    const config = { newField: { deep: 1 }, datasetSplit: 0.125, evalSteps: 10, saveSteps: 0, ...CONFIG } as JobConfig;
     expect(settings(config).map(({ label, value }) => `${label}: ${value}`)).toEqual([
       "Base model: HuggingFaceTB/SmolLM2-135M-Instruct",
       "Data set: data/support.jsonl",
       "Steps: 40",
       "LoRA rank: 8",
+      "Kept for evaluation: 12.5 %",
       "Evaluated: every 10 steps",
       "Checkpoint: never",
       'newField: {"deep":1}',

@@ -37,6 +37,8 @@ type Words = (value: never) => string;
 const steps: Words = (value: number) => (value === 1 ? "every step" : value > 0 ? `every ${plural(value, "step")}` : "never");
 const count: Words = (value: number) => number(value);
 const rated: Words = (value: number) => rate(value);
+const share: Words = (value: unknown) =>
+  typeof value === "number" && value > 0 && value < 1 ? `${Number((value * 100).toFixed(1))} %` : raw(value);
 const yesNo: Words = (value: boolean) => (value ? "yes" : "no");
 const plain: Words = (value: string) => clean(value, 200);
 
@@ -54,6 +56,7 @@ const KNOWN: readonly (readonly [keyof JobConfig, string, Words])[] = [
   ["loraAlpha", "LoRA alpha", count],
   ["maxLength", "Longest example", ((value: number) => plural(value, "token")) as Words],
   ["trainOnResponsesOnly", "Loss on answers only", yesNo],
+  ["datasetSplit", "Kept for evaluation", share],
   ["evalSteps", "Evaluated", steps],
   ["saveSteps", "Checkpoint", steps],
   ["loggingSteps", "Logged", steps],

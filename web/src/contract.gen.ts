@@ -12,23 +12,11 @@ export const CURSOR_HEADER = "X-Arkor-Cursor";
 
 export const FROM_HEADER = "X-Arkor-From";
 
-export type JobStatus =
-  "queued"
-  | "running"
-  | "completed"
-  | "failed"
-  | "cancelled";
+export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled";
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
 
-export type EventName =
-  "training.started"
-  | "training.log"
-  | "checkpoint.saved"
-  | "training.completed"
-  | "training.failed"
-  | "ping"
-  | "end";
+export type EventName = "training.started" | "training.log" | "checkpoint.saved" | "training.completed" | "training.failed" | "ping" | "end";
 
 /** Where the rows come from; `file` is known to the embedded backend only. */
 export interface DatasetSource {

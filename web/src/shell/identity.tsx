@@ -1,3 +1,4 @@
+import type { CredentialsView } from "../contract.gen";
 import { credentials, credentialsError } from "../store/credentials";
 import { clean } from "../text";
 
@@ -16,7 +17,7 @@ export function Identity() {
     );
   }
   const scope = [view.orgSlug, view.projectSlug].filter(Boolean).map((slug) => clean(slug, 60));
-  const host = hostOf(view.baseUrl);
+  const host = isEmbedded(view) ? "this machine" : hostOf(view.baseUrl);
   const mode = Object.hasOwn(MODES, view.mode) ? MODES[view.mode] : clean(view.mode, 20);
   const title = [mode, scope.join(" / "), clean(view.baseUrl, 200), `token ${clean(view.token, 40)}`].filter(Boolean).join(" · ");
   return (
@@ -26,6 +27,11 @@ export function Identity() {
       <span class="shell-host"> · {host}</span>
     </span>
   );
+}
+
+/** The embedded backend listens on this machine alone and calls its one organisation local. */
+function isEmbedded(view: CredentialsView): boolean {
+  return view.orgSlug === "local" && /^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:|\/|$)/.test(view.baseUrl);
 }
 
 export function hostOf(url: string): string {

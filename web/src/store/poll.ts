@@ -1,7 +1,7 @@
 /** Asks again and again, but only as often as somebody looks: at `every` while visible, at `hidden` (or never) in the background. */
 
 export interface Poll {
-  /** Asks at once; an answer that is on its way counts. */
+  /** Asks anew; an answer that is on its way was asked for too early to count. */
   now(): Promise<void>;
   stop(): void;
 }
@@ -31,7 +31,7 @@ export function poll(ask: () => Promise<void>, every: () => number, hidden: () =
   document.addEventListener("visibilitychange", shown);
   void run();
   return {
-    now: run,
+    now: () => (running ? running.then(run) : run()),
     stop() {
       stopped = true;
       clearTimeout(timer);

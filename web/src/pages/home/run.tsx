@@ -67,7 +67,7 @@ function Panel({ run }: { run: TrainingRun }) {
         </h2>
         <State run={run} output={output} />
         <span class="home-output-actions">
-          {jobId && (
+          {jobId && ended && (
             <a class="ui-button ui-button-small ui-button-plain" href={jobHref(jobId)}>
               Open job
             </a>
