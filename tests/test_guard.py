@@ -359,7 +359,7 @@ async def test_no_answer_lets_another_origin_read_it(studio: Studio) -> None:
 
 async def test_a_half_request_is_closed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "IDLE_TIMEOUT", 0.2)
-    for half in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "):
+    for half in (b"", b"GET /", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "):
         reader, writer = await asyncio.open_connection("127.0.0.1", studio.port)
         began = asyncio.get_running_loop().time()
         writer.write(half)
