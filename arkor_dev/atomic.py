@@ -7,12 +7,23 @@ file system, so that the rename is atomic), flushed to the disk, then put in pla
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def check_writable(folder: Path, mode: int = 0o700) -> None:
+    """Make ``folder`` where it is missing; raise ``OSError`` when no file could be put into it.
+
+    For work that must not be done when its result could not be kept.
+    """
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def write_private(path: Path, content: bytes, *, exclusive: bool = False, folder_mode: int = 0o700) -> None:

@@ -42,6 +42,9 @@ __all__ = ["Answer", "Backend", "ProjectCalls", "UpstreamError", "anonymous_iden
 Need = Literal["none", "read", "write"]
 
 JOBS_LIMIT: Final = 256 * MIB
+EVENT_STREAM: Final = "text/event-stream"
+# A compressed stream would come in the compressor's portions, not in the model's.
+STREAMED: Final = {"Accept": f"{EVENT_STREAM}, application/json", "Accept-Encoding": "identity"}
 CLIENT: Final = f"arkor-dev/{__version__}"
 NO_JOBS: Final = Answer(200, b'{"jobs":[]}')
 NO_DEPLOYMENTS: Final = Answer(200, b'{"deployments":[],"scopeMissing":true}')
@@ -118,7 +121,7 @@ class Backend:
         self, job_id: str, last_event_id: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
         """The job's SSE stream from behind ``last_event_id``; 60 s of silence raise ``StudioError`` 504."""
-        headers = {"Accept": "text/event-stream"}
+        headers = {"Accept": EVENT_STREAM}
         # An id that no header can carry: the stream then begins at the start, and the reader drops repeats.
         if last_event_id is not None and last_event_id.isprintable():
             headers["Last-Event-ID"] = last_event_id
@@ -177,10 +180,10 @@ class Backend:
     ) -> Answer:
         credentials = await self.identity.credentials()
         for _ in range(2):
-            query = await self._query(credentials, need)
-            if query is None:
-                return without or _nothing_here()
             try:
+                query = await self._query(credentials, need)
+                if query is None:
+                    return without or _nothing_here()
                 return await self.wire.call(
                     method,
                     _url(credentials.base_url, *path, query=query),
@@ -210,20 +213,19 @@ class Backend:
             credentials = await self.identity.credentials()
             response: ClientResponse | None = None
             for _ in range(2):
-                query = await self._query(credentials, need)
-                if query is None:
-                    _nothing_here()
-                attempt = self.wire.stream(
-                    method,
-                    _url(credentials.base_url, *path, query=query),
-                    # A compressed stream comes in the compressor's portions, not in the model's.
-                    headers={**_headers(credentials), "Accept-Encoding": "identity", **(headers or {})},
-                    data=data,
-                    first_byte=first_byte,
-                    pause=pause,
-                    secrets=[credentials.token],
-                )
                 try:
+                    query = await self._query(credentials, need)
+                    if query is None:
+                        _nothing_here()
+                    attempt = self.wire.stream(
+                        method,
+                        _url(credentials.base_url, *path, query=query),
+                        headers={**_headers(credentials), **STREAMED, **(headers or {})},
+                        data=data,
+                        first_byte=first_byte,
+                        pause=pause,
+                        secrets=[credentials.token],
+                    )
                     response = await stack.enter_async_context(attempt)
                     break
                 except UpstreamError as refusal:
@@ -232,7 +234,7 @@ class Backend:
                     credentials = await self.identity.renew(credentials)
             if response is None:
                 raise refused(credentials)
-            if headers and response.content_type != headers.get("Accept"):
+            if path[-1] == "stream" and response.content_type != EVENT_STREAM:
                 raise StudioError(
                     502, "The backend answered with no event stream. Check its address, or try again later."
                 )

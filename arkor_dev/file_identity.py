@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
+from .atomic import check_writable
 from .backend import anonymous_identity
 from .base_url import base_url_of
 from .credentials_file import (
@@ -31,6 +31,7 @@ from .credentials_file import (
 from .errors import StudioError
 from .refresh import is_due, is_expired, refreshed
 from .single_flight import SingleFlight
+from .wire_faults import place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -131,7 +132,7 @@ class FileIdentity:
     async def _keep_trying(self) -> None:
         while True:
             try:
-                await self.credentials()
+                await self._making.run(self._bootstrap)
             except HopelessError as fault:
                 LOG.error("%s", fault.text)
                 return
@@ -170,19 +171,16 @@ class FileIdentity:
 
     def _check_folder(self) -> None:
         """Before the network: an identity that cannot be kept would be another one at each attempt."""
-        folder = self._path.parent
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_writable(self._path.parent)
         except OSError as fault:
             raise self._unwritable(fault.strerror) from None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise self._unwritable("Permission denied")
 
     def _unwritable(self, why: str | None) -> HopelessError:
         return HopelessError(500, f"{self._path} cannot be written ({why}). Fix the folder's permissions.")
 
     async def _new_anonymous(self, base_url: str) -> dict[str, object]:
-        host = URL(base_url).authority
+        host = place(URL(base_url))
         try:
             answer = await anonymous_identity(self._wire, base_url)
         except StudioError as fault:

@@ -16,6 +16,7 @@ from .credentials_file import Credentials
 from .errors import StudioError
 from .file_identity import FileIdentity
 from .settings import PRODUCTION_URL
+from .wire_faults import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ def header_line(credentials: Credentials, scope: Scope | None) -> str:
     if scope:
         line += f" / {scope.project_slug}"
     if credentials.base_url != PRODUCTION_URL:
-        line += f" · {URL(credentials.base_url).authority}"
+        line += f" · {place(URL(credentials.base_url))}"
     return line
 
 

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from .atomic import write_private
+from .atomic import check_writable, write_private
 from .errors import StudioError
 from .project_name import slug_of
 
@@ -114,17 +114,15 @@ class FileScopes:
     async def for_write(self, credentials: Credentials) -> Scope:
         """The scope in the file, or a new project of an anonymous identity."""
         async with self._creating:
-            scope = read_state(self._project)
-            if scope is None:
-                return await self._create(credentials)
-            if not _usable(scope, credentials):
-                raise StudioError(
-                    409,
-                    f"{state_path(self._project)} belongs to the organisation {scope.org_slug}, not to "
-                    f"your anonymous identity {credentials.org_slug}. Run `arkor login` with the account "
-                    "that owns it, or move the file away to start a new project.",
-                )
-            return scope
+            scope = read_state(self._project) or await self._create(credentials)
+        if not _usable(scope, credentials):
+            raise StudioError(
+                409,
+                f"{state_path(self._project)} belongs to the organisation {scope.org_slug}, not to your "
+                f"anonymous identity {credentials.org_slug}. Run `arkor login` with the account that owns "
+                "it, or move the file away to start a new project.",
+            )
+        return scope
 
     async def _create(self, credentials: Credentials) -> Scope:
         if credentials.mode != "anon" or credentials.org_slug is None:
@@ -134,6 +132,10 @@ class FileScopes:
                 f"Write {state_path(self._project)} by hand: "
                 '{"orgSlug": "…", "projectSlug": "…", "projectId": "…"}, with the values of your account.',
             )
+        try:
+            check_writable(state_path(self._project).parent, 0o777)
+        except OSError as fault:
+            raise self._unwritable(fault) from None
         org = credentials.org_slug
         slug = slug_of(self._project.name)
         try:
@@ -155,7 +157,6 @@ class FileScopes:
         )
 
     def _write_down(self, scope: Scope) -> Scope:
-        path = state_path(self._project)
         try:
             try:
                 write_state(self._project, scope, exclusive=True)
@@ -166,10 +167,14 @@ class FileScopes:
                     return there
                 write_state(self._project, scope)
         except OSError as fault:
-            raise StudioError(
-                409, f"{path} cannot be written ({fault.strerror}). Fix the folder's permissions."
-            ) from None
+            raise self._unwritable(fault) from None
         return scope
+
+    def _unwritable(self, fault: OSError) -> StudioError:
+        return StudioError(
+            409,
+            f"{state_path(self._project)} cannot be written ({fault.strerror}). Fix its permissions.",
+        )
 
 
 class FixedScope:

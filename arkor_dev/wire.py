@@ -87,7 +87,10 @@ class Wire:
         limit: int = 8 * MIB,
         secrets: Iterable[str] = (),
     ) -> Answer:
-        """One whole answer of at most ``limit`` bytes; raises ``StudioError`` for anything but a 2xx."""
+        """One whole answer of at most ``limit`` bytes of JSON, or none at all.
+
+        It is looked at, not parsed. Raises ``StudioError`` for anything but a 2xx.
+        """
         host = place(url)
         try:
             async with (
@@ -100,6 +103,10 @@ class Wire:
                 if len(body) > limit:
                     raise StudioError(
                         502, f"{host} sent more than {limit // MIB} MiB. Ask for less, or try later."
+                    )
+                if body and bytes(body[:64]).lstrip()[:1] not in (b"{", b"["):
+                    raise StudioError(
+                        502, f"{host} answered with something else than JSON. Check that it is the backend."
                     )
                 return Answer(response.status, bytes(body), passed_on(response, secrets))
         except TimeoutError:

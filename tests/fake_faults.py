@@ -48,8 +48,9 @@ async def answer_wrongly(fault: Fault, request: web.Request) -> web.StreamRespon
         return web.Response()
     if fault.flood is not None:
         sender = await Sender.open(request, "application/json", fault.headers, fault)
+        await sender.write(b"[")
         piece = b" " * 65536
-        for start in range(0, fault.flood, len(piece)):
+        for start in range(1, fault.flood, len(piece)):
             await sender.write(piece[: fault.flood - start])
         return await sender.end()
     if fault.status is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -211,6 +213,32 @@ async def test_an_error_whose_body_breaks_off_keeps_its_status(
 async def test_a_job_list_may_be_long(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.fault("GET /v1/jobs", flood=9 * MIB)
     assert len((await backend.list_jobs()).body) == 9 * MIB
+
+
+async def test_a_small_body_may_not_unpack_to_a_huge_one(backend: Backend, fake_backend: FakeBackend) -> None:
+    bomb = gzip.compress(b"[" + bytes(64 * MIB))
+    assert len(bomb) < MIB
+    fake_backend.fault("GET /v1/me", status=200, body=bomb, headers={"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    error = await fails(backend.me())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "sent more than 8 MiB" in error.text
+    assert peak < 40 * MIB
+
+
+async def test_a_compressed_answer_is_unpacked(backend: Backend, fake_backend: FakeBackend) -> None:
+    body = gzip.compress(b'{"user": {}}')
+    fake_backend.fault("GET /v1/me", status=200, body=body, headers={"Content-Encoding": "gzip"})
+    assert (await backend.me()).body == b'{"user": {}}'
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in to the hotel", b"OK", b"\x00"])
+async def test_a_page_is_no_answer(backend: Backend, fake_backend: FakeBackend, body: bytes) -> None:
+    fake_backend.fault("GET /v1/me", status=200, body=body)
+    error = await fails(backend.me())
+    assert error.status == 502
+    assert f"127.0.0.1:{fake_backend.port} answered with something else than JSON" in error.text
 
 
 async def test_a_backend_that_is_away_is_named_and_found_again(
