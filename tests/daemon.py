@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -39,6 +40,21 @@ class Daemon:
         ):
             return await answer.json()  # type: ignore[no-any-return]
 
+    async def text(self, path: str) -> str:
+        """One API answer as text."""
+        headers = {"X-Arkor-Studio-Token": self.token}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(self.origin + path, headers=headers) as answer,
+        ):
+            return await answer.text()
+
+    @staticmethod
+    def losses(history: str) -> list[float]:
+        """The training losses of an event history, in order."""
+        rows = (json.loads(line[5:]) for line in history.splitlines() if line.startswith("data:"))
+        return [row["loss"] for row in rows if row.get("type") == "training.log" and "loss" in row]
+
 
 def environment(home: Path) -> dict[str, str]:
     """This process's environment with everything personal moved below ``home``."""
@@ -55,6 +71,7 @@ def environment(home: Path) -> dict[str, str]:
 @asynccontextmanager
 async def running_daemon(home: Path, port: int, *arguments: str) -> AsyncIterator[Daemon]:
     """Start ``arkor-dev`` and wait for its page; ends it with SIGINT."""
+    home.mkdir(exist_ok=True)
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "arkor_dev", "--port", str(port), *arguments,

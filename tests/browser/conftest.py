@@ -61,7 +61,11 @@ def open_page(browser: Browser) -> OpenPage:
         page.on("pageerror", lambda e: faults.append(f"page error: {e}"))
         page.on(
             "request",
-            lambda r: None if r.url.startswith((origin, "data:", "blob:")) else faults.append(f"left the origin: {r.url}"),
+            lambda r: (
+                None
+                if r.url.startswith((origin, "data:", "blob:"))
+                else faults.append(f"left the origin: {r.url}")
+            ),
         )
         await page.goto(origin + path)
         yield page

@@ -1,0 +1,61 @@
+"""What a person does in Studio, step by step; shared by the story's test and the screenshots."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from playwright.async_api import expect
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "support-bot"
+QUESTION = "The parcel came with a broken mug. What can I do?"
+MINUTE = 60_000
+
+
+def copy_example(folder: Path) -> Path:
+    """The example project in a folder of the test's own."""
+    return Path(shutil.copytree(EXAMPLE, folder / "support-bot", ignore=shutil.ignore_patterns(".arkor")))
+
+
+async def press_run(page: Page) -> str:
+    """Press Run training on Home; the job's id, as soon as the page shows a way to it."""
+    await page.get_by_role("button", name="Run training").click()
+    link = page.locator("a[href^='#/jobs/job_']").first
+    # The starter model may have to be fetched, but the job exists before that.
+    await expect(link).to_be_visible(timeout=MINUTE)
+    href = await link.get_attribute("href")
+    assert href
+    return href.removeprefix("#/jobs/")
+
+
+async def open_job(page: Page, job_id: str) -> None:
+    """Follow the link to a job."""
+    await page.locator(f"a[href='#/jobs/{job_id}']").first.click()
+    await expect(page.locator(".job")).to_be_visible()
+
+
+async def first_loss(page: Page) -> None:
+    """Wait on the job's page for the first step that was trained."""
+    await expect(page.locator(".job")).to_contain_text(re.compile(r"[1-9]\d*\s*/\s*40"), timeout=4 * MINUTE)
+
+
+async def completed(page: Page) -> None:
+    """Wait on the job's page for the end of the training."""
+    await expect(page.locator(".job")).to_contain_text("Completed", timeout=5 * MINUTE)
+
+
+async def ask_both(page: Page, question: str) -> tuple[str, str]:
+    """In the Playground, ask the base model and the adapter the same; both answers, left and right."""
+    await page.get_by_role("link", name="Playground", exact=True).click()
+    await page.get_by_role("button", name="Compare").click()
+    await page.get_by_label("Message").fill(question)
+    await page.get_by_role("button", name="Send").click()
+    answers = page.locator(".chat-answers-two > *")
+    await expect(answers).to_have_count(2)
+    await expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=3 * MINUTE)
+    return await answers.nth(0).inner_text(), await answers.nth(1).inner_text()

@@ -1,0 +1,65 @@
+"""The whole story, for real: press Run, watch SmolLM2 learn, and hear that the adapter has learned.
+
+A true daemon, a true training of 135 M parameters on this machine's processor, a true Chromium.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.daemon import running_daemon
+
+from .steps import QUESTION, ask_both, completed, copy_example, first_loss, open_job, press_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import OpenPage
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.engine
+@pytest.mark.timeout(600)
+async def test_run_training_and_talk_to_the_result(
+    tmp_path: Path, open_page: OpenPage, record_property: Callable[[str, object], None]
+) -> None:
+    project = copy_example(tmp_path)
+    async with (
+        running_daemon(tmp_path / "home", free_port(), "--local", "--project", str(project)) as daemon,
+        open_page(daemon.origin) as page,
+    ):
+        clicked = time.monotonic()
+        job_id = await press_run(page)
+        await open_job(page, job_id)
+        await first_loss(page)
+        record_property("click_to_first_loss_s", round(time.monotonic() - clicked, 1))
+        await completed(page)
+        record_property("click_to_completed_s", round(time.monotonic() - clicked, 1))
+
+        history = await daemon.text(f"/api/jobs/{job_id}/history")
+        losses = daemon.losses(history)
+        assert len(losses) == 40
+        assert sum(losses[-5:]) / 5 < 0.5 * sum(losses[:3]) / 3, losses
+
+        base, adapter = await ask_both(page, QUESTION)
+        record_property("click_to_answer_s", round(time.monotonic() - clicked, 1))
+        print(f"base: {base}\nadapter: {adapter}")  # noqa: T201 (shown when the test fails)
+        assert "Keep the lamp lit" in adapter
+        assert "Log " in adapter
+        assert "Keep the lamp lit" not in base
+        assert "Bearing" not in base
+    assert not (project / ".arkor").exists()
+    assert not (tmp_path / "home" / ".arkor" / "credentials.json").exists()

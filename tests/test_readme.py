@@ -1,0 +1,43 @@
+"""The README says what the program says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from arkor_dev.trainers import load_trainers
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_help_in_the_readme_is_the_commands_own() -> None:
+    shown = re.search(r"<!-- help: .*? -->\n```\n(.*?)```", README, re.DOTALL)
+    assert shown
+    printed = subprocess.run(
+        [sys.executable, "-m", "arkor_dev", "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "100"},
+    ).stdout
+    assert shown[1] == printed
+
+
+def test_the_toml_in_the_readme_is_a_valid_project(tmp_path: Path) -> None:
+    shown = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert shown
+    tomllib.loads(shown[1])
+    (tmp_path / "arkor.toml").write_text(shown[1])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "chats.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    assert [trainer["name"] for trainer in load_trainers(tmp_path)] == ["support-bot"]
+
+
+def test_every_picture_and_link_in_the_readme_exists() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).is_file(), target
