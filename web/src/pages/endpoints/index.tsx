@@ -1,3 +1,93 @@
+/** Endpoints: public addresses at which the managed backend serves a model. */
+import "./endpoints.css";
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import { href, route } from "../../router";
+import { Button, Empty, ErrorNote, setTitle, Skeleton, useActions } from "../../ui";
+import { Create } from "./create";
+import { Detail } from "./detail";
+import { EndpointList } from "./list";
+import { deployments, endpointsState, refresh, watchEndpoints } from "./store";
+
+const openNew = (): void => {
+  location.hash = href("/endpoints", { new: 1 });
+};
+
 export default function Endpoints() {
-  return <h1>Endpoints</h1>;
+  const { query } = route.value;
+  const id = query.get("id");
+  const chosen = id ? deployments.value.find((each) => each.id === id) : undefined;
+  const creating = query.get("new") !== null;
+  const { absent, loaded } = endpointsState.value;
+  useEffect(watchEndpoints, []);
+  useEffect(() => setTitle(chosen ? chosen.slug : "Endpoints"), [chosen?.slug]);
+  useActions([{ id: "ep.new", label: "New endpoint", keys: "n", section: "Endpoints", run: openNew }]);
+
+  if (absent) {
+    return (
+      <Page>
+        <Empty title="Endpoints belong to the managed backend">
+          This Studio works with a backend that serves models to it alone. To give a model a public address, start arkor-dev without --local.
+        </Empty>
+      </Page>
+    );
+  }
+  if (creating) return <Create />;
+  if (id && chosen) return <Detail key={id} deployment={chosen} />;
+  if (id && loaded) {
+    return (
+      <Page>
+        <Empty title="This endpoint is not there" action={<a href={href("/endpoints")}>All endpoints</a>}>
+          It may have been deleted.
+        </Empty>
+      </Page>
+    );
+  }
+  return (
+    <Page action>
+      <Body />
+    </Page>
+  );
+}
+
+function Page({ action, children }: { action?: boolean; children: ComponentChildren }) {
+  return (
+    <div class="ep">
+      <header class="ep-top">
+        <h1 tabIndex={-1}>Endpoints</h1>
+        {action && endpointsState.value.loaded && deployments.value.length > 0 && (
+          <Button kind="primary" onClick={openNew}>
+            New endpoint
+          </Button>
+        )}
+      </header>
+      {children}
+    </div>
+  );
+}
+
+function Body() {
+  const { loaded, error, scopeMissing } = endpointsState.value;
+  const list = deployments.value;
+  if (!loaded) return error ? <ErrorNote title="The endpoints could not be read" error={error} retry={() => void refresh()} /> : <Skeleton lines={4} height={20} />;
+  return (
+    <>
+      {error && <ErrorNote title="The list may be out of date" error={error} retry={() => void refresh()} />}
+      {list.length === 0 ? <None scopeMissing={scopeMissing} /> : <EndpointList list={list} />}
+    </>
+  );
+}
+
+function None({ scopeMissing }: { scopeMissing: boolean }) {
+  const create = (
+    <Button kind="primary" onClick={openNew}>
+      New endpoint
+    </Button>
+  );
+  return (
+    <Empty title="Give a model an address of its own" action={create}>
+      An endpoint serves an adapter or a base model as an OpenAI-compatible API, for your apps to call.
+      {scopeMissing && " This project is not known to the backend yet; creating an endpoint or running a training makes it known."}
+    </Empty>
+  );
 }

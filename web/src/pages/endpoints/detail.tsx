@@ -1,0 +1,72 @@
+/** One endpoint: what it serves, who may call it, how to call it, and its end. */
+import { useState } from "preact/hooks";
+import { errorText } from "../../api";
+import type { Deployment } from "../../contract.gen";
+import { href } from "../../router";
+import { clean } from "../../text";
+import { announce, CopyButton, ErrorNote, RelativeTime, Switch } from "../../ui";
+import { Delete } from "./delete";
+import { EditAccess, EditRetention, EditTarget } from "./edit";
+import { Keys } from "./keys";
+import { baseUrlOf } from "./model";
+import { QuickStart } from "./quickstart-view";
+import { type EndpointChange, updateEndpoint } from "./store";
+
+export function Detail({ deployment }: { deployment: Deployment }) {
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const slug = clean(deployment.slug, 60);
+  /** True when the backend took the change. */
+  const change = async (body: EndpointChange, said: string): Promise<boolean> => {
+    setBusy(true);
+    setError(null);
+    try {
+      await updateEndpoint(deployment.id, body);
+      announce(said);
+      return true;
+    } catch (fault) {
+      setError(errorText(fault));
+      return false;
+    } finally {
+      setBusy(false);
+    }
+  };
+  const url = baseUrlOf(slug);
+  return (
+    <div class="ep ep-detail">
+      <header class="ep-top">
+        <div class="ep-title">
+          <p class="ep-back">
+            <a href={href("/endpoints")}>Endpoints</a>
+          </p>
+          <h1 tabIndex={-1}>{slug}</h1>
+          <p class="ep-url mono">
+            {url} <CopyButton small text={url} label="Copy address" />
+          </p>
+        </div>
+        <Switch
+          checked={deployment.enabled}
+          disabled={busy}
+          label={deployment.enabled ? "On" : "Off"}
+          hint={deployment.enabled ? "Answers callers" : "Answers 404"}
+          onChange={(enabled) => void change({ enabled }, enabled ? "Endpoint on" : "Endpoint off")}
+        />
+      </header>
+      {error && <ErrorNote title="The endpoint was not changed" error={error} />}
+      <dl class="ep-facts">
+        <EditTarget deployment={deployment} change={change} />
+        <EditAccess deployment={deployment} change={change} />
+        <EditRetention deployment={deployment} change={change} />
+        <div class="ep-fact">
+          <dt>Created</dt>
+          <dd>
+            <RelativeTime at={deployment.createdAt} />
+          </dd>
+        </div>
+      </dl>
+      <Keys deployment={deployment} />
+      <QuickStart slug={slug} auth={deployment.authMode} />
+      <Delete deployment={deployment} />
+    </div>
+  );
+}

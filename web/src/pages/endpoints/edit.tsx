@@ -1,0 +1,123 @@
+/** The facts of an endpoint that can be changed, each in its own line. */
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { TargetChoice } from "../../chat/picker/choice";
+import { targetTrouble } from "../../chat/picker/part";
+import { sameTarget } from "../../chat/targets";
+import type { Target } from "../../chat/types";
+import type { Deployment } from "../../contract.gen";
+import { clean } from "../../text";
+import { Button } from "../../ui";
+import { AccessField, RetentionField } from "./fields";
+import { targetWords } from "./list";
+import { daysTrouble, DEFAULT_DAYS, fromWire, type RetentionMode, retentionBody, retentionWords, toWire } from "./model";
+import type { EndpointChange } from "./store";
+
+interface Props {
+  deployment: Deployment;
+  change: (body: EndpointChange, said: string) => Promise<boolean>;
+}
+
+interface LineProps {
+  name: string;
+  value: ComponentChildren;
+  editing: boolean;
+  setEditing: (editing: boolean) => void;
+  /** Why the draft cannot be saved, or null. */
+  trouble: string | null;
+  save: () => Promise<boolean>;
+  children: ComponentChildren;
+}
+
+function Line({ name, value, editing, setEditing, trouble, save, children }: LineProps) {
+  const [busy, setBusy] = useState(false);
+  const submit = async (): Promise<void> => {
+    setBusy(true);
+    if (await save()) setEditing(false);
+    setBusy(false);
+  };
+  return (
+    <div class="ep-fact">
+      <dt>{name}</dt>
+      <dd>
+        {editing ? (
+          <div class="ep-edit">
+            {children}
+            {trouble && <p class="ui-field-error">{trouble}</p>}
+            <div class="ep-buttons">
+              <Button small kind="primary" busy={busy} disabled={trouble !== null} onClick={() => void submit()}>
+                Save
+              </Button>
+              <Button small kind="quiet" onClick={() => setEditing(false)}>
+                Cancel
+              </Button>
+            </div>
+          </div>
+        ) : (
+          <>
+            <span dir="auto">{value}</span>
+            <Button small kind="quiet" class="ep-change" aria-label={`Change: ${name.toLowerCase()}`} onClick={() => setEditing(true)}>
+              Change
+            </Button>
+          </>
+        )}
+      </dd>
+    </div>
+  );
+}
+
+export function EditTarget({ deployment, change }: Props) {
+  const served = fromWire(deployment.target);
+  const [editing, setEditing] = useState(false);
+  const [draft, setDraft] = useState<Target | null>(null);
+  const target = draft ?? served;
+  const trouble = target ? targetTrouble(target) : "Choose what it serves.";
+  const save = async (): Promise<boolean> =>
+    !target || (served !== null && sameTarget(target, served)) || change({ target: toWire(target) }, "Target changed");
+  return (
+    <Line
+      name="Serves"
+      value={targetWords(deployment)}
+      editing={editing}
+      setEditing={(open) => {
+        setEditing(open);
+        setDraft(null);
+      }}
+      trouble={trouble}
+      save={save}
+    >
+      <TargetChoice label="Serves" target={target ?? undefined} onPick={setDraft} />
+      <p class="hint">Callers get the new model from their next request on.</p>
+    </Line>
+  );
+}
+
+export function EditAccess({ deployment, change }: Props) {
+  const [draft, setDraft] = useState<Deployment["authMode"] | null>(null);
+  const now = deployment.authMode;
+  const words = now === "fixed_api_key" ? "With an API key" : now === "none" ? "Open to all" : clean(now, 40);
+  return (
+    <Line name="Access" value={words} editing={draft !== null} setEditing={(editing) => setDraft(editing ? now : null)} trouble={null} save={async () => draft === null || draft === now || change({ authMode: draft }, "Access changed")}>
+      <AccessField value={draft ?? now} onChange={setDraft} />
+    </Line>
+  );
+}
+
+export function EditRetention({ deployment, change }: Props) {
+  const { runRetentionMode: mode, runRetentionDays: days } = deployment;
+  const known = mode === "unlimited" || mode === "disabled" ? mode : "days";
+  const [draft, setDraft] = useState<{ mode: RetentionMode; days: number } | null>(null);
+  const trouble = draft?.mode === "days" ? daysTrouble(draft.days) : null;
+  return (
+    <Line
+      name="Chats kept"
+      value={retentionWords(mode ? clean(mode, 40) : mode, days)}
+      editing={draft !== null}
+      setEditing={(editing) => setDraft(editing ? { mode: known, days: days ?? DEFAULT_DAYS } : null)}
+      trouble={trouble}
+      save={async () => draft === null || change(retentionBody(draft.mode, draft.days), "Retention changed")}
+    >
+      {draft && <RetentionField mode={draft.mode} days={draft.days} onChange={(next, count) => setDraft({ mode: next, days: count })} />}
+    </Line>
+  );
+}

@@ -1,0 +1,73 @@
+/** Issues a key, and shows it the one time that it can be shown. */
+import { useRef, useState } from "preact/hooks";
+import { errorText } from "../../api";
+import { Button, confirm, CopyButton, Dialog, Field } from "../../ui";
+import { useGuard } from "./guard";
+import { labelTrouble, MAX_LABEL } from "./model";
+import { createKey } from "./store";
+
+export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void }) {
+  const [label, setLabel] = useState("");
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [plaintext, setPlaintext] = useState<string | null>(null);
+  const issue = async (): Promise<void> => {
+    const trouble = labelTrouble(label);
+    setError(trouble);
+    if (trouble || busy) return;
+    setBusy(true);
+    try {
+      setPlaintext((await createKey(id, label.trim())).plaintext);
+      setLabel("");
+      onIssued();
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+    setBusy(false);
+  };
+  return (
+    <>
+      <form
+        class="ep-issue"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void issue();
+        }}
+      >
+        <Field label="Label of a new key" for="ep-label" error={error}>
+          <input id="ep-label" class="ui-input" value={label} maxLength={MAX_LABEL} placeholder="Who or what will use it" autoComplete="off" onInput={(event) => setLabel(event.currentTarget.value)} />
+        </Field>
+        <Button type="submit" busy={busy} disabled={label.trim() === ""}>
+          Issue key
+        </Button>
+      </form>
+      {plaintext !== null && <Shown plaintext={plaintext} onDone={() => setPlaintext(null)} />}
+    </>
+  );
+}
+
+const LEAVE = { title: "Leave without the key?", text: "It will not be shown again. If you have not stored it, you have to issue another one.", action: "Leave" };
+
+function Shown({ plaintext, onDone }: { plaintext: string; onDone: () => void }) {
+  const field = useRef<HTMLInputElement>(null);
+  useGuard(LEAVE);
+  const leave = async (): Promise<void> => {
+    if (await confirm({ ...LEAVE, action: "Close", danger: true })) onDone();
+  };
+  return (
+    <Dialog title="Store this key now" onClose={() => void leave()}>
+      <p class="ui-dialog-text">It is shown this once. Whoever has it can call the endpoint.</p>
+      <div class="ep-plaintext">
+        <input ref={field} class="ui-input mono" readOnly aria-label="API key" value={plaintext} onFocus={() => field.current?.select()} />
+        <CopyButton text={plaintext} label="Copy key" kind="plain">
+          Copy
+        </CopyButton>
+      </div>
+      <div class="ui-dialog-actions">
+        <Button kind="primary" onClick={onDone}>
+          I have stored it
+        </Button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,91 @@
+/** The API keys of an endpoint: issue, revoke, and when each was last used. */
+import { useEffect, useState } from "preact/hooks";
+import { errorText } from "../../api";
+import type { Deployment, DeploymentKey } from "../../contract.gen";
+import { poll } from "../../store/poll";
+import { clean } from "../../text";
+import { announce, Button, confirm, ErrorNote, RelativeTime, Skeleton } from "../../ui";
+import { IssueKey } from "./issue-key";
+import { listKeys, revokeKey } from "./store";
+
+const EVERY_MS = 15_000;
+
+export function Keys({ deployment }: { deployment: Deployment }) {
+  const { id, authMode } = deployment;
+  const [keys, setKeys] = useState<readonly DeploymentKey[] | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const read = async (): Promise<void> => {
+    try {
+      setKeys(await listKeys(id));
+      setError(null);
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+  };
+  useEffect(() => poll(read, () => EVERY_MS).stop, [id]);
+
+  const revoke = async (key: DeploymentKey): Promise<void> => {
+    const label = clean(key.label, 80);
+    const question = { title: `Revoke “${label}”?`, text: "Callers with this key are refused at once. It cannot be undone.", action: "Revoke key", danger: true };
+    if (!(await confirm(question))) return;
+    try {
+      await revokeKey(id, key.id);
+      setKeys((now) => now?.filter((each) => each.id !== key.id) ?? null);
+      announce(`Key ${label} revoked`);
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+  };
+  return (
+    <section class="ep-section" aria-labelledby="ep-keys">
+      <h2 id="ep-keys">API keys</h2>
+      {authMode === "none" && <p class="dim">This endpoint is open to all: keys are not asked for until its access is changed.</p>}
+      {error && <ErrorNote title="The keys could not be read or changed" error={error} retry={() => void read()} />}
+      {keys === null && !error && <Skeleton lines={2} />}
+      {keys?.length === 0 && authMode !== "none" && <p class="dim">No key yet: nobody can call this endpoint.</p>}
+      {keys !== null && keys.length > 0 && <KeyTable keys={keys} revoke={(key) => void revoke(key)} />}
+      <IssueKey id={id} onIssued={() => void read()} />
+    </section>
+  );
+}
+
+function KeyTable({ keys, revoke }: { keys: readonly DeploymentKey[]; revoke: (key: DeploymentKey) => void }) {
+  return (
+    <table class="ep-table ep-keys">
+      <thead>
+        <tr>
+          <th scope="col">Label</th>
+          <th scope="col">Key</th>
+          <th scope="col">Created</th>
+          <th scope="col">Last used</th>
+          <th scope="col">
+            <span class="visually-hidden">Actions</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {keys.map((key) => (
+          <tr key={key.id}>
+            <td class="ep-label" dir="auto">
+              {clean(key.label, 80)}
+            </td>
+            <td data-label="Key" class="mono dim">
+              {clean(key.prefix, 40)}…
+            </td>
+            <td data-label="Created" class="dim">
+              <RelativeTime at={key.createdAt} />
+            </td>
+            <td data-label="Last used" class="dim">
+              {key.lastUsedAt ? <RelativeTime at={key.lastUsedAt} /> : "Never"}
+            </td>
+            <td class="ep-row-end">
+              <Button small kind="quiet" aria-label={`Revoke ${clean(key.label, 80)}`} onClick={() => revoke(key)}>
+                Revoke
+              </Button>
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

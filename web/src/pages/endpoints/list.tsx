@@ -1,0 +1,74 @@
+/** All endpoints in one table. */
+import { fullName } from "../../chat/targets";
+import type { Deployment } from "../../contract.gen";
+import { href } from "../../router";
+import { jobs } from "../../store/jobs";
+import { clean } from "../../text";
+import { RelativeTime } from "../../ui";
+import { fromWire, hostOf } from "./model";
+
+export function EndpointList({ list }: { list: readonly Deployment[] }) {
+  return (
+    <table class="ep-table">
+      <thead>
+        <tr>
+          <th scope="col">Endpoint</th>
+          <th scope="col">State</th>
+          <th scope="col">Serves</th>
+          <th scope="col">Access</th>
+          <th scope="col" class="ep-time">
+            Changed
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {list.map((each) => (
+          <Row key={each.id} deployment={each} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+export function StateWord({ enabled }: { enabled: boolean }) {
+  return (
+    <span class={enabled ? "ep-state ep-state-on" : "ep-state"}>
+      <svg width="10" height="10" viewBox="0 0 10 10" aria-hidden="true" focusable="false">
+        <circle cx="5" cy="5" r="3.5" />
+      </svg>
+      {enabled ? "On" : "Off"}
+    </span>
+  );
+}
+
+/** What an endpoint serves, in words; a kind that the page does not know is named as it came. */
+export function targetWords(deployment: Deployment): string {
+  const target = fromWire(deployment.target);
+  return target ? fullName(target, jobs.value) : `An unknown target (${clean(deployment.target?.kind, 40)})`;
+}
+
+const accessWords = (mode: string): string => (mode === "fixed_api_key" ? "API key" : mode === "none" ? "Open to all" : clean(mode, 40));
+
+function Row({ deployment }: { deployment: Deployment }) {
+  const { id, slug, enabled, authMode, updatedAt } = deployment;
+  return (
+    <tr>
+      <td>
+        <a class="ep-link" href={href("/endpoints", { id })}>
+          <span class="ep-slug">{clean(slug, 60)}</span>
+          <span class="mono hint">{hostOf(clean(slug, 60))}</span>
+        </a>
+      </td>
+      <td data-label="State">
+        <StateWord enabled={enabled} />
+      </td>
+      <td data-label="Serves" class="ep-serves" dir="auto">
+        {targetWords(deployment)}
+      </td>
+      <td data-label="Access">{accessWords(authMode)}</td>
+      <td data-label="Changed" class="ep-time dim num">
+        <RelativeTime at={updatedAt} />
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,69 @@
+import { execFileSync } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import type { Target } from "../../chat/types";
+import { daysTrouble, fromWire, labelTrouble, retentionBody, retentionWords, slugOf, slugTrouble, toWire } from "./model";
+import { quickstart } from "./quickstart";
+
+describe("slugs", () => {
+  it.each(["ab", "a1", "support-bot", "0-0", "x".repeat(50)])("allows %j", (slug) => expect(slugTrouble(slug)).toBeNull());
+  it.each(["", "a", "x".repeat(51), "-ab", "ab-", "A1", "a_b", "a b", "ä1", "a.b", "a\nb"])("refuses %j", (slug) => expect(slugTrouble(slug)).not.toBeNull());
+
+  it.each([
+    ["Support Bot", "support-bot"],
+    ["  --Größe 2!  ", "gro-e-2"],
+    ["🦊", ""],
+    ["a", ""],
+    [`${"x".repeat(49)}-y`, "x".repeat(49)],
+  ])("makes of %j the slug %j", (name, slug) => {
+    expect(slugOf(name)).toBe(slug);
+    if (slug) expect(slugTrouble(slug)).toBeNull();
+  });
+});
+
+describe("targets on the wire", () => {
+  const targets: Target[] = [
+    { kind: "base", model: "m" },
+    { kind: "final", jobId: "j" },
+    { kind: "checkpoint", jobId: "j", step: 0 },
+  ];
+  it.each(targets)("%j comes back", (target) => expect(fromWire(toWire(target))).toEqual(target));
+
+  it("does not guess at kinds it does not know", () => {
+    expect(fromWire({ kind: "merged" } as never)).toBeNull();
+    expect(fromWire({ kind: "adapter", adapter: { kind: "latest", jobId: "j" } } as never)).toBeNull();
+    expect(fromWire(null)).toBeNull();
+  });
+});
+
+describe("retention", () => {
+  it("sends days with their mode alone", () => {
+    expect(retentionBody("days", 30)).toEqual({ runRetentionMode: "days", runRetentionDays: 30 });
+    expect(retentionBody("disabled", 30)).toEqual({ runRetentionMode: "disabled" });
+    expect([1, 0, 1.5, Number.NaN].map((days) => daysTrouble(days) === null)).toEqual([true, false, false, false]);
+  });
+
+  it("is said in words, unknown modes as they came", () => {
+    expect(retentionWords("days", 1)).toBe("1 day");
+    expect(retentionWords("hours", 3)).toBe("hours");
+    expect(retentionWords(undefined, undefined)).toContain("default");
+  });
+});
+
+it("labels are 1 to 80 characters after trimming", () => {
+  expect(labelTrouble(`  ${"x".repeat(80)}  `)).toBeNull();
+  expect(labelTrouble("x".repeat(81))).not.toBeNull();
+  expect(labelTrouble(" \n")).not.toBeNull();
+});
+
+describe("quick start", () => {
+  it.each(["none", "fixed_api_key"] as const)("is code that each language reads, %s", (auth) => {
+    const curl = quickstart("curl", "support-bot", auth);
+    const out = execFileSync("bash", ["-c", `curl() { printf '%s\\0' "$@"; }; ARKOR_API_KEY=k\n${curl}`], { encoding: "utf8" }).split("\0");
+    expect(out).toContain("https://support-bot.arkor.app/v1/chat/completions");
+    expect(out.includes("Authorization: Bearer k")).toBe(auth !== "none");
+    expect(JSON.parse(out[out.indexOf("--data") + 1]!)).toMatchObject({ stream: true });
+
+    execFileSync("python3", ["-c", "import ast, sys; ast.parse(sys.stdin.read())"], { input: quickstart("python", "support-bot", auth) });
+    execFileSync("node", ["--check", "--input-type=module", "-"], { input: quickstart("javascript", "support-bot", auth) });
+  });
+});

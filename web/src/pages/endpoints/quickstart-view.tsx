@@ -1,0 +1,22 @@
+/** How to call the endpoint, in the language of the reader. */
+import { useState } from "preact/hooks";
+import { Chips, CopyButton } from "../../ui";
+import type { AuthMode } from "./model";
+import { type Language, LANGUAGES, quickstart } from "./quickstart";
+
+export function QuickStart({ slug, auth }: { slug: string; auth: AuthMode }) {
+  const [language, setLanguage] = useState<Language>("curl");
+  const code = quickstart(language, slug, auth);
+  return (
+    <section class="ep-section" aria-labelledby="ep-quickstart">
+      <h2 id="ep-quickstart">Quick start</h2>
+      <Chips label="Language" items={LANGUAGES} value={language} onChange={setLanguage} />
+      <div class="ep-code">
+        <CopyButton small text={code} label="Copy code" class="ep-code-copy" />
+        <pre tabIndex={0} role="region" aria-label="Code">
+          <code>{code}</code>
+        </pre>
+      </div>
+    </section>
+  );
+}

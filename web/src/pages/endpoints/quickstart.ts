@@ -1,0 +1,55 @@
+/** How to call an endpoint, as code to copy. Keys come from the environment: none is ever written into code. */
+import { baseUrlOf, type AuthMode } from "./model";
+
+export type Language = "curl" | "python" | "javascript";
+
+export const LANGUAGES: readonly { value: Language; label: string }[] = [
+  { value: "curl", label: "curl" },
+  { value: "python", label: "Python" },
+  { value: "javascript", label: "JavaScript" },
+];
+
+/** `slug` is safe in every language: the backend allows a–z, 0–9 and dashes alone. */
+export function quickstart(language: Language, slug: string, auth: AuthMode): string {
+  const base = baseUrlOf(slug);
+  const keyed = auth !== "none";
+  if (language === "curl") {
+    return [
+      `curl --no-buffer ${base}/chat/completions \\`,
+      ...(keyed ? [`  --header "Authorization: Bearer $ARKOR_API_KEY" \\`] : []),
+      `  --header 'Content-Type: application/json' \\`,
+      `  --data '{"model": "${slug}", "messages": [{"role": "user", "content": "Hello"}], "stream": true}'`,
+    ].join("\n");
+  }
+  if (language === "python") {
+    return `# pip install openai
+${keyed ? "import os\n\n" : ""}from openai import OpenAI
+
+client = OpenAI(
+    base_url="${base}",
+    api_key=${keyed ? 'os.environ["ARKOR_API_KEY"]' : '"none"'},
+)
+stream = client.chat.completions.create(
+    model="${slug}",
+    messages=[{"role": "user", "content": "Hello"}],
+    stream=True,
+)
+for chunk in stream:
+    print(chunk.choices[0].delta.content or "", end="", flush=True)`;
+  }
+  return `// npm install openai
+import OpenAI from "openai";
+
+const client = new OpenAI({
+  baseURL: "${base}",
+  apiKey: ${keyed ? "process.env.ARKOR_API_KEY" : '"none"'},
+});
+const stream = await client.chat.completions.create({
+  model: "${slug}",
+  messages: [{ role: "user", content: "Hello" }],
+  stream: true,
+});
+for await (const chunk of stream) {
+  process.stdout.write(chunk.choices[0]?.delta?.content ?? "");
+}`;
+}

@@ -1,0 +1,88 @@
+/** The endpoints of the project, asked for again while somebody looks, and the calls that change them. */
+import { signal } from "@preact/signals";
+import { ApiError, api, errorText } from "../../api";
+import type { Deployment, DeploymentKey } from "../../contract.gen";
+import { poll } from "../../store/poll";
+import type { AuthMode, Retention, RetentionMode } from "./model";
+
+const EVERY_MS = 10_000;
+
+export interface EndpointsState {
+  loaded: boolean;
+  error: string | null;
+  /** The backend has no such thing as endpoints. */
+  absent: boolean;
+  /** The project has no scope at the backend yet. */
+  scopeMissing: boolean;
+}
+
+export const deployments = signal<readonly Deployment[]>([]);
+export const endpointsState = signal<EndpointsState>({ loaded: false, error: null, absent: false, scopeMissing: false });
+
+const path = (id: string, more = ""): string => `/deployments/${encodeURIComponent(id)}${more}`;
+
+/** Answers that came before a change was made are older than the change. */
+let changes = 0;
+
+export async function refresh(): Promise<void> {
+  const before = changes;
+  try {
+    const answer = await api<{ deployments: Deployment[]; scopeMissing?: boolean }>("/deployments");
+    if (before !== changes) return;
+    deployments.value = [...answer.deployments].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+    endpointsState.value = { loaded: true, error: null, absent: false, scopeMissing: answer.scopeMissing === true };
+  } catch (error) {
+    const absent = error instanceof ApiError && (error.status === 404 || error.status === 501);
+    endpointsState.value = { ...endpointsState.peek(), error: absent ? null : errorText(error), absent };
+  }
+}
+
+/** Keeps the list fresh until the answer is called. */
+export function watchEndpoints(): () => void {
+  return poll(refresh, () => EVERY_MS).stop;
+}
+
+function put(deployment: Deployment): Deployment {
+  changes += 1;
+  const others = deployments.peek().filter((each) => each.id !== deployment.id);
+  deployments.value = [deployment, ...others].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+  return deployment;
+}
+
+export interface NewEndpoint {
+  slug: string;
+  target: Deployment["target"];
+  authMode: AuthMode;
+  runRetentionMode?: RetentionMode;
+  runRetentionDays?: number;
+}
+
+export async function createEndpoint(body: NewEndpoint): Promise<Deployment> {
+  return put((await api<{ deployment: Deployment }>("/deployments", { method: "POST", body })).deployment);
+}
+
+export type EndpointChange = Partial<Pick<Deployment, "target" | "authMode" | "enabled">> & Partial<Retention>;
+
+export async function updateEndpoint(id: string, body: EndpointChange): Promise<Deployment> {
+  return put((await api<{ deployment: Deployment }>(path(id), { method: "PATCH", body })).deployment);
+}
+
+export async function deleteEndpoint(id: string): Promise<void> {
+  await api(path(id), { method: "DELETE" });
+  changes += 1;
+  deployments.value = deployments.peek().filter((each) => each.id !== id);
+}
+
+export async function listKeys(id: string): Promise<DeploymentKey[]> {
+  return (await api<{ keys: DeploymentKey[] }>(path(id, "/keys"))).keys;
+}
+
+/** The one answer that holds the key itself. */
+export async function createKey(id: string, label: string): Promise<{ label: string; plaintext: string }> {
+  const { key } = await api<{ key: DeploymentKey & { plaintext: string } }>(path(id, "/keys"), { method: "POST", body: { label } });
+  return key;
+}
+
+export async function revokeKey(id: string, keyId: string): Promise<void> {
+  await api(path(id, `/keys/${encodeURIComponent(keyId)}`), { method: "DELETE" });
+}
