@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from .contract import TERMINAL
 from .errors import StudioError
-from .frames import Deduplicator, FrameSplitter, is_end, is_event
+from .frames import FrameSplitter, frames_in
+from .sieve import Sieve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -54,26 +55,25 @@ async def follow(
 
     Raises StudioError when the backend refuses the job or the identity.
     """
-    repeats = Deduplicator()
+    sieve = Sieve()
     pause, away = BACKOFF[0], False
     while True:
         brought = False
         try:
-            last_id = repeats.last_id
+            resume = sieve.resume_id
             async with backend.events(
-                job_id, last_id.decode(errors="surrogateescape") if last_id else None
+                job_id, resume.decode(errors="surrogateescape") if resume else None
             ) as answer:
-                repeats.reconnected()
+                sieve.resumed()
                 splitter = FrameSplitter()
                 if away:
                     away = False
                     yield Connection(None)
                 while data := await answer.content.readany():
-                    frames = splitter.feed(data)
-                    for frame in repeats.new([frame for frame in frames if is_event(frame)]):
+                    for frame in frames_in(sieve.sift(splitter.feed(data))):
                         brought = True
                         yield read_event(frame)
-                    if any(map(is_end, frames)):
+                    if sieve.end is not None:
                         return
         except StudioError as fault:
             if not _may_pass(fault):

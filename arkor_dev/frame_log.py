@@ -10,11 +10,13 @@ import asyncio
 from bisect import bisect_right
 
 SLICE = 256 << 10
-"""About how many bytes one read hands out."""
+"""About how many bytes one read hands out: enough to make each write's own cost small."""
+MERGED = 16 << 10
+"""Bytes up to which small blocks are joined: live frames come one by one."""
 
 
 class FrameLog:
-    """Frames joined with their blank lines. Past ``limit`` bytes the oldest go and ``base`` moves up."""
+    """Blocks of whole frames. Past ``limit`` bytes the oldest go and ``base`` moves up."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -29,22 +31,26 @@ class FrameLog:
         """Bytes in memory."""
         return self.size - self.base
 
-    def append(self, frames: list[bytes]) -> None:
+    def append(self, block: bytes) -> None:
         """Add whole frames at the end."""
-        if not frames:
+        if not block:
             return
-        block = b"\n\n".join(frames) + b"\n\n"
-        last = self._blocks[-1] if self._blocks else None
-        if last is not None and len(last) + len(block) <= 4096:
-            self._blocks[-1] = last + block  # live frames come one by one: keep the list short
+        if self._blocks and len(self._blocks[-1]) + len(block) <= MERGED:
+            self._blocks[-1] += block
         else:
             self._blocks.append(block)
             self._starts.append(self.size)
         self.size += len(block)
-        while self.held > self._limit and len(self._blocks) > 1:
-            self.base += len(self._blocks.pop(0))
-            del self._starts[0]
+        self.trim(self._limit)
         self.wake()
+
+    def trim(self, limit: int) -> None:
+        """Let go of the oldest blocks until at most ``limit`` bytes, or the newest block, are left."""
+        gone = 0
+        while self.held > limit and gone < len(self._blocks) - 1:
+            self.base += len(self._blocks[gone])
+            gone += 1
+        del self._blocks[:gone], self._starts[:gone]
 
     def wake(self) -> None:
         """Let every waiting reader look again."""
@@ -56,27 +62,29 @@ class FrameLog:
         await self._grown.wait()
 
     def read(self, offset: int) -> bytes:
-        """Some of the bytes from ``offset`` on, ending with a frame; ``b""`` when there are none yet."""
+        """Some of the bytes from ``offset`` on, ending with a frame; ``b""`` when there are none yet.
+
+        ``offset`` lies between ``base`` and ``size``.
+        """
         if offset >= self.size:
             return b""
-        index = max(0, bisect_right(self._starts, offset) - 1)
-        first = self._blocks[index]
-        if offset > self._starts[index]:
-            first = first[offset - self._starts[index] :]
-        parts, total = [first], len(first)
-        while total < SLICE and (index := index + 1) < len(self._blocks):
-            parts.append(self._blocks[index])
-            total += len(parts[-1])
-        return first if len(parts) == 1 else b"".join(parts)
+        index = bisect_right(self._starts, offset) - 1
+        first = self._blocks[index][offset - self._starts[index] :]
+        total, stop = len(first), index + 1
+        while total < SLICE and stop < len(self._blocks):
+            total += len(self._blocks[stop])
+            stop += 1
+        return first if stop == index + 1 else b"".join([first, *self._blocks[index + 1 : stop]])
 
     def after(self, identity: bytes) -> int | None:
         """The offset after the first frame with this id; None when no frame kept has it.
 
         Ids need not be unique: going on after the first loses nothing, and the reader knows a repeat.
         """
-        everything = b"".join(self._blocks)
-        for line in (b"id: " + identity + b"\n", b"id:" + identity + b"\n"):
-            place = 0 if everything.startswith(line) else everything.find(b"\n" + line)
-            if place >= 0:
-                return self.base + everything.index(b"\n\n", place + 1) + 2
+        lines = (b"id: " + identity + b"\n", b"id:" + identity + b"\n")
+        for start, block in zip(self._starts, self._blocks, strict=True):
+            for line in lines:
+                place = 0 if block.startswith(line) else block.find(b"\n" + line)
+                if place >= 0:
+                    return start + block.index(b"\n\n", place + 1) + 2
         return None
