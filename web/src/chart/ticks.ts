@@ -25,7 +25,7 @@ export function linearTicks(from: number, to: number, count: number, whole = fal
   const big = Math.max(Math.abs(from), Math.abs(to));
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, k) => {
     const value = (first + k) * step;
-    return { value, label: big >= 1e6 || (big < 1e-3 && big > 0) ? exponential(value, step) : plain(value, decimals) };
+    return { value, label: big >= 1e7 || (big < 1e-3 && big > 0) ? exponential(value, step) : plain(value, decimals, big >= 10_000) };
   });
 }
 
@@ -96,8 +96,9 @@ export function elapsed(ms: number, unit = SECOND): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-function plain(value: number, decimals: number): string {
-  return (value === 0 ? 0 : value).toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals, useGrouping: Math.abs(value) >= 10_000 });
+/** `grouped` is for a whole axis: 9,000 beside 10,000, but 900 beside 1000. */
+function plain(value: number, decimals: number, grouped = false): string {
+  return (value === 0 ? 0 : value).toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals, useGrouping: grouped });
 }
 
 function exponential(value: number, step: number): string {

@@ -1,3 +1,110 @@
-export default function Compare() {
-  return <h1>Compare</h1>;
+/** Several jobs over one another: their curves under one legend, their best values, and what was set differently. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Chart } from "../../chart/chart";
+import { ChartControls } from "../../chart/controls";
+import { exportsOf } from "../../chart/exports";
+import { ChartFigures } from "../../chart/figures";
+import { Legend } from "../../chart/legend";
+import type { Metric } from "../../chart/line";
+import type { Scene, Track } from "../../chart/scene";
+import { useSettings } from "../../chart/use-settings";
+import { useStreams } from "../../events/use";
+import { route, setQuery } from "../../router";
+import { jobById, jobsState } from "../../store/jobs";
+import { Chips, Empty, setTitle } from "../../ui";
+import { originOf } from "../job/state";
+import { AddJob } from "./add";
+import { idsOf, styleOf } from "./diff";
+import { distinctNames } from "./names";
+import { type Compared, Tables } from "./tables";
+import "./compare.css";
+
+const METRICS: readonly { value: Metric; label: string }[] = [
+  { value: "loss", label: "training loss" },
+  { value: "evalLoss", label: "eval loss" },
+  { value: "lr", label: "learning rate" },
+];
+
+export default function ComparePage() {
+  const ids = idsOf(route.value.query);
+  useEffect(() => setTitle("Compare"), []);
+  const set = (next: readonly string[]): void => setQuery({ jobs: next.join(","), zoom: null });
+  return (
+    <article class="compare">
+      <header class="compare-title">
+        <h1 tabIndex={-1}>Compare</h1>
+        <AddJob ids={ids} add={(id) => set([...ids, id])} />
+      </header>
+      {ids.length === 0 ? (
+        <Empty title="Choose jobs to lay over one another" action={<a href="#/jobs">Choose from all jobs</a>}>
+          Add them here one by one, or tick several in the jobs table.
+        </Empty>
+      ) : (
+        <Comparison ids={ids} remove={(id) => set(ids.filter((other) => other !== id))} />
+      )}
+    </article>
+  );
+}
+
+function Comparison({ ids, remove }: { ids: readonly string[]; remove: (id: string) => void }) {
+  const streams = useStreams(ids);
+  const version = streams.reduce((sum, stream) => sum + stream.version.value, 0);
+  const missing = streams.filter(({ id, state }) => state.value === "missing" && jobsState.value.loaded && !jobById(id));
+  const jobs = ids.map((id) => jobById(id));
+  const names = distinctNames(ids.map((id, index) => ({ id, name: jobs[index]?.name })));
+  const compared = streams.map(({ id, run }, index): Compared => ({ id, run, name: names[index]!, job: jobs[index], ...styleOf(index) }));
+  return (
+    <>
+      {missing.length > 0 && (
+        <p class="job-notice">
+          Not in this project: {missing.map(({ id }) => id.slice(0, 40)).join(", ")}
+        </p>
+      )}
+      <Curves compared={compared} version={version} />
+      <Tables compared={compared} version={version} remove={remove} />
+    </>
+  );
+}
+
+function Curves({ compared }: { compared: readonly Compared[]; version: number }) {
+  const [settings, change] = useSettings();
+  const [shown, show] = useState<Scene | null>(null);
+  const scene = useRef<Scene | null>(null);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const metric = METRICS.find(({ value }) => value === route.value.query.get("metric"))?.value ?? "loss";
+  const tracks = compared.map(
+    ({ id, name, job, run, tone, dash }): Track => ({
+      key: id, label: name, rows: run.rows, metric, origin: originOf(job, run), tone, ...(dash ? { dash } : {}),
+    }),
+  );
+  const onScene = (next: Scene): void => {
+    scene.current = next;
+    timer.current ??= setTimeout(() => {
+      timer.current = undefined;
+      show(scene.current);
+    }, shown === null ? 0 : 400);
+  };
+  const runs = compared.map(({ id, name, job, run }) => ({ name, job: { id, name: job?.name, config: job?.config }, rows: run.rows }));
+  return (
+    <section aria-label="Curves">
+      <div class="compare-bar">
+        <Legend tracks={tracks} settings={settings} onChange={change} />
+        <Chips label="Value" items={METRICS} value={metric} onChange={(value) => setQuery({ metric: value === "loss" ? null : value })} />
+      </div>
+      <Chart
+        label={`${METRICS.find(({ value }) => value === metric)!.label} of ${compared.length} jobs`}
+        tracks={tracks}
+        settings={settings}
+        onZoom={(zoom) => change({ zoom })}
+        onScene={onScene}
+      />
+      <ChartControls
+        settings={settings}
+        onChange={change}
+        gaps={shown?.drawn.reduce((sum, { line }) => sum + line.gaps, 0) ?? 0}
+        exports={exportsOf(() => scene.current, "Compare", runs)}
+      />
+      <ChartFigures scene={shown} />
+    </section>
+  );
 }

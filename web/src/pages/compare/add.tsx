@@ -1,0 +1,32 @@
+/** Adding a job to the comparison: a plain select over what is not in it yet. */
+import { relative } from "../../format";
+import { jobs } from "../../store/jobs";
+import { now } from "../../store/clock";
+import { displayName } from "../../text";
+import { MOST } from "./diff";
+
+const OFFERED = 100;
+
+export function AddJob({ ids, add }: { ids: readonly string[]; add: (id: string) => void }) {
+  const others = jobs.value.filter(({ id }) => !ids.includes(id)).slice(0, OFFERED);
+  if (others.length === 0 || ids.length >= MOST) return null;
+  return (
+    <select
+      class="compare-add"
+      aria-label="Add a job"
+      value=""
+      onChange={(event) => {
+        const id = event.currentTarget.value;
+        event.currentTarget.value = "";
+        if (id) add(id);
+      }}
+    >
+      <option value="">Add a job…</option>
+      {others.map(({ id, name, status, createdAt }) => (
+        <option key={id} value={id}>
+          {displayName(name).slice(0, 60)} · {status} · {relative(createdAt, now.peek())}
+        </option>
+      ))}
+    </select>
+  );
+}

@@ -1,0 +1,50 @@
+/** How the configurations of several jobs differ, setting by setting. */
+import { settings } from "../../config";
+import type { Job } from "../../contract.gen";
+
+export interface Difference {
+  label: string;
+  /** In the order of the jobs; null where a job does not set it, or is not known. */
+  values: readonly (string | null)[];
+  same: boolean;
+}
+
+/** Every setting that any of the jobs has, in reading order. */
+export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
+  const lists = jobs.map((job) => new Map((job ? settings(job.config) : []).map(({ label, value }) => [label, value])));
+  const labels = new Set(lists.flatMap((list) => [...list.keys()]));
+  return [...labels].map((label) => {
+    const values = lists.map((list) => list.get(label) ?? null);
+    const known = values.filter((_, index) => jobs[index] !== undefined);
+    return { label, values, same: known.every((value) => value === known[0]) };
+  });
+}
+
+export const MOST = 12;
+
+/** The ids of the address: each once, and no more than can be told apart. */
+export function idsOf(query: URLSearchParams): string[] {
+  return [...new Set((query.get("jobs") ?? "").split(",").map((id) => id.trim()).filter(Boolean))].slice(0, MOST);
+}
+
+const TONES = 7;
+const DASHES = [undefined, "7 4", "2 4"] as const;
+
+/** Colours first, then the same colours dashed, so that no two of the jobs look alike. */
+export function styleOf(index: number): { tone: string; dash?: string } {
+  const dash = DASHES[Math.floor(index / TONES) % DASHES.length];
+  return { tone: `--series-${(index % TONES) + 1}`, ...(dash ? { dash } : {}) };
+}
+
+/** Where the smallest (or largest) of the numbers stands; -1 when none is one, or when all are the same. */
+export function bestIndex(values: readonly (number | null)[], largest = false): number {
+  let best = -1;
+  let different = false;
+  values.forEach((value, index) => {
+    if (value === null || !Number.isFinite(value)) return;
+    const held = best < 0 ? null : values[best]!;
+    if (held !== null && value !== held) different = true;
+    if (held === null || (largest ? value > held : value < held)) best = index;
+  });
+  return different ? best : -1;
+}

@@ -1,0 +1,154 @@
+/** What the compared jobs reached, and what they were asked to do: a column for each. */
+import { useState } from "preact/hooks";
+import type { Job } from "../../contract.gen";
+import type { Run } from "../../events/run";
+import { duration, loss, number } from "../../format";
+import { jobHref } from "../../router";
+import { now } from "../../store/clock";
+import { Button, StatusDot, Switch } from "../../ui";
+import { lastFinite, recentMean } from "../job/pace";
+import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
+import { bestIndex, differences } from "./diff";
+
+export interface Compared {
+  id: string;
+  name: string;
+  tone: string;
+  dash?: string;
+  job: Job | undefined;
+  run: Run;
+}
+
+interface Props {
+  compared: readonly Compared[];
+  version: number;
+  remove: (id: string) => void;
+}
+
+export function Tables({ compared, remove }: Props) {
+  return (
+    <div class="compare-tables" role="region" aria-label="Results and configuration" tabIndex={0}>
+      <table class="compare-table num">
+        <thead>
+          <tr>
+            <th scope="col">
+              <span class="visually-hidden">Value</span>
+            </th>
+            {compared.map((one) => (
+              <th key={one.id} scope="col">
+                <Title one={one} remove={remove} />
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <Results compared={compared} />
+        <Configuration compared={compared} />
+      </table>
+    </div>
+  );
+}
+
+function Title({ one: { id, name, tone, dash }, remove }: { one: Compared; remove: (id: string) => void }) {
+  return (
+    <span class="compare-name">
+      <svg width="18" height="8" aria-hidden="true">
+        <path d="M1 4h16" style={{ stroke: `var(${tone})` }} stroke-dasharray={dash} />
+      </svg>
+      <a class="ellipsis" href={jobHref(id)} title={name}>
+        {name}
+      </a>
+      <Button kind="quiet" small icon="close" aria-label={`Leave ${name} out`} title="Leave out" onClick={() => remove(id)} />
+    </span>
+  );
+}
+
+interface Row {
+  label: string;
+  value: (one: Compared) => number | null;
+  words: (value: number) => string;
+  /** Which end is the better one; absent: neither. */
+  better?: "low" | "high";
+}
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+
+const ROWS: readonly Row[] = [
+  { label: "Best eval loss", value: ({ run, job }) => run.bestEvalLoss?.value ?? job?.metrics?.bestEvalLoss ?? null, words: loss, better: "low" },
+  { label: "at step", value: ({ run }) => run.bestEvalLoss?.step ?? null, words: number },
+  { label: "Last eval loss", value: ({ run, job }) => finite(lastFinite(run.rows.evalLoss)) ?? job?.metrics?.evalLoss ?? null, words: loss, better: "low" },
+  { label: "Best training loss", value: ({ run }) => run.bestLoss?.value ?? null, words: loss, better: "low" },
+  { label: "Last training loss", value: ({ run, job }) => finite(lastFinite(run.rows.loss)) ?? job?.metrics?.loss ?? null, words: loss, better: "low" },
+  { label: "Steps", value: ({ run, job }) => stepsOf(job, run).step, words: number },
+  { label: "Time", value: ({ run, job }) => ranFor(job, run, now.value), words: duration, better: "low" },
+  { label: "Tokens/s", value: ({ run }) => finite(recentMean(run.rows.tokensPerSecond)), words: (value) => number(Math.round(value)), better: "high" },
+];
+
+function Results({ compared }: { compared: readonly Compared[] }) {
+  return (
+    <tbody>
+      <Head text="Results" span={compared.length} />
+      <tr>
+        <th scope="row">Status</th>
+        {compared.map(({ id, job, run }) => (
+          <td key={id}>
+            <StatusDot status={statusOf(job, run)} />
+          </td>
+        ))}
+      </tr>
+      {ROWS.map(({ label, value, words, better }) => {
+        const values = compared.map(value);
+        const best = better === undefined ? -1 : bestIndex(values, better === "high");
+        const running = label === "Time" && compared.some(({ job, run }) => isActive(statusOf(job, run)));
+        return (
+          <tr key={label}>
+            <th scope="row">{label}</th>
+            {values.map((number_, index) => (
+              <td key={compared[index]!.id} class={index === best && !running ? "compare-best" : ""}>
+                {number_ === null ? "–" : words(number_)}
+                {index === best && !running && <span class="compare-best-word">best</span>}
+              </td>
+            ))}
+          </tr>
+        );
+      })}
+    </tbody>
+  );
+}
+
+function Configuration({ compared }: { compared: readonly Compared[] }) {
+  const [all, setAll] = useState(false);
+  const rows = differences(compared.map(({ job }) => job));
+  const different = rows.filter(({ same }) => !same);
+  return (
+    <tbody>
+      <Head text={all ? "Configuration" : "Configuration that differs"} span={compared.length}>
+        <Switch checked={all} onChange={setAll} label="all settings" />
+      </Head>
+      {!all && different.length === 0 && (
+        <tr>
+          <td class="hint compare-none" colSpan={compared.length + 1}>
+            {compared.length > 1 ? "These jobs were set up alike." : "Add a second job to see how they differ."}
+          </td>
+        </tr>
+      )}
+      {(all ? rows : different).map(({ label, values, same }) => (
+        <tr key={label} class={same ? "compare-same" : ""}>
+          <th scope="row">{label}</th>
+          {values.map((value, index) => (
+            <td key={compared[index]!.id}>{value ?? "–"}</td>
+          ))}
+        </tr>
+      ))}
+    </tbody>
+  );
+}
+
+function Head({ text, span, children }: { text: string; span: number; children?: preact.ComponentChildren }) {
+  return (
+    <tr class="compare-head">
+      <th scope="rowgroup" colSpan={span + 1}>
+        <span class="compare-head-text">{text}</span> {children}
+      </th>
+    </tr>
+  );
+}
