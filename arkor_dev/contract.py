@@ -201,8 +201,8 @@ class TrainRequest(TypedDict):
 class TrainingRun(TypedDict):
     """One child process that this launch of Studio has started (``GET /api/train``).
 
-    ``state`` is ``running`` until the child has ended; ``exitCode`` is null until then, and negative
-    for a signal. ``jobId`` is the id found in the child's output.
+    ``state`` is ``running`` until the child has ended; ``exitCode`` is null until then, and
+    128 + n for signal n. ``jobId`` is the id found in the child's output.
     """
 
     id: str

@@ -60,7 +60,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
         )
     # "./" keeps a name that begins with a dash from being read as an option.
     argv = [found, "start", *([f"./{file}"] if file else [])]
-    return Launch(argv, key=file or "", trainer=trainer, file=file, dry_run=False)
+    return Launch(argv, key=f"file {file}" if file else "file", trainer=trainer, file=file, dry_run=False)
 
 
 def _from_toml(settings: Settings, trainer: str | None, *, dry_run: bool) -> Launch:
@@ -70,7 +70,8 @@ def _from_toml(settings: Settings, trainer: str | None, *, dry_run: bool) -> Lau
     chosen = trainer if trainer is not None else names[0]
     if chosen not in names:
         raise StudioError(400, f"arkor.toml has no trainer named {chosen!r}; it has {', '.join(names)}.")
-    argv = [sys.executable, "-m", "arkor_dev", "start", "--project", str(settings.project)]
+    # -P: a project's own random.py or datasets/ must not stand in for the real ones.
+    argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
     argv += ["--local"] if settings.local else []
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
-    return Launch(argv, key=chosen, trainer=chosen, file=None, dry_run=dry_run)
+    return Launch(argv, key=f"trainer {chosen}", trainer=chosen, file=None, dry_run=dry_run)

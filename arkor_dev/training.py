@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import os
 import re
 import secrets
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     from .contract import TrainingRun
     from .launch import Launch
 
-log = logging.getLogger(__name__)
-
 WARDEN = Path(__file__).with_name("warden.py")
 STOP_GRACE = 3.0
 """Seconds that a command gets after SIGINT, and again after SIGTERM."""
-KEPT_RUNS = 50
+KEPT_RUNS = 20
 _JOB_ID = re.compile(rb"^Started job ([^\s]{1,200})\r?$", re.MULTILINE)
 
 
@@ -78,25 +77,32 @@ class Run:
         }
 
     async def start(self) -> None:
-        """Start the warden; the command's own failure to start is a line of the output."""
-        self._warden = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", str(WARDEN), *self.launch.argv,
-            cwd=self._cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, start_new_session=True,
-            limit=256 << 10,
-        )  # fmt: skip
+        """Start the warden; the command's own failure to start is a line of the output.
+
+        Raises StudioError 500 when not even the warden starts (no folder any more, no process left).
+        """
+        try:
+            self._warden = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", str(WARDEN), *self.launch.argv,
+                cwd=self._cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE, start_new_session=True,
+                limit=256 << 10,
+            )  # fmt: skip
+        except OSError as error:
+            raise StudioError(500, f"No command can be started in {self._cwd}: {error.strerror}.") from None
 
     async def follow(self) -> None:
         """Collect output and the end. Ending this task closes the warden's pipe, which ends the command."""
         assert self._warden is not None
         assert self._warden.stdin is not None
         assert self._warden.stdout is not None
-        last = "failed the command's supervisor ended unexpectedly"
+        said: dict[str, str] = {}
         try:
             pump = asyncio.create_task(self._pump())
             try:
                 async for line in self._warden.stdout:
-                    last = line.decode(errors="replace").rstrip("\n")
+                    word, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
+                    said[word] = rest
                 # What is left is at most a pipe's worth; a stray holder of its end must not keep us.
                 await asyncio.wait({pump}, timeout=5)
             finally:
@@ -105,17 +111,25 @@ class Run:
             self._warden.stdin.close()
             if self._stopping is not None:
                 self._stopping.cancel()
-            word, _, rest = last.partition(" ")
-            if word == "exit":
-                self.exit_code = int(rest)
-                self.output.append(f"\n---\nexit={rest}\n".encode())
+            if "started" in said and "exit" not in said:
+                said["exit"] = self._without_warden(int(said["started"]))
+            if "exit" in said:
+                self.exit_code = int(said["exit"])
+                self.output.append(f"\n---\nexit={self.exit_code}\n".encode())
             else:
-                self.output.append(f"\n---\nfailed to start: {rest}\n".encode())
+                why = said.get("failed", "its supervisor ended at once")
+                self.output.append(f"\n---\nfailed to start: {why}\n".encode())
             self._ended = _now()
             self.output.end()
             self.finished.set()
             self._on_change()
         await self._warden.wait()
+
+    def _without_warden(self, command: int) -> str:
+        """The warden was killed: on Linux its command dies with it, elsewhere that is left to us."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(command, signal.SIGKILL)
+        return "137"
 
     async def _pump(self) -> None:
         assert self._warden is not None
