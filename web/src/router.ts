@@ -61,8 +61,31 @@ const current = signal<Route>(parseRoute(here));
 /** The route that is shown; read `.value` in a component to follow it. */
 export const route = computed(() => current.value);
 
+type Guard = (leave: () => void) => void;
+let guard: Guard | null = null;
+
+/**
+ * Holds the page: another address is put back, and `ask` gets a way to go there after all. Answers the release.
+ * A listener of the page's own could not: on the window they run in the order they were added.
+ */
+export function guardRoute(ask: Guard): () => void {
+  guard = ask;
+  return () => {
+    if (guard === ask) guard = null;
+  };
+}
+
 export function startRouter(): void {
-  addEventListener("hashchange", () => {
+  addEventListener("hashchange", (event) => {
+    if (guard) {
+      const wanted = location.hash;
+      history.pushState(null, "", event.oldURL);
+      guard(() => {
+        guard = null;
+        go(wanted);
+      });
+      return;
+    }
     current.value = parseRoute(location.hash);
   });
 }

@@ -1,31 +1,19 @@
 /** Holds the reader on the page while something is shown that will never be shown again. */
 import { useEffect } from "preact/hooks";
+import { guardRoute } from "../../router";
 import { confirm } from "../../ui";
 
-/**
- * While mounted, closing the tab asks (the browser's own words), and another address is put back and asked
- * about; `question` is what that asks.
- */
+/** While mounted, closing the tab asks in the browser's own words, and going elsewhere asks `question`. */
 export function useGuard(question: { title: string; text: string; action: string }): void {
   useEffect(() => {
-    let leaving = false;
     const closing = (event: BeforeUnloadEvent): void => event.preventDefault();
-    const moved = (event: HashChangeEvent): void => {
-      if (leaving) return;
-      // Before the router hears of it; on the window, listeners that capture come first.
-      event.stopImmediatePropagation();
-      history.pushState(null, "", event.oldURL);
-      void confirm({ ...question, danger: true }).then((yes) => {
-        if (!yes) return;
-        leaving = true;
-        location.hash = new URL(event.newURL).hash;
-      });
-    };
+    const release = guardRoute((leave) => {
+      void confirm({ ...question, danger: true }).then((yes) => yes && leave());
+    });
     addEventListener("beforeunload", closing);
-    addEventListener("hashchange", moved, { capture: true });
     return () => {
+      release();
       removeEventListener("beforeunload", closing);
-      removeEventListener("hashchange", moved, { capture: true });
     };
   }, []);
 }
