@@ -1,5 +1,7 @@
 /** Asks again and again, but only as often as somebody looks: at `every` while visible, at `hidden` (or never) in the background. */
 
+import { connection } from "./connection";
+
 export interface Poll {
   /** Asks anew; an answer that is on its way was asked for too early to count. */
   now(): Promise<void>;
@@ -18,6 +20,11 @@ export function poll(ask: () => Promise<void>, every: () => number, hidden: () =
     if (wait !== null) timer = setTimeout(() => void run(), wait);
   };
   const run = (): Promise<void> => {
+    // While nobody is there one loop asks for the daemon itself, and what it finds is a new page.
+    if (connection.peek() === "gone") {
+      plan();
+      return Promise.resolve();
+    }
     running ??= ask().finally(() => {
       running = null;
       plan();

@@ -12,7 +12,7 @@ describe("endingOf", () => {
   it.each([
     ["done\n\n---\nexit=0\n", { exit: 0, why: null, lines: 3 }],
     ["done\n---\nexit=1\n", { exit: 1, why: null, lines: 2 }],
-    ["\n---\nexit=-15\n", { exit: -15, why: null, lines: 3 }],
+    ["\n---\nexit=143\n", { exit: 143, why: null, lines: 3 }],
     ["\n---\nfailed to start: arkor: not found\n", { exit: null, why: "arkor: not found", lines: 3 }],
   ])("%j", (text, ending) => expect(endingOf(written(text))).toEqual(ending));
 

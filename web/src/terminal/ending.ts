@@ -2,7 +2,7 @@
 import type { Terminal } from "./terminal";
 
 export interface Ending {
-  /** The exit status, negative for a signal; null when the command could not be started. */
+  /** The exit status, 128 + n for signal n; null when the command could not be started. */
   exit: number | null;
   /** Why it could not be started. */
   why: string | null;

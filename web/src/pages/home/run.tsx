@@ -142,7 +142,10 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
 function exitWords(exit: number | null): string {
   if (exit === null) return "could not be started";
   if (exit === 0) return "command ended";
-  return exit < 0 ? `stopped by signal ${-exit}` : `command ended with status ${exit}`;
+  // 128 + n is signal n: 2 and 15 are how Studio and people stop a command, 9 is how a system does.
+  if (exit === 130 || exit === 143) return "stopped";
+  if (exit === 137) return "killed, perhaps for its memory";
+  return `command ended with status ${exit}`;
 }
 
 function Others({ run }: { run: TrainingRun }) {
