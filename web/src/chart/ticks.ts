@@ -104,7 +104,7 @@ function plain(value: number, decimals: number, grouped = false): string {
 function exponential(value: number, step: number): string {
   if (value === 0) return "0";
   const digits = Math.max(0, Math.floor(Math.log10(Math.abs(value)) + 1e-9) - Math.floor(Math.log10(step) + 1e-9));
-  return value.toExponential(Math.min(6, digits)).replace("e+", "e").replace("-", (sign, at) => (at > 0 ? "−" : sign)).replace(/^-/, "−");
+  return value.toExponential(Math.min(6, digits)).replace(/\.?0*e\+?/, "e").replace("-", (sign, at) => (at > 0 ? "−" : sign)).replace(/^-/, "−");
 }
 
 /** A power of ten, or twice or five times it, as short as it can be read. */

@@ -1,0 +1,109 @@
+import { expect, test } from "vitest";
+import { Run } from "../events/run";
+import { escape, rowsToCsv, rowsToJson, sceneToSvg } from "./export";
+import { Line } from "./line";
+import { along, closest, hitsAt } from "./pick";
+import { type Scene, sceneOf, type Track } from "./scene";
+import { DEFAULTS, type Settings } from "./settings";
+
+function runOf(count: number, loss = (step: number): number | null => 3 / step): Run {
+  const run = new Run();
+  for (let step = 1; step <= count; step++) {
+    const row = JSON.stringify({ step, loss: loss(step), epoch: step / 10, timestamp: new Date(Date.UTC(2026, 0, 1) + step * 1000).toISOString() });
+    const bytes = new TextEncoder().encode(row);
+    run.add("training.log", bytes, 0, bytes.length);
+  }
+  return run;
+}
+
+function sceneFor(run: Run, change: Partial<Settings> = {}, more: { until?: number; label?: string } = {}): Scene {
+  const settings = { ...DEFAULTS, smooth: 0, ...change };
+  const track: Track = { key: "loss", label: more.label ?? "loss", rows: run.rows, metric: "loss", origin: Date.UTC(2026, 0, 1), tone: "--accent" };
+  const line = new Line(run.rows, "loss", settings.x, track.origin, settings.smooth);
+  line.extend();
+  const checkpoints = [20, 21, 40].map((step) => ({ step, time: 0, artifacts: [] }));
+  return sceneOf({ lines: [{ track, line }], settings, width: 1000, height: 340, checkpoints, ...(more.until ? { until: more.until } : {}) });
+}
+
+test("all there is fills the plot, and the first step stays on the axis", () => {
+  const scene = sceneFor(runOf(60));
+  expect([scene.view, scene.x.map(1), scene.x.map(60)]).toEqual([[1, 60], scene.left, scene.right]);
+  expect(scene.left).toBeGreaterThan(16);
+  const { d } = scene.drawn[0]!.main;
+  expect(d.startsWith(`M${scene.left} `)).toBe(true);
+  expect(scene.drawn[0]!.raw).toBeNull();
+});
+
+test("a live run leaves room for the steps to come", () => {
+  expect(sceneFor(runOf(10), {}, { until: 60 }).view).toEqual([1, 60]);
+  expect(sceneFor(runOf(10), { x: "epoch" }, { until: 60 }).view).toEqual([0.1, 1]);
+});
+
+test("y follows what is in sight, the faint points behind a smoothed curve included", () => {
+  const spiky = runOf(60, (step) => (step === 30 ? 50 : 1));
+  expect(sceneFor(spiky, { smooth: 0.9 }).y.to).toBeGreaterThan(50);
+  expect(sceneFor(spiky, { smooth: 0.9, zoom: [40, 60] }).y.to).toBeLessThan(2);
+  expect(sceneFor(runOf(60, () => 0), { log: true }).drawn[0]!.main.d).toBe("");
+});
+
+test("gaps have their columns, checkpoints their marks, the closest thinned", () => {
+  const scene = sceneFor(runOf(60, (step) => (step === 7 || step === 8 ? null : 1)));
+  expect(scene.gaps).toEqual([7, 8].map((step) => Math.round(scene.x.map(step))));
+  expect(sceneFor(runOf(600)).marks.map(({ step }) => step)).toEqual([21, 40]);
+  expect(sceneFor(runOf(60)).marks.map(({ step }) => step)).toEqual([20, 21, 40]);
+  expect(sceneFor(runOf(60), { x: "epoch" }).marks).toEqual([]);
+});
+
+test("an empty run is an empty picture with axes", () => {
+  const scene = sceneFor(runOf(0));
+  expect([scene.drawn[0]!.main.d, scene.view, scene.yTicks.length > 1]).toEqual(["", [0, 1], true]);
+});
+
+test("the pointer finds the nearest step, and in a crowd the point at its own height", () => {
+  const scene = sceneFor(runOf(60));
+  expect(hitsAt(scene, scene.x.map(29.6), 100)[0]).toMatchObject({ x: 30, row: 29, value: 0.1 });
+  const crowd = sceneFor(runOf(100_000, (step) => (step === 50_003 ? 9 : 1)));
+  const px = crowd.x.map(50_000);
+  expect(hitsAt(crowd, px, crowd.y.map(9))[0]!.x).toBe(50_003);
+  expect(hitsAt(crowd, px, crowd.y.map(1))[0]!.value).toBe(1);
+  expect(hitsAt(sceneFor(runOf(0)), 50, 50)).toEqual([]);
+  const [hit] = hitsAt(scene, scene.left - 40, 0);
+  expect(closest([hit!], 0)?.x).toBe(1);
+});
+
+test("keys walk from point to point, over gaps, and stop at the ends", () => {
+  const scene = sceneFor(runOf(10, (step) => (step === 5 || step === 6 ? null : 1)));
+  const drawn = scene.drawn[0]!;
+  expect([along(drawn, 3, 1), along(drawn, 6, -1), along(drawn, 3, 3), along(drawn, 8, 10), along(drawn, 1, -10)]).toEqual([6, 3, 8, 9, 0]);
+});
+
+test("the exported SVG is whole by itself and takes no markup from names", () => {
+  const scene = sceneFor(runOf(30), { smooth: 0.5 }, { label: '<script>&"\u0007\ud800' });
+  const palette = { paper: "rgb(1,1,1)", ink: "i", hint: "h", grid: "g", axis: "a", gap: "p", tones: new Map([["--accent", "rgb(9,8,7)"]]) };
+  const svg = sceneToSvg(scene, "a < b", palette);
+  expect(svg).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg"/);
+  expect(svg).not.toMatch(/var\(|class=|<script|href|NaN|undefined/);
+  expect(svg).toContain("<title>a &#60; b</title>");
+  expect(svg).toContain('stroke="rgb(9,8,7)"');
+  expect(svg.match(/stroke-opacity="0.3"/g)).toHaveLength(1);
+  expect(escape("\u0000a\ufffeb\n")).toBe("ab\n");
+});
+
+test("CSV and JSON hold every row, and tell nothing from not a number", () => {
+  const run = runOf(3, (step) => (step === 2 ? null : 1.5));
+  const csv = rowsToCsv([{ name: "x", rows: run.rows }]);
+  expect(csv.split("\r\n")).toEqual([
+    "step,epoch,time,loss,evalLoss,learningRate,tokensPerSecond",
+    "1,0.1,2026-01-01T00:00:01.000Z,1.5,,,",
+    "2,0.2,2026-01-01T00:00:02.000Z,NaN,,,",
+    "3,0.3,2026-01-01T00:00:03.000Z,1.5,,,",
+    "",
+  ]);
+  const two = rowsToCsv([{ name: '=1+"2"', rows: run.rows }, { name: "b", rows: run.rows }]).split("\r\n");
+  expect(two[0]).toMatch(/^job,step/);
+  expect(two[1]).toMatch(/^"'=1\+""2""",1,/);
+  expect(two[4]).toMatch(/^b,1,/);
+  const json = JSON.parse(rowsToJson([{ job: { id: "j" }, rows: run.rows }])) as { jobs: { id: string; points: object[] }[] };
+  expect(json.jobs[0]!.id).toBe("j");
+  expect(json.jobs[0]!.points[1]).toEqual({ step: 2, epoch: 0.2, time: "2026-01-01T00:00:02.000Z", loss: null });
+});

@@ -1,0 +1,205 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { JobStream, retryDelay } from "./stream";
+
+/** A daemon in memory: a log of frames, and what it was asked for. */
+class Daemon {
+  frames: string[] = [];
+  feed = "f1";
+  asked: string[] = [];
+  tabs = new Set<ReadableStreamDefaultController<Uint8Array>>();
+  refuse: { status: number; error: string } | null = null;
+
+  log(step: number): void {
+    this.send(`event: training.log\ndata: {"type":"training.log","step":${step},"loss":${1 / step}}\n\n`);
+  }
+
+  send(frame: string): void {
+    this.frames.push(frame);
+    for (const tab of this.tabs) tab.enqueue(bytes(frame));
+  }
+
+  cut(): void {
+    for (const tab of this.tabs) tab.error(new TypeError("network error"));
+    this.tabs.clear();
+  }
+
+  fetch = async (url: string, init: RequestInit): Promise<Response> => {
+    this.asked.push(url);
+    if (this.refuse) return new Response(JSON.stringify({ error: this.refuse.error }), { status: this.refuse.status });
+    const cursor = `${this.feed}.${this.frames.length}`;
+    if (url.includes("/history")) {
+      return new Response(bytes(this.frames.join("")) as BodyInit, { headers: { "X-Arkor-Cursor": cursor } });
+    }
+    const after = new URL(url, "http://x").searchParams.get("after") ?? "";
+    const from = after.startsWith(`${this.feed}.`) ? Number(after.split(".")[1]) : 0;
+    const body = new ReadableStream<Uint8Array>({
+      start: (tab) => {
+        this.tabs.add(tab);
+        init.signal?.addEventListener("abort", () => {
+          if (this.tabs.delete(tab)) tab.error(new DOMException("", "AbortError"));
+        });
+        if (this.frames.length > from) tab.enqueue(bytes(this.frames.slice(from).join("")));
+      },
+    });
+    return new Response(body, { headers: { "X-Arkor-From": `${this.feed}.${from}` } });
+  };
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+let daemon: Daemon;
+let stream: JobStream;
+let locks: { request: ReturnType<typeof vi.fn> } | undefined;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  daemon = new Daemon();
+  locks = undefined;
+  vi.stubGlobal("fetch", daemon.fetch);
+  vi.stubGlobal("navigator", { get locks() { return locks; } });
+  vi.stubGlobal("document", Object.assign(new EventTarget(), { hidden: false }));
+});
+
+afterEach(() => {
+  stream.close();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+async function open(): Promise<void> {
+  stream = new JobStream("a/b");
+  await vi.advanceTimersByTimeAsync(10);
+}
+
+const steps = (): number[] => [...stream.run.rows.step.view()];
+
+test("history first, then live frames from exactly there, until the end", async () => {
+  daemon.log(1);
+  daemon.log(2);
+  await open();
+  expect([steps(), stream.state.value]).toEqual([[1, 2], "live"]);
+  expect(daemon.asked).toEqual(["/api/jobs/a%2Fb/history", "/api/jobs/a%2Fb/events?after=f1.2"]);
+  daemon.log(3);
+  daemon.send("event: end\ndata: {}\n\n");
+  await vi.advanceTimersByTimeAsync(500);
+  expect([steps(), stream.state.value]).toEqual([[1, 2, 3], "over"]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(daemon.asked).toHaveLength(2);
+});
+
+test("a finished job costs one request", async () => {
+  daemon.log(1);
+  daemon.send("event: end\ndata: {}\n\n");
+  await open();
+  expect([stream.state.value, daemon.asked.length, stream.version.value > 0]).toEqual(["over", 1, true]);
+});
+
+test("after a cut nothing is lost and nothing comes twice", async () => {
+  daemon.log(1);
+  await open();
+  daemon.log(2);
+  await vi.advanceTimersByTimeAsync(300);
+  daemon.cut();
+  daemon.log(3);
+  await vi.advanceTimersByTimeAsync(10);
+  expect(stream.state.value).toBe("reconnecting");
+  await vi.advanceTimersByTimeAsync(5000);
+  daemon.log(4);
+  await vi.advanceTimersByTimeAsync(500);
+  expect([steps(), stream.state.value]).toEqual([[1, 2, 3, 4], "live"]);
+});
+
+test("equal frames that are no repeats are all kept", async () => {
+  await open();
+  for (let i = 0; i < 3; i++) daemon.send('event: training.log\ndata: {"step":1,"loss":2}\n\n');
+  await vi.advanceTimersByTimeAsync(300);
+  daemon.cut();
+  await vi.advanceTimersByTimeAsync(5000);
+  daemon.send('event: training.log\ndata: {"step":1,"loss":2}\n\n');
+  await vi.advanceTimersByTimeAsync(500);
+  expect(steps()).toEqual([1, 1, 1, 1]);
+});
+
+test("a daemon that let go of the job makes the page start over", async () => {
+  daemon.log(1);
+  daemon.log(2);
+  await open();
+  daemon.feed = "f2";
+  daemon.frames = [];
+  daemon.log(7);
+  daemon.cut();
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect([steps(), stream.run.records.length, stream.state.value]).toEqual([[7], 1, "live"]);
+});
+
+test("a repeat that is not what it was makes the page start over too", async () => {
+  await open();
+  daemon.log(1);
+  await vi.advanceTimersByTimeAsync(300);
+  daemon.frames = ['event: training.log\ndata: {"step":9,"loss":9}\n\n'];
+  daemon.cut();
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(steps()).toEqual([9]);
+});
+
+test("a mark in the stream moves the place to go on from", async () => {
+  await open();
+  daemon.log(1);
+  daemon.log(2);
+  for (const tab of daemon.tabs) tab.enqueue(bytes(": at f1.2\n\n"));
+  await vi.advanceTimersByTimeAsync(500);
+  daemon.cut();
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(daemon.asked.at(-1)).toContain("after=f1.2");
+  expect(steps()).toEqual([1, 2]);
+});
+
+test("the daemon's own trouble is shown until it is over", async () => {
+  await open();
+  for (const tab of daemon.tabs) tab.enqueue(bytes(": reconnecting\n\n"));
+  await vi.advanceTimersByTimeAsync(300);
+  expect(stream.state.value).toBe("reconnecting");
+  for (const tab of daemon.tabs) tab.enqueue(bytes(": connected\n\n"));
+  await vi.advanceTimersByTimeAsync(300);
+  expect(stream.state.value).toBe("live");
+});
+
+test("an error answer is told and tried again, a 404 is missing", async () => {
+  daemon.refuse = { status: 502, error: "The backend is away." };
+  await open();
+  expect([stream.state.value, stream.trouble.value]).toEqual(["reconnecting", "The backend is away."]);
+  daemon.refuse = { status: 404, error: "No such job." };
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(stream.state.value).toBe("missing");
+  daemon.refuse = null;
+  daemon.log(1);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect([stream.state.value, stream.trouble.value, steps()]).toEqual(["live", null, [1]]);
+});
+
+test("without a free slot it glances now and again, and misses nothing", async () => {
+  locks = { request: vi.fn(async (_name: string, _options: object, use: (lock: null) => unknown) => use(null)) };
+  daemon.log(1);
+  await open();
+  daemon.log(2);
+  await vi.advanceTimersByTimeAsync(3000);
+  daemon.log(3);
+  await vi.advanceTimersByTimeAsync(3000);
+  expect([steps(), stream.state.value]).toEqual([[1, 2, 3], "live"]);
+  expect(daemon.asked.length).toBeGreaterThan(4);
+  expect(daemon.tabs.size).toBeLessThanOrEqual(1);
+});
+
+test("a closed stream asks no more", async () => {
+  await open();
+  stream.close();
+  await vi.advanceTimersByTimeAsync(10);
+  const before = daemon.asked.length;
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect([daemon.asked.length, daemon.tabs.size]).toEqual([before, 0]);
+});
+
+test("retries wait longer each time, to a limit, and not in step", () => {
+  expect([0, 1, 2, 3].map((n) => retryDelay(n, () => 1))).toEqual([400, 800, 1600, 3200]);
+  expect(retryDelay(50, () => 1)).toBe(15_000);
+  expect(retryDelay(0, () => 0)).toBe(200);
+});

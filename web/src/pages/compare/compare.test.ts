@@ -1,0 +1,41 @@
+import { expect, test } from "vitest";
+import type { Job } from "../../contract.gen";
+import { bestIndex, differences, idsOf, MOST, styleOf } from "./diff";
+import { distinctNames } from "./names";
+
+const job = (config: object): Job => ({ config: { model: "m", datasetSource: { type: "file", path: "a.jsonl" }, ...config } }) as Job;
+
+test("settings that differ are told from those that do not; a job not known counts for neither", () => {
+  const rows = differences([job({ learningRate: 1e-3, loraR: 8 }), undefined, job({ learningRate: 2e-3, loraR: 8, dryRun: true })]);
+  const by = new Map(rows.map(({ label, values, same }) => [label, { values, same }]));
+  expect(by.get("Learning rate")).toEqual({ values: ["0.001", null, "0.002"], same: false });
+  expect(by.get("LoRA rank")).toEqual({ values: ["8", null, "8"], same: true });
+  expect(by.get("Dry run")).toEqual({ values: [null, null, "yes"], same: false });
+  expect(by.get("Base model")?.same).toBe(true);
+});
+
+test("ids come once each, and no more than can be told apart", () => {
+  expect(idsOf(new URLSearchParams("jobs=a,b,,a, c "))).toEqual(["a", "b", "c"]);
+  expect(idsOf(new URLSearchParams(""))).toEqual([]);
+  expect(idsOf(new URLSearchParams({ jobs: Array.from({ length: 99 }, (_, i) => i).join(",") }))).toHaveLength(MOST);
+});
+
+test("no two compared jobs look alike", () => {
+  const styles = Array.from({ length: MOST }, (_, index) => JSON.stringify(styleOf(index)));
+  expect(new Set(styles).size).toBe(MOST);
+  expect(styleOf(0)).toEqual({ tone: "--series-1" });
+});
+
+test("the best is named only where there is a difference", () => {
+  expect(bestIndex([3, 1, null, 2])).toBe(1);
+  expect(bestIndex([3, 1, 2], true)).toBe(0);
+  expect(bestIndex([1, 1, null])).toBe(-1);
+  expect(bestIndex([5])).toBe(-1);
+  expect(bestIndex([null, NaN])).toBe(-1);
+});
+
+test("names that are the same are told apart by the id", () => {
+  expect(distinctNames([{ id: "abcdefgh", name: "x" }, { id: "12345678", name: "x" }, { id: "q", name: "y" }, { id: "r", name: undefined }])).toEqual([
+    "x abcdef", "x 123456", "y", "r",
+  ]);
+});

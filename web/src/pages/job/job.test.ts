@@ -1,0 +1,113 @@
+import { expect, test } from "vitest";
+import type { Job } from "../../contract.gen";
+import { Run } from "../../events/run";
+import { lastFinite, recentMean, recentSpeed, timeLeft } from "./pace";
+import { originOf, ranFor, statusOf, stepsOf } from "./state";
+import { wordsOf } from "./words";
+
+const START = Date.UTC(2026, 0, 1);
+
+function feed(run: Run, name: string, data: object | string): void {
+  const bytes = new TextEncoder().encode(typeof data === "string" ? data : JSON.stringify(data));
+  run.add(name, bytes, 0, bytes.length);
+}
+
+function runOf(steps: number, secondsPerStep: (step: number) => number): Run {
+  const run = new Run();
+  let at = START;
+  for (let step = 1; step <= steps; step++) {
+    at += secondsPerStep(step) * 1000;
+    feed(run, "training.log", { step, loss: 1, tokensPerSecond: 100 + step, timestamp: new Date(at).toISOString() });
+  }
+  return run;
+}
+
+const job = (change: Partial<Job>): Job =>
+  ({ id: "j", orgId: "o", projectId: "p", name: "n", status: "running", createdAt: "", config: { model: "m", datasetSource: { type: "file" } }, ...change }) as Job;
+
+test("time left follows the recent speed, and counts down between steps", () => {
+  const run = runOf(100, (step) => (step <= 50 ? 10 : 2));
+  const last = run.rows.time.last();
+  expect(recentSpeed(run.rows)).toBeCloseTo(1 / 2000, 12);
+  expect(timeLeft(run.rows, 130, last)).toEqual({ ms: 60_000 });
+  expect(timeLeft(run.rows, 130, last + 1500)).toEqual({ ms: 58_500 });
+  expect(timeLeft(run.rows, 100, last)).toEqual({ ms: 0 });
+});
+
+test("time left is honest where it cannot be known", () => {
+  expect(timeLeft(new Run().rows, 60, START)).toEqual({ why: "no step yet" });
+  expect(timeLeft(runOf(1, () => 2).rows, 60, START + 2000)).toEqual({ why: "known after the second step" });
+  expect(timeLeft(runOf(9, () => 2).rows, null, START)).toEqual({ why: "number of steps unknown" });
+  const run = runOf(9, () => 2);
+  expect(timeLeft(run.rows, 60, run.rows.time.last() + 45_000)).toEqual({ why: "no step for 45 s" });
+  const slow = runOf(9, () => 60);
+  expect(timeLeft(slow.rows, 10, slow.rows.time.last() + 45_000)).toEqual({ ms: 15_000 });
+});
+
+test("a clock that is behind the backend's makes no time out of nothing", () => {
+  const run = runOf(9, () => 2);
+  expect(timeLeft(run.rows, 14, run.rows.time.last() - 3_600_000)).toEqual({ ms: 10_000 });
+});
+
+test("rows without times or at one instant say nothing of speed", () => {
+  const run = new Run();
+  for (let step = 1; step < 5; step++) feed(run, "training.log", { step, loss: 1 });
+  expect(recentSpeed(run.rows)).toBeNull();
+  expect(recentSpeed(runOf(5, () => 0).rows)).toBeNull();
+});
+
+test("the last and the mean pass over what is no number", () => {
+  const run = runOf(20, () => 1);
+  feed(run, "training.log", { step: 21, loss: null, tokensPerSecond: null });
+  expect([lastFinite(run.rows.loss), lastFinite(run.rows.evalLoss)]).toEqual([1, NaN]);
+  expect(recentMean(run.rows.tokensPerSecond, 4)).toBe(118.5);
+  expect(recentMean(new Run().rows.tokensPerSecond)).toBeNaN();
+});
+
+test("events are quicker than the list, which knows the rest", () => {
+  const run = new Run();
+  expect(statusOf(undefined, run)).toBe("queued");
+  expect(statusOf(job({ status: "failed" }), run)).toBe("failed");
+  feed(run, "training.started", { timestamp: "2026-01-01T00:00:00Z", metadata: { totalSteps: 60 } });
+  expect(statusOf(job({ status: "queued" }), run)).toBe("running");
+  expect(stepsOf(job({ config: { ...job({}).config, maxSteps: 99 }, metrics: { step: 7 } }), run)).toEqual({ step: 7, total: 60 });
+  expect(stepsOf(undefined, new Run())).toEqual({ step: null, total: null });
+  expect(originOf(undefined, run)).toBe(START);
+  expect(ranFor(job({}), run, START + 5000)).toBe(5000);
+  feed(run, "training.cancelled", { timestamp: "2026-01-01T00:01:00Z", step: 3 });
+  expect(statusOf(job({ status: "running" }), run)).toBe("cancelled");
+  expect(ranFor(undefined, run, START + 5_000_000)).toBe(60_000);
+  expect(ranFor(undefined, new Run(), START)).toBeNull();
+});
+
+test("each event is told in a line of words", () => {
+  const run = new Run();
+  const words = (name: string, data: object | string): string => {
+    feed(run, name, data);
+    return wordsOf(run.records.entry(run.records.length - 1));
+  };
+  expect(words("training.log", { step: 1200, loss: 0.43211, learningRate: 2e-4, epoch: 0.5, tokensPerSecond: 411.7 })).toBe(
+    "step 1,200 · loss 0.4321 · lr 0.0002 · epoch 0.50 · 412 tokens/s",
+  );
+  expect(words("training.log", { step: 3, loss: null })).toBe("step 3 · loss not a number");
+  expect(words("training.log", '{"step":4,"loss":1e309}')).toBe("step 4 · loss not a number");
+  expect(words("training.started", { metadata: { totalSteps: 1, device: "cpu" } })).toBe("1 step · cpu");
+  expect(words("checkpoint.saved", { step: 20, artifacts: [{ kind: "checkpoint", bytes: 3_700_000 }, 7] })).toBe("step 20 · checkpoint 3.7 MB");
+  expect(words("training.failed", { error: "out of\nmemory", step: 9 })).toBe("out of memory · step 9");
+  expect(words("training.failed", { error: { code: 1 } })).toBe('{"code":1}');
+  expect(words("model.progress", { label: "Fetching", done: 5, total: 9 })).toBe("Fetching · 55 %");
+  expect(words("odd.event", { a: 1 })).toBe('{"a":1}');
+  expect(words("training.log", "not { json")).toBe("not { json");
+});
+
+test("hostile text loses its controls and stays short", () => {
+  const run = new Run();
+  feed(run, "training.message", { message: `\u001b[31mred\u001b]0;title\u0007 \u202egnirts <img src=x> ${"y".repeat(10_000_000)}` });
+  feed(run, "odd.event", `\u001b[2J\u202e${"z".repeat(1000)}`);
+  const [first, second] = [0, 1].map((index) => wordsOf(run.records.entry(index)));
+  for (const words of [first!, second!]) {
+    expect(words.length).toBeLessThan(500);
+    expect(words).not.toMatch(/[\u0000-\u001f\u202a-\u202e]/);
+  }
+  expect(first).toContain("(10.0 MB)");
+});
