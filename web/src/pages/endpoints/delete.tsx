@@ -13,7 +13,7 @@ export function Delete({ deployment }: { deployment: Deployment }) {
   return (
     <section class="ep-section">
       <h2>Delete</h2>
-      <p class="dim">Callers get 404 from then on, and its keys are gone. The job and its adapters stay.</p>
+      <p class="dim">Callers get 404 from then on, and its keys no longer work. The job and its adapters stay.</p>
       <p>
         <Button kind="danger" onClick={() => setAsking(true)}>
           Delete endpoint

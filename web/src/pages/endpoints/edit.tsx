@@ -25,11 +25,13 @@ interface LineProps {
   setEditing: (editing: boolean) => void;
   /** Why the draft cannot be saved, or null. */
   trouble: string | null;
+  /** The field itself says what is wrong. */
+  blocked?: boolean;
   save: () => Promise<boolean>;
   children: ComponentChildren;
 }
 
-function Line({ name, value, editing, setEditing, trouble, save, children }: LineProps) {
+function Line({ name, value, editing, setEditing, trouble, blocked, save, children }: LineProps) {
   const [busy, setBusy] = useState(false);
   const submit = async (): Promise<void> => {
     setBusy(true);
@@ -45,7 +47,7 @@ function Line({ name, value, editing, setEditing, trouble, save, children }: Lin
             {children}
             {trouble && <p class="ui-field-error">{trouble}</p>}
             <div class="ep-buttons">
-              <Button small kind="primary" busy={busy} disabled={trouble !== null} onClick={() => void submit()}>
+              <Button small kind="primary" busy={busy} disabled={blocked || trouble !== null} onClick={() => void submit()}>
                 Save
               </Button>
               <Button small kind="quiet" onClick={() => setEditing(false)}>
@@ -107,14 +109,14 @@ export function EditRetention({ deployment, change }: Props) {
   const { runRetentionMode: mode, runRetentionDays: days } = deployment;
   const known = mode === "unlimited" || mode === "disabled" ? mode : "days";
   const [draft, setDraft] = useState<{ mode: RetentionMode; days: number } | null>(null);
-  const trouble = draft?.mode === "days" ? daysTrouble(draft.days) : null;
   return (
     <Line
       name="Chats kept"
       value={retentionWords(mode ? clean(mode, 40) : mode, days)}
       editing={draft !== null}
       setEditing={(editing) => setDraft(editing ? { mode: known, days: days ?? DEFAULT_DAYS } : null)}
-      trouble={trouble}
+      trouble={null}
+      blocked={draft?.mode === "days" && daysTrouble(draft.days) !== null}
       save={async () => draft === null || change(retentionBody(draft.mode, draft.days), "Retention changed")}
     >
       {draft && <RetentionField mode={draft.mode} days={draft.days} onChange={(next, count) => setDraft({ mode: next, days: count })} />}

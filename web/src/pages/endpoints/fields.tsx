@@ -1,5 +1,5 @@
 /** The choices that creating and changing an endpoint share. */
-import { Field } from "../../ui";
+import type { ComponentChildren } from "preact";
 import { type AuthMode, daysTrouble, type RetentionMode } from "./model";
 
 interface Choice<T extends string> {
@@ -10,16 +10,26 @@ interface Choice<T extends string> {
 
 const ACCESS: readonly Choice<AuthMode>[] = [
   { value: "fixed_api_key", label: "API key", hint: "Callers send a key that you issue and can revoke." },
-  { value: "none", label: "Open to all", hint: "Whoever knows the address can call it, at your cost." },
+  { value: "none", label: "Open to all", hint: "Whoever knows the address can call it." },
 ];
 
 const RETENTION: readonly Choice<RetentionMode>[] = [
-  { value: "days", label: "For some days", hint: "Chats are kept, then deleted." },
+  { value: "days", label: "For", hint: "Each chat is stored and deleted when its time is up." },
   { value: "disabled", label: "Not at all", hint: "No chat is stored." },
-  { value: "unlimited", label: "For ever", hint: "Every chat stays until you delete the endpoint." },
+  { value: "unlimited", label: "For ever", hint: "Every chat is stored and stays." },
 ];
 
-function Radios<T extends string>({ legend, name, choices, value, onChange }: { legend: string; name: string; choices: readonly Choice<T>[]; value: T; onChange: (value: T) => void }) {
+interface RadiosProps<T extends string> {
+  legend: string;
+  name: string;
+  choices: readonly Choice<T>[];
+  value: T;
+  onChange: (value: T) => void;
+  /** Stands behind the label of one choice. */
+  more?: Partial<Record<T, ComponentChildren>>;
+}
+
+function Radios<T extends string>({ legend, name, choices, value, onChange, more }: RadiosProps<T>) {
   return (
     <fieldset class="ep-radios">
       <legend class="ui-field-label">{legend}</legend>
@@ -27,7 +37,7 @@ function Radios<T extends string>({ legend, name, choices, value, onChange }: { 
         <label key={choice.value} class="ep-radio">
           <input type="radio" name={name} checked={choice.value === value} onChange={() => onChange(choice.value)} />
           <span>
-            {choice.label}
+            {choice.label} {more?.[choice.value]}
             <span class="hint">{choice.hint}</span>
           </span>
         </label>
@@ -47,14 +57,31 @@ interface RetentionProps {
 }
 
 export function RetentionField({ mode, days, onChange }: RetentionProps) {
-  return (
+  const trouble = mode === "days" ? daysTrouble(days) : null;
+  const count = (
     <>
-      <Radios legend="Keep what is asked and answered" name="ep-retention" choices={RETENTION} value={mode} onChange={(value) => onChange(value, days)} />
-      {mode === "days" && (
-        <Field label="Days" for="ep-days" error={daysTrouble(days)}>
-          <input id="ep-days" class="ui-input num ep-days" type="number" min={1} step={1} value={Number.isNaN(days) ? "" : days} onInput={(event) => onChange(mode, event.currentTarget.valueAsNumber)} />
-        </Field>
-      )}
+      <input
+        class="ui-input num ep-days"
+        type="number"
+        aria-label="Days"
+        aria-invalid={trouble !== null}
+        min={1}
+        step={1}
+        value={Number.isNaN(days) ? "" : days}
+        onFocus={() => onChange("days", days)}
+        onInput={(event) => onChange("days", event.currentTarget.valueAsNumber)}
+      />
+      {" days"}
     </>
+  );
+  return (
+    <div>
+      <Radios legend="Keep what is asked and answered" name="ep-retention" choices={RETENTION} value={mode} onChange={(value) => onChange(value, days)} more={{ days: count }} />
+      {trouble && (
+        <p class="ui-field-error" role="alert">
+          {trouble}
+        </p>
+      )}
+    </div>
   );
 }

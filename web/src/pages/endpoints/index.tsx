@@ -27,7 +27,7 @@ export default function Endpoints() {
     return (
       <Page>
         <Empty title="Endpoints belong to the managed backend">
-          This Studio works with a backend that serves models to it alone. To give a model a public address, start arkor-dev without --local.
+          The backend behind this Studio answers this Studio alone. To give a model a public address, start arkor-dev without --local.
         </Empty>
       </Page>
     );

@@ -10,13 +10,13 @@ export function QuickStart({ slug, auth }: { slug: string; auth: AuthMode }) {
   return (
     <section class="ep-section" aria-labelledby="ep-quickstart">
       <h2 id="ep-quickstart">Quick start</h2>
-      <Chips label="Language" items={LANGUAGES} value={language} onChange={setLanguage} />
-      <div class="ep-code">
-        <CopyButton small text={code} label="Copy code" class="ep-code-copy" />
-        <pre tabIndex={0} role="region" aria-label="Code">
-          <code>{code}</code>
-        </pre>
+      <div class="ep-languages">
+        <Chips label="Language" items={LANGUAGES} value={language} onChange={setLanguage} />
+        <CopyButton small text={code} label="Copy code" />
       </div>
+      <pre class="ep-code" dir="ltr" tabIndex={0} role="region" aria-label="Code">
+        <code>{code}</code>
+      </pre>
     </section>
   );
 }

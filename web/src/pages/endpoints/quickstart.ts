@@ -18,7 +18,11 @@ export function quickstart(language: Language, slug: string, auth: AuthMode): st
       `curl --no-buffer ${base}/chat/completions \\`,
       ...(keyed ? [`  --header "Authorization: Bearer $ARKOR_API_KEY" \\`] : []),
       `  --header 'Content-Type: application/json' \\`,
-      `  --data '{"model": "${slug}", "messages": [{"role": "user", "content": "Hello"}], "stream": true}'`,
+      `  --data '{`,
+      `    "model": "${slug}",`,
+      `    "messages": [{"role": "user", "content": "Hello"}],`,
+      `    "stream": true`,
+      `  }'`,
     ].join("\n");
   }
   if (language === "python") {
