@@ -18,6 +18,7 @@ from .processes import STUBBORN, STUBBORN_COUNT, gone, pids_in, script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 linux = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux lets a process adopt its grandchildren"
