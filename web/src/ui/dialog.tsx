@@ -21,6 +21,8 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
     const node = box.current;
     const before = document.activeElement;
     node?.showModal();
+    // By hand: the attribute for it makes some browsers write to the console.
+    node?.querySelector<HTMLElement>("[data-focus]")?.focus();
     return () => {
       node?.close();
       if (before instanceof HTMLElement) before.focus({ preventScroll: true });
@@ -82,7 +84,7 @@ export function Confirmation() {
     <Dialog title={question.title} onClose={() => close(false)}>
       <p class="ui-dialog-text">{question.text}</p>
       <div class="ui-dialog-actions">
-        <Button autofocus onClick={() => close(false)}>Back</Button>
+        <Button data-focus onClick={() => close(false)}>Back</Button>
         <Button kind={kind} onClick={() => close(true)}>
           {question.action}
         </Button>

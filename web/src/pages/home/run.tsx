@@ -53,12 +53,7 @@ function Panel({ run }: { run: TrainingRun }) {
       await attempt(() => cancelJob(jobId), "The job is being cancelled");
     }
   };
-  const stop = async (): Promise<void> => {
-    const text = "The command ends and this output with it. The job itself goes on; its page follows it.";
-    if (await confirm({ title: "Stop watching", text, action: "Stop watching" })) {
-      await attempt(() => stopRun(run.id), "Stopped watching");
-    }
-  };
+  const stop = (): Promise<void> => attempt(() => stopRun(run.id), "Stopped watching; the job goes on");
   return (
     <section class="home-output" aria-labelledby="home-output">
       <header class="home-output-head">
@@ -134,6 +129,7 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
       <span class="hint">
         {ending?.why ? clean(ending.why, 200) : exitWords(exit)}
         {took !== null && ` after ${duration(took)}`}
+        {exit !== 0 && job && !isOver(job) && "; the job itself goes on"}
       </span>
     </span>
   );
@@ -143,7 +139,7 @@ function exitWords(exit: number | null): string {
   if (exit === null) return "could not be started";
   if (exit === 0) return "command ended";
   // 128 + n is signal n: 2 and 15 are how Studio and people stop a command, 9 is how a system does.
-  if (exit === 130 || exit === 143) return "stopped";
+  if (exit === 130 || exit === 143) return "command stopped";
   if (exit === 137) return "killed, perhaps for its memory";
   return `command ended with status ${exit}`;
 }
