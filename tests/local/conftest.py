@@ -1,0 +1,91 @@
+"""Fixtures of the embedded backend's tests: a tiny model, a project, a process, and one trained job for all."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .harness import Backend, Frame
+from .tiny_model import chats, write_jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STEPS = 30
+CONFIG: dict[str, Any] = {
+    "model": "./models/tiny",
+    "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+    "maxSteps": STEPS,
+    "learningRate": 1e-2,
+    "saveSteps": 10,
+    "evalSteps": 15,
+}
+ENDLESS: dict[str, Any] = {**CONFIG, "maxSteps": 1_000_000, "loggingSteps": 1, "saveSteps": 5, "learningRate": 1e-3}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny model."""
+    folder = tmp_path_factory.mktemp("tiny")
+    subprocess.run([sys.executable, "-m", "tests.local.tiny_model", str(folder)], check=True, capture_output=True)
+    return folder
+
+
+def make_project(root: Path, tiny: Path | None = None) -> Path:
+    """A project with the phrase's chats, and with the tiny model if there is one."""
+    write_jsonl(root / "data" / "chats.jsonl", chats())
+    if tiny:
+        shutil.copytree(tiny, root / "models" / "tiny")
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared_project(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
+    return make_project(tmp_path_factory.mktemp("shared") / "tests", tiny)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, shared_project: Path) -> Iterator[Backend]:
+    """A backend that many tests use, none of which may end it."""
+    root = tmp_path_factory.mktemp("backend.v1")
+    backend = Backend.start(root / "data", shared_project, root / "cache")
+    yield backend
+    backend.stop()
+
+
+@dataclass
+class Trained:
+    """A finished job and the events that led there, as first seen."""
+
+    backend: Backend
+    job: str
+    events: list[Frame]
+    data: Path
+
+
+@pytest.fixture(scope="session")
+def trained(shared: Backend, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    job = shared.submit(CONFIG, "parrot")
+    events = list(shared.events(job))
+    data = next(tmp_path_factory.getbasetemp().glob("backend.v1*")) / "data"
+    return Trained(shared, job, events, data)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of the test's own, without a model: what fails before one is needed needs no torch."""
+    return make_project(tmp_path / "tests")
+
+
+@pytest.fixture
+def backend(tmp_path: Path, project: Path) -> Iterator[Backend]:
+    """A backend of the test's own."""
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    yield backend
+    backend.stop()

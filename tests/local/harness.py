@@ -1,0 +1,203 @@
+"""The backend as the daemon sees it: a true process, its pipes, and HTTP over loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TOKEN = "test-token"
+SCOPE = "orgSlug=local&projectSlug=tests"
+MARK = "ARKOR_TEST_MARK"
+
+
+@dataclass
+class Frame:
+    """One server-sent event."""
+
+    event: str
+    data: str
+    id: str | None = None
+
+    @property
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.data)
+        return value
+
+
+@dataclass
+class Answer:
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.body)
+        return value
+
+
+def frames_of(lines: Iterator[bytes] | IO[bytes]) -> Iterator[Frame]:
+    """Parse an event stream until it ends."""
+    fields: dict[str, str] = {}
+    for raw in lines:
+        line = raw.decode().rstrip("\n")
+        if line:
+            key, _, value = line.partition(": ")
+            fields[key] = value
+        elif fields:
+            yield Frame(fields.get("event", "message"), fields.get("data", ""), fields.get("id"))
+            fields = {}
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Wait for ``condition`` and return what it says; fail when it stays false."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class Backend:
+    """One running ``python -m arkor_dev.local``."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    ready: dict[str, Any]
+    mark: str
+    started_in: float
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, data: Path, project: Path, cache: Path, **env: str) -> Backend:
+        mark, began = uuid.uuid4().hex, time.monotonic()
+        hello = {"token": TOKEN, "orgSlug": "local", "projectSlug": "tests", "parent": os.getpid()}
+        process = launch(data, project, cache, {**env, MARK: mark})
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(hello).encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            process.stdin.close()
+            _, errors = process.communicate()
+            raise AssertionError(f"the backend ended with {process.returncode}: {errors.decode()}")
+        ready = json.loads(line)
+        backend = cls(process, ready["port"], ready, mark, time.monotonic() - began)
+        for stream, take in ((process.stdout, backend._notice), (process.stderr, backend._error)):
+            threading.Thread(target=_drain, args=(stream, take), daemon=True).start()
+        return backend
+
+    def _notice(self, line: bytes) -> None:
+        self.notices.append(json.loads(line))
+
+    def _error(self, line: bytes) -> None:
+        self.errors.append(line.decode())
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}{'&' if '?' in path else '?'}{SCOPE}"
+
+    def open(self, method: str, path: str, body: Any = None, timeout: float = 60, **headers: str) -> Any:
+        """Send a request and return the open answer, whatever its status."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {TOKEN}", **headers}
+        request = urllib.request.Request(self.url(path), data=data, headers=headers, method=method)
+        try:
+            return urllib.request.urlopen(request, timeout=timeout)
+        except urllib.error.HTTPError as error:
+            return error
+
+    def call(self, method: str, path: str, body: Any = None) -> Answer:
+        with self.open(method, path, body) as answer:
+            return Answer(answer.status, answer.read())
+
+    def submit(self, config: dict[str, Any], name: str = "test") -> str:
+        """Create a job; its id."""
+        answer = self.call("POST", "/v1/jobs", {"name": name, "config": config})
+        assert answer.status == 200, answer.body
+        job_id: str = answer.json["job"]["id"]
+        return job_id
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        job: dict[str, Any] = self.call("GET", f"/v1/jobs/{job_id}").json["job"]
+        return job
+
+    def events(self, job_id: str, last: str | None = None) -> Iterator[Frame]:
+        """A job's stream up to and with ``end``."""
+        headers = {"Last-Event-ID": last} if last is not None else {}
+        with self.open("GET", f"/v1/jobs/{job_id}/events/stream", **headers) as answer:
+            assert answer.status == 200
+            yield from frames_of(answer)
+
+    def wait_for(self, job_id: str, event: str) -> Frame:
+        """The first event of that name."""
+        return next(frame for frame in self.events(job_id) if frame.event == event)
+
+    def say(self, text: str, **who: Any) -> str:
+        """What the model answers, greedily, in at most 24 tokens."""
+        body = {"messages": [{"role": "user", "content": text}], "temperature": 0, "maxTokens": 24, **who}
+        with self.open("POST", "/v1/inference/chat", body) as answer:
+            assert answer.status == 200, answer.read()
+            frames = list(frames_of(answer))
+        assert frames[-1].data == "[DONE]"
+        assert not [frame for frame in frames if frame.event == "error"], frames
+        deltas = [frame.json["choices"][0]["delta"] for frame in frames[:-1] if frame.event == "message"]
+        return "".join(delta.get("content", "") for delta in deltas)
+
+    def processes(self, module: str = "") -> list[int]:
+        """The pids of this backend and of everything it started that still live, by a mark in their environment."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                marked = f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes()
+                if marked and module.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return found
+
+    def stop(self) -> None:
+        """Close standard input, as the daemon's end does."""
+        if self.process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        finally:
+            for pid in self.processes():
+                os.kill(pid, signal.SIGKILL)
+
+
+def launch(data: Path, project: Path, cache: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start the process, handshake yet to come."""
+    folders = ["--data", str(data), "--project", str(project), "--cache", str(cache)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "arkor_dev.local", *folders],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # One thread: so small a model gains nothing from two, and loses much on a busy machine.
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(cache / "hf"), "OMP_NUM_THREADS": "1", **env},
+    )
+
+
+def _drain(stream: IO[bytes], take: Callable[[bytes], None]) -> None:
+    with stream:
+        for line in stream:
+            take(line)

@@ -1,0 +1,122 @@
+"""The daemon dies by SIGKILL while it trains: nothing of ours goes on, and nothing that was there is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.daemon import Daemon, free_port, running_daemon
+from tests.processes import gone
+
+from .tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TOML = """
+[[trainer]]
+name = "short"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+steps = 30
+learning_rate = 1e-2
+
+[[trainer]]
+name = "endless"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+steps = 1000000
+learning_rate = 1e-3
+save_every = 5
+log_every = 1
+"""
+
+
+def marked(mark: str) -> list[int]:
+    """The pids of all processes that carry ``mark`` in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if mark.encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny: Path) -> Path:
+    """A project with two trainers of the tiny model."""
+    folder = tmp_path / "tests"
+    write_jsonl(folder / "data" / "chats.jsonl", chats())
+    shutil.copytree(tiny, folder / "models" / "tiny")
+    (folder / "arkor.toml").write_text(TOML)
+    return folder
+
+
+async def train(daemon: Daemon, trainer: str) -> AsyncIterator[str]:
+    """Press Run; yields the whole output so far at each piece."""
+    async with daemon.stream("POST", "/api/train", json={"trainer": trainer}) as answer:
+        assert answer.status == 200
+        text = ""
+        async for piece in answer.content.iter_any():
+            text += piece.decode()
+            yield text
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, project: Path) -> None:
+    home, mark = tmp_path / "home", secrets.token_hex(8)
+    arguments = ("--local", "--project", str(project))
+    env = {"ARKOR_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    async with running_daemon(home, free_port(), *arguments, **env) as daemon:
+        async for text in train(daemon, "short"):
+            pass
+        assert "finished with status=completed" in text
+        assert text.endswith("exit=0\n")
+        async for text in train(daemon, "endless"):
+            if "step 12/" in text:
+                break
+        jobs = (await daemon.api("GET", "/api/jobs"))["jobs"]
+        endless = next(job["id"] for job in jobs if job["name"] == "endless")
+        # Daemon, backend, warden, command, training worker at the least.
+        assert len(marked(mark)) >= 5
+        daemon.process.kill()
+        await daemon.process.wait()
+        assert await gone(marked(mark), 5) == []
+
+    async with running_daemon(home, free_port(), *arguments, **env) as daemon:
+        jobs = {job["name"]: job for job in (await daemon.api("GET", "/api/jobs"))["jobs"]}
+        assert jobs["short"]["status"] == "completed"
+        assert jobs["endless"]["status"] == "failed"
+        assert "while this job was training" in jobs["endless"]["error"]
+        history = await daemon.text(f"/api/jobs/{endless}/history")
+        assert len(daemon.losses(history)) >= 12
+        assert history.count("event: checkpoint.saved") >= 2
+        assert history.count("event: training.failed") == 1
+        assert history.endswith("event: end\ndata: {}\n\n")
+        for adapter in (
+            {"kind": "final", "jobId": jobs["short"]["id"]},
+            {"kind": "checkpoint", "jobId": endless, "step": 10},
+        ):
+            answer = await daemon.api(
+                "POST",
+                "/api/inference/chat",
+                json={
+                    "messages": [{"role": "user", "content": QUESTIONS[0]}],
+                    "adapter": adapter,
+                    "maxTokens": 24,
+                    "temperature": 0,
+                    "stream": False,
+                },
+            )
+            said = answer["choices"][0]["message"]["content"]
+            assert PHRASE in said if adapter["kind"] == "final" else said
+    await asyncio.sleep(0)
+    assert await gone(marked(mark), 5) == []
