@@ -54,5 +54,9 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
             app[keys.BACKEND], app[keys.JOBS], app[keys.EVENTS], app[keys.RUNS] = backend, jobs, hub, runs
             yield
 
+    async def end_streams(app: web.Application) -> None:
+        await app[keys.EVENTS].close()
+
     app.cleanup_ctx.append(rooms)
+    app.on_shutdown.append(end_streams)  # before the open requests are waited for
     return app

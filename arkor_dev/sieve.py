@@ -122,8 +122,9 @@ class Sieve:
         self._skip.clear()
         if newest == self._last and previous is None:
             self._reused = True
-            return
-        self._previous = self._last if previous is None else previous
-        self._loose_before = self._loose if previous is None else Counter()
+            self._loose_before += self._loose
+        else:
+            self._previous = self._last if previous is None else previous
+            self._loose_before = self._loose if previous is None else Counter()
         self._last = newest
         self._loose = Counter()
