@@ -13,8 +13,10 @@ from arkor_dev import feed as feed_module
 from arkor_dev.errors import StudioError
 from arkor_dev.events import MARK_EVERY, EventHub, Reader
 from arkor_dev.feed import BACKOFF
+from arkor_dev.frames import FrameSplitter
 
 from .scripted_upstream import Naps, Upstream
+from .waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -119,7 +121,7 @@ async def test_a_cut_is_resumed_and_told(hub: EventHub, upstream: Upstream, naps
 async def test_comments_tell_the_state_and_the_stream_stays(upstream: Upstream) -> None:
     gate = asyncio.Event()
 
-    async def sleep(_: float) -> None:
+    async def sleep(delay: float) -> None:
         await gate.wait()
 
     hub = EventHub(upstream.open, sleep=sleep)
@@ -172,7 +174,7 @@ async def test_a_fault_before_the_first_frame_is_the_readers(
     hub: EventHub, upstream: Upstream, status: int
 ) -> None:
     upstream.refuse = [StudioError(status, "no")]
-    entering = [asyncio.create_task(anext(aiter_frames(hub))) for _ in range(5)]
+    entering = [asyncio.create_task(first_piece(hub)) for _ in range(5)]
     for result in await asyncio.gather(*entering, return_exceptions=True):
         assert isinstance(result, StudioError)
         assert result.status == status
@@ -181,9 +183,9 @@ async def test_a_fault_before_the_first_frame_is_the_readers(
         await first_reader(hub, upstream, stack, row(1))
 
 
-async def aiter_frames(hub: EventHub) -> AsyncIterator[bytes]:
+async def first_piece(hub: EventHub) -> bytes:
     async with reading(hub) as reader:
-        yield await reader.next()
+        return await reader.next()
 
 
 async def test_an_empty_stream_that_is_cut_goes_on(hub: EventHub, upstream: Upstream) -> None:
@@ -275,10 +277,8 @@ async def test_the_stream_lingers_then_closes_and_the_log_stays(upstream: Upstre
     async with reading(hub):
         assert len(upstream.connections) == 1, "a reload costs nothing"
     assert upstream.open_ones
-    async with asyncio.timeout(2):
-        while upstream.open_ones:
-            await asyncio.sleep(0.01)
-    entering = asyncio.create_task(anext(aiter_frames(hub)))
+    await until(lambda: not upstream.open_ones)
+    entering = asyncio.create_task(first_piece(hub))
     second = await upstream.nth(2)
     assert second.last_event_id == "1"
     assert await entering == rows(1, 1)
@@ -295,9 +295,7 @@ async def test_coming_at_the_very_moment_of_leaving_finds_a_living_stream(upstre
             await asyncio.sleep(0)
         async with reading(hub) as reader:
             assert await take(reader, 1) == rows(1, 1)
-            async with asyncio.timeout(2):
-                while not upstream.open_ones:
-                    await asyncio.sleep(0)
+            await until(lambda: upstream.open_ones)
             number = len(upstream.connections)
             upstream.open_ones[-1].send(row(1))
             await asyncio.sleep(0.01)
@@ -368,12 +366,12 @@ async def test_the_least_recently_used_jobs_go_first(upstream: Upstream, naps: N
     hub = EventHub(upstream.open, sleep=naps, total_bytes=500_000)
     names: dict[str, str] = {}
     for number, job in enumerate(("a", "b", "c", "d"), 1):
-        entering = asyncio.create_task(anext(aiter_job(hub, job)))
+        entering = asyncio.create_task(feed_of(hub, job))
         (await upstream.nth(number)).send(row(1, 100_000))
         names[job] = await entering
     async with reading(hub, "a") as reader:
         assert reader.end().feed == names["a"]
-    entering = asyncio.create_task(anext(aiter_job(hub, "e")))
+    entering = asyncio.create_task(feed_of(hub, "e"))
     (await upstream.nth(5)).send(row(1, 150_000))
     await entering
     assert hub.held <= 500_000
@@ -386,9 +384,9 @@ async def test_the_least_recently_used_jobs_go_first(upstream: Upstream, naps: N
     assert not upstream.open_ones
 
 
-async def aiter_job(hub: EventHub, job: str) -> AsyncIterator[str]:
+async def feed_of(hub: EventHub, job: str) -> str:
     async with hub.follow(job) as reader:
-        yield reader.end().feed
+        return reader.end().feed
 
 
 async def test_jobs_that_are_all_read_share_the_room_and_a_slow_reader_starts_over(
@@ -396,17 +394,13 @@ async def test_jobs_that_are_all_read_share_the_room_and_a_slow_reader_starts_ov
 ) -> None:
     hub = EventHub(upstream.open, total_bytes=1_000_000)
     async with AsyncExitStack() as stack:
-        slow = []
-        for job in ("a", "b", "c"):
-            slow.append(await stack.enter_async_context(reading(hub, job)))
+        slow = [await stack.enter_async_context(reading(hub, job)) for job in ("a", "b", "c")]
         for number in range(1, 200):
             for connection in upstream.connections:
                 connection.send(row(number, 20_000))
             await asyncio.sleep(0)
             assert hub.held < 1_100_000
-        async with asyncio.timeout(5):
-            while hub.held < 900_000 or slow[0].end().offset < 190 * 20_000:
-                await asyncio.sleep(0)
+        await until(lambda: hub.held >= 900_000 and slow[0].end().offset >= 190 * 20_000)
         for reader in slow:
             assert await reader.next() == b"", "what it has not read is gone: it must not go on with a gap"
             assert reader.begin().offset > 0
@@ -420,9 +414,7 @@ async def test_a_job_larger_than_its_limit_keeps_its_newest_events(upstream: Ups
         reader = await first_reader(hub, upstream, stack, *(row(n, 1000) for n in range(300)))
         for number in range(300, 600):
             upstream.connections[0].send(row(number, 1000))
-        async with asyncio.timeout(5):
-            while reader.end().offset < 599_000:
-                await asyncio.sleep(0)
+        await until(lambda: reader.end().offset >= 599_000)
         assert hub.held < 300_000
         reader.begin()
         got = await take(reader, 1)
@@ -444,20 +436,18 @@ async def test_closing_ends_every_reader_at_once(upstream: Upstream) -> None:
 
 async def test_a_reader_that_is_cancelled_while_entering_leaves_nothing(upstream: Upstream) -> None:
     hub = EventHub(upstream.open, linger=0)
-    entering = asyncio.create_task(anext(aiter_frames(hub)))
+    entering = asyncio.create_task(first_piece(hub))
     await upstream.nth(1)
     entering.cancel()
     await asyncio.gather(entering, return_exceptions=True)
-    async with asyncio.timeout(2):
-        while upstream.open_ones:
-            await asyncio.sleep(0.01)
+    await until(lambda: not upstream.open_ones)
     await hub.close()
 
 
 async def test_an_oversize_frame_is_dropped_and_the_next_arrive(
     hub: EventHub, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module.FrameSplitter.__init__, "__defaults__", (1000,))
+    monkeypatch.setattr(FrameSplitter.__init__, "__defaults__", (1000,))
     async with AsyncExitStack() as stack:
         reader = await first_reader(hub, upstream, stack, row(1), row(2, 5000), row(3))
         for _ in range(50):
