@@ -54,12 +54,12 @@ class Terminal:
         )
         self._console.print(Text.assemble(("Arkor Studio", "bold"), f"  {__version__}"))
         for name, value in rows:
-            self._console.print(Text.assemble((f"  {name:<8}", "dim"), value))
+            self._console.print(Text.assemble((f"  {name:<9}", "dim"), value))
         self._console.print(Text("  Ctrl-C stops it.", style="dim"))
 
     def identity(self, line: str) -> None:
         """Who is signed in where: ``<mode> · <org>[ / <project>][ · <host>]``."""
-        self._console.print(Text.assemble(("  Identity".ljust(10), "dim"), clean(line)))
+        self._console.print(Text.assemble(("  Identity".ljust(11), "dim"), clean(line)))
 
     def error(self, text: str) -> None:
         """Why the command cannot go on."""

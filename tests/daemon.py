@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from contextlib import asynccontextmanager
@@ -31,22 +32,24 @@ class Daemon:
     token: str
     seconds_to_page: float
 
-    async def api(self, method: str, path: str, **kwargs: object) -> dict[str, Any]:
+    async def api(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         """One API call's JSON."""
+        async with self.stream(method, path, **kwargs) as answer:
+            return await answer.json()  # type: ignore[no-any-return]
+
+    @asynccontextmanager
+    async def stream(self, method: str, path: str, **kwargs: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One API call's answer, to be read as it comes."""
         headers = {"X-Arkor-Studio-Token": self.token}
         async with (
             aiohttp.ClientSession() as session,
-            session.request(method, self.origin + path, headers=headers, **kwargs) as answer,  # type: ignore[arg-type]
+            session.request(method, self.origin + path, headers=headers, **kwargs) as answer,
         ):
-            return await answer.json()  # type: ignore[no-any-return]
+            yield answer
 
     async def text(self, path: str) -> str:
         """One API answer as text."""
-        headers = {"X-Arkor-Studio-Token": self.token}
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(self.origin + path, headers=headers) as answer,
-        ):
+        async with self.stream("GET", path) as answer:
             return await answer.text()
 
     @staticmethod
@@ -68,14 +71,21 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @asynccontextmanager
-async def running_daemon(home: Path, port: int, *arguments: str) -> AsyncIterator[Daemon]:
+async def running_daemon(home: Path, port: int, *arguments: str, **env: str) -> AsyncIterator[Daemon]:
     """Start ``arkor-dev`` and wait for its page; ends it with SIGINT."""
     home.mkdir(exist_ok=True)
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "arkor_dev", "--port", str(port), *arguments,
-        env=environment(home), stdin=asyncio.subprocess.DEVNULL,
+        env={**environment(home), **env}, stdin=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     origin = f"http://localhost:{port}"
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.async_api import async_playwright
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, ConsoleMessage, Page
 
     OpenPage = Callable[..., AbstractAsyncContextManager[Page]]
 
@@ -45,19 +45,36 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> OpenPage:
-    """Opens a page on an origin; when the block ends, nothing may have gone wrong in it."""
+    """Opens a page on an origin; when the block ends, nothing may have gone wrong in it.
+
+    ``faulty`` is for tests in which the daemon refuses or is away; more keywords go to the browser context.
+    """
 
     @asynccontextmanager
     async def opened(
-        origin: str, path: str = "/", *, width: int = 1280, height: int = 900, scheme: str = "light"
+        origin: str,
+        path: str = "/",
+        *,
+        width: int = 1280,
+        height: int = 900,
+        scheme: str = "light",
+        faulty: bool = False,
+        **context_options: Any,
     ) -> AsyncIterator[Page]:
         context = await browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if scheme == "dark" else "light",
+            **context_options,
         )
         page = await context.new_page()
         faults: list[str] = []
-        page.on("console", lambda m: faults.append(f"console {m.type}: {m.text}"))
+
+        def on_console(message: ConsoleMessage) -> None:
+            # The browser itself writes this for each refused call; a test of refusals expects it.
+            if not (faulty and message.text.startswith("Failed to load resource:")):
+                faults.append(f"console {message.type}: {message.text}")
+
+        page.on("console", on_console)
         page.on("pageerror", lambda e: faults.append(f"page error: {e}"))
         page.on(
             "request",

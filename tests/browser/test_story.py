@@ -5,13 +5,12 @@ A true daemon, a true training of 135 M parameters on this machine's processor, 
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.daemon import running_daemon
+from tests.daemon import free_port, running_daemon
 
 from .steps import QUESTION, ask_both, completed, copy_example, first_loss, open_job, press_run
 
@@ -20,13 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .conftest import OpenPage
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.slow

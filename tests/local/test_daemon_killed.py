@@ -76,8 +76,7 @@ async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, proje
     arguments = ("--local", "--project", str(project))
     env = {"ARKOR_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     async with running_daemon(home, free_port(), *arguments, **env) as daemon:
-        async for text in train(daemon, "short"):
-            pass
+        text = [text async for text in train(daemon, "short")][-1]
         assert "finished with status=completed" in text
         assert text.endswith("exit=0\n")
         async for text in train(daemon, "endless"):
@@ -100,7 +99,7 @@ async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, proje
         assert len(daemon.losses(history)) >= 12
         assert history.count("event: checkpoint.saved") >= 2
         assert history.count("event: training.failed") == 1
-        assert history.endswith("event: end\ndata: {}\n\n")
+        assert history.count("event: end") == 1
         for adapter in (
             {"kind": "final", "jobId": jobs["short"]["id"]},
             {"kind": "checkpoint", "jobId": endless, "step": 10},
