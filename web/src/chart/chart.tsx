@@ -22,11 +22,13 @@ interface Props {
   height?: number;
   /** Gets each picture that was drawn, for exports and statistics. */
   onScene?: (scene: Scene) => void;
+  /** What to say where there is no point yet. */
+  empty: string;
 }
 
 const NONE: readonly Checkpoint[] = [];
 
-export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, checkpointHref, until, height = 340, onScene }: Props) {
+export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, checkpointHref, until, height = 340, onScene, empty }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box);
   const lines = useLines(tracks.filter(({ key }) => !settings.hidden.includes(key)), settings);
@@ -48,6 +50,7 @@ export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, che
       {...input.handlers}
     >
       {scene && <Picture scene={scene} href={checkpointHref} />}
+      {scene?.empty && <p class="chart-empty">{empty}</p>}
       {scene && <Overlay scene={scene} input={input} settings={settings} />}
     </div>
   );

@@ -34,7 +34,7 @@ export function ChartFigures({ scene }: { scene: Scene | null }) {
                   <span class="chart-key" style={{ background: `var(${track.tone})` }} /> {clean(track.label, 80)}
                 </th>
                 <td>{number(stats?.count ?? 0)}</td>
-                <td>{stats ? `${loss(stats.mean)}${Number.isFinite(stats.ci) ? ` ± ${loss(stats.ci)}` : ""}` : "–"}</td>
+                <td>{stats ? `${loss(stats.mean)}${Number.isFinite(stats.ci) ? ` ± ${spread(stats.mean, stats.ci)}` : ""}` : "–"}</td>
                 <td>{loss(stats?.sd)}</td>
                 <td>{loss(stats?.p90)}</td>
                 <td>{loss(stats?.p95)}</td>
@@ -45,4 +45,11 @@ export function ChartFigures({ scene }: { scene: Scene | null }) {
       </table>
     </div>
   );
+}
+
+/** With the mean's decimals, unless that would leave nothing of it. */
+function spread(mean: number, ci: number): string {
+  const decimals = loss(mean).split(".")[1]?.length ?? 0;
+  const text = ci.toFixed(Math.min(6, decimals));
+  return Number(text) > 0 || ci === 0 ? text : loss(ci);
 }

@@ -35,7 +35,7 @@ test("all there is fills the plot, and the first step stays on the axis", () => 
 });
 
 test("a live run leaves room for the steps to come", () => {
-  expect(sceneFor(runOf(10), {}, { until: 60 }).view).toEqual([1, 60]);
+  expect(sceneFor(runOf(10), {}, { until: 60 })).toMatchObject({ view: [1, 60], empty: false });
   expect(sceneFor(runOf(10), { x: "epoch" }, { until: 60 }).view).toEqual([0.1, 1]);
 });
 
@@ -54,9 +54,11 @@ test("gaps have their columns, checkpoints their marks, the closest thinned", ()
   expect(sceneFor(runOf(60), { x: "epoch" }).marks).toEqual([]);
 });
 
-test("an empty run is an empty picture with axes", () => {
+test("an empty run is an empty picture, with the steps to come where they are known", () => {
   const scene = sceneFor(runOf(0));
-  expect([scene.drawn[0]!.main.d, scene.view, scene.yTicks.length > 1]).toEqual(["", [0, 1], true]);
+  expect([scene.empty, scene.drawn[0]!.main.d, scene.xTicks, scene.yTicks]).toEqual([true, "", [], []]);
+  const waiting = sceneFor(runOf(0), {}, { until: 60 });
+  expect([waiting.empty, waiting.view, waiting.xTicks.length > 3]).toEqual([true, [1, 60], true]);
 });
 
 test("the pointer finds the nearest step, and in a crowd the point at its own height", () => {

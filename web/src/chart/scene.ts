@@ -48,6 +48,8 @@ export interface Scene {
   /** Pixel columns that hold a value which is no number. */
   gaps: readonly number[];
   marks: readonly { step: number; x: number }[];
+  /** Nothing to draw: no point of any curve has a place on these axes. */
+  empty: boolean;
   /** All there is along x, and what is shown of it. */
   all: Span;
   view: Span;
@@ -63,9 +65,10 @@ export interface Input {
   until?: number;
 }
 
+const NOTHING: Span = [0, 1];
 const TOP = 12;
 const BOTTOM = 26;
-const CHARACTER = 6.6;
+const CHARACTER = 7;
 const FEW = 60;
 const MARK_GAP = 12;
 
@@ -89,15 +92,16 @@ export function sceneOf({ lines, settings, width, height, checkpoints, until }: 
   const drawn = lines.map(({ track, line }) => draw(track, line, x, track.metric === "lr" && side ? side : y));
   return {
     width, height, left, right, top: TOP, bottom, x, y, side, sideTicks, drawn, all, view,
-    yTicks: ticks,
-    xTicks: xTicks(x, settings, right - left),
+    empty: drawn.every(({ line }) => line.xs.length === 0),
+    yTicks: low <= high ? ticks : [],
+    xTicks: all === NOTHING ? [] : xTicks(x, settings, right - left),
     gaps: gapColumns(main, x),
     marks: settings.x === "step" ? marksOf(checkpoints, x) : [],
   };
 }
 
 function gutter(ticks: readonly Tick[]): number {
-  return Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER) + 12;
+  return Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER) + 13;
 }
 
 function reach(lines: Input["lines"], settings: Settings, until: number | undefined): Span {
@@ -108,8 +112,11 @@ function reach(lines: Input["lines"], settings: Settings, until: number | undefi
     low = Math.min(low, line.xs.at(0));
     high = Math.max(high, line.xs.last());
   }
-  if (settings.x === "step" && until !== undefined && low <= high) high = Math.max(high, until);
-  if (!(low <= high)) return [0, 1];
+  if (settings.x === "step" && until !== undefined) {
+    low = Math.min(low, 1);
+    high = Math.max(high, until);
+  }
+  if (!(low <= high)) return NOTHING;
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 

@@ -20,7 +20,7 @@ test("what is as by default is not in the address", () => {
 });
 
 test("nonsense in the address is as if it were not there", () => {
-  for (const query of ["x=up&y=cubic&smooth=2&zoom=5~1&lr=yes", "smooth=-1&zoom=a~b", "smooth=abc&zoom=1", "zoom=~5", "zoom=1~Infinity"]) {
+  for (const query of ["x=up&y=cubic&smooth=2&zoom=5..1&lr=yes", "smooth=-1&zoom=a..b", "smooth=abc&zoom=1", "zoom=..5", "zoom=1..Infinity"]) {
     expect(readSettings(new URLSearchParams(query)), query).toEqual(DEFAULTS);
   }
 });

@@ -22,7 +22,7 @@ const MAX_SMOOTH = 0.999;
 export function readSettings(query: URLSearchParams, defaults: Settings = DEFAULTS): Settings {
   const x = MODES.find((mode) => mode === query.get("x")) ?? defaults.x;
   const smooth = query.get("smooth") === null ? NaN : Number(query.get("smooth"));
-  const [from = NaN, to = NaN] = (query.get("zoom") ?? "").split("~").map((part) => (part === "" ? NaN : Number(part)));
+  const [from = NaN, to = NaN] = (query.get("zoom") ?? "").split("..").map((part) => (part === "" ? NaN : Number(part)));
   return {
     x,
     log: query.get("y") === "log",
@@ -40,7 +40,7 @@ export function writeSettings(settings: Settings, defaults: Settings = DEFAULTS)
     y: settings.log ? "log" : null,
     smooth: settings.smooth === defaults.smooth ? null : String(settings.smooth),
     lr: settings.lr ? "1" : null,
-    zoom: settings.zoom === null ? null : settings.zoom.map((edge) => String(Number(edge.toPrecision(settings.x === "wall" ? 13 : 6)))).join("~"),
+    zoom: settings.zoom === null ? null : settings.zoom.map((edge) => String(Number(edge.toPrecision(settings.x === "wall" ? 13 : 6)))).join(".."),
     hide: settings.hidden.join(",") || null,
   };
 }

@@ -172,7 +172,7 @@ test("an error answer is told and tried again, a 404 is missing", async () => {
   expect(stream.state.value).toBe("missing");
   daemon.refuse = null;
   daemon.log(1);
-  await vi.advanceTimersByTimeAsync(10_000);
+  await vi.advanceTimersByTimeAsync(16_000);
   expect([stream.state.value, stream.trouble.value, steps()]).toEqual(["live", null, [1]]);
 });
 

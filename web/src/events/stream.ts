@@ -85,9 +85,10 @@ export class JobStream implements SseSink {
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof StartOver) this.#cursor = null;
-        this.state.value = error instanceof ApiError && error.status === 404 ? "missing" : "reconnecting";
+        const missing = error instanceof ApiError && error.status === 404;
+        this.state.value = missing ? "missing" : "reconnecting";
         this.trouble.value = error instanceof ApiError ? errorText(error) : null;
-        await pause(retryDelay(this.#failures++), signal).catch(() => undefined);
+        await pause(missing ? LAST_RETRY_MS : retryDelay(this.#failures++), signal).catch(() => undefined);
         if (signal.aborted) return;
       }
     }

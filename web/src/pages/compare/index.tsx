@@ -97,6 +97,7 @@ function Curves({ compared }: { compared: readonly Compared[]; version: number }
         settings={settings}
         onZoom={(zoom) => change({ zoom })}
         onScene={onScene}
+        empty="None of these jobs has logged such a value yet."
       />
       <ChartControls
         settings={settings}

@@ -6,6 +6,7 @@ import { exportsOf } from "../../chart/exports";
 import { ChartFigures } from "../../chart/figures";
 import { Legend } from "../../chart/legend";
 import type { Scene, Track } from "../../chart/scene";
+import type { Settings } from "../../chart/settings";
 import { useSettings } from "../../chart/use-settings";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
@@ -53,6 +54,7 @@ export function JobCurve({ id, job, run, status }: Props) {
         checkpointHref={(step) => href("/playground", { target: `checkpoint:${id}:${step}` })}
         until={isActive(status) ? (stepsOf(job, run).total ?? undefined) : undefined}
         onScene={onScene}
+        empty={emptyText(settings.x, status, run)}
       />
       <ChartControls
         settings={settings}
@@ -61,7 +63,12 @@ export function JobCurve({ id, job, run, status }: Props) {
         gaps={shown?.drawn.reduce((sum, { line }) => sum + line.gaps, 0) ?? 0}
         exports={exportsOf(() => scene.current, name, [{ name, job: { id, name: job?.name, config: job?.config }, rows: run.rows }])}
       />
-      <ChartFigures scene={shown} />
+      {!shown?.empty && <ChartFigures scene={shown} />}
     </section>
   );
+}
+
+function emptyText(x: Settings["x"], status: string, run: Run): string {
+  if (run.rows.length > 0) return `The logged steps have no ${x === "epoch" ? "epoch" : "time"}; choose step.`;
+  return isActive(status) ? "The curve begins with the first logged step." : "No step was logged.";
 }

@@ -37,8 +37,8 @@ export function Head({ id, job, run, status }: Props) {
         <a href="#/jobs">Jobs</a>
       </p>
       <div class="job-title">
-        <h1 tabIndex={-1} class="job-name">
-          {name}
+        <h1 tabIndex={-1} class="job-name" title={name.length > 80 ? name : undefined}>
+          <bdi>{name}</bdi>
         </h1>
         <div class="job-actions">
           {active && (

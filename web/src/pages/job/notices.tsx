@@ -21,7 +21,7 @@ export function Notices({ job, stream, status }: Props) {
     <>
       {status === "failed" && <ErrorNote title="The training failed" error={error || "The backend gave no reason."} />}
       {state === "reconnecting" && (
-        <p class="job-notice" role="status">
+        <p class="job-notice job-late" role="status">
           Reconnecting to the event stream; what is shown may be behind.{" "}
           {stream.trouble.value && <span class="dim">{clean(stream.trouble.value, 300)}</span>}
         </p>

@@ -35,7 +35,7 @@ function Figure({ name, value, after, children }: { name: string; value: string;
     <div class="job-figure">
       <dt>{name}</dt>
       <dd>
-        <span class="job-figure-value">
+        <span class={value === "–" ? "job-figure-value job-figure-none" : "job-figure-value"}>
           {value}
           {after && <small>{after}</small>}
         </span>

@@ -8,7 +8,7 @@ const MAX = 400;
 
 export function wordsOf(entry: Entry): string {
   const data = entry.size === entry.data.length || entry.data.length < 4096 ? parsed(entry.data) : null;
-  const words = data && KNOWN[entry.name]?.(data);
+  const words = data && (KNOWN[entry.name]?.(data) ?? rest(data));
   if (words) return clean(words, MAX);
   const size = entry.size > entry.data.length ? ` (${bytes(entry.size)})` : "";
   return clean(entry.data, MAX) + size;
@@ -65,6 +65,11 @@ function parsed(data: string): Json | null {
   } catch {
     return null;
   }
+}
+
+/** What an event of an unknown name says beyond what every event says. */
+function rest({ type: _type, jobId: _job, timestamp: _time, ...data }: Json): string {
+  return Object.keys(data).length > 0 ? JSON.stringify(data) : "";
 }
 
 function isObject(value: unknown): value is Json {
