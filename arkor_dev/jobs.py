@@ -2,7 +2,7 @@
 
 Tabs ask for the list every few seconds. However many they are, the backend is asked at most once an
 interval, and not at all once nobody has asked for a while. The list stays bytes from the backend to the
-browser: encoded, hashed and compressed once for each change.
+browser: hashed and compressed once for each change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 INTERVAL = 5.0
 """Seconds between two polls while somebody asks."""
 PATIENCE = 2.0
-"""Seconds that a question waits for a poll under way when there is an older list to answer with."""
+"""Seconds that a poll under way is waited for when there is an older list to answer with."""
 IDLE = 15.0
 """Seconds without a question after which polling stops."""
 
@@ -39,19 +39,19 @@ class JobsList:
     body: bytes
     headers: Mapping[str, str]
     etag: str
-    _gzip: asyncio.Task[bytes] | None = field(default=None, repr=False)
+    _gzip: asyncio.Future[bytes] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, answer: Answer) -> JobsList:
-        """Wrap a backend's answer."""
+        """Wrap a backend's answer. The tag is a weak one: it stands for the list in either coding."""
         digest = hashlib.blake2b(answer.body, digest_size=16).hexdigest()
-        return cls(answer.body, answer.headers, f'"{digest}"')
+        return cls(answer.body, answer.headers, f'W/"{digest}"')
 
     async def gzipped(self) -> bytes:
-        """The list in gzip coding, compressed once in a thread."""
+        """The list in gzip coding, compressed once, in a thread."""
         if self._gzip is None:
-            self._gzip = asyncio.create_task(asyncio.to_thread(_gzip, self.body))
-        return await asyncio.shield(self._gzip)
+            self._gzip = asyncio.ensure_future(asyncio.to_thread(_gzip, self.body))
+        return self._gzip.result() if self._gzip.done() else await asyncio.shield(self._gzip)
 
 
 def _gzip(body: bytes) -> bytes:
@@ -64,18 +64,20 @@ class JobsCache:
 
     def __init__(
         self, fetch: Callable[[], Awaitable[Answer]], *, clock: Callable[[], float] = time.monotonic,
-        interval: float = INTERVAL, idle: float = IDLE,
+        interval: float = INTERVAL, idle: float = IDLE, patience: float = PATIENCE,
     ) -> None:  # fmt: skip
         self._fetch = fetch
         self._clock = clock
         self._interval = interval
         self._idle = idle
+        self._patience = patience
         self._list: JobsList | None = None
         self._good_at = 0.0
         self._asked_at = 0.0
         self._failure: StudioError | None = None
         self._poller: asyncio.Task[None] | None = None
         self._round = asyncio.Event()
+        self._round_at = 0.0
         self._due = asyncio.Event()
 
     async def get(self) -> tuple[JobsList, int | None]:
@@ -85,25 +87,33 @@ class JobsCache:
         """
         self._asked_at = self._clock()
         if self._poller is None:
-            self._round = asyncio.Event()
+            self._new_round()
             self._poller = asyncio.create_task(self._poll(), name="jobs poll")
         if not self._round.is_set():
-            try:
-                async with asyncio.timeout(None if self._list is None else PATIENCE):
-                    await self._round.wait()
-            except TimeoutError:
-                pass  # a slow backend: the last list now is better than the next one later
+            await self._wait(self._round)
         if self._list is None:
-            raise self._failure or StudioError(503, "The jobs list is not there yet.")
+            raise self._failure or StudioError(503, "Studio is closing.")
         age = self._clock() - self._good_at
-        fresh = self._failure is None and age < self._interval + PATIENCE
+        fresh = self._failure is None and age < self._interval + self._patience
         return self._list, None if fresh else int(age)
 
     def refresh(self) -> None:
         """Something has changed: poll at once; whoever asks meanwhile waits for that answer."""
         if self._poller is not None:
-            self._round = asyncio.Event()
+            self._new_round()
             self._due.set()
+
+    def _new_round(self) -> None:
+        self._round, self._round_at = asyncio.Event(), self._clock()
+
+    async def _wait(self, round_: asyncio.Event) -> None:
+        """Wait for the poll that ends this round; not for long where an older list will do."""
+        left = self._round_at + self._patience - self._clock()
+        try:
+            async with asyncio.timeout(None if self._list is None else max(0, left)):
+                await round_.wait()
+        except TimeoutError:
+            pass  # a slow backend: the last list now is better than the next one later
 
     async def _poll(self) -> None:
         try:
@@ -129,9 +139,13 @@ class JobsCache:
                 log.warning("The jobs list could not be refreshed: %s", error.text)
             self._failure = error
             return
+        except Exception:
+            log.exception("The poll of the jobs list met an unexpected fault")
+            self._failure = StudioError(500, "Studio met an unexpected fault. Its terminal has the details.")
+            return
         self._failure = None
         self._good_at = self._clock()
-        if self._list is None or self._list.body != answer.body:
+        if self._list is None or (self._list.body, self._list.headers) != (answer.body, answer.headers):
             self._list = JobsList.of(answer)
 
     async def close(self) -> None:

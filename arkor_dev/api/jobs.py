@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp_sse import EventSourceResponse
 
 from ..contract import CURSOR_HEADER, FROM_HEADER, STALE_HEADER
 from ..keys import BACKEND, EVENTS, JOBS
 from .envelope import answered
+
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?![.\d]))", re.IGNORECASE)
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -16,10 +20,11 @@ async def list_jobs(request: web.Request) -> web.Response:
     headers = {**jobs.headers, hdrs.ETAG: jobs.etag, hdrs.VARY: hdrs.ACCEPT_ENCODING}
     if stale is not None:
         headers[STALE_HEADER] = str(stale)
-    if request.headers.get(hdrs.IF_NONE_MATCH) == jobs.etag:
+    # The tag is a hash in quotes, so that it can only be found as a whole member of the header's list.
+    if jobs.etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = "application/json; charset=utf-8"
-    if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+    if _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
         headers[hdrs.CONTENT_ENCODING] = "gzip"
         return web.Response(body=await jobs.gzipped(), headers=headers)
     return web.Response(body=jobs.body, headers=headers)
