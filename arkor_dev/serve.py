@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -55,7 +56,8 @@ async def serving(
     settings: Settings, sock: socket.socket, on_notice: Callable[[Notice], None] = lambda _: None
 ) -> AsyncIterator[web.Application]:
     """Serve Studio on ``sock`` while the block runs. Raises StudioError when it cannot start."""
-    app = create_app(settings, on_notice)
+    # The port that it has become: a backend address that is this Studio is refused.
+    app = create_app(replace(settings, port=sock.getsockname()[1]), on_notice)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     loop = asyncio.get_running_loop()
     listener: asyncio.Server | None = None

@@ -360,6 +360,16 @@ async def test_a_chat_may_wait_longer_than_other_calls(backend: Backend, fake_ba
     assert (await fails(chat())).status == 504
 
 
+async def test_a_models_first_word_has_a_patience_of_its_own(fake_backend: FakeBackend) -> None:
+    fake_backend.chat.first_delay = 0.5
+    quick = Timeouts(connect=0.1, first_byte=0.1, chat=2)
+    async with (
+        open_wire(quick) as wire,
+        backend_at(fake_backend.url, wire).chat({"messages": []}) as answer,
+    ):
+        assert b"Hello" in await answer.read()
+
+
 async def test_a_chat_error_has_the_backends_words(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.fault("POST /v1/inference/chat", status=422, body=b'{"error": "No such adapter."}')
 
