@@ -42,6 +42,8 @@ function Page({ name }: { name: PageName }) {
   return <Skeleton lines={6} height={18} />;
 }
 
+const PATIENCE_MS = 10_000;
+
 /** A page's name is where a screen reader starts reading after a change; the first load keeps the browser's own start. */
 function useFocusOnChange(path: string): void {
   const first = useRef(true);
@@ -51,8 +53,17 @@ function useFocusOnChange(path: string): void {
       return undefined;
     }
     scrollTo(0, 0);
-    const timer = setTimeout(() => document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true }), 30);
-    return () => clearTimeout(timer);
+    const until = performance.now() + PATIENCE_MS;
+    let frame = 0;
+    // A page whose code is still on its way has no name yet; one that places the focus itself keeps it.
+    const look = (): void => {
+      if (document.querySelector("main")?.contains(document.activeElement)) return;
+      const name = document.querySelector<HTMLElement>("main h1");
+      if (name) name.focus({ preventScroll: true });
+      else if (performance.now() < until) frame = requestAnimationFrame(look);
+    };
+    frame = requestAnimationFrame(look);
+    return () => cancelAnimationFrame(frame);
   }, [path]);
 }
 

@@ -23,7 +23,8 @@ export function TrainerPanel({ known }: { known: Manifest }) {
   const trainer = chosenTrainer(known);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
-  const dryRun = route.value.query.get("dry") === "1";
+  // A TypeScript trainer says in its own code whether it is a dry run.
+  const dryRun = known.source !== "typescript" && route.value.query.get("dry") === "1";
   useEffect(() => setError(null), [trainer?.name]);
   const live = runs.value?.find((run) => isLive(run) && (run.trainer ?? known.trainer?.name) === trainer?.name);
 
@@ -58,12 +59,14 @@ export function TrainerPanel({ known }: { known: Manifest }) {
             <Button kind="primary" class="home-run" busy={busy} onClick={() => void run()}>
               Run training
             </Button>
-            <Switch
-              checked={dryRun}
-              onChange={(dry) => setQuery({ dry: dry ? 1 : null })}
-              label="Dry run"
-              hint="A few rows and steps; every stage runs"
-            />
+            {known.source !== "typescript" && (
+              <Switch
+                checked={dryRun}
+                onChange={(dry) => setQuery({ dry: dry ? 1 : null })}
+                label="Dry run"
+                hint="A few rows and steps; every stage runs"
+              />
+            )}
           </>
         )}
       </div>

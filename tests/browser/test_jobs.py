@@ -1,0 +1,184 @@
+"""The table of jobs: any number of them, found, ordered, compared, cancelled; whatever their names hold."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "\x1b[31mred\x1b]0;title\x07",
+    "\u202egpj.exe",
+    "مدرب الدعم",
+    "🦊 fox",
+    "x" * 3000,
+    "",
+)
+
+
+async def names(page: Page) -> list[str]:
+    """The names in sight, from the top."""
+    return await page.locator(".jobs-name").all_inner_texts()
+
+
+async def test_many_jobs_cost_what_few_do(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for index in range(3000):
+        fake_backend.add_job("completed", name=f"job {index}", createdAt=f"2026-01-01T{index:06d}Z")
+    async with open_page(studio.url, "/#/jobs") as page:
+        table = page.get_by_role("table", name="Jobs")
+        await expect(table).to_have_attribute("aria-rowcount", "3001")
+        assert await page.locator(".jobs-row").count() < 60
+        await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        await expect(page.get_by_role("link", name="job 0", exact=True)).to_be_in_viewport()
+        assert await page.locator(".jobs-row").count() < 60
+        await page.keyboard.press("/")
+        await page.keyboard.type("job 1234")
+        await expect(page.locator(".jobs-row")).to_have_count(1)
+
+
+async def test_what_is_looked_for_stands_in_the_address(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for name, status, best in (
+        ("bravo", "completed", 2.0),
+        ("alpha", "completed", 1.0),
+        ("other", "failed", 3.0),
+    ):
+        fake_backend.add_job(status, name=name, metrics={"bestEvalLoss": best})
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.get_by_text("Completed 2").click()
+        await page.get_by_role("button", name="Best eval loss").click()
+        await page.get_by_role("searchbox").fill("a")
+        await expect(page.locator(".jobs-row")).to_have_count(2)
+        assert await names(page) == ["alpha", "bravo"]
+        assert page.url.endswith("#/jobs?status=completed&sort=best&q=a")
+        await page.reload()
+        await expect(page.locator(".jobs-row")).to_have_count(2)
+        assert await names(page) == ["alpha", "bravo"]
+        await page.get_by_role("button", name="Best eval loss").click()
+        await expect(page.locator(".jobs-name").first).to_have_text("bravo")
+        await page.get_by_role("searchbox").fill("nobody")
+        await page.get_by_role("button", name="Show all jobs").click()
+        await expect(page.locator(".jobs-row")).to_have_count(3)
+
+
+async def test_the_whole_row_leads_to_the_job(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("completed", name="row")
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.locator(".jobs-row .jobs-col-created").click()
+        await expect(page).to_have_url(re.compile(rf"#/jobs/{job}$"))
+
+
+async def test_several_are_compared(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+    jobs = {fake_backend.add_job("completed", name=name) for name in ("one", "two")}
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.get_by_role("checkbox", name="Select one").check()
+        await expect(page.get_by_role("button", name="Compare")).to_be_disabled()
+        await page.get_by_role("checkbox", name="Select two").check()
+        await page.get_by_role("button", name="Compare").click()
+        await expect(page).to_have_url(re.compile(r"#/compare\?jobs="))
+        listed = re.split(r",|%2C", page.url.partition("jobs=")[2])
+        assert set(listed) == jobs
+
+
+async def test_a_job_is_cancelled_from_its_row(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("running", name="doomed")
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.get_by_role("link", name="doomed").hover()
+        await page.get_by_role("button", name="Cancel doomed").click()
+        question = page.get_by_role("dialog", name="Cancel doomed")
+        await question.get_by_role("button", name="Back").click()
+        assert fake_backend.count(f"POST /v1/jobs/{job}/cancel") == 0
+        await page.get_by_role("button", name="Cancel doomed").click()
+        await question.get_by_role("button", name="Cancel job").click()
+        await expect(page.locator(".jobs-row")).to_contain_text("Cancelled")
+
+
+async def test_a_refused_cancel_says_why(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("running", name="stubborn")
+    fake_backend.fault("POST /v1/jobs/:id/cancel", status=409, json={"error": "It is too late for that."})
+    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+        await page.get_by_role("button", name="Cancel stubborn").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
+        await expect(page.get_by_role("alert")).to_contain_text("It is too late for that.")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_hostile_names_are_text(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, width: int
+) -> None:
+    for name in HOSTILE:
+        fake_backend.add_job("completed", name=name)
+    async with open_page(studio.url, "/#/jobs", width=width) as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
+        await expect(page.locator(".jobs-row")).to_have_count(len(HOSTILE))
+        shown = set(await names(page))
+        assert {
+            "<img src=x onerror=alert(1)>",
+            "red",
+            "gpj.exe",
+            "مدرب الدعم",
+            "🦊 fox",
+            "(no name)",
+        } <= shown
+        assert await page.locator("main img, main script").count() == 0
+        wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0
+
+
+async def test_no_jobs_yet_leads_to_the_first(studio: Studio, open_page: OpenPage) -> None:
+    async with open_page(studio.url, "/#/jobs") as page:
+        await expect(page.get_by_text("No job has run yet.")).to_be_visible()
+        await page.get_by_role("link", name="Go to Run training").click()
+        await expect(page).to_have_url(re.compile(r"#/$"))
+
+
+async def test_the_end_of_a_watched_job_shows_in_the_tab(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("running", name="long one")
+    async with open_page(studio.url, "/#/jobs", permissions=["notifications"]) as page:
+        await expect(page.get_by_role("link", name="long one")).to_be_visible()
+        # As if another window had the focus; and the system's notifications as a list that can be read.
+        await page.evaluate(
+            """(id) => {
+                localStorage.setItem("arkor.watched", JSON.stringify([id]));
+                dispatchEvent(new StorageEvent("storage", { key: "arkor.watched" }));
+                document.hasFocus = () => false;
+                window.told = [];
+                window.Notification = class {
+                    static permission = "granted";
+                    constructor(title) { told.push(title); }
+                };
+            }""",
+            job,
+        )
+        running = await page.locator('link[rel="icon"]').get_attribute("href")
+        fake_backend.finish(job)
+        await expect(page).to_have_title("Completed: long one", timeout=15_000)
+        assert await page.evaluate("told") == ["long one completed"]
+        assert await page.locator('link[rel="icon"]').get_attribute("href") != running
+        await page.evaluate("document.hasFocus = () => true; dispatchEvent(new Event('focus'))")
+        await expect(page).to_have_title("Arkor Studio")

@@ -1,0 +1,126 @@
+"""The frame around every page: pages by link, key and palette; theme; what it says when somebody is away."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from arkor_dev.serve import bind, serving
+
+if TYPE_CHECKING:
+    from arkor_dev.settings import Settings
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+POLL = 15_000
+
+
+async def test_each_page_by_its_link(studio: Studio, open_page: OpenPage) -> None:
+    async with open_page(studio.url) as page:
+        for name in ("Jobs", "Playground", "Endpoints", "Home"):
+            link = page.get_by_role("navigation", name="Pages").get_by_role("link", name=name)
+            await link.click()
+            await expect(link).to_have_attribute("aria-current", "page")
+            # A screen reader starts reading at the page's name.
+            await expect(page.locator("main h1").first).to_be_focused()
+
+
+async def test_the_bar_says_who_and_where(studio: Studio, open_page: OpenPage) -> None:
+    async with open_page(studio.url) as page:
+        await expect(page.get_by_role("banner")).to_contain_text(
+            re.compile(r"anonymous · anon-org / demo · 127\.0\.0\.1:\d+")
+        )
+
+
+async def test_an_address_that_is_no_page(studio: Studio, open_page: OpenPage) -> None:
+    async with open_page(studio.url, "/#/nothing") as page:
+        await expect(page.get_by_text("There is no page at this address.")).to_be_visible()
+
+
+async def test_keys_and_their_sheet(studio: Studio, open_page: OpenPage) -> None:
+    async with open_page(studio.url) as page:
+        await expect(page.locator("main h1").first).to_be_attached()
+        await page.keyboard.press("g")
+        await page.keyboard.press("j")
+        await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+        await page.keyboard.press("?")
+        sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
+        await expect(sheet.get_by_text("Search jobs")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(sheet).to_have_count(0)
+        await page.keyboard.press("/")
+        await expect(page.get_by_role("searchbox")).to_be_focused()
+        await page.keyboard.type("g h")
+        await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+
+
+async def test_the_palette_jumps_to_a_job(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed", name="needle in the hay")
+    for index in range(30):
+        fake_backend.add_job("completed", name=f"hay {index}")
+    async with open_page(studio.url, "/#/jobs") as page:
+        await expect(page.get_by_role("link", name="needle in the hay")).to_be_attached()
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("needle")
+        await expect(page.get_by_role("option").first).to_contain_text("needle in the hay")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="needle in the hay")).to_be_visible()
+
+
+async def test_the_theme_is_remembered_and_stands_before_the_first_paint(
+    studio: Studio, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url) as page:
+        await page.get_by_role("button", name="Theme").click()
+        await page.get_by_role("menuitemradio", name="Dark").click()
+        await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        # Without the page's module there is only what came before it.
+        await page.route("**/index-*.js", lambda route: route.fulfill(body=""))
+        await page.reload()
+        await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        dark = await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        await page.evaluate("document.documentElement.removeAttribute('data-theme')")
+        assert await page.evaluate("getComputedStyle(document.documentElement).backgroundColor") != dark
+
+
+async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed", name="still here")
+    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+        row = page.get_by_role("link", name="still here")
+        await expect(row).to_be_visible()
+        await fake_backend.stop()
+        note = page.get_by_text("The backend is not answering.")
+        await expect(note).to_be_visible(timeout=POLL)
+        await expect(row).to_be_visible()
+        await fake_backend.restart()
+        await expect(note).to_have_count(0, timeout=POLL)
+
+
+async def test_a_restarted_daemon_is_noticed_and_its_page_loaded(
+    settings: Settings, signed_in: None, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed", name="from before")
+    sock = bind(0)
+    port: int = sock.getsockname()[1]
+    origin = f"http://127.0.0.1:{port}"
+    async with serving(replace(settings, port=port), sock):
+        opened = open_page(origin, "/#/jobs", faulty=True)
+        page = await opened.__aenter__()
+        await expect(page.get_by_role("link", name="from before")).to_be_visible()
+    await expect(page.get_by_text("Studio is not answering.").first).to_be_visible(timeout=POLL)
+    fake_backend.add_job("completed", name="from after")
+    async with serving(replace(settings, port=port, studio_token="another-launch"), bind(port)):
+        # The old page's token is worth nothing now; only a new page can list this job.
+        await expect(page.get_by_role("link", name="from after")).to_be_visible(timeout=POLL)
+        await opened.__aexit__(None, None, None)
