@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { summarize, surplus } from "./db";
 import { checkpointReader } from "./history";
-import { bounded, DEFAULT_PARAMS, presetOf, PRESETS } from "./presets";
+import { bounded, DEFAULT_PARAMS, MAX_OWN, ownPreset, presetOf, PRESETS, readOwn, withPreset } from "./presets";
 
 const list = [
   { id: "new", title: "", updated: 3, size: 10 },
@@ -49,7 +49,28 @@ describe("parameters", () => {
   });
 
   it("know their preset", () => {
-    for (const preset of PRESETS) expect(presetOf({ ...preset.params })).toBe(preset);
-    expect(presetOf({ ...DEFAULT_PARAMS, topP: 0.31 })).toBeNull();
+    for (const preset of PRESETS) expect(presetOf(PRESETS, { ...preset.params }, "any")).toBe(preset);
+    expect(presetOf(PRESETS, { ...DEFAULT_PARAMS, topP: 0.31 }, "")).toBeNull();
+    const own = ownPreset("mine", DEFAULT_PARAMS, "Be brief.");
+    expect(presetOf([...PRESETS, own], DEFAULT_PARAMS, "Be brief.")).toBe(own);
+    expect(presetOf([...PRESETS, own], DEFAULT_PARAMS, "")?.name).toBe("Balanced");
+  });
+
+  it("are read back as stored, and whatever else was stored is not believed", () => {
+    const own = [ownPreset(" mine ", { temperature: 1, topP: 0.5, maxTokens: 9 }, "S")];
+    expect(readOwn(JSON.stringify(own))).toEqual(own);
+    expect(readOwn("oops")).toEqual([]);
+    expect(readOwn("{}")).toEqual([]);
+    expect(readOwn('[null, 3, {"name": ""}, {"name": "x", "params": {"temperature": 99, "topP": "a"}}]')).toEqual([
+      ownPreset("x", { ...DEFAULT_PARAMS, temperature: 2 }, ""),
+    ]);
+    expect(readOwn(null)).toEqual([]);
+  });
+
+  it("replace one of the same name and stay few", () => {
+    const list = Array.from({ length: MAX_OWN }, (_, n) => ownPreset(`p${n}`, DEFAULT_PARAMS, ""));
+    expect(withPreset(list, ownPreset("p3", DEFAULT_PARAMS, "new")).at(-1)?.system).toBe("new");
+    expect(withPreset(list, ownPreset("p3", DEFAULT_PARAMS, "new"))).toHaveLength(MAX_OWN);
+    expect(withPreset(list, ownPreset("other", DEFAULT_PARAMS, ""))[0]?.name).toBe("p1");
   });
 });

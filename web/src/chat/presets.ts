@@ -1,4 +1,4 @@
-/** Named ways to sample, and the bounds of each parameter. */
+/** Named ways to ask, built in and of one's own, and the bounds of each parameter. */
 import type { Params } from "./types";
 
 export interface Preset {
@@ -6,10 +6,12 @@ export interface Preset {
   /** What it is for. */
   hint: string;
   params: Params;
+  /** Presets of one's own bring their system prompt; built-in ones leave it alone. */
+  system?: string;
 }
 
 export const PRESETS: readonly Preset[] = [
-  { name: "Steady", hint: "The likeliest word each time: for comparing", params: { temperature: 0, topP: 1, maxTokens: 256 } },
+  { name: "Steady", hint: "The likeliest token each time: for comparing", params: { temperature: 0, topP: 1, maxTokens: 256 } },
   { name: "Balanced", hint: "Some variety", params: { temperature: 0.7, topP: 0.9, maxTokens: 512 } },
   { name: "Free", hint: "Much variety", params: { temperature: 1.1, topP: 0.95, maxTokens: 1024 } },
 ];
@@ -29,15 +31,54 @@ export const BOUNDS: Readonly<Record<keyof Params, Bound>> = {
 };
 
 /** `value` within its bounds; what is no number is the default. */
-export function bounded(name: keyof Params, value: number): number {
+export function bounded(name: keyof Params, value: unknown): number {
   const { min, max, step } = BOUNDS[name];
-  if (!Number.isFinite(value)) return DEFAULT_PARAMS[name];
+  if (typeof value !== "number" || !Number.isFinite(value)) return DEFAULT_PARAMS[name];
   const clamped = Math.min(max, Math.max(min, value));
   return step === 1 ? Math.round(clamped) : Math.round(clamped * 1000) / 1000;
 }
 
-export function presetOf(params: Params): Preset | null {
-  return (
-    PRESETS.find(({ params: own }) => own.temperature === params.temperature && own.topP === params.topP && own.maxTokens === params.maxTokens) ?? null
-  );
+/** The preset that says just this, or null. */
+export function presetOf(presets: readonly Preset[], params: Params, system: string): Preset | null {
+  const same = ({ params: own, system: prompt }: Preset): boolean =>
+    own.temperature === params.temperature && own.topP === params.topP && own.maxTokens === params.maxTokens && (prompt ?? system) === system;
+  // One's own comes first: it says more.
+  return presets.findLast(same) ?? null;
 }
+
+export const MAX_OWN = 20;
+export const MAX_NAME = 40;
+const MAX_SYSTEM = 20_000;
+
+/** Presets as stored by this or any other version of the page; whatever else is there is left out. */
+export function readOwn(stored: string | null): Preset[] {
+  let list: unknown;
+  try {
+    list = JSON.parse(stored ?? "[]");
+  } catch {
+    return [];
+  }
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((each: unknown) => {
+    const { name, params, system } = (each ?? {}) as Record<string, unknown>;
+    if (typeof name !== "string" || name.trim() === "") return [];
+    return [ownPreset(name, (params ?? {}) as Params, typeof system === "string" ? system : "")];
+  }).slice(0, MAX_OWN);
+}
+
+export function ownPreset(name: string, params: Params, system: string): Preset {
+  return {
+    name: name.trim().slice(0, MAX_NAME),
+    hint: system === "" ? "Settings of your own" : "Settings and system prompt of your own",
+    params: {
+      temperature: bounded("temperature", params.temperature),
+      topP: bounded("topP", params.topP),
+      maxTokens: bounded("maxTokens", params.maxTokens),
+    },
+    system: system.slice(0, MAX_SYSTEM),
+  };
+}
+
+/** The list with `preset` in it, in the place of one with the same name; the oldest goes when there are too many. */
+export const withPreset = (list: readonly Preset[], preset: Preset): Preset[] =>
+  [...list.filter((each) => each.name !== preset.name), preset].slice(-MAX_OWN);

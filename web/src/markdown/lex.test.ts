@@ -55,8 +55,8 @@ describe("MarkdownStream", () => {
     expect(rest).toHaveLength(2 * MAX_MARKDOWN);
   });
 
-  it("drops control characters, also those of terminals", () => {
-    expect(new MarkdownStream().read("a\x1b[31mb\0\tc").blocks[0]!.raw).toBe("a[31mb\tc");
+  it("drops control characters, also those of terminals, and marks that turn text around", () => {
+    expect(new MarkdownStream().read("a\x1b[31mb\0\tc \u202egnp.exe\u202c \u200fא").blocks[0]!.raw).toBe("a[31mb\tc gnp.exe \u200fא");
   });
 });
 

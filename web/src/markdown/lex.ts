@@ -16,8 +16,8 @@ export const MAX_MARKDOWN = 200_000;
 /** Thirty containers opened on one line is no list or quotation but an attack on the stack. */
 const NESTED = /^[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}/mu;
 
-// eslint-disable-next-line no-control-regex -- control characters are what this is about
-const CONTROL = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/gu;
+/** Control characters, and marks that let a text rewrite how what stands beside it reads. */
+const UNWANTED = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/gu;
 
 const plain = (text: string): Token => ({ type: "plain", raw: text, text });
 
@@ -79,7 +79,7 @@ export class MarkdownStream {
     if (piece === "") return "";
     const joined = this.#endsInCr && piece.startsWith("\n") ? piece.slice(1) : piece;
     this.#endsInCr = piece.endsWith("\r");
-    return joined.replace(/\r\n?/gu, "\n").replace(CONTROL, "");
+    return joined.replace(/\r\n?/gu, "\n").replace(UNWANTED, "");
   }
 }
 

@@ -1,5 +1,5 @@
 /** Chooses who answers: a field that filters a list of base models and jobs (ARIA's combobox pattern). */
-import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { adapterJobs, baseModels } from "../targets";
 import type { Target } from "../types";
 import { jobs } from "../../store/jobs";
@@ -23,8 +23,9 @@ export function Picker({ onPick, onClose }: Props) {
   const { options, more } = useMemo(() => offer(typed, baseModels(list, trainers), adapterJobs(list)), [typed, list, trainers]);
   const active = Math.min(at, options.length - 1);
 
+  // Before the next key, which may be typed at once.
+  useLayoutEffect(() => field.current?.focus(), []);
   useEffect(() => {
-    field.current?.focus();
     const outside = (event: Event): void => {
       if (!root.current?.contains(event.target as Node)) onClose();
     };

@@ -1,5 +1,5 @@
 /** One answer: as it streams, and as it ended. */
-import { liveAnswer, regenerate, askColumn } from "../../chat/session";
+import { askColumn, busy, liveAnswer, regenerate } from "../../chat/session";
 import type { LiveAnswer } from "../../chat/live";
 import { nameTarget, sameTarget } from "../../chat/targets";
 import type { Answer, Target, Turn } from "../../chat/types";
@@ -59,24 +59,23 @@ function NotAsked({ turn, column, target, last }: Omit<Props, "compared">) {
 const TITLES: Readonly<Record<number, string>> = {
   0: "Studio is not answering",
   404: "This model is not there",
-  502: "The backend did not answer",
-  503: "The backend did not answer",
-  504: "The backend did not answer in time",
+  409: "This model cannot answer yet",
+  504: "The answer took too long",
 };
 
 function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: Answer }) {
   const again = (): void => regenerate(turn, column);
   const failed = answer.state === "failed";
   if (failed && answer.text === "") {
-    const title = TITLES[answer.status ?? -1] ?? "The model could not answer";
-    return <ErrorNote title={title} error={answer.error ?? ""} retry={again} />;
+    const title = TITLES[answer.status ?? -1] ?? "No answer came";
+    return <ErrorNote title={title} error={answer.error ?? ""} {...(busy.value ? {} : { retry: again })} />;
   }
   return (
     <>
       {answer.text === "" ? <p class="chat-note">{emptyNote(answer)}</p> : <Markdown text={answer.text} />}
       {(failed || answer.state === "cut") && (
         <ErrorNote title="The answer broke off here" error={`${answer.error ?? ""} What came is kept.`.trim()}>
-          <Button small onClick={again}>
+          <Button small disabled={busy.value} onClick={again}>
             Regenerate
           </Button>
         </ErrorNote>

@@ -53,7 +53,7 @@ export function Composer({ area, blocked, onSent }: Props) {
         rows={1}
         aria-label="Message"
         aria-describedby="pg-composer-hint"
-        placeholder="Ask something"
+        placeholder="Message"
         value={text}
         onInput={(event) => setDraft(event.currentTarget.value)}
         onKeyDown={onKeyDown}

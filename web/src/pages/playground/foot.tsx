@@ -1,5 +1,6 @@
 /** What stands below an answer: how it ended, its figures, and what can be done with it. */
 import { chatRequest, messagesFor } from "../../chat/request";
+import { busy } from "../../chat/session";
 import { current } from "../../chat/shelf";
 import { asCurl, asPython } from "../../chat/snippets";
 import { tokensPerSecond } from "../../chat/stream";
@@ -22,12 +23,21 @@ export function AnswerFoot({ turn, column, answer, regenerate }: Props) {
     const body = chatRequest(messagesFor(conversation, turn.id, column), answer.by, conversation.params);
     announce((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");
   };
+  const end = ending(answer);
   return (
     <footer class="chat-foot">
-      <p class="chat-figures num">{[ending(answer), answer.timing && figures(answer.timing)].filter(Boolean).join(" · ")}</p>
+      <p class="chat-figures num">
+        {end}
+        {answer.timing && (
+          <span class="chat-timing">
+            {end && " · "}
+            {figures(answer.timing)}
+          </span>
+        )}
+      </p>
       <div class="chat-tools">
         {answer.text !== "" && <CopyButton small text={answer.text} label="Copy answer" />}
-        <Button kind="quiet" small icon="refresh" aria-label="Regenerate" title="Regenerate" onClick={regenerate} />
+        <Button kind="quiet" small icon="refresh" aria-label="Regenerate" title="Regenerate" disabled={busy.value} onClick={regenerate} />
         <Menu
           small
           icon="more"
@@ -57,7 +67,7 @@ export function figures(timing: Timing): string {
   return [
     `${seconds(timing.firstMs - timing.loadMs)} to first token`,
     timing.loadMs >= 100 ? `after ${seconds(timing.loadMs)} of loading` : "",
-    speed === null ? "" : `${about}${speed < 10 ? speed.toFixed(1) : Math.round(speed)} tokens/s`,
+    speed === null ? "" : `${about}${speed < 10 ? speed.toFixed(1) : Math.round(speed).toLocaleString("en-GB")} tokens/s`,
     `${about}${timing.tokens.toLocaleString("en-GB")} ${timing.tokens === 1 ? "token" : "tokens"}`,
   ]
     .filter(Boolean)

@@ -30,7 +30,7 @@ export function Head({ place, target, figures, onPick, onClose }: Props) {
           />
         )}
       </TargetChoice>
-      {figures !== "" && <p class="chat-figures num">{figures}</p>}
+      {onClose && <p class="chat-figures num">{figures}</p>}
     </div>
   );
 }

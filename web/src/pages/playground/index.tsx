@@ -46,6 +46,7 @@ export default function Playground() {
   useActions([
     { id: "pg.new", label: "New conversation", keys: "n", section: "Playground", run: again },
     { id: "pg.compare", label: "Compare two models", keys: "c", section: "Playground", run: compare },
+    { id: "pg.focus", label: "Write a message", keys: "/", section: "Playground", run: () => area.current?.focus() },
     { id: "pg.panel", label: "Show or hide settings", keys: "s", section: "Playground", run: () => setPanel(!panel) },
   ]);
   useEffect(() => {

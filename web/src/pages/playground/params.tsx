@@ -1,8 +1,8 @@
 /** Temperature, top-p and length, by preset or each by itself. */
-import { bounded, BOUNDS, presetOf, PRESETS } from "../../chat/presets";
+import { bounded, BOUNDS } from "../../chat/presets";
 import { change, current } from "../../chat/shelf";
 import type { Params } from "../../chat/types";
-import { Chips } from "../../ui";
+import { Presets } from "./presets";
 
 const NAMES: Readonly<Record<keyof Params, string>> = { temperature: "Temperature", topP: "Top-p", maxTokens: "Max tokens" };
 
@@ -10,19 +10,12 @@ const set = (params: Params): void => change({ ...current.peek(), params });
 
 export function ParamFields() {
   const { params } = current.value;
-  const preset = presetOf(params);
   return (
     <section class="pg-section" aria-labelledby="pg-sampling">
       <h2 class="pg-section-title" id="pg-sampling">
         Sampling
       </h2>
-      <Chips
-        label="Preset"
-        value={preset?.name ?? ""}
-        items={PRESETS.map(({ name }) => ({ value: name, label: name }))}
-        onChange={(name) => set(PRESETS.find((each) => each.name === name)?.params ?? params)}
-      />
-      <p class="hint">{preset?.hint ?? "Settings of your own"}</p>
+      <Presets />
       {(Object.keys(NAMES) as (keyof Params)[]).map((name) => (
         <Param key={name} name={name} value={params[name]} onChange={(value) => set({ ...current.peek().params, [name]: bounded(name, value) })} />
       ))}

@@ -29,7 +29,7 @@ function Start({ ask, compared, known }: { ask: (text: string) => void; compared
     );
   }
   return (
-    <Empty title={compared ? "Ask both the same question" : "Ask the model something it was trained for"}>
+    <Empty title={compared ? "Ask both the same question" : "Ask something"}>
       <ul class="pg-openers">
         {OPENERS.map((text) => (
           <li key={text}>

@@ -1,0 +1,73 @@
+/** The row of presets: choose one, keep the settings of now as another, let one go. */
+import { signal } from "@preact/signals";
+import { useState } from "preact/hooks";
+import { MAX_NAME, ownPreset, type Preset, presetOf, PRESETS, readOwn, withPreset } from "../../chat/presets";
+import { change, current } from "../../chat/shelf";
+import { clean } from "../../text";
+import { announce, Button, Chips } from "../../ui";
+
+const KEY = "arkor.playground.presets";
+
+const own = signal<readonly Preset[]>(readOwn(localStorage.getItem(KEY)));
+
+function keep(list: readonly Preset[]): boolean {
+  own.value = list;
+  try {
+    localStorage.setItem(KEY, JSON.stringify(list));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function Presets() {
+  const { params, system } = current.value;
+  const all = [...PRESETS, ...own.value];
+  const chosen = presetOf(all, params, system);
+  const [name, setName] = useState<string | null>(null);
+  const choose = (wanted: string): void => {
+    const preset = all.findLast((each) => each.name === wanted);
+    if (preset) change({ ...current.peek(), params: preset.params, system: preset.system ?? current.peek().system });
+  };
+  const save = (): void => {
+    if (!name?.trim()) return;
+    const kept = keep(withPreset(own.peek(), ownPreset(name, params, system)));
+    announce(kept ? `Preset ${name} saved` : "The browser has no room for it: the preset is gone after a reload");
+    setName(null);
+  };
+  const mine = chosen !== null && own.value.includes(chosen);
+  return (
+    <>
+      <Chips label="Preset" value={chosen?.name ?? ""} items={all.map((each) => ({ value: each.name, label: clean(each.name, MAX_NAME) }))} onChange={choose} />
+      <div class="pg-preset-line">
+        <p class="hint">{chosen?.hint ?? "Settings of your own"}</p>
+        {mine && (
+          <Button kind="quiet" small onClick={() => keep(own.peek().filter((each) => each !== chosen))}>
+            Delete preset
+          </Button>
+        )}
+        {!mine && name === null && (
+          <Button kind="quiet" small onClick={() => setName("")}>
+            Save as preset
+          </Button>
+        )}
+      </div>
+      {name !== null && (
+        <form
+          class="pg-preset-form"
+          onSubmit={(event) => {
+            event.preventDefault();
+            save();
+          }}
+        >
+          <input class="ui-input" aria-label="Name of the preset" placeholder="Name" maxLength={MAX_NAME} value={name} ref={focusOnce} onInput={(event) => setName(event.currentTarget.value)} onKeyDown={(event) => event.key === "Escape" && setName(null)} />
+          <Button small type="submit" disabled={name.trim() === ""}>
+            Save
+          </Button>
+        </form>
+      )}
+    </>
+  );
+}
+
+const focusOnce = (field: HTMLInputElement | null): void => field?.focus();
