@@ -12,6 +12,7 @@ network; loopback never goes through one. aiohttp's own ``trust_env`` stays off 
 from __future__ import annotations
 
 import asyncio
+import io
 import ipaddress
 import urllib.request
 from contextlib import asynccontextmanager
@@ -182,7 +183,8 @@ class Wire:
                     method,
                     url,
                     headers=headers,
-                    data=data,
+                    # A bare body is written in one piece, however large; a file-like one in portions.
+                    data=io.BytesIO(data) if data and len(data) > MIB else data,
                     timeout=timeout,
                     allow_redirects=False,
                     proxy=_proxy_for(url),

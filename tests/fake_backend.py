@@ -74,6 +74,7 @@ class FakeBackend:
         self.active: Counter[str] = Counter()
         self.peers: set[object] = set()
         self.chat = ChatScript()
+        self.chat_bytes = 0
         self.headers: dict[str, str] = {}
         self.tokens: dict[str, set[str]] = {TOKEN: {ORG}}
         self.refresh_tokens: set[str] = set()
@@ -442,6 +443,7 @@ class FakeBackend:
                 for chunk in script.chunks:
                     delta = json.dumps({"choices": [{"delta": {"content": chunk}}]})
                     await sender.write(f"data: {delta}\n\n".encode())
+                    self.chat_bytes += len(delta)
                     await asyncio.sleep(script.delay)
                 if not script.endless:
                     break

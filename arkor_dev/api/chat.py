@@ -9,7 +9,12 @@ from aiohttp import ClientConnectionResetError, hdrs, web
 
 from ..errors import StudioError
 from ..keys import BACKEND
+from ..wire_faults import passed_on
 from .envelope import parse_object, read_body
+
+EVENT_STREAM = "text/event-stream"
+# The cut may have come in the middle of a frame: what there is of it becomes a ping, which is no answer.
+CUT = b"\nevent: ping\n\nevent: error\ndata: %s\n\n"
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -18,27 +23,45 @@ async def chat(request: web.Request) -> web.StreamResponse:
     if not isinstance(parse_object(body).get("messages"), list):
         raise StudioError(400, "`messages` has to be a list.")
     async with request.app[BACKEND].chat(body) as upstream:
-        response = web.StreamResponse(status=upstream.status)
-        response.headers[hdrs.CONTENT_TYPE] = upstream.headers.get(hdrs.CONTENT_TYPE, "text/event-stream")
-        response.headers["X-Accel-Buffering"] = "no"
+        response = web.StreamResponse(status=upstream.status, headers=_headers(upstream))
         await response.prepare(request)
         try:
-            async for chunk in upstream.content.iter_any():
+            while chunk := await _next(upstream):
                 await response.write(chunk)
             await response.write_eof()
         except ClientConnectionResetError:
             pass  # the tab has gone
-        except (StudioError, aiohttp.ClientError, TimeoutError) as error:
-            await _cut(response, error)
+        except StudioError as fault:
+            await _cut(request, response, fault.text)
         return response
 
 
-async def _cut(response: web.StreamResponse, error: Exception) -> None:
+def _headers(upstream: aiohttp.ClientResponse) -> dict[str, str]:
+    token = upstream.request_info.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ")
+    return {
+        hdrs.CONTENT_TYPE: upstream.headers.get(hdrs.CONTENT_TYPE, EVENT_STREAM),
+        "X-Accel-Buffering": "no",
+        **passed_on(upstream, [token]),
+    }
+
+
+async def _next(upstream: aiohttp.ClientResponse) -> bytes:
+    """What has come, as soon as it has; a cut is a StudioError, so that it is not taken for the tab's."""
+    try:
+        return await upstream.content.readany()
+    except TimeoutError:
+        raise StudioError(504, "The backend has stopped in the middle of its answer. Try again.") from None
+    except (aiohttp.ClientError, OSError):
+        raise StudioError(502, "The backend has cut its answer off. Try again.") from None
+
+
+async def _cut(request: web.Request, response: web.StreamResponse, text: str) -> None:
     """Say in the stream that it was cut: the status line has long been sent."""
-    text = error.text if isinstance(error, StudioError) else "The backend cut the answer off. Try again."
-    frame = f"\n\nevent: error\ndata: {json.dumps({'error': text})}\n\n"
-    await response.write(frame.encode())
-    await response.write_eof()
+    if response.content_type == EVENT_STREAM:
+        await response.write(CUT % json.dumps({"error": text}).encode())
+        await response.write_eof()
+    elif request.transport is not None:
+        request.transport.abort()  # half a JSON answer must not look like a whole one
 
 
 ROUTES = [web.post("/api/inference/chat", chat)]

@@ -33,8 +33,8 @@ async def update(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """``DELETE /api/deployments/:id``: ``{}``."""
-    await request.app[BACKEND].delete_deployment(request.match_info["id"])
-    return web.json_response({})
+    answer = await request.app[BACKEND].delete_deployment(request.match_info["id"])
+    return web.json_response({}, headers=answer.headers)
 
 
 async def list_keys(request: web.Request) -> web.Response:
@@ -50,8 +50,8 @@ async def create_key(request: web.Request) -> web.Response:
 
 async def delete_key(request: web.Request) -> web.Response:
     """``DELETE /api/deployments/:id/keys/:keyId``: ``{}``."""
-    await request.app[BACKEND].delete_key(request.match_info["id"], request.match_info["key"])
-    return web.json_response({})
+    answer = await request.app[BACKEND].delete_key(request.match_info["id"], request.match_info["key"])
+    return web.json_response({}, headers=answer.headers)
 
 
 ROUTES = [
