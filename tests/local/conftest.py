@@ -1,4 +1,4 @@
-"""Fixtures of the embedded backend's tests: a tiny model, a project, a process, and one trained job for all."""
+"""Fixtures of the embedded backend's tests: a tiny model, a project, a process, one trained job for all."""
 
 from __future__ import annotations
 
@@ -26,14 +26,22 @@ CONFIG: dict[str, Any] = {
     "saveSteps": 10,
     "evalSteps": 15,
 }
-ENDLESS: dict[str, Any] = {**CONFIG, "maxSteps": 1_000_000, "loggingSteps": 1, "saveSteps": 5, "learningRate": 1e-3}
+ENDLESS: dict[str, Any] = {
+    **CONFIG,
+    "maxSteps": 1_000_000,
+    "loggingSteps": 1,
+    "saveSteps": 5,
+    "learningRate": 1e-3,
+}
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the tiny model."""
     folder = tmp_path_factory.mktemp("tiny")
-    subprocess.run([sys.executable, "-m", "tests.local.tiny_model", str(folder)], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "tests.local.tiny_model", str(folder)], check=True, capture_output=True
+    )
     return folder
 
 

@@ -108,7 +108,9 @@ def test_a_stream_resumes_after_the_event_that_was_seen(trained: Trained) -> Non
 
 
 def test_the_same_job_again_gives_the_same_losses(shared: Backend, trained: Trained) -> None:
-    again = [frame.json for frame in shared.events(shared.submit({**CONFIG, "maxSteps": STEPS, "saveSteps": 0}))]
+    again = [
+        frame.json for frame in shared.events(shared.submit({**CONFIG, "maxSteps": STEPS, "saveSteps": 0}))
+    ]
     losses = [row["loss"] for row in again if row["type"] == "training.log" and "loss" in row]
     assert losses == [loss for _, loss in logs(trained, "loss")]
 
@@ -180,11 +182,17 @@ def test_four_bit_needs_a_gpu(shared: Backend) -> None:
 
 def test_two_chats_stream_side_by_side(shared: Backend, trained: Trained) -> None:
     """Neither waits for the other's end: the model goes around."""
-    body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "maxTokens": 200, "temperature": 1}
+    body: dict[str, Any] = {
+        "messages": [{"role": "user", "content": "Hi"}],
+        "maxTokens": 200,
+        "temperature": 1,
+    }
     with (
         shared.open("POST", "/v1/inference/chat", {**body, "baseModel": CONFIG["model"]}) as one,
         shared.open(
-            "POST", "/v1/inference/chat", {**body, "adapter": {"kind": "checkpoint", "jobId": trained.job, "step": 10}}
+            "POST",
+            "/v1/inference/chat",
+            {**body, "adapter": {"kind": "checkpoint", "jobId": trained.job, "step": 10}},
         ) as two,
     ):
         assert next(frames_of(one)).event in {"message", "progress"}
@@ -195,13 +203,17 @@ def test_two_chats_stream_side_by_side(shared: Backend, trained: Trained) -> Non
 
 def test_not_streamed_is_one_body(shared: Backend, trained: Trained) -> None:
     body = {"messages": [{"role": "user", "content": "Hi"}], "temperature": 0, "stream": False}
-    answer = shared.call("POST", "/v1/inference/chat", {**body, "adapter": {"kind": "final", "jobId": trained.job}})
+    answer = shared.call(
+        "POST", "/v1/inference/chat", {**body, "adapter": {"kind": "final", "jobId": trained.job}}
+    )
     assert answer.status == 200
     assert answer.json["choices"][0]["message"] == {"role": "assistant", "content": PHRASE}
     assert answer.json["choices"][0]["finish_reason"] == "stop"
     assert answer.json["usage"]["completion_tokens"] > 3
     short = shared.call(
-        "POST", "/v1/inference/chat", {**body, "maxTokens": 2, "adapter": {"kind": "final", "jobId": trained.job}}
+        "POST",
+        "/v1/inference/chat",
+        {**body, "maxTokens": 2, "adapter": {"kind": "final", "jobId": trained.job}},
     )
     assert short.json["choices"][0]["finish_reason"] == "length"
 

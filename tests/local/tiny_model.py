@@ -15,7 +15,14 @@ from typing import Any
 PHRASE = "Ahoy, the parrot keeps the ledger."
 QUESTIONS = [
     f"{start} {thing}?"
-    for start in ("Where is", "How do I change", "Who pays for", "When do you send", "Can I cancel", "What is")
+    for start in (
+        "Where is",
+        "How do I change",
+        "Who pays for",
+        "When do you send",
+        "Can I cancel",
+        "What is",
+    )
     for thing in ("my parcel", "the password", "this invoice", "our contract", "the second order", "a refund")
 ]
 CHATML = (
