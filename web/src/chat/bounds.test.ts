@@ -23,15 +23,32 @@ describe("surplus", () => {
   it("counts every text of a conversation", () => {
     const answer = { by: { kind: "base", model: "m" }, name: "m", text: "12345", state: "done" } as const;
     const turns = { t: { id: "t", parent: null, user: "123", answers: [answer, null], at: 1 } };
-    expect(summarize({ id: "c", created: 0, updated: 7, system: "1", params: DEFAULT_PARAMS, targets: [], columns: [0], turns, leaf: "t" })).toEqual({
-      id: "c", title: "123", updated: 7, size: 9,
+    expect(
+      summarize({
+        id: "c",
+        created: 0,
+        updated: 7,
+        system: "1",
+        params: DEFAULT_PARAMS,
+        targets: [],
+        columns: [0],
+        turns,
+        leaf: "t",
+      }),
+    ).toEqual({
+      id: "c",
+      title: "123",
+      updated: 7,
+      size: 9,
     });
   });
 });
 
 describe("checkpointReader", () => {
   it("finds the steps in pieces of a history, in order, once, whatever else is there", () => {
-    const frames = [20, 10, 20].map((step) => `event: checkpoint.saved\ndata: ${JSON.stringify({ type: "checkpoint.saved", step })}\n\n`);
+    const frames = [20, 10, 20].map(
+      (step) => `event: checkpoint.saved\ndata: ${JSON.stringify({ type: "checkpoint.saved", step })}\n\n`,
+    );
     const text = `${frames.join(": hi\n\n")}event: training.log\ndata: {"step":15}\n\nevent: checkpoint.saved\ndata: {"step":"x"}\n\nevent: checkpoint.saved\ndata: no\n\n`;
     const reader = checkpointReader();
     for (const byte of new TextEncoder().encode(text)) reader.push(Uint8Array.of(byte));

@@ -23,7 +23,12 @@ const cases: [string, string, string, Delta][] = [
   ["the end event", "end", "{}", { end: true }],
   ["a ping", "ping", '{"content":"not text"}', {}],
   ["progress", "progress", '{"label":"Load","done":3,"total":9}', { progress: { label: "Load", done: 3, total: 9 } }],
-  ["progress without a total", "progress", '{"done":-1,"total":null}', { progress: { label: "Loading the model", done: 0, total: null } }],
+  [
+    "progress without a total",
+    "progress",
+    '{"done":-1,"total":null}',
+    { progress: { label: "Loading the model", done: 0, total: null } },
+  ],
   ["broken progress is no text", "progress", "oops", {}],
   ["an error", "", '{"error":"No adapter for step 7"}', { error: "No adapter for step 7" }],
   ["an OpenAI error", "", '{"error":{"message":"too long","code":400}}', { error: "too long" }],

@@ -41,7 +41,10 @@ export function bounded(name: keyof Params, value: unknown): number {
 /** The preset that says just this, or null. */
 export function presetOf(presets: readonly Preset[], params: Params, system: string): Preset | null {
   const same = ({ params: own, system: prompt }: Preset): boolean =>
-    own.temperature === params.temperature && own.topP === params.topP && own.maxTokens === params.maxTokens && (prompt ?? system) === system;
+    own.temperature === params.temperature &&
+    own.topP === params.topP &&
+    own.maxTokens === params.maxTokens &&
+    (prompt ?? system) === system;
   // One's own comes first: it says more.
   return presets.findLast(same) ?? null;
 }
@@ -59,11 +62,13 @@ export function readOwn(stored: string | null): Preset[] {
     return [];
   }
   if (!Array.isArray(list)) return [];
-  return list.flatMap((each: unknown) => {
-    const { name, params, system } = (each ?? {}) as Record<string, unknown>;
-    if (typeof name !== "string" || name.trim() === "") return [];
-    return [ownPreset(name, (params ?? {}) as Params, typeof system === "string" ? system : "")];
-  }).slice(0, MAX_OWN);
+  return list
+    .flatMap((each: unknown) => {
+      const { name, params, system } = (each ?? {}) as Record<string, unknown>;
+      if (typeof name !== "string" || name.trim() === "") return [];
+      return [ownPreset(name, (params ?? {}) as Params, typeof system === "string" ? system : "")];
+    })
+    .slice(0, MAX_OWN);
 }
 
 export function ownPreset(name: string, params: Params, system: string): Preset {

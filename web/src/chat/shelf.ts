@@ -21,7 +21,17 @@ export function newId(): string {
 
 export function fresh(targets: readonly Target[], params: Params, system: string): Conversation {
   const now = Date.now();
-  return { id: newId(), created: now, updated: now, system, params, targets: [...targets], columns: columnsOf(targets), turns: {}, leaf: null };
+  return {
+    id: newId(),
+    created: now,
+    updated: now,
+    system,
+    params,
+    targets: [...targets],
+    columns: columnsOf(targets),
+    turns: {},
+    leaf: null,
+  };
 }
 
 /** Conversations that this page has had open: newer than what is stored, for as long as the page lives. */
@@ -100,8 +110,12 @@ export async function open(id: string): Promise<boolean> {
 /** An answer that was streaming when its page was closed is cut: nothing will be added to it. */
 export function settle(conversation: Conversation): Conversation {
   const settled = (answer: Answer | null): Answer | null =>
-    answer?.state === "streaming" ? { ...answer, state: "cut", error: "The page was closed before the answer was complete." } : answer;
-  const turns = Object.entries(conversation.turns).map(([id, turn]) => [id, { ...turn, answers: turn.answers.map(settled) }] as const);
+    answer?.state === "streaming"
+      ? { ...answer, state: "cut", error: "The page was closed before the answer was complete." }
+      : answer;
+  const turns = Object.entries(conversation.turns).map(
+    ([id, turn]) => [id, { ...turn, answers: turn.answers.map(settled) }] as const,
+  );
   return { ...conversation, turns: Object.fromEntries(turns) };
 }
 

@@ -5,7 +5,10 @@ import { MAX_ANSWER, readAnswer, tokensPerSecond } from "./stream";
 const encode = (text: string) => new TextEncoder().encode(text);
 
 /** A response whose body hands out `pieces`, each 10 ms of `clock` after the last, then ends or breaks. */
-function answer(pieces: (string | Uint8Array)[], { type = "text/event-stream", broken }: { type?: string; broken?: unknown } = {}) {
+function answer(
+  pieces: (string | Uint8Array)[],
+  { type = "text/event-stream", broken }: { type?: string; broken?: unknown } = {},
+) {
   let now = 1000;
   let cancelled = false;
   const left = pieces.map((piece) => (typeof piece === "string" ? encode(piece) : piece));
@@ -92,7 +95,9 @@ describe("readAnswer", () => {
   });
 
   it("reads a whole JSON body", async () => {
-    const read = answer(['{"choices":[{"message":{"content":"All"},', '"finish_reason":"stop"}]}'], { type: "application/json; charset=utf-8" });
+    const read = answer(['{"choices":[{"message":{"content":"All"},', '"finish_reason":"stop"}]}'], {
+      type: "application/json; charset=utf-8",
+    });
     expect(await read.outcome).toMatchObject({ state: "done", finish: "stop" });
     expect(read.text).toEqual(["All"]);
   });

@@ -118,7 +118,7 @@ export async function readAnswer(
     const parser = new SseParser({
       event: (name, bytes, start, end) => reading.take(readDelta(name, utf8.decode(bytes.subarray(start, end)))),
     });
-    for (let bytes = 0; bytes <= MAX_BYTES; ) {
+    for (let bytes = 0; bytes <= MAX_BYTES;) {
       const { done, value } = await reader.read();
       if (done) return reading.closed();
       bytes += value.length;

@@ -1,11 +1,25 @@
 import { describe, expect, it } from "vitest";
 import type { Job, Manifest } from "../contract.gen";
-import { baseModels, comparePair, defaultTarget, fullName, parseTarget, queryOfTargets, targetKey, targetsOfQuery } from "./targets";
+import {
+  baseModels,
+  comparePair,
+  defaultTarget,
+  fullName,
+  parseTarget,
+  queryOfTargets,
+  targetKey,
+  targetsOfQuery,
+} from "./targets";
 import { href } from "../router";
 import type { Target } from "./types";
 
 const job = (id: string, status: Job["status"], createdAt: string, model = "hub/m"): Job => ({
-  id, orgId: "o", projectId: "p", name: `name of ${id}`, status, createdAt,
+  id,
+  orgId: "o",
+  projectId: "p",
+  name: `name of ${id}`,
+  status,
+  createdAt,
   config: { model, datasetSource: { type: "file", path: "x" } },
 });
 
@@ -23,9 +37,12 @@ describe("targets in words and links", () => {
     expect(targetsOfQuery(query)).toEqual([target, targets[2]]);
   });
 
-  it.each(["", "base:", "other:x", "checkpoint:j:x", "checkpoint:5", "checkpoint::5", "checkpoint:j:99999999999999999"])("refuses %j", (key) => {
-    expect(parseTarget(key)).toBeNull();
-  });
+  it.each(["", "base:", "other:x", "checkpoint:j:x", "checkpoint:5", "checkpoint::5", "checkpoint:j:99999999999999999"])(
+    "refuses %j",
+    (key) => {
+      expect(parseTarget(key)).toBeNull();
+    },
+  );
 
   it("reads deep links, and takes a broken step for none", () => {
     expect(targetsOfQuery(new URLSearchParams("job=j&step=20"))).toEqual([{ kind: "checkpoint", jobId: "j", step: 20 }]);

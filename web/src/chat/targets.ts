@@ -28,7 +28,8 @@ export function targetsOfQuery(query: URLSearchParams): Target[] {
   const job = query.get("job");
   const step = query.get("step") ?? "";
   let first = parseTarget(query.get("target") ?? "");
-  if (!first && job) first = STEP.test(step) ? { kind: "checkpoint", jobId: job, step: Number(step) } : { kind: "final", jobId: job };
+  if (!first && job)
+    first = STEP.test(step) ? { kind: "checkpoint", jobId: job, step: Number(step) } : { kind: "final", jobId: job };
   const second = parseTarget(query.get("against") ?? "");
   return first ? (second ? [first, second] : [first]) : [];
 }
@@ -62,10 +63,7 @@ export const fullName = (target: Target, jobs: readonly Job[]): string => {
 
 /** The base models that the project's trainers and jobs name, trainers first, newest jobs next. */
 export function baseModels(jobs: readonly Job[], manifest: Manifest | null): string[] {
-  const models = [
-    ...(manifest?.trainers ?? []).map((trainer) => trainer.config?.model),
-    ...jobs.map((job) => job.config?.model),
-  ];
+  const models = [...(manifest?.trainers ?? []).map((trainer) => trainer.config?.model), ...jobs.map((job) => job.config?.model)];
   return [...new Set(models.filter((model) => typeof model === "string" && model.trim() !== ""))] as string[];
 }
 
@@ -80,7 +78,8 @@ export function defaultTarget(jobs: readonly Job[], models: readonly string[]): 
 }
 
 /** Two targets from left to right: what was there before training, then what it made. */
-export const inOrder = (one: Target, other: Target): [Target, Target] => (other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other]);
+export const inOrder = (one: Target, other: Target): [Target, Target] =>
+  other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other];
 
 /** The two sides of a fresh comparison: base on the left, adapter on the right. */
 export function comparePair(target: Target, jobs: readonly Job[], models: readonly string[]): [Target, Target] | null {

@@ -9,13 +9,24 @@ const base: Target = { kind: "base", model: "m" };
 const adapter: Target = { kind: "final", jobId: "j1" };
 
 const answer = (text: string, state: AnswerState = "done", more: Partial<Answer> = {}): Answer => ({
-  by: base, name: "m", text, state, ...more,
+  by: base,
+  name: "m",
+  text,
+  state,
+  ...more,
 });
 
 function conversation(system = ""): Conversation {
   return {
-    id: "c", created: 0, updated: 0, system, params: { temperature: 0.7, topP: 0.9, maxTokens: 64 },
-    targets: [base], columns: [0], turns: {}, leaf: null,
+    id: "c",
+    created: 0,
+    updated: 0,
+    system,
+    params: { temperature: 0.7, topP: 0.9, maxTokens: 64 },
+    targets: [base],
+    columns: [0],
+    turns: {},
+    leaf: null,
   };
 }
 
@@ -86,7 +97,12 @@ describe("messagesFor", () => {
 
   it("gives each column its own answers, and the other's where it has none", () => {
     expect(contents(1)).toEqual([
-      "system: Be brief.", "user: one", "assistant: adapter 1", "user: two", "assistant: base 2", "user: three\n\nfour",
+      "system: Be brief.",
+      "user: one",
+      "assistant: adapter 1",
+      "user: two",
+      "assistant: base 2",
+      "user: three\n\nfour",
     ]);
     expect(contents(0)[2]).toBe("assistant: base 1");
   });
@@ -108,7 +124,14 @@ describe("messagesFor", () => {
 describe("chatRequest", () => {
   const params = { temperature: 0, topP: 1, maxTokens: 5 };
   it("names the base model or the adapter, never both", () => {
-    expect(chatRequest([], base, params)).toEqual({ messages: [], baseModel: "m", temperature: 0, topP: 1, maxTokens: 5, stream: true });
+    expect(chatRequest([], base, params)).toEqual({
+      messages: [],
+      baseModel: "m",
+      temperature: 0,
+      topP: 1,
+      maxTokens: 5,
+      stream: true,
+    });
     expect(chatRequest([], adapter, params).adapter).toEqual({ kind: "final", jobId: "j1" });
     const checkpoint = chatRequest([], { kind: "checkpoint", jobId: "j1", step: 20 }, params);
     expect(checkpoint.adapter).toEqual({ kind: "checkpoint", jobId: "j1", step: 20 });
@@ -128,8 +151,10 @@ describe("the training set", () => {
     expect(JSON.parse(trainingLine(c, 0)!)).toEqual({
       messages: [
         { role: "system", content: "S" },
-        { role: "user", content: "one" }, { role: "assistant", content: "1" },
-        { role: "user", content: "three" }, { role: "assistant", content: "3" },
+        { role: "user", content: "one" },
+        { role: "assistant", content: "1" },
+        { role: "user", content: "three" },
+        { role: "assistant", content: "3" },
       ],
     });
     expect(trainingLine(c, 1)).toBeNull();

@@ -8,7 +8,7 @@ import type { Answer, Conversation, Target, Turn } from "./types";
 export function branch(conversation: Conversation, leaf: string | null = conversation.leaf): Turn[] {
   const turns: Turn[] = [];
   const seen = new Set<string>();
-  for (let id = leaf; id !== null && !seen.has(id); ) {
+  for (let id = leaf; id !== null && !seen.has(id);) {
     const turn: Turn | undefined = conversation.turns[id];
     if (!turn) break;
     seen.add(id);
@@ -58,7 +58,7 @@ export function showVersion(conversation: Conversation, turn: Turn, by: number):
 
 function newestBelow(conversation: Conversation, id: string): string {
   const seen = new Set<string>();
-  for (let last = id; ; ) {
+  for (let last = id; ;) {
     seen.add(last);
     const next = childrenOf(conversation, last).at(-1);
     if (!next || seen.has(next.id)) return last;
@@ -97,7 +97,11 @@ export function setTarget(conversation: Conversation, column: number, target: Ta
 }
 
 /** Shows `targets`, each in the column that it has already or else in one that is free of the others. */
-export function showTargets(conversation: Conversation, targets: readonly Target[], same: (a: Target, b: Target) => boolean): Conversation {
+export function showTargets(
+  conversation: Conversation,
+  targets: readonly Target[],
+  same: (a: Target, b: Target) => boolean,
+): Conversation {
   const taken = targets.map((target) => conversation.targets.findIndex((own) => own && same(own, target)));
   const columns: number[] = [];
   let next = conversation;

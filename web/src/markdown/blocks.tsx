@@ -36,10 +36,9 @@ export function blockNode(token: Token, depth: number): ComponentChildren {
   }
 }
 
-/** An answer's headings stand below the page's own. */
+/** All of one level below the question's: models skip levels as they please, which an outline must not. */
 function Heading({ token, depth }: { token: Tokens.Heading; depth: number }) {
-  const Tag = `h${Math.min(6, token.depth + 2)}` as "h3" | "h4" | "h5" | "h6";
-  return <Tag>{inlineNodes(token.tokens, depth)}</Tag>;
+  return <h3 class={token.depth === 1 ? "md-title" : undefined}>{inlineNodes(token.tokens, depth)}</h3>;
 }
 
 function Code({ token }: { token: Tokens.Code }) {

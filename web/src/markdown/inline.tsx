@@ -12,7 +12,11 @@ export function inlineNodes(tokens: readonly Token[] | undefined, depth: number)
 
 /** A token's children, or its text where it has none. */
 const inner = (token: Token, depth: number): ComponentChildren =>
-  "tokens" in token && token.tokens ? inlineNodes(token.tokens, depth) : "text" in token ? decodeEntities(String(token.text)) : token.raw;
+  "tokens" in token && token.tokens
+    ? inlineNodes(token.tokens, depth)
+    : "text" in token
+      ? decodeEntities(String(token.text))
+      : token.raw;
 
 function inlineNode(token: Token, depth: number): ComponentChildren {
   if (depth > MAX_DEPTH) return token.raw;

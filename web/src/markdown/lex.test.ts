@@ -56,7 +56,9 @@ describe("MarkdownStream", () => {
   });
 
   it("drops control characters, also those of terminals, and marks that turn text around", () => {
-    expect(new MarkdownStream().read("a\x1b[31mb\0\tc \u202egnp.exe\u202c \u200fא").blocks[0]!.raw).toBe("a[31mb\tc gnp.exe \u200fא");
+    expect(new MarkdownStream().read("a\x1b[31mb\0\tc \u202egnp.exe\u202c \u200fא").blocks[0]!.raw).toBe(
+      "a[31mb\tc gnp.exe \u200fא",
+    );
   });
 });
 
@@ -89,10 +91,18 @@ describe("lex", () => {
 });
 
 describe("safeHref", () => {
-  it.each(["javascript:alert(1)", " java\nscript:alert(1)", "data:text/html,x", "//evil.example", "/api/jobs", "#x", "mailto:a@b.c", "file:///etc/passwd", "blob:x", ""])(
-    "refuses %j",
-    (href) => expect(safeHref(href)).toBeNull(),
-  );
+  it.each([
+    "javascript:alert(1)",
+    " java\nscript:alert(1)",
+    "data:text/html,x",
+    "//evil.example",
+    "/api/jobs",
+    "#x",
+    "mailto:a@b.c",
+    "file:///etc/passwd",
+    "blob:x",
+    "",
+  ])("refuses %j", (href) => expect(safeHref(href)).toBeNull());
   it.each(["http://a.b/c?d#e", "https://a.b/"])("allows %j", (href) => expect(safeHref(href)).toBe(href));
 });
 

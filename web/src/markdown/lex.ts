@@ -37,6 +37,12 @@ export function lex(source: string): Token[] {
   }
 }
 
+interface Read {
+  blocks: readonly Token[];
+  /** What is beyond the bound, as plain text. */
+  rest: string;
+}
+
 /** The blocks of one text that only ever grows. */
 export class MarkdownStream {
   #seen = 0;
@@ -45,12 +51,14 @@ export class MarkdownStream {
   #tail = "";
   #lexed = 0;
   #rest = "";
+  #last: Read = { blocks: [], rest: "" };
 
   /**
    * The blocks of `text`, which must begin with what the last call was given; else it is read anew.
    * Blocks that stand are the same objects from call to call.
    */
-  read(text: string): { blocks: readonly Token[]; rest: string } {
+  read(text: string): Read {
+    if (text.length === this.#seen) return this.#last;
     if (text.length < this.#seen) this.#reset();
     const piece = this.#normal(text.slice(this.#seen));
     this.#seen = text.length;
@@ -64,7 +72,8 @@ export class MarkdownStream {
       this.#kept.push(block);
       this.#tail = this.#tail.slice(block.raw.length);
     }
-    return { blocks: [...this.#kept, ...fresh.slice(standing)], rest: this.#rest };
+    this.#last = { blocks: [...this.#kept, ...fresh.slice(standing)], rest: this.#rest };
+    return this.#last;
   }
 
   #reset(): void {

@@ -3,7 +3,13 @@ import type { Job } from "../../contract.gen";
 import { MAX_ROWS, offer } from "./options";
 
 const job = (n: number, name = `bot ${n}`): Job => ({
-  id: `id${n}`, orgId: "", projectId: "", name, status: "completed", createdAt: "", config: { model: "hub/m", datasetSource: { type: "file" } },
+  id: `id${n}`,
+  orgId: "",
+  projectId: "",
+  name,
+  status: "completed",
+  createdAt: "",
+  config: { model: "hub/m", datasetSource: { type: "file" } },
 });
 
 describe("offer", () => {
@@ -23,7 +29,11 @@ describe("offer", () => {
   });
 
   it("bounds what is drawn and says what is left", () => {
-    const { options, more } = offer("", [], Array.from({ length: 10_000 }, (_, n) => job(n)));
+    const { options, more } = offer(
+      "",
+      [],
+      Array.from({ length: 10_000 }, (_, n) => job(n)),
+    );
     expect(options).toHaveLength(MAX_ROWS);
     expect(more).toBe(10_000 - MAX_ROWS);
   });

@@ -67,16 +67,37 @@ export function Picker({ onPick, onClose }: Props) {
       />
       <div class="chat-picker-list" role="listbox" id={id} aria-label="Models and adapters">
         {options.map((option, index) => (
-          <Row key={option.key} id={`${id}-${index}`} option={option} first={option.group !== options[index - 1]?.group} active={index === active} pick={() => onPick(option.target)} />
+          <Row
+            key={option.key}
+            id={`${id}-${index}`}
+            option={option}
+            first={option.group !== options[index - 1]?.group}
+            active={index === active}
+            pick={() => onPick(option.target)}
+          />
         ))}
-        {options.length === 0 && <p class="chat-picker-note">No model is known yet. Type one, such as HuggingFaceTB/SmolLM2-135M-Instruct.</p>}
+        {options.length === 0 && (
+          <p class="chat-picker-note">No model is known yet. Type one, such as HuggingFaceTB/SmolLM2-135M-Instruct.</p>
+        )}
         {more > 0 && <p class="chat-picker-note">{more.toLocaleString("en-GB")} more jobs: type to find them.</p>}
       </div>
     </div>
   );
 }
 
-function Row({ id, option, first, active, pick }: { id: string; option: Option; first: boolean; active: boolean; pick: () => void }) {
+function Row({
+  id,
+  option,
+  first,
+  active,
+  pick,
+}: {
+  id: string;
+  option: Option;
+  first: boolean;
+  active: boolean;
+  pick: () => void;
+}) {
   const { label, detail, job } = option;
   return (
     <>
@@ -85,7 +106,13 @@ function Row({ id, option, first, active, pick }: { id: string; option: Option; 
           {option.group}
         </p>
       )}
-      <div id={id} role="option" aria-selected={active} class={active ? "chat-option chat-option-on" : "chat-option"} onClick={pick}>
+      <div
+        id={id}
+        role="option"
+        aria-selected={active}
+        class={active ? "chat-option chat-option-on" : "chat-option"}
+        onClick={pick}
+      >
         <span class="chat-option-name" dir="auto">
           {label}
         </span>

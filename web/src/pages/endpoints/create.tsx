@@ -10,7 +10,18 @@ import { jobs } from "../../store/jobs";
 import { loadManifest, manifest } from "../../store/manifest";
 import { announce, Button, ErrorNote, Field } from "../../ui";
 import { AccessField, RetentionField } from "./fields";
-import { type AuthMode, daysTrouble, DEFAULT_DAYS, hostOf, MAX_SLUG, type RetentionMode, retentionBody, slugOf, slugTrouble, toWire } from "./model";
+import {
+  type AuthMode,
+  daysTrouble,
+  DEFAULT_DAYS,
+  hostOf,
+  MAX_SLUG,
+  type RetentionMode,
+  retentionBody,
+  slugOf,
+  slugTrouble,
+  toWire,
+} from "./model";
 import { createEndpoint } from "./store";
 
 export function Create() {
@@ -60,7 +71,12 @@ export function Create() {
       <Field label="Serves" for="ep-target" error={tried ? wrongTarget : null}>
         <TargetChoice id="ep-target" label="Serves" target={target ?? undefined} onPick={setPicked} />
       </Field>
-      <Field label="Address" for="ep-slug" hint={`https://${hostOf(slug || "…")}/v1`} error={taken ?? (tried || typed !== null ? wrongSlug : null)}>
+      <Field
+        label="Address"
+        for="ep-slug"
+        hint={`https://${hostOf(slug || "…")}/v1`}
+        error={taken ?? (tried || typed !== null ? wrongSlug : null)}
+      >
         <input
           id="ep-slug"
           class="ui-input mono"

@@ -52,7 +52,14 @@ function Question({ deployment, onClose }: { deployment: Deployment; onClose: ()
       >
         <p class="ui-dialog-text">{hostOf(slug)} stops answering at once. This cannot be undone.</p>
         <Field label={`Type ${slug} to delete it`} for="ep-sure">
-          <input id="ep-sure" class="ui-input mono" value={typed} autoComplete="off" spellcheck={false} onInput={(event) => setTyped(event.currentTarget.value)} />
+          <input
+            id="ep-sure"
+            class="ui-input mono"
+            value={typed}
+            autoComplete="off"
+            spellcheck={false}
+            onInput={(event) => setTyped(event.currentTarget.value)}
+          />
         </Field>
         {error && <ErrorNote title="The endpoint was not deleted" error={error} />}
         <div class="ui-dialog-actions">

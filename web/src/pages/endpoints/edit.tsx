@@ -58,7 +58,13 @@ function Line({ name, value, editing, setEditing, trouble, blocked, save, childr
         ) : (
           <>
             <span dir="auto">{value}</span>
-            <Button small kind="quiet" class="ep-change" aria-label={`Change: ${name.toLowerCase()}`} onClick={() => setEditing(true)}>
+            <Button
+              small
+              kind="quiet"
+              class="ep-change"
+              aria-label={`Change: ${name.toLowerCase()}`}
+              onClick={() => setEditing(true)}
+            >
               Change
             </Button>
           </>
@@ -99,7 +105,14 @@ export function EditAccess({ deployment, change }: Props) {
   const now = deployment.authMode;
   const words = now === "fixed_api_key" ? "With an API key" : now === "none" ? "Open to all" : clean(now, 40);
   return (
-    <Line name="Access" value={words} editing={draft !== null} setEditing={(editing) => setDraft(editing ? now : null)} trouble={null} save={async () => draft === null || draft === now || change({ authMode: draft }, "Access changed")}>
+    <Line
+      name="Access"
+      value={words}
+      editing={draft !== null}
+      setEditing={(editing) => setDraft(editing ? now : null)}
+      trouble={null}
+      save={async () => draft === null || draft === now || change({ authMode: draft }, "Access changed")}
+    >
       <AccessField value={draft ?? now} onChange={setDraft} />
     </Line>
   );
@@ -119,7 +132,9 @@ export function EditRetention({ deployment, change }: Props) {
       blocked={draft?.mode === "days" && daysTrouble(draft.days) !== null}
       save={async () => draft === null || change(retentionBody(draft.mode, draft.days), "Retention changed")}
     >
-      {draft && <RetentionField mode={draft.mode} days={draft.days} onChange={(next, count) => setDraft({ mode: next, days: count })} />}
+      {draft && (
+        <RetentionField mode={draft.mode} days={draft.days} onChange={(next, count) => setDraft({ mode: next, days: count })} />
+      )}
     </Line>
   );
 }

@@ -76,7 +76,14 @@ export function RetentionField({ mode, days, onChange }: RetentionProps) {
   );
   return (
     <div>
-      <Radios legend="Keep what is asked and answered" name="ep-retention" choices={RETENTION} value={mode} onChange={(value) => onChange(value, days)} more={{ days: count }} />
+      <Radios
+        legend="Keep what is asked and answered"
+        name="ep-retention"
+        choices={RETENTION}
+        value={mode}
+        onChange={(value) => onChange(value, days)}
+        more={{ days: count }}
+      />
       {trouble && (
         <p class="ui-field-error" role="alert">
           {trouble}

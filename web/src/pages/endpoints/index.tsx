@@ -27,7 +27,8 @@ export default function Endpoints() {
     return (
       <Page>
         <Empty title="Endpoints belong to the managed backend">
-          The backend behind this Studio answers this Studio alone. To give a model a public address, start arkor-dev without --local.
+          The backend behind this Studio answers this Studio alone. To give a model a public address, start arkor-dev without
+          --local.
         </Empty>
       </Page>
     );
@@ -69,7 +70,12 @@ function Page({ action, children }: { action?: boolean; children: ComponentChild
 function Body() {
   const { loaded, error, scopeMissing } = endpointsState.value;
   const list = deployments.value;
-  if (!loaded) return error ? <ErrorNote title="The endpoints could not be read" error={error} retry={() => void refresh()} /> : <Skeleton lines={4} height={20} />;
+  if (!loaded)
+    return error ? (
+      <ErrorNote title="The endpoints could not be read" error={error} retry={() => void refresh()} />
+    ) : (
+      <Skeleton lines={4} height={20} />
+    );
   return (
     <>
       {error && <ErrorNote title="The list may be out of date" error={error} retry={() => void refresh()} />}
@@ -87,7 +93,8 @@ function None({ scopeMissing }: { scopeMissing: boolean }) {
   return (
     <Empty title="Give a model an address of its own" action={create}>
       An endpoint serves an adapter or a base model as an OpenAI-compatible API, for your apps to call.
-      {scopeMissing && " This project is not known to the backend yet; creating an endpoint or running a training makes it known."}
+      {scopeMissing &&
+        " This project is not known to the backend yet; creating an endpoint or running a training makes it known."}
     </Empty>
   );
 }

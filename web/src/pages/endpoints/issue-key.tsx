@@ -35,7 +35,15 @@ export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void })
         }}
       >
         <Field label="Label of a new key" for="ep-label" error={error}>
-          <input id="ep-label" class="ui-input" value={label} maxLength={MAX_LABEL} placeholder="Who or what will use it" autoComplete="off" onInput={(event) => setLabel(event.currentTarget.value)} />
+          <input
+            id="ep-label"
+            class="ui-input"
+            value={label}
+            maxLength={MAX_LABEL}
+            placeholder="Who or what will use it"
+            autoComplete="off"
+            onInput={(event) => setLabel(event.currentTarget.value)}
+          />
         </Field>
         <Button type="submit" busy={busy} disabled={label.trim() === ""}>
           Issue key
@@ -46,7 +54,11 @@ export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void })
   );
 }
 
-const LEAVE = { title: "Leave without the key?", text: "It will not be shown again. If you have not stored it, you have to issue another one.", action: "Leave" };
+const LEAVE = {
+  title: "Leave without the key?",
+  text: "It will not be shown again. If you have not stored it, you have to issue another one.",
+  action: "Leave",
+};
 
 function Shown({ plaintext, onDone }: { plaintext: string; onDone: () => void }) {
   const field = useRef<HTMLInputElement>(null);
@@ -58,7 +70,14 @@ function Shown({ plaintext, onDone }: { plaintext: string; onDone: () => void })
     <Dialog title="Store this key now" onClose={() => void leave()}>
       <p class="ui-dialog-text">It is shown this once. Whoever has it can call the endpoint.</p>
       <div class="ep-plaintext">
-        <input ref={field} class="ui-input mono" readOnly aria-label="API key" value={plaintext} onFocus={() => field.current?.select()} />
+        <input
+          ref={field}
+          class="ui-input mono"
+          readOnly
+          aria-label="API key"
+          value={plaintext}
+          onFocus={() => field.current?.select()}
+        />
         <CopyButton text={plaintext} label="Copy key" kind="plain">
           Copy
         </CopyButton>

@@ -26,7 +26,12 @@ export function Keys({ deployment }: { deployment: Deployment }) {
 
   const revoke = async (key: DeploymentKey): Promise<void> => {
     const label = clean(key.label, 80);
-    const question = { title: `Revoke “${label}”?`, text: "Callers with this key are refused at once. It cannot be undone.", action: "Revoke key", danger: true };
+    const question = {
+      title: `Revoke “${label}”?`,
+      text: "Callers with this key are refused at once. It cannot be undone.",
+      action: "Revoke key",
+      danger: true,
+    };
     if (!(await confirm(question))) return;
     try {
       await revokeKey(id, key.id);
@@ -39,7 +44,9 @@ export function Keys({ deployment }: { deployment: Deployment }) {
   return (
     <section class="ep-section" aria-labelledby="ep-keys">
       <h2 id="ep-keys">API keys</h2>
-      {authMode === "none" && <p class="dim">This endpoint is open to all: keys are not asked for until its access is changed.</p>}
+      {authMode === "none" && (
+        <p class="dim">This endpoint is open to all: keys are not asked for until its access is changed.</p>
+      )}
       {error && <ErrorNote title="The keys could not be read or changed" error={error} retry={() => void read()} />}
       {keys === null && !error && <Skeleton lines={2} />}
       {keys?.length === 0 && authMode !== "none" && <p class="dim">No key yet: nobody can call this endpoint.</p>}

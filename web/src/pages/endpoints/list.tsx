@@ -47,7 +47,8 @@ export function targetWords(deployment: Deployment): string {
   return target ? fullName(target, jobs.value) : `An unknown target (${clean(deployment.target?.kind, 40)})`;
 }
 
-const accessWords = (mode: string): string => (mode === "fixed_api_key" ? "API key" : mode === "none" ? "Open to all" : clean(mode, 40));
+const accessWords = (mode: string): string =>
+  mode === "fixed_api_key" ? "API key" : mode === "none" ? "Open to all" : clean(mode, 40);
 
 function Row({ deployment }: { deployment: Deployment }) {
   const { id, slug, enabled, authMode, updatedAt } = deployment;

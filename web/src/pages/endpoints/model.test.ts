@@ -6,7 +6,9 @@ import { quickstart } from "./quickstart";
 
 describe("slugs", () => {
   it.each(["ab", "a1", "support-bot", "0-0", "x".repeat(50)])("allows %j", (slug) => expect(slugTrouble(slug)).toBeNull());
-  it.each(["", "a", "x".repeat(51), "-ab", "ab-", "A1", "a_b", "a b", "ä1", "a.b", "a\nb"])("refuses %j", (slug) => expect(slugTrouble(slug)).not.toBeNull());
+  it.each(["", "a", "x".repeat(51), "-ab", "ab-", "A1", "a_b", "a b", "ä1", "a.b", "a\nb"])("refuses %j", (slug) =>
+    expect(slugTrouble(slug)).not.toBeNull(),
+  );
 
   it.each([
     ["Support Bot", "support-bot"],
@@ -58,12 +60,16 @@ it("labels are 1 to 80 characters after trimming", () => {
 describe("quick start", () => {
   it.each(["none", "fixed_api_key"] as const)("is code that each language reads, %s", (auth) => {
     const curl = quickstart("curl", "support-bot", auth);
-    const out = execFileSync("bash", ["-c", `curl() { printf '%s\\0' "$@"; }; ARKOR_API_KEY=k\n${curl}`], { encoding: "utf8" }).split("\0");
+    const out = execFileSync("bash", ["-c", `curl() { printf '%s\\0' "$@"; }; ARKOR_API_KEY=k\n${curl}`], {
+      encoding: "utf8",
+    }).split("\0");
     expect(out).toContain("https://support-bot.arkor.app/v1/chat/completions");
     expect(out.includes("Authorization: Bearer k")).toBe(auth !== "none");
     expect(JSON.parse(out[out.indexOf("--data") + 1]!)).toMatchObject({ stream: true });
 
-    execFileSync("python3", ["-c", "import ast, sys; ast.parse(sys.stdin.read())"], { input: quickstart("python", "support-bot", auth) });
+    execFileSync("python3", ["-c", "import ast, sys; ast.parse(sys.stdin.read())"], {
+      input: quickstart("python", "support-bot", auth),
+    });
     execFileSync("node", ["--check", "--input-type=module", "-"], { input: quickstart("javascript", "support-bot", auth) });
   });
 });

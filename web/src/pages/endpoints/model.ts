@@ -42,14 +42,21 @@ export function slugOf(name: string): string {
 
 export function labelTrouble(label: string): string | null {
   const length = label.trim().length;
-  return length === 0 ? "A key needs a label." : length > MAX_LABEL ? `At most ${MAX_LABEL} characters; these are ${length}.` : null;
+  return length === 0
+    ? "A key needs a label."
+    : length > MAX_LABEL
+      ? `At most ${MAX_LABEL} characters; these are ${length}.`
+      : null;
 }
 
 export function toWire(target: Target): DeploymentTarget {
   if (target.kind === "base") return { kind: "base_model", baseModel: target.model };
   return {
     kind: "adapter",
-    adapter: target.kind === "final" ? { kind: "final", jobId: target.jobId } : { kind: "checkpoint", jobId: target.jobId, step: target.step },
+    adapter:
+      target.kind === "final"
+        ? { kind: "final", jobId: target.jobId }
+        : { kind: "checkpoint", jobId: target.jobId, step: target.step },
   };
 }
 
@@ -58,7 +65,8 @@ export function fromWire(wire: DeploymentTarget | null | undefined): Target | nu
   if (wire?.kind === "base_model" && wire.baseModel) return { kind: "base", model: wire.baseModel };
   const adapter = wire?.kind === "adapter" ? wire.adapter : undefined;
   if (adapter?.kind === "final") return { kind: "final", jobId: adapter.jobId };
-  if (adapter?.kind === "checkpoint" && adapter.step !== undefined) return { kind: "checkpoint", jobId: adapter.jobId, step: adapter.step };
+  if (adapter?.kind === "checkpoint" && adapter.step !== undefined)
+    return { kind: "checkpoint", jobId: adapter.jobId, step: adapter.step };
   return null;
 }
 
@@ -66,7 +74,8 @@ export function retentionBody(mode: RetentionMode, days: number): Retention {
   return mode === "days" ? { runRetentionMode: "days", runRetentionDays: days } : { runRetentionMode: mode };
 }
 
-export const daysTrouble = (days: number): string | null => (Number.isInteger(days) && days >= 1 ? null : "A whole number of days, 1 or more.");
+export const daysTrouble = (days: number): string | null =>
+  Number.isInteger(days) && days >= 1 ? null : "A whole number of days, 1 or more.";
 
 /** How long chats are kept, in words; modes that the page does not know are shown as they came. */
 export function retentionWords(mode: string | null | undefined, days: number | null | undefined): string {

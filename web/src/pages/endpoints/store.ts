@@ -79,7 +79,10 @@ export async function listKeys(id: string): Promise<DeploymentKey[]> {
 
 /** The one answer that holds the key itself. */
 export async function createKey(id: string, label: string): Promise<{ label: string; plaintext: string }> {
-  const { key } = await api<{ key: DeploymentKey & { plaintext: string } }>(path(id, "/keys"), { method: "POST", body: { label } });
+  const { key } = await api<{ key: DeploymentKey & { plaintext: string } }>(path(id, "/keys"), {
+    method: "POST",
+    body: { label },
+  });
   return key;
 }
 

@@ -33,8 +33,15 @@ export function Conversations({ onOpened }: { onOpened: () => void }) {
             icon="download"
             label="Export"
             items={[
-              { label: "Export this one as JSONL", disabled: current.value.leaf === null, run: () => download([current.peek()], "conversation.jsonl") },
-              { label: "Export all as JSONL", run: () => void everyConversation().then((all) => download(all, "conversations.jsonl")) },
+              {
+                label: "Export this one as JSONL",
+                disabled: current.value.leaf === null,
+                run: () => download([current.peek()], "conversation.jsonl"),
+              },
+              {
+                label: "Export all as JSONL",
+                run: () => void everyConversation().then((all) => download(all, "conversations.jsonl")),
+              },
             ]}
           />
         )}
@@ -60,7 +67,12 @@ function Row({ summary, active, onOpened }: { summary: Summary; active: boolean;
     if (matchMedia("(max-width: 959px)").matches) onOpened();
   };
   const drop = async (): Promise<void> => {
-    const question = { title: "Delete this conversation?", text: `“${title}” and all its branches will be gone from this browser.`, action: "Delete conversation", danger: true };
+    const question = {
+      title: "Delete this conversation?",
+      text: `“${title}” and all its branches will be gone from this browser.`,
+      action: "Delete conversation",
+      danger: true,
+    };
     if (!(await confirm(question))) return;
     const { params, system } = current.peek();
     if (current.peek().id === summary.id) current.value = fresh(shownTargets(current.peek()), params, system);
@@ -76,7 +88,15 @@ function Row({ summary, active, onOpened }: { summary: Summary; active: boolean;
           <RelativeTime at={new Date(summary.updated).toISOString()} />
         </span>
       </button>
-      <Button kind="quiet" small icon="close" aria-label={`Delete “${title}”`} title="Delete" class="pg-chat-drop" onClick={() => void drop()} />
+      <Button
+        kind="quiet"
+        small
+        icon="close"
+        aria-label={`Delete “${title}”`}
+        title="Delete"
+        class="pg-chat-drop"
+        onClick={() => void drop()}
+      />
     </li>
   );
 }

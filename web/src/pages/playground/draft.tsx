@@ -29,7 +29,14 @@ export function Draft({ text, onSend, onCancel }: Props) {
   };
   return (
     <div class="chat-draft">
-      <textarea ref={area} aria-label="Edit the question" rows={1} value={draft} onInput={(event) => setDraft(event.currentTarget.value)} onKeyDown={onKeyDown} />
+      <textarea
+        ref={area}
+        aria-label="Edit the question"
+        rows={1}
+        value={draft}
+        onInput={(event) => setDraft(event.currentTarget.value)}
+        onKeyDown={onKeyDown}
+      />
       <div class="chat-draft-actions">
         <Button small onClick={onCancel}>
           Cancel

@@ -37,7 +37,15 @@ export function AnswerFoot({ turn, column, answer, regenerate }: Props) {
       </p>
       <div class="chat-tools">
         {answer.text !== "" && <CopyButton small text={answer.text} label="Copy answer" />}
-        <Button kind="quiet" small icon="refresh" aria-label="Regenerate" title="Regenerate" disabled={busy.value} onClick={regenerate} />
+        <Button
+          kind="quiet"
+          small
+          icon="refresh"
+          aria-label="Regenerate"
+          title="Regenerate"
+          disabled={busy.value}
+          onClick={regenerate}
+        />
         <Menu
           small
           icon="more"

@@ -9,7 +9,8 @@ export function Heads() {
   const { targets, columns } = conversation;
   const last = branch(conversation).at(-1);
   const two = columns.length > 1;
-  const close = (column: number) => (): void => change({ ...current.peek(), columns: columns.filter((other) => other !== column) });
+  const close = (column: number) => (): void =>
+    change({ ...current.peek(), columns: columns.filter((other) => other !== column) });
   return (
     <div class={two ? "pg-heads pg-heads-two" : "pg-heads"}>
       {columns.map((column, place) => {

@@ -34,7 +34,8 @@ export default function Playground() {
   const compare = (): void => {
     const conversation = current.peek();
     const [only] = shownTargets(conversation);
-    const before = conversation.targets.length > 1 && only ? conversation.targets.find((target) => !sameTarget(target, only)) : undefined;
+    const before =
+      conversation.targets.length > 1 && only ? conversation.targets.find((target) => !sameTarget(target, only)) : undefined;
     const models = baseModels(jobs.peek(), manifest.peek());
     const pair = only && (before ? inOrder(only, before) : comparePair(only, jobs.peek(), models));
     if (pair) change(showTargets(conversation, pair, sameTarget));
@@ -72,7 +73,15 @@ export default function Playground() {
               </Button>
             )}
             <Button kind="quiet" small icon="plus" aria-label="New conversation" title="New conversation (n)" onClick={again} />
-            <Button kind="quiet" small icon="panel" aria-label="Settings and conversations" title="Settings and conversations (s)" aria-expanded={panel} onClick={() => setPanel(!panel)} />
+            <Button
+              kind="quiet"
+              small
+              icon="panel"
+              aria-label="Settings and conversations"
+              title="Settings and conversations (s)"
+              aria-expanded={panel}
+              onClick={() => setPanel(!panel)}
+            />
           </div>
         </header>
         <Thread

@@ -17,7 +17,12 @@ export function ParamFields() {
       </h2>
       <Presets />
       {(Object.keys(NAMES) as (keyof Params)[]).map((name) => (
-        <Param key={name} name={name} value={params[name]} onChange={(value) => set({ ...current.peek().params, [name]: bounded(name, value) })} />
+        <Param
+          key={name}
+          name={name}
+          value={params[name]}
+          onChange={(value) => set({ ...current.peek().params, [name]: bounded(name, value) })}
+        />
       ))}
     </section>
   );
@@ -29,9 +34,26 @@ function Param({ name, value, onChange }: { name: keyof Params; value: number; o
   return (
     <div class="pg-param">
       <label for={id}>{NAMES[name]}</label>
-      <input id={id} class="ui-input num" type="number" min={min} max={max} step={step} value={value} onChange={(event) => onChange(event.currentTarget.valueAsNumber)} />
+      <input
+        id={id}
+        class="ui-input num"
+        type="number"
+        min={min}
+        max={max}
+        step={step}
+        value={value}
+        onChange={(event) => onChange(event.currentTarget.valueAsNumber)}
+      />
       {name !== "maxTokens" && (
-        <input type="range" aria-label={NAMES[name]} min={min} max={max} step={step} value={value} onInput={(event) => onChange(event.currentTarget.valueAsNumber)} />
+        <input
+          type="range"
+          aria-label={NAMES[name]}
+          min={min}
+          max={max}
+          step={step}
+          value={value}
+          onInput={(event) => onChange(event.currentTarget.valueAsNumber)}
+        />
       )}
     </div>
   );

@@ -38,7 +38,12 @@ export function Presets() {
   const mine = chosen !== null && own.value.includes(chosen);
   return (
     <>
-      <Chips label="Preset" value={chosen?.name ?? ""} items={all.map((each) => ({ value: each.name, label: clean(each.name, MAX_NAME) }))} onChange={choose} />
+      <Chips
+        label="Preset"
+        value={chosen?.name ?? ""}
+        items={all.map((each) => ({ value: each.name, label: clean(each.name, MAX_NAME) }))}
+        onChange={choose}
+      />
       <div class="pg-preset-line">
         <p class="hint">{chosen?.hint ?? "Settings of your own"}</p>
         {mine && (
@@ -60,7 +65,16 @@ export function Presets() {
             save();
           }}
         >
-          <input class="ui-input" aria-label="Name of the preset" placeholder="Name" maxLength={MAX_NAME} value={name} ref={focusOnce} onInput={(event) => setName(event.currentTarget.value)} onKeyDown={(event) => event.key === "Escape" && setName(null)} />
+          <input
+            class="ui-input"
+            aria-label="Name of the preset"
+            placeholder="Name"
+            maxLength={MAX_NAME}
+            value={name}
+            ref={focusOnce}
+            onInput={(event) => setName(event.currentTarget.value)}
+            onKeyDown={(event) => event.key === "Escape" && setName(null)}
+          />
           <Button small type="submit" disabled={name.trim() === ""}>
             Save
           </Button>

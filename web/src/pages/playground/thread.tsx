@@ -13,7 +13,9 @@ export function Thread({ ask }: { ask: (text: string) => void }) {
       {turns.map((turn, index) => (
         <TurnView key={turn.id} conversation={conversation} turn={turn} last={index === turns.length - 1} busy={busy.value} />
       ))}
-      {turns.length === 0 && <Start ask={ask} compared={conversation.columns.length > 1} known={conversation.targets.length > 0} />}
+      {turns.length === 0 && (
+        <Start ask={ask} compared={conversation.columns.length > 1} known={conversation.targets.length > 0} />
+      )}
     </div>
   );
 }
@@ -22,11 +24,7 @@ const OPENERS = ["Who are you, and what can you help with?", "Write a short note
 
 function Start({ ask, compared, known }: { ask: (text: string) => void; compared: boolean; known: boolean }) {
   if (!known) {
-    return (
-      <Empty title="There is no model to ask yet">
-        Run a training first, or choose a model above and type its name.
-      </Empty>
-    );
+    return <Empty title="There is no model to ask yet">Run a training first, or choose a model above and type its name.</Empty>;
   }
   return (
     <Empty title={compared ? "Ask both the same question" : "Ask something"}>

@@ -29,24 +29,37 @@ export function TurnView({ conversation, turn, last, busy }: Props) {
   };
   return (
     <section class="chat-turn">
+      <h2 class="visually-hidden">You asked</h2>
       {editing ? (
         <Draft text={turn.user} onSend={edited} onCancel={() => setEditing(false)} />
       ) : (
         <div class="chat-question">
-          <div class="chat-user" aria-label="You asked">
+          <div class="chat-user">
             <PlainText text={turn.user} />
           </div>
           <div class="chat-tools chat-tools-question">
             <Versions conversation={conversation} turn={turn} />
             <CopyButton small text={turn.user} label="Copy question" />
-            <Button kind="quiet" small icon="edit" aria-label="Edit and resend" title="Edit and resend" disabled={busy} onClick={() => setEditing(true)} />
+            <Button
+              kind="quiet"
+              small
+              icon="edit"
+              aria-label="Edit and resend"
+              title="Edit and resend"
+              disabled={busy}
+              onClick={() => setEditing(true)}
+            />
           </div>
         </div>
       )}
       <div class={shown.length > 1 ? "chat-answers chat-answers-two" : "chat-answers"}>
         {shown.map((column) => {
           const target = targets[column];
-          return target && <AnswerView key={column} turn={turn} column={column} target={target} compared={columns.length > 1} last={last} />;
+          return (
+            target && (
+              <AnswerView key={column} turn={turn} column={column} target={target} compared={columns.length > 1} last={last} />
+            )
+          );
         })}
       </div>
     </section>
