@@ -35,7 +35,7 @@ function Shape({ status }: { status: string }) {
     case "running":
       return (
         <>
-          <circle class="ui-status-line ui-status-pulse" cx="5" cy="5" r="4" />
+          <circle class="ui-status-line" cx="5" cy="5" r="4" />
           <circle class="ui-status-fill" cx="5" cy="5" r="2" />
         </>
       );
