@@ -147,8 +147,8 @@ class Feed:
                 if await self._connection():
                     pause = BACKOFF[0]
             except StudioError as error:
-                if not self._settled.is_set() and not self.log.size:
-                    self.failure = error  # nothing was ever shown: say why at once
+                if not (self.connected or self._settled.is_set() or self.log.size):
+                    self.failure = error  # refused, and nothing was ever shown: say why at once
                     break
                 log.info("events of job %s: %s", self.job_id, error.text)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
