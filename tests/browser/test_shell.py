@@ -84,7 +84,9 @@ async def test_the_theme_is_remembered_and_stands_before_the_first_paint(
         await page.get_by_role("menuitemradio", name="Dark").click()
         await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
         # Without the page's module there is only what came before it.
-        await page.route("**/index-*.js", lambda route: route.fulfill(body=""))
+        await page.route(
+            "**/index-*.js", lambda route: route.fulfill(body="", content_type="text/javascript")
+        )
         await page.reload()
         await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
         dark = await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { signal } from "@preact/signals";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { Button, type ButtonKind } from "./button";
 import "./dialog.css";
 
@@ -17,7 +17,8 @@ interface Props {
 export function Dialog({ title, onClose, children, wide, bare }: Props) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Not a passive effect: the focus has to be back before the next key.
+  useLayoutEffect(() => {
     const node = box.current;
     const before = document.activeElement;
     node?.showModal();

@@ -1,0 +1,212 @@
+"""Home: what there is to train, the run and its output, and the first visit, which teaches."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+if TYPE_CHECKING:
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+TOML = """\
+[[trainer]]
+name = "first"
+model = "tiny"
+dataset = "data/chats.jsonl"
+steps = 12
+
+[[trainer]]
+name = "second"
+model = "tiny"
+dataset = "data/chats.jsonl"
+epochs = 3
+
+[trainer.lora]
+r = 16
+"""
+ROW = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}
+START = 20_000
+
+
+def declare(project: Path, toml: str = TOML) -> None:
+    """Trainers and their rows, as a person would write them."""
+    (project / "data").mkdir(exist_ok=True)
+    (project / "data" / "chats.jsonl").write_text(json.dumps(ROW) + "\n")
+    (project / "arkor.toml").write_text(toml)
+
+
+def command(project: Path, body: str) -> None:
+    """A TypeScript project whose ``arkor`` is this Python: its output is whatever a test wants to see."""
+    cli = project / "node_modules" / ".bin" / "arkor"
+    cli.parent.mkdir(parents=True)
+    manifest = 'export const trainer = { name: "chatty", start() {}, wait() {}, cancel() {} };'
+    cli.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, sys, time\n"
+        "if sys.argv[1] == 'build':\n"
+        "    out = pathlib.Path('.arkor/build'); out.mkdir(parents=True, exist_ok=True)\n"
+        f"    (out / 'index.mjs').write_text({manifest!r})\n"
+        "    raise SystemExit\n"
+        f"{body}\n"
+    )
+    cli.chmod(0o755)
+
+
+async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_page: OpenPage) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url) as page:
+        await expect(page.get_by_role("heading", level=1)).to_have_text("first")
+        await expect(page.locator(".home-line")).to_contain_text("tiny · 1 example · 12 steps")
+        await page.locator(".home-choice").get_by_text("second").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("second")
+        await expect(page.locator(".home-line")).to_contain_text("LoRA r 16 on tiny · 1 example · 3 epochs")
+        await expect(page.locator(".home-settings")).to_contain_text("data/chats.jsonl")
+        await page.reload()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("second")
+
+
+async def test_run_watch_reload_and_end(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url) as page:
+        await page.get_by_role("switch", name="Dry run").check()
+        await page.get_by_role("button", name="Run training").click()
+        link = page.get_by_role("link", name="Open job")
+        await expect(link).to_be_visible(timeout=START)
+        (job,) = fake_backend.jobs
+        await expect(link).to_have_attribute("href", f"#/jobs/{job}")
+        assert fake_backend.jobs[job]["config"]["dryRun"] is True
+        output = page.get_by_role("log")
+        await expect(output).to_contain_text(f"Started job {job}")
+        await page.reload()
+        await expect(output).to_contain_text(f"Started job {job}")
+        fake_backend.log(job, step=1, loss=2.5)
+        await expect(output).to_contain_text("2.5")
+        fake_backend.finish(job)
+        await expect(page.locator(".home-output-state")).to_contain_text("Completed", timeout=START)
+        await expect(page.get_by_role("button", name="Run training")).to_be_visible(timeout=START)
+        await expect(output).not_to_contain_text("exit=")
+
+
+async def test_stopping_to_watch_is_not_cancelling(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url) as page:
+        await page.get_by_role("button", name="Run training").click()
+        await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
+        (job,) = fake_backend.jobs
+        await page.get_by_role("button", name="Stop watching").click()
+        await expect(page.locator(".home-output-state")).to_contain_text(
+            "the job itself goes on", timeout=START
+        )
+        assert fake_backend.jobs[job]["status"] == "queued"
+        await page.get_by_role("button", name="Cancel job").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
+        await expect(page.locator(".home-output-state")).to_contain_text("Cancelled", timeout=START)
+        assert fake_backend.jobs[job]["status"] == "cancelled"
+
+
+async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open_page: OpenPage) -> None:
+    async with open_page(studio.url, faulty=True, permissions=["clipboard-read", "clipboard-write"]) as page:
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
+        await page.get_by_role("button", name="Copy the example").click()
+        example = await page.evaluate("navigator.clipboard.readText()")
+        await page.get_by_role("button", name="Copy the row").click()
+        row = await page.evaluate("navigator.clipboard.readText()")
+        # What is taught has to work as it is copied.
+        project = studio.settings.project
+        declare(project, example)
+        (project / "data" / "support.jsonl").write_text(row)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
+        await expect(page.locator(".home-line")).to_contain_text("1 example")
+
+
+async def test_a_project_that_does_not_build_says_where(studio: Studio, open_page: OpenPage) -> None:
+    declare(studio.settings.project, TOML.replace("steps", "stepz"))
+    async with open_page(studio.url, faulty=True) as page:
+        await expect(page.get_by_role("heading", level=1)).to_have_text("The project does not build")
+        await expect(page.get_by_role("alert")).to_contain_text("stepz")
+        declare(studio.settings.project)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("first", timeout=START)
+
+
+async def test_the_output_is_a_terminal_that_obeys_nothing(studio: Studio, open_page: OpenPage) -> None:
+    command(
+        studio.settings.project,
+        r"""
+print("\x1b[31mred\x1b[0m plain <img src=x onerror=alert(1)>")
+print("\x1b]0;title\x07\x1b]8;;http://example.invalid\x1b\\link\x1b]8;;\x1b\\ \u202eevil")
+for step in range(101):
+    print(f"\rbar {step} %", end="")
+print()
+for line in range(6000):
+    print("line", line)
+print("y" * 5_000_000)
+print("the very end", flush=True)
+time.sleep(60)
+""",
+    )
+    async with open_page(studio.url) as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
+        await expect(page.get_by_role("heading", level=1)).to_have_text("chatty", timeout=START)
+        await page.get_by_role("button", name="Run training").click()
+        lines = page.locator(".term-line")
+        await expect(lines.last).to_have_text("the very end", timeout=START)
+        assert await lines.count() < 60
+        await expect(page.locator(".term-count")).to_have_text(re.compile(r"^6,00\d lines$"))
+        search = page.get_by_role("searchbox", name="Search the output")
+        await search.fill("red plain")
+        await expect(page.locator(".term-hit")).to_have_text("red plain <img src=x onerror=alert(1)>")
+        await expect(page.locator(".term-hit .term-c1")).to_have_text("red")
+        await search.fill("bar")
+        await expect(page.locator(".term-hit")).to_have_text("bar 100 %")
+        await search.fill("link")
+        await expect(page.locator(".term-hit")).to_have_text("link evil")
+        await search.fill("yyyy")
+        await expect(page.locator(".term-hit")).to_contain_text("more characters")
+        assert await page.locator("main img, .term a").count() == 0
+        async with page.expect_download() as saving:
+            await page.get_by_role("button", name="Download").click()
+        saved = Path(await (await saving.value).path()).read_text(encoding="utf-8")
+        assert "red plain <img" in saved
+        assert "\x1b" not in saved
+        await search.fill("line 100")
+        await page.get_by_role("button", name=re.compile("To the end|new line")).click()
+        await expect(lines.last).to_have_text("the very end")
+        await page.get_by_role("button", name="Stop watching").click()
+        await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
+
+
+async def test_seven_tabs_at_once_all_work(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url) as first:
+        await first.get_by_role("button", name="Run training").click()
+        await expect(first.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
+        (job,) = fake_backend.jobs
+        tabs = [first]
+        for address in ("/", f"/#/jobs/{job}", "/", f"/#/jobs/{job}", "/", f"/#/jobs/{job}"):
+            tab = await first.context.new_page()
+            await tab.goto(studio.url + address)
+            tabs.append(tab)
+        # More streams than a browser gives one host would leave the last tabs waiting for ever.
+        fake_backend.log(job, step=7, loss=1.25)
+        for tab in tabs:
+            await expect(tab.locator("main")).to_contain_text("1.25", timeout=START)
+        fake_backend.finish(job)
+        for tab in tabs:
+            await expect(tab.locator("main")).to_contain_text("Completed", timeout=START)
