@@ -128,7 +128,7 @@ async def test_what_cannot_pass_ends_it(fake_backend: FakeBackend, status: int) 
 async def test_silence_is_noticed(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.fault(STREAM, times=1, stall_after=10)
-    task = asyncio.create_task(collect(fake_backend, job, silence=0.2))
+    task = asyncio.create_task(collect(fake_backend, job, silence=0.2, first_byte=0.2))
     await fake_backend.until(lambda: fake_backend.count(STREAM) >= 2)
     fake_backend.finish(job)
     assert names(await task)[-1] == "training.completed"
