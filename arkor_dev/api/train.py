@@ -80,6 +80,6 @@ async def stop(request: web.Request) -> web.Response:
 ROUTES = [
     web.get("/api/train", list_runs),
     web.post("/api/train", start),
-    web.get("/api/train/{id}/output", output),
+    web.get("/api/train/{id}/output", output, allow_head=False),
     web.post("/api/train/{id}/stop", stop),
 ]
