@@ -1,6 +1,6 @@
 /** The checkpoints of the jobs that somebody looks at, asked for again while a job still makes them. */
 import { signal } from "@preact/signals";
-import { errorText } from "../api";
+import { ApiError, errorText } from "../api";
 import { checkpointSteps } from "./history";
 
 export interface Checkpoints {
@@ -8,9 +8,11 @@ export interface Checkpoints {
   steps: readonly number[];
   loaded: boolean;
   error: string | null;
+  /** The backend knows no such job. */
+  gone: boolean;
 }
 
-const NONE: Checkpoints = { steps: [], loaded: false, error: null };
+const NONE: Checkpoints = { steps: [], loaded: false, error: null, gone: false };
 const known = signal<ReadonlyMap<string, Checkpoints>>(new Map());
 const asking = new Map<string, Promise<void>>();
 
@@ -29,9 +31,9 @@ async function read(jobId: string): Promise<void> {
   const before = known.peek().get(jobId) ?? NONE;
   let next: Checkpoints;
   try {
-    next = { steps: await checkpointSteps(jobId), loaded: true, error: null };
+    next = { steps: await checkpointSteps(jobId), loaded: true, error: null, gone: false };
   } catch (error) {
-    next = { ...before, error: errorText(error) };
+    next = { ...before, error: errorText(error), gone: error instanceof ApiError && error.status === 404 };
   }
   if (JSON.stringify(next) !== JSON.stringify(before)) known.value = new Map(known.peek()).set(jobId, next);
 }

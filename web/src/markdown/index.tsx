@@ -4,7 +4,7 @@ import { Component, type ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
 import type { Token } from "marked";
 import { blockNode } from "./blocks";
-import { MarkdownStream } from "./lex";
+import { MarkdownStream, UNWANTED } from "./lex";
 
 /** Plain text is laid out in pieces of this many characters, so that those out of sight cost nothing. */
 const PIECE = 20_000;
@@ -35,7 +35,8 @@ export function Markdown({ text }: { text: string }) {
   );
 }
 
-export function PlainText({ text }: { text: string }) {
+export function PlainText({ text: raw }: { text: string }) {
+  const text = raw.replace(UNWANTED, "");
   const pieces = Array.from({ length: Math.ceil(text.length / PIECE) }, (_, n) => text.slice(n * PIECE, (n + 1) * PIECE));
   return (
     <>

@@ -17,7 +17,7 @@ export const MAX_MARKDOWN = 200_000;
 const NESTED = /^[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}/mu;
 
 /** Control characters, and marks that let a text rewrite how what stands beside it reads. */
-const UNWANTED = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/gu;
+export const UNWANTED = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/gu;
 
 const plain = (text: string): Token => ({ type: "plain", raw: text, text });
 

@@ -18,8 +18,10 @@ const mayBeFinal = (jobId: string): boolean => (jobById(jobId)?.status ?? "compl
 
 /** Why this target cannot answer yet, or null. */
 export function targetTrouble(target: Target): string | null {
+  if (target.kind === "base") return null;
+  const { loaded, steps, error, gone } = checkpointsOf(target.jobId);
+  if (gone && !jobById(target.jobId)) return "This job is not there";
   if (target.kind !== "final" || mayBeFinal(target.jobId)) return null;
-  const { loaded, steps, error } = checkpointsOf(target.jobId);
   if (error) return error;
   if (!loaded || steps.length > 0) return "Looking for checkpoints";
   const job = jobById(target.jobId);
