@@ -44,8 +44,8 @@ export function TurnView({ conversation, turn, last, busy }: Props) {
               kind="quiet"
               small
               icon="edit"
-              aria-label="Edit and resend"
-              title="Edit and resend"
+              aria-label="Edit and ask again"
+              title="Edit and ask again"
               disabled={busy}
               onClick={() => setEditing(true)}
             />
