@@ -126,3 +126,33 @@ async def test_a_restarted_daemon_is_noticed_and_its_page_loaded(
         # The old page's token is worth nothing now; only a new page can list this job.
         await expect(page.get_by_role("link", name="from after")).to_be_visible(timeout=POLL)
         await opened.__aexit__(None, None, None)
+
+
+async def test_an_expired_token_never_leaves_a_dead_page(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed", name="alive")
+    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+        await expect(page.get_by_role("link", name="alive")).to_be_visible()
+        # As after a restart that no request fell into: the page has the token of another launch.
+        await page.evaluate("document.body.dataset.old = ''")
+        await page.route(
+            "**/api/jobs",
+            lambda route: route.fulfill(status=403, json={"error": "Missing or invalid studio token"}),
+            times=1,
+        )
+        await expect(page.locator("body[data-old]")).to_have_count(0, timeout=POLL)
+        await expect(page.get_by_role("link", name="alive")).to_be_visible()
+
+
+async def test_single_keys_can_be_turned_off(studio: Studio, open_page: OpenPage) -> None:
+    async with open_page(studio.url) as page:
+        await expect(page.locator("main h1").first).to_be_attached()
+        await page.keyboard.press("?")
+        await page.get_by_role("switch", name="Single-key shortcuts").uncheck()
+        await page.reload()
+        await expect(page.locator("main h1").first).to_be_attached()
+        await page.keyboard.press("?")
+        await page.keyboard.press("Control+k")
+        await expect(page.get_by_role("dialog")).to_have_count(1)
+        await expect(page.get_by_role("dialog", name="Jump to")).to_be_visible()

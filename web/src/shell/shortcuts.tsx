@@ -1,6 +1,7 @@
-import { actions } from "../ui/actions";
+import { actions, setSingleKeys, singleKeys } from "../ui/actions";
 import { Dialog } from "../ui/dialog";
 import { keyLabel } from "../ui/keys";
+import { Switch } from "../ui/switch";
 
 /** The `?` sheet: every key that works on the page that is open. */
 export function Shortcuts({ onClose }: { onClose: () => void }) {
@@ -32,6 +33,7 @@ export function Shortcuts({ onClose }: { onClose: () => void }) {
           </section>
         ))}
       </div>
+      <Switch checked={singleKeys.value} onChange={setSingleKeys} label="Single-key shortcuts" hint="Ctrl K and all buttons work without them" />
     </Dialog>
   );
 }

@@ -1,5 +1,6 @@
 /** System, light or dark; remembered, and set before the first paint by `theme-boot.js`. */
 import { signal } from "@preact/signals";
+import { remember } from "../store/remember";
 
 export type Theme = "system" | "light" | "dark";
 const KEY = "arkor.theme";
@@ -16,12 +17,7 @@ export function setTheme(next: Theme): void {
   const root = document.documentElement;
   if (next === "system") delete root.dataset["theme"];
   else root.dataset["theme"] = next;
-  try {
-    if (next === "system") localStorage.removeItem(KEY);
-    else localStorage.setItem(KEY, next);
-  } catch {
-    // Not remembered, but it holds for this page.
-  }
+  remember(KEY, next === "system" ? null : next);
 }
 
 /** Another tab's choice holds here too. */

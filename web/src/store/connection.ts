@@ -1,5 +1,6 @@
 /** Whether the daemon and the backend behind it answer, and what the page does when they do not. */
 import { computed, signal } from "@preact/signals";
+import { recall, remember } from "./remember";
 
 export type Connection = "connecting" | "live" | "stale" | "gone";
 
@@ -54,10 +55,10 @@ export function tokenExpired(): void {
 
 /** Reloads, but not in a loop: a page that was loaded a moment ago and still fails has another trouble. */
 function reload(): void {
-  const last = Number(sessionStorage.getItem(RELOADED) ?? 0);
-  const wait = Math.max(0, last + RELOAD_PAUSE_MS - Date.now());
+  const last = Number(recall(RELOADED) ?? 0);
+  const wait = Math.min(RELOAD_PAUSE_MS, Math.max(0, last + RELOAD_PAUSE_MS - Date.now()));
   setTimeout(() => {
-    sessionStorage.setItem(RELOADED, String(Date.now()));
+    remember(RELOADED, String(Date.now()));
     location.reload();
   }, wait);
 }

@@ -7,6 +7,7 @@ import type { Job } from "../contract.gen";
 import { TERMINAL } from "../contract.gen";
 import { jobHref } from "../router";
 import { displayName } from "../text";
+import { recall, remember } from "./remember";
 
 const KEY = "arkor.watched";
 
@@ -16,7 +17,7 @@ export interface Ending {
   status: string;
 }
 
-const watched = signal<ReadonlySet<string>>(new Set(read()));
+const watched = signal<ReadonlySet<string>>(new Set(parse(recall(KEY))));
 
 /** The last watched run that ended while nobody looked at this tab; cleared when somebody does. */
 export const ending = signal<Ending | null>(null);
@@ -33,11 +34,11 @@ export function watching(): boolean {
 }
 
 export function watch(id: string): void {
-  save(new Set(read()).add(id));
+  save(current().add(id));
 }
 
 export function unwatch(id: string): boolean {
-  const set = new Set(read());
+  const set = current();
   const was = set.delete(id);
   save(set);
   return was;
@@ -66,7 +67,7 @@ export function jobsChanged(jobs: readonly Job[]): void {
 
 export function startWatch(): void {
   addEventListener("storage", (event) => {
-    if (event.key === KEY) watched.value = new Set(read());
+    if (event.key === KEY) watched.value = current();
   });
   const seen = (): void => {
     if (!document.hidden && document.hasFocus()) ending.value = null;
@@ -86,13 +87,19 @@ function tell(end: Ending): void {
   };
 }
 
-function read(): string[] {
+function parse(stored: string | null): string[] {
   try {
-    const stored: unknown = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    return Array.isArray(stored) ? stored.filter((id) => typeof id === "string") : [];
+    const list: unknown = JSON.parse(stored ?? "[]");
+    return Array.isArray(list) ? list.filter((id) => typeof id === "string") : [];
   } catch {
     return [];
   }
+}
+
+/** What all tabs watch; where nothing is stored, what this one does. */
+function current(): Set<string> {
+  const stored = recall(KEY);
+  return new Set(stored === null ? watched.peek() : parse(stored));
 }
 
 const MOST = 200;
@@ -100,9 +107,5 @@ const MOST = 200;
 function save(set: ReadonlySet<string>): void {
   const kept = [...set].slice(-MOST);
   watched.value = new Set(kept);
-  try {
-    localStorage.setItem(KEY, JSON.stringify(kept));
-  } catch {
-    // A browser that stores nothing still watches in this tab.
-  }
+  remember(KEY, JSON.stringify(kept));
 }

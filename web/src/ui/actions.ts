@@ -1,6 +1,7 @@
 /** What can be done here: pages put their actions in while they are shown; keys, the `?` sheet and the palette read them. */
 import { computed, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { recall, remember } from "../store/remember";
 import { chordOf, typing } from "./keys";
 
 export interface Action {
@@ -35,6 +36,16 @@ export function useActions(list: readonly Action[], deps: readonly unknown[] = [
   }, deps);
 }
 
+const KEY = "arkor.keys";
+
+/** Single keys can be in the way of speech input and of unsteady hands, so they can be turned off. */
+export const singleKeys = signal(recall(KEY) !== "off");
+
+export function setSingleKeys(on: boolean): void {
+  singleKeys.value = on;
+  remember(KEY, on ? null : "off");
+}
+
 const PAUSE_MS = 900;
 
 /** Listens for the keys of all offered actions; a sequence is forgotten after a moment. */
@@ -45,7 +56,7 @@ export function startKeys(): void {
     if (event.defaultPrevented || event.isComposing || typing(event)) return;
     if (document.querySelector("dialog[open]")) return;
     const chord = chordOf(event);
-    if (!chord) return;
+    if (!chord || (!singleKeys.peek() && chord !== "mod+k")) return;
     // Later groups are nearer to the page that is shown, so they win.
     const all = actions.peek().toReversed();
     const match = (first && all.find((action) => action.keys === `${first} ${chord}`)) || all.find((action) => action.keys === chord);

@@ -11,4 +11,5 @@ export { StatusDot, statusWord } from "./status";
 export { Chips, Field, Switch } from "./switch";
 export { RelativeTime } from "./time";
 export { setTitle } from "./title";
+export { WatchButton } from "./watch";
 export { VirtualRows, type VirtualHandle } from "./virtual";

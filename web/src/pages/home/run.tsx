@@ -7,9 +7,9 @@ import { now } from "../../store/clock";
 import { cancelJob, isOver, jobById, refreshJobs } from "../../store/jobs";
 import { RunOutput } from "../../store/output";
 import { isLive, runs, stopRun } from "../../store/runs";
-import { canAsk, askPermission, watch } from "../../store/watch";
+import { watch } from "../../store/watch";
 import { clean, displayName } from "../../text";
-import { announce, Button, confirm, ErrorNote, Menu, StatusDot } from "../../ui";
+import { announce, Button, confirm, ErrorNote, Menu, StatusDot, WatchButton } from "../../ui";
 import { Output } from "./output";
 import { foundJob, openRun, shownRun } from "./shown";
 
@@ -67,11 +67,7 @@ function Panel({ run }: { run: TrainingRun }) {
               Open job
             </a>
           )}
-          {!ended && canAsk() && (
-            <Button small kind="quiet" icon="bell" onClick={() => void askPermission().then((yes) => announce(yes ? "You are told when it ends" : "The browser did not allow it"))}>
-              Tell me when it ends
-            </Button>
-          )}
+          {!ended && jobId && <WatchButton small id={jobId} />}
           {!ended && (
             <Button small busy={run.state === "stopping"} title="Ends the command here; the job goes on" onClick={() => void stop()}>
               Stop watching

@@ -42,7 +42,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
       setBusy(false);
     }
   };
-  useActions([{ id: "train", label: dryRun ? "Run training (dry run)" : "Run training", keys: "r", run: () => void run() }], [dryRun]);
+  useActions([{ id: "train", label: dryRun ? "Run training (dry run)" : "Run training", run: () => void run() }], [dryRun]);
   if (!trainer) return null;
   return (
     <>

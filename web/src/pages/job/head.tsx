@@ -8,7 +8,7 @@ import { href } from "../../router";
 import { now } from "../../store/clock";
 import { cancelJob } from "../../store/jobs";
 import { displayName } from "../../text";
-import { Button, confirm, CopyButton, ErrorNote, RelativeTime, StatusDot, useActions } from "../../ui";
+import { Button, confirm, CopyButton, ErrorNote, RelativeTime, StatusDot, useActions, WatchButton } from "../../ui";
 import { isActive, ranFor } from "./state";
 
 interface Props {
@@ -41,6 +41,7 @@ export function Head({ id, job, run, status }: Props) {
           <bdi>{name}</bdi>
         </h1>
         <div class="job-actions">
+          {active && <WatchButton id={id} />}
           {active && (
             <Button kind="quiet" busy={cancelling.busy} onClick={cancelling.ask}>
               Cancel job

@@ -7,8 +7,8 @@ import { now } from "../../store/clock";
 import { cancelJob, jobs, jobsState, refreshJobs } from "../../store/jobs";
 import { displayName } from "../../text";
 import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWord, useActions } from "../../ui";
-import { countByStatus, parseOrder, search, sorted } from "./list";
-import { JobsTable } from "./table";
+import { type Column, countByStatus, type Order, orderText, parseOrder, search, sorted } from "./list";
+import { HEADS, JobsTable } from "./table";
 import "./jobs.css";
 
 /** The comparison draws a line each, and beyond this no one can tell them apart. */
@@ -77,6 +77,7 @@ export default function Jobs() {
       </header>
       <div class="jobs-filter">
         <Chips label="Status" items={chips} value={status} onChange={(value) => setQuery({ status: value })} />
+        <OrderChoice order={order} />
         <Selection count={selected.value.size} compare={compare} clear={() => { selected.value = new Set(); }} />
       </div>
       {problem.value && <ErrorNote title="The job could not be cancelled" error={problem.value} />}
@@ -94,6 +95,35 @@ export default function Jobs() {
         {loaded ? plural(list.length, "job") : ""}
       </p>
     </div>
+  );
+}
+
+const DIRECTIONS: Readonly<Record<Column, readonly [string, string]>> = {
+  status: ["queued first", "cancelled first"],
+  name: ["A to Z", "Z to A"],
+  created: ["oldest first", "newest first"],
+  duration: ["shortest first", "longest first"],
+  last: ["lowest first", "highest first"],
+  best: ["lowest first", "highest first"],
+};
+
+/** On a narrow screen the table has no head to press. */
+function OrderChoice({ order }: { order: Order }) {
+  return (
+    <select
+      class="ui-input jobs-order"
+      aria-label="Order"
+      value={orderText(order) ?? ""}
+      onChange={(event) => setQuery({ sort: event.currentTarget.value })}
+    >
+      {HEADS.flatMap(({ column, label }) =>
+        [false, true].map((descending) => (
+          <option key={`${column}${descending}`} value={orderText({ column, descending }) ?? ""}>
+            {label}, {DIRECTIONS[column][descending ? 1 : 0]}
+          </option>
+        )),
+      )}
+    </select>
   );
 }
 

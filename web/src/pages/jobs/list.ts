@@ -4,7 +4,7 @@ import { time } from "../../format";
 
 export const STATUSES = ["queued", "running", "completed", "failed", "cancelled"] as const;
 
-export const COLUMNS = ["status", "name", "created", "duration", "loss", "best"] as const;
+export const COLUMNS = ["status", "name", "created", "duration", "last", "best"] as const;
 export type Column = (typeof COLUMNS)[number];
 
 export interface Order {
@@ -76,10 +76,7 @@ export function sorted(jobs: readonly Job[], { column, descending }: Order, now:
 }
 
 function keyOf(job: Job, column: Column, now: number): number | null {
-  const value = column === "duration" ? durationOf(job, now) : column === "loss" ? lastLoss(job) : job.metrics?.bestEvalLoss;
+  const value =
+    column === "duration" ? durationOf(job, now) : column === "last" ? job.metrics?.evalLoss : job.metrics?.bestEvalLoss;
   return typeof value === "number" && Number.isFinite(value) ? value : null;
-}
-
-export function lastLoss(job: Job): number | null {
-  return job.metrics?.loss ?? null;
 }

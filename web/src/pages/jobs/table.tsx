@@ -1,4 +1,4 @@
-import type { Signal } from "@preact/signals";
+import { type Signal, signal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
 import { duration, loss } from "../../format";
@@ -8,17 +8,23 @@ import { isOver } from "../../store/jobs";
 import { clean, displayName } from "../../text";
 import { Button, CopyButton, Icon, RelativeTime, StatusDot } from "../../ui";
 import { usePageRows } from "../../ui/virtual";
-import { type Column, durationOf, lastLoss, nextOrder, type Order, orderText } from "./list";
+import { type Column, durationOf, nextOrder, type Order, orderText } from "./list";
 
-const NARROW = matchMedia("(max-width: 719px)");
-const ROW = NARROW.matches ? 64 : 44;
+/** Pixels; below the breakpoint a row has two lines. The stylesheet says the same. */
+const ROW = 44;
+const NARROW_ROW = 64;
+const narrow = matchMedia("(max-width: 719px)");
+const rowHeight = signal(narrow.matches ? NARROW_ROW : ROW);
+narrow.addEventListener("change", () => {
+  rowHeight.value = narrow.matches ? NARROW_ROW : ROW;
+});
 
-const HEADS: readonly { column: Column; label: string; short?: string; num?: boolean }[] = [
+export const HEADS: readonly { column: Column; label: string; short?: string; num?: boolean }[] = [
   { column: "status", label: "Status" },
   { column: "name", label: "Name" },
   { column: "created", label: "Created" },
   { column: "duration", label: "Duration", num: true },
-  { column: "loss", label: "Last loss", num: true },
+  { column: "last", label: "Last eval loss", num: true },
   { column: "best", label: "Best eval loss", num: true },
 ];
 
@@ -32,7 +38,8 @@ interface Props {
 /** A real table whose rows outside the window are two spacers, so that ten thousand cost what thirty do. */
 export function JobsTable({ list, order, selected, cancel }: Props) {
   const body = useRef<HTMLTableSectionElement>(null);
-  const { start, end } = usePageRows(body, list.length, ROW);
+  const height = rowHeight.value;
+  const { start, end } = usePageRows(body, list.length, height);
   const toggle = (id: string, on: boolean): void => {
     const next = new Set(selected.value);
     if (on) next.add(id);
@@ -55,7 +62,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
         </tr>
       </thead>
       <tbody role="rowgroup" ref={body}>
-        {start > 0 && <Spacer key="before" height={start * ROW} />}
+        {start > 0 && <Spacer key="before" height={start * height} />}
         {list.slice(start, end).map((job, index) => (
           <Row
             key={job.id}
@@ -66,7 +73,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
             cancel={cancel}
           />
         ))}
-        {end < list.length && <Spacer key="after" height={(list.length - end) * ROW} />}
+        {end < list.length && <Spacer key="after" height={(list.length - end) * height} />}
       </tbody>
     </table>
   );
@@ -133,7 +140,7 @@ function Row({ job, index, selected, toggle, cancel }: RowProps) {
       <td role="cell" class="jobs-col-duration jobs-num">
         <Took job={job} />
       </td>
-      <td role="cell" class="jobs-col-loss jobs-num">{loss(lastLoss(job))}</td>
+      <td role="cell" class="jobs-col-last jobs-num">{loss(job.metrics?.evalLoss)}</td>
       <td role="cell" class="jobs-col-best jobs-num">{loss(job.metrics?.bestEvalLoss)}</td>
       <td role="cell" class="jobs-actions">
         {!isOver(job) && (
