@@ -65,7 +65,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     """
     async with request.app[EVENTS].follow(request.match_info["id"]) as reader:
         begin = reader.begin(request.query.get("after"), request.headers.get("Last-Event-ID"))
-        response = EventSourceResponse(headers={FROM_HEADER: str(begin)})
+        response = EventSourceResponse(headers={FROM_HEADER: str(begin)}, sep="\n")
         await response.prepare(request)
         async with response:
             try:
