@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+NOT_SOURCE = (".git", ".venv", "node_modules", "__pycache__", ".*_cache", "*.egg-info", "build", "dist")
 CORE = {"aiohttp", "aiohttp-sse", "yarl", "rich", "platformdirs"}
 
 
@@ -22,11 +23,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A wheel and an sdist, built from a copy so that no build folder is left in the tree."""
     work = tmp_path_factory.mktemp("packaging")
     source = work / "source"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)  # noqa: S607
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, source / name)
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NOT_SOURCE))
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(work / "dist"), str(source)],
         check=True,
