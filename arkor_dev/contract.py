@@ -13,6 +13,7 @@ CLIENT_HEADER: Final = "X-Arkor-Client"
 STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"
 STUDIO_TOKEN_QUERY: Final = "studioToken"
 STALE_HEADER: Final = "X-Arkor-Stale"
+STALE_WHY_HEADER: Final = "X-Arkor-Stale-Why"
 CURSOR_HEADER: Final = "X-Arkor-Cursor"
 FROM_HEADER: Final = "X-Arkor-From"
 

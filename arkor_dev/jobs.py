@@ -97,6 +97,11 @@ class JobsCache:
         fresh = self._failure is None and age < self._interval + self._patience
         return self._list, None if fresh else int(age)
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the last poll failed, in words for a person; None after a good one."""
+        return self._failure.text if self._failure is not None else None
+
     def refresh(self) -> None:
         """Something has changed: poll at once; whoever asks meanwhile waits for that answer."""
         if self._poller is not None:

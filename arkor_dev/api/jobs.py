@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp_sse import EventSourceResponse
 
-from ..contract import CURSOR_HEADER, FROM_HEADER, STALE_HEADER
+from ..contract import CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STALE_WHY_HEADER
 from ..keys import BACKEND, EVENTS, JOBS
 from .envelope import answered
 
+_WHY_CHARACTERS = 400
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?![.\d]))", re.IGNORECASE)
 
 
 async def list_jobs(request: web.Request) -> web.Response:
-    """``GET /api/jobs``: the list, with an ETag; ``X-Arkor-Stale`` says that the backend is away."""
-    jobs, stale = await request.app[JOBS].get()
+    """``GET /api/jobs``: the list, with an ETag.
+
+    While the backend is away ``X-Arkor-Stale`` says since how many seconds, and ``X-Arkor-Stale-Why``
+    (percent-encoded UTF-8) why.
+    """
+    cache = request.app[JOBS]
+    jobs, stale = await cache.get()
     headers = {**jobs.headers, hdrs.ETAG: jobs.etag, hdrs.VARY: hdrs.ACCEPT_ENCODING}
     if stale is not None:
         headers[STALE_HEADER] = str(stale)
+        if cache.trouble:
+            headers[STALE_WHY_HEADER] = quote(cache.trouble[:_WHY_CHARACTERS])
     # The tag is a hash in quotes, so that it can only be found as a whole member of the header's list.
     if jobs.etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
         return web.Response(status=304, headers=headers)

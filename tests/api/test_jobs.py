@@ -7,6 +7,7 @@ import gzip
 import itertools
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import aiohttp
 import pytest
@@ -120,6 +121,7 @@ async def test_a_backend_away_leaves_the_list_marked(studio: Studio, fake_backen
     async with studio.session.get("/api/jobs") as answer:
         assert (answer.status, await answer.read()) == (200, whole)
         assert int(answer.headers["X-Arkor-Stale"]) >= 0
+        assert "127.0.0.1" in unquote(answer.headers["X-Arkor-Stale-Why"])
         tag = answer.headers["ETag"]
     async with studio.session.get("/api/jobs", headers={"If-None-Match": tag}) as answer:
         assert answer.status == 304

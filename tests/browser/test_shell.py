@@ -104,6 +104,10 @@ async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
         await fake_backend.stop()
         note = page.get_by_text("The backend is not answering.")
         await expect(note).to_be_visible(timeout=POLL)
+        # What is wrong, since when, and what is being tried.
+        await expect(page.locator(".shell-note")).to_contain_text(
+            re.compile(r"127\.0\.0\.1.*What you see is from \d+ s ago\. Asked again every 5 s\.")
+        )
         await expect(row).to_be_visible()
         await fake_backend.restart()
         await expect(note).to_have_count(0, timeout=POLL)

@@ -8,6 +8,8 @@ export const STUDIO_TOKEN_QUERY = "studioToken";
 
 export const STALE_HEADER = "X-Arkor-Stale";
 
+export const STALE_WHY_HEADER = "X-Arkor-Stale-Why";
+
 export const CURSOR_HEADER = "X-Arkor-Cursor";
 
 export const FROM_HEADER = "X-Arkor-From";

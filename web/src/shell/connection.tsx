@@ -49,7 +49,8 @@ export function ConnectionNote() {
           </>
         ) : (
           <>
-            <strong>The backend is not answering.</strong> What you see is from {duration(seconds * 1000)} ago.
+            <strong>The backend is not answering.</strong> {cleanBlock(backendTrouble.value ?? "", 400)} What you see is
+            from {duration(seconds * 1000)} ago.
           </>
         )}{" "}
         Asked again every 5 s.

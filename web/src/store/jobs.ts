@@ -1,8 +1,8 @@
 /** The list of jobs, asked for every 5 s by one poll for the whole page. */
 import { computed, signal } from "@preact/signals";
-import { ApiError, api, errorText, request, STALE_HEADER } from "../api";
+import { ApiError, api, errorText, request } from "../api";
 import type { Job } from "../contract.gen";
-import { TERMINAL } from "../contract.gen";
+import { STALE_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
 import { backendTrouble, staleSeconds } from "./connection";
 import { type Poll, poll } from "./poll";
 import { jobsChanged, watching } from "./watch";
@@ -32,7 +32,7 @@ async function ask(): Promise<void> {
     const response = await request("/jobs", etag ? { headers: { "If-None-Match": etag } } : {});
     const stale = response.headers.get(STALE_HEADER);
     staleSeconds.value = stale === null ? null : Number(stale) || 0;
-    backendTrouble.value = null;
+    backendTrouble.value = why(response.headers.get(STALE_WHY_HEADER));
     if (response.status === 304) await response.arrayBuffer();
     else {
       const { jobs: list } = (await response.json()) as { jobs: Job[] };
@@ -46,6 +46,14 @@ async function ask(): Promise<void> {
     // A daemon that is gone is the shell's to say; everything else is the backend's.
     if (!(error instanceof ApiError && error.status === 0)) backendTrouble.value = errorText(error);
     jobsState.value = { loaded: jobsState.peek().loaded, error: errorText(error) };
+  }
+}
+
+function why(header: string | null): string | null {
+  try {
+    return header === null ? null : decodeURIComponent(header);
+  } catch {
+    return header;
   }
 }
 
