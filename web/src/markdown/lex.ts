@@ -13,8 +13,9 @@ const MAX_INLINE = 16_000;
 /** What comes after this many characters is plain text. */
 export const MAX_MARKDOWN = 200_000;
 
-/** Thirty containers opened on one line is no list or quotation but an attack on the stack. */
-const NESTED = /^[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}/mu;
+/** Thirty containers opened on one line, or a list item that far in, is no list or quotation but an attack on the stack. */
+const NESTED =
+  /^(?:[ \t]{60,}(?:[*+-]|\d{1,9}[.)])[ \t]|[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}).*\n?/gmu;
 
 /** Control characters, and marks that let a text rewrite how what stands beside it reads. */
 export const UNWANTED = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/gu;
@@ -23,7 +24,18 @@ const plain = (text: string): Token => ({ type: "plain", raw: text, text });
 
 /** The blocks of a text, inline tokens included. */
 export function lex(source: string): Token[] {
-  if (NESTED.test(source)) return [plain(source)];
+  const parts: Token[][] = [];
+  let at = 0;
+  for (const { index, 0: line } of source.matchAll(NESTED)) {
+    if (index > at) parts.push(lexTame(source.slice(at, index)));
+    parts.push([plain(line)]);
+    at = index + line.length;
+  }
+  if (at < source.length) parts.push(lexTame(source.slice(at)));
+  return parts.flat();
+}
+
+function lexTame(source: string): Token[] {
   try {
     const lexer = new Lexer({ gfm: true });
     lexer.blockTokens(source, lexer.tokens);

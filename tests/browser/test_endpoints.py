@@ -1,0 +1,208 @@
+"""Endpoints: made, changed, opened to callers by keys that are shown once, and deleted by name."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def add_endpoint(fake_backend: FakeBackend, slug: str = "shop", **more: object) -> str:
+    """An endpoint that exists; answers its id."""
+    endpoint_id = fake_backend.new_id("dep")
+    fake_backend.deployments[endpoint_id] = {
+        "id": endpoint_id,
+        "slug": slug,
+        "orgId": "o",
+        "projectId": "p",
+        "target": {"kind": "base_model", "baseModel": "tiny"},
+        "authMode": "fixed_api_key",
+        "urlFormat": "openai_compat",
+        "enabled": True,
+        "customDomain": None,
+        "createdAt": "2026-01-01T00:00:00Z",
+        "updatedAt": "2026-01-01T00:00:00Z",
+        **more,
+    }
+    fake_backend.keys[endpoint_id] = {}
+    return endpoint_id
+
+
+async def save(page: Page) -> None:
+    """Save the one line that is being edited."""
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_role("button", name="Save", exact=True)).to_have_count(0)
+
+
+async def test_an_endpoint_is_made_of_a_checkpoint_that_is_picked(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("completed", name="Support Bot")
+    fake_backend.emit(job, "checkpoint.saved", step=30)
+    async with open_page(studio.url, "/#/endpoints") as page:
+        await page.get_by_role("button", name="New endpoint").click()
+        await expect(page.get_by_role("textbox", name="Address")).to_have_value("support-bot")
+        await page.get_by_label("Adapter of the job").select_option("30")
+        await page.get_by_role("spinbutton", name="Days").fill("30")
+        await page.get_by_role("button", name="Create endpoint").click()
+        await expect(page.get_by_role("heading", name="support-bot", level=1)).to_be_visible()
+        await expect(page.get_by_text("https://support-bot.arkor.app/v1", exact=True)).to_be_visible()
+        await page.get_by_role("main").get_by_role("link", name="Endpoints").click()
+        await expect(page.get_by_role("link", name="support-bot")).to_be_visible()
+    (made,) = fake_backend.deployments.values()
+    assert made["target"] == {
+        "kind": "adapter",
+        "adapter": {"kind": "checkpoint", "jobId": job, "step": 30},
+    }
+    assert (made["runRetentionMode"], made["runRetentionDays"]) == ("days", 30)
+
+
+async def test_a_wrong_and_a_taken_address_are_said_at_the_field(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    add_endpoint(fake_backend, "taken")
+    async with open_page(studio.url, "/#/endpoints?new=1", faulty=True) as page:
+        field = page.locator("#ep-slug")
+        for wrong, said in (
+            ("-a", "No dash at either end."),
+            ("A b", "Lower case only."),
+            ("a", "At least 2"),
+        ):
+            await field.fill(wrong)
+            await page.get_by_role("button", name="Create endpoint").click()
+            await expect(page.get_by_role("alert")).to_contain_text(said)
+        assert fake_backend.count("POST /v1/endpoints") == 0
+        await field.fill("taken")
+        await page.get_by_role("button", name="Create endpoint").click()
+        await expect(page.get_by_role("alert")).to_have_text("This slug is taken.")
+
+
+async def test_each_fact_can_be_changed(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("completed", name="newer")
+    endpoint = add_endpoint(fake_backend)
+    held = fake_backend.deployments[endpoint]
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await page.get_by_role("switch").click()
+        await expect(page.get_by_role("switch")).not_to_be_checked()
+        assert held["enabled"] is False
+        await page.get_by_role("button", name="Change: serves").click()
+        await page.get_by_role("button", name=re.compile("^Serves: ")).click()
+        await page.keyboard.type("newer completed")
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Enter")
+        await save(page)
+        assert held["target"] == {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}}
+        await page.get_by_role("button", name="Change: access").click()
+        await page.get_by_role("radio", name="Open to all").check()
+        await save(page)
+        assert held["authMode"] == "none"
+        await page.get_by_role("button", name="Change: chats kept").click()
+        await page.get_by_role("radio", name="Not at all").check()
+        await save(page)
+        assert held["runRetentionMode"] == "disabled"
+        await expect(page.get_by_text("keys are not asked for")).to_be_visible()
+
+
+async def test_a_refused_change_stays_open_and_says_why(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend)
+    fake_backend.fault(
+        "PATCH /v1/endpoints/{id}", status=409, body=b'{"error": "This adapter is being deleted."}'
+    )
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}", faulty=True) as page:
+        await page.get_by_role("button", name="Change: access").click()
+        await page.get_by_role("radio", name="Open to all").check()
+        await page.get_by_role("button", name="Save", exact=True).click()
+        await expect(page.get_by_role("alert")).to_contain_text("This adapter is being deleted.")
+        await expect(page.get_by_role("radio", name="Open to all")).to_be_checked()
+
+
+async def test_a_key_is_shown_once_and_guarded_meanwhile(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend)
+    here = f"/#/endpoints?id={endpoint}"
+    async with open_page(studio.url, here) as page:
+        await expect(page.get_by_text("No key yet")).to_be_visible()
+        await page.get_by_label("Label of a new key").fill("  web shop ")
+        await page.get_by_role("button", name="Issue key").click()
+        shown = page.get_by_label("API key", exact=True)
+        await expect(shown).to_have_value(re.compile("^ak_1secret"))
+        plaintext = await shown.input_value()
+
+        question = page.get_by_role("dialog", name="Leave without the key?")
+        await page.evaluate("location.hash = '#/jobs'")
+        await question.get_by_role("button", name="Back").click()
+        assert page.url.endswith(here)
+        await expect(shown).to_have_value(plaintext)
+        await page.keyboard.press("Escape")
+        await question.get_by_role("button", name="Back").click()
+        await expect(shown).to_be_visible()
+
+        await page.get_by_role("button", name="I have stored it").click()
+        await expect(shown).to_have_count(0)
+        assert plaintext not in await page.content()
+        await page.evaluate("location.hash = '#/jobs'")
+        await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+        await page.evaluate(f"location.hash = '{here.removeprefix('/')}'")
+
+        await page.get_by_role("button", name="Revoke web shop").click()
+        await page.get_by_role("button", name="Revoke key").click()
+        await expect(page.get_by_text("No key yet")).to_be_visible()
+    assert fake_backend.keys[endpoint] == {}
+
+
+async def test_deleting_asks_for_the_name(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend, "shop")
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await page.get_by_role("button", name="Delete endpoint").click()
+        question = page.get_by_role("dialog", name="Delete shop?")
+        await question.get_by_role("textbox").fill("sho")
+        await expect(question.get_by_role("button", name="Delete endpoint")).to_be_disabled()
+        await page.keyboard.press("Enter")
+        assert endpoint in fake_backend.deployments
+        await question.get_by_role("textbox").fill("shop")
+        await page.keyboard.press("Enter")
+        await expect(page).to_have_url(re.compile(r"#/endpoints$"))
+        await expect(page.get_by_text("Give a model an address of its own")).to_be_visible()
+    assert fake_backend.deployments == {}
+
+
+async def test_the_list_follows_the_backend(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url, "/#/endpoints", faulty=True) as page:
+        await expect(page.get_by_text("Give a model an address of its own")).to_be_visible()
+        add_endpoint(fake_backend, "made-elsewhere")
+        await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible(timeout=15_000)
+        fake_backend.fault("GET /v1/endpoints", status=500, body=b'{"error": "Out of order."}')
+        await expect(page.get_by_role("alert")).to_contain_text("Out of order.", timeout=15_000)
+        await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible()
+
+
+async def test_a_backend_without_endpoints_is_one_calm_sentence(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
+    async with open_page(studio.url, "/#/endpoints", faulty=True) as page:
+        await expect(page.get_by_text("Endpoints belong to the managed backend")).to_be_visible()
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        await expect(page.get_by_role("button", name="New endpoint")).to_have_count(0)

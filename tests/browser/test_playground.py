@@ -1,0 +1,361 @@
+"""The playground: asking one model or two, stopping, branching, and what stays when something breaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from asyncio import create_subprocess_exec, subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.async_api import expect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.async_api import Locator, Page
+
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CHAT = "POST /v1/inference/chat"
+
+
+async def start(page: Page, text: str) -> None:
+    """Ask, as soon as somebody is there to be asked."""
+    await page.get_by_label("Message").fill(text)
+    await expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    await page.keyboard.press("Enter")
+
+
+async def ask(page: Page, text: str) -> None:
+    """Ask, and wait for the answer's end."""
+    await start(page, text)
+    await expect(page.locator(".chat-user").last).to_have_text(text)
+    await expect(page.get_by_role("button", name="Send")).to_be_visible()
+
+
+def answers(page: Page) -> Locator:
+    """The answers in sight, from the top and from the left."""
+    return page.locator(".chat-answer")
+
+
+def asked(fake_backend: FakeBackend) -> list[dict[str, Any]]:
+    """The bodies of all chat calls."""
+    return [seen.json() for seen in fake_backend.requests if seen.route == CHAT]
+
+
+async def test_the_newest_adapter_beside_its_base(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed", name="older", createdAt="2026-01-01T00:00:00Z")
+    job = fake_backend.add_job("completed", name="newer", createdAt="2026-01-02T00:00:00Z")
+    async with open_page(studio.url, "/#/playground") as page:
+        await expect(page.get_by_role("button", name="newer, final adapter")).to_be_visible()
+        await page.get_by_role("button", name="Compare").click()
+        await page.get_by_text("Steady").click()
+        await page.get_by_label("System prompt").fill("Be brief.")
+        await ask(page, "Hello?")
+        await expect(answers(page)).to_have_count(2)
+        for index in (0, 1):
+            await expect(answers(page).nth(index)).to_contain_text("Hello, world")
+            await expect(page.locator(".pg-head").nth(index)).to_contain_text("to first token")
+        await expect(page).to_have_url(re.compile(rf"target=base%3Atiny&against=final%3A{job}"))
+    base, adapter = sorted(asked(fake_backend), key=lambda body: "adapter" in body)
+    shared = {
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}],
+        "temperature": 0,
+        "topP": 1,
+        "maxTokens": 256,
+        "stream": True,
+    }
+    assert base == {**shared, "baseModel": "tiny"}
+    assert adapter == {**shared, "adapter": {"kind": "final", "jobId": job}}
+
+
+async def test_stop_ends_the_backends_work_and_regenerating_makes_a_version(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.endless = True
+    fake_backend.chat.delay = 0.02
+    async with open_page(studio.url, "/#/playground") as page:
+        await start(page, "Go on")
+        await expect(answers(page)).to_contain_text("world")
+        await expect(page.get_by_role("button", name="Send")).to_have_count(0)
+        await page.keyboard.press("Escape")
+        await fake_backend.until(lambda: fake_backend.chat.left_at is not None, 1)
+        await expect(page.locator(".chat-foot")).to_contain_text("Stopped")
+        await expect(answers(page)).to_contain_text("Hello, world")
+        fake_backend.chat.endless = False
+        await page.get_by_role("button", name="Regenerate").click()
+        await expect(page.get_by_role("group", name="Version 2 of 2")).to_be_visible()
+        await expect(page.locator(".chat-foot")).not_to_contain_text("Stopped")
+        await page.get_by_role("button", name="Previous version").click()
+        await expect(page.locator(".chat-foot")).to_contain_text("Stopped")
+
+
+async def test_an_edited_question_is_a_branch(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        await ask(page, "first")
+        await ask(page, "second")
+        await page.get_by_role("button", name="Edit and ask again").first.click()
+        await page.get_by_label("Edit the question").fill("other")
+        await page.keyboard.press("Enter")
+        await expect(answers(page)).to_have_count(1)
+        await expect(answers(page)).to_contain_text("world")
+        assert [m["content"] for m in asked(fake_backend)[-1]["messages"]] == ["other"]
+        await page.get_by_role("button", name="Previous version").click()
+        await expect(page.locator(".chat-user")).to_have_text(["first", "second"])
+        await ask(page, "third")
+        words = [m["content"] for m in asked(fake_backend)[-1]["messages"]]
+        assert words == ["first", "Hello, world", "second", "Hello, world", "third"]
+
+
+async def test_conversations_survive_a_reload_and_become_a_training_set(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tmp_path: Path
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        await ask(page, "Are you there?")
+        await page.get_by_role("button", name="New conversation").click()
+        await expect(answers(page)).to_have_count(0)
+        await ask(page, "And now?")
+        await page.reload()
+        await expect(page.locator(".chat-user")).to_have_text("And now?")
+        await page.get_by_role("button", name="Are you there?").first.click()
+        await expect(page.locator(".chat-user")).to_have_text("Are you there?")
+        await page.get_by_role("button", name="Export").click()
+        async with page.expect_download() as download:
+            await page.get_by_role("menuitem", name="Export all as JSONL").click()
+        file = tmp_path / "set.jsonl"
+        await (await download.value).save_as(file)
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert {"role": "assistant", "content": "Hello, world"} in lines[0]["messages"]
+        assert {line["messages"][0]["content"] for line in lines} == {"Are you there?", "And now?"}
+        await page.get_by_role("button", name="Delete “And now?”").click()
+        await page.get_by_role("button", name="Delete conversation").click()
+        await page.reload()
+        await expect(page.locator(".pg-chat")).to_have_count(1)
+
+
+async def test_a_browser_that_stores_nothing_still_talks(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url) as page:
+        await page.add_init_script(
+            "IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError'); };"
+        )
+        await page.goto(studio.url + "/#/playground")
+        await page.reload()
+        await ask(page, "Hello?")
+        await expect(answers(page)).to_contain_text("Hello, world")
+        await expect(page.get_by_text("will be gone after a reload")).to_be_visible()
+
+
+async def test_a_cut_stream_keeps_its_part(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.chunks = [f"word{index} " for index in range(50)]
+    fake_backend.fault(CHAT, times=1, cut_after=400)
+    async with open_page(studio.url, "/#/playground", faulty=True) as page:
+        await ask(page, "Tell me")
+        await expect(answers(page)).to_contain_text("word0 word1")
+        await expect(answers(page)).not_to_contain_text("word49")
+        await expect(page.get_by_role("alert")).to_contain_text("The answer broke off here")
+        await page.get_by_role("alert").get_by_role("button", name="Regenerate").click()
+        await expect(answers(page)).to_contain_text("word49")
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_refusal_says_why_and_can_be_tried_again(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.fault(CHAT, times=1, status=404, body=b'{"error": "This adapter was deleted."}')
+    async with open_page(studio.url, "/#/playground", faulty=True) as page:
+        await ask(page, "Hello?")
+        await expect(page.get_by_role("alert")).to_contain_text("This adapter was deleted.")
+        await page.get_by_role("button", name="Try again").click()
+        await expect(answers(page)).to_contain_text("Hello, world")
+
+
+async def test_an_answer_of_nothing_is_said(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.chunks = []
+    async with open_page(studio.url, "/#/playground") as page:
+        await ask(page, "Hello?")
+        await expect(answers(page)).to_contain_text("answered with nothing")
+
+
+async def test_a_running_job_is_asked_at_its_newest_checkpoint(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("running", name="still at it")
+    async with open_page(studio.url, f"/#/playground?job={job}") as page:
+        await expect(page.get_by_text("This job has saved no checkpoint yet")).to_be_visible()
+        await page.get_by_label("Message").fill("Hello?")
+        await expect(page.get_by_role("button", name="Send")).to_be_disabled()
+        fake_backend.emit(job, "checkpoint.saved", step=10)
+        fake_backend.emit(job, "checkpoint.saved", step=20)
+        await page.get_by_label("Adapter of the job").focus()
+        await expect(page.get_by_label("Adapter of the job")).to_have_value("20")
+        await page.get_by_label("Adapter of the job").select_option("10")
+        await ask(page, "Hello?")
+        assert asked(fake_backend)[-1]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 10}
+        await page.reload()
+        await expect(page.get_by_label("Adapter of the job")).to_have_value("10")
+
+
+async def test_a_model_is_found_or_typed(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for index in range(200):
+        fake_backend.add_job("completed", name=f"task x{index}x")
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_role("button", name="Answers:").click()
+        await page.keyboard.type("task x150x")
+        await expect(page.get_by_role("listbox").get_by_role("option")).to_have_count(2)
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="Answers: task x150x, final adapter")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await page.keyboard.type("my/own-model")
+        await page.keyboard.press("Enter")
+        await ask(page, "Hello?")
+    assert asked(fake_backend)[-1]["baseModel"] == "my/own-model"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_hostile_answer_is_text(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, width: int
+) -> None:
+    fake_backend.add_job("completed", name="<img src=x onerror=alert(1)>")
+    fake_backend.chat.chunks = [
+        "<img src=x onerror=alert(1)> <script>alert(1)</script>\n\n",
+        "![pixel](https://tracker.example/p.png) [js](javascript:alert(1)) [ok](https://example.com/)\n\n",
+        "<div onclick=alert(1)>\nblock\n</div>\n\n",
+        "\x1b]0;title\x07 \u202egnp.exe " + "x" * 3000 + "\n\n",
+        ">" * 20_000 + "\n\n" + "[" * 20_000,
+    ]
+    async with open_page(studio.url, "/#/playground", width=width) as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
+        await ask(page, "<b>Hello?</b>")
+        await expect(answers(page)).to_contain_text("<img src=x onerror=alert(1)>")
+        await expect(answers(page)).to_contain_text("gnp.exe")
+        assert await page.locator(".pg :is(img, script, iframe, [onclick], [onerror])").count() == 0
+        links = await page.locator(".md a").evaluate_all("all => all.map(a => [a.href, a.rel, a.target])")
+        outside = ["noopener noreferrer", "_blank"]
+        assert links == [["https://tracker.example/p.png", *outside], ["https://example.com/", *outside]]
+        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+async def test_an_answer_without_end_leaves_the_page_alive(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.chunks = ["lorem ipsum " * 5000]
+    fake_backend.chat.endless = True
+    async with open_page(studio.url, "/#/playground") as page:
+        await ask(page, "Go on")
+        await expect(page.locator(".chat-foot")).to_contain_text("Stopped at 1,000,000 characters")
+        await page.get_by_label("Message").fill("still there")
+        await expect(page.get_by_label("Message")).to_have_value("still there")
+    await fake_backend.until(lambda: fake_backend.chat.left_at is not None, 5)
+
+
+async def test_the_reader_who_scrolls_up_is_left_alone(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.chunks = ["A line of text.\n\n"]
+    fake_backend.chat.endless = True
+    fake_backend.chat.delay = 0.02
+    end = "() => document.documentElement.scrollHeight - innerHeight - scrollY < 2"
+    async with open_page(studio.url, "/#/playground") as page:
+        await start(page, "Go on")
+        await page.wait_for_function("() => document.documentElement.scrollHeight > innerHeight + 400")
+        await page.wait_for_function(end)
+        await page.mouse.move(400, 400)
+        await page.mouse.wheel(0, -40)
+        await expect(page.get_by_role("button", name="To the latest")).to_be_visible()
+        place = await page.evaluate("scrollY")
+        height = await page.evaluate("document.documentElement.scrollHeight")
+        await page.wait_for_function("(h) => document.documentElement.scrollHeight > h + 200", arg=height)
+        assert await page.evaluate("scrollY") == place
+        await page.get_by_role("button", name="To the latest").click()
+        await page.wait_for_function(end)
+        await page.keyboard.press("Escape")
+
+
+async def test_keys_of_the_composer(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
+        await page.keyboard.press("/")
+        await page.keyboard.type("one")
+        await page.keyboard.press("Shift+Enter")
+        await page.keyboard.type("two")
+        await page.reload()
+        await expect(page.get_by_label("Message")).to_have_value("one\ntwo")
+        await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
+        await page.keyboard.press("/")
+        await page.keyboard.press("Enter")
+        await expect(answers(page)).to_contain_text("Hello, world")
+    assert asked(fake_backend)[-1]["messages"] == [{"role": "user", "content": "one\ntwo"}]
+
+
+async def test_copied_python_runs_and_holds_no_token(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    permissions = ["clipboard-read", "clipboard-write"]
+    async with open_page(studio.url, "/#/playground", permissions=permissions) as page:
+        await ask(page, 'It\'s "quoted" \\ text')
+        copied = []
+        for language in ("curl", "Python"):
+            await page.get_by_role("button", name="More").click()
+            await page.get_by_role("menuitem", name=f"Copy as {language}").click()
+            await expect(page.get_by_role("status")).to_have_text("Copied")
+            copied.append(str(await page.evaluate("navigator.clipboard.readText()")))
+            await page.evaluate("navigator.clipboard.writeText('')")
+        curl, python = copied
+        assert curl.startswith('ARKOR_STUDIO_TOKEN="$(cat ~/.arkor/studio-token)"')
+        assert studio.token not in curl + python
+        environment = {**os.environ, "ARKOR_STUDIO_TOKEN": studio.token}
+        run = await create_subprocess_exec(
+            sys.executable, "-c", python, env=environment, stdout=subprocess.PIPE
+        )
+        out, _ = await run.communicate()
+        assert (run.returncode, out.decode()) == (0, "Hello, world\n")
+    first, second = asked(fake_backend)
+    assert first == second
+
+
+async def test_on_a_phone_the_settings_are_a_sheet(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground", width=390, height=800) as page:
+        await page.get_by_role("button", name="Settings and conversations").click()
+        sheet = page.get_by_role("dialog", name="Settings and conversations")
+        await sheet.get_by_label("Max tokens").fill("7")
+        await page.keyboard.press("Escape")
+        await expect(sheet).to_have_count(0)
+        await ask(page, "Hello?")
+        foot = page.get_by_role("button", name="Regenerate")
+        await expect(foot).to_be_in_viewport(ratio=1)
+    assert asked(fake_backend)[-1]["maxTokens"] == 7
