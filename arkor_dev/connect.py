@@ -58,17 +58,28 @@ async def joined(
 
 async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:
     """The embedded backend that a running Studio has left word of, if it answers."""
+
+    async def credentials() -> Credentials:
+        # Read anew for each call: a Studio that was started again has another port and another token.
+        return _handoff(settings)[0]
+
     try:
-        handoff = json.loads((settings.local_data / "backend.json").read_bytes())
-        org, project = handoff["orgSlug"], handoff["projectSlug"]
-        credentials = Credentials("anon", handoff["token"], org, handoff["baseUrl"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    backend = Backend(
-        wire, FixedIdentity(credentials), FixedScope(Scope(org, project, handoff.get("projectId")))
-    )
-    try:
+        scope = _handoff(settings)[1]
+        backend = Backend(wire, FixedIdentity(credentials), FixedScope(scope))
         await backend.me()
     except StudioError:
         return None
     return backend
+
+
+def _handoff(settings: Settings) -> tuple[Credentials, Scope]:
+    """What the running Studio has left word of. Raises StudioError 503 when there is none."""
+    try:
+        handoff = json.loads((settings.local_data / "backend.json").read_bytes())
+        org = handoff["orgSlug"]
+        scope = Scope(org, handoff["projectSlug"], handoff.get("projectId"))
+        return Credentials("anon", handoff["token"], org, handoff["baseUrl"]), scope
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise StudioError(
+            503, "Studio has ended, and the local backend with it. Start `arkor-dev --local` again."
+        ) from None

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BACKOFF: Final = (0.5, 30.0)
 """First and longest pause between two connections, in seconds, before jitter."""
+REASONS: Final = 5
+"""How many reasons one outage may have, so that one with ever new words is no flood."""
 PASSING: Final = frozenset({408, 425, 429})
 
 
@@ -43,7 +45,7 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The stream was lost (``fault`` says why), or is back (None)."""
+    """The stream was lost (``fault`` says why, each reason once an outage), or is back (None)."""
 
     fault: str | None
 
@@ -56,7 +58,7 @@ async def follow(
     Raises StudioError when the backend refuses the job or the identity.
     """
     sieve = Sieve()
-    pause, away = BACKOFF[0], False
+    pause, reasons = BACKOFF[0], set[str]()
     while True:
         brought = False
         try:
@@ -66,8 +68,8 @@ async def follow(
             ) as answer:
                 sieve.resumed()
                 splitter = FrameSplitter()
-                if away:
-                    away = False
+                if reasons:
+                    reasons.clear()
                     yield Connection(None)
                 while data := await answer.content.readany():
                     for frame in frames_in(sieve.sift(splitter.feed(data))):
@@ -78,8 +80,8 @@ async def follow(
         except StudioError as fault:
             if not _may_pass(fault):
                 raise
-            if not away:
-                away = True
+            if fault.text not in reasons and len(reasons) < REASONS:
+                reasons.add(fault.text)
                 yield Connection(fault.text)
         else:
             # A backend may close without `end`. One more look makes sure that nothing was left behind.

@@ -93,7 +93,9 @@ async def test_a_cut_stream_is_resumed_behind_the_last_id(fake_backend: FakeBack
     assert back.fault is None
 
 
-async def test_a_backend_that_is_away_is_waited_for_and_told_once(fake_backend: FakeBackend) -> None:
+async def test_a_backend_that_is_away_is_waited_for_and_each_reason_told_once(
+    fake_backend: FakeBackend,
+) -> None:
     job = fake_backend.add_job()
     task = asyncio.create_task(collect(fake_backend, job))
     await fake_backend.until(lambda: fake_backend.active[STREAM] == 1)
@@ -103,8 +105,22 @@ async def test_a_backend_that_is_away_is_waited_for_and_told_once(fake_backend: 
     fake_backend.finish(job)
     await fake_backend.start()
     items = await task
-    assert [type(item) for item in items] == [JobEvent, Connection, Connection, JobEvent]
+    faults = [item.fault for item in items if isinstance(item, Connection)]
+    assert [type(item) for item in items] == [JobEvent, *[Connection] * len(faults), JobEvent]
     assert names(items)[-1] == "training.completed"
+    assert 2 <= len(set(faults)) == len(faults) <= 3
+    assert faults[-1] is None
+    assert fake_backend.count(STREAM) == 2
+
+
+async def test_ever_new_reasons_are_no_flood(fake_backend: FakeBackend) -> None:
+    job = fake_backend.add_job()
+    fake_backend.finish(job)
+    for number in range(50):
+        body = f'{{"error": "reason {number}"}}'.encode()
+        fake_backend.fault(STREAM, times=1, status=503, body=body)
+    items = await collect(fake_backend, job)
+    assert len([item for item in items if isinstance(item, Connection)]) == follow_module.REASONS + 1
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429, 408])

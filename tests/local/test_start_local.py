@@ -1,0 +1,91 @@
+"""``arkor-dev start --local`` on its own: a backend for it alone, a real tiny model, and nothing left."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import make_project
+from .harness import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.engine
+
+TOML = """
+[[trainer]]
+name = "parrot"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+steps = {steps}
+log_every = 1
+learning_rate = 1e-2
+eval_split = 0.1
+"""
+
+
+@contextmanager
+def started(project: Path, home: Path, steps: int) -> Iterator[subprocess.Popen[str]]:
+    (project / "arkor.toml").write_text(TOML.format(steps=steps))
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ARKOR_"))}
+    with subprocess.Popen(
+        [sys.executable, "-m", "arkor_dev", "start", "--local", "--project", str(project)],
+        env={**kept, "HOME": str(home)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def processes_of(project: Path) -> list[str]:
+    """Command lines of live processes that name the project (Linux; a zombie has none)."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(project) in line]
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny: Path) -> Path:
+    return make_project(tmp_path / "own", tiny)
+
+
+def test_a_whole_run_without_studio(project: Path, tmp_path: Path) -> None:
+    with started(project, tmp_path, steps=4) as process:
+        out, err = process.communicate(timeout=90)
+    assert (process.returncode, err) == (0, "")
+    lines = out.splitlines()
+    job = re.fullmatch(r"Started job (\S+)", lines[0])
+    assert job
+    assert lines[-1] == f"Job {job[1]} finished with status=completed"
+    text = "\n".join(lines)
+    assert re.search(r"training: \S+, on \S+ \S+, 54 rows to train on, 6 held out, 4 steps", text)
+    assert re.search(r"step 4/4  loss \d+\.\d{3}  lr \S+  \S+ s/step  0:00 left", text)
+    assert re.search(r"step 4/4  eval \d+\.\d{3}", text)
+    assert re.search(r"completed: loss \S+, eval loss \S+, best eval loss \S+, 4 steps in 0:\d\d", text)
+    assert not (project / ".arkor").exists()
+    until(lambda: not processes_of(project))
+
+
+def test_ctrl_c_cancels_a_job_that_could_not_go_on(project: Path, tmp_path: Path) -> None:
+    with started(project, tmp_path, steps=1_000_000) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("step ") for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+    assert re.search(r"^Cancelling job \S+: its backend was started for this command", out, re.MULTILINE)
+    assert re.fullmatch(r"Job \S+ finished with status=cancelled", out.splitlines()[-1])
+    until(lambda: not processes_of(project))
