@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .identity import IdentitySource
     from .project import Scope, ScopeSource
 
-__all__ = ["Answer", "Backend", "ProjectCalls", "UpstreamError", "anonymous_identity"]
+__all__ = ["Answer", "Backend", "ProjectCalls", "UpstreamError", "anonymous_identity", "sign_in_config"]
 
 Need = Literal["none", "read", "write"]
 
@@ -55,6 +55,12 @@ async def anonymous_identity(wire: Wire, base_url: str) -> dict[str, object]:
     answer = await wire.call(
         "POST", _url(base_url, "auth", "anonymous"), headers=_headers(None), data=b'{"kind":"cli"}'
     )
+    return _object(answer.body)
+
+
+async def sign_in_config(wire: Wire, base_url: str) -> dict[str, object]:
+    """How accounts sign in, nulls where they cannot; needs no identity, so it also tells who is there."""
+    answer = await wire.call("GET", _url(base_url, "auth", "cli", "config"), headers=_headers(None))
     return _object(answer.body)
 
 

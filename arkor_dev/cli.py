@@ -1,16 +1,16 @@
 """The ``arkor-dev`` command: arguments to Settings, then one of the few things it can do.
 
-Exit codes: 0 done or stopped, 1 a fault (for ``start``: the job failed), 2 wrong usage or cannot start,
-3 ``start``: the job was cancelled, 130 interrupted.
+Exit codes: 0 done or stopped, 1 failed (``start``: the job, ``doctor``: a check), 2 wrong usage or cannot
+start, 3 ``start``: the job was cancelled, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,17 @@ from .errors import StudioError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aiohttp.web import Application
+
     from .settings import Settings
+    from .terminal import Terminal
 
 EPILOG = """\
 commands (each has its own --help):
   arkor-dev                open Studio on the project in this folder
   arkor-dev init           write a commented arkor.toml and a small data set
   arkor-dev start          run a trainer and follow it in this terminal
+  arkor-dev doctor         check what Studio needs, each fault with its next step
 
 exit codes: 0 done or stopped, 1 failed, 2 wrong usage or cannot start, 3 job cancelled, 130 interrupted
 """
@@ -78,6 +82,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     start.add_argument("--trainer", metavar="NAME", help="which trainer (default: the first one)")
     start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
+    doctor = commands.add_parser(
+        "doctor", parents=[shared], description="Check what Studio needs, a line each. Nothing is changed."
+    )
+    doctor.add_argument(
+        "--port", metavar="N", type=_port, default=argparse.SUPPRESS, help="the port to look at"
+    )
+    doctor.add_argument(
+        "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
+    )
     init = commands.add_parser("init", description="Write a commented arkor.toml and a small data set.")
     init.add_argument(
         "folder", nargs="?", type=Path, default=Path(), help="where (default: the current folder)"
@@ -115,20 +128,17 @@ async def _studio(settings: Settings) -> int:
 
     sock = bind(settings.port)
     port = sock.getsockname()[1]
-    moved = settings.port is None and port != 4000
     pending: list[dict[str, object]] = []
     show = pending.append
-    async with serving(replace(settings, port=port), sock, lambda notice: show(notice)) as app:
-        # The page is served already: what only the terminal needs is loaded after that.
-        from .terminal import Terminal
-
-        terminal = Terminal()
+    async with serving(settings, sock, lambda notice: show(notice)) as app:
+        # The page is served already, and goes on being served: what only the terminal needs comes after it.
+        terminal = (await asyncio.to_thread(importlib.import_module, "arkor_dev.terminal")).Terminal()
         terminal.use_for_logs(settings.log_level)
         show = terminal.notice
         for notice in pending:
             terminal.notice(notice)
         with token_file(settings):
-            terminal.banner(settings, port, moved=moved)
+            terminal.banner(settings, port)
             if settings.open_browser:
                 import webbrowser
 
@@ -142,15 +152,10 @@ async def _studio(settings: Settings) -> int:
     return 0
 
 
-async def _say_who(app: object, terminal: object) -> None:
-    from aiohttp import web
-
+async def _say_who(app: Application, terminal: Terminal) -> None:
     from .identity import header_line
     from .keys import BACKEND
-    from .terminal import Terminal
 
-    assert isinstance(app, web.Application)
-    assert isinstance(terminal, Terminal)
     backend = app[BACKEND]
     try:
         credentials = await backend.identity.credentials()
@@ -165,6 +170,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
         return run_init(arguments.folder)
     settings = _settings(arguments)
+    if arguments.command == "doctor":
+        from .doctor import run_doctor
+
+        return asyncio.run(run_doctor(settings, as_json=arguments.json))
     _require_local_extra(settings)
     if arguments.command == "start":
         from .start import run_start

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 from .atomic import write_private
 from .errors import StudioError
 from .identity import Credentials
+from .plain_text import one_line
 from .project import Scope
 from .project_name import slug_of
 
@@ -98,9 +99,13 @@ class Embedded:
         pause = 0.5
         while True:
             started = asyncio.get_running_loop().time()
-            code, words = await self._run_once()
-            text = words or f"The local backend ended unexpectedly (exit code {code})."
+            try:
+                code, words = await self._run_once()
+                text = f"The local backend ended unexpectedly (exit code {code}{words and ': '}{words})."
+            except (OSError, ValueError) as error:
+                code, words, text = -1, "", f"The local backend cannot be started: {error}."
             if code == IN_USE:
+                text = words
                 self._fail(StudioError(503, text))
                 self._on_notice({"notice": "message", "level": "error", "text": text})
                 return
@@ -126,6 +131,8 @@ class Embedded:
             "--data", str(settings.local_data), "--project", str(settings.project),
             "--cache", str(settings.cache),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            # A project's own random.py must not stand in for the real one, in the workers neither.
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
             start_new_session=True, limit=1 << 20,
         )  # fmt: skip
         assert process.stdin is not None
@@ -176,7 +183,10 @@ class Embedded:
             "projectId": self.scope.project_id,
             "pid": os.getpid(),
         }
-        write_private(self._settings.local_data / "backend.json", json.dumps(handoff).encode())
+        try:
+            write_private(self._settings.local_data / "backend.json", json.dumps(handoff).encode())
+        except OSError as error:
+            log.warning("`arkor-dev start --local` will not find this Studio: %s", error)
 
     def _withdraw(self) -> None:
         path = self._settings.local_data / "backend.json"
@@ -188,7 +198,7 @@ class Embedded:
 async def _last_line(stderr: asyncio.StreamReader) -> str:
     last = ""
     async for line in stderr:
-        last = line.decode(errors="replace").strip() or last
+        last = one_line(line.decode(errors="replace")) or last
         log.info("local backend: %s", last)
     return last
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from .embedded import Notice
     from .settings import Settings
+
+log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 
@@ -75,9 +78,15 @@ async def serving(
 
 @contextlib.contextmanager
 def token_file(settings: Settings) -> Iterator[None]:
-    """Keep the launch's token in ``~/.arkor/studio-token`` for a front end's dev server."""
+    """Keep the launch's token in ``~/.arkor/studio-token`` for a front end's dev server.
+
+    Studio itself does not need the file, so a home that cannot be written is a warning.
+    """
     path = settings.arkor_home / "studio-token"
-    write_private(path, settings.studio_token.encode())
+    try:
+        write_private(path, settings.studio_token.encode())
+    except OSError as error:
+        log.warning("%s cannot be written (%s): a dev server will not find Studio.", path, error.strerror)
     try:
         yield
     finally:

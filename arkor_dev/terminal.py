@@ -5,27 +5,46 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from . import __version__
+from .plain_text import one_line, plain
+from .settings import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from .embedded import Notice
     from .settings import Settings
 
+LONGEST = 2000
+"""Characters of a text from elsewhere that are shown."""
 PLAIN_PAUSE = 5.0
 """Seconds between two progress lines where the terminal cannot redraw one."""
 
 
-def clean(text: object) -> str:
-    """Hostile text without control characters, on one line and bounded."""
-    return "".join(c if c.isprintable() else " " for c in str(text)[:2000])
+class LogLines(logging.Handler):
+    """Each record is one line, however long; the traceback of a bug follows it."""
+
+    _STYLES: ClassVar = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red"}
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the record."""
+        try:
+            level = (f"{record.levelname.lower()}: ", self._STYLES.get(record.levelname, "dim"))
+            self._console.print(Text.assemble(level, one_line(record.getMessage(), LONGEST)), soft_wrap=True)
+            if record.exc_info:
+                trace = logging.Formatter().formatException(record.exc_info)
+                self._console.print(Text(plain(trace)), soft_wrap=True)
+        except Exception:  # noqa: BLE001 (as every logging handler does)
+            self.handleError(record)
 
 
 class Terminal:
@@ -39,41 +58,43 @@ class Terminal:
 
     def use_for_logs(self, level: str) -> None:
         """Send this process's log records here, one line each."""
-        handler = RichHandler(console=self._console, show_path=False, markup=False, rich_tracebacks=False)
-        logging.basicConfig(level=level.upper(), format="%(message)s", datefmt="%H:%M:%S", handlers=[handler])
+        logging.basicConfig(level=level.upper(), handlers=[LogLines(self._console)])
 
-    def banner(self, settings: Settings, port: int, *, moved: bool) -> None:
+    def banner(self, settings: Settings, port: int) -> None:
         """Where to go, and what stands behind it."""
-        if moved:
-            self._console.print("[yellow]Port 4000 is taken; using the next free one.[/]")
+        if settings.port is None and port != DEFAULT_PORT:
+            self._print(f"Port {DEFAULT_PORT} is taken; using {port}, the next free one.", "yellow")
         backend = "this machine (local training)" if settings.local else "the managed backend"
         rows = (
             ("Studio", Text(f"http://localhost:{port}", style="bold underline")),
-            ("Project", Text(str(settings.project))),
+            ("Project", Text(one_line(settings.project, LONGEST))),
             ("Backend", Text(backend)),
         )
         self._console.print(Text.assemble(("Arkor Studio", "bold"), f"  {__version__}"))
         for name, value in rows:
-            self._console.print(Text.assemble((f"  {name:<9}", "dim"), value))
-        self._console.print(Text("  Ctrl-C stops it.", style="dim"))
+            self._console.print(Text.assemble((f"  {name:<9}", "dim"), value), soft_wrap=True)
+        self._print("  Ctrl-C stops it.", "dim")
 
     def identity(self, line: str) -> None:
         """Who is signed in where: ``<mode> · <org>[ / <project>][ · <host>]``."""
-        self._console.print(Text.assemble(("  Identity".ljust(11), "dim"), clean(line)))
+        self._console.print(Text.assemble(("  Identity ", "dim"), one_line(line, LONGEST)), soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """Why the command cannot go on."""
-        self._console.print(Text.assemble(("error: ", "bold red"), clean(text)))
+        """Something that does not work, and what to do."""
+        self._console.print(Text.assemble(("error: ", "bold red"), one_line(text, LONGEST)), soft_wrap=True)
 
     def notice(self, notice: Notice) -> None:
         """Something the backend has to tell: a message, or how far a long step has come."""
         if notice.get("notice") == "progress":
             self._show_progress(
-                clean(notice.get("label", "")), notice.get("done"), notice.get("total"), notice.get("unit")
+                one_line(notice.get("label", "")), notice.get("done"), notice.get("total"), notice.get("unit")
             )
         elif notice.get("notice") == "message":
             style = {"warning": "yellow", "error": "bold red"}.get(str(notice.get("level")), "dim")
-            self._console.print(f"[{style}]{escape(clean(notice.get('text', '')))}[/]")
+            self._print(one_line(notice.get("text", ""), LONGEST), style)
+
+    def _print(self, line: str, style: str) -> None:
+        self._console.print(Text(line, style=style), soft_wrap=True)
 
     def _show_progress(self, label: str, done: object, total: object, unit: object) -> None:
         done = done if isinstance(done, int) else 0
@@ -84,7 +105,7 @@ class Terminal:
             if finished or now - self._last_line >= PLAIN_PAUSE:
                 self._last_line = now
                 share = f" {100 * done // total} %" if total else ""
-                self._console.print(Text(f"{label}{share}"))
+                self._console.print(Text(f"{label}{share}"), soft_wrap=True)
             return
         if self._progress is None:
             amount = DownloadColumn() if unit == "B" else TextColumn("{task.completed}/{task.total}")

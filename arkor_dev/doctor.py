@@ -1,0 +1,190 @@
+"""``arkor-dev doctor``: is everything there that Studio needs, and if not, what is the next step?
+
+It looks and changes nothing: no identity is made, no project created, no package imported for its version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Literal
+
+from . import __version__
+from .backend import Backend, ProjectCalls, sign_in_config
+from .base_url import base_url_of
+from .credentials_file import NoCredentialsError, Stored, read_credentials
+from .embedded import REQUIRED, missing_extra
+from .errors import StudioError
+from .identity import FileIdentity, header_line
+from .launch import training_command
+from .plain_text import one_line
+from .project import FileScopes
+from .serve import bind
+from .settings import DEFAULT_PORT
+from .wire import open_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .settings import Settings
+
+Status = Literal["ok", "warn", "fail"]
+BACKEND_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at, how it is, and the next step where there is one."""
+
+    name: str
+    status: Status
+    text: str
+    next: str | None = None
+
+
+async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
+    """Print every check; the exit code: 1 when one of them failed, else 0."""
+    checks = [*_versions(), _port(settings), _project(settings), _command(settings)]
+    if settings.local:
+        checks += [_extra(), *_folders(settings)]
+    else:
+        checks += [*await _managed(settings)]
+    healthy = all(check.status != "fail" for check in checks)
+    if as_json:
+        print(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}, indent=2))  # noqa: T201
+    else:
+        for check in checks:
+            step = f" {check.next}" if check.next else ""
+            print(f"{check.status:<4}  {check.name:<11} {one_line(check.text + step, 1000)}")  # noqa: T201
+    return 0 if healthy else 1
+
+
+def _versions() -> Iterator[Check]:
+    yield Check("Studio", "ok", f"arkor-dev {__version__}, aiohttp {version('aiohttp')}")
+    yield Check("Python", "ok", f"{platform.python_version()} at {sys.executable}")
+
+
+def _port(settings: Settings) -> Check:
+    try:
+        with bind(settings.port) as sock:
+            port = sock.getsockname()[1]
+    except StudioError as fault:
+        return Check("Port", "fail", fault.text)
+    if settings.port is None and port != DEFAULT_PORT:
+        return Check("Port", "warn", f"{DEFAULT_PORT} is taken; Studio will use {port}.")
+    return Check("Port", "ok", f"{port} is free.")
+
+
+def _project(settings: Settings) -> Check:
+    folder = settings.project
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return Check("Project", "fail", f"{folder} cannot be read.", "Fix the folder's permissions.")
+    state = folder / ".arkor"
+    if not settings.local and not os.access(state if state.exists() else folder, os.W_OK | os.X_OK):
+        return Check(
+            "Project", "fail", f"{state} cannot be written, where the project's scope is kept.",
+            "Fix the folder's permissions, or train on this machine: arkor-dev --local",
+        )  # fmt: skip
+    return Check("Project", "ok", f"{folder}")
+
+
+def _command(settings: Settings) -> Check:
+    try:
+        launch = training_command(settings, {})
+    except StudioError as fault:
+        # A folder that is no project yet is no fault, but one whose arkor.toml is wrong is.
+        return Check("Training", "fail" if (settings.project / "arkor.toml").exists() else "warn", fault.text)
+    if launch.trainer is not None:
+        return Check("Training", "ok", f"arkor.toml, first trainer {launch.trainer!r}.")
+    return Check("Training", "ok", f"{launch.argv[0]}")
+
+
+def _extra() -> Check:
+    if (text := missing_extra()) is not None:
+        return Check("Local extra", "fail", text)
+    return Check("Local extra", "ok", ", ".join(f"{name} {_version(name)}" for name in REQUIRED))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "of unknown version"
+
+
+def _folders(settings: Settings) -> Iterator[Check]:
+    for name, folder in (("Jobs", settings.local_data), ("Models", settings.cache)):
+        there = _nearest(folder)
+        if os.access(there, os.W_OK | os.X_OK) and there.is_dir():
+            yield Check(name, "ok", f"{folder}")
+        else:
+            yield Check(
+                name, "fail", f"{folder} cannot be made or written.", f"Fix the permissions of {there}."
+            )
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the closest folder above it that is there."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+async def _managed(settings: Settings) -> list[Check]:
+    path = settings.arkor_home / "credentials.json"
+    stored: Stored | None = None
+    try:
+        stored = read_credentials(path)
+    except NoCredentialsError as fault:
+        what = "is not JSON" if fault.damaged else "is not there yet"
+        known = Check(
+            "Credentials", "warn", f"{path} {what}; Studio makes an anonymous identity at its start."
+        )
+    except StudioError as fault:
+        return [Check("Credentials", "fail", fault.text)]
+    else:
+        known = _rights(path, stored)
+    if stored is None and not os.access(there := _nearest(settings.arkor_home), os.W_OK | os.X_OK):
+        known = Check("Credentials", "fail", f"{path} cannot be made.", f"Fix the permissions of {there}.")
+    return [known, *await _backend(settings, stored)]
+
+
+def _rights(path: Path, stored: Stored) -> Check:
+    who = "anonymous identity" if stored.mode == "anon" else f"account ({stored.mode})"
+    if path.stat().st_mode & 0o077:
+        return Check(
+            "Credentials", "warn", f"{path}: {who}, and others on this machine can read it.",
+            f"Run: chmod 600 {path}",
+        )  # fmt: skip
+    return Check("Credentials", "ok", f"{path}: {who}")
+
+
+async def _backend(settings: Settings, stored: Stored | None) -> list[Check]:
+    try:
+        url = base_url_of(settings.cloud_url, stored)
+        async with asyncio.timeout(BACKEND_SECONDS), open_wire() as wire:
+            if stored is None:
+                await sign_in_config(wire, url)
+                return [Check("Backend", "ok", f"{url} answers.")]
+            identity = FileIdentity(settings, wire)
+            scopes = FileScopes(settings.project, ProjectCalls(wire))
+            await Backend(wire, identity, scopes).me()
+            credentials = await identity.credentials()
+            scope = await scopes.for_read(credentials)
+            answers = Check("Backend", "ok", f"{url} answers: {header_line(credentials, scope)}")
+            if scope is None and (settings.project / ".arkor" / "state.json").exists():
+                text = (
+                    ".arkor/state.json is not one that this identity can use, so the jobs list stays empty."
+                )
+                return [answers, Check("Scope", "warn", text, "Run `arkor login`, or move the file away.")]
+            return [answers]
+    except StudioError as fault:
+        return [Check("Backend", "fail", fault.text)]
+    except TimeoutError:
+        return [Check("Backend", "fail", f"{url} has not answered in {BACKEND_SECONDS:g} s.")]
