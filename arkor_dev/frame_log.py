@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 
-SLICE = 256 << 10
-"""About how many bytes one read hands out: enough to make each write's own cost small."""
+SLICE = 64 << 10
+"""Bytes that one read hands out at least, where there are as many: each write has a cost of its own."""
 MERGED = 16 << 10
 """Bytes up to which small blocks are joined: live frames come one by one."""
 

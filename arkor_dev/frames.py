@@ -43,17 +43,21 @@ class FrameSplitter:
         if b"\r" in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        seam = max(0, len(self._rest) - 1)
-        self._rest += data
-        cut = self._rest.rfind(b"\n\n", seam) + 2
-        block = b""
-        if cut > 1:
-            block = bytes(memoryview(self._rest)[:cut])
-            self._rest = self._rest[cut:]
-            if self._skipping:
-                self._skipping = False
-                self.dropped += 1
-                block = block[block.index(b"\n\n") + 2 :]
+        cut = data.rfind(b"\n\n") + 2
+        across = self._rest.endswith(b"\n") and data.startswith(b"\n")
+        if cut == 1 and not across:
+            self._rest += data
+            return self._bounded(b"")
+        # One copy of the bytes, which the log then keeps.
+        block = b"".join((self._rest, memoryview(data)[:cut]))
+        self._rest = bytearray(memoryview(data)[cut:])
+        if self._skipping:
+            self._skipping = False
+            self.dropped += 1
+            block = block[block.index(b"\n\n") + 2 :]
+        return self._bounded(block)
+
+    def _bounded(self, block: bytes) -> bytes:
         if len(self._rest) > self._limit:
             self._skipping = True
         if self._skipping:

@@ -14,6 +14,8 @@ from .frames import event_name, frame_id, frames_in, has_fields, is_plain, witho
 
 GENERATION = 1 << 19
 """Frames after which what was seen long ago begins to be forgotten: memory is bounded, repeats are recent."""
+FEW = 8
+"""Frames of a block that are looked at one by one when something in it is out of the ordinary."""
 SEEN_BYTES = 72
 """What a remembered frame costs: a 61-bit number and its place in a set."""
 
@@ -60,19 +62,25 @@ class Sieve:
 
     def sift(self, block: bytes) -> bytes:
         """The block without what is no news. After a frame ``end``, :attr:`end` is that frame."""
-        frames = frames_in(block)
-        if not frames:
+        return self._sift(block, frames_in(block))
+
+    def _sift(self, block: bytes, frames: list[bytes]) -> bytes:
+        if not frames or self.end is not None:
             return b""
         if is_plain(block, frames) and self._all_new(frames):
             self._note_ids(frames)
             return block
+        if len(frames) > FEW:  # halve until what is odd stands alone, and the rest passes whole
+            middle = len(frames) // 2
+            halves = (frames[:middle], frames[middle:])
+            return b"".join([self._sift(b"\n\n".join([*half, b""]), half) for half in halves])
         return b"".join([news + b"\n\n" for frame in frames if (news := self._news(frame))])
 
     def _all_new(self, frames: list[bytes]) -> bool:
         """Remember the frames if none of them was seen."""
         keys = list(map(hash, frames))
         seen = self._seen
-        if not (seen.isdisjoint(keys) and self._older.isdisjoint(keys)):
+        if not seen.isdisjoint(keys) or (self._older and not self._older.isdisjoint(keys)):
             return False
         before = len(seen)
         seen.update(keys)
