@@ -1,0 +1,1 @@
+"""The parts of ``scripts/bench``: each module has ``measure(*, quick) -> Iterator[Figure]``."""

@@ -1,0 +1,279 @@
+"""The servers of a benchmark, each in a process of its own.
+
+``python -m benchmarks.servers fake`` is the tests' managed backend, told by lines of JSON on stdin what to
+have; ``… bare`` is an aiohttp handler that returns the bytes of its stdin. Both end when stdin does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+STATUS = ("completed", "running", "failed", "queued")
+
+
+class Child:
+    """A server process with a line of JSON as its greeting: ``{"port": N}``."""
+
+    def __init__(self, mode: str) -> None:
+        path = os.pathsep.join([str(ROOT / "scripts"), str(ROOT)])
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.servers", mode],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.port = 0
+
+    def tell(self, line: bytes) -> Any:
+        """One line to it, one line of JSON back."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def __call__(self, command: str, **options: Any) -> Any:
+        """A command to the fake backend."""
+        return self.tell(json.dumps({"command": command, **options}).encode())
+
+    def end(self) -> None:
+        """Close its stdin and wait."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def fake() -> Iterator[Child]:
+    """The fake backend."""
+    child = Child("fake")
+    try:
+        child.port = child("port")["port"]
+        yield child
+    finally:
+        child.end()
+
+
+@contextlib.contextmanager
+def bare(body: bytes) -> Iterator[Child]:
+    """The bare handler."""
+    child = Child("bare")
+    try:
+        child.port = child.tell(str(len(body)).encode() + b"\n" + body)["port"]
+        yield child
+    finally:
+        child.end()
+
+
+@dataclass
+class Studio:
+    """A running ``arkor-dev``."""
+
+    pid: int
+    port: int
+    token: str
+    seconds: float
+
+    def resident(self) -> float:
+        """MiB of memory; of Linux."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@contextlib.contextmanager
+def studio(backend: Child) -> Iterator[Studio]:
+    """``arkor-dev`` against the fake backend, with a home and a project of its own."""
+    facts = backend("facts")
+    with tempfile.TemporaryDirectory() as name:
+        home, project = Path(name) / "home", Path(name) / "project"
+        (home / ".arkor").mkdir(parents=True, mode=0o700)
+        (project / ".arkor").mkdir(parents=True)
+        url = f"http://127.0.0.1:{backend.port}"
+        (home / ".arkor" / "credentials.json").write_text(
+            json.dumps(
+                {
+                    "mode": "anon",
+                    "token": facts["token"],
+                    "anonymousId": "a0",
+                    "arkorCloudApiUrl": url,
+                    "orgSlug": facts["org"],
+                }
+            )
+        )
+        state = {"orgSlug": facts["org"], "projectSlug": facts["project"], "projectId": "p"}
+        (project / ".arkor" / "state.json").write_text(json.dumps(state))
+        port = free_port()
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ARKOR_"))}
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "arkor_dev", "--port", str(port), "--project", str(project)],
+            env={**kept, "HOME": str(home), "ARKOR_CLOUD_API_URL": url},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            page = _first_page(port, process)
+            seconds = time.perf_counter() - begun
+            token = page.split('name="arkor-studio-token" content="')[1].split('"')[0]
+            yield Studio(process.pid, port, token, seconds)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _first_page(port: int, process: subprocess.Popen[bytes]) -> str:
+    while process.poll() is None:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer,
+        ):
+            return str(answer.read().decode())
+        time.sleep(0.002)
+    raise SystemExit("arkor-dev ended before it served its page")
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class FakeServer:
+    """What the fake backend can be told."""
+
+    def __init__(self) -> None:
+        from tests.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
+
+        self.backend = FakeBackend()
+        self.facts_ = {"org": ORG, "project": PROJECT, "token": TOKEN}
+
+    async def run(self) -> None:
+        """Obey stdin until it ends."""
+        await self.backend.start()
+        loop = asyncio.get_running_loop()
+        while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
+            command = json.loads(line)
+            answer = getattr(self, command.pop("command"))(**command)
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+        await self.backend.close()
+
+    def port(self) -> dict[str, object]:
+        """Where it listens."""
+        return {"port": self.backend.port}
+
+    def facts(self) -> dict[str, object]:
+        """Who may ask for what."""
+        return dict(self.facts_)
+
+    def jobs(self, count: int) -> dict[str, object]:
+        """Have so many jobs; the list as it will be sent."""
+        self.backend.jobs.clear()
+        for number in range(count):
+            job = self.backend.add_job(STATUS[number % 4], name=f"support-bot-{number}")
+            self.backend.frames[job].clear()
+        return {}
+
+    def slow_jobs(self, delay: float) -> dict[str, object]:
+        """Let the jobs list take its time; 0 for none."""
+        self.backend.heal()
+        if delay:
+            self.backend.fault("GET /v1/jobs", delay=delay)
+        return {}
+
+    def history(self, events: int, per_write: int, ended: bool = True) -> dict[str, object]:
+        """A job with a history."""
+        self.backend.frames_per_write = per_write
+        job = self.backend.add_job("completed" if ended else "running")
+        self.backend.frames[job] = [self._frame(job, number) for number in range(events)]
+        return {"job": job}
+
+    def live(self, job: str, events: int, burst: int) -> dict[str, object]:
+        """Emit events, ``burst`` at a time, as fast as they are taken, then end the job."""
+        self.backend.frames_per_write = burst
+        # After the one that the job began with: a frame with its id and data would be a repeat.
+        ready = [self._frame(job, number) for number in range(1, events + 1)]
+
+        async def emit() -> None:
+            for start in range(0, events, burst):
+                self.backend.frames[job] += ready[start : start + burst]
+                self.backend._wake(job)
+                await asyncio.sleep(0)
+            self.backend.jobs[job]["status"] = "completed"
+            self.backend._wake(job)
+
+        self.emitting = asyncio.get_running_loop().create_task(emit())
+        return {}
+
+    def steady(self, job: str, rate: int, seconds: float) -> dict[str, object]:
+        """Emit ``rate`` events a second for so long."""
+
+        async def emit() -> None:
+            begun, sent = time.perf_counter(), len(self.backend.frames[job])
+            start = sent
+            while (passed := time.perf_counter() - begun) < seconds:
+                while sent < start + passed * rate:
+                    self.backend.frames[job].append(self._frame(job, sent))
+                    sent += 1
+                self.backend._wake(job)
+                await asyncio.sleep(1 / rate)
+
+        self.emitting = asyncio.get_running_loop().create_task(emit())
+        return {}
+
+    def chat(self, deltas: int) -> dict[str, object]:
+        """What the model says."""
+        self.backend.chat.chunks = ["token "] * deltas
+        return {}
+
+    @staticmethod
+    def _frame(job: str, step: int) -> tuple[str, bytes]:
+        data = {"type": "training.log", "jobId": job, "timestamp": "2026-01-01T00:00:00.000Z", "step": step}
+        data |= {"loss": 2.5 / (1 + step), "learningRate": 0.0002, "epoch": step / 1000}
+        return str(step + 1), f"id: {step + 1}\nevent: training.log\ndata: {json.dumps(data)}\n\n".encode()
+
+
+async def bare_server(body: bytes) -> None:
+    """The floor: an aiohttp handler that returns bytes."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/api/jobs", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(json.dumps({"port": runner.addresses[0][1]}), flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.readline)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "fake":
+        asyncio.run(FakeServer().run())
+    else:
+        given = sys.stdin.buffer.read(int(sys.stdin.buffer.readline()) + 1)[:-1]
+        asyncio.run(bare_server(given))

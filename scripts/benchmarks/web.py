@@ -1,0 +1,177 @@
+"""The page in a real Chromium: what it weighs, how soon tables and curves stand, what a live tab costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import urllib.request
+from contextlib import contextmanager
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import sync_playwright
+
+from . import servers
+from .figures import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, BrowserContext, Page, Request
+
+    from .servers import Child, Studio
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+PAGES = ("/", "/#/jobs", "/#/jobs/none", "/#/compare", "/#/playground", "/#/endpoints")
+CURVES = {1_000: 300, 10_000: 350, 50_000: 450, 150_000: 700}
+LIVE_SECONDS = 12
+
+# Looks once a frame whether what was waited for is there, and stops the clock after that frame was drawn.
+PROBE = """
+window.longest = 0;
+new PerformanceObserver((list) => {
+  for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
+}).observe({ type: "longtask", buffered: true });
+const ready = () => %s;
+const look = () => {
+  if (!ready()) return requestAnimationFrame(look);
+  requestAnimationFrame(() => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => { document.documentElement.dataset.painted = performance.now(); };
+    port2.postMessage(0);
+  });
+};
+requestAnimationFrame(look);
+"""
+TABLE = "document.querySelector('.jobs-row') !== null"
+# The last step in figures, and a curve that begins at the left end of the axis.
+CURVE = """(() => {
+  const curve = document.querySelector(".chart-curve")?.getAttribute("d") ?? "";
+  const step = document.querySelectorAll(".job-figure-value")[1]?.textContent.replace(/,/g, "") ?? "";
+  const start = parseFloat(curve.slice(1));
+  return step.startsWith("%d") && start < 60;
+})()"""
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Every figure of the page, as it is measured."""
+    with servers.fake() as backend, servers.studio(backend) as studio, chromium() as browser:
+        yield from weight(studio, browser)
+        yield from table(backend, studio, browser, 1 if quick else 5)
+        for events in (1_000,) if quick else CURVES:
+            yield from curve(backend, studio, browser, events, 1 if quick else 5)
+        yield from live(backend, studio, browser, 2 if quick else LIVE_SECONDS)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless browser."""
+    path = os.environ.get("ARKOR_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def tab(browser: Browser) -> Iterator[tuple[BrowserContext, Page]]:
+    """A page with a profile of its own."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context, context.new_page()
+    context.close()
+
+
+def weight(studio: Studio, browser: Browser) -> Iterator[Figure]:
+    """Bytes over the wire, headers included, of page and assets."""
+    origin = f"http://127.0.0.1:{studio.port}"
+    fetched: dict[str, int] = {}
+
+    def count(request: Request) -> None:
+        if "/api/" not in request.url and not request.url.startswith("data:"):
+            sizes = request.sizes()
+            fetched[request.url] = sizes["responseBodySize"] + sizes["responseHeadersSize"]
+
+    with tab(browser) as (context, page):
+        page.on("requestfinished", count)
+        page.goto(origin + "/")
+        page.wait_for_load_state("networkidle")
+        yield Figure("first load over the wire", sum(fetched.values()) / 1000, "kB", most=60)
+        for path in PAGES[1:]:
+            page.goto(origin + path)
+            page.wait_for_timeout(500)
+        yield Figure("the whole app over the wire", sum(fetched.values()) / 1000, "kB", most=110)
+        again = context.new_page()
+        again.goto(origin + "/")
+        again.wait_for_load_state("networkidle")
+        assets = "performance.getEntriesByType('resource').filter((e) => e.name.includes('/assets/') && e.transferSize)"
+        yield Figure("assets fetched by a second visit", again.evaluate(f"{assets}.length"), "", most=0)
+
+
+def table(backend: Child, studio: Studio, browser: Browser, rounds: int) -> Iterator[Figure]:
+    """10,000 jobs, from the navigation to the painted table."""
+    backend("jobs", count=10_000)
+    _api(studio, "/api/jobs")
+    painted = [_painted(studio, browser, "/#/jobs", TABLE) for _ in range(rounds)]
+    yield Figure("table of 10,000 jobs painted", median(at for at, _ in painted), "ms", most=400)
+    yield Figure("longest task meanwhile", median(longest for _, longest in painted), "ms", most=100)
+
+
+def curve(backend: Child, studio: Studio, browser: Browser, events: int, rounds: int) -> Iterator[Figure]:
+    """A job's page with its whole history, the last step in figures and the first on the axis."""
+    backend("jobs", count=10)
+    job = backend("history", events=events, per_write=500)["job"]
+    path = f"/#/jobs/{job}"
+    ready = CURVE % (events - 1)
+    _painted(studio, browser, path, ready)  # the daemon has to fetch it once
+    painted = [_painted(studio, browser, path, ready)[0] for _ in range(rounds)]
+    yield Figure(f"job page with {events:,} events painted", median(painted), "ms", most=CURVES[events])
+
+
+def live(backend: Child, studio: Studio, browser: Browser, seconds: float) -> Iterator[Figure]:
+    """The renderer's share of a core while 100 events a second come to a curve of 2,000 points."""
+    backend("jobs", count=10)
+    job = backend("history", events=2_000, per_write=1, ended=False)["job"]
+    with tab(browser) as (_, page):
+        page.goto(f"http://127.0.0.1:{studio.port}/#/jobs/{job}")
+        page.wait_for_selector(".chart-curve")
+        backend("steady", job=job, rate=100, seconds=seconds + 6)
+        page.wait_for_timeout(3000)
+        session = browser.new_browser_cdp_session()
+
+        def renderers() -> float:
+            return sum(
+                float(process["cpuTime"])
+                for process in session.send("SystemInfo.getProcessInfo")["processInfo"]
+                if process["type"] == "renderer"
+            )
+
+        before, begun = renderers(), time.perf_counter()
+        page.wait_for_timeout(seconds * 1000)
+        share = (renderers() - before) / (time.perf_counter() - begun)
+    yield Figure("live tab at 100 events/s: share of a core", share * 100, "%", most=10)
+
+
+def _painted(studio: Studio, browser: Browser, path: str, ready: str) -> tuple[float, float]:
+    """Milliseconds from the navigation until it is drawn, and the longest task."""
+    with tab(browser) as (_, page):
+        page.add_init_script(PROBE % ready)
+        page.goto(f"http://127.0.0.1:{studio.port}{path}")
+        page.wait_for_selector("html[data-painted]", timeout=60_000, state="attached")
+        at = page.evaluate("Number(document.documentElement.dataset.painted)")
+        page.wait_for_timeout(300)
+        return float(at), float(page.evaluate("window.longest"))
+
+
+def _api(studio: Studio, path: str) -> Any:
+    request = urllib.request.Request(f"http://127.0.0.1:{studio.port}{path}")
+    request.add_header("X-Arkor-Studio-Token", studio.token)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
