@@ -6,7 +6,8 @@ Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``
 means that the daemon is gone, and ends this process and every worker at once. Standard output begins with
 ``{"port", "projectId"}`` and goes on with notices, one JSON object a line.
 
-Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 75 another process holds the data folder.
+Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 74 the data base cannot be opened,
+75 another process holds the data folder.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 from typing import IO, Any, Final
@@ -29,6 +31,7 @@ from . import notices
 from .app import Setup, create_app
 
 EXIT_USAGE: Final = 2
+EXIT_DATABASE: Final = 74
 EXIT_LOCKED: Final = 75
 HOST: Final = "127.0.0.1"
 PARENT_SECONDS: Final = 1.0
@@ -126,7 +129,13 @@ def main(argv: list[str] | None = None) -> int:
     hello = handshake(_first_line())
     if hello is None:
         return EXIT_USAGE
-    setup = Setup.open(args.data, args.project, args.cache, hello)
+    try:
+        setup = Setup.open(args.data, args.project, args.cache, hello)
+    except sqlite3.Error as error:
+        sys.stderr.write(
+            f"{args.data / 'backend.sqlite'} cannot be opened: {error}; move it away to start anew\n"
+        )
+        return EXIT_DATABASE
     try:
         asyncio.run(serve(setup, hello.get("parent")))
     finally:

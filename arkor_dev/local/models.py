@@ -77,7 +77,7 @@ class Models:
 
     def at_hand(self, name: str) -> Model | None:
         """The model if it needs no fetching; :class:`JobFailure` for a folder that is no model."""
-        known = self._known.get(name)
+        known = self._known.get(STARTER if is_starter(name) else name)
         if known and known.path.is_dir():
             return known
         if is_starter(name):

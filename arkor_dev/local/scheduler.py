@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,13 +39,16 @@ class Preparing:
         self._job = job_id
         self._label = ""
         self._told = 0.0
+        self._last: dict[str, Any] | None = None
 
     def __call__(self, progress: dict[str, Any]) -> None:
         label, moment = progress["label"], time.monotonic()
         over = progress["total"] is not None and progress["done"] >= progress["total"]
+        if progress == self._last:
+            return
         if label == self._label and moment - self._told < PROGRESS_SECONDS and not over:
             return
-        self._label, self._told = label, moment
+        self._label, self._told, self._last = label, moment, progress
         self._store.append(self._job, [("model.progress", progress)])
         notices.progress(progress)
 
@@ -102,9 +106,9 @@ class Scheduler:
                 await self._one(job_id)
             except Exception as error:
                 log.exception("job %s", job_id)
-                self._end(
-                    job_id, "failed", {"error": f"the local backend failed: {type(error).__name__}: {error}"}
-                )
+                reason = f"the local backend failed: {type(error).__name__}: {error}"
+                with contextlib.suppress(sqlite3.Error):  # a full disk: the next start ends the job
+                    self._end(job_id, "failed", {"error": reason})
             finally:
                 self._current = None
                 sweep(self._data, job_id)

@@ -45,6 +45,11 @@ def resume_point(store: Store, job_id: str, last_event_id: str | None) -> int:
     return 0
 
 
+def _mark(name: str, job_id: str) -> bytes:
+    """A frame of the stream itself: no id, since it is not part of the log."""
+    return frame(name, compact({"type": name, "jobId": job_id, "timestamp": now()}))
+
+
 async def stream_events(request: web.Request, store: Store, job_id: str) -> web.StreamResponse:
     """Serve ``GET /v1/jobs/:id/events/stream``."""
     after = resume_point(store, job_id, request.headers.get("Last-Event-ID"))
@@ -60,8 +65,7 @@ async def stream_events(request: web.Request, store: Store, job_id: str) -> web.
         try:
             await asyncio.wait_for(news.wait(), PING_SECONDS)
         except TimeoutError:
-            await response.write(frame("ping", "{}"))
-    ending = {"type": "end", "jobId": job_id, "timestamp": now()}
-    await response.write(frame("end", compact(ending)))
+            await response.write(_mark("ping", job_id))
+    await response.write(_mark("end", job_id))
     await response.write_eof()
     return response

@@ -93,7 +93,7 @@ class Run:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             batch = next(batches)
-            pace.losses.append(self._learn(batch, trainable, rate))
+            pace.losses.append(self._learn(batch, trainable))
             pace.seconds += time.monotonic() - began
             pace.samples += len(batch)
             pace.tokens += sum(len(example.ids) for example in batch)
@@ -193,20 +193,23 @@ class Run:
         )
         return loss, int((wanted != IGNORED).sum())
 
-    def _learn(self, batch: Sequence[Example], trainable: Sequence[Any], rate: float) -> float:
+    def _learn(self, batch: Sequence[Example], trainable: Sequence[Any]) -> float:
         self.optimizer.zero_grad(set_to_none=True)
         total, count = self._loss(batch)
         loss = total / count
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise JobFailure(
-                f"The loss became {value} at step {self.step}: the learning rate {self.plan.learning_rate:g} "
-                f"is too high for this model and data; try learningRate {self.plan.learning_rate / 10:g}"
-            )
+        value = self._finite(float(loss.detach()))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trainable, GRADIENT_NORM)
         self.optimizer.step()
         return value
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise JobFailure(
+                f"The loss became {loss} at step {self.step}: the learning rate {self.plan.learning_rate:g} "
+                f"is too high for this model and data; try learningRate {self.plan.learning_rate / 10:g}"
+            )
+        return loss
 
     def _evaluate(self) -> float:
         """Mean cross entropy a completion token over every held-out row."""
@@ -218,7 +221,7 @@ class Run:
                 total += float(loss)
                 count += tokens
         self.model.train()
-        return total / count
+        return self._finite(total / count)
 
     def _save_adapter(self, folder: Path) -> None:
         # PEFT writes the base model's path on this machine into the adapter; its name is what travels.

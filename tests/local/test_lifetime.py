@@ -54,6 +54,18 @@ def test_a_folder_has_one_owner(backend: Backend, tmp_path: Path, project: Path)
     assert len(errors.splitlines()) == 1
 
 
+def test_a_data_base_that_is_none_is_left_alone(tmp_path: Path, project: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "backend.sqlite").write_bytes(b"not a data base" * 100)
+    process = launch(tmp_path / "data", project, tmp_path / "cache", {})
+    hello = {"token": "t", "orgSlug": "local", "projectSlug": "tests"}
+    _, errors = process.communicate(json.dumps(hello).encode() + b"\n", timeout=20)
+    assert process.returncode == 74
+    assert b"move it away to start anew" in errors
+    assert len(errors.splitlines()) == 1
+    assert (tmp_path / "data" / "backend.sqlite").read_bytes() == b"not a data base" * 100
+
+
 @pytest.mark.parametrize("hello", [b"", b"\n", b"[]\n", b'{"token":""}\n', b"GET / HTTP/1.1\n"])
 def test_a_wrong_handshake_is_refused(tmp_path: Path, project: Path, hello: bytes) -> None:
     process = launch(tmp_path / "data", project, tmp_path / "cache", {})

@@ -159,25 +159,13 @@ def test_a_dry_run_does_everything_once(shared: Backend) -> None:
     assert frames[-2].event == "training.completed"
 
 
-def test_long_rows_are_cut_and_counted_or_refused_by_line(shared: Backend, shared_project: Path) -> None:
+def test_long_rows_are_cut_and_counted(shared: Backend, shared_project: Path) -> None:
     rows: list[Any] = chats(12)
     rows[4] = {"prompt": "Hello", "completion": PHRASE * 40}
     write_jsonl(shared_project / "data" / "cut.jsonl", rows)
     config = {**CONFIG, "maxSteps": 1, "maxLength": 64}
     cut = shared.submit({**config, "datasetSource": {"type": "file", "path": "data/cut.jsonl"}})
     assert shared.wait_for(cut, "training.message").json["message"].startswith("1 of 12 rows are longer than")
-    rows[6] = {"prompt": PHRASE * 40, "completion": "x"}
-    write_jsonl(shared_project / "data" / "long.jsonl", rows)
-    refused = shared.submit({**config, "datasetSource": {"type": "file", "path": "data/long.jsonl"}})
-    error = shared.wait_for(refused, "training.failed").json["error"]
-    assert error.startswith("data/long.jsonl, line 7: ")
-    assert "maxLength 64" in error
-
-
-def test_four_bit_needs_a_gpu(shared: Backend) -> None:
-    job = shared.submit({**CONFIG, "loadIn4bit": True})
-    assert "NVIDIA GPU" in shared.wait_for(job, "training.failed").json["error"]
-    assert "NVIDIA GPU" in shared.job(job)["error"]
 
 
 def test_two_chats_stream_side_by_side(shared: Backend, trained: Trained) -> None:
