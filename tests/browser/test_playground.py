@@ -144,6 +144,7 @@ async def test_conversations_survive_a_reload_and_become_a_training_set(
         assert {line["messages"][0]["content"] for line in lines} == {"Are you there?", "And now?"}
         await page.get_by_role("button", name="Delete “And now?”").click()
         await page.get_by_role("button", name="Delete conversation").click()
+        await expect(page.locator(".pg-chat")).to_have_count(1)
         await page.reload()
         await expect(page.locator(".pg-chat")).to_have_count(1)
 

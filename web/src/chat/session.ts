@@ -59,8 +59,8 @@ export function askColumn(turn: Turn, column: number): void {
   void answer(turn.id, column);
 }
 
-export function stop(): void {
-  for (const { conversation, abort } of running.peek().values()) if (conversation === current.peek().id) abort.abort();
+export function stop(id: string = current.peek().id): void {
+  for (const { conversation, abort } of running.peek().values()) if (conversation === id) abort.abort();
 }
 
 /** A new conversation that asks the same targets the same way; one without a turn is new already. */

@@ -119,10 +119,11 @@ export function settle(conversation: Conversation): Conversation {
   return { ...conversation, turns: Object.fromEntries(turns) };
 }
 
+/** Deletes a conversation here and in the browser's storage. */
 export async function forget(id: string): Promise<void> {
   waiting.delete(id);
   seen.delete(id);
   await writing;
-  summaries.value = summaries.peek().filter((each) => each.id !== id);
   await remove([id]).catch(() => undefined);
+  summaries.value = summaries.peek().filter((each) => each.id !== id);
 }

@@ -63,7 +63,7 @@ export function Composer({ area, blocked, onSent }: Props) {
           {blocked ?? (busy.value ? "Esc stops" : "Enter sends, Shift+Enter breaks the line")}
         </p>
         {busy.value ? (
-          <Button icon="stop" onClick={stop}>
+          <Button icon="stop" onClick={() => stop()}>
             Stop
           </Button>
         ) : (
