@@ -100,7 +100,7 @@ test("after a cut nothing is lost and nothing comes twice", async () => {
   await vi.advanceTimersByTimeAsync(300);
   daemon.cut();
   daemon.log(3);
-  await vi.advanceTimersByTimeAsync(10);
+  await vi.advanceTimersByTimeAsync(150);
   expect(stream.state.value).toBe("reconnecting");
   await vi.advanceTimersByTimeAsync(5000);
   daemon.log(4);
@@ -177,7 +177,7 @@ test("an error answer is told and tried again, a 404 is missing", async () => {
 });
 
 test("without a free slot it glances now and again, and misses nothing", async () => {
-  locks = { request: vi.fn(async (_name: string, _options: object, use: (lock: null) => unknown) => use(null)) };
+  locks = { request: vi.fn(async (name: string, _options: object, use: (lock: object | null) => unknown) => use(name === "arkor.glance" ? {} : null)) };
   daemon.log(1);
   await open();
   daemon.log(2);
@@ -187,6 +187,20 @@ test("without a free slot it glances now and again, and misses nothing", async (
   expect([steps(), stream.state.value]).toEqual([[1, 2, 3], "live"]);
   expect(daemon.asked.length).toBeGreaterThan(4);
   expect(daemon.tabs.size).toBeLessThanOrEqual(1);
+});
+
+test("a glance ends though events never stop coming", async () => {
+  locks = { request: vi.fn(async (name: string, _options: object, use: (lock: object | null) => unknown) => use(name === "arkor.glance" ? {} : null)) };
+  await open();
+  let held = 0;
+  for (let step = 1; step <= 100; step++) {
+    daemon.log(step);
+    await vi.advanceTimersByTimeAsync(100);
+    held += daemon.tabs.size;
+  }
+  await vi.advanceTimersByTimeAsync(3000);
+  expect(steps()).toEqual(Array.from({ length: 100 }, (_, k) => k + 1));
+  expect(held).toBeLessThan(75);
 });
 
 test("a closed stream asks no more", async () => {

@@ -14,10 +14,11 @@ import { SseParser, type SseSink } from "./sse";
 /** `reconnecting`: the daemon, or the daemon's own way to the backend, is being tried again. */
 export type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
-/** After all that has come was read, the next look is this much later: a hundred events a second cost three wake-ups. */
-const READ_MS = 300;
-const PAINT_MS = 300;
+/** After all that has come was read, the next look is this much later: a hundred events a second cost two or three wake-ups. */
+const READ_MS = 400;
+const PAINT_MS = 400;
 const GLANCE_IDLE_MS = 150;
+const GLANCE_MS = 300;
 const GLANCE_EVERY_MS = 1000;
 const HIDDEN_MS = 10_000;
 const FIRST_RETRY_MS = 400;
@@ -27,7 +28,7 @@ class StartOver extends Error {}
 
 export class JobStream implements SseSink {
   readonly run = new Run();
-  /** Counts up when the run has changed, at most every 300 ms. */
+  /** Counts up when the run has changed, at most every 400 ms. */
   readonly version = signal(0);
   readonly state = signal<StreamState>("loading");
   /** Why the state is `reconnecting` or `missing`, where there is a text for it. */
@@ -78,7 +79,7 @@ export class JobStream implements SseSink {
         await shown(signal);
         const held = await withStream(signal, (inner) => this.#follow(inner, false), { wait: false });
         if (held === null) {
-          await this.#follow(signal, true);
+          await oneGlance(signal, () => this.#follow(signal, true));
           if (!this.run.over) await pause(GLANCE_EVERY_MS, signal);
         }
       } catch (error) {
@@ -107,7 +108,7 @@ export class JobStream implements SseSink {
     this.#paint();
   }
 
-  /** Reads until the stream ends; a glance ends it itself once it has been silent for a moment. */
+  /** Reads what comes from the cursor on until the stream ends, or for a glance. */
   async #follow(signal: AbortSignal, glance: boolean): Promise<void> {
     const cut = new AbortController();
     const away = whenHidden(() => cut.abort());
@@ -119,7 +120,7 @@ export class JobStream implements SseSink {
       this.#next = this.#base;
       this.#live();
       await this.#read(response, READ_MS, glance ? () => cut.abort() : undefined);
-      if (!this.run.over) throw new Error("cut");
+      if (!this.run.over && !cut.signal.aborted) throw new Error("cut");
     } catch (error) {
       if (!cut.signal.aborted || !isAbort(error)) throw error;
     } finally {
@@ -128,21 +129,27 @@ export class JobStream implements SseSink {
     }
   }
 
-  async #read(response: Response, apart: number, idle?: () => void): Promise<void> {
+  /** With `leave` it stays for a glance only: until a moment of silence, or a little after the first news. */
+  async #read(response: Response, apart: number, leave?: () => void): Promise<void> {
     const reader = response.body!.getReader();
     this.#parser.reset();
+    let news = Infinity;
     let pending = reader.read();
     for (;;) {
-      const timer = idle && setTimeout(idle, GLANCE_IDLE_MS);
+      const timer = leave && setTimeout(leave, GLANCE_IDLE_MS);
       const { done, value } = await pending;
       clearTimeout(timer);
       if (done) return;
       const before = this.run.records.length;
       this.#parser.push(value);
-      if (this.run.records.length > before) this.#changed(apart > 0);
+      if (this.run.records.length > before) {
+        this.#changed(apart > 0);
+        news = Math.min(news, performance.now());
+      }
       if (this.run.over) return void reader.cancel().catch(() => undefined);
+      if (leave && performance.now() - news > GLANCE_MS) return leave();
       pending = reader.read();
-      if (apart > 0 && !(await settled(pending))) await pause(apart);
+      if (apart > 0 && !leave && !(await settled(pending))) await pause(apart);
     }
   }
 
@@ -180,6 +187,11 @@ async function settled(promise: Promise<unknown>): Promise<boolean> {
 export function retryDelay(failures: number, random: () => number = Math.random): number {
   const most = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
   return most / 2 + (random() * most) / 2;
+}
+
+/** One tab at a time glances, so that the other connections stay free for quick calls. */
+async function oneGlance(signal: AbortSignal, glance: () => Promise<void>): Promise<void> {
+  await navigator.locks.request("arkor.glance", { signal }, glance);
 }
 
 /** Resolves as soon as the tab is visible: a hidden one leaves the connections to those that are looked at. */
