@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,21 +59,18 @@ async def serving(
     settings: Settings, sock: socket.socket, on_notice: Callable[[Notice], None] = lambda _: None
 ) -> AsyncIterator[web.Application]:
     """Serve Studio on ``sock`` while the block runs. Raises StudioError when it cannot start."""
-    # The port that it has become: a backend address that is this Studio is refused.
-    app = create_app(replace(settings, port=sock.getsockname()[1]), on_notice)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     loop = asyncio.get_running_loop()
-    listener: asyncio.Server | None = None
-    try:
+    async with AsyncExitStack() as stack:
+        stack.callback(sock.close)
+        # The port that it has become: a backend address that is this Studio is refused.
+        app = create_app(replace(settings, port=sock.getsockname()[1]), on_notice)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+        stack.push_async_callback(runner.cleanup)
         await runner.setup()
         assert runner.server is not None
         listener = await loop.create_server(protocol_factory(runner.server, loop), sock=sock)
+        stack.callback(listener.close)
         yield app
-    finally:
-        if listener is not None:
-            listener.close()
-        await runner.cleanup()
-        sock.close()
 
 
 @contextlib.contextmanager
