@@ -1,6 +1,6 @@
 """What a ``[[trainer]]`` may say, as one table: the key, the contract's field, what is allowed.
 
-One place feeds the reader, its error texts and the documentation's key list, so that they cannot disagree.
+One place feeds the reader and its error texts; a test holds the commented file of ``arkor-dev init`` to it.
 """
 
 from __future__ import annotations
