@@ -64,7 +64,7 @@ def _is_page(path: str) -> bool:
     """A path without an extension that a person could have typed; ``//`` and dot segments are neither."""
     *folders, name = path.split("/")[1:]
     odd = not path.isprintable() or "\\" in path
-    return not (odd or "." in name or any(folder in ("", ".", "..") for folder in folders))
+    return not (odd or "." in name or any(folder == "" or folder.startswith(".") for folder in folders))
 
 
 def _content_type(path: Path) -> str:
