@@ -1,27 +1,40 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import type { Plugin } from "vite";
+import { minifySync, type Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
+/** The lazily loaded pages by how their addresses begin after `#/`. */
+const PAGES = { "jobs/": "job", compare: "compare", playground: "playground", endpoints: "endpoints" };
+
 /**
- * The theme has to stand before the first paint, and the policy forbids inline script: so a tiny
- * classic script, hashed like every asset, is put first in the head.
+ * The theme has to stand before the first paint, and the policy forbids inline script: so a tiny classic
+ * script, hashed like every asset, is put first in the head. It knows the names of the pages' chunks.
  */
-function themeBeforePaint(): Plugin {
+function bootBeforePaint(): Plugin {
   return {
-    name: "theme-before-paint",
+    name: "boot-before-paint",
     apply: "build",
-    buildStart() {
-      const source = readFileSync(new URL("src/theme-boot.js", import.meta.url), "utf8");
-      this.emitFile({ type: "asset", name: "theme.js", source });
-    },
-    transformIndexHtml: {
-      order: "post",
-      handler(html, { bundle = {} }) {
-        const theme = Object.values(bundle).find((file) => file.type === "asset" && file.names.includes("theme.js"));
-        return theme ? html.replace("<!--theme-->", `<script src="/${theme.fileName}"></script>`) : html;
-      },
+    enforce: "post",
+    generateBundle(_, bundle) {
+      const page = bundle["index.html"];
+      if (page?.type !== "asset") this.error("there is no index.html to put the boot script into");
+      const chunks = Object.values(bundle).filter((file) => file.type === "chunk");
+      const files: Record<string, string[]> = {};
+      for (const [address, name] of Object.entries(PAGES)) {
+        const own = chunks.find((chunk) => chunk.facadeModuleId?.endsWith(`/src/pages/${name}/index.tsx`));
+        if (!own) this.error(`the page ${name} has no chunk of its own`);
+        // A set that grows while it is walked: the chunk, what it imports, and what that imports.
+        const needed = new Set([own]);
+        for (const { imports } of needed) {
+          for (const chunk of chunks) if (!chunk.isEntry && imports.includes(chunk.fileName)) needed.add(chunk);
+        }
+        files[address] = [...needed].map((chunk) => chunk.fileName);
+      }
+      const text = readFileSync(new URL("src/boot.js", import.meta.url), "utf8");
+      const source = minifySync("boot.js", text.replace("__CHUNKS__", JSON.stringify(files))).code;
+      const reference = this.emitFile({ type: "asset", name: "boot.js", source });
+      page.source = String(page.source).replace("<!--boot-->", `<script src="/${this.getFileName(reference)}"></script>`);
     },
   };
 }
@@ -45,7 +58,7 @@ function compressedSiblings(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [themeBeforePaint(), compressedSiblings()],
+  plugins: [bootBeforePaint(), compressedSiblings()],
   build: {
     outDir: "../arkor_dev/static",
     emptyOutDir: true,
@@ -53,6 +66,8 @@ export default defineConfig({
     // New enough for light-dark(), which would else be doubled for browsers of 2023.
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
     assetsInlineLimit: 0,
+    // One stylesheet of ten kilobytes: split by page it would cost more in requests than it saves.
+    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     sourcemap: false,

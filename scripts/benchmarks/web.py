@@ -54,7 +54,8 @@ requestAnimationFrame(look);
 TABLE = "document.querySelector('.jobs-row') !== null"
 # The last step in figures, and a curve that begins at the left end of the axis.
 CURVE = """(() => {
-  const curve = document.querySelector(".chart-curve")?.getAttribute("d") ?? "";
+  const curves = [...document.querySelectorAll(".chart-curve")].map((path) => path.getAttribute("d") ?? "");
+  const curve = curves.find((d) => d !== "") ?? "";
   const step = document.querySelectorAll(".job-figure-value")[1]?.textContent.replace(/,/g, "") ?? "";
   const start = parseFloat(curve.slice(1));
   return step.startsWith("%d") && start < 60;
@@ -76,7 +77,7 @@ def chromium() -> Iterator[Browser]:
     """A headless browser."""
     path = os.environ.get("ARKOR_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
         yield browser
         browser.close()
 
@@ -111,14 +112,16 @@ def weight(studio: Studio, browser: Browser) -> Iterator[Figure]:
         again = context.new_page()
         again.goto(origin + "/")
         again.wait_for_load_state("networkidle")
-        assets = "performance.getEntriesByType('resource').filter((e) => e.name.includes('/assets/') && e.transferSize)"
-        yield Figure("assets fetched by a second visit", again.evaluate(f"{assets}.length"), "", most=0)
+        assets = "(entry) => entry.name.includes('/assets/') && entry.transferSize > 0"
+        count_ = f"performance.getEntriesByType('resource').filter({assets}).length"
+        yield Figure("assets fetched by a second visit", again.evaluate(count_), "", most=0)
 
 
 def table(backend: Child, studio: Studio, browser: Browser, rounds: int) -> Iterator[Figure]:
     """10,000 jobs, from the navigation to the painted table."""
     backend("jobs", count=10_000)
-    _api(studio, "/api/jobs")
+    while len(_api(studio, "/api/jobs")["jobs"]) < 10_000:
+        time.sleep(0.5)  # the list is at most one poll old
     painted = [_painted(studio, browser, "/#/jobs", TABLE) for _ in range(rounds)]
     yield Figure("table of 10,000 jobs painted", median(at for at, _ in painted), "ms", most=400)
     yield Figure("longest task meanwhile", median(longest for _, longest in painted), "ms", most=100)
@@ -141,7 +144,7 @@ def live(backend: Child, studio: Studio, browser: Browser, seconds: float) -> It
     job = backend("history", events=2_000, per_write=1, ended=False)["job"]
     with tab(browser) as (_, page):
         page.goto(f"http://127.0.0.1:{studio.port}/#/jobs/{job}")
-        page.wait_for_selector(".chart-curve")
+        page.wait_for_selector(".chart-curve", state="attached")
         backend("steady", job=job, rate=100, seconds=seconds + 6)
         page.wait_for_timeout(3000)
         session = browser.new_browser_cdp_session()

@@ -16,6 +16,11 @@ const LAZY: Partial<Record<PageName, () => Promise<{ default: ComponentType }>>>
   endpoints: () => import("./pages/endpoints"),
 };
 
+/** The code of the page that is asked for is on its way before anything is drawn. */
+export function preload(): void {
+  LAZY[route.peek().page]?.().catch(() => undefined);
+}
+
 const loaded = new Map<PageName, ComponentType>([
   ["home", Home],
   ["jobs", Jobs],
@@ -25,7 +30,7 @@ const loaded = new Map<PageName, ComponentType>([
 function Page({ name }: { name: PageName }) {
   const [failed, setFailed] = useState<string | null>(null);
   const [, again] = useState(0);
-  useEffect(() => {
+  useLayoutEffect(() => {
     setFailed(null);
     if (loaded.has(name)) return;
     LAZY[name]?.().then(

@@ -1,7 +1,7 @@
 import "./tokens.css";
 import "./base.css";
 import { render } from "preact";
-import { App } from "./app";
+import { App, preload } from "./app";
 import { startRouter } from "./router";
 import { startTheme } from "./shell/theme";
 import { startClock } from "./store/clock";
@@ -11,6 +11,7 @@ import { startWatch } from "./store/watch";
 import { startKeys } from "./ui/actions";
 import { startTitle } from "./ui/title";
 
+preload();
 startRouter();
 startTheme();
 startClock();

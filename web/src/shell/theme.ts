@@ -1,4 +1,4 @@
-/** System, light or dark; remembered, and set before the first paint by `theme-boot.js`. */
+/** System, light or dark; remembered, and set before the first paint by `boot.js`. */
 import { signal } from "@preact/signals";
 import { remember } from "../store/remember";
 

@@ -10,10 +10,12 @@ export type OutputState = "waiting" | "open" | "ended" | "failed";
 const SNAPSHOT_QUIET_MS = 400;
 const SNAPSHOT_EVERY_MS = 3000;
 const RETRY_MS = 1500;
+/** A chatty command writes more often than anyone reads. */
+const SHOW_MS = 120;
 
 export class RunOutput {
   readonly state = signal<OutputState>("waiting");
-  /** Counts up, at most once a frame, when there is more to show. */
+  /** Counts up, a few times a second at most, when there is more to show. */
   readonly version = signal(0);
   readonly jobId = signal<string | null>(null);
   readonly ending = signal<Ending | null>(null);
@@ -21,7 +23,7 @@ export class RunOutput {
   terminal = new Terminal();
   private readonly path: string;
   private readonly stopped = new AbortController();
-  private frame = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(runId: string) {
     this.path = `/train/${encodeURIComponent(runId)}/output`;
@@ -30,7 +32,7 @@ export class RunOutput {
 
   close(): void {
     this.stopped.abort();
-    cancelAnimationFrame(this.frame);
+    clearTimeout(this.timer);
   }
 
   private async run(): Promise<void> {
@@ -88,11 +90,10 @@ export class RunOutput {
   }
 
   private show(): void {
-    if (this.frame) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = 0;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
       this.look();
-    });
+    }, SHOW_MS);
   }
 
   private look(): void {

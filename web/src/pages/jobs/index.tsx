@@ -11,8 +11,8 @@ import { type Column, countByStatus, type Order, orderText, parseOrder, search, 
 import { HEADS, JobsTable } from "./table";
 import "./jobs.css";
 
-/** The comparison draws a line each, and beyond this no one can tell them apart. */
-const COMPARE_AT_MOST = 8;
+/** As many as the comparison draws. */
+const COMPARE_AT_MOST = 12;
 /** A running job's duration changes each second, but the order by it need not. */
 const REORDER_MS = 5000;
 
