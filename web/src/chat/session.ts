@@ -13,6 +13,7 @@ import type { Answer, Conversation, Turn } from "./types";
 
 interface Running {
   conversation: string;
+  name: string;
   live: LiveAnswer;
   abort: AbortController;
 }
@@ -54,7 +55,7 @@ export function regenerate(turn: Turn, column: number): void {
   void answer(again.id, column);
 }
 
-/** Asks a column that was not there when the question was asked. */
+/** Asks a column that has no answer to keep: it was not there when the question was asked, or it failed. */
 export function askColumn(turn: Turn, column: number): void {
   void answer(turn.id, column);
 }
@@ -90,9 +91,9 @@ async function answer(turnId: string, column: number): Promise<void> {
     record({ ...begun, text });
   });
   const abort = new AbortController();
-  setRunning(key, { conversation: id, live, abort });
+  setRunning(key, { conversation: id, name: begun.name, live, abort });
   record(begun);
-  announce(`${begun.name} is answering`);
+  announce(waitingFor(id));
   const { status, ...outcome } = await outcomeOf(body, abort.signal, live);
   record({ ...begun, text: live.finish(), ...outcome, ...(status === undefined ? {} : { status }) });
   setRunning(key, null);
@@ -107,6 +108,12 @@ async function outcomeOf(body: unknown, signal: AbortSignal, live: LiveAnswer): 
     if (isAbort(error)) return { state: "stopped" };
     return { state: "failed", error: errorText(error), ...(error instanceof ApiError ? { status: error.status } : {}) };
   }
+}
+
+/** All that answer now in one sentence: the next one said takes the last one's place. */
+function waitingFor(id: string): string {
+  const names = [...running.peek().values()].flatMap((each) => (each.conversation === id ? each.name : []));
+  return `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} answering`;
 }
 
 function spoken(name: string, { state, error }: Outcome): string {

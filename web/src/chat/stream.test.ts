@@ -84,7 +84,7 @@ describe("readAnswer", () => {
     expect((await answer([chunk("x")], { broken: new DOMException("", "AbortError") }).outcome).state).toBe("stopped");
     expect(await answer([chunk("x")], { broken: new TypeError("network error") }).outcome).toMatchObject({
       state: "cut",
-      error: "network error",
+      error: "The connection was lost before the answer was complete.",
     });
   });
 

@@ -1,5 +1,5 @@
 /** One answer, read as it streams: its text, how it ended, and how long that took. */
-import { errorText, isAbort } from "../api";
+import { isAbort } from "../api";
 import { SseParser } from "../events/sse";
 import { type Delta, type Progress, readDelta } from "./deltas";
 import type { AnswerState, Timing } from "./types";
@@ -127,7 +127,7 @@ export async function readAnswer(
     }
     return reading.end("full");
   } catch (error) {
-    return isAbort(error) ? reading.end("stopped") : reading.end("cut", errorText(error));
+    return isAbort(error) ? reading.end("stopped") : reading.end("cut", "The connection was lost before the answer was complete.");
   } finally {
     // What is left is not wanted; cancelling also tells the server to stop.
     if (body.locked) reader.cancel().catch(() => undefined);

@@ -57,7 +57,6 @@ function NotAsked({ turn, column, target, last }: Omit<Props, "compared">) {
 }
 
 const TITLES: Readonly<Record<number, string>> = {
-  0: "Studio is not answering",
   404: "This model is not there",
   409: "This model cannot answer yet",
   504: "The answer took too long",
@@ -67,8 +66,9 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   const again = (): void => regenerate(turn, column);
   const failed = answer.state === "failed";
   if (failed && answer.text === "") {
-    const title = TITLES[answer.status ?? -1] ?? "No answer came";
-    return <ErrorNote title={title} error={answer.error ?? ""} {...(busy.value ? {} : { retry: again })} />;
+    // A daemon that is gone says so in the text itself.
+    const title = answer.status === 0 ? {} : { title: TITLES[answer.status ?? -1] ?? "No answer came" };
+    return <ErrorNote {...title} error={answer.error ?? ""} retry={() => askColumn(turn, column)} />;
   }
   return (
     <>
