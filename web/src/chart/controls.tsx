@@ -1,8 +1,10 @@
 /** How the chart is looked at, as a row of words under it; and the ways to take it along. */
+import type { Signal } from "@preact/signals";
 import { plural } from "../format";
 import { Button, Chips, Menu, type MenuItem } from "../ui";
 import { DEFAULTS, type Settings } from "./settings";
 import type { XMode } from "./line";
+import type { Scene } from "./scene";
 
 const AXES: readonly { value: XMode; label: string }[] = [
   { value: "step", label: "step" },
@@ -19,13 +21,12 @@ interface Props {
   settings: Settings;
   onChange: (change: Partial<Settings>) => void;
   exports: readonly MenuItem[];
-  /** Values that are no numbers, in what is shown. */
-  gaps: number;
+  scene: Signal<Scene | null>;
   /** Whether the learning rate can be shown beside the loss. */
   rates?: boolean;
 }
 
-export function ChartControls({ settings, onChange, exports, gaps, rates = false }: Props) {
+export function ChartControls({ settings, onChange, exports, scene, rates = false }: Props) {
   return (
     <div class="chart-controls">
       <Labelled text="Across">
@@ -54,7 +55,7 @@ export function ChartControls({ settings, onChange, exports, gaps, rates = false
           Learning rate
         </label>
       )}
-      {gaps > 0 && <span class="hint chart-gap-note">{plural(gaps, "value")} not a number</span>}
+      <Gaps scene={scene} />
       <span class="chart-controls-end">
         {settings.zoom && (
           <Button kind="quiet" small onClick={() => onChange({ zoom: null })}>
@@ -67,6 +68,12 @@ export function ChartControls({ settings, onChange, exports, gaps, rates = false
       </span>
     </div>
   );
+}
+
+/** How many values are no numbers, and so are gaps. */
+function Gaps({ scene }: { scene: Signal<Scene | null> }) {
+  const gaps = scene.value?.drawn.reduce((sum, { line }) => sum + line.gaps, 0) ?? 0;
+  return gaps === 0 ? null : <span class="hint chart-gap-note">{plural(gaps, "value")} not a number</span>;
 }
 
 function Labelled({ text, children }: { text: string; children: preact.ComponentChildren }) {

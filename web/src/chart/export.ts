@@ -26,7 +26,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
   const legend: string[] = [];
   let at = left;
   for (const { track } of scene.drawn) {
-    legend.push(line(`M${at} -12h14`, tone(track.tone), ` stroke-width="2"${dash(track.dash)}`), text(at + 20, -8, track.label, palette.hint, "start"));
+    legend.push(line(`M${round(at)} -12h14`, tone(track.tone), ` stroke-width="2"${dash(track.dash)}`), text(at + 20, -8, track.label, palette.hint, "start"));
     at += 44 + track.label.length * 6.8;
   }
   const curves = scene.drawn.toReversed().flatMap(({ track, raw, main, points }) => {

@@ -1,4 +1,5 @@
 /** Statistics of the visible range, one line a curve. */
+import type { Signal } from "@preact/signals";
 import { loss, number } from "../format";
 import { clean } from "../text";
 import { within } from "./decimate";
@@ -7,8 +8,10 @@ import { statistics } from "./stats";
 
 const CI = "95 % confidence interval of the mean by Student's t, as if the points were independent";
 
-export function ChartFigures({ scene }: { scene: Scene | null }) {
+export function ChartFigures({ scene: shown }: { scene: Signal<Scene | null> }) {
+  const scene = shown.value;
   const rows = (scene?.drawn ?? []).filter(({ track }) => track.metric !== "lr");
+  if (scene?.empty) return null;
   return (
     <div class="chart-figures" role="region" aria-label="Statistics of the visible range" tabIndex={0}>
       <table class="num">

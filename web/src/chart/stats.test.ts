@@ -34,6 +34,23 @@ test("quantiles interpolate as NumPy does", () => {
   expect(quantile(new Float64Array(0), 0.5)).toBeNaN();
 });
 
+test("quantiles without sorting are those of the sorted values, whatever their order", () => {
+  let seed = 5;
+  const random = (): number => (seed = (seed * 48271) % 2147483647) / 2147483647;
+  const shapes = [() => random(), (_: unknown, i: number) => i, (_: unknown, i: number) => -i, () => 3, () => Math.floor(random() * 4)];
+  for (const shape of shapes) {
+    for (const size of [1, 2, 3, 10, 997]) {
+      const values = Float64Array.from({ length: size }, shape);
+      const sorted = values.slice().sort();
+      for (const part of [0, 0.1, 0.5, 0.9, 0.95, 1]) {
+        const at = (size - 1) * part;
+        const [low, high] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!];
+        expect(quantile(values, part)).toBeCloseTo(low + (high - low) * (at % 1), 12);
+      }
+    }
+  }
+});
+
 test("Student's t falls to the normal quantile, and the expansion meets the table", () => {
   expect(student95(1)).toBe(12.706);
   expect(student95(30)).toBe(2.042);

@@ -1,12 +1,13 @@
 /** Several jobs over one another: their curves under one legend, their best values, and what was set differently. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
 import { exportsOf } from "../../chart/exports";
 import { ChartFigures } from "../../chart/figures";
 import { Legend } from "../../chart/legend";
 import type { Metric } from "../../chart/line";
-import type { Scene, Track } from "../../chart/scene";
+import type { Track } from "../../chart/scene";
+import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import { useStreams } from "../../events/use";
 import { route, setQuery } from "../../router";
@@ -68,22 +69,13 @@ function Comparison({ ids, remove }: { ids: readonly string[]; remove: (id: stri
 
 function Curves({ compared }: { compared: readonly Compared[]; version: number }) {
   const [settings, change] = useSettings();
-  const [shown, show] = useState<Scene | null>(null);
-  const scene = useRef<Scene | null>(null);
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const { scene, latest, onScene } = useScene();
   const metric = METRICS.find(({ value }) => value === route.value.query.get("metric"))?.value ?? "loss";
   const tracks = compared.map(
     ({ id, name, job, run, tone, dash }): Track => ({
       key: id, label: name, rows: run.rows, metric, origin: originOf(job, run), tone, ...(dash ? { dash } : {}),
     }),
   );
-  const onScene = (next: Scene): void => {
-    scene.current = next;
-    timer.current ??= setTimeout(() => {
-      timer.current = undefined;
-      show(scene.current);
-    }, shown === null ? 0 : 400);
-  };
   const runs = compared.map(({ id, name, job, run }) => ({ name, job: { id, name: job?.name, config: job?.config }, rows: run.rows }));
   return (
     <section aria-label="Curves">
@@ -102,10 +94,10 @@ function Curves({ compared }: { compared: readonly Compared[]; version: number }
       <ChartControls
         settings={settings}
         onChange={change}
-        gaps={shown?.drawn.reduce((sum, { line }) => sum + line.gaps, 0) ?? 0}
-        exports={exportsOf(() => scene.current, "Compare", runs)}
+        scene={scene}
+        exports={exportsOf(latest, "Compare", runs)}
       />
-      <ChartFigures scene={shown} />
+      <ChartFigures scene={scene} />
     </section>
   );
 }

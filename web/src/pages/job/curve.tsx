@@ -1,12 +1,12 @@
 /** The job's chart with everything that belongs to it: legend, controls, exports, statistics. */
-import { useRef, useState } from "preact/hooks";
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
 import { exportsOf } from "../../chart/exports";
 import { ChartFigures } from "../../chart/figures";
 import { Legend } from "../../chart/legend";
-import type { Scene, Track } from "../../chart/scene";
+import type { Track } from "../../chart/scene";
 import type { Settings } from "../../chart/settings";
+import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
@@ -24,22 +24,12 @@ interface Props {
 
 export function JobCurve({ id, job, run, status }: Props) {
   const [settings, change] = useSettings();
-  const scene = useRef<Scene | null>(null);
-  const [shown, show] = useState<Scene | null>(null);
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const { scene, latest, onScene } = useScene();
   const origin = originOf(job, run);
   const track = (key: Track["metric"], label: string, tone: string): Track => ({ key, label, rows: run.rows, metric: key, origin, tone });
   const tracks = [track("loss", "training loss", "--accent"), track("evalLoss", "eval loss", "--second")];
   const all = settings.lr ? [...tracks, track("lr", "learning rate", "--ink-3")] : tracks;
   const name = displayName(job?.name ?? id);
-  // Sorting for percentiles costs more than drawing: the figures may come a moment after the curve.
-  const onScene = (next: Scene): void => {
-    scene.current = next;
-    timer.current ??= setTimeout(() => {
-      timer.current = undefined;
-      show(scene.current);
-    }, shown === null ? 0 : 400);
-  };
   return (
     <section aria-label="Loss">
       <div class="job-chart-head">
@@ -60,10 +50,10 @@ export function JobCurve({ id, job, run, status }: Props) {
         settings={settings}
         onChange={change}
         rates
-        gaps={shown?.drawn.reduce((sum, { line }) => sum + line.gaps, 0) ?? 0}
-        exports={exportsOf(() => scene.current, name, [{ name, job: { id, name: job?.name, config: job?.config }, rows: run.rows }])}
+        scene={scene}
+        exports={exportsOf(latest, name, [{ name, job: { id, name: job?.name, config: job?.config }, rows: run.rows }])}
       />
-      {!shown?.empty && <ChartFigures scene={shown} />}
+      <ChartFigures scene={scene} />
     </section>
   );
 }

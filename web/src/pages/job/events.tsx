@@ -54,16 +54,18 @@ export function Events({ records, name }: { records: Records; version: number; n
       {count === 0 ? (
         <p class="hint job-events-none">Nothing has happened yet.</p>
       ) : (
-        <VirtualRows
-          key={`${kind} ${all}`}
-          class={all ? "job-log job-log-all" : "job-log"}
-          label="Event log"
-          role="log"
-          follow
-          count={shown}
-          rowHeight={ROW}
-          render={(row) => <Row key={indexAt(row)} records={records} index={indexAt(row)} open={setOpen} />}
-        />
+        <div class={all ? "job-log-box job-log-all" : "job-log-box"} onKeyDown={walk}>
+          <VirtualRows
+            key={`${kind} ${all}`}
+            class="job-log"
+            label="Event log, arrow keys go from event to event"
+            role="log"
+            follow
+            count={shown}
+            rowHeight={ROW}
+            render={(row) => <Row key={indexAt(row)} records={records} index={indexAt(row)} open={setOpen} />}
+          />
+        </div>
       )}
       {open !== null && open < records.length && <Whole records={records} index={open} close={() => setOpen(null)} />}
     </section>
@@ -73,12 +75,25 @@ export function Events({ records, name }: { records: Records; version: number; n
 function Row({ records, index, open }: { records: Records; index: number; open: (index: number) => void }) {
   const entry = records.entry(index);
   return (
-    <div class="job-log-row" onClick={() => open(index)}>
+    <button type="button" class="job-log-row" tabIndex={-1} onClick={() => open(index)}>
       <span class="job-log-time">{clock(entry.time)}</span>
       <span class={`job-log-name${entry.name === "training.failed" ? " job-log-bad" : ""}`}>{clean(entry.name, 60)}</span>
       <span class="job-log-text">{wordsOf(entry)}</span>
-    </div>
+    </button>
   );
+}
+
+/** Fifty rows would be fifty tab stops: the log is one, and arrows move inside it. */
+function walk(event: KeyboardEvent): void {
+  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (by === undefined) return;
+  const rows = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>(".job-log-row")];
+  const at = rows.indexOf(document.activeElement as HTMLElement);
+  const next = at < 0 ? rows.at(-1) : rows[at + by];
+  if (next === undefined) return;
+  event.preventDefault();
+  next.focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest" });
 }
 
 function Whole({ records, index, close }: { records: Records; index: number; close: () => void }) {
