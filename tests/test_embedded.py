@@ -1,0 +1,208 @@
+"""The embedded backend's process as the daemon sees it: a true one, and stand-ins that go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from arkor_dev import embedded
+from arkor_dev.embedded import Embedded, missing_extra
+from arkor_dev.errors import StudioError
+
+from .processes import alive, gone, script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.identity import Credentials
+    from arkor_dev.settings import Settings
+
+
+@pytest.fixture
+def local(settings: Settings) -> Settings:
+    """A launch with --local."""
+    return replace(settings, local=True, cloud_url=None)
+
+
+async def status_of_me(credentials: Credentials, token: str | None = None) -> int:
+    """What the backend answers to ``GET /v1/me``."""
+    headers = {"Authorization": f"Bearer {token or credentials.token}", "X-Arkor-Client": "test/1"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{credentials.base_url}/v1/me", headers=headers) as answer,
+    ):
+        return answer.status
+
+
+def pid_of(backend: Settings) -> int:
+    """The process that holds the data folder."""
+    return int((backend.local_data / "lock").read_text())
+
+
+async def test_from_start_to_end(local: Settings) -> None:
+    handoff = local.local_data / "backend.json"
+    async with Embedded(local) as backend:
+        credentials = await backend.credentials()
+        assert await status_of_me(credentials) == 200
+        assert await status_of_me(credentials, "wrong") == 401
+        pid = pid_of(local)
+        assert pid != os.getpid()
+        assert handoff.stat().st_mode & 0o777 == 0o600
+        word = json.loads(handoff.read_text())
+        assert (word["baseUrl"], word["token"], word["pid"]) == (
+            credentials.base_url, credentials.token, os.getpid(),
+        )  # fmt: skip
+        assert credentials.token not in (await asyncio.to_thread(cmdline, pid))
+        with pytest.raises(StudioError, match="refused its own token"):
+            await backend.renew(credentials)
+        began = time.monotonic()
+    assert time.monotonic() - began < 4
+    assert not alive(pid)
+    assert not handoff.exists()
+    assert not local.arkor_home.exists()  # nothing of the user's, nothing in the project
+    assert list(local.project.iterdir()) == []
+
+
+def cmdline(pid: int) -> str:
+    """A process's argument line and environment, where the system shows them."""
+    if sys.platform != "linux":
+        return ""
+    with open(f"/proc/{pid}/cmdline") as arguments, open(f"/proc/{pid}/environ") as environment:  # noqa: PTH123
+        return arguments.read() + environment.read()
+
+
+async def test_a_backend_that_dies_is_started_again(local: Settings) -> None:
+    async with Embedded(local) as backend:
+        first = await backend.credentials()
+        os.kill(pid := pid_of(local), signal.SIGKILL)
+        assert await gone([pid], 5) == []
+        faults = []
+        second = first
+        async with asyncio.timeout(20):
+            while second == first:
+                await asyncio.sleep(0.05)
+                try:
+                    second = await backend.credentials()
+                except StudioError as fault:
+                    faults.append(fault.text)
+        assert all("ended unexpectedly (exit code -9" in fault for fault in faults)
+        assert await status_of_me(second) == 200
+        assert await backend.renew(first) == second
+
+
+async def test_a_data_folder_in_use(local: Settings) -> None:
+    notices: list[dict[str, object]] = []
+    async with Embedded(local) as first:
+        await first.credentials()
+        async with Embedded(local, notices.append) as second:
+            with pytest.raises(StudioError, match=f"process {pid_of(local)}") as fault:
+                await second.credentials()
+            assert fault.value.status == 503
+        assert await status_of_me(await first.credentials()) == 200
+        # The second has not taken the first one's word away.
+        assert json.loads((local.local_data / "backend.json").read_text())["token"]
+    assert [notice["level"] for notice in notices] == ["error"]
+
+
+async def test_a_projects_own_modules_do_not_stand_in(
+    local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("random", "json", "aiohttp", "sqlite3"):
+        (local.project / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(local.project)
+    async with Embedded(local) as backend:
+        assert await status_of_me(await backend.credentials()) == 200
+
+
+async def test_a_data_folder_that_cannot_be_made(local: Settings) -> None:
+    local.data.parent.mkdir(parents=True, exist_ok=True)
+    local.data.write_text("a file")
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=r"cannot be started: .*Not a directory") as fault:
+            await backend.credentials()
+        assert fault.value.status == 503
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, path: Path, body: str) -> None:
+    """Start ``body`` in the backend's place."""
+    program = script(path / "stand-in", "import json, os, sys, time\n" + body)
+    monkeypatch.setattr(embedded.sys, "executable", str(program))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "sys.stderr.write('Traceback\\nBoom: it broke\\n'); sys.exit(3)",
+            r"\(exit code 3: Boom: it broke\)",
+        ),
+        ("sys.exit(0)", r"\(exit code 0\)"),
+        ("sys.stderr.write('\\x1b[31mred\\n'); sys.exit(1)", r"\(exit code 1: red\)"),
+        ("print('x' * 3_000_000)", "cannot be started"),
+    ],
+)
+async def test_a_backend_that_fails_says_why(
+    body: str, said: str, local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, tmp_path, body)
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=said):
+            await backend.credentials()
+
+
+async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["not json", "[1]", '{"port": "x"}', '{"notice": "message", "level": "info", "text": "hello"}']
+    stand_in(
+        monkeypatch,
+        tmp_path,
+        f"for line in {lines!r}: print(line)\nprint('{{\"port\": 9}}', flush=True)\nsys.stdin.read()",
+    )
+    notices: list[dict[str, object]] = []
+    async with Embedded(local, notices.append) as backend:
+        assert (await backend.credentials()).base_url == "http://127.0.0.1:9"
+    assert notices == [{"notice": "message", "level": "info", "text": "hello"}]
+
+
+async def test_one_that_does_not_end_is_killed(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(
+        monkeypatch,
+        tmp_path,
+        "print(json.dumps({'port': os.getpid()}), flush=True)\nwhile True: time.sleep(1)",
+    )
+    async with Embedded(local) as backend:
+        pid = int((await backend.credentials()).base_url.rpartition(":")[2])
+        assert alive(pid)
+        began = time.monotonic()
+    assert time.monotonic() - began < 4.5
+    assert not alive(pid)
+
+
+async def test_one_that_is_slow_to_start(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_TIMEOUT", 0.2)
+    stand_in(monkeypatch, tmp_path, "sys.stdin.read()")
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match="did not start in time"):
+            await backend.credentials()
+
+
+def test_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "REQUIRED", ("json", "no_such_package"))
+    text = missing_extra()
+    assert text is not None
+    assert "no_such_package" in text
+    assert "pip install 'arkor-dev[local]'" in text
+    monkeypatch.setattr(embedded, "REQUIRED", ("json",))
+    assert missing_extra() is None

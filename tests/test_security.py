@@ -1,0 +1,42 @@
+"""SECURITY.md names rooms and tests; both have to be there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "SECURITY.md").read_text()
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in TEXT.splitlines()
+    if line.startswith("| ") and not line.startswith("| threat")
+]
+
+
+def names(cell: str) -> list[str]:
+    """What a cell sets in code type."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_every_threat_has_an_answer_a_room_and_a_test() -> None:
+    assert len(ROWS) > 15
+    for row in ROWS:
+        assert len(row) == 4, row
+        assert row[1], row
+        assert names(row[2]), row
+        assert names(row[3]), row
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:50])
+def test_the_rooms_and_tests_are_there(row: list[str]) -> None:
+    for room in names(row[2]):
+        assert (ROOT / "arkor_dev" / room).is_file(), room
+    for test in names(row[3]):
+        path, _, function = test.partition("::")
+        tree = ast.parse((ROOT / path).read_text())
+        found = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert function in found, test
