@@ -135,7 +135,7 @@ async def test_a_data_folder_that_cannot_be_made(local: Settings) -> None:
 def stand_in(monkeypatch: pytest.MonkeyPatch, path: Path, body: str) -> None:
     """Start ``body`` in the backend's place."""
     program = script(path / "stand-in", "import json, os, sys, time\n" + body)
-    monkeypatch.setattr(embedded.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
 
 
 @pytest.mark.parametrize(
