@@ -124,20 +124,21 @@ def _require_local_extra(settings: Settings) -> None:
 
 
 async def _studio(settings: Settings) -> int:
-    from .serve import bind, serving, token_file, until_stopped
+    from .serve import bind, serving, stop_event, token_file
 
     sock = bind(settings.port)
     port = sock.getsockname()[1]
     pending: list[dict[str, object]] = []
     show = pending.append
     async with serving(settings, sock, lambda notice: show(notice)) as app:
-        # The page is served already, and goes on being served: what only the terminal needs comes after it.
-        terminal = (await asyncio.to_thread(importlib.import_module, "arkor_dev.terminal")).Terminal()
-        terminal.use_for_logs(settings.log_level)
-        show = terminal.notice
-        for notice in pending:
-            terminal.notice(notice)
+        stop = stop_event()
         with token_file(settings):
+            # The page is served, and goes on being served: what only the terminal needs comes after it.
+            terminal = (await asyncio.to_thread(importlib.import_module, "arkor_dev.terminal")).Terminal()
+            terminal.use_for_logs(settings.log_level)
+            show = terminal.notice
+            for notice in pending:
+                terminal.notice(notice)
             terminal.banner(settings, port)
             if settings.open_browser:
                 import webbrowser
@@ -145,7 +146,7 @@ async def _studio(settings: Settings) -> int:
                 await asyncio.to_thread(webbrowser.open, f"http://localhost:{port}")
             say_who = asyncio.create_task(_say_who(app, terminal))
             try:
-                await until_stopped()
+                await stop.wait()
             finally:
                 say_who.cancel()
                 terminal.close()

@@ -92,8 +92,8 @@ def token_file(settings: Settings) -> Iterator[None]:
                 path.unlink()
 
 
-async def until_stopped() -> None:
-    """Wait for SIGINT, SIGTERM or SIGHUP. A second one ends the process at once."""
+def stop_event() -> asyncio.Event:
+    """Set by SIGINT, SIGTERM or SIGHUP from now on; a second one of them ends the process at once."""
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -104,4 +104,4 @@ async def until_stopped() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
-    await stop.wait()
+    return stop
