@@ -31,7 +31,7 @@ function Panel({ run }: { run: TrainingRun }) {
   useEffect(() => {
     foundJob.value = jobId;
     if (jobId) void refreshJobs();
-  }, [jobId]);
+  }, [jobId, ended]);
   // Whoever starts a training waits for its end.
   useEffect(() => {
     if (jobId && !ended) watch(jobId);
