@@ -1,5 +1,5 @@
 /** Which adapter of a job: its final one, or a checkpoint. A job that still runs offers new ones as it saves them. */
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { checkpointsOf, loadCheckpoints } from "../checkpoints";
 import type { Target } from "../types";
 import { isOver, jobById } from "../../store/jobs";
@@ -43,7 +43,8 @@ export function PartSelect({ target, onPick }: Props) {
     return () => clearInterval(timer);
   }, [jobId, growing]);
   const newest = steps.at(-1);
-  useEffect(() => {
+  // Before anybody can choose: an effect that came later would undo the choice.
+  useLayoutEffect(() => {
     // There is no final adapter to ask, so the newest checkpoint stands for the job.
     if (target.kind === "final" && !final && newest !== undefined) onPick({ kind: "checkpoint", jobId, step: newest });
   }, [target.kind, final, newest, jobId]);
