@@ -27,7 +27,7 @@ BACKOFF = (0.25, 5.0)
 """First and longest pause between reconnections, seconds, before jitter."""
 OPENING = 0.25
 """Seconds that a stream which has opened gets for its first event."""
-WINDOW = 0.03
+WINDOW = 0.02
 """Seconds after which it is looked whether the backend's replay of the history has run dry."""
 TRICKLE = 4096
 """Bytes a window: live events come more slowly, a replay faster."""
