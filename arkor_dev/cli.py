@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import importlib
 import os
 import sys
@@ -124,6 +125,7 @@ def _require_local_extra(settings: Settings) -> None:
 
 
 async def _studio(settings: Settings) -> int:
+    gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
     from .serve import bind, serving, stop_event, token_file
 
     sock = bind(settings.port)
@@ -131,6 +133,8 @@ async def _studio(settings: Settings) -> int:
     pending: list[dict[str, object]] = []
     show = pending.append
     async with serving(settings, sock, lambda notice: show(notice)) as app:
+        gc.freeze()
+        gc.enable()
         stop = stop_event()
         with token_file(settings):
             # The page is served, and goes on being served: what only the terminal needs comes after it.

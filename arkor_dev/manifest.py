@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .trainers import FILE, load_trainers
 from .typescript import TypeScriptManifest, is_typescript
 
 if TYPE_CHECKING:
@@ -30,9 +29,11 @@ class ManifestReader:
 
     def _from_toml(self) -> Manifest | None:
         # A dangling link or an unreadable file is there all the same, and is reported as what it is.
-        path = self._project / FILE
+        path = self._project / "arkor.toml"
         if not path.exists() and not path.is_symlink():
             return None
+        from .trainers import load_trainers  # not on the way to the page's first byte
+
         trainers = load_trainers(self._project)
         return {"trainer": {"name": trainers[0]["name"]}, "trainers": trainers, "source": "arkor.toml"}
 
