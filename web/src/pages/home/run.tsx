@@ -67,7 +67,6 @@ function Panel({ run }: { run: TrainingRun }) {
               Open job
             </a>
           )}
-          {!ended && jobId && <WatchButton small id={jobId} />}
           {!ended && (
             <Button small busy={run.state === "stopping"} title="Ends the command here; the job goes on" onClick={() => void stop()}>
               Stop watching
@@ -78,6 +77,7 @@ function Panel({ run }: { run: TrainingRun }) {
               Cancel job
             </Button>
           )}
+          {!ended && jobId && <WatchButton small id={jobId} />}
           <Others run={run} />
           {ended && (
             <Button small kind="quiet" icon={open ? "up" : "down"} aria-expanded={open} onClick={() => setOpen(!open)}>
