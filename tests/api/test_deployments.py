@@ -75,6 +75,14 @@ async def test_without_a_scope_lists_say_so_and_nothing_is_called(
     assert not [seen for seen in fake_backend.requests if "endpoints" in seen.route]
 
 
+@pytest.mark.parametrize("status", [404, 501])
+async def test_a_backend_without_deployments_is_a_fact_and_no_error(
+    studio: Studio, fake_backend: FakeBackend, status: int
+) -> None:
+    fake_backend.fault("GET /v1/endpoints", status=status, body=b'{"error": "No such thing here."}')
+    assert await call(studio, "GET") == (200, {"deployments": [], "unsupported": True})
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

@@ -1,6 +1,6 @@
 /** The endpoints of the project, asked for again while somebody looks, and the calls that change them. */
 import { signal } from "@preact/signals";
-import { ApiError, api, errorText } from "../../api";
+import { api, errorText } from "../../api";
 import type { Deployment, DeploymentKey } from "../../contract.gen";
 import { poll } from "../../store/poll";
 import type { AuthMode, Retention, RetentionMode } from "./model";
@@ -27,13 +27,12 @@ let changes = 0;
 export async function refresh(): Promise<void> {
   const before = changes;
   try {
-    const answer = await api<{ deployments: Deployment[]; scopeMissing?: boolean }>("/deployments");
+    const answer = await api<{ deployments: Deployment[]; scopeMissing?: boolean; unsupported?: boolean }>("/deployments");
     if (before !== changes) return;
     deployments.value = [...answer.deployments].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
-    endpointsState.value = { loaded: true, error: null, absent: false, scopeMissing: answer.scopeMissing === true };
+    endpointsState.value = { loaded: true, error: null, absent: answer.unsupported === true, scopeMissing: answer.scopeMissing === true };
   } catch (error) {
-    const absent = error instanceof ApiError && (error.status === 404 || error.status === 501);
-    endpointsState.value = { ...endpointsState.peek(), error: absent ? null : errorText(error), absent };
+    endpointsState.value = { ...endpointsState.peek(), error: errorText(error) };
   }
 }
 
