@@ -1,10 +1,9 @@
 import type { CredentialsView } from "../contract.gen";
 import { credentials, credentialsError } from "../store/credentials";
 import { clean } from "../text";
+import { identityLine } from "./identity-line";
 
-const MODES: Readonly<Record<string, string>> = { anon: "anonymous", oauth: "account", auth0: "account", local: "this machine" };
-
-/** `anonymous · org / project · host` */
+/** Who is signed in where. */
 export function Identity() {
   const view = credentials.value;
   if (!view) {
@@ -16,28 +15,17 @@ export function Identity() {
       <span class="shell-identity" />
     );
   }
-  const scope = [view.orgSlug, view.projectSlug].filter(Boolean).map((slug) => clean(slug, 60));
-  const host = isEmbedded(view) ? "this machine" : hostOf(view.baseUrl);
-  const mode = Object.hasOwn(MODES, view.mode) ? MODES[view.mode] : clean(view.mode, 20);
-  const title = [mode, scope.join(" / "), clean(view.baseUrl, 200), `token ${clean(view.token, 40)}`].filter(Boolean).join(" · ");
+  return <Line view={view} />;
+}
+
+function Line({ view }: { view: CredentialsView }) {
+  const { mode, scope, host } = identityLine(view);
+  const title = `${mode} · ${scope}\n${clean(view.baseUrl, 200)}\ntoken ${clean(view.token, 40)}`;
   return (
     <span class="shell-identity ellipsis" title={title}>
       <span class="shell-mode">{mode} · </span>
-      {scope.length > 0 ? scope.join(" / ") : "no project yet"}
-      <span class="shell-host"> · {host}</span>
+      {scope}
+      {host && <span class="shell-host"> · {host}</span>}
     </span>
   );
-}
-
-/** The embedded backend listens on this machine alone and calls its one organisation local. */
-function isEmbedded(view: CredentialsView): boolean {
-  return view.orgSlug === "local" && /^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:|\/|$)/.test(view.baseUrl);
-}
-
-export function hostOf(url: string): string {
-  try {
-    return new URL(url).host;
-  } catch {
-    return clean(url, 80);
-  }
 }
