@@ -1,0 +1,346 @@
+"""A job's page: figures that follow the run, the curve and its tools, the log, every way a run can end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.async_api import expect
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def stamp(seconds: float) -> str:
+    """A time that many seconds after the hour before now."""
+    return (datetime.now(UTC) - timedelta(hours=1) + timedelta(seconds=seconds)).isoformat()
+
+
+def steps(fake: FakeBackend, job: str, first: int, last: int, **more: Any) -> None:
+    """Logged steps whose loss falls from 3 towards 0, one a second."""
+    for step in range(first, last + 1):
+        fields = {"loss": 3 / step, "learningRate": 1e-3 / step, "epoch": step / 10, "timestamp": stamp(step)}
+        fake.log(job, step, **{**fields, **more})
+
+
+def finished(fake: FakeBackend, count: int, **more: Any) -> str:
+    """A completed job of that many steps."""
+    job = fake.add_job(name="done", **more)
+    fake.emit(job, "training.started", metadata={"totalSteps": count, "device": "cpu"}, timestamp=stamp(0))
+    steps(fake, job, 1, count)
+    fake.finish(job)
+    return job
+
+
+def figure(page: Page, name: str) -> Any:
+    """One of the four figures, by its name."""
+    return page.locator(".job-figure").filter(has=page.locator("dt", has_text=re.compile(f"^{name}$")))
+
+
+async def settle(page: Page) -> None:
+    """Until the address has caught up with the controls."""
+    await page.wait_for_timeout(400)
+
+
+async def test_a_run_is_followed_to_its_end(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("queued", name="follow me")
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("heading", name="follow me", level=1)).to_be_visible()
+        fake_backend.emit(job, "model.progress", label="Fetching the model", done=5, total=10)
+        await expect(page.get_by_role("progressbar", name="Fetching the model")).to_have_attribute(
+            "aria-valuenow", "50"
+        )
+        fake_backend.jobs[job]["status"] = "running"
+        fake_backend.emit(job, "training.started", metadata={"totalSteps": 60})
+        steps(fake_backend, job, 1, 20)
+        await expect(figure(page, "Step")).to_contain_text("20 / 60")
+        await expect(figure(page, "Loss")).to_contain_text("0.1500")
+        await expect(page.get_by_role("progressbar", name="Steps done")).to_have_attribute(
+            "aria-valuenow", "20"
+        )
+        fake_backend.log(job, 20, evalLoss=0.5)
+        fake_backend.emit(job, "checkpoint.saved", step=20, artifacts=[{"kind": "checkpoint", "bytes": 1000}])
+        await expect(figure(page, "Loss")).to_contain_text("best eval 0.5000 at step 20")
+        await expect(page.get_by_role("link", name="Checkpoint at step 20")).to_have_attribute(
+            "href", f"#/playground?target=checkpoint%3A{job}%3A20"
+        )
+        steps(fake_backend, job, 21, 60)
+        fake_backend.finish(job)
+        await expect(page.locator(".job-line")).to_contain_text("Completed")
+        await expect(page.get_by_role("link", name="Open in Playground", exact=True)).to_have_attribute(
+            "href", f"#/playground?target=final%3A{job}"
+        )
+        await expect(page.get_by_role("button", name="Cancel job")).to_have_count(0)
+
+
+async def test_time_left_is_told_only_where_it_is_known(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    fake_backend.emit(job, "training.started", metadata={"totalSteps": 1000})
+    now = datetime.now(UTC)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(figure(page, "Time left")).to_contain_text("no step yet")
+        fake_backend.log(job, 1, loss=2.0, timestamp=(now - timedelta(seconds=4)).isoformat())
+        await expect(figure(page, "Time left")).to_contain_text("known after the second step")
+        fake_backend.log(job, 5, loss=2.0, timestamp=now.isoformat())
+        await expect(figure(page, "Time left")).to_contain_text(re.compile(r"1[56] min"))
+
+
+async def test_zoom_by_hand_wheel_and_keys_lives_in_the_address(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = finished(fake_backend, 400)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        chart = page.get_by_role("application", name=re.compile("^Loss of done"))
+        await expect(chart).to_contain_text("400")
+        box = await chart.bounding_box()
+        assert box
+        await page.mouse.move(box["x"] + 300, box["y"] + 100)
+        await page.mouse.down()
+        await page.mouse.move(box["x"] + 600, box["y"] + 120, steps=4)
+        await page.mouse.up()
+        await settle(page)
+        brushed = zoom(page)
+        assert 80 < brushed[0] < 120
+        assert 180 < brushed[1] < 220
+        await page.mouse.wheel(0, -200)
+        await settle(page)
+        nearer = zoom(page)
+        assert brushed[0] <= nearer[0] < nearer[1] <= brushed[1]
+        assert nearer != brushed
+        await page.reload()
+        await expect(page.get_by_role("button", name="Show all")).to_be_visible()
+        assert zoom(page) == nearer
+        await chart.dblclick(position={"x": 400, "y": 150})
+        await settle(page)
+        assert "zoom" not in page.url
+        await chart.focus()
+        await page.keyboard.press("+")
+        await settle(page)
+        assert "zoom" in page.url
+        await page.keyboard.press("0")
+        await settle(page)
+        assert "zoom" not in page.url
+
+
+def zoom(page: Page) -> tuple[float, float]:
+    """The range that the address asks for."""
+    found = re.search(r"zoom=([\d.]+?)\.\.([\d.]+)", page.url)
+    assert found, page.url
+    return float(found[1]), float(found[2])
+
+
+async def test_the_crosshair_reads_points_and_never_covers_them(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = finished(fake_backend, 100)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        chart = page.locator(".chart")
+        await expect(chart).to_contain_text("100")
+        box = await chart.bounding_box()
+        assert box
+        for part in (0.05, 0.3, 0.5, 0.7, 0.98):
+            await page.mouse.move(box["x"] + part * box["width"], box["y"] + 150)
+            readout = page.locator(".chart-readout")
+            await expect(readout).to_contain_text(re.compile(r"step \d+ · epoch \d+\.\d\d · \d+:\d\d"))
+            words, dot = await readout.bounding_box(), await page.locator(".chart-dot").first.bounding_box()
+            assert words
+            assert dot
+            assert dot["x"] + dot["width"] < words["x"] or dot["x"] > words["x"] + words["width"]
+            assert box["x"] <= words["x"]
+            assert words["x"] + words["width"] <= box["x"] + box["width"]
+        await chart.focus()
+        await page.keyboard.press("Home")
+        await expect(page.locator(".chart-readout")).to_contain_text("step 1 ")
+        await page.keyboard.press("ArrowRight")
+        await expect(page.locator(".chart-readout")).to_contain_text("step 2 ")
+        await page.keyboard.press("Shift+ArrowRight")
+        await expect(page.locator(".chart-readout")).to_contain_text("step 12 ")
+        await page.keyboard.press("End")
+        await expect(page.locator(".chart-readout")).to_contain_text("step 100 ")
+
+
+async def test_settings_outlive_live_updates_and_a_reload(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    steps(fake_backend, job, 1, 30)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_text("log", exact=True).click()
+        await page.get_by_text("elapsed", exact=True).click()
+        await page.get_by_label("Learning rate").check()
+        await page.get_by_label("Smoothing").fill("0.9")
+        await page.get_by_role("button", name="eval loss").click()
+        await settle(page)
+        steps(fake_backend, job, 31, 40)
+        await expect(figure(page, "Step")).to_contain_text("40")
+        for _ in range(2):
+            await expect(page.get_by_label("Smoothing")).to_have_value("0.9")
+            await expect(page.get_by_label("Learning rate")).to_be_checked()
+            await expect(page.get_by_role("radio", name="elapsed")).to_be_checked()
+            await expect(page.get_by_role("radio", name="log", exact=True)).to_be_checked()
+            await expect(page.get_by_role("button", name="eval loss")).to_have_attribute(
+                "aria-pressed", "false"
+            )
+            await page.reload()
+
+
+async def test_gaps_are_gaps(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+    job = fake_backend.add_job()
+    steps(fake_backend, job, 1, 10)
+    fake_backend.log(job, 11, loss=None)
+    frame = b'event: training.log\ndata: {"type":"training.log","step":12,"loss":1e309}\n\n'
+    fake_backend.emit_raw(job, frame)
+    steps(fake_backend, job, 13, 20)
+    fake_backend.finish(job)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_text("2 values not a number")).to_be_visible()
+        curve = await page.locator(".chart-curve").last.get_attribute("d")
+        assert curve
+        assert curve.count("M") == 2
+
+
+async def test_what_is_exported(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+    job = finished(fake_backend, 50)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(figure(page, "Step")).to_contain_text("50 / 50")
+        got = {}
+        for kind in ("SVG", "PNG", "CSV", "JSON"):
+            await page.get_by_role("button", name="Export").click()
+            async with page.expect_download() as coming:
+                await page.get_by_role("menuitem", name=kind).click()
+            download = await coming.value
+            assert download.suggested_filename == f"done.{kind.lower()}"
+            got[kind] = Path(await download.path()).read_bytes()
+        assert got["PNG"].startswith(b"\x89PNG")
+        assert len(got["PNG"]) > 5000
+        svg = got["SVG"].decode()
+        assert "var(" not in svg
+        assert svg.count("rgb(") > 5
+        rows = list(csv.DictReader(io.StringIO(got["CSV"].decode())))
+        assert [(row["step"], row["loss"]) for row in rows[:3]] == [("1", "3"), ("2", "1.5"), ("3", "1")]
+        assert len(rows) == 50
+        assert len(json.loads(got["JSON"])["jobs"][0]["points"]) == 50
+
+
+async def test_the_log_at_rest_in_full_and_by_kind(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    steps(fake_backend, job, 1, 3000)
+    fake_backend.emit(job, "checkpoint.saved", step=3000)
+    fake_backend.finish(job)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        log = page.get_by_role("log", name="Event log")
+        await expect(log).to_contain_text("training.completed")
+        await page.get_by_role("button", name="All 3,003").click()
+        await log.evaluate("(node) => { node.scrollTop = 0; }")
+        await expect(log).to_contain_text("step 1 · loss 3.000")
+        assert await page.locator(".job-log-row").count() < 100
+        await page.get_by_label("Kind of event").select_option("checkpoint.saved")
+        await expect(page.locator(".job-log-row")).to_have_count(1)
+        await log.focus()
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("dialog", name="checkpoint.saved")).to_contain_text('"step": 3000')
+
+
+async def test_hostile_events_are_text_and_bounded(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    bad = "<img src=x onerror=alert(1)>\x1b[31mred\x1b]0;title\x07\u202egpj"
+    job = fake_backend.add_job(name=bad)
+    fake_backend.emit(job, "training.message", message=bad + "y" * 10_000_000)
+    fake_backend.emit(job, bad.replace("\n", ""), value=bad)
+    fake_backend.emit_raw(job, b"event: training.log\ndata: not { json <script>\n\n")
+    fake_backend.emit(job, "training.failed", error=bad * 50)
+    fake_backend.jobs[job].update(status="failed", error=bad)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        log = page.get_by_role("log", name="Event log")
+        await expect(log).to_contain_text("not { json <script>")
+        await expect(page.get_by_role("alert")).to_contain_text("<img src=x onerror=alert(1)>")
+        text = await page.locator("main").inner_text()
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert len(text) < 60_000
+        assert await page.locator("main img, main script").count() == 0
+
+
+async def test_a_failed_run_says_why_in_full(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("failed", error="line 12 is not JSON\nFix it and run again.")
+    fake_backend.emit(job, "training.failed", error="line 12 is not JSON\nFix it and run again.")
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("alert")).to_contain_text("line 12 is not JSON Fix it and run again.")
+        await expect(page.get_by_text("No step was logged.")).to_be_visible()
+
+
+async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+    job = fake_backend.add_job()
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_role("button", name="Cancel job").click()
+        dialog = page.get_by_role("dialog", name="Cancel this job?")
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_have_count(0)
+        assert fake_backend.count(f"POST /v1/jobs/{job}/cancel") == 0
+        await page.get_by_role("button", name="Cancel job").click()
+        await dialog.get_by_role("button", name="Cancel job").click()
+        await expect(page.locator(".job-line")).to_contain_text("Cancelled")
+
+
+async def test_a_job_that_is_not_there(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url, "/#/jobs/none", faulty=True) as page:
+        await expect(page.get_by_text("No job has this id")).to_be_visible()
+
+
+async def test_a_cut_stream_loses_and_doubles_nothing(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    steps(fake_backend, job, 1, 10)
+    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
+        await expect(figure(page, "Step")).to_contain_text("10")
+        fake_backend.cut()
+        steps(fake_backend, job, 11, 20)
+        await expect(figure(page, "Step")).to_contain_text("20", timeout=20_000)
+        await expect(page.locator(".job-events h2")).to_contain_text("21")
+
+
+async def test_nine_tabs_at_once(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+    jobs = [fake_backend.add_job(name=f"job {index}") for index in range(9)]
+    async with open_page(studio.url, f"/#/jobs/{jobs[0]}") as page:
+        tabs = [page]
+        for job in jobs[1:]:
+            tab = await page.context.new_page()
+            await tab.goto(f"{studio.url}/#/jobs/{job}")
+            tabs.append(tab)
+        for job in jobs:
+            steps(fake_backend, job, 1, 10)
+        for tab in tabs:
+            await expect(figure(tab, "Step")).to_contain_text("10", timeout=20_000)
+        # The tabs that hold the streams go; the others take over.
+        for tab in tabs[1:4]:
+            await tab.close()
+        for job in jobs:
+            steps(fake_backend, job, 11, 20)
+        for tab in [page, *tabs[4:]]:
+            await expect(figure(tab, "Step")).to_contain_text("20", timeout=20_000)
