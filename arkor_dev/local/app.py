@@ -74,7 +74,8 @@ async def envelope(
         text = f"{error.reason}: {request.method} {request.path}"
         return web.json_response({"error": text}, status=error.status)
     except ConnectionError:
-        raise
+        # The client left in the middle of a stream; nobody reads this, and it is no fault.
+        return web.Response(status=499, reason="Client closed the request")
     except Exception:
         log.exception("%s %s", request.method, request.path)
         return web.json_response({"error": "The local backend failed; its log says more"}, status=500)

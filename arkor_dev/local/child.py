@@ -20,6 +20,11 @@ log = logging.getLogger(__name__)
 LINE_LIMIT = 16 * 2**20
 TAIL_LINES = 20
 
+DEFAULTS = {
+    # Threads that wait without spinning: training, chat and the browser share the same few cores, and a
+    # step took half the time beside other busy programs.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -49,7 +54,7 @@ class Child:
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT,
             start_new_session=True,
-            env={**os.environ, **QUIET, **(env or {})},
+            env={**DEFAULTS, **os.environ, **QUIET, **(env or {})},
         )
         return cls(process, module)
 

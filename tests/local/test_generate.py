@@ -71,6 +71,19 @@ def test_adapters_are_switched_kept_and_let_go(
     stopped = threading.Event()
     stopped.set()
     assert engine.answer(ask(tiny, None), stopped, print, print)["reason"] == "cancelled"
+    # A stop in the middle is heard at the next token.
+    said_so_far: list[str] = []
+
+    def stop_after_three(text: str) -> None:
+        said_so_far.append(text)
+        if len(said_so_far) == 3:
+            stopped.set()
+
+    stopped.clear()
+    done = engine.answer(ask(tiny, None, maxTokens=200), stopped, stop_after_three, print)
+    assert done["reason"] == "cancelled"
+    assert len(said_so_far) <= 4
+    assert done["completionTokens"] < 100
     # Another base takes the place of the first, adapters and all.
     other = tmp_path / "other"
     shutil.copytree(tiny, other)

@@ -217,6 +217,12 @@ def test_a_client_that_leaves_stops_the_generation(shared: Backend) -> None:
     for answer in answers:
         next(frames_of(answer))
         answer.close()
+    log = [
+        shared.open("GET", f"/v1/jobs/{job['id']}/events/stream")
+        for job in shared.call("GET", "/v1/jobs").json["jobs"]
+    ]
+    for stream in log:
+        stream.close()
     # Twelve answers of 250 tokens would keep the next one waiting for many seconds.
     assert shared.call("POST", "/v1/inference/chat", {**body, "maxTokens": 1, "stream": False}).status == 200
 
