@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final, Literal, NotRequired, TypedDict
 
 CLIENT_HEADER: Final = "X-Arkor-Client"
-STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"
-STUDIO_TOKEN_QUERY: Final = "studioToken"
+STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"  # noqa: S105 (a name, no secret)
+STUDIO_TOKEN_QUERY: Final = "studioToken"  # noqa: S105
 STALE_HEADER: Final = "X-Arkor-Stale"
 STALE_WHY_HEADER: Final = "X-Arkor-Stale-Why"
 CURSOR_HEADER: Final = "X-Arkor-Cursor"
