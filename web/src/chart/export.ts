@@ -1,5 +1,5 @@
 /** A chart as a file: the picture by itself (colours computed, nothing referred to), or the numbers behind it. */
-import type { Rows } from "../events/run";
+import type { Rows } from "../events/rows";
 import type { Scene } from "./scene";
 
 export interface Palette {

@@ -1,5 +1,5 @@
 /** The export menu: a picture of what is shown, or all the numbers. */
-import type { Rows } from "../events/run";
+import type { Rows } from "../events/rows";
 import { announce, type MenuItem } from "../ui";
 import { rowsToCsv, rowsToJson, sceneToSvg } from "./export";
 import { fileName, paletteOf, saveFile, svgToPng } from "./save";

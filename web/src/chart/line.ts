@@ -1,6 +1,6 @@
 /** One curve's points in the order of x, taken from a run's rows as they arrive; nothing is taken twice. */
 import { Numbers } from "../events/growable";
-import type { Rows } from "../events/run";
+import type { Rows } from "../events/rows";
 import type { Curve } from "./decimate";
 import { Smoothing } from "./smooth";
 

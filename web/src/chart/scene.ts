@@ -1,5 +1,6 @@
 /** Everything a chart shows, computed: what the component draws and what an export writes come from the same picture. */
-import type { Checkpoint, Rows } from "../events/run";
+import type { Rows } from "../events/rows";
+import type { Checkpoint } from "../events/run";
 import { type Curve, extent, type Path, pathOf, within } from "./decimate";
 import type { Line, Metric } from "./line";
 import { linearScale, logScale, padded, type Scale } from "./scale";

@@ -9,6 +9,7 @@ export const KEEP = 1 << 16;
 const TOTAL = 1 << 28;
 /** Data in a buffer at least this large stay where they are; smaller ones are gathered, or each would hold a buffer of its own. */
 const LARGE = 1 << 14;
+const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
 const utf8 = new TextDecoder();
 
 export interface Entry {
@@ -25,51 +26,38 @@ export interface Entry {
 export class Records {
   readonly names: string[] = [];
   #counts: number[] = [];
+  #kinds = new Numbers();
+  #sizes = new Numbers();
+  /** Where the data begin in their buffer; negative for those that found no room any more. */
+  #starts = new Numbers();
   #buffers: Uint8Array[] = [];
+  /** The first event that lies in each of the buffers. */
+  #firsts: number[] = [];
   #own = new Uint8Array(0);
   #ownUsed = 0;
   #kept = 0;
-  #sources = new Numbers();
-  #kinds = new Numbers();
-  #starts = new Numbers();
-  #lengths = new Numbers();
-  #sizes = new Numbers();
-  #times = new Numbers();
 
   get length(): number {
     return this.#kinds.length;
   }
 
-  add(name: string, time: number, bytes: Uint8Array, start: number, end: number): void {
+  add(name: string, bytes: Uint8Array, start: number, end: number): void {
     let kind = this.names.indexOf(name);
     if (kind < 0) {
       kind = this.names.push(name) - 1;
       this.#counts.push(0);
     }
     this.#counts[kind]!++;
-    const length = Math.min(end - start, KEEP, Math.max(0, TOTAL - this.#kept));
-    this.#kept += length;
+    const size = end - start;
     this.#kinds.push(kind);
-    this.#sizes.push(end - start);
-    this.#lengths.push(length);
-    this.#times.push(time);
-    const stays = bytes.length >= LARGE && end - start <= KEEP;
-    this.#starts.push(stays ? start : this.#gather(bytes, start, length));
-    if (stays && this.#buffers.at(-1) !== bytes) this.#buffers.push(bytes);
-    this.#sources.push(this.#buffers.length - 1);
-  }
-
-  /** Copies into the last of the buffers, which is then one of our own. */
-  #gather(bytes: Uint8Array, start: number, length: number): number {
-    if (this.#ownUsed + length > this.#own.length) {
-      this.#own = new Uint8Array(2 * KEEP);
-      this.#ownUsed = 0;
+    this.#sizes.push(size);
+    this.#kept += Math.min(size, KEEP);
+    if (this.#kept > TOTAL) this.#starts.push(-1);
+    else if (bytes.length < LARGE || size > KEEP) this.#starts.push(this.#gather(bytes, start, Math.min(size, KEEP)));
+    else {
+      this.#from(bytes);
+      this.#starts.push(start);
     }
-    if (this.#buffers.at(-1) !== this.#own) this.#buffers.push(this.#own);
-    const from = this.#ownUsed;
-    this.#own.set(bytes.subarray(start, start + length), from);
-    this.#ownUsed += length;
-    return from;
   }
 
   count(name: string): number {
@@ -78,7 +66,8 @@ export class Records {
 
   entry(index: number): Entry {
     const data = utf8.decode(this.#data(index));
-    return { index, name: this.#name(index), time: this.#times.at(index), data, size: this.#sizes.at(index) };
+    const time = TIME.exec(data)?.[1];
+    return { index, name: this.#name(index), time: time === undefined ? NaN : Date.parse(time), data, size: this.#sizes.at(index) };
   }
 
   /** Whether the event at `index` is this one: a stream that was resumed repeats what is known. */
@@ -100,9 +89,30 @@ export class Records {
   clear(): void {
     this.names.length = this.#counts.length = 0;
     this.#buffers = [];
+    this.#firsts = [];
     this.#own = new Uint8Array(0);
     this.#ownUsed = this.#kept = 0;
-    for (const column of [this.#sources, this.#kinds, this.#starts, this.#lengths, this.#sizes, this.#times]) column.clear();
+    for (const column of [this.#kinds, this.#sizes, this.#starts]) column.clear();
+  }
+
+  /** Copies into a buffer of our own. */
+  #gather(bytes: Uint8Array, start: number, length: number): number {
+    if (this.#ownUsed + length > this.#own.length) {
+      this.#own = new Uint8Array(2 * KEEP);
+      this.#ownUsed = 0;
+    }
+    this.#from(this.#own);
+    const at = this.#ownUsed;
+    this.#own.set(bytes.subarray(start, start + length), at);
+    this.#ownUsed += length;
+    return at;
+  }
+
+  /** Says that the newest event lies in this buffer. */
+  #from(buffer: Uint8Array): void {
+    if (this.#buffers.at(-1) === buffer) return;
+    this.#buffers.push(buffer);
+    this.#firsts.push(this.length - 1);
   }
 
   #name(index: number): string {
@@ -111,6 +121,13 @@ export class Records {
 
   #data(index: number): Uint8Array {
     const start = this.#starts.at(index);
-    return this.#buffers[this.#sources.at(index)]!.subarray(start, start + this.#lengths.at(index));
+    if (!(start >= 0)) return this.#own.subarray(0, 0);
+    let low = 0;
+    for (let high = this.#firsts.length; high - low > 1; ) {
+      const middle = (low + high) >> 1;
+      if (this.#firsts[middle]! <= index) low = middle;
+      else high = middle;
+    }
+    return this.#buffers[low]!.subarray(start, start + Math.min(this.#sizes.at(index), KEEP));
   }
 }

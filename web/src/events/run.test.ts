@@ -18,9 +18,9 @@ test("rows keep every point; what is no number is a gap, what is absent is nothi
   feed(run, "training.log", '{"step":5,"loss":NaN}');
   feed(run, "training.log", '{"step":1e309,"loss":1}');
   feed(run, "training.log", { loss: 1 });
-  expect([...run.rows.step.view()]).toEqual([1, 2, 2, 3, 4, 5]);
-  expect([...run.rows.loss.view()]).toEqual([2.5, Infinity, NaN, NaN, Infinity, Infinity]);
-  expect([...run.rows.evalLoss.view()]).toEqual([NaN, NaN, 2.2, 2.1, NaN, NaN]);
+  expect([...run.rows.step.values()]).toEqual([1, 2, 2, 3, 4, 5]);
+  expect([...run.rows.loss.values()]).toEqual([2.5, Infinity, NaN, NaN, Infinity, Infinity]);
+  expect([...run.rows.evalLoss.values()]).toEqual([NaN, NaN, 2.2, 2.1, NaN, NaN]);
   expect(run.rows.time.at(4)).toBe(Date.UTC(2026, 10, 25, 0, 0, 11));
   expect(run.bestLoss).toEqual({ value: 2.5, step: 1 });
   expect(run.bestEvalLoss).toEqual({ value: 2.1, step: 3 });
@@ -31,8 +31,8 @@ test("nested or escaped rows give the same points as flat ones", () => {
   const run = new Run();
   feed(run, "training.log", { step: 1, loss: 0.5, note: 'a "quoted" \n word', more: { step: 99, loss: 99 } });
   feed(run, "training.log", { step: 2, loss: null, more: [] });
-  expect([...run.rows.step.view()]).toEqual([1, 2]);
-  expect([...run.rows.loss.view()]).toEqual([0.5, Infinity]);
+  expect([...run.rows.step.values()]).toEqual([1, 2]);
+  expect([...run.rows.loss.values()]).toEqual([0.5, Infinity]);
   expect(run.rows.time.at(0)).toBe(Date.UTC(2026, 10, 25, 0, 0, 10));
 });
 
@@ -98,4 +98,28 @@ test("records can be filtered by name and compared in place", () => {
   expect(run.records.equals(7, "training.log", bytes, 0, bytes.length)).toBe(true);
   expect(run.records.equals(7, "checkpoint.saved", bytes, 0, bytes.length)).toBe(false);
   expect(run.records.equals(8, "training.log", bytes, 0, bytes.length)).toBe(false);
+});
+
+test("events keep their data whether they came in large buffers or small ones", () => {
+  const run = new Run();
+  const large = new TextEncoder().encode(`${'{"step":1}'.repeat(2000)}`);
+  const expected: string[] = [];
+  for (let turn = 0; turn < 300; turn++) {
+    feed(run, "training.log", `{"step":${turn},"small":true}`);
+    expected.push(`{"step":${turn},"small":true}`);
+    run.add("odd", large, turn * 10, turn * 10 + 10);
+    expected.push('{"step":1}');
+    if (turn % 7 === 0) {
+      feed(run, "training.message", "m".repeat(50_000));
+      expected.push("m".repeat(50_000));
+    }
+  }
+  expect(Array.from({ length: run.records.length }, (_, index) => run.records.entry(index).data)).toEqual(expected);
+});
+
+test("an event's time is read where it is shown", () => {
+  const run = new Run();
+  feed(run, "training.log", { step: 1 });
+  feed(run, "training.log", "no time");
+  expect([run.records.entry(0).time, run.records.entry(1).time]).toEqual([Date.UTC(2026, 10, 25, 0, 0, 10), NaN]);
 });

@@ -4,34 +4,9 @@
  * One mutable object a job, fed event by event; the page reads it when `stream.ts` says that something changed.
  */
 import type { Artifact } from "../contract.gen";
-import { Numbers } from "./growable";
 import { Records } from "./records";
+import { Rows } from "./rows";
 import { EPOCH, EVAL_LOSS, FIELD_NAMES, FIELDS, LEARNING_RATE, LOSS, STEP, scanFlat, TIMESTAMP, TOKENS_PER_SECOND } from "./scan";
-
-/**
- * One entry a `training.log` row that has a step. NaN: the row has no such value. `Infinity`: it has one that is no point
- * (null, NaN, out of range), so the curve has a gap there. Times are milliseconds since 1970.
- */
-export class Rows {
-  readonly step = new Numbers();
-  readonly time = new Numbers();
-  readonly epoch = new Numbers();
-  readonly loss = new Numbers();
-  readonly evalLoss = new Numbers();
-  readonly lr = new Numbers();
-  readonly tokensPerSecond = new Numbers();
-  /** Counts how often the run started over. */
-  generation = 0;
-
-  get length(): number {
-    return this.step.length;
-  }
-
-  clear(): void {
-    this.generation++;
-    for (const column of [this.step, this.time, this.epoch, this.loss, this.evalLoss, this.lr, this.tokensPerSecond]) column.clear();
-  }
-}
 
 export interface Checkpoint {
   step: number;
@@ -98,7 +73,7 @@ export class Run {
       pick(data, fields);
       if (name === "message" && typeof data?.["type"] === "string") name = data["type"];
     }
-    this.records.add(name.length > MAX_NAME ? name.slice(0, MAX_NAME) : name, fields[TIMESTAMP]!, bytes, start, end);
+    this.records.add(name.length > MAX_NAME ? name.slice(0, MAX_NAME) : name, bytes, start, end);
     if (name === "training.log") this.#log(fields);
     else if (data !== null) this.#other(name, data, fields);
   }
@@ -108,14 +83,16 @@ export class Run {
     if (!Number.isFinite(step)) return;
     const loss = fields[LOSS]!;
     const evalLoss = fields[EVAL_LOSS]!;
-    const rows = this.rows;
-    rows.step.push(step);
-    rows.time.push(fields[TIMESTAMP]!);
-    rows.epoch.push(fields[EPOCH]!);
-    rows.loss.push(loss === Infinity && evalLoss < Infinity ? NaN : loss);
-    rows.evalLoss.push(evalLoss);
-    rows.lr.push(fields[LEARNING_RATE]!);
-    rows.tokensPerSecond.push(fields[TOKENS_PER_SECOND]!);
+    this.rows.add(
+      step,
+      fields[TIMESTAMP]!,
+      fields[EPOCH]!,
+      // Null beside a value of the other kind is a way to write "not in this row".
+      loss === Infinity && evalLoss < Infinity ? NaN : loss,
+      evalLoss === Infinity && loss < Infinity ? NaN : evalLoss,
+      fields[LEARNING_RATE]!,
+      fields[TOKENS_PER_SECOND]!,
+    );
     if (this.bestLoss === null ? loss < Infinity : loss < this.bestLoss.value) this.bestLoss = { value: loss, step };
     if (this.bestEvalLoss === null ? evalLoss < Infinity : evalLoss < this.bestEvalLoss.value) {
       this.bestEvalLoss = { value: evalLoss, step };

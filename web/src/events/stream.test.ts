@@ -70,7 +70,7 @@ async function open(): Promise<void> {
   await vi.advanceTimersByTimeAsync(10);
 }
 
-const steps = (): number[] => [...stream.run.rows.step.view()];
+const steps = (): number[] => [...stream.run.rows.step.values()];
 
 test("history first, then live frames from exactly there, until the end", async () => {
   daemon.log(1);

@@ -1,5 +1,5 @@
 /** How fast a run goes and how long it still takes: from what it did lately, and honest where that says nothing. */
-import type { Rows } from "../../events/run";
+import type { Rows } from "../../events/rows";
 
 /** Rows looked back on: enough to even out an evaluation in between, few enough to notice a change. */
 const WINDOW = 40;

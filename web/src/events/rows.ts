@@ -1,0 +1,71 @@
+/**
+ * A run's logged rows, side by side in one typed array: one check of the room a row, and writes that follow one another,
+ * where a column each would take a growing array for every number. No row is ever dropped.
+ */
+
+const WIDTH = 7;
+
+/** One value of every row. Reading outside of the rows gives NaN. */
+export class Column {
+  constructor(
+    private readonly rows: Rows,
+    private readonly offset: number,
+  ) {}
+
+  get length(): number {
+    return this.rows.length;
+  }
+
+  at(row: number): number {
+    return row >= 0 && row < this.rows.length ? this.rows.data[row * WIDTH + this.offset]! : NaN;
+  }
+
+  last(): number {
+    return this.at(this.rows.length - 1);
+  }
+
+  /** All values, copied. */
+  values(): number[] {
+    return Array.from({ length: this.length }, (_, row) => this.at(row));
+  }
+}
+
+/**
+ * NaN: the row has no such value. `Infinity`: it has one that is no point (null, NaN, out of range), so the curve has a gap
+ * there. Times are milliseconds since 1970.
+ */
+export class Rows {
+  data = new Float64Array(256 * WIDTH);
+  length = 0;
+  /** Counts how often the run started over. */
+  generation = 0;
+  readonly step = new Column(this, 0);
+  readonly time = new Column(this, 1);
+  readonly epoch = new Column(this, 2);
+  readonly loss = new Column(this, 3);
+  readonly evalLoss = new Column(this, 4);
+  readonly lr = new Column(this, 5);
+  readonly tokensPerSecond = new Column(this, 6);
+
+  add(step: number, time: number, epoch: number, loss: number, evalLoss: number, lr: number, tokensPerSecond: number): void {
+    const at = this.length++ * WIDTH;
+    if (at === this.data.length) {
+      const grown = new Float64Array(2 * at);
+      grown.set(this.data);
+      this.data = grown;
+    }
+    const { data } = this;
+    data[at] = step;
+    data[at + 1] = time;
+    data[at + 2] = epoch;
+    data[at + 3] = loss;
+    data[at + 4] = evalLoss;
+    data[at + 5] = lr;
+    data[at + 6] = tokensPerSecond;
+  }
+
+  clear(): void {
+    this.length = 0;
+    this.generation++;
+  }
+}
