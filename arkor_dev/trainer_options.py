@@ -70,7 +70,7 @@ TRAINER_OPTIONS = (
     ),
     _whole("log_every", "loggingSteps", 1, 10_000_000),
     _whole("eval_every", "evalSteps", 1, 10_000_000),
-    _number("eval_split", "datasetSplit", "a fraction of the rows, from 0 to below 1", lambda n: 0 <= n < 1),
+    _number("eval_split", "datasetSplit", "a fraction of the rows, from 0 to 0.9", lambda n: 0 <= n <= 0.9),
     _whole("save_every", "saveSteps", 1, 10_000_000),
     _whole("seed", "seed", 0, 2**32 - 1),
     _flag("train_on_responses_only", "trainOnResponsesOnly"),

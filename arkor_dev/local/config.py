@@ -71,6 +71,9 @@ def check_config(config: object) -> dict[str, Any]:
     for field, (bottom, top) in NUMBERS.items():
         _check_number(config, field, False, bottom, top, above=True)
     _check_number(config, "weightDecay", False, 0.0, 1.0, above=False)
+    # Other backends take other forms of it, so only a number is ours to judge.
+    if isinstance(config.get("datasetSplit"), int | float):
+        _check_number(config, "datasetSplit", False, 0.0, 0.9, above=False)
     for field in SWITCHES:
         if not isinstance(config.get(field, False), bool | None):
             raise _wrong(field, f"must be true or false, not {config[field]!r}")

@@ -12,12 +12,15 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .config import DRY_ROWS, Plan
 from .datasets import Row, load_rows
 from .errors import JobFailure
 from .leash import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EVAL_SHARE: Final = 0.1
 EVAL_MOST: Final = 32
@@ -25,11 +28,18 @@ EVAL_FROM: Final = 10
 SEED: Final = 42
 
 
-def split(rows: list[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Hold back ``share`` of the rows, at least one and at most 32, none when there are fewer than ten."""
-    if share <= 0 or len(rows) < EVAL_FROM:
+def split(rows: list[Row], config: Mapping[str, Any], seed: int) -> tuple[list[Row], list[Row]]:
+    """Hold back ``datasetSplit`` of the rows, at least one; none when it is 0, or nothing is evaluated.
+
+    Unasked it is a tenth and 32 rows at most, none when there are fewer than ten.
+    """
+    asked = config.get("datasetSplit")
+    if config.get("evalSteps") == 0 or len(rows) < 2:
         return rows, []
-    count = max(1, min(EVAL_MOST, int(len(rows) * share)))
+    if isinstance(asked, int | float) and not isinstance(asked, bool):
+        count = min(len(rows) - 1, max(1, round(len(rows) * asked))) if asked > 0 else 0
+    else:
+        count = max(1, min(EVAL_MOST, int(len(rows) * EVAL_SHARE))) if len(rows) >= EVAL_FROM else 0
     order = list(range(len(rows)))
     random.Random(seed).shuffle(order)  # noqa: S311 - order, not secrecy
     held = set(order[:count])
@@ -56,12 +66,11 @@ class Work:
     def train(self) -> None:
         job = self.link.receive()
         config, data, job_id = job["config"], Path(job["data"]), job["id"]
-        seed = config.get("seed") or SEED
+        seed = SEED if config.get("seed") is None else config["seed"]
         scratch = data / "jobs" / job_id / "scratch"
         limit = DRY_ROWS if config.get("dryRun") else None
         rows = load_rows(config["datasetSource"], Path(job["project"]), scratch, self.link.progress, limit)
-        share = EVAL_SHARE if config.get("evalSteps") != 0 else 0.0
-        train_rows, eval_rows = split(rows, share, seed)
+        train_rows, eval_rows = split(rows, config, seed)
         plan = Plan.of(config, len(train_rows), len(eval_rows))
 
         # Everything is read from local folders from here on: no library may ask the hub.
