@@ -17,6 +17,7 @@ export type StreamState = "loading" | "live" | "reconnecting" | "over" | "missin
 /** After all that has come was read, the next look is this much later: a hundred events a second cost two or three wake-ups. */
 const READ_MS = 400;
 const PAINT_MS = 400;
+const HISTORY_PAINT_MS = 1500;
 const GLANCE_IDLE_MS = 150;
 const GLANCE_MS = 300;
 const GLANCE_EVERY_MS = 1000;
@@ -99,6 +100,7 @@ export class JobStream implements SseSink {
 
   async #history(signal: AbortSignal): Promise<void> {
     const response = await request(`/jobs/${encodeURIComponent(this.id)}/history`, { signal });
+    this.#painted = performance.now();
     this.run.clear();
     this.#next = 0;
     await this.#read(response, 0);
@@ -160,7 +162,9 @@ export class JobStream implements SseSink {
 
   #changed(live: boolean): void {
     if (live) this.#failures = 0;
-    this.#timer ??= setTimeout(() => this.#paint(), Math.max(0, this.#painted + PAINT_MS - performance.now()));
+    // While a history comes in, each picture of a part of it would only put off the whole.
+    const apart = live ? PAINT_MS : HISTORY_PAINT_MS;
+    this.#timer ??= setTimeout(() => this.#paint(), Math.max(0, this.#painted + apart - performance.now()));
   }
 
   #paint(): void {

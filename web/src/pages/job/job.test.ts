@@ -34,6 +34,13 @@ test("time left follows the recent speed, and counts down between steps", () => 
   expect(timeLeft(run.rows, 100, last)).toEqual({ ms: 0 });
 });
 
+test("a pause of the machine does not make the run look slow; evaluations do count", () => {
+  const paused = runOf(30, (step) => (step === 20 ? 36_000 : 2));
+  expect(1 / recentSpeed(paused.rows)!).toBeLessThan(3000);
+  const evaluated = runOf(30, (step) => (step % 5 === 0 ? 12 : 2));
+  expect(1 / recentSpeed(evaluated.rows)!).toBeGreaterThan(3500);
+});
+
 test("time left is honest where it cannot be known", () => {
   expect(timeLeft(new Run().rows, 60, START)).toEqual({ why: "no step yet" });
   expect(timeLeft(runOf(1, () => 2).rows, 60, START + 2000)).toEqual({ why: "known after the second step" });

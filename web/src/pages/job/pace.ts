@@ -7,16 +7,23 @@ const QUIET_MS = 20_000;
 
 export type TimeLeft = { ms: number } | { why: string };
 
+/** How much longer than the usual a step may count: an evaluation does take time, a closed laptop says nothing. */
+const OUTLIER = 10;
+
 /** Steps a millisecond over the last rows; null while there are fewer than two steps with times. */
 export function recentSpeed({ step, time }: Rows): number | null {
   const last = newest(time.length - 1, time);
-  if (last < 0) return null;
-  for (let first = Math.max(0, last - WINDOW); first < last; first++) {
-    const steps = step.at(last) - step.at(first);
-    const ms = time.at(last) - time.at(first);
-    if (steps > 0 && ms > 0) return steps / ms;
+  const paces: { steps: number; ms: number }[] = [];
+  for (let row = Math.max(1, last - WINDOW + 1); row <= last; row++) {
+    const steps = step.at(row) - step.at(row - 1);
+    const ms = time.at(row) - time.at(row - 1);
+    if (steps >= 0 && ms >= 0) paces.push({ steps, ms });
   }
-  return null;
+  const usual = paces.filter(({ steps }) => steps > 0).map(({ steps, ms }) => ms / steps).sort((a, b) => a - b);
+  const limit = OUTLIER * (usual[usual.length >> 1] || Infinity);
+  const steps = paces.reduce((sum, pace) => sum + pace.steps, 0);
+  const ms = paces.reduce((sum, pace) => sum + Math.min(pace.ms, limit * Math.max(1, pace.steps)), 0);
+  return steps > 0 && ms > 0 ? steps / ms : null;
 }
 
 function newest(from: number, time: Rows["time"]): number {
