@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { JobStream, retryDelay } from "./stream";
+import { JobStream } from "./stream";
+import { retryDelay } from "./waits";
 
 /** A daemon in memory: a log of frames, and what it was asked for. */
 class Daemon {

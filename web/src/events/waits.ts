@@ -1,0 +1,57 @@
+/** What a stream waits for: the next try, a turn, a visible tab. */
+
+const HIDDEN_MS = 10_000;
+const FIRST_RETRY_MS = 400;
+export const LAST_RETRY_MS = 15_000;
+
+/** Whether the promise is settled already: a browser hands on each write of the server as a chunk of its own, never joined. */
+export async function settled(promise: Promise<unknown>): Promise<boolean> {
+  let done = false;
+  const mark = (): void => {
+    done = true;
+  };
+  promise.then(mark, mark);
+  await null;
+  await null;
+  return done;
+}
+
+/** Milliseconds before try number `failures` + 1: doubling to 15 s, with full jitter above the half. */
+export function retryDelay(failures: number, random: () => number = Math.random): number {
+  const most = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+  return most / 2 + (random() * most) / 2;
+}
+
+/** One tab at a time glances, so that the other connections stay free for quick calls. */
+export async function oneGlance(signal: AbortSignal, glance: () => Promise<void>): Promise<void> {
+  await navigator.locks.request("arkor.glance", { signal }, glance);
+}
+
+/** Resolves as soon as the tab is visible: a hidden one leaves the connections to those that are looked at. */
+export async function shown(signal: AbortSignal): Promise<void> {
+  if (!document.hidden) return;
+  await new Promise<void>((resolve, reject) => {
+    const done = (): void => {
+      document.removeEventListener("visibilitychange", done);
+      if (signal.aborted) reject(signal.reason);
+      else resolve();
+    };
+    document.addEventListener("visibilitychange", done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
+
+/** Calls `leave` once the tab has been hidden for a while; the answer stops listening. */
+export function whenHidden(leave: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const look = (): void => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(leave, HIDDEN_MS);
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
+  return () => {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", look);
+  };
+}
