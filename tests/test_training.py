@@ -185,8 +185,10 @@ async def test_closing_leaves_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
     await rooms.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
-    polite = await rooms.shell("trap 'exit 0' TERM; while :; do sleep 0.02; done", key="polite")
-    pids = await pids_in(folder, STUBBORN_COUNT)
+    polite = await rooms.shell(
+        f"trap 'exit 0' TERM; : > {folder}/$$; while :; do sleep 0.02; done", key="polite"
+    )
+    pids = await pids_in(folder, STUBBORN_COUNT + 1)
     before = asyncio.all_tasks()
     async with asyncio.timeout(4):
         await rooms.runs.close()
