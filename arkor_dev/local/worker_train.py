@@ -129,7 +129,7 @@ class Work:
 
 if __name__ == "__main__":
     if hasattr(os, "nice"):
-        os.nice(10)  # chat and the page come first on a shared processor
+        os.nice(5)  # chat and the page come first on a shared processor, yet training is not starved
     Work().run()
     sys.stdout.flush()
     os._exit(0)
