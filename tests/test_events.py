@@ -308,7 +308,7 @@ async def test_a_job_still_coming_in_bulk_is_shown_as_far_as_it_is(
     hub: EventHub, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "REPLAY", 0.3)
-    monkeypatch.setattr(feed_module, "SETTLED", 0.25)  # a busy machine's own pauses are shorter than that
+    monkeypatch.setattr(feed_module, "WINDOW", 0.15)  # a busy machine's own pauses are shorter than that
     loop = asyncio.get_running_loop()
 
     async def flood() -> None:
