@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +17,11 @@ if TYPE_CHECKING:
 NO_COMMAND = (
     "This project has no training command. Either describe a trainer in arkor.toml "
     "(`arkor-dev init` writes one), or install the TypeScript CLI in the project (`npm install arkor`)."
+)
+
+NOT_LOCAL = (
+    "`arkor start` trains on the managed backend only. To train this project on this machine, describe a "
+    "trainer in arkor.toml (`arkor-dev init` writes one); or start Studio without --local."
 )
 
 
@@ -50,10 +54,13 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
     if file is None and (project / "arkor.toml").is_file():
         return _from_toml(settings, trainer, dry_run=dry_run)
-    command = project / "node_modules" / ".bin" / "arkor"
-    found = str(command) if command.is_file() else shutil.which("arkor")
+    from .typescript import find_cli
+
+    found = find_cli(project)
     if found is None:
         raise StudioError(400, NO_COMMAND)
+    if settings.local:
+        raise StudioError(400, NOT_LOCAL)
     if dry_run:
         raise StudioError(
             400, "`arkor start` takes no dry run from outside: set `dryRun: true` in the trainer's own code."

@@ -51,6 +51,12 @@ def test_arkor_toml(settings: Settings, arkor: Path) -> None:
     assert "--local" in training_command(replace(settings, local=True), {}).argv
 
 
+def test_local_training_does_not_start_the_managed_backends_command(settings: Settings, arkor: Path) -> None:
+    with pytest.raises(StudioError, match=r"arkor\.toml") as refused:
+        training_command(replace(settings, local=True), {})
+    assert refused.value.status == 400
+
+
 def test_a_trainer_named_like_an_option(settings: Settings) -> None:
     (settings.project / "arkor.toml").write_text(TOML.replace("first", "--local"))
     assert training_command(settings, {"trainer": "--local"}).argv[-1] == "--trainer=--local"
