@@ -13,7 +13,7 @@ from playwright.async_api import async_playwright
 from tests.daemon import free_port, running_daemon
 
 from .conftest import QUIET, chromium_path
-from .steps import QUESTION, ask_both, completed, copy_example, first_loss, open_job, press_run
+from .steps import QUESTION, ask_both, completed, copy_example, first_loss, go_to, open_job, press_run
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -49,12 +49,12 @@ async def tour(page: Page, folder: Path) -> None:
     await completed(page)
     await page.wait_for_timeout(1_000)
     await shoot(page, folder, "job")
-    await page.get_by_role("link", name="Jobs", exact=True).click()
+    await go_to(page, "Jobs")
     await page.wait_for_timeout(800)
     await shoot(page, folder, "jobs")
     await ask_both(page, QUESTION)
     await shoot(page, folder, "playground")
-    await page.get_by_role("link", name="Endpoints", exact=True).click()
+    await go_to(page, "Endpoints")
     await page.wait_for_timeout(800)
     await shoot(page, folder, "endpoints")
 

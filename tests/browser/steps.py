@@ -49,9 +49,14 @@ async def completed(page: Page) -> None:
     await expect(page.locator(".job")).to_contain_text("Completed", timeout=5 * MINUTE)
 
 
+async def go_to(page: Page, name: str) -> None:
+    """Open a page by the bar."""
+    await page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
+
+
 async def ask_both(page: Page, question: str) -> tuple[str, str]:
     """In the Playground, ask the base model and the adapter the same; both answers, left and right."""
-    await page.get_by_role("link", name="Playground", exact=True).click()
+    await go_to(page, "Playground")
     await page.get_by_role("button", name="Compare").click()
     await page.get_by_label("Message").fill(question)
     await page.get_by_role("button", name="Send").click()
