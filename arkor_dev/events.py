@@ -56,9 +56,13 @@ class EventHub:
         """About how many bytes of memory the feeds take."""
         return self._total
 
-    def follow(self, job_id: str) -> Reader:
-        """A reader of one job's events, to be entered with ``async with``."""
-        return Reader(self, job_id)
+    def follow(self, job_id: str, *, whole: bool = True) -> Reader:
+        """A reader of one job's events, to be entered with ``async with``.
+
+        ``whole``: only once the history is in, so that its end and the ids in it are known. Otherwise the
+        reader takes what comes while it comes.
+        """
+        return Reader(self, job_id, whole=whole)
 
     def enter(self, job_id: str) -> Feed:
         """Hand out a job's feed to a reader."""
@@ -116,18 +120,19 @@ class EventHub:
 class Reader:
     """One tab's place at a job's feed."""
 
-    def __init__(self, hub: EventHub, job_id: str) -> None:
+    def __init__(self, hub: EventHub, job_id: str, *, whole: bool) -> None:
         self._hub = hub
         self._job_id = job_id
+        self._whole = whole
         self._offset = self._marked = 0
         self._told = True
         self._over = False
 
     async def __aenter__(self) -> Self:
-        """Join the feed; waits for the history. Raises StudioError when there is none to be had."""
+        """Join the feed. Raises StudioError when there is none to be had."""
         self._feed = self._hub.enter(self._job_id)
         try:
-            await self._feed.ready()
+            await (self._feed.ready() if self._whole else self._feed.opened())
         except BaseException:
             self._hub.leave(self._feed)
             raise

@@ -71,7 +71,7 @@ class Feed:
         self._grown = grown
         self._sleep = sleep
         self._linger = linger
-        self._sieve = Sieve()
+        self._sieve = Sieve(self.log.blocks)
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -115,6 +115,13 @@ class Feed:
         if self.failure is not None:
             raise self.failure
 
+    async def opened(self) -> None:
+        """Wait until there is something to follow. Raises StudioError as :meth:`ready` does."""
+        while not (self.connected or self.log.size or self._settled.is_set()):
+            await self.log.changed()
+        if self.failure is not None:
+            raise self.failure
+
     def stop(self) -> None:
         """Leave the upstream stream; a reader that comes later opens another."""
         if self._timer is not None:
@@ -131,14 +138,17 @@ class Feed:
         """Stop for good: readers see the end of their stream."""
         self.closed = True
         self.stop()
-        self._settled.set()
-        self.log.wake()
+        self._history_is_in()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     def _tell(self, *, connected: bool) -> None:
         if self.connected != connected:
             self.connected = connected
             self.log.wake()
+
+    def _history_is_in(self) -> None:
+        self._settled.set()
+        self.log.wake()
 
     async def _run(self) -> None:
         pause = BACKOFF[0]
@@ -157,14 +167,13 @@ class Feed:
                 log.exception("The events of job %s met an unexpected fault", self.job_id)
             if self.end is not None:
                 break
-            self._settled.set()
+            self._history_is_in()
             self._tell(connected=False)
             await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             pause = min(pause * 2, BACKOFF[1])
         self._task = None
-        self._settled.set()
+        self._history_is_in()
         self._tell(connected=False)
-        self.log.wake()
 
     async def _connection(self) -> bool:
         """Read one upstream stream to its end; whether it brought anything."""
@@ -198,4 +207,4 @@ class Feed:
                 break
             seen = size
             await asyncio.sleep(WINDOW)
-        self._settled.set()
+        self._history_is_in()

@@ -44,6 +44,10 @@ class FrameLog:
         self.trim(self._limit)
         self.wake()
 
+    def blocks(self) -> list[bytes]:
+        """All that is kept, in order."""
+        return self._blocks
+
     def trim(self, limit: int) -> None:
         """Let go of the oldest blocks until at most ``limit`` bytes, or the newest block, are left."""
         gone = 0

@@ -3,14 +3,22 @@
 A frame is a repeat when its id and data were both seen (CONTRACT §2), whichever connection brought it.
 Frames without an id cannot be told apart by content alone, since two equal ones may both be meant: after a
 reconnection exactly as many of each are passed over as were seen since the place it resumes from.
+
+While a stream's ids count 1, 2, 3, … nothing is remembered at all (:mod:`~arkor_dev.counting`); at the first
+frame that does not fit, what is still known of the job is looked through once.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import TYPE_CHECKING
 
+from .counting import Counting
 from .frames import event_name, frame_id, frames_in, has_fields, is_plain, without_comments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 GENERATION = 1 << 19
 """Frames after which what was seen long ago begins to be forgotten: memory is bounded, repeats are recent."""
@@ -23,9 +31,17 @@ _CLOCK = re.compile(rb"\d{10,}(?:\.\d*)?|\d{4}-\d\d-.*")
 
 
 class Sieve:
-    """Fed the blocks of one stream after another, it answers each event of the job once."""
+    """Fed the blocks of one stream after another, it answers each event of the job once.
 
-    def __init__(self, generation: int = GENERATION) -> None:
+    ``known`` yields the blocks that were answered and are still kept; without it everything is remembered.
+    """
+
+    def __init__(
+        self, known: Callable[[], Iterable[bytes]] | None = None, generation: int = GENERATION
+    ) -> None:
+        self._known = known
+        self._counting = Counting() if known else None
+        self._passed: list[bytes] = []
         # Hashes, not frames: Python's bytes hash is keyed at random for each process and 61 bits wide.
         self._seen: set[int] = set()
         self._older: set[int] = set()
@@ -62,6 +78,7 @@ class Sieve:
 
     def sift(self, block: bytes) -> bytes:
         """The block without what is no news. After a frame ``end``, :attr:`end` is that frame."""
+        self._passed.clear()
         return self._sift(block, frames_in(block))
 
     def _sift(self, block: bytes, frames: list[bytes]) -> bytes:
@@ -77,7 +94,25 @@ class Sieve:
         return b"".join([news + b"\n\n" for frame in frames if (news := self._news(frame))])
 
     def _all_new(self, frames: list[bytes]) -> bool:
-        """Remember the frames if none of them was seen."""
+        """Whether none of the frames, each of which begins with its id, was seen; then they are."""
+        if self._counting is not None:
+            if self._counting.goes_on(frames):
+                self._passed += frames
+                return True
+            if len(frames) > 1:
+                return False  # perhaps its parts count on
+            self._stop_counting()
+        return self._remember(frames)
+
+    def _stop_counting(self) -> None:
+        assert self._known is not None
+        self._counting = None
+        for block in self._known():
+            self._seen.update(map(hash, frames_in(block)))
+        self._seen.update(map(hash, self._passed))
+
+    def _remember(self, frames: list[bytes]) -> bool:
+        """Keep the frames in mind if none of them was seen."""
         keys = list(map(hash, frames))
         seen = self._seen
         if not seen.isdisjoint(keys) or (self._older and not self._older.isdisjoint(keys)):

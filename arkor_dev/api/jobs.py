@@ -72,8 +72,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     over. Comments are for the reader: ``: reconnecting`` and ``: connected`` tell whether the backend is
     there, ``: at <cursor>`` names the place that the stream has come to.
     """
-    async with request.app[EVENTS].follow(request.match_info["id"]) as reader:
-        begin = reader.begin(request.query.get("after"), request.headers.get("Last-Event-ID"))
+    last_id = request.headers.get("Last-Event-ID")
+    async with request.app[EVENTS].follow(request.match_info["id"], whole=last_id is not None) as reader:
+        begin = reader.begin(request.query.get("after"), last_id)
         response = EventSourceResponse(headers={FROM_HEADER: str(begin)}, sep="\n")
         await response.prepare(request)
         async with response:
