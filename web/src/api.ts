@@ -1,5 +1,6 @@
 /** The one way to the daemon: every call carries the page's token, every fault becomes an `ApiError`. */
 import { CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STUDIO_TOKEN_HEADER } from "./contract.gen";
+import { takeEarly } from "./early";
 import { daemonAnswered, daemonGone, tokenExpired } from "./store/connection";
 
 export { CURSOR_HEADER, FROM_HEADER, STALE_HEADER };
@@ -47,7 +48,9 @@ export async function request(path: string, options: Options = {}): Promise<Resp
   }
   let response: Response;
   try {
-    response = await fetch(`/api${path}`, init);
+    const url = `/api${path}`;
+    const early = init.method === "GET" ? takeEarly(url) : null;
+    response = await (early ? early.catch(() => fetch(url, init)) : fetch(url, init));
   } catch (error) {
     if (isAbort(error)) throw error;
     daemonGone();

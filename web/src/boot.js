@@ -1,5 +1,5 @@
-// What has to happen before the first paint and cannot wait for a module: the theme, and a word to the
-// browser that the code of the page in the address will be needed too.
+// What has to happen before the first paint and cannot wait for a module: the theme, a word to the browser
+// that the code of the page in the address will be needed too, and a question for a job's history (early.ts).
 (function () {
   try {
     var theme = localStorage.getItem("arkor.theme");
@@ -18,4 +18,16 @@
     link.href = "/" + file;
     document.head.append(link);
   });
+  var job = /^#\/jobs\/([^/?]+)/.exec(location.hash);
+  if (job) {
+    try {
+      var url = "/api/jobs/" + encodeURIComponent(decodeURIComponent(job[1])) + "/history";
+      var token = document.querySelector("meta[name=arkor-studio-token]").content;
+      var answer = fetch(url, { headers: { "X-Arkor-Studio-Token": token }, cache: "no-store" });
+      answer.catch(function () {});
+      window.arkorEarly = { url: url, answer: answer };
+    } catch (_) {
+      // An address that is none: the page says so.
+    }
+  }
 })();

@@ -1,5 +1,5 @@
 /** One job: how it stands in four figures, its curve, what happened, what it is. */
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useStream } from "../../events/use";
 import { route } from "../../router";
 import { jobById, jobsState, refreshJobs } from "../../store/jobs";
@@ -13,6 +13,8 @@ import { Notices } from "./notices";
 import { isActive, statusOf } from "./state";
 import { Strip } from "./strip";
 import "./job.css";
+
+const PATIENCE_MS = 150;
 
 export default function JobPage() {
   const { id } = route.value;
@@ -29,19 +31,34 @@ function JobView({ id }: { id: string }) {
   const name = displayName(job?.name ?? id);
   useEffect(() => setTitle(name), [name]);
   useEnding(status, name);
+  const held = useHeldBack(version === 0 && stream.state.value === "loading");
   if (stream.state.value === "missing" && job === undefined && jobsState.value.loaded) return <Missing id={id} />;
   return (
     <article class="job">
       <Head id={id} job={job} run={run} version={version} status={status} />
       <Notices job={job} stream={stream} version={version} status={status} />
-      <Strip job={job} run={run} version={version} status={status} />
-      <JobCurve id={id} job={job} run={run} version={version} status={status} />
-      <div class="job-below">
-        <Events records={run.records} version={version} name={name} />
-        <Facts id={id} job={job} run={run} version={`${run.startedAt} ${run.checkpoints.length} ${run.artifacts.length}`} />
-      </div>
+      {!held && (
+        <>
+          <Strip job={job} run={run} version={version} status={status} />
+          <JobCurve id={id} job={job} run={run} version={version} status={status} />
+          <div class="job-below">
+            <Events records={run.records} version={version} name={name} />
+            <Facts id={id} job={job} run={run} version={`${run.startedAt} ${run.checkpoints.length} ${run.artifacts.length}`} />
+          </div>
+        </>
+      )}
     </article>
   );
+}
+
+/** True for a moment while `waiting`: a history that is nearly there is drawn once, not after its own skeleton. */
+function useHeldBack(waiting: boolean): boolean {
+  const [patient, setPatient] = useState(true);
+  useEffect(() => {
+    const timer = setTimeout(() => setPatient(false), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return patient && waiting;
 }
 
 /** Says the end once, and has the list follow the events, which are quicker. */
