@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -136,7 +137,8 @@ def in_words(fault: Exception, host: str, waited: float) -> StudioError:
                 502, f"The proxy refused {host} ({fault.status}). Check HTTPS_PROXY and NO_PROXY."
             )
         case aiohttp.ClientConnectorError():
-            why = fault.os_error.strerror or "connection failed"
+            # asyncio puts a text of its own into strerror: "Connect call failed ('127.0.0.1', 4000)".
+            why = os.strerror(fault.os_error.errno) if fault.os_error.errno else "connection failed"
             return StudioError(502, f"Cannot reach {host} ({why}). Check that it is running and try again.")
         case aiohttp.InvalidURL():
             return StudioError(400, f"The backend address {host} is not usable. Check ARKOR_CLOUD_API_URL.")

@@ -249,7 +249,7 @@ async def test_a_backend_that_is_away_is_named_and_found_again(
     for call in (backend.me(), backend.list_jobs(), read_events(backend, job)):
         error = await fails(call)
         assert error.status == 502
-        assert f"127.0.0.1:{fake_backend.port}" in error.text
+        assert f"Cannot reach 127.0.0.1:{fake_backend.port} (Connection refused)." in error.text
         assert "Check that it is running" in error.text
     await fake_backend.restart()
     assert (await backend.me()).status == 200
