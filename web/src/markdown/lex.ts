@@ -3,6 +3,7 @@
  *
  * `marked` reads the blocks. Every block but the last one stands once another has begun, so an answer that
  * streams is lexed from its last block on: the work for a token of text is that of one block, not of all.
+ * Models write lines and mean lines, so a single line break stays one.
  * Link definitions reach only as far as what is lexed together; models hardly write them.
  */
 import { Lexer, type Token } from "marked";
@@ -37,7 +38,7 @@ export function lex(source: string): Token[] {
 
 function lexTame(source: string): Token[] {
   try {
-    const lexer = new Lexer({ gfm: true });
+    const lexer = new Lexer({ gfm: true, breaks: true });
     lexer.blockTokens(source, lexer.tokens);
     for (const { src, tokens } of lexer.inlineQueue) {
       if (src.length > MAX_INLINE) tokens.push({ type: "text", raw: src, text: src, escaped: false });
