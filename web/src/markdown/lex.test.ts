@@ -120,7 +120,7 @@ describe("decodeEntities", () => {
   });
 });
 
-test("a line break in an answer is a line break on the page", () => {
+it("a line break in an answer is a line break on the page", () => {
   const [list] = lex("1. Bearing 035: turn it.\n2. Bearing 120: the box.\nKeep the lamp lit.");
   const last = (list as { items: { tokens: { tokens: { type: string }[] }[] }[] }).items.at(-1)!;
   expect(last.tokens[0]!.tokens.map(({ type }) => type)).toEqual(["text", "br", "text"]);
