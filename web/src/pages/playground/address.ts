@@ -12,9 +12,13 @@ import { setDraft } from "./composer";
 const same = (a: readonly Target[], b: readonly Target[]): boolean =>
   a.length === b.length && a.every((target, index) => sameTarget(target, b[index]!));
 
+/** The query that this page has written itself: an effect that sees it late must not undo what was chosen since. */
+let written: string | null = null;
+
 function write(): void {
   const { id, leaf } = current.peek();
   setQuery({ ...queryOfTargets(shownTargets(current.peek())), chat: leaf === null ? null : id, prompt: null });
+  written = route.peek().query.toString();
 }
 
 /** Opens what the address names; a conversation that is gone or unnamed becomes a new one with its targets. */
@@ -37,7 +41,12 @@ async function read(query: URLSearchParams): Promise<void> {
 export function useAddress(): void {
   const { query } = route.value;
   const text = query.toString();
-  useEffect(() => void read(query), [text]);
+  useEffect(() => {
+    written = null;
+  }, []);
+  useEffect(() => {
+    if (text !== written) void read(query);
+  }, [text]);
   const { id, targets, columns, leaf } = current.value;
   useEffect(() => {
     if (route.peek().page === "playground") write();
