@@ -55,16 +55,16 @@ export function hiddenSignal(): AbortSignal {
   return hidden.signal;
 }
 
-/** Resolves once the tab is shown, at once when it is. */
-export function shown(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const look = (): void => {
-      if (document.hidden) return;
-      document.removeEventListener("visibilitychange", look);
-      resolve();
+/** Resolves as soon as the tab is visible: a hidden one leaves the connections to those that are looked at. */
+export async function shown(signal: AbortSignal): Promise<void> {
+  if (!document.hidden) return;
+  await new Promise<void>((resolve, reject) => {
+    const done = (): void => {
+      document.removeEventListener("visibilitychange", done);
+      if (signal.aborted) reject(signal.reason);
+      else resolve();
     };
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    document.addEventListener("visibilitychange", look);
-    look();
+    document.addEventListener("visibilitychange", done);
+    signal.addEventListener("abort", done, { once: true });
   });
 }

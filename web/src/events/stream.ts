@@ -7,10 +7,10 @@
  */
 import { signal } from "@preact/signals";
 import { ApiError, CURSOR_HEADER, errorText, FROM_HEADER, isAbort, request } from "../api";
-import { pause, withStream } from "../streams";
+import { pause, shown, withStream } from "../streams";
 import { Run } from "./run";
 import { SseParser, type SseSink } from "./sse";
-import { LAST_RETRY_MS, oneGlance, retryDelay, settled, shown, whenHidden } from "./waits";
+import { LAST_RETRY_MS, oneGlance, retryDelay, settled, whenHidden } from "./waits";
 
 /** `reconnecting`: the daemon, or the daemon's own way to the backend, is being tried again. */
 export type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";

@@ -1,4 +1,4 @@
-/** What a stream waits for: the next try, a turn, a visible tab. */
+/** What a stream waits for: the next try, a turn, the tab to be left. */
 
 const HIDDEN_MS = 10_000;
 const FIRST_RETRY_MS = 400;
@@ -25,20 +25,6 @@ export function retryDelay(failures: number, random: () => number = Math.random)
 /** One tab at a time glances, so that the other connections stay free for quick calls. */
 export async function oneGlance(signal: AbortSignal, glance: () => Promise<void>): Promise<void> {
   await navigator.locks.request("arkor.glance", { signal }, glance);
-}
-
-/** Resolves as soon as the tab is visible: a hidden one leaves the connections to those that are looked at. */
-export async function shown(signal: AbortSignal): Promise<void> {
-  if (!document.hidden) return;
-  await new Promise<void>((resolve, reject) => {
-    const done = (): void => {
-      document.removeEventListener("visibilitychange", done);
-      if (signal.aborted) reject(signal.reason);
-      else resolve();
-    };
-    document.addEventListener("visibilitychange", done);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }
 
 /** Calls `leave` once the tab has been hidden for a while; the answer stops listening. */
