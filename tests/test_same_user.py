@@ -1,87 +1,26 @@
-"""Whose a loopback connection is: the kernel's tables read rightly, and another account turned away."""
+"""Another account of the machine is turned away."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev import same_user
-from arkor_dev.same_user import owner_of
+from arkor_dev import same_user, socket_owner
 
 from .studio import running_studio
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from arkor_dev.settings import Settings
 
     from .studio import Studio
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc/net is Linux's")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-
-HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
-# 127.0.0.1:50000 → 127.0.0.1:4000 as a little-endian kernel prints it, in IPv4 and mapped into IPv6.
-REST = "01 00000000:00000000 00:00000000 00000000  {uid}        0 {inode} 1 0"
-MAPPED = "0000000000000000FFFF00000100007F"
-ROW = f"   0: 0100007F:C350 0100007F:0FA0 {REST}"
-BACK = f"   1: 0100007F:0FA0 0100007F:C350 {REST}"
-ROW6 = f"   0: {MAPPED}:C350 {MAPPED}:0FA0 {REST}"
-PEER, OWN = ("127.0.0.1", 50000), ("127.0.0.1", 4000)
-little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="the rows are a little-endian kernel's")
-
-
-def table(path: Path, *rows: str) -> Path:
-    """A file as /proc/net/tcp has it."""
-    path.write_text("\n".join([HEAD, *rows, ""]))
-    return path
-
-
-@little_endian
-def test_the_owner_of_a_listed_socket(tmp_path: Path) -> None:
-    listed = table(tmp_path / "tcp", BACK.format(uid=7, inode=8), ROW.format(uid=1001, inode=9))
-    assert owner_of(PEER, OWN, [listed]) == 1001
-    assert owner_of(OWN, PEER, [listed]) == 7
-    assert owner_of(("127.0.0.1", 50001), OWN, [listed]) is None
-    assert owner_of(("127.0.0.2", 50000), OWN, [listed]) is None
-
-
-@little_endian
-def test_a_socket_of_ipv6_that_talks_ipv4(tmp_path: Path) -> None:
-    tables = [table(tmp_path / "tcp"), table(tmp_path / "tcp6", ROW6.format(uid=1002, inode=9))]
-    assert owner_of(PEER, OWN, tables) == 1002
-
-
-@little_endian
-def test_an_orphan_is_nobodys(tmp_path: Path) -> None:
-    """A socket whose process has ended is listed as root's, with inode 0."""
-    assert owner_of(PEER, OWN, [table(tmp_path / "tcp", ROW.format(uid=0, inode=0))]) is None
-
-
-def test_missing_tables_tell_nothing(tmp_path: Path) -> None:
-    assert owner_of(PEER, OWN, [tmp_path / "tcp", tmp_path / "tcp6"]) is None
-
-
-@linux
-def test_a_true_socket_is_mine() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.create_connection(server.getsockname()) as mine,
-    ):
-        assert owner_of(mine.getsockname(), mine.getpeername()) == os.getuid()
-
-
-@linux
-def test_a_true_socket_of_ipv6_is_mine() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_INET6) as mine:
-        mine.connect(("::ffff:127.0.0.1", server.getsockname()[1]))
-        assert owner_of(("127.0.0.1", mine.getsockname()[1]), server.getsockname()) == os.getuid()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +48,7 @@ async def test_verdicts(
 
 async def test_one_look_serves_a_connection(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    real = same_user.owner_of
+    real = socket_owner.owner_of
 
     def counted(*args: object) -> int | None:
         looks.append(args)
