@@ -9,16 +9,26 @@ import { Shell } from "./shell/shell";
 import { ErrorNote, Skeleton } from "./ui";
 import { setTitle } from "./ui/title";
 
-const LAZY: Partial<Record<PageName, () => Promise<{ default: ComponentType }>>> = {
+interface PageModule {
+  default: ComponentType;
+  /** Resolves when what the page shows first has come. */
+  ready?: () => Promise<void>;
+}
+
+const LAZY: Partial<Record<PageName, () => Promise<PageModule>>> = {
   job: () => import("./pages/job"),
   compare: () => import("./pages/compare"),
   playground: () => import("./pages/playground"),
   endpoints: () => import("./pages/endpoints"),
 };
 
-/** The code of the page that is asked for is on its way before anything is drawn. */
-export function preload(): void {
-  LAZY[route.peek().page]?.().catch(() => undefined);
+/** Resolves when the page that is asked for can be drawn in one go: its code is there, and what it shows first. */
+export async function preload(): Promise<void> {
+  const { page } = route.peek();
+  const module = await LAZY[page]?.();
+  if (module === undefined) return;
+  loaded.set(page, module.default);
+  await module.ready?.();
 }
 
 const loaded = new Map<PageName, ComponentType>([

@@ -1,11 +1,17 @@
-// What has to happen before the first paint and cannot wait for a module: the theme, a word to the browser
-// that the code of the page in the address will be needed too, and a question for a job's history (early.ts).
+// What has to happen before the first paint and cannot wait for a module: a question for a job's history
+// (early.ts), a word to the browser that the code of the page in the address will be needed too, and the theme.
 (function () {
-  try {
-    var theme = localStorage.getItem("arkor.theme");
-    if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-  } catch (_) {
-    // No storage, no choice.
+  var job = /^#\/jobs\/([^/?]+)/.exec(location.hash);
+  if (job) {
+    try {
+      var url = "/api/jobs/" + encodeURIComponent(decodeURIComponent(job[1])) + "/history";
+      var token = document.querySelector("meta[name=arkor-studio-token]").content;
+      var answer = fetch(url, { headers: { "X-Arkor-Studio-Token": token }, cache: "no-store" });
+      answer.catch(function () {});
+      window.arkorEarly = { url: url, answer: answer };
+    } catch (_) {
+      // An address that is none: the page says so.
+    }
   }
   var chunks = __CHUNKS__;
   var pages = Object.keys(chunks).filter(function (page) {
@@ -18,16 +24,11 @@
     link.href = "/" + file;
     document.head.append(link);
   });
-  var job = /^#\/jobs\/([^/?]+)/.exec(location.hash);
-  if (job) {
-    try {
-      var url = "/api/jobs/" + encodeURIComponent(decodeURIComponent(job[1])) + "/history";
-      var token = document.querySelector("meta[name=arkor-studio-token]").content;
-      var answer = fetch(url, { headers: { "X-Arkor-Studio-Token": token }, cache: "no-store" });
-      answer.catch(function () {});
-      window.arkorEarly = { url: url, answer: answer };
-    } catch (_) {
-      // An address that is none: the page says so.
-    }
+  // Last, because the first look into the storage takes a while.
+  try {
+    var theme = localStorage.getItem("arkor.theme");
+    if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  } catch (_) {
+    // No storage, no choice.
   }
 })();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, duration, loss, modelName, plural, rate, relative } from "./format";
+import { absolute, bytes, clock, day, duration, loss, modelName, number, plural, rate, relative } from "./format";
 
 describe("duration", () => {
   it.each([
@@ -30,6 +30,14 @@ describe("relative", () => {
   ])("%s", (iso, words) => expect(relative(iso, now)).toBe(words));
 });
 
+describe("times in the reader's zone", () => {
+  const at = new Date(2026, 8, 3, 4, 5, 6);
+  it("in full", () => expect(absolute(at.toISOString())).toBe("3 Sep 2026, 04:05:06"));
+  it("is nothing for no time", () => expect([absolute("soon"), absolute(null)]).toEqual(["", ""]));
+  it("as a day", () => expect([day(at.getTime()), day(at.getTime(), false)]).toEqual(["3 Sep 2026", "3 Sep"]));
+  it("as a clock", () => expect([clock(at.getTime()), clock(at.getTime(), false)]).toEqual(["04:05:06", "04:05"]));
+});
+
 describe("numbers", () => {
   it.each([
     [0.43211, "0.4321"],
@@ -58,6 +66,18 @@ describe("numbers", () => {
     [1.23456e-5, "1.23e-5"],
     [0, "0"],
   ])("rate %s", (value, words) => expect(rate(value)).toBe(words));
+
+  it.each([
+    [0, "0"],
+    [999, "999"],
+    [1000, "1,000"],
+    [-1234567, "-1,234,567"],
+    [1234.5678, "1,234.568"],
+    [2.34, "2.34"],
+    [Number.NaN, "–"],
+  ])("number %s", (value, words) => expect(number(value)).toBe(words));
+
+  it("keeps the decimals asked for", () => expect([number(12_000, 2), number(0.5, 0)]).toEqual(["12,000.00", "1"]));
 
   it("counts one and many", () => {
     expect([plural(1, "step"), plural(1200, "step")]).toEqual(["1 step", "1,200 steps"]);

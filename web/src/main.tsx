@@ -9,9 +9,11 @@ import { loadCredentials } from "./store/credentials";
 import { startJobs } from "./store/jobs";
 import { startWatch } from "./store/watch";
 import { startKeys } from "./ui/actions";
+import { pause } from "./streams";
 import { startTitle } from "./ui/title";
 
-preload();
+const AT_MOST_MS = 150;
+
 startRouter();
 startTheme();
 startClock();
@@ -22,4 +24,6 @@ startJobs();
 void loadCredentials();
 
 const root = document.getElementById("app");
-if (root) render(<App />, root);
+// A page that is nearly there is drawn once; drawn in pieces, each would be laid out and painted for nothing.
+const nearly = Promise.race([preload().catch(() => undefined), pause(AT_MOST_MS)]);
+if (root) void nearly.then(() => render(<App />, root));

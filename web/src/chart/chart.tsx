@@ -57,16 +57,28 @@ export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, che
 }
 
 function useWidth(box: { current: HTMLElement | null }): number {
-  const [width, setWidth] = useState(0);
+  const [width, setWidth] = useState(likely);
   useLayoutEffect(() => {
     const node = box.current!;
-    const measure = (): void => setWidth(Math.round(node.clientWidth));
-    measure();
-    const observer = new ResizeObserver(measure);
+    // Its first call comes after the layout and before the paint, so a guess that was wrong is never seen.
+    const observer = new ResizeObserver(() => setWidth((likely = Math.round(node.clientWidth))));
     observer.observe(node);
     return () => observer.disconnect();
   }, []);
   return width;
+}
+
+/**
+ * How wide a chart will be: as the last one, or as the page's column, asked for while there is nothing to lay out yet.
+ * Asking the box itself would have the whole page laid out twice before it is seen.
+ */
+let likely = columnWidth();
+
+function columnWidth(): number {
+  const root = document.documentElement;
+  const style = getComputedStyle(root);
+  const token = (name: string): number => Number.parseFloat(style.getPropertyValue(name)) || 0;
+  return Math.round(Math.min(token("--page"), root.clientWidth) - 2 * token("--gutter"));
 }
 
 function Picture({ scene, href }: { scene: Scene; href: Props["checkpointHref"] }) {

@@ -1,6 +1,6 @@
 /** Crosshair, readout and brush: drawn over the picture, so that moving the pointer redraws nothing else. */
 import { useEffect } from "preact/hooks";
-import { loss, number, rate } from "../format";
+import { clock, loss, number, rate } from "../format";
 import { announce } from "../ui/live";
 import type { ChartInput, Cursor } from "./input";
 import { closest, type Hit, hitOf, hitsAt } from "./pick";
@@ -8,7 +8,6 @@ import type { Scene } from "./scene";
 import type { Settings } from "./settings";
 import { elapsed } from "./ticks";
 
-const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const BESIDE = 14;
 
 interface Props {
@@ -91,7 +90,7 @@ function whereabouts({ drawn: { track }, row }: Hit): string[] {
   if (Number.isFinite(epoch.at(row))) parts.push(`epoch ${epoch.at(row).toFixed(2)}`);
   if (Number.isFinite(time.at(row))) {
     if (Number.isFinite(track.origin)) parts.push(elapsed(time.at(row) - track.origin));
-    parts.push(CLOCK.format(time.at(row)));
+    parts.push(clock(time.at(row)));
   }
   return parts;
 }

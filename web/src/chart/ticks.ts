@@ -1,4 +1,5 @@
 /** Axis ticks: round numbers, whole powers of ten, and the divisions of time that people read. */
+import { number } from "../format";
 import type { Scale } from "./scale";
 
 export interface Tick {
@@ -98,7 +99,7 @@ export function elapsed(ms: number, unit = SECOND): string {
 
 /** `grouped` is for a whole axis: 9,000 beside 10,000, but 900 beside 1000. */
 function plain(value: number, decimals: number, grouped = false): string {
-  return (value === 0 ? 0 : value).toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals, useGrouping: grouped });
+  return grouped ? number(value, decimals) : value.toFixed(decimals);
 }
 
 function exponential(value: number, step: number): string {

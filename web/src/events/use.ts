@@ -25,6 +25,18 @@ function hold(id: string): () => void {
   };
 }
 
+/** Resolves when a job's history has come, or it is known that it does not. */
+export function historyOf(id: string): Promise<void> {
+  const { state } = borrow(id);
+  return new Promise((resolve) => {
+    const stop = state.subscribe((now) => {
+      if (now === "loading") return;
+      resolve();
+      queueMicrotask(() => stop());
+    });
+  });
+}
+
 /** The streams of these jobs, for as long as the component stands. The first render already asks for the history. */
 export function useStreams(ids: readonly string[]): readonly JobStream[] {
   const key = ids.join("\n");

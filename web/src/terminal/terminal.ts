@@ -3,6 +3,7 @@
  * returns overwrite, so a progress bar stays one line; colours are kept; everything else that a terminal
  * would obey (titles, links, queries, clipboard) is dropped. Memory is bounded whatever the child prints.
  */
+import { number } from "../format";
 import { PLAIN, type Style, same, sgr } from "./style";
 
 export interface Span {
@@ -203,7 +204,7 @@ function freeze(row: Row): Line {
     spans.push({ text: row.cells.slice(from, index).join(""), style });
     from = index;
   }
-  if (row.cut > 0) spans.push({ text: ` … ${row.cut.toLocaleString("en-GB")} more characters`, style: { ...PLAIN, dim: true, italic: true } });
+  if (row.cut > 0) spans.push({ text: ` … ${number(row.cut)} more characters`, style: { ...PLAIN, dim: true, italic: true } });
   return spans;
 }
 

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { number } from "../format";
 import "./controls.css";
 
 interface SwitchProps {
@@ -50,7 +51,7 @@ export function Chips<T extends string>({ items, value, onChange, label }: Chips
             onChange={() => onChange(item.value)}
           />
           {item.label}
-          {item.count !== undefined && <span class="ui-chip-count num"> {item.count.toLocaleString("en-GB")}</span>}
+          {item.count !== undefined && <span class="ui-chip-count num"> {number(item.count)}</span>}
         </label>
       ))}
     </fieldset>

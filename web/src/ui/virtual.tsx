@@ -65,18 +65,19 @@ export function VirtualRows({ count, rowHeight, render, label, class: extra, fol
     }
     measure();
   };
-  useLayoutEffect(() => {
+  const place = (): void => {
     const node = box.current;
     if (node && follow && atEnd.current) node.scrollTop = node.scrollHeight;
     measure();
+  };
+  useLayoutEffect(() => {
+    // The first time the observer does it, once all is laid out and before it is painted; asked here, it would be laid out twice.
+    if (view.height > 0) place();
   }, [count, rowHeight, follow]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const node = box.current;
     if (!node) return undefined;
-    const observer = new ResizeObserver(() => {
-      if (follow && atEnd.current) node.scrollTop = node.scrollHeight;
-      measure();
-    });
+    const observer = new ResizeObserver(place);
     observer.observe(node);
     return () => observer.disconnect();
   }, [follow]);

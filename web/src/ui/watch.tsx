@@ -3,11 +3,12 @@ import { askPermission, canAsk, isWatched, unwatch, watch } from "../store/watch
 import { Button } from "./button";
 import { announce } from "./live";
 
-const askable = signal(typeof Notification !== "undefined" && canAsk());
+/** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
+const asked = signal(0);
 
 /** Asks to be told when a job ends; the browser's own question comes only after this click. */
 export function WatchButton({ id, small }: { id: string; small?: boolean }) {
-  const told = isWatched(id) && !askable.value;
+  const told = isWatched(id) && asked.value >= 0 && !canAsk();
   const press = async (): Promise<void> => {
     if (told) {
       unwatch(id);
@@ -16,7 +17,7 @@ export function WatchButton({ id, small }: { id: string; small?: boolean }) {
     }
     watch(id);
     if (canAsk()) await askPermission();
-    askable.value = canAsk();
+    asked.value++;
     announce("You are told when it ends");
   };
   return (

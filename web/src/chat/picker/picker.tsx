@@ -2,6 +2,7 @@
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { adapterJobs, baseModels } from "../targets";
 import type { Target } from "../types";
+import { number } from "../../format";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { RelativeTime, StatusDot } from "../../ui";
@@ -79,7 +80,7 @@ export function Picker({ onPick, onClose }: Props) {
         {options.length === 0 && (
           <p class="chat-picker-note">No model is known yet. Type one, such as HuggingFaceTB/SmolLM2-135M-Instruct.</p>
         )}
-        {more > 0 && <p class="chat-picker-note">{more.toLocaleString("en-GB")} more jobs: type to find them.</p>}
+        {more > 0 && <p class="chat-picker-note">{number(more)} more jobs: type to find them.</p>}
       </div>
     </div>
   );

@@ -1,5 +1,5 @@
 import type { Job } from "../../contract.gen";
-import { loss } from "../../format";
+import { loss, number } from "../../format";
 import { href, jobHref } from "../../router";
 import { jobs, jobsState, refreshJobs } from "../../store/jobs";
 import { displayName } from "../../text";
@@ -13,7 +13,7 @@ export function Recent() {
     <section class="home-recent" aria-labelledby="home-recent">
       <header class="home-recent-head">
         <h2 id="home-recent">Recent jobs</h2>
-        {list.length > 0 && <a href={href("/jobs")}>All {list.length.toLocaleString("en-GB")}</a>}
+        {list.length > 0 && <a href={href("/jobs")}>All {number(list.length)}</a>}
       </header>
       <Body list={list} />
     </section>

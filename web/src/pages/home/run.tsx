@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { errorText } from "../../api";
 import type { TrainingRun } from "../../contract.gen";
-import { duration, time } from "../../format";
+import { clock, duration, time } from "../../format";
 import { jobHref } from "../../router";
 import { now } from "../../store/clock";
 import { cancelJob, isOver, jobById, refreshJobs } from "../../store/jobs";
@@ -145,7 +145,7 @@ function Others({ run }: { run: TrainingRun }) {
   if (list.length < 2) return null;
   const items = list.slice(0, 20).map((other) => ({
     label: displayName(other.trainer ?? other.file ?? other.id),
-    hint: new Date(other.started).toLocaleTimeString("en-GB"),
+    hint: clock(Date.parse(other.started)),
     checked: other.id === run.id,
     run: () => {
       shownRun.value = other.id;

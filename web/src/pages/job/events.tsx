@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { saveFile, fileName } from "../../chart/save";
 import type { Records } from "../../events/records";
-import { bytes, number } from "../../format";
+import { bytes, clock, number } from "../../format";
 import { clean, cleanBlock } from "../../text";
 import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
 import { wordsOf } from "./words";
@@ -10,7 +10,6 @@ import { wordsOf } from "./words";
 const REST = 50;
 const ROW = 22;
 const COPY_MOST = 5000;
-const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
 export function Events({ records, name }: { records: Records; version: number; name: string }) {
   const [kind, setKind] = useState("");
@@ -76,7 +75,7 @@ function Row({ records, index, open }: { records: Records; index: number; open: 
   const entry = records.entry(index);
   return (
     <button type="button" class="job-log-row" tabIndex={-1} onClick={() => open(index)}>
-      <span class="job-log-time">{clock(entry.time)}</span>
+      <span class="job-log-time">{when(entry.time)}</span>
       <span class={`job-log-name${entry.name === "training.failed" ? " job-log-bad" : ""}`}>{clean(entry.name, 60)}</span>
       <span class="job-log-text">{wordsOf(entry)}</span>
     </button>
@@ -101,7 +100,7 @@ function Whole({ records, index, close }: { records: Records; index: number; clo
   return (
     <Dialog title={clean(entry.name, 60)} onClose={close} wide>
       <p class="hint num">
-        Event {number(index + 1)} · {clock(entry.time)} · {bytes(entry.size)}
+        Event {number(index + 1)} · {when(entry.time)} · {bytes(entry.size)}
         {entry.size > entry.data.length && `, of which ${bytes(entry.data.length)} are kept`}
       </p>
       <pre class="job-raw" tabIndex={0}>
@@ -114,8 +113,8 @@ function Whole({ records, index, close }: { records: Records; index: number; clo
   );
 }
 
-function clock(time: number): string {
-  return Number.isFinite(time) ? CLOCK.format(time) : "–";
+function when(time: number): string {
+  return Number.isFinite(time) ? clock(time) : "–";
 }
 
 function pretty(data: string): string {
@@ -128,7 +127,7 @@ function pretty(data: string): string {
 
 function line(records: Records, index: number): string {
   const entry = records.entry(index);
-  return `${clock(entry.time)}  ${clean(entry.name, 60)}  ${wordsOf(entry)}`;
+  return `${when(entry.time)}  ${clean(entry.name, 60)}  ${wordsOf(entry)}`;
 }
 
 /** One JSON object a line, the data as they came. */

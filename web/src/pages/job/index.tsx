@@ -1,6 +1,6 @@
 /** One job: how it stands in four figures, its curve, what happened, what it is. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { useStream } from "../../events/use";
+import { historyOf, useStream } from "../../events/use";
 import { route } from "../../router";
 import { jobById, jobsState, refreshJobs } from "../../store/jobs";
 import { displayName } from "../../text";
@@ -15,6 +15,8 @@ import { Strip } from "./strip";
 import "./job.css";
 
 const PATIENCE_MS = 150;
+
+export const ready = (): Promise<void> => historyOf(route.peek().id);
 
 export default function JobPage() {
   const { id } = route.value;

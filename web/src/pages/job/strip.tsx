@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { duration, loss, number, time } from "../../format";
+import { clock, day, duration, loss, number, time } from "../../format";
 import { now } from "../../store/clock";
 import { lastFinite, recentMean, timeLeft } from "./pace";
 import { stepsOf } from "./state";
@@ -76,15 +76,13 @@ function Bar({ step, total }: { step: number | null; total: number | null }) {
 function Left({ run, total, status }: { run: Run; version: number; total: number | null; status: string }) {
   const left = timeLeft(run.rows, total, now.value);
   const known = status === "running" && "ms" in left;
-  const note = known ? `done about ${CLOCK.format(now.value + left.ms)}` : "why" in left ? left.why : "";
+  const note = known ? `done about ${clock(now.value + left.ms, false)}` : "why" in left ? left.why : "";
   return (
     <Figure name="Time left" value={known ? short(left.ms) : "–"}>
       {status === "queued" ? "waits for its turn" : note}
     </Figure>
   );
 }
-
-const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 
 /** Without seconds that nobody can know once minutes are left. */
 function short(ms: number): string {
@@ -96,12 +94,10 @@ function Took({ job, run }: { job: Job | undefined; run: Run; version: number })
   const to = time(job?.completedAt) ?? run.endedAt;
   return (
     <Figure name="Took" value={duration(to - from)}>
-      {Number.isFinite(to) && `ended ${DATE.format(to)}`}
+      {Number.isFinite(to) && `ended ${day(to)}, ${clock(to, false)}`}
     </Figure>
   );
 }
-
-const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 function Speed({ run }: { run: Run; version: number }) {
   const mean = recentMean(run.rows.tokensPerSecond);

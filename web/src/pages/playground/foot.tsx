@@ -5,6 +5,7 @@ import { current } from "../../chat/shelf";
 import { asCurl, asPython } from "../../chat/snippets";
 import { tokensPerSecond } from "../../chat/stream";
 import type { Answer, Timing, Turn } from "../../chat/types";
+import { number } from "../../format";
 import { Button } from "../../ui/button";
 import { CopyButton, copyText } from "../../ui/copy";
 import { announce } from "../../ui/live";
@@ -62,7 +63,7 @@ export function AnswerFoot({ turn, column, answer, regenerate }: Props) {
 
 function ending({ state, finish, text }: Answer): string {
   if (state === "stopped") return text === "" ? "" : "Stopped";
-  if (state === "full") return `Stopped at ${text.length.toLocaleString("en-GB")} characters`;
+  if (state === "full") return `Stopped at ${number(text.length)} characters`;
   return finish === "length" ? "Ended at the token limit" : "";
 }
 
@@ -75,8 +76,8 @@ export function figures(timing: Timing): string {
   return [
     `${seconds(timing.firstMs - timing.loadMs)} to first token`,
     timing.loadMs >= 100 ? `after ${seconds(timing.loadMs)} of loading` : "",
-    speed === null ? "" : `${about}${speed < 10 ? speed.toFixed(1) : Math.round(speed).toLocaleString("en-GB")} tokens/s`,
-    `${about}${timing.tokens.toLocaleString("en-GB")} ${timing.tokens === 1 ? "token" : "tokens"}`,
+    speed === null ? "" : `${about}${speed < 10 ? speed.toFixed(1) : number(Math.round(speed))} tokens/s`,
+    `${about}${number(timing.tokens)} ${timing.tokens === 1 ? "token" : "tokens"}`,
   ]
     .filter(Boolean)
     .join(" · ");
