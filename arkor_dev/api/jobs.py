@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp_sse import EventSourceResponse
 
 from ..contract import CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STALE_WHY_HEADER
+from ..errors import StudioError
 from ..keys import BACKEND, EVENTS, JOBS
 from .envelope import answered
 
@@ -46,8 +48,17 @@ async def history(request: web.Request) -> web.StreamResponse:
     page that takes 150,000 events one by one from a stream needs seconds, one that scans one body does not.
     ``X-Arkor-Cursor`` is the place after the last of them: ``GET /api/jobs/:id/events?after=<cursor>`` goes
     on from exactly there. The body ends with the job's ``end`` when nothing will follow.
+
+    A job that the backend does not know is 204 and not 404: an old link is no fault, and a browser reports
+    each 404 as one in its console.
     """
-    async with request.app[EVENTS].follow(request.match_info["id"]) as reader:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            reader = await stack.enter_async_context(request.app[EVENTS].follow(request.match_info["id"]))
+        except StudioError as error:
+            if error.status != 404:
+                raise
+            return web.Response(status=204)
         begin, end, last = reader.begin(), reader.end(), reader.last_frame
         response = web.StreamResponse(headers={CURSOR_HEADER: str(end), FROM_HEADER: str(begin)})
         response.content_type = "text/event-stream"

@@ -139,6 +139,43 @@ async def test_zoom_by_hand_wheel_and_keys_lives_in_the_address(
         assert "zoom" not in page.url
 
 
+async def test_two_fingers_zoom_and_stay_on_their_points(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = finished(fake_backend, 400)
+    async with open_page(studio.url, f"/#/jobs/{job}", width=390, height=844, has_touch=True) as page:
+        chart = page.locator(".chart")
+        await chart.scroll_into_view_if_needed()
+        box = await chart.bounding_box()
+        assert box
+        device = await page.context.new_cdp_session(page)
+
+        async def touch(kind: str, *xs: float) -> None:
+            points = [{"x": box["x"] + x, "y": box["y"] + 150, "id": n} for n, x in enumerate(xs)]
+            await device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        await touch("touchStart", 100)
+        await touch("touchMove", 140)
+        await expect(page.locator(".chart-readout")).to_be_visible()
+        await touch("touchStart", 140, 220)
+        for spread in range(0, 81, 10):
+            await touch("touchMove", 140 - spread, 220 + spread)
+        await expect(page.locator(".chart-readout")).to_have_count(0)
+        await touch("touchEnd")
+        await settle(page)
+        nearer = zoom(page)
+        # From 80 to 240 pixels apart: a third of the steps, about the place between the fingers.
+        assert 110 < nearer[1] - nearer[0] < 150
+        assert nearer[0] < 180 < nearer[1]
+        assert await page.evaluate("visualViewport.scale") == 1
+        await touch("touchStart", 60, 300)
+        await touch("touchMove", 120, 240)
+        await touch("touchMove", 160, 200)
+        await touch("touchEnd")
+        await settle(page)
+        assert "zoom" not in page.url
+
+
 def zoom(page: Page) -> tuple[float, float]:
     """The range that the address asks for."""
     found = re.search(r"zoom=([\d.]+?)\.\.([\d.]+)", page.url)
@@ -308,7 +345,7 @@ async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, 
 async def test_a_job_that_is_not_there(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    async with open_page(studio.url, "/#/jobs/none", faulty=True) as page:
+    async with open_page(studio.url, "/#/jobs/none") as page:
         await expect(page.get_by_text("No job has this id")).to_be_visible()
 
 

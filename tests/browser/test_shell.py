@@ -113,6 +113,23 @@ async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
         await expect(note).to_have_count(0, timeout=POLL)
 
 
+async def test_a_backends_notice_is_shown_until_it_is_put_away(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.headers = {"Sunset": "Mon, 01 Mar 2027 12:00:00 GMT", "Warning": '299 - "Use <b>v2</b>"'}
+    async with open_page(studio.url, "/#/jobs") as page:
+        note = page.locator(".shell-note")
+        await expect(note).to_contain_text("Use <b>v2</b>. It ends on 1 Mar 2027.")
+        await expect(note).to_contain_text("pip install --upgrade arkor-dev")
+        await note.get_by_role("button", name="Put away").click()
+        await expect(note).to_have_count(0)
+        await page.reload()
+        await expect(page.get_by_text("No job has run yet.")).to_be_visible()
+        await expect(note).to_have_count(0)
+        fake_backend.headers["Sunset"] = "soon"
+        await expect(note).to_contain_text("It ends on soon.", timeout=POLL)
+
+
 async def test_a_restarted_daemon_is_noticed_and_its_page_loaded(
     settings: Settings, signed_in: None, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

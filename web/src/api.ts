@@ -2,6 +2,7 @@
 import { CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STUDIO_TOKEN_HEADER } from "./contract.gen";
 import { takeEarly } from "./early";
 import { daemonAnswered, daemonGone, tokenExpired } from "./store/connection";
+import { noticed } from "./store/notice";
 
 export { CURSOR_HEADER, FROM_HEADER, STALE_HEADER };
 
@@ -57,6 +58,7 @@ export async function request(path: string, options: Options = {}): Promise<Resp
     throw new ApiError(0, "Studio is not answering. It may have been stopped in the terminal.");
   }
   daemonAnswered();
+  noticed(response.headers);
   if (response.status >= 400) throw await asError(response);
   return response;
 }

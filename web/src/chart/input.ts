@@ -1,6 +1,7 @@
 /** What pointer, wheel and keys do to a chart: a cursor to read by, a brush, and the next zoom. */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { pinchZoom } from "./pinch";
 import { along, closest, hitsAt } from "./pick";
 import type { Scene } from "./scene";
 import { brushed, pan, type Span, zoomAround } from "./view";
@@ -23,10 +24,12 @@ export function useChartInput(box: { current: HTMLElement | null }, scene: Scene
   const cursor = useSignal<Cursor | null>(null);
   const brush = useSignal<Span | null>(null);
   const start = useRef<number | null>(null);
+  const touching = useRef(new Set<number>());
   const now = useRef({ scene, onZoom });
   now.current = { scene, onZoom };
 
   useEffect(() => wheelZoom(box.current!, now), []);
+  useEffect(() => pinchZoom(box.current!, now), []);
 
   const at = (event: PointerEvent): { px: number; py: number } => {
     const { left, top } = box.current!.getBoundingClientRect();
@@ -34,6 +37,7 @@ export function useChartInput(box: { current: HTMLElement | null }, scene: Scene
   };
   const handlers = {
     onPointerDown(event: PointerEvent) {
+      if (event.pointerType === "touch") touching.current.add(event.pointerId);
       if (event.button !== 0 || event.pointerType === "touch" || (event.target as Element).closest("a")) return;
       start.current = at(event).px;
       box.current!.setPointerCapture(event.pointerId);
@@ -42,11 +46,14 @@ export function useChartInput(box: { current: HTMLElement | null }, scene: Scene
       const { scene } = now.current;
       const { px, py } = at(event);
       if (scene === null) return;
+      // Two fingers zoom: neither of them reads the curve.
+      if (touching.current.size > 1) return void (cursor.value = null);
       const from = start.current;
       brush.value = from === null || Math.abs(px - from) < CLICK_PX ? null : [clamp(from, scene), clamp(px, scene)];
       cursor.value = px < scene.left - 12 || px > scene.right + 12 || py > scene.height ? null : { px: clamp(px, scene), py };
     },
-    onPointerUp() {
+    onPointerUp(event: PointerEvent) {
+      touching.current.delete(event.pointerId);
       const { scene, onZoom } = now.current;
       const span = brush.peek();
       start.current = brush.value = null;
@@ -54,7 +61,8 @@ export function useChartInput(box: { current: HTMLElement | null }, scene: Scene
       const zoom = brushed(scene.x.invert(span[0]), scene.x.invert(span[1]), scene.all);
       if (zoom !== null) onZoom(zoom);
     },
-    onPointerCancel() {
+    onPointerCancel(event: PointerEvent) {
+      touching.current.delete(event.pointerId);
       start.current = brush.value = null;
     },
     onPointerLeave() {

@@ -7,10 +7,14 @@ const CLOSEST = 1e-5;
 
 /** Zooms by `factor` (below 1 is nearer) around `center`, which stays where it is. Null: everything is shown again. */
 export function zoomAround(view: Span, all: Span, center: number, factor: number): Span | null {
+  return zoomTo(view, all, center, (center - view[0]) / (view[1] - view[0]), factor);
+}
+
+/** Zooms by `factor` and puts `center` at a part of the new range: 0 is its left end, 1 its right. */
+export function zoomTo(view: Span, all: Span, center: number, part: number, factor: number): Span | null {
   const full = all[1] - all[0];
   const size = Math.max(full * CLOSEST, (view[1] - view[0]) * factor);
   if (!(full > 0) || size >= full) return null;
-  const part = (center - view[0]) / (view[1] - view[0]);
   return inside([center - part * size, center + (1 - part) * size], all);
 }
 

@@ -26,6 +26,7 @@ class Daemon {
 
   fetch = async (url: string, init: RequestInit): Promise<Response> => {
     this.asked.push(url);
+    if (this.refuse?.status === 204) return new Response(null, { status: 204 });
     if (this.refuse) return new Response(JSON.stringify({ error: this.refuse.error }), { status: this.refuse.status });
     const cursor = `${this.feed}.${this.frames.length}`;
     if (url.includes("/history")) {
@@ -164,11 +165,11 @@ test("the daemon's own trouble is shown until it is over", async () => {
   expect(stream.state.value).toBe("live");
 });
 
-test("an error answer is told and tried again, a 404 is missing", async () => {
+test.each([204, 404])("an error answer is told and tried again, a %i is missing", async (status) => {
   daemon.refuse = { status: 502, error: "The backend is away." };
   await open();
   expect([stream.state.value, stream.trouble.value]).toEqual(["reconnecting", "The backend is away."]);
-  daemon.refuse = { status: 404, error: "No such job." };
+  daemon.refuse = { status, error: "No such job." };
   await vi.advanceTimersByTimeAsync(2000);
   expect(stream.state.value).toBe("missing");
   daemon.refuse = null;

@@ -24,6 +24,7 @@ const GLANCE_MS = 300;
 const GLANCE_EVERY_MS = 1000;
 
 class StartOver extends Error {}
+class Missing extends Error {}
 
 export class JobStream implements SseSink {
   readonly run = new Run();
@@ -84,7 +85,7 @@ export class JobStream implements SseSink {
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof StartOver) this.#cursor = null;
-        const missing = error instanceof ApiError && error.status === 404;
+        const missing = error instanceof Missing || (error instanceof ApiError && error.status === 404);
         this.state.value = missing ? "missing" : "reconnecting";
         this.trouble.value = error instanceof ApiError ? errorText(error) : null;
         await pause(missing ? LAST_RETRY_MS : retryDelay(this.#failures++), signal).catch(() => undefined);
@@ -98,6 +99,7 @@ export class JobStream implements SseSink {
 
   async #history(signal: AbortSignal): Promise<void> {
     const response = await request(`/jobs/${encodeURIComponent(this.id)}/history`, { signal });
+    if (response.status === 204) throw new Missing();
     this.#painted = performance.now();
     this.run.clear();
     this.#next = 0;

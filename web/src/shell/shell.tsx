@@ -11,6 +11,7 @@ import { Menu } from "../ui/menu";
 import { ConnectionDot, ConnectionNote } from "./connection";
 import { Identity } from "./identity";
 import { Nav } from "./nav";
+import { BackendNotice } from "./notice";
 import { Palette } from "./palette";
 import { Shortcuts } from "./shortcuts";
 import { setTheme, type Theme, theme } from "./theme";
@@ -72,6 +73,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       </header>
       <main class="shell-main" id="main">
         <ConnectionNote />
+        <BackendNotice />
         {children}
       </main>
       <LiveRegion />
