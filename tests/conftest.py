@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import pytest
 
 from arkor_dev.settings import Settings
 
-from .fake_backend import ORG, PROJECT, TOKEN, FakeBackend
+from .fake_backend import FakeBackend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,21 +73,7 @@ def settings(tmp_path: Path, home: Path, fake_backend: FakeBackend) -> Settings:
 @pytest.fixture
 def signed_in(settings: Settings, fake_backend: FakeBackend) -> None:
     """The fake backend's own anonymous account, and its project as this folder's scope."""
-    folder, state = settings.arkor_home, settings.project / ".arkor"
-    folder.mkdir(mode=0o700)
-    state.mkdir()
-    credentials = {
-        "mode": "anon",
-        "token": TOKEN,
-        "anonymousId": "a0",
-        "arkorCloudApiUrl": fake_backend.url,
-        "orgSlug": ORG,
-    }
-    (folder / "credentials.json").write_text(json.dumps(credentials))
-    project = fake_backend.projects[ORG][PROJECT]
-    (state / "state.json").write_text(
-        json.dumps({"orgSlug": ORG, "projectSlug": PROJECT, "projectId": project["id"]})
-    )
+    fake_backend.sign_in(settings.arkor_home, settings.project)
 
 
 @pytest.fixture

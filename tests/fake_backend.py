@@ -27,6 +27,7 @@ from .fake_faults import Fault, Sender, answer_wrongly
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from yarl import URL
 
@@ -103,6 +104,16 @@ class FakeBackend:
     def url(self) -> str:
         """The base URL."""
         return f"http://127.0.0.1:{self.port}"
+
+    def sign_in(self, arkor_home: Path, project: Path) -> None:
+        """This server's anonymous account in ``~/.arkor``, and its project as the folder's scope."""
+        arkor_home.mkdir(mode=0o700)
+        credentials = {"mode": "anon", "token": TOKEN, "anonymousId": "a0"}
+        credentials |= {"arkorCloudApiUrl": self.url, "orgSlug": ORG}
+        (arkor_home / "credentials.json").write_text(json.dumps(credentials))
+        scope = {"orgSlug": ORG, "projectSlug": PROJECT, "projectId": self.projects[ORG][PROJECT]["id"]}
+        (project / ".arkor").mkdir()
+        (project / ".arkor" / "state.json").write_text(json.dumps(scope))
 
     # --- life -----------------------------------------------------------------------------------------
 

@@ -47,13 +47,15 @@ async def browser() -> AsyncIterator[Browser]:
 def open_page(browser: Browser) -> OpenPage:
     """Opens a page on an origin; when the block ends, nothing may have gone wrong in it.
 
+    Without a path it is left to the test to go there.
+
     ``faulty`` is for tests in which the daemon refuses or is away; more keywords go to the browser context.
     """
 
     @asynccontextmanager
     async def opened(
         origin: str,
-        path: str = "/",
+        path: str | None = "/",
         *,
         width: int = 1280,
         height: int = 900,
@@ -84,7 +86,8 @@ def open_page(browser: Browser) -> OpenPage:
                 else faults.append(f"left the origin: {r.url}")
             ),
         )
-        await page.goto(origin + path)
+        if path is not None:
+            await page.goto(origin + path)
         yield page
         await context.close()
         assert faults == []

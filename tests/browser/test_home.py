@@ -190,6 +190,14 @@ time.sleep(60)
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
 
 
+async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, open_page: OpenPage) -> None:
+    command(studio.settings.project, "print('no memory'); raise SystemExit(3)")
+    async with open_page(studio.url) as page:
+        await page.get_by_role("button", name="Run training").click(timeout=START)
+        await expect(page.locator(".home-output-state")).to_contain_text("status 3", timeout=START)
+        await expect(page.get_by_role("button", name="Run training")).to_be_enabled(timeout=1_500)
+
+
 async def test_seven_tabs_at_once_all_work(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

@@ -52,7 +52,9 @@ export function ChartFigures({ scene: shown }: { scene: Signal<Scene | null> }) 
 
 /** With the mean's decimals, unless that would leave nothing of it. */
 function spread(mean: number, ci: number): string {
-  const decimals = loss(mean).split(".")[1]?.length ?? 0;
+  const words = loss(mean);
+  if (words.includes("e")) return loss(ci);
+  const decimals = words.split(".")[1]?.length ?? 0;
   const text = ci.toFixed(Math.min(6, decimals));
   return Number(text) > 0 || ci === 0 ? text : loss(ci);
 }

@@ -56,9 +56,10 @@ function Dot({ hit }: { hit: Hit }) {
 /** Beside the crosshair, on the side with more room: so it never lies over the point it tells of. */
 function Readout({ scene, hits, here, smooth }: { scene: Scene; hits: readonly Hit[]; here: Hit; smooth: boolean }) {
   const onLeft = here.px > (scene.left + scene.right) / 2;
+  const room = `${(onLeft ? here.px : scene.width - here.px) - BESIDE}px`;
   const place = onLeft ? { right: `${scene.width - here.px + BESIDE}px` } : { left: `${here.px + BESIDE}px` };
   return (
-    <div class="chart-readout num" style={{ top: `${scene.top}px`, ...place }}>
+    <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: room, ...place }}>
       <div class="chart-readout-head">{whereabouts(here).join(" · ")}</div>
       {hits.map((hit) => (
         <div key={hit.drawn.track.key} class="chart-readout-row">

@@ -121,5 +121,6 @@ describe("tokensPerSecond", () => {
     expect(tokensPerSecond({ ...timing, tokens: 11, textMs: 500 })).toBe(20);
     expect(tokensPerSecond({ ...timing, tokens: 1, textMs: 500 })).toBeNull();
     expect(tokensPerSecond({ ...timing, tokens: 5, textMs: 0 })).toBeNull();
+    expect(tokensPerSecond({ ...timing, tokens: 500, textMs: 49 })).toBeNull();
   });
 });

@@ -134,7 +134,10 @@ export async function readAnswer(
   }
 }
 
+/** Below this the pieces came in one go, and their pace is the network's. */
+const LEAST_MS = 50;
+
 /** Tokens a second between the first and the last piece; null when there is too little to say. */
 export function tokensPerSecond({ tokens, textMs }: Timing): number | null {
-  return tokens > 1 && textMs > 0 ? ((tokens - 1) * 1000) / textMs : null;
+  return tokens > 1 && textMs >= LEAST_MS ? ((tokens - 1) * 1000) / textMs : null;
 }

@@ -3,6 +3,14 @@ import { Dialog } from "../ui/dialog";
 import { keyLabel } from "../ui/keys";
 import { Switch } from "../ui/switch";
 
+/** A chart's own ways, which are no actions: they belong to the chart that has the focus, or the pointer. */
+const CHART: readonly (readonly [string, ...string[]])[] = [
+  ["Zoom", "drag", "wheel", "pinch"],
+  ["Zoom by keys", "+", "−"],
+  ["Show all", "double click", "0"],
+  ["From point to point", "←", "→"],
+];
+
 /** The `?` sheet: every key that works on the page that is open. */
 export function Shortcuts({ onClose }: { onClose: () => void }) {
   const sections = new Map<string, { keys: string; label: string }[]>();
@@ -20,20 +28,36 @@ export function Shortcuts({ onClose }: { onClose: () => void }) {
             <h3>{section}</h3>
             <dl>
               {rows.map(({ keys, label }) => (
-                <div key={label}>
-                  <dt>{label}</dt>
-                  <dd>
-                    {keyLabel(keys).map((key) => (
-                      <kbd key={key}>{key}</kbd>
-                    ))}
-                  </dd>
-                </div>
+                <Keys key={label} label={label} keys={keyLabel(keys)} />
               ))}
             </dl>
           </section>
         ))}
+        {document.querySelector(".chart") && (
+          <section>
+            <h3>Chart, pointed at or focused</h3>
+            <dl>
+              {CHART.map(([label, ...keys]) => (
+                <Keys key={label} label={label} keys={keys} />
+              ))}
+            </dl>
+          </section>
+        )}
       </div>
       <Switch checked={singleKeys.value} onChange={setSingleKeys} label="Single-key shortcuts" hint="Ctrl K and all buttons work without them" />
     </Dialog>
+  );
+}
+
+function Keys({ label, keys }: { label: string; keys: readonly string[] }) {
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>
+        {keys.map((key) => (
+          <kbd key={key}>{key}</kbd>
+        ))}
+      </dd>
+    </div>
   );
 }

@@ -14,6 +14,10 @@ export function Empty({ title, children, action }: { title: string; children?: C
   );
 }
 
+const MOST = 20_000;
+/** From here on a text may be taller than its box, and has to be reachable by keys. */
+const LONG = 600;
+
 interface ErrorProps {
   /** What failed, in a few words: `The jobs could not be read`. */
   title?: string;
@@ -28,7 +32,9 @@ export function ErrorNote({ title, error, retry, children }: ErrorProps) {
   return (
     <div class="ui-error" role="alert">
       {title && <p class="ui-error-title">{title}</p>}
-      <p class="ui-error-text">{cleanBlock(error, 4000)}</p>
+      <p class="ui-error-text" {...(error.length > LONG ? { tabIndex: 0 } : {})}>
+        {cleanBlock(error, MOST)}
+      </p>
       {children}
       {retry && (
         <Button small onClick={retry}>

@@ -12,7 +12,7 @@ import { useSettings } from "../../chart/use-settings";
 import { useStreams } from "../../events/use";
 import { route, setQuery } from "../../router";
 import { jobById, jobsState } from "../../store/jobs";
-import { Chips, Empty, setTitle } from "../../ui";
+import { Button, Chips, Empty, setTitle } from "../../ui";
 import { originOf } from "../job/state";
 import { AddJob } from "./add";
 import { idsOf, styleOf } from "./diff";
@@ -41,28 +41,36 @@ export default function ComparePage() {
           Add them here one by one, or tick several in the jobs table.
         </Empty>
       ) : (
-        <Comparison ids={ids} remove={(id) => set(ids.filter((other) => other !== id))} />
+        <Comparison ids={ids} remove={(...gone) => set(ids.filter((id) => !gone.includes(id)))} />
       )}
     </article>
   );
 }
 
-function Comparison({ ids, remove }: { ids: readonly string[]; remove: (id: string) => void }) {
+function Comparison({ ids, remove }: { ids: readonly string[]; remove: (...ids: string[]) => void }) {
   const streams = useStreams(ids);
   const version = streams.reduce((sum, stream) => sum + stream.version.value, 0);
-  const missing = streams.filter(({ id, state }) => state.value === "missing" && jobsState.value.loaded && !jobById(id));
+  const missing = ids.filter((id, index) => streams[index]!.state.value === "missing" && jobsState.value.loaded && !jobById(id));
   const jobs = ids.map((id) => jobById(id));
   const names = distinctNames(ids.map((id, index) => ({ id, name: jobs[index]?.name })));
-  const compared = streams.map(({ id, run }, index): Compared => ({ id, run, name: names[index]!, job: jobs[index], ...styleOf(index) }));
+  const all = streams.map(({ id, run }, index): Compared => ({ id, run, name: names[index]!, job: jobs[index], ...styleOf(index) }));
+  const compared = all.filter(({ id }) => !missing.includes(id));
   return (
     <>
       {missing.length > 0 && (
-        <p class="job-notice">
-          Not in this project: {missing.map(({ id }) => id.slice(0, 40)).join(", ")}
-        </p>
+        <div class="compare-missing">
+          <p class="job-notice">Not in this project: {missing.map((id) => id.slice(0, 40)).join(", ")}</p>
+          <Button small onClick={() => remove(...missing)}>
+            Leave out
+          </Button>
+        </div>
       )}
-      <Curves compared={compared} version={version} />
-      <Tables compared={compared} version={version} remove={remove} />
+      {compared.length > 0 && (
+        <>
+          <Curves compared={compared} version={version} />
+          <Tables compared={compared} version={version} remove={remove} />
+        </>
+      )}
     </>
   );
 }

@@ -13,15 +13,16 @@ const LIVE_MS = 2000;
 const REST_MS = 10_000;
 
 export default function Home() {
+  const live = runs.value?.some(isLive) ?? false;
   useEffect(() => {
     // The editor is the other window: what it saves shows up here without a reload.
     const project = poll(loadManifest, () => (manifestError.peek() || !manifest.peek()?.trainers.length ? LIVE_MS : REST_MS));
-    const commands = poll(loadRuns, () => (runs.peek()?.some(isLive) ? LIVE_MS : REST_MS));
-    return () => {
-      project.stop();
-      commands.stop();
-    };
+    return () => project.stop();
   }, []);
+  useEffect(() => {
+    const commands = poll(loadRuns, () => (live ? LIVE_MS : REST_MS));
+    return () => commands.stop();
+  }, [live]);
   return (
     <div class="home">
       <section class="home-trainer">

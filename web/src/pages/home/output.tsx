@@ -62,10 +62,12 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
             <Button small kind="quiet" icon="down" aria-label="Next match" onClick={() => move(1)} />
           </>
         )}
-        <span class="term-count hint num">{plural(total, "line")}</span>
-        <Button small kind="quiet" icon="download" onClick={() => download(terminal, count, name)}>
-          Download
-        </Button>
+        <span class="term-end">
+          <span class="term-count hint num">{plural(total, "line")}</span>
+          <Button small kind="quiet" icon="download" onClick={() => download(terminal, count, name)}>
+            Download
+          </Button>
+        </span>
       </div>
       <div class="term-screen" style={{ height: `${Math.min(MAX_ROWS_SHOWN, Math.max(6, count)) * ROW + 26}px` }}>
         {count === 0 ? (

@@ -6,7 +6,7 @@ import { jobHref } from "../../router";
 import { now } from "../../store/clock";
 import { cancelJob, isOver, jobById, refreshJobs } from "../../store/jobs";
 import { RunOutput } from "../../store/output";
-import { isLive, runs, stopRun } from "../../store/runs";
+import { isLive, loadRuns, runs, stopRun } from "../../store/runs";
 import { watch } from "../../store/watch";
 import { clean, displayName } from "../../text";
 import { announce, Button, confirm, ErrorNote, Menu, StatusDot, WatchButton } from "../../ui";
@@ -32,6 +32,11 @@ function Panel({ run }: { run: TrainingRun }) {
     foundJob.value = jobId;
     if (jobId) void refreshJobs();
   }, [jobId, ended]);
+  // The output's end is known before the list of runs says so, and the next run should not have to wait for that.
+  const over = output.ending.value !== null;
+  useEffect(() => {
+    if (over && isLive(run)) void loadRuns();
+  }, [over]);
   // Whoever starts a training waits for its end.
   useEffect(() => {
     if (jobId && !ended) watch(jobId);

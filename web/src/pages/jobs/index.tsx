@@ -55,11 +55,8 @@ export default function Jobs() {
     }
   };
 
-  const known = [...counts.keys()];
-  const chips = [
-    { value: "", label: "All", count: found.length },
-    ...known.map((value) => ({ value, label: statusWord(value), count: counts.get(value) ?? 0 })),
-  ];
+  const counted = (value: string, label: string, count: number) => (loaded ? { value, label, count } : { value, label });
+  const chips = [counted("", "All", found.length), ...[...counts].map(([value, count]) => counted(value, statusWord(value), count))];
   return (
     <div class="jobs">
       <header class="jobs-head">

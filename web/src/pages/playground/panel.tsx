@@ -7,11 +7,12 @@ import { ParamFields } from "./params";
 
 const NARROW = "(max-width: 959px)";
 
-function useNarrow(): boolean {
+/** A panel beside the answers that would become a sheet over them, because the window got narrow, closes instead. */
+function useNarrow(onClose: () => void): boolean {
   const [narrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
   useEffect(() => {
     const media = matchMedia(NARROW);
-    const changed = (): void => setNarrow(media.matches);
+    const changed = (): void => (media.matches ? onClose() : setNarrow(false));
     media.addEventListener("change", changed);
     return () => media.removeEventListener("change", changed);
   }, []);
@@ -26,7 +27,7 @@ export function Panel({ onClose }: { onClose: () => void }) {
       <Conversations onOpened={onClose} />
     </>
   );
-  if (useNarrow()) {
+  if (useNarrow(onClose)) {
     return (
       <Dialog title="Settings and conversations" onClose={onClose}>
         <div class="pg-panel-sheet">{inside}</div>

@@ -1,0 +1,147 @@
+"""Every state that a page can be in, on a real Studio: for pictures (``scripts/screenshots``) and tests.
+
+A state is a coroutine that brings a page there and returns when it stands still.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import pkgutil
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from playwright.async_api import Page
+
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+PROMPTLY = 20_000
+PACE = 1.4
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a state is made of."""
+
+    page: Page
+    studio: Studio
+    fake: FakeBackend
+
+    @property
+    def project(self) -> Path:
+        """The project's folder."""
+        return self.studio.settings.project
+
+    async def go(self, path: str) -> None:
+        """Open an address of this Studio, such as ``/#/jobs``."""
+        await self.page.goto(self.studio.url + path)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """``faulty``: something is refused on the way there, which the browser writes into its console."""
+
+    name: str
+    caption: str
+    play: Callable[[Scene], Awaitable[None]]
+    faulty: bool
+
+    @property
+    def room(self) -> str:
+        """The page it belongs to, such as ``jobs``."""
+        return self.name.partition("-")[0]
+
+
+_STATES: list[State] = []
+
+
+def state(
+    name: str, caption: str, *, faulty: bool = False
+) -> Callable[[Callable[[Scene], Awaitable[None]]], Callable[[Scene], Awaitable[None]]]:
+    """Lists a coroutine as a state."""
+
+    def listed(play: Callable[[Scene], Awaitable[None]]) -> Callable[[Scene], Awaitable[None]]:
+        _STATES.append(State(name, caption, play, faulty))
+        return play
+
+    return listed
+
+
+def all_states() -> list[State]:
+    """Every state, page by page."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    order = ("home", "jobs", "job", "compare", "playground", "endpoints", "shell")
+    return sorted(_STATES, key=lambda each: order.index(each.room))
+
+
+def ago(seconds: float) -> str:
+    """A time that long before now, as the wire has it."""
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+
+CONFIG = {
+    "model": "SmolLM2-135M-Instruct",
+    "datasetSource": {"type": "file", "path": "data/support.jsonl"},
+    "maxSteps": 400,
+    "learningRate": 2e-4,
+    "batchSize": 4,
+    "loraR": 16,
+    "loraAlpha": 32,
+    "seed": 7,
+}
+
+
+def trained(
+    fake: FakeBackend, name: str, status: str = "completed", *, steps: int = 400, of: int = 400, **config: Any
+) -> str:
+    """A job with a curve as trainings have it: noisy, falling, with eval loss and checkpoints."""
+    chance = random.Random(name)  # the same picture every time
+    begun = steps * PACE + (2 if status == "running" else 300)
+    whole = {**CONFIG, **config, "maxSteps": of}
+    times = {"createdAt": ago(begun + 8), "startedAt": ago(begun)}
+    job = fake.add_job("running", name=name, config=whole, **times)
+    fake.frames[job].clear()
+    facts = {"totalSteps": of, "device": "cpu", "trainRows": 820, "evalRows": 40}
+    fake.emit(job, "training.started", timestamp=ago(begun), metadata=facts)
+    for step in range(1, steps + 1):
+        at = ago(begun - PACE * step)
+        fall = 0.55 + 2.6 * math.exp(-step / 70)
+        fields = {
+            "loss": fall * (1 + chance.gauss(0, 0.06)),
+            "learningRate": 2e-4 * min(1, step / 20) * (1 - step / (of + 1)),
+            "epoch": step / 205,
+            "tokensPerSecond": 900 + chance.gauss(0, 40),
+        }
+        if step % 40 == 0:
+            fields["evalLoss"] = fall * 1.08
+        fake.log(job, step, timestamp=at, **fields)
+        if step % 100 == 0:
+            saved = [{"kind": "adapter", "name": f"checkpoint-{step}", "bytes": 3_712_000}]
+            fake.emit(job, "checkpoint.saved", step=step, timestamp=at, artifacts=saved)
+    if status != "running":
+        end(fake, job, status, begun - PACE * steps)
+    return job
+
+
+def end(fake: FakeBackend, job: str, status: str, seconds: float, **fields: Any) -> None:
+    """A job's end, so many seconds ago, with what it leaves behind; its list entry says the same."""
+    at = ago(seconds)
+    last = json.loads(fake.frames[job][-1][1].split(b"data: ")[1])
+    metrics = {"evalLoss": 0.594, "bestEvalLoss": 0.588, "loss": 0.551, "step": last.get("step", 0)}
+    if status == "completed":
+        fields |= {
+            "metrics": metrics,
+            "artifacts": [{"kind": "adapter", "name": "adapter", "bytes": 3_712_000}],
+        }
+    fake.emit(job, f"training.{status}", timestamp=at, **fields)
+    fake.jobs[job] |= {"status": status, "completedAt": at, "metrics": metrics}
+    fake._wake(job)

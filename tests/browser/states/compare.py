@@ -1,0 +1,31 @@
+"""Compare: nothing chosen, several over one another."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from . import Scene, state, trained
+
+
+@state("compare-empty", "Nothing to compare yet")
+async def empty(scene: Scene) -> None:
+    await scene.go("/#/compare")
+    await expect(scene.page.locator("main h1").first).to_be_attached()
+
+
+@state("compare-three", "Three jobs, their curves and what was set differently")
+async def three(scene: Scene) -> None:
+    jobs = [
+        trained(scene.fake, "support-bot r8", loraR=8, learningRate=1e-4),
+        trained(scene.fake, "support-bot r16", steps=300, of=300),
+        trained(scene.fake, "support-bot r32", "running", steps=240, loraR=32, batchSize=8),
+    ]
+    await scene.go(f"/#/compare?jobs={','.join(jobs)}&smooth=0.6")
+    await expect(scene.page.locator(".chart-curve")).to_have_count(3)
+
+
+@state("compare-gone", "One of two is not in this project")
+async def gone(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot")
+    await scene.go(f"/#/compare?jobs={job},job_0123456789")
+    await expect(scene.page.get_by_text("Not in this project")).to_be_visible()

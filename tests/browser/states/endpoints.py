@@ -1,0 +1,99 @@
+"""Endpoints: none, one in full, being made, its key shown once, being deleted, and a backend without any."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.async_api import expect
+
+from . import Scene, ago, state, trained
+
+
+def endpoint(scene: Scene, slug: str, **more: object) -> str:
+    """An endpoint that exists, with two keys; answers its id."""
+    made = scene.fake.new_id("dep")
+    scene.fake.deployments[made] = {
+        "id": made,
+        "slug": slug,
+        "orgId": "o",
+        "projectId": "p",
+        "target": {"kind": "base_model", "baseModel": "SmolLM2-135M-Instruct"},
+        "authMode": "fixed_api_key",
+        "urlFormat": "openai_compat",
+        "enabled": True,
+        "customDomain": None,
+        "createdAt": ago(86_400 * 3),
+        "updatedAt": ago(3600),
+        **more,
+    }
+    keys = {}
+    for label, used in (("web shop", ago(120)), ("nightly tests", None)):
+        key = scene.fake.new_id("key")
+        keys[key] = {
+            "id": key,
+            "label": label,
+            "prefix": f"ak_{key[-1]}abc",
+            "enabled": True,
+            "createdAt": ago(86_400),
+            "lastUsedAt": used,
+        }
+    scene.fake.keys[made] = keys
+    return made
+
+
+@state("endpoints-empty", "Before the first endpoint")
+async def empty(scene: Scene) -> None:
+    await scene.go("/#/endpoints")
+    await expect(scene.page.get_by_text("Give a model an address of its own")).to_be_visible()
+
+
+@state("endpoints-list", "Several endpoints, one of them off")
+async def several(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot")
+    endpoint(scene, "support-bot", target={"kind": "adapter", "adapter": {"kind": "final", "jobId": job}})
+    endpoint(scene, "a-very-long-address-that-somebody-found-meaningful-in-2026", authMode="none")
+    endpoint(scene, "base", enabled=False)
+    await scene.go("/#/endpoints")
+    await expect(scene.page.get_by_role("link", name="support-bot")).to_be_visible()
+
+
+@state("endpoints-one", "One endpoint: its facts, its keys, how to call it")
+async def one(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot")
+    target = {"kind": "adapter", "adapter": {"kind": "checkpoint", "jobId": job, "step": 300}}
+    made = endpoint(scene, "support-bot", target=target)
+    await scene.go(f"/#/endpoints?id={made}")
+    await expect(scene.page.get_by_text("nightly tests")).to_be_visible()
+
+
+@state("endpoints-new", "Making one: job and checkpoint are picked")
+async def new(scene: Scene) -> None:
+    trained(scene.fake, "support-bot")
+    await scene.go("/#/endpoints?new=1")
+    await scene.page.locator("#ep-slug").fill("Support bot")
+    await scene.page.get_by_role("button", name="Create endpoint").click()
+    await expect(scene.page.get_by_role("alert")).to_be_visible()
+
+
+@state("endpoints-key", "A new key is shown once")
+async def key(scene: Scene) -> None:
+    made = endpoint(scene, "support-bot")
+    await scene.go(f"/#/endpoints?id={made}")
+    await scene.page.get_by_label("Label of a new key").fill("staging")
+    await scene.page.get_by_role("button", name="Issue key").click()
+    await expect(scene.page.get_by_label("API key", exact=True)).to_have_value(re.compile("^ak_"))
+
+
+@state("endpoints-delete", "Deleting asks for the name")
+async def delete(scene: Scene) -> None:
+    made = endpoint(scene, "support-bot")
+    await scene.go(f"/#/endpoints?id={made}")
+    await scene.page.get_by_role("button", name="Delete endpoint").click()
+    await scene.page.get_by_role("dialog").get_by_role("textbox").fill("support")
+
+
+@state("endpoints-none", "A backend that has no endpoints")
+async def none(scene: Scene) -> None:
+    scene.fake.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
+    await scene.go("/#/endpoints")
+    await expect(scene.page.get_by_text("Endpoints belong to the managed backend")).to_be_visible()

@@ -1,0 +1,114 @@
+"""Home: before the first run, while one goes on, and what can be wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from playwright.async_api import expect
+
+from . import PROMPTLY, Scene, state, trained
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TRAINER = """\
+[[trainer]]
+name = "support-bot"
+model = "SmolLM2-135M-Instruct"
+dataset = "data/support.jsonl"
+steps = 400
+"""
+SECOND = """
+[[trainer]]
+name = "support-bot-long"
+model = "SmolLM2-360M-Instruct"
+dataset = "data/support.jsonl"
+epochs = 3
+
+[trainer.lora]
+r = 32
+"""
+ROW = {
+    "messages": [{"role": "user", "content": "Where is it?"}, {"role": "assistant", "content": "On its way."}]
+}
+
+
+def declare(project: Path, toml: str) -> None:
+    """What a person would write."""
+    (project / "data").mkdir()
+    (project / "data" / "support.jsonl").write_text((json.dumps(ROW) + "\n") * 102)
+    (project / "arkor.toml").write_text(toml)
+
+
+def command(project: Path, body: str) -> None:
+    """A TypeScript project whose command is this Python."""
+    cli = project / "node_modules" / ".bin" / "arkor"
+    cli.parent.mkdir(parents=True)
+    built = 'export const trainer = { name: "support-bot", start() {}, wait() {}, cancel() {} };'
+    cli.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, sys, time\n"
+        "if sys.argv[1] == 'build':\n"
+        "    out = pathlib.Path('.arkor/build'); out.mkdir(parents=True, exist_ok=True)\n"
+        f"    (out / 'index.mjs').write_text({built!r})\n"
+        "    raise SystemExit\n"
+        f"{body}\n"
+    )
+    cli.chmod(0o755)
+
+
+@state("home-first", "The first visit, with nothing to train yet")
+async def first(scene: Scene) -> None:
+    await scene.go("/")
+    await expect(scene.page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
+
+
+@state("home-broken", "A project that does not build", faulty=True)
+async def broken(scene: Scene) -> None:
+    declare(scene.project, TRAINER.replace("steps", "stepz"))
+    await scene.go("/")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("stepz")
+
+
+@state("home-several", "Several trainers, and jobs that have been")
+async def several(scene: Scene) -> None:
+    declare(scene.project, TRAINER + SECOND)
+    trained(scene.fake, "support-bot")
+    trained(scene.fake, "support-bot", "failed", steps=120)
+    await scene.go("/")
+    await expect(scene.page.get_by_role("heading", level=1)).to_have_text("support-bot")
+    await expect(scene.page.locator(".home-choice")).to_be_visible()
+
+
+@state("home-output", "Output in colour, with a progress bar, searched")
+async def output(scene: Scene) -> None:
+    command(
+        scene.project,
+        r"""
+print("\x1b[1mBuilding\x1b[0m the trainer from \x1b[36msrc/arkor/index.ts\x1b[0m")
+print("\x1b[33mwarning\x1b[0m: 3 rows are longer than maxLength and will be cut")
+print("<img src=x onerror=alert(1)> is only text, and so is \u202eevil")
+for part in range(68):
+    print(f"\rfetching the model {'█' * (part // 3)} {part} %", end="")
+print()
+for step in range(1, 5000):
+    print(f"step {step}  loss \x1b[32m{3 / step:.4f}\x1b[0m")
+print("\x1b[31merror\x1b[0m: the backend is busy, trying again in 5 s", flush=True)
+time.sleep(60)
+""",
+    )
+    await scene.go("/")
+    await scene.page.get_by_role("button", name="Run training").click(timeout=PROMPTLY)
+    await expect(scene.page.locator(".term-line").last).to_contain_text("trying again", timeout=PROMPTLY)
+    await scene.page.get_by_role("searchbox", name="Search the output").fill("warning")
+    await expect(scene.page.locator(".term-hit")).to_be_visible()
+
+
+@state("home-failed", "A command that failed")
+async def failed(scene: Scene) -> None:
+    command(scene.project, "print('Traceback (most recent call last):\\nMemoryError'); raise SystemExit(3)")
+    await scene.go("/")
+    await scene.page.get_by_role("button", name="Run training").click(timeout=PROMPTLY)
+    await expect(scene.page.locator(".home-output-state")).to_contain_text("status 3", timeout=PROMPTLY)

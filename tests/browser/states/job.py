@@ -1,0 +1,112 @@
+"""One job: waiting, loading its model, running, ended in every way; its chart and log in detail."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from . import PROMPTLY, Scene, ago, end, state, trained
+
+
+@state("job-queued", "Waiting for its turn")
+async def queued(scene: Scene) -> None:
+    job = scene.fake.add_job("queued", name="support-bot", createdAt=ago(40))
+    scene.fake.frames[job].clear()
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_text("Queued: it starts when")).to_be_visible()
+
+
+@state("job-model", "The model is being fetched")
+async def model(scene: Scene) -> None:
+    job = scene.fake.add_job("running", name="support-bot", createdAt=ago(40), startedAt=ago(30))
+    scene.fake.frames[job].clear()
+    progress = {"label": "Fetching SmolLM2-135M-Instruct", "done": 171_000_000, "total": 269_000_000}
+    scene.fake.emit(job, "model.progress", timestamp=ago(1), **progress)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("progressbar", name="Fetching")).to_be_visible()
+
+
+@state("job-zoom", "A running job: zoomed in, smoothed, with the learning rate and the crosshair")
+async def zoom(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", "running", steps=310)
+    await scene.go(f"/#/jobs/{job}?zoom=60..240&smooth=0.8&lr=1")
+    await expect(scene.page.locator(".chart-curve").first).to_be_attached()
+    await scene.page.locator(".chart").focus()
+    for _ in range(6):
+        await scene.page.keyboard.press("Shift+ArrowRight")
+    await expect(scene.page.locator(".chart-readout")).to_be_visible()
+
+
+@state("job-completed", "A finished job: its curve, its figures, what it left behind")
+async def completed(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot")
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_text("Left behind")).to_be_attached()
+    await expect(scene.page.locator(".chart-figures")).to_contain_text("400")
+
+
+@state("job-failed", "A failed job says why, in full")
+async def failed(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", "running", steps=160)
+    trace = 'Traceback (most recent call last):\n  File "train.py", line 88, in step\n    loss.backward()\n'
+    error = f"{trace}torch.OutOfMemoryError: 2.10 GiB were asked for, 1.30 GiB are free. Try a smaller batch."
+    end(scene.fake, job, "failed", 0, error=error)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("OutOfMemoryError")
+
+
+@state("job-gaps", "Losses that are no numbers are gaps, in a logarithmic scale")
+async def gaps(scene: Scene) -> None:
+    job = trained(scene.fake, "unstable", "running", steps=180)
+    for step in range(181, 200):
+        scene.fake.log(job, step, loss=None if step % 3 else 1e9, timestamp=ago(0))
+    for step in range(200, 300):
+        scene.fake.log(job, step, loss=2.4 + (step % 7) / 20, timestamp=ago(0))
+    end(scene.fake, job, "cancelled", 0)
+    await scene.go(f"/#/jobs/{job}?y=log")
+    await expect(scene.page.get_by_text("not a number")).to_be_visible()
+
+
+@state("job-cancel", "Cancelling asks first")
+async def cancel(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", "running", steps=310)
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("button", name="Cancel job").click()
+    await expect(scene.page.get_by_role("dialog")).to_be_visible()
+
+
+@state("job-event", "One event, as it came")
+async def event(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot")
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.locator(".job-log-row").filter(has_text="checkpoint.saved").last.click()
+    await expect(scene.page.get_by_role("dialog")).to_contain_text("checkpoint-400")
+
+
+@state("job-hostile", "A hostile job: its name, its events and its error are text")
+async def hostile(scene: Scene) -> None:
+    name = "<img src=x onerror=alert(1)> \u202egnp.exe " + "long " * 60
+    job = scene.fake.add_job("running", name=name, createdAt=ago(90), startedAt=ago(85))
+    scene.fake.frames[job].clear()
+    for step in range(1, 40):
+        note = "\x1b[31m<script>alert(1)</script>"
+        scene.fake.log(job, step, loss=3 / step, note=note, timestamp=ago(80 - step))
+    scene.fake.emit(job, "<b>event</b>\u202e", text="x" * 20_000, timestamp=ago(20))
+    end(scene.fake, job, "failed", 10, error="<img src=x onerror=alert(1)> \x1b]0;title\x07" + "y" * 5000)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("<img src=x onerror=alert(1)>")
+
+
+@state("job-missing", "An address that leads to no job")
+async def missing(scene: Scene) -> None:
+    await scene.go("/#/jobs/job_0123456789")
+    await expect(scene.page.get_by_text("No job has this id")).to_be_visible(timeout=PROMPTLY)
+
+
+@state("job-away", "The backend is away while a job runs", faulty=True)
+async def away(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", "running", steps=210)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.locator(".chart-curve").first).to_be_attached()
+    await scene.fake.stop()
+    await expect(scene.page.get_by_text("Reconnecting to the event stream")).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_text("The backend is not answering.")).to_be_visible(timeout=PROMPTLY)

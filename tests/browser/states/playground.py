@@ -1,0 +1,127 @@
+"""The playground: nobody to ask, an answer on its way, answers in full, and what can go wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from playwright.async_api import expect
+
+from . import PROMPTLY, Scene, state, trained
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+CHAT = "POST /v1/inference/chat"
+MARKDOWN = """\
+Certainly. Here is **what to do**:
+
+1. Take a photo of the `broken` mug.
+2. Write to [the shop](https://example.com/help) within *14 days*.
+
+> A parcel that arrives damaged is on us.
+
+| Way | Days | Cost |
+| --- | ---: | ---: |
+| Replacement | 3 | 0.00 |
+| Refund | 5 | 0.00 |
+
+```python
+def total(order):
+    return sum(item.price * item.count for item in order)
+```
+
+- [x] photo
+- [ ] form
+"""
+HOSTILE = """\
+<img src=x onerror=alert(1)> <script>alert(1)</script>
+
+![pixel](https://tracker.example/p.png) [js](javascript:alert(1)) [ok](https://example.com/)
+
+\x1b]0;title\x07 \u202egnp.exe مرحبا بالعالم 🦊 """
+
+
+async def ask(page: Page, text: str) -> None:
+    """Ask as soon as somebody is there to be asked."""
+    await page.get_by_label("Message").fill(text)
+    await expect(page.get_by_role("button", name="Send")).to_be_enabled(timeout=PROMPTLY)
+    await page.keyboard.press("Enter")
+
+
+async def answered(page: Page) -> None:
+    """Until nobody answers any more."""
+    await expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=PROMPTLY)
+
+
+@state("playground-first", "Before the first question, with a trained adapter")
+async def first(scene: Scene) -> None:
+    trained(scene.fake, "support-bot")
+    await scene.go("/#/playground")
+    await expect(scene.page.get_by_role("button", name="support-bot, final adapter")).to_be_visible()
+
+
+@state("playground-nobody", "Nothing has been trained yet")
+async def nobody(scene: Scene) -> None:
+    await scene.go("/#/playground")
+    await expect(scene.page.get_by_label("Message")).to_be_visible()
+
+
+@state("playground-picker", "Choosing who answers")
+async def picker(scene: Scene) -> None:
+    for number in range(9):
+        trained(
+            scene.fake, f"support-bot-{number}", "running" if number == 8 else "completed", steps=200, of=200
+        )
+    await scene.go("/#/playground")
+    await scene.page.get_by_role("button", name="Answers:").click()
+    await expect(scene.page.get_by_role("listbox")).to_be_visible()
+
+
+@state("playground-streaming", "Two answers on their way")
+async def streaming(scene: Scene) -> None:
+    trained(scene.fake, "support-bot")
+    scene.fake.chat.chunks = ["I am ", "sorry to ", "hear that. ", "Your new mug ", "is on its way. "]
+    scene.fake.chat.endless = True
+    scene.fake.chat.delay = 0.05
+    await scene.go("/#/playground")
+    await expect(scene.page.get_by_role("button", name="support-bot, final adapter")).to_be_visible()
+    await scene.page.get_by_role("button", name="Compare").click()
+    await ask(scene.page, "The parcel came with a broken mug. What can I do?")
+    await expect(scene.page.locator(".chat-answer").last).to_contain_text("on its way. I am")
+
+
+@state("playground-markdown", "An answer with everything that Markdown has")
+async def markdown(scene: Scene) -> None:
+    trained(scene.fake, "support-bot")
+    scene.fake.chat.chunks = [MARKDOWN[at : at + 40] for at in range(0, len(MARKDOWN), 40)]
+    await scene.go("/#/playground")
+    await ask(scene.page, "The parcel came with a broken mug.\nWhat can I do?")
+    await answered(scene.page)
+
+
+@state("playground-hostile", "A hostile answer is text, and loads nothing")
+async def hostile(scene: Scene) -> None:
+    trained(scene.fake, "<img src=x onerror=alert(1)>")
+    scene.fake.chat.chunks = [HOSTILE, "x" * 3000]
+    await scene.go("/#/playground")
+    await ask(scene.page, "<b>Hello?</b>")
+    await answered(scene.page)
+
+
+@state("playground-refused", "A question that was refused", faulty=True)
+async def refused(scene: Scene) -> None:
+    trained(scene.fake, "support-bot")
+    scene.fake.fault(CHAT, status=404, body=b'{"error": "This adapter was deleted. Choose another one."}')
+    await scene.go("/#/playground")
+    await ask(scene.page, "The parcel came with a broken mug. What can I do?")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("deleted", timeout=PROMPTLY)
+
+
+@state("playground-broken-off", "An answer that broke off stays, and says so", faulty=True)
+async def broken_off(scene: Scene) -> None:
+    trained(scene.fake, "support-bot")
+    scene.fake.chat.chunks = ["I am sorry to hear that. ", "Your new mug is on its way. "] * 20
+    scene.fake.fault(CHAT, cut_after=900)
+    await scene.go("/#/playground")
+    await ask(scene.page, "The parcel came with a broken mug. What can I do?")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("broke off", timeout=PROMPTLY)

@@ -1,0 +1,51 @@
+"""What stands around every page: the palette, the keys, and what is said when something is away."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from . import PROMPTLY, Scene, state, trained
+
+
+@state("shell-palette", "Jumping to a job, a page or an action")
+async def palette(scene: Scene) -> None:
+    for number in range(12):
+        scene.fake.add_job("completed", name=f"support-bot-{number}")
+    await scene.go("/#/jobs")
+    await expect(scene.page.locator(".jobs-row").first).to_be_visible()
+    await scene.page.keyboard.press("Control+k")
+    await scene.page.keyboard.type("supp")
+    await expect(scene.page.get_by_role("option").first).to_contain_text("support-bot")
+
+
+@state("shell-keys", "The keys of this page")
+async def keys(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot")
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.locator(".chart-curve").first).to_be_attached()
+    await scene.page.keyboard.press("?")
+    await expect(scene.page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+
+
+@state("shell-gone", "Studio was stopped in the terminal", faulty=True)
+async def gone(scene: Scene) -> None:
+    trained(scene.fake, "support-bot")
+    await scene.go("/#/jobs")
+    await expect(scene.page.locator(".jobs-row").first).to_be_visible()
+    # To the page a daemon that was stopped: every call finds nobody.
+    await scene.page.context.set_offline(True)
+    await expect(scene.page.get_by_text("Studio is not answering.").first).to_be_visible(timeout=PROMPTLY)
+
+
+@state("shell-notice", "The backend announces its end")
+async def notice(scene: Scene) -> None:
+    scene.fake.headers = {"Sunset": "Mon, 01 Mar 2027 12:00:00 GMT", "Warning": '299 - "Version 1 will go."'}
+    trained(scene.fake, "support-bot")
+    await scene.go("/#/jobs")
+    await expect(scene.page.locator(".shell-note")).to_contain_text("1 Mar 2027")
+
+
+@state("shell-unknown", "An address that is no page")
+async def unknown(scene: Scene) -> None:
+    await scene.go("/#/no/such/page")
+    await expect(scene.page.locator("main h1").first).to_be_attached()

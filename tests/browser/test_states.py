@@ -1,0 +1,53 @@
+"""Every state of every page: a quiet console, nothing for axe to find, nothing wider than the window."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .states import Scene, State, all_states
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+async def problems(page: Page) -> list[str]:
+    """What axe finds, one line each."""
+    found = await page.evaluate("(tags) => axe.run(document, { runOnly: tags })", RULES)
+    return [
+        f"{rule['id']}: {node['html']} {[check['message'] for check in node['any']]}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.skipif(
+    not AXE.exists() and "CI" not in os.environ,
+    reason="axe-core comes with the page's own tools (npm ci in web/)",
+)
+@pytest.mark.parametrize("state", all_states(), ids=lambda state: state.name)
+async def test_a_state(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, state: State) -> None:
+    async with open_page(studio.url, None, faulty=state.faulty, reduced_motion="reduce") as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
+        await state.play(Scene(page, studio, fake_backend))
+        await page.evaluate(AXE.read_text(encoding="utf-8"))
+        for width, scheme in ((1920, None), (1280, "light"), (390, "dark")):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.wait_for_timeout(50)
+            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+            if scheme:
+                await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+                assert await problems(page) == [], f"{width} {scheme}"
