@@ -96,12 +96,16 @@ class Job(TypedDict):
 
 
 class Artifact(TypedDict):
-    """A file set that a job left behind; ``kind`` is ``adapter`` or ``checkpoint``."""
+    """A file set that a job left behind; ``kind`` is ``adapter`` or ``checkpoint``.
+
+    ``path`` is its folder, where it lies on this machine.
+    """
 
     kind: str
     name: NotRequired[str]
     step: NotRequired[int]
     bytes: NotRequired[int]
+    path: NotRequired[str]
 
 
 class TrainingEvent(TypedDict):

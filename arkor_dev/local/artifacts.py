@@ -68,9 +68,9 @@ def sweep(data: Path, job_id: str) -> None:
     shutil.rmtree(folder / "scratch", ignore_errors=True)
 
 
-def describe(kind: str, name: str, size: int, step: int | None = None) -> dict[str, Any]:
+def describe(kind: str, name: str, folder: Path, size: int, step: int | None = None) -> dict[str, Any]:
     """The contract's ``Artifact``; ``bytes`` is the whole folder's size."""
-    artifact: dict[str, Any] = {"kind": kind, "name": name, "bytes": size}
+    artifact: dict[str, Any] = {"kind": kind, "name": name, "bytes": size, "path": str(folder)}
     if step is not None:
         artifact["step"] = step
     return artifact

@@ -108,7 +108,8 @@ class Run:
                 self.emit("training.log", step=step, epoch=epoch, evalLoss=eval_loss)
             if plan.save and step % plan.save == 0:
                 self._checkpoint()
-        size = write_whole(final_folder(self.data, self.job_id), self._save_adapter)
+        final = final_folder(self.data, self.job_id)
+        size = write_whole(final, self._save_adapter)
         seconds = round(time.monotonic() - started, 3)
         figures = {
             "loss": loss,
@@ -117,7 +118,7 @@ class Run:
             "steps": plan.steps,
             "seconds": seconds,
         }
-        return {"metrics": figures, "artifacts": [describe("adapter", "final", size)]}
+        return {"metrics": figures, "artifacts": [describe("adapter", "final", final, size)]}
 
     def _adapted(self) -> Any:
         model = self.base.model
@@ -233,6 +234,6 @@ class Run:
             self._save_adapter(folder)
             torch.save({"step": self.step, "optimizer": self.optimizer.state_dict()}, folder / OPTIMIZER)
 
-        size = write_whole(checkpoint_folder(self.data, self.job_id, self.step), write)
-        artifact = describe("checkpoint", f"step {self.step}", size, self.step)
+        folder = checkpoint_folder(self.data, self.job_id, self.step)
+        artifact = describe("checkpoint", f"step {self.step}", folder, write_whole(folder, write), self.step)
         self.emit("checkpoint.saved", step=self.step, artifacts=[artifact])

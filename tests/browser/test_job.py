@@ -77,7 +77,7 @@ async def test_a_run_is_followed_to_its_end(
         fake_backend.emit(job, "checkpoint.saved", step=20, artifacts=[{"kind": "checkpoint", "bytes": 1000}])
         await expect(figure(page, "Loss")).to_contain_text("best eval 0.5000 at step 20")
         await expect(page.get_by_role("link", name="Checkpoint at step 20")).to_have_attribute(
-            "href", f"#/playground?target=checkpoint%3A{job}%3A20"
+            "href", f"#/playground?target=checkpoint%3A{job}%3A20&again=1"
         )
         steps(fake_backend, job, 21, 60)
         fake_backend.finish(job)
@@ -327,6 +327,29 @@ async def test_a_failed_run_says_why_in_full(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("alert")).to_contain_text("line 12 is not JSON Fix it and run again.")
         await expect(page.get_by_text("No step was logged.")).to_be_visible()
+
+
+async def test_what_is_left_behind_can_be_found_and_tried(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    saved = {"kind": "checkpoint", "name": "step 10", "bytes": 4096, "path": "/data/jobs/one/checkpoints/10"}
+    fake_backend.emit(job, "checkpoint.saved", step=10, artifacts=[saved])
+    final = {"kind": "adapter", "name": "final", "bytes": 2048, "path": "/data/jobs/one/final"}
+    fake_backend.jobs[job]["status"] = "completed"
+    fake_backend.emit(job, "training.completed", artifacts=[final])
+    context = {"permissions": ["clipboard-read", "clipboard-write"]}
+    async with open_page(studio.url, f"/#/jobs/{job}", **context) as page:
+        for name, size, path, target in (
+            ("final", "2.0 kB", final["path"], f"final%3A{job}"),
+            ("Checkpoint 10", "4.1 kB", saved["path"], f"checkpoint%3A{job}%3A10"),
+        ):
+            fact = page.locator(".job-fact").filter(has=page.locator("dt", has_text=re.compile(f"^{name}$")))
+            await expect(fact).to_contain_text(size)
+            await fact.get_by_role("button", name=f"Copy the folder's path: {path}").click()
+            assert await page.evaluate("navigator.clipboard.readText()") == path
+            link = fact.get_by_role("link", name="try it")
+            await expect(link).to_have_attribute("href", re.compile(re.escape(target)))
 
 
 async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:

@@ -221,6 +221,33 @@ async def test_a_running_job_is_asked_at_its_newest_checkpoint(
         await expect(page.get_by_label("Adapter of the job")).to_have_value("10")
 
 
+async def test_the_same_question_to_another_checkpoint(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("running", name="bot")
+    for step in (10, 20):
+        fake_backend.emit(job, "checkpoint.saved", step=step)
+    fake_backend.finish(job)
+    async with open_page(studio.url, "/#/playground") as page:
+        await ask(page, "Who are you?")
+        await page.get_by_label("Adapter of the job").select_option("10")
+        await page.get_by_role("button", name="Ask bot · step 10 the same").click()
+        await expect(page.get_by_role("group", name="Version 2 of 2")).to_be_visible()
+        await expect(page.get_by_role("button", name="Send")).to_be_visible()
+        assert asked(fake_backend)[-1]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 10}
+        assert asked(fake_backend)[-1]["messages"] == [{"role": "user", "content": "Who are you?"}]
+        await expect(page.get_by_role("button", name="the same")).to_have_count(0)
+        # From the job's own page too, after a reload: the question is there, and nothing was sent yet.
+        await page.goto(f"{studio.url}/#/jobs/{job}")
+        await page.reload()
+        await page.locator(".job-fact", has_text="Checkpoint 20").get_by_role("link", name="try it").click()
+        await expect(page.get_by_label("Message")).to_have_value("Who are you?")
+        await expect(page.get_by_label("Adapter of the job")).to_have_value("20")
+        await expect(answers(page)).to_have_count(0)
+        assert len(asked(fake_backend)) == 2
+        assert "again" not in page.url
+
+
 async def test_a_model_is_found_or_typed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

@@ -73,8 +73,18 @@ def test_the_job_s_record_sums_the_run_up(trained: Trained) -> None:
     assert job["metrics"]["step"] == job["metrics"]["totalSteps"] == done["metrics"]["steps"] == STEPS
     assert job["metrics"]["loss"] == done["metrics"]["loss"]
     assert job["metrics"]["bestEvalLoss"] == done["metrics"]["bestEvalLoss"]
-    assert done["artifacts"] == [{"kind": "adapter", "name": "final", "bytes": done["artifacts"][0]["bytes"]}]
-    assert done["artifacts"][0]["bytes"] > 10_000
+    (adapter,) = done["artifacts"]
+    folder = (trained.data / "jobs" / trained.job).resolve()
+    assert adapter == {
+        "kind": "adapter",
+        "name": "final",
+        "bytes": adapter["bytes"],
+        "path": str(folder / "final"),
+    }
+    assert adapter["bytes"] > 10_000
+    saved = [frame.json for frame in trained.events if frame.event == "checkpoint.saved"]
+    paths = [event["artifacts"][0]["path"] for event in saved]
+    assert paths == [str(folder / "checkpoints" / str(step)) for step in (10, 20, 30)]
 
 
 def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained: Trained) -> None:

@@ -86,6 +86,7 @@ export interface Artifact {
   name?: string;
   step?: number;
   bytes?: number;
+  path?: string;
 }
 
 /** One frame's data in a job's event stream; which fields are there depends on `type`. */

@@ -2,8 +2,9 @@
 import { signal } from "@preact/signals";
 import { listStored, load, remove, store, type Summary, summarize } from "./db";
 import { DEFAULT_PARAMS } from "./presets";
-import { columnsOf } from "./tree";
+import { branch, columnsOf } from "./tree";
 import type { Answer, Conversation, Params, Target } from "./types";
+import { leaveBehind, pickUp } from "./unsaved";
 
 const NO_STORAGE = "This browser does not let Studio store conversations, so they will be gone after a reload.";
 
@@ -50,14 +51,14 @@ export function changeById(id: string, by: (conversation: Conversation) => Conve
   if (known) keep(by(known));
 }
 
-/** Writes come one after another; of those that wait, only a conversation's last one is made. */
-const waiting = new Map<string, Conversation>();
+/** Writes come one after another; of those that wait, only a conversation's last one is made. One stays here until it is stored. */
+const unsaved = new Map<string, Conversation>();
 let writing: Promise<void> | null = null;
 
 function keep(conversation: Conversation): void {
   if (conversation.leaf === null) return;
   seen.set(conversation.id, conversation);
-  waiting.set(conversation.id, conversation);
+  unsaved.set(conversation.id, conversation);
   const others = summaries.peek().filter((each) => each.id !== conversation.id);
   summaries.value = [summarize(conversation), ...others].sort((a, b) => b.updated - a.updated);
   writing ??= write().finally(() => {
@@ -67,7 +68,6 @@ function keep(conversation: Conversation): void {
 
 async function write(): Promise<void> {
   for (let next = first(); next; next = first()) {
-    waiting.delete(next.id);
     try {
       await store(next);
       storageTrouble.value = null;
@@ -77,10 +77,16 @@ async function write(): Promise<void> {
           ? "This browser has no room left, so new messages will be gone after a reload. Export or delete conversations to make room."
           : NO_STORAGE;
     }
+    if (unsaved.get(next.id) === next) unsaved.delete(next.id);
   }
 }
 
-const first = (): Conversation | undefined => waiting.values().next().value;
+const first = (): Conversation | undefined => unsaved.values().next().value;
+
+for (const conversation of pickUp()) keep(settle(conversation));
+globalThis.addEventListener?.("pagehide", () => leaveBehind(unsaved.values()));
+// A page that was only set aside goes on writing by itself.
+globalThis.addEventListener?.("pageshow", (event) => event.persisted && pickUp());
 
 export async function readShelf(): Promise<void> {
   try {
@@ -96,6 +102,14 @@ const find = async (id: string): Promise<Conversation | undefined> => seen.get(i
 export async function everyConversation(): Promise<Conversation[]> {
   const all = await Promise.all(summaries.peek().map(({ id }) => find(id)));
   return all.filter((each) => each !== undefined);
+}
+
+/** What was asked last: in the open conversation, else in the newest one; null before the first question. */
+export async function lastQuestion(): Promise<string | null> {
+  if (current.peek().leaf === null && summaries.peek().length === 0) await readShelf();
+  const newest = summaries.peek()[0];
+  const conversation = current.peek().leaf === null && newest ? await find(newest.id) : current.peek();
+  return (conversation && branch(conversation).at(-1)?.user) ?? null;
 }
 
 /** Opens a conversation; false when it is gone. */
@@ -121,7 +135,7 @@ export function settle(conversation: Conversation): Conversation {
 
 /** Deletes a conversation here and in the browser's storage. */
 export async function forget(id: string): Promise<void> {
-  waiting.delete(id);
+  unsaved.delete(id);
   seen.delete(id);
   await writing;
   await remove([id]).catch(() => undefined);

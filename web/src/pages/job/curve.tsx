@@ -10,8 +10,8 @@ import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { href } from "../../router";
 import { displayName } from "../../text";
+import { tryHref } from "./facts";
 import { isActive, originOf, stepsOf } from "./state";
 
 interface Props {
@@ -41,7 +41,7 @@ export function JobCurve({ id, job, run, status }: Props) {
         settings={settings}
         onZoom={(zoom) => change({ zoom })}
         checkpoints={run.checkpoints}
-        checkpointHref={(step) => href("/playground", { target: `checkpoint:${id}:${step}` })}
+        checkpointHref={(step) => tryHref(`checkpoint:${id}:${step}`)}
         until={isActive(status) ? (stepsOf(job, run).total ?? undefined) : undefined}
         onScene={onScene}
         empty={emptyText(settings.x, status, run)}

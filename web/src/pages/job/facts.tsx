@@ -75,6 +75,16 @@ function Ran({ run: { metadata } }: { run: Run; version: string }) {
   );
 }
 
+/** Where it lies, to be handed to whatever else reads adapters. */
+function Folder({ path }: { path: unknown }) {
+  return typeof path === "string" && path !== "" ? <CopyButton text={path} label={`Copy the folder's path: ${clean(path, 300)}`} small /> : null;
+}
+
+const TRY = "Open in Playground, with your last question";
+
+/** The same question again, so that checkpoints can be told apart. */
+export const tryHref = (target: string): string => href("/playground", { target, again: 1 });
+
 function Left({ id, run }: { id: string; run: Run; version: string }) {
   const saved = run.checkpoints.slice(-MOST);
   if (saved.length === 0 && run.artifacts.length === 0) return null;
@@ -87,7 +97,12 @@ function Left({ id, run }: { id: string; run: Run; version: string }) {
           value={
             <>
               {bytes(artifact.bytes)}
-              {artifact.kind === "adapter" && <a href={href("/playground", { target: `final:${id}` })}>try it</a>}
+              <Folder path={artifact.path} />
+              {artifact.kind === "adapter" && (
+                <a href={tryHref(`final:${id}`)} title={TRY}>
+                  try it
+                </a>
+              )}
             </>
           }
         />
@@ -99,7 +114,10 @@ function Left({ id, run }: { id: string; run: Run; version: string }) {
           value={
             <>
               {artifacts[0]?.bytes === undefined ? "" : bytes(artifacts[0].bytes)}
-              <a href={href("/playground", { target: `checkpoint:${id}:${step}` })}>try it</a>
+              <Folder path={artifacts[0]?.path} />
+              <a href={tryHref(`checkpoint:${id}:${step}`)} title={TRY}>
+                try it
+              </a>
             </>
           }
         />

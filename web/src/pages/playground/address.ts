@@ -1,6 +1,6 @@
 /** The address and the open conversation, kept in step: a link opens what it names, and a reload what was open. */
 import { useEffect } from "preact/hooks";
-import { current, fresh, open } from "../../chat/shelf";
+import { current, fresh, lastQuestion, open } from "../../chat/shelf";
 import { baseModels, defaultTarget, queryOfTargets, sameTarget, targetsOfQuery } from "../../chat/targets";
 import { showTargets, shownTargets } from "../../chat/tree";
 import type { Target } from "../../chat/types";
@@ -17,7 +17,7 @@ let written: string | null = null;
 
 function write(): void {
   const { id, leaf } = current.peek();
-  setQuery({ ...queryOfTargets(shownTargets(current.peek())), chat: leaf === null ? null : id, prompt: null });
+  setQuery({ ...queryOfTargets(shownTargets(current.peek())), chat: leaf === null ? null : id, prompt: null, again: null });
   written = route.peek().query.toString();
 }
 
@@ -25,7 +25,7 @@ function write(): void {
 async function read(query: URLSearchParams): Promise<void> {
   const chat = query.get("chat");
   const targets = targetsOfQuery(query);
-  const prompt = query.get("prompt");
+  const prompt = query.get("prompt") ?? (query.get("again") ? await lastQuestion() : null);
   if (prompt) setDraft(prompt);
   if (chat && chat !== current.peek().id && (await open(chat)) && targets.length === 0) return write();
   const { leaf, params, system, id } = current.peek();

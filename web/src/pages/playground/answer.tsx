@@ -1,7 +1,7 @@
 /** One answer: as it streams, and as it ended. */
 import { askColumn, busy, liveAnswer, regenerate } from "../../chat/session";
 import type { LiveAnswer } from "../../chat/live";
-import { nameTarget, sameTarget } from "../../chat/targets";
+import { fullName, nameTarget, sameTarget } from "../../chat/targets";
 import type { Answer, Target, Turn } from "../../chat/types";
 import { Markdown } from "../../markdown";
 import { now } from "../../store/clock";
@@ -29,6 +29,13 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
     <article class="chat-answer" aria-label={`Answer of ${answer.name}`} aria-busy={live !== undefined}>
       {(compared || other) && <p class={other ? "chat-by chat-by-other" : "chat-by"}>{answer.name}</p>}
       {live ? <Streaming live={live} /> : <Ended turn={turn} column={column} answer={answer} />}
+      {other && last && !live && (
+        <p class="chat-note">
+          <Button small disabled={busy.value} onClick={() => regenerate(turn, column)}>
+            Ask {fullName(target, jobs.value)} the same
+          </Button>
+        </p>
+      )}
     </article>
   );
 }
