@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,23 @@ MINUTE = 60_000
 def copy_example(folder: Path) -> Path:
     """The example project in a folder of the test's own."""
     return Path(shutil.copytree(EXAMPLE, folder / "support-bot", ignore=shutil.ignore_patterns(".arkor")))
+
+
+def typescript_project(project: Path, body: str) -> None:
+    """A TypeScript project whose ``arkor`` is this Python: its output is whatever is wanted to be seen."""
+    cli = project / "node_modules" / ".bin" / "arkor"
+    cli.parent.mkdir(parents=True)
+    built = 'export const trainer = { name: "support-bot", start() {}, wait() {}, cancel() {} };'
+    cli.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, sys, time\n"
+        "if sys.argv[1] == 'build':\n"
+        "    out = pathlib.Path('.arkor/build'); out.mkdir(parents=True, exist_ok=True)\n"
+        f"    (out / 'index.mjs').write_text({built!r})\n"
+        "    raise SystemExit\n"
+        f"{body}\n"
+    )
+    cli.chmod(0o755)
 
 
 async def press_run(page: Page) -> str:

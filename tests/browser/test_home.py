@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
+
+from .steps import typescript_project
 
 if TYPE_CHECKING:
     from tests.fake_backend import FakeBackend
@@ -44,23 +45,6 @@ def declare(project: Path, toml: str = TOML) -> None:
     (project / "data").mkdir(exist_ok=True)
     (project / "data" / "chats.jsonl").write_text(json.dumps(ROW) + "\n")
     (project / "arkor.toml").write_text(toml)
-
-
-def command(project: Path, body: str) -> None:
-    """A TypeScript project whose ``arkor`` is this Python: its output is whatever a test wants to see."""
-    cli = project / "node_modules" / ".bin" / "arkor"
-    cli.parent.mkdir(parents=True)
-    manifest = 'export const trainer = { name: "chatty", start() {}, wait() {}, cancel() {} };'
-    cli.write_text(
-        f"#!{sys.executable}\n"
-        "import pathlib, sys, time\n"
-        "if sys.argv[1] == 'build':\n"
-        "    out = pathlib.Path('.arkor/build'); out.mkdir(parents=True, exist_ok=True)\n"
-        f"    (out / 'index.mjs').write_text({manifest!r})\n"
-        "    raise SystemExit\n"
-        f"{body}\n"
-    )
-    cli.chmod(0o755)
 
 
 async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_page: OpenPage) -> None:
@@ -144,7 +128,7 @@ async def test_a_project_that_does_not_build_says_where(studio: Studio, open_pag
 
 
 async def test_the_output_is_a_terminal_that_obeys_nothing(studio: Studio, open_page: OpenPage) -> None:
-    command(
+    typescript_project(
         studio.settings.project,
         r"""
 print("\x1b[31mred\x1b[0m plain <img src=x onerror=alert(1)>")
@@ -161,7 +145,7 @@ time.sleep(60)
     )
     async with open_page(studio.url) as page:
         page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
-        await expect(page.get_by_role("heading", level=1)).to_have_text("chatty", timeout=START)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
         await page.get_by_role("button", name="Run training").click()
         lines = page.locator(".term-line")
         await expect(lines.last).to_have_text("the very end", timeout=START)
@@ -191,7 +175,7 @@ time.sleep(60)
 
 
 async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, open_page: OpenPage) -> None:
-    command(studio.settings.project, "print('no memory'); raise SystemExit(3)")
+    typescript_project(studio.settings.project, "print('no memory'); raise SystemExit(3)")
     async with open_page(studio.url) as page:
         await page.get_by_role("button", name="Run training").click(timeout=START)
         await expect(page.locator(".home-output-state")).to_contain_text("status 3", timeout=START)

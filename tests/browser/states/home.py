@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
+
+from tests.browser.steps import typescript_project
 
 from . import PROMPTLY, Scene, state, trained
 
@@ -42,23 +43,6 @@ def declare(project: Path, toml: str) -> None:
     (project / "arkor.toml").write_text(toml)
 
 
-def command(project: Path, body: str) -> None:
-    """A TypeScript project whose command is this Python."""
-    cli = project / "node_modules" / ".bin" / "arkor"
-    cli.parent.mkdir(parents=True)
-    built = 'export const trainer = { name: "support-bot", start() {}, wait() {}, cancel() {} };'
-    cli.write_text(
-        f"#!{sys.executable}\n"
-        "import pathlib, sys, time\n"
-        "if sys.argv[1] == 'build':\n"
-        "    out = pathlib.Path('.arkor/build'); out.mkdir(parents=True, exist_ok=True)\n"
-        f"    (out / 'index.mjs').write_text({built!r})\n"
-        "    raise SystemExit\n"
-        f"{body}\n"
-    )
-    cli.chmod(0o755)
-
-
 @state("home-first", "The first visit, with nothing to train yet")
 async def first(scene: Scene) -> None:
     await scene.go("/")
@@ -84,7 +68,7 @@ async def several(scene: Scene) -> None:
 
 @state("home-output", "Output in colour, with a progress bar, searched")
 async def output(scene: Scene) -> None:
-    command(
+    typescript_project(
         scene.project,
         r"""
 print("\x1b[1mBuilding\x1b[0m the trainer from \x1b[36msrc/arkor/index.ts\x1b[0m")
@@ -108,7 +92,9 @@ time.sleep(60)
 
 @state("home-failed", "A command that failed")
 async def failed(scene: Scene) -> None:
-    command(scene.project, "print('Traceback (most recent call last):\\nMemoryError'); raise SystemExit(3)")
+    typescript_project(
+        scene.project, "print('Traceback (most recent call last):\\nMemoryError'); raise SystemExit(3)"
+    )
     await scene.go("/")
     await scene.page.get_by_role("button", name="Run training").click(timeout=PROMPTLY)
     await expect(scene.page.locator(".home-output-state")).to_contain_text("status 3", timeout=PROMPTLY)
