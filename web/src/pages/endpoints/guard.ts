@@ -1,11 +1,12 @@
 /** Holds the reader on the page while something is shown that will never be shown again. */
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { guardRoute } from "../../router";
 import { confirm } from "../../ui";
 
 /** While mounted, closing the tab asks in the browser's own words, and going elsewhere asks `question`. */
 export function useGuard(question: { title: string; text: string; action: string }): void {
-  useEffect(() => {
+  // Not a passive effect, which begins and ends a frame late.
+  useLayoutEffect(() => {
     const closing = (event: BeforeUnloadEvent): void => event.preventDefault();
     const release = guardRoute((leave) => {
       void confirm({ ...question, danger: true }).then((yes) => yes && leave());
