@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+import hashlib
 
+from aiohttp import hdrs, web
+
+from ..errors import StudioError
+from ..guard import json_error
 from ..identity import credentials_view
 from ..keys import BACKEND, MANIFEST
 from .envelope import answered
@@ -23,8 +27,20 @@ async def me(request: web.Request) -> web.Response:
 
 
 async def manifest(request: web.Request) -> web.Response:
-    """``GET /api/manifest``: the trainers that the project declares."""
-    return web.json_response(await request.app[MANIFEST].read())
+    """``GET /api/manifest``: the trainers that the project declares.
+
+    With an ETag, also while the project does not build: a page that asks every other second hears the same
+    fault once, and a browser reports each 400 in its console.
+    """
+    try:
+        answer = web.json_response(await request.app[MANIFEST].read())
+    except StudioError as error:
+        answer = json_error(error.status, error.text, error.extra)
+    etag = f'"{hashlib.sha256(answer.body or b"").hexdigest()[:32]}"'  # type: ignore[arg-type]
+    if etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+        return web.Response(status=304, headers={hdrs.ETAG: etag})
+    answer.headers[hdrs.ETAG] = etag
+    return answer
 
 
 ROUTES = [

@@ -66,3 +66,19 @@ async def test_the_manifest(studio: Studio) -> None:
     async with studio.session.get("/api/manifest") as answer:
         assert answer.status == 400
         assert "arkor.toml:5" in (await answer.json())["error"]
+
+
+async def test_the_manifest_is_told_once_whatever_it_is(studio: Studio) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    seen: set[str] = set()
+    for text, status in ((TOML, 200), (TOML + "steps = 0", 400), (TOML + "steps = 2", 200)):
+        toml.write_text(text)
+        async with studio.session.get("/api/manifest") as answer:
+            assert answer.status == status
+            etag = answer.headers["ETag"]
+        for known in seen:
+            async with studio.session.get("/api/manifest", headers={"If-None-Match": known}) as answer:
+                assert answer.status == status
+        async with studio.session.get("/api/manifest", headers={"If-None-Match": etag}) as answer:
+            assert (answer.status, await answer.read()) == (304, b"")
+        seen.add(etag)

@@ -12,11 +12,15 @@ export class ApiError extends Error {
   /** Whatever else the envelope held, such as `run` on a 409 of `POST /api/train`. */
   readonly extra: Readonly<Record<string, unknown>>;
 
-  constructor(status: number, text: string, extra: Readonly<Record<string, unknown>> = {}) {
+  /** The answer's ETag, for who asks again. */
+  readonly etag: string;
+
+  constructor(status: number, text: string, extra: Readonly<Record<string, unknown>> = {}, etag = "") {
     super(text);
     this.name = "ApiError";
     this.status = status;
     this.extra = extra;
+    this.etag = etag;
   }
 }
 
@@ -82,7 +86,7 @@ async function asError(response: Response): Promise<ApiError> {
   const body = await response.text().catch(() => "");
   const { text, extra } = parseError(body, response.status, response.statusText);
   if (response.status === 403 && /studio token/i.test(text)) tokenExpired();
-  return new ApiError(response.status, text, extra);
+  return new ApiError(response.status, text, extra, response.headers.get("ETag") ?? "");
 }
 
 /** The text for the user in an error's body, whatever shape it came in. */

@@ -1,6 +1,6 @@
 /** The trainers that the project declares; asked for anew whenever the window comes back from the editor. */
 import { signal } from "@preact/signals";
-import { ApiError, api, errorText } from "../api";
+import { ApiError, errorText, request } from "../api";
 import type { Manifest } from "../contract.gen";
 
 export const manifest = signal<Manifest | null>(null);
@@ -8,6 +8,8 @@ export const manifest = signal<Manifest | null>(null);
 /** Why the project does not build, as the daemon says it. */
 export const manifestError = signal<string | null>(null);
 
+/** Of what is known, be it the manifest or the fault. */
+let etag = "";
 let asking: Promise<void> | null = null;
 
 export function loadManifest(): Promise<void> {
@@ -19,11 +21,14 @@ export function loadManifest(): Promise<void> {
 
 async function ask(): Promise<void> {
   try {
-    const fresh = await api<Manifest>("/manifest");
-    if (JSON.stringify(fresh) !== JSON.stringify(manifest.peek())) manifest.value = fresh;
+    const response = await request("/manifest", etag ? { headers: { "If-None-Match": etag } } : {});
+    if (response.status === 304) return;
+    manifest.value = (await response.json()) as Manifest;
+    etag = response.headers.get("ETag") ?? "";
     manifestError.value = null;
   } catch (error) {
     if (error instanceof ApiError && error.status === 0) return;
+    etag = error instanceof ApiError ? error.etag : "";
     manifestError.value = errorText(error);
   }
 }
