@@ -78,6 +78,34 @@ async def test_what_is_looked_for_stands_in_the_address(
         await expect(page.locator(".jobs-row")).to_have_count(3)
 
 
+async def test_back_and_a_reload_lead_to_where_one_was(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for index in range(400):
+        fake_backend.add_job("completed", name=f"job {index}")
+    async with open_page(studio.url, "/#/jobs") as page:
+        place = "Math.round(scrollY)"
+        await expect(page.locator(".jobs-row").first).to_be_attached()
+        await page.mouse.wheel(0, 6000)
+        await page.wait_for_function(f"{place} === 6000")
+        await page.wait_for_timeout(300)  # a place is noted once it is kept
+        row = page.locator(".jobs-name").nth(12)
+        name = await row.inner_text()
+        await row.click()
+        await expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
+        await page.wait_for_function(f"{place} === 0")
+        await page.go_back()
+        await page.wait_for_function(f"{place} === 6000")
+        await expect(page.get_by_role("link", name=name, exact=True)).to_be_in_viewport()
+        await page.reload()
+        await page.wait_for_function(f"{place} === 6000")
+        await page.go_forward()
+        await page.wait_for_function(f"{place} === 0")
+        await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Jobs").click()
+        await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_focused()
+        assert await page.evaluate(place) == 0
+
+
 async def test_the_whole_row_leads_to_the_job(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -99,6 +127,9 @@ async def test_several_are_compared(studio: Studio, fake_backend: FakeBackend, o
         await expect(page).to_have_url(re.compile(r"#/compare\?jobs="))
         listed = re.split(r",|%2C", page.url.partition("jobs=")[2])
         assert set(listed) == jobs
+        # Whoever comes back may want to compare one more.
+        await page.go_back()
+        await expect(page.get_by_role("checkbox", checked=True)).to_have_count(2)
 
 
 async def test_a_job_is_cancelled_from_its_row(

@@ -67,7 +67,6 @@ function useFocusOnChange(path: string): void {
       first.current = false;
       return undefined;
     }
-    scrollTo(0, 0);
     const until = performance.now() + PATIENCE_MS;
     let frame = 0;
     // A page whose code is still on its way has no name yet; one that places the focus itself keeps it.

@@ -2,6 +2,7 @@ import "./tokens.css";
 import "./base.css";
 import { render } from "preact";
 import { App, preload } from "./app";
+import { startPlace } from "./place";
 import { startRouter } from "./router";
 import { startTheme } from "./shell/theme";
 import { startClock } from "./store/clock";
@@ -15,6 +16,7 @@ import { startTitle } from "./ui/title";
 const AT_MOST_MS = 150;
 
 startRouter();
+startPlace();
 startTheme();
 startClock();
 startTitle();

@@ -1,5 +1,6 @@
 /** Hash routes: the page's address says all that is worth sharing, and the server needs no route for it. */
 import { computed, signal } from "@preact/signals";
+import { arrive } from "./place";
 
 export type PageName = "home" | "jobs" | "job" | "compare" | "playground" | "endpoints" | "missing";
 
@@ -86,7 +87,9 @@ export function startRouter(): void {
       });
       return;
     }
+    const from = current.peek().path;
     current.value = parseRoute(location.hash);
+    arrive(current.peek().path !== from);
   });
 }
 
@@ -95,16 +98,15 @@ export function go(target: string): void {
 }
 
 /**
- * Changes some of the query's values and keeps the rest, by default without a new history entry:
- * a filter that is typed should not fill the back button.
+ * Changes some of the query's values and keeps the rest, without a new history entry: a filter that is typed
+ * should not fill the back button.
  */
-export function setQuery(values: Values, history_: "replace" | "push" = "replace"): void {
+export function setQuery(values: Values): void {
   const { path, query } = current.peek();
   const merged: Values = Object.fromEntries(query);
   Object.assign(merged, values);
   const target = href(path, merged);
   if (target === location.hash) return;
-  if (history_ === "push") history.pushState(null, "", target);
-  else history.replaceState(null, "", target);
+  history.replaceState(history.state, "", target);
   current.value = parseRoute(target);
 }

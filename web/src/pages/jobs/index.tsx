@@ -1,4 +1,4 @@
-import { useComputed, useSignal } from "@preact/signals";
+import { signal, useComputed, useSignal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import { errorText } from "../../api";
 import { number, plural } from "../../format";
@@ -16,6 +16,9 @@ const COMPARE_AT_MOST = 12;
 /** A running job's duration changes each second, but the order by it need not. */
 const REORDER_MS = 5000;
 
+/** Outlives the page: who comes back from a comparison may want to change it. */
+const selected = signal<ReadonlySet<string>>(new Set());
+
 export default function Jobs() {
   const { query } = route.value;
   const typed = query.get("q") ?? "";
@@ -30,7 +33,6 @@ export default function Jobs() {
     () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
     [found, status, order.column, order.descending, order.column === "duration" ? tick : 0],
   );
-  const selected = useSignal<ReadonlySet<string>>(new Set());
   const problem = useSignal<string | null>(null);
   const field = useRef<HTMLInputElement>(null);
   const compare = (): void => go(href("/compare", { jobs: [...selected.value].join(",") }));
