@@ -181,6 +181,33 @@ async def test_hostile_names_are_text(
         assert wide <= 0
 
 
+async def test_jobs_of_which_little_is_known_break_no_page(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    bare, odd = fake_backend.add_job(), fake_backend.add_job()
+    fake_backend.jobs[bare] = {"id": bare, "projectId": fake_backend.jobs[bare]["projectId"]}
+    strange = {"name": 7, "status": "paused", "config": "none", "createdAt": 5, "metrics": [], "error": {}}
+    fake_backend.jobs[odd] |= strange
+    plain = fake_backend.add_job("completed", name="plain")
+    for address, shown in {
+        "/#/jobs": bare,
+        "/#/jobs?sort=name": odd,
+        "/#/jobs?sort=status": bare,
+        "/#/jobs?sort=-duration": odd,
+        "/#/jobs?sort=best&q=job": bare,
+        f"/#/jobs/{bare}": bare,
+        f"/#/jobs/{odd}": odd,
+        f"/#/compare?jobs={bare},{odd},{plain}": "plain",
+        f"/#/playground?job={odd}": "no checkpoint yet",
+        "/": "plain",
+    }.items():
+        async with open_page(studio.url, address) as page:
+            await expect(page.locator("main")).to_contain_text(shown)
+            await page.keyboard.press("Control+k")
+            await page.keyboard.type("job")
+            await expect(page.get_by_role("dialog").get_by_role("option").first).to_be_visible()
+
+
 async def test_no_jobs_yet_leads_to_the_first(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url, "/#/jobs") as page:
         await expect(page.get_by_text("No job has run yet.")).to_be_visible()

@@ -4,6 +4,7 @@ import { ApiError, api, errorText, request } from "../api";
 import type { Job } from "../contract.gen";
 import { STALE_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
 import { backendTrouble, staleSeconds } from "./connection";
+import { asJob } from "./job";
 import { type Poll, poll } from "./poll";
 import { jobsChanged, watching } from "./watch";
 
@@ -35,7 +36,8 @@ async function ask(): Promise<void> {
     backendTrouble.value = why(response.headers.get(STALE_WHY_HEADER));
     if (response.status === 304) await response.arrayBuffer();
     else {
-      const { jobs: list } = (await response.json()) as { jobs: Job[] };
+      const { jobs: sent } = (await response.json()) as { jobs: unknown[] };
+      const list = sent.map(asJob).filter((job) => job !== null);
       etag = response.headers.get("ETag") ?? "";
       // ISO times in UTC sort as text, which matters with ten thousand of them.
       jobs.value = list.sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));

@@ -5,7 +5,7 @@ import type { Run } from "../../events/run";
 import { clock, day, duration, loss, number, time } from "../../format";
 import { now } from "../../store/clock";
 import { lastFinite, recentMean, timeLeft } from "./pace";
-import { stepsOf } from "./state";
+import { isActive, stepsOf } from "./state";
 
 interface Props {
   job: Job | undefined;
@@ -17,14 +17,13 @@ interface Props {
 
 export function Strip({ job, run, version, status }: Props) {
   const { step, total } = stepsOf(job, run);
-  const running = status === "running" || status === "queued";
   return (
     <dl class="job-strip num">
       <LossFigure job={job} run={run} version={version} />
       <Figure name="Step" value={step === null ? "–" : number(step)} after={total === null ? "" : ` / ${number(total)}`}>
         <Bar step={step} total={total} />
       </Figure>
-      {running ? <Left run={run} version={version} total={total} status={status} /> : <Took job={job} run={run} version={version} />}
+      {isActive(status) ? <Left run={run} version={version} total={total} status={status} /> : <Took job={job} run={run} version={version} />}
       <Speed run={run} version={version} />
     </dl>
   );

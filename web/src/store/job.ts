@@ -1,0 +1,19 @@
+/** A job as the contract has it, whatever a backend sent: everything behind this reads its fields without looking. */
+import type { Job } from "../contract.gen";
+
+const TEXTS = ["orgId", "projectId", "name", "status", "createdAt"] as const;
+
+/** Null for what is no job: nothing can be done with one that has no id. One that is whole is not copied. */
+export function asJob(sent: unknown): Job | null {
+  if (!isObject(sent) || typeof sent["id"] !== "string" || sent["id"] === "") return null;
+  const { config, error } = sent;
+  const told = typeof error === "string" || error === undefined || error === null;
+  if (told && isObject(config) && TEXTS.every((key) => typeof sent[key] === "string")) return sent as unknown as Job;
+  const job: Record<string, unknown> = { ...sent, config: isObject(config) ? config : {}, error: told ? error : JSON.stringify(error) };
+  for (const key of TEXTS) if (typeof job[key] !== "string") job[key] = "";
+  return job as unknown as Job;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
