@@ -154,14 +154,20 @@ async def test_a_browser_that_stores_nothing_still_talks(
 ) -> None:
     fake_backend.add_job("completed")
     async with open_page(studio.url) as page:
-        await page.add_init_script(
-            "IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError'); };"
-        )
+        await page.add_init_script("""
+            const refuse = () => { throw new DOMException('no', 'SecurityError'); };
+            IDBFactory.prototype.open = refuse;
+            Object.defineProperty(window, 'localStorage', { get: refuse });
+            Object.defineProperty(window, 'sessionStorage', { get: refuse });
+        """)
         await page.goto(studio.url + "/#/playground")
         await page.reload()
         await ask(page, "Hello?")
         await expect(answers(page)).to_contain_text("Hello, world")
         await expect(page.get_by_text("will be gone after a reload")).to_be_visible()
+        await page.get_by_text("Steady", exact=True).click()
+        await ask(page, "And now?")
+    assert [seen["temperature"] for seen in asked(fake_backend)] == [0.7, 0]
 
 
 async def test_a_cut_stream_keeps_its_part(
@@ -352,12 +358,17 @@ async def test_copied_python_runs_and_holds_no_token(
     fake_backend.add_job("completed")
     permissions = ["clipboard-read", "clipboard-write"]
     async with open_page(studio.url, "/#/playground", permissions=permissions) as page:
+        await page.get_by_label("System prompt").fill("Be brief.")
         await ask(page, 'It\'s "quoted" \\ text')
+        # What is copied is what was asked, whatever is set by now.
+        await page.get_by_label("System prompt").fill("Be long.")
+        await page.get_by_label("Max tokens").fill("9")
         copied = []
         for language in ("curl", "Python"):
             await page.get_by_role("button", name="More").click()
             await page.get_by_role("menuitem", name=f"Copy as {language}").click()
             await expect(page.get_by_role("status")).to_have_text("Copied")
+            await expect(page.locator(".ui-said")).to_have_text("Copied")
             copied.append(str(await page.evaluate("navigator.clipboard.readText()")))
             await page.evaluate("navigator.clipboard.writeText('')")
         curl, python = copied

@@ -76,12 +76,12 @@ function ask(conversation: Conversation, turn: Turn): void {
 }
 
 async function answer(turnId: string, column: number): Promise<void> {
-  const { id, targets, params } = current.peek();
+  const { id, targets, params, system } = current.peek();
   const target = targets[column];
   const key = keyOf(id, turnId, column);
   if (!target || running.peek().has(key)) return;
   const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params);
-  const begun: Answer = { by: target, name: fullName(target, jobs.peek()), text: "", state: "streaming" };
+  const begun: Answer = { by: target, name: fullName(target, jobs.peek()), text: "", state: "streaming", asked: { params, system } };
   const record = (next: Answer): void => changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
   let savedAt = Date.now();
   const live = new LiveAnswer((text) => {

@@ -20,6 +20,8 @@ export interface Answer {
   status?: number;
   finish?: string;
   timing?: Timing;
+  /** How it was asked; what the conversation says may have been changed since. */
+  asked?: Pick<Conversation, "params" | "system">;
 }
 
 export interface Timing {

@@ -4,7 +4,7 @@ export { CopyButton, copyText } from "./copy";
 export { confirm, Dialog } from "./dialog";
 export { Empty, ErrorNote } from "./empty";
 export { Icon } from "./icon";
-export { announce } from "./live";
+export { announce, say } from "./live";
 export { Menu, type MenuItem } from "./menu";
 export { Skeleton } from "./skeleton";
 export { StatusDot, statusWord } from "./status";

@@ -1,8 +1,13 @@
 /** One polite live region for the whole page: states and results, never the flow of tokens or lines. */
 import { signal } from "@preact/signals";
+import "./live.css";
+
+const SHOWN_MS = 4000;
 
 const said = signal("");
+const shown = signal("");
 let timer: ReturnType<typeof setTimeout> | undefined;
+let hiding: ReturnType<typeof setTimeout> | undefined;
 
 /** Says `text` to a screen reader; the same text again is said again. */
 export function announce(text: string): void {
@@ -13,10 +18,27 @@ export function announce(text: string): void {
   }, 60);
 }
 
+/** Says `text` and shows it for a moment: for what was done and leaves no other trace on the page. */
+export function say(text: string): void {
+  announce(text);
+  shown.value = text;
+  clearTimeout(hiding);
+  hiding = setTimeout(() => {
+    shown.value = "";
+  }, SHOWN_MS);
+}
+
 export function LiveRegion() {
   return (
-    <div class="visually-hidden" role="status" aria-live="polite">
-      {said}
-    </div>
+    <>
+      <div class="visually-hidden" role="status" aria-live="polite">
+        {said}
+      </div>
+      {shown.value && (
+        <p class="ui-said" aria-hidden="true">
+          {shown}
+        </p>
+      )}
+    </>
   );
 }

@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import { askPermission, canAsk, isWatched, unwatch, watch } from "../store/watch";
 import { Button } from "./button";
-import { announce } from "./live";
+import { say } from "./live";
 
 /** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
 const asked = signal(0);
@@ -12,13 +12,13 @@ export function WatchButton({ id, small }: { id: string; small?: boolean }) {
   const press = async (): Promise<void> => {
     if (told) {
       unwatch(id);
-      announce("You are not told when it ends");
+      say("You are not told when it ends");
       return;
     }
     watch(id);
-    if (canAsk()) await askPermission();
+    const granted = await askPermission();
     asked.value++;
-    announce("You are told when it ends");
+    say(granted ? "A notification will tell you when it ends" : "The browser allows no notifications: this tab's title and mark will tell you");
   };
   return (
     <Button kind="quiet" small={small ?? false} icon={told ? "check" : "bell"} aria-pressed={told} onClick={() => void press()}>

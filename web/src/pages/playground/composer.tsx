@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect } from "preact/hooks";
 import { busy, send, stop } from "../../chat/session";
+import { recall, remember } from "../../store/remember";
 import { Button } from "../../ui/button";
 import { fitHeight, sendsOn } from "./textarea";
 
@@ -11,11 +12,11 @@ const KEPT = "arkor.playground.draft";
 const MAX_KEPT = 100_000;
 
 /** What is being written; it outlives the page, since a restarted daemon reloads it. */
-export const draft = signal(sessionStorage.getItem(KEPT) ?? "");
+export const draft = signal(recall(KEPT, "tab") ?? "");
 
 export function setDraft(text: string): void {
   draft.value = text;
-  if (text.length <= MAX_KEPT) sessionStorage.setItem(KEPT, text);
+  if (text.length <= MAX_KEPT) remember(KEPT, text, "tab");
 }
 
 interface Props {

@@ -6,12 +6,12 @@ import { trainingSet } from "../../chat/training";
 import { shownTargets } from "../../chat/tree";
 import type { Conversation } from "../../chat/types";
 import { clean } from "../../text";
-import { announce, Button, confirm, Menu, RelativeTime } from "../../ui";
+import { Button, confirm, Menu, RelativeTime, say } from "../../ui";
 
 /** Hands `lines` to the browser as a file; says so when there is nothing to hand. */
 function download(conversations: readonly Conversation[], name: string): void {
   const lines = trainingSet(conversations);
-  if (lines === "") return announce("No whole answer to export yet");
+  if (lines === "") return say("No whole answer to export yet");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([lines], { type: "application/jsonl" }));
   link.download = name;

@@ -8,7 +8,7 @@ import type { Answer, Timing, Turn } from "../../chat/types";
 import { number } from "../../format";
 import { Button } from "../../ui/button";
 import { CopyButton, copyText } from "../../ui/copy";
-import { announce } from "../../ui/live";
+import { say } from "../../ui/live";
 import { Menu } from "../../ui/menu";
 
 interface Props {
@@ -20,9 +20,9 @@ interface Props {
 
 export function AnswerFoot({ turn, column, answer, regenerate }: Props) {
   const copyAs = async (write: typeof asCurl): Promise<void> => {
-    const conversation = current.peek();
-    const body = chatRequest(messagesFor(conversation, turn.id, column), answer.by, conversation.params);
-    announce((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");
+    const asked = { ...current.peek(), ...answer.asked };
+    const body = chatRequest(messagesFor(asked, turn.id, column), answer.by, asked.params);
+    say((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");
   };
   const end = ending(answer);
   return (

@@ -3,21 +3,17 @@ import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { MAX_NAME, ownPreset, type Preset, presetOf, PRESETS, readOwn, withPreset } from "../../chat/presets";
 import { change, current } from "../../chat/shelf";
+import { recall, remember } from "../../store/remember";
 import { clean } from "../../text";
-import { announce, Button, Chips } from "../../ui";
+import { Button, Chips, say } from "../../ui";
 
 const KEY = "arkor.playground.presets";
 
-const own = signal<readonly Preset[]>(readOwn(localStorage.getItem(KEY)));
+const own = signal<readonly Preset[]>(readOwn(recall(KEY)));
 
 function keep(list: readonly Preset[]): boolean {
   own.value = list;
-  try {
-    localStorage.setItem(KEY, JSON.stringify(list));
-    return true;
-  } catch {
-    return false;
-  }
+  return remember(KEY, JSON.stringify(list));
 }
 
 export function Presets() {
@@ -32,7 +28,7 @@ export function Presets() {
   const save = (): void => {
     if (!name?.trim()) return;
     const kept = keep(withPreset(own.peek(), ownPreset(name, params, system)));
-    announce(kept ? `Preset ${name} saved` : "The browser has no room for it: the preset is gone after a reload");
+    say(kept ? `Preset ${name} saved` : "This browser stores nothing for Studio: the preset is gone after a reload");
     setName(null);
   };
   const mine = chosen !== null && own.value.includes(chosen);
