@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { datasetName, settings, summary } from "./config";
+import { datasetName, settings, shareable, summary } from "./config";
 import type { JobConfig } from "./contract.gen";
 
 const CONFIG: JobConfig = {
@@ -26,6 +26,7 @@ describe("datasetName", () => {
     [{ type: "huggingface", name: "a/b", split: "train" }, "a/b (train)"],
     [{ type: "huggingface", name: "a/b", subset: "en", split: "train" }, "a/b (en, train)"],
     [{ type: "blob", url: "https://x/y.jsonl" }, "https://x/y.jsonl"],
+    [{ type: "blob", url: "https://me:secret@x/y.jsonl?signature=secret#a" }, "https://x/y.jsonl?…"],
     [{ type: "blob" }, "blob"],
     [undefined, "–"],
   ] as const)("%j", (source, name) => expect(datasetName(source)).toBe(name));
@@ -49,5 +50,22 @@ describe("settings", () => {
   it("takes any type a backend may send", () => {
     const odd = { model: 5, datasetSource: "text", maxSteps: "many", learningRate: {} } as unknown as JobConfig;
     expect(() => settings(odd)).not.toThrow();
+  });
+});
+
+describe("shareable", () => {
+  it("has nothing in it that opens the data set", () => {
+    const secret: JobConfig = {
+      ...CONFIG,
+      datasetSource: { type: "blob", url: "https://me:secret@x/y.jsonl?signature=secret", token: "secret" },
+    };
+    expect(shareable(secret)).toEqual({ ...CONFIG, datasetSource: { type: "blob", url: "https://x/y.jsonl?…" } });
+    expect(shareable(CONFIG)).toEqual(CONFIG);
+  });
+
+  it("bears whatever a backend sends", () => {
+    for (const datasetSource of [undefined, null, 7, "x", [], { url: 7 }]) {
+      expect(() => JSON.stringify(shareable({ model: "m", datasetSource } as unknown as JobConfig))).not.toThrow();
+    }
   });
 });

@@ -28,9 +28,20 @@ function extent(config: JobConfig): string {
 
 export function datasetName(source: DatasetSource | undefined): string {
   if (!source) return "–";
-  const name = source.path ?? source.name ?? source.url ?? source.type;
+  const name = source.path ?? source.name ?? (source.url && bareUrl(source.url)) ?? source.type;
   const parts = [source.subset, source.split].filter(Boolean);
   return parts.length > 0 ? `${name} (${parts.join(", ")})` : name;
+}
+
+/** An address without what may open it: a name and password before the host, a signature behind the path. */
+function bareUrl(url: string): string {
+  return url.replace(/^([a-z][\w+.-]*:\/\/)[^/?#]*@/i, "$1").replace(/[?#].*$/s, "?…");
+}
+
+/** A configuration to hand on: a data set's token, and the secrets in its address, are the backend's alone. */
+export function shareable(config: JobConfig): JobConfig {
+  const { token: _, ...source } = config.datasetSource ?? {};
+  return { ...config, datasetSource: typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source };
 }
 
 type Words = (value: never) => string;

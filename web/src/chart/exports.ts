@@ -1,6 +1,8 @@
 /** The export menu: a picture of what is shown, or all the numbers. */
+import { shareable } from "../config";
+import type { Job } from "../contract.gen";
 import type { Rows } from "../events/rows";
-import { announce, type MenuItem } from "../ui";
+import { type MenuItem, say } from "../ui";
 import { rowsToCsv, rowsToJson, sceneToSvg } from "./export";
 import { fileName, paletteOf, saveFile, svgToPng } from "./save";
 import type { Scene } from "./scene";
@@ -9,6 +11,11 @@ export interface ExportRun {
   name: string;
   job: unknown;
   rows: Rows;
+}
+
+/** A job as an export names it. */
+export function exportRun(id: string, name: string, job: Job | undefined, rows: Rows): ExportRun {
+  return { name, job: { id, name: job?.name, config: job && shareable(job.config) }, rows };
 }
 
 export function exportsOf(scene: () => Scene | null, title: string, runs: readonly ExportRun[]): MenuItem[] {
@@ -26,7 +33,7 @@ export function exportsOf(scene: () => Scene | null, title: string, runs: readon
         try {
           saveFile(fileName(title, "png"), await svgToPng(svg, width, height));
         } catch {
-          announce("The picture could not be made");
+          say("The picture could not be made");
         }
       }),
     },

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
-import { exportsOf } from "../../chart/exports";
+import { exportRun, exportsOf } from "../../chart/exports";
 import { ChartFigures } from "../../chart/figures";
 import { Legend } from "../../chart/legend";
 import type { Metric } from "../../chart/line";
@@ -84,7 +84,7 @@ function Curves({ compared }: { compared: readonly Compared[]; version: number }
       key: id, label: name, rows: run.rows, metric, origin: originOf(job, run), tone, ...(dash ? { dash } : {}),
     }),
   );
-  const runs = compared.map(({ id, name, job, run }) => ({ name, job: { id, name: job?.name, config: job?.config }, rows: run.rows }));
+  const runs = compared.map(({ id, name, job, run }) => exportRun(id, name, job, run.rows));
   return (
     <section aria-label="Curves">
       <div class="compare-bar">

@@ -1,7 +1,7 @@
 /** The job's chart with everything that belongs to it: legend, controls, exports, statistics. */
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
-import { exportsOf } from "../../chart/exports";
+import { exportRun, exportsOf } from "../../chart/exports";
 import { ChartFigures } from "../../chart/figures";
 import { Legend } from "../../chart/legend";
 import type { Track } from "../../chart/scene";
@@ -51,7 +51,7 @@ export function JobCurve({ id, job, run, status }: Props) {
         onChange={change}
         rates
         scene={scene}
-        exports={exportsOf(latest, name, [{ name, job: { id, name: job?.name, config: job?.config }, rows: run.rows }])}
+        exports={exportsOf(latest, name, [exportRun(id, name, job, run.rows)])}
       />
       <ChartFigures scene={scene} />
     </section>
