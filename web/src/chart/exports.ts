@@ -2,9 +2,10 @@
 import { shareable } from "../config";
 import type { Job } from "../contract.gen";
 import type { Rows } from "../events/rows";
+import { fileName, saveFile } from "../save";
 import { type MenuItem, say } from "../ui";
 import { rowsToCsv, rowsToJson, sceneToSvg } from "./export";
-import { fileName, paletteOf, saveFile, svgToPng } from "./save";
+import { paletteOf, svgToPng } from "./picture";
 import type { Scene } from "./scene";
 
 export interface ExportRun {

@@ -1,5 +1,6 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import { number, plural } from "../../format";
+import { fileName, saveFile } from "../../save";
 import type { RunOutput } from "../../store/output";
 import { classOf } from "../../terminal/style";
 import type { Terminal } from "../../terminal/terminal";
@@ -116,10 +117,5 @@ function find(terminal: Terminal, count: number, query: string): number[] {
 
 function download(terminal: Terminal, count: number, name: string): void {
   const lines = Array.from({ length: count }, (_, index) => terminal.text(index));
-  const url = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/plain" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = `${name.replace(/[^\w.-]+/g, "-").slice(0, 80)}.log`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  saveFile(fileName(name, "log"), `${lines.join("\n")}\n`);
 }

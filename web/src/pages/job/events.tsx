@@ -1,8 +1,8 @@
 /** The event log: the last fifty at rest, all of them on demand; one line each, the whole of one in a dialog. */
 import { useState } from "preact/hooks";
-import { saveFile, fileName } from "../../chart/save";
 import type { Records } from "../../events/records";
 import { bytes, clock, number } from "../../format";
+import { fileName, saveFile } from "../../save";
 import { clean, cleanBlock } from "../../text";
 import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
 import { wordsOf } from "./words";

@@ -5,6 +5,7 @@ import { stop } from "../../chat/session";
 import { trainingSet } from "../../chat/training";
 import { shownTargets } from "../../chat/tree";
 import type { Conversation } from "../../chat/types";
+import { saveFile } from "../../save";
 import { clean } from "../../text";
 import { Button, confirm, Menu, RelativeTime, say } from "../../ui";
 
@@ -12,11 +13,7 @@ import { Button, confirm, Menu, RelativeTime, say } from "../../ui";
 function download(conversations: readonly Conversation[], name: string): void {
   const lines = trainingSet(conversations);
   if (lines === "") return say("No whole answer to export yet");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([lines], { type: "application/jsonl" }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  saveFile(name, lines, "application/jsonl");
 }
 
 export function Conversations({ onOpened }: { onOpened: () => void }) {

@@ -1,4 +1,4 @@
-/** Getting a chart out of the browser: colours as they are computed now, a picture drawn from the SVG, a file to keep. */
+/** A chart's way out of the browser: colours as they are computed now, and a picture drawn from the SVG. */
 import type { Palette } from "./export";
 import type { Scene } from "./scene";
 
@@ -42,20 +42,4 @@ export async function svgToPng(svg: string, width: number, height: number): Prom
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture could not be made."))), "image/png");
   });
-}
-
-export function saveFile(name: string, content: Blob | string, type = "text/plain"): void {
-  const blob = typeof content === "string" ? new Blob([content], { type }) : content;
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}
-
-/** A file name from untrusted text: letters, digits and dashes. */
-export function fileName(text: string, ending: string): string {
-  const plain = text.normalize("NFKD").replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 60);
-  return `${plain || "job"}.${ending}`;
 }
