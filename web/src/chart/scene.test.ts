@@ -42,8 +42,16 @@ test("a live run leaves room for the steps to come", () => {
 test("y follows what is in sight, the faint points behind a smoothed curve included", () => {
   const spiky = runOf(60, (step) => (step === 30 ? 50 : 1));
   expect(sceneFor(spiky, { smooth: 0.9 }).y.to).toBeGreaterThan(50);
-  expect(sceneFor(spiky, { smooth: 0.9, zoom: [40, 60] }).y.to).toBeLessThan(2);
+  expect(sceneFor(spiky, { zoom: [40, 60] }).y.to).toBeLessThan(2);
   expect(sceneFor(runOf(60, () => 0), { log: true }).drawn[0]!.main.d).toBe("");
+});
+
+test("a smoothed curve that lags behind its points stays in the picture", () => {
+  const spiky = runOf(60, (step) => (step === 30 ? 50 : 1));
+  const scene = sceneFor(spiky, { smooth: 0.9, zoom: [40, 60] });
+  const ys = [...scene.drawn[0]!.main.d.matchAll(/[ML](\S+) (\S+?)(?=[ML]|$)/g)].filter(([, x]) => Number(x) >= scene.left).map(([, , y]) => Number(y));
+  expect(ys).toHaveLength(21);
+  expect(Math.min(...ys)).toBeGreaterThanOrEqual(scene.top);
 });
 
 test("gaps have their columns, checkpoints their marks, the closest thinned", () => {

@@ -121,15 +121,20 @@ function reach(lines: Input["lines"], settings: Settings, until: number | undefi
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 
-/** The y range of what is in sight; the faint points behind a smoothed curve count, or a spike would leave the picture. */
+/**
+ * The y range of what is in sight. The faint points behind a smoothed curve count, or a spike would leave the picture; so
+ * does the curve itself, which still carries what has gone out of sight.
+ */
 function bounds(lines: Input["lines"], view: Span, positive: boolean): [number, number] {
   let low = Infinity;
   let high = -Infinity;
   for (const { line } of lines) {
-    const { raw } = line;
-    const [a, b] = extent(raw.ys, ...within(raw, ...view), positive);
-    low = Math.min(low, a);
-    high = Math.max(high, b);
+    const range = within(line.raw, ...view);
+    for (const { ys } of line.smoothed ? [line.raw, line.main] : [line.raw]) {
+      const [a, b] = extent(ys, ...range, positive);
+      low = Math.min(low, a);
+      high = Math.max(high, b);
+    }
   }
   return [low, high];
 }
