@@ -16,14 +16,19 @@ function visibleJson(value: unknown, indent?: number): string {
 
 const shellQuote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** A bash command; `origin` is where the page was opened, such as `http://localhost:4000`. */
+/**
+ * A bash command; `origin` is where the page was opened, such as `http://localhost:4000`. The request goes in by standard
+ * input, for which no length is too much; no line of JSON is `END`.
+ */
 export function asCurl(request: ChatRequest, origin: string): string {
   return [
     `ARKOR_STUDIO_TOKEN="$(cat ~/.arkor/studio-token)"`,
     `curl --no-buffer ${shellQuote(origin + PATH)} \\`,
     `  --header "X-Arkor-Studio-Token: $ARKOR_STUDIO_TOKEN" \\`,
     `  --header 'Content-Type: application/json' \\`,
-    `  --data-raw ${shellQuote(visibleJson(request, 2))}`,
+    `  --data-binary @- <<'END'`,
+    visibleJson(request, 2),
+    "END",
     "",
   ].join("\n");
 }
@@ -46,11 +51,12 @@ export function pythonLiteral(value: unknown, indent = ""): string {
   return items.length === 0 ? open + close : `${open}\n${items.map((item) => `${inner}${item},\n`).join("")}${indent}${close}`;
 }
 
-/** A script that needs nothing but Python's standard library, and prints the answer as it comes. */
+/** A script that needs nothing but Python's standard library, and prints the answer as it comes, in whatever form. */
 export function asPython(request: ChatRequest, origin: string): string {
   return `import json
 import os
 import pathlib
+import sys
 import urllib.request
 
 token = os.environ.get("ARKOR_STUDIO_TOKEN") or pathlib.Path("~/.arkor/studio-token").expanduser().read_text().strip()
@@ -60,13 +66,35 @@ request = urllib.request.Request(
     data=json.dumps(body).encode(),
     headers={"X-Arkor-Studio-Token": token, "Content-Type": "application/json"},
 )
+
+
+def text_of(data):
+    try:
+        piece = json.loads(data)
+    except ValueError:
+        return data
+    if not isinstance(piece, dict):
+        return piece if isinstance(piece, str) else data
+    if piece.get("error"):
+        sys.exit(f"The backend says: {piece['error']}")
+    for choice in piece.get("choices") or [piece]:
+        piece = choice.get("delta") or choice.get("message") or choice
+    return piece.get("content") or piece.get("text") or ""
+
+
 with urllib.request.urlopen(request) as response:
+    event = ""
     for line in response:
-        field, _, data = line.decode().rstrip("\\r\\n").partition(": ")
-        if field != "data" or data == "[DONE]":
-            continue
-        for choice in json.loads(data).get("choices", []):
-            print(choice["delta"].get("content") or "", end="", flush=True)
+        field, _, data = line.decode().rstrip("\\r\\n").partition(":")
+        data = data.removeprefix(" ")
+        if field == "event":
+            event = data
+        elif field == "data" and event == "error":
+            sys.exit(f"The backend says: {data}")
+        elif field == "data" and data != "[DONE]" and event not in ("ping", "progress", "end"):
+            print(text_of(data), end="", flush=True)
+        elif field == "":
+            event = ""
 print()
 `;
 }
