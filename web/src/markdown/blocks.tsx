@@ -14,13 +14,13 @@ export function blockNode(token: Token, depth: number): ComponentChildren {
     case "def":
       return null;
     case "paragraph":
-      return <p>{inlineNodes(token.tokens, depth)}</p>;
+      return <p dir="auto">{inlineNodes(token.tokens, depth)}</p>;
     case "heading":
       return <Heading token={token as Tokens.Heading} depth={depth} />;
     case "code":
       return <Code token={token as Tokens.Code} />;
     case "blockquote":
-      return <blockquote>{blockNodes(token.tokens, depth)}</blockquote>;
+      return <blockquote dir="auto">{blockNodes(token.tokens, depth)}</blockquote>;
     case "list":
       return <List token={token as Tokens.List} depth={depth} />;
     case "table":
@@ -38,7 +38,7 @@ export function blockNode(token: Token, depth: number): ComponentChildren {
 
 /** All of one level below the question's: models skip levels as they please, which an outline must not. */
 function Heading({ token, depth }: { token: Tokens.Heading; depth: number }) {
-  return <h3 class={token.depth === 1 ? "md-title" : undefined}>{inlineNodes(token.tokens, depth)}</h3>;
+  return <h3 dir="auto" class={token.depth === 1 ? "md-title" : undefined}>{inlineNodes(token.tokens, depth)}</h3>;
 }
 
 function Code({ token }: { token: Tokens.Code }) {
@@ -63,7 +63,13 @@ function List({ token, depth }: { token: Tokens.List; depth: number }) {
       {blockNodes(item.tokens, depth)}
     </li>
   ));
-  return token.ordered ? <ol start={Number(token.start) || 0}>{items}</ol> : <ul>{items}</ul>;
+  return token.ordered ? (
+    <ol dir="auto" start={Number(token.start) || 0}>
+      {items}
+    </ol>
+  ) : (
+    <ul dir="auto">{items}</ul>
+  );
 }
 
 function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
@@ -74,7 +80,7 @@ function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
         <thead>
           <tr>
             {token.header.map((each, index) => (
-              <th key={index} style={cell(each)}>
+              <th key={index} dir="auto" style={cell(each)}>
                 {inlineNodes(each.tokens, depth)}
               </th>
             ))}
@@ -84,7 +90,7 @@ function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
           {token.rows.map((row, index) => (
             <tr key={index}>
               {row.map((each, column) => (
-                <td key={column} style={cell(each)}>
+                <td key={column} dir="auto" style={cell(each)}>
                   {inlineNodes(each.tokens, depth)}
                 </td>
               ))}

@@ -26,7 +26,7 @@ export function Markdown({ text }: { text: string }) {
   stream.current ??= new MarkdownStream();
   const { blocks, rest } = stream.current.read(text);
   return (
-    <div class="md" dir="auto">
+    <div class="md">
       {blocks.map((token, index) => (
         <Block key={index} token={token} />
       ))}
