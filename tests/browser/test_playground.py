@@ -7,15 +7,15 @@ import os
 import re
 import sys
 from asyncio import create_subprocess_exec, subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
 
+from .talk import CHAT, answers, ask, asked, start
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from playwright.async_api import Locator, Page
 
     from tests.fake_backend import FakeBackend
     from tests.studio import Studio
@@ -23,32 +23,6 @@ if TYPE_CHECKING:
     from .conftest import OpenPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-CHAT = "POST /v1/inference/chat"
-
-
-async def start(page: Page, text: str) -> None:
-    """Ask, as soon as somebody is there to be asked."""
-    await page.get_by_label("Message").fill(text)
-    await expect(page.get_by_role("button", name="Send")).to_be_enabled()
-    await page.keyboard.press("Enter")
-
-
-async def ask(page: Page, text: str) -> None:
-    """Ask, and wait for the answer's end."""
-    await start(page, text)
-    await expect(page.locator(".chat-user").last).to_have_text(text)
-    await expect(page.get_by_role("button", name="Send")).to_be_visible()
-
-
-def answers(page: Page) -> Locator:
-    """The answers in sight, from the top and from the left."""
-    return page.locator(".chat-answer")
-
-
-def asked(fake_backend: FakeBackend) -> list[dict[str, Any]]:
-    """The bodies of all chat calls."""
-    return [seen.json() for seen in fake_backend.requests if seen.route == CHAT]
 
 
 async def test_the_newest_adapter_beside_its_base(

@@ -1,6 +1,6 @@
 /** The checkpoints of the jobs that somebody looks at, asked for again while a job still makes them. */
 import { signal } from "@preact/signals";
-import { ApiError, errorText } from "../api";
+import { errorText } from "../api";
 import { checkpointSteps } from "./history";
 
 export interface Checkpoints {
@@ -31,9 +31,10 @@ async function read(jobId: string): Promise<void> {
   const before = known.peek().get(jobId) ?? NONE;
   let next: Checkpoints;
   try {
-    next = { steps: await checkpointSteps(jobId), loaded: true, error: null, gone: false };
+    const steps = await checkpointSteps(jobId);
+    next = { steps: steps ?? [], loaded: true, error: null, gone: steps === null };
   } catch (error) {
-    next = { ...before, error: errorText(error), gone: error instanceof ApiError && error.status === 404 };
+    next = { ...before, error: errorText(error) };
   }
   if (JSON.stringify(next) !== JSON.stringify(before)) known.value = new Map(known.peek()).set(jobId, next);
 }

@@ -2,7 +2,7 @@
  * Conversations in this browser (IndexedDB): the list apart from the bodies, so that opening the page reads
  * little. Bounded in number and size; a browser without room or without storage is said, not suffered.
  */
-import { titleOf } from "./tree";
+import { titleOf, withStored } from "./tree";
 import type { Conversation } from "./types";
 
 export interface Summary {
@@ -97,12 +97,12 @@ export async function remove(ids: readonly string[]): Promise<void> {
   });
 }
 
-/** Puts a conversation, with the turns that another tab has added to it meanwhile. */
+/** Puts a conversation, with what another tab has added to it meanwhile. */
 const put = (conversation: Conversation): Promise<void> =>
   write((bodies, list) => {
     const stored = bodies.get(conversation.id) as IDBRequest<Conversation | undefined>;
     stored.onsuccess = () => {
-      const merged = { ...conversation, turns: { ...stored.result?.turns, ...conversation.turns } };
+      const merged = withStored(conversation, stored.result);
       bodies.put(merged);
       list.put(summarize(merged));
     };

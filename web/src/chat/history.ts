@@ -21,9 +21,10 @@ export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): nu
   return { push: (chunk) => parser.push(chunk), steps: () => [...found].sort((a, b) => a - b) };
 }
 
-/** Steps at which the job has saved a checkpoint so far, in order. */
-export async function checkpointSteps(jobId: string, signal?: AbortSignal): Promise<number[]> {
-  const response = await request(`/jobs/${encodeURIComponent(jobId)}/history`, signal ? { signal } : {});
+/** Steps at which the job has saved a checkpoint so far, in order; null where the backend knows no such job. */
+export async function checkpointSteps(jobId: string): Promise<number[] | null> {
+  const response = await request(`/jobs/${encodeURIComponent(jobId)}/history`);
+  if (response.status === 204) return null;
   const reader = checkpointReader();
   const body = response.body?.getReader();
   while (body) {

@@ -5,14 +5,16 @@ import { jobs } from "../store/jobs";
 import { announce } from "../ui/live";
 import { LiveAnswer } from "./live";
 import { chatRequest, messagesFor } from "./request";
-import { change, changeById, current, fresh, newId } from "./shelf";
+import { afresh, change, changeById, current, newId, saved } from "./shelf";
 import { type Outcome, readAnswer } from "./stream";
 import { fullName } from "./targets";
-import { addTurn, setAnswer, shownTargets } from "./tree";
+import { answering } from "./tabs";
+import { addTurn, setAnswer } from "./tree";
 import type { Answer, Conversation, Turn } from "./types";
 
 interface Running {
   conversation: string;
+  column: number;
   name: string;
   live: LiveAnswer;
   abort: AbortController;
@@ -60,14 +62,16 @@ export function askColumn(turn: Turn, column: number): void {
   void answer(turn.id, column);
 }
 
-export function stop(id: string = current.peek().id): void {
-  for (const { conversation, abort } of running.peek().values()) if (conversation === id) abort.abort();
+/** Ends the answers of a conversation, or of one of its columns, that are on their way. */
+export function stop(id: string = current.peek().id, only?: number): void {
+  for (const { conversation, column, abort } of running.peek().values()) {
+    if (conversation === id && (only === undefined || only === column)) abort.abort();
+  }
 }
 
 /** A new conversation that asks the same targets the same way; one without a turn is new already. */
 export function startNew(): void {
-  const { leaf, params, system } = current.peek();
-  if (leaf !== null) current.value = fresh(shownTargets(current.peek()), params, system);
+  if (current.peek().leaf !== null) current.value = afresh();
 }
 
 function ask(conversation: Conversation, turn: Turn): void {
@@ -91,13 +95,17 @@ async function answer(turnId: string, column: number): Promise<void> {
     record({ ...begun, text });
   });
   const abort = new AbortController();
-  setRunning(key, { conversation: id, name: begun.name, live, abort });
+  setRunning(key, { conversation: id, column, name: begun.name, live, abort });
   record(begun);
   announce(waitingFor(id));
-  const { status, ...outcome } = await outcomeOf(body, abort.signal, live);
-  record({ ...begun, text: live.finish(), ...outcome, ...(status === undefined ? {} : { status }) });
-  setRunning(key, null);
-  announce(spoken(begun.name, outcome));
+  await answering(id, async () => {
+    const { status, ...outcome } = await outcomeOf(body, abort.signal, live);
+    record({ ...begun, text: live.finish(), ...outcome, ...(status === undefined ? {} : { status }) });
+    setRunning(key, null);
+    announce(spoken(begun.name, outcome));
+    // A tab that waits for the end looks for it in the storage.
+    await saved();
+  });
 }
 
 async function outcomeOf(body: unknown, signal: AbortSignal, live: LiveAnswer): Promise<Outcome & { status?: number }> {

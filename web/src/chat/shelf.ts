@@ -1,8 +1,10 @@
 /** The list of conversations and the one that is open, kept in step with the browser's storage. */
 import { signal } from "@preact/signals";
 import { listStored, load, remove, store, type Summary, summarize } from "./db";
-import { DEFAULT_PARAMS } from "./presets";
-import { branch, columnsOf } from "./tree";
+import { recall, remember } from "../store/remember";
+import { DEFAULT_PARAMS, ownPreset } from "./presets";
+import { answered, hear, isAnswered, tell } from "./tabs";
+import { branch, columnsOf, shownTargets, withStored } from "./tree";
 import type { Answer, Conversation, Params, Target } from "./types";
 import { leaveBehind, pickUp } from "./unsaved";
 
@@ -14,7 +16,9 @@ export const summaries = signal<readonly Summary[]>([]);
 /** Why conversations are not kept, for the person to read; null while they are. */
 export const storageTrouble = signal<string | null>(null);
 
-export const current = signal<Conversation>(fresh([], DEFAULT_PARAMS, ""));
+const WAY = "arkor.playground.way";
+
+export const current = signal<Conversation>(fresh([], ...recallWay()));
 
 export function newId(): string {
   return crypto.randomUUID();
@@ -35,12 +39,30 @@ export function fresh(targets: readonly Target[], params: Params, system: string
   };
 }
 
+/** A new conversation that asks the targets that are shown in the same way. */
+export function afresh(): Conversation {
+  const { params, system } = current.peek();
+  return fresh(shownTargets(current.peek()), params, system);
+}
+
 /** Conversations that this page has had open: newer than what is stored, for as long as the page lives. */
 const seen = new Map<string, Conversation>();
 
+/** How this tab asks, from before the first question on: parameters and system prompt. */
+function recallWay(): [Params, string] {
+  try {
+    const { params, system } = ownPreset("", ...(JSON.parse(recall(WAY, "tab") ?? "") as [Params, string]));
+    return [params, system ?? ""];
+  } catch {
+    return [DEFAULT_PARAMS, ""];
+  }
+}
+
 /** Changes the open conversation, and stores it once it holds a turn. */
 export function change(next: Conversation): void {
+  const { params, system } = current.peek();
   current.value = next;
+  if (next.params !== params || next.system !== system) remember(WAY, JSON.stringify([next.params, next.system]), "tab");
   keep(next);
 }
 
@@ -70,6 +92,7 @@ async function write(): Promise<void> {
   for (let next = first(); next; next = first()) {
     try {
       await store(next);
+      tell({ id: next.id });
       storageTrouble.value = null;
     } catch (error) {
       storageTrouble.value =
@@ -81,6 +104,9 @@ async function write(): Promise<void> {
   }
 }
 
+/** Resolves when everything is stored, or could not be. */
+export const saved = async (): Promise<void> => void (await writing);
+
 const first = (): Conversation | undefined => unsaved.values().next().value;
 
 for (const conversation of pickUp()) keep(settle(conversation));
@@ -90,7 +116,8 @@ globalThis.addEventListener?.("pageshow", (event) => event.persisted && pickUp()
 
 export async function readShelf(): Promise<void> {
   try {
-    summaries.value = await listStored();
+    const stored = (await listStored()).filter(({ id }) => !unsaved.has(id));
+    summaries.value = [...[...unsaved.values()].map(summarize), ...stored].sort((a, b) => b.updated - a.updated);
   } catch {
     storageTrouble.value = NO_STORAGE;
   }
@@ -116,10 +143,31 @@ export async function lastQuestion(): Promise<string | null> {
 export async function open(id: string): Promise<boolean> {
   const found = await find(id);
   if (!found) return false;
-  if (!seen.has(id)) seen.set(id, settle(found));
+  const elsewhere = !seen.has(id) && (await isAnswered(id));
+  if (!seen.has(id)) seen.set(id, elsewhere ? found : settle(found));
   current.value = seen.get(id) ?? found;
+  if (elsewhere) void answered(id).then(() => refresh(id));
   return true;
 }
+
+/** Takes over what other tabs have stored of a conversation that this page has had open. */
+async function refresh(id: string): Promise<void> {
+  const [stored, elsewhere] = await Promise.all([load(id).catch(() => undefined), isAnswered(id)]);
+  const known = seen.get(id);
+  if (!known || !stored) return;
+  // Where the other tab went on from what is shown here, the reader goes along.
+  const leaf = branch(stored).some((turn) => turn.id === known.leaf) ? stored.leaf : known.leaf;
+  const merged = { ...withStored(known, stored), leaf };
+  seen.set(id, elsewhere ? merged : settle(merged));
+  if (current.peek().id === id) current.value = seen.get(id)!;
+}
+
+hear(({ id, gone }) => {
+  void readShelf();
+  if (!gone) return void refresh(id);
+  seen.delete(id);
+  if (current.peek().id === id) current.value = afresh();
+});
 
 /** An answer that was streaming when its page was closed is cut: nothing will be added to it. */
 export function settle(conversation: Conversation): Conversation {
@@ -139,5 +187,6 @@ export async function forget(id: string): Promise<void> {
   seen.delete(id);
   await writing;
   await remove([id]).catch(() => undefined);
+  tell({ id, gone: true });
   summaries.value = summaries.peek().filter((each) => each.id !== id);
 }

@@ -2,7 +2,7 @@
  * The tree of a conversation. Editing a question or asking again makes a sibling of its turn, so that no
  * branch is ever lost; `leaf` says which one is shown. Everything here is pure: old conversation in, new out.
  */
-import type { Answer, Conversation, Target, Turn } from "./types";
+import type { Answer, AnswerState, Conversation, Target, Turn } from "./types";
 
 /** The turns from the first to `leaf`, oldest first. */
 export function branch(conversation: Conversation, leaf: string | null = conversation.leaf): Turn[] {
@@ -74,6 +74,27 @@ export function answerFor(turn: Turn, column: number): Answer | null {
   const own = turn.answers[column];
   if (hasText(own)) return own;
   return turn.answers.find(hasText) ?? null;
+}
+
+const RANK: Readonly<Record<AnswerState, number>> = { done: 3, full: 3, stopped: 2, failed: 1, cut: 1, streaming: 0 };
+
+/** Of two records of one answer the one that says more: an end before a part, a good end before a bad one, then the longer text. */
+function fuller(mine: Answer | null | undefined, other: Answer | null | undefined): Answer | null {
+  if (!mine || !other) return mine ?? other ?? null;
+  return (RANK[mine.state] - RANK[other.state] || mine.text.length - other.text.length) < 0 ? other : mine;
+}
+
+/** A conversation with the turns and the answers that another tab has stored of it. */
+export function withStored(mine: Conversation, stored: Conversation | undefined): Conversation {
+  if (!stored) return mine;
+  const turns = { ...stored.turns, ...mine.turns };
+  for (const [id, { answers }] of Object.entries(stored.turns)) {
+    const own = mine.turns[id];
+    if (!own) continue;
+    const columns = Math.max(own.answers.length, answers.length);
+    turns[id] = { ...own, answers: Array.from({ length: columns }, (_, column) => fuller(own.answers[column], answers[column])) };
+  }
+  return { ...mine, turns };
 }
 
 /** A name for the list: the first question's first line, cut at `limit` characters. */

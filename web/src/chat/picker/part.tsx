@@ -20,7 +20,7 @@ const mayBeFinal = (jobId: string): boolean => (jobById(jobId)?.status ?? "compl
 export function targetTrouble(target: Target): string | null {
   if (target.kind === "base") return null;
   const { loaded, steps, error, gone } = checkpointsOf(target.jobId);
-  if (gone && !jobById(target.jobId)) return "This job is not there";
+  if (gone) return "This job is not there";
   if (target.kind !== "final" || mayBeFinal(target.jobId)) return null;
   if (error) return error;
   if (!loaded || steps.length > 0) return "Looking for checkpoints";

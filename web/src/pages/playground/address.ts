@@ -7,7 +7,7 @@ import type { Target } from "../../chat/types";
 import { route, setQuery } from "../../router";
 import { jobs, jobsState } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
-import { setDraft } from "./composer";
+import { draft, setDraft } from "./composer";
 
 const same = (a: readonly Target[], b: readonly Target[]): boolean =>
   a.length === b.length && a.every((target, index) => sameTarget(target, b[index]!));
@@ -26,7 +26,8 @@ async function read(query: URLSearchParams): Promise<void> {
   const chat = query.get("chat");
   const targets = targetsOfQuery(query);
   const prompt = query.get("prompt") ?? (query.get("again") ? await lastQuestion() : null);
-  if (prompt) setDraft(prompt);
+  // What somebody has begun to write is worth more than the question of a link.
+  if (prompt && draft.peek().trim() === "") setDraft(prompt);
   if (chat && chat !== current.peek().id && (await open(chat)) && targets.length === 0) return write();
   const { leaf, params, system, id } = current.peek();
   if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {

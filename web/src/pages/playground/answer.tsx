@@ -28,7 +28,13 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
   return (
     <article class="chat-answer" aria-label={`Answer of ${answer.name}`} aria-busy={live !== undefined}>
       {(compared || other) && <p class={other ? "chat-by chat-by-other" : "chat-by"}>{answer.name}</p>}
-      {live ? <Streaming live={live} /> : <Ended turn={turn} column={column} answer={answer} />}
+      {live ? (
+        <Streaming live={live} />
+      ) : answer.state === "streaming" ? (
+        <Elsewhere text={answer.text} />
+      ) : (
+        <Ended turn={turn} column={column} answer={answer} />
+      )}
       {other && last && !live && (
         <p class="chat-note">
           <Button small disabled={busy.value} onClick={() => regenerate(turn, column)}>
@@ -44,6 +50,16 @@ function Streaming({ live }: { live: LiveAnswer }) {
   const { text, progress } = live.view.value;
   if (text !== "") return <Markdown text={text} />;
   return progress ? <Loading progress={progress} /> : <Waiting since={live.startedAt} />;
+}
+
+/** Another tab is getting it, and stores what has come every few seconds. */
+function Elsewhere({ text }: { text: string }) {
+  return (
+    <>
+      {text !== "" && <Markdown text={text} />}
+      <p class="chat-note">Being answered in another tab.</p>
+    </>
+  );
 }
 
 /** Says how long it has been only once that is worth saying. */

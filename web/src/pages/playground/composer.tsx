@@ -1,7 +1,7 @@
 /** Where one asks: Enter sends, Escape stops. */
 import { signal } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { busy, send, stop } from "../../chat/session";
 import { recall, remember } from "../../store/remember";
 import { Button } from "../../ui/button";
@@ -10,6 +10,7 @@ import { fitHeight, sendsOn } from "./textarea";
 const KEPT = "arkor.playground.draft";
 /** Longer drafts are kept while the page lives, but not over a reload. */
 const MAX_KEPT = 100_000;
+const DOUBLE_MS = 500;
 
 /** What is being written; it outlives the page, since a restarted daemon reloads it. */
 export const draft = signal(recall(KEPT, "tab") ?? "");
@@ -30,11 +31,19 @@ export function Composer({ area, blocked, onSent }: Props) {
   const text = draft.value;
   const ready = !blocked && !busy.value && text.trim() !== "";
   useEffect(() => fitHeight(area.current), [text]);
+  const sentAt = useRef(-Infinity);
   const submit = (): void => {
     if (!ready) return;
+    sentAt.current = performance.now();
     send(text);
     setDraft("");
     onSent();
+    area.current?.focus();
+  };
+  const cancel = (): void => {
+    // The second click of a double one was not meant for the button that had just come into its place.
+    if (performance.now() - sentAt.current >= DOUBLE_MS) stop();
+    area.current?.focus();
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (!sendsOn(event)) return;
@@ -52,6 +61,7 @@ export function Composer({ area, blocked, onSent }: Props) {
       <textarea
         ref={area}
         rows={1}
+        dir="auto"
         aria-label="Message"
         aria-describedby="pg-composer-hint"
         placeholder="Message"
@@ -64,11 +74,11 @@ export function Composer({ area, blocked, onSent }: Props) {
           {blocked ?? (busy.value ? "Esc stops" : "Enter sends, Shift+Enter breaks the line")}
         </p>
         {busy.value ? (
-          <Button icon="stop" onClick={() => stop()}>
+          <Button key="stop" icon="stop" onClick={cancel}>
             Stop
           </Button>
         ) : (
-          <Button kind="primary" type="submit" disabled={!ready}>
+          <Button key="send" kind="primary" type="submit" disabled={!ready}>
             Send
           </Button>
         )}

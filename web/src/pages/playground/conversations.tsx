@@ -1,9 +1,8 @@
 /** What was asked before in this browser: open, export, delete. */
-import { current, everyConversation, forget, fresh, open, storageTrouble, summaries } from "../../chat/shelf";
+import { afresh, current, everyConversation, forget, open, storageTrouble, summaries } from "../../chat/shelf";
 import type { Summary } from "../../chat/db";
 import { stop } from "../../chat/session";
 import { trainingSet } from "../../chat/training";
-import { shownTargets } from "../../chat/tree";
 import type { Conversation } from "../../chat/types";
 import { saveFile } from "../../save";
 import { clean } from "../../text";
@@ -73,8 +72,7 @@ function Row({ summary, active, onOpened }: { summary: Summary; active: boolean;
     };
     if (!(await confirm(question))) return;
     stop(summary.id);
-    const { params, system } = current.peek();
-    if (current.peek().id === summary.id) current.value = fresh(shownTargets(current.peek()), params, system);
+    if (current.peek().id === summary.id) current.value = afresh();
     await forget(summary.id);
   };
   return (

@@ -1,7 +1,8 @@
 /** A question that is being written anew in its own place. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { busy } from "../../chat/session";
 import { Button } from "../../ui/button";
-import { fitHeight, sendsOn } from "./textarea";
+import { composing, fitHeight, sendsOn } from "./textarea";
 
 interface Props {
   text: string;
@@ -17,10 +18,12 @@ export function Draft({ text, onSend, onCancel }: Props) {
     area.current?.setSelectionRange(text.length, text.length);
   }, []);
   useEffect(() => fitHeight(area.current), [draft]);
+  const ready = draft.trim() !== "" && !busy.value;
   const send = (): void => {
-    if (draft.trim() !== "") onSend(draft);
+    if (ready) onSend(draft);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
+    if (composing(event)) return;
     if (event.key === "Escape") onCancel();
     else if (sendsOn(event)) send();
     else return;
@@ -33,6 +36,7 @@ export function Draft({ text, onSend, onCancel }: Props) {
         ref={area}
         aria-label="Edit the question"
         rows={1}
+        dir="auto"
         value={draft}
         onInput={(event) => setDraft(event.currentTarget.value)}
         onKeyDown={onKeyDown}
@@ -41,7 +45,7 @@ export function Draft({ text, onSend, onCancel }: Props) {
         <Button small onClick={onCancel}>
           Cancel
         </Button>
-        <Button small kind="primary" disabled={draft.trim() === ""} onClick={send}>
+        <Button small kind="primary" disabled={!ready} onClick={send}>
           Send
         </Button>
       </div>

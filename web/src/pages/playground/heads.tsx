@@ -1,4 +1,5 @@
 /** One head a column; compared ones tell the figures of their last answer, where the eye compares. */
+import { stop } from "../../chat/session";
 import { change, current } from "../../chat/shelf";
 import { branch, setTarget } from "../../chat/tree";
 import { figures } from "./foot";
@@ -9,8 +10,10 @@ export function Heads() {
   const { targets, columns } = conversation;
   const last = branch(conversation).at(-1);
   const two = columns.length > 1;
-  const close = (column: number) => (): void =>
+  const close = (column: number) => (): void => {
+    stop(conversation.id, column);
     change({ ...current.peek(), columns: columns.filter((other) => other !== column) });
+  };
   return (
     <div class={two ? "pg-heads pg-heads-two" : "pg-heads"}>
       {columns.map((column, place) => {

@@ -17,6 +17,7 @@ import { Composer, setDraft } from "./composer";
 import { useFollow } from "./follow";
 import { Heads } from "./heads";
 import { Panel } from "./panel";
+import { composing } from "./textarea";
 import { Thread } from "./thread";
 
 export default function Playground() {
@@ -33,7 +34,8 @@ export default function Playground() {
 
   const compare = (): void => {
     const conversation = current.peek();
-    const [only] = shownTargets(conversation);
+    const [only, other] = shownTargets(conversation);
+    if (other) return;
     const before =
       conversation.targets.length > 1 && only ? conversation.targets.find((target) => !sameTarget(target, only)) : undefined;
     const models = baseModels(jobs.peek(), manifest.peek());
@@ -52,7 +54,8 @@ export default function Playground() {
   ]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
-      if (event.key === "Escape" && !event.defaultPrevented && busy.peek() && !document.querySelector("dialog[open]")) stop();
+      if (event.key !== "Escape" || event.defaultPrevented || composing(event)) return;
+      if (busy.peek() && !document.querySelector("dialog[open]")) stop();
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);

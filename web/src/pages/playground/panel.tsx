@@ -52,6 +52,7 @@ function System() {
         id="pg-system"
         class="ui-input pg-system"
         rows={3}
+        dir="auto"
         placeholder="None"
         value={conversation.system}
         onInput={(event) => change({ ...current.peek(), system: event.currentTarget.value })}

@@ -11,9 +11,11 @@ const KEY = "arkor.playground.presets";
 
 const own = signal<readonly Preset[]>(readOwn(recall(KEY)));
 
-function keep(list: readonly Preset[]): boolean {
-  own.value = list;
-  return remember(KEY, JSON.stringify(list));
+/** Changes the list as it is stored now, perhaps by another tab since; false when it cannot be stored. */
+function keep(change: (list: readonly Preset[]) => Preset[]): boolean {
+  const stored = recall(KEY);
+  own.value = change(stored === null ? own.peek() : readOwn(stored));
+  return remember(KEY, JSON.stringify(own.peek()));
 }
 
 export function Presets() {
@@ -26,9 +28,11 @@ export function Presets() {
     if (preset) change({ ...current.peek(), params: preset.params, system: preset.system ?? current.peek().system });
   };
   const save = (): void => {
-    if (!name?.trim()) return;
-    const kept = keep(withPreset(own.peek(), ownPreset(name, params, system)));
-    say(kept ? `Preset ${name} saved` : "This browser stores nothing for Studio: the preset is gone after a reload");
+    const wanted = name?.trim();
+    if (!wanted) return;
+    if (PRESETS.some((each) => each.name.toLowerCase() === wanted.toLowerCase())) return say(`${wanted} is one of Studio's own presets: choose another name`);
+    const kept = keep((list) => withPreset(list, ownPreset(wanted, params, system)));
+    say(kept ? `Preset ${wanted} saved` : "This browser stores nothing for Studio: the preset is gone after a reload");
     setName(null);
   };
   const mine = chosen !== null && own.value.includes(chosen);
@@ -43,7 +47,7 @@ export function Presets() {
       <div class="pg-preset-line">
         <p class="hint">{chosen?.hint ?? "Settings of your own"}</p>
         {mine && (
-          <Button kind="quiet" small onClick={() => keep(own.peek().filter((each) => each !== chosen))}>
+          <Button kind="quiet" small onClick={() => keep((list) => list.filter((each) => each.name !== chosen.name))}>
             Delete preset
           </Button>
         )}
@@ -69,7 +73,11 @@ export function Presets() {
             value={name}
             ref={focusOnce}
             onInput={(event) => setName(event.currentTarget.value)}
-            onKeyDown={(event) => event.key === "Escape" && setName(null)}
+            onKeyDown={(event) => {
+              if (event.key !== "Escape") return;
+              event.preventDefault();
+              setName(null);
+            }}
           />
           <Button small type="submit" disabled={name.trim() === ""}>
             Save

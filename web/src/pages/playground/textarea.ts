@@ -1,8 +1,13 @@
 /** Ways of a text field that one talks into. */
 
-/** Enter sends and Shift+Enter breaks the line; the Enter that ends an input method's word does neither. */
+/** Whether the key is an input method's: its Enter ends a word, its Escape drops one. */
+export function composing(event: KeyboardEvent): boolean {
+  return event.isComposing || event.keyCode === 229;
+}
+
+/** Enter sends and Shift+Enter breaks the line. */
 export function sendsOn(event: KeyboardEvent): boolean {
-  return event.key === "Enter" && !event.shiftKey && !event.altKey && !event.isComposing && event.keyCode !== 229;
+  return event.key === "Enter" && !event.shiftKey && !event.altKey && !composing(event);
 }
 
 /** As tall as its text; the style sheet says how tall at most. */

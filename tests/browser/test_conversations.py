@@ -1,0 +1,169 @@
+"""Conversations: what is kept of them over reloads and tabs, and what a hand that slips does not break."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from .talk import answers, ask, asked, start
+
+if TYPE_CHECKING:
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+async def test_two_tabs_share_a_conversation_and_lose_nothing(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.chunks = [f"word{number} " for number in range(60)]
+    fake_backend.chat.delay = 0.05
+    async with open_page(studio.url, "/#/playground") as one:
+        await start(one, "First?")
+        await expect(answers(one)).to_contain_text("word3")
+        other = await one.context.new_page()
+        await other.goto(one.url)
+        await expect(answers(other)).to_contain_text("Being answered in another tab.")
+        await expect(answers(other)).to_contain_text("word59", timeout=20_000)
+        await expect(other.locator(".chat-foot")).to_be_visible()
+        fake_backend.chat.delay = 0
+        await ask(other, "Second?")
+        # The first tab goes along, and what it does next adds to both.
+        await expect(one.locator(".chat-user")).to_have_count(2)
+        await one.get_by_label("Max tokens").fill("99")
+        await one.get_by_label("Message").click()
+        await ask(one, "Third?")
+        await expect(other.locator(".chat-user")).to_have_count(3)
+        await other.reload()
+        await expect(answers(other)).to_have_count(3)
+        for number in range(3):
+            await expect(answers(other).nth(number)).to_contain_text("word59")
+        await one.get_by_role("button", name="Delete “First?”").click()
+        await one.get_by_role("button", name="Delete conversation").click()
+        await expect(other.locator(".chat-user, .pg-chat")).to_have_count(0)
+    roles = [message["role"] for message in asked(fake_backend)[-1]["messages"]]
+    assert roles == ["user", "assistant"] * 2 + ["user"]
+
+
+async def test_an_answer_whose_tab_was_closed_is_told_as_cut(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.endless = True
+    fake_backend.chat.delay = 0.05
+    async with open_page(studio.url, "/#/playground") as one:
+        await start(one, "Go on")
+        await expect(answers(one)).to_contain_text("world")
+        other = await one.context.new_page()
+        await other.goto(one.url)
+        await expect(answers(other)).to_contain_text("Being answered in another tab.")
+        await one.close()
+        await expect(answers(other)).to_contain_text("The page was closed before the answer was complete.")
+
+
+async def test_typing_on_after_a_click_on_send_is_writing(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        message = page.get_by_label("Message")
+        await message.fill("Hello?")
+        send = page.get_by_role("button", name="Send")
+        await expect(send).to_be_enabled()
+        # Twice, as an impatient hand does: the second click meets Stop in the place of Send.
+        await send.dblclick()
+        await expect(answers(page)).to_contain_text("Hello, world")
+        await page.keyboard.type("can you now")
+        await expect(message).to_have_value("can you now")
+        await expect(page.locator(".chat-foot")).not_to_contain_text("Stopped")
+        await expect(page.locator(".pg-head")).to_have_count(1)
+
+
+async def test_a_closed_column_is_no_longer_asked(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.endless = True
+    fake_backend.chat.delay = 0.02
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_role("button", name="Compare").click()
+        await start(page, "Go on")
+        await expect(answers(page).nth(1)).to_contain_text("world")
+        await page.get_by_role("button", name="Close the left column").click()
+        await fake_backend.until(lambda: fake_backend.chat.left_at is not None, 2)
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("button", name="Send")).to_be_visible()
+
+
+async def test_the_way_of_asking_outlives_a_reload_before_the_first_question(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_label("System prompt").fill("Be brief.")
+        await page.get_by_text("Steady", exact=True).click()
+        await page.reload()
+        await expect(page.get_by_label("System prompt")).to_have_value("Be brief.")
+        await expect(page.get_by_label("Max tokens")).to_have_value("256")
+
+
+async def test_a_job_that_is_not_there_is_said(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground?job=nope") as page:
+        await page.get_by_label("Message").fill("Hello?")
+        await expect(page.locator(".pg-composer")).to_contain_text("This job is not there")
+        await expect(page.get_by_role("button", name="Send")).to_be_disabled()
+
+
+async def test_presets_of_two_tabs_and_of_studio_itself(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.endless = True
+    fake_backend.chat.delay = 0.02
+    async with open_page(studio.url, "/#/playground") as one:
+        other = await one.context.new_page()
+        await other.goto(studio.url + "/#/playground")
+        for page, name, tokens in ((one, "Short", "9"), (other, "Long", "999")):
+            await page.get_by_label("Max tokens").fill(tokens)
+            await page.get_by_label("Message").click()
+            await page.get_by_role("button", name="Save as preset").click()
+            await page.get_by_label("Name of the preset").fill(name)
+            await page.keyboard.press("Enter")
+        await one.reload()
+        await expect(one.get_by_role("group", name="Preset")).to_contain_text("ShortLong")
+        await one.get_by_label("Max tokens").fill("7")
+        await start(one, "Go on")
+        await one.get_by_role("button", name="Save as preset").click()
+        await one.get_by_label("Name of the preset").fill("steady")
+        await one.keyboard.press("Enter")
+        await expect(one.locator(".ui-said")).to_contain_text("choose another name")
+        # The field's Escape is the field's own: the answer goes on.
+        await one.keyboard.press("Escape")
+        await expect(one.get_by_label("Name of the preset")).to_have_count(0)
+        await expect(one.get_by_role("button", name="Stop")).to_be_visible()
+        await one.keyboard.press("Escape")
+        await expect(one.get_by_role("button", name="Send")).to_be_visible()
+
+
+async def test_each_paragraph_runs_in_its_own_direction(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.chunks = ["Here it is:\n\n\u05e9\u05dc\u05d5\u05dd in Studio.\n\n- \u05d0\n- \u05d1\n"]
+    async with open_page(studio.url, "/#/playground") as page:
+        await ask(page, "\u05e9\u05dc\u05d5\u05dd")
+        direction = "(nodes) => nodes.map((node) => getComputedStyle(node).direction)"
+        shown = page.locator(".md > *")
+        await expect(shown).to_have_count(3)
+        assert await shown.evaluate_all(direction) == ["ltr", "rtl", "rtl"]
+        await page.get_by_label("Message").fill("\u05e9\u05dc\u05d5\u05dd")
+        assert await page.get_by_label("Message").evaluate_all(direction) == ["rtl"]
