@@ -4,8 +4,8 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { minifySync, type Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
-/** The lazily loaded pages by how their addresses begin after `#/`. */
-const PAGES = { "jobs/": "job", compare: "compare", playground: "playground", endpoints: "endpoints" };
+/** The lazily loaded pages by how their addresses begin after `#/`: the module that has them. */
+const PAGES = { "jobs/": "curves.ts", compare: "curves.ts", playground: "playground/index.tsx", endpoints: "endpoints/index.tsx" };
 
 /**
  * The theme has to stand before the first paint, and the policy forbids inline script: so a tiny classic
@@ -22,7 +22,7 @@ function bootBeforePaint(): Plugin {
       const chunks = Object.values(bundle).filter((file) => file.type === "chunk");
       const files: Record<string, string[]> = {};
       for (const [address, name] of Object.entries(PAGES)) {
-        const own = chunks.find((chunk) => chunk.facadeModuleId?.endsWith(`/src/pages/${name}/index.tsx`));
+        const own = chunks.find((chunk) => chunk.facadeModuleId?.endsWith(`/src/pages/${name}`));
         if (!own) this.error(`the page ${name} has no chunk of its own`);
         // A set that grows while it is walked: the chunk, what it imports, and what that imports.
         const needed = new Set([own]);

@@ -16,8 +16,11 @@ interface PageModule {
 }
 
 const LAZY: Partial<Record<PageName, () => Promise<PageModule>>> = {
-  job: () => import("./pages/job"),
-  compare: () => import("./pages/compare"),
+  job: async () => {
+    const { Job, ready } = await import("./pages/curves");
+    return { default: Job, ready };
+  },
+  compare: async () => ({ default: (await import("./pages/curves")).Compare }),
   playground: () => import("./pages/playground"),
   endpoints: () => import("./pages/endpoints"),
 };
