@@ -11,6 +11,7 @@ export interface Summary {
   updated: number;
   /** UTF-16 units of its texts. */
   size: number;
+  project?: string | undefined;
 }
 
 export const MAX_CONVERSATIONS = 200;
@@ -26,7 +27,8 @@ export function summarize(conversation: Conversation): Summary {
     (sum, turn) => sum + turn.user.length + turn.answers.reduce((own, answer) => own + (answer?.text.length ?? 0), 0),
     conversation.system.length,
   );
-  return { id: conversation.id, title: titleOf(conversation), updated: conversation.updated, size };
+  const { id, updated, project } = conversation;
+  return { id, title: titleOf(conversation), updated, size, project };
 }
 
 /** The conversations to let go, oldest first, so that the rest fit; `keep` never goes. */

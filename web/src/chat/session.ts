@@ -1,6 +1,7 @@
 /** What a person does in the playground: ask, stop, ask again, edit, compare. */
 import { computed, signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api";
+import { project } from "../store/credentials";
 import { jobs } from "../store/jobs";
 import { announce } from "../ui/live";
 import { LiveAnswer } from "./live";
@@ -75,7 +76,7 @@ export function startNew(): void {
 }
 
 function ask(conversation: Conversation, turn: Turn): void {
-  change(addTurn(conversation, turn));
+  change(addTurn({ ...conversation, project: conversation.project ?? project.peek() }, turn));
   for (const column of conversation.columns) void answer(turn.id, column);
 }
 

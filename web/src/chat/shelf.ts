@@ -1,6 +1,7 @@
 /** The list of conversations and the one that is open, kept in step with the browser's storage. */
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { listStored, load, remove, store, type Summary, summarize } from "./db";
+import { project } from "../store/credentials";
 import { recall, remember } from "../store/remember";
 import { DEFAULT_PARAMS, ownPreset } from "./presets";
 import { answered, hear, isAnswered, tell } from "./tabs";
@@ -10,8 +11,13 @@ import { leaveBehind, pickUp } from "./unsaved";
 
 const NO_STORAGE = "This browser does not let Studio store conversations, so they will be gone after a reload.";
 
-/** Newest first. */
-export const summaries = signal<readonly Summary[]>([]);
+const all = signal<readonly Summary[]>([]);
+
+/** The conversations of this project, and those of which nobody knows whose they are; newest first. */
+export const summaries = computed(() => {
+  const here = project.value;
+  return all.value.filter((each) => here === undefined || each.project === undefined || each.project === here);
+});
 
 /** Why conversations are not kept, for the person to read; null while they are. */
 export const storageTrouble = signal<string | null>(null);
@@ -81,8 +87,8 @@ function keep(conversation: Conversation): void {
   if (conversation.leaf === null) return;
   seen.set(conversation.id, conversation);
   unsaved.set(conversation.id, conversation);
-  const others = summaries.peek().filter((each) => each.id !== conversation.id);
-  summaries.value = [summarize(conversation), ...others].sort((a, b) => b.updated - a.updated);
+  const others = all.peek().filter((each) => each.id !== conversation.id);
+  all.value = [summarize(conversation), ...others].sort((a, b) => b.updated - a.updated);
   writing ??= write().finally(() => {
     writing = null;
   });
@@ -117,7 +123,7 @@ globalThis.addEventListener?.("pageshow", (event) => event.persisted && pickUp()
 export async function readShelf(): Promise<void> {
   try {
     const stored = (await listStored()).filter(({ id }) => !unsaved.has(id));
-    summaries.value = [...[...unsaved.values()].map(summarize), ...stored].sort((a, b) => b.updated - a.updated);
+    all.value = [...[...unsaved.values()].map(summarize), ...stored].sort((a, b) => b.updated - a.updated);
   } catch {
     storageTrouble.value = NO_STORAGE;
   }
@@ -127,8 +133,8 @@ const find = async (id: string): Promise<Conversation | undefined> => seen.get(i
 
 /** Every conversation of the list, newest first. */
 export async function everyConversation(): Promise<Conversation[]> {
-  const all = await Promise.all(summaries.peek().map(({ id }) => find(id)));
-  return all.filter((each) => each !== undefined);
+  const found = await Promise.all(summaries.peek().map(({ id }) => find(id)));
+  return found.filter((each) => each !== undefined);
 }
 
 /** What was asked last: in the open conversation, else in the newest one; null before the first question. */
@@ -188,5 +194,5 @@ export async function forget(id: string): Promise<void> {
   await writing;
   await remove([id]).catch(() => undefined);
   tell({ id, gone: true });
-  summaries.value = summaries.peek().filter((each) => each.id !== id);
+  all.value = all.peek().filter((each) => each.id !== id);
 }

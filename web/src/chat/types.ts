@@ -54,6 +54,8 @@ export interface Params {
 
 export interface Conversation {
   id: string;
+  /** Where it was begun: projects that are served at the same address share the browser's storage. */
+  project?: string | undefined;
   created: number;
   updated: number;
   system: string;

@@ -74,6 +74,19 @@ test("what is stored is not noted down, nor what a page that comes back still wr
   expect(kept.size).toBe(0);
 });
 
+test("what was asked in another project at the same address is not listed in this one", async () => {
+  db.store.mockResolvedValue(undefined);
+  const shelf = await load();
+  const { credentials, project } = await import("../store/credentials");
+  credentials.value = { mode: "anon", orgSlug: "o", projectSlug: "here", baseUrl: "", token: "" };
+  for (const [id, where] of [["here", project.value], ["there", "o/there"], ["old", undefined]] as const) {
+    shelf.change({ ...asked(shelf, "done"), id, project: where });
+  }
+  expect(shelf.summaries.value.map(({ id }) => id).sort()).toEqual(["here", "old"]);
+  credentials.value = { ...credentials.value, projectSlug: null };
+  expect(shelf.summaries.value).toHaveLength(3);
+});
+
 test("nonsense in the storage is nothing", async () => {
   for (const text of ["{", "7", '[1, null, {"id": 3}]']) {
     kept.set("arkor.unsaved", text);
