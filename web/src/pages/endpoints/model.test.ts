@@ -13,6 +13,7 @@ describe("slugs", () => {
   it.each([
     ["Support Bot", "support-bot"],
     ["  --Größe 2!  ", "gro-e-2"],
+    ["Müller's résumé bot", "muller-s-resume-bot"],
     ["🦊", ""],
     ["a", ""],
     [`${"x".repeat(49)}-y`, "x".repeat(49)],

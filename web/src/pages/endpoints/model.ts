@@ -33,6 +33,7 @@ export function slugTrouble(slug: string): string | null {
 export function slugOf(name: string): string {
   const slug = name
     .normalize("NFKD")
+    .replace(/\p{M}+/gu, "")
     .toLowerCase()
     .replace(/[^a-z0-9]+/gu, "-")
     .slice(0, MAX_SLUG)
