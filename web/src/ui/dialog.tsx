@@ -40,6 +40,12 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
       onMouseDown={outside}
       onCancel={(event) => {
         event.preventDefault();
+        if (event.cancelable) onClose();
+      }}
+      // Whether it closes is its owner's to say; to Escape pressed again and again Chromium closes it all the same.
+      onClose={() => {
+        if (!box.current) return;
+        box.current.showModal();
         onClose();
       }}
     >
