@@ -235,3 +235,21 @@ async def test_a_key_stays_however_often_escape_is_pressed(
         await page.get_by_role("button", name="I have stored it").click()
         await expect(page.get_by_role("dialog")).to_have_count(0)
         await expect(page.get_by_label("Label of a new key")).to_be_focused()
+
+
+async def test_who_leaves_while_a_key_is_made_is_asked_and_then_shown_it(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend)
+    fake_backend.fault("POST /v1/endpoints/{id}/keys", times=1, delay=1)
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await page.get_by_label("Label of a new key").fill("web shop")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("link", name="Jobs").click()
+        question = page.get_by_role("dialog", name="Leave without the key?")
+        await expect(question).to_be_visible()
+        await expect(page.get_by_label("API key", exact=True)).to_be_visible()
+        await expect(question).to_have_count(0)
+        await page.get_by_role("button", name="I have stored it").click()
+        await page.get_by_role("link", name="Jobs").click()
+        await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()

@@ -70,9 +70,15 @@ interface Question {
 
 const asked = signal<Question | null>(null);
 
+/** Takes back the question that stands, as if it had been answered with no. */
+export function unask(): void {
+  asked.peek()?.answer(false);
+  asked.value = null;
+}
+
 /** Asks before something that cannot be undone; true when the action's button was pressed. */
 export function confirm(question: Omit<Question, "answer">): Promise<boolean> {
-  asked.peek()?.answer(false);
+  unask();
   return new Promise((answer) => {
     asked.value = { ...question, answer };
   });

@@ -2,6 +2,7 @@
 import { useLayoutEffect } from "preact/hooks";
 import { guardRoute } from "../../router";
 import { confirm } from "../../ui";
+import { unask } from "../../ui/dialog";
 
 /** While mounted, closing the tab asks in the browser's own words, and going elsewhere asks `question`. */
 export function useGuard(question: { title: string; text: string; action: string }): void {
@@ -14,6 +15,8 @@ export function useGuard(question: { title: string; text: string; action: string
     addEventListener("beforeunload", closing);
     return () => {
       release();
+      // A question about what is over may not stay.
+      unask();
       removeEventListener("beforeunload", closing);
     };
   }, []);

@@ -49,6 +49,7 @@ export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void })
           Issue key
         </Button>
       </form>
+      {busy && <Held />}
       {plaintext !== null && <Shown plaintext={plaintext} onDone={() => setPlaintext(null)} />}
     </>
   );
@@ -56,9 +57,15 @@ export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void })
 
 const LEAVE = {
   title: "Leave without the key?",
-  text: "It will not be shown again. If you have not stored it, you have to issue another one.",
+  text: "It is shown only once. If you have not stored it, you have to issue another one.",
   action: "Leave",
 };
+
+/** While the key is on its way: who leaves would never see it. */
+function Held() {
+  useGuard(LEAVE);
+  return null;
+}
 
 function Shown({ plaintext, onDone }: { plaintext: string; onDone: () => void }) {
   const field = useRef<HTMLInputElement>(null);
