@@ -49,6 +49,12 @@ async def issue_key(page: Page) -> Locator:
     return shown
 
 
+async def ask_again(page: Page) -> None:
+    """What the page polls for is asked for at once, as when one comes back to its tab."""
+    async with page.expect_response("**/api/deployments"):
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
 async def save(page: Page) -> None:
     """Save the one line that is being edited."""
     await page.get_by_role("button", name="Save", exact=True).click()
@@ -253,3 +259,17 @@ async def test_who_leaves_while_a_key_is_made_is_asked_and_then_shown_it(
         await page.get_by_role("button", name="I have stored it").click()
         await page.get_by_role("link", name="Jobs").click()
         await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+
+
+async def test_a_list_that_is_refused_once_takes_nothing_away(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend)
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        shown = await issue_key(page)
+        fake_backend.fault("GET /v1/endpoints", times=1, status=404, body=b'{"error": "Just now."}')
+        await ask_again(page)
+        await expect(page.get_by_role("alert", include_hidden=True)).to_contain_text("may be out of date")
+        await expect(shown).to_be_visible()
+        await ask_again(page)
+        await expect(page.get_by_role("alert", include_hidden=True)).to_have_count(0)

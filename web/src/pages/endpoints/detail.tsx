@@ -10,6 +10,7 @@ import { EditAccess, EditRetention, EditTarget } from "./edit";
 import { Keys } from "./keys";
 import { baseUrlOf } from "./model";
 import { QuickStart } from "./quickstart-view";
+import { Stale } from "./stale";
 import { type EndpointChange, updateEndpoint } from "./store";
 
 export function Detail({ deployment }: { deployment: Deployment }) {
@@ -52,6 +53,7 @@ export function Detail({ deployment }: { deployment: Deployment }) {
           onChange={(enabled) => void change({ enabled }, enabled ? "Endpoint on" : "Endpoint off")}
         />
       </header>
+      <Stale />
       {error && <ErrorNote title="The endpoint was not changed" error={error} />}
       <dl class="ep-facts">
         <EditTarget deployment={deployment} change={change} />

@@ -7,6 +7,7 @@ import { Button, Empty, ErrorNote, setTitle, Skeleton, useActions } from "../../
 import { Create } from "./create";
 import { Detail } from "./detail";
 import { EndpointList } from "./list";
+import { Stale } from "./stale";
 import { deployments, endpointsState, refresh, watchEndpoints } from "./store";
 
 const openNew = (): void => {
@@ -78,7 +79,7 @@ function Body() {
     );
   return (
     <>
-      {error && <ErrorNote title="The list may be out of date" error={error} retry={() => void refresh()} />}
+      <Stale />
       {list.length === 0 ? <None scopeMissing={scopeMissing} /> : <EndpointList list={list} />}
     </>
   );

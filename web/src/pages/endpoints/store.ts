@@ -29,6 +29,9 @@ export async function refresh(): Promise<void> {
   try {
     const answer = await api<{ deployments: Deployment[]; scopeMissing?: boolean; unsupported?: boolean }>("/deployments");
     if (before !== changes) return;
+    const { loaded, absent } = endpointsState.peek();
+    // What has been there does not go away as a whole, so this is a fault on the way to it.
+    if (answer.unsupported && loaded && !absent) throw new Error("The backend answered as if it had no endpoints.");
     deployments.value = [...answer.deployments].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
     endpointsState.value = { loaded: true, error: null, absent: answer.unsupported === true, scopeMissing: answer.scopeMissing === true };
   } catch (error) {
