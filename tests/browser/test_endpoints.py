@@ -197,6 +197,7 @@ async def test_deleting_asks_for_the_name(
         await question.get_by_role("textbox").fill("shop")
         await page.keyboard.press("Enter")
         await expect(page).to_have_url(re.compile(r"#/endpoints$"))
+        await expect(page.get_by_role("heading", name="Endpoints", level=1)).to_be_focused()
         await expect(page.get_by_text("Give a model an address of its own")).to_be_visible()
     assert fake_backend.deployments == {}
 
@@ -273,3 +274,29 @@ async def test_a_list_that_is_refused_once_takes_nothing_away(
         await expect(shown).to_be_visible()
         await ask_again(page)
         await expect(page.get_by_role("alert", include_hidden=True)).to_have_count(0)
+
+
+async def test_another_endpoint_begins_at_its_top(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for index in range(40):
+        add_endpoint(fake_backend, f"many-{index:02}")
+    async with open_page(studio.url, "/#/endpoints") as page:
+        name = page.get_by_role("heading", level=1)
+        link = page.get_by_role("link", name="many-").last
+        await link.scroll_into_view_if_needed()
+        await page.wait_for_function("() => history.state?.y > 0")
+        there = await page.evaluate("scrollY")
+        await link.press("Enter")
+        await expect(name).to_have_text(re.compile("^many-"))
+        await expect(name).to_be_focused()
+        await expect(name).to_be_in_viewport()
+        await page.wait_for_function("() => scrollY === 0")
+        await page.go_back()
+        await page.wait_for_function(f"() => scrollY === {there}")
+        await expect(name).to_have_text("Endpoints")
+        await expect(name).to_be_focused()
+        await page.keyboard.press("n")
+        await expect(name).to_have_text("New endpoint")
+        await expect(name).to_be_focused()
+        await page.wait_for_function("() => scrollY === 0")

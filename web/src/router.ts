@@ -76,6 +76,9 @@ export function guardRoute(ask: Guard): () => void {
   };
 }
 
+/** What counts as one page: within a path, `id` and `new` name others. */
+const pageOf = ({ path, query }: Route): string => [path, query.get("id"), query.get("new")].join();
+
 export function startRouter(): void {
   addEventListener("hashchange", (event) => {
     if (guard) {
@@ -87,9 +90,9 @@ export function startRouter(): void {
       });
       return;
     }
-    const from = current.peek().path;
+    const from = pageOf(current.peek());
     current.value = parseRoute(location.hash);
-    arrive(current.peek().path !== from);
+    arrive(pageOf(current.peek()) !== from);
   });
 }
 

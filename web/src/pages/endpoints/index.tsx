@@ -1,7 +1,7 @@
 /** Endpoints: public addresses at which the managed backend serves a model. */
 import "./endpoints.css";
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { href, route } from "../../router";
 import { Button, Empty, ErrorNote, setTitle, Skeleton, useActions } from "../../ui";
 import { Create } from "./create";
@@ -21,6 +21,7 @@ export default function Endpoints() {
   const creating = query.get("new") !== null;
   const { absent, loaded } = endpointsState.value;
   useEffect(watchEndpoints, []);
+  useNameFocus(creating ? "new" : id);
   useEffect(() => setTitle(chosen ? chosen.slug : "Endpoints"), [chosen?.slug]);
   useActions([{ id: "ep.new", label: "New endpoint", keys: "n", section: "Endpoints", run: openNew }]);
 
@@ -50,6 +51,16 @@ export default function Endpoints() {
       <Body />
     </Page>
   );
+}
+
+/** From one endpoint to another the page's name takes the focus, as between pages. */
+function useNameFocus(shown: string | null): void {
+  const before = useRef(shown);
+  useLayoutEffect(() => {
+    if (before.current === shown) return;
+    before.current = shown;
+    document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
+  }, [shown]);
 }
 
 function Page({ action, children }: { action?: boolean; children: ComponentChildren }) {
