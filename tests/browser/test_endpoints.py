@@ -300,3 +300,25 @@ async def test_another_endpoint_begins_at_its_top(
         await expect(name).to_have_text("New endpoint")
         await expect(name).to_be_focused()
         await page.wait_for_function("() => scrollY === 0")
+
+
+async def test_what_a_new_endpoint_serves_stays_what_was_proposed(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("completed", name="Müller's résumé bot", createdAt="2026-01-02T00:00:00Z")
+    async with open_page(studio.url, "/#/endpoints?new=1") as page:
+        address = page.get_by_role("textbox", name="Address")
+        await expect(address).to_have_value("muller-s-resume-bot")
+        fake_backend.add_job("completed", name="newer", createdAt="2026-01-03T00:00:00Z")
+        await page.get_by_role("button", name=re.compile("^Serves: ")).click()
+        await expect(page.get_by_role("option", name="newer")).to_be_visible(timeout=15_000)
+        await page.keyboard.press("Escape")
+        await expect(address).to_have_value("muller-s-resume-bot")
+        # Impatience makes one endpoint all the same.
+        fake_backend.fault("POST /v1/endpoints", times=1, delay=0.3)
+        await address.press("Enter")
+        await address.press("Enter")
+        await expect(page.get_by_role("heading", name="muller-s-resume-bot", level=1)).to_be_visible()
+    (made,) = fake_backend.deployments.values()
+    assert made["target"]["adapter"] == {"kind": "final", "jobId": job}
+    assert fake_backend.count("POST /v1/endpoints") == 1

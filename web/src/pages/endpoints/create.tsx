@@ -1,13 +1,13 @@
 /** A new endpoint: who it serves is picked, its address proposed. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { ApiError, errorText } from "../../api";
 import { TargetChoice } from "../../chat/picker/choice";
 import { targetTrouble } from "../../chat/picker/part";
 import { baseModels, defaultTarget, nameTarget, parseTarget } from "../../chat/targets";
 import type { Target } from "../../chat/types";
 import { go, href, route } from "../../router";
-import { jobs } from "../../store/jobs";
-import { loadManifest, manifest } from "../../store/manifest";
+import { jobs, jobsState } from "../../store/jobs";
+import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { announce, Button, ErrorNote, Field } from "../../ui";
 import { AccessField, RetentionField } from "./fields";
 import {
@@ -35,6 +35,11 @@ export function Create() {
   useEffect(() => void loadManifest(), []);
 
   const target = picked ?? defaultTarget(jobs.value, baseModels(jobs.value, manifest.value));
+  const known = jobsState.value.loaded && (manifest.value ?? manifestError.value) !== null;
+  // What is proposed stays, whatever ends while the form is filled in.
+  useLayoutEffect(() => {
+    if (known) setPicked((now) => now ?? target);
+  });
   const slug = typed ?? (target ? slugOf(nameTarget(target, jobs.value).name) : "");
   const wrongSlug = slugTrouble(slug);
   const wrongTarget = target ? targetTrouble(target) : "Choose what the endpoint serves.";
@@ -43,7 +48,7 @@ export function Create() {
 
   const submit = async (): Promise<void> => {
     setTried(true);
-    if (!target || wrongSlug || wrongTarget || wrongDays) return;
+    if (busy || !target || wrongSlug || wrongTarget || wrongDays) return;
     setBusy(true);
     setFault(null);
     try {
