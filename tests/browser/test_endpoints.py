@@ -55,6 +55,20 @@ async def ask_again(page: Page) -> None:
         await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
+def add_key(fake_backend: FakeBackend, endpoint: str, label: str, **more: object) -> None:
+    """A key that was issued before."""
+    key_id = fake_backend.new_id("key")
+    fake_backend.keys[endpoint][key_id] = {
+        "id": key_id,
+        "label": label,
+        "prefix": "ak_1",
+        "enabled": True,
+        "createdAt": "2026-01-01T00:00:00Z",
+        "lastUsedAt": None,
+        **more,
+    }
+
+
 async def save(page: Page) -> None:
     """Save the one line that is being edited."""
     await page.get_by_role("button", name="Save", exact=True).click()
@@ -322,3 +336,14 @@ async def test_what_a_new_endpoint_serves_stays_what_was_proposed(
     (made,) = fake_backend.deployments.values()
     assert made["target"]["adapter"] == {"kind": "final", "jobId": job}
     assert fake_backend.count("POST /v1/endpoints") == 1
+
+
+async def test_a_key_that_is_off_cannot_be_revoked_again(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend)
+    add_key(fake_backend, endpoint, "leaked", enabled=False)
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        row = page.get_by_role("row", name="leaked")
+        await expect(row).to_contain_text("Revoked")
+        await expect(row.get_by_role("button")).to_have_count(0)

@@ -10,7 +10,7 @@ from . import Scene, ago, state, trained
 
 
 def endpoint(scene: Scene, slug: str, **more: object) -> str:
-    """An endpoint that exists, with two keys; answers its id."""
+    """An endpoint that exists, with three keys, one of them revoked; answers its id."""
     made = scene.fake.new_id("dep")
     scene.fake.deployments[made] = {
         "id": made,
@@ -27,13 +27,17 @@ def endpoint(scene: Scene, slug: str, **more: object) -> str:
         **more,
     }
     keys = {}
-    for label, used in (("web shop", ago(120)), ("nightly tests", None)):
+    for label, used, enabled in (
+        ("web shop", ago(120), True),
+        ("nightly tests", None, True),
+        ("lost laptop", ago(7200), False),
+    ):
         key = scene.fake.new_id("key")
         keys[key] = {
             "id": key,
             "label": label,
             "prefix": f"ak_{key[-1]}abc",
-            "enabled": True,
+            "enabled": enabled,
             "createdAt": ago(86_400),
             "lastUsedAt": used,
         }

@@ -72,7 +72,7 @@ function KeyTable({ keys, revoke }: { keys: readonly DeploymentKey[]; revoke: (k
       </thead>
       <tbody>
         {keys.map((key) => (
-          <tr key={key.id}>
+          <tr key={key.id} class={key.enabled ? undefined : "ep-revoked"}>
             <td class="ep-label" dir="auto">
               {clean(key.label, 80)}
             </td>
@@ -86,9 +86,13 @@ function KeyTable({ keys, revoke }: { keys: readonly DeploymentKey[]; revoke: (k
               {key.lastUsedAt ? <RelativeTime at={key.lastUsedAt} /> : "Never"}
             </td>
             <td class="ep-row-end">
-              <Button small kind="quiet" aria-label={`Revoke ${clean(key.label, 80)}`} onClick={() => revoke(key)}>
-                Revoke
-              </Button>
+              {key.enabled ? (
+                <Button small kind="quiet" aria-label={`Revoke ${clean(key.label, 80)}`} onClick={() => revoke(key)}>
+                  Revoke
+                </Button>
+              ) : (
+                <span class="ep-gone">Revoked</span>
+              )}
             </td>
           </tr>
         ))}
