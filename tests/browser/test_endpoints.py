@@ -347,3 +347,40 @@ async def test_a_key_that_is_off_cannot_be_revoked_again(
         row = page.get_by_role("row", name="leaked")
         await expect(row).to_contain_text("Revoked")
         await expect(row.get_by_role("button")).to_have_count(0)
+
+
+async def test_the_focus_stays_with_what_is_done(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend)
+    add_key(fake_backend, endpoint, "old")
+    add_key(fake_backend, endpoint, "new")
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        for fact, first in (
+            ("serves", page.get_by_role("button", name=re.compile("^Serves: "))),
+            ("access", page.get_by_role("radio", name="API key")),
+            ("chats kept", page.get_by_role("radio", name="For days")),
+        ):
+            change = page.get_by_role("button", name=f"Change: {fact}")
+            for end in ("Cancel", "Save"):
+                await change.press("Enter")
+                await expect(first).to_be_focused()
+                await page.get_by_role("button", name=end, exact=True).press("Enter")
+                await expect(change).to_be_focused()
+
+        switch = page.get_by_role("switch")
+        fake_backend.fault("PATCH /v1/endpoints/{id}", times=1, delay=0.3)
+        await switch.press("Space")
+        await expect(switch).to_have_attribute("aria-disabled", "true")
+        await page.keyboard.press("Space")
+        await expect(switch).not_to_have_attribute("aria-disabled", "true")
+        await expect(switch).not_to_be_checked()
+        await expect(switch).to_be_focused()
+
+        for label, then in (
+            ("old", page.get_by_role("button", name="Revoke new")),
+            ("new", page.get_by_role("heading", name="API keys")),
+        ):
+            await page.get_by_role("button", name=f"Revoke {label}").press("Enter")
+            await page.get_by_role("button", name="Revoke key").press("Enter")
+            await expect(then).to_be_focused()

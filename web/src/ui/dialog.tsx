@@ -26,7 +26,11 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
     node?.querySelector<HTMLElement>("[data-focus]")?.focus();
     return () => {
       node?.close();
-      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+      if (before instanceof HTMLElement && before !== document.body) {
+        before.focus({ preventScroll: true });
+        // It is gone, or takes no focus any more.
+        if (document.activeElement !== before) document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
+      }
     };
   }, []);
   const outside = (event: MouseEvent): void => {

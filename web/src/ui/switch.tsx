@@ -7,17 +7,19 @@ interface SwitchProps {
   onChange: (checked: boolean) => void;
   label: ComponentChildren;
   hint?: string;
-  disabled?: boolean;
+  /** Keeps the focus but cannot be turned: what it turns is on its way. */
+  busy?: boolean;
 }
 
-export function Switch({ checked, onChange, label, hint, disabled }: SwitchProps) {
+export function Switch({ checked, onChange, label, hint, busy }: SwitchProps) {
   return (
     <label class="ui-switch">
       <input
         type="checkbox"
         role="switch"
         checked={checked}
-        disabled={disabled ?? false}
+        aria-disabled={busy || undefined}
+        onClick={(event) => busy && event.preventDefault()}
         onChange={(event) => onChange(event.currentTarget.checked)}
       />
       <span>

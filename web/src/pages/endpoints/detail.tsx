@@ -47,7 +47,7 @@ export function Detail({ deployment }: { deployment: Deployment }) {
         </div>
         <Switch
           checked={deployment.enabled}
-          disabled={busy}
+          busy={busy}
           label={deployment.enabled ? "On" : "Off"}
           hint={deployment.enabled ? "Answers callers" : "Answers 404"}
           onChange={(enabled) => void change({ enabled }, enabled ? "Endpoint on" : "Endpoint off")}

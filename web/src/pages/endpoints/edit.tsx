@@ -1,6 +1,6 @@
 /** The facts of an endpoint that can be changed, each in its own line. */
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { TargetChoice } from "../../chat/picker/choice";
 import { targetTrouble } from "../../chat/picker/part";
 import { sameTarget } from "../../chat/targets";
@@ -33,6 +33,14 @@ interface LineProps {
 
 function Line({ name, value, editing, setEditing, trouble, blocked, save, children }: LineProps) {
   const [busy, setBusy] = useState(false);
+  const box = useRef<HTMLElement>(null);
+  const before = useRef(editing);
+  // To what stands where the focus was: the first field, or Change.
+  useLayoutEffect(() => {
+    if (before.current !== editing && document.activeElement === document.body)
+      box.current?.querySelector<HTMLElement>("input:checked, button")?.focus();
+    before.current = editing;
+  }, [editing]);
   const submit = async (): Promise<void> => {
     setBusy(true);
     if (await save()) setEditing(false);
@@ -41,7 +49,7 @@ function Line({ name, value, editing, setEditing, trouble, blocked, save, childr
   return (
     <div class="ep-fact">
       <dt>{name}</dt>
-      <dd>
+      <dd ref={box}>
         {editing ? (
           <div class="ep-edit">
             {children}

@@ -45,7 +45,7 @@ export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void })
             onInput={(event) => setLabel(event.currentTarget.value)}
           />
         </Field>
-        <Button type="submit" busy={busy} disabled={label.trim() === ""}>
+        <Button type="submit" busy={busy}>
           Issue key
         </Button>
       </form>

@@ -1,5 +1,5 @@
 /** The API keys of an endpoint: issue, revoke, and when each was last used. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../api";
 import type { Deployment, DeploymentKey } from "../../contract.gen";
 import { poll } from "../../store/poll";
@@ -24,7 +24,8 @@ export function Keys({ deployment }: { deployment: Deployment }) {
   };
   useEffect(() => poll(read, () => EVERY_MS).stop, [id]);
 
-  const revoke = async (key: DeploymentKey): Promise<void> => {
+  const heading = useRef<HTMLHeadingElement>(null);
+  const revoke = async (key: DeploymentKey, button: HTMLElement): Promise<void> => {
     const label = clean(key.label, 80);
     const question = {
       title: `Revoke “${label}”?`,
@@ -35,6 +36,12 @@ export function Keys({ deployment }: { deployment: Deployment }) {
     if (!(await confirm(question))) return;
     try {
       await revokeKey(id, key.id);
+      // The button goes with its row.
+      if (document.activeElement === button || document.activeElement === document.body) {
+        const row = button.closest("tr");
+        const next = (row?.nextElementSibling ?? row?.previousElementSibling)?.querySelector("button");
+        (next ?? heading.current)?.focus();
+      }
       setKeys((now) => now?.filter((each) => each.id !== key.id) ?? null);
       announce(`Key ${label} revoked`);
     } catch (fault) {
@@ -43,20 +50,25 @@ export function Keys({ deployment }: { deployment: Deployment }) {
   };
   return (
     <section class="ep-section" aria-labelledby="ep-keys">
-      <h2 id="ep-keys">API keys</h2>
+      <h2 id="ep-keys" ref={heading} tabIndex={-1}>API keys</h2>
       {authMode === "none" && (
         <p class="dim">This endpoint is open to all: keys are not asked for until its access is changed.</p>
       )}
       {error && <ErrorNote title="The keys could not be read or changed" error={error} retry={() => void read()} />}
       {keys === null && !error && <Skeleton lines={2} />}
       {keys?.length === 0 && authMode !== "none" && <p class="dim">No key yet: nobody can call this endpoint.</p>}
-      {keys !== null && keys.length > 0 && <KeyTable keys={keys} revoke={(key) => void revoke(key)} />}
+      {keys !== null && keys.length > 0 && <KeyTable keys={keys} revoke={(key, button) => void revoke(key, button)} />}
       <IssueKey id={id} onIssued={() => void read()} />
     </section>
   );
 }
 
-function KeyTable({ keys, revoke }: { keys: readonly DeploymentKey[]; revoke: (key: DeploymentKey) => void }) {
+interface TableProps {
+  keys: readonly DeploymentKey[];
+  revoke: (key: DeploymentKey, button: HTMLElement) => void;
+}
+
+function KeyTable({ keys, revoke }: TableProps) {
   return (
     <table class="ep-table ep-keys">
       <thead>
@@ -87,7 +99,12 @@ function KeyTable({ keys, revoke }: { keys: readonly DeploymentKey[]; revoke: (k
             </td>
             <td class="ep-row-end">
               {key.enabled ? (
-                <Button small kind="quiet" aria-label={`Revoke ${clean(key.label, 80)}`} onClick={() => revoke(key)}>
+                <Button
+                  small
+                  kind="quiet"
+                  aria-label={`Revoke ${clean(key.label, 80)}`}
+                  onClick={(event) => revoke(key, event.currentTarget)}
+                >
                   Revoke
                 </Button>
               ) : (
