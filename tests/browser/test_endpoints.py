@@ -384,3 +384,27 @@ async def test_the_focus_stays_with_what_is_done(
             await page.get_by_role("button", name=f"Revoke {label}").press("Enter")
             await page.get_by_role("button", name="Revoke key").press("Enter")
             await expect(then).to_be_focused()
+
+
+async def test_what_belongs_together_stands_together(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend, "shop")
+    fake_backend.fault("DELETE /v1/endpoints/{id}", status=500)
+    async with open_page(studio.url, "/#/endpoints?new=1", faulty=True) as page:
+        radio = await page.get_by_role("radio", name="For days").bounding_box()
+        days = await page.get_by_role("spinbutton", name="Days").bounding_box()
+        assert radio
+        assert days
+        assert abs(radio["y"] + radio["height"] / 2 - days["y"] - days["height"] / 2) < 2
+
+        await page.goto(f"{studio.url}/#/endpoints?id={endpoint}")
+        await page.get_by_role("button", name="Delete endpoint").click()
+        field = page.get_by_role("dialog").get_by_role("textbox")
+        await field.fill("shop")
+        await field.press("Enter")
+        note = await page.get_by_role("alert").bounding_box()
+        above = await field.bounding_box()
+        assert note
+        assert above
+        assert note["y"] - above["y"] - above["height"] > 8
