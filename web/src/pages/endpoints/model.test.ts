@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import type { Target } from "../../chat/types";
 import { daysTrouble, fromWire, labelTrouble, retentionBody, retentionWords, slugOf, slugTrouble, toWire } from "./model";
-import { quickstart } from "./quickstart";
+import { LANGUAGES, quickstart } from "./quickstart";
 
 describe("slugs", () => {
   it.each(["ab", "a1", "support-bot", "0-0", "x".repeat(50)])("allows %j", (slug) => expect(slugTrouble(slug)).toBeNull());
@@ -58,6 +58,18 @@ it("labels are 1 to 80 characters after trimming", () => {
   expect(labelTrouble(" \n")).not.toBeNull();
 });
 
+/** A module that stands for OpenAI's; the last chunk of its stream says what was used and has no text. */
+const OPENAI = `
+import sys, types
+from unittest.mock import MagicMock
+module = sys.modules["openai"] = types.ModuleType("openai")
+module.OpenAI = MagicMock()
+spoken = MagicMock()
+spoken.choices[0].delta.content = "Hi"
+spoken.choices.__bool__.return_value = True
+module.OpenAI.return_value.chat.completions.create.return_value = [spoken, types.SimpleNamespace(choices=[])]
+`;
+
 describe("quick start", () => {
   it.each(["none", "fixed_api_key"] as const)("is code that each language reads, %s", (auth) => {
     const curl = quickstart("curl", "support-bot", auth);
@@ -68,9 +80,14 @@ describe("quick start", () => {
     expect(out.includes("Authorization: Bearer k")).toBe(auth !== "none");
     expect(JSON.parse(out[out.indexOf("--data") + 1]!)).toMatchObject({ stream: true });
 
-    execFileSync("python3", ["-c", "import ast, sys; ast.parse(sys.stdin.read())"], {
-      input: quickstart("python", "support-bot", auth),
-    });
-    execFileSync("node", ["--check", "--input-type=module", "-"], { input: quickstart("javascript", "support-bot", auth) });
+    const python = [OPENAI, quickstart("python", "support-bot", auth)].join("\n");
+    const env = { ...process.env, ARKOR_API_KEY: "k" };
+    expect(execFileSync("python3", ["-"], { input: python, encoding: "utf8", env })).toBe("Hi");
+    const javascript = quickstart("javascript", "support-bot", auth) ?? "";
+    execFileSync("node", ["--check", "--input-type=module", "-"], { input: javascript });
+  });
+
+  it.each(['a"b', "a'b", "$(id)", "`id`", "a\nb"])("is not made of %j, which is no address", (slug) => {
+    for (const { value } of LANGUAGES) expect(quickstart(value, slug, "none")).toBeNull();
   });
 });

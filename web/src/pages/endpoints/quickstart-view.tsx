@@ -10,13 +10,19 @@ export function QuickStart({ slug, auth }: { slug: string; auth: AuthMode }) {
   return (
     <section class="ep-section" aria-labelledby="ep-quickstart">
       <h2 id="ep-quickstart">Quick start</h2>
-      <div class="ep-languages">
-        <Chips label="Language" items={LANGUAGES} value={language} onChange={setLanguage} />
-        <CopyButton small text={code} label="Copy code" />
-      </div>
-      <pre class="ep-code" dir="ltr" tabIndex={0} role="region" aria-label="Code">
-        <code>{code}</code>
-      </pre>
+      {code === null ? (
+        <p class="dim">No endpoint can have this address, so there is no code to copy.</p>
+      ) : (
+        <>
+          <div class="ep-languages">
+            <Chips label="Language" items={LANGUAGES} value={language} onChange={setLanguage} />
+            <CopyButton small text={code} label="Copy code" />
+          </div>
+          <pre class="ep-code" dir="ltr" tabIndex={0} role="region" aria-label="Code">
+            <code>{code}</code>
+          </pre>
+        </>
+      )}
     </section>
   );
 }

@@ -1,5 +1,5 @@
 /** How to call an endpoint, as code to copy. Keys come from the environment: none is ever written into code. */
-import { baseUrlOf, type AuthMode } from "./model";
+import { baseUrlOf, slugTrouble, type AuthMode } from "./model";
 
 export type Language = "curl" | "python" | "javascript";
 
@@ -9,8 +9,9 @@ export const LANGUAGES: readonly { value: Language; label: string }[] = [
   { value: "javascript", label: "JavaScript" },
 ];
 
-/** `slug` is safe in every language: the backend allows a–z, 0–9 and dashes alone. */
-export function quickstart(language: Language, slug: string, auth: AuthMode): string {
+/** Null for a slug that no endpoint can have, since in code it could mean anything; all others are safe in every language. */
+export function quickstart(language: Language, slug: string, auth: AuthMode): string | null {
+  if (slugTrouble(slug)) return null;
   const base = baseUrlOf(slug);
   const keyed = auth !== "none";
   if (language === "curl") {
@@ -39,7 +40,8 @@ stream = client.chat.completions.create(
     stream=True,
 )
 for chunk in stream:
-    print(chunk.choices[0].delta.content or "", end="", flush=True)`;
+    if chunk.choices:
+        print(chunk.choices[0].delta.content or "", end="", flush=True)`;
   }
   return `// npm install openai
 import OpenAI from "openai";
