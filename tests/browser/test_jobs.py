@@ -84,26 +84,25 @@ async def test_back_and_a_reload_lead_to_where_one_was(
     for index in range(400):
         fake_backend.add_job("completed", name=f"job {index}")
     async with open_page(studio.url, "/#/jobs") as page:
-        place = "Math.round(scrollY)"
         await expect(page.locator(".jobs-row").first).to_be_attached()
         await page.mouse.wheel(0, 6000)
-        await page.wait_for_function(f"{place} === 6000")
+        await page.wait_for_function("() => Math.round(scrollY) === 6000")
         await page.wait_for_timeout(300)  # a place is noted once it is kept
         row = page.locator(".jobs-name").nth(12)
         name = await row.inner_text()
         await row.click()
         await expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
-        await page.wait_for_function(f"{place} === 0")
+        await page.wait_for_function("() => Math.round(scrollY) === 0")
         await page.go_back()
-        await page.wait_for_function(f"{place} === 6000")
+        await page.wait_for_function("() => Math.round(scrollY) === 6000")
         await expect(page.get_by_role("link", name=name, exact=True)).to_be_in_viewport()
         await page.reload()
-        await page.wait_for_function(f"{place} === 6000")
+        await page.wait_for_function("() => Math.round(scrollY) === 6000")
         await page.go_forward()
-        await page.wait_for_function(f"{place} === 0")
+        await page.wait_for_function("() => Math.round(scrollY) === 0")
         await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Jobs").click()
         await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_focused()
-        assert await page.evaluate(place) == 0
+        assert await page.evaluate("scrollY") == 0
 
 
 async def test_the_whole_row_leads_to_the_job(

@@ -84,7 +84,7 @@ function KeyTable({ keys, revoke }: TableProps) {
       </thead>
       <tbody>
         {keys.map((key) => (
-          <tr key={key.id} class={key.enabled ? undefined : "ep-revoked"}>
+          <tr key={key.id} class={key.enabled === false ? "ep-revoked" : undefined}>
             <td class="ep-label" dir="auto">
               {clean(key.label, 80)}
             </td>
@@ -98,7 +98,7 @@ function KeyTable({ keys, revoke }: TableProps) {
               {key.lastUsedAt ? <RelativeTime at={key.lastUsedAt} /> : "Never"}
             </td>
             <td class="ep-row-end">
-              {key.enabled ? (
+              {key.enabled !== false ? (
                 <Button
                   small
                   kind="quiet"
