@@ -74,5 +74,5 @@ async def test_runs_of_one_name_are_told_apart(
     jobs = [job_of(fake_backend, "same", 0.5 + index / 10) for index in range(2)]
     async with open_page(studio.url, f"/#/compare?jobs={','.join(jobs)},gone", faulty=True) as page:
         for job in jobs:
-            await expect(page.get_by_role("link", name=f"same {job[:6]}").first).to_be_visible()
+            await expect(page.get_by_role("link", name=f"same {job.removeprefix('job-')}", exact=True).first).to_be_visible()
         await expect(page.get_by_text("Not in this project: gone")).to_be_visible()

@@ -77,17 +77,17 @@ export function escape(text: string): string {
 const COLUMNS = ["step", "epoch", "time", "loss", "evalLoss", "learningRate", "tokensPerSecond"] as const;
 
 /** One row for each logged row; an empty cell is no value, `NaN` one that is no number (RFC 4180). */
-export function rowsToCsv(runs: readonly { name: string; rows: Rows }[]): string {
+export function rowsToCsv(runs: readonly { id: string; name: string; rows: Rows }[]): string {
   const several = runs.length > 1;
-  const lines = [[...(several ? ["job"] : []), ...COLUMNS].join(",")];
-  for (const { name, rows } of runs) {
+  const lines = [[...(several ? ["job", "id"] : []), ...COLUMNS].join(",")];
+  for (const { id, name, rows } of runs) {
     for (let row = 0; row < rows.length; row++) {
       const values = valuesOf(rows, row).map((value, column) => {
         if (value !== value) return "";
         if (COLUMNS[column] === "time") return new Date(value).toISOString();
         return Number.isFinite(value) ? String(value) : "NaN";
       });
-      lines.push([...(several ? [cell(name)] : []), ...values].join(","));
+      lines.push([...(several ? [cell(name), cell(id)] : []), ...values].join(","));
     }
   }
   return `${lines.join("\r\n")}\r\n`;

@@ -9,6 +9,7 @@ import { paletteOf, svgToPng } from "./picture";
 import type { Scene } from "./scene";
 
 export interface ExportRun {
+  id: string;
   name: string;
   job: unknown;
   rows: Rows;
@@ -16,7 +17,7 @@ export interface ExportRun {
 
 /** A job as an export names it. */
 export function exportRun(id: string, name: string, job: Job | undefined, rows: Rows): ExportRun {
-  return { name, job: { id, name: job?.name, config: job && shareable(job.config) }, rows };
+  return { id, name, job: { id, name: job?.name, config: job && shareable(job.config) }, rows };
 }
 
 export function exportsOf(scene: () => Scene | null, title: string, runs: readonly ExportRun[]): MenuItem[] {

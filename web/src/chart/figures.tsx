@@ -5,6 +5,7 @@ import { clean } from "../text";
 import { within } from "./decimate";
 import type { Scene } from "./scene";
 import { statistics } from "./stats";
+import { Swatch } from "./swatch";
 
 const CI = "95 % confidence interval of the mean by Student's t, as if the points were independent";
 
@@ -34,7 +35,7 @@ export function ChartFigures({ scene: shown }: { scene: Signal<Scene | null> }) 
             return (
               <tr key={track.key}>
                 <th scope="row">
-                  <span class="chart-key" style={{ background: `var(${track.tone})` }} /> {clean(track.label, 80)}
+                  <Swatch {...track} /> {clean(track.label, 80)}
                 </th>
                 <td>{number(stats?.count ?? 0)}</td>
                 <td>{stats ? `${loss(stats.mean)}${Number.isFinite(stats.ci) ? ` ± ${spread(stats.mean, stats.ci)}` : ""}` : "–"}</td>

@@ -2,6 +2,7 @@
 import { clean } from "../text";
 import type { Track } from "./scene";
 import type { Settings } from "./settings";
+import { Swatch } from "./swatch";
 
 interface Props {
   tracks: readonly Track[];
@@ -16,10 +17,8 @@ export function Legend({ tracks, settings: { hidden }, onChange }: Props) {
         const shown = !hidden.includes(key);
         const flip = (): void => onChange({ hidden: shown ? [...hidden, key] : hidden.filter((other) => other !== key) });
         return (
-          <button key={key} type="button" class="chart-legend-item" aria-pressed={shown} onClick={flip}>
-            <svg width="18" height="8" aria-hidden="true">
-              <path d="M1 4h16" style={{ stroke: `var(${tone})` }} stroke-dasharray={dash} />
-            </svg>
+          <button key={key} type="button" class="chart-legend-item" title={clean(label, 200)} aria-pressed={shown} onClick={flip}>
+            <Swatch tone={tone} dash={dash} />
             <span class="ellipsis">{clean(label, 80)}</span>
           </button>
         );

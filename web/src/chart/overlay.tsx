@@ -6,6 +6,7 @@ import type { ChartInput, Cursor } from "./input";
 import { closest, type Hit, hitOf, hitsAt } from "./pick";
 import type { Scene } from "./scene";
 import type { Settings } from "./settings";
+import { Swatch } from "./swatch";
 import { elapsed } from "./ticks";
 
 const BESIDE = 14;
@@ -63,7 +64,7 @@ function Readout({ scene, hits, here, smooth }: { scene: Scene; hits: readonly H
       <div class="chart-readout-head">{whereabouts(here).join(" · ")}</div>
       {hits.map((hit) => (
         <div key={hit.drawn.track.key} class="chart-readout-row">
-          <span class="chart-key" style={{ background: `var(${hit.drawn.track.tone})` }} />
+          <Swatch {...hit.drawn.track} />
           <span class="chart-readout-label">{hit.drawn.track.label}</span>
           <b>{valueOf(hit)}</b>
           <span class="chart-readout-note">{noteOf(hit, here, smooth)}</span>

@@ -101,7 +101,7 @@ test("the exported SVG is whole by itself and takes no markup from names", () =>
 
 test("CSV and JSON hold every row, and tell nothing from not a number", () => {
   const run = runOf(3, (step) => (step === 2 ? null : 1.5));
-  const csv = rowsToCsv([{ name: "x", rows: run.rows }]);
+  const csv = rowsToCsv([{ id: "j", name: "x", rows: run.rows }]);
   expect(csv.split("\r\n")).toEqual([
     "step,epoch,time,loss,evalLoss,learningRate,tokensPerSecond",
     "1,0.1,2026-01-01T00:00:01.000Z,1.5,,,",
@@ -109,10 +109,10 @@ test("CSV and JSON hold every row, and tell nothing from not a number", () => {
     "3,0.3,2026-01-01T00:00:03.000Z,1.5,,,",
     "",
   ]);
-  const two = rowsToCsv([{ name: '=1+"2"', rows: run.rows }, { name: "b", rows: run.rows }]).split("\r\n");
-  expect(two[0]).toMatch(/^job,step/);
-  expect(two[1]).toMatch(/^"'=1\+""2""",1,/);
-  expect(two[4]).toMatch(/^b,1,/);
+  const two = rowsToCsv([{ id: "j1", name: '=1+"2"', rows: run.rows }, { id: "j2", name: "b", rows: run.rows }]).split("\r\n");
+  expect(two[0]).toMatch(/^job,id,step/);
+  expect(two[1]).toMatch(/^"'=1\+""2""",j1,1,/);
+  expect(two[4]).toMatch(/^b,j2,1,/);
   const json = JSON.parse(rowsToJson([{ job: { id: "j" }, rows: run.rows }])) as { jobs: { id: string; points: object[] }[] };
   expect(json.jobs[0]!.id).toBe("j");
   expect(json.jobs[0]!.points[1]).toEqual({ step: 2, epoch: 0.2, time: "2026-01-01T00:00:02.000Z", loss: null });

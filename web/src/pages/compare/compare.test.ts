@@ -38,4 +38,8 @@ test("names that are the same are told apart by the id", () => {
   expect(distinctNames([{ id: "abcdefgh", name: "x" }, { id: "12345678", name: "x" }, { id: "q", name: "y" }, { id: "r", name: undefined }])).toEqual([
     "x abcdef", "x 123456", "y", "r",
   ]);
+  const runs = (...ids: string[]): string[] => distinctNames(ids.map((id) => ({ id, name: "x" })));
+  expect(runs("job_3f9a01c2", "job_77d012ab")).toEqual(["x 3f9a01", "x 77d012"]);
+  expect(runs("job_0193a2b3c4d5", "job_0193a2b3c4e6", "job_0193a2b3c4e7")).toEqual(["x 0193a2b3c4d5", "x 0193a2b3c4e6", "x 0193a2b3c4e7"]);
+  expect(runs("job-1", "job-12", "other")).toEqual(["x job-1", "x job-12", "x other"]);
 });

@@ -1,7 +1,21 @@
-/** Names that tell the compared jobs apart: runs of one trainer share theirs, so the id's beginning joins where needed. */
+/** Names that tell the compared jobs apart: runs of one trainer share theirs, so as much of the id joins as tells them apart. */
 import { displayName } from "../../text";
+
+const SHORTEST = 6;
 
 export function distinctNames(jobs: readonly { id: string; name: string | undefined }[]): string[] {
   const names = jobs.map(({ id, name }) => displayName(name ?? id));
-  return names.map((name, index) => (names.indexOf(name) === index && names.lastIndexOf(name) === index ? name : `${name} ${jobs[index]!.id.slice(0, 6)}`));
+  return names.map((name, index) => {
+    const alike = jobs.filter((_, other) => names[other] === name).map(({ id }) => id);
+    return alike.length > 1 ? `${name} ${partOf(jobs[index]!.id, alike)}` : name;
+  });
+}
+
+/** From behind what all the ids begin with (`job_`) up to where no two are the same any more. */
+function partOf(id: string, ids: readonly string[]): string {
+  const head = /^.*?[_-]/.exec(id)?.[0] ?? "";
+  const from = ids.every((other) => other.startsWith(head)) ? head.length : 0;
+  let to = from + SHORTEST;
+  while (to < id.length && new Set(ids.map((other) => other.slice(0, to))).size < ids.length) to++;
+  return id.slice(from, to);
 }

@@ -1,5 +1,6 @@
 /** What the compared jobs reached, and what they were asked to do: a column for each. */
 import { useState } from "preact/hooks";
+import { Swatch } from "../../chart/swatch";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { duration, loss, number } from "../../format";
@@ -51,9 +52,7 @@ export function Tables({ compared, remove }: Props) {
 function Title({ one: { id, name, tone, dash }, remove }: { one: Compared; remove: (id: string) => void }) {
   return (
     <span class="compare-name">
-      <svg width="18" height="8" aria-hidden="true">
-        <path d="M1 4h16" style={{ stroke: `var(${tone})` }} stroke-dasharray={dash} />
-      </svg>
+      <Swatch tone={tone} dash={dash} />
       <a class="ellipsis" href={jobHref(id)} title={name}>
         {name}
       </a>
