@@ -1,4 +1,9 @@
-/** One curve's points in the order of x, taken from a run's rows as they arrive; nothing is taken twice. */
+/**
+ * One curve's points in the order of x, taken from a run's rows as they arrive; nothing is taken twice.
+ *
+ * A run that is resumed does some steps again. What was logged of them before leaves the curve, and stays as `earlier`: both
+ * passes in one line would be a comb. TensorBoard does the same (`purge_orphaned_data`), but forgets the earlier ones.
+ */
 import { Numbers } from "../events/growable";
 import type { Rows } from "../events/rows";
 import type { Curve } from "./decimate";
@@ -7,16 +12,25 @@ import { Smoothing } from "./smooth";
 export type XMode = "step" | "epoch" | "elapsed" | "wall";
 export type Metric = "loss" | "evalLoss" | "lr";
 
+/** A run that goes back more often than this is not resumed: it logs out of order, and its points are sorted. */
+const MOST_PASSES = 40;
+
 export class Line {
   readonly xs = new Numbers();
   /** A value that is no point (null, NaN, out of range) is not finite here: a gap. */
   readonly ys = new Numbers();
   /** Which row of the run each point comes from. */
   readonly rows = new Numbers();
+  /** What was logged of steps that a later pass did again, a curve for each pass. */
+  earlier: Curve[] = [];
   gaps = 0;
   #smooth: Smoothing | null;
   #taken = 0;
   #sorted = true;
+  #step = -Infinity;
+  #resumes: boolean;
+  /** Epochs a step, for rows that do not say theirs: many a trainer leaves it out of its evaluations. */
+  #epochs = NaN;
   #generation: number;
 
   /** `origin`: what elapsed time counts from, in milliseconds since 1970. `weight` 0 smooths nothing. */
@@ -29,6 +43,8 @@ export class Line {
   ) {
     this.#smooth = weight > 0 ? new Smoothing(weight) : null;
     this.#generation = source.generation;
+    // Time does not go back when a run does.
+    this.#resumes = mode === "step" || mode === "epoch";
   }
 
   /** Whether the run started over: what was taken is no longer there. */
@@ -38,10 +54,15 @@ export class Line {
 
   extend(): void {
     const column = this.source[this.metric];
+    const { step } = this.source;
     for (let row = this.#taken; row < this.source.length; row++) {
       const x = this.#x(row);
       const y = column.at(row);
       if (x - x !== 0 || y !== y) continue;
+      const at = step.at(row);
+      if (this.#resumes && at < this.#step) this.#goBack(at);
+      if (this.earlier.length > MOST_PASSES) return this.#startOver();
+      this.#step = at;
       if (x < this.xs.last()) this.#sorted = false;
       if (y - y !== 0) this.gaps++;
       this.xs.push(x);
@@ -67,7 +88,24 @@ export class Line {
     return this.#smooth !== null;
   }
 
-  /** A run that was resumed from a checkpoint goes back in x; bisection needs order. Rare, so it may cost a full sort. */
+  /** Moves the points from `step` on out of the curve. */
+  #goBack(step: number): void {
+    let from = this.rows.length;
+    while (from > 0 && this.source.step.at(this.rows.at(from - 1)) >= step) from--;
+    const [xs, ys] = [this.xs.view().slice(from), this.ys.view().slice(from)];
+    this.earlier.push({ xs, ys, length: xs.length });
+    this.xs.length = this.ys.length = this.rows.length = from;
+    if (this.#smooth) this.#smooth = new Smoothing(this.weight);
+  }
+
+  #startOver(): void {
+    this.#resumes = false;
+    this.earlier = [];
+    this.xs.length = this.ys.length = this.rows.length = this.#taken = this.gaps = 0;
+    this.extend();
+  }
+
+  /** Bisection needs order, which clocks and rows out of order lack. Rare, so it may cost a full sort. */
   #sort(): void {
     const order = Uint32Array.from({ length: this.xs.length }, (_, index) => index);
     const key = this.xs.view().slice();
@@ -82,8 +120,14 @@ export class Line {
 
   #x(row: number): number {
     const { step, epoch, time } = this.source;
-    if (this.mode === "step") return step.at(row);
-    if (this.mode === "epoch") return epoch.at(row);
+    const at = step.at(row);
+    if (this.mode === "step") return at;
+    if (this.mode === "epoch") {
+      const told = epoch.at(row);
+      if (told - told !== 0) return at * this.#epochs;
+      if (at > 0) this.#epochs = told / at;
+      return told;
+    }
     return this.mode === "wall" ? time.at(row) : time.at(row) - this.origin;
   }
 }

@@ -65,6 +65,8 @@ test("elapsed time is divided as clocks are", () => {
   expect(labels(elapsedTicks(0, 3 * 3_600_000, 6))).toEqual(["0:00", "0:30:00", "1:00:00", "1:30:00", "2:00:00", "2:30:00", "3:00:00"].map((l) => (l === "0:30:00" ? "30:00" : l)));
   expect(labels(elapsedTicks(0, 40, 4))).toEqual(["0.00 s", "0.01 s", "0.02 s", "0.03 s", "0.04 s"]);
   expect([elapsed(90_000), elapsed(3_723_000), elapsed(273_600_000)]).toEqual(["1:30", "1:02:03", "3 d 04:00"]);
+  expect([elapsed(-90_000), elapsed(-40, 10)]).toEqual(["−1:30", "−0.04 s"]);
+  expect(labels(elapsedTicks(90_000_000, 90_060_000, 4))).toEqual(["1 d 01:00:00", "1 d 01:00:15", "1 d 01:00:30", "1 d 01:00:45", "1 d 01:01:00"]);
 });
 
 test("clock ticks fall on whole units of local time", () => {

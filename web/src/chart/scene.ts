@@ -24,7 +24,7 @@ export interface Drawn {
   track: Track;
   line: Line;
   y: Scale;
-  /** The points behind the smoothed curve; null when that is the curve. */
+  /** The points behind the smoothed curve, and those of steps that were done again; null when there are none. */
   raw: Path | null;
   main: Path;
   /** Single points, drawn while there are few enough to tell apart. */
@@ -129,9 +129,8 @@ function bounds(lines: Input["lines"], view: Span, positive: boolean): [number, 
   let low = Infinity;
   let high = -Infinity;
   for (const { line } of lines) {
-    const range = within(line.raw, ...view);
-    for (const { ys } of line.smoothed ? [line.raw, line.main] : [line.raw]) {
-      const [a, b] = extent(ys, ...range, positive);
+    for (const curve of [line.raw, ...(line.smoothed ? [line.main] : []), ...line.earlier]) {
+      const [a, b] = extent(curve.ys, ...within(curve, ...view), positive);
       low = Math.min(low, a);
       high = Math.max(high, b);
     }
@@ -142,10 +141,11 @@ function bounds(lines: Input["lines"], view: Span, positive: boolean): [number, 
 function draw(track: Track, line: Line, x: Scale, y: Scale): Drawn {
   const { raw, main } = line;
   const [start, end] = within(raw, x.from, x.to);
+  const faint = [...(line.smoothed ? [raw] : []), ...line.earlier].map((curve) => pathOf(curve, x, y));
   const few = end - start <= FEW && track.metric !== "lr";
   return {
     track, line, y,
-    raw: line.smoothed ? pathOf(raw, x, y) : null,
+    raw: faint.length > 0 ? { d: faint.map(({ d }) => d).join(""), dots: faint.flatMap(({ dots }) => dots) } : null,
     main: pathOf(main, x, y),
     points: few ? pixels(raw, start, end, x, y) : [],
   };

@@ -88,12 +88,13 @@ export function wallTicks(from: number, to: number, count: number, offset = new 
 }
 
 /** `1:30`, `2:05:00`, `0.5 s`, `3 d 04:00`. `unit` is the finest step that has to be told apart, in milliseconds. */
-export function elapsed(ms: number, unit = SECOND): string {
+export function elapsed(ms: number, unit = MINUTE): string {
+  if (ms < 0) return `−${elapsed(-ms, unit)}`;
   if (unit < SECOND) return `${plain(ms / SECOND, unit < 10 ? 3 : unit < 100 ? 2 : 1)} s`;
   const seconds = Math.round(ms / SECOND);
   const [d, h, m, s] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
   const two = (n: number): string => String(n).padStart(2, "0");
-  if (d > 0) return `${d} d ${two(h)}:${two(m)}`;
+  if (d > 0) return `${d} d ${two(h)}:${two(m)}${unit < MINUTE ? `:${two(s)}` : ""}`;
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 

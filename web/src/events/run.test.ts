@@ -57,6 +57,13 @@ test("a run's story: start, progress, checkpoints, end", () => {
   expect([run.outcome, run.over, run.records.length, run.rows.length, run.checkpoints.length]).toEqual([null, false, 0, 0, 0]);
 });
 
+test("a run that is resumed has begun when it first did", () => {
+  const run = new Run();
+  feed(run, "training.started", { timestamp: "2026-11-25T00:00:00Z", metadata: { totalSteps: 60 } });
+  feed(run, "training.started", { timestamp: "2026-11-25T01:00:00Z", metadata: { totalSteps: 90 } });
+  expect([run.startedAt, run.metadata]).toEqual([Date.UTC(2026, 10, 25), { totalSteps: 90 }]);
+});
+
 test("failures keep their text, whatever its type", () => {
   const run = new Run();
   feed(run, "training.failed", { error: { code: 7 } });

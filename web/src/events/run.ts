@@ -33,7 +33,7 @@ export class Run {
   readonly rows = new Rows();
   readonly records = new Records();
   checkpoints: Checkpoint[] = [];
-  /** `training.started`'s time and metadata. */
+  /** The first `training.started`'s time, the last one's metadata. */
   startedAt = NaN;
   metadata: Json = {};
   /** How the job ended, once its events say so. */
@@ -104,7 +104,8 @@ export class Run {
     const step = fields[STEP]!;
     switch (name) {
       case "training.started":
-        this.startedAt = time;
+        // A run that is resumed starts again; what elapses is counted from the first time.
+        if (!Number.isFinite(this.startedAt)) this.startedAt = time;
         this.metadata = object(data["metadata"]);
         break;
       case "checkpoint.saved":
