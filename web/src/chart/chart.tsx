@@ -5,7 +5,7 @@ import type { Checkpoint } from "../events/run";
 import { useChartInput } from "./input";
 import { useLines } from "./lines";
 import { Overlay } from "./overlay";
-import { type Scene, sceneOf, type Track } from "./scene";
+import { dotted, type Scene, sceneOf, type Track } from "./scene";
 import type { Settings } from "./settings";
 import type { Span } from "./view";
 import "./chart.css";
@@ -26,6 +26,7 @@ interface Props {
   empty: string;
 }
 
+const DOT = 3;
 const NONE: readonly Checkpoint[] = [];
 
 export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, checkpointHref, until, height = 340, onScene, empty }: Props) {
@@ -87,12 +88,21 @@ function Picture({ scene, href }: { scene: Scene; href: Props["checkpointHref"] 
   return (
     <svg class="chart-svg" width={width} height={height} viewBox={`0 0 ${width} ${height}`} aria-hidden={scene.marks.length === 0}>
       <clipPath id={clip}>
-        <rect x={left} y={0} width={Math.max(0, right - left)} height={bottom} />
+        {/* With room for half a dot at every edge. */}
+        <rect x={left - DOT} y={0} width={Math.max(0, right - left) + 2 * DOT} height={bottom + DOT} />
       </clipPath>
       <Grid scene={scene} />
       <g clip-path={`url(#${clip})`}>
         <path class="chart-gap" d={scene.gaps.map((x) => `M${x} ${top}V${bottom}`).join("")} />
-        {scene.drawn.map(({ track, raw }) => raw && <path key={track.key} class="chart-raw" d={raw.d} style={{ stroke: `var(${track.tone})` }} />)}
+        {scene.drawn.map(
+          ({ track, raw }) =>
+            raw && (
+              <g key={track.key} class="chart-faint" style={{ stroke: `var(${track.tone})` }}>
+                <path class="chart-raw" d={raw.d} />
+                <path class="chart-dots" d={dotted(raw.dots)} />
+              </g>
+            ),
+        )}
         {scene.drawn.toReversed().map((drawn) => (
           <Curve key={drawn.track.key} drawn={drawn} />
         ))}
@@ -155,7 +165,7 @@ function Curve({ drawn: { track, main, points } }: { drawn: Scene["drawn"][numbe
   return (
     <g>
       <path class={track.metric === "lr" ? "chart-curve chart-thin" : "chart-curve"} d={main.d} style={tone} stroke-dasharray={track.dash} />
-      <path class="chart-dots" d={dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("")} style={tone} />
+      <path class="chart-dots" d={dotted(dots)} style={tone} />
     </g>
   );
 }

@@ -43,6 +43,15 @@ test("gaps break the line, and a point alone between two is a dot", () => {
   expect(dots).toEqual([[300, 3]]);
 });
 
+test("values with gaps all between them make no more shapes than there are columns, and lose no spike", () => {
+  const gappy = curve(Array.from({ length: 150_000 }, (_, i) => (i % 2 ? NaN : i === 77_776 ? 9 : Math.sin(i))));
+  const x = linearScale(0, 150_000, 0, 1000);
+  const y = linearScale(-10, 10, 300, 0);
+  const { d, dots } = pathOf(gappy, x, y);
+  expect(numbers(d).length + dots.length).toBeLessThanOrEqual(2 * 1001);
+  expect(numbers(d).some(([, py]) => Math.abs(py! - y.map(9)) < 0.1)).toBe(true);
+});
+
 test("zero and below are gaps on a log scale", () => {
   const { d } = pathOf(curve([1, 0, 1, 10, -1]), linearScale(0, 4, 0, 4), logScale(1, 10, 0, 100));
   expect(d).toBe("M2 0L3 100");

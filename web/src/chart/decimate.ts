@@ -1,6 +1,7 @@
 /**
  * A curve as an SVG path with at most two points a pixel column: the lowest and the highest that fall into it, in the order
- * they came. Every extreme is drawn, so no spike is lost at any width, and it is done anew for every zoom.
+ * they came. Every extreme is drawn, so no spike is lost at any width, and it is done anew for every zoom. A gap inside a
+ * column is narrower than a pixel: the line breaks where the column ends.
  */
 import type { Scale } from "./scale";
 
@@ -59,6 +60,7 @@ export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
   const right = x.map(x.to) + MARGIN;
   const out = new Pen();
   let column = NaN;
+  let broken = false;
   let lowX = 0, lowY = 0, highX = 0, highY = 0, lowAt = 0, highAt = 0;
   const flush = (): void => {
     if (column !== column) return;
@@ -70,8 +72,7 @@ export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
   for (let i = start; i < end; i++) {
     let py = y.map(ys[i]!);
     if (py - py !== 0) {
-      flush();
-      out.lift();
+      broken = true;
       continue;
     }
     let px = x.map(xs[i]!);
@@ -87,6 +88,8 @@ export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
     const at = Math.floor(px);
     if (at !== column) {
       flush();
+      if (broken) out.lift();
+      broken = false;
       column = at;
       lowX = highX = px;
       lowY = highY = py;

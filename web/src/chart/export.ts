@@ -1,6 +1,6 @@
 /** A chart as a file: the picture by itself (colours computed, nothing referred to), or the numbers behind it. */
 import type { Rows } from "../events/rows";
-import type { Scene } from "./scene";
+import { dotted, type Scene } from "./scene";
 
 export interface Palette {
   paper: string;
@@ -15,6 +15,7 @@ export interface Palette {
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 const HEAD = 34;
+const DOT = ' stroke-width="6" stroke-linecap="round"';
 
 /** The scene as a self-contained SVG file with a title and a legend above it. */
 export function sceneToSvg(scene: Scene, title: string, palette: Palette): string {
@@ -32,9 +33,9 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
   const curves = scene.drawn.toReversed().flatMap(({ track, raw, main, points }) => {
     const dots = track.metric === "evalLoss" && points.length > 0 ? points : main.dots;
     return [
-      raw ? line(raw.d, tone(track.tone), ' stroke-opacity="0.3"') : "",
+      raw ? line(raw.d, tone(track.tone), ' stroke-opacity="0.3"') + line(dotted(raw.dots), tone(track.tone), ` stroke-opacity="0.3"${DOT}`) : "",
       line(main.d, tone(track.tone), ` stroke-width="1.75" stroke-linejoin="round"${dash(track.dash)}`),
-      line(dots.map(([px, py]) => `M${round(px)} ${round(py)}h0`).join(""), tone(track.tone), ' stroke-width="6" stroke-linecap="round"'),
+      line(dotted(dots), tone(track.tone), DOT),
     ];
   });
   return [
@@ -50,7 +51,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
     ...scene.sideTicks.map(({ value, label }) => text(right + 8, (side ?? y).map(value) - 4, label, palette.hint, "start")),
     line(`M0 ${bottom}H${width}`, palette.axis),
     ...scene.xTicks.map(({ value, label }) => text(Math.min(width - 16, x.map(value)), bottom + 20, label, palette.hint)),
-    `<clipPath id="plot"><rect x="${left}" width="${right - left}" height="${bottom}"/></clipPath><g clip-path="url(#plot)">`,
+    `<clipPath id="plot"><rect x="${left - 3}" width="${right - left + 6}" height="${bottom + 3}"/></clipPath><g clip-path="url(#plot)">`,
     line(scene.gaps.map((px) => `M${px} ${top}V${bottom}`).join(""), palette.gap, ' stroke-opacity="0.22"'),
     ...curves,
     "</g>",

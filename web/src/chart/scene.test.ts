@@ -54,6 +54,24 @@ test("a smoothed curve that lags behind its points stays in the picture", () => 
   expect(Math.min(...ys)).toBeGreaterThanOrEqual(scene.top);
 });
 
+test("a spike alone between two gaps is seen behind the smoothed curve", () => {
+  const scene = sceneFor(runOf(60, (step) => (step === 30 ? 50 : step === 29 || step === 31 ? null : 1)), { smooth: 0.6 });
+  expect(scene.drawn[0]!.raw!.dots).toEqual([[expect.closeTo(scene.x.map(30), 0), expect.closeTo(scene.y.map(50), 0)]]);
+});
+
+test("a pass that was done again is faint, and never mixed into the curve", () => {
+  const run = runOf(100, () => 1);
+  for (let step = 51; step <= 150; step++) {
+    const bytes = new TextEncoder().encode(JSON.stringify({ step, loss: 2 }));
+    run.add("training.log", bytes, 0, bytes.length);
+  }
+  const scene = sceneFor(run);
+  const { main, raw, line } = scene.drawn[0]!;
+  expect(line.raw.length).toBe(150);
+  expect(main.d.match(/M/g)).toHaveLength(1);
+  expect(raw!.d.startsWith(`M${Math.round(scene.x.map(51) * 10) / 10} `)).toBe(true);
+});
+
 test("gaps have their columns, checkpoints their marks, the closest thinned", () => {
   const scene = sceneFor(runOf(60, (step) => (step === 7 || step === 8 ? null : 1)));
   expect(scene.gaps).toEqual([7, 8].map((step) => Math.round(scene.x.map(step))));

@@ -160,6 +160,11 @@ function pixels(curve: Curve, start: number, end: number, x: Scale, y: Scale): [
   return points;
 }
 
+/** Round dots as a path: lines of no length, whose caps are seen. */
+export function dotted(dots: Path["dots"] | Drawn["points"]): string {
+  return dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
+}
+
 function gapColumns(lines: Input["lines"], x: Scale): number[] {
   const columns = new Set<number>();
   for (const { line } of lines) {
