@@ -75,7 +75,7 @@ export function escape(text: string): string {
     .replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
-const COLUMNS = ["step", "epoch", "time", "loss", "evalLoss", "learningRate", "tokensPerSecond"] as const;
+const COLUMNS = ["step", "epoch", "time", "loss", "evalLoss", "learningRate", "tokensPerSecond", "samplesPerSecond"] as const;
 
 /** One row for each logged row; an empty cell is no value, `NaN` one that is no number (RFC 4180). */
 export function rowsToCsv(runs: readonly { id: string; name: string; rows: Rows }[]): string {
@@ -117,5 +117,5 @@ export function rowsToJson(runs: readonly { job: unknown; rows: Rows }[]): strin
 }
 
 function valuesOf(rows: Rows, row: number): number[] {
-  return [rows.step, rows.epoch, rows.time, rows.loss, rows.evalLoss, rows.lr, rows.tokensPerSecond].map((column) => column.at(row));
+  return [rows.step, rows.epoch, rows.time, rows.loss, rows.evalLoss, rows.lr, rows.tokensPerSecond, rows.samplesPerSecond].map((column) => column.at(row));
 }

@@ -121,10 +121,10 @@ test("CSV and JSON hold every row, and tell nothing from not a number", () => {
   const run = runOf(3, (step) => (step === 2 ? null : 1.5));
   const csv = rowsToCsv([{ id: "j", name: "x", rows: run.rows }]);
   expect(csv.split("\r\n")).toEqual([
-    "step,epoch,time,loss,evalLoss,learningRate,tokensPerSecond",
-    "1,0.1,2026-01-01T00:00:01.000Z,1.5,,,",
-    "2,0.2,2026-01-01T00:00:02.000Z,NaN,,,",
-    "3,0.3,2026-01-01T00:00:03.000Z,1.5,,,",
+    "step,epoch,time,loss,evalLoss,learningRate,tokensPerSecond,samplesPerSecond",
+    "1,0.1,2026-01-01T00:00:01.000Z,1.5,,,,",
+    "2,0.2,2026-01-01T00:00:02.000Z,NaN,,,,",
+    "3,0.3,2026-01-01T00:00:03.000Z,1.5,,,,",
     "",
   ]);
   const two = rowsToCsv([{ id: "j1", name: '=1+"2"', rows: run.rows }, { id: "j2", name: "b", rows: run.rows }]).split("\r\n");

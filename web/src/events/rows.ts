@@ -3,7 +3,7 @@
  * where a column each would take a growing array for every number. No row is ever dropped.
  */
 
-const WIDTH = 7;
+const WIDTH = 8;
 
 /** One value of every row. Reading outside of the rows gives NaN. */
 export class Column {
@@ -31,7 +31,7 @@ export class Column {
 }
 
 /**
- * NaN: the row has no such value. `Infinity`: it has one that is no point (null, NaN, out of range), so the curve has a gap
+ * NaN: the row has no such value. `Infinity`: it has one that is no point (NaN, out of range, a loss that is null), so the curve has a gap
  * there. Times are milliseconds since 1970.
  */
 export class Rows {
@@ -46,8 +46,9 @@ export class Rows {
   readonly evalLoss = new Column(this, 4);
   readonly lr = new Column(this, 5);
   readonly tokensPerSecond = new Column(this, 6);
+  readonly samplesPerSecond = new Column(this, 7);
 
-  add(step: number, time: number, epoch: number, loss: number, evalLoss: number, lr: number, tokensPerSecond: number): void {
+  add(step: number, time: number, epoch: number, loss: number, evalLoss: number, lr: number, tokensPerSecond: number, samplesPerSecond: number): void {
     const at = this.length++ * WIDTH;
     if (at === this.data.length) {
       const grown = new Float64Array(2 * at);
@@ -62,6 +63,7 @@ export class Rows {
     data[at + 4] = evalLoss;
     data[at + 5] = lr;
     data[at + 6] = tokensPerSecond;
+    data[at + 7] = samplesPerSecond;
   }
 
   clear(): void {

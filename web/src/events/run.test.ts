@@ -27,6 +27,21 @@ test("rows keep every point; what is no number is a gap, what is absent is nothi
   expect(run.records.length).toBe(8);
 });
 
+test("null is absent, but for a row whose only loss it is; what is out of range is a gap beside whatever else", () => {
+  const run = new Run();
+  for (const more of ["", ',"nested":{}']) {
+    feed(run, "training.log", `{"step":1,"loss":2,"evalLoss":null,"learningRate":null,"epoch":null,"tokensPerSecond":null,"samplesPerSecond":null${more}}`);
+    feed(run, "training.log", `{"step":2,"loss":null,"evalLoss":null${more}}`);
+    feed(run, "training.log", `{"step":3,"loss":1e309,"evalLoss":2${more}}`);
+    feed(run, "training.log", `{"step":4,"loss":1,"evalLoss":-1e309${more}}`);
+  }
+  const { rows } = run;
+  expect(rows.loss.values()).toEqual([2, Infinity, Infinity, 1, 2, Infinity, Infinity, 1]);
+  expect(rows.evalLoss.values()).toEqual([NaN, NaN, 2, Infinity, NaN, NaN, 2, Infinity]);
+  for (const column of [rows.lr, rows.epoch, rows.tokensPerSecond, rows.samplesPerSecond]) expect(column.values()).toEqual(Array(8).fill(NaN));
+  expect(run.bestLoss).toEqual({ value: 1, step: 4 });
+});
+
 test("nested or escaped rows give the same points as flat ones", () => {
   const run = new Run();
   feed(run, "training.log", { step: 1, loss: 0.5, note: 'a "quoted" \n word', more: { step: 99, loss: 99 } });
@@ -68,6 +83,10 @@ test("failures keep their text, whatever its type", () => {
   const run = new Run();
   feed(run, "training.failed", { error: { code: 7 } });
   expect([run.outcome, run.error]).toEqual(["failed", '{"code":7}']);
+  feed(run, "training.failed", {});
+  expect(run.error).toBeNull();
+  feed(run, "training.failed", { error: null });
+  expect(run.error).toBeNull();
 });
 
 test("unknown names and data that are not JSON are kept raw, and ignored", () => {

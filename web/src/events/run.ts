@@ -6,7 +6,7 @@
 import type { Artifact } from "../contract.gen";
 import { Records } from "./records";
 import { Rows } from "./rows";
-import { EPOCH, EVAL_LOSS, FIELD_NAMES, FIELDS, LEARNING_RATE, LOSS, STEP, scanFlat, TIMESTAMP, TOKENS_PER_SECOND } from "./scan";
+import { EPOCH, EVAL_LOSS, FIELD_NAMES, FIELDS, LEARNING_RATE, LOSS, SAMPLES_PER_SECOND, STEP, scanFlat, TIMESTAMP, TOKENS_PER_SECOND } from "./scan";
 
 export interface Checkpoint {
   step: number;
@@ -81,18 +81,11 @@ export class Run {
   #log(fields: Float64Array): void {
     const step = fields[STEP]!;
     if (!Number.isFinite(step)) return;
-    const loss = fields[LOSS]!;
     const evalLoss = fields[EVAL_LOSS]!;
-    this.rows.add(
-      step,
-      fields[TIMESTAMP]!,
-      fields[EPOCH]!,
-      // Null beside a value of the other kind is a way to write "not in this row".
-      loss === Infinity && evalLoss < Infinity ? NaN : loss,
-      evalLoss === Infinity && loss < Infinity ? NaN : evalLoss,
-      fields[LEARNING_RATE]!,
-      fields[TOKENS_PER_SECOND]!,
-    );
+    let loss = fields[LOSS]!;
+    // Null is a gap where nothing else was measured; beside an eval loss it is a way to write "not in this row".
+    if (loss === -Infinity) loss = evalLoss === evalLoss ? NaN : Infinity;
+    this.rows.add(step, fields[TIMESTAMP]!, fields[EPOCH]!, loss, evalLoss, fields[LEARNING_RATE]!, fields[TOKENS_PER_SECOND]!, fields[SAMPLES_PER_SECOND]!);
     if (this.bestLoss === null ? loss < Infinity : loss < this.bestLoss.value) this.bestLoss = { value: loss, step };
     if (this.bestEvalLoss === null ? evalLoss < Infinity : evalLoss < this.bestEvalLoss.value) {
       this.bestEvalLoss = { value: evalLoss, step };
@@ -127,7 +120,7 @@ export class Run {
         this.#close("completed", time);
         break;
       case "training.failed":
-        this.error = typeof data["error"] === "string" ? data["error"] : JSON.stringify(data["error"] ?? null);
+        this.error = typeof data["error"] === "object" && data["error"] ? JSON.stringify(data["error"]) : String(data["error"] ?? "") || null;
         this.#close("failed", time);
         break;
       case "training.cancelled":
@@ -161,8 +154,8 @@ function pick(data: Json | null, fields: Float64Array): void {
   if (data === null) return;
   for (let field = 0; field < TIMESTAMP; field++) {
     const value = data[FIELD_NAMES[field]!];
-    if (value === null || (typeof value === "number" && !Number.isFinite(value))) fields[field] = Infinity;
-    else if (typeof value === "number") fields[field] = value;
+    if (typeof value === "number") fields[field] = Number.isFinite(value) ? value : Infinity;
+    else if (value === null && field === LOSS) fields[field] = -Infinity;
   }
   if (typeof data["timestamp"] === "string") fields[TIMESTAMP] = Date.parse(data["timestamp"]);
 }

@@ -27,8 +27,9 @@ test("fields are picked by name wherever they stand; others are passed over", ()
 
 test("what is no finite number is a gap", () => {
   expect(scan('{"loss":null,"evalLoss":1e309,"learningRate":NaN,"epoch":-Infinity,"step":-1e999}')).toEqual({
-    loss: Infinity, evalLoss: Infinity, learningRate: Infinity, epoch: Infinity, step: Infinity,
+    loss: -Infinity, evalLoss: Infinity, learningRate: Infinity, epoch: Infinity, step: Infinity,
   });
+  expect(scan('{"loss":-1e999,"evalLoss":null,"learningRate":null,"epoch":null,"step":null}')).toEqual({ loss: Infinity });
   expect(scan('{"step":"12","loss":true}')).toEqual({});
 });
 

@@ -15,11 +15,12 @@ export const EVAL_LOSS = 2;
 export const LEARNING_RATE = 3;
 export const EPOCH = 4;
 export const TOKENS_PER_SECOND = 5;
-export const TIMESTAMP = 6;
-export const FIELDS = 7;
+export const SAMPLES_PER_SECOND = 6;
+export const TIMESTAMP = 7;
+export const FIELDS = 8;
 
 /** Names in the order of the indices above. */
-export const FIELD_NAMES = ["step", "loss", "evalLoss", "learningRate", "epoch", "tokensPerSecond", "timestamp"] as const;
+export const FIELD_NAMES = ["step", "loss", "evalLoss", "learningRate", "epoch", "tokensPerSecond", "samplesPerSecond", "timestamp"] as const;
 
 const KEYS = FIELD_NAMES.map((name) => new TextEncoder().encode(name));
 const NO_NUMBER = -Number.MAX_VALUE;
@@ -33,13 +34,15 @@ const MINUS = 45;
 const POINT = 46;
 const ZERO = 48;
 const SPACE = 32;
+/** The first letter of `null`; no other word that is read begins with it. */
+const NULL = 110;
 
 /** Where the number or word that was read last ends; a second result without an object. */
 let after = 0;
 
 /**
- * Fills `out` (length `FIELDS`): NaN where the object has no such key, `Infinity` where its value is null or not finite.
- * The timestamp is in milliseconds since 1970. Answers false when the bytes are not a flat object.
+ * Fills `out` (length `FIELDS`): NaN where the object has no such key or says null, `Infinity` where its value is not finite.
+ * A loss that is null is `-Infinity`: whether that is a gap depends on what else the row says. The timestamp is in milliseconds since 1970. Answers false when the bytes are not a flat object.
  */
 export function scanFlat(bytes: Uint8Array, start: number, end: number, out: Float64Array): boolean {
   for (let field = 0; field < FIELDS; field++) out[field] = NaN;
@@ -66,7 +69,9 @@ export function scanFlat(bytes: Uint8Array, start: number, end: number, out: Flo
     } else {
       const value = first === MINUS || isDigit(first) ? numeral(bytes, i, end) : word(bytes, i, end);
       if (value !== value) return false;
-      if (field >= 0 && field !== TIMESTAMP && value !== NO_NUMBER) out[field] = value - value === 0 ? value : Infinity;
+      if (field >= 0 && field !== TIMESTAMP && value !== NO_NUMBER) {
+        out[field] = value - value === 0 ? value : first !== NULL ? Infinity : field === LOSS ? -Infinity : NaN;
+      }
       i = after;
     }
     i = skip(bytes, i, end);
@@ -108,7 +113,7 @@ function fieldOf(bytes: Uint8Array, start: number, end: number): number {
   return -1;
 }
 
-/** `Infinity` for what stands for no finite number, `NO_NUMBER` for a truth value, NaN for anything else. */
+/** `Infinity` for what stands for no finite number or none at all, `NO_NUMBER` for a truth value, NaN for anything else. */
 function word(bytes: Uint8Array, from: number, end: number): number {
   if (matches(bytes, from, end, "null") || matches(bytes, from, end, "NaN") || matches(bytes, from, end, "Infinity")) return Infinity;
   return matches(bytes, from, end, "true") || matches(bytes, from, end, "false") ? NO_NUMBER : NaN;

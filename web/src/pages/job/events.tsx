@@ -46,7 +46,7 @@ export function Events({ records, name }: { records: Records; version: number; n
               {all ? `Last ${REST}` : `All ${number(count)}`}
             </Button>
           )}
-          <CopyButton text={text} label="Copy the shown events" small />
+          <CopyButton text={text} label={shown > COPY_MOST ? `Copy the last ${number(COPY_MOST)} of the shown events` : "Copy the shown events"} small />
           <Button kind="quiet" small icon="download" aria-label="Download all events" title="Download all events" onClick={() => save(records, name)} />
         </span>
       </div>

@@ -102,6 +102,10 @@ test("each event is told in a line of words", () => {
   expect(words("checkpoint.saved", { step: 20, artifacts: [{ kind: "checkpoint", bytes: 3_700_000 }, 7] })).toBe("step 20 · checkpoint 3.7 MB");
   expect(words("training.failed", { error: "out of\nmemory", step: 9 })).toBe("out of memory · step 9");
   expect(words("training.failed", { error: { code: 1 } })).toBe('{"code":1}');
+  expect(words("training.log", { step: 5, loss: 1, evalLoss: null, learningRate: null, epoch: null })).toBe("step 5 · loss 1.000");
+  expect(words("training.log", { step: 6, loss: null, evalLoss: 2, samplesPerSecond: 12.5 })).toBe("step 6 · eval loss 2.000 · 12.5 samples/s");
+  expect([words("training.started", {}), words("training.completed", { artifacts: [] })]).toEqual(["started", "completed"]);
+  expect(words("training.failed", { error: null, step: 9 })).toBe("no reason given · step 9");
   expect(words("model.progress", { label: "Fetching", done: 5, total: 9 })).toBe("Fetching · 55 %");
   expect(words("odd.event", { a: 1 })).toBe('{"a":1}');
   expect(words("training.log", "not { json")).toBe("not { json");

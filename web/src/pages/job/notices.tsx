@@ -15,7 +15,7 @@ interface Props {
 
 export function Notices({ job, stream, status }: Props) {
   const { run } = stream;
-  const error = run.error ?? job?.error;
+  const error = run.error || job?.error;
   const state = stream.state.value;
   return (
     <>

@@ -98,12 +98,15 @@ function Took({ job, run }: { job: Job | undefined; run: Run; version: number })
   );
 }
 
-function Speed({ run }: { run: Run; version: number }) {
-  const mean = recentMean(run.rows.tokensPerSecond);
-  const peak = run.rows.tokensPerSecond.length > 0;
+function Speed({ run: { rows } }: { run: Run; version: number }) {
+  const tokens = recentMean(rows.tokensPerSecond);
+  const samples = recentMean(rows.samplesPerSecond);
+  const bySample = !Number.isFinite(tokens) && Number.isFinite(samples);
+  const mean = bySample ? samples : tokens;
+  const known = Number.isFinite(mean);
   return (
-    <Figure name="Tokens/s" value={Number.isFinite(mean) ? number(mean >= 100 ? Math.round(mean) : Number(mean.toPrecision(3))) : "–"}>
-      {!Number.isFinite(mean) && peak ? "not reported" : Number.isFinite(mean) ? "mean of the last steps" : ""}
+    <Figure name={bySample ? "Samples/s" : "Tokens/s"} value={known ? number(mean >= 100 ? Math.round(mean) : Number(mean.toPrecision(3))) : "–"}>
+      {known ? "mean of the last steps" : rows.length > 0 ? "not reported" : ""}
     </Figure>
   );
 }

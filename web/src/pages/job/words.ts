@@ -18,15 +18,15 @@ const KNOWN: Readonly<Record<string, (data: Json) => string>> = {
   "training.log": (data) =>
     line(
       step(data),
-      named("loss", data["loss"], loss),
+      named("loss", data["loss"] ?? (data["loss"] === null && typeof data["evalLoss"] !== "number" ? NaN : null), loss),
       named("eval loss", data["evalLoss"], loss),
       named("lr", data["learningRate"], rate),
       named("epoch", data["epoch"], (value) => value.toFixed(2)),
-      unit(data["tokensPerSecond"], "tokens/s"),
+      unit(data["tokensPerSecond"], "tokens/s") || unit(data["samplesPerSecond"], "samples/s"),
     ),
   "training.started": ({ metadata }) => {
     const facts = isObject(metadata) ? metadata : {};
-    return line(
+    const words = line(
       count(facts["totalSteps"], "step"),
       count(facts["epochs"], "epoch"),
       text(facts["device"]),
@@ -35,11 +35,12 @@ const KNOWN: Readonly<Record<string, (data: Json) => string>> = {
       unit(facts["evalRows"], "eval rows"),
       unit(facts["trainableParameters"], "trainable parameters"),
     );
+    return words || "started";
   },
   "checkpoint.saved": (data) => line(step(data), ...artifacts(data["artifacts"])),
   "training.completed": ({ metrics, artifacts: left }) => {
     const facts = isObject(metrics) ? metrics : {};
-    return line(
+    const words = line(
       count(facts["steps"], "step"),
       named("loss", facts["loss"], loss),
       named("eval loss", facts["evalLoss"], loss),
@@ -47,8 +48,9 @@ const KNOWN: Readonly<Record<string, (data: Json) => string>> = {
       unit(typeof facts["seconds"] === "number" ? Math.round(facts["seconds"]) : null, "s"),
       ...artifacts(left),
     );
+    return words || "completed";
   },
-  "training.failed": (data) => line(text(data["error"]) || JSON.stringify(data["error"] ?? null), step(data)),
+  "training.failed": (data) => line(text(data["error"]) || (data["error"] ? JSON.stringify(data["error"]) : "no reason given"), step(data)),
   "training.cancelled": (data) => step(data) || "cancelled",
   "training.message": (data) => text(data["message"]),
   "model.progress": (data) => {
@@ -89,7 +91,6 @@ function step(data: Json): string {
 }
 
 function named(name: string, value: unknown, format: (value: number) => string): string {
-  if (value === null) return `${name} not a number`;
   if (typeof value !== "number") return "";
   return Number.isFinite(value) ? `${name} ${format(value)}` : `${name} not a number`;
 }
