@@ -39,6 +39,7 @@ def steps(fake: FakeBackend, job: str, first: int, last: int, **more: Any) -> No
 def finished(fake: FakeBackend, count: int, **more: Any) -> str:
     """A completed job of that many steps."""
     job = fake.add_job(name="done", **more)
+    fake.frames[job].clear()
     fake.emit(job, "training.started", metadata={"totalSteps": count, "device": "cpu"}, timestamp=stamp(0))
     steps(fake, job, 1, count)
     fake.finish(job)
@@ -99,7 +100,21 @@ async def test_time_left_is_told_only_where_it_is_known(
         fake_backend.log(job, 1, loss=2.0, timestamp=(now - timedelta(seconds=4)).isoformat())
         await expect(figure(page, "Time left")).to_contain_text("known after the second step")
         fake_backend.log(job, 5, loss=2.0, timestamp=now.isoformat())
-        await expect(figure(page, "Time left")).to_contain_text(re.compile(r"1[56] min"))
+        await expect(figure(page, "Time left")).to_contain_text(re.compile(r"1[67] min"))
+
+
+async def test_a_backend_whose_clock_is_behind_is_not_silent(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    fake_backend.emit(job, "training.started", metadata={"totalSteps": 1000})
+    behind = datetime.now(UTC) - timedelta(minutes=5)
+    for step in range(1, 6):
+        fake_backend.log(job, step, loss=2.0, timestamp=(behind + timedelta(seconds=step)).isoformat())
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(figure(page, "Time left")).to_contain_text("no step for")
+        fake_backend.log(job, 6, loss=2.0, timestamp=(behind + timedelta(seconds=6)).isoformat())
+        await expect(figure(page, "Time left")).to_contain_text(re.compile(r"1[67] min"))
 
 
 async def test_zoom_by_hand_wheel_and_keys_lives_in_the_address(
@@ -327,6 +342,28 @@ async def test_a_failed_run_says_why_in_full(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("alert")).to_contain_text("line 12 is not JSON Fix it and run again.")
         await expect(page.get_by_text("No step was logged.")).to_be_visible()
+
+
+async def test_a_failure_without_a_reason_shows_the_lists(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("failed", error="out of memory")
+    fake_backend.emit(job, "training.failed")
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("alert")).to_contain_text("out of memory")
+        await expect(page.get_by_role("log", name="Event log")).to_contain_text("no reason given")
+
+
+async def test_speed_is_told_in_what_the_backend_counts(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    steps(fake_backend, job, 1, 10, samplesPerSecond=12.5)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(figure(page, "Samples/s")).to_contain_text("12.5")
+        await expect(page.get_by_role("log", name="Event log")).to_contain_text("12.5 samples/s")
+        steps(fake_backend, job, 11, 12, tokensPerSecond=900)
+        await expect(figure(page, "Tokens/s")).to_contain_text("900")
 
 
 async def test_what_is_left_behind_can_be_found_and_tried(

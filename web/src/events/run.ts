@@ -47,6 +47,9 @@ export class Run {
   bestEvalLoss: Best | null = null;
   /** The stream said that it is over. */
   over = false;
+  /** How much the backend's clock is behind this one, in milliseconds, as the row that came quickest while we listened tells it; 0 before. */
+  behind = 0;
+  #heard = false;
   #fields = new Float64Array(FIELDS);
 
   get lastStep(): number {
@@ -76,6 +79,13 @@ export class Run {
     this.records.add(name.length > MAX_NAME ? name.slice(0, MAX_NAME) : name, bytes, start, end);
     if (name === "training.log") this.#log(fields);
     else if (data !== null) this.#other(name, data, fields);
+  }
+
+  /** The newest row has come just now, at `now` on this machine's clock. */
+  heard(now: number): void {
+    const late = now - this.rows.time.last();
+    if (late < this.behind || (!this.#heard && late === late)) this.behind = late;
+    this.#heard = true;
   }
 
   #log(fields: Float64Array): void {

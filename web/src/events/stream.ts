@@ -143,7 +143,9 @@ export class JobStream implements SseSink {
       clearTimeout(timer);
       if (done) return;
       const before = this.run.records.length;
+      const rows = this.run.rows.length;
       this.#parser.push(value);
+      if (apart > 0 && this.run.rows.length > rows) this.run.heard(Date.now());
       if (this.run.records.length > before) {
         this.#changed(apart > 0);
         news = Math.min(news, performance.now());

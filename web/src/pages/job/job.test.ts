@@ -56,6 +56,17 @@ test("a clock that is behind the backend's makes no time out of nothing", () => 
   expect(timeLeft(run.rows, 14, run.rows.time.last() - 3_600_000)).toEqual({ ms: 10_000 });
 });
 
+test("a backend whose clock is behind does not look silent while its steps come", () => {
+  const run = runOf(9, () => 2);
+  const now = run.rows.time.last() + 300_000;
+  expect(timeLeft(run.rows, 60, now - run.behind)).toEqual({ why: "no step for 300 s" });
+  run.heard(now + 900);
+  run.heard(now);
+  run.heard(now + 5000);
+  expect(timeLeft(run.rows, 14, now - run.behind)).toEqual({ ms: 10_000 });
+  expect(timeLeft(run.rows, 14, now + 40_000 - run.behind)).toEqual({ why: "no step for 40 s" });
+});
+
 test("rows without times or at one instant say nothing of speed", () => {
   const run = new Run();
   for (let step = 1; step < 5; step++) feed(run, "training.log", { step, loss: 1 });

@@ -32,7 +32,7 @@ function newest(from: number, time: Rows["time"]): number {
   return index;
 }
 
-/** `total`: steps in all. `now` is in milliseconds since 1970. */
+/** `total`: steps in all. `now` is in milliseconds since 1970, by the backend's clock. */
 export function timeLeft(rows: Rows, total: number | null, now: number): TimeLeft {
   if (rows.length === 0) return { why: "no step yet" };
   if (total === null) return { why: "number of steps unknown" };

@@ -73,7 +73,7 @@ function Bar({ step, total }: { step: number | null; total: number | null }) {
 }
 
 function Left({ run, total, status }: { run: Run; version: number; total: number | null; status: string }) {
-  const left = timeLeft(run.rows, total, now.value);
+  const left = timeLeft(run.rows, total, now.value - run.behind);
   const known = status === "running" && "ms" in left;
   const note = known ? `done about ${clock(now.value + left.ms, false)}` : "why" in left ? left.why : "";
   return (
