@@ -228,6 +228,73 @@ async def test_the_crosshair_reads_points_and_never_covers_them(
         await expect(page.locator(".chart-readout")).to_contain_text("step 100 ")
 
 
+async def test_keys_walk_along_and_between_curves(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job(name="keys")
+    for step in range(10, 60, 10):
+        fake_backend.log(job, step, evalLoss=2 / step, timestamp=stamp(step))
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        chart = page.get_by_role("application", name=re.compile("^Loss of keys: 5 points"))
+        readout = page.locator(".chart-readout")
+        await chart.focus()
+        await page.keyboard.press("Home")
+        await expect(readout).to_contain_text("step 10 ")
+        steps(fake_backend, job, 60, 69)
+        fake_backend.log(job, 69, evalLoss=0.02, timestamp=stamp(69))
+        await expect(figure(page, "Step")).to_contain_text("69")
+        await page.keyboard.press("End")
+        await expect(readout).to_contain_text("step 69 ")
+        said = page.get_by_role("status").filter(has_text="step 69")
+        await expect(said).to_have_text("step 69, eval loss 0.0200, training loss 0.0435")
+        await page.keyboard.press("ArrowUp")
+        await page.keyboard.press("ArrowLeft")
+        await expect(readout).to_contain_text("step 68 ")
+        await page.keyboard.press("ArrowDown")
+        await expect(readout).to_contain_text("step 69 ")
+        await page.keyboard.press("ArrowLeft")
+        await expect(readout).to_contain_text("step 50 ")
+
+
+async def test_escape_takes_a_drag_back(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = finished(fake_backend, 100)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        chart = page.locator(".chart")
+        await expect(chart).to_contain_text("100")
+        box = await chart.bounding_box()
+        assert box
+        await page.mouse.move(box["x"] + 300, box["y"] + 100)
+        await page.mouse.down()
+        await page.mouse.move(box["x"] + 500, box["y"] + 100, steps=4)
+        await expect(page.locator(".chart-brush")).to_have_count(1)
+        await page.keyboard.press("Escape")
+        await page.mouse.move(box["x"] + 600, box["y"] + 100, steps=4)
+        await expect(page.locator(".chart-brush")).to_have_count(0)
+        await page.mouse.up()
+        await settle(page)
+        assert "zoom" not in page.url
+
+
+async def test_a_tap_reads_until_something_else_is_tapped(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = finished(fake_backend, 100)
+    async with open_page(studio.url, f"/#/jobs/{job}", width=390, height=844, has_touch=True) as page:
+        chart = page.locator(".chart")
+        await expect(chart).to_contain_text("100")
+        await chart.tap(position={"x": 150, "y": 120})
+        await page.wait_for_timeout(200)
+        readout = page.locator(".chart-readout")
+        first = await readout.text_content()
+        await chart.tap(position={"x": 250, "y": 120})
+        await expect(readout).not_to_have_text(first or "")
+        await expect(readout).to_be_visible()
+        await page.locator(".job-figure").first.tap()
+        await expect(readout).to_have_count(0)
+
+
 async def test_settings_outlive_live_updates_and_a_reload(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

@@ -47,7 +47,7 @@ export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, che
       tabIndex={0}
       role="application"
       aria-roledescription="chart"
-      aria-label={`${label}: ${plural(points, "point")}. Arrow keys read the points, plus and minus zoom, 0 shows all.`}
+      aria-label={`${label}: ${plural(points, "point")}. Left and right read the points, up and down change the curve, plus and minus zoom, 0 shows all.`}
       {...input.handlers}
     >
       {scene && <Picture scene={scene} href={checkpointHref} />}

@@ -3,13 +3,16 @@ import { useEffect } from "preact/hooks";
 import { clock, loss, number, rate } from "../format";
 import { announce } from "../ui/live";
 import type { ChartInput, Cursor } from "./input";
-import { closest, type Hit, hitOf, hitsAt } from "./pick";
+import { closest, type Hit, hitOf, hitsAt, nearestHits } from "./pick";
 import type { Scene } from "./scene";
 import type { Settings } from "./settings";
 import { Swatch } from "./swatch";
 import { elapsed } from "./ticks";
 
 const BESIDE = 14;
+const LINE = 18;
+/** From this width on, a row of the readout is one line. */
+const ROW_WIDTH = 350;
 
 interface Props {
   scene: Scene;
@@ -20,8 +23,8 @@ interface Props {
 export function Overlay({ scene, input, settings }: Props) {
   const cursor = input.cursor.value;
   const brush = input.brush.value;
-  const { hits, here } = read(scene, cursor);
-  const chosen = cursor !== null && "key" in cursor && here ? spoken(here) : "";
+  const { hits, here, at } = read(scene, cursor);
+  const chosen = cursor !== null && "key" in cursor && here ? spoken(here, hits) : "";
   useEffect(() => {
     if (chosen) announce(chosen);
   }, [chosen]);
@@ -33,21 +36,24 @@ export function Overlay({ scene, input, settings }: Props) {
         {here && <path class="chart-cross" d={`M${Math.round(here.px) + 0.5} ${top}V${bottom}`} />}
         {hits.map((hit) => Number.isFinite(hit.py) && <Dot key={hit.drawn.track.key} hit={hit} />)}
       </svg>
-      {here && !brush && <Readout scene={scene} hits={hits} here={here} smooth={settings.smooth > 0} />}
+      {here && !brush && <Readout scene={scene} hits={hits} here={here} at={at} smooth={settings.smooth > 0} />}
     </>
   );
 }
 
-function read(scene: Scene, cursor: Cursor | null): { hits: Hit[]; here: Hit | undefined } {
-  if (cursor === null) return { hits: [], here: undefined };
+/** `at`: the height that the reader looks at, in pixels. */
+function read(scene: Scene, cursor: Cursor | null): { hits: Hit[]; here: Hit | undefined; at: number } {
+  const none = { hits: [], here: undefined, at: 0 };
+  if (cursor === null) return none;
   if (!("key" in cursor)) {
     const hits = hitsAt(scene, cursor.px, cursor.py);
-    return { hits, here: closest(hits, cursor.px) };
+    return { hits, here: closest(hits, cursor.px), at: cursor.py };
   }
   const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
-  if (drawn === undefined) return { hits: [], here: undefined };
+  // A run that went back has fewer points than the crosshair knew.
+  if (drawn === undefined || cursor.index >= drawn.line.xs.length) return none;
   const here = hitOf(drawn, scene, cursor.index);
-  return { here, hits: hitsAt(scene, here.px, NaN).map((hit) => (hit.drawn === drawn ? here : hit)) };
+  return { here, hits: hitsAt(scene, here.px, NaN).map((hit) => (hit.drawn === drawn ? here : hit)), at: here.py };
 }
 
 function Dot({ hit }: { hit: Hit }) {
@@ -55,14 +61,17 @@ function Dot({ hit }: { hit: Hit }) {
 }
 
 /** Beside the crosshair, on the side with more room: so it never lies over the point it tells of. */
-function Readout({ scene, hits, here, smooth }: { scene: Scene; hits: readonly Hit[]; here: Hit; smooth: boolean }) {
+function Readout({ scene, hits, here, at, smooth }: { scene: Scene; hits: readonly Hit[]; here: Hit; at: number; smooth: boolean }) {
   const onLeft = here.px > (scene.left + scene.right) / 2;
-  const room = `${(onLeft ? here.px : scene.width - here.px) - BESIDE}px`;
+  const room = (onLeft ? here.px : scene.width - here.px) - BESIDE;
   const place = onLeft ? { right: `${scene.width - here.px + BESIDE}px` } : { left: `${here.px + BESIDE}px` };
+  // A row may take two lines where it is narrow; the head and what is left out take three more.
+  const most = Math.floor((scene.bottom - scene.top) / LINE / (room < ROW_WIDTH ? 2 : 1)) - (room < ROW_WIDTH ? 2 : 3);
+  const { shown, more } = nearestHits(hits, at, most);
   return (
-    <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: room, ...place }}>
+    <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: `${room}px`, ...place }}>
       <div class="chart-readout-head">{whereabouts(here).join(" · ")}</div>
-      {hits.map((hit) => (
+      {shown.map((hit) => (
         <div key={hit.drawn.track.key} class="chart-readout-row">
           <Swatch {...hit.drawn.track} />
           <span class="chart-readout-label">{hit.drawn.track.label}</span>
@@ -70,6 +79,7 @@ function Readout({ scene, hits, here, smooth }: { scene: Scene; hits: readonly H
           <span class="chart-readout-note">{noteOf(hit, here, smooth)}</span>
         </div>
       ))}
+      {more > 0 && <div class="chart-readout-note">+{more} more</div>}
     </div>
   );
 }
@@ -97,6 +107,8 @@ function whereabouts({ drawn: { track }, row }: Hit): string[] {
   return parts;
 }
 
-function spoken(hit: Hit): string {
-  return `${hit.drawn.track.label} ${valueOf(hit)}, step ${number(hit.drawn.track.rows.step.at(hit.row))}`;
+/** The chosen line first, then what the others have there. */
+function spoken(here: Hit, hits: readonly Hit[]): string {
+  const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) => [hit.drawn.track.label, valueOf(hit), noteOf(hit, here, false)].join(" ").trim());
+  return [whereabouts(here)[0], ...words].join(", ");
 }

@@ -1,5 +1,6 @@
 /** Finding the point under the pointer. */
 import { lowerBound, within } from "./decimate";
+import type { Line } from "./line";
 import type { Drawn, Scene } from "./scene";
 
 export interface Hit {
@@ -32,6 +33,13 @@ export function closest(hits: readonly Hit[], px: number): Hit | undefined {
   return hits.reduce<Hit | undefined>((best, hit) => (best && Math.abs(best.px - px) <= Math.abs(hit.px - px) ? best : hit), undefined);
 }
 
+/** All hits in the order of the legend, or where those are more than `most`, the nearest to a height first. */
+export function nearestHits(hits: readonly Hit[], py: number, most: number): { shown: readonly Hit[]; more: number } {
+  if (hits.length <= most) return { shown: hits, more: 0 };
+  const far = ({ py: own }: Hit): number => (own === own ? Math.abs(own - py) : Infinity);
+  return { shown: hits.toSorted((a, b) => far(a) - far(b)).slice(0, most), more: hits.length - most };
+}
+
 export function hitOf(drawn: Drawn, scene: Scene, index: number): Hit {
   const { line } = drawn;
   const x = line.xs.at(index);
@@ -52,7 +60,11 @@ function nearest(drawn: Drawn, scene: Scene, px: number, py: number): number {
     if (distance < least) (least = distance), (best = i);
   }
   if (best >= 0) return best;
-  const at = scene.x.invert(px);
+  return pointNear(drawn.line, scene.x.invert(px), start, end);
+}
+
+/** The point of [start, end) whose x is nearest. */
+export function pointNear({ raw }: Line, at: number, start = 0, end = raw.length): number {
   const right = Math.min(end - 1, Math.max(start, lowerBound(raw.xs, raw.length, at)));
   const left = Math.max(start, right - 1);
   return Math.abs(raw.xs[left]! - at) < Math.abs(raw.xs[right]! - at) ? left : right;

@@ -1,11 +1,6 @@
 /** Two fingers on a chart: they stay on the points they were put on, as in a map. */
-import type { Scene } from "./scene";
+import type { Now } from "./input";
 import { type Span, zoomTo } from "./view";
-
-interface Now {
-  scene: Scene | null;
-  onZoom: (zoom: Span | null) => void;
-}
 
 interface Grip {
   view: Span;

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { Run } from "../events/run";
 import { escape, rowsToCsv, rowsToJson, sceneToSvg } from "./export";
 import { Line } from "./line";
-import { along, closest, hitsAt } from "./pick";
+import { along, closest, type Hit, hitsAt, nearestHits } from "./pick";
 import { type Scene, sceneOf, type Track } from "./scene";
 import { DEFAULTS, type Settings } from "./settings";
 
@@ -97,6 +97,12 @@ test("the pointer finds the nearest step, and in a crowd the point at its own he
   expect(hitsAt(sceneFor(runOf(0)), 50, 50)).toEqual([]);
   const [hit] = hitsAt(scene, scene.left - 40, 0);
   expect(closest([hit!], 0)?.x).toBe(1);
+});
+
+test("a readout that cannot hold all lines has the nearest, and says how many more there are", () => {
+  const hits = [10, 200, 90, NaN, 100].map((py) => ({ py })) as Hit[];
+  expect(nearestHits(hits, 95, 5)).toEqual({ shown: hits, more: 0 });
+  expect(nearestHits(hits, 98, 3)).toEqual({ shown: [hits[4], hits[2], hits[0]], more: 2 });
 });
 
 test("keys walk from point to point, over gaps, and stop at the ends", () => {
