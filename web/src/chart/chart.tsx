@@ -7,6 +7,7 @@ import { useLines } from "./lines";
 import { Overlay } from "./overlay";
 import { dotted, type Scene, sceneOf, type Track } from "./scene";
 import type { Settings } from "./settings";
+import { anchor } from "./ticks";
 import type { Span } from "./view";
 import "./chart.css";
 
@@ -51,7 +52,7 @@ export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, che
       {...input.handlers}
     >
       {scene && <Picture scene={scene} href={checkpointHref} />}
-      {scene?.empty && <p class="chart-empty">{empty}</p>}
+      {scene && scene.blank !== null && <p class="chart-empty">{scene.blank || empty}</p>}
       {scene && <Overlay scene={scene} input={input} settings={settings} />}
     </div>
   );
@@ -151,12 +152,6 @@ function Grid({ scene }: { scene: Scene }) {
 
 function half(pixel: number): number {
   return Math.round(pixel) + 0.5;
-}
-
-/** Labels at the ends lean inwards rather than out of the picture. */
-function anchor(x: number, label: string, width: number): "start" | "middle" | "end" {
-  const reach = label.length * 3.5;
-  return x + reach > width ? "end" : x - reach < 0 ? "start" : "middle";
 }
 
 function Curve({ drawn: { track, main, points } }: { drawn: Scene["drawn"][number] }) {

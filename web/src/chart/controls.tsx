@@ -70,10 +70,18 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
   );
 }
 
-/** How many values are no numbers, and so are gaps. */
+/** What is marked as a gap or drawn faintly, and why. */
 function Gaps({ scene }: { scene: Signal<Scene | null> }) {
-  const gaps = scene.value?.drawn.reduce((sum, { line }) => sum + line.gaps, 0) ?? 0;
-  return gaps === 0 ? null : <span class="hint chart-gap-note">{plural(gaps, "value")} not a number</span>;
+  const { drawn = [], below = 0 } = scene.value ?? {};
+  const gaps = drawn.reduce((sum, { line }) => sum + line.gaps, 0);
+  const earlier = drawn.reduce((sum, { line }) => sum + line.earlier.reduce((all, { length }) => all + length, 0), 0);
+  return (
+    <>
+      {gaps > 0 && <span class="hint chart-gap-note">{plural(gaps, "value")} not a number</span>}
+      {below > 0 && <span class="hint chart-gap-note">{plural(below, "value")} not above zero</span>}
+      {earlier > 0 && <span class="hint">{plural(earlier, "point")} of an earlier pass, faint</span>}
+    </>
+  );
 }
 
 function Labelled({ text, children }: { text: string; children: preact.ComponentChildren }) {

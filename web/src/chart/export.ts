@@ -1,6 +1,7 @@
 /** A chart as a file: the picture by itself (colours computed, nothing referred to), or the numbers behind it. */
 import type { Rows } from "../events/rows";
 import { dotted, type Scene } from "./scene";
+import { anchor } from "./ticks";
 
 export interface Palette {
   paper: string;
@@ -50,7 +51,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
     ]),
     ...scene.sideTicks.map(({ value, label }) => text(right + 8, (side ?? y).map(value) - 4, label, palette.hint, "start")),
     line(`M0 ${bottom}H${width}`, palette.axis),
-    ...scene.xTicks.map(({ value, label }) => text(Math.min(width - 16, x.map(value)), bottom + 20, label, palette.hint)),
+    ...scene.xTicks.map(({ value, label }) => text(x.map(value), bottom + 20, label, palette.hint, anchor(x.map(value), label, width))),
     `<clipPath id="plot"><rect x="${left - 3}" width="${right - left + 6}" height="${bottom + 3}"/></clipPath><g clip-path="url(#plot)">`,
     line(scene.gaps.map((px) => `M${px} ${top}V${bottom}`).join(""), palette.gap, ' stroke-opacity="0.22"'),
     ...curves,

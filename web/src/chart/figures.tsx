@@ -1,6 +1,6 @@
 /** Statistics of the visible range, one line a curve. */
 import type { Signal } from "@preact/signals";
-import { loss, number } from "../format";
+import { loss, number, rate } from "../format";
 import { clean } from "../text";
 import { within } from "./decimate";
 import type { Scene } from "./scene";
@@ -11,8 +11,8 @@ const CI = "95 % confidence interval of the mean by Student's t, as if the point
 
 export function ChartFigures({ scene: shown }: { scene: Signal<Scene | null> }) {
   const scene = shown.value;
-  const rows = (scene?.drawn ?? []).filter(({ track }) => track.metric !== "lr");
-  if (scene?.empty) return null;
+  const rows = (scene?.drawn ?? []).filter(({ y }) => y === scene!.y);
+  if (rows.every(({ line }) => line.xs.length === 0)) return null;
   return (
     <div class="chart-figures" role="region" aria-label="Statistics of the visible range" tabIndex={0}>
       <table class="num">
@@ -31,6 +31,7 @@ export function ChartFigures({ scene: shown }: { scene: Signal<Scene | null> }) 
         <tbody>
           {rows.map(({ track, line }) => {
             const { raw } = line;
+            const words = track.metric === "lr" ? rate : loss;
             const stats = scene && statistics(raw.ys, ...within(raw, ...scene.view));
             return (
               <tr key={track.key}>
@@ -38,10 +39,10 @@ export function ChartFigures({ scene: shown }: { scene: Signal<Scene | null> }) 
                   <Swatch {...track} /> {clean(track.label, 80)}
                 </th>
                 <td>{number(stats?.count ?? 0)}</td>
-                <td>{stats ? `${loss(stats.mean)}${Number.isFinite(stats.ci) ? ` ± ${spread(stats.mean, stats.ci)}` : ""}` : "–"}</td>
-                <td>{loss(stats?.sd)}</td>
-                <td>{loss(stats?.p90)}</td>
-                <td>{loss(stats?.p95)}</td>
+                <td>{stats ? `${words(stats.mean)}${Number.isFinite(stats.ci) ? ` ± ${words === rate ? rate(stats.ci) : spread(stats.mean, stats.ci)}` : ""}` : "–"}</td>
+                <td>{words(stats?.sd)}</td>
+                <td>{words(stats?.p90)}</td>
+                <td>{words(stats?.p95)}</td>
               </tr>
             );
           })}

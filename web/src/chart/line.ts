@@ -24,6 +24,8 @@ export class Line {
   /** What was logged of steps that a later pass did again, a curve for each pass. */
   earlier: Curve[] = [];
   gaps = 0;
+  /** Whether there are values whose row does not tell its x. */
+  placeless = false;
   #smooth: Smoothing | null;
   #taken = 0;
   #sorted = true;
@@ -58,7 +60,11 @@ export class Line {
     for (let row = this.#taken; row < this.source.length; row++) {
       const x = this.#x(row);
       const y = column.at(row);
-      if (x - x !== 0 || y !== y) continue;
+      if (y !== y) continue;
+      if (x - x !== 0) {
+        this.placeless = true;
+        continue;
+      }
       const at = step.at(row);
       if (this.#resumes && at < this.#step) this.#goBack(at);
       if (this.earlier.length > MOST_PASSES) return this.#startOver();

@@ -44,6 +44,14 @@ test("linear ticks are round, inside, and as many as asked for", () => {
   }
 });
 
+test("far from zero, labels have the digits that tell them apart", () => {
+  for (const [from, to] of [[123_456_787, 123_456_791], [1e-4, 1.0000001e-4], [-1.7e308, 1.7e308]] as const) {
+    const ticks = linearTicks(from, to, 5);
+    expect(ticks.length).toBeGreaterThan(2);
+    expect(new Set(labels(ticks)).size, labels(ticks).join()).toBe(ticks.length);
+  }
+});
+
 test("an axis of counts has no tick between two of them", () => {
   expect(labels(linearTicks(1, 3, 10, true))).toEqual(["1", "2", "3"]);
   expect(labels(linearTicks(1, 3, 10))).toContain("1.2");

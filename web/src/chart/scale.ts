@@ -12,14 +12,15 @@ export interface Scale {
 }
 
 export function linearScale(from: number, to: number, start: number, end: number): Scale {
-  const span = to - from || 1;
+  // Halves, because the span of the largest numbers is beyond them.
+  const half = to / 2 - from / 2 || 0.5;
   const size = end - start;
   return {
     kind: "linear",
     from,
     to,
-    map: (value) => start + ((value - from) / span) * size,
-    invert: (pixel) => from + ((pixel - start) / (size || 1)) * span,
+    map: (value) => start + ((value / 2 - from / 2) / half) * size,
+    invert: (pixel) => from + ((pixel - start) / (size || 1)) * 2 * half,
   };
 }
 
@@ -47,7 +48,7 @@ export function padded(low: number, high: number, kind: ScaleKind, part = 0.06):
     return b > a ? [10 ** (a - room), 10 ** (b + room)] : [low / 2, high * 2];
   }
   if (low === high) return [low - (Math.abs(low) || 1) * 0.5, high + (Math.abs(high) || 1) * 0.5];
-  const room = (high - low) * part;
+  const room = high * part - low * part;
   // A curve that never goes below zero should not get an axis that does.
-  return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
+  return [Math.max(low >= 0 ? 0 : -Number.MAX_VALUE, low - room), Math.min(Number.MAX_VALUE, high + room)];
 }

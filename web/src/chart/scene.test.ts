@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { Run } from "../events/run";
 import { escape, rowsToCsv, rowsToJson, sceneToSvg } from "./export";
-import { Line } from "./line";
+import { Line, type Metric } from "./line";
 import { along, closest, type Hit, hitsAt, nearestHits } from "./pick";
-import { type Scene, sceneOf, type Track } from "./scene";
+import { type Input, type Scene, sceneOf, type Track } from "./scene";
 import { DEFAULTS, type Settings } from "./settings";
+import { anchor } from "./ticks";
 
 function runOf(count: number, loss = (step: number): number | null => 3 / step): Run {
   const run = new Run();
@@ -16,13 +17,30 @@ function runOf(count: number, loss = (step: number): number | null => 3 / step):
   return run;
 }
 
-function sceneFor(run: Run, change: Partial<Settings> = {}, more: { until?: number; label?: string } = {}): Scene {
-  const settings = { ...DEFAULTS, smooth: 0, ...change };
-  const track: Track = { key: "loss", label: more.label ?? "loss", rows: run.rows, metric: "loss", origin: Date.UTC(2026, 0, 1), tone: "--accent" };
-  const line = new Line(run.rows, "loss", settings.x, track.origin, settings.smooth);
+const ORIGIN = Date.UTC(2026, 0, 1);
+
+function feed(run: Run, ...rows: object[]): void {
+  for (const row of rows) {
+    const bytes = new TextEncoder().encode(JSON.stringify(row));
+    run.add("training.log", bytes, 0, bytes.length);
+  }
+}
+
+function lineOf(run: Run, metric: Metric, x: Settings["x"], smooth: number, label = metric as string): { track: Track; line: Line } {
+  const track: Track = { key: metric, label, rows: run.rows, metric, origin: ORIGIN, tone: "--accent" };
+  const line = new Line(run.rows, metric, x, ORIGIN, smooth);
   line.extend();
-  const checkpoints = [20, 21, 40].map((step) => ({ step, time: 0, artifacts: [] }));
-  return sceneOf({ lines: [{ track, line }], settings, width: 1000, height: 340, checkpoints, ...(more.until ? { until: more.until } : {}) });
+  return { track, line };
+}
+
+function inputOf(run: Run, change: Partial<Settings>, label?: string): Input {
+  const settings = { ...DEFAULTS, smooth: 0, ...change };
+  const checkpoints = [20, 21, 40].map((step) => ({ step, time: ORIGIN + step * 1000, artifacts: [] }));
+  return { lines: [lineOf(run, "loss", settings.x, settings.smooth, label)], settings, width: 1000, height: 340, checkpoints };
+}
+
+function sceneFor(run: Run, change: Partial<Settings> = {}, { until, label }: { until?: number; label?: string } = {}): Scene {
+  return sceneOf({ ...inputOf(run, change, label), ...(until ? { until } : {}) });
 }
 
 test("all there is fills the plot, and the first step stays on the axis", () => {
@@ -35,7 +53,7 @@ test("all there is fills the plot, and the first step stays on the axis", () => 
 });
 
 test("a live run leaves room for the steps to come", () => {
-  expect(sceneFor(runOf(10), {}, { until: 60 })).toMatchObject({ view: [1, 60], empty: false });
+  expect(sceneFor(runOf(10), {}, { until: 60 })).toMatchObject({ view: [1, 60], blank: null });
   expect(sceneFor(runOf(10), { x: "epoch" }, { until: 60 }).view).toEqual([0.1, 1]);
 });
 
@@ -78,13 +96,73 @@ test("gaps have their columns, checkpoints their marks, the closest thinned", ()
   expect(sceneFor(runOf(600)).marks.map(({ step }) => step)).toEqual([21, 40]);
   expect(sceneFor(runOf(60)).marks.map(({ step }) => step)).toEqual([20, 21, 40]);
   expect(sceneFor(runOf(60), { x: "epoch" }).marks).toEqual([]);
+  const elapsed = sceneFor(runOf(60), { x: "elapsed" });
+  expect(elapsed.marks).toEqual([20, 21, 40].map((step) => ({ step, x: elapsed.x.map(step * 1000) })));
 });
 
 test("an empty run is an empty picture, with the steps to come where they are known", () => {
   const scene = sceneFor(runOf(0));
-  expect([scene.empty, scene.drawn[0]!.main.d, scene.xTicks, scene.yTicks]).toEqual([true, "", [], []]);
+  expect([scene.blank, scene.drawn[0]!.main.d, scene.xTicks, scene.yTicks]).toEqual(["", "", [], []]);
   const waiting = sceneFor(runOf(0), {}, { until: 60 });
-  expect([waiting.empty, waiting.view, waiting.xTicks.length > 3]).toEqual([true, [1, 60], true]);
+  expect([waiting.blank, waiting.view, waiting.xTicks.length > 3]).toEqual(["", [1, 60], true]);
+});
+
+test("a picture without a curve says why", () => {
+  const blank = (run: Run, change: Partial<Settings> = {}): string | null => sceneFor(run, change).blank;
+  const untimed = new Run();
+  feed(untimed, { step: 1, loss: 2 }, { step: 2, loss: 1 });
+  expect(blank(untimed)).toBeNull();
+  expect(blank(untimed, { x: "elapsed" })).toMatch(/no time/);
+  expect(blank(untimed, { x: "epoch" })).toMatch(/no epoch/);
+  expect(blank(runOf(9, () => -1), { log: true })).toMatch(/above zero/);
+  expect(blank(runOf(9, () => -1))).toBeNull();
+  expect(blank(runOf(9, () => null))).toMatch(/number/);
+  expect(blank(runOf(9), { zoom: [90, 100] })).toMatch(/in this range/);
+  const none = sceneOf({ lines: [], settings: DEFAULTS, width: 1000, height: 340, checkpoints: [] });
+  expect(none.blank).toMatch(/switched off/);
+});
+
+test("below one step there is the line between its points, and ticks", () => {
+  const scene = sceneFor(runOf(200, (step) => step), { zoom: [100.2, 100.8] });
+  expect([scene.blank, scene.xTicks.length > 1, scene.yTicks.length > 1]).toEqual([null, true, true]);
+  expect([scene.y.from < 100, scene.y.to > 101]).toEqual([true, true]);
+});
+
+test("what a log scale has no place for is a gap, and counted", () => {
+  const scene = sceneFor(runOf(60, (step) => (step === 7 ? 0 : step === 9 ? -1 : 1)), { log: true });
+  expect([scene.below, scene.gaps]).toEqual([2, [7, 9].map((step) => Math.round(scene.x.map(step)))]);
+  expect(sceneFor(runOf(60, () => -1)).below).toBe(0);
+});
+
+test("a learning rate alone has the chart to itself, beside a loss an axis at the side", () => {
+  const run = new Run();
+  for (let step = 1; step <= 50; step++) feed(run, { step, learningRate: 1e-3 / step });
+  const scene = sceneOf({ ...inputOf(run, { log: true }), lines: [lineOf(run, "lr", "step", 0)] });
+  expect([scene.side, scene.y.kind, scene.drawn[0]!.y === scene.y, scene.yTicks.length > 2]).toEqual([null, "log", true, true]);
+  feed(run, { step: 51, loss: 1 });
+  const both = sceneOf({ ...inputOf(run, {}), lines: [lineOf(run, "loss", "step", 0), lineOf(run, "lr", "step", 0)] });
+  expect([both.side !== null, both.drawn[1]!.y === both.side, both.sideTicks.length > 2]).toEqual([true, true, true]);
+});
+
+test("losses at the end of what numbers can hold are drawn", () => {
+  const scene = sceneFor(runOf(40, (step) => (step % 2 ? 1.7e308 : -1.7e308)));
+  expect(scene.drawn[0]!.main.d).not.toMatch(/NaN|Infinity/);
+  expect(scene.yTicks.length).toBeGreaterThan(2);
+  expect(scene.yTicks.map(({ label }) => label).join(" ")).not.toMatch(/Infinity|NaN/);
+});
+
+test("no two labels of the axis lie over one another", () => {
+  const scene = sceneOf({ ...inputOf(runOf(2000), { zoom: [0, 2_000_000] }), width: 390 });
+  const ends = scene.xTicks.map(({ value, label }) => {
+    const x = scene.x.map(value);
+    return { label, x, side: anchor(x, label, 390) };
+  });
+  ends.slice(1).forEach((tick, k) => {
+    const size = (label: string): number => label.length * 7;
+    const right = ends[k]!.x + size(ends[k]!.label) * { start: 1, middle: 0.5, end: 0 }[ends[k]!.side];
+    expect(tick.x - size(tick.label) * { start: 0, middle: 0.5, end: 1 }[tick.side]).toBeGreaterThanOrEqual(right);
+  });
+
 });
 
 test("the pointer finds the nearest step, and in a crowd the point at its own height", () => {

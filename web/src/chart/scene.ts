@@ -1,11 +1,12 @@
 /** Everything a chart shows, computed: what the component draws and what an export writes come from the same picture. */
 import type { Rows } from "../events/rows";
 import type { Checkpoint } from "../events/run";
-import { type Curve, extent, type Path, pathOf, within } from "./decimate";
+import { type Curve, type Path, pathOf, within } from "./decimate";
 import type { Line, Metric } from "./line";
 import { linearScale, logScale, padded, type Scale } from "./scale";
 import type { Settings } from "./settings";
-import { elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
+import { blankOf, bounds, gapsOf, type Lines, NOTHING, reach } from "./sight";
+import { apart, elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
 import type { Span } from "./view";
 
 /** A curve that the page wants. `tone` is a colour token's name, such as `--accent`. */
@@ -46,18 +47,20 @@ export interface Scene {
   yTicks: readonly Tick[];
   sideTicks: readonly Tick[];
   drawn: readonly Drawn[];
-  /** Pixel columns that hold a value which is no number. */
+  /** Pixel columns that hold a value which is no number, or has no place on a log scale. */
   gaps: readonly number[];
+  /** How many values in sight are zero or below on a log scale. */
+  below: number;
   marks: readonly { step: number; x: number }[];
-  /** Nothing to draw: no point of any curve has a place on these axes. */
-  empty: boolean;
+  /** Why nothing is drawn; empty where nothing was logged, null where something is drawn. */
+  blank: string | null;
   /** All there is along x, and what is shown of it. */
   all: Span;
   view: Span;
 }
 
 export interface Input {
-  lines: readonly { track: Track; line: Line }[];
+  lines: Lines;
   settings: Settings;
   width: number;
   height: number;
@@ -66,7 +69,6 @@ export interface Input {
   until?: number;
 }
 
-const NOTHING: Span = [0, 1];
 const TOP = 12;
 const BOTTOM = 26;
 const CHARACTER = 7;
@@ -76,15 +78,17 @@ const MARK_GAP = 12;
 export function sceneOf({ lines, settings, width, height, checkpoints, until }: Input): Scene {
   const all = reach(lines, settings, until);
   const view: Span = settings.zoom ?? all;
-  const main = lines.filter(({ track }) => track.metric !== "lr");
+  const rates = lines.filter(({ track }) => track.metric === "lr");
+  const losses = lines.filter(({ track, line }) => track.metric !== "lr" && line.xs.length > 0);
+  // A learning rate beside nothing else is what the chart is of.
+  const main = losses.length > 0 ? losses : rates;
   const [low, high] = bounds(main, view, settings.log);
   const kind = settings.log ? "log" : "linear";
   const make = settings.log ? logScale : linearScale;
   const bottom = height - BOTTOM;
   const y = make(...padded(low, high, kind), bottom, TOP);
   const ticks = yTicks(y, Math.max(2, Math.floor((bottom - TOP) / 52)));
-  const rates = lines.filter(({ track }) => track.metric === "lr");
-  const [sideLow, sideHigh] = bounds(rates, view, false);
+  const [sideLow, sideHigh] = bounds(main === rates ? [] : rates, view, false);
   const side = sideLow <= sideHigh ? linearScale(...padded(Math.min(0, sideLow), sideHigh, "linear"), bottom, TOP) : null;
   const sideTicks = side ? linearTicks(side.from, side.to, Math.max(2, Math.floor((bottom - TOP) / 52))) : [];
   const left = gutter(ticks);
@@ -93,49 +97,16 @@ export function sceneOf({ lines, settings, width, height, checkpoints, until }: 
   const drawn = lines.map(({ track, line }) => draw(track, line, x, track.metric === "lr" && side ? side : y));
   return {
     width, height, left, right, top: TOP, bottom, x, y, side, sideTicks, drawn, all, view,
-    empty: drawn.every(({ line }) => line.xs.length === 0),
+    blank: blankOf(lines, settings, view, low <= high || side !== null),
     yTicks: low <= high ? ticks : [],
-    xTicks: all === NOTHING ? [] : xTicks(x, settings, right - left),
-    gaps: gapColumns(main, x),
-    marks: settings.x === "step" ? marksOf(checkpoints, x) : [],
+    xTicks: all === NOTHING ? [] : xTicks(x, settings, right - left, width),
+    ...gapsOf(main, x, settings.log),
+    marks: marksOf(checkpoints, x, settings.x, lines[0]?.track.origin ?? NaN),
   };
 }
 
 function gutter(ticks: readonly Tick[]): number {
   return Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER) + 13;
-}
-
-function reach(lines: Input["lines"], settings: Settings, until: number | undefined): Span {
-  let low = Infinity;
-  let high = -Infinity;
-  for (const { line } of lines) {
-    if (line.xs.length === 0) continue;
-    low = Math.min(low, line.xs.at(0));
-    high = Math.max(high, line.xs.last());
-  }
-  if (settings.x === "step" && until !== undefined) {
-    low = Math.min(low, 1);
-    high = Math.max(high, until);
-  }
-  if (!(low <= high)) return NOTHING;
-  return low === high ? [low - 0.5, high + 0.5] : [low, high];
-}
-
-/**
- * The y range of what is in sight. The faint points behind a smoothed curve count, or a spike would leave the picture; so
- * does the curve itself, which still carries what has gone out of sight.
- */
-function bounds(lines: Input["lines"], view: Span, positive: boolean): [number, number] {
-  let low = Infinity;
-  let high = -Infinity;
-  for (const { line } of lines) {
-    for (const curve of [line.raw, ...(line.smoothed ? [line.main] : []), ...line.earlier]) {
-      const [a, b] = extent(curve.ys, ...within(curve, ...view), positive);
-      low = Math.min(low, a);
-      high = Math.max(high, b);
-    }
-  }
-  return [low, high];
 }
 
 function draw(track: Track, line: Line, x: Scale, y: Scale): Drawn {
@@ -165,30 +136,22 @@ export function dotted(dots: Path["dots"] | Drawn["points"]): string {
   return dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
 }
 
-function gapColumns(lines: Input["lines"], x: Scale): number[] {
-  const columns = new Set<number>();
-  for (const { line } of lines) {
-    if (line.gaps === 0) continue;
-    const { raw } = line;
-    const [start, end] = within(raw, x.from, x.to);
-    for (let i = start; i < end; i++) if (!Number.isFinite(raw.ys[i]!)) columns.add(Math.round(x.map(raw.xs[i]!)));
-  }
-  return [...columns];
-}
-
-/** Checkpoints in sight; where they stand closer than a finger the later one is kept. */
-function marksOf(checkpoints: readonly Checkpoint[], x: Scale): { step: number; x: number }[] {
+/** Checkpoints in sight; where they stand closer than a finger the later one is kept. An epoch is not told of them. */
+function marksOf(checkpoints: readonly Checkpoint[], x: Scale, mode: Settings["x"], origin: number): { step: number; x: number }[] {
   const marks: { step: number; x: number }[] = [];
-  for (const { step } of checkpoints.toSorted((a, b) => b.step - a.step)) {
-    const at = x.map(step);
-    if (step >= x.from && step <= x.to && !(marks.at(-1)!?.x - at < MARK_GAP)) marks.push({ step, x: at });
+  for (const { step, time } of checkpoints.toSorted((a, b) => b.step - a.step)) {
+    const place = { step, epoch: NaN, elapsed: time - origin, wall: time }[mode];
+    const at = x.map(place);
+    if (place >= x.from && place <= x.to && !(marks.at(-1)!?.x - at < MARK_GAP)) marks.push({ step, x: at });
   }
   return marks.reverse();
 }
 
-function xTicks(x: Scale, settings: Settings, width: number): Tick[] {
-  const count = Math.max(2, Math.floor(width / 96));
-  if (settings.x === "elapsed") return elapsedTicks(x.from, x.to, count);
-  if (settings.x === "wall") return wallTicks(x.from, x.to, count);
-  return linearTicks(x.from, x.to, count, settings.x === "step");
+function xTicks(x: Scale, settings: Settings, plot: number, width: number): Tick[] {
+  const count = Math.max(2, Math.floor(plot / 96));
+  const make = { step: linearTicks, epoch: linearTicks, elapsed: elapsedTicks, wall: wallTicks }[settings.x];
+  let ticks = make(x.from, x.to, count);
+  // No tick between two steps, unless there is nothing but what lies between two steps.
+  if (settings.x === "step" && x.to - x.from >= 1) ticks = linearTicks(x.from, x.to, count, true);
+  return apart(ticks, x.map, width);
 }

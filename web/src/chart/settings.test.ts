@@ -13,6 +13,8 @@ test("settings survive the address", () => {
   expect(round({ ...DEFAULTS, smooth: 0 }).smooth).toBe(0);
   const wall: Settings = { ...DEFAULTS, x: "wall", zoom: [1_795_000_000_123, 1_795_000_009_456] };
   expect(round(wall)).toEqual(wall);
+  const deep: Settings = { ...DEFAULTS, zoom: [29_999_120.5, 29_999_121.25] };
+  expect(round(deep)).toEqual(deep);
 });
 
 test("what is as by default is not in the address", () => {

@@ -1,5 +1,6 @@
 /** How a chart is looked at. It lives in the page's address, so that a view can be shared and survives a reload. */
 import type { XMode } from "./line";
+import type { Span } from "./view";
 
 export interface Settings {
   x: XMode;
@@ -9,7 +10,7 @@ export interface Settings {
   /** The learning rate, on an axis of its own. */
   lr: boolean;
   /** The x range that is shown, in the units of `x`; null shows all, and follows a live run. */
-  zoom: readonly [number, number] | null;
+  zoom: Span | null;
   /** Keys of the curves that are switched off in the legend. */
   hidden: readonly string[];
 }
@@ -33,6 +34,12 @@ export function readSettings(query: URLSearchParams, defaults: Settings = DEFAUL
   };
 }
 
+/** With as many digits as tell a thousandth of the range apart. */
+function edgeText(edge: number, [from, to]: Span): string {
+  const digits = Math.ceil(Math.log10(Math.max(Math.abs(from), Math.abs(to)) / (to - from))) + 4;
+  return String(Number(edge.toPrecision(Math.min(17, Math.max(6, digits)))));
+}
+
 /** What `setQuery` takes: null for whatever is as by default. */
 export function writeSettings(settings: Settings, defaults: Settings = DEFAULTS): Record<string, string | null> {
   return {
@@ -40,7 +47,7 @@ export function writeSettings(settings: Settings, defaults: Settings = DEFAULTS)
     y: settings.log ? "log" : null,
     smooth: settings.smooth === defaults.smooth ? null : String(settings.smooth),
     lr: settings.lr ? "1" : null,
-    zoom: settings.zoom === null ? null : settings.zoom.map((edge) => String(Number(edge.toPrecision(settings.x === "wall" ? 13 : 6)))).join(".."),
+    zoom: settings.zoom === null ? null : settings.zoom.map((edge) => edgeText(edge, settings.zoom!)).join(".."),
     hide: settings.hidden.join(",") || null,
   };
 }

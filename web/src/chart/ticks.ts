@@ -18,8 +18,9 @@ export function niceStep(span: number, count: number): number {
 /** `whole`: the values are counts, so no tick lies between two of them. */
 export function linearTicks(from: number, to: number, count: number, whole = false): Tick[] {
   const span = to - from;
-  if (!(span > 0) || !Number.isFinite(span)) return [{ value: from, label: plain(from, 0) }];
-  const step = Math.max(niceStep(span, count), whole ? 1 : 0);
+  if (!(span > 0)) return [{ value: from, label: plain(from, 0) }];
+  // In parts, because the span of the largest numbers is beyond them.
+  const step = Math.max(niceStep(to / count - from / count, 1), whole ? 1 : 0);
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const first = Math.ceil(from / step - 1e-9);
   const last = Math.floor(to / step + 1e-9);
@@ -50,6 +51,30 @@ export function logTicks(from: number, to: number, count: number): Tick[] {
 
 export function yTicks(scale: Scale, count: number): Tick[] {
   return scale.kind === "log" ? logTicks(scale.from, scale.to, count) : linearTicks(scale.from, scale.to, count);
+}
+
+const CHARACTER = 7;
+
+/** Labels at the ends lean inwards rather than out of the picture. */
+export function anchor(x: number, label: string, width: number): "start" | "middle" | "end" {
+  const reach = (label.length * CHARACTER) / 2;
+  return x + reach > width ? "end" : x - reach < 0 ? "start" : "middle";
+}
+
+/** The ticks whose labels leave one another room, the last one first. */
+export function apart(ticks: readonly Tick[], map: (value: number) => number, width: number): Tick[] {
+  let edge = Infinity;
+  return ticks
+    .toReversed()
+    .filter(({ value, label }) => {
+      const x = map(value);
+      const size = label.length * CHARACTER;
+      const left = x - size * { start: 0, middle: 0.5, end: 1 }[anchor(x, label, width)];
+      if (left + size > edge) return false;
+      edge = left - CHARACTER / 2;
+      return true;
+    })
+    .reverse();
 }
 
 const SECOND = 1000;
@@ -106,7 +131,7 @@ function plain(value: number, decimals: number, grouped = false): string {
 function exponential(value: number, step: number): string {
   if (value === 0) return "0";
   const digits = Math.max(0, Math.floor(Math.log10(Math.abs(value)) + 1e-9) - Math.floor(Math.log10(step) + 1e-9));
-  return value.toExponential(Math.min(6, digits)).replace(/\.?0*e\+?/, "e").replace("-", (sign, at) => (at > 0 ? "−" : sign)).replace(/^-/, "−");
+  return value.toExponential(Math.min(15, digits)).replace(/\.?0*e\+?/, "e").replace("-", (sign, at) => (at > 0 ? "−" : sign)).replace(/^-/, "−");
 }
 
 /** A power of ten, or twice or five times it, as short as it can be read. */

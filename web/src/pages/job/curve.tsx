@@ -5,7 +5,6 @@ import { exportRun, exportsOf } from "../../chart/exports";
 import { ChartFigures } from "../../chart/figures";
 import { Legend } from "../../chart/legend";
 import type { Track } from "../../chart/scene";
-import type { Settings } from "../../chart/settings";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import type { Job } from "../../contract.gen";
@@ -44,7 +43,7 @@ export function JobCurve({ id, job, run, status }: Props) {
         checkpointHref={(step) => tryHref(`checkpoint:${id}:${step}`)}
         until={isActive(status) ? (stepsOf(job, run).total ?? undefined) : undefined}
         onScene={onScene}
-        empty={emptyText(settings.x, status, run)}
+        empty={emptyText(status, run)}
       />
       <ChartControls
         settings={settings}
@@ -58,7 +57,7 @@ export function JobCurve({ id, job, run, status }: Props) {
   );
 }
 
-function emptyText(x: Settings["x"], status: string, run: Run): string {
-  if (run.rows.length > 0) return `The logged steps have no ${x === "epoch" ? "epoch" : "time"}; choose step.`;
+function emptyText(status: string, run: Run): string {
+  if (run.rows.length > 0) return "No loss was logged so far.";
   return isActive(status) ? "The curve begins with the first logged step." : "No step was logged.";
 }
