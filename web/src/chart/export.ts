@@ -1,6 +1,6 @@
 /** A chart as a file: the picture by itself (colours computed, nothing referred to), or the numbers behind it. */
 import type { Rows } from "../events/rows";
-import { dotted, type Scene } from "./scene";
+import { dotted, type Scene, type Track } from "./scene";
 import { anchor } from "./ticks";
 
 export interface Palette {
@@ -15,7 +15,11 @@ export interface Palette {
 }
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
-const HEAD = 34;
+const HEAD = 26;
+const ROW = 18;
+/** A name beyond this is cut, or a long one would push all others into rows of their own. */
+const LONGEST = 420;
+const CHARACTER = 6.8;
 const DOT = ' stroke-width="6" stroke-linecap="round"';
 
 /** The scene as a self-contained SVG file with a title and a legend above it. */
@@ -25,12 +29,12 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
   const line = (d: string, stroke: string, more = ""): string => (d === "" ? "" : `<path d="${d}" fill="none" stroke="${stroke}"${more}/>`);
   const text = (px: number, py: number, label: string, fill: string, anchor = "middle"): string =>
     `<text x="${round(px)}" y="${round(py)}" fill="${fill}" text-anchor="${anchor}">${escape(label)}</text>`;
-  const legend: string[] = [];
-  let at = left;
-  for (const { track } of scene.drawn) {
-    legend.push(line(`M${round(at)} -12h14`, tone(track.tone), ` stroke-width="2"${dash(track.dash)}`), text(at + 20, -8, track.label, palette.hint, "start"));
-    at += 44 + track.label.length * 6.8;
-  }
+  const { items, rows } = legendOf(scene.drawn.map(({ track }) => track), left, width);
+  const head = HEAD + rows * ROW;
+  const legend = items.flatMap(({ track, label, x, row }) => {
+    const py = (row - rows) * ROW + 2;
+    return [line(`M${round(x)} ${py}h18`, tone(track.tone), ` stroke-width="2"${dash(track.dash)}`), text(x + 24, py + 4, label, palette.hint, "start")];
+  });
   const curves = scene.drawn.toReversed().flatMap(({ track, raw, main, points }) => {
     const dots = track.metric === "evalLoss" && points.length > 0 ? points : main.dots;
     return [
@@ -40,10 +44,10 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
     ];
   });
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height + HEAD}" viewBox="0 ${-HEAD} ${width} ${height + HEAD}" font-family="${FONT}" font-size="12">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height + head}" viewBox="0 ${-head} ${width} ${height + head}" font-family="${FONT}" font-size="12">`,
     `<title>${escape(title)}</title>`,
-    `<rect y="${-HEAD}" width="${width}" height="${height + HEAD}" fill="${palette.paper}"/>`,
-    text(width - 8, -8, title, palette.ink, "end"),
+    `<rect y="${-head}" width="${width}" height="${height + head}" fill="${palette.paper}"/>`,
+    text(left, 16 - head, fitted(title, width - left - 8), palette.ink, "start"),
     ...legend,
     ...scene.yTicks.flatMap(({ value, label }) => [
       line(`M0 ${round(y.map(value))}H${width}`, palette.grid),
@@ -61,6 +65,34 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
   ].join("\n");
 }
 
+/** How wide a text is at most, about: emoji and East Asian signs take two places. */
+function widthOf(text: string): number {
+  return [...text].reduce((sum, sign) => sum + (sign > "\u2e80" ? 2 : 1), 0) * CHARACTER;
+}
+
+function fitted(text: string, room: number): string {
+  let signs = [...text];
+  if (widthOf(text) <= room) return text;
+  while (signs.length > 0 && widthOf(`${signs.join("")}…`) > room) signs = signs.slice(0, -1);
+  return `${signs.join("").trim()}…`;
+}
+
+/** Where each curve's name stands above the plot: in rows, none wider than the picture. */
+export function legendOf(tracks: readonly Track[], left: number, width: number): { items: { track: Track; label: string; x: number; row: number }[]; rows: number } {
+  const room = width - left - 8;
+  let x = left;
+  let row = 0;
+  const items = tracks.map((track) => {
+    const label = fitted(track.label, Math.min(room, LONGEST) - 24);
+    const size = 24 + widthOf(label);
+    if (x > left && x + size > left + room) (x = left), row++;
+    const item = { track, label, x, row };
+    x += size + 20;
+    return item;
+  });
+  return { items, rows: tracks.length > 0 ? row + 1 : 0 };
+}
+
 function dash(pattern: string | undefined): string {
   return pattern === undefined ? "" : ` stroke-dasharray="${pattern}"`;
 }
@@ -72,7 +104,7 @@ function round(pixel: number): number {
 /** Also drops what XML 1.0 cannot hold, or the file would open nowhere. */
 export function escape(text: string): string {
   return text
-    .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]/g, "")
+    .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "")
     .replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 

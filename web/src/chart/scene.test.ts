@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Run } from "../events/run";
-import { escape, rowsToCsv, rowsToJson, sceneToSvg } from "./export";
+import { escape, legendOf, rowsToCsv, rowsToJson, sceneToSvg } from "./export";
 import { Line, type Metric } from "./line";
 import { along, closest, type Hit, hitsAt, nearestHits } from "./pick";
 import { type Input, type Scene, sceneOf, type Track } from "./scene";
@@ -198,7 +198,20 @@ test("the exported SVG is whole by itself and takes no markup from names", () =>
   expect(svg).toContain("<title>a &#60; b</title>");
   expect(svg).toContain('stroke="rgb(9,8,7)"');
   expect(svg.match(/stroke-opacity="0.3"/g)).toHaveLength(1);
-  expect(escape("\u0000a\ufffeb\n")).toBe("ab\n");
+  expect(escape("\u0000a\ufffeb\n🎉\ud83c")).toBe("ab\n🎉");
+});
+
+test("a legend of many long names stays in the picture", () => {
+  const { track } = lineOf(runOf(2), "loss", "step", 0);
+  const tracks = ["short", "mid ".repeat(9), "x".repeat(300), "🎉".repeat(80), "b", "c"].map((label) => ({ ...track, label }));
+  for (const width of [390, 1280]) {
+    const { items, rows } = legendOf(tracks, 50, width);
+    for (const { x, label, row } of items) {
+      expect(x + 24 + [...label].length * 6.8).toBeLessThanOrEqual(width);
+      expect(row).toBeLessThan(rows);
+    }
+    expect(items[2]!.label).toMatch(/^x{20,}…$/);
+  }
 });
 
 test("CSV and JSON hold every row, and tell nothing from not a number", () => {

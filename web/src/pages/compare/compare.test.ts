@@ -14,6 +14,16 @@ test("settings that differ are told from those that do not; a job not known coun
   expect(by.get("Base model")?.same).toBe(true);
 });
 
+test("values that only look the same are told apart, by all their digits", () => {
+  const of = (label: string, ...configs: object[]) => differences(configs.map(job)).find((row) => row.label === label);
+  expect(of("Learning rate", { learningRate: 1e-3 }, { learningRate: 0.0010004 })).toMatchObject({ values: ["0.001", "0.0010004"], same: false });
+  expect(of("Learning rate", { learningRate: 1e-3 }, {}, { learningRate: 2e-3 })).toMatchObject({ values: ["0.001", null, "0.002"], same: false });
+  const source = { type: "huggingface", name: "d", split: "a" };
+  expect(of("Data set", { datasetSource: source }, { datasetSource: { split: "a", name: "d", type: "huggingface" } })).toMatchObject({ same: true });
+  expect(of("Data set", { datasetSource: source }, { datasetSource: { ...source, type: "blob", token: "secret" } })).toMatchObject({ same: false });
+  expect(JSON.stringify(differences([job({ datasetSource: source }), job({ datasetSource: { ...source, token: "secret" } })]))).not.toContain("secret");
+});
+
 test("ids come once each, and no more than can be told apart", () => {
   expect(idsOf(new URLSearchParams("jobs=a,b,,a, c "))).toEqual(["a", "b", "c"]);
   expect(idsOf(new URLSearchParams(""))).toEqual([]);

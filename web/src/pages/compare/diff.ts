@@ -1,6 +1,7 @@
 /** How the configurations of several jobs differ, setting by setting. */
-import { settings } from "../../config";
-import type { Job } from "../../contract.gen";
+import { settings, shareable } from "../../config";
+import type { Job, JobConfig } from "../../contract.gen";
+import { clean } from "../../text";
 
 export interface Difference {
   label: string;
@@ -9,15 +10,38 @@ export interface Difference {
   same: boolean;
 }
 
-/** Every setting that any of the jobs has, in reading order. */
+/**
+ * Every setting that any of the jobs has, in reading order. Values are compared as they are: short forms round. Where two short
+ * forms are the same and the values are not, the whole values are shown.
+ */
 export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
-  const lists = jobs.map((job) => new Map((job ? settings(job.config) : []).map(({ label, value }) => [label, value])));
+  const lists = jobs.map((job) => (job ? valuesOf(shareable(job.config)) : new Map<string, Value>()));
   const labels = new Set(lists.flatMap((list) => [...list.keys()]));
   return [...labels].map((label) => {
     const values = lists.map((list) => list.get(label) ?? null);
     const known = values.filter((_, index) => jobs[index] !== undefined);
-    return { label, values, same: known.every((value) => value === known[0]) };
+    const kinds = (of: (value: Value) => string): number => new Set(known.map((value) => value && of(value))).size;
+    const whole = kinds(({ words }) => words) < kinds(({ raw }) => raw);
+    return { label, values: values.map((value) => value && (whole ? value.raw : value.words)), same: kinds(({ raw }) => raw) < 2 };
   });
+}
+
+interface Value {
+  words: string;
+  raw: string;
+}
+
+function valuesOf(config: JobConfig): Map<string, Value> {
+  const raw = new Map(
+    Object.entries(config).flatMap(([key, value]) => settings({ [key]: value } as unknown as JobConfig).map(({ label }) => [label, rawOf(value)] as const)),
+  );
+  return new Map(settings(config).map(({ label, value }) => [label, { words: value, raw: raw.get(label) ?? value }]));
+}
+
+/** The order of an object's keys says nothing. */
+function rawOf(value: unknown): string {
+  const plain = typeof value === "object" && value !== null && !Array.isArray(value);
+  return clean(JSON.stringify(plain ? Object.fromEntries(Object.entries(value).sort()) : value), 2000);
 }
 
 export const MOST = 12;

@@ -83,28 +83,30 @@ const ROWS: readonly Row[] = [
 ];
 
 function Results({ compared }: { compared: readonly Compared[] }) {
+  const statuses = compared.map(({ job, run }) => statusOf(job, run));
   return (
     <tbody>
       <Head text="Results" span={compared.length} />
       <tr>
         <th scope="row">Status</th>
-        {compared.map(({ id, job, run }) => (
+        {compared.map(({ id }, index) => (
           <td key={id}>
-            <StatusDot status={statusOf(job, run)} />
+            <StatusDot status={statuses[index]!} />
           </td>
         ))}
       </tr>
       {ROWS.map(({ label, value, words, better }) => {
         const values = compared.map(value);
-        const best = better === undefined ? -1 : bestIndex(values, better === "high");
-        const running = label === "Time" && compared.some(({ job, run }) => isActive(statusOf(job, run)));
+        // A run that has not come to its end is not quick.
+        const ranked = label === "Time" ? values.map((ms, index) => (statuses[index] === "completed" ? ms : null)) : values;
+        const best = better === undefined || (label === "Time" && statuses.some(isActive)) ? -1 : bestIndex(ranked, better === "high");
         return (
           <tr key={label}>
             <th scope="row">{label}</th>
             {values.map((number_, index) => (
-              <td key={compared[index]!.id} class={index === best && !running ? "compare-best" : ""}>
+              <td key={compared[index]!.id} class={index === best ? "compare-best" : ""}>
                 {number_ === null ? "–" : words(number_)}
-                {index === best && !running && <span class="compare-best-word">best</span>}
+                {index === best && <span class="compare-best-word">best</span>}
               </td>
             ))}
           </tr>
