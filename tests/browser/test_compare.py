@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,11 +71,70 @@ async def test_jobs_are_added_and_left_out_in_the_address(
         assert page.url.endswith(f"jobs={second}")
 
 
+async def test_many_long_names_fit_the_readout_and_the_file(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    jobs = [
+        job_of(fake_backend, f"a rather long name, variant {index}", 0.5 + index / 50) for index in range(10)
+    ]
+    for width in (1280, 390):
+        async with open_page(studio.url, f"/#/compare?jobs={','.join(jobs)}", width=width) as page:
+            await expect(page.locator(".chart-curve")).to_have_count(10)
+            for sign in await page.locator(".chart-key").all():
+                size = await sign.bounding_box()
+                assert size
+                assert size["width"] == 18
+            chart = page.locator(".chart")
+            await chart.scroll_into_view_if_needed()
+            await chart.hover(position={"x": width // 2, "y": 60})
+            box, words = await chart.bounding_box(), await page.locator(".chart-readout").bounding_box()
+            assert box
+            assert words
+            assert words["y"] + words["height"] <= box["y"] + box["height"]
+            if width == 390:
+                await expect(page.locator(".chart-readout")).to_contain_text("+4 more")
+    async with open_page(studio.url, f"/#/compare?jobs={','.join(jobs[:2])}") as page:
+        await expect(page.locator(".chart-curve")).to_have_count(2)
+        await page.get_by_role("button", name="Export").click()
+        async with page.expect_download() as coming:
+            await page.get_by_role("menuitem", name="CSV").click()
+        rows = list(csv.DictReader(io.StringIO(Path(await (await coming.value).path()).read_text())))
+        assert {row["id"] for row in rows} == set(jobs[:2])
+
+
+async def test_a_run_that_failed_is_not_the_quickest_and_close_settings_differ(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    slow = job_of(fake_backend, "slow", 0.5, learningRate=1e-3)
+    failed = job_of(fake_backend, "failed", 0.9, learningRate=0.0010004)
+    for job, seconds, status in ((slow, 50, "completed"), (failed, 3, "failed")):
+        fake_backend.frames[job].clear()
+        ended = f"2026-01-01T00:00:{seconds:02}Z"
+        fake_backend.jobs[job].update(status=status, startedAt="2026-01-01T00:00:00Z", completedAt=ended)
+        fake_backend.emit(job, f"training.{status}", timestamp=ended)
+    async with open_page(studio.url, f"/#/compare?jobs={slow},{failed}") as page:
+        await expect(row(page, "Time").locator("td")).to_have_text(["50 s", "3 s"])
+        await expect(row(page, "Learning rate").locator("td")).to_have_text(["0.001", "0.0010004"])
+
+
+async def test_a_learning_rate_has_the_axis_to_itself(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    for step in range(1, 30):
+        fake_backend.log(job, step, loss=1.0, learningRate=1e-3 / step)
+    async with open_page(studio.url, f"/#/compare?jobs={job}&metric=lr") as page:
+        await expect(page.locator(".chart-grid").nth(2)).to_be_attached()
+        await expect(page.locator(".chart-figures tbody")).to_contain_text("29")
+
+
 async def test_runs_of_one_name_are_told_apart(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     jobs = [job_of(fake_backend, "same", 0.5 + index / 10) for index in range(2)]
     async with open_page(studio.url, f"/#/compare?jobs={','.join(jobs)},gone", faulty=True) as page:
         for job in jobs:
-            await expect(page.get_by_role("link", name=f"same {job.removeprefix('job-')}", exact=True).first).to_be_visible()
+            await expect(
+                page.get_by_role("link", name=f"same {job.removeprefix('job-')}", exact=True).first
+            ).to_be_visible()
         await expect(page.get_by_text("Not in this project: gone")).to_be_visible()

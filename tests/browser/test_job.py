@@ -335,6 +335,40 @@ async def test_gaps_are_gaps(studio: Studio, fake_backend: FakeBackend, open_pag
         assert curve.count("M") == 2
 
 
+async def test_a_resumed_run_is_one_curve_with_its_earlier_pass_behind(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = finished(fake_backend, 100)
+    fake_backend.emit(job, "training.started", timestamp=stamp(110))
+    steps(fake_backend, job, 51, 150, loss=9)
+    async with open_page(studio.url, f"/#/jobs/{job}?smooth=0") as page:
+        await expect(page.get_by_text("50 points of an earlier pass")).to_be_visible()
+        curve = await page.locator(".chart-curve").last.get_attribute("d")
+        assert curve
+        assert curve.count("M") == 1
+        assert await page.locator(".chart-raw").first.get_attribute("d")
+        await page.get_by_text("elapsed", exact=True).click()
+        await expect(page.get_by_text("earlier pass")).to_have_count(0)
+        assert "\u2212" not in "".join(await page.locator(".chart-tick").all_text_contents())
+
+
+async def test_a_chart_without_a_curve_says_why(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = finished(fake_backend, 30)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        for name in ("training loss", "eval loss"):
+            await page.get_by_role("button", name=name).click()
+        await expect(page.get_by_text("All curves are switched off in the legend.")).to_be_visible()
+        await settle(page)
+        await page.goto(f"{studio.url}/#/jobs/{job}?zoom=50..60")
+        await expect(page.get_by_text("No step was logged in this range")).to_be_visible()
+    rates = fake_backend.add_job()
+    fake_backend.log(rates, 1, learningRate=1e-3)
+    async with open_page(studio.url, f"/#/jobs/{rates}") as page:
+        await expect(page.get_by_text("No loss was logged so far.")).to_be_visible()
+
+
 async def test_what_is_exported(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     job = finished(fake_backend, 50)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:

@@ -27,7 +27,8 @@ export function linearTicks(from: number, to: number, count: number, whole = fal
   const big = Math.max(Math.abs(from), Math.abs(to));
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, k) => {
     const value = (first + k) * step;
-    return { value, label: big >= 1e7 || (big < 1e-3 && big > 0) ? exponential(value, step) : plain(value, decimals, big >= 10_000) };
+    const power = big >= 1e12 || (big >= 1e7 && step * 1e5 > big);
+    return { value, label: power || (big < 1e-3 && big > 0) ? exponential(value, step) : plain(value, decimals, big >= 10_000) };
   });
 }
 
