@@ -57,24 +57,31 @@ export class Line {
   extend(): void {
     const column = this.source[this.metric];
     const { step } = this.source;
+    const { mode } = this;
+    const resumes = this.#resumes;
+    let done = this.#step;
     for (let row = this.#taken; row < this.source.length; row++) {
-      const x = this.#x(row);
       const y = column.at(row);
+      // Every row with an epoch tells where those without one stand.
+      if (y !== y && mode !== "epoch") continue;
+      const x = this.#x(row);
       if (y !== y) continue;
       if (x - x !== 0) {
         this.placeless = true;
         continue;
       }
-      const at = step.at(row);
-      if (this.#resumes && at < this.#step) this.#goBack(at);
-      if (this.earlier.length > MOST_PASSES) return this.#startOver();
-      this.#step = at;
+      if (resumes) {
+        const at = mode === "step" ? x : step.at(row);
+        if (at < done && !this.#goBack(at)) return this.#startOver();
+        done = at;
+      }
       if (x < this.xs.last()) this.#sorted = false;
       if (y - y !== 0) this.gaps++;
       this.xs.push(x);
       this.ys.push(y);
       this.rows.push(row);
     }
+    this.#step = done;
     this.#taken = this.source.length;
     if (!this.#sorted) this.#sort();
     this.#smooth?.extend(this.ys);
@@ -94,14 +101,15 @@ export class Line {
     return this.#smooth !== null;
   }
 
-  /** Moves the points from `step` on out of the curve. */
-  #goBack(step: number): void {
+  /** Moves the points from `step` on out of the curve; false when that has happened too often. */
+  #goBack(step: number): boolean {
     let from = this.rows.length;
     while (from > 0 && this.source.step.at(this.rows.at(from - 1)) >= step) from--;
     const [xs, ys] = [this.xs.view().slice(from), this.ys.view().slice(from)];
     this.earlier.push({ xs, ys, length: xs.length });
     this.xs.length = this.ys.length = this.rows.length = from;
     if (this.#smooth) this.#smooth = new Smoothing(this.weight);
+    return this.earlier.length <= MOST_PASSES;
   }
 
   #startOver(): void {

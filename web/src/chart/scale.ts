@@ -13,13 +13,14 @@ export interface Scale {
 
 export function linearScale(from: number, to: number, start: number, end: number): Scale {
   // Halves, because the span of the largest numbers is beyond them.
-  const half = to / 2 - from / 2 || 0.5;
+  const low = from / 2;
+  const half = to / 2 - low || 0.5;
   const size = end - start;
   return {
     kind: "linear",
     from,
     to,
-    map: (value) => start + ((value / 2 - from / 2) / half) * size,
+    map: (value) => start + ((value / 2 - low) / half) * size,
     invert: (pixel) => from + ((pixel - start) / (size || 1)) * 2 * half,
   };
 }
