@@ -12,6 +12,17 @@ export interface Style {
 
 export const PLAIN: Style = { color: -1, bold: false, dim: false, italic: false, underline: false, inverse: false };
 
+/** The numbers of a sequence, those with parts (`38:2::r:g:b`, `4:3`) as the plain ones that say the same. */
+export function paramsOf(sequence: string): number[] {
+  return sequence.split(";").flatMap((part) => {
+    const [first = 0, kind = 0, ...rest] = part.split(":").map(Number);
+    if (!part.includes(":")) return first;
+    if (first === 4) return kind === 0 ? 24 : 4;
+    const [red = 0, green = 0, blue = 0] = rest.slice(-3);
+    return kind === 2 ? [first, 2, red, green, blue] : kind === 5 ? [first, 5, rest[0] ?? 0] : [];
+  });
+}
+
 /** The style after one SGR sequence with these parameters; unknown ones change nothing. */
 export function sgr(before: Style, params: readonly number[]): Style {
   let style = { ...before };
@@ -30,7 +41,7 @@ export function sgr(before: Style, params: readonly number[]): Style {
     else if (code >= 30 && code <= 37) style.color = code - 30;
     else if (code === 39) style.color = -1;
     else if (code >= 90 && code <= 97) style.color = code - 82;
-    else if (code === 38 || code === 48) {
+    else if (code === 38 || code === 48 || code === 58) {
       const { color, used } = extended(params.slice(index + 1));
       if (code === 38 && color !== null) style.color = color;
       index += used;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { PLAIN, classOf, sgr } from "./style";
+import { PLAIN, classOf, paramsOf, sgr } from "./style";
 import { Terminal } from "./terminal";
 
 function shown(...chunks: string[]): string[] {
@@ -21,6 +21,14 @@ describe("text", () => {
     ["backspace", ["ab\bc\n"], ["ac"]],
     ["tabs", ["a\tb\n"], ["a       b"]],
     ["cursor up", ["one\ntwo\n\u001b[2Aeins\nzwei\n"], ["eins", "zwei"]],
+    ["a bar in a bar", ["outer 0", "\n\rinner 0\u001b[A", "\n\rinner 9\u001b[A", "\router 1", "\n\rinner 3\u001b[A"], ["outer 1", "inner 3"]],
+    ["what is under the cursor stays", ["one\ntwo\nthree\n\u001b[3Aeins"], ["eins", "two", "three"]],
+    ["down and on", ["one\ntwo\nthree\u001b[2A!\u001b[2B!\n"], ["one  !", "two", "three !"]],
+    ["to the start of another line", ["one\ntwo\u001b[1FO\u001b[1ET\n"], ["One", "Two"]],
+    ["no further up than to the first", ["a\nb\u001b[500A\rA\n"], ["A", "b"]],
+    ["no further down than to the last", ["a\nb\u001b[A\u001b[50B\rB\n"], ["a", "B"]],
+    ["erase what is below", ["one\ntwo\nthree\u001b[2A\r\u001b[JX\n"], ["X"]],
+    ["deleted characters", ["abc\r\u001b[2PX\n"], ["Xbc"]],
     ["cursor to a column", ["abc\u001b[2GX\n"], ["aXc"]],
     ["a sequence cut by chunks", ["\u001b", "[3", "1mred\u001b[", "0m\n"], ["red"]],
     ["emoji", ["🦊👩‍👧\n"], ["🦊👩‍👧"]],
@@ -60,6 +68,23 @@ describe("bounds", () => {
     expect(terminal.text(99)).toBe("line 49");
   });
 
+  it("keeps what a cursor far up cannot reach any more", () => {
+    const lines = Array.from({ length: 300 }, (_, index) => `line ${index}`);
+    const terminal = new Terminal();
+    terminal.write(`${lines.join("\n")}\u001b[999A\rX`);
+    const shown = Array.from({ length: terminal.count }, (_, index) => terminal.text(index));
+    expect(shown.filter((text, index) => text !== lines[index])).toEqual(["Xine 200"]);
+  });
+
+  it("hands over what is finished, and all of it at the end", () => {
+    const terminal = new Terminal({ lines: Infinity });
+    terminal.write("x\n".repeat(150));
+    expect(terminal.take()).toBe("x\n".repeat(51));
+    terminal.write("y");
+    expect(terminal.take(0)).toBe(`${"x\n".repeat(99)}y\n`);
+    expect([terminal.count, terminal.written]).toEqual([0, 301]);
+  });
+
   it("cuts a line of ten megabytes and says by how much", () => {
     const terminal = new Terminal({ width: 50 });
     terminal.write(`${"x".repeat(10_000_000)}\nnext`);
@@ -70,6 +95,19 @@ describe("bounds", () => {
 
 describe("style", () => {
   const after = (...params: number[]): string => classOf(sgr(PLAIN, params));
+  it.each([
+    ["38:2::20:200:30", "term-c10"],
+    ["38:2:20:200:30", "term-c10"],
+    ["38:5:1;1", "term-c1 term-bold"],
+    ["38:2", "term-c8"],
+    ["48:2::7:4:1", ""],
+    ["58;2;1;4;7", ""],
+    ["58:5:1", ""],
+    ["4:3", "term-underline"],
+    ["4;4:0", ""],
+    ["", ""],
+  ])("%s is %s", (sequence, names) => expect(after(...paramsOf(sequence))).toBe(names));
+
   it.each([
     [[31], "term-c1"],
     [[1, 92], "term-c10 term-bold"],
@@ -82,6 +120,12 @@ describe("style", () => {
     [[7, 27, 4], "term-underline"],
     [[999], ""],
   ])("%j is %s", (params, names) => expect(after(...params)).toBe(names));
+
+  it("leaves no colour where something was erased", () => {
+    const terminal = new Terminal();
+    terminal.write("\u001b[31mabc\r\u001b[K\u001b[2C\u001b[0mx\n");
+    expect(terminal.line(0).map((span) => [span.text, classOf(span.style)])).toEqual([["  x", ""]]);
+  });
 
   it("splits a line where the style changes and nowhere else", () => {
     const terminal = new Terminal();

@@ -1,17 +1,11 @@
 /**
  * A child's output as lines of styled text: what a terminal would show, as far as a log needs it. Carriage
- * returns overwrite, so a progress bar stays one line; colours are kept; everything else that a terminal
- * would obey (titles, links, queries, clipboard) is dropped. Memory is bounded whatever the child prints.
+ * returns overwrite and the cursor goes up and down, so progress bars stay where they are; colours are kept;
+ * everything else that a terminal would obey (titles, links, queries, clipboard) is dropped. Memory is bounded
+ * whatever the child prints.
  */
-import { number } from "../format";
-import { PLAIN, type Style, same, sgr } from "./style";
-
-export interface Span {
-  text: string;
-  style: Style;
-}
-
-export type Line = readonly Span[];
+import { cutRow, emptyRow, freeze, type Line, type Row, textOf, thaw } from "./row";
+import { PLAIN, paramsOf, type Style, sgr } from "./style";
 
 export interface Limits {
   /** Lines kept; the oldest go first. */
@@ -21,63 +15,73 @@ export interface Limits {
 }
 
 const DEFAULTS: Limits = { lines: 10_000, width: 2000 };
+/** Lines at the end that the cursor can still reach. */
+const SCREEN = 100;
 const TAB = 8;
 const LONGEST_SEQUENCE = 4096;
 const BIDI = /[\u202a-\u202e\u2066-\u2069]/;
 
 type Mode = "text" | "escape" | "csi" | "string" | "stringEscape";
 
-interface Row {
-  cells: string[];
-  styles: Style[];
-  /** Characters that did not fit. */
-  cut: number;
-}
-
 export class Terminal {
   /** Lines that were dropped from the front. */
   dropped = 0;
   private readonly limits: Limits;
-  private done: Line[] = [];
-  private row: Row = { cells: [], styles: [], cut: 0 };
+  /** Characters that came. */
+  written = 0;
+  /** All lines; the one that the cursor is in is out of date, since it is `row`. */
+  private lines: Line[] = [[]];
+  private at = 0;
+  private row: Row = emptyRow();
+  private frozen: Line | null = null;
   private column = 0;
   private style: Style = PLAIN;
   private mode: Mode = "text";
   private sequence = "";
   private skipped = 0;
-  private frozen: Line | null = null;
 
   constructor(limits: Partial<Limits> = {}) {
     this.limits = { ...DEFAULTS, ...limits };
   }
 
-  /** Lines to show; the last one is still being written and is left out while it is empty. */
+  /** Lines to show; the last one is left out while it is empty. */
   get count(): number {
-    return this.done.length + (this.row.cells.length > 0 ? 1 : 0);
+    const last = this.lines.length - 1;
+    const empty = (last === this.at ? this.row.cells : this.line(last)).length === 0;
+    return empty ? last : last + 1;
   }
 
   line(index: number): Line {
-    const line = this.done[index];
-    if (line) return line;
-    this.frozen ??= freeze(this.row);
-    return this.frozen;
+    if (index === this.at) return (this.frozen ??= freeze(this.row));
+    return this.lines[index] ?? [];
   }
 
   text(index: number): string {
-    return this.line(index)
-      .map((span) => span.text)
-      .join("");
+    return textOf(this.line(index));
   }
 
   write(chunk: string): void {
     this.frozen = null;
+    this.written += chunk.length;
     for (const char of chunk) this.put(char);
-    // Dropping in blocks keeps a flood from moving the whole array for each line.
-    const over = this.done.length - this.limits.lines;
-    if (over > 0) {
-      this.done.splice(0, over);
-      this.dropped += over;
-    }
+    this.trim(0);
+  }
+
+  /** Hands over all lines but the last `keep`, each with its end: by default those that nothing can change any more. */
+  take(keep = SCREEN): string {
+    this.lines[this.at] = this.line(this.at);
+    const taken = this.lines.splice(0, Math.min(this.count, this.lines.length - keep));
+    this.at -= taken.length;
+    return taken.map((line) => `${textOf(line)}\n`).join("");
+  }
+
+  /** Drops what is too much; in blocks, since each one moves the whole array. */
+  private trim(slack: number): void {
+    const over = Math.min(this.at, this.count - this.limits.lines);
+    if (over <= slack) return;
+    this.lines.splice(0, over);
+    this.at -= over;
+    this.dropped += over;
   }
 
   private put(char: string): void {
@@ -139,82 +143,67 @@ export class Terminal {
     }
     this.mode = "text";
     if (/[^0-9;:]/.test(this.sequence)) return;
-    const params = this.sequence.split(/[;:]/).map((part) => Number(part) || 0);
+    const params = paramsOf(this.sequence);
     const first = params[0] ?? 0;
+    const many = Math.max(1, first);
     if (char === "m") this.style = sgr(this.style, params);
     else if (char === "K") this.erase(first);
-    else if (char === "G") this.column = Math.min(this.limits.width, Math.max(0, first - 1));
-    else if (char === "C") this.column = Math.min(this.limits.width, this.column + Math.max(1, first));
-    else if (char === "D") this.column = Math.max(0, this.column - Math.max(1, first));
-    else if (char === "A") this.up(Math.max(1, first));
+    else if (char === "J" && first === 0) {
+      this.erase(0);
+      this.lines.length = this.at + 1;
+    } else if (char === "G") this.toColumn(many - 1);
+    else if (char === "C") this.toColumn(this.column + many);
+    else if (char === "D") this.toColumn(this.column - many);
+    else if (char === "A" || char === "F") this.toRow(this.at - many, char === "F");
+    else if (char === "B" || char === "E") this.toRow(this.at + many, char === "E");
+  }
+
+  private toColumn(column: number): void {
+    this.column = Math.min(this.limits.width, Math.max(0, column));
+  }
+
+  private toRow(row: number, start: boolean): void {
+    this.lines[this.at] = freeze(this.row);
+    const { length } = this.lines;
+    this.at = Math.min(length - 1, Math.max(0, length - SCREEN, row));
+    this.row = thaw(this.lines[this.at] ?? []);
+    if (start) this.column = 0;
   }
 
   private write1(char: string): void {
+    const { row } = this;
     if (this.column >= this.limits.width) {
-      this.row.cut += 1;
+      row.cut += 1;
       return;
     }
-    while (this.row.cells.length < this.column) {
-      this.row.cells.push(" ");
-      this.row.styles.push(PLAIN);
+    while (row.cells.length < this.column) {
+      row.cells.push(" ");
+      row.styles.push(PLAIN);
     }
-    this.row.cells[this.column] = char;
-    this.row.styles[this.column] = this.style;
+    row.cells[this.column] = char;
+    row.styles[this.column] = this.style;
     this.column += 1;
   }
 
   private newLine(): void {
-    this.done.push(freeze(this.row));
-    this.row = { cells: [], styles: [], cut: 0 };
+    this.lines[this.at] = freeze(this.row);
     this.column = 0;
-    if (this.done.length > this.limits.lines * 1.25) {
-      const over = this.done.length - this.limits.lines;
-      this.done.splice(0, over);
-      this.dropped += over;
+    this.at += 1;
+    if (this.at < this.lines.length) {
+      this.row = thaw(this.lines[this.at] ?? []);
+      return;
     }
+    this.lines.push([]);
+    this.row = emptyRow();
+    this.trim(this.limits.lines / 4);
   }
 
   private erase(what: number): void {
-    if (what === 0) this.row = cutRow(this.row, this.column);
-    else if (what === 2) this.row = cutRow(this.row, 0);
-    else for (let index = 0; index <= this.column && index < this.row.cells.length; index += 1) this.row.cells[index] = " ";
-  }
-
-  /** Several progress bars under each other go up and write anew; what is below is written again by them. */
-  private up(lines: number): void {
-    for (let count = 0; count < Math.min(lines, 100); count += 1) {
-      const above = this.done.pop();
-      if (!above) return;
-      this.row = thaw(above);
+    const { row } = this;
+    if (what === 1) {
+      for (let index = 0; index <= this.column && index < row.cells.length; index += 1) row.cells[index] = " ";
+    } else {
+      cutRow(row, what === 0 ? this.column : 0);
     }
   }
-}
-
-function cutRow(row: Row, at: number): Row {
-  return { cells: row.cells.slice(0, at), styles: row.styles.slice(0, at), cut: 0 };
-}
-
-function freeze(row: Row): Line {
-  const spans: Span[] = [];
-  let from = 0;
-  for (let index = 1; index <= row.cells.length; index += 1) {
-    const style = row.styles[from] ?? PLAIN;
-    const next = row.styles[index];
-    if (index < row.cells.length && next && (next === style || same(next, style))) continue;
-    spans.push({ text: row.cells.slice(from, index).join(""), style });
-    from = index;
-  }
-  if (row.cut > 0) spans.push({ text: ` … ${number(row.cut)} more characters`, style: { ...PLAIN, dim: true, italic: true } });
-  return spans;
-}
-
-function thaw(line: Line): Row {
-  const row: Row = { cells: [], styles: [], cut: 0 };
-  for (const { text, style } of line) {
-    for (const char of text) {
-      row.cells.push(char);
-      row.styles.push(style);
-    }
-  }
-  return row;
 }
