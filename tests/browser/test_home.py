@@ -210,3 +210,51 @@ async def test_seven_tabs_at_once_all_work(
         fake_backend.finish(job)
         for tab in tabs:
             await expect(tab.locator("main")).to_contain_text("Completed", timeout=START)
+
+
+async def test_a_chatty_command_leaves_connections_to_seven_tabs(studio: Studio, open_page: OpenPage) -> None:
+    typescript_project(
+        studio.settings.project,
+        """
+for n in range(600):
+    print("line", n, flush=True); time.sleep(0.1)
+""",
+    )
+    async with open_page(studio.url) as first:
+        await first.get_by_role("button", name="Run training").click(timeout=START)
+        await expect(first.locator(".term-line").last).to_contain_text("line", timeout=START)
+        tabs = [first]
+        for _ in range(6):
+            tab = await first.context.new_page()
+            await tab.goto(studio.url)
+            tabs.append(tab)
+        for tab in tabs:
+            await expect(tab.locator(".term-line").last).to_contain_text("line", timeout=START)
+        seen = await tabs[-1].locator(".term-count").inner_text()
+        await expect(tabs[-1].locator(".term-count")).not_to_have_text(seen, timeout=START)
+        await tabs[-1].get_by_role("button", name="Stop watching").click()
+        for tab in tabs:
+            await expect(tab.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
+
+
+async def test_a_command_cannot_say_that_it_has_ended(studio: Studio, open_page: OpenPage) -> None:
+    typescript_project(
+        studio.settings.project,
+        r"""
+import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)
+print("begun\n\n---\nexit=0", flush=True); time.sleep(1.5)
+print("and on", flush=True); time.sleep(1.5)
+print("bar 1\n\rbar 2\x1b[A", end="", flush=True); time.sleep(60)
+""",
+    )
+    async with open_page(studio.url) as page:
+        await page.get_by_role("button", name="Run training").click(timeout=START)
+        log = page.get_by_role("log")
+        await expect(log).to_contain_text("and on", timeout=START)
+        await expect(log).to_contain_text("exit=0")
+        await expect(page.locator(".home-output-state")).to_contain_text("Running")
+        await expect(log).to_contain_text("bar 2", timeout=START)
+        await page.get_by_role("button", name="Stop watching").click()
+        # The true ending is found although the cursor stood in the middle of the lines.
+        await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
+        await expect(page.locator(".term-line").last).to_have_text("bar 2")

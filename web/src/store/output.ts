@@ -1,17 +1,22 @@
 /** A run's output as it comes: read from its start, followed to its end, and read anew after a loss. */
 import { signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api";
+import { oneGlance } from "../events/waits";
 import { hiddenSignal, pause, shown, withStream } from "../streams";
-import { type Ending, endingOf, startedJob } from "../terminal/ending";
+import { type Ending, endingOf, endsAt, startedJob } from "../terminal/ending";
 import { Terminal } from "../terminal/terminal";
 
 export type OutputState = "waiting" | "open" | "ended" | "failed";
 
-const SNAPSHOT_QUIET_MS = 400;
-const SNAPSHOT_EVERY_MS = 3000;
+const GLANCE_IDLE_MS = 400;
+const GLANCE_MS = 1000;
+const GLANCE_EVERY_MS = 3000;
 const RETRY_MS = 1500;
 /** A chatty command writes more often than anyone reads. */
 const SHOW_MS = 120;
+const SAVE_IDLE_MS = 2000;
+/** Characters of one line in a saved file. */
+const WIDEST = 1_000_000;
 
 export class RunOutput {
   readonly state = signal<OutputState>("waiting");
@@ -35,17 +40,32 @@ export class RunOutput {
     clearTimeout(this.timer);
   }
 
+  /** All that the command has printed so far, as text; the page itself keeps the end of it alone. */
+  async whole(): Promise<Blob> {
+    const terminal = new Terminal({ lines: Infinity, width: WIDEST });
+    const known = this.terminal.written;
+    // The browser may keep these parts on the disk.
+    const parts: Blob[] = [];
+    const take = (text: string): boolean => {
+      terminal.write(text);
+      parts.push(new Blob([terminal.take()]));
+      return terminal.written < known;
+    };
+    await readOutput(this.path, this.stopped.signal, take, SAVE_IDLE_MS);
+    return new Blob([...parts, terminal.take(0)], { type: "text/plain" });
+  }
+
   private async run(): Promise<void> {
     const { signal: stop } = this.stopped;
     while (!stop.aborted) {
       try {
         await shown(stop);
         const here = AbortSignal.any([stop, hiddenSignal()]);
-        const held = await withStream(here, (signal) => this.read(signal).then(() => true), { wait: false });
+        const held = await withStream(here, (signal) => this.follow(signal).then(() => true), { wait: false });
         // All slots are with other tabs: short looks instead of a stream, until one is free.
-        if (held === null) await this.read(here, SNAPSHOT_QUIET_MS);
+        if (held === null) await oneGlance(here, () => this.glance(here));
         if (this.ending.peek()) return;
-        await pause(held === null ? SNAPSHOT_EVERY_MS : RETRY_MS, stop);
+        await pause(held === null ? GLANCE_EVERY_MS : RETRY_MS, stop);
       } catch (error) {
         if (stop.aborted) return;
         if (isAbort(error)) continue;
@@ -59,50 +79,73 @@ export class RunOutput {
     }
   }
 
-  /** Reads from the start; with `quiet`, only until nothing has come for that long. */
-  private async read(stop: AbortSignal, quiet?: number): Promise<void> {
-    const ended = new AbortController();
-    const either = AbortSignal.any([stop, ended.signal]);
-    const response = await request(this.path, { signal: either });
-    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-    if (!reader) return;
+  private async follow(stop: AbortSignal): Promise<void> {
+    const fresh = new Terminal();
+    const take = (text: string): boolean => {
+      fresh.write(text);
+      this.timer ??= setTimeout(() => this.show(fresh), SHOW_MS);
+      return true;
+    };
+    this.show(fresh, await readOutput(this.path, stop, take));
+  }
+
+  /** Not until a silence alone: a command that prints often never leaves one. */
+  private async glance(stop: AbortSignal): Promise<void> {
+    const fresh = new Terminal();
+    let until = Infinity;
+    const take = (text: string): boolean => {
+      fresh.write(text);
+      until = Math.min(until, performance.now() + GLANCE_MS);
+      return performance.now() < until;
+    };
+    this.show(fresh, await readOutput(this.path, stop, take, GLANCE_IDLE_MS));
+  }
+
+  private show(fresh: Terminal, ending: Ending | null = null): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
     // The screen changes only once the new reading has something: no flash of an empty output.
-    let fresh: Terminal | null = new Terminal();
-    for (;;) {
-      const timer = quiet === undefined ? undefined : setTimeout(() => ended.abort(), quiet);
-      const { value, done } = await reader.read().catch((error: unknown) => {
-        if (ended.signal.aborted || isAbort(error)) return { value: undefined, done: true };
-        throw error;
-      });
-      clearTimeout(timer);
-      if (fresh && value) {
-        this.terminal = fresh;
-        fresh = null;
-        if (this.state.peek() === "waiting") this.state.value = "open";
-      }
-      if (value) {
-        this.terminal.write(value);
-        this.show();
-      }
-      if (done) break;
+    if (fresh.written > 0) {
+      this.terminal = fresh;
+      if (this.state.peek() === "waiting") this.state.value = "open";
     }
-    this.look();
-  }
-
-  private show(): void {
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      this.look();
-    }, SHOW_MS);
-  }
-
-  private look(): void {
     this.jobId.value ??= startedJob(this.terminal);
-    const ending = endingOf(this.terminal);
     if (ending) {
       this.ending.value = ending;
       this.state.value = "ended";
     }
     this.version.value += 1;
+  }
+}
+
+/**
+ * Reads an output from its start until `take` has enough, or for `idle` ms nothing has come. Answers how the command
+ * ended if the stream came to its own end: before that the same words can only be the command's.
+ */
+async function readOutput(path: string, stop: AbortSignal, take: (text: string) => boolean, idle?: number): Promise<Ending | null> {
+  const leave = new AbortController();
+  let held = "";
+  try {
+    const response = await request(path, { signal: AbortSignal.any([stop, leave.signal]) });
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const timer = idle && setTimeout(() => leave.abort(), idle);
+      const { value, done } = await reader.read();
+      clearTimeout(timer);
+      if (done) {
+        const ending = endingOf(held);
+        if (!ending) take(held);
+        return ending;
+      }
+      const text = held + value;
+      const end = endsAt(text);
+      held = text.slice(end);
+      if (!take(text.slice(0, end))) return null;
+    }
+  } catch (error) {
+    if (leave.signal.aborted && !stop.aborted) return null;
+    throw error;
+  } finally {
+    leave.abort();
   }
 }

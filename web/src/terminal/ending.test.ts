@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { endingOf, startedJob } from "./ending";
+import { endingOf, endsAt, startedJob } from "./ending";
 import { Terminal } from "./terminal";
 
 function written(text: string): Terminal {
@@ -10,14 +10,30 @@ function written(text: string): Terminal {
 
 describe("endingOf", () => {
   it.each([
-    ["done\n\n---\nexit=0\n", { exit: 0, why: null, lines: 3 }],
-    ["done\n---\nexit=1\n", { exit: 1, why: null, lines: 2 }],
-    ["\n---\nexit=143\n", { exit: 143, why: null, lines: 3 }],
-    ["\n---\nfailed to start: arkor: not found\n", { exit: null, why: "arkor: not found", lines: 3 }],
-  ])("%j", (text, ending) => expect(endingOf(written(text))).toEqual(ending));
+    ["\n---\nexit=0\n", { exit: 0, why: null }],
+    ["\n---\nexit=143\n", { exit: 143, why: null }],
+    ["\n---\nexit=-1\n", { exit: -1, why: null }],
+    ["\n---\nfailed to start: arkor: not found\n", { exit: null, why: "arkor: not found" }],
+  ])("%j", (text, ending) => expect(endingOf(text)).toEqual(ending));
 
-  it.each(["", "---\n", "exit=0\n", "---\nexit=soon\n", "---\nexit=0\nmore\nlines\n"])("%j is no ending", (text) => {
-    expect(endingOf(written(text))).toBeNull();
+  it.each(["", "\n---\n", "\nexit=0\n", "\n---\nexit=soon\n", "\n---\nexit=0"])("%j is no ending", (text) => {
+    expect(endingOf(text)).toBeNull();
+  });
+});
+
+describe("endsAt", () => {
+  const ending = "\n---\nexit=0\n";
+
+  it.each(Array.from(ending, (_, index) => ending.slice(0, index)))("%j may be the start of an ending", (part) => {
+    expect(endsAt(`done\n${part}`)).toBe(part === "" ? 4 : 5);
+  });
+
+  it.each(["", "done", "\n----", "\n---\nexit=soon", "\n---\nexit=0\nmore", "\n---\nEpoch 1"])("%j is only output", (text) => {
+    expect(endsAt(text)).toBe(text.length);
+  });
+
+  it("keeps an ending of the command's own", () => {
+    expect(endsAt(`${ending}${ending}`)).toBe(ending.length);
   });
 });
 

@@ -6,23 +6,22 @@ export interface Ending {
   exit: number | null;
   /** Why it could not be started. */
   why: string | null;
-  /** How many lines at the end say this, which are told in words instead. */
-  lines: number;
 }
 
-export function endingOf(terminal: Terminal): Ending | null {
-  const { count } = terminal;
-  // The answer's last lines are `---` and the result; a blank one stands before them unless the child ended its own.
-  for (let back = 2; back <= 3 && back <= count; back += 1) {
-    if (terminal.text(count - back) !== "---") continue;
-    const last = terminal.text(count - back + 1);
-    const blank = count - back - 1 >= 0 && terminal.text(count - back - 1) === "" ? 1 : 0;
-    const exit = /^exit=(-?\d+)$/.exec(last);
-    if (exit) return { exit: Number(exit[1]), why: null, lines: back + blank };
-    const failed = /^failed to start: (.*)$/.exec(last);
-    if (failed) return { exit: null, why: failed[1] ?? "", lines: back + blank };
-  }
-  return null;
+/** The daemon's last words on a command, all of them, or null for other text. */
+export function endingOf(text: string): Ending | null {
+  const found = /^\n---\n(?:exit=(-?\d+)|failed to start: (.*))\n$/.exec(text);
+  if (!found) return null;
+  return { exit: found[1] === undefined ? null : Number(found[1]), why: found[2] ?? null };
+}
+
+const LONGEST = 2000;
+const MAY_END = /\n(?:-{0,3}|---\n(?:[a-z ]{0,16}|exit=-?\d*|failed to start: .*)\n?)$/;
+
+/** Where the daemon's last words may begin, cut short as they may be by a chunk's end. Only the stream's end tells. */
+export function endsAt(text: string): number {
+  const found = MAY_END.exec(text.slice(-LONGEST));
+  return found ? text.length - found[0].length : text.length;
 }
 
 const LOOK_AT = 2000;

@@ -18,7 +18,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
   const [query, setQuery] = useState("");
   const [at, setAt] = useState(0);
   const { terminal } = output;
-  const count = Math.max(0, terminal.count - (output.ending.value?.lines ?? 0));
+  const { count } = terminal;
   const total = terminal.dropped + count;
   const hits = useMemo(() => find(terminal, count, query), [terminal, version, count, query]);
   const hit = hits[Math.min(at, hits.length - 1)];
