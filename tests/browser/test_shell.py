@@ -12,6 +12,8 @@ from playwright.async_api import expect
 from arkor_dev.serve import bind, serving
 
 if TYPE_CHECKING:
+    from playwright.async_api import Route
+
     from arkor_dev.settings import Settings
     from tests.fake_backend import FakeBackend
     from tests.studio import Studio
@@ -147,6 +149,34 @@ async def test_a_restarted_daemon_is_noticed_and_its_page_loaded(
         # The old page's token is worth nothing now; only a new page can list this job.
         await expect(page.get_by_role("link", name="from after")).to_be_visible(timeout=POLL)
         await opened.__aexit__(None, None, None)
+
+
+async def test_a_way_that_was_cut_for_a_moment_costs_nothing(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed", name="here")
+    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+        await page.get_by_role("checkbox", name="Select here").check()
+        await page.evaluate("document.body.dataset.old = ''")
+        cut: list[str] = []
+
+        async def abort(route: Route) -> None:
+            cut.append(route.request.url)
+            await route.abort("internetdisconnected")
+
+        await page.route("**/api/jobs", abort, times=1)
+        await page.wait_for_timeout(7_000)
+        assert cut
+        # Longer, but it is the same launch that comes back.
+        await page.context.set_offline(True)
+        gone = page.get_by_text("Studio is not answering.").first
+        await expect(gone).to_be_visible(timeout=POLL)
+        fake_backend.add_job("completed", name="from meanwhile")
+        await page.context.set_offline(False)
+        await expect(gone).to_have_count(0)
+        await expect(page.get_by_role("link", name="from meanwhile")).to_be_visible()
+        await expect(page.locator("body[data-old]")).to_have_count(1)
+        await expect(page.get_by_role("checkbox", name="Select here")).to_be_checked()
 
 
 async def test_an_expired_token_never_leaves_a_dead_page(

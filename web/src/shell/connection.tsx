@@ -32,7 +32,7 @@ export function ConnectionNote() {
       <div class="shell-note shell-note-bad">
         <p>
           <strong>Studio is not answering.</strong> It may have been stopped in the terminal; start it again with{" "}
-          <code>arkor-dev</code>. This page asks every second and reloads itself when it is back.
+          <code>arkor-dev</code>. This page asks every second and goes on by itself when it is back.
         </p>
       </div>
     );

@@ -28,24 +28,30 @@ export function daemonAnswered(): void {
   daemon.value = "here";
 }
 
-/** A request found nobody. The page asks for itself until the daemon is back, then loads the new launch's page. */
+/**
+ * A request found nobody. The page asks for itself until somebody answers: by another launch it is loaded anew, by the
+ * same one it goes on, since then only the way there was cut for a moment.
+ */
 export function daemonGone(): void {
-  daemon.value = "gone";
   if (waiting) return;
   waiting = true;
   const ask = async (): Promise<void> => {
     try {
       const answer = await fetch("/", { cache: "no-store" });
       if (answer.ok) {
-        reload();
+        const token = document.querySelector<HTMLMetaElement>('meta[name="arkor-studio-token"]')?.content ?? "";
+        if (!(await answer.text()).includes(token)) return reload();
+        waiting = false;
+        daemon.value = "here";
         return;
       }
     } catch {
       // Still away.
     }
+    daemon.value = "gone";
     setTimeout(ask, RETRY_MS);
   };
-  setTimeout(ask, RETRY_MS);
+  void ask();
 }
 
 /** The daemon was restarted while this page slept: only a new page has the new token. */

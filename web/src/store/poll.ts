@@ -2,6 +2,8 @@
 
 import { connection } from "./connection";
 
+const GONE_MS = 1000;
+
 export interface Poll {
   /** Asks anew; an answer that is on its way was asked for too early to count. */
   now(): Promise<void>;
@@ -13,16 +15,16 @@ export function poll(ask: () => Promise<void>, every: () => number, hidden: () =
   let running: Promise<void> | null = null;
   let stopped = false;
 
-  const plan = (): void => {
+  const plan = (most = Infinity): void => {
     clearTimeout(timer);
     if (stopped) return;
     const wait = document.hidden ? hidden() : every();
-    if (wait !== null) timer = setTimeout(() => void run(), wait);
+    if (wait !== null) timer = setTimeout(() => void run(), Math.min(wait, most));
   };
   const run = (): Promise<void> => {
-    // While nobody is there one loop asks for the daemon itself, and what it finds is a new page.
+    // While nobody is there one loop asks for the daemon itself; once it is found, all is asked for at once.
     if (connection.peek() === "gone") {
-      plan();
+      plan(GONE_MS);
       return Promise.resolve();
     }
     running ??= ask().finally(() => {
