@@ -89,17 +89,25 @@ async def test_stopping_to_watch_is_not_cancelling(
 ) -> None:
     declare(studio.settings.project)
     async with open_page(studio.url) as page:
-        await page.get_by_role("button", name="Run training").click()
+        # By keys: what was pressed goes, and what stands in its place gets the focus.
+        await page.get_by_role("button", name="Run training").focus()
+        await page.keyboard.press("Enter")
         await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
+        await expect(page.get_by_role("link", name="Open job")).to_be_focused()
         (job,) = fake_backend.jobs
-        await page.get_by_role("button", name="Stop watching").click()
+        await page.get_by_role("button", name="Stop watching").focus()
+        await page.keyboard.press("Enter")
         await expect(page.locator(".home-output-state")).to_contain_text(
             "the job itself goes on", timeout=START
         )
+        await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_be_focused()
         assert fake_backend.jobs[job]["status"] == "queued"
-        await page.get_by_role("button", name="Cancel job").click()
-        await page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
+        await page.get_by_role("button", name="Cancel job").focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel job").focus()
+        await page.keyboard.press("Enter")
         await expect(page.locator(".home-output-state")).to_contain_text("Cancelled", timeout=START)
+        await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_be_focused()
         assert fake_backend.jobs[job]["status"] == "cancelled"
 
 
@@ -178,6 +186,7 @@ time.sleep(60)
         await search.fill("line 100")
         await page.get_by_role("button", name=re.compile("To the end|new line")).click()
         await expect(lines.last).to_have_text("the very end")
+        await expect(page.get_by_role("log")).to_be_focused()
         await page.get_by_role("button", name="Stop watching").click()
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
 
@@ -187,7 +196,14 @@ async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, op
     async with open_page(studio.url) as page:
         await page.get_by_role("button", name="Run training").click(timeout=START)
         await expect(page.locator(".home-output-state")).to_contain_text("status 3", timeout=START)
-        await expect(page.get_by_role("button", name="Run training")).to_be_enabled(timeout=1_500)
+        again = page.get_by_role("button", name="Run training")
+        await expect(again).to_be_enabled(timeout=1_500)
+        await again.click()
+        await page.get_by_role("button", name="2 runs").click()
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("menu")).to_have_count(0)
+        await expect(page.get_by_role("button", name="2 runs")).to_be_focused()
 
 
 async def test_seven_tabs_at_once_all_work(

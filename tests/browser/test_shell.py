@@ -125,6 +125,7 @@ async def test_a_backends_notice_is_shown_until_it_is_put_away(
         await expect(note).to_contain_text("pip install --upgrade arkor-dev")
         await note.get_by_role("button", name="Put away").click()
         await expect(note).to_have_count(0)
+        await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_focused()
         await page.reload()
         await expect(page.get_by_text("No job has run yet.")).to_be_visible()
         await expect(note).to_have_count(0)

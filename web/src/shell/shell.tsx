@@ -5,6 +5,7 @@ import { go } from "../router";
 import { Confirmation } from "../ui/dialog";
 import { useActions } from "../ui/actions";
 import { Button } from "../ui/button";
+import { startFocus } from "../ui/focus";
 import { LiveRegion } from "../ui/live";
 import { Mark } from "../ui/icon";
 import { Menu } from "../ui/menu";
@@ -45,6 +46,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
     })),
   ]);
   useEffect(close, []);
+  useEffect(startFocus, []);
   return (
     <>
       <a class="shell-skip" href="#main" onClick={skip}>
@@ -72,8 +74,10 @@ export function Shell({ children }: { children: ComponentChildren }) {
         </div>
       </header>
       <main class="shell-main" id="main">
-        <ConnectionNote />
-        <BackendNotice />
+        <div data-heir="main h1">
+          <ConnectionNote />
+          <BackendNotice />
+        </div>
         {children}
       </main>
       <LiveRegion />

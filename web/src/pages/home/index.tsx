@@ -2,7 +2,7 @@ import { useEffect } from "preact/hooks";
 import { poll } from "../../store/poll";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { isLive, loadRuns, runs } from "../../store/runs";
-import { ErrorNote, Skeleton } from "../../ui";
+import { ErrorNote, setTitle, Skeleton } from "../../ui";
 import { First } from "./first";
 import { RunPanel } from "./run";
 import { Recent } from "./recent";
@@ -14,6 +14,7 @@ const REST_MS = 10_000;
 
 export default function Home() {
   const live = runs.value?.some(isLive) ?? false;
+  useEffect(() => setTitle("Home"), []);
   useEffect(() => {
     // The editor is the other window: what it saves shows up here without a reload.
     const project = poll(loadManifest, () => (manifestError.peek() || !manifest.peek()?.trainers.length ? LIVE_MS : REST_MS));
@@ -24,7 +25,7 @@ export default function Home() {
     return () => commands.stop();
   }, [live]);
   return (
-    <div class="home">
+    <div class="home" data-heir=".home-output .ui-menu button">
       <section class="home-trainer">
         <Project />
       </section>

@@ -70,7 +70,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
           </Button>
         </span>
       </div>
-      <div class="term-screen" style={{ height: `${Math.min(MAX_ROWS_SHOWN, Math.max(6, count)) * ROW + 26}px` }}>
+      <div class="term-screen" data-heir=".term-lines" style={{ height: `${Math.min(MAX_ROWS_SHOWN, Math.max(6, count)) * ROW + 26}px` }}>
         {count === 0 ? (
           <p class="term-none hint">The command has written nothing yet.</p>
         ) : (

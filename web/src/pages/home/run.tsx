@@ -66,7 +66,7 @@ function Panel({ run }: { run: TrainingRun }) {
           Output <Command run={run} />
         </h2>
         <State run={run} output={output} />
-        <span class="home-output-actions">
+        <span class="home-output-actions" data-heir="a, button">
           {jobId && ended && (
             <a class="ui-button ui-button-small ui-button-plain" href={jobHref(jobId)}>
               Open job

@@ -51,7 +51,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
         <bdi>{displayName(trainer.name)}</bdi>
       </h1>
       <p class="home-line">{lineOf(trainer, known)}</p>
-      <div class="home-start">
+      <div class="home-start" data-heir="a, button">
         {live ? (
           <Live run={live} />
         ) : (

@@ -1,0 +1,26 @@
+/** The focus never falls to nothing: when what has it leaves the page, another takes its place. */
+
+/**
+ * Listens to the whole page. An element with `data-heir="selector"` names who is next when the focus was in it and is
+ * gone: the first such element inside it, else on the page. The nearest one that is still there decides.
+ */
+export function startFocus(): void {
+  let last: Element | null = null;
+  let boxes: HTMLElement[] = [];
+  addEventListener("focusin", ({ target }) => {
+    last = target as Element;
+    boxes = [];
+    for (let box: Element | null = last; box; box = box.parentElement) {
+      if (box instanceof HTMLElement && box.dataset["heir"]) boxes.push(box);
+    }
+  });
+  new MutationObserver(() => {
+    if (!last || last.isConnected || document.activeElement !== document.body) return;
+    last = null;
+    const box = boxes.find((one) => one.isConnected);
+    const heir = box?.dataset["heir"];
+    if (!heir) return;
+    const next = box.querySelector<HTMLElement>(heir) ?? document.querySelector<HTMLElement>(heir);
+    next?.focus({ preventScroll: true });
+  }).observe(document.body, { childList: true, subtree: true });
+}
