@@ -155,6 +155,27 @@ async def test_a_refused_cancel_says_why(
         await page.get_by_role("button", name="Cancel stubborn").click()
         await page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
         await expect(page.get_by_role("alert")).to_contain_text("Too late.")
+        await page.get_by_role("button", name="Put away").click()
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_refusal_is_told_where_the_reader_is(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for index in range(100):
+        fake_backend.add_job("running", name=f"n{index}", createdAt=f"2026-01-01T{index:06d}Z")
+    fake_backend.fault("POST /v1/jobs/{id}/cancel", status=409, body=b'{"error": "Too late."}')
+    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+        await expect(page.locator(".jobs-row").first).to_be_attached()
+        await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        await page.get_by_role("button", name="Cancel n5", exact=True).click()
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
+        alert = page.get_by_role("alert")
+        await expect(alert).to_be_in_viewport()
+        await expect(alert.get_by_role("button", name="Put away")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(alert).to_have_count(0)
+        await expect(page.get_by_role("link", name="n5", exact=True)).to_be_focused()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -240,4 +261,101 @@ async def test_the_end_of_a_watched_job_shows_in_the_tab(
         assert await page.evaluate("told") == ["long one completed"]
         assert await page.locator('link[rel="icon"]').get_attribute("href") != running
         await page.evaluate("document.hasFocus = () => true; dispatchEvent(new Event('focus'))")
-        await expect(page).to_have_title("Arkor Studio")
+        await expect(page).to_have_title("Jobs · Arkor Studio")
+
+
+async def test_the_focus_never_falls_to_nothing(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("running", name="doomed")
+    fake_backend.add_job("completed", name="other")
+    async with open_page(studio.url, "/#/jobs") as page:
+        search = page.get_by_role("searchbox")
+        link = page.get_by_role("link", name="doomed")
+        await page.get_by_role("button", name="Cancel doomed").focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel job").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".jobs-row").filter(has_text="Cancelled")).to_have_count(1)
+        await expect(link).to_be_focused()
+        await page.keyboard.press("x")
+        await page.get_by_role("button", name="Clear").focus()
+        await page.keyboard.press("Enter")
+        await expect(search).to_be_focused()
+        await search.fill("nobody")
+        await page.get_by_role("button", name="Show all jobs").focus()
+        await page.keyboard.press("Enter")
+        await expect(search).to_be_focused()
+        await page.keyboard.type("other")
+        await page.keyboard.press("Escape")
+        await expect(search).to_have_value("")
+        await page.keyboard.press("Escape")
+        await expect(page.locator(".jobs-name").first).to_be_focused()
+
+
+async def test_the_row_with_the_focus_stays_and_j_goes_on_from_where_one_is(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for index in range(500):
+        fake_backend.add_job("completed", name=f"n{index}", createdAt=f"2026-01-01T{index:06d}Z")
+    async with open_page(studio.url, "/#/jobs") as page:
+        await expect(page.locator(".jobs-row").first).to_be_attached()
+        for _ in range(3):
+            await page.keyboard.press("j")
+        focused = page.get_by_role("link", name="n497", exact=True)
+        await expect(focused).to_be_focused()
+        await page.mouse.move(600, 500)
+        await page.mouse.wheel(0, 8000)
+        await expect(focused).not_to_be_in_viewport()
+        await page.wait_for_timeout(300)
+        await expect(focused).to_be_focused()
+        assert await page.locator(".jobs-row").count() < 60
+        before = await page.evaluate("document.documentElement.scrollHeight")
+        place = await page.evaluate("scrollY")
+        await page.keyboard.press("j")
+        assert await page.evaluate("scrollY") == place
+        head = await page.locator(".jobs-table th").first.bounding_box()
+        row = await page.locator(".jobs-row:focus-within").bounding_box()
+        assert head
+        assert row
+        assert 0 <= row["y"] - head["y"] - head["height"] < row["height"]
+        await expect(focused).to_have_count(0)
+        assert await page.evaluate("document.documentElement.scrollHeight") == before
+        # New jobs push the row down, out of what is drawn.
+        await page.evaluate("scrollTo(0, 0)")
+        await page.wait_for_timeout(300)
+        await page.keyboard.press("j")
+        first = page.get_by_role("link", name="n499", exact=True)
+        await expect(first).to_be_focused()
+        for index in range(100):
+            fake_backend.add_job("completed", name=f"new {index}", createdAt=f"2026-05-01T{index:06d}Z")
+        await expect(page.get_by_role("link", name="new 99")).to_be_visible(timeout=15_000)
+        await expect(first).to_be_focused()
+
+
+async def test_keys_compare_what_can_be_compared(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for index in range(13):
+        fake_backend.add_job("completed", name=f"n{index}")
+    async with open_page(studio.url, "/#/jobs") as page:
+        offered = page.get_by_role("option", name="Compare selected jobs")
+
+        async def palette_offers(count: int) -> None:
+            await page.keyboard.press("Control+k")
+            await page.keyboard.type("compare sel")
+            await expect(offered).to_have_count(count)
+            await page.keyboard.press("Escape")
+            await expect(page.get_by_role("dialog")).to_have_count(0)
+
+        await palette_offers(0)
+        boxes = page.get_by_role("checkbox")
+        for box in await boxes.all():
+            await box.check()
+        await palette_offers(0)
+        await page.keyboard.press("c")
+        await expect(page).to_have_url(re.compile("#/jobs$"))
+        await boxes.first.uncheck()
+        await palette_offers(1)
+        await page.keyboard.press("c")
+        await expect(page).to_have_url(re.compile("#/compare"))

@@ -1,6 +1,8 @@
-import { Empty } from "../ui";
+import { useEffect } from "preact/hooks";
+import { Empty, setTitle } from "../ui";
 
 export function Missing() {
+  useEffect(() => setTitle("Not found"), []);
   return (
     <>
       <h1 tabIndex={-1} class="visually-hidden">

@@ -1,12 +1,12 @@
 import { signal, useComputed, useSignal } from "@preact/signals";
-import { useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { errorText } from "../../api";
 import { number, plural } from "../../format";
 import { go, href, route, setQuery } from "../../router";
 import { now } from "../../store/clock";
 import { cancelJob, jobs, jobsState, refreshJobs } from "../../store/jobs";
-import { displayName } from "../../text";
-import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWord, useActions } from "../../ui";
+import { clean, displayName } from "../../text";
+import { announce, Button, Chips, confirm, Empty, ErrorNote, setTitle, Skeleton, statusWord, useActions } from "../../ui";
 import { type Column, countByStatus, type Order, orderText, parseOrder, search, sorted } from "./list";
 import { HEADS, JobsTable } from "./table";
 import "./jobs.css";
@@ -33,8 +33,9 @@ export default function Jobs() {
     () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
     [found, status, order.column, order.descending, order.column === "duration" ? tick : 0],
   );
-  const problem = useSignal<string | null>(null);
+  const problem = useSignal<{ id: string; text: string } | null>(null);
   const field = useRef<HTMLInputElement>(null);
+  const comparable = selected.value.size > 1 && selected.value.size <= COMPARE_AT_MOST;
   const compare = (): void => go(href("/compare", { jobs: [...selected.value].join(",") }));
   useActions(
     [
@@ -42,9 +43,11 @@ export default function Jobs() {
       { id: "jobs.next", label: "Next job", keys: "j", section: "Jobs", hidden: true, run: () => move(1) },
       { id: "jobs.previous", label: "Previous job", keys: "k", section: "Jobs", hidden: true, run: () => move(-1) },
       { id: "jobs.select", label: "Select the job", keys: "x", section: "Jobs", hidden: true, run: selectFocused },
-      { id: "jobs.compare", label: "Compare selected jobs", keys: "c", section: "Jobs", run: () => selected.value.size > 1 && compare() },
+      ...(comparable ? [{ id: "jobs.compare", label: "Compare selected jobs", keys: "c", section: "Jobs", run: compare }] : []),
     ],
+    [comparable],
   );
+  useEffect(() => setTitle("Jobs"), []);
   const cancel = async (id: string, name: string): Promise<void> => {
     const text = "Training ends at the next step. Checkpoints that were saved are kept.";
     if (!(await confirm({ title: `Cancel ${displayName(name)}`, text, action: "Cancel job", danger: true }))) return;
@@ -53,14 +56,14 @@ export default function Jobs() {
       await cancelJob(id);
       announce("The job is being cancelled");
     } catch (failure) {
-      problem.value = `${displayName(name)}: ${errorText(failure)}`;
+      problem.value = { id, text: `${displayName(name)}: ${errorText(failure)}` };
     }
   };
 
   const counted = (value: string, label: string, count: number) => (loaded ? { value, label, count } : { value, label });
   const chips = [counted("", "All", found.length), ...[...counts].map(([value, count]) => counted(value, statusWord(value), count))];
   return (
-    <div class="jobs">
+    <div class="jobs" data-heir=".jobs-search">
       <header class="jobs-head">
         <h1 tabIndex={-1}>Jobs</h1>
         <input
@@ -71,20 +74,24 @@ export default function Jobs() {
           placeholder="Search name or id"
           value={typed}
           onInput={(event) => setQuery({ q: event.currentTarget.value })}
-          onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+          onKeyDown={(event) => {
+            if (event.key !== "Escape") return;
+            if (typed) setQuery({ q: null });
+            else move(1);
+          }}
         />
       </header>
       <div class="jobs-filter">
         <Chips label="Status" items={chips} value={status} onChange={(value) => setQuery({ status: value })} />
         <OrderChoice order={order} />
-        <Selection count={selected.value.size} compare={compare} clear={() => { selected.value = new Set(); }} />
+        <Selection count={selected.value.size} compare={comparable ? compare : undefined} clear={() => { selected.value = new Set(); }} />
       </div>
-      {problem.value && <ErrorNote title="The job could not be cancelled" error={problem.value} />}
+      {problem.value && <Problem {...problem.value} close={() => { problem.value = null; }} />}
       {all.length === 0 ? (
         <Nothing loaded={loaded} error={error} />
       ) : list.length === 0 ? (
         <Empty
-          title={typed ? `No job matches “${typed.slice(0, 80)}”${status ? ` among the ${statusWord(status).toLowerCase()} ones` : ""}.` : `No job is ${statusWord(status).toLowerCase()}.`}
+          title={typed ? `No job matches “${clean(typed, 80)}”${status ? ` among the ${statusWord(status).toLowerCase()} ones` : ""}.` : `No job is ${statusWord(status).toLowerCase()}.`}
           action={<Button onClick={() => setQuery({ q: null, status: null })}>Show all jobs</Button>}
         />
       ) : (
@@ -126,7 +133,26 @@ function OrderChoice({ order }: { order: Order }) {
   );
 }
 
-function Selection({ count, compare, clear }: { count: number; compare: () => void; clear: () => void }) {
+/** Why a cancel failed, in sight wherever in the table it was asked for; putting it away leads back there. */
+function Problem({ id, text, close }: { id: string; text: string; close: () => void }) {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => box.current?.querySelector("button")?.focus({ preventScroll: true }), [text]);
+  const putAway = (): void => {
+    document.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"] .jobs-name`)?.focus({ preventScroll: true });
+    close();
+  };
+  return (
+    <div class="jobs-problem" ref={box}>
+      <ErrorNote title="The job could not be cancelled" error={text}>
+        <Button small onClick={putAway}>
+          Put away
+        </Button>
+      </ErrorNote>
+    </div>
+  );
+}
+
+function Selection({ count, compare, clear }: { count: number; compare: (() => void) | undefined; clear: () => void }) {
   if (count === 0) return null;
   return (
     <div class="jobs-selection">
@@ -134,7 +160,7 @@ function Selection({ count, compare, clear }: { count: number; compare: () => vo
       <Button
         small
         kind="plain"
-        disabled={count < 2 || count > COMPARE_AT_MOST}
+        disabled={!compare}
         title={count < 2 ? "Select another job to compare" : count > COMPARE_AT_MOST ? `At most ${COMPARE_AT_MOST} jobs can be compared` : undefined}
         onClick={compare}
       >
@@ -157,10 +183,16 @@ function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
   );
 }
 
+/** From the focused row to the next, or, with none in sight, to the first that is. */
 function move(step: number): void {
   const links = [...document.querySelectorAll<HTMLAnchorElement>(".jobs-name")];
-  const at = links.indexOf(document.activeElement as HTMLAnchorElement);
-  const next = at < 0 ? (step > 0 ? links[0] : links.at(-1)) : links[at + step];
+  const head = Math.max(0, ...[...document.querySelectorAll(".shell-bar, .jobs-table th")].map((one) => one.getBoundingClientRect().bottom));
+  const seen = links.filter((link) => {
+    const { top, bottom } = link.closest("tr")!.getBoundingClientRect();
+    return top > head - 1 && bottom < innerHeight + 1;
+  });
+  const now = document.activeElement as HTMLAnchorElement;
+  const next = seen.includes(now) ? links[links.indexOf(now) + step] : seen.at(step > 0 ? 0 : -1);
   next?.focus({ preventScroll: true });
   next?.closest("tr")?.scrollIntoView({ block: "nearest" });
 }

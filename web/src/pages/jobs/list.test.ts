@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../../contract.gen";
-import { COLUMNS, countByStatus, durationOf, nextOrder, NEWEST_FIRST, orderText, parseOrder, search, sorted } from "./list";
+import { COLUMNS, countByStatus, durationOf, nextOrder, NEWEST_FIRST, orderText, parseOrder, parts, search, sorted } from "./list";
 
 function job(id: string, fields: Partial<Job> = {}): Job {
   return {
@@ -66,6 +66,18 @@ describe("sorted", () => {
     sorted(jobs, { column: "name", descending: false }, 0);
     expect(ids(jobs)).toEqual(["b", "a"]);
   });
+});
+
+describe("parts", () => {
+  const shown = (held: number): number[][] => parts(10, 20, held, 100).map(({ gap, from, to }) => [gap, from, to]);
+  it.each([
+    [-1, [[10, 10, 20], [80, 100, 100]]],
+    [12, [[10, 10, 20], [80, 100, 100]]],
+    [3, [[3, 3, 4], [6, 10, 20], [80, 100, 100]]],
+    [9, [[9, 9, 10], [0, 10, 20], [80, 100, 100]]],
+    [20, [[10, 10, 20], [0, 20, 21], [79, 100, 100]]],
+    [99, [[10, 10, 20], [79, 99, 100], [0, 100, 100]]],
+  ])("with %i held", (held, drawn) => expect(shown(held)).toEqual(drawn));
 });
 
 describe("durationOf", () => {

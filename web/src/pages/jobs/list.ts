@@ -48,6 +48,20 @@ export function countByStatus(jobs: readonly Job[]): ReadonlyMap<string, number>
   return counts;
 }
 
+export interface Part {
+  /** Rows before it that are not drawn. */
+  gap: number;
+  from: number;
+  to: number;
+}
+
+/** The parts of the table to draw: the rows in the window and, with the rest of the gap to the end, the one held outside it. */
+export function parts(start: number, end: number, held: number, count: number): Part[] {
+  const drawn = [{ from: start, to: end }, { from: count, to: count }];
+  if (held >= 0 && (held < start || held >= end)) drawn.splice(held < start ? 0 : 1, 0, { from: held, to: held + 1 });
+  return drawn.map((part, index) => ({ ...part, gap: part.from - (drawn[index - 1]?.to ?? 0) }));
+}
+
 /** Milliseconds from start to end, or to `now` while it runs; null before the start. */
 export function durationOf(job: Job, now: number): number | null {
   const from = time(job.startedAt);

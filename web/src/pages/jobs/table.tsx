@@ -8,7 +8,7 @@ import { isOver } from "../../store/jobs";
 import { clean, displayName } from "../../text";
 import { Button, CopyButton, Icon, RelativeTime, StatusDot } from "../../ui";
 import { usePageRows } from "../../ui/virtual";
-import { type Column, durationOf, nextOrder, type Order, orderText } from "./list";
+import { type Column, durationOf, nextOrder, type Order, orderText, parts } from "./list";
 
 /** Pixels; below the breakpoint a row has two lines. The stylesheet says the same. */
 const ROW = 44;
@@ -40,6 +40,9 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
   const body = useRef<HTMLTableSectionElement>(null);
   const height = rowHeight.value;
   const { start, end } = usePageRows(body, list.length, height);
+  // The row that has the focus stays, however far away: without it the focus would fall to nothing.
+  const id = document.activeElement?.closest<HTMLElement>(".jobs-row")?.dataset["id"];
+  const held = id === undefined ? -1 : list.findIndex((job) => job.id === id);
   const toggle = (id: string, on: boolean): void => {
     const next = new Set(selected.value);
     if (on) next.add(id);
@@ -62,18 +65,12 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
         </tr>
       </thead>
       <tbody role="rowgroup" ref={body}>
-        {start > 0 && <Spacer key="before" height={start * height} />}
-        {list.slice(start, end).map((job, index) => (
-          <Row
-            key={job.id}
-            job={job}
-            index={start + index}
-            selected={selected.value.has(job.id)}
-            toggle={toggle}
-            cancel={cancel}
-          />
-        ))}
-        {end < list.length && <Spacer key="after" height={(list.length - end) * height} />}
+        {parts(start, end, held, list.length).flatMap(({ gap, from, to }) => [
+          gap > 0 && <Spacer key={to === from ? "after" : from === start ? "before" : "between"} height={gap * height} />,
+          ...list.slice(from, to).map((job, index) => (
+            <Row key={job.id} job={job} index={from + index} selected={selected.value.has(job.id)} toggle={toggle} cancel={cancel} />
+          )),
+        ])}
       </tbody>
     </table>
   );
@@ -114,7 +111,7 @@ interface RowProps {
 function Row({ job, index, selected, toggle, cancel }: RowProps) {
   const name = displayName(job.name);
   return (
-    <tr class={selected ? "jobs-row jobs-row-on" : "jobs-row"} role="row" aria-rowindex={index + 2}>
+    <tr class={selected ? "jobs-row jobs-row-on" : "jobs-row"} role="row" aria-rowindex={index + 2} data-id={job.id} data-heir=".jobs-name">
       <td role="cell" class="jobs-pick">
         <label>
           <input class="ui-check" type="checkbox" checked={selected} onChange={(event) => toggle(job.id, event.currentTarget.checked)} />
