@@ -72,8 +72,10 @@ async def output(scene: Scene) -> None:
         scene.project,
         r"""
 print("\x1b[1mBuilding\x1b[0m the trainer from \x1b[36msrc/arkor/index.ts\x1b[0m")
+print("\x1b[2mwarning level\x1b[0m, \x1b[7minverse\x1b[0m on the line that is found")
 print("\x1b[33mwarning\x1b[0m: 3 rows are longer than maxLength and will be cut")
 print("<img src=x onerror=alert(1)> is only text, and so is \u202eevil")
+print(*[f"\x1b[{n};7m inverse \x1b[27m{n} \x1b[0m" for n in (1, 2, *range(30, 38))])
 for part in range(68):
     print(f"\rfetching the model {'█' * (part // 3)} {part} %", end="")
 print()
