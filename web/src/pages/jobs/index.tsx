@@ -186,7 +186,7 @@ function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
 /** From the focused row to the next, or, with none in sight, to the first that is. */
 function move(step: number): void {
   const links = [...document.querySelectorAll<HTMLAnchorElement>(".jobs-name")];
-  const head = Math.max(0, ...[...document.querySelectorAll(".shell-bar, .jobs-table th")].map((one) => one.getBoundingClientRect().bottom));
+  const head = Math.max(0, ...[...document.querySelectorAll(".shell-bar, .jobs-table th, .jobs-problem")].map((one) => one.getBoundingClientRect().bottom));
   const seen = links.filter((link) => {
     const { top, bottom } = link.closest("tr")!.getBoundingClientRect();
     return top > head - 1 && bottom < innerHeight + 1;
