@@ -274,3 +274,46 @@ print("bar 1\n\rbar 2\x1b[A", end="", flush=True); time.sleep(60)
         # The true ending is found although the cursor stood in the middle of the lines.
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
         await expect(page.locator(".term-line").last).to_have_text("bar 2")
+
+
+TOP = """() => {
+    const box = document.querySelector('.term-lines').getBoundingClientRect();
+    const rows = [...document.querySelectorAll('.term-line')];
+    return rows.find((row) => row.getBoundingClientRect().top >= box.top).textContent;
+}"""
+
+
+async def test_text_stays_under_the_reader_and_is_saved_whole(studio: Studio, open_page: OpenPage) -> None:
+    typescript_project(
+        studio.settings.project,
+        r"""
+print("\x1b[31m" + "long " * 1000 + "\x1b[0m")
+for n in range(12000): print("line", n, flush=n % 1000 == 0)
+sys.stdout.flush(); time.sleep(3)
+for n in range(12000, 16000): print("line", n, flush=n % 200 == 0) or (n % 200 or time.sleep(0.05))
+print("the very end", flush=True); time.sleep(60)
+""",
+    )
+    async with open_page(studio.url) as page:
+        await page.get_by_role("button", name="Run training").click(timeout=START)
+        lines = page.locator(".term-line")
+        await expect(lines.last).to_have_text("line 11999", timeout=START)
+        search = page.get_by_role("searchbox", name="Search the output")
+        await search.fill("line 119")
+        await search.press("Enter")
+        await expect(page.locator(".term-hit")).to_have_text("line 11901")
+        top = await page.evaluate(TOP)
+        await expect(page.get_by_role("button", name="4,001 new lines")).to_be_visible(timeout=START)
+        assert await page.evaluate(TOP) == top
+        await expect(page.locator(".term-hit")).to_have_text("line 11901")
+        async with page.expect_download() as saving:
+            await page.get_by_role("button", name="Download").click()
+        saved = Path(await (await saving.value).path()).read_text(encoding="utf-8").splitlines()
+        assert saved == ["long " * 1000, *(f"line {n}" for n in range(16000)), "the very end"]
+        await page.get_by_role("button", name="Stop watching").click()
+        await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
+        async with page.expect_download() as saving:
+            await page.get_by_role("button", name="Download").click()
+        saved = Path(await (await saving.value).path()).read_text(encoding="utf-8").splitlines()
+        assert "the very end" in saved
+        assert not any(line.startswith(("---", "exit=")) for line in saved)

@@ -36,6 +36,8 @@ interface Props {
   class?: string;
   /** Keeps the last row in sight while the reader is at the end. */
   follow?: boolean;
+  /** Rows that have gone from the front: what the reader looks at stays where it is. */
+  dropped?: number;
   /** Called with false when the reader leaves the end, with true when they are back. */
   onFollow?: (atEnd: boolean) => void;
   handle?: { current: VirtualHandle | null };
@@ -43,9 +45,10 @@ interface Props {
   role?: "log" | "region";
 }
 
-export function VirtualRows({ count, rowHeight, render, label, class: extra, follow, onFollow, handle, role = "region" }: Props) {
+export function VirtualRows({ count, rowHeight, render, label, class: extra, follow, dropped = 0, onFollow, handle, role = "region" }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
+  const gone = useRef(dropped);
   const [view, setView] = useState({ top: 0, height: 0 });
   const total = Math.min(MAX_HEIGHT, count * rowHeight);
 
@@ -71,9 +74,12 @@ export function VirtualRows({ count, rowHeight, render, label, class: extra, fol
     measure();
   };
   useLayoutEffect(() => {
+    const moved = (dropped - gone.current) * rowHeight;
+    gone.current = dropped;
+    if (moved !== 0 && box.current && !atEnd.current) box.current.scrollTop -= moved;
     // The first time the observer does it, once all is laid out and before it is painted; asked here, it would be laid out twice.
     if (view.height > 0) place();
-  }, [count, rowHeight, follow]);
+  }, [count, rowHeight, follow, dropped]);
   useLayoutEffect(() => {
     const node = box.current;
     if (!node) return undefined;

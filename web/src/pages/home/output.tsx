@@ -1,10 +1,11 @@
 import { useMemo, useRef, useState } from "preact/hooks";
+import { errorText } from "../../api";
 import { number, plural } from "../../format";
 import { fileName, saveFile } from "../../save";
 import type { RunOutput } from "../../store/output";
 import { classOf } from "../../terminal/style";
 import type { Terminal } from "../../terminal/terminal";
-import { Button, ErrorNote, type VirtualHandle, VirtualRows } from "../../ui";
+import { Button, ErrorNote, say, type VirtualHandle, VirtualRows } from "../../ui";
 import "./output.css";
 
 const ROW = 20;
@@ -16,26 +17,40 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
   const handle = useRef<VirtualHandle>(null);
   const [leftAt, setLeftAt] = useState<number | null>(null);
   const [query, setQuery] = useState("");
+  const [saving, setSaving] = useState(false);
+  /** The line that was found, counted from the first that ever was. */
   const [at, setAt] = useState(0);
   const { terminal } = output;
   const { count } = terminal;
   const total = terminal.dropped + count;
   const hits = useMemo(() => find(terminal, count, query), [terminal, version, count, query]);
-  const hit = hits[Math.min(at, hits.length - 1)];
+  const found = Math.max(0, hits.findIndex((index) => index + terminal.dropped >= at));
+  const hit = hits[found];
   const error = output.error.value;
   if (error) return <ErrorNote title="The output could not be read" error={error} />;
 
   const move = (step: number): void => {
     if (hits.length === 0) return;
-    const next = (Math.min(at, hits.length - 1) + step + hits.length) % hits.length;
-    setAt(next);
-    handle.current?.scrollTo(hits[next] ?? 0);
+    const next = hits[(found + step + hits.length) % hits.length] ?? 0;
+    setAt(terminal.dropped + next);
+    handle.current?.scrollTo(next);
   };
   const search = (typed: string): void => {
     setQuery(typed);
     setAt(0);
     const first = find(terminal, count, typed)[0];
     if (first !== undefined) handle.current?.scrollTo(first);
+  };
+  const save = async (): Promise<void> => {
+    setSaving(true);
+    try {
+      saveFile(fileName(name, "log"), await output.whole());
+    } catch (problem) {
+      const lines = Array.from({ length: count }, (_, index) => `${terminal.text(index)}\n`);
+      saveFile(fileName(name, "log"), lines.join(""));
+      say(`Only what this page keeps was saved: ${errorText(problem)}`);
+    }
+    setSaving(false);
   };
   const missed = leftAt === null ? 0 : total - leftAt;
   return (
@@ -54,7 +69,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
         />
         {query && (
           <span class="hint num" role="status">
-            {hits.length === 0 ? "Not found" : `${number(Math.min(at, hits.length - 1) + 1)} of ${number(hits.length)}`}
+            {hits.length === 0 ? "Not found" : `${number(found + 1)} of ${number(hits.length)}`}
           </span>
         )}
         {hits.length > 1 && (
@@ -65,7 +80,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
         )}
         <span class="term-end">
           <span class="term-count hint num">{plural(total, "line")}</span>
-          <Button small kind="quiet" icon="download" onClick={() => download(terminal, count, name)}>
+          <Button small kind="quiet" icon="download" busy={saving} onClick={() => void save()}>
             Download
           </Button>
         </span>
@@ -79,6 +94,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
             role="log"
             label="Output of the training command"
             count={count}
+            dropped={terminal.dropped}
             rowHeight={ROW}
             follow
             handle={handle}
@@ -113,9 +129,4 @@ function find(terminal: Terminal, count: number, query: string): number[] {
     if (terminal.text(index).toLowerCase().includes(wanted)) found.push(index);
   }
   return found;
-}
-
-function download(terminal: Terminal, count: number, name: string): void {
-  const lines = Array.from({ length: count }, (_, index) => terminal.text(index));
-  saveFile(fileName(name, "log"), `${lines.join("\n")}\n`);
 }
