@@ -115,6 +115,19 @@ async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
         await expect(note).to_have_count(0, timeout=POLL)
 
 
+async def test_who_is_signed_in_is_asked_again_once_the_backend_is_there(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url, None, faulty=True) as page:
+        away = {"status": 502, "json": {"error": "The backend does not answer."}}
+        # The first of each, as when the backend was away while the page was loaded.
+        await page.route("**/api/credentials", lambda route: route.fulfill(**away), times=1)
+        await page.route("**/api/jobs", lambda route: route.fulfill(**away), times=1)
+        await page.goto(studio.url)
+        await expect(page.get_by_role("banner")).to_contain_text("Sign-in unknown")
+        await expect(page.get_by_role("banner")).to_contain_text("anon-org", timeout=POLL)
+
+
 async def test_a_backends_notice_is_shown_until_it_is_put_away(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

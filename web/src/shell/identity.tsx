@@ -6,16 +6,15 @@ import { identityLine } from "./identity-line";
 /** Who is signed in where. */
 export function Identity() {
   const view = credentials.value;
-  if (!view) {
-    return credentialsError.value ? (
-      <span class="shell-identity" title={credentialsError.value}>
-        Not signed in
-      </span>
-    ) : (
-      <span class="shell-identity" />
-    );
-  }
-  return <Line view={view} />;
+  const error = credentialsError.value;
+  if (view) return <Line view={view} />;
+  // Only the backend itself can say that nobody is; a way to it that is cut says nothing.
+  const words = error && (error.status === 401 ? "Not signed in" : "Sign-in unknown");
+  return (
+    <span class="shell-identity" title={error?.message}>
+      {words}
+    </span>
+  );
 }
 
 function Line({ view }: { view: CredentialsView }) {

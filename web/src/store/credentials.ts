@@ -1,10 +1,11 @@
 /** Who is signed in where, for the line in the bar. */
-import { computed, signal } from "@preact/signals";
-import { api, errorText } from "../api";
+import { computed, effect, signal } from "@preact/signals";
+import { type ApiError, api } from "../api";
 import type { CredentialsView } from "../contract.gen";
+import { connection } from "./connection";
 
 export const credentials = signal<CredentialsView | null>(null);
-export const credentialsError = signal<string | null>(null);
+export const credentialsError = signal<ApiError | null>(null);
 
 /** The project as one word; undefined until it is known, and where none has been made yet. */
 export const project = computed(() => {
@@ -12,11 +13,22 @@ export const project = computed(() => {
   return projectSlug ? `${orgSlug}/${projectSlug}` : undefined;
 });
 
-export async function loadCredentials(): Promise<void> {
+/** Asks at once and, until somebody is known, whenever the way to the backend has changed. */
+export function loadCredentials(): void {
+  let asking: Promise<void> | null = null;
+  effect(() => {
+    if (connection.value === "gone" || credentials.peek()) return;
+    asking ??= ask().finally(() => {
+      asking = null;
+    });
+  });
+}
+
+async function ask(): Promise<void> {
   try {
     credentials.value = await api<CredentialsView>("/credentials");
     credentialsError.value = null;
   } catch (error) {
-    credentialsError.value = errorText(error);
+    credentialsError.value = error as ApiError;
   }
 }
