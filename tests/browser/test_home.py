@@ -84,6 +84,25 @@ async def test_run_watch_reload_and_end(
         await expect(output).not_to_contain_text("exit=")
 
 
+async def test_not_to_be_told_of_the_end_holds(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url, permissions=["notifications"]) as page:
+        await page.get_by_role("button", name="Run training").click()
+        told = page.get_by_role("button", name="Tell me when it ends")
+        await expect(told).to_have_attribute("aria-pressed", "true", timeout=START)
+        await told.click()
+        await expect(told).to_have_attribute("aria-pressed", "false")
+        await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Jobs").click()
+        await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Home").click()
+        await expect(told).to_have_attribute("aria-pressed", "false")
+        await page.reload()
+        await expect(told).to_have_attribute("aria-pressed", "false")
+        await page.get_by_role("button", name="Stop watching").click()
+        await expect(page.locator(".home-output-state")).to_contain_text("goes on", timeout=START)
+
+
 async def test_stopping_to_watch_is_not_cancelling(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

@@ -11,7 +11,7 @@ import { watch } from "../../store/watch";
 import { clean, displayName } from "../../text";
 import { announce, Button, confirm, ErrorNote, Menu, StatusDot, WatchButton } from "../../ui";
 import { Output } from "./output";
-import { foundJob, openRun, shownRun } from "./shown";
+import { foundJob, openRun, shownRun, startedRun } from "./shown";
 
 /** The command that was started, as a terminal, with its job beside it. */
 export function RunPanel() {
@@ -37,9 +37,11 @@ function Panel({ run }: { run: TrainingRun }) {
   useEffect(() => {
     if (over && isLive(run)) void loadRuns();
   }, [over]);
-  // Whoever starts a training waits for its end.
+  // Whoever starts a training waits for its end, unless they say later that they do not.
   useEffect(() => {
-    if (jobId && !ended) watch(jobId);
+    if (!jobId || ended || startedRun.peek() !== run.id) return;
+    startedRun.value = null;
+    watch(jobId);
   }, [jobId, ended]);
 
   const attempt = async (action: () => Promise<void>, said: string): Promise<void> => {

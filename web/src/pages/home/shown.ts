@@ -5,6 +5,9 @@ import { runs } from "../../store/runs";
 /** A run's id; null for the newest, empty for none. */
 export const shownRun = signal<string | null>(null);
 
+/** The run that this tab has started and whose job it has not begun to watch yet. */
+export const startedRun = signal<string | null>(null);
+
 /** The job's id as found in the open output, which is sooner than the next list of runs. */
 export const foundJob = signal<string | null>(null);
 

@@ -8,7 +8,7 @@ import { jobById } from "../../store/jobs";
 import { isLive, runs, startRun } from "../../store/runs";
 import { displayName } from "../../text";
 import { announce, Button, Chips, ErrorNote, StatusDot, Switch, useActions } from "../../ui";
-import { foundJob, openRun, shownRun } from "./shown";
+import { foundJob, openRun, shownRun, startedRun } from "./shown";
 
 const CHIPS_AT_MOST = 6;
 
@@ -34,7 +34,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
     setError(null);
     try {
       const id = await startRun({ ...(known.trainers.length > 1 || known.source !== "typescript" ? { trainer: trainer.name } : {}), dryRun });
-      shownRun.value = id;
+      shownRun.value = startedRun.value = id;
       announce("Training started");
     } catch (problem) {
       setError(errorText(problem));
