@@ -2,15 +2,23 @@
 
 interface KeyLike {
   key: string;
+  code: string;
   ctrlKey: boolean;
   metaKey: boolean;
   altKey: boolean;
+  shiftKey: boolean;
 }
+
+const mac = (): boolean => /mac|iphone|ipad/i.test(navigator.platform);
 
 /** The pressed key's name, or null for modifiers alone and for the browser's own combinations. */
 export function chordOf(event: KeyLike): string | null {
   if (event.altKey) return null;
-  if (event.ctrlKey || event.metaKey) return event.key.toLowerCase() === "k" ? "mod+k" : null;
+  if (event.ctrlKey || event.metaKey) {
+    // A layout without Latin letters has its K where others have it; on a Mac Ctrl K deletes to the line's end.
+    const k = event.key.toLowerCase() === "k" || (event.key > "\u007f" && event.code === "KeyK");
+    return k && !event.shiftKey && event.metaKey === mac() ? "mod+k" : null;
+  }
   if (event.key.length === 1) return event.key === " " ? null : event.key;
   return null;
 }
@@ -26,6 +34,5 @@ export function typing(event: KeyboardEvent): boolean {
 
 /** How the combination is written for this system's people. */
 export function keyLabel(keys: string): string[] {
-  const mac = /mac|iphone|ipad/i.test(navigator.platform);
-  return keys.split(" ").map((key) => (key === "mod+k" ? (mac ? "⌘ K" : "Ctrl K") : key));
+  return keys.split(" ").map((key) => (key === "mod+k" ? (mac() ? "⌘ K" : "Ctrl K") : key));
 }
