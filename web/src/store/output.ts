@@ -6,8 +6,6 @@ import { hiddenSignal, pause, shown, withStream } from "../streams";
 import { type Ending, endingOf, endsAt, startedJob } from "../terminal/ending";
 import { Terminal } from "../terminal/terminal";
 
-export type OutputState = "waiting" | "open" | "ended" | "failed";
-
 const GLANCE_IDLE_MS = 400;
 const GLANCE_MS = 1000;
 const GLANCE_EVERY_MS = 3000;
@@ -19,25 +17,24 @@ const SAVE_IDLE_MS = 2000;
 const WIDEST = 1_000_000;
 
 export class RunOutput {
-  readonly state = signal<OutputState>("waiting");
   /** Counts up, a few times a second at most, when there is more to show. */
   readonly version = signal(0);
   readonly jobId = signal<string | null>(null);
   readonly ending = signal<Ending | null>(null);
   readonly error = signal<string | null>(null);
   terminal = new Terminal();
-  private readonly path: string;
-  private readonly stopped = new AbortController();
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #path: string;
+  readonly #stopped = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(runId: string) {
-    this.path = `/train/${encodeURIComponent(runId)}/output`;
-    void this.run();
+    this.#path = `/train/${encodeURIComponent(runId)}/output`;
+    void this.#run();
   }
 
   close(): void {
-    this.stopped.abort();
-    clearTimeout(this.timer);
+    this.#stopped.abort();
+    clearTimeout(this.#timer);
   }
 
   /** All that the command has printed so far, as text; the page itself keeps the end of it alone. */
@@ -51,26 +48,25 @@ export class RunOutput {
       parts.push(new Blob([terminal.take()]));
       return terminal.written < known;
     };
-    await readOutput(this.path, this.stopped.signal, take, SAVE_IDLE_MS);
+    await readOutput(this.#path, this.#stopped.signal, take, SAVE_IDLE_MS);
     return new Blob([...parts, terminal.take(0)], { type: "text/plain" });
   }
 
-  private async run(): Promise<void> {
-    const { signal: stop } = this.stopped;
+  async #run(): Promise<void> {
+    const { signal: stop } = this.#stopped;
     while (!stop.aborted) {
       try {
         await shown(stop);
         const here = AbortSignal.any([stop, hiddenSignal()]);
-        const held = await withStream(here, (signal) => this.follow(signal).then(() => true), { wait: false });
+        const held = await withStream(here, (signal) => this.#follow(signal).then(() => true), { wait: false });
         // All slots are with other tabs: short looks instead of a stream, until one is free.
-        if (held === null) await oneGlance(here, () => this.glance(here));
+        if (held === null) await oneGlance(here, () => this.#glance(here));
         if (this.ending.peek()) return;
         await pause(held === null ? GLANCE_EVERY_MS : RETRY_MS, stop);
       } catch (error) {
         if (stop.aborted) return;
         if (isAbort(error)) continue;
         if (error instanceof ApiError && error.status !== 0) {
-          this.state.value = "failed";
           this.error.value = errorText(error);
           return;
         }
@@ -79,18 +75,18 @@ export class RunOutput {
     }
   }
 
-  private async follow(stop: AbortSignal): Promise<void> {
+  async #follow(stop: AbortSignal): Promise<void> {
     const fresh = new Terminal();
     const take = (text: string): boolean => {
       fresh.write(text);
-      this.timer ??= setTimeout(() => this.show(fresh), SHOW_MS);
+      this.#timer ??= setTimeout(() => this.#show(fresh), SHOW_MS);
       return true;
     };
-    this.show(fresh, await readOutput(this.path, stop, take));
+    this.#show(fresh, await readOutput(this.#path, stop, take));
   }
 
   /** Not until a silence alone: a command that prints often never leaves one. */
-  private async glance(stop: AbortSignal): Promise<void> {
+  async #glance(stop: AbortSignal): Promise<void> {
     const fresh = new Terminal();
     let until = Infinity;
     const take = (text: string): boolean => {
@@ -98,22 +94,16 @@ export class RunOutput {
       until = Math.min(until, performance.now() + GLANCE_MS);
       return performance.now() < until;
     };
-    this.show(fresh, await readOutput(this.path, stop, take, GLANCE_IDLE_MS));
+    this.#show(fresh, await readOutput(this.#path, stop, take, GLANCE_IDLE_MS));
   }
 
-  private show(fresh: Terminal, ending: Ending | null = null): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+  #show(fresh: Terminal, ending: Ending | null = null): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     // The screen changes only once the new reading has something: no flash of an empty output.
-    if (fresh.written > 0) {
-      this.terminal = fresh;
-      if (this.state.peek() === "waiting") this.state.value = "open";
-    }
+    if (fresh.written > 0) this.terminal = fresh;
     this.jobId.value ??= startedJob(this.terminal);
-    if (ending) {
-      this.ending.value = ending;
-      this.state.value = "ended";
-    }
+    this.ending.value = ending;
     this.version.value += 1;
   }
 }

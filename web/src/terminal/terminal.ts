@@ -26,34 +26,34 @@ type Mode = "text" | "escape" | "csi" | "string" | "stringEscape";
 export class Terminal {
   /** Lines that were dropped from the front. */
   dropped = 0;
-  private readonly limits: Limits;
+  readonly #limits: Limits;
   /** Characters that came. */
   written = 0;
   /** All lines; the one that the cursor is in is out of date, since it is `row`. */
-  private lines: Line[] = [[]];
-  private at = 0;
-  private row: Row = emptyRow();
-  private frozen: Line | null = null;
-  private column = 0;
-  private style: Style = PLAIN;
-  private mode: Mode = "text";
-  private sequence = "";
-  private skipped = 0;
+  #lines: Line[] = [[]];
+  #at = 0;
+  #row: Row = emptyRow();
+  #frozen: Line | null = null;
+  #column = 0;
+  #style: Style = PLAIN;
+  #mode: Mode = "text";
+  #sequence = "";
+  #skipped = 0;
 
   constructor(limits: Partial<Limits> = {}) {
-    this.limits = { ...DEFAULTS, ...limits };
+    this.#limits = { ...DEFAULTS, ...limits };
   }
 
   /** Lines to show; the last one is left out while it is empty. */
   get count(): number {
-    const last = this.lines.length - 1;
-    const empty = (last === this.at ? this.row.cells : this.line(last)).length === 0;
+    const last = this.#lines.length - 1;
+    const empty = (last === this.#at ? this.#row.cells : this.line(last)).length === 0;
     return empty ? last : last + 1;
   }
 
   line(index: number): Line {
-    if (index === this.at) return (this.frozen ??= freeze(this.row));
-    return this.lines[index] ?? [];
+    if (index === this.#at) return (this.#frozen ??= freeze(this.#row));
+    return this.#lines[index] ?? [];
   }
 
   text(index: number): string {
@@ -61,149 +61,149 @@ export class Terminal {
   }
 
   write(chunk: string): void {
-    this.frozen = null;
+    this.#frozen = null;
     this.written += chunk.length;
-    for (const char of chunk) this.put(char);
-    this.trim(0);
+    for (const char of chunk) this.#put(char);
+    this.#trim(0);
   }
 
   /** Hands over all lines but the last `keep`, each with its end: by default those that nothing can change any more. */
   take(keep = SCREEN): string {
-    this.lines[this.at] = this.line(this.at);
-    const taken = this.lines.splice(0, Math.min(this.count, this.lines.length - keep));
-    this.at -= taken.length;
+    this.#lines[this.#at] = this.line(this.#at);
+    const taken = this.#lines.splice(0, Math.min(this.count, this.#lines.length - keep));
+    this.#at -= taken.length;
     return taken.map((line) => `${textOf(line)}\n`).join("");
   }
 
   /** Drops what is too much; in blocks, since each one moves the whole array. */
-  private trim(slack: number): void {
-    const over = Math.min(this.at, this.count - this.limits.lines);
+  #trim(slack: number): void {
+    const over = Math.min(this.#at, this.count - this.#limits.lines);
     if (over <= slack) return;
-    this.lines.splice(0, over);
-    this.at -= over;
+    this.#lines.splice(0, over);
+    this.#at -= over;
     this.dropped += over;
   }
 
-  private put(char: string): void {
-    switch (this.mode) {
+  #put(char: string): void {
+    switch (this.#mode) {
       case "text":
-        return this.putText(char);
+        return this.#putText(char);
       case "escape":
-        return this.putEscape(char);
+        return this.#putEscape(char);
       case "csi":
-        return this.putSequence(char);
+        return this.#putSequence(char);
       case "string":
         // OSC, DCS and the like: swallowed up to their end, or up to a length no honest one has.
-        this.skipped += 1;
-        if (char === "\u0007" || char === "\u009c" || this.skipped > LONGEST_SEQUENCE || char === "\n") this.mode = "text";
-        else if (char === "\u001b") this.mode = "stringEscape";
+        this.#skipped += 1;
+        if (char === "\u0007" || char === "\u009c" || this.#skipped > LONGEST_SEQUENCE || char === "\n") this.#mode = "text";
+        else if (char === "\u001b") this.#mode = "stringEscape";
         return;
       case "stringEscape":
-        if (char === "\\") this.mode = "text";
-        else this.putEscape(char);
+        if (char === "\\") this.#mode = "text";
+        else this.#putEscape(char);
     }
   }
 
-  private putText(char: string): void {
+  #putText(char: string): void {
     const code = char.charCodeAt(0);
     if (code >= 0x20 && code !== 0x7f && (code < 0x80 || code > 0x9f)) {
-      if (code < 0x202a || !BIDI.test(char)) this.write1(char);
-    } else if (code === 0x0a) this.newLine();
-    else if (code === 0x0d) this.column = 0;
-    else if (code === 0x08) this.column = Math.max(0, this.column - 1);
+      if (code < 0x202a || !BIDI.test(char)) this.#write1(char);
+    } else if (code === 0x0a) this.#newLine();
+    else if (code === 0x0d) this.#column = 0;
+    else if (code === 0x08) this.#column = Math.max(0, this.#column - 1);
     else if (code === 0x09) {
-      const target = Math.min(this.limits.width, (Math.floor(this.column / TAB) + 1) * TAB);
-      while (this.column < target) this.write1(this.row.cells[this.column] ?? " ");
-    } else if (code === 0x1b) this.mode = "escape";
-    else if (code === 0x9b) this.startSequence();
+      const target = Math.min(this.#limits.width, (Math.floor(this.#column / TAB) + 1) * TAB);
+      while (this.#column < target) this.#write1(this.#row.cells[this.#column] ?? " ");
+    } else if (code === 0x1b) this.#mode = "escape";
+    else if (code === 0x9b) this.#startSequence();
   }
 
-  private putEscape(char: string): void {
-    if (char === "[") return this.startSequence();
+  #putEscape(char: string): void {
+    if (char === "[") return this.#startSequence();
     if ("]PX^_".includes(char)) {
-      this.skipped = 0;
-      this.mode = "string";
+      this.#skipped = 0;
+      this.#mode = "string";
       return;
     }
     // Two-character escapes with an intermediate, such as a choice of character set, take one more.
     if (" #%()*+".includes(char)) return;
-    this.mode = "text";
+    this.#mode = "text";
   }
 
-  private startSequence(): void {
-    this.sequence = "";
-    this.mode = "csi";
+  #startSequence(): void {
+    this.#sequence = "";
+    this.#mode = "csi";
   }
 
-  private putSequence(char: string): void {
+  #putSequence(char: string): void {
     if (char < "@" || char > "~") {
-      this.sequence += char;
-      if (this.sequence.length > 256 || char < " ") this.mode = "text";
+      this.#sequence += char;
+      if (this.#sequence.length > 256 || char < " ") this.#mode = "text";
       return;
     }
-    this.mode = "text";
-    if (/[^0-9;:]/.test(this.sequence)) return;
-    const params = paramsOf(this.sequence);
+    this.#mode = "text";
+    if (/[^0-9;:]/.test(this.#sequence)) return;
+    const params = paramsOf(this.#sequence);
     const first = params[0] ?? 0;
     const many = Math.max(1, first);
-    if (char === "m") this.style = sgr(this.style, params);
-    else if (char === "K") this.erase(first);
+    if (char === "m") this.#style = sgr(this.#style, params);
+    else if (char === "K") this.#erase(first);
     else if (char === "J" && first === 0) {
-      this.erase(0);
-      this.lines.length = this.at + 1;
-    } else if (char === "G") this.toColumn(many - 1);
-    else if (char === "C") this.toColumn(this.column + many);
-    else if (char === "D") this.toColumn(this.column - many);
-    else if (char === "A" || char === "F") this.toRow(this.at - many, char === "F");
-    else if (char === "B" || char === "E") this.toRow(this.at + many, char === "E");
+      this.#erase(0);
+      this.#lines.length = this.#at + 1;
+    } else if (char === "G") this.#toColumn(many - 1);
+    else if (char === "C") this.#toColumn(this.#column + many);
+    else if (char === "D") this.#toColumn(this.#column - many);
+    else if (char === "A" || char === "F") this.#toRow(this.#at - many, char === "F");
+    else if (char === "B" || char === "E") this.#toRow(this.#at + many, char === "E");
   }
 
-  private toColumn(column: number): void {
-    this.column = Math.min(this.limits.width, Math.max(0, column));
+  #toColumn(column: number): void {
+    this.#column = Math.min(this.#limits.width, Math.max(0, column));
   }
 
-  private toRow(row: number, start: boolean): void {
-    this.lines[this.at] = freeze(this.row);
-    const { length } = this.lines;
-    this.at = Math.min(length - 1, Math.max(0, length - SCREEN, row));
-    this.row = thaw(this.lines[this.at] ?? []);
-    if (start) this.column = 0;
+  #toRow(row: number, start: boolean): void {
+    this.#lines[this.#at] = freeze(this.#row);
+    const { length } = this.#lines;
+    this.#at = Math.min(length - 1, Math.max(0, length - SCREEN, row));
+    this.#row = thaw(this.#lines[this.#at] ?? []);
+    if (start) this.#column = 0;
   }
 
-  private write1(char: string): void {
-    const { row } = this;
-    if (this.column >= this.limits.width) {
+  #write1(char: string): void {
+    const row = this.#row;
+    if (this.#column >= this.#limits.width) {
       row.cut += 1;
       return;
     }
-    while (row.cells.length < this.column) {
+    while (row.cells.length < this.#column) {
       row.cells.push(" ");
       row.styles.push(PLAIN);
     }
-    row.cells[this.column] = char;
-    row.styles[this.column] = this.style;
-    this.column += 1;
+    row.cells[this.#column] = char;
+    row.styles[this.#column] = this.#style;
+    this.#column += 1;
   }
 
-  private newLine(): void {
-    this.lines[this.at] = freeze(this.row);
-    this.column = 0;
-    this.at += 1;
-    if (this.at < this.lines.length) {
-      this.row = thaw(this.lines[this.at] ?? []);
+  #newLine(): void {
+    this.#lines[this.#at] = freeze(this.#row);
+    this.#column = 0;
+    this.#at += 1;
+    if (this.#at < this.#lines.length) {
+      this.#row = thaw(this.#lines[this.#at] ?? []);
       return;
     }
-    this.lines.push([]);
-    this.row = emptyRow();
-    this.trim(this.limits.lines / 4);
+    this.#lines.push([]);
+    this.#row = emptyRow();
+    this.#trim(this.#limits.lines / 4);
   }
 
-  private erase(what: number): void {
-    const { row } = this;
+  #erase(what: number): void {
+    const row = this.#row;
     if (what === 1) {
-      for (let index = 0; index <= this.column && index < row.cells.length; index += 1) row.cells[index] = " ";
+      for (let index = 0; index <= this.#column && index < row.cells.length; index += 1) row.cells[index] = " ";
     } else {
-      cutRow(row, what === 0 ? this.column : 0);
+      cutRow(row, what === 0 ? this.#column : 0);
     }
   }
 }

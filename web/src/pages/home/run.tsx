@@ -116,7 +116,7 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   const job = jobById(output.jobId.value ?? run.jobId ?? "");
   const since = time(run.started);
   if (!ending && run.state !== "ended") {
-    const word = run.state === "stopping" ? "Stopping" : output.state.value === "waiting" ? "Connecting" : "Running";
+    const word = run.state === "stopping" ? "Stopping" : output.version.value === 0 ? "Connecting" : "Running";
     return (
       <span class="row num home-output-state">
         <StatusDot status="running" label={word} />
