@@ -23,21 +23,22 @@ export function paramsOf(sequence: string): number[] {
   });
 }
 
+/** What turns a mark on, what turns it off, and its name. */
+const MARKS = [
+  [1, 22, "bold"],
+  [2, 22, "dim"],
+  [3, 23, "italic"],
+  [4, 24, "underline"],
+  [7, 27, "inverse"],
+] as const;
+
 /** The style after one SGR sequence with these parameters; unknown ones change nothing. */
 export function sgr(before: Style, params: readonly number[]): Style {
   let style = { ...before };
-  for (let index = 0; index < Math.max(1, params.length); index += 1) {
+  for (let index = 0; index < params.length; index += 1) {
     const code = params[index] ?? 0;
+    for (const [on, off, name] of MARKS) if (code === on || code === off) style[name] = code === on;
     if (code === 0) style = { ...PLAIN };
-    else if (code === 1) style.bold = true;
-    else if (code === 2) style.dim = true;
-    else if (code === 3) style.italic = true;
-    else if (code === 4) style.underline = true;
-    else if (code === 7) style.inverse = true;
-    else if (code === 22) style.bold = style.dim = false;
-    else if (code === 23) style.italic = false;
-    else if (code === 24) style.underline = false;
-    else if (code === 27) style.inverse = false;
     else if (code >= 30 && code <= 37) style.color = code - 30;
     else if (code === 39) style.color = -1;
     else if (code >= 90 && code <= 97) style.color = code - 82;
@@ -74,24 +75,11 @@ function nearest(red: number, green: number, blue: number): number {
 }
 
 export function same(a: Style, b: Style): boolean {
-  return (
-    a.color === b.color &&
-    a.bold === b.bold &&
-    a.dim === b.dim &&
-    a.italic === b.italic &&
-    a.underline === b.underline &&
-    a.inverse === b.inverse
-  );
+  return a.color === b.color && MARKS.every(([, , name]) => a[name] === b[name]);
 }
 
 /** The class names of a span; empty for plain text. */
 export function classOf(style: Style): string {
-  const names: string[] = [];
-  if (style.color >= 0) names.push(`term-c${style.color}`);
-  if (style.bold) names.push("term-bold");
-  if (style.dim) names.push("term-dim");
-  if (style.italic) names.push("term-italic");
-  if (style.underline) names.push("term-underline");
-  if (style.inverse) names.push("term-inverse");
-  return names.join(" ");
+  const marks = MARKS.filter(([, , name]) => style[name]).map(([, , name]) => `term-${name}`);
+  return [...(style.color >= 0 ? [`term-c${style.color}`] : []), ...marks].join(" ");
 }
