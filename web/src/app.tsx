@@ -1,6 +1,8 @@
 import type { ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "./api";
+// Two of the lazy pages share it: as a chunk of its own it would weigh less than the request for it.
+import "./events/sse";
 import Home from "./pages/home";
 import Jobs from "./pages/jobs";
 import { Missing } from "./pages/missing";
