@@ -9,6 +9,7 @@ const CHART: readonly (readonly [string, ...string[]])[] = [
   ["Zoom by keys", "+", "−"],
   ["Show all", "double click", "0"],
   ["From point to point", "←", "→"],
+  ["From curve to curve", "↑", "↓"],
 ];
 
 /** The `?` sheet: every key that works on the page that is open. */
@@ -44,7 +45,7 @@ export function Shortcuts({ onClose }: { onClose: () => void }) {
           </section>
         )}
       </div>
-      <Switch checked={singleKeys.value} onChange={setSingleKeys} label="Single-key shortcuts" hint="Ctrl K and all buttons work without them" />
+      <Switch checked={singleKeys.value} onChange={setSingleKeys} label="Single-key shortcuts" hint={`${keyLabel("mod+k").join()} and all buttons work without them`} />
     </Dialog>
   );
 }

@@ -7,8 +7,9 @@ import { now } from "../../store/clock";
 import { cancelJob, jobs, jobsState, refreshJobs } from "../../store/jobs";
 import { clean, displayName } from "../../text";
 import { announce, Button, Chips, confirm, Empty, ErrorNote, setTitle, Skeleton, statusWord, useActions } from "../../ui";
-import { type Column, countByStatus, type Order, orderText, parseOrder, search, sorted } from "./list";
-import { HEADS, JobsTable } from "./table";
+import { countByStatus, parseOrder, search, sorted } from "./list";
+import { OrderChoice } from "./order";
+import { JobsTable } from "./table";
 import "./jobs.css";
 
 /** As many as the comparison draws. */
@@ -101,35 +102,6 @@ export default function Jobs() {
         {loaded ? plural(list.length, "job") : ""}
       </p>
     </div>
-  );
-}
-
-const DIRECTIONS: Readonly<Record<Column, readonly [string, string]>> = {
-  status: ["queued first", "cancelled first"],
-  name: ["A to Z", "Z to A"],
-  created: ["oldest first", "newest first"],
-  duration: ["shortest first", "longest first"],
-  last: ["lowest first", "highest first"],
-  best: ["lowest first", "highest first"],
-};
-
-/** On a narrow screen the table has no head to press. */
-function OrderChoice({ order }: { order: Order }) {
-  return (
-    <select
-      class="ui-input jobs-order"
-      aria-label="Order"
-      value={orderText(order) ?? ""}
-      onChange={(event) => setQuery({ sort: event.currentTarget.value })}
-    >
-      {HEADS.flatMap(({ column, label }) =>
-        [false, true].map((descending) => (
-          <option key={`${column}${descending}`} value={orderText({ column, descending }) ?? ""}>
-            {label}, {DIRECTIONS[column][descending ? 1 : 0]}
-          </option>
-        )),
-      )}
-    </select>
   );
 }
 
