@@ -6,6 +6,7 @@ path should read so at once and not from a failed job.
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,11 +37,14 @@ def file_source(project: Path, written: str) -> DatasetSource:
     if not is_line(1000)(written):
         raise DatasetError("must be a path on one line")
     root = project.resolve()
-    path = (root / written).resolve()
+    # Not Path.resolve: on a loop of symlinks it raises or does not, depending on the Python.
+    path = Path(os.path.realpath(root / written))
     if not path.is_relative_to(root):
         raise DatasetError(
             f'"{written}" is outside the project. Copy the file into {root.name}/ and name that'
         )
+    if path.is_symlink():
+        raise DatasetError(f'"{written}" is a symlink that leads back to itself. Name the file itself')
     if path.is_dir():
         raise DatasetError(
             f'"{written}" is a folder. Name one JSONL file, such as "{written.rstrip("/")}/train.jsonl"'

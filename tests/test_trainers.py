@@ -204,6 +204,7 @@ def test_a_wrong_shape_is_named_with_its_line(project: Path, text: str, said: st
         ('"../secret.jsonl"', 'arkor.toml:4: dataset: "../secret.jsonl" is outside the project.'),
         ('"link.jsonl"', 'arkor.toml:4: dataset: "link.jsonl" is outside the project.'),
         ('"/etc/passwd"', 'arkor.toml:4: dataset: "/etc/passwd" is outside the project.'),
+        ('"loop.jsonl"', 'arkor.toml:4: dataset: "loop.jsonl" is a symlink that leads back to itself.'),
         ('"https://example.org/x"', 'dataset = { url = "https://example.org/x" }'),
         ('"a\\u0000b"', "arkor.toml:4: dataset: must be a path on one line"),
         ('""', "arkor.toml:4: dataset: must be a path on one line"),
@@ -219,6 +220,7 @@ def test_a_wrong_shape_is_named_with_its_line(project: Path, text: str, said: st
 def test_a_dataset_that_cannot_be_used(project: Path, dataset: str, said: str) -> None:
     (project.parent / "secret.jsonl").write_text("{}\n")
     (project / "link.jsonl").symlink_to(project.parent / "secret.jsonl")
+    (project / "loop.jsonl").symlink_to("loop.jsonl")
     text = f'[[trainer]]\nname = "a"\nmodel = "m"\ndataset = {dataset}\n'
     assert said in problem(project, text)
 

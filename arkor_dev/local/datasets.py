@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from .errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     Progress = Callable[[str, float, float | None, str], None]
 
@@ -43,18 +44,22 @@ def inside(project: Path, path: str) -> Path:
     """The real path of a data file, which must lie in the project once symlinks are resolved."""
     root = project.resolve()
     try:
-        real = (root / path).resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise JobFailure(f"The data file {path!r} cannot be resolved: {error}") from None
-    if not real.is_relative_to(root):
+        # Pythons differ in what Path.resolve does with a loop of symlinks; the system's own answer is one.
+        real = Path(os.path.realpath(root / path))
+        within = real.is_relative_to(root)
+        mode = real.stat().st_mode if within else 0
+    except (FileNotFoundError, NotADirectoryError):
+        raise JobFailure(
+            f"The data file {path!r} does not exist in the project {root.name}: check dataset's path"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise JobFailure(f"The data file {path!r} cannot be resolved: {reason}") from None
+    if not within:
         raise JobFailure(
             f"The data file {path!r} lies outside the project {root.name}: move it into the project"
         )
-    if not real.exists():
-        raise JobFailure(
-            f"The data file {path!r} does not exist in the project {root.name}: check dataset's path"
-        )
-    if not real.is_file():
+    if not stat.S_ISREG(mode):
         raise JobFailure(
             f"The data file {path!r} is not a file: name a .jsonl file with one JSON object a line"
         )
