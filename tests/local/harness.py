@@ -192,12 +192,13 @@ def launch(data: Path, project: Path, cache: Path, env: dict[str, str]) -> subpr
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # One thread: so small a model gains nothing from two, and loses much on a busy machine.
+        # One thread unless a caller says more: so small a model gains nothing from two, and loses much on a
+        # busy machine.
         env={
+            "OMP_NUM_THREADS": "1",
             **os.environ,
             "HF_HUB_OFFLINE": "1",
             "HF_HOME": str(cache / "hf"),
-            "OMP_NUM_THREADS": "1",
             **env,
         },
     )
