@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .errors import StudioError
+from .help_format import HelpFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .terminal import Terminal
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
 EPILOG = """\
 commands (each has its own --help):
   arkor-dev                open Studio on the project in this folder
@@ -47,6 +49,13 @@ def _port(text: str) -> int:
 _port.__name__ = "port number (1 to 65535)"
 
 
+def _log_level(text: str) -> str:
+    # Not by argparse's choices: Pythons differ in how they list them.
+    if text not in LOG_LEVELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(LOG_LEVELS)}")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
@@ -58,12 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         help="train and chat on this machine: no account, no network needed",
     )  # fmt: skip
     shared.add_argument(
-        "--log-level", choices=["debug", "info", "warning", "error"], default=argparse.SUPPRESS,
+        "--log-level", metavar=f"{{{','.join(LOG_LEVELS)}}}", type=_log_level, default=argparse.SUPPRESS,
         help="how much to log (default: warning)",
     )  # fmt: skip
     parser = argparse.ArgumentParser(
         prog="arkor-dev", parents=[shared], epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         description="Arkor Studio: fine-tune a language model from a local web page, watch the loss fall, "
         "and talk to the result.",
     )  # fmt: skip
