@@ -26,6 +26,7 @@ from .plain_text import one_line
 from .project import FileScopes
 from .serve import bind
 from .settings import DEFAULT_PORT
+from .torch_build import surplus
 from .wire import open_wire
 
 if TYPE_CHECKING:
@@ -108,7 +109,11 @@ def _command(settings: Settings) -> Check:
 def _extra() -> Check:
     if (text := missing_extra()) is not None:
         return Check("Local extra", "fail", text)
-    return Check("Local extra", "ok", ", ".join(f"{name} {_version(name)}" for name in REQUIRED))
+    versions = ", ".join(f"{name} {_version(name)}" for name in REQUIRED)
+    if (found := surplus()) is not None:
+        text, way_out = found
+        return Check("Local extra", "warn", f"{versions}. {text}", way_out)
+    return Check("Local extra", "ok", versions)
 
 
 def _version(name: str) -> str:

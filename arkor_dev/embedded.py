@@ -23,6 +23,7 @@ from .identity import Credentials
 from .plain_text import one_line
 from .project import Scope
 from .project_name import slug_of
+from .torch_build import install_advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +45,7 @@ def missing_extra() -> str | None:
     missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
     if not missing:
         return None
-    return (
-        f"Local training needs {', '.join(missing)}, which this Python does not have. "
-        "Install it with: pip install 'arkor-dev[local]'"
-    )
+    return f"Local training needs {', '.join(missing)}, which this Python does not have. {install_advice()}"
 
 
 class Embedded:

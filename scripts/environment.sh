@@ -28,7 +28,6 @@ ensure_environment() {
             return 1
         }
     fi
-    echo "Installing Arkor Studio [$extras] (once; about 1.1 GiB with the training libraries) …"
-    .venv/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]"
+    .venv/bin/python scripts/install.py "$extras"
     printf '%s [%s]\n' "$fingerprint" "$extras" > .venv/installed
 }

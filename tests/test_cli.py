@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev import __version__, cli
+from arkor_dev.torch_build import install_advice
 
 from .daemon import environment, running_daemon
 from .fake_backend import TOKEN
@@ -59,7 +60,7 @@ async def test_each_command_has_a_help_of_its_own(command: str, home: Path) -> N
         (["--port", "0"], "invalid port number (1 to 65535) value: '0'"),
         (["--port", "65536"], "invalid port number"),
         (["--port", "abc"], "invalid port number"),
-        (["--log-level", "loud"], "invalid choice"),
+        (["--log-level", "loud"], "'loud' is none of debug, info, warning, error\n"),
         (["--project", "/nowhere/at/all"], "/nowhere/at/all is not a folder. Name the project's folder"),
         (["--nonsense"], "unrecognized arguments"),
         (["nonsense"], "invalid choice"),
@@ -99,11 +100,11 @@ HIDE_TORCH = """
 import importlib.abc, sys
 class Hidden(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name in ("torch", "peft"):
+        if name in hidden:
             raise ModuleNotFoundError(name)
 import importlib.util
 real = importlib.util.find_spec
-hidden = ("torch", "peft")
+hidden = ("torch", "transformers", "peft")
 importlib.util.find_spec = lambda name, package=None: None if name in hidden else real(name, package)
 sys.meta_path.insert(0, Hidden())
 from arkor_dev.cli import main
@@ -119,8 +120,8 @@ def test_local_without_the_extra(command: list[str], home: Path, tmp_path: Path)
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "arkor-dev: Local training needs torch, peft, which this Python does not have. "
-        "Install it with: pip install 'arkor-dev[local]'\n"
+        "arkor-dev: Local training needs torch, transformers, peft, which this Python does not have. "
+        f"{install_advice()}\n"
     )
 
 

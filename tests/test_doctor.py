@@ -159,6 +159,7 @@ async def test_a_scope_of_somebody_else(healthy: Doctor) -> None:
 async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     healthy.settings = replace(healthy.settings, local=True)
     monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    monkeypatch.setattr(doctor, "surplus", lambda: None)
     checks = await healthy.visit(0)
     assert list(checks) == [
         "Studio",
@@ -171,7 +172,11 @@ async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch)
         "Models",
     ]
     assert not healthy.settings.data.exists()  # looking makes nothing
-    monkeypatch.setattr(doctor, "missing_extra", lambda: "Install it with: pip install 'arkor-dev[local]'")
+    monkeypatch.setattr(doctor, "surplus", lambda: ("The build for NVIDIA GPUs (4.8 GB).", "Do this"))
+    extra = (await healthy.visit(0))["Local extra"]
+    assert (extra["status"], extra["next"]) == ("warn", "Do this")
+    assert extra["text"].endswith("The build for NVIDIA GPUs (4.8 GB).")
+    monkeypatch.setattr(doctor, "missing_extra", lambda: "Install them with: pip install torch")
     assert (await healthy.visit(1))["Local extra"]["status"] == "fail"
 
 

@@ -17,6 +17,7 @@ import pytest
 from arkor_dev import embedded
 from arkor_dev.embedded import Embedded, missing_extra
 from arkor_dev.errors import StudioError
+from arkor_dev.torch_build import install_advice
 
 from .processes import alive, gone, script
 
@@ -203,6 +204,6 @@ def test_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     text = missing_extra()
     assert text is not None
     assert "no_such_package" in text
-    assert "pip install 'arkor-dev[local]'" in text
+    assert install_advice() in text
     monkeypatch.setattr(embedded, "REQUIRED", ("json",))
     assert missing_extra() is None

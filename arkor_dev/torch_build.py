@@ -1,0 +1,73 @@
+"""Which build of PyTorch: what to install for local training, and whether what is installed is far too large.
+
+On Linux pip takes the build for NVIDIA GPUs, 5 GB of it libraries that a machine without such a GPU never
+loads. Nothing here imports torch: its build is read from its files.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Final
+
+PACKAGES: Final = "torch transformers peft gguf"
+"""What the extra ``local`` brings; a test keeps the two the same."""
+CUDA_GB: Final = 5.9
+CPU_GB: Final = 1.1
+"""What the whole environment takes on the disk, measured on Linux x86-64 with torch 2.15.0+cu132 and
+2.13.0+cpu."""
+DRIVERS: Final = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
+BY_UV: Final = f"pip install uv && uv pip install --torch-backend=auto {PACKAGES}"
+
+
+def install_advice() -> str:
+    """The command that brings what local training needs into an environment that has this package."""
+    advice = f"Install them with: pip install {PACKAGES}"
+    if sys.platform == "linux":
+        advice += (
+            f" (on Linux {CUDA_GB:g} GB with NVIDIA's libraries), or, with the build for this machine "
+            f"({CPU_GB:g} GB without an NVIDIA GPU): {BY_UV}"
+        )
+    return advice
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether an NVIDIA driver runs, on Linux or under WSL."""
+    return any(Path(mark).exists() for mark in DRIVERS)
+
+
+def built_for_cuda() -> bool:
+    """Whether the installed torch is a CUDA build, by its ``version.py``; False when there is none."""
+    spec = importlib.util.find_spec("torch")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        try:
+            text = (Path(folder) / "version.py").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        return re.search(r"^cuda\b[^=\n]*=\s*['\"]", text, re.MULTILINE) is not None
+    return False
+
+
+def cuda_bytes() -> int:
+    """What the CUDA build takes on the disk, by the installer's own records of torch and its libraries."""
+    own = ("torch", "triton", "nvidia-", "cuda-")
+    return sum(
+        file.size or 0
+        for distribution in distributions()
+        if distribution.name.lower().startswith(own)
+        for file in distribution.files or ()
+    )
+
+
+def surplus() -> tuple[str, str] | None:
+    """What is too large and the way out, where the CUDA build lies on a machine without an NVIDIA GPU."""
+    if not built_for_cuda() or has_nvidia_gpu():
+        return None
+    what = (
+        f"PyTorch is the build for NVIDIA GPUs ({cuda_bytes() / 1e9:.1f} GB), and no NVIDIA GPU was found. "
+        "Training works, on the processor."
+    )
+    return what, f"To save most of that, install into a new environment with: {BY_UV}"
