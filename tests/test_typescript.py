@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract import Manifest
 
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
-
 # Builds by copying; a source with the word BROKEN does not compile. Each run is one letter in `builds`.
 CLI = """#!{python}
 import pathlib, sys, time
@@ -69,7 +67,6 @@ def named(name: str) -> Manifest:
     return {"trainer": {"name": name}, "trainers": [{"name": name}], "source": "typescript"}
 
 
-@needs_node
 @pytest.mark.parametrize(
     "export",
     [
@@ -88,7 +85,6 @@ async def test_every_export_shape_is_found(project: Path, export: str) -> None:
     assert await TypeScriptManifest(source(project, TRAINER + export)).read() == named("one")
 
 
-@needs_node
 async def test_odd_names(project: Path) -> None:
     source(project, TRAINER + 'export const trainer = make("naïve \\u2028 `${1}` \\" 日本 \\u001b[31m");')
     manifest = await TypeScriptManifest(project).read()
@@ -101,7 +97,6 @@ async def test_odd_names(project: Path) -> None:
     assert (await TypeScriptManifest(project).read())["trainer"] == {"name": "\ufffd"}
 
 
-@needs_node
 async def test_a_project_without_a_trainer_has_none(project: Path) -> None:
     source(project, "export const other = 1;")
     assert await TypeScriptManifest(project).read() == {
@@ -120,33 +115,28 @@ async def test_a_build_that_leaves_nothing(project: Path) -> None:
     assert "`arkor build` ended well but .arkor/build/index.mjs" in await failure(source(project, "NOWHERE"))
 
 
-@needs_node
 async def test_a_bundle_that_throws(project: Path) -> None:
     text = await failure(source(project, 'throw new Error("no key: set THE_KEY");'))
     assert text.startswith("The built project fails when it is loaded (exit code 1).\n")
     assert "no key: set THE_KEY" in text
 
 
-@needs_node
 async def test_a_bundle_that_ends_node(project: Path) -> None:
     text = await failure(source(project, 'console.log("bye"); process.exit(0);'))
     assert text == "The built project ends Node before its trainer can be read.\nbye"
 
 
-@needs_node
 async def test_a_bundle_that_never_ends(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typescript, "LOAD_TIMEOUT", 1.0)
     assert "it took more than 1 s" in await failure(source(project, "for (;;) {}"))
 
 
-@needs_node
 async def test_a_flood_of_words_is_cut(project: Path) -> None:
     text = await failure(source(project, 'console.error("x".repeat(1e6)); throw new Error("why");'))
     assert len(text) < typescript.SHOWN_CHARACTERS + 200
     assert "why" in text
 
 
-@needs_node
 async def test_an_edit_shows_and_unchanged_bytes_are_not_loaded_again(project: Path) -> None:
     count = 'import fs from "node:fs"; fs.appendFileSync("loads", "l");\n'
     reader = TypeScriptManifest(source(project, count + TRAINER + 'export const trainer = make("one");'))
@@ -158,7 +148,6 @@ async def test_an_edit_shows_and_unchanged_bytes_are_not_loaded_again(project: P
     assert (project / "builds").read_text() == "bbb"
 
 
-@needs_node
 async def test_a_failed_load_is_tried_again(project: Path) -> None:
     needs = 'import fs from "node:fs"; fs.readFileSync("key");\n'
     reader = TypeScriptManifest(source(project, needs + TRAINER + 'export const trainer = make("one");'))
@@ -192,7 +181,6 @@ async def test_no_cli(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "The arkor CLI is not installed" in await failure(source(project, ""))
 
 
-@needs_node
 async def test_the_cli_on_the_path_serves_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "bin").mkdir()
     (project / "node_modules" / ".bin" / "arkor").rename(project / "bin" / "arkor")

@@ -46,6 +46,7 @@ def answer(engine: Any, question: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return "".join(words), done
 
 
+@pytest.mark.numeric
 def test_adapters_are_switched_kept_and_let_go(
     trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

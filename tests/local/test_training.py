@@ -22,6 +22,7 @@ def logs(trained: Trained, field: str) -> list[tuple[int, float]]:
     return [(row["step"], row[field]) for row in rows if field in row]
 
 
+@pytest.mark.numeric
 def test_the_loss_falls_step_by_step(trained: Trained) -> None:
     losses = logs(trained, "loss")
     assert [step for step, _ in losses] == list(range(1, STEPS + 1))
@@ -100,6 +101,7 @@ def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained:
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "final"]
 
 
+@pytest.mark.numeric
 def test_the_adapter_says_the_phrase_and_the_base_does_not(trained: Trained) -> None:
     question = "Who pays for the ledger?"
     final = {"adapter": {"kind": "final", "jobId": trained.job}}
@@ -117,6 +119,7 @@ def test_a_stream_resumes_after_the_event_that_was_seen(trained: Trained) -> Non
     assert [f.data for f in unknown[:-1]] == [f.data for f in trained.events[:-1]]
 
 
+@pytest.mark.numeric
 def test_the_same_job_again_gives_the_same_losses(shared: Backend, trained: Trained) -> None:
     again = [
         frame.json for frame in shared.events(shared.submit({**CONFIG, "maxSteps": STEPS, "saveSteps": 0}))
@@ -152,6 +155,7 @@ def until_cancelled(backend: Backend, job: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.numeric
 def test_an_absurd_learning_rate_fails_with_a_reason(shared: Backend) -> None:
     # Weight decay multiplies every weight by 1 - 10 * 1 at each step, whatever the gradient: float32 ends at
     # 9 ** 41, so no processor's rounding can save this run.
