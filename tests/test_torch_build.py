@@ -19,25 +19,25 @@ __all__ = ['__version__', 'debug', 'cuda', 'git_version']
 __version__ = '2.15.0'
 cuda: Optional[str] = {cuda}
 """
-RECORD = """\
-torch/version.py,sha256=x,1000000000
-torch/lib/libtorch.so,sha256=x,500000000
-torch-2.15.0.dist-info/RECORD,,
-"""
+RECORDS = {
+    "torch-2.15.0": "torch/libtorch.so,sha256=x,1500000000\ntorch-2.15.0.dist-info/RECORD,,\n",
+    "nvidia_cublas-13.4": "nvidia/libcublas.so,sha256=x,700000000\n",
+    "unrelated-1.0": "unrelated.py,sha256=x,900000000\n",
+}
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An environment that holds nothing but a torch, of which only the files are there."""
-    for name, record in (
-        ("torch-2.15.0", RECORD),
-        ("nvidia_cublas-13.4", "nvidia/a.so,sha256=x,700000000\n"),
-    ):
+    for name, record in RECORDS.items():
         folder = tmp_path / f"{name}.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(f"Name: {name.partition('-')[0].replace('_', '-')}\nVersion: 1\n")
         (folder / "RECORD").write_text(record)
-    (tmp_path / "torch").mkdir()
+    for file in ("torch/libtorch.so", "nvidia/libcublas.so"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).touch()
+    (tmp_path / "unrelated.py").touch()
     (tmp_path / "torch" / "__init__.py").write_text("raise SystemExit('imported')")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "torch", raising=False)
