@@ -183,6 +183,7 @@ def test_a_body_that_is_not_json_or_too_large_is_refused(backend: Backend) -> No
     connection.close()
 
 
+@pytest.mark.engine  # without the libraries the model fails at once, perhaps before the data is read
 def test_bad_data_fails_the_job_with_its_place_before_any_model_is_needed(
     backend: Backend, project: Path
 ) -> None:
