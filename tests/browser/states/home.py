@@ -49,7 +49,7 @@ async def first(scene: Scene) -> None:
     await expect(scene.page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
 
 
-@state("home-broken", "A project that does not build", faulty=True)
+@state("home-broken", "A file with a mistake in it", faulty=True)
 async def broken(scene: Scene) -> None:
     declare(scene.project, TRAINER.replace("steps", "stepz"))
     await scene.go("/")

@@ -36,11 +36,11 @@ async def zoom(scene: Scene) -> None:
     await expect(scene.page.locator(".chart-readout")).to_be_visible()
 
 
-@state("job-completed", "A finished job: its curve, its figures, what it left behind")
+@state("job-completed", "A finished job: its curve, its figures, what came of it")
 async def completed(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot")
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_text("Left behind")).to_be_attached()
+    await expect(scene.page.get_by_text("Adapter and checkpoints")).to_be_attached()
     await expect(scene.page.locator(".chart-figures")).to_contain_text("400")
 
 

@@ -8,7 +8,7 @@ import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
 import { wordsOf } from "./words";
 
 const REST = 50;
-const ROW = 22;
+const ROW = 24;
 const COPY_MOST = 5000;
 
 export function Events({ records, name }: { records: Records; version: number; name: string }) {
@@ -16,9 +16,9 @@ export function Events({ records, name }: { records: Records; version: number; n
   const [all, setAll] = useState(false);
   const [open, setOpen] = useState<number | null>(null);
   const indices = kind === "" ? null : records.only(new Set([kind]));
-  const count = indices?.length ?? records.length;
+  const count = indices?.length ?? records.rows;
   const shown = all ? count : Math.min(REST, count);
-  const indexAt = (row: number): number => indices?.at(count - shown + row) ?? count - shown + row;
+  const indexAt = (row: number): number => (indices ? indices.at(count - shown + row) : records.inRow(count - shown + row));
   const text = (): string => {
     const last = Math.min(shown, COPY_MOST);
     return Array.from({ length: last }, (_, row) => line(records, indexAt(shown - last + row))).join("\n");
@@ -27,7 +27,7 @@ export function Events({ records, name }: { records: Records; version: number; n
     <section class="job-events" aria-label="Events">
       <div class="job-events-head">
         <h2>
-          Events <span class="hint num">{number(records.length)}</span>
+          Events <span class="hint num">{number(records.rows)}</span>
         </h2>
         <label class="job-events-kind">
           <span class="visually-hidden">Kind of event</span>

@@ -5,8 +5,9 @@ import { duration, loss } from "../../format";
 import { jobHref, setQuery } from "../../router";
 import { now } from "../../store/clock";
 import { isOver } from "../../store/jobs";
+import { placeOf, queueWords } from "../../store/queue";
 import { clean, displayName } from "../../text";
-import { Button, CopyButton, Icon, RelativeTime, StatusDot } from "../../ui";
+import { Button, CopyButton, DryMark, Icon, RelativeTime, StatusDot } from "../../ui";
 import { usePageRows } from "../../ui/virtual";
 import { type Column, durationOf, nextOrder, type Order, orderText, parts } from "./list";
 
@@ -110,6 +111,8 @@ interface RowProps {
 
 function Row({ job, index, selected, toggle, cancel }: RowProps) {
   const name = displayName(job.name);
+  const queued = job.status === "queued";
+  const place = queued ? placeOf(job.queue?.position) : "";
   return (
     <tr class={selected ? "jobs-row jobs-row-on" : "jobs-row"} role="row" aria-rowindex={index + 2} data-id={job.id} data-heir=".jobs-name">
       <td role="cell" class="jobs-pick">
@@ -118,15 +121,15 @@ function Row({ job, index, selected, toggle, cancel }: RowProps) {
           <span class="visually-hidden">Select {name}</span>
         </label>
       </td>
-      <td role="cell" class="jobs-col-status">
-        <StatusDot status={job.status} />
+      <td role="cell" class="jobs-col-status" title={queued ? queueWords(job) : undefined}>
+        <StatusDot status={job.status} label={queued ? `Queued${place && `, ${place}`}` : undefined} />
       </td>
       <td role="cell" class="jobs-col-name">
         <span class="jobs-title">
           <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
             <bdi>{name}</bdi>
           </a>
-          {job.config?.dryRun && <span class="hint jobs-dry">dry run</span>}
+          <DryMark job={job} />
           <span class="jobs-id mono">{clean(job.id, 64)}</span>
           <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
         </span>
