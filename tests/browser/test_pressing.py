@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from playwright.async_api import expect
 from .test_home import START, TOML, declare
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from playwright.async_api import Page, Route
@@ -33,20 +35,29 @@ async def press(page: Page) -> None:
     await page.get_by_role("button", name="Run training").click()
 
 
-async def hold_polls(page: Page) -> None:
-    """No timer of the page fires any more: it knows only what it asks for by itself."""
-    await page.clock.pause_at(await page.evaluate("Date.now() + 50"))
+# Every poll waits for longer than anything else that the page does.
+HOLDABLE = """
+const wait = window.setTimeout;
+window.setTimeout = (act, ms, ...more) => wait(() => { if (!window.held || !(ms > 1000)) act(); }, ms, ...more);
+"""
+
+
+@asynccontextmanager
+async def without_polls(open_page: OpenPage, url: str, **options: bool) -> AsyncIterator[Page]:
+    """Home, which from now on knows only what it asks for at a press or when the window comes back."""
+    async with open_page(url, None, **options) as page:
+        await page.add_init_script(HOLDABLE)
+        await page.goto(url)
+        await expect(page.locator(".home-line")).to_contain_text("12 steps")
+        await page.evaluate("window.held = true")
+        yield page
 
 
 async def test_a_press_runs_what_it_shows(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
-    async with open_page(studio.url, None) as page:
-        await page.clock.install()
-        await page.goto(studio.url)
-        await expect(page.locator(".home-line")).to_contain_text("12 steps")
-        await hold_polls(page)
+    async with without_polls(open_page, studio.url) as page:
         longer(studio.settings.project)
         await press(page)
         edits = page.locator(".home-edits")
@@ -54,7 +65,7 @@ async def test_a_press_runs_what_it_shows(
         await expect(edits).to_contain_text("press again")
         await expect(page.locator(".home-line")).to_contain_text("60 steps")
         assert fake_backend.jobs == {}
-        await page.clock.resume()
+        await page.evaluate("window.held = false")
         await press(page)
         await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
         (job,) = fake_backend.jobs.values()
@@ -64,11 +75,7 @@ async def test_a_press_runs_what_it_shows(
 
 async def test_an_edit_is_shown_when_the_window_comes_back(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project)
-    async with open_page(studio.url, None) as page:
-        await page.clock.install()
-        await page.goto(studio.url)
-        await expect(page.locator(".home-line")).to_contain_text("12 steps")
-        await hold_polls(page)
+    async with without_polls(open_page, studio.url) as page:
         longer(studio.settings.project)
         await page.evaluate("dispatchEvent(new Event('focus'))")
         await expect(page.locator(".home-line")).to_contain_text("60 steps")
@@ -86,21 +93,24 @@ async def test_what_was_saved_in_the_last_moment_is_refused_and_shown(
     declare(studio.settings.project)
     async with studio.session.get("/api/manifest") as answer:
         old = await answer.json()
-    async with open_page(studio.url, None, faulty=True) as page:
-        await page.clock.install()
-        await page.goto(studio.url)
-        await expect(page.locator(".home-line")).to_contain_text("12 steps")
-        await hold_polls(page)
+    async with without_polls(open_page, studio.url, faulty=True) as page:
         longer(studio.settings.project)
 
-        async def as_it_was(route: Route) -> None:
-            await route.fulfill(json=old)
+        answers: list[int] = []
 
-        await page.route("**/api/manifest", as_it_was, times=1)
-        async with page.expect_response("**/api/train") as refused:
-            await press(page)
-        assert (await refused.value).status == 409
+        async def as_it_was(route: Route) -> None:
+            await (route.continue_() if answers else route.fulfill(json=old))
+
+        async def start(route: Route) -> None:
+            answer = await route.fetch()
+            answers.append(answer.status)
+            await route.fulfill(response=answer)
+
+        await page.route("**/api/manifest", as_it_was)
+        await page.route(lambda url: url.endswith("/api/train"), start)
+        await press(page)
         await expect(page.locator(".home-edits")).to_contain_text("steps 12 → 60. Nothing was started")
+        assert answers[0] == 409
         assert fake_backend.jobs == {}
 
 
@@ -197,26 +207,28 @@ async def test_the_running_job_in_a_glance(
 
 
 async def test_a_queued_job_says_where_it_waits(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(studio.settings.project)
     busy = fake_backend.add_job("running", name="support-bot")
+    # A job that waits has no event yet.
+    monkeypatch.setattr(fake_backend, "emit", lambda *_, **__: "")
     async with open_page(studio.url) as page:
         await press(page)
         await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
         (job,) = set(fake_backend.jobs) - {busy}
         fake_backend.jobs[job]["queue"] = {"position": 2, "behind": {"id": busy, "name": "support-bot"}}
-        words = "Queued, 2nd in the queue behind support-bot"
-        for place in (".home-live", ".home-output-state", ".home-now", ".home-recent"):
+        for place in (".home-live", ".home-now", ".home-recent"):
+            words = "Queued, 2nd, behind support-bot"
             await expect(page.locator(place)).to_contain_text(words, timeout=START)
+        await expect(page.locator(".home-output-state")).to_contain_text("Queued, 2nd")
         await expect(page.locator(".home-output-state")).not_to_contain_text("Running")
         await page.get_by_role("link", name="Open job").first.click()
-        await expect(page.locator(".job-notice")).to_contain_text("It starts after support-bot.")
-        await expect(page.locator(".job-notice")).to_contain_text("2nd in the queue")
+        await expect(page.locator(".job-notice")).to_have_text("Queued, 2nd. It starts after support-bot.")
         await page.locator(".job-notice").get_by_role("link", name="support-bot").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot")
         await page.goto(f"{studio.url}/#/jobs")
-        await expect(page.locator(f"[data-id='{job}']")).to_contain_text("Queued, 2nd in the queue")
+        await expect(page.locator(f"[data-id='{job}']")).to_contain_text("Queued, 2nd")
 
 
 async def test_dry_runs_are_marked_wherever_jobs_are_listed(

@@ -31,13 +31,7 @@
     }
     return true;
   };
-  const isReadElsewhere = (element, until) => {
-    for (const at of ancestors(element)) {
-      if (at.title || at.querySelector(":scope > title")) return true;
-      if (at === until) return false;
-    }
-    return false;
-  };
+  const isReadElsewhere = (element) => element.closest("[title]:not([title=''])") || element.closest("g, svg")?.querySelector("title");
   // Where the text ends up on the screen; a scrolling box can be scrolled to it, a clipping one cuts it.
   const texts = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -64,7 +58,7 @@
         const left = box.left - Math.min(...rects.map((rect) => rect.left));
         const below = Math.max(...rects.map((rect) => rect.bottom)) - box.bottom;
         if (Math.max(right, left) > 1 || below > 4) {
-          if (!isReadElsewhere(element, at)) faults.push(`cut by ${name(at)}: ${text.slice(0, 60)}`);
+          if (!isReadElsewhere(element)) faults.push(`cut by ${name(at)}: ${text.slice(0, 60)}`);
           break;
         }
       }
@@ -78,7 +72,8 @@
   const within = ({ rect, clip }) => {
     if (!clip) return rect;
     const box = clip.getBoundingClientRect();
-    return { left: Math.max(rect.left, box.left), right: Math.min(rect.right, box.right), top: rect.top, bottom: rect.bottom };
+    const [left, right] = [Math.max(rect.left, box.left), Math.min(rect.right, box.right)];
+    return { left, right, top: Math.max(rect.top, box.top), bottom: Math.min(rect.bottom, box.bottom) };
   };
   // Two texts in one layer lie over one another: neither can be read.
   const flat = texts.filter(({ scrolls }) => !scrolls);

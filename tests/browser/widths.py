@@ -1,6 +1,6 @@
-"""What is wrong with a page at one width: it scrolls sideways, text is cut or overlaps, a target is too small.
+"""What is wrong with a page at each width: it scrolls sideways, text is cut or covered, a target too small.
 
-Zoom is a narrower window to the layout: 200 % of a 1,280 px window are 640 CSS pixels at twice the density.
+To the layout zoom is a narrower window: 1,280 px at 200 % are 640 CSS pixels at twice the density.
 """
 
 from __future__ import annotations

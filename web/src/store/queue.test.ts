@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { placeOf, queueWords } from "./queue";
+import { ordinal, queueWords } from "./queue";
 
 const job = (queue: unknown) => ({ queue }) as Parameters<typeof queueWords>[0];
 
 it("says the place in the queue and behind what", () => {
   expect(queueWords(job({ position: 1, behind: { id: "a", name: "support-bot" } }))).toBe("Queued, next after support-bot");
-  expect(queueWords(job({ position: 3, behind: { id: "a", name: "b\u202e" } }))).toBe("Queued, 3rd in the queue behind b");
+  expect(queueWords(job({ position: 3, behind: { id: "a", name: "b\u202e" } }))).toBe("Queued, 3rd, behind b");
   expect(queueWords(job({ position: 1, behind: null }))).toBe("Queued, next");
 });
 
@@ -16,8 +16,8 @@ it("says no more than the backend does", () => {
 });
 
 it("counts as people do", () => {
-  expect([1, 2, 3, 4, 11, 12, 13, 21, 22, 103, 111].map(placeOf)).toEqual([
-    "next", "2nd in the queue", "3rd in the queue", "4th in the queue", "11th in the queue", "12th in the queue",
-    "13th in the queue", "21st in the queue", "22nd in the queue", "103rd in the queue", "111th in the queue",
+  expect([1, 2, 3, 4, 11, 12, 13, 21, 22, 103, 111].map(ordinal)).toEqual([
+    "next", "2nd", "3rd", "4th", "11th", "12th",
+    "13th", "21st", "22nd", "103rd", "111th",
   ]);
 });

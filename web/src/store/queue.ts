@@ -3,18 +3,18 @@ import type { Job } from "../contract.gen";
 import { number } from "../format";
 import { displayName } from "../text";
 
-/** `Queued, next after support-bot`; what the backend does not say is left out. */
+/** `Queued, next after support-bot`, `Queued, 3rd, behind support-bot`; what the backend does not say is left out. */
 export function queueWords({ queue }: Pick<Job, "queue">): string {
-  const place = placeOf(queue?.position);
-  const behind = queue?.behind ? ` ${place === "next" ? "after" : "behind"} ${displayName(queue.behind.name)}` : "";
-  return place || behind ? `Queued, ${place}${place ? behind : behind.trim()}` : "Queued";
+  const place = ordinal(queue?.position);
+  if (!queue?.behind) return place ? `Queued, ${place}` : "Queued";
+  const name = displayName(queue.behind.name);
+  return place === "next" ? `Queued, next after ${name}` : `Queued, ${place && `${place}, `}behind ${name}`;
 }
 
-/** The place alone, for where there is little room: `next`, `3rd`. */
-export function placeOf(position: unknown): string {
+/** A place in the queue: `next`, `2nd`, `3rd`; empty for what is none. */
+export function ordinal(position: unknown): string {
   if (typeof position !== "number" || !Number.isInteger(position) || position < 1) return "";
   if (position === 1) return "next";
   const tens = position % 100;
-  const ending = tens > 10 && tens < 14 ? "th" : (["th", "st", "nd", "rd"][position % 10] ?? "th");
-  return `${number(position)}${ending} in the queue`;
+  return `${number(position)}${tens > 10 && tens < 14 ? "th" : (["th", "st", "nd", "rd"][position % 10] ?? "th")}`;
 }

@@ -93,7 +93,8 @@ function Curve({ id, name, rows, total, waits }: CurveProps) {
   const lines = drawn(rows, total, width);
   const label = lines ? `Loss of ${name}, from ${loss(lines.high)} at most to ${loss(lines.low)} at least` : `Loss of ${name}`;
   return (
-    <a ref={box} class="home-curve" href={jobHref(id)} title="Open job" aria-label={label}>
+    <a ref={box} class="home-curve" href={jobHref(id)} title="Open job">
+      <span class="visually-hidden">{label}</span>
       {lines ? (
         <svg width={width} height={HEIGHT} aria-hidden="true" focusable="false">
           {lines.paths.map(({ kind, d }) => (
@@ -107,7 +108,7 @@ function Curve({ id, name, rows, total, waits }: CurveProps) {
         <span class="hint">{waits}</span>
       )}
       {lines && (
-        <span class="home-curve-ends hint num">
+        <span class="home-curve-ends hint num" aria-hidden="true">
           <span>{loss(lines.high)}</span>
           <span>{loss(lines.low)}</span>
         </span>

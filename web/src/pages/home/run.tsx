@@ -8,7 +8,7 @@ import { cancelJob, isOver, jobById, refreshJobs } from "../../store/jobs";
 import { RunOutput } from "../../store/output";
 import { isLive, loadRuns, runs, stopRun } from "../../store/runs";
 import { watch } from "../../store/watch";
-import { queueWords } from "../../store/queue";
+import { ordinal } from "../../store/queue";
 import { clean, displayName } from "../../text";
 import { announce, Button, confirm, ErrorNote, Menu, StatusDot, WatchButton } from "../../ui";
 import { LiveJob } from "./live";
@@ -123,7 +123,8 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   const since = time(run.started);
   if (!ending && run.state !== "ended") {
     const queued = job?.status === "queued";
-    const word = run.state === "stopping" ? "Stopping" : output.version.value === 0 ? "Connecting" : queued ? queueWords(job) : "Running";
+    const place = ordinal(job?.queue?.position);
+    const word = run.state === "stopping" ? "Stopping" : output.version.value === 0 ? "Connecting" : queued ? `Queued${place && `, ${place}`}` : "Running";
     return (
       <span class="row num home-output-state">
         <StatusDot status={queued ? "queued" : "running"} label={word} />

@@ -20,7 +20,7 @@ export function Strip({ job, run, version, status }: Props) {
   return (
     <dl class="job-strip num">
       <LossFigure job={job} run={run} version={version} />
-      <Figure name="Step" value={step === null ? "–" : number(step)} after={total === null ? "" : ` / ${number(total)}`}>
+      <Figure name="Step" value={step === null ? "–" : number(step)} after={total === null ? "" : `/ ${number(total)}`}>
         <Bar step={step} total={total} />
       </Figure>
       {isActive(status) ? <Left run={run} version={version} total={total} status={status} /> : <Took job={job} run={run} version={version} />}
@@ -35,8 +35,7 @@ function Figure({ name, value, after, children }: { name: string; value: string;
       <dt>{name}</dt>
       <dd>
         <span class={value === "–" ? "job-figure-value job-figure-none" : "job-figure-value"}>
-          {value}
-          {after && <small>{after}</small>}
+          {value} {after && <small>{after}</small>}
         </span>
         <span class="job-figure-note">{children}</span>
       </dd>

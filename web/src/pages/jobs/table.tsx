@@ -1,11 +1,11 @@
 import { type Signal, signal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
 import { duration, loss } from "../../format";
 import { jobHref, setQuery } from "../../router";
 import { now } from "../../store/clock";
 import { isOver } from "../../store/jobs";
-import { placeOf, queueWords } from "../../store/queue";
+import { ordinal, queueWords } from "../../store/queue";
 import { clean, displayName } from "../../text";
 import { Button, CopyButton, DryMark, Icon, RelativeTime, StatusDot } from "../../ui";
 import { usePageRows } from "../../ui/virtual";
@@ -44,6 +44,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
   // The row that has the focus stays, however far away: without it the focus would fall to nothing.
   const id = document.activeElement?.closest<HTMLElement>(".jobs-row")?.dataset["id"];
   const held = id === undefined ? -1 : list.findIndex((job) => job.id === id);
+  const { eval: evaluated, active } = useMemo(() => shownOf(list), [list]);
   const toggle = (id: string, on: boolean): void => {
     const next = new Set(selected.value);
     if (on) next.add(id);
@@ -51,7 +52,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
     selected.value = next;
   };
   return (
-    <table class="jobs-table" role="table" aria-rowcount={list.length + 1} aria-label="Jobs">
+    <table class={["jobs-table", !evaluated && "jobs-without-eval", !active && "jobs-without-actions"].filter(Boolean).join(" ")} role="table" aria-rowcount={list.length + 1} aria-label="Jobs">
       <thead role="rowgroup">
         <tr role="row" aria-rowindex={1}>
           <th role="columnheader" class="jobs-pick">
@@ -75,6 +76,14 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
       </tbody>
     </table>
   );
+}
+
+/** Which of the columns have anything to show. */
+function shownOf(list: readonly Job[]): { eval: boolean; active: boolean } {
+  return {
+    eval: list.some(({ metrics }) => typeof metrics?.evalLoss === "number" || typeof metrics?.bestEvalLoss === "number"),
+    active: list.some((job) => !isOver(job)),
+  };
 }
 
 function Spacer({ height }: { height: number }) {
@@ -112,7 +121,7 @@ interface RowProps {
 function Row({ job, index, selected, toggle, cancel }: RowProps) {
   const name = displayName(job.name);
   const queued = job.status === "queued";
-  const place = queued ? placeOf(job.queue?.position) : "";
+  const place = queued ? ordinal(job.queue?.position) : "";
   return (
     <tr class={selected ? "jobs-row jobs-row-on" : "jobs-row"} role="row" aria-rowindex={index + 2} data-id={job.id} data-heir=".jobs-name">
       <td role="cell" class="jobs-pick">
