@@ -94,7 +94,7 @@ class QueuePlace(TypedDict):
 
 
 class Job(TypedDict):
-    """One training job. Times are ISO 8601 in UTC. ``queue`` is there while it waits, where the backend knows."""
+    """One training job. Times are ISO 8601 in UTC; ``queue`` is there while it waits, where it is known."""
 
     id: str
     orgId: str
@@ -216,7 +216,7 @@ class Manifest(TypedDict):
 
 
 class Capabilities(TypedDict):
-    """``GET /api/capabilities``: the optional features that the backend names; none where it names nothing."""
+    """``GET /api/capabilities``: the optional features that the backend names."""
 
     features: list[str]
 

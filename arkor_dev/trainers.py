@@ -55,7 +55,7 @@ def load_trainers(project: Path) -> list[Trainer]:
 
 
 def revision(project: Path) -> str:
-    """What ``arkor.toml`` holds, as a short text that is another one as soon as a byte is; StudioError as above."""
+    """A short text that stands for the content of ``arkor.toml``; raises StudioError as above."""
     return hashlib.sha256(_read(project / FILE).encode()).hexdigest()[:16]
 
 

@@ -86,7 +86,10 @@ async def test_the_manifest_is_told_once_whatever_it_is(studio: Studio) -> None:
 
 async def test_capabilities_are_the_backends(studio: Studio, fake_backend: FakeBackend) -> None:
     async with studio.session.get("/api/capabilities") as answer:
-        assert (answer.status, await answer.json()) == (200, {"features": []})  # this one does not know the call
+        assert (answer.status, await answer.json()) == (
+            200,
+            {"features": []},
+        )  # this one does not know the call
     body = json.dumps({"features": ["pause", "endpoints"], "later": 1}).encode()
     fake_backend.fault("GET /v1/capabilities", status=200, body=body)
     async with studio.session.get("/api/capabilities") as answer:

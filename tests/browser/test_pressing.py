@@ -38,7 +38,7 @@ async def press(page: Page) -> None:
 # Every poll waits for longer than anything else that the page does.
 HOLDABLE = """
 const wait = window.setTimeout;
-window.setTimeout = (act, ms, ...more) => wait(() => { if (!window.held || !(ms > 1000)) act(); }, ms, ...more);
+window.setTimeout = (act, ms) => wait(() => { if (!window.held || !(ms > 1000)) act(); }, ms);
 """
 
 

@@ -109,7 +109,7 @@ async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
         await expect(note).to_be_visible(timeout=POLL)
         # What is wrong, since when, and what is being tried.
         await expect(page.locator(".shell-note")).to_contain_text(
-            re.compile(r"127\.0\.0\.1.*What you see is from \d+ s ago\. Asked again every 5 s\.")
+            re.compile(r"127\.0\.0\.1.*What you see is from \d+ s ago\. Retrying every 5 s\.")
         )
         await expect(row).to_be_visible()
         await fake_backend.restart()

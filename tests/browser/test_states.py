@@ -1,4 +1,4 @@
-"""Every state of every page: a quiet console, nothing for axe to find, and at every width all of it to be read."""
+"""Every state of every page: a quiet console, nothing for axe to find, and all of it read at every width."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_a_state(studio: Studio, fake_backend: FakeBackend, open_page: Ope
         page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
         await state.play(Scene(page, studio, fake_backend))
         assert await layout_faults(page) == []
-        # axe-core comes with the page's own tools (npm ci in web/); who has none of them has the widths at least.
+        # axe-core comes with the page's own tools (npm ci in web/); without them the widths are tested.
         if not AXE.exists() and "CI" not in os.environ:
             return
         await page.evaluate(AXE.read_text(encoding="utf-8"))

@@ -77,7 +77,7 @@ export interface QueuePlace {
   behind: QueuedBehind | null;
 }
 
-/** One training job. Times are ISO 8601 in UTC. `queue` is there while it waits, where the backend knows. */
+/** One training job. Times are ISO 8601 in UTC; `queue` is there while it waits, where it is known. */
 export interface Job {
   id: string;
   orgId: string;
@@ -183,7 +183,7 @@ export interface Manifest {
   revision?: string;
 }
 
-/** `GET /api/capabilities`: the optional features that the backend names; none where it names nothing. */
+/** `GET /api/capabilities`: the optional features that the backend names. */
 export interface Capabilities {
   features: string[];
 }

@@ -116,7 +116,7 @@ async def edited(scene: Scene) -> None:
 @state("home-problem", "A trainer that cannot run as it is")
 async def problem(scene: Scene) -> None:
     declare(scene.project, TRAINER + SECOND)
-    text = "data/support.jsonl:17: this row has no answer, so there is nothing to learn from. Add a message of the assistant."
+    text = "data/support.jsonl:17: this row has no answer, so there is nothing to learn from. Add one."
 
     async def with_problem(route: Route) -> None:
         manifest = await (await route.fetch()).json()

@@ -41,7 +41,9 @@ async def zoom(scene: Scene) -> None:
 @state("job-large", "Large numbers beside one another")
 async def large(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", steps=40, of=1_250_000, status="running", dryRun=True)
-    scene.fake.log(job, 1_048_576, loss=0.000012, evalLoss=12345.678, tokensPerSecond=1_234_567, timestamp=ago(1))
+    scene.fake.log(
+        job, 1_048_576, loss=0.000012, evalLoss=12345.678, tokensPerSecond=1_234_567, timestamp=ago(1)
+    )
     end(scene.fake, job, "completed", 0)
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.locator(".job-strip")).to_contain_text("1,048,576 / 1,250,000")

@@ -75,7 +75,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
           </li>
         ))}
       </ul>
-      {entries.length === 0 && <p class="shell-palette-none">Nothing is called that.</p>}
+      {entries.length === 0 && <p class="shell-palette-none">Nothing found.</p>}
     </Dialog>
   );
 }

@@ -57,7 +57,7 @@ function Title({ one: { id, name, tone, dash, job }, remove }: { one: Compared; 
         {name}
       </a>
       <DryMark job={job} />
-      <Button kind="quiet" small icon="close" aria-label={`Leave ${name} out`} title="Leave out" onClick={() => remove(id)} />
+      <Button kind="quiet" small icon="close" aria-label={`Remove ${name}`} title="Remove from the comparison" onClick={() => remove(id)} />
     </span>
   );
 }
@@ -129,7 +129,7 @@ function Configuration({ compared }: { compared: readonly Compared[] }) {
       {!all && different.length === 0 && (
         <tr>
           <td class="hint compare-none" colSpan={compared.length + 1}>
-            {compared.length > 1 ? "These jobs were set up alike." : "Add a second job to see how they differ."}
+            {compared.length > 1 ? "These jobs have the same configuration." : "Add a second job to see how they differ."}
           </td>
         </tr>
       )}

@@ -61,7 +61,7 @@ function Project() {
         <h1 tabIndex={-1}>The trainers cannot be read</h1>
         <div class="home-broken">
           <ErrorNote error={error} />
-          <p class="hint">Looked at again as soon as you save.</p>
+          <p class="hint">Read again as soon as you save it.</p>
         </div>
       </>
     );

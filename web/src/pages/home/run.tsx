@@ -89,7 +89,7 @@ function Panel({ run }: { run: TrainingRun }) {
           )}
         </span>
       </header>
-      {error && <ErrorNote title="That did not work" error={error} />}
+      {error && <ErrorNote title="The request failed" error={error} />}
       {jobId && open && (
         <LiveJob id={jobId} job={job}>
           {job && !isOver(job) && (

@@ -51,7 +51,7 @@ export function Events({ records, name }: { records: Records; version: number; n
         </span>
       </div>
       {count === 0 ? (
-        <p class="hint job-events-none">Nothing has happened yet.</p>
+        <p class="hint job-events-none">No events yet.</p>
       ) : (
         <div class={all ? "job-log-box job-log-all" : "job-log-box"} onKeyDown={walk}>
           <VirtualRows
@@ -106,7 +106,7 @@ function Whole({ records, index, close }: { records: Records; index: number; clo
       <pre class="job-raw" tabIndex={0}>
         {cleanBlock(pretty(entry.data), 70_000)}
       </pre>
-      <CopyButton text={entry.data} label="Copy as it came" small>
+      <CopyButton text={entry.data} label="Copy the raw event" small>
         Copy
       </CopyButton>
     </Dialog>
