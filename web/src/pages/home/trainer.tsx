@@ -65,7 +65,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
           </>
         )}
       </div>
-      <Edits trainer={trainer} />
+      <Edits trainer={trainer} what={known.source === "arkor.toml" ? "arkor.toml" : "The project"} />
       {trainer.problem !== undefined && (
         <div id="home-problem">
           <ErrorNote title="This trainer cannot run as it is" error={trainer.problem} />
@@ -77,13 +77,16 @@ export function TrainerPanel({ known }: { known: Manifest }) {
 }
 
 /** What was edited since it was shown first or run last; after a press that found it, with what to do. */
-function Edits({ trainer }: { trainer: Trainer }) {
+function Edits({ trainer, what }: { trainer: Trainer; what: string }) {
   const edits = editsOf(trainer);
   if (edits.length === 0 && !held.value) return null;
   return (
-    <p class={held.value ? "home-edits home-edits-held" : "home-edits"} role="status">
-      <strong>arkor.toml changed{edits.length > 0 ? ":" : "."}</strong> {changeWords(edits)}
-      {held.value && (edits.length > 0 ? ". Nothing was started: press again to train with this." : " Nothing was started: look at it and press again.")}
+    <p class={held.value ? "home-edits home-edits-held" : "home-edits"}>
+      <strong>
+        {what} changed{edits.length > 0 ? ":" : "."}
+      </strong>{" "}
+      {changeWords(edits)}
+      {held.value && (edits.length > 0 ? ". Nothing was started: press again to train with this." : "Nothing was started: look at it and press again.")}
     </p>
   );
 }
