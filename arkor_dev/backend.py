@@ -106,6 +106,10 @@ class Backend:
         """``{user, orgs}`` of the identity."""
         return await self._call("GET", "me", need="none")
 
+    async def capabilities(self) -> Answer:
+        """``{features: [name, …]}``; a backend that names none answers 404."""
+        return await self._call("GET", "capabilities", need="none")
+
     async def list_jobs(self) -> Answer:
         """The whole list, unparsed; ``{"jobs":[]}`` without a usable scope, and then nothing is called."""
         return await self._call("GET", "jobs", without=NO_JOBS, limit=JOBS_LIMIT)

@@ -79,8 +79,22 @@ class JobMetrics(TypedDict):
     bestEvalLoss: NotRequired[float | None]
 
 
+class QueuedBehind(TypedDict):
+    """The job that a queued one waits for first."""
+
+    id: str
+    name: str
+
+
+class QueuePlace(TypedDict):
+    """Where a queued job stands: ``position`` 1 is the next one to start."""
+
+    position: int
+    behind: QueuedBehind | None
+
+
 class Job(TypedDict):
-    """One training job. Times are ISO 8601 in UTC."""
+    """One training job. Times are ISO 8601 in UTC; ``queue`` is there while it waits, where it is known."""
 
     id: str
     orgId: str
@@ -93,6 +107,7 @@ class Job(TypedDict):
     completedAt: NotRequired[str | None]
     error: NotRequired[str | None]
     metrics: NotRequired[JobMetrics]
+    queue: NotRequired[QueuePlace]
 
 
 class Artifact(TypedDict):
@@ -174,11 +189,15 @@ class CredentialsView(TypedDict):
 
 
 class Trainer(TypedDict):
-    """One trainer that the project declares, with the settings a person reads before pressing Run."""
+    """One trainer that the project declares, with the settings a person reads before pressing Run.
+
+    ``problem``: why it cannot be run as it stands, one sentence, with its place where that is known.
+    """
 
     name: str
     config: NotRequired[JobConfig]
     rows: NotRequired[int]
+    problem: NotRequired[str]
 
 
 class TrainerName(TypedDict):
@@ -188,19 +207,27 @@ class TrainerName(TypedDict):
 
 
 class Manifest(TypedDict):
-    """``GET /api/manifest``."""
+    """``GET /api/manifest``. ``revision`` stands for what it was read from, and changes with it."""
 
     trainer: TrainerName | None
     trainers: list[Trainer]
     source: NotRequired[Literal["arkor.toml", "typescript"]]
+    revision: NotRequired[str]
+
+
+class Capabilities(TypedDict):
+    """``GET /api/capabilities``: the optional features that the backend names."""
+
+    features: list[str]
 
 
 class TrainRequest(TypedDict):
-    """``POST /api/train``."""
+    """``POST /api/train``. With a ``revision`` that is no longer the project's, nothing is started (409)."""
 
     file: NotRequired[str]
     trainer: NotRequired[str]
     dryRun: NotRequired[bool]
+    revision: NotRequired[str]
 
 
 class TrainingRun(TypedDict):

@@ -27,15 +27,29 @@ class ManifestReader:
         """
         return await asyncio.to_thread(self._from_toml) or await self._from_typescript()
 
-    def _from_toml(self) -> Manifest | None:
+    async def revision(self) -> str | None:
+        """What ``read`` would answer as ``revision`` now; None for a project that has none."""
+        if not await asyncio.to_thread(self._has_toml):
+            return None
+        from .trainers import revision
+
+        return await asyncio.to_thread(revision, self._project)
+
+    def _has_toml(self) -> bool:
         # A dangling link or an unreadable file is there all the same, and is reported as what it is.
         path = self._project / "arkor.toml"
-        if not path.exists() and not path.is_symlink():
-            return None
-        from .trainers import load_trainers  # not on the way to the page's first byte
+        return path.exists() or path.is_symlink()
 
+    def _from_toml(self) -> Manifest | None:
+        if not self._has_toml():
+            return None
+        from .trainers import load_trainers, revision  # not on the way to the page's first byte
+
+        # The revision first: of a file that is saved between the two, what is shown is then refused, not run.
+        read = revision(self._project)
         trainers = load_trainers(self._project)
-        return {"trainer": {"name": trainers[0]["name"]}, "trainers": trainers, "source": "arkor.toml"}
+        name = trainers[0]["name"]
+        return {"trainer": {"name": name}, "trainers": trainers, "source": "arkor.toml", "revision": read}
 
     async def _from_typescript(self) -> Manifest:
         if not await asyncio.to_thread(is_typescript, self._project):

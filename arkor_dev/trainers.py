@@ -7,6 +7,7 @@ person who corrects three lines at once should not have to ask three times.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import re
 import tomllib
@@ -51,6 +52,11 @@ def load_trainers(project: Path) -> list[Trainer]:
             lines[SHOWN_PROBLEMS:] = [f"… and {len(lines) - SHOWN_PROBLEMS} more"]
         raise StudioError(400, "\n".join(lines))
     return trainers
+
+
+def revision(project: Path) -> str:
+    """A short text that stands for the content of ``arkor.toml``; raises StudioError as above."""
+    return hashlib.sha256(_read(project / FILE).encode()).hexdigest()[:16]
 
 
 def choose(trainers: list[Trainer], name: str | None) -> Trainer:

@@ -318,7 +318,7 @@ class FakeBackend:
         if orgs is None:
             return _error(401, "Unauthorized.")
         org = request.query.get("orgSlug")
-        if request.path == "/v1/me":
+        if request.path in ("/v1/me", "/v1/capabilities"):
             return None
         if org is None:
             return _error(400, "orgSlug is missing.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,21 @@ async def test_an_edit_shows_at_once(tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").write_text(TOML + "steps = 0")
     with pytest.raises(StudioError, match=r"arkor.toml:5: steps = 0"):
         await reader.read()
+
+
+async def test_the_revision_is_that_of_the_files_content(tmp_path: Path) -> None:
+    reader, toml = ManifestReader(tmp_path), tmp_path / "arkor.toml"
+    assert await reader.revision() is None
+    toml.write_text(TOML)
+    first = (await reader.read())["revision"]
+    assert first == await reader.revision()
+    # The same size and the same time: an editor that keeps both still has changed the file.
+    stat = toml.stat()
+    toml.write_text(TOML.replace('"m"', '"n"'))
+    os.utime(toml, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (await reader.read())["revision"] != first
+    toml.write_text(TOML)
+    assert (await reader.read())["revision"] == first
 
 
 async def test_a_dangling_link_is_said(tmp_path: Path) -> None:

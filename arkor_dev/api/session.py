@@ -26,6 +26,16 @@ async def me(request: web.Request) -> web.Response:
     return answered(await request.app[BACKEND].me())
 
 
+async def capabilities(request: web.Request) -> web.Response:
+    """``GET /api/capabilities``: the backend's optional features; none where it does not know the call."""
+    try:
+        return answered(await request.app[BACKEND].capabilities())
+    except StudioError as error:
+        if error.status not in (404, 501):
+            raise
+        return web.json_response({"features": []})
+
+
 async def manifest(request: web.Request) -> web.Response:
     """``GET /api/manifest``: the trainers that the project declares.
 
@@ -46,5 +56,6 @@ async def manifest(request: web.Request) -> web.Response:
 ROUTES = [
     web.get("/api/credentials", credentials),
     web.get("/api/me", me),
+    web.get("/api/capabilities", capabilities),
     web.get("/api/manifest", manifest),
 ]

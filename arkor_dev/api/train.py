@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from aiohttp import ClientConnectionResetError, web
 
 from ..errors import StudioError
-from ..keys import JOBS, RUNS, SETTINGS
+from ..keys import JOBS, MANIFEST, RUNS, SETTINGS
 from ..launch import training_command
 from .envelope import read_object
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ..contract import TrainRequest
     from ..training import Run
 
-_FIELDS = {"file": str, "trainer": str, "dryRun": bool}
+_FIELDS = {"file": str, "trainer": str, "dryRun": bool, "revision": str}
+OUTDATED = "The project has changed since it was shown. Look at what it would train now, then start it again."
 
 
 def _checked(body: dict[str, object]) -> TrainRequest:
@@ -53,6 +54,9 @@ async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
 async def start(request: web.Request) -> web.StreamResponse:
     """``POST /api/train``: start the project's training command and stream what it prints."""
     body = _checked(await read_object(request, optional=True))
+    shown = body.get("revision")
+    if shown is not None and shown != await request.app[MANIFEST].revision():
+        raise StudioError(409, OUTDATED)
     launch = await asyncio.to_thread(training_command, request.app[SETTINGS], body)
     # A tab that leaves now must not leave half a run: the start is finished without it.
     run = await asyncio.shield(request.app[RUNS].start(launch))

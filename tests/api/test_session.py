@@ -82,3 +82,33 @@ async def test_the_manifest_is_told_once_whatever_it_is(studio: Studio) -> None:
         async with studio.session.get("/api/manifest", headers={"If-None-Match": etag}) as answer:
             assert (answer.status, await answer.read()) == (304, b"")
         seen.add(etag)
+
+
+async def test_capabilities_are_the_backends(studio: Studio, fake_backend: FakeBackend) -> None:
+    async with studio.session.get("/api/capabilities") as answer:
+        assert (answer.status, await answer.json()) == (
+            200,
+            {"features": []},
+        )  # this one does not know the call
+    body = json.dumps({"features": ["pause", "endpoints"], "later": 1}).encode()
+    fake_backend.fault("GET /v1/capabilities", status=200, body=body)
+    async with studio.session.get("/api/capabilities") as answer:
+        assert await answer.json() == {"features": ["pause", "endpoints"], "later": 1}
+
+
+async def test_capabilities_of_a_backend_that_is_away_are_not_none(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
+    await fake_backend.stop()
+    async with studio.session.get("/api/capabilities") as answer:
+        assert answer.status == 502
+
+
+async def test_capabilities_are_known_before_there_is_a_project(
+    settings: Settings, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    (settings.project / ".arkor" / "state.json").unlink()
+    async with running_studio(settings) as studio, studio.session.get("/api/capabilities") as answer:
+        assert (answer.status, await answer.json()) == (200, {"features": []})
+    assert fake_backend.count("GET /v1/capabilities") == 1
+    assert fake_backend.count("POST /v1/projects") == 0

@@ -18,6 +18,7 @@ from arkor_dev.keys import RUNS
 
 from ..daemon import running_daemon
 from ..processes import script
+from ..test_launch import TOML
 
 if TYPE_CHECKING:
     from ..fake_backend import FakeBackend
@@ -92,6 +93,7 @@ async def test_a_command_that_cannot_start(studio: Studio) -> None:
         (b'{"file": 1}', "`file` has to be a non-empty text."),
         (b'{"file": ""}', "`file` has to be a non-empty text."),
         (b'{"trainer": ["x"]}', "`trainer` has to be a non-empty text."),
+        (b'{"revision": 7}', "`revision` has to be a non-empty text."),
         (b'{"dryRun": "yes"}', "`dryRun` has to be a boolean."),
         (b'{"file": "missing.ts"}', "There is no 'missing.ts' in this project."),
         (b'{"file": "link.ts"}', "'link.ts' is not a file inside this project."),
@@ -107,6 +109,24 @@ async def test_a_wrong_body_starts_nothing(body: bytes, said: str, studio: Studi
         assert answer.status == 400
         assert said in (await answer.json())["error"]
     assert await runs(studio) == []
+
+
+async def test_only_what_was_shown_is_run(studio: Studio) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    toml.write_text(TOML)
+    async with studio.session.get("/api/manifest") as answer:
+        shown = (await answer.json())["revision"]
+    toml.write_text(TOML.replace('"m"', '"larger"'))
+    async with studio.session.post("/api/train", json={"revision": shown}) as answer:
+        assert answer.status == 409
+        assert "has changed since it was shown" in (await answer.json())["error"]
+    assert await runs(studio) == []
+    async with studio.session.get("/api/manifest") as answer:
+        now = (await answer.json())["revision"]
+    assert now != shown
+    async with studio.session.post("/api/train", json={"revision": now}) as answer:
+        assert answer.status == 200
+        assert [run["id"] for run in await runs(studio)] == [answer.headers["X-Arkor-Run"]]
 
 
 async def test_null_fields_are_none(studio: Studio) -> None:

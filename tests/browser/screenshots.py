@@ -78,9 +78,6 @@ async def tour(page: Page, folder: Path) -> None:
     await page.get_by_label("Max tokens").last.fill("96")  # so that both answers are in the picture
     await ask_both(page, QUESTION)
     await shoot(page, folder, "playground")
-    await go_to(page, "Endpoints")
-    await page.wait_for_timeout(800)
-    await shoot(page, folder, "endpoints")
 
 
 async def real_run(browser: Browser, folder: Path) -> None:

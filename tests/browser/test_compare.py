@@ -61,12 +61,12 @@ async def test_jobs_are_added_and_left_out_in_the_address(
     first = job_of(fake_backend, "one", 0.9)
     second = job_of(fake_backend, "two", 0.5)
     async with open_page(studio.url, "/#/compare") as page:
-        await expect(page.get_by_text("Choose jobs to lay over one another")).to_be_visible()
+        await expect(page.get_by_text("Choose jobs to compare")).to_be_visible()
         for job in (first, second):
             await page.get_by_label("Add a job").select_option(job)
         await expect(page.locator(".chart-curve")).to_have_count(2)
         assert page.url.endswith(f"jobs={first}%2C{second}")
-        await page.get_by_role("button", name="Leave one out").click()
+        await page.get_by_role("button", name="Remove one").click()
         await expect(page.locator(".chart-curve")).to_have_count(1)
         assert page.url.endswith(f"jobs={second}")
 

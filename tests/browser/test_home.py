@@ -145,14 +145,14 @@ async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open
         await expect(page.locator(".home-line")).to_contain_text("1 example")
 
 
-async def test_a_project_that_does_not_build_says_where(studio: Studio, open_page: OpenPage) -> None:
+async def test_a_file_that_cannot_be_read_says_where(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, TOML.replace("steps", "stepz"))
     async with open_page(studio.url, faulty=True) as page:
         refused: list[int] = []
         page.on(
             "response", lambda answer: refused.append(answer.status) if "manifest" in answer.url else None
         )
-        await expect(page.get_by_role("heading", level=1)).to_have_text("The project does not build")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("The trainers cannot be read")
         await expect(page.get_by_role("alert")).to_contain_text("stepz")
         # It is looked at every other second, and the same fault is told once.
         await page.wait_for_timeout(5_000)

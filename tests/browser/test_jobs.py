@@ -155,7 +155,7 @@ async def test_a_refused_cancel_says_why(
         await page.get_by_role("button", name="Cancel stubborn").click()
         await page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
         await expect(page.get_by_role("alert")).to_contain_text("Too late.")
-        await page.get_by_role("button", name="Put away").click()
+        await page.get_by_role("button", name="Dismiss").click()
         await expect(page.get_by_role("alert")).to_have_count(0)
 
 
@@ -172,7 +172,7 @@ async def test_a_refusal_is_told_where_the_reader_is(
         await page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
         alert = page.get_by_role("alert")
         await expect(alert).to_be_in_viewport()
-        await expect(alert.get_by_role("button", name="Put away")).to_be_focused()
+        await expect(alert.get_by_role("button", name="Dismiss")).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(alert).to_have_count(0)
         await expect(page.get_by_role("link", name="n5", exact=True)).to_be_focused()

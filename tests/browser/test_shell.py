@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -108,7 +109,7 @@ async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
         await expect(note).to_be_visible(timeout=POLL)
         # What is wrong, since when, and what is being tried.
         await expect(page.locator(".shell-note")).to_contain_text(
-            re.compile(r"127\.0\.0\.1.*What you see is from \d+ s ago\. Asked again every 5 s\.")
+            re.compile(r"127\.0\.0\.1.*What you see is from \d+ s ago\. Retrying every 5 s\.")
         )
         await expect(row).to_be_visible()
         await fake_backend.restart()
@@ -136,7 +137,7 @@ async def test_a_backends_notice_is_shown_until_it_is_put_away(
         note = page.locator(".shell-note")
         await expect(note).to_contain_text("Use <b>v2</b>. It ends on 1 Mar 2027.")
         await expect(note).to_contain_text("pip install --upgrade arkor-dev")
-        await note.get_by_role("button", name="Put away").click()
+        await note.get_by_role("button", name="Dismiss").click()
         await expect(note).to_have_count(0)
         await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_focused()
         await page.reload()
@@ -221,3 +222,54 @@ async def test_single_keys_can_be_turned_off(studio: Studio, open_page: OpenPage
         await page.keyboard.press("Control+k")
         await expect(page.get_by_role("dialog")).to_have_count(1)
         await expect(page.get_by_role("dialog", name="Jump to")).to_be_visible()
+
+
+async def test_only_pages_that_the_backend_has_are_in_the_bar(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
+    async with open_page(studio.url, None) as page:
+        async with page.expect_response("**/api/deployments"):
+            await page.goto(studio.url)
+        pages = page.get_by_role("navigation", name="Pages")
+        await expect(pages.get_by_role("link")).to_have_text(["Home", "Jobs", "Playground"])
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("go to")
+        await expect(page.get_by_role("option", name="Go to Jobs")).to_be_visible()
+        await expect(page.get_by_role("option", name="Go to Endpoints")).to_have_count(0)
+        await page.keyboard.press("Escape")
+        # A backend may name them, and then no list has to be asked for.
+        named = b'{"features": ["endpoints", "pause"]}'
+        fake_backend.fault("GET /v1/capabilities", status=200, body=named)
+        await page.reload()
+        await expect(pages.get_by_role("link")).to_have_text(["Home", "Jobs", "Playground", "Endpoints"])
+        # The tab knows it from then on: no link that comes late.
+        fake_backend.fault("GET /v1/jobs", hang=True)
+        await page.reload()
+        await expect(pages.get_by_role("link")).to_have_text(["Home", "Jobs", "Playground", "Endpoints"])
+
+
+async def test_every_tab_goes_on_at_once_after_a_restart(
+    settings: Settings, signed_in: None, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    sock = bind(0)
+    port: int = sock.getsockname()[1]
+    origin = f"http://127.0.0.1:{port}"
+    async with serving(replace(settings, port=port), sock):
+        opened = open_page(origin, "/#/jobs", faulty=True)
+        page = await opened.__aenter__()
+        tabs = [page, *[await page.context.new_page() for _ in range(2)]]
+        for tab in tabs[1:]:
+            await tab.goto(f"{origin}/#/jobs")
+        for tab in tabs:
+            await expect(tab.get_by_text("No job has run yet.")).to_be_visible()
+    for tab in tabs:
+        await expect(tab.get_by_text("Studio is not answering.").first).to_be_visible(timeout=POLL)
+    fake_backend.add_job("completed", name="from after")
+    async with serving(replace(settings, port=port, studio_token="another-launch"), bind(port)):
+        begun = time.monotonic()
+        for tab in tabs:
+            await expect(tab.get_by_role("link", name="from after")).to_be_visible(timeout=POLL)
+        # The page asks every second; the second tab used to wait for 5 s after the first.
+        assert time.monotonic() - begun < 4
+        await opened.__aexit__(None, None, None)

@@ -40,9 +40,9 @@ describe("settings", () => {
       "Data set: data/support.jsonl",
       "Steps: 40",
       "LoRA rank: 8",
-      "Kept for evaluation: 12.5 %",
-      "Evaluated: every 10 steps",
-      "Checkpoint: never",
+      "Evaluation split: 12.5 %",
+      "Evaluation: every 10 steps",
+      "Checkpoints: never",
       'newField: {"deep":1}',
     ]);
   });

@@ -65,7 +65,19 @@ export interface JobMetrics {
   bestEvalLoss?: number | null;
 }
 
-/** One training job. Times are ISO 8601 in UTC. */
+/** The job that a queued one waits for first. */
+export interface QueuedBehind {
+  id: string;
+  name: string;
+}
+
+/** Where a queued job stands: `position` 1 is the next one to start. */
+export interface QueuePlace {
+  position: number;
+  behind: QueuedBehind | null;
+}
+
+/** One training job. Times are ISO 8601 in UTC; `queue` is there while it waits, where it is known. */
 export interface Job {
   id: string;
   orgId: string;
@@ -78,6 +90,7 @@ export interface Job {
   completedAt?: string | null;
   error?: string | null;
   metrics?: JobMetrics;
+  queue?: QueuePlace;
 }
 
 /** A file set that a job left behind; `kind` is `adapter` or `checkpoint`. */
@@ -154,6 +167,7 @@ export interface Trainer {
   name: string;
   config?: JobConfig;
   rows?: number;
+  problem?: string;
 }
 
 /** The single trainer of a TypeScript project, or the first of `arkor.toml`. */
@@ -161,18 +175,25 @@ export interface TrainerName {
   name: string;
 }
 
-/** `GET /api/manifest`. */
+/** `GET /api/manifest`. `revision` stands for what it was read from, and changes with it. */
 export interface Manifest {
   trainer: TrainerName | null;
   trainers: Trainer[];
   source?: "arkor.toml" | "typescript";
+  revision?: string;
 }
 
-/** `POST /api/train`. */
+/** `GET /api/capabilities`: the optional features that the backend names. */
+export interface Capabilities {
+  features: string[];
+}
+
+/** `POST /api/train`. With a `revision` that is no longer the project's, nothing is started (409). */
 export interface TrainRequest {
   file?: string;
   trainer?: string;
   dryRun?: boolean;
+  revision?: string;
 }
 
 /** One child process that this launch of Studio has started (`GET /api/train`). */

@@ -7,6 +7,7 @@ import { startRouter } from "./router";
 import { startTheme } from "./shell/theme";
 import { startClock } from "./store/clock";
 import { loadCredentials } from "./store/credentials";
+import { loadFeatures } from "./store/features";
 import { startJobs } from "./store/jobs";
 import { startWatch } from "./store/watch";
 import { startKeys } from "./ui/actions";
@@ -24,6 +25,7 @@ startWatch();
 startKeys();
 startJobs();
 void loadCredentials();
+loadFeatures();
 
 const root = document.getElementById("app");
 // A page that is nearly there is drawn once; drawn in pieces, each would be laid out and painted for nothing.

@@ -104,7 +104,6 @@ def trained(
     fake: FakeBackend, name: str, status: str = "completed", *, steps: int = 400, of: int = 400, **config: Any
 ) -> str:
     """A job with a curve as trainings have it: noisy, falling, with eval loss and checkpoints."""
-    chance = random.Random(name)  # the same picture every time
     begun = steps * PACE + (2 if status == "running" else 300)
     whole = {**CONFIG, **config, "maxSteps": of}
     times = {"createdAt": ago(begun + 8), "startedAt": ago(begun)}
@@ -112,6 +111,16 @@ def trained(
     fake.frames[job].clear()
     facts = {"totalSteps": of, "device": "cpu", "trainRows": 820, "evalRows": 40}
     fake.emit(job, "training.started", timestamp=ago(begun), metadata=facts)
+    steps_of(fake, job, steps, of=of, begun=begun)
+    if status != "running":
+        end(fake, job, status, begun - PACE * steps)
+    return job
+
+
+def steps_of(fake: FakeBackend, job: str, steps: int, *, of: int, begun: float | None = None) -> None:
+    """The events of so many steps, the last of them now or, from ``begun`` seconds ago on, as they went."""
+    chance = random.Random(fake.jobs[job]["name"])  # the same picture every time
+    begun = steps * PACE if begun is None else begun
     for step in range(1, steps + 1):
         at = ago(begun - PACE * step)
         fall = 0.55 + 2.6 * math.exp(-step / 70)
@@ -127,9 +136,6 @@ def trained(
         if step % 100 == 0:
             saved = [{"kind": "adapter", "name": f"checkpoint-{step}", "bytes": 3_712_000}]
             fake.emit(job, "checkpoint.saved", step=step, timestamp=at, artifacts=saved)
-    if status != "running":
-        end(fake, job, status, begun - PACE * steps)
-    return job
 
 
 def end(fake: FakeBackend, job: str, status: str, seconds: float, **fields: Any) -> None:

@@ -9,10 +9,12 @@ from playwright.async_api import expect
 
 from tests.browser.steps import typescript_project
 
-from . import PROMPTLY, Scene, state, trained
+from . import CONFIG, PACE, PROMPTLY, Scene, ago, state, steps_of, trained
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from playwright.async_api import Route
 
 TRAINER = """\
 [[trainer]]
@@ -49,7 +51,7 @@ async def first(scene: Scene) -> None:
     await expect(scene.page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
 
 
-@state("home-broken", "A project that does not build", faulty=True)
+@state("home-broken", "A file with a mistake in it", faulty=True)
 async def broken(scene: Scene) -> None:
     declare(scene.project, TRAINER.replace("steps", "stepz"))
     await scene.go("/")
@@ -64,6 +66,66 @@ async def several(scene: Scene) -> None:
     await scene.go("/")
     await expect(scene.page.get_by_role("heading", level=1)).to_have_text("support-bot")
     await expect(scene.page.locator(".home-choice")).to_be_visible()
+
+
+@state("home-running", "A training goes on: its curve in a glance, its output below")
+async def running(scene: Scene) -> None:
+    declare(scene.project, TRAINER)
+    scene.fake.add_job(
+        "completed", name="support-bot", config={**CONFIG, "dryRun": True}, createdAt=ago(4000)
+    )
+    scene.fake.add_job(
+        "failed", name="support-bot-with-a-name-that-somebody-found-meaningful", createdAt=ago(9000)
+    )
+    await scene.go("/")
+    await scene.page.get_by_role("button", name="Run training").click()
+    await expect(scene.page.locator(".home-curve")).to_be_visible(timeout=PROMPTLY)
+    job = list(scene.fake.jobs)[-1]
+    steps_of(scene.fake, job, 230, of=400)
+    metrics = {"step": 230, "totalSteps": 400}
+    scene.fake.jobs[job] |= {"status": "running", "startedAt": ago(230 * PACE), "metrics": metrics}
+    await expect(scene.page.locator(".home-curve path")).to_have_count(3, timeout=PROMPTLY)
+    await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
+
+
+@state("home-queued", "What was started waits for its turn")
+async def waiting(scene: Scene) -> None:
+    declare(scene.project, TRAINER)
+    name = "support-bot-with-a-name-that-somebody-found-meaningful"
+    busy = trained(scene.fake, name, "running", steps=120)
+    # A job that waits has no event yet.
+    scene.fake.emit = lambda *_, **__: ""  # type: ignore[method-assign]
+    await scene.go("/")
+    await scene.page.get_by_role("button", name="Run training").click()
+    await expect(scene.page.locator(".home-now")).to_be_visible(timeout=PROMPTLY)
+    job = list(scene.fake.jobs)[-1]
+    scene.fake.jobs[job]["queue"] = {"position": 1, "behind": {"id": busy, "name": name}}
+    await expect(scene.page.locator(".home-recent")).to_contain_text("Queued, next", timeout=PROMPTLY)
+
+
+@state("home-edited", "The file was edited, and another trainer in it cannot run")
+async def edited(scene: Scene) -> None:
+    declare(scene.project, TRAINER + SECOND)
+    await scene.go("/")
+    await expect(scene.page.locator(".home-line")).to_contain_text("400 steps")
+    (scene.project / "arkor.toml").write_text((TRAINER + SECOND).replace("steps = 400", "steps = 60"))
+    await scene.page.get_by_role("button", name="Run training").click()
+    await expect(scene.page.locator(".home-edits")).to_contain_text("steps 400 → 60")
+
+
+@state("home-problem", "A trainer that cannot run as it is")
+async def problem(scene: Scene) -> None:
+    declare(scene.project, TRAINER + SECOND)
+    text = "data/support.jsonl:17: this row has no answer, so there is nothing to learn from. Add one."
+
+    async def with_problem(route: Route) -> None:
+        manifest = await (await route.fetch()).json()
+        manifest["trainers"][0]["problem"] = text
+        await route.fulfill(json=manifest)
+
+    await scene.page.route("**/api/manifest", with_problem)
+    await scene.go("/")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("nothing to learn from")
 
 
 @state("home-output", "Output in colour, with a progress bar, searched")

@@ -9,10 +9,12 @@ from . import PROMPTLY, Scene, ago, end, state, trained
 
 @state("job-queued", "Waiting for its turn")
 async def queued(scene: Scene) -> None:
-    job = scene.fake.add_job("queued", name="support-bot", createdAt=ago(40))
+    busy = scene.fake.add_job("running", name="support-bot-long", createdAt=ago(90))
+    place = {"position": 1, "behind": {"id": busy, "name": "support-bot-long"}}
+    job = scene.fake.add_job("queued", name="support-bot", createdAt=ago(40), queue=place)
     scene.fake.frames[job].clear()
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_text("Queued: it starts when")).to_be_visible()
+    await expect(scene.page.get_by_text("Queued, next. It starts after")).to_be_visible()
 
 
 @state("job-model", "The model is being fetched")
@@ -36,11 +38,22 @@ async def zoom(scene: Scene) -> None:
     await expect(scene.page.locator(".chart-readout")).to_be_visible()
 
 
-@state("job-completed", "A finished job: its curve, its figures, what it left behind")
+@state("job-large", "Large numbers beside one another")
+async def large(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", steps=40, of=1_250_000, status="running", dryRun=True)
+    scene.fake.log(
+        job, 1_048_576, loss=0.000012, evalLoss=12345.678, tokensPerSecond=1_234_567, timestamp=ago(1)
+    )
+    end(scene.fake, job, "completed", 0)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.locator(".job-strip")).to_contain_text("1,048,576 / 1,250,000")
+
+
+@state("job-completed", "A finished job: its curve, its figures, what came of it")
 async def completed(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot")
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_text("Left behind")).to_be_attached()
+    await expect(scene.page.get_by_text("Adapter and checkpoints")).to_be_attached()
     await expect(scene.page.locator(".chart-figures")).to_contain_text("400")
 
 

@@ -17,6 +17,11 @@ export class Numbers {
     this.#buffer[this.length++] = value;
   }
 
+  /** Puts another value in the place of one that is there. */
+  set(index: number, value: number): void {
+    this.#buffer[index] = value;
+  }
+
   /** NaN outside of the array. */
   at(index: number): number {
     return index >= 0 && index < this.length ? this.#buffer[index]! : NaN;

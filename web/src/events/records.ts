@@ -9,6 +9,8 @@ export const KEEP = 1 << 16;
 const TOTAL = 1 << 28;
 /** Data in a buffer at least this large stay where they are; smaller ones are gathered, or each would hold a buffer of its own. */
 const LARGE = 1 << 14;
+/** What goes on at the same time; a backend that names more is not followed row by row. */
+const GOING_MOST = 64;
 const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
 const utf8 = new TextDecoder();
 
@@ -36,18 +38,34 @@ export class Records {
   #own = new Uint8Array(0);
   #ownUsed = 0;
   #kept = 0;
+  /** For reading: the event that stands in each row. Progress that repeats itself is one row, with the newest of it. */
+  #rows = new Numbers();
+  /** The rows of what is in progress at the end of the log, by what it is. */
+  #going = new Map<string, number>();
 
+  /** How many events have come. */
   get length(): number {
     return this.#kinds.length;
   }
 
-  add(name: string, bytes: Uint8Array, start: number, end: number): void {
+  /** How many rows there are to read. */
+  get rows(): number {
+    return this.#rows.length;
+  }
+
+  /** The index of the event in a row. */
+  inRow(row: number): number {
+    return this.#rows.at(row);
+  }
+
+  /** `progress`: of what this event tells the progress; it takes the place of the last one that did. */
+  add(name: string, bytes: Uint8Array, start: number, end: number, progress?: string): void {
     let kind = this.names.indexOf(name);
     if (kind < 0) {
       kind = this.names.push(name) - 1;
       this.#counts.push(0);
     }
-    this.#counts[kind]!++;
+    this.#row(kind, progress);
     const size = end - start;
     this.#kinds.push(kind);
     this.#sizes.push(size);
@@ -60,6 +78,19 @@ export class Records {
     }
   }
 
+  #row(kind: number, progress: string | undefined): void {
+    const row = progress === undefined ? undefined : this.#going.get(progress);
+    if (row !== undefined) {
+      this.#rows.set(row, this.length);
+      return;
+    }
+    if (this.#going.size > 0 && (progress === undefined || this.#going.size >= GOING_MOST)) this.#going.clear();
+    if (progress !== undefined) this.#going.set(progress, this.#rows.length);
+    this.#counts[kind]!++;
+    this.#rows.push(this.length);
+  }
+
+  /** How many rows have events of this name. */
   count(name: string): number {
     return this.#counts[this.names.indexOf(name)] ?? 0;
   }
@@ -76,13 +107,11 @@ export class Records {
     return this.#data(index).every((byte, k) => byte === bytes[start + k]);
   }
 
-  /** The indices of the events that have one of these names, in order. */
+  /** The indices of the events in the rows that have one of these names, in order. */
   only(names: ReadonlySet<string>): Numbers {
     const wanted = this.names.map((name) => names.has(name));
     const indices = new Numbers();
-    this.#kinds.view().forEach((kind, index) => {
-      if (wanted[kind]) indices.push(index);
-    });
+    for (const index of this.#rows.view()) if (wanted[this.#kinds.at(index)]) indices.push(index);
     return indices;
   }
 
@@ -92,7 +121,8 @@ export class Records {
     this.#firsts = [];
     this.#own = new Uint8Array(0);
     this.#ownUsed = this.#kept = 0;
-    for (const column of [this.#kinds, this.#sizes, this.#starts]) column.clear();
+    this.#going.clear();
+    for (const column of [this.#kinds, this.#sizes, this.#starts, this.#rows]) column.clear();
   }
 
   /** Copies into a buffer of our own. */

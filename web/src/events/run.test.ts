@@ -149,3 +149,20 @@ test("an event's time is read where it is shown", () => {
   feed(run, "training.log", "no time");
   expect([run.records.entry(0).time, run.records.entry(1).time]).toEqual([Date.UTC(2026, 10, 25, 0, 0, 10), NaN]);
 });
+
+test("progress that repeats itself is one row, with the newest of it; every event is kept", () => {
+  const run = new Run();
+  feed(run, "training.message", { message: "begun" });
+  for (let done = 0; done <= 100; done++) {
+    feed(run, "model.progress", { label: "Converting a", done, total: 100 });
+    feed(run, "model.progress", { label: "Fetching b", done, total: 100 });
+  }
+  feed(run, "training.started", {});
+  feed(run, "model.progress", { label: "Converting a", done: 1, total: 100 });
+  const { records } = run;
+  const rows = Array.from({ length: records.rows }, (_, row) => JSON.parse(records.entry(records.inRow(row)).data) as { label?: string; done?: number });
+  expect(rows.map(({ label, done }) => `${label ?? "–"} ${done ?? ""}`)).toEqual(["– ", "Converting a 100", "Fetching b 100", "– ", "Converting a 1"]);
+  expect(records.length).toBe(205);
+  expect(records.count("model.progress")).toBe(3);
+  expect([...records.only(new Set(["model.progress"])).view()]).toEqual([201, 202, 204]);
+});

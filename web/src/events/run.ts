@@ -76,7 +76,8 @@ export class Run {
       pick(data, fields);
       if (name === "message" && typeof data?.["type"] === "string") name = data["type"];
     }
-    this.records.add(name.length > MAX_NAME ? name.slice(0, MAX_NAME) : name, bytes, start, end);
+    const progress = name === "model.progress" ? String(data?.["label"] ?? "").slice(0, MAX_NAME) : undefined;
+    this.records.add(name.length > MAX_NAME ? name.slice(0, MAX_NAME) : name, bytes, start, end, progress);
     if (name === "training.log") this.#log(fields);
     else if (data !== null) this.#other(name, data, fields);
   }

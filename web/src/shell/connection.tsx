@@ -32,7 +32,7 @@ export function ConnectionNote() {
       <div class="shell-note shell-note-bad">
         <p>
           <strong>Studio is not answering.</strong> It may have been stopped in the terminal; start it again with{" "}
-          <code>arkor-dev</code>. This page asks every second and goes on by itself when it is back.
+          <code>arkor-dev</code>. This page retries every second and continues by itself.
         </p>
       </div>
     );
@@ -53,10 +53,10 @@ export function ConnectionNote() {
             from {duration(seconds * 1000)} ago.
           </>
         )}{" "}
-        Asked again every 5 s.
+        Retrying every 5 s.
       </p>
       <Button small onClick={() => void refreshJobs()}>
-        Ask now
+        Retry now
       </Button>
     </div>
   );

@@ -1,11 +1,22 @@
 import { Icon, type IconName } from "../ui/icon";
 import { type PageName, route } from "../router";
+import { features } from "../store/features";
 
-const LINKS: readonly { page: PageName; label: string; href: string; icon: IconName; within?: readonly PageName[] }[] = [
+interface Link {
+  page: PageName;
+  label: string;
+  href: string;
+  icon: IconName;
+  within?: readonly PageName[];
+  /** The optional feature of the backend without which there is nothing to go to. */
+  needs?: string;
+}
+
+const LINKS: readonly Link[] = [
   { page: "home", label: "Home", href: "#/", icon: "home" },
   { page: "jobs", label: "Jobs", href: "#/jobs", icon: "jobs", within: ["job", "compare"] },
   { page: "playground", label: "Playground", href: "#/playground", icon: "playground" },
-  { page: "endpoints", label: "Endpoints", href: "#/endpoints", icon: "endpoints" },
+  { page: "endpoints", label: "Endpoints", href: "#/endpoints", icon: "endpoints", needs: "endpoints" },
 ];
 
 /** The pages: words in the bar on a wide screen, signs with words at the bottom of a narrow one. */
@@ -13,7 +24,7 @@ export function Nav() {
   const here = route.value.page;
   return (
     <nav class="shell-nav" aria-label="Pages">
-      {LINKS.map((link) => {
+      {LINKS.filter(({ needs }) => needs === undefined || features.value.has(needs)).map((link) => {
         const on = link.page === here || link.within?.includes(here);
         return (
           <a key={link.page} href={link.href} class="shell-link" aria-current={on ? (link.page === here ? "page" : "true") : undefined}>

@@ -10,7 +10,7 @@ export function BackendNotice() {
         <strong>A notice from the backend:</strong> {notice.value} A newer Studio may be needed: <code>pip install --upgrade arkor-dev</code>
       </p>
       <Button small onClick={putAway}>
-        Put away
+        Dismiss
       </Button>
     </div>
   );

@@ -6,6 +6,7 @@ import { displayName } from "../text";
 import { type Action, actions } from "../ui/actions";
 import { Dialog } from "../ui/dialog";
 import { keyLabel } from "../ui/keys";
+import { DryMark } from "../ui/dry";
 import { StatusDot } from "../ui/status";
 import { best } from "./rank";
 
@@ -74,13 +75,14 @@ export function Palette({ onClose }: { onClose: () => void }) {
           </li>
         ))}
       </ul>
-      {entries.length === 0 && <p class="shell-palette-none">Nothing is called that.</p>}
+      {entries.length === 0 && <p class="shell-palette-none">Nothing found.</p>}
     </Dialog>
   );
 }
 
 function find(typed: string): Entry[] {
-  const offered = actions.value.filter((action) => !action.hidden);
+  const shown = actions.value.filter((action) => !action.hidden);
+  const offered = [...shown.filter(({ first }) => first), ...shown.filter(({ first }) => !first)];
   const acts = best(offered, (action) => [action.label], typed, MOST);
   const found = best(jobs.value, (job) => [job.name, job.id], typed, MOST);
   const entries: Entry[] = acts.map((action) => ({ kind: "action", action }));
@@ -91,10 +93,13 @@ function find(typed: string): Entry[] {
 function JobEntry({ job }: { job: Job }) {
   return (
     <>
-      <span class="ellipsis">
+      <span class="ellipsis" title={`${displayName(job.name)} ${job.id}`}>
         <bdi>{displayName(job.name)}</bdi> <span class="mono hint">{job.id}</span>
       </span>
-      <StatusDot status={job.status} />
+      <span class="shell-palette-state">
+        <DryMark job={job} />
+        <StatusDot status={job.status} />
+      </span>
     </>
   );
 }

@@ -1,7 +1,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
-import { go } from "../router";
+import { pressFromAnywhere } from "../pages/home/press";
+import { go, route } from "../router";
+import { features } from "../store/features";
 import { Confirmation } from "../ui/dialog";
 import { useActions } from "../ui/actions";
 import { Button } from "../ui/button";
@@ -31,20 +33,24 @@ const THEMES: readonly { value: Theme; label: string }[] = [
 ];
 
 export function Shell({ children }: { children: ComponentChildren }) {
+  const endpoints = features.value.has("endpoints");
+  const home = route.value.page === "home";
   useActions([
+    // Home has its own, for the trainer that it shows.
+    ...(home ? [] : [{ id: "train", label: "Run training", first: true, run: () => void pressFromAnywhere() }]),
     { id: "palette", label: "Jump to a job, page or action", keys: "mod+k", section: "Everywhere", hidden: true, run: () => { open.value = "palette"; } },
     { id: "shortcuts", label: "Show keyboard shortcuts", keys: "?", section: "Everywhere", run: () => { open.value = "shortcuts"; } },
     { id: "go.home", label: "Go to Home", keys: "g h", section: "Pages", run: () => go("#/") },
     { id: "go.jobs", label: "Go to Jobs", keys: "g j", section: "Pages", run: () => go("#/jobs") },
     { id: "go.playground", label: "Go to Playground", keys: "g p", section: "Pages", run: () => go("#/playground") },
-    { id: "go.endpoints", label: "Go to Endpoints", keys: "g e", section: "Pages", run: () => go("#/endpoints") },
+    ...(endpoints ? [{ id: "go.endpoints", label: "Go to Endpoints", keys: "g e", section: "Pages", run: () => go("#/endpoints") }] : []),
     ...THEMES.map(({ value, label }) => ({
       id: `theme.${value}`,
       label: `Theme: ${label.toLowerCase()}`,
       section: "Everywhere",
       run: () => setTheme(value),
     })),
-  ]);
+  ], [endpoints, home]);
   useEffect(close, []);
   useEffect(startFocus, []);
   return (

@@ -1,6 +1,5 @@
 /** Whether the daemon and the backend behind it answer, and what the page does when they do not. */
 import { computed, signal } from "@preact/signals";
-import { recall, remember } from "./remember";
 
 export type Connection = "connecting" | "live" | "stale" | "gone";
 
@@ -19,7 +18,6 @@ export const connection = computed<Connection>(() => {
 });
 
 const RETRY_MS = 1000;
-const RELOADED = "arkor.reloaded";
 const RELOAD_PAUSE_MS = 5000;
 let waiting = false;
 
@@ -59,12 +57,9 @@ export function tokenExpired(): void {
   reload();
 }
 
-/** Reloads, but not in a loop: a page that was loaded a moment ago and still fails has another trouble. */
+/** Reloads this tab, but not in a loop: one that was reloaded a moment ago and still fails has another trouble. */
 function reload(): void {
-  const last = Number(recall(RELOADED) ?? 0);
-  const wait = Math.min(RELOAD_PAUSE_MS, Math.max(0, last + RELOAD_PAUSE_MS - Date.now()));
-  setTimeout(() => {
-    remember(RELOADED, String(Date.now()));
-    location.reload();
-  }, wait);
+  const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  const wait = navigation?.type === "reload" ? Math.max(0, RELOAD_PAUSE_MS - performance.now()) : 0;
+  setTimeout(() => location.reload(), wait);
 }

@@ -1,17 +1,22 @@
 /** The trainers that the project declares; asked for anew whenever the window comes back from the editor. */
 import { signal } from "@preact/signals";
 import { ApiError, errorText, request } from "../api";
-import type { Manifest } from "../contract.gen";
+import type { Manifest, Trainer } from "../contract.gen";
+import { type Change, changesOf } from "./changes";
 
 export const manifest = signal<Manifest | null>(null);
 
-/** Why the project does not build, as the daemon says it. */
+/** Why none of the trainers can be read, as the daemon says it. */
 export const manifestError = signal<string | null>(null);
 
-/** Of what is known, be it the manifest or the fault. */
+/** What was shown first, or was run last: what has been edited since is told against it. */
+const known = signal<Manifest | null>(null);
+
+/** Of what is shown, be it the manifest or the fault. */
 let etag = "";
 let asking: Promise<void> | null = null;
 
+/** Asks for the manifest, once for all that ask at the same time. */
 export function loadManifest(): Promise<void> {
   asking ??= ask().finally(() => {
     asking = null;
@@ -19,11 +24,32 @@ export function loadManifest(): Promise<void> {
   return asking;
 }
 
+/** As `loadManifest`, but with an answer that is newer than this call. */
+export async function reloadManifest(): Promise<void> {
+  await asking;
+  await loadManifest();
+}
+
+export function trainerNamed(name: string | undefined, from: Manifest | null = manifest.value): Trainer | undefined {
+  return from?.trainers.find((trainer) => trainer.name === name);
+}
+
+/** How a trainer was edited since it was shown first or run last. */
+export function editsOf(trainer: Trainer): Change[] {
+  return changesOf(trainerNamed(trainer.name, known.value), trainer);
+}
+
+/** From now on edits count from what is shown now. */
+export function forgetEdits(): void {
+  known.value = manifest.peek();
+}
+
 async function ask(): Promise<void> {
   try {
     const response = await request("/manifest", etag ? { headers: { "If-None-Match": etag } } : {});
     if (response.status === 304) return;
     manifest.value = (await response.json()) as Manifest;
+    known.value ??= manifest.peek();
     etag = response.headers.get("ETag") ?? "";
     manifestError.value = null;
   } catch (error) {

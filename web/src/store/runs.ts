@@ -1,7 +1,7 @@
 /** The training commands that this launch of Studio has started. */
 import { signal } from "@preact/signals";
 import { ApiError, api, request } from "../api";
-import type { TrainingRun, TrainRequest } from "../contract.gen";
+import type { Manifest, Trainer, TrainingRun, TrainRequest } from "../contract.gen";
 
 /** Newest first; null until the daemon has said. */
 export const runs = signal<readonly TrainingRun[] | null>(null);
@@ -16,6 +16,11 @@ export async function loadRuns(): Promise<void> {
 
 export function isLive(run: TrainingRun): boolean {
   return run.state !== "ended";
+}
+
+/** The run of a trainer that goes on; a command that names no trainer runs the project's only one. */
+export function liveRunOf(trainer: Trainer, known: Manifest | null): TrainingRun | undefined {
+  return runs.value?.find((run) => isLive(run) && (run.trainer ?? known?.trainer?.name) === trainer.name);
 }
 
 /**

@@ -14,6 +14,8 @@ export interface Action {
   run: () => void;
   /** In the `?` sheet only: it needs a place to act on, so a palette entry makes no sense. */
   hidden?: boolean;
+  /** Stands first in the palette. */
+  first?: boolean;
 }
 
 const groups = signal<readonly (readonly Action[])[]>([]);

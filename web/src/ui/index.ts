@@ -2,6 +2,7 @@ export { useActions } from "./actions";
 export { Button } from "./button";
 export { CopyButton, copyText } from "./copy";
 export { confirm, Dialog } from "./dialog";
+export { DryMark } from "./dry";
 export { Empty, ErrorNote } from "./empty";
 export { Icon } from "./icon";
 export { announce, say } from "./live";

@@ -12,7 +12,7 @@ export function WatchButton({ id, small }: { id: string; small?: boolean }) {
   const press = async (): Promise<void> => {
     if (told) {
       unwatch(id);
-      say("You are not told when it ends");
+      say("You will not be told when it ends");
       return;
     }
     watch(id);

@@ -5,7 +5,7 @@ import type { Target } from "../types";
 import { number } from "../../format";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
-import { RelativeTime, StatusDot } from "../../ui";
+import { DryMark, RelativeTime, StatusDot } from "../../ui";
 import { offer, type Option } from "./options";
 
 interface Props {
@@ -114,11 +114,12 @@ function Row({
         class={active ? "chat-option chat-option-on" : "chat-option"}
         onClick={pick}
       >
-        <span class="chat-option-name" dir="auto">
+        <span class="chat-option-name" dir="auto" title={label}>
           {label}
         </span>
         {job && (
           <span class="chat-option-meta">
+            <DryMark job={job} />
             <StatusDot status={job.status} />
             <span class="mono">{detail.slice(0, 12)}</span>
             <RelativeTime at={job.createdAt} />

@@ -22,9 +22,9 @@ export function AddJob({ ids, add }: { ids: readonly string[]; add: (id: string)
       }}
     >
       <option value="">Add a job…</option>
-      {others.map(({ id, name, status, createdAt }) => (
+      {others.map(({ id, name, status, createdAt, config }) => (
         <option key={id} value={id}>
-          {displayName(name).slice(0, 60)} · {status} · {relative(createdAt, now.peek())}
+          {displayName(name).slice(0, 60)}{config?.dryRun === true ? " · dry run" : ""} · {status} · {relative(createdAt, now.peek())}
         </option>
       ))}
     </select>

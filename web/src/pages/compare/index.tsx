@@ -37,7 +37,7 @@ export default function ComparePage() {
         <AddJob ids={ids} add={(id) => set([...ids, id])} />
       </header>
       {ids.length === 0 ? (
-        <Empty title="Choose jobs to lay over one another" action={<a href="#/jobs">Choose from all jobs</a>}>
+        <Empty title="Choose jobs to compare" action={<a href="#/jobs">Choose from all jobs</a>}>
           Add them here one by one, or tick several in the jobs table.
         </Empty>
       ) : (
@@ -61,7 +61,7 @@ function Comparison({ ids, remove }: { ids: readonly string[]; remove: (...ids: 
         <div class="compare-missing">
           <p class="job-notice">Not in this project: {missing.map((id) => id.slice(0, 40)).join(", ")}</p>
           <Button small onClick={() => remove(...missing)}>
-            Leave out
+            Remove
           </Button>
         </div>
       )}

@@ -6,7 +6,7 @@ import type { Run } from "../../events/run";
 import { duration, loss, number } from "../../format";
 import { jobHref } from "../../router";
 import { now } from "../../store/clock";
-import { Button, StatusDot, Switch } from "../../ui";
+import { Button, DryMark, StatusDot, Switch } from "../../ui";
 import { lastFinite, recentMean } from "../job/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
 import { bestIndex, differences } from "./diff";
@@ -49,14 +49,15 @@ export function Tables({ compared, remove }: Props) {
   );
 }
 
-function Title({ one: { id, name, tone, dash }, remove }: { one: Compared; remove: (id: string) => void }) {
+function Title({ one: { id, name, tone, dash, job }, remove }: { one: Compared; remove: (id: string) => void }) {
   return (
     <span class="compare-name">
       <Swatch tone={tone} dash={dash} />
       <a class="ellipsis" href={jobHref(id)} title={name}>
         {name}
       </a>
-      <Button kind="quiet" small icon="close" aria-label={`Leave ${name} out`} title="Leave out" onClick={() => remove(id)} />
+      <DryMark job={job} />
+      <Button kind="quiet" small icon="close" aria-label={`Remove ${name}`} title="Remove from the comparison" onClick={() => remove(id)} />
     </span>
   );
 }
@@ -128,7 +129,7 @@ function Configuration({ compared }: { compared: readonly Compared[] }) {
       {!all && different.length === 0 && (
         <tr>
           <td class="hint compare-none" colSpan={compared.length + 1}>
-            {compared.length > 1 ? "These jobs were set up alike." : "Add a second job to see how they differ."}
+            {compared.length > 1 ? "These jobs have the same configuration." : "Add a second job to see how they differ."}
           </td>
         </tr>
       )}

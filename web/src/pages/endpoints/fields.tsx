@@ -16,7 +16,7 @@ const ACCESS: readonly Choice<AuthMode>[] = [
 const RETENTION: readonly Choice<RetentionMode>[] = [
   { value: "days", label: "For", hint: "Each chat is stored and deleted when its time is up." },
   { value: "disabled", label: "Not at all", hint: "No chat is stored." },
-  { value: "unlimited", label: "For ever", hint: "Every chat is stored and stays." },
+  { value: "unlimited", label: "Forever", hint: "Every chat is stored and stays." },
 ];
 
 interface RadiosProps<T extends string> {
@@ -77,7 +77,7 @@ export function RetentionField({ mode, days, onChange }: RetentionProps) {
   return (
     <div>
       <Radios
-        legend="Keep what is asked and answered"
+        legend="Keep chats"
         name="ep-retention"
         choices={RETENTION}
         value={mode}

@@ -40,7 +40,7 @@ export default function Endpoints() {
   if (id && loaded) {
     return (
       <Page>
-        <Empty title="This endpoint is not there" action={<a href={href("/endpoints")}>All endpoints</a>}>
+        <Empty title="This endpoint does not exist" action={<a href={href("/endpoints")}>All endpoints</a>}>
           It may have been deleted.
         </Empty>
       </Page>

@@ -81,7 +81,7 @@ export const daysTrouble = (days: number): string | null =>
 /** How long chats are kept, in words; modes that the page does not know are shown as they came. */
 export function retentionWords(mode: string | null | undefined, days: number | null | undefined): string {
   if (mode === "days") return days === 1 ? "1 day" : `${days ?? DEFAULT_DAYS} days`;
-  if (mode === "unlimited") return "For ever";
+  if (mode === "unlimited") return "Forever";
   if (mode === "disabled") return "Not at all";
   return mode ? mode : `The backend’s default (${DEFAULT_DAYS} days)`;
 }

@@ -12,13 +12,25 @@ import "./home.css";
 const LIVE_MS = 2000;
 const REST_MS = 10_000;
 
+/** A project in TypeScript has to be built for each look; a file is only read. */
+function lookAgain(): number {
+  if (manifestError.peek() !== null) return LIVE_MS;
+  const known = manifest.peek();
+  return known?.revision !== undefined || !known?.trainers.length ? LIVE_MS : REST_MS;
+}
+
 export default function Home() {
   const live = runs.value?.some(isLive) ?? false;
   useEffect(() => setTitle("Home"), []);
   useEffect(() => {
     // The editor is the other window: what it saves shows up here without a reload.
-    const project = poll(loadManifest, () => (manifestError.peek() || !manifest.peek()?.trainers.length ? LIVE_MS : REST_MS));
-    return () => project.stop();
+    const project = poll(loadManifest, lookAgain);
+    const back = (): void => void project.now();
+    addEventListener("focus", back);
+    return () => {
+      removeEventListener("focus", back);
+      project.stop();
+    };
   }, []);
   useEffect(() => {
     const commands = poll(loadRuns, () => (live ? LIVE_MS : REST_MS));
@@ -46,10 +58,10 @@ function Project() {
   if (error) {
     return (
       <>
-        <h1 tabIndex={-1}>The project does not build</h1>
+        <h1 tabIndex={-1}>The trainers cannot be read</h1>
         <div class="home-broken">
           <ErrorNote error={error} />
-          <p class="hint">Looked at again as soon as you save.</p>
+          <p class="hint">Read again as soon as you save it.</p>
         </div>
       </>
     );

@@ -2,8 +2,9 @@ import type { Job } from "../../contract.gen";
 import { loss, number } from "../../format";
 import { href, jobHref } from "../../router";
 import { jobs, jobsState, refreshJobs } from "../../store/jobs";
+import { queueWords } from "../../store/queue";
 import { displayName } from "../../text";
-import { ErrorNote, RelativeTime, Skeleton, StatusDot } from "../../ui";
+import { DryMark, ErrorNote, RelativeTime, Skeleton, StatusDot } from "../../ui";
 
 const ROWS = 5;
 
@@ -41,13 +42,14 @@ function Row({ job }: { job: Job }) {
   const going = job.status === "running" && metrics?.step !== undefined;
   return (
     <li class="home-job">
-      <a href={jobHref(job.id)} class="ellipsis">
-        <bdi>{displayName(job.name)}</bdi>
+      <a href={jobHref(job.id)} class="home-job-name" title={displayName(job.name)}>
+        <bdi class="ellipsis">{displayName(job.name)}</bdi>
+        <DryMark job={job} />
       </a>
       <span class="hint num">
         <RelativeTime at={job.createdAt} />
       </span>
-      <StatusDot status={job.status} />
+      <StatusDot status={job.status} label={job.status === "queued" ? queueWords(job) : undefined} />
       <span class="hint num">
         {going
           ? `step ${metrics.step}${metrics.totalSteps ? ` / ${metrics.totalSteps}` : ""}`

@@ -8,8 +8,10 @@ import { cancelJob, isOver, jobById, refreshJobs } from "../../store/jobs";
 import { RunOutput } from "../../store/output";
 import { isLive, loadRuns, runs, stopRun } from "../../store/runs";
 import { watch } from "../../store/watch";
+import { ordinal } from "../../store/queue";
 import { clean, displayName } from "../../text";
 import { announce, Button, confirm, ErrorNote, Menu, StatusDot, WatchButton } from "../../ui";
+import { LiveJob } from "./live";
 import { Output } from "./output";
 import { foundJob, openRun, shownRun, startedRun } from "./shown";
 
@@ -62,7 +64,7 @@ function Panel({ run }: { run: TrainingRun }) {
   };
   const stop = (): Promise<void> => attempt(() => stopRun(run.id), "Stopped watching; the job goes on");
   return (
-    <section class="home-output" aria-labelledby="home-output">
+    <section class="home-output" aria-labelledby="home-output" data-heir="a, button">
       <header class="home-output-head">
         <h2 id="home-output">
           Output <Command run={run} />
@@ -74,18 +76,12 @@ function Panel({ run }: { run: TrainingRun }) {
               Open job
             </a>
           )}
-          {!ended && (
-            <Button small busy={run.state === "stopping"} title="Ends the command here; the job goes on" onClick={() => void stop()}>
-              Stop watching
-            </Button>
-          )}
-          {job && !isOver(job) && (
-            <Button small kind="danger" title="Ends the training itself" onClick={() => void cancel()}>
-              Cancel job
-            </Button>
-          )}
-          {!ended && jobId && <WatchButton small id={jobId} />}
           <Others run={run} />
+          {!ended && (
+            <Button small kind="quiet" busy={run.state === "stopping"} onClick={() => void stop()}>
+              {jobId ? "Stop watching (the job goes on)" : "Stop the command"}
+            </Button>
+          )}
           {ended && (
             <Button small kind="quiet" icon={open ? "up" : "down"} aria-expanded={open} onClick={() => setOpen(!open)}>
               {open ? "Hide output" : "Show output"}
@@ -93,7 +89,17 @@ function Panel({ run }: { run: TrainingRun }) {
           )}
         </span>
       </header>
-      {error && <ErrorNote title="That did not work" error={error} />}
+      {error && <ErrorNote title="The request failed" error={error} />}
+      {jobId && open && (
+        <LiveJob id={jobId} job={job}>
+          {job && !isOver(job) && (
+            <Button kind="danger" title="Ends the training; saved checkpoints are kept" onClick={() => void cancel()}>
+              Cancel job
+            </Button>
+          )}
+          {job && !isOver(job) && <WatchButton id={jobId} />}
+        </LiveJob>
+      )}
       {open && <Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
     </section>
   );
@@ -116,10 +122,12 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   const job = jobById(output.jobId.value ?? run.jobId ?? "");
   const since = time(run.started);
   if (!ending && run.state !== "ended") {
-    const word = run.state === "stopping" ? "Stopping" : output.version.value === 0 ? "Connecting" : "Running";
+    const queued = job?.status === "queued";
+    const place = ordinal(job?.queue?.position);
+    const word = run.state === "stopping" ? "Stopping" : output.version.value === 0 ? "Connecting" : queued ? `Queued${place && `, ${place}`}` : "Running";
     return (
       <span class="row num home-output-state">
-        <StatusDot status="running" label={word} />
+        <StatusDot status={queued ? "queued" : "running"} label={word} />
         {since !== null && <span class="hint">{duration(now.value - since)}</span>}
       </span>
     );

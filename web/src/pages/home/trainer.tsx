@@ -1,48 +1,36 @@
-import { useEffect, useState } from "preact/hooks";
-import { errorText } from "../../api";
+import { useEffect } from "preact/hooks";
 import { settings, summary } from "../../config";
 import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
 import { number } from "../../format";
 import { jobHref, route, setQuery } from "../../router";
+import { changeWords } from "../../store/changes";
 import { jobById } from "../../store/jobs";
-import { isLive, runs, startRun } from "../../store/runs";
+import { editsOf, trainerNamed } from "../../store/manifest";
+import { queueWords } from "../../store/queue";
+import { liveRunOf } from "../../store/runs";
 import { displayName } from "../../text";
-import { announce, Button, Chips, ErrorNote, StatusDot, Switch, useActions } from "../../ui";
-import { foundJob, openRun, shownRun, startedRun } from "./shown";
+import { Button, Chips, ErrorNote, StatusDot, Switch, useActions } from "../../ui";
+import { askAndPress, fault, forget, held, press, starting } from "./press";
+import { foundJob, openRun } from "./shown";
 
 const CHIPS_AT_MOST = 6;
 
 /** The one in the address, else the first. */
 function chosenTrainer(known: Manifest): Trainer | undefined {
-  const wanted = route.value.query.get("trainer");
-  return known.trainers.find(({ name }) => name === wanted) ?? known.trainers[0];
+  return trainerNamed(route.value.query.get("trainer") ?? undefined, known) ?? known.trainers[0];
 }
 
 /** The trainer that is chosen, what it will do, and the button. */
 export function TrainerPanel({ known }: { known: Manifest }) {
   const trainer = chosenTrainer(known);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
   // A TypeScript trainer says in its own code whether it is a dry run.
   const dryRun = known.source !== "typescript" && route.value.query.get("dry") === "1";
-  useEffect(() => setError(null), [trainer?.name]);
-  const live = runs.value?.find((run) => isLive(run) && (run.trainer ?? known.trainer?.name) === trainer?.name);
-
-  const run = async (): Promise<void> => {
-    if (!trainer || busy || live) return;
-    setBusy(true);
-    setError(null);
-    try {
-      const id = await startRun({ ...(known.trainers.length > 1 || known.source !== "typescript" ? { trainer: trainer.name } : {}), dryRun });
-      shownRun.value = startedRun.value = id;
-      announce("Training started");
-    } catch (problem) {
-      setError(errorText(problem));
-    } finally {
-      setBusy(false);
-    }
-  };
-  useActions([{ id: "train", label: dryRun ? "Run training (dry run)" : "Run training", run: () => void run() }], [dryRun]);
+  useEffect(() => forget, [trainer?.name]);
+  const live = trainer && liveRunOf(trainer, known);
+  useActions(
+    [{ id: "train", label: dryRun ? "Run training (dry run)" : "Run training", first: true, run: () => trainer && void askAndPress(trainer, dryRun) }],
+    [dryRun],
+  );
   if (!trainer) return null;
   return (
     <>
@@ -56,7 +44,14 @@ export function TrainerPanel({ known }: { known: Manifest }) {
           <Live run={live} />
         ) : (
           <>
-            <Button kind="primary" class="home-run" busy={busy} onClick={() => void run()}>
+            <Button
+              kind="primary"
+              class="home-run"
+              busy={starting.value}
+              disabled={trainer.problem !== undefined}
+              aria-describedby={trainer.problem === undefined ? undefined : "home-problem"}
+              onClick={() => void press(trainer, dryRun)}
+            >
               Run training
             </Button>
             {known.source !== "typescript" && (
@@ -70,8 +65,29 @@ export function TrainerPanel({ known }: { known: Manifest }) {
           </>
         )}
       </div>
-      {error && <ErrorNote title="The training could not be started" error={error} />}
+      <Edits trainer={trainer} what={known.source === "arkor.toml" ? "arkor.toml" : "The project"} />
+      {trainer.problem !== undefined && (
+        <div id="home-problem">
+          <ErrorNote title="This trainer cannot run as it is" error={trainer.problem} />
+        </div>
+      )}
+      {fault.value && <ErrorNote title="The training could not be started" error={fault.value} />}
     </>
+  );
+}
+
+/** What was edited since it was shown first or run last; after a press that found it, with what to do. */
+function Edits({ trainer, what }: { trainer: Trainer; what: string }) {
+  const edits = editsOf(trainer);
+  if (edits.length === 0 && !held.value) return null;
+  return (
+    <p class={held.value ? "home-edits home-edits-held" : "home-edits"}>
+      <strong>
+        {what} changed{edits.length > 0 ? ":" : "."}
+      </strong>{" "}
+      {changeWords(edits)}
+      {held.value && (edits.length > 0 ? ". Nothing was started: press again to train with this." : "Nothing was started: look at it and press again.")}
+    </p>
   );
 }
 
@@ -92,7 +108,7 @@ function Live({ run }: { run: TrainingRun }) {
         Open job
       </a>
       <span class="home-live num">
-        <StatusDot status={job?.status ?? "running"} label={job ? undefined : "Started"} />
+        <StatusDot status={job?.status ?? "running"} label={job ? (job.status === "queued" ? queueWords(job) : undefined) : "Started"} />
         {job?.metrics?.step !== undefined && (
           <span class="dim">
             step {number(job.metrics.step)}
@@ -106,16 +122,20 @@ function Live({ run }: { run: TrainingRun }) {
 
 function lineOf(trainer: Trainer, known: Manifest): string {
   if (trainer.config) return summary(trainer.config, trainer.rows);
+  if (trainer.problem !== undefined) return "Its settings cannot be read.";
   return known.source === "typescript"
     ? "Declared in TypeScript. Its settings are listed on the job once it has started."
     : "This trainer lists no settings.";
 }
 
+/** A trainer's name in a choice; the one that cannot run says so there, or it would be found out one by one. */
+const choiceLabel = ({ name, problem }: Trainer): string => (problem === undefined ? displayName(name) : `${displayName(name)} (has a problem)`);
+
 function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: string }) {
   if (trainers.length < 2) return null;
   const choose = (name: string): void => setQuery({ trainer: name === trainers[0]?.name ? null : name });
   if (trainers.length <= CHIPS_AT_MOST) {
-    const items = trainers.map(({ name }) => ({ value: name, label: displayName(name) }));
+    const items = trainers.map((trainer) => ({ value: trainer.name, label: choiceLabel(trainer) }));
     return (
       <div class="home-choice">
         <Chips label="Trainer" items={items} value={chosen} onChange={choose} />
@@ -125,9 +145,9 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
   return (
     <div class="home-choice">
       <select class="ui-input" aria-label="Trainer" value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
-        {trainers.map(({ name }) => (
-          <option key={name} value={name}>
-            {displayName(name)}
+        {trainers.map((trainer) => (
+          <option key={trainer.name} value={trainer.name}>
+            {choiceLabel(trainer)}
           </option>
         ))}
       </select>

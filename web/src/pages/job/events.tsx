@@ -8,7 +8,7 @@ import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
 import { wordsOf } from "./words";
 
 const REST = 50;
-const ROW = 22;
+const ROW = 24;
 const COPY_MOST = 5000;
 
 export function Events({ records, name }: { records: Records; version: number; name: string }) {
@@ -16,9 +16,9 @@ export function Events({ records, name }: { records: Records; version: number; n
   const [all, setAll] = useState(false);
   const [open, setOpen] = useState<number | null>(null);
   const indices = kind === "" ? null : records.only(new Set([kind]));
-  const count = indices?.length ?? records.length;
+  const count = indices?.length ?? records.rows;
   const shown = all ? count : Math.min(REST, count);
-  const indexAt = (row: number): number => indices?.at(count - shown + row) ?? count - shown + row;
+  const indexAt = (row: number): number => (indices ? indices.at(count - shown + row) : records.inRow(count - shown + row));
   const text = (): string => {
     const last = Math.min(shown, COPY_MOST);
     return Array.from({ length: last }, (_, row) => line(records, indexAt(shown - last + row))).join("\n");
@@ -27,7 +27,7 @@ export function Events({ records, name }: { records: Records; version: number; n
     <section class="job-events" aria-label="Events">
       <div class="job-events-head">
         <h2>
-          Events <span class="hint num">{number(records.length)}</span>
+          Events <span class="hint num">{number(records.rows)}</span>
         </h2>
         <label class="job-events-kind">
           <span class="visually-hidden">Kind of event</span>
@@ -51,7 +51,7 @@ export function Events({ records, name }: { records: Records; version: number; n
         </span>
       </div>
       {count === 0 ? (
-        <p class="hint job-events-none">Nothing has happened yet.</p>
+        <p class="hint job-events-none">No events yet.</p>
       ) : (
         <div class={all ? "job-log-box job-log-all" : "job-log-box"} onKeyDown={walk}>
           <VirtualRows
@@ -106,7 +106,7 @@ function Whole({ records, index, close }: { records: Records; index: number; clo
       <pre class="job-raw" tabIndex={0}>
         {cleanBlock(pretty(entry.data), 70_000)}
       </pre>
-      <CopyButton text={entry.data} label="Copy as it came" small>
+      <CopyButton text={entry.data} label="Copy the raw event" small>
         Copy
       </CopyButton>
     </Dialog>

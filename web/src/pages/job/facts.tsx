@@ -1,4 +1,4 @@
-/** What the job was asked to do, what it ran on, what it left behind: a plain definition list. */
+/** What the job was asked to do, what it ran on, what came of it: a plain definition list. */
 import type { ComponentChildren } from "preact";
 import { settings } from "../../config";
 import type { Job } from "../../contract.gen";
@@ -66,7 +66,7 @@ function Ran({ run: { metadata } }: { run: Run; version: string }) {
   const known = WORDS.filter(([key]) => typeof metadata[key] === "number" || typeof metadata[key] === "string");
   if (known.length === 0) return null;
   return (
-    <Group title="Ran with">
+    <Group title="Hardware">
       {known.map(([key, label]) => {
         const value = metadata[key];
         return <Fact key={key} name={label} value={typeof value === "number" ? number(value) : String(value)} />;
@@ -89,7 +89,7 @@ function Left({ id, run }: { id: string; run: Run; version: string }) {
   const saved = run.checkpoints.slice(-MOST);
   if (saved.length === 0 && run.artifacts.length === 0) return null;
   return (
-    <Group title="Left behind">
+    <Group title="Adapter and checkpoints">
       {run.artifacts.map((artifact, index) => (
         <Fact
           key={index}

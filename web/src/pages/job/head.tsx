@@ -8,7 +8,7 @@ import { href } from "../../router";
 import { now } from "../../store/clock";
 import { cancelJob } from "../../store/jobs";
 import { displayName } from "../../text";
-import { Button, confirm, CopyButton, ErrorNote, RelativeTime, StatusDot, useActions, WatchButton } from "../../ui";
+import { Button, confirm, CopyButton, DryMark, ErrorNote, RelativeTime, StatusDot, useActions, WatchButton } from "../../ui";
 import { isActive, ranFor } from "./state";
 
 interface Props {
@@ -39,6 +39,7 @@ export function Head({ id, job, run, status }: Props) {
       <div class="job-title">
         <h1 tabIndex={-1} class="job-name" title={name.length > 80 ? name : undefined}>
           <bdi>{name}</bdi>
+          <DryMark job={job} />
         </h1>
         <div class="job-actions">
           {active && <WatchButton id={id} />}

@@ -3,7 +3,9 @@ import type { Job } from "../../contract.gen";
 import type { Progress, Run } from "../../events/run";
 import type { JobStream } from "../../events/stream";
 import { bytes } from "../../format";
-import { clean } from "../../text";
+import { jobHref } from "../../router";
+import { queueWords } from "../../store/queue";
+import { clean, displayName } from "../../text";
 import { ErrorNote } from "../../ui";
 
 interface Props {
@@ -26,15 +28,27 @@ export function Notices({ job, stream, status }: Props) {
           {stream.trouble.value && <span class="dim">{clean(stream.trouble.value, 300)}</span>}
         </p>
       )}
-      {run.rows.length === 0 && run.outcome === null && <Waiting status={status} run={run} />}
+      {run.rows.length === 0 && run.outcome === null && <Waiting status={status} job={job} run={run} />}
     </>
   );
 }
 
-function Waiting({ status, run }: { status: string; run: Run }) {
+function Waiting({ status, job, run }: { status: string; job: Job | undefined; run: Run }) {
   if (run.progress) return <ModelProgress progress={run.progress} />;
   if (status !== "queued") return null;
-  return <p class="job-notice">Queued: it starts when the jobs before it are done.</p>;
+  const behind = job?.queue?.behind;
+  return (
+    <p class="job-notice">
+      {job?.queue ? `${queueWords({ queue: { ...job.queue, behind: null } })}. ` : "Queued. "}
+      {behind ? (
+        <>
+          It starts after <a href={jobHref(behind.id)}>{displayName(behind.name)}</a>.
+        </>
+      ) : (
+        "It starts when the jobs before it are done."
+      )}
+    </p>
+  );
 }
 
 function ModelProgress({ progress: { label, done, total } }: { progress: Progress }) {

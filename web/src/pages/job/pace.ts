@@ -1,5 +1,6 @@
 /** How fast a run goes and how long it still takes: from what it did lately, and honest where that says nothing. */
 import type { Rows } from "../../events/rows";
+import { duration } from "../../format";
 
 /** Rows looked back on: enough to even out an evaluation in between, few enough to notice a change. */
 const WINDOW = 40;
@@ -42,6 +43,11 @@ export function timeLeft(rows: Rows, total: number | null, now: number): TimeLef
   const since = Math.max(0, now - rows.time.at(newest(rows.time.length - 1, rows.time)));
   if (since > Math.max(QUIET_MS, 6 / speed)) return { why: `no step for ${Math.round(since / 1000)} s` };
   return { ms: Math.max(0, steps / speed - since) };
+}
+
+/** Without seconds that nobody can know once minutes are left. */
+export function shortDuration(ms: number): string {
+  return ms >= 600_000 && ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : duration(ms);
 }
 
 /** The last value that is a number; NaN when there is none. */

@@ -4,7 +4,7 @@ import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { clock, day, duration, loss, number, time } from "../../format";
 import { now } from "../../store/clock";
-import { lastFinite, recentMean, timeLeft } from "./pace";
+import { lastFinite, recentMean, shortDuration, timeLeft } from "./pace";
 import { isActive, stepsOf } from "./state";
 
 interface Props {
@@ -20,7 +20,7 @@ export function Strip({ job, run, version, status }: Props) {
   return (
     <dl class="job-strip num">
       <LossFigure job={job} run={run} version={version} />
-      <Figure name="Step" value={step === null ? "–" : number(step)} after={total === null ? "" : ` / ${number(total)}`}>
+      <Figure name="Step" value={step === null ? "–" : number(step)} after={total === null ? "" : `/ ${number(total)}`}>
         <Bar step={step} total={total} />
       </Figure>
       {isActive(status) ? <Left run={run} version={version} total={total} status={status} /> : <Took job={job} run={run} version={version} />}
@@ -35,8 +35,7 @@ function Figure({ name, value, after, children }: { name: string; value: string;
       <dt>{name}</dt>
       <dd>
         <span class={value === "–" ? "job-figure-value job-figure-none" : "job-figure-value"}>
-          {value}
-          {after && <small>{after}</small>}
+          {value} {after && <small>{after}</small>}
         </span>
         <span class="job-figure-note">{children}</span>
       </dd>
@@ -77,15 +76,10 @@ function Left({ run, total, status }: { run: Run; version: number; total: number
   const known = status === "running" && "ms" in left;
   const note = known ? `done about ${clock(now.value + left.ms, false)}` : "why" in left ? left.why : "";
   return (
-    <Figure name="Time left" value={known ? short(left.ms) : "–"}>
+    <Figure name="Time left" value={known ? shortDuration(left.ms) : "–"}>
       {status === "queued" ? "waits for its turn" : note}
     </Figure>
   );
-}
-
-/** Without seconds that nobody can know once minutes are left. */
-function short(ms: number): string {
-  return ms >= 600_000 && ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : duration(ms);
 }
 
 function Took({ job, run }: { job: Job | undefined; run: Run; version: number }) {

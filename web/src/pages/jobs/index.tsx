@@ -117,7 +117,7 @@ function Problem({ id, text, close }: { id: string; text: string; close: () => v
     <div class="jobs-problem" ref={box}>
       <ErrorNote title="The job could not be cancelled" error={text}>
         <Button small onClick={putAway}>
-          Put away
+          Dismiss
         </Button>
       </ErrorNote>
     </div>

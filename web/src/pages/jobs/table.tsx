@@ -1,12 +1,13 @@
 import { type Signal, signal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
 import { duration, loss } from "../../format";
 import { jobHref, setQuery } from "../../router";
 import { now } from "../../store/clock";
 import { isOver } from "../../store/jobs";
+import { ordinal, queueWords } from "../../store/queue";
 import { clean, displayName } from "../../text";
-import { Button, CopyButton, Icon, RelativeTime, StatusDot } from "../../ui";
+import { Button, CopyButton, DryMark, Icon, RelativeTime, StatusDot } from "../../ui";
 import { usePageRows } from "../../ui/virtual";
 import { type Column, durationOf, nextOrder, type Order, orderText, parts } from "./list";
 
@@ -43,6 +44,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
   // The row that has the focus stays, however far away: without it the focus would fall to nothing.
   const id = document.activeElement?.closest<HTMLElement>(".jobs-row")?.dataset["id"];
   const held = id === undefined ? -1 : list.findIndex((job) => job.id === id);
+  const { eval: evaluated, active } = useMemo(() => shownOf(list), [list]);
   const toggle = (id: string, on: boolean): void => {
     const next = new Set(selected.value);
     if (on) next.add(id);
@@ -50,7 +52,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
     selected.value = next;
   };
   return (
-    <table class="jobs-table" role="table" aria-rowcount={list.length + 1} aria-label="Jobs">
+    <table class={["jobs-table", !evaluated && "jobs-without-eval", !active && "jobs-without-actions"].filter(Boolean).join(" ")} role="table" aria-rowcount={list.length + 1} aria-label="Jobs">
       <thead role="rowgroup">
         <tr role="row" aria-rowindex={1}>
           <th role="columnheader" class="jobs-pick">
@@ -74,6 +76,14 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
       </tbody>
     </table>
   );
+}
+
+/** Which of the columns have anything to show. */
+function shownOf(list: readonly Job[]): { eval: boolean; active: boolean } {
+  return {
+    eval: list.some(({ metrics }) => typeof metrics?.evalLoss === "number" || typeof metrics?.bestEvalLoss === "number"),
+    active: list.some((job) => !isOver(job)),
+  };
 }
 
 function Spacer({ height }: { height: number }) {
@@ -110,6 +120,8 @@ interface RowProps {
 
 function Row({ job, index, selected, toggle, cancel }: RowProps) {
   const name = displayName(job.name);
+  const queued = job.status === "queued";
+  const place = queued ? ordinal(job.queue?.position) : "";
   return (
     <tr class={selected ? "jobs-row jobs-row-on" : "jobs-row"} role="row" aria-rowindex={index + 2} data-id={job.id} data-heir=".jobs-name">
       <td role="cell" class="jobs-pick">
@@ -118,15 +130,15 @@ function Row({ job, index, selected, toggle, cancel }: RowProps) {
           <span class="visually-hidden">Select {name}</span>
         </label>
       </td>
-      <td role="cell" class="jobs-col-status">
-        <StatusDot status={job.status} />
+      <td role="cell" class="jobs-col-status" title={queued ? queueWords(job) : undefined}>
+        <StatusDot status={job.status} label={queued ? `Queued${place && `, ${place}`}` : undefined} />
       </td>
       <td role="cell" class="jobs-col-name">
         <span class="jobs-title">
           <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
             <bdi>{name}</bdi>
           </a>
-          {job.config?.dryRun && <span class="hint jobs-dry">dry run</span>}
+          <DryMark job={job} />
           <span class="jobs-id mono">{clean(job.id, 64)}</span>
           <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
         </span>

@@ -1,0 +1,287 @@
+"""Run training: a press runs what the page shows, from the button and from the palette."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from .test_home import START, TOML, declare
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from playwright.async_api import Page, Route
+
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def longer(project: Path) -> None:
+    """An edit, as an editor saves it."""
+    (project / "arkor.toml").write_text(TOML.replace("steps = 12", "steps = 60"))
+
+
+async def press(page: Page) -> None:
+    """The button, at the first moment that it can be pressed."""
+    await page.get_by_role("button", name="Run training").click()
+
+
+# Every poll waits for longer than anything else that the page does.
+HOLDABLE = """
+const wait = window.setTimeout;
+window.setTimeout = (act, ms) => wait(() => { if (!window.held || !(ms > 1000)) act(); }, ms);
+"""
+
+
+@asynccontextmanager
+async def without_polls(open_page: OpenPage, url: str, **options: bool) -> AsyncIterator[Page]:
+    """Home, which from now on knows only what it asks for at a press or when the window comes back."""
+    async with open_page(url, None, **options) as page:
+        await page.add_init_script(HOLDABLE)
+        await page.goto(url)
+        await expect(page.locator(".home-line")).to_contain_text("12 steps")
+        await page.evaluate("window.held = true")
+        yield page
+
+
+async def test_a_press_runs_what_it_shows(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    async with without_polls(open_page, studio.url) as page:
+        longer(studio.settings.project)
+        await press(page)
+        edits = page.locator(".home-edits")
+        await expect(edits).to_contain_text("arkor.toml changed: steps 12 → 60")
+        await expect(edits).to_contain_text("press again")
+        await expect(page.locator(".home-line")).to_contain_text("60 steps")
+        assert fake_backend.jobs == {}
+        await page.evaluate("window.held = false")
+        await press(page)
+        await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
+        (job,) = fake_backend.jobs.values()
+        assert job["config"]["maxSteps"] == 60
+        await expect(edits).to_have_count(0)
+
+
+async def test_an_edit_is_shown_when_the_window_comes_back(studio: Studio, open_page: OpenPage) -> None:
+    declare(studio.settings.project)
+    async with without_polls(open_page, studio.url) as page:
+        longer(studio.settings.project)
+        await page.evaluate("dispatchEvent(new Event('focus'))")
+        await expect(page.locator(".home-line")).to_contain_text("60 steps")
+        edits = page.locator(".home-edits")
+        await expect(edits).to_have_text("arkor.toml changed: steps 12 → 60")
+        # Taken back, there is nothing to tell.
+        declare(studio.settings.project)
+        await page.evaluate("dispatchEvent(new Event('focus'))")
+        await expect(edits).to_have_count(0)
+
+
+async def test_what_was_saved_in_the_last_moment_is_refused_and_shown(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    async with studio.session.get("/api/manifest") as answer:
+        old = await answer.json()
+    async with without_polls(open_page, studio.url, faulty=True) as page:
+        longer(studio.settings.project)
+
+        answers: list[int] = []
+
+        async def as_it_was(route: Route) -> None:
+            await (route.continue_() if answers else route.fulfill(json=old))
+
+        async def start(route: Route) -> None:
+            answer = await route.fetch()
+            answers.append(answer.status)
+            await route.fulfill(response=answer)
+
+        await page.route("**/api/manifest", as_it_was)
+        await page.route(lambda url: url.endswith("/api/train"), start)
+        await press(page)
+        await expect(page.locator(".home-edits")).to_contain_text("steps 12 → 60. Nothing was started")
+        assert answers[0] == 409
+        assert fake_backend.jobs == {}
+
+
+async def test_a_trainer_with_a_problem_says_it_and_is_not_run(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    problem = "arkor.toml:9: data/chats.jsonl, row 1, has no answer to learn from."
+
+    async def with_problem(route: Route) -> None:
+        manifest = await (await route.fetch()).json()
+        manifest["trainers"][0]["problem"] = problem
+        await route.fulfill(json=manifest)
+
+    async with open_page(studio.url, None) as page:
+        await page.route("**/api/manifest", with_problem)
+        await page.goto(studio.url)
+        await expect(page.get_by_role("alert")).to_contain_text(problem)
+        run = page.get_by_role("button", name="Run training")
+        await expect(run).to_be_disabled()
+        await expect(run).to_have_accessible_description(f"This trainer cannot run as it is {problem}")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("run tr")
+        await page.keyboard.press("Enter")
+        # The other one is as good as ever.
+        await page.locator(".home-choice").get_by_text("second").click()
+        await expect(run).to_be_enabled()
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        assert fake_backend.jobs == {}
+
+
+async def palette(page: Page) -> None:
+    """Choose Run training in the palette, where it stands first."""
+    await page.keyboard.press("Control+k")
+    await expect(page.get_by_role("option").first).to_contain_text("Run training")
+    await page.keyboard.press("Enter")
+
+
+async def test_the_palette_runs_from_any_page_and_asks_before_a_second(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url, "/#/jobs") as page:
+        await expect(page.get_by_text("No job has run yet.")).to_be_visible()
+        await palette(page)
+        dialog = page.get_by_role("dialog")
+        # No trainer is to be seen here, so what would run is said.
+        await expect(dialog).to_contain_text("Run first?")
+        await expect(dialog).to_contain_text("tiny · 1 example · 12 steps")
+        await dialog.get_by_role("button", name="Run training").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("first")
+        await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
+        (job,) = fake_backend.jobs
+        await palette(page)
+        await expect(dialog).to_contain_text("first is running already")
+        await dialog.get_by_role("button", name="Back").click()
+        await page.locator(".home-choice").get_by_text("second").click()
+        await palette(page)
+        await expect(dialog).to_contain_text("Run second as well?")
+        await dialog.get_by_role("button", name="Back").click()
+        assert list(fake_backend.jobs) == [job]
+        await palette(page)
+        await dialog.get_by_role("button", name="Run training").click()
+        await fake_backend.until(lambda: len(fake_backend.jobs) == 2, START / 1000)
+
+
+async def test_the_running_job_in_a_glance(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url) as page:
+        await press(page)
+        await expect(page.locator(".home-now")).to_contain_text("Queued", timeout=START)
+        (job,) = fake_backend.jobs
+        fake_backend.jobs[job]["status"] = "running"
+        for step in range(1, 7):
+            fake_backend.log(job, step=step, loss=4 / step)
+        figures = page.locator(".home-figures")
+        await expect(figures).to_contain_text("0.6667")
+        await expect(figures).to_contain_text("6 / 12")
+        await expect(figures).to_contain_text("Time left")
+        curve = page.locator(".home-curve")
+        await expect(curve).to_have_attribute("href", f"#/jobs/{job}")
+        await expect(curve).to_have_accessible_name("Loss of first, from 4.000 at most to 0.6667 at least")
+        before = await curve.locator("path").get_attribute("d")
+        above = await page.evaluate(
+            "document.querySelector('.home-now').getBoundingClientRect().bottom"
+            " <= document.querySelector('.term').getBoundingClientRect().top"
+        )
+        assert above
+        fake_backend.log(job, step=7, loss=0.5)
+        await expect(figures).to_contain_text("0.5000")
+        await expect(curve.locator("path")).not_to_have_attribute("d", before or "")
+
+
+async def test_a_queued_job_says_where_it_waits(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(studio.settings.project)
+    busy = fake_backend.add_job("running", name="support-bot")
+    # A job that waits has no event yet.
+    monkeypatch.setattr(fake_backend, "emit", lambda *_, **__: "")
+    async with open_page(studio.url) as page:
+        await press(page)
+        await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
+        (job,) = set(fake_backend.jobs) - {busy}
+        fake_backend.jobs[job]["queue"] = {"position": 2, "behind": {"id": busy, "name": "support-bot"}}
+        for place in (".home-live", ".home-now", ".home-recent"):
+            words = "Queued, 2nd, behind support-bot"
+            await expect(page.locator(place)).to_contain_text(words, timeout=START)
+        await expect(page.locator(".home-output-state")).to_contain_text("Queued, 2nd")
+        await expect(page.locator(".home-output-state")).not_to_contain_text("Running")
+        await page.get_by_role("link", name="Open job").first.click()
+        await expect(page.locator(".job-notice")).to_have_text("Queued, 2nd. It starts after support-bot.")
+        await page.locator(".job-notice").get_by_role("link", name="support-bot").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot")
+        await page.goto(f"{studio.url}/#/jobs")
+        await expect(page.locator(f"[data-id='{job}']")).to_contain_text("Queued, 2nd")
+
+
+async def test_dry_runs_are_marked_wherever_jobs_are_listed(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    config = {"model": "tiny", "datasetSource": {"type": "huggingface", "name": "d"}}
+    dry = fake_backend.add_job("completed", name="rehearsal", config={**config, "dryRun": True})
+    real = fake_backend.add_job("completed", name="concert", config=config)
+    for job in (dry, real):
+        fake_backend.log(job, step=1, loss=2.0)
+        fake_backend.finish(job)
+    async with open_page(studio.url) as page:
+        rows = page.locator(".home-job")
+        await expect(rows.filter(has_text="rehearsal")).to_contain_text("dry run")
+        await expect(rows.filter(has_text="concert")).not_to_contain_text("dry run")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("rehearsal")
+        await expect(page.get_by_role("option").first).to_contain_text("dry run")
+        await page.keyboard.press("Escape")
+        await page.goto(f"{studio.url}/#/jobs")
+        await expect(page.locator(f"[data-id='{dry}']")).to_contain_text("dry run")
+        await page.goto(f"{studio.url}/#/jobs/{dry}")
+        await expect(page.locator(".job-head")).to_contain_text("dry run")
+        await page.goto(f"{studio.url}/#/compare?jobs={real},{dry}")
+        heads = page.locator(".compare-table thead th")
+        await expect(heads.filter(has_text="rehearsal")).to_contain_text("dry run")
+        await expect(heads.filter(has_text="concert")).not_to_contain_text("dry run")
+        await page.goto(f"{studio.url}/#/compare?jobs={real}")
+        await expect(page.get_by_label("Add a job").locator("option", has_text="rehearsal")).to_contain_text(
+            "dry run"
+        )
+        await page.goto(f"{studio.url}/#/playground")
+        await page.get_by_role("button", name="concert").first.click()
+        await expect(page.get_by_role("option", name="rehearsal")).to_contain_text("dry run")
+        await expect(page.get_by_role("option", name="concert")).not_to_contain_text("dry run")
+
+
+async def test_progress_that_repeats_itself_is_one_row(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("running", name="a")
+    for done in range(90):
+        fake_backend.emit(job, "model.progress", label="Converting", done=done, total=100)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        rows = page.locator(".job-log-row")
+        await expect(rows).to_have_count(2)
+        await expect(rows.last).to_contain_text("Converting · 89 %")
+        fake_backend.emit(job, "model.progress", label="Converting", done=90, total=100)
+        await expect(rows.last).to_contain_text("Converting · 90 %")
+        await expect(rows).to_have_count(2)
+        async with page.expect_download() as saving:
+            await page.get_by_role("button", name="Download all events").click()
+        saved = await (await saving.value).path()
+        assert len(saved.read_text(encoding="utf-8").splitlines()) == 92
+        await rows.last.click()
+        await expect(page.get_by_role("dialog")).to_contain_text(json.dumps("Converting"))

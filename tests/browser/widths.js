@@ -1,0 +1,102 @@
+// Evaluated in the page by widths.py: the faults of the layout as it stands, one line each.
+(async () => {
+  // Two frames: one in which the page hears of its new size, one in which it has been laid out anew.
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  const faults = [];
+  const root = document.scrollingElement;
+  const over = root.scrollWidth - root.clientWidth;
+  if (over > 0) faults.push(`the page scrolls sideways by ${over} px`);
+
+  const name = (element) => {
+    const own = element.getAttribute("class") || element.id || element.parentElement?.getAttribute("class") || "";
+    return `<${element.tagName.toLowerCase()} ${own}>`;
+  };
+  const styles = new Map();
+  const style = (element) => {
+    let known = styles.get(element);
+    if (!known) styles.set(element, (known = getComputedStyle(element)));
+    return known;
+  };
+  const ancestors = function* (element) {
+    for (let at = element; at && at !== document.body; at = at.parentElement) yield at;
+  };
+  // A modal dialog makes the rest of the page inert; what is under it is not read now.
+  const modal = document.querySelector("dialog:modal");
+  const isSeen = (element) => {
+    if (modal && !modal.contains(element)) return false;
+    if (!element.checkVisibility({ visibilityProperty: true })) return false;
+    for (const at of ancestors(element)) {
+      const { clipPath, opacity } = style(at);
+      if (clipPath !== "none" || opacity === "0") return false;
+    }
+    return true;
+  };
+  const isReadElsewhere = (element) => element.closest("[title]:not([title=''])") || element.closest("g, svg")?.querySelector("title");
+  // Where the text ends up on the screen; a scrolling box can be scrolled to it, a clipping one cuts it.
+  const texts = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const text = node.data.trim();
+    const element = node.parentElement;
+    if (!text || !isSeen(element) || element.closest("option, script, style, title")) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const rects = [...range.getClientRects()].filter(({ width, height }) => width > 0 && height > 0);
+    if (rects.length === 0) continue;
+    let layer = "";
+    let scrolls = false;
+    let clip = null;
+    for (const at of ancestors(element)) {
+      const { overflowX, overflowY, position } = style(at);
+      if (!layer && ["fixed", "sticky", "absolute"].includes(position)) layer = name(at);
+      if (scrolls) continue;
+      const box = at.getBoundingClientRect();
+      if (overflowX === "auto" || overflowX === "scroll" || overflowY === "auto" || overflowY === "scroll") scrolls = true;
+      else if (overflowX !== "visible" && style(at).display !== "inline") {
+        clip ??= at;
+        const right = Math.max(...rects.map((rect) => rect.right)) - box.right;
+        const left = box.left - Math.min(...rects.map((rect) => rect.left));
+        const below = Math.max(...rects.map((rect) => rect.bottom)) - box.bottom;
+        if (Math.max(right, left) > 1 || below > 4) {
+          if (!isReadElsewhere(element)) faults.push(`cut by ${name(at)}: ${text.slice(0, 60)}`);
+          break;
+        }
+      }
+    }
+    if (!scrolls && !clip && rects.some(({ left, right }) => left < -1 || right > innerWidth + 1)) {
+      faults.push(`beyond the window: ${text.slice(0, 60)}`);
+    }
+    // SVG text is drawn where the drawing wants it; a chart has its own tests.
+    if (!element.closest("svg")) for (const rect of rects) texts.push({ element, text, rect, layer, clip, scrolls });
+  }
+  const within = ({ rect, clip }) => {
+    if (!clip) return rect;
+    const box = clip.getBoundingClientRect();
+    const [left, right] = [Math.max(rect.left, box.left), Math.min(rect.right, box.right)];
+    return { left, right, top: Math.max(rect.top, box.top), bottom: Math.min(rect.bottom, box.bottom) };
+  };
+  // Two texts in one layer lie over one another: neither can be read.
+  const flat = texts.filter(({ scrolls }) => !scrolls);
+  for (let one = 0; one < flat.length; one++) {
+    const a = within(flat[one]);
+    for (let two = one + 1; two < flat.length; two++) {
+      if (flat[one].element === flat[two].element || flat[one].layer !== flat[two].layer) continue;
+      const b = within(flat[two]);
+      const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (wide > 1 && high > 5) faults.push(`one over the other: ${flat[one].text.slice(0, 40)} / ${flat[two].text.slice(0, 40)}`);
+    }
+  }
+  // A finger needs 24 px each way; a link within a sentence is as high as its line (WCAG 2.5.8 says the same).
+  for (const element of document.querySelectorAll("a, button, input, select, textarea, summary, [role=button]")) {
+    if (!isSeen(element) || element.closest("svg")) continue;
+    const target = element.closest("label") ?? element;
+    const { width, height } = target.getBoundingClientRect();
+    if (width === 0 || (width >= 23.5 && height >= 23.5)) continue;
+    const after = getComputedStyle(element, "::after");
+    if (after.position === "absolute" && after.content !== "none") continue;
+    const inText = element.tagName === "A" && style(element).display === "inline";
+    if (!inText) faults.push(`a target of ${Math.round(width)} × ${Math.round(height)} px: ${name(element)} ${element.textContent.trim().slice(0, 30)}`);
+  }
+  return [...new Set(faults)];
+})();

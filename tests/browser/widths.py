@@ -1,0 +1,37 @@
+"""What is wrong with a page at each width: it scrolls sideways, text is cut or covered, a target too small.
+
+To the layout zoom is a narrower window: 1,280 px at 200 % are 640 CSS pixels at twice the density.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from playwright.async_api import CDPSession, Page
+
+FINDER = Path(__file__).with_name("widths.js")
+WIDTHS = (360, 390, 640, 768, 1024, 1280, 1920)
+ZOOM = 2
+ZOOMED = (640, 768, 1024, 1280, 1920)
+HEIGHT = 900
+
+
+async def layout_faults(page: Page) -> list[str]:
+    """Every fault with the widths at which it shows; resizes the page, never reloads it."""
+    session = await page.context.new_cdp_session(page)
+    finder = FINDER.read_text(encoding="utf-8")
+    found: dict[str, list[str]] = {}
+    for width, zoom in [*((width, 1) for width in WIDTHS), *((width, ZOOM) for width in ZOOMED)]:
+        await _resize(session, width // zoom, zoom)
+        for fault in cast("list[str]", await page.evaluate(finder)):
+            found.setdefault(fault, []).append(f"{width}" if zoom == 1 else f"{width} at {zoom * 100} %")
+    await session.send("Emulation.clearDeviceMetricsOverride")
+    await session.detach()
+    return [f"{fault} ({', '.join(widths)})" for fault, widths in found.items()]
+
+
+async def _resize(session: CDPSession, width: int, zoom: int) -> None:
+    metrics = {"width": width, "height": HEIGHT // zoom, "deviceScaleFactor": zoom, "mobile": False}
+    await session.send("Emulation.setDeviceMetricsOverride", metrics)

@@ -1,0 +1,27 @@
+import { expect, it } from "vitest";
+import type { Trainer } from "../contract.gen";
+import { changesOf, changeWords } from "./changes";
+
+const trainer = (config: object, rows?: number): Trainer =>
+  ({ name: "a", config: { model: "m", datasetSource: { type: "file", path: "d.jsonl" }, ...config }, ...(rows === undefined ? {} : { rows }) }) as Trainer;
+
+it("says what was set differently, and what is new or gone", () => {
+  const before = trainer({ maxSteps: 40, learningRate: 2e-3, loraR: 8 }, 90);
+  const after = trainer({ maxSteps: 60, learningRate: 1e-3, loraR: 8, warmupSteps: 5 }, 91);
+  expect(changeWords(changesOf(before, after))).toBe(
+    "steps 40 → 60, learning rate 0.002 → 0.001, warm-up not set → 5 steps, examples 90 → 91",
+  );
+  expect(changeWords(changesOf(after, trainer({ loraR: 16, maxSteps: 60, learningRate: 1e-3 }, 91)))).toBe(
+    "LoRA rank 8 → 16, warm-up 5 steps → not set",
+  );
+});
+
+it("is silent where the same would be trained, or where nothing was shown before", () => {
+  expect(changesOf(trainer({ maxSteps: 1 }), trainer({ maxSteps: 1 }))).toEqual([]);
+  expect(changesOf(undefined, trainer({}))).toEqual([]);
+  expect(changesOf(trainer({}), undefined)).toEqual([]);
+});
+
+it("values that only look the same are told apart", () => {
+  expect(changeWords(changesOf(trainer({ learningRate: 1e-3 }), trainer({ learningRate: 0.0010004 })))).toBe("learning rate 0.001 → 0.0010004");
+});

@@ -1,0 +1,47 @@
+/** The optional features of the backend: what is not among them is not in the navigation. */
+import { effect, signal } from "@preact/signals";
+import { api } from "../api";
+import type { Capabilities } from "../contract.gen";
+import { connection } from "./connection";
+import { jobs, jobsState } from "./jobs";
+import { recall, remember } from "./remember";
+
+const KEY = "arkor.features";
+
+/** As this tab last knew them, until the backend has been asked: a link that comes and goes is worse than a late one. */
+export const features = signal<ReadonlySet<string>>(new Set(recall(KEY, "tab")?.split(" ").filter(Boolean)));
+
+let settled = false;
+
+/** Asks once the jobs are there, which everybody waits for; again when a project that was new has its first job. */
+export function loadFeatures(): void {
+  let asking = false;
+  effect(() => {
+    const ready = jobsState.value.loaded && connection.value === "live";
+    void jobs.value.length;
+    if (!ready || settled || asking) return;
+    asking = true;
+    void ask().finally(() => {
+      asking = false;
+    });
+  });
+}
+
+async function ask(): Promise<void> {
+  try {
+    const named = (await api<Capabilities>("/capabilities")).features;
+    const known = new Set(Array.isArray(named) ? named.filter((name) => typeof name === "string") : []);
+    settled = known.has("endpoints") || (await asksForEndpoints(known));
+    features.value = known;
+    remember(KEY, [...known].join(" "), "tab");
+  } catch {
+    // What was known stays; the next change of the connection asks again.
+  }
+}
+
+/** The managed backend has endpoints without naming them. True when its answer is final: without a project there is none. */
+async function asksForEndpoints(known: Set<string>): Promise<boolean> {
+  const { unsupported, scopeMissing } = await api<{ unsupported?: boolean; scopeMissing?: boolean }>("/deployments");
+  if (!unsupported && !scopeMissing) known.add("endpoints");
+  return !scopeMissing;
+}

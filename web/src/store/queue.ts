@@ -1,0 +1,20 @@
+/** Where a job waits, in words. Pure. */
+import type { Job } from "../contract.gen";
+import { number } from "../format";
+import { displayName } from "../text";
+
+/** `Queued, next after support-bot`, `Queued, 3rd, behind support-bot`; what the backend does not say is left out. */
+export function queueWords({ queue }: Pick<Job, "queue">): string {
+  const place = ordinal(queue?.position);
+  if (!queue?.behind) return place ? `Queued, ${place}` : "Queued";
+  const name = displayName(queue.behind.name);
+  return place === "next" ? `Queued, next after ${name}` : `Queued, ${place && `${place}, `}behind ${name}`;
+}
+
+/** A place in the queue: `next`, `2nd`, `3rd`; empty for what is none. */
+export function ordinal(position: unknown): string {
+  if (typeof position !== "number" || !Number.isInteger(position) || position < 1) return "";
+  if (position === 1) return "next";
+  const tens = position % 100;
+  return `${number(position)}${tens > 10 && tens < 14 ? "th" : (["th", "st", "nd", "rd"][position % 10] ?? "th")}`;
+}

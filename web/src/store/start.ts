@@ -1,0 +1,39 @@
+/** Starts a training, and only the one that the page shows: what was edited meanwhile is shown first. */
+import { ApiError } from "../api";
+import type { Trainer } from "../contract.gen";
+import { changesOf } from "./changes";
+import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";
+import { startRun } from "./runs";
+
+/**
+ * The run's id, or null when nothing was started because the project is not any more what was shown. Throws `ApiError`.
+ * A project without a revision is built by its command, so there is nothing to compare before.
+ */
+export async function startTraining(shown: Trainer, dryRun: boolean): Promise<string | null> {
+  if (manifest.peek()?.revision !== undefined) {
+    await reloadManifest();
+    if (manifestError.peek() !== null || differs(shown)) return null;
+  }
+  const { trainers = [], source, revision } = manifest.peek() ?? {};
+  const named = trainers.length > 1 || source !== "typescript";
+  try {
+    const run = await startRun({
+      ...(named ? { trainer: shown.name } : {}),
+      ...(revision === undefined ? {} : { revision }),
+      dryRun,
+    });
+    forgetEdits();
+    return run;
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 409) throw error;
+    // Saved in the last moment: the daemon has refused what is no longer there.
+    await reloadManifest();
+    if (manifest.peek()?.revision === revision && manifestError.peek() === null) throw error;
+    return null;
+  }
+}
+
+function differs(shown: Trainer): boolean {
+  const now = trainerNamed(shown.name, manifest.peek());
+  return now === undefined || now.problem !== shown.problem || changesOf(shown, now).length > 0;
+}
