@@ -168,11 +168,11 @@ async def test_a_file_in_the_folders_place_is_an_error(
 async def test_an_unreadable_file_is_an_error(
     identity: FileIdentity, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Path) -> bytes:
+    def refuse(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")  # as a mode does, but for root as well
 
     put(path, "{")
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("arkor_dev.credentials_file.read_small", refuse)
     assert "cannot be read (Permission denied)" in (await fails(identity.credentials())).text
 
 
