@@ -174,11 +174,15 @@ class CredentialsView(TypedDict):
 
 
 class Trainer(TypedDict):
-    """One trainer that the project declares, with the settings a person reads before pressing Run."""
+    """One trainer that the project declares, with the settings a person reads before pressing Run.
+
+    ``problem`` says in words why it cannot be run as it stands: its table is wrong, or its data file.
+    """
 
     name: str
     config: NotRequired[JobConfig]
     rows: NotRequired[int]
+    problem: NotRequired[str]
 
 
 class TrainerName(TypedDict):

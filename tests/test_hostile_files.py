@@ -117,3 +117,25 @@ async def test_in_place_of_everything_else(
         assert status == 500
         assert "credentials.json" in text
         await ends_well(daemon)
+
+
+async def test_bombs_in_arkor_toml(home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int) -> None:
+    project = tmp_path / "project"
+    bombs = [
+        TRAINER + ".".join(["a"] * 25_000) + " = 1\n",
+        TRAINER + "".join(f"k{n} = 1\n" for n in range(80_000)),
+        TRAINER + 'x = """' + 'a"' * 500_000 + '"""\n',
+        TRAINER + "\n#" * 500_000,
+        TRAINER + "steps = 1" + "0" * 5_000 + "\n",
+    ]
+    (project / "data.jsonl").write_bytes(
+        b'{"messages": [' + b"{}," * 1_300_000 + b"{}]}\n" + b"x" * 5_000_000
+    )
+    async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
+        bounded(daemon)
+        for text in bombs:
+            (project / "arkor.toml").write_text(text)
+            status, said = await asked(daemon, "/api/manifest")
+            assert status == 400 or "problem" in said
+            assert len(said) < 3000
+        await ends_well(daemon)

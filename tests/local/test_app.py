@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.datasets import FORMS
+from arkor_dev.training_rows import FORMS
 
 from .harness import SCOPE, TOKEN, Backend, frames_of
 from .tiny_model import chats, write_jsonl

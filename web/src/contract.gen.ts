@@ -154,6 +154,7 @@ export interface Trainer {
   name: string;
   config?: JobConfig;
   rows?: number;
+  problem?: string;
 }
 
 /** The single trainer of a TypeScript project, or the first of `arkor.toml`. */
