@@ -447,6 +447,20 @@ async def test_the_end_is_written_as_it_was(
     assert json.loads(path.read_bytes())["expiresAt"] == after
 
 
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1e999", "NaN", "-1", "1" + "0" * 30])
+async def test_a_number_that_is_no_time(
+    identity: FileIdentity, path: Path, fake_backend: FakeBackend, number: str
+) -> None:
+    document = json.dumps(account(fake_backend, expiresAt="@")).replace('"@"', number)
+    put(path, document)
+    assert (await identity.credentials()).token
+    put(path, account(fake_backend, left=0))
+    body = b'{"access_token": "new-token-0123456789", "expires_in": ' + number.encode() + b"}"
+    fake_backend.fault(REFRESH, status=200, body=body)
+    assert (await identity.credentials()).token == "new-token-0123456789"
+    assert "expiresAt" not in json.loads(path.read_bytes())
+
+
 async def test_a_token_that_lasts_is_left_alone(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend
 ) -> None:

@@ -25,8 +25,8 @@ TREES = {
 }
 STUDIO = [name for name in TREES if not name.startswith("local/")]
 LOCAL = [name for name in TREES if name.startswith("local/")]
-SHARED = ("contract", "regular_files", "training_rows")
-"""The contract's shapes, and two rules that hold on both sides: how a file is opened, what a row is."""
+SHARED = ("contract", "regular_files", "strict_json", "training_rows")
+"""The contract's shapes, and what holds on both sides: how a file is opened, what JSON is, what a row is."""
 HEAVY = {
     "torch",
     "transformers",
