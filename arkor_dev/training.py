@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import StudioError
-from .output_log import OutputLog
+from .output_log import OutputBudget, OutputLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +40,12 @@ def _now() -> str:
 class Run:
     """One command: its output, its state, its end."""
 
-    def __init__(self, launch: Launch, cwd: Path, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, launch: Launch, cwd: Path, on_change: Callable[[], None], budget: OutputBudget
+    ) -> None:
         self.id = secrets.token_hex(6)
         self.launch = launch
-        self.output = OutputLog()
+        self.output = OutputLog(budget)
         self.exit_code: int | None = None
         self.job_id: str | None = None
         self._cwd = cwd
@@ -176,6 +178,7 @@ class TrainingRuns:
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
+        self._budget = OutputBudget()
 
     def views(self) -> list[TrainingRun]:
         """Every run, newest first."""
@@ -195,7 +198,7 @@ class TrainingRuns:
                 if run.running and run.launch.key == launch.key:
                     name = launch.trainer or launch.file or "this project's trainer"
                     raise StudioError(409, f"{name} is already running.", run=run.id)
-            run = Run(launch, self._project, self._on_change)
+            run = Run(launch, self._project, self._on_change, self._budget)
             await run.start()
             self._runs[run.id] = run
             task = asyncio.create_task(run.follow(), name=f"run {run.id}")
