@@ -36,7 +36,7 @@ BODIES = {
 
 @pytest.mark.parametrize(("method", "path"), BODIES, ids=lambda part: part)
 async def test_bodies(method: str, path: str, studio: Studio, fake_backend: FakeBackend) -> None:
-    wrong = []
+    wrong: list[tuple[object, ...]] = []
     for template in BODIES[method, path]:
         for name, value in VALUES.items():
             before = len(fake_backend.requests)
