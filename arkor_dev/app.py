@@ -48,7 +48,8 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
             backend = await stack.enter_async_context(connected(settings, on_notice))
             jobs = JobsCache(backend.list_jobs)
             hub = EventHub(backend.events)
-            runs = TrainingRuns(settings.project, jobs.refresh)
+            runs = TrainingRuns(settings.project, jobs.refresh, settings.data / "launches")
+            runs.settle()
             for room in (jobs, hub, runs):
                 stack.push_async_callback(room.close)
             app[keys.BACKEND], app[keys.JOBS], app[keys.EVENTS], app[keys.RUNS] = backend, jobs, hub, runs

@@ -11,6 +11,7 @@ from .embedded import Embedded, Notice
 from .errors import StudioError
 from .identity import Credentials, FileIdentity, FixedIdentity
 from .project import FileScopes, FixedScope, Scope
+from .regular_files import read_small
 from .wire import Wire, open_wire
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:
 def _handoff(settings: Settings) -> tuple[Credentials, Scope]:
     """What the running Studio has left word of. Raises StudioError 503 when there is none."""
     try:
-        handoff = json.loads((settings.local_data / "backend.json").read_bytes())
+        handoff = json.loads(read_small(settings.local_data / "backend.json"))
         org = handoff["orgSlug"]
         scope = Scope(org, handoff["projectSlug"], handoff.get("projectId"))
         return Credentials("anon", handoff["token"], org, handoff["baseUrl"]), scope

@@ -191,7 +191,7 @@ class CredentialsView(TypedDict):
 class Trainer(TypedDict):
     """One trainer that the project declares, with the settings a person reads before pressing Run.
 
-    ``problem``: why it cannot be run as it stands, one sentence, with its place where that is known.
+    ``problem`` says in words why it cannot be run as it stands: its table is wrong, or its data file.
     """
 
     name: str

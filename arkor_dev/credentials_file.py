@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 
 from .atomic import write_private
 from .errors import StudioError
+from .regular_files import read_small
 
 try:
     import fcntl
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ACCOUNT_MODES: Final = ("oauth", "auth0")
+FILE_LIMIT: Final = 256 * 1024
+"""Bytes; the largest tokens take some ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,11 @@ class Stored:
         """
         value = self.document.get("expiresAt")
         if isinstance(value, str):
-            try:
+            with suppress(ValueError, OverflowError):
                 return datetime.fromisoformat(value).timestamp()
-            except ValueError:
-                return None
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return value / 1000 if value > 1e11 else float(value)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            with suppress(OverflowError):  # a number of a thousand digits is no time either
+                return value / 1000 if value > 1e11 else float(value)
         return None
 
 
@@ -101,7 +103,7 @@ def read_credentials(path: Path) -> Stored:
     cannot be read or does not hold an identity: such a file is somebody's, and never overwritten.
     """
     try:
-        content = path.read_bytes()
+        content = read_small(path, FILE_LIMIT)
     except FileNotFoundError:
         raise NoCredentialsError(damaged=False) from None
     except OSError as fault:
@@ -176,7 +178,7 @@ async def credentials_lock(path: Path, patience: float = 40.0) -> AsyncIterator[
 def _open_lock(path: Path) -> int | None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
     except OSError:
         return None
 

@@ -1,22 +1,32 @@
 """What a trainer's ``dataset`` means: a file of the project, a data set of a hub, or an address.
 
-A file is checked and its rows are counted here, before anything is sent, because a person who mistyped a
-path should read so at once and not from a failed job.
+A file is looked at and its rows are counted here, before anything is sent, because a person who mistyped a
+path or left a comma out should read so at once and not from a failed job.
 """
 
 from __future__ import annotations
 
 import os
+import stat
+import time
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from .regular_files import MIB, open_regular
 from .trainer_options import is_line
+from .training_rows import RowError, lines_in, no_rows, read_row
 
 if TYPE_CHECKING:
     from .contract import DatasetSource
 
-COUNTED_BYTES = 256 * 1024 * 1024
+COUNTED_BYTES = 256 * MIB
+CHECKED_BYTES = 16 * MIB
+SECONDS = 1.5
+CHECKED_LINE = MIB
+"""Bytes; a longer row is left to the training, since its objects could take a hundred times that here."""
+SHOWN_CHARACTERS = 80
 
 
 class DatasetError(Exception):
@@ -37,23 +47,30 @@ def file_source(project: Path, written: str) -> DatasetSource:
     if not is_line(1000)(written):
         raise DatasetError("must be a path on one line")
     root = project.resolve()
-    # Not Path.resolve: on a loop of symlinks it raises or does not, depending on the Python.
-    path = Path(os.path.realpath(root / written))
-    if not path.is_relative_to(root):
+    shown = written if len(written) <= SHOWN_CHARACTERS else f"{written[: SHOWN_CHARACTERS - 1]}…"
+    try:
+        # Not Path.resolve: on a loop of symlinks it raises or does not, depending on the Python.
+        path = Path(os.path.realpath(root / written))
+        if not path.is_relative_to(root):
+            raise DatasetError(
+                f'"{shown}" is outside the project. Copy the file into {root.name}/ and name that'
+            )
+        if path.is_symlink():
+            raise DatasetError(f'"{shown}" is a symlink that leads back to itself. Name the file itself')
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
         raise DatasetError(
-            f'"{written}" is outside the project. Copy the file into {root.name}/ and name that'
-        )
-    if path.is_symlink():
-        raise DatasetError(f'"{written}" is a symlink that leads back to itself. Name the file itself')
-    if path.is_dir():
-        raise DatasetError(
-            f'"{written}" is a folder. Name one JSONL file, such as "{written.rstrip("/")}/train.jsonl"'
-        )
-    if not path.is_file():
-        raise DatasetError(
-            f'there is no file "{written}" in the project. Create it, one chat a line, or correct the path'
+            f'there is no file "{shown}" in the project. Create it, one chat a line, or correct the path'
             + _hub_hint(written)
+        ) from None
+    except OSError as fault:
+        raise DatasetError(f'"{shown}" cannot be read ({fault.strerror}). Correct the path') from None
+    if stat.S_ISDIR(mode):
+        raise DatasetError(
+            f'"{shown}" is a folder. Name one JSONL file, such as "{shown.rstrip("/")}/train.jsonl"'
         )
+    if not stat.S_ISREG(mode):
+        raise DatasetError(f'"{shown}" is not a regular file. Name a JSONL file, one chat a line')
     return {"type": "file", "path": path.relative_to(root).as_posix()}
 
 
@@ -80,24 +97,70 @@ def table_source(table: dict[str, object]) -> DatasetSource:
     return source
 
 
-def count_rows(project: Path, source: DatasetSource) -> int | None:
-    """How many non-empty lines a file source has; None for other sources and for files past 256 MiB."""
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """What a look at a data file has told: its rows, where they were counted, and its first fault."""
+
+    rows: int | None = None
+    problem: str | None = None
+
+
+def look_at(project: Path, source: DatasetSource) -> DataFile:
+    """Count the rows of a file source and read them up to the first that cannot be trained on.
+
+    Bounded: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s; so
+    no fault found does not mean that there is none. A file that has not changed is not read again. Other
+    sources have neither rows nor a problem.
+    """
     if source["type"] != "file":
-        return None
+        return DataFile()
     path = project / source["path"]
     try:
-        stat = path.stat()
-        if stat.st_size > COUNTED_BYTES:
-            return None
-        return _count(path, stat.st_mtime_ns, stat.st_size)
-    except OSError:
-        return None
+        state = path.stat()
+        seen = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
+        return _looked_at(path, source["path"], seen)
+    except OSError as fault:
+        return DataFile(problem=f"{source['path']} cannot be read: {fault.strerror}")
 
 
 @lru_cache(maxsize=64)
-def _count(path: Path, _modified: int, _size: int) -> int:
-    with path.open("rb") as lines:
-        return sum(1 for line in lines if line.strip())
+def _looked_at(path: Path, name: str, seen: tuple[int, ...]) -> DataFile:
+    until = time.monotonic() + SECONDS
+    with open_regular(path) as file:
+        problem = _first_fault(file, name, until)
+        if seen[-1] > COUNTED_BYTES:
+            return DataFile(None, problem)
+        file.seek(0)
+        return DataFile(_count(file, until), problem)
+
+
+def _first_fault(file: BinaryIO, name: str, until: float) -> str | None:
+    read = 0
+    try:
+        for number, line in lines_in(file, name):
+            read += len(line)
+            if read > CHECKED_BYTES or time.monotonic() > until:
+                return None
+            if len(line) <= CHECKED_LINE:
+                read_row(line, number, name)
+        if not read:
+            raise no_rows(name)
+    except RowError as fault:
+        return str(fault)
+    return None
+
+
+def _count(file: BinaryIO, until: float) -> int | None:
+    """The lines that are not blank, however long they are; None when that takes too long."""
+    rows, filled = 0, False
+    while piece := file.readline(CHECKED_LINE):
+        filled = filled or not piece.isspace()
+        if piece.endswith(b"\n"):
+            rows += filled
+            filled = False
+            if rows % 1000 == 0 and time.monotonic() > until:
+                return None
+    return rows + filled
 
 
 def _hub_hint(written: str) -> str:

@@ -23,7 +23,7 @@ from .errors import StudioError
 from .identity import FileIdentity, header_line
 from .launch import training_command
 from .plain_text import one_line
-from .project import FileScopes
+from .project import FileScopes, check_folder
 from .serve import bind
 from .settings import DEFAULT_PORT
 from .torch_build import surplus
@@ -92,6 +92,10 @@ def _project(settings: Settings) -> Check:
             "Project", "fail", f"{state} cannot be written, where the project's scope is kept.",
             "Fix the folder's permissions, or train on this machine: arkor-dev --local",
         )  # fmt: skip
+    try:
+        check_folder(folder)
+    except StudioError as fault:
+        return Check("Project", "fail", fault.text)
     return Check("Project", "ok", f"{folder}")
 
 

@@ -70,7 +70,7 @@ class FileIdentity:
     async def credentials(self) -> Credentials:
         """One snapshot, fit for a call right now; raises ``StudioError``."""
         try:
-            stored = self._read()
+            stored = await self._read()
         except NoCredentialsError:
             stored = await self._making.run(self._bootstrap)
         if is_due(stored, self._clock()):
@@ -80,7 +80,7 @@ class FileIdentity:
     async def renew(self, rejected: Credentials) -> Credentials:
         """Another token than the one that the backend just answered 401 to, or ``StudioError`` 401."""
         try:
-            stored = self._read()
+            stored = await self._read()
         except NoCredentialsError:
             raise refused(rejected) from None
         if stored.token == rejected.token:
@@ -102,7 +102,7 @@ class FileIdentity:
         keeper: asyncio.Task[None] | None = None
         try:
             try:
-                self._snapshot(self._read())
+                self._snapshot(await self._read())
             except NoCredentialsError:
                 base_url_of(self._cloud_url, None)
                 if not await self._made_within(patience):
@@ -141,10 +141,10 @@ class FileIdentity:
             else:
                 return
 
-    def _read(self) -> Stored:
+    async def _read(self) -> Stored:
         now = signature(self._path)
         if self._cached is None or now is None or self._cached[0] != now:
-            self._cached = (now, read_credentials(self._path))
+            self._cached = (now, await asyncio.to_thread(read_credentials, self._path))
         return self._cached[1]
 
     def _snapshot(self, stored: Stored) -> Credentials:
@@ -154,7 +154,7 @@ class FileIdentity:
         base_url = base_url_of(self._cloud_url, None)
         async with credentials_lock(self._path):
             try:
-                return self._read()
+                return await self._read()
             except NoCredentialsError as fault:
                 damaged = fault.damaged
             self._check_folder()
@@ -167,7 +167,7 @@ class FileIdentity:
                 raise self._unwritable(fault.strerror) from None
             if damaged:
                 LOG.warning("%s was not JSON: replaced by a new anonymous identity.", self._path)
-            return self._read()
+            return await self._read()
 
     def _check_folder(self) -> None:
         """Before the network: an identity that cannot be kept would be another one at each attempt."""
@@ -218,16 +218,16 @@ class FileIdentity:
     async def _refresh(self, rejected: str | None) -> Stored:
         async with credentials_lock(self._path):
             try:
-                stored = self._read()
+                stored = await self._read()
             except NoCredentialsError:
                 raise StudioError(401, "You have been signed out. Run `arkor login`.") from None
             if stored.token != rejected and not is_due(stored, self._clock()):
                 return stored
-            return self._save(stored, await refreshed(self._wire, stored, self._clock()))
+            return await self._save(stored, await refreshed(self._wire, stored, self._clock()))
 
-    def _save(self, used: Stored, fresh: Stored) -> Stored:
+    async def _save(self, used: Stored, fresh: Stored) -> Stored:
         try:
-            now = self._read()
+            now = await self._read()
         except NoCredentialsError:
             return fresh
         if now.document != used.document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     project = settings.project
     name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
-    if file is None and (project / "arkor.toml").is_file():
+    if file is None and os.path.lexists(project / "arkor.toml"):  # what is no file is said by the reader
         return _from_toml(settings, trainer, dry_run=dry_run)
     from .typescript import find_cli
 
@@ -71,12 +72,9 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
 
 
 def _from_toml(settings: Settings, trainer: str | None, *, dry_run: bool) -> Launch:
-    from .trainers import load_trainers  # parsed at the click: the file may have changed since
+    from .trainers import choose, load_trainers  # parsed at the click: the file may have changed since
 
-    names = [entry["name"] for entry in load_trainers(settings.project)]
-    chosen = trainer if trainer is not None else names[0]
-    if chosen not in names:
-        raise StudioError(400, f"arkor.toml has no trainer named {chosen!r}; it has {', '.join(names)}.")
+    chosen = choose(load_trainers(settings.project), trainer)["name"]
     # -P: a project's own random.py or datasets/ must not stand in for the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
     argv += ["--local"] if settings.local else []

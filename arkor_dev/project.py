@@ -15,11 +15,16 @@ from typing import TYPE_CHECKING, Protocol
 from .atomic import check_writable, write_private
 from .errors import StudioError
 from .project_name import slug_of
+from .regular_files import read_small
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .identity import Credentials
+
+
+STATE_LIMIT = 64 * 1024
+"""Bytes; three short texts need a few hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,15 @@ def read_state(project: Path) -> Scope | None:
     """
     path = state_path(project)
     try:
-        state = json.loads(path.read_bytes())
+        state = json.loads(read_small(path, STATE_LIMIT))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, RecursionError):
         return None
     except OSError as fault:
-        raise StudioError(409, f"{path} cannot be read ({fault.strerror}). Fix its permissions.") from None
+        raise StudioError(
+            409, f"{path} cannot be read ({fault.strerror}). Fix its permissions, or move it away."
+        ) from None
     if not isinstance(state, dict):
         return None
     match state.get("orgSlug"), state.get("projectSlug"), state.get("projectId"):
@@ -80,8 +87,30 @@ def read_state(project: Path) -> Scope | None:
     return None
 
 
+def check_folder(project: Path) -> None:
+    """Raise ``StudioError`` 409 when ``.arkor`` is a link out of the project.
+
+    A folder that somebody else has prepared must not decide where on this machine Studio writes.
+    """
+    folder = state_path(project).parent
+    try:
+        real = folder.resolve()
+    except (OSError, RuntimeError):
+        return  # a link to itself: whoever writes through it is told so
+    if not real.is_relative_to(project.resolve()):
+        raise StudioError(
+            409,
+            f"{folder} is a link that leads out of the project, so nothing is written there. "
+            "Replace it by a folder.",
+        )
+
+
 def write_state(project: Path, scope: Scope, *, exclusive: bool = False) -> None:
-    """Write ``state.json`` whole; with ``exclusive`` raise ``FileExistsError`` rather than replace one."""
+    """Write ``state.json`` whole; with ``exclusive`` raise ``FileExistsError`` rather than replace one.
+
+    Raises ``StudioError`` 409 where ``.arkor`` leads out of the project, and ``OSError``.
+    """
+    check_folder(project)
     state = {
         "orgSlug": scope.org_slug,
         "projectSlug": scope.project_slug,
@@ -106,7 +135,7 @@ class FileScopes:
     async def for_read(self, credentials: Credentials) -> Scope | None:
         """The usable scope, or None; an unreadable file reads as none: a list is empty, not broken."""
         try:
-            scope = read_state(self._project)
+            scope = await asyncio.to_thread(read_state, self._project)
         except StudioError:
             return None
         return scope if scope and _usable(scope, credentials) else None
@@ -114,7 +143,7 @@ class FileScopes:
     async def for_write(self, credentials: Credentials) -> Scope:
         """The scope in the file, or a new project of an anonymous identity."""
         async with self._creating:
-            scope = read_state(self._project) or await self._create(credentials)
+            scope = await asyncio.to_thread(read_state, self._project) or await self._create(credentials)
         if not _usable(scope, credentials):
             raise StudioError(
                 409,
@@ -132,8 +161,9 @@ class FileScopes:
                 f"Write {state_path(self._project)} by hand: "
                 '{"orgSlug": "…", "projectSlug": "…", "projectId": "…"}, with the values of your account.',
             )
+        check_folder(self._project)
         try:
-            check_writable(state_path(self._project).parent, 0o777)
+            await asyncio.to_thread(check_writable, state_path(self._project).parent, 0o777)
         except OSError as fault:
             raise self._unwritable(fault) from None
         org = credentials.org_slug

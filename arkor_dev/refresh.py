@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .wire import Wire
 
 EARLY: Final = 60.0
+LONGEST: Final = 10 * 365 * 86_400
+"""Seconds; no token lasts ten years, so a number past that says nothing."""
 
 
 def is_due(stored: Stored, now: float) -> bool:
@@ -83,7 +85,7 @@ def _with_answer(stored: Stored, body: bytes, now: float) -> Stored:
         document["refreshToken"] = answer["refresh_token"]
     document.pop("expiresAt", None)
     lasts = answer.get("expires_in")
-    if isinstance(lasts, (int, float)):
+    if isinstance(lasts, (int, float)) and 0 <= lasts <= LONGEST:
         document["expiresAt"] = _like(stored.document.get("expiresAt"), now + lasts)
     return Stored(document)
 

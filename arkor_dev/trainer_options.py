@@ -5,7 +5,6 @@ One place feeds the reader and its error texts; a test holds the commented file 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,10 +33,10 @@ def _whole(key: str, field: str, low: int, high: int) -> Option:
 
 
 def _number(key: str, field: str, allowed: str, fits: Callable[[float], bool]) -> Option:
+    """``fits`` has to bound the number on both sides: infinity is a number too, and NaN fits nowhere."""
+
     def check(value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        return math.isfinite(value) and fits(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and fits(value)
 
     return Option(key, field, allowed, check)
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import StudioError
-from .output_log import OutputLog
+from .leftovers import Marks
+from .output_log import OutputBudget, OutputLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,8 @@ WARDEN = Path(__file__).with_name("warden.py")
 STOP_GRACE = 3.0
 """Seconds that a command gets after SIGINT, and again after SIGTERM."""
 KEPT_RUNS = 20
+SETTLE_AFTER = 2.0
+"""Seconds after the start: supervisors of a launch that has just been killed may still be polite."""
 _JOB_ID = re.compile(rb"^Started job ([^\s]{1,200})\r?$", re.MULTILINE)
 
 
@@ -40,14 +43,17 @@ def _now() -> str:
 class Run:
     """One command: its output, its state, its end."""
 
-    def __init__(self, launch: Launch, cwd: Path, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, launch: Launch, cwd: Path, on_change: Callable[[], None], budget: OutputBudget, marks: Marks
+    ) -> None:
         self.id = secrets.token_hex(6)
         self.launch = launch
-        self.output = OutputLog()
+        self.output = OutputLog(budget)
         self.exit_code: int | None = None
         self.job_id: str | None = None
         self._cwd = cwd
         self._on_change = on_change
+        self._marks = marks
         self._started = _now()
         self._ended: str | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -86,7 +92,7 @@ class Run:
                 sys.executable, "-I", "-S", str(WARDEN), *self.launch.argv,
                 cwd=self._cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE, start_new_session=True,
-                limit=256 << 10,
+                limit=256 << 10, env={**os.environ, **self._marks.of(self.id)},
             )  # fmt: skip
         except OSError as error:
             raise StudioError(500, f"No command can be started in {self._cwd}: {error.strerror}.") from None
@@ -103,6 +109,8 @@ class Run:
                 async for line in self._warden.stdout:
                     word, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
                     said[word] = rest
+                if "started" in said and "exit" not in said:
+                    said["exit"] = await asyncio.to_thread(self._without_warden, int(said["started"]))
                 # What is left is at most a pipe's worth; a stray holder of its end must not keep us.
                 await asyncio.wait({pump}, timeout=5)
             finally:
@@ -111,7 +119,7 @@ class Run:
             self._warden.stdin.close()
             if self._stopping is not None:
                 self._stopping.cancel()
-            if "started" in said and "exit" not in said:
+            if "started" in said and "exit" not in said:  # told to leave before the warden had done
                 said["exit"] = self._without_warden(int(said["started"]))
             if "exit" in said:
                 self.exit_code = int(said["exit"])
@@ -126,9 +134,10 @@ class Run:
         await self._warden.wait()
 
     def _without_warden(self, command: int) -> str:
-        """The warden was killed: on Linux its command dies with it, elsewhere that is left to us."""
+        """The warden was killed: what it could end no more is left to us."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(command, signal.SIGKILL)
+        self._marks.kill(self.id)
         return "137"
 
     async def _pump(self) -> None:
@@ -168,14 +177,28 @@ class Run:
 
 
 class TrainingRuns:
-    """All runs of this launch, newest last. ``on_change`` is called when a job appears or a run ends."""
+    """All runs of this launch, newest last. ``on_change`` is called when a job appears or a run ends.
 
-    def __init__(self, project: Path, on_change: Callable[[], None]) -> None:
+    ``records`` is the folder in which launches leave word of themselves, for the one after a crash.
+    """
+
+    def __init__(self, project: Path, on_change: Callable[[], None], records: Path | None = None) -> None:
         self._project = project
         self._on_change = on_change
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
+        self._budget = OutputBudget()
+        self._marks = Marks(records)
+        self._settling: asyncio.Task[None] | None = None
+
+    def settle(self) -> None:
+        """End, in a while, what launches have left behind that were killed."""
+        self._settling = asyncio.create_task(self._settle(), name="leftovers of killed launches")
+
+    async def _settle(self) -> None:
+        await asyncio.sleep(SETTLE_AFTER)
+        await asyncio.to_thread(self._marks.settle)
 
     def views(self) -> list[TrainingRun]:
         """Every run, newest first."""
@@ -195,7 +218,8 @@ class TrainingRuns:
                 if run.running and run.launch.key == launch.key:
                     name = launch.trainer or launch.file or "this project's trainer"
                     raise StudioError(409, f"{name} is already running.", run=run.id)
-            run = Run(launch, self._project, self._on_change)
+            await asyncio.to_thread(self._marks.write_down)
+            run = Run(launch, self._project, self._on_change, self._budget, self._marks)
             await run.start()
             self._runs[run.id] = run
             task = asyncio.create_task(run.follow(), name=f"run {run.id}")
@@ -212,6 +236,9 @@ class TrainingRuns:
 
     async def close(self) -> None:
         """End every command and wait until it is gone."""
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
         for run in self._runs.values():
             run.close_pipe()
         if self._tasks:
@@ -221,3 +248,4 @@ class TrainingRuns:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for run in self._runs.values():
             run.output.close()
+        self._marks.close()

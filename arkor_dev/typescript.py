@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from .child_output import run_child
 from .errors import StudioError
+from .regular_files import MIB, read_small
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,7 @@ BUNDLE: Final = ".arkor/build/index.mjs"
 BUILD_TIMEOUT: Final = 60.0
 LOAD_TIMEOUT: Final = 30.0
 SHOWN_CHARACTERS: Final = 4000
+BUNDLE_LIMIT: Final = 64 * MIB
 
 # The answer stands behind a mark made for this call, because the project's code may print as well.
 _READ_NAME: Final = r"""
@@ -50,7 +52,7 @@ def is_typescript(project: Path) -> bool:
     if (project / ENTRY).is_file() or _own_cli(project):
         return True
     try:
-        package = json.loads((project / "package.json").read_bytes())
+        package = json.loads(read_small(project / "package.json"))
         return any("arkor" in package.get(kind, {}) for kind in ("dependencies", "devDependencies"))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return False
@@ -99,7 +101,7 @@ class TypeScriptManifest:
         await self._run([cli, "build"], BUILD_TIMEOUT, "`arkor build` failed")
         bundle = self._project / BUNDLE
         try:
-            content = await asyncio.to_thread(bundle.read_bytes)
+            content = await asyncio.to_thread(read_small, bundle, BUNDLE_LIMIT)
         except OSError as fault:
             raise StudioError(
                 400,

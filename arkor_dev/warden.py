@@ -1,8 +1,10 @@
 """Runs one command and makes sure that nothing of it outlives Studio.
 
 The daemon cannot clean up after its own SIGKILL, so each training command gets a small parent of its own
-that holds one end of a pipe: the end of file on it *is* the daemon's death. Run as a script by
-``python -I -S``, with the standard library only, so that it costs a few milliseconds and MiB.
+that holds one end of a pipe: the end of file on it *is* the daemon's death. Nor can that parent clean up
+after its own SIGKILL, so it is two processes, parent and child, and each ends everything when the other is
+killed: the outer one adopts what the inner one leaves, the inner one sees the end of a pipe. Run as a script
+by ``python -I -S``, with the standard library only, so that it costs a few milliseconds and MiB.
 
 - stdin: commands, a line each: ``INT``, ``TERM``, ``KILL`` signal the command's process group; end of file
   ends everything.
@@ -36,6 +38,11 @@ def prctl(option: int, value: int) -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends, so that none escapes (Linux)."""
+    prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
 
 
 def widen(pipe: int) -> None:
@@ -100,10 +107,11 @@ def signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def sweep(group: int) -> None:
+def sweep(group: int | None) -> None:
     """Kill all that is left, also what made itself a group of its own. A few rounds, for what forks on."""
     for _ in range(20):
-        signal_group(group, signal.SIGKILL)
+        if group is not None:
+            signal_group(group, signal.SIGKILL)
         left = descendants()
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -130,10 +138,13 @@ def reap(pid: int) -> int | None:
     return code
 
 
-def watch(pid: int, wake: int) -> int:
-    """Serve the daemon's commands until the command has ended; its exit code."""
+def watch(pid: int, wake: int, life: int) -> int:
+    """Serve the daemon's commands until the command has ended; its exit code.
+
+    The end of file on ``life`` is the outer process's death, and means the same as the daemon's.
+    """
     deadline: float | None = None
-    sources = [0, wake]
+    sources = [0, wake, life]
     while True:
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         ready, _, _ = select.select(sources, [], [], timeout)
@@ -143,39 +154,53 @@ def watch(pid: int, wake: int) -> int:
         code = reap(pid)
         if code is not None:
             return code
-        if 0 in ready:
-            words = os.read(0, 4096).split()
-            for word in words:
-                signal_group(pid, signal.Signals["SIG" + word.decode()])
-            if not words:
-                sources.remove(0)
-                signal_group(pid, signal.SIGTERM)
-                deadline = time.monotonic() + GRACE
+        words = os.read(0, 4096).split() if 0 in ready else []
+        for word in words:
+            signal_group(pid, signal.Signals["SIG" + word.decode()])
+        if life in ready or (0 in ready and not words):
+            sources = [wake]
+            signal_group(pid, signal.SIGTERM)
+            deadline = time.monotonic() + GRACE
         if deadline is not None and time.monotonic() >= deadline:
             sweep(pid)
             return 137
 
 
-def main(argv: list[str]) -> None:
+def supervise(argv: list[str], life: int) -> None:
     """Run ``argv``; returns when it and all that it started have ended."""
     wake, waker = os.pipe()
     os.set_blocking(wake, False)
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    widen(2)
-    prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: adopt grandchildren whose parents end, so that none escapes
     try:
         pid = spawn(argv)
     except OSError as error:
         say(f"failed {error.strerror}: {argv[0]}")
         return
     say(f"started {pid}")
-    code = watch(pid, wake)
+    code = watch(pid, wake, life)
     sweep(pid)
     say(f"exit {code}")
+
+
+def main(argv: list[str]) -> None:
+    """Be both processes: the child supervises ``argv``, the parent sees to it that it did."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    widen(2)
+    life, hold = os.pipe()
+    adopt_orphans()
+    inner = os.fork()
+    if inner == 0:
+        os.close(hold)
+        adopt_orphans()
+        supervise(argv, life)
+        return
+    os.close(life)
+    if os.waitpid(inner, 0)[1] != 0:
+        # Killed: without its word the daemon knows that, and ends the command's group where nothing adopts.
+        sweep(None)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from . import strict_json
 from .errors import StudioError
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ async def refusal(
 def _said(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]:
     """The text of an error body, and what else a JSON object held (None when it was no such object)."""
     try:
-        answer = json.loads(raw)
-    except (ValueError, RecursionError):
+        answer = strict_json.parse(raw)  # what else it holds goes on to the page, which reads no NaN
+    except strict_json.StrictJSONError:
         text = raw.decode(errors="replace")
         # A proxy's HTML page says less than its status does.
         shown = "html" not in content_type and not text.lstrip().startswith("<")

@@ -44,6 +44,11 @@ async def pids_in(folder: Path, count: int, seconds: float = 20) -> list[int]:
     return found
 
 
+def children(pid: int) -> list[int]:
+    """The pids of a process's children (Linux)."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def script(path: Path, body: str) -> Path:
     """An executable Python program that starts in milliseconds (standard library only)."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,3 +88,21 @@ os.waitpid(middle, 0)
 stay()
 """
 STUBBORN_COUNT = 4
+
+# A process that has left everything behind by which it could be found: its parent, group, session, terminal,
+# directory, and its environment. It writes its pid into the folder named by its last argument.
+HIDDEN = """
+import os, sys, time
+folder = sys.argv[-1]
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.chdir("/")
+        os.execve(sys.executable, [sys.executable, "-IS", "-c",
+            "import os, sys, time\\n"
+            "open(os.path.join(sys.argv[1], str(os.getpid())), 'w').close()\\n"
+            "time.sleep(60)",
+            folder], {})
+    os._exit(0)
+time.sleep(60)
+"""

@@ -187,6 +187,14 @@ async def test_folders_that_cannot_be_written(healthy: Doctor) -> None:
     assert (await healthy.visit(1))["Project"]["status"] == "fail"
 
 
+async def test_a_state_folder_that_leads_out_of_the_project(healthy: Doctor, tmp_path: Path) -> None:
+    folder = healthy.settings.project / ".arkor"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    project = (await healthy.visit(1))["Project"]
+    assert (project["status"], "leads out of the project" in project["text"]) == ("fail", True)
+
+
 async def test_a_data_folder_whose_place_is_taken(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "missing_extra", lambda: None)
     healthy.settings = replace(healthy.settings, local=True)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .daemon import environment, running_daemon
-from .processes import STUBBORN, STUBBORN_COUNT, alive, gone, pids_in, script
+from .processes import STUBBORN, STUBBORN_COUNT, alive, children, gone, pids_in, script
+from .waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +32,6 @@ ENDINGS = {
     "SIGKILL": signal.SIGKILL,
     "a crash": signal.SIGSEGV,
 }
-
-
-def children(pid: int) -> list[int]:
-    """The pids of a process's children."""
-    with open(f"/proc/{pid}/task/{pid}/children") as file:  # noqa: PTH123
-        return [int(word) for word in file.read().split()]
 
 
 async def start_stubborn(daemon: Daemon, project: Path, pids: Path) -> list[int]:
@@ -104,3 +99,30 @@ async def test_an_end_while_starting(home: Path, tmp_path: Path, unused_tcp_port
     assert process.returncode in (0, 130)
     assert b"Traceback" not in stderr
     assert not (home / ".arkor" / "studio-token").exists()
+
+
+async def test_what_outlives_studio_and_its_supervisors_is_ended_at_the_next_start(
+    home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
+) -> None:
+    """All at once: the daemon and both supervisors of a run. What has detached itself has nobody left.
+
+    Takes 3 s: the next start first gives supervisors that are still alive the time to be polite.
+    """
+    project = tmp_path / "project"
+    records = home / ".local" / "share" / "arkor-dev" / "launches"
+    async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
+        pids = await start_stubborn(daemon, project, tmp_path / "pids")
+        (outer,) = children(daemon.process.pid)
+        (inner,) = children(outer)
+        assert len(list(records.iterdir())) == 1
+        for pid in (daemon.process.pid, outer, inner):
+            os.kill(pid, signal.SIGKILL)
+        await daemon.process.wait()
+    left = await gone(pids, 0.5)
+    async with running_daemon(home, unused_tcp_port, "--project", str(project)):
+        left = await gone(left, 5)
+        await until(lambda: list(records.iterdir()) == [])
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert left == []

@@ -168,11 +168,11 @@ async def test_a_file_in_the_folders_place_is_an_error(
 async def test_an_unreadable_file_is_an_error(
     identity: FileIdentity, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Path) -> bytes:
+    def refuse(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")  # as a mode does, but for root as well
 
     put(path, "{")
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("arkor_dev.credentials_file.read_small", refuse)
     assert "cannot be read (Permission denied)" in (await fails(identity.credentials())).text
 
 
@@ -445,6 +445,20 @@ async def test_the_end_is_written_as_it_was(
     put(path, account(fake_backend, expiresAt=expires))
     await identity.credentials()
     assert json.loads(path.read_bytes())["expiresAt"] == after
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1e999", "NaN", "-1", "1" + "0" * 30])
+async def test_a_number_that_is_no_time(
+    identity: FileIdentity, path: Path, fake_backend: FakeBackend, number: str
+) -> None:
+    document = json.dumps(account(fake_backend, expiresAt="@")).replace('"@"', number)
+    put(path, document)
+    assert (await identity.credentials()).token
+    put(path, account(fake_backend, left=0))
+    body = b'{"access_token": "new-token-0123456789", "expires_in": ' + number.encode() + b"}"
+    fake_backend.fault(REFRESH, status=200, body=body)
+    assert (await identity.credentials()).token == "new-token-0123456789"
+    assert "expiresAt" not in json.loads(path.read_bytes())
 
 
 async def test_a_token_that_lasts_is_left_alone(

@@ -64,7 +64,7 @@ def test_a_trainer_named_like_an_option(settings: Settings) -> None:
 
 def test_an_unknown_trainer(settings: Settings) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
-    with pytest.raises(StudioError, match=r"no trainer named 'x'; it has first\.") as fault:
+    with pytest.raises(StudioError, match=r'no trainer "x"\. It has: first') as fault:
         training_command(settings, {"trainer": "x"})
     assert fault.value.status == 400
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
+from collections import deque
 from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.output_log import READ_SIZE, OutputLog
+from arkor_dev.output_log import READ_SIZE, TAIL, OutputBudget, OutputLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,3 +143,83 @@ async def test_closing_frees_readers_and_the_file(log: OutputLog) -> None:
     log.close()
     assert await reader == b""
     assert log.peek(0) == (b"", 50)
+
+
+def kept(logs: list[OutputLog]) -> int:
+    """Bytes in files of all logs."""
+    return sum(segment.length for log in logs for segment in log._segments)
+
+
+async def test_all_logs_share_one_budget_and_the_oldest_output_goes_first() -> None:
+    budget = OutputBudget(1000)
+    logs = [OutputLog(budget, memory_limit=60, file_limit=400) for _ in range(5)]
+    for number, log in enumerate(logs):
+        log.append(bytes([97 + number]) * 300)
+        assert kept(logs) <= 1000
+    first, second, *others = logs
+    assert [log.size - log.base for log in others] == [300] * 3
+    assert second.size - second.base == 100
+    assert first._segments == deque()
+    assert first.peek(0) == (b"a" * 50, 300)  # its last file was the smallest; its last words stay
+    first.append(b"z")
+    assert first.peek(0) == (b"a" * 50 + b"z", 301)
+    first.append(b"y" * 20)  # it spills again, as the newest of all
+    first.end()
+    assert await everything(first) == b"a" * 50 + b"z" + b"y" * 20
+    assert (kept(logs) <= 1000, second.size - second.base) == (True, 50)
+    for log in logs:
+        log.close()
+    assert kept(logs) == 0
+
+
+async def test_a_run_that_floods_takes_its_own_oldest_output_first() -> None:
+    budget = OutputBudget(1000)
+    quiet = OutputLog(budget, memory_limit=10, file_limit=400)
+    loud = OutputLog(budget, memory_limit=10, file_limit=400)
+    quiet.append(b"q" * 200)
+    for _ in range(100):
+        loud.append(b"l" * 77)
+    assert (quiet.base, loud.size - loud.base <= 400) == (0, True)
+    quiet.close()
+    loud.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_cursors_stay_right_whatever_was_cut(seed: int) -> None:
+    chance = random.Random(seed)
+    budget = OutputBudget(chance.randint(300, 600))
+    logs = [OutputLog(budget, memory_limit=20, file_limit=chance.randint(60, 300)) for _ in range(4)]
+    wholes = [b""] * 4
+    cursors = [0] * 4
+    lost = 0
+    for _ in range(400):
+        number = chance.randrange(4)
+        log, piece = logs[number], chance.randbytes(chance.choice((1, 3, 40, 150)))
+        log.append(piece)
+        wholes[number] += piece
+        assert kept(logs) <= 600
+        if chance.random() < 0.3:
+            data, after = log.peek(cursors[number])
+            assert data == wholes[number][after - len(data) : after]
+            lost += after - len(data) - cursors[number]
+            cursors[number] = after
+    for log, whole in zip(logs, wholes, strict=True):
+        log.end()
+        assert await everything(log) == whole[log.base :]
+        log.close()
+    assert lost > 0
+
+
+async def test_how_a_run_ended_can_be_read_when_its_output_was_cut() -> None:
+    budget = OutputBudget(2 * TAIL)
+    early = OutputLog(budget, memory_limit=10)
+    early.append(b"x" * (TAIL + 1) + b"\n---\nexit=0\n")
+    early.end()
+    others = [OutputLog(budget, memory_limit=10) for _ in range(2)]
+    for log in others:
+        log.append(b"y" * TAIL)
+    found = await everything(early)
+    assert (len(found), found.endswith(b"\n---\nexit=0\n")) == (TAIL, True)
+    assert early.base == early.size - TAIL
+    for log in (early, *others):
+        log.close()

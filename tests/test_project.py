@@ -236,6 +236,25 @@ async def test_state_that_cannot_be_read_or_written_is_said_and_kept(
     assert fake_backend.requests == []
 
 
+async def test_a_folder_that_leads_out_of_the_project_is_not_written(
+    project: Path, tmp_path: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
+) -> None:
+    outside = tmp_path / "somebody-elses"
+    outside.mkdir()
+    (project / ".arkor").symlink_to(outside)
+    error = await fails(scopes.for_write(anonymous))
+    assert (error.status, "leads out of the project" in error.text) == (409, True)
+    assert fake_backend.requests == []  # nothing was created that could not be kept
+    with pytest.raises(StudioError, match="leads out of the project"):
+        write_state(project, Scope("o", "p", "i"))
+    assert list(outside.iterdir()) == []
+    (project / "kept").mkdir()
+    (project / ".arkor").unlink()
+    (project / ".arkor").symlink_to("kept")
+    write_state(project, Scope("o", "p", "i"))
+    assert read_state(project) == Scope("o", "p", "i")
+
+
 async def test_one_snapshot_serves_the_check_and_the_call(
     project: Path, wire: Wire, scopes: FileScopes, fake_backend: FakeBackend
 ) -> None:

@@ -25,6 +25,8 @@ TREES = {
 }
 STUDIO = [name for name in TREES if not name.startswith("local/")]
 LOCAL = [name for name in TREES if name.startswith("local/")]
+SHARED = ("contract", "regular_files", "strict_json", "training_rows")
+"""The contract's shapes, and what holds on both sides: how a file is opened, what JSON is, what a row is."""
 HEAVY = {
     "torch",
     "transformers",
@@ -115,7 +117,11 @@ def test_studio_and_the_embedded_backend_share_the_contract_alone() -> None:
         assert not [m for m in imports(name) if within(m, "arkor_dev.local")], name
     for name in LOCAL:
         foreign = {m for m in imports(name) if within(m, "arkor_dev") and not within(m, "arkor_dev.local")}
-        assert all(within(m, "arkor_dev.contract") or m == "arkor_dev" for m in foreign), (name, foreign)
+        shared = {m for m in foreign for common in SHARED if within(m, f"arkor_dev.{common}")}
+        assert foreign - shared <= {"arkor_dev"}, (name, foreign)
+    # What both sides share ties neither to the other: it is the standard library and nothing else.
+    for name in SHARED:
+        assert {m.partition(".")[0] for m in imports(name)} <= sys.stdlib_module_names, name
 
 
 def test_studio_imports_five_packages_and_the_standard_library() -> None:

@@ -228,11 +228,21 @@ async def test_an_answer_without_an_id(settings: Settings, fake_backend: FakeBac
     assert started.out.getvalue() == ""
 
 
+async def test_a_fault_of_the_data_is_told_before_anything_is_started(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
+    (settings.project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a",}\n')
+    with pytest.raises(StudioError, match=r"^data.jsonl, line 2: not JSON \(.* at column 16\)$"):
+        await Started(settings, "second").end()
+    assert fake_backend.requests == []
+
+
 @pytest.mark.parametrize(
     ("trainer", "toml", "said"),
     [
         ("thrid", TOML, r'no trainer "thrid". It has: first, second'),
-        (None, TOML + "x = 1", r"arkor.toml:13: unknown key x"),
+        ("second", TOML + "x = 1", r"^arkor.toml:13: unknown key x"),
+        (None, TOML + "x = ", r"^arkor.toml:13: not valid TOML"),
         (None, None, r"There is no arkor.toml in .*`arkor-dev init`"),
     ],
 )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import stat
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +19,7 @@ from arkor_dev.trainers import choose, load_trainers
 if TYPE_CHECKING:
     from pathlib import Path
 
+ROW = '{"prompt": "a", "completion": "b"}'
 SMALL = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = "data.jsonl"\n'
 
 
@@ -23,7 +27,7 @@ SMALL = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = "data.jsonl"\n'
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     root.mkdir()
-    (root / "data.jsonl").write_text('{"messages": []}\n\n  \n{"messages": []}')
+    (root / "data.jsonl").write_text(f"{ROW}\n\n  \n{ROW}")
     return root
 
 
@@ -33,10 +37,14 @@ def write(project: Path, text: str) -> Path:
 
 
 def problem(project: Path, text: str) -> str:
-    with pytest.raises(StudioError) as caught:
-        load_trainers(write(project, text))
-    assert caught.value.status == 400
-    return caught.value.text
+    """What is wrong with the file, or with its first trainer that is."""
+    try:
+        found = load_trainers(write(project, text))
+    except StudioError as fault:
+        return f"{fault.text}" if fault.status == 400 else f"{fault.status}: {fault.text}"
+    problems = [trainer["problem"] for trainer in found if "problem" in trainer]
+    assert problems, found
+    return problems[0]
 
 
 def test_the_smallest_file(project: Path) -> None:
@@ -168,7 +176,7 @@ def test_the_table_names_only_fields_of_the_contract() -> None:
         ("steps = ", "arkor.toml:5: not valid TOML at column 9: Invalid value"),
         ("name = 'b'", "arkor.toml:5: not valid TOML at column 11: Cannot overwrite a value"),
         ("model = 'x'\n" * 3, "arkor.toml:5: not valid TOML"),
-        ("x = " + "[" * 5000 + "]" * 5000, "arkor.toml: not valid TOML: "),
+        ("x = " + "[" * 5000 + "]" * 5000, "arkor.toml:5: brackets more than 16 deep."),
     ],
 )
 def test_a_mistake_is_named_with_its_line(project: Path, line: str, said: str) -> None:
@@ -254,7 +262,7 @@ def test_a_folder_in_place_of_the_file(project: Path) -> None:
 
 def test_an_absolute_path_inside_the_project_becomes_relative(project: Path) -> None:
     (project / "data").mkdir()
-    (project / "data" / "x.jsonl").write_text("{}\n")
+    (project / "data" / "x.jsonl").write_text(f"{ROW}\n")
     inside = project / "data" / "x.jsonl"
     (trainer,) = load_trainers(write(project, SMALL.replace("data.jsonl", str(inside))))
     assert trainer["config"]["datasetSource"] == {"type": "file", "path": "data/x.jsonl"}
@@ -292,3 +300,174 @@ def test_choosing(project: Path) -> None:
         choose(both, "second_one")
     with pytest.raises(StudioError, match=r'no trainer "zzz". It has: a, Second-One'):
         choose(both, "zzz")
+
+
+def long(project: Path, text: str) -> str:
+    """The whole of what is said of a text that would cost memory and time; it must cost neither."""
+    began = time.monotonic()
+    said = problem(project, text)
+    assert time.monotonic() - began < 2.5
+    assert len(said) < 3000
+    return said
+
+
+BOMBS = {
+    "a key of 25,000 parts": (
+        SMALL + ".".join(["a"] * 25_000) + " = 1\n",
+        "arkor.toml:5: a key of more than 16 parts. No trainer needs that; shorten it",
+    ),
+    "a header of 25,000 parts": (
+        SMALL + "[" + " . ".join(["'a'"] * 25_000) + "]\n",
+        "arkor.toml:5: a key of more than 16 parts.",
+    ),
+    "80,000 keys": (
+        "".join(f"[a{n}]\n" for n in range(5)) + "k = 1\n" * 40_000,
+        "arkor.toml:5001: more than 5,000 keys and values.",
+    ),
+    "all the keys that are allowed": (
+        SMALL + "".join(f"kkkkkkkkkkkkkkkkkkkkkkkkk{n} = 1\n" for n in range(4_900)),
+        "arkor.toml:5: unknown key kkkkkkkkkkkkkkkkkkkkkkkkk0. Allowed here",
+    ),
+    "an array of 80,000": (SMALL + "x = [" + "1," * 80_000 + "]\n", "arkor.toml:5: more than 5,000"),
+    "300 trainers": (SMALL * 300, "arkor.toml:801: more than 200 trainers. Put some into another project"),
+    "a rate of 400 digits": (
+        SMALL + "learning_rate = 1" + "0" * 399 + "\n",
+        "arkor.toml:5: a number or key of more than 100 characters.",
+    ),
+    "a rate of 90 digits": (
+        SMALL + "learning_rate = 1" + "0" * 89 + "\n",
+        "arkor.toml:5: learning_rate = 1000",
+    ),
+    "steps of 5,000 digits": (
+        SMALL + "steps = 1" + "0" * 4999 + "\n",
+        "arkor.toml:5: a number or key of more than 100 characters.",
+    ),
+    "a data set of 300 characters": (
+        SMALL.replace("data.jsonl", "x" * 300),
+        'arkor.toml:4: dataset: "' + "x" * 79 + '…" cannot be read (File name too long). Correct the path',
+    ),
+    "a data set of 2,000 characters": (
+        SMALL.replace("data.jsonl", "x" * 2000),
+        "arkor.toml:4: dataset: must be a path on one line",
+    ),
+    "a key of 200,000 characters": (
+        SMALL + "'" + "k" * 200_000 + "' = 1\n",
+        "arkor.toml:5: unknown key kkkk",
+    ),
+    "a key that moves the cursor": (
+        SMALL + '"\\u001b[2J" = 1\n',
+        'arkor.toml:5: unknown key "\\u001b[2J". Allowed here',
+    ),
+    "NUL": (SMALL + 'x = "\0"\n', "arkor.toml:5: not valid TOML at column 6: Illegal character"),
+    "half a character": (SMALL + 'x = "\\ud800"\n', "arkor.toml:5: not valid TOML at column"),
+    "brackets": (SMALL + "x = " + "[" * 100_000, "arkor.toml:5: brackets more than 16 deep."),
+    "braces": (SMALL + "x = " + "{a=" * 40_000, "arkor.toml:5: brackets more than 16 deep."),
+    "a text without an end": (SMALL + 'x = """' + "a'\n\\" * 40_000, "arkor.toml:6: not valid TOML"),
+    "quotes": (SMALL + "x = " + "'\"" * 100_000, "arkor.toml:5: not valid TOML"),
+    "backslashes": (SMALL + 'x = "' + "\\" * 100_001, "arkor.toml:5: not valid TOML"),
+    "a long comment": (SMALL + "steps = 0 #" + "[.=" * 60_000, "arkor.toml:5: steps = 0 is not possible"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BOMBS.values(), ids=BOMBS)
+def test_a_file_that_would_cost_the_machine_is_refused_by_line(project: Path, text: str, said: str) -> None:
+    assert long(project, text).startswith(said)
+
+
+def test_a_file_past_the_size(project: Path) -> None:
+    assert long(project, SMALL + "#" * 1_100_000) == (
+        "arkor.toml cannot be read (larger than 1 MiB). Check that it is a file you may read"
+    )
+
+
+def test_half_a_character_as_bytes(project: Path) -> None:
+    (project / "arkor.toml").write_bytes(SMALL.encode() + b'x = "\xed\xa0\x80"\n')
+    with pytest.raises(StudioError, match=r"arkor.toml:5: this line is not UTF-8"):
+        load_trainers(project)
+
+
+def test_texts_that_look_like_bombs_are_none(project: Path) -> None:
+    model = "[=.," * 60
+    text = f"# {'[.=,' * 10_000}\n" + SMALL.replace('"m"', f'"{model}"') + f"x = '''{'a.b=[' * 20_000}'''\n"
+    assert problem(project, text).startswith("arkor.toml:6: unknown key x.")
+    many = "".join(SMALL.replace('"a"', f'"a{n}"') for n in range(200))
+    assert len(load_trainers(write(project, many))) == 200
+
+
+def test_the_right_trainers_stay_beside_the_wrong(project: Path) -> None:
+    text = SMALL + SMALL.replace('"a"', '"b"') + "steps = 0\nzzz = 1\n" + SMALL + "[[trainer]]\n"
+    right, wrong, second, nameless = load_trainers(write(project, text))
+    assert (right["name"], "problem" in right) == ("a", False)
+    assert (wrong["name"], wrong["problem"].splitlines()[0]) == (
+        "b",
+        "arkor.toml:9: steps = 0 is not possible. Allowed is a whole number from 1 to 10,000,000",
+    )
+    assert len(wrong["problem"].splitlines()) == 2
+    assert (second["name"], second["problem"]) == (
+        "a (line 12)",
+        'arkor.toml:12: a trainer called "a" is on line 2 already. Names must differ',
+    )
+    assert nameless["name"] == "trainer 4"
+    assert nameless["problem"].startswith("arkor.toml:15: this [[trainer]] has no name.")
+    assert all("config" not in trainer for trainer in (wrong, second, nameless))
+    assert choose([right, wrong], None) is right
+    with pytest.raises(StudioError, match=r"^arkor.toml:9: steps = 0") as caught:
+        choose([right, wrong], "b")
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "data.jsonl is empty: write one JSON object a line"),
+        (b"\n \n", "data.jsonl is empty: write one JSON object a line"),
+        (ROW.encode() + b"\n\nnonsense\n", "data.jsonl, line 3: not JSON (Expecting value at column 1)"),
+        (
+            ROW.encode() + b'\n{"prompt": 1, "completion": "b"}',
+            "data.jsonl, line 2: prompt must be text, not int",
+        ),
+        (b'{"question": "a"}', "data.jsonl, line 1: has the keys question; wanted messages, or prompt"),
+        (b"\xff\xfe", "data.jsonl, line 1: not UTF-8"),
+        (b"[" * 100_000, "data.jsonl, line 1: begins a JSON list"),
+        (b"{" + b" " * 5_000_000, "data.jsonl, line 1: longer than 4 MiB"),
+    ],
+)
+def test_the_first_fault_of_the_data_is_told_beside_the_trainer(
+    project: Path, content: bytes, said: str
+) -> None:
+    (project / "data.jsonl").write_bytes(content)
+    (trainer,) = load_trainers(write(project, SMALL))
+    assert trainer["problem"].startswith(said)
+    assert trainer["config"]["model"] == "m"
+    assert trainer["rows"] == sum(1 for line in content.split(b"\n") if line.strip())
+    (project / "data.jsonl").write_text(f"{ROW}\n")
+    assert "problem" not in load_trainers(project)[0]
+
+
+def test_a_look_at_the_data_is_bounded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arkor_dev.dataset_source.CHECKED_BYTES", 1000)
+    (project / "data.jsonl").write_text(f"{ROW}\n" * 100 + "nonsense\n")
+    (trainer,) = load_trainers(write(project, SMALL))
+    assert ("problem" in trainer, trainer["rows"]) == (False, 101)
+    monkeypatch.setattr("arkor_dev.dataset_source.SECONDS", -1)
+    (project / "data.jsonl").write_text("nonsense\n")
+    assert "problem" not in load_trainers(project)[0]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "socket"])
+def test_data_that_is_no_file(project: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    (project / "data.jsonl").unlink()
+    if kind == "fifo":
+        os.mkfifo("data.jsonl")
+    elif kind == "device":
+        try:
+            os.mknod("data.jsonl", stat.S_IFCHR | 0o600, os.makedev(1, 5))  # /dev/zero
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    else:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind("data.jsonl")
+    assert problem(project, SMALL) == (
+        'arkor.toml:4: dataset: "data.jsonl" is not a regular file. Name a JSONL file, one chat a line'
+    )

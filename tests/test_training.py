@@ -15,7 +15,7 @@ from arkor_dev.errors import StudioError
 from arkor_dev.launch import Launch
 from arkor_dev.training import Run, TrainingRuns
 
-from .processes import STUBBORN, STUBBORN_COUNT, gone, pids_in, script
+from .processes import HIDDEN, STUBBORN, STUBBORN_COUNT, children, gone, pids_in, script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -203,8 +203,8 @@ async def test_a_killed_warden_is_no_failure_to_start(rooms: Rooms) -> None:
     await printed(run, b"ready")
     await asyncio.sleep(0.3)  # the warden's word that it has started may come after the command's
     assert run._warden is not None
-    os.kill(run._warden.pid, signal.SIGKILL)
-    assert await output(run) == b"ready\n\n---\nexit=137\n"
+    os.kill(run._warden.pid, signal.SIGKILL)  # of its two processes the other one ends the command, politely
+    assert await output(run) == b"ready\n\n---\nexit=143\n"
 
 
 async def test_old_runs_are_forgotten_and_running_ones_never(
@@ -221,3 +221,41 @@ async def test_old_runs_are_forgotten_and_running_ones_never(
     with pytest.raises(StudioError, match="no such run") as fault:
         rooms.runs.get(first.id)
     assert fault.value.status == 404
+
+
+SUPERVISORS = {"the outer": [0], "the inner": [1], "both": [1, 0], "both, the outer first": [0, 1]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing finds what has detached itself")
+@pytest.mark.parametrize("killed", SUPERVISORS.values(), ids=SUPERVISORS)
+async def test_a_killed_supervisor_leaves_nothing(rooms: Rooms, tmp_path: Path, killed: list[int]) -> None:
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    run = await rooms.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
+    pids = await pids_in(folder, STUBBORN_COUNT)
+    assert run._warden is not None
+    outer = run._warden.pid
+    supervisors = [outer, *children(outer)]
+    for number in killed:
+        os.kill(supervisors[number], signal.SIGKILL)
+    left = await gone(pids, 5)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+    assert (await output(run)).endswith(b"\n---\nexit=137\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing finds what has detached itself")
+@pytest.mark.parametrize("killed", [0, 1], ids=["the outer", "the inner"])
+async def test_not_even_what_has_hidden_itself(rooms: Rooms, tmp_path: Path, killed: int) -> None:
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    run = await rooms.start(str(script(tmp_path / "hidden", HIDDEN)), str(folder))
+    (pid,) = await pids_in(folder, 1)
+    assert run._warden is not None
+    outer = run._warden.pid
+    os.kill([outer, *children(outer)][killed], signal.SIGKILL)
+    left = await gone([pid], 5)
+    for each in left:
+        os.kill(each, signal.SIGKILL)
+    assert left == []

@@ -115,6 +115,17 @@ async def test_a_build_that_leaves_nothing(project: Path) -> None:
     assert "`arkor build` ended well but .arkor/build/index.mjs" in await failure(source(project, "NOWHERE"))
 
 
+async def test_a_bundle_that_is_no_file_is_not_read(project: Path) -> None:
+    bundle = source(project, "NOWHERE") / typescript.BUNDLE
+    bundle.parent.mkdir(parents=True)
+    os.mkfifo(bundle)
+    assert "cannot be read (a FIFO, not a regular file)" in await failure(project)
+    bundle.unlink()
+    with bundle.open("wb") as file:
+        file.truncate(typescript.BUNDLE_LIMIT + 1)
+    assert "cannot be read (larger than 64 MiB)" in await failure(project)
+
+
 async def test_a_bundle_that_throws(project: Path) -> None:
     text = await failure(source(project, 'throw new Error("no key: set THE_KEY");'))
     assert text.startswith("The built project fails when it is loaded (exit code 1).\n")

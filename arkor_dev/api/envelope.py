@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 
+from .. import strict_json
 from ..errors import StudioError
 from ..guard import is_api, json_error
 
@@ -92,9 +92,9 @@ async def read_object(request: web.Request, *, optional: bool = False) -> dict[s
 def parse_object(body: bytes) -> dict[str, object]:
     """``body`` as a JSON object; StudioError 400 when it is anything else."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise StudioError(400, "The request's body is not JSON.") from None
+        value = strict_json.parse(body)
+    except strict_json.StrictJSONError as fault:
+        raise StudioError(400, f"The request's body {fault}.") from None
     if not isinstance(value, dict):
         raise StudioError(400, "The request's body is not a JSON object.")
     return value

@@ -10,6 +10,7 @@ from aiohttp import ClientConnectionResetError, web
 from ..errors import StudioError
 from ..keys import JOBS, MANIFEST, RUNS, SETTINGS
 from ..launch import training_command
+from ..output_log import ALL_LIMIT, FILE_LIMIT
 from .envelope import read_object
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ def _checked(body: dict[str, object]) -> TrainRequest:
     return cast("TrainRequest", body)
 
 
+def _cut(lost: int) -> bytes:
+    """What a reader is told in the place of output that was let go of."""
+    return (
+        f"\n[{lost:,} bytes are no longer kept: Studio keeps the newest {FILE_LIMIT >> 20} MiB of a run, "
+        f"and {ALL_LIMIT >> 20} MiB of all runs together]\n"
+    ).encode()
+
+
 async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
     """The run's output from its start, as bytes, until it ends or the reader leaves."""
     response = web.StreamResponse(headers={"X-Arkor-Run": run.id, "X-Accel-Buffering": "no"})
@@ -39,12 +48,13 @@ async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
     offset = 0
     try:
         while True:
-            if offset < run.output.base:
-                await response.write(f"\n[{run.output.base - offset} bytes are no longer kept]\n".encode())
-            data, offset = await run.output.read(offset)
+            data, end = await run.output.read(offset)
+            if lost := end - len(data) - offset:
+                await response.write(_cut(lost))
             if not data:
                 break
             await response.write(data)
+            offset = end
         await response.write_eof()
     except ClientConnectionResetError:
         pass  # the tab has gone; the run goes on

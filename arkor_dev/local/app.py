@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import json
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from .. import strict_json
 from .chat import Chat
 from .config import check_config
 from .datasets import inside
@@ -111,9 +111,9 @@ def check_scope(request: web.Request) -> Setup:
 async def body_of(request: web.Request) -> Any:
     """The request's JSON body."""
     try:
-        return await request.json()
-    except (ValueError, json.JSONDecodeError):
-        raise RequestError(400, "The body is not JSON") from None
+        return strict_json.parse(await request.read())
+    except strict_json.StrictJSONError as fault:
+        raise RequestError(400, f"The body {fault}") from None
 
 
 def job_of(request: web.Request) -> dict[str, Any]:

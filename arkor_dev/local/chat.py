@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -40,10 +39,10 @@ def _number(body: dict[str, Any], field: str, default: float, low: float, high: 
     value = body.get(field)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise RequestError(400, f"{field} must be a number, not {value!r}")
     if not low <= value <= high:
-        raise RequestError(400, f"{field} must be from {low:g} to {high:g}, not {value:g}")
+        raise RequestError(400, f"{field} must be from {low:g} to {high:g}, not {value!r}")
     return float(value)
 
 
@@ -52,7 +51,8 @@ def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(messages, list) or not messages:
         raise RequestError(400, "messages must be a list with at least one message")
     for place, message in enumerate(messages, 1):
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
+        role = message.get("role") if isinstance(message, dict) else None
+        if not isinstance(role, str) or role not in ROLES:
             raise RequestError(400, f"message {place} must have a role: system, user, assistant or tool")
         content = message.get("content")
         if not isinstance(content, str) and not (content is None and message.get("tool_calls")):
@@ -111,7 +111,7 @@ class Chat:
             if not isinstance(base, str) or not base.strip():
                 raise RequestError(400, "Say who answers: adapter, or baseModel")
             return base, None
-        if not isinstance(adapter, dict) or adapter.get("kind") not in {"final", "checkpoint"}:
+        if not isinstance(adapter, dict) or adapter.get("kind") not in ("final", "checkpoint"):
             raise RequestError(400, "adapter must be {kind: final, jobId} or {kind: checkpoint, jobId, step}")
         job_id, step = adapter.get("jobId"), adapter.get("step")
         job = self._store.get(job_id) if isinstance(job_id, str) else None

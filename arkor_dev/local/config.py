@@ -51,7 +51,8 @@ def _check_number(
     if value is None or (field == "maxSteps" and value == -1):
         return
     kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+    finite = not isinstance(value, float) or math.isfinite(value)  # a whole number may be too large to ask
+    if isinstance(value, bool) or not isinstance(value, kinds) or not finite:
         raise _wrong(field, f"must be {'a whole number' if whole else 'a number'}, not {value!r}")
     if value > high or value < low or (above and value == low):
         raise _wrong(

@@ -6,26 +6,24 @@ reason, never with a silent skip: a person who trains on half of their data shou
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from ..regular_files import open_regular
+from ..training_rows import RowError, lines_in, messages_of, no_rows, read_row
 from .errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     Progress = Callable[[str, float, float | None, str], None]
 
-MAX_LINE: Final = 4 * 2**20
 MAX_DOWNLOAD: Final = 2 * 2**30
-ROLES: Final = frozenset({"system", "user", "assistant", "tool"})
-FORMS: Final = "messages, or prompt and completion, or instruction and output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +34,17 @@ class Row:
     where: str
 
 
-class _Bad(Exception):  # noqa: N818 - a reason on its way to its line number
-    pass
-
-
 def inside(project: Path, path: str) -> Path:
     """The real path of a data file, which must lie in the project once symlinks are resolved."""
     root = project.resolve()
     try:
         # Pythons differ in what Path.resolve does with a loop of symlinks; the system's own answer is one.
         real = Path(os.path.realpath(root / path))
-        within = real.is_relative_to(root)
-        mode = real.stat().st_mode if within else 0
+        if not real.is_relative_to(root):
+            raise JobFailure(
+                f"The data file {path!r} lies outside the project {root.name}: move it into the project"
+            )
+        regular = stat.S_ISREG(real.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         raise JobFailure(
             f"The data file {path!r} does not exist in the project {root.name}: check dataset's path"
@@ -55,11 +52,7 @@ def inside(project: Path, path: str) -> Path:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise JobFailure(f"The data file {path!r} cannot be resolved: {reason}") from None
-    if not within:
-        raise JobFailure(
-            f"The data file {path!r} lies outside the project {root.name}: move it into the project"
-        )
-    if not stat.S_ISREG(mode):
+    if not regular:
         raise JobFailure(
             f"The data file {path!r} is not a file: name a .jsonl file with one JSON object a line"
         )
@@ -86,100 +79,18 @@ def read_jsonl(path: Path, name: str, limit: int | None = None) -> list[Row]:
     """Read a JSON Lines file; ``name`` is what the person calls it."""
     rows: list[Row] = []
     try:
-        with path.open("rb") as file:
-            for number, line in _lines(file, name):
-                where = f"{name}, line {number}"
-                try:
-                    rows.append(Row(_messages(_parse(line, number)), where))
-                except _Bad as reason:
-                    raise JobFailure(f"{where}: {reason}") from None
+        with open_regular(path) as file:
+            for number, line in lines_in(file, name):
+                rows.append(Row(read_row(line, number, name), f"{name}, line {number}"))
                 if limit is not None and len(rows) >= limit:
                     break
+        if not rows:
+            raise no_rows(name)
+    except RowError as fault:
+        raise JobFailure(str(fault)) from None
     except OSError as error:
         raise JobFailure(f"{name} cannot be read: {error.strerror or error}") from None
-    if not rows:
-        raise JobFailure(f"{name} is empty: write one JSON object a line, with the keys {FORMS}")
     return rows
-
-
-def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while line := file.readline(MAX_LINE + 1):
-        number += 1
-        if len(line) > MAX_LINE:
-            raise JobFailure(
-                f"{name}, line {number}: longer than {MAX_LINE // 2**20} MiB; split it into smaller rows"
-            )
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if line.strip():
-            yield number, line
-
-
-def _parse(line: bytes, number: int) -> object:
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        raise _Bad(
-            f"not UTF-8 (byte {error.start + 1} is 0x{line[error.start]:02x}); save the file as UTF-8"
-        ) from None
-    if number == 1 and text.lstrip().startswith("["):
-        raise _Bad("begins a JSON list; write one JSON object a line instead (JSON Lines)")
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise _Bad(f"not JSON ({error.msg} at column {error.colno})") from None
-    except RecursionError:
-        raise _Bad("not JSON that can be read: nested too deeply") from None
-
-
-def _text(row: Mapping[str, Any], key: str) -> str:
-    value = row.get(key)
-    if not isinstance(value, str):
-        raise _Bad(f"{key} must be text, not {type(value).__name__}")
-    return value
-
-
-def _messages(row: object) -> list[dict[str, Any]]:
-    if not isinstance(row, dict):
-        raise _Bad(f"must be a JSON object with the keys {FORMS}, not {type(row).__name__}")
-    if "messages" in row:
-        return _checked(row["messages"])
-    if "prompt" in row and "completion" in row:
-        prompt, completion = row["prompt"], row["completion"]
-        if isinstance(prompt, list) and isinstance(completion, list):
-            return _checked([*prompt, *completion])
-        return _checked(_turn(_text(row, "prompt"), _text(row, "completion")))
-    if "instruction" in row and "output" in row:
-        extra = _text(row, "input").strip() if row.get("input") is not None else ""
-        asked = _text(row, "instruction") + (f"\n\n{extra}" if extra else "")
-        return _checked(_turn(asked, _text(row, "output")))
-    keys = ", ".join(map(str, list(row)[:8])) or "none"
-    raise _Bad(f"has the keys {keys}; wanted {FORMS}")
-
-
-def _turn(asked: str, answered: str) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
-
-
-def _checked(messages: object) -> list[dict[str, Any]]:
-    if not isinstance(messages, list) or not messages:
-        raise _Bad("messages must be a list with at least one user and one assistant message")
-    answered = False
-    for place, message in enumerate(messages, 1):
-        if not isinstance(message, dict):
-            raise _Bad(f"message {place} must be an object with role and content")
-        role, content = message.get("role"), message.get("content")
-        if role not in ROLES:
-            raise _Bad(f"message {place} has the role {role!r}; wanted system, user, assistant or tool")
-        if content is None and message.get("tool_calls"):
-            continue
-        if not isinstance(content, str):
-            raise _Bad(f"message {place} has no text in content")
-        answered = answered or (role == "assistant" and bool(content.strip()))
-    if not answered:
-        raise _Bad("has no assistant message with text, so there is nothing to learn from it")
-    return messages
 
 
 class _SameScheme(urllib.request.HTTPRedirectHandler):
@@ -239,8 +150,8 @@ def _hub_rows(source: Mapping[str, Any], progress: Progress, limit: int | None) 
     for number, record in enumerate(table, 1):
         where = f"{name} ({split}), row {number}"
         try:
-            rows.append(Row(_messages(record), where))
-        except _Bad as reason:
+            rows.append(Row(messages_of(record), where))
+        except RowError as reason:
             raise JobFailure(f"{where}: {reason}") from None
         if limit is not None and number >= limit:
             break

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 
 class RequestError(Exception):
-    """A request that cannot be served: ``status`` is the HTTP status, ``text`` goes into ``{"error"}``."""
+    """A request that cannot be served: ``status`` is the HTTP status, ``text`` goes into ``{"error"}``.
+
+    A text may quote what was sent, so it is cut to a thousand characters.
+    """
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
-        self.text = text
+        self.text = text if len(text) <= 1000 else f"{text[:999]}…"
 
 
 class JobFailure(Exception):  # noqa: N818 - it ends a job; it is no error in the program

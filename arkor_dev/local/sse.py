@@ -38,7 +38,7 @@ async def open_stream(request: web.Request) -> web.StreamResponse:
 
 def resume_point(store: Store, job_id: str, last_event_id: str | None) -> int:
     """The event id to go on after: 0, the whole history, when the given id is not one of this log's."""
-    if last_event_id and last_event_id.isascii() and last_event_id.isdigit():
+    if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19:
         point = int(last_event_id)
         if point <= store.last_event(job_id):
             return point

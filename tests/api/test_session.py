@@ -62,16 +62,38 @@ async def test_the_manifest(studio: Studio) -> None:
         manifest = await answer.json()
     assert manifest["trainer"] == {"name": "first"}
     assert [trainer["name"] for trainer in manifest["trainers"]] == ["first"]
-    toml.write_text(TOML + "steps = 0")
+    toml.write_text(TOML + "steps = ")
     async with studio.session.get("/api/manifest") as answer:
         assert answer.status == 400
         assert "arkor.toml:5" in (await answer.json())["error"]
 
 
+async def test_a_wrong_trainer_leaves_the_others_alone(studio: Studio) -> None:
+    project = studio.settings.project
+    (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
+    text = TOML + TOML.replace("first", "second") + "steps = 0\n"
+    text += '[[trainer]]\nname = "third"\nmodel = "m"\ndataset = "data.jsonl"\n'
+    (project / "arkor.toml").write_text(text)
+    async with studio.session.get("/api/manifest") as answer:
+        assert answer.status == 200
+        first, second, third = (await answer.json())["trainers"]
+    assert "problem" not in first
+    assert set(second) == {"name", "problem"}
+    assert (second["name"], third["name"]) == ("second", "third")
+    assert second["problem"].startswith("arkor.toml:9: steps = 0 is not possible.")
+    assert third["problem"].startswith("data.jsonl, line 2: has the keys prompt; wanted messages")
+    assert third["rows"] == 2
+    for wrong in (second, third):
+        async with studio.session.post("/api/train", json={"trainer": wrong["name"]}) as answer:
+            assert (answer.status, await answer.json()) == (400, {"error": wrong["problem"]})
+    async with studio.session.get("/api/train") as answer:
+        assert await answer.json() == {"runs": []}
+
+
 async def test_the_manifest_is_told_once_whatever_it_is(studio: Studio) -> None:
     toml = studio.settings.project / "arkor.toml"
     seen: set[str] = set()
-    for text, status in ((TOML, 200), (TOML + "steps = 0", 400), (TOML + "steps = 2", 200)):
+    for text, status in ((TOML, 200), (TOML + "steps = ", 400), (TOML + "steps = 2", 200)):
         toml.write_text(text)
         async with studio.session.get("/api/manifest") as answer:
             assert answer.status == status

@@ -146,7 +146,7 @@ async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open
 
 
 async def test_a_file_that_cannot_be_read_says_where(studio: Studio, open_page: OpenPage) -> None:
-    declare(studio.settings.project, TOML.replace("steps", "stepz"))
+    declare(studio.settings.project, "stepz = 1\n" + TOML)
     async with open_page(studio.url, faulty=True) as page:
         refused: list[int] = []
         page.on(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local import datasets
-from arkor_dev.local.datasets import MAX_LINE, load_rows, read_jsonl
+from arkor_dev.local.datasets import load_rows, read_jsonl
 from arkor_dev.local.errors import JobFailure
+from arkor_dev.training_rows import MAX_LINE
 
 from .tiny_model import write_jsonl
 
@@ -55,6 +57,15 @@ BAD: list[tuple[bytes, str]] = [
         "line 2: message 1 has no text in content",
     ),
     (GOOD + b'{"messages": [{"role": "user", "content": "x"}]}\n', "line 2: has no assistant message"),
+    (
+        GOOD + b'{"messages": [{"role": ["user"], "content": "x"}]}\n',
+        "line 2: message 1 has the role ['user']; wanted",
+    ),
+    (
+        GOOD + b'{"prompt": "a", "completion": "b", "n": ' + b"1" * 5000 + b"}\n",
+        "line 2: not JSON that can be",
+    ),
+    (GOOD + b'{"prompt": "a", "completion": "\\ud83d"}\n', "line 2: message 2 holds half a character"),
     (GOOD + b'{"prompt": "' + b"x" * MAX_LINE + b'", "completion": "b"}\n', "line 2: longer than 4 MiB"),
 ]
 
@@ -71,6 +82,19 @@ def test_bad_data_is_named_by_file_line_and_reason(tmp_path: Path, content: byte
 
 def turns(*texts: str) -> list[dict[str, str]]:
     return [{"role": "user" if n % 2 == 0 else "assistant", "content": text} for n, text in enumerate(texts)]
+
+
+def test_a_file_that_became_something_else_after_the_check(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "d.jsonl")
+    with pytest.raises(JobFailure, match=r"data/d.jsonl cannot be read: a FIFO, not a regular file"):
+        read_jsonl(tmp_path / "d.jsonl", "data/d.jsonl")
+
+
+def test_a_reason_is_cut_to_size(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text(json.dumps({"k" * 100_000: 1}))
+    with pytest.raises(JobFailure) as caught:
+        read_jsonl(tmp_path / "d.jsonl", "d")
+    assert len(str(caught.value)) < 500
 
 
 def test_every_form_becomes_a_chat(tmp_path: Path) -> None:
@@ -108,6 +132,7 @@ def test_a_file_must_lie_in_the_project_after_symlinks(tmp_path: Path) -> None:
     (project / "data" / "link.jsonl").symlink_to(project / "data" / "in.jsonl")
     (project / "data" / "escape.jsonl").symlink_to(outside)
     (project / "data" / "loop.jsonl").symlink_to(project / "data" / "loop.jsonl")
+    os.mkfifo(project / "data" / "fifo.jsonl")
     assert load({"type": "file", "path": "data/in.jsonl"}, project)
     assert load({"type": "file", "path": "data/link.jsonl"}, project)
     assert load({"type": "file", "path": str(project / "data" / "in.jsonl")}, project)
@@ -117,6 +142,8 @@ def test_a_file_must_lie_in_the_project_after_symlinks(tmp_path: Path) -> None:
         (str(outside), "lies outside the project"),
         ("data/none.jsonl", "does not exist"),
         ("data", "is not a file"),
+        ("data/fifo.jsonl", "is not a file"),
+        ("x" * 300, "cannot be resolved"),
         ("data/loop.jsonl", "cannot be resolved"),
         ("data/\0.jsonl", "cannot be resolved"),
     ]:

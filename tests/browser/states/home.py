@@ -53,7 +53,7 @@ async def first(scene: Scene) -> None:
 
 @state("home-broken", "A file with a mistake in it", faulty=True)
 async def broken(scene: Scene) -> None:
-    declare(scene.project, TRAINER.replace("steps", "stepz"))
+    declare(scene.project, "stepz = 1\n" + TRAINER)
     await scene.go("/")
     await expect(scene.page.get_by_role("alert")).to_contain_text("stepz")
 

@@ -1,0 +1,141 @@
+"""Processes of a training run that nobody supervises any more, found by a mark in their environment.
+
+A run's supervisors end all that it has started, also when one of them is killed. When all of them are killed
+at once (by a person, or by a machine short of memory), what has detached itself from its parent has nobody
+left who knows of it. So each run's processes carry a mark, a random name and no secret, by which this launch
+finds them on Linux; and a launch that was killed as well has left its own name in the data folder, by which
+the next one does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import secrets
+import signal
+from pathlib import Path
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+VARIABLE: Final = "ARKOR_DEV_RUN"
+ROUNDS: Final = 20
+"""How often it is looked again, for what goes on forking."""
+_NAME: Final = re.compile(r"[0-9a-f]{16}")
+
+
+class Marks:
+    """The marks of one launch's runs, which all begin with its name, and its record in ``folder``.
+
+    The record is locked as long as the launch lives, so that an unlocked one is a dead launch's.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.name = secrets.token_hex(8)
+        self._folder = folder
+        self._record: int | None = None
+
+    def write_down(self) -> None:
+        """Leave the record, once, before a run starts.
+
+        A folder that cannot be written costs only what a next start could have done.
+        """
+        if self._folder is None or self._record is not None:
+            return
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._record = os.open(self._folder / self.name, flags, 0o600)
+            fcntl.flock(self._record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            log.warning(
+                "%s cannot be written (%s): should Studio be killed, the next start cannot tidy up.",
+                self._folder,
+                fault.strerror,
+            )
+
+    def of(self, run_id: str) -> dict[str, str]:
+        """The environment variable of a run."""
+        return {VARIABLE: f"{self.name}.{run_id}"}
+
+    def kill(self, run_id: str) -> None:
+        """Kill what is left of a run."""
+        kill_marked(f"{self.name}.{run_id}\0")
+
+    def close(self) -> None:
+        """Every run has ended: take the record away."""
+        if self._record is not None and self._folder is not None:
+            with contextlib.suppress(OSError):
+                (self._folder / self.name).unlink()
+            os.close(self._record)
+            self._record = None
+
+    def settle(self) -> None:
+        """Kill what launches have left that were killed themselves, and take their records away."""
+        if self._folder is None or not self._folder.is_dir():
+            return
+        for path in self._folder.iterdir():
+            if _NAME.fullmatch(path.name) and path.name != self.name:
+                with contextlib.suppress(OSError):  # gone in between, or not ours: nothing of it can be done
+                    _settle(path)
+
+
+def _settle(record: Path) -> None:
+    """End what a launch has left, unless it lives. Raises OSError."""
+    handle = os.open(record, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return  # another Studio that lives, or is about to do the same
+    else:
+        killed = kill_marked(f"{record.name}.")
+        if killed:
+            log.warning("Ended %d processes that a Studio which was killed had left behind.", killed)
+        record.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def kill_marked(start: str) -> int:
+    """Kill every process of this user whose mark begins with ``start``; how many. Linux, elsewhere none."""
+    if not hasattr(os, "pidfd_open"):
+        return 0
+    wanted = f"\0{VARIABLE}={start}".encode()
+    total = 0
+    for _ in range(ROUNDS):
+        killed = sum(_kill_if_marked(int(name), wanted) for name in _process_names())
+        total += killed
+        if not killed:
+            break
+    return total
+
+
+def _process_names() -> list[str]:
+    try:
+        return [path.name for path in Path("/proc").iterdir() if path.name.isdigit()]
+    except OSError:
+        return []
+
+
+def _kill_if_marked(pid: int, wanted: bytes) -> bool:
+    if pid == os.getpid():
+        return False
+    try:
+        handle = os.pidfd_open(pid)  # from here on the number cannot come to mean another process
+    except OSError:
+        return False
+    try:
+        folder = Path(f"/proc/{pid}")
+        if folder.stat().st_uid != os.geteuid():
+            return False
+        if wanted not in b"\0" + (folder / "environ").read_bytes():
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True

@@ -1,0 +1,69 @@
+"""JSON of a request, held to what every other program can read as well.
+
+Python's parser takes ``NaN``, makes infinity of ``1e999`` and half a character of ``"\\ud800"``, and nests as
+deep as its stack allows; what is done with such a value later fails somewhere else, on a disk, on a command
+line or in another parser. Studio and the local backend refuse them alike and at the door, so this module
+belongs to neither and imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final
+
+DEPTH: Final = 100
+"""Lists and objects inside each other."""
+_TOO_DEEP: Final = f"is nested more than {DEPTH} deep"
+
+
+class StrictJSONError(ValueError):
+    """Why a text is no JSON to us, as the end of a sentence about it: ``is not JSON``."""
+
+
+def parse(body: bytes) -> Any:
+    """The value of ``body``, in UTF-8; raises StrictJSONError."""
+    try:
+        value = json.loads(body.decode(), parse_constant=_finite, parse_float=_finite)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise StrictJSONError("is not JSON") from None
+    except ValueError:
+        raise StrictJSONError("has a number that is none, or is too large") from None
+    except RecursionError:
+        raise StrictJSONError(_TOO_DEEP) from None
+    # Both looks are for what is rare: most bodies are known to be fine by a glance at their bytes.
+    if body.count(b"[") + body.count(b"{") > DEPTH and _is_deeper(value):
+        raise StrictJSONError(_TOO_DEEP)
+    if b"\\ud" in body.lower() and not _is_whole(value):
+        raise StrictJSONError("holds half a character (a lone \\ud800 to \\udfff)")
+    return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _is_deeper(value: object) -> bool:
+    level = [value]
+    for _ in range(DEPTH):
+        inner: list[object] = []
+        for each in level:
+            if isinstance(each, list):
+                inner.extend(each)
+            elif isinstance(each, dict):
+                inner.extend(each.values())
+        if not inner:
+            return False
+        level = inner
+    return any(isinstance(each, list | dict) for each in level)
+
+
+def _is_whole(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
