@@ -184,7 +184,7 @@ class _TableReader:
         if source is not None:
             config["datasetSource"] = source
         if self.problems:
-            shown = str(name) if named else f"trainer {cast('int', at[-1]) + 1}"
+            shown = str(name) if named else f"(trainer {cast('int', at[-1]) + 1})"
             return {"name": shown, "problem": self.problems.text()}
         return {"name": str(name), "config": cast("JobConfig", config)}
 

@@ -407,7 +407,7 @@ def test_the_right_trainers_stay_beside_the_wrong(project: Path) -> None:
         "a (line 12)",
         'arkor.toml:12: a trainer called "a" is on line 2 already. Names must differ',
     )
-    assert nameless["name"] == "trainer 4"
+    assert nameless["name"] == "(trainer 4)"
     assert nameless["problem"].startswith("arkor.toml:15: this [[trainer]] has no name.")
     assert all("config" not in trainer for trainer in (wrong, second, nameless))
     assert choose([right, wrong], None) is right

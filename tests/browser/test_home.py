@@ -206,7 +206,7 @@ time.sleep(60)
         await page.get_by_role("button", name=re.compile("To the end|new line")).click()
         await expect(lines.last).to_have_text("the very end")
         await expect(page.get_by_role("log")).to_be_focused()
-        await page.get_by_role("button", name="Stop watching").click()
+        await page.get_by_role("button", name="Stop the command").click()
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
 
 
@@ -267,7 +267,7 @@ for n in range(600):
             await expect(tab.locator(".term-line").last).to_contain_text("line", timeout=START)
         seen = await tabs[-1].locator(".term-count").inner_text()
         await expect(tabs[-1].locator(".term-count")).not_to_have_text(seen, timeout=START)
-        await tabs[-1].get_by_role("button", name="Stop watching").click()
+        await tabs[-1].get_by_role("button", name="Stop the command").click()
         for tab in tabs:
             await expect(tab.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
 
@@ -289,7 +289,7 @@ print("bar 1\n\rbar 2\x1b[A", end="", flush=True); time.sleep(60)
         await expect(log).to_contain_text("exit=0")
         await expect(page.locator(".home-output-state")).to_contain_text("Running")
         await expect(log).to_contain_text("bar 2", timeout=START)
-        await page.get_by_role("button", name="Stop watching").click()
+        await page.get_by_role("button", name="Stop the command").click()
         # The true ending is found although the cursor stood in the middle of the lines.
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
         await expect(page.locator(".term-line").last).to_have_text("bar 2")
@@ -329,7 +329,7 @@ print("the very end", flush=True); time.sleep(60)
             await page.get_by_role("button", name="Download").click()
         saved = Path(await (await saving.value).path()).read_text(encoding="utf-8").splitlines()
         assert saved == ["long " * 1000, *(f"line {n}" for n in range(16000)), "the very end"]
-        await page.get_by_role("button", name="Stop watching").click()
+        await page.get_by_role("button", name="Stop the command").click()
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
         async with page.expect_download() as saving:
             await page.get_by_role("button", name="Download").click()

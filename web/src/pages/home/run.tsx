@@ -62,7 +62,7 @@ function Panel({ run }: { run: TrainingRun }) {
       await attempt(() => cancelJob(jobId), "The job is being cancelled");
     }
   };
-  const stop = (): Promise<void> => attempt(() => stopRun(run.id), "Stopped watching; the job goes on");
+  const stop = (): Promise<void> => attempt(() => stopRun(run.id), jobId ? "Stopped watching; the job goes on" : "The command was stopped");
   return (
     <section class="home-output" aria-labelledby="home-output" data-heir="a, button">
       <header class="home-output-head">
