@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .typescript import TypeScriptManifest, is_typescript
+from .errors import StudioError
+from .launch import NOT_LOCAL
+from .node_tools import is_typescript
+from .typescript import TypeScriptProject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,9 +19,14 @@ if TYPE_CHECKING:
 class ManifestReader:
     """Reads one project's manifest anew each time, so that an edit shows at the next reload."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, *, local: bool = False) -> None:
         self._project = project
-        self._typescript = TypeScriptManifest(project)
+        self._local = local
+        self.typescript = TypeScriptProject(project)
+
+    def warning(self) -> str | None:
+        """What a person should know before they open the page: that this project cannot be trained here."""
+        return NOT_LOCAL if self._local and not self._has_toml() and is_typescript(self._project) else None
 
     async def read(self) -> Manifest:
         """The manifest; raises StudioError 400 with a text for the person who wrote the project.
@@ -27,10 +35,13 @@ class ManifestReader:
         """
         return await asyncio.to_thread(self._from_toml) or await self._from_typescript()
 
-    def _from_toml(self) -> Manifest | None:
+    def _has_toml(self) -> bool:
         # A dangling link or an unreadable file is there all the same, and is reported as what it is.
         path = self._project / "arkor.toml"
-        if not path.exists() and not path.is_symlink():
+        return path.exists() or path.is_symlink()
+
+    def _from_toml(self) -> Manifest | None:
+        if not self._has_toml():
             return None
         from .trainers import load_trainers  # not on the way to the page's first byte
 
@@ -40,4 +51,6 @@ class ManifestReader:
     async def _from_typescript(self) -> Manifest:
         if not await asyncio.to_thread(is_typescript, self._project):
             return {"trainer": None, "trainers": []}
-        return await self._typescript.read()
+        if self._local:
+            raise StudioError(400, NOT_LOCAL)
+        return await self.typescript.read()
