@@ -29,8 +29,17 @@ _COMPARATOR: Final = re.compile(r"(>=|<=|>|<|\^|~|=)?\s*v?(\d+|[xX*])(?:\.(\d+|[
 
 
 def is_typescript(project: Path) -> bool:
-    """Whether the folder looks like a project of the ``arkor`` CLI: its entry file, or its CLI."""
-    return (project / ENTRY).is_file() or _command_in(project) is not None or _depends(project)
+    """Whether the folder looks like a project of the ``arkor`` CLI."""
+    return typescript_sign(project) is not None
+
+
+def typescript_sign(project: Path) -> str | None:
+    """What shows that the folder is a project of the ``arkor`` CLI, in words; None when nothing does."""
+    if (project / ENTRY).is_file():
+        return f"{ENTRY} is there"
+    if _depends(project):
+        return "package.json names arkor"
+    return None if _command_in(project) is None else "arkor is in its node_modules"
 
 
 def find_cli(project: Path) -> str | None:
