@@ -32,7 +32,8 @@ def initialize(folder: Path) -> list[Path]:
         raise StudioError(
             409,
             f"{folder} is a TypeScript project: {declared}. Studio would use an arkor.toml in its place. "
-            "Nothing was written. Run `arkor-dev start` to train it, or choose another folder: arkor-dev init my-bot",
+            "Nothing was written. Run `arkor-dev start` to train it, or choose another folder: "
+            "arkor-dev init my-bot",
         )
     files = template_files()
     there = [file.as_posix() for file in files if _exists(folder / file)]

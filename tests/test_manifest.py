@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.errors import StudioError
+from arkor_dev.launch import NOT_LOCAL
 from arkor_dev.manifest import ManifestReader
+from arkor_dev.serve import bind, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.settings import Settings
 
 TOML = '[[trainer]]\nname = "first"\nmodel = "m"\ndataset = { huggingface = "a/b" }\n'
 
@@ -63,3 +68,11 @@ async def test_a_typescript_project_that_cannot_train_here_is_said_before_the_pr
     (tmp_path / "arkor.toml").write_text(TOML)
     assert reader.warning() is None
     assert (await reader.read())["source"] == "arkor.toml"
+
+
+async def test_at_start_it_is_said_too(settings: Settings) -> None:
+    (settings.project / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
+    notices: list[dict[str, object]] = []
+    async with serving(replace(settings, local=True), bind(0), notices.append):
+        pass
+    assert notices[0] == {"notice": "message", "level": "warning", "text": NOT_LOCAL}
