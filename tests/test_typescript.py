@@ -232,7 +232,7 @@ async def test_an_error_of_the_sdk_is_told_first_and_its_stack_on_demand(
     assert error.text == (
         "The project's code fails when it is loaded.\n"
         'Unknown model "smollm2-135m-instrukt" in the trainer "bot". '
-        "Supported are smollm2-135m-instruct, gemma-3-270m-it."
+        "Supported are smollm2-135m-instruct, unsloth/gemma-4-E4B-it."
     )
     details = str(error.extra["details"])
     assert "at createTrainer (file://" in details

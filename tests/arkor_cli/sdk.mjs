@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 
-const MODELS = ["smollm2-135m-instruct", "gemma-3-270m-it"];
+const MODELS = ["smollm2-135m-instruct", "unsloth/gemma-4-E4B-it"];
 
 export function createTrainer({ name, model }) {
   if (!MODELS.includes(model)) {

@@ -1,5 +1,5 @@
 /** The trainers that the project declares; asked for anew whenever the window comes back from the editor. */
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { ApiError, errorText, request } from "../api";
 import type { Manifest } from "../contract.gen";
 
@@ -7,6 +7,9 @@ export const manifest = signal<Manifest | null>(null);
 
 /** Why the project does not build, as the daemon says it. */
 export const manifestError = signal<string | null>(null);
+
+/** The stack and whatever else was printed, where the fault leaves it out. */
+export const manifestDetails = signal<string | null>(null);
 
 /** Of what is known, be it the manifest or the fault. */
 let etag = "";
@@ -29,6 +32,10 @@ async function ask(): Promise<void> {
   } catch (error) {
     if (error instanceof ApiError && error.status === 0) return;
     etag = error instanceof ApiError ? error.etag : "";
-    manifestError.value = errorText(error);
+    const details = error instanceof ApiError ? error.extra["details"] : null;
+    batch(() => {
+      manifestDetails.value = typeof details === "string" ? details : null;
+      manifestError.value = errorText(error);
+    });
   }
 }

@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { poll } from "../../store/poll";
-import { loadManifest, manifest, manifestError } from "../../store/manifest";
+import { loadManifest, manifest, manifestDetails, manifestError } from "../../store/manifest";
 import { isLive, loadRuns, runs } from "../../store/runs";
 import { ErrorNote, setTitle, Skeleton } from "../../ui";
 import { First } from "./first";
@@ -48,7 +48,7 @@ function Project() {
       <>
         <h1 tabIndex={-1}>The project does not build</h1>
         <div class="home-broken">
-          <ErrorNote error={error} />
+          <ErrorNote error={error} details={manifestDetails.value} />
           <p class="hint">Looked at again as soon as you save.</p>
         </div>
       </>
@@ -64,5 +64,5 @@ function Project() {
       </>
     );
   }
-  return known.trainers.length > 0 ? <TrainerPanel known={known} /> : <First />;
+  return known.trainers.length > 0 ? <TrainerPanel known={known} /> : <First typescript={known.source === "typescript"} />;
 }

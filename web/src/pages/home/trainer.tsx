@@ -33,7 +33,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
     setBusy(true);
     setError(null);
     try {
-      const id = await startRun({ ...(known.trainers.length > 1 || known.source !== "typescript" ? { trainer: trainer.name } : {}), dryRun });
+      const id = await startRun({ trainer: trainer.name, dryRun });
       shownRun.value = startedRun.value = id;
       announce("Training started");
     } catch (problem) {
