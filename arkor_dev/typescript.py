@@ -105,9 +105,15 @@ class TypeScriptProject:
         self._began = -1.0
         self._latest: Manifest | StudioError | None = None
         self._loaded: tuple[str, str | None] | None = None
+        self._while_starting: Manifest | None = None
 
     async def read(self) -> Manifest:
-        """Build the project and name its trainer. Raises StudioError 400 with the tool's own words."""
+        """Build the project and name its trainer. Raises StudioError 400 with the tool's own words.
+
+        While a start has the turn, which may take it long, the answer is what was built for it.
+        """
+        if self._while_starting is not None:
+            return self._while_starting
         loop = asyncio.get_running_loop()
         asked = loop.time()
         give_back = await self._turn.take()
@@ -139,7 +145,16 @@ class TypeScriptProject:
         except BaseException:
             give_back()
             raise
-        return Built(name, give_back)
+        if file is None:
+            self._while_starting = _manifest(name)
+        elif not isinstance(self._latest, StudioError):
+            self._while_starting = self._latest
+
+        def started() -> None:
+            self._while_starting = None
+            give_back()
+
+        return Built(name, started)
 
     async def _build(self, file: str | None) -> str | None:
         cli, node = await asyncio.to_thread(self._tools)

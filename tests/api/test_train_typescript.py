@@ -12,6 +12,7 @@ import pytest
 
 from ..studio import running_studio
 from ..typescript_projects import LAYOUTS, TypeScriptProject, lay_out, trainer
+from ..waiting import until
 from .test_train import runs, train
 
 if TYPE_CHECKING:
@@ -167,6 +168,19 @@ async def test_builds_and_starts_take_turns(
             stop.set()
             await asyncio.gather(*watching)
     assert read >= 2
+
+
+async def test_the_manifest_does_not_wait_for_a_start_that_takes_long(
+    studio: Studio, typescript_project: TypeScriptProject
+) -> None:
+    slow = "await new Promise((go) => setTimeout(go, process.argv[2] === 'start' ? 6e4 : 0));\n"
+    typescript_project.write(slow + trainer("one"))
+    async with studio.session.post("/api/train", json={}) as answer:
+        assert answer.status == 200
+        await until(lambda: "start" in typescript_project.calls())
+        async with asyncio.timeout(5):
+            assert (await manifest(studio))["trainer"] == {"name": "one"}
+        assert typescript_project.calls() == ["build", "start"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
