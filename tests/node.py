@@ -24,8 +24,9 @@ def node() -> Path:
 
 def npm() -> list[str]:
     """The ``npm`` command, as the beginning of an argument list."""
-    if (found := shutil.which("npm")) is not None:
+    wheel, found = _wheel(), shutil.which("npm")
+    # The package's own `npm` was a link once, and as the file that a wheel makes of it finds nothing.
+    if found is not None and (wheel is None or not Path(found).is_relative_to(wheel)):
         return [found]
-    wheel = _wheel()
     assert wheel is not None, "There is no npm. Install it, or: pip install -e '.[dev]'"
     return [str(node()), str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
