@@ -37,13 +37,15 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
         middlewares=[*guards, token_guard(settings.studio_token)], client_max_size=BODY_LIMIT
     )
     app[keys.SETTINGS] = settings
-    app[keys.MANIFEST] = ManifestReader(settings.project)
+    app[keys.MANIFEST] = ManifestReader(settings.project, local=settings.local)
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(routes())
     # The API's own paths are left out, so that a wrong method there is a 405 and an unknown one a 404.
     app.router.add_get("/{path:(?!api(?:/|$)).*}", bundle_handler(settings.studio_token))
 
     async def rooms(app: web.Application) -> AsyncIterator[None]:
+        if (warning := app[keys.MANIFEST].warning()) is not None:
+            on_notice({"notice": "message", "level": "warning", "text": warning})
         async with AsyncExitStack() as stack:
             backend = await stack.enter_async_context(connected(settings, on_notice))
             jobs = JobsCache(backend.list_jobs)

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import platform
+import shutil
 import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -22,11 +23,13 @@ from .embedded import REQUIRED, missing_extra
 from .errors import StudioError
 from .identity import FileIdentity, header_line
 from .launch import training_command
+from .node_tools import is_typescript, no_node, satisfies, wanted_node
 from .plain_text import one_line
 from .project import FileScopes, check_folder
 from .serve import bind
 from .settings import DEFAULT_PORT
 from .torch_build import surplus
+from .typescript import node_version
 from .wire import open_wire
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ class Check:
 
 async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Print every check; the exit code: 1 when one of them failed, else 0."""
-    checks = [*_versions(), _port(settings), _project(settings), _command(settings)]
+    checks = [*_versions(), _port(settings), _project(settings), _command(settings), *await _node(settings)]
     if settings.local:
         checks += [_extra(), *_folders(settings)]
     else:
@@ -103,11 +106,31 @@ def _command(settings: Settings) -> Check:
     try:
         launch = training_command(settings, {})
     except StudioError as fault:
-        # A folder that is no project yet is no fault, but one whose arkor.toml is wrong is.
-        return Check("Training", "fail" if (settings.project / "arkor.toml").exists() else "warn", fault.text)
+        # A folder that is no project yet is no fault, but one whose trainer cannot be run is.
+        declared = (settings.project / "arkor.toml").exists() or is_typescript(settings.project)
+        return Check("Training", "fail" if declared else "warn", fault.text)
     if launch.trainer is not None:
         return Check("Training", "ok", f"arkor.toml, first trainer {launch.trainer!r}.")
     return Check("Training", "ok", f"{launch.argv[0]}")
+
+
+async def _node(settings: Settings) -> list[Check]:
+    """Node, for a project that needs it."""
+    project = settings.project
+    if (project / "arkor.toml").exists() or not is_typescript(project):
+        return []
+    if (node := shutil.which("node")) is None:
+        return [Check("Node.js", "fail", no_node(project))]
+    version, wanted = await node_version(node), wanted_node(project)
+    what = f"Node.js {wanted}" if wanted else "Node.js"
+    step = f"Install {what} from https://nodejs.org or with your version manager."
+    if version is None:
+        return [Check("Node.js", "fail", f"{node} cannot be run.", step)]
+    if wanted is None:
+        return [Check("Node.js", "ok", f"{version} at {node}")]
+    if not satisfies(version, wanted):
+        return [Check("Node.js", "warn", f"{version} at {node}, but the project asks for {wanted}.", step)]
+    return [Check("Node.js", "ok", f"{version} at {node}, which is in {wanted}.")]
 
 
 def _extra() -> Check:

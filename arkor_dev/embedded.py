@@ -22,7 +22,7 @@ from .errors import StudioError
 from .identity import Credentials
 from .plain_text import one_line
 from .project import Scope
-from .project_name import slug_of
+from .project_name import tidy_name
 from .torch_build import install_advice
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Embedded:
         self._token = secrets.token_urlsafe(32)
         self._ready: asyncio.Future[Credentials] | None = None
         self._task: asyncio.Task[None] | None = None
-        self.scope = Scope(ORG, slug_of(settings.project.name), slug_of(settings.project.name))
+        self.scope = Scope(ORG, tidy_name(settings.project.name), tidy_name(settings.project.name))
 
     async def __aenter__(self) -> Self:
         """Start the process; does not wait until it serves."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from .errors import StudioError
+from .node_tools import typescript_sign
 
 TEMPLATE = Path(__file__).with_name("template")
 
@@ -23,8 +24,17 @@ def template_files() -> list[Path]:
 def initialize(folder: Path) -> list[Path]:
     """Write a new project into ``folder``, creating it where needed; the files written, relative to it.
 
-    Nothing is overwritten: StudioError 409 names what is there already, and then nothing was written.
+    Nothing is overwritten, and no TypeScript project is given a second way to be trained: StudioError 409
+    names what is there already, and then nothing was written.
     """
+    declared = typescript_sign(folder)
+    if declared is not None:
+        raise StudioError(
+            409,
+            f"{folder} is a TypeScript project: {declared}. Studio would use an arkor.toml in its place. "
+            "Nothing was written. Run `arkor-dev start` to train it, or choose another folder: "
+            "arkor-dev init my-bot",
+        )
     files = template_files()
     there = [file.as_posix() for file in files if _exists(folder / file)]
     if there:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import StudioError
+from .node_tools import find_cli, is_typescript, not_installed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,13 +29,17 @@ NOT_LOCAL = (
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command to run in the project folder; ``key`` is the trainer that may run once at a time."""
+    """A command to run in the project folder; ``key`` is the trainer that may run once at a time.
+
+    ``typescript``: the command runs whatever was built last, so the project has to be built before it.
+    """
 
     argv: list[str]
     key: str
     trainer: str | None
     file: str | None
     dry_run: bool
+    typescript: bool = False
 
 
 def inside(project: Path, name: str) -> Path:
@@ -55,20 +60,22 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
     if file is None and os.path.lexists(project / "arkor.toml"):  # what is no file is said by the reader
         return _from_toml(settings, trainer, dry_run=dry_run)
-    from .typescript import find_cli
-
+    declared = file is not None or is_typescript(project)
     found = find_cli(project)
-    if found is None:
+    if found is None and not declared:
         raise StudioError(400, NO_COMMAND)
     if settings.local:
         raise StudioError(400, NOT_LOCAL)
+    if found is None:
+        raise StudioError(400, not_installed(project))
     if dry_run:
         raise StudioError(
             400, "`arkor start` takes no dry run from outside: set `dryRun: true` in the trainer's own code."
         )
     # "./" keeps a name that begins with a dash from being read as an option.
     argv = [found, "start", *([f"./{file}"] if file else [])]
-    return Launch(argv, key=f"file {file}" if file else "file", trainer=trainer, file=file, dry_run=False)
+    key = f"file {file}" if file else "file"
+    return Launch(argv, key=key, trainer=trainer, file=file, dry_run=False, typescript=True)
 
 
 def _from_toml(settings: Settings, trainer: str | None, *, dry_run: bool) -> Launch:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .typescript import TypeScriptManifest, is_typescript
+from .errors import StudioError
+from .launch import NOT_LOCAL
+from .node_tools import is_typescript
+from .typescript import TypeScriptProject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,9 +19,14 @@ if TYPE_CHECKING:
 class ManifestReader:
     """Reads one project's manifest anew each time, so that an edit shows at the next reload."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, *, local: bool = False) -> None:
         self._project = project
-        self._typescript = TypeScriptManifest(project)
+        self._local = local
+        self.typescript = TypeScriptProject(project)
+
+    def warning(self) -> str | None:
+        """What a person should know before they open the page: that this project cannot be trained here."""
+        return NOT_LOCAL if self._local and not self._has_toml() and is_typescript(self._project) else None
 
     async def read(self) -> Manifest:
         """The manifest; raises StudioError 400 with a text for the person who wrote the project.
@@ -54,4 +62,6 @@ class ManifestReader:
     async def _from_typescript(self) -> Manifest:
         if not await asyncio.to_thread(is_typescript, self._project):
             return {"trainer": None, "trainers": []}
-        return await self._typescript.read()
+        if self._local:
+            raise StudioError(400, NOT_LOCAL)
+        return await self.typescript.read()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .atomic import check_writable, write_private
 from .errors import StudioError
-from .project_name import slug_of
+from .project_name import slug_of, tidy_name
 from .regular_files import read_small
 
 if TYPE_CHECKING:
@@ -168,22 +168,33 @@ class FileScopes:
             raise self._unwritable(fault) from None
         org = credentials.org_slug
         slug = slug_of(self._project.name)
-        try:
-            project = await self._projects.create_project(credentials, org, self._project.name or slug, slug)
-        except StudioError as fault:
-            if fault.status != 409:
-                raise
-            project = await self._existing(credentials, org, slug)
+        # A state file that was lost must not make a second project of the same folder.
+        project = await self._existing(credentials, org, slug) or await self._new(credentials, org, slug)
         scope = _scope_of(project, org)
         return await asyncio.to_thread(self._write_down, scope)
 
-    async def _existing(self, credentials: Credentials, org: str, slug: str) -> dict[str, object]:
-        for project in await self._projects.list_projects(credentials, org):
-            if project.get("slug") == slug:
+    async def _new(self, credentials: Credentials, org: str, slug: str) -> dict[str, object]:
+        try:
+            return await self._projects.create_project(credentials, org, self._project.name or slug, slug)
+        except StudioError as fault:
+            if fault.status != 409:
+                raise
+            if (project := await self._existing(credentials, org, slug)) is not None:
                 return project
         raise StudioError(
             409,
             f"The backend says that the project {slug} exists but does not list it in {org}. Try again.",
+        )
+
+    async def _existing(self, credentials: Credentials, org: str, slug: str) -> dict[str, object] | None:
+        """The folder's project, by the slug of today, or by name and the slug of an older Studio."""
+        projects = await self._projects.list_projects(credentials, org)
+        name = self._project.name
+        return next(
+            (project for project in projects if project.get("slug") == slug),
+            next(
+                (it for it in projects if it.get("name") == name and it.get("slug") == tidy_name(name)), None
+            ),
         )
 
     def _write_down(self, scope: Scope) -> Scope:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from .project_name import slug_of
+from .project_name import tidy_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,4 +65,4 @@ class Settings:
     def local_data(self) -> Path:
         """The embedded backend's own folder for this project: readable name, then a hash of its path."""
         digest = hashlib.sha256(str(self.project).encode()).hexdigest()[:10]
-        return self.data / "projects" / f"{slug_of(self.project.name)}-{digest}"
+        return self.data / "projects" / f"{tidy_name(self.project.name)}-{digest}"

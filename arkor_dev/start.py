@@ -22,6 +22,7 @@ from .errors import StudioError
 from .follow import follow, job_of
 from .plain_text import one_line
 from .run_view import view_for
+from .start_typescript import run_typescript, runs_typescript
 from .trainers import choose, load_trainers
 
 if TYPE_CHECKING:
@@ -52,8 +53,11 @@ async def run_start(
     """Run ``trainer`` (None: the first) and return the exit code.
 
     0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 128 + n stopped by
-    signal n. Raises StudioError when no job was created: a wrong ``arkor.toml``, a backend that is away.
+    signal n; of a TypeScript project, what its own command says. Raises StudioError when no job was created:
+    a wrong ``arkor.toml``, a backend that is away.
     """
+    if await asyncio.to_thread(runs_typescript, settings):
+        return await run_typescript(settings, trainer=trainer, dry_run=dry_run)
     chosen = choose(await asyncio.to_thread(load_trainers, settings.project), trainer)
     config = dict(chosen["config"])
     if dry_run:

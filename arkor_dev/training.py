@@ -22,10 +22,12 @@ from .leftovers import Marks
 from .output_log import OutputBudget, OutputLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from .contract import TrainingRun
     from .launch import Launch
+
+    Prepare = Callable[[Launch], Awaitable[tuple[Launch, Callable[[], None]]]]
 
 WARDEN = Path(__file__).with_name("warden.py")
 STOP_GRACE = 3.0
@@ -40,11 +42,21 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _nothing() -> None:
+    """For a command that nobody waits for."""
+
+
 class Run:
     """One command: its output, its state, its end."""
 
     def __init__(
-        self, launch: Launch, cwd: Path, on_change: Callable[[], None], budget: OutputBudget, marks: Marks
+        self,
+        launch: Launch,
+        cwd: Path,
+        on_change: Callable[[], None],
+        on_begun: Callable[[], None],
+        budget: OutputBudget,
+        marks: Marks,
     ) -> None:
         self.id = secrets.token_hex(6)
         self.launch = launch
@@ -54,6 +66,7 @@ class Run:
         self._cwd = cwd
         self._on_change = on_change
         self._marks = marks
+        self._on_begun = on_begun
         self._started = _now()
         self._ended: str | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -130,6 +143,7 @@ class Run:
             self._ended = _now()
             self.output.end()
             self.finished.set()
+            self._on_begun()
             self._on_change()
         await self._warden.wait()
 
@@ -154,6 +168,7 @@ class Run:
         self._line = self._line[-4096:]
         if match := _JOB_ID.search(whole + newline):
             self.job_id = match[1].decode(errors="replace")
+            self._on_begun()
             self._on_change()
 
     def stop(self) -> None:
@@ -211,16 +226,25 @@ class TrainingRuns:
         except KeyError:
             raise StudioError(404, "This launch of Studio has no such run.") from None
 
-    async def start(self, launch: Launch) -> Run:
-        """Start a command. StudioError 409, with the run's id, when its trainer already runs."""
+    async def start(self, launch: Launch, prepare: Prepare | None = None) -> Run:
+        """Start a command. StudioError 409, with the run's id, when its trainer already runs.
+
+        ``prepare`` is what has to be done before, once it is known that nothing runs. It answers with the
+        launch as it is to be run, and what to call once that has a job, and again when it has ended.
+        """
         async with self._starting:
             for run in self._runs.values():
                 if run.running and run.launch.key == launch.key:
-                    name = launch.trainer or launch.file or "this project's trainer"
+                    name = run.launch.trainer or run.launch.file or "this project's trainer"
                     raise StudioError(409, f"{name} is already running.", run=run.id)
             await asyncio.to_thread(self._marks.write_down)
-            run = Run(launch, self._project, self._on_change, self._budget, self._marks)
-            await run.start()
+            launch, on_begun = await prepare(launch) if prepare else (launch, _nothing)
+            run = Run(launch, self._project, self._on_change, on_begun, self._budget, self._marks)
+            try:
+                await run.start()
+            except BaseException:
+                on_begun()
+                raise
             self._runs[run.id] = run
             task = asyncio.create_task(run.follow(), name=f"run {run.id}")
             self._tasks.add(task)

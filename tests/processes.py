@@ -57,6 +57,21 @@ def script(path: Path, body: str) -> Path:
     return path
 
 
+_BUILD = """
+import os, sys
+if sys.argv[1] == "build":
+    os.makedirs(".arkor/build", exist_ok=True)
+    with open(".arkor/build/index.mjs", "w") as bundle:
+        bundle.write('export const trainer = { name: "bot", start() {}, wait() {}, cancel() {} };')
+    raise SystemExit
+"""
+
+
+def training_command(project: Path, body: str) -> Path:
+    """The ``arkor`` command of a TypeScript project: it builds a trainer "bot"; ``body`` is its ``start``."""
+    return script(project / "node_modules" / ".bin" / "arkor", _BUILD + body)
+
+
 # Leaves one pid file for each process, in the folder named by its last argument. Four processes, all deaf to
 # every polite signal: itself, a child, a daemon (double fork, a session of its own, silent), and one that
 # talks all the time.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,11 @@ class Doctor:
 
 @pytest.fixture
 def healthy(
-    settings: Settings, signed_in: None, capsys: pytest.CaptureFixture[str], unused_tcp_port: int
+    settings: Settings,
+    signed_in: None,
+    capsys: pytest.CaptureFixture[str],
+    unused_tcp_port: int,
+    node_on_path: None,
 ) -> Doctor:
     """A project with a training command, signed in at a backend that answers."""
     script(settings.project / "node_modules" / ".bin" / "arkor", "")
@@ -55,7 +60,8 @@ def healthy(
 async def test_all_is_well(healthy: Doctor, fake_backend: FakeBackend) -> None:
     checks = await healthy.visit(0)
     assert {check["status"] for check in checks.values()} == {"ok"}
-    assert list(checks) == ["Studio", "Python", "Port", "Project", "Training", "Credentials", "Backend"]
+    names = ["Studio", "Python", "Port", "Project", "Training", "Node.js", "Credentials", "Backend"]
+    assert list(checks) == names
     assert f"{fake_backend.url} answers: anonymous · anon-org / demo" in checks["Backend"]["text"]
     assert checks["Training"]["text"].endswith("node_modules/.bin/arkor")
 
@@ -63,7 +69,7 @@ async def test_all_is_well(healthy: Doctor, fake_backend: FakeBackend) -> None:
 async def test_as_text(healthy: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run_doctor(healthy.settings) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert all(line.startswith("ok    ") for line in lines)
     assert TOKEN not in "".join(lines)
 
@@ -101,6 +107,44 @@ async def test_arkor_toml(healthy: Doctor) -> None:
     toml.write_text(TOML + "steps = 0")
     training = (await healthy.visit(1))["Training"]
     assert (training["status"], "arkor.toml:5" in training["text"]) == ("fail", True)
+
+
+async def test_node_of_a_typescript_project(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = healthy.settings.project / "package.json"
+    node = (await healthy.visit(0))["Node.js"]
+    assert (node["status"], node["next"]) == ("ok", None)
+    assert re.fullmatch(r"v\d+\.\d+\.\d+ at /.*", node["text"])
+    package.write_text('{"engines": {"node": ">=18"}}')
+    assert (await healthy.visit(0))["Node.js"]["text"].endswith(", which is in >=18.")
+    package.write_text('{"engines": {"node": ">=99"}}')
+    node = (await healthy.visit(0))["Node.js"]
+    assert node["status"] == "warn"
+    assert node["next"] == "Install Node.js >=99 from https://nodejs.org or with your version manager."
+    script(healthy.settings.project.parent / "broken" / "node", "raise SystemExit(1)")
+    monkeypatch.setenv("PATH", str(healthy.settings.project.parent / "broken"))
+    assert (await healthy.visit(1))["Node.js"]["status"] == "fail"
+    monkeypatch.setenv("PATH", "/nowhere")
+    node = (await healthy.visit(1))["Node.js"]
+    assert node["status"] == "fail"
+    assert "Install Node.js >=99" in node["text"]
+    (healthy.settings.project / "arkor.toml").write_text(TOML)
+    assert "Node.js" not in await healthy.visit(0)
+
+
+async def test_a_typescript_project_that_is_not_installed(healthy: Doctor) -> None:
+    (healthy.settings.project / "node_modules" / ".bin" / "arkor").unlink()
+    (healthy.settings.project / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
+    (healthy.settings.project / "pnpm-lock.yaml").touch()
+    training = (await healthy.visit(1))["Training"]
+    assert training["status"] == "fail"
+    assert "Run `pnpm install` in the project" in training["text"]
+
+
+async def test_a_typescript_project_under_local(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    healthy.settings = replace(healthy.settings, local=True)
+    training = (await healthy.visit(1))["Training"]
+    assert "trains on the managed backend only" in training["text"]
 
 
 async def test_no_credentials_yet_and_none_are_made(healthy: Doctor, fake_backend: FakeBackend) -> None:
@@ -157,6 +201,7 @@ async def test_a_scope_of_somebody_else(healthy: Doctor) -> None:
 
 
 async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    (healthy.settings.project / "arkor.toml").write_text(TOML)
     healthy.settings = replace(healthy.settings, local=True)
     monkeypatch.setattr(doctor, "missing_extra", lambda: None)
     monkeypatch.setattr(doctor, "surplus", lambda: None)

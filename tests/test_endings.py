@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .daemon import environment, running_daemon
-from .processes import STUBBORN, STUBBORN_COUNT, alive, children, gone, pids_in, script
+from .processes import STUBBORN, STUBBORN_COUNT, alive, children, gone, pids_in, training_command
 from .waiting import until
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     from .daemon import Daemon
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="only on Linux may a process adopt its grandchildren"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only on Linux may a process adopt its grandchildren"),
+    pytest.mark.usefixtures("node_on_path"),
+]
 
 ENDINGS = {
     "Ctrl-C": signal.SIGINT,
@@ -38,7 +39,7 @@ async def start_stubborn(daemon: Daemon, project: Path, pids: Path) -> list[int]
     """A training run of four processes that obey nobody, and its warden."""
     pids.mkdir()
     program = STUBBORN.replace("sys.argv[-1]", repr(str(pids)))
-    script(project / "node_modules" / ".bin" / "arkor", program)
+    training_command(project, program)
     _, writer = await asyncio.open_connection("127.0.0.1", int(daemon.origin.rpartition(":")[2]))
     writer.write(
         b"POST /api/train HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"

@@ -85,6 +85,23 @@ def test_both_are_named(tmp_path: Path) -> None:
         initialize(tmp_path)
 
 
+@pytest.mark.parametrize("there", ["src/arkor/index.ts", "package.json"])
+def test_a_typescript_project_is_not_given_a_second_trainer(tmp_path: Path, there: str) -> None:
+    """An arkor.toml would be used in place of what the person has written."""
+    (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / there).write_text('{"dependencies": {"arkor": "1"}}')
+    with pytest.raises(StudioError, match="is a TypeScript project") as refused:
+        initialize(tmp_path)
+    assert there in refused.value.text
+    assert "Nothing was written" in refused.value.text
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / there]
+
+
+def test_a_package_without_arkor_is_no_typescript_project(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"dependencies": {"other": "1"}}')
+    assert len(initialize(tmp_path)) == len(FILES)
+
+
 def test_a_failure_halfway_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises(StudioError, match=r"data cannot be written"):

@@ -96,6 +96,17 @@ def test_neither(settings: Settings, nothing_on_path: Path) -> None:
     assert "npm install arkor" in NO_COMMAND
 
 
+def test_a_project_that_is_not_installed_is_told_how(settings: Settings, nothing_on_path: Path) -> None:
+    (settings.project / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
+    for lock, install in ((None, "npm install"), ("bun.lock", "bun install")):
+        if lock:
+            (settings.project / lock).touch()
+        with pytest.raises(StudioError, match=f"names arkor, but it is not installed. Run `{install}`"):
+            training_command(settings, {})
+    with pytest.raises(StudioError, match="trains on the managed backend only"):
+        training_command(replace(settings, local=True), {})
+
+
 @pytest.mark.parametrize("name", ["train.ts", "-x.ts", "--help", "a b;rm -rf.ts", "$(id).ts", "sub/deep.ts"])
 def test_a_file_is_only_ever_a_file(name: str, settings: Settings, arkor: Path) -> None:
     path = settings.project / name

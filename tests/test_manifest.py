@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.errors import StudioError
+from arkor_dev.launch import NOT_LOCAL
 from arkor_dev.manifest import ManifestReader
+from arkor_dev.serve import bind, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.settings import Settings
 
 TOML = '[[trainer]]\nname = "first"\nmodel = "m"\ndataset = { huggingface = "a/b" }\n'
 
@@ -62,10 +67,28 @@ async def test_a_dangling_link_is_said(tmp_path: Path) -> None:
         await ManifestReader(tmp_path).read()
 
 
-async def test_a_typescript_project_is_asked_of_its_own_tools(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+@pytest.mark.usefixtures("node_on_path")
+async def test_a_typescript_project_is_asked_of_its_own_tools(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
-    with pytest.raises(StudioError, match="The arkor CLI is not installed"):
+    with pytest.raises(StudioError, match="Run `npm install` in the project"):
         await ManifestReader(tmp_path).read()
+
+
+async def test_a_typescript_project_that_cannot_train_here_is_said_before_the_press(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
+    reader = ManifestReader(tmp_path, local=True)
+    with pytest.raises(StudioError, match="trains on the managed backend only") as refused:
+        await reader.read()
+    assert reader.warning() == refused.value.text
+    assert ManifestReader(tmp_path).warning() is None
+    (tmp_path / "arkor.toml").write_text(TOML)
+    assert reader.warning() is None
+    assert (await reader.read())["source"] == "arkor.toml"
+
+
+async def test_at_start_it_is_said_too(settings: Settings) -> None:
+    (settings.project / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
+    notices: list[dict[str, object]] = []
+    async with serving(replace(settings, local=True), bind(0), notices.append):
+        pass
+    assert notices[0] == {"notice": "message", "level": "warning", "text": NOT_LOCAL}

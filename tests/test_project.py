@@ -15,6 +15,7 @@ from arkor_dev.backend import Backend, ProjectCalls
 from arkor_dev.errors import StudioError
 from arkor_dev.identity import Credentials, FixedIdentity
 from arkor_dev.project import FileScopes, FixedScope, Scope, read_state, state_path, write_state
+from arkor_dev.project_name import slug_of
 from arkor_dev.wire import Timeouts, Wire, open_wire
 
 from .fake_backend import ORG, TOKEN, FakeBackend
@@ -146,6 +147,54 @@ async def test_the_first_write_creates_the_project_once(
     assert fake_backend.count(CREATE) == 1
     assert fake_backend.last(CREATE).json() == {"name": "My Bot!", "slug": "my-bot"}
     assert dict(fake_backend.last(CREATE).url.query) == {"orgSlug": ORG}
+
+
+# As the arkor CLI makes them, so that both find the same project when state.json is lost.
+SLUGS = {
+    "My Bot!": "my-bot",
+    "demo (1)": "demo--1",
+    "a" * 39 + "-b": "a" * 39 + "-",
+    "a" * 41: "a" * 40,
+    "--x--": "x",
+    "Ünïcode": "n-code",
+    "a🗼b": "a--b",
+    "a_b.c": "a-b-c",
+    "日本": "project",
+    "...": "project",
+    "ends in\\slash": "slash",
+    "slash\\": "slash",
+    "": "project",
+}
+
+
+@pytest.mark.parametrize("name", SLUGS)
+def test_slugs_are_the_other_sides(name: str) -> None:
+    assert slug_of(name) == SLUGS[name]
+
+
+@pytest.mark.parametrize("name", ["demo (1)", "a" * 39 + "-b"])
+async def test_a_lost_state_finds_the_project_that_the_cli_made(
+    tmp_path: Path, wire: Wire, anonymous: Credentials, fake_backend: FakeBackend, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    there = fake_backend.add_project(SLUGS[name])
+    scopes = FileScopes(tmp_path / name, ProjectCalls(wire))
+    assert await scopes.for_write(anonymous) == Scope(ORG, SLUGS[name], there["id"])
+    assert fake_backend.count(CREATE) == 0
+
+
+async def test_a_lost_state_finds_the_project_that_an_older_studio_made(
+    tmp_path: Path, wire: Wire, anonymous: Credentials, fake_backend: FakeBackend
+) -> None:
+    (tmp_path / "demo (1)").mkdir()
+    there = fake_backend.add_project("demo-1")
+    scopes = FileScopes(tmp_path / "demo (1)", ProjectCalls(wire))
+    # The slug alone may be another folder's, one that is called demo-1.
+    assert (await scopes.for_write(anonymous)).project_slug == "demo--1"
+    state_path(tmp_path / "demo (1)").unlink()
+    del fake_backend.projects[ORG]["demo--1"]
+    there["name"] = "demo (1)"
+    assert await scopes.for_write(anonymous) == Scope(ORG, "demo-1", there["id"])
 
 
 @pytest.mark.parametrize("content", ["{", {**STATE, "projectId": None}])

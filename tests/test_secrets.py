@@ -15,12 +15,14 @@ from arkor_dev.bundle import STATIC
 from arkor_dev.settings import Settings
 
 from .fake_backend import TOKEN
-from .processes import script
+from .processes import training_command
 from .test_guard import api_routes
 
 if TYPE_CHECKING:
     from .fake_backend import FakeBackend
     from .studio import Studio
+
+pytestmark = pytest.mark.usefixtures("node_on_path")
 
 BODIES: dict[tuple[str, str], object] = {
     ("POST", "/api/inference/chat"): {"messages": [], "baseModel": "tiny"},
@@ -61,7 +63,7 @@ async def test_the_backends_secret_is_in_no_byte_of_any_answer(
     echo: dict[str, object], studio: Studio, fake_backend: FakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also when the backend itself echoes it, in a body, a header, a redirect or nonsense."""
-    script(studio.settings.project / "node_modules" / ".bin" / "arkor", "print('out')")
+    training_command(studio.settings.project, "print('out')")
     fake_backend.fault("*", **echo)  # type: ignore[arg-type]
     answers = await every_answer(studio)
     assert len(answers) > 15
@@ -72,7 +74,7 @@ async def test_the_backends_secret_is_in_no_byte_of_any_answer(
 
 
 async def test_the_launchs_token_is_in_the_page_alone(studio: Studio) -> None:
-    script(studio.settings.project / "node_modules" / ".bin" / "arkor", "print('out')")
+    training_command(studio.settings.project, "print('out')")
     having = [name for name, answer in await every_answer(studio) if studio.token.encode() in answer]
     assert having == ["GET / 200"]
 
@@ -98,7 +100,7 @@ print(os.listdir("/proc/self/fd"))
 async def test_a_training_command_learns_no_token(studio: Studio) -> None:
     """Neither from its environment nor from the command lines of the processes above it."""
     program = DUMP.replace("DAEMON", str(os.getpid()))
-    script(studio.settings.project / "node_modules" / ".bin" / "arkor", program)
+    training_command(studio.settings.project, program)
     async with studio.session.post("/api/train") as answer:
         printed = await answer.text()
     assert "HOME" in printed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import re
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -13,12 +13,16 @@ import pytest
 
 from arkor_dev import typescript
 from arkor_dev.errors import StudioError
-from arkor_dev.typescript import TypeScriptManifest, is_typescript
+from arkor_dev.typescript import TypeScriptProject
+
+from .typescript_projects import trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract import Manifest
+
+    from .typescript_projects import TypeScriptProject as RealProject
 
 # Builds by copying; a source with the word BROKEN does not compile. Each run is one letter in `builds`.
 CLI = """#!{python}
@@ -41,7 +45,7 @@ TRAINER = 'const make = (name) => ({ name, start() {}, wait() {}, cancel() {} })
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, node_on_path: None) -> Path:
     root = tmp_path / "a project"
     cli = root / "node_modules" / ".bin" / "arkor"
     cli.parent.mkdir(parents=True)
@@ -58,7 +62,7 @@ def source(project: Path, text: str) -> Path:
 
 async def failure(project: Path) -> str:
     with pytest.raises(StudioError) as caught:
-        await TypeScriptManifest(project).read()
+        await TypeScriptProject(project).read()
     assert caught.value.status == 400
     return caught.value.text
 
@@ -82,24 +86,24 @@ def named(name: str) -> Manifest:
     ],
 )
 async def test_every_export_shape_is_found(project: Path, export: str) -> None:
-    assert await TypeScriptManifest(source(project, TRAINER + export)).read() == named("one")
+    assert await TypeScriptProject(source(project, TRAINER + export)).read() == named("one")
 
 
 async def test_odd_names(project: Path) -> None:
     source(project, TRAINER + 'export const trainer = make("naïve \\u2028 `${1}` \\" 日本 \\u001b[31m");')
-    manifest = await TypeScriptManifest(project).read()
+    manifest = await TypeScriptProject(project).read()
     assert manifest["trainer"] == {"name": 'naïve \u2028 `${1}` " 日本 \u001b[31m'}
     source(project, TRAINER + "export const trainer = make(3);")
-    assert (await TypeScriptManifest(project).read())["trainer"] == {"name": "(unnamed trainer)"}
+    assert (await TypeScriptProject(project).read())["trainer"] == {"name": "(unnamed trainer)"}
     source(project, TRAINER + 'export const trainer = make("🗼".repeat(1e6) + "\\ud800");')
-    assert (await TypeScriptManifest(project).read())["trainer"] == {"name": "🗼" * 200}
+    assert (await TypeScriptProject(project).read())["trainer"] == {"name": "🗼" * 200}
     source(project, TRAINER + 'export const trainer = make("\\ud800");')
-    assert (await TypeScriptManifest(project).read())["trainer"] == {"name": "\ufffd"}
+    assert (await TypeScriptProject(project).read())["trainer"] == {"name": "\ufffd"}
 
 
 async def test_a_project_without_a_trainer_has_none(project: Path) -> None:
     source(project, "export const other = 1;")
-    assert await TypeScriptManifest(project).read() == {
+    assert await TypeScriptProject(project).read() == {
         "trainer": None,
         "trainers": [],
         "source": "typescript",
@@ -128,8 +132,7 @@ async def test_a_bundle_that_is_no_file_is_not_read(project: Path) -> None:
 
 async def test_a_bundle_that_throws(project: Path) -> None:
     text = await failure(source(project, 'throw new Error("no key: set THE_KEY");'))
-    assert text.startswith("The built project fails when it is loaded (exit code 1).\n")
-    assert "no key: set THE_KEY" in text
+    assert text == "The project's code fails when it is loaded.\nno key: set THE_KEY"
 
 
 async def test_a_bundle_that_ends_node(project: Path) -> None:
@@ -144,13 +147,13 @@ async def test_a_bundle_that_never_ends(project: Path, monkeypatch: pytest.Monke
 
 async def test_a_flood_of_words_is_cut(project: Path) -> None:
     text = await failure(source(project, 'console.error("x".repeat(1e6)); throw new Error("why");'))
-    assert len(text) < typescript.SHOWN_CHARACTERS + 200
+    assert len(text) < 200
     assert "why" in text
 
 
 async def test_an_edit_shows_and_unchanged_bytes_are_not_loaded_again(project: Path) -> None:
     count = 'import fs from "node:fs"; fs.appendFileSync("loads", "l");\n'
-    reader = TypeScriptManifest(source(project, count + TRAINER + 'export const trainer = make("one");'))
+    reader = TypeScriptProject(source(project, count + TRAINER + 'export const trainer = make("one");'))
     assert await reader.read() == await reader.read() == named("one")
     assert (project / "loads").read_text() == "l"
     source(project, count + TRAINER + 'export const trainer = make("two");')
@@ -161,7 +164,7 @@ async def test_an_edit_shows_and_unchanged_bytes_are_not_loaded_again(project: P
 
 async def test_a_failed_load_is_tried_again(project: Path) -> None:
     needs = 'import fs from "node:fs"; fs.readFileSync("key");\n'
-    reader = TypeScriptManifest(source(project, needs + TRAINER + 'export const trainer = make("one");'))
+    reader = TypeScriptProject(source(project, needs + TRAINER + 'export const trainer = make("one");'))
     with pytest.raises(StudioError, match="no such file or directory"):
         await reader.read()
     (project / "key").write_text("")
@@ -169,14 +172,14 @@ async def test_a_failed_load_is_tried_again(project: Path) -> None:
 
 
 async def test_many_readers_share_a_build_and_its_fault(project: Path) -> None:
-    reader = TypeScriptManifest(source(project, "BROKEN"))
+    reader = TypeScriptProject(source(project, "BROKEN"))
     answers = await asyncio.gather(*(reader.read() for _ in range(20)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {StudioError}
     assert 1 <= len((project / "builds").read_text()) <= 2
 
 
 async def test_a_reader_that_leaves_does_not_spoil_it_for_the_next(project: Path) -> None:
-    reader = TypeScriptManifest(source(project, "BROKEN"))
+    reader = TypeScriptProject(source(project, "BROKEN"))
     first = asyncio.create_task(reader.read())
     while not (project / "builds").exists():  # noqa: ASYNC110
         await asyncio.sleep(0.02)
@@ -186,10 +189,13 @@ async def test_a_reader_that_leaves_does_not_spoil_it_for_the_next(project: Path
         await second
 
 
-async def test_no_cli(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_cli(project: Path) -> None:
     shutil.rmtree(project / "node_modules")
-    monkeypatch.setenv("PATH", str(project))
-    assert "The arkor CLI is not installed" in await failure(source(project, ""))
+    text = await failure(source(project, ""))
+    assert text == (
+        "The arkor CLI is not installed, so src/arkor/index.ts cannot be built. "
+        "Run `npm install arkor` in the project."
+    )
 
 
 async def test_the_cli_on_the_path_serves_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,12 +203,22 @@ async def test_the_cli_on_the_path_serves_too(project: Path, monkeypatch: pytest
     (project / "node_modules" / ".bin" / "arkor").rename(project / "bin" / "arkor")
     monkeypatch.setenv("PATH", f"{project / 'bin'}{os.pathsep}{os.environ['PATH']}")
     source(project, TRAINER + 'export const trainer = make("one");')
-    assert await TypeScriptManifest(project).read() == named("one")
+    assert await TypeScriptProject(project).read() == named("one")
 
 
 async def test_no_node(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(project))
-    assert "Node.js is not on PATH" in await failure(source(project, ""))
+    assert "Node.js is not on PATH, and the arkor CLI needs it. Install Node.js (https://nodejs.org" in (
+        await failure(source(project, ""))
+    )
+    (project / "package.json").write_text('{"engines": {"node": ">=22.6"}}')
+    assert "Install Node.js >=22.6 (https" in await failure(project)
+
+
+async def test_a_build_that_fails_under_a_node_that_is_too_old_says_so(project: Path) -> None:
+    (project / "package.json").write_text('{"engines": {"node": ">=99"}}')
+    text = await failure(source(project, "BROKEN"))
+    assert re.search(r"\n\(Node\.js here is v\d+\.\d+\.\d+; the project asks for >=99\.\)$", text)
 
 
 async def test_a_cli_that_cannot_be_run(project: Path) -> None:
@@ -210,25 +226,68 @@ async def test_a_cli_that_cannot_be_run(project: Path) -> None:
     assert "cannot be started (No such file or directory" in await failure(source(project, ""))
 
 
+# --- the real esbuild, as the CLI calls it ----------------------------------------------------------------
+
+
+async def refused(project: RealProject) -> StudioError:
+    with pytest.raises(StudioError) as caught:
+        await TypeScriptProject(project.path).read()
+    return caught.value
+
+
+async def test_an_error_of_the_sdk_is_told_first_and_its_stack_on_demand(
+    typescript_project: RealProject,
+) -> None:
+    typescript_project.write(trainer("bot", "smollm2-135m-instrukt"))
+    error = await refused(typescript_project)
+    assert error.text == (
+        "The project's code fails when it is loaded.\n"
+        'Unknown model "smollm2-135m-instrukt" in the trainer "bot". '
+        "Supported are smollm2-135m-instruct, unsloth/gemma-4-E4B-it."
+    )
+    details = str(error.extra["details"])
+    assert "at createTrainer (file://" in details
+    assert "xxx" not in details  # the line of minified code
+
+
+async def test_errors_of_esbuild_are_places_and_messages(typescript_project: RealProject) -> None:
+    typescript_project.write('import "./nope";\nimport "./neither";\n')
+    error = await refused(typescript_project)
+    assert error.text == (
+        "`arkor build` failed (exit code 1).\n"
+        'src/arkor/index.ts:1:7: Could not resolve "./nope"\n'
+        'src/arkor/index.ts:2:7: Could not resolve "./neither"'
+    )
+    assert "failureErrorWithLog" in str(error.extra["details"])
+
+
 @pytest.mark.parametrize(
-    ("package", "expected"),
+    ("code", "said"),
     [
-        (json.dumps({"dependencies": {"arkor": "1"}}), True),
-        (json.dumps({"devDependencies": {"arkor": "1"}}), True),
-        (json.dumps({"dependencies": {"other": "1"}}), False),
-        ("{", False),
-        ("[]", False),
-        ('{"dependencies": null}', False),
-        ('{"dependencies": 3}', False),
-        ("[" * 100_000, False),
-        (None, False),
+        ("undefinedThing();", "ReferenceError: undefinedThing is not defined"),
+        ('throw new Error("no", { cause: new TypeError("why") });', "no (TypeError: why)"),
+        ('throw "a text";', "'a text'"),
+        ("throw null;", "null"),
+        ("await Promise.reject(new Error('late'));", "late"),
+        ("setTimeout(() => { throw new Error('beside'); }); await new Promise(() => {});", "beside"),
+        ("throw { get message() { throw 1; } };", "an error that cannot be shown"),
+        ('throw new Error("\\u001b[2J\\u202e" + "long ".repeat(2000));', "long long"),
     ],
 )
-def test_what_counts_as_a_typescript_project(tmp_path: Path, package: str | None, expected: bool) -> None:
-    if package is not None:
-        (tmp_path / "package.json").write_text(package)
-    assert is_typescript(tmp_path) is expected
-    entry = tmp_path / "src" / "arkor" / "index.ts"
-    entry.parent.mkdir(parents=True)
-    entry.touch()
-    assert is_typescript(tmp_path)
+async def test_whatever_is_thrown(typescript_project: RealProject, code: str, said: str) -> None:
+    typescript_project.write(code)
+    text = (await refused(typescript_project)).text
+    assert text.startswith(f"The project's code fails when it is loaded.\n{said}")
+    assert len(text) < 2100
+
+
+async def test_two_readers_of_one_project_never_see_half_a_bundle(
+    typescript_project: RealProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As two Studios: each has a lock of its own, and the file's between them."""
+    monkeypatch.setenv("ARKOR_TEST_SLOW_WRITE", "200")
+    typescript_project.write(trainer("one"))
+    readers = [TypeScriptProject(typescript_project.path) for _ in range(3)]
+    answers = await asyncio.gather(*(reader.read() for reader in readers))
+    assert answers == [named("one")] * 3
+    assert typescript_project.calls() == ["build"] * 3

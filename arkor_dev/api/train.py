@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from aiohttp import ClientConnectionResetError, web
 
 from ..errors import StudioError
-from ..keys import JOBS, MANIFEST, RUNS, SETTINGS
+from ..keys import BACKEND, JOBS, MANIFEST, RUNS, SETTINGS
 from ..launch import training_command
 from ..output_log import ALL_LIMIT, FILE_LIMIT
+from ..typescript import START_SECONDS
 from .envelope import read_object
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..contract import TrainRequest
-    from ..training import Run
+    from ..launch import Launch
+    from ..training import Prepare, Run
 
 _FIELDS = {"file": str, "trainer": str, "dryRun": bool, "revision": str}
 OUTDATED = "The project has changed since it was shown. Look at what it would train now, then start it again."
@@ -61,6 +66,26 @@ async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
     return response
 
 
+def _built(app: web.Application) -> Prepare:
+    """What a TypeScript project needs first: its sources as they are now, and credentials that are valid."""
+
+    async def prepare(launch: Launch) -> tuple[Launch, Callable[[], None]]:
+        # The command reads the credentials file and cannot renew what has expired in it.
+        await app[BACKEND].identity.credentials()
+        built = await app[MANIFEST].typescript.build(launch.file)
+        try:
+            if launch.file is None:
+                built.check_name(launch.trainer)
+                launch = replace(launch, trainer=built.name)
+        except BaseException:
+            built.give_back()
+            raise
+        asyncio.get_running_loop().call_later(START_SECONDS, built.give_back)
+        return launch, built.give_back
+
+    return prepare
+
+
 async def start(request: web.Request) -> web.StreamResponse:
     """``POST /api/train``: start the project's training command and stream what it prints."""
     body = _checked(await read_object(request, optional=True))
@@ -69,7 +94,8 @@ async def start(request: web.Request) -> web.StreamResponse:
         raise StudioError(409, OUTDATED)
     launch = await asyncio.to_thread(training_command, request.app[SETTINGS], body)
     # A tab that leaves now must not leave half a run: the start is finished without it.
-    run = await asyncio.shield(request.app[RUNS].start(launch))
+    prepare = _built(request.app) if launch.typescript else None
+    run = await asyncio.shield(request.app[RUNS].start(launch, prepare))
     request.app[JOBS].refresh()
     return await _stream(request, run)
 

@@ -15,7 +15,7 @@ import pytest
 from arkor_dev.keys import EVENTS, JOBS
 
 from ..fake_backend import CREATED
-from ..processes import script
+from ..processes import training_command
 from ..studio import running_studio
 from ..waiting import until
 
@@ -154,11 +154,12 @@ async def test_cancelling_asks_the_backend_and_refreshes(studio: Studio, fake_ba
         assert (answer.status, await answer.read()) == (204, b"")
 
 
+@pytest.mark.usefixtures("node_on_path")
 async def test_a_training_run_refreshes_when_it_begins_has_its_job_and_ends(
     studio: Studio, fake_backend: FakeBackend
 ) -> None:
     program = "import time\ntime.sleep(.3)\nprint('Started job j1', flush=True)\ntime.sleep(.3)"
-    script(studio.settings.project / "node_modules" / ".bin" / "arkor", program)
+    training_command(studio.settings.project, program)
     async with studio.session.get("/api/jobs"):
         assert fake_backend.count(LIST) == 1
     async with studio.session.post("/api/train", json={}) as answer:

@@ -17,7 +17,7 @@ from arkor_dev.contract import STUDIO_TOKEN_HEADER
 from arkor_dev.keys import RUNS
 
 from ..daemon import running_daemon
-from ..processes import script
+from ..processes import training_command
 from ..test_launch import TOML
 
 if TYPE_CHECKING:
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from ..studio import Studio
 
 
+pytestmark = pytest.mark.usefixtures("node_on_path")
+
+
 def arkor(studio: Studio, command: str) -> Path:
     """The project's training command: a line of shell."""
     program = f"import os; os.execv('/bin/sh', ['/bin/sh', '-c', {command!r}, *__import__('sys').argv])"
-    return script(studio.settings.project / "node_modules" / ".bin" / "arkor", program)
+    return training_command(studio.settings.project, program)
 
 
 async def train(studio: Studio, **body: object) -> tuple[str, bytes]:
@@ -79,9 +82,15 @@ async def test_it_runs_in_the_project_folder_with_start_and_the_file(studio: Stu
 
 async def test_a_command_that_cannot_start(studio: Studio) -> None:
     command = arkor(studio, "true")
-    command.write_bytes(b"#!/nowhere/interpreter\n")
+    built = command.read_text().replace(
+        "    raise SystemExit", "    open(sys.argv[0], 'w').write('#!/nowhere\\n'); raise SystemExit"
+    )
+    command.write_text(built)
     _, printed = await train(studio)
     assert printed == f"\n---\nfailed to start: No such file or directory: {command}\n".encode()
+    async with studio.session.post("/api/train") as answer:
+        assert answer.status == 400
+        assert f"{command} cannot be started" in (await answer.json())["error"]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +256,7 @@ async def test_a_stalled_reader_costs_nobody_anything(
 ) -> None:
     """1 GB of output to a reader that never reads: RSS grows by less than 20 MiB, others wait for nothing."""
     program = "import os\npiece = b'x' * 65536\nfor _ in range(16384): os.write(1, piece)"
-    script(tmp_path / "project" / "node_modules" / ".bin" / "arkor", program)
+    training_command(tmp_path / "project", program)
     arguments = ("--project", str(tmp_path / "project"))
     async with running_daemon(home, unused_tcp_port, *arguments) as daemon:
         status = Path(f"/proc/{daemon.process.pid}/status")

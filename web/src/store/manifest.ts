@@ -1,5 +1,5 @@
 /** The trainers that the project declares; asked for anew whenever the window comes back from the editor. */
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { ApiError, errorText, request } from "../api";
 import type { Manifest, Trainer } from "../contract.gen";
 import { type Change, changesOf } from "./changes";
@@ -8,6 +8,9 @@ export const manifest = signal<Manifest | null>(null);
 
 /** Why none of the trainers can be read, as the daemon says it. */
 export const manifestError = signal<string | null>(null);
+
+/** The stack and whatever else was printed, where the fault leaves it out. */
+export const manifestDetails = signal<string | null>(null);
 
 /** What was shown first, or was run last: what has been edited since is told against it. */
 const known = signal<Manifest | null>(null);
@@ -51,10 +54,14 @@ async function ask(): Promise<void> {
     manifest.value = (await response.json()) as Manifest;
     known.value ??= manifest.peek();
     etag = response.headers.get("ETag") ?? "";
-    manifestError.value = null;
+    manifestError.value = manifestDetails.value = null;
   } catch (error) {
     if (error instanceof ApiError && error.status === 0) return;
     etag = error instanceof ApiError ? error.etag : "";
-    manifestError.value = errorText(error);
+    const details = error instanceof ApiError ? error.extra["details"] : null;
+    batch(() => {
+      manifestDetails.value = typeof details === "string" ? details : null;
+      manifestError.value = errorText(error);
+    });
   }
 }

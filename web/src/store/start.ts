@@ -14,11 +14,10 @@ export async function startTraining(shown: Trainer, dryRun: boolean): Promise<st
     await reloadManifest();
     if (manifestError.peek() !== null || differs(shown)) return null;
   }
-  const { trainers = [], source, revision } = manifest.peek() ?? {};
-  const named = trainers.length > 1 || source !== "typescript";
+  const { revision } = manifest.peek() ?? {};
   try {
     const run = await startRun({
-      ...(named ? { trainer: shown.name } : {}),
+      trainer: shown.name,
       ...(revision === undefined ? {} : { revision }),
       dryRun,
     });

@@ -23,18 +23,26 @@ interface ErrorProps {
   title?: string;
   /** Why and what next, as the daemon said it. */
   error: string;
+  /** What is for the few who want it all, such as a stack. */
+  details?: string | null | undefined;
   retry?: () => void;
   children?: ComponentChildren;
 }
 
 /** A fault where the data would be. */
-export function ErrorNote({ title, error, retry, children }: ErrorProps) {
+export function ErrorNote({ title, error, details, retry, children }: ErrorProps) {
   return (
     <div class="ui-error" role="alert">
       {title && <p class="ui-error-title">{title}</p>}
       <p class="ui-error-text" {...(error.length > LONG ? { tabIndex: 0 } : {})}>
         {cleanBlock(error, MOST)}
       </p>
+      {details && (
+        <details class="ui-error-details">
+          <summary>Show all that was printed</summary>
+          <pre tabIndex={0}>{cleanBlock(details, MOST)}</pre>
+        </details>
+      )}
       {children}
       {retry && (
         <Button small onClick={retry}>

@@ -15,8 +15,21 @@ r = 8
 
 const ROW = `{"messages": [{"role": "user", "content": "Where is my order?"}, {"role": "assistant", "content": "Ahoy. Your order sails today."}]}`;
 
+const TRAINER = `import { createArkor, createTrainer } from "arkor";
+
+const trainer = createTrainer({
+  name: "support-bot",
+  model: "unsloth/gemma-4-E4B-it",
+  dataset: { type: "huggingface", name: "arkorlab/triage-demo" },
+  maxSteps: 50,
+});
+
+export const arkor = createArkor({ trainer });
+`;
+
 /** Nothing to train yet: what to create, ready to copy. */
-export function First() {
+export function First({ typescript }: { typescript: boolean }) {
+  if (typescript) return <NoExport />;
   return (
     <div class="home-first">
       <h1 tabIndex={-1} class="home-name">
@@ -39,6 +52,23 @@ export function First() {
         </li>
       </ol>
       <p class="hint">This page notices by itself when the file is there.</p>
+    </div>
+  );
+}
+
+/** A project of the arkor package declares its trainer in code: an arkor.toml beside it would take its place. */
+function NoExport() {
+  return (
+    <div class="home-first">
+      <h1 tabIndex={-1} class="home-name">
+        No trainer is exported
+      </h1>
+      <p class="home-line">
+        <code>src/arkor/index.ts</code> builds, but exports no trainer. Export one as <code>arkor</code> or as{" "}
+        <code>trainer</code>:
+      </p>
+      <Snippet text={TRAINER} label="Copy the example" />
+      <p class="hint">This page notices by itself when the file is saved.</p>
     </div>
   );
 }

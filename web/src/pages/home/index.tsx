@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { poll } from "../../store/poll";
-import { loadManifest, manifest, manifestError } from "../../store/manifest";
+import { loadManifest, manifest, manifestDetails, manifestError } from "../../store/manifest";
 import { isLive, loadRuns, runs } from "../../store/runs";
 import { ErrorNote, setTitle, Skeleton } from "../../ui";
 import { First } from "./first";
@@ -60,7 +60,7 @@ function Project() {
       <>
         <h1 tabIndex={-1}>The trainers cannot be read</h1>
         <div class="home-broken">
-          <ErrorNote error={error} />
+          <ErrorNote error={error} details={manifestDetails.value} />
           <p class="hint">Read again as soon as you save it.</p>
         </div>
       </>
@@ -76,5 +76,5 @@ function Project() {
       </>
     );
   }
-  return known.trainers.length > 0 ? <TrainerPanel known={known} /> : <First />;
+  return known.trainers.length > 0 ? <TrainerPanel known={known} /> : <First typescript={known.source === "typescript"} />;
 }

@@ -1,0 +1,91 @@
+"""Builds and starts of one project take turns, also those of two Studios.
+
+``arkor build`` writes the bundle in place and ``arkor start`` reads it: at the same time, it reads a half.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FOLDER: Final = ".arkor"
+LOCK: Final = "build.lock"
+PATIENCE: Final = 120.0
+"""Seconds to wait for another process, which is longer than a build, a load and a start may take together."""
+_CLOSED: Final = getattr(os, "O_CLOEXEC", 0)
+
+
+class ProjectTurn:
+    """The turn of one project, for any number of takers."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._here = asyncio.Lock()
+
+    async def take(self) -> Callable[[], None]:
+        """Wait for the turn; call the answer, once or more often, to give it back."""
+        await self._here.acquire()
+        handle: int | None = None
+        try:
+            handle = await asyncio.to_thread(self._open)
+            await _lock(handle)
+        except BaseException:
+            self._give_back(handle)
+            raise
+        held = True
+
+        def give_back() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._give_back(handle)
+
+        return give_back
+
+    def _give_back(self, handle: int | None) -> None:
+        if handle is not None:
+            os.close(handle)
+        self._here.release()
+
+    def _open(self) -> int | None:
+        """The lock's file; None where it cannot be had: then only this process takes turns."""
+        folder: int | None = None
+        try:
+            with contextlib.suppress(FileExistsError):
+                (self._project / FOLDER).mkdir()
+            # A link may lead out of the project, where nothing of ours is written.
+            folder = os.open(self._project / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | _CLOSED)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | _CLOSED
+            return os.open(LOCK, flags, 0o600, dir_fd=folder)
+        except OSError:
+            return None
+        finally:
+            if folder is not None:
+                os.close(folder)
+
+
+async def _lock(handle: int | None) -> None:
+    if handle is None or fcntl is None:
+        return
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE
+    while loop.time() < deadline:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(0.05)
+        except OSError:
+            return  # no locks on this file system
+        else:
+            return

@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+// What the tests take for the `arkor` command: it builds with the real esbuild and starts as that one does.
+//
+//   build [entry]   bundles src/arkor/index.ts, or the entry, into .arkor/build/index.mjs
+//   start [entry]   trains with the bundle that is there; builds it when there is none, or when an entry is given
+//
+// Like esbuild itself it writes the bundle in place. ARKOR_TEST_SLOW_WRITE (ms) is the time that half of it
+// stands on the disk. `calls` in the project gets a line for each call.
+import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
+
+const OUT = resolve(".arkor/build/index.mjs");
+
+async function write(bytes) {
+  mkdirSync(resolve(".arkor/build"), { recursive: true });
+  const file = openSync(OUT, "w");
+  const half = bytes.length >> 1;
+  writeSync(file, bytes, 0, half);
+  await pause(Number(process.env.ARKOR_TEST_SLOW_WRITE ?? 0));
+  writeSync(file, bytes, half);
+  closeSync(file);
+}
+
+async function bundle(entry = "src/arkor/index.ts") {
+  if (!existsSync(entry)) throw new Error(`Build entry not found: ${resolve(entry)}.`);
+  const { outputFiles } = await build({
+    entryPoints: [resolve(entry)],
+    outfile: OUT,
+    bundle: true,
+    write: false,
+    platform: "node",
+    format: "esm",
+    target: `node${process.versions.node.split(".").slice(0, 2).join(".")}`,
+    packages: "external",
+    logLevel: "warning",
+  });
+  await write(outputFiles[0].contents);
+}
+
+async function start(entry) {
+  if (entry || !existsSync(OUT)) await bundle(entry);
+  const found = await import(pathToFileURL(OUT).href);
+  const trainer = found.arkor?.trainer ?? found.trainer ?? found.default?.trainer ?? found.default;
+  if (!trainer) throw new Error("Training entry must export `arkor` or `trainer`.");
+  const { jobId } = await trainer.start();
+  process.stdout.write(`Started job ${jobId}\n`);
+  const { job } = await trainer.wait();
+  process.stdout.write(`Job ${job.id} finished with status=${job.status}\n`);
+}
+
+const [command, entry] = process.argv.slice(2);
+appendFileSync("calls", `${[command, entry].filter(Boolean).join(" ")}\n`);
+try {
+  await { build: bundle, start }[command](entry);
+} catch (error) {
+  console.error(error.stack);
+  process.exitCode = 1;
+}

@@ -1,0 +1,78 @@
+"""A TypeScript project on Home, built with the real esbuild: what is shown runs, what is wrong is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from tests.studio import running_studio
+from tests.typescript_projects import trainer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from arkor_dev.settings import Settings
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+    from tests.typescript_projects import TypeScriptProject
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+START = 20_000
+
+
+@pytest.fixture
+async def studio(
+    settings: Settings, typescript_project: TypeScriptProject, fake_backend: FakeBackend
+) -> AsyncIterator[Studio]:
+    """A Studio on the TypeScript project."""
+    fake_backend.sign_in(settings.arkor_home, typescript_project.path)
+    async with running_studio(replace(settings, project=typescript_project.path)) as studio:
+        yield studio
+
+
+async def test_a_project_without_a_trainer_is_told_what_to_export(
+    studio: Studio, typescript_project: TypeScriptProject, open_page: OpenPage
+) -> None:
+    typescript_project.write("export const other = 1;")
+    async with open_page(studio.url) as page:
+        await expect(page.get_by_role("heading", level=1)).to_have_text(
+            "No trainer is exported", timeout=START
+        )
+        await expect(page.locator("main")).not_to_contain_text("arkor.toml")
+        # What is taught has to work as it is copied.
+        typescript_project.write(await page.locator(".home-snippet pre").inner_text())
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
+        await page.get_by_role("button", name="Run training").click()
+        await expect(page.get_by_role("log")).to_contain_text("Started job job-support-bot", timeout=START)
+
+
+async def test_an_error_of_the_sdk_is_a_sentence_with_its_stack_on_demand(
+    studio: Studio, typescript_project: TypeScriptProject, open_page: OpenPage
+) -> None:
+    typescript_project.write(trainer("bot", "smollm2-135m-instrukt"))
+    async with open_page(studio.url, faulty=True) as page:
+        alert = page.get_by_role("alert")
+        await expect(alert).to_contain_text('Unknown model "smollm2-135m-instrukt"', timeout=START)
+        stack = alert.locator("pre")
+        await expect(stack).to_be_hidden()
+        await alert.get_by_text("Show all that was printed").click()
+        await expect(stack).to_contain_text("at createTrainer")
+
+
+async def test_a_trainer_that_was_renamed_is_not_run_under_the_name_on_the_button(
+    studio: Studio, typescript_project: TypeScriptProject, open_page: OpenPage
+) -> None:
+    typescript_project.write(trainer("one"))
+    async with open_page(studio.url, faulty=True) as page:
+        await expect(page.get_by_role("heading", level=1)).to_have_text("one", timeout=START)
+        typescript_project.write(trainer("two"))
+        await page.get_by_role("button", name="Run training").click()
+        await expect(page.get_by_role("alert")).to_contain_text('called "two" in the project now, not "one"')
+        assert "start" not in typescript_project.calls()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("two", timeout=START)
