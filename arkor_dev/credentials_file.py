@@ -51,6 +51,10 @@ class NoCredentialsError(Exception):
         self.damaged = damaged
 
 
+class UnknownIdentityError(StudioError):
+    """The file is JSON but holds no identity: a newer version's, perhaps. Only a person may replace it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The file's content, checked for what its mode needs."""
@@ -113,8 +117,8 @@ def read_credentials(path: Path) -> Stored:
     except (ValueError, RecursionError):
         raise NoCredentialsError(damaged=True) from None
     if not _is_identity(document):
-        raise StudioError(
-            500, f"{path} holds no identity that Studio knows. Run `arkor login`, or move the file away."
+        raise UnknownIdentityError(
+            500, f"{path} holds no identity that Studio knows. Run `arkor-dev login`, or move the file away."
         )
     return Stored(document)
 
@@ -193,7 +197,7 @@ def refused(credentials: Credentials) -> StudioError:
     if credentials.mode == "anon":
         return StudioError(
             401,
-            "The backend no longer takes this anonymous identity. Run `arkor login`, or move "
+            "The backend no longer takes this anonymous identity. Run `arkor-dev login`, or move "
             "~/.arkor/credentials.json away and start Studio again for a new one.",
         )
-    return StudioError(401, "The backend does not take your sign-in any more. Run `arkor login`.")
+    return StudioError(401, "The backend does not take your sign-in any more. Run `arkor-dev login`.")

@@ -182,7 +182,10 @@ async def _backend(settings: Settings, stored: Stored | None) -> list[Check]:
                 text = (
                     ".arkor/state.json is not one that this identity can use, so the jobs list stays empty."
                 )
-                return [answers, Check("Scope", "warn", text, "Run `arkor login`, or move the file away.")]
+                return [
+                    answers,
+                    Check("Scope", "warn", text, "Run `arkor-dev login`, or move the file away."),
+                ]
             return [answers]
     except StudioError as fault:
         return [Check("Backend", "fail", fault.text)]

@@ -123,7 +123,7 @@ async def test_credentials_that_others_can_read(healthy: Doctor) -> None:
 async def test_credentials_that_hold_nothing(healthy: Doctor) -> None:
     (healthy.settings.arkor_home / "credentials.json").write_text("{}")
     check = (await healthy.visit(1))["Credentials"]
-    assert (check["status"], "arkor login" in check["text"]) == ("fail", True)
+    assert (check["status"], "arkor-dev login" in check["text"]) == ("fail", True)
 
 
 async def test_a_backend_that_is_away(healthy: Doctor, fake_backend: FakeBackend) -> None:
@@ -136,7 +136,7 @@ async def test_a_backend_that_is_away(healthy: Doctor, fake_backend: FakeBackend
 async def test_a_backend_that_refuses(healthy: Doctor, fake_backend: FakeBackend) -> None:
     fake_backend.tokens.clear()
     check = (await healthy.visit(1))["Backend"]
-    assert (check["status"], "arkor login" in check["text"]) == ("fail", True)
+    assert (check["status"], "arkor-dev login" in check["text"]) == ("fail", True)
     assert TOKEN not in json.dumps(check)
 
 
