@@ -167,9 +167,11 @@ def _require_local_extra(settings: Settings) -> None:
             raise StudioError(400, text)
 
 
-async def _studio(settings: Settings) -> int:
+async def _studio(settings: Settings, *, yes: bool) -> int:
     gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
-    from .serve import bind, serving, stop_event, token_file
+    from .ending import Ending, Words, lost_with_studio
+    from .keys import BACKEND
+    from .serve import bind, serving, token_file
 
     sock = bind(settings.port)
     port = sock.getsockname()[1]
@@ -178,25 +180,30 @@ async def _studio(settings: Settings) -> int:
     async with serving(settings, sock, lambda notice: show(notice)) as app:
         gc.freeze()
         gc.enable()
-        stop = stop_event()
+        words = Words("Stopping Studio.", "Studio was ended at once.", "Studio goes on.")
+        ending = Ending(words, lambda: lost_with_studio(app[BACKEND]), lambda _: None, ask=False)
+        ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):
             # The page is served, and goes on being served: what only the terminal needs comes after it.
             terminal = (await asyncio.to_thread(importlib.import_module, "arkor_dev.terminal")).Terminal()
             terminal.use_for_logs(settings.log_level)
             show = terminal.notice
+            ending.say, ending.ask = terminal.line, terminal.can_ask and not yes
             for notice in pending:
                 terminal.notice(notice)
             terminal.banner(settings, port)
             if settings.open_browser:
-                import webbrowser
+                from .browser import open_browser
 
-                await asyncio.to_thread(webbrowser.open, f"http://localhost:{port}")
+                if not await open_browser(f"http://localhost:{port}"):
+                    terminal.line("No browser could be opened. Open the address above in one.")
             say_who = asyncio.create_task(_say_who(app, terminal))
             try:
-                await stop.wait()
+                await ending.wait()
             finally:
                 say_who.cancel()
                 terminal.close()
+    terminal.line("Studio has stopped.")
     return 0
 
 
@@ -239,8 +246,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "start":
         from .start import run_start
 
-        return asyncio.run(run_start(settings, trainer=arguments.trainer, dry_run=arguments.dry_run))
-    return asyncio.run(_studio(settings))
+        return asyncio.run(run_start(settings, trainer=arguments.trainer, dry_run=arguments.dry_run, yes=yes))
+    return asyncio.run(_studio(settings, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

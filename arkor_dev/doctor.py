@@ -62,7 +62,19 @@ async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
         for check in checks:
             step = f" {check.next}" if check.next else ""
             print(f"{check.status:<4}  {check.name:<11} {one_line(check.text + step, 1000)}")  # noqa: T201
+        print(f"\n{_verdict(settings, checks)}")  # noqa: T201
     return 0 if healthy else 1
+
+
+def _verdict(settings: Settings, checks: list[Check]) -> str:
+    failed = sum(check.status == "fail" for check in checks)
+    if failed:
+        what, does = ("1 check", "its line says") if failed == 1 else (f"{failed} checks", "their lines say")
+        return f"{what} failed. Do what {does}, then run arkor-dev doctor again."
+    warned = sum(check.status == "warn" for check in checks)
+    marked = "the line marked warn" if warned == 1 else f"the {warned} lines marked warn"
+    fine = f"Nothing failed; look at {marked}." if warned else "Everything Studio needs is there."
+    return f"{fine} Next: arkor-dev{' --local' if settings.local else ''}"
 
 
 def _versions() -> Iterator[Check]:

@@ -241,6 +241,8 @@ async def test_the_banner_and_the_quiet(
         "  Backend  the managed backend",
         "  Ctrl-C stops it.",
         "  Identity anonymous · anon-org / demo · 127.0.0.1:PORT",
+        "Stopping Studio.",
+        "Studio has stopped.",
     ]
     assert out == b""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -62,8 +63,8 @@ async def test_all_is_well(healthy: Doctor, fake_backend: FakeBackend) -> None:
 
 async def test_as_text(healthy: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run_doctor(healthy.settings) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7
+    *lines, gap, _ = capsys.readouterr().out.splitlines()
+    assert (len(lines), gap) == (7, "")
     assert all(line.startswith("ok    ") for line in lines)
     assert TOKEN not in "".join(lines)
 
@@ -202,4 +203,33 @@ async def test_the_command(home: Path, tmp_path: Path, fake_backend: FakeBackend
     await fake_backend.stop()
     code, out, err = await arkor_dev(home, "doctor", "--project", str(tmp_path), ARKOR_CLOUD_API_URL=url)
     assert (code, err) == (1, "")
-    assert [line.split()[:2] for line in out.splitlines()][-1] == ["fail", "Backend"]
+    assert [line.split()[:2] for line in out.splitlines()][-3] == ["fail", "Backend"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "verdict"),
+    [
+        ("", 0, "Everything Studio needs is there. Next: arkor-dev"),
+        ("project", 0, "Nothing failed; look at the line marked warn. Next: arkor-dev"),
+        ("backend", 1, "1 check failed. Do what its line says, then run arkor-dev doctor again."),
+    ],
+)
+async def test_it_ends_with_what_came_of_it(
+    healthy: Doctor, fake_backend: FakeBackend, capsys: pytest.CaptureFixture[str],
+    broken: str, code: int, verdict: str,
+) -> None:  # fmt: skip
+    if broken == "backend":
+        await fake_backend.stop()
+    if broken == "project":
+        shutil.rmtree(healthy.settings.project / "node_modules")
+    assert await run_doctor(healthy.settings) == code
+    assert capsys.readouterr().out.splitlines()[-1] == verdict
+
+
+async def test_next_is_what_it_was_asked_about(
+    healthy: Doctor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    await run_doctor(replace(healthy.settings, local=True))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "Everything Studio needs is there. Next: arkor-dev --local"
