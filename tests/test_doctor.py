@@ -232,4 +232,4 @@ async def test_next_is_what_it_was_asked_about(
     monkeypatch.setattr(doctor, "missing_extra", lambda: None)
     await run_doctor(replace(healthy.settings, local=True))
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "Everything Studio needs is there. Next: arkor-dev --local"
+    assert last.endswith(". Next: arkor-dev --local")
