@@ -27,7 +27,7 @@ class DatasetError(Exception):
 
 
 def file_source(project: Path, written: str) -> DatasetSource:
-    """The file that ``written`` names, as a path relative to the project, symlinks resolved.
+    """The file that ``written`` names, as a path relative to the project, symlinks of files resolved.
 
     Raises DatasetError when it is outside the project, missing, or no file.
     """
@@ -36,8 +36,10 @@ def file_source(project: Path, written: str) -> DatasetSource:
     if not is_line(1000)(written):
         raise DatasetError("must be a path on one line")
     root = project.resolve()
-    path = (root / written).resolve()
-    if not path.is_relative_to(root):
+    named = root / written
+    path = named.resolve()
+    home = _home(root, named)
+    if not path.is_relative_to(home):
         raise DatasetError(
             f'"{written}" is outside the project. Copy the file into {root.name}/ and name that'
         )
@@ -50,7 +52,20 @@ def file_source(project: Path, written: str) -> DatasetSource:
             f'there is no file "{written}" in the project. Create it, one chat a line, or correct the path'
             + _hub_hint(written)
         )
-    return {"type": "file", "path": path.relative_to(root).as_posix()}
+    inside = path if home == root else named
+    return {"type": "file", "path": inside.relative_to(root).as_posix()}
+
+
+def _home(root: Path, named: Path) -> Path:
+    """Where a file has to lie once links are resolved: the project, or a folder that the project links to.
+
+    A folder of the project that is a link (a large data set on another disk) is its owner's own doing.
+    """
+    if ".." not in named.parts and named.is_relative_to(root):
+        for folder in reversed(named.parents):
+            if folder != root and folder.is_relative_to(root) and folder.is_symlink():
+                return folder.resolve()
+    return root
 
 
 def table_source(table: dict[str, object]) -> DatasetSource:

@@ -80,6 +80,8 @@ async def run_start(
                 view.say(f"The job can be followed no longer: {one_line(fault.text, 2000)}", "red")
                 return 1
             view.say(f"Job {job_id} finished with status={status}")
+    if status == "completed" and view.console.is_terminal:
+        view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
     return EXIT_CODES.get(status, 1)
 
 
@@ -132,10 +134,9 @@ async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
 
 async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: PlainView) -> None:
     if not backend.ends_with_launch:
-        studio = "arkor-dev --local" if settings.local else "arkor-dev"
         view.say(
-            f"Stopped watching; job {job_id} goes on. To cancel it, open Studio ({studio}) and press Cancel "
-            "on the job's page.",
+            f"Stopped watching; job {job_id} goes on. To cancel it, open Studio ({_studio(settings)}) and "
+            "press Cancel on the job's page.",
             "yellow",
         )
         return
@@ -153,6 +154,10 @@ async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: 
                     view.say(f"Job {job_id} finished with status={status}")
                     return
                 await asyncio.sleep(pause)
+
+
+def _studio(settings: Settings) -> str:
+    return "arkor-dev --local" if settings.local else "arkor-dev"
 
 
 def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> Ending:

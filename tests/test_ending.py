@@ -216,6 +216,11 @@ async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) ->
         assert "It has no checkpoint yet, so all of it is lost." in screen.text
         fake.finish(job)
         assert await screen.end() == 0
+    assert f"Job {job} finished with status=completed\n" in screen.text
+    assert (
+        screen.text.splitlines()[-1]
+        == "Next: open Studio (arkor-dev --local) and talk to the result in the Playground."
+    )
     async with on_terminal(STAND_IN, *launch.start, env=launch.env) as screen:
         await screen.shows("Started job")
         screen.press(CTRL_C)

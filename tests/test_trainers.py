@@ -195,6 +195,18 @@ def test_a_wrong_shape_is_named_with_its_line(project: Path, text: str, said: st
     assert said in problem(project, text)
 
 
+def test_a_data_folder_may_be_a_link(project: Path) -> None:
+    disk = project.parent / "disk"
+    disk.mkdir()
+    (disk / "chats.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 3)
+    (project / "data").symlink_to(disk)
+    text = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = "data/chats.jsonl"\n'
+    (project / "arkor.toml").write_text(text)
+    (trainer,) = load_trainers(project)
+    assert trainer["config"]["datasetSource"] == {"type": "file", "path": "data/chats.jsonl"}
+    assert trainer["rows"] == 3
+
+
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [

@@ -40,13 +40,16 @@ class _Bad(Exception):  # noqa: N818 - a reason on its way to its line number
 
 
 def inside(project: Path, path: str) -> Path:
-    """The real path of a data file, which must lie in the project once symlinks are resolved."""
+    """The real path of a data file. Once symlinks are resolved it must lie in the project, or in the folder
+    that one of the project's own folders links to (a large data set on another disk).
+    """
     root = project.resolve()
     try:
         real = (root / path).resolve()
+        home = _home(root, root / path)
     except (OSError, RuntimeError, ValueError) as error:
         raise JobFailure(f"The data file {path!r} cannot be resolved: {error}") from None
-    if not real.is_relative_to(root):
+    if not real.is_relative_to(home):
         raise JobFailure(
             f"The data file {path!r} lies outside the project {root.name}: move it into the project"
         )
@@ -59,6 +62,15 @@ def inside(project: Path, path: str) -> Path:
             f"The data file {path!r} is not a file: name a .jsonl file with one JSON object a line"
         )
     return real
+
+
+def _home(root: Path, named: Path) -> Path:
+    """The folder that ``named`` may not leave: the target of its first folder that is a link, or ``root``."""
+    if ".." not in named.parts and named.is_relative_to(root):
+        for folder in reversed(named.parents):
+            if folder != root and folder.is_relative_to(root) and folder.is_symlink():
+                return folder.resolve()
+    return root
 
 
 def load_rows(

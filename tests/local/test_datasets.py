@@ -124,6 +124,22 @@ def test_a_file_must_lie_in_the_project_after_symlinks(tmp_path: Path) -> None:
             load({"type": "file", "path": path}, project)
 
 
+def test_a_folder_of_the_project_may_be_a_link(tmp_path: Path) -> None:
+    """As of a large data set on another disk. What leaves that folder again is still outside."""
+    project, disk = tmp_path / "project", tmp_path / "disk" / "chats"
+    project.mkdir()
+    disk.mkdir(parents=True)
+    (disk / "in.jsonl").write_bytes(GOOD)
+    (disk.parent / "beside.jsonl").write_bytes(GOOD)
+    (disk / "escape.jsonl").symlink_to(disk.parent / "beside.jsonl")
+    (project / "data").symlink_to(disk)
+    assert load({"type": "file", "path": "data/in.jsonl"}, project)
+    assert load({"type": "file", "path": str(project / "data" / "in.jsonl")}, project)
+    for path in ("data/escape.jsonl", "data/../beside.jsonl", str(disk / "in.jsonl")):
+        with pytest.raises(JobFailure, match="lies outside the project"):
+            load({"type": "file", "path": path}, project)
+
+
 class _Web(http.server.BaseHTTPRequestHandler):
     """Serves one data set, to those with the token; redirects; breaks off."""
 
