@@ -50,6 +50,8 @@ class HopelessError(StudioError):
 class FileIdentity:
     """An ``IdentitySource`` on the user's own credentials. ``clock`` gives seconds since the epoch."""
 
+    sign_in: str | None = "arkor-dev login"
+
     def __init__(
         self,
         settings: Settings,

@@ -17,6 +17,7 @@ import pytest
 from arkor_dev.backend import Backend
 from arkor_dev.base_url import clean_base_url
 from arkor_dev.credentials_file import credentials_lock
+from arkor_dev.embedded import Embedded
 from arkor_dev.errors import StudioError
 from arkor_dev.identity import Credentials, FileIdentity, FixedIdentity, credentials_view, header_line
 from arkor_dev.project import FixedScope, Scope
@@ -710,6 +711,14 @@ def test_the_view_shows_too_little_of_the_token_to_be_of_use() -> None:
     }  # fmt: skip
     short = credentials_view(Credentials("anon", "short", "o", "https://h"), None)
     assert (short["token"], short["orgSlug"], short["projectSlug"]) == ("…", "o", None)
+
+
+def test_the_view_offers_to_sign_in_where_that_is_possible() -> None:
+    anonymous, account = (Credentials(mode, "token", "o", "https://h") for mode in ("anon", "oauth"))
+    assert credentials_view(anonymous, None, FileIdentity.sign_in)["signIn"] == "arkor-dev login"
+    assert "signIn" not in credentials_view(account, None, FileIdentity.sign_in)
+    assert "signIn" not in credentials_view(anonymous, None, FixedIdentity.sign_in)
+    assert "signIn" not in credentials_view(anonymous, None, Embedded.sign_in)
 
 
 # --- the embedded backend's identity ----------------------------------------------------------------------
