@@ -345,12 +345,12 @@ def test_a_person_has_five_minutes() -> None:
 
 
 async def test_no_browser_and_ctrl_c(
-    home: Path, service: FakeSignIn, fake_backend: FakeBackend, tmp_path: Path, path: Path
+    home: Path, service: FakeSignIn, fake_backend: FakeBackend, path: Path
 ) -> None:
     """The true command: it prints the address, one Ctrl-C ends it with one line, and nothing was written."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "arkor_dev", "login", "--no-browser",
-        env=environment(home) | {"ARKOR_CLOUD_API_URL": fake_backend.url}, cwd=tmp_path,
+        env=environment(home) | {"ARKOR_CLOUD_API_URL": fake_backend.url},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
