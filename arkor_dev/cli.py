@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import importlib
 import os
@@ -202,8 +203,10 @@ async def _studio(settings: Settings, *, yes: bool) -> int:
                 await ending.wait()
             finally:
                 say_who.cancel()
-                terminal.close()
-    terminal.line("Studio has stopped.")
+                with contextlib.suppress(OSError):
+                    terminal.close()
+    with contextlib.suppress(OSError):  # its terminal may be what has ended it
+        terminal.line("Studio has stopped.")
     return 0
 
 

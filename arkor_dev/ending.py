@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from .backend import Backend
+
+log = logging.getLogger(__name__)
 
 WINDOW: Final = 5.0
 """Seconds in which a second Ctrl-C counts as yes."""
@@ -86,8 +89,7 @@ class Ending:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():
-            with contextlib.suppress(OSError):
-                self.say(self.words.at_once)
+            self._tell(self.words.at_once)
             os._exit(130)  # children hold a pipe to us and end by themselves
         if self._looking is not None and not self._looking.done():
             self._looking.cancel()
@@ -97,15 +99,19 @@ class Ending:
 
     async def _look(self, number: signal.Signals) -> None:
         lost: list[str] = []
-        with contextlib.suppress(StudioError, TimeoutError):
+        try:
             async with asyncio.timeout(PATIENCE):
                 lost = await self._lost()
+        except (StudioError, TimeoutError):
+            pass
+        except Exception:
+            log.exception("What would be lost cannot be said")  # and must not keep anybody from ending
         for line in lost:
-            self.say(line)
+            self._tell(line)
         if lost and self.ask and number == signal.SIGINT:
-            self.say(f"Press Ctrl-C again within {WINDOW:g} s to end it, or do nothing to go on.")
+            self._tell(f"Press Ctrl-C again within {WINDOW:g} s to end it, or do nothing to go on.")
             await asyncio.sleep(WINDOW)
-            self.say(self.words.goes_on)
+            self._tell(self.words.goes_on)
         else:
             self._end(number)
 
@@ -113,7 +119,11 @@ class Ending:
         self.number = number
         self._stop.set()
         if self.words.stopping:
-            self.say(self.words.stopping)
+            self._tell(self.words.stopping)
+
+    def _tell(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # a terminal that is gone is a reason to end, not to fail
+            self.say(line)
 
 
 async def lost_with_studio(backend: Backend) -> list[str]:

@@ -39,6 +39,11 @@ class Screen:
         self._news.set()
 
     @property
+    def open(self) -> bool:
+        """Whether the terminal is still there."""
+        return self._handle >= 0
+
+    @property
     def text(self) -> str:
         """All of it, lines ending in a line feed."""
         return ESCAPES.sub("", self._raw.decode(errors="replace")).replace("\r\n", "\n")
@@ -57,6 +62,12 @@ class Screen:
         except TimeoutError:
             raise AssertionError(f"{text!r} is not among:\n{self.text}") from None
 
+    def close(self) -> None:
+        """The window is closed: the command gets SIGHUP, and can write nowhere any more."""
+        asyncio.get_running_loop().remove_reader(self._handle)
+        os.close(self._handle)
+        self._handle = -1
+
     async def end(self, seconds: float = 10) -> int:
         """Wait for the command's end; its exit code."""
         return await asyncio.wait_for(self.process.wait(), seconds)
@@ -71,11 +82,12 @@ async def on_terminal(code: str, *arguments: str, env: Mapping[str, str]) -> Asy
         env={**env, "COLUMNS": "200", "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
+    screen = Screen(process, ours)
     try:
-        yield Screen(process, ours)
+        yield screen
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-        asyncio.get_running_loop().remove_reader(ours)
-        os.close(ours)
+        if screen.open:
+            screen.close()

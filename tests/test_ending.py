@@ -173,6 +173,23 @@ async def test_sigterm_on_a_terminal_asks_nobody(launch: Launch) -> None:
     assert "Press Ctrl-C" not in screen.text
 
 
+async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
+    launch.job(20, step=34)
+    async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        screen.close()
+        assert await screen.end(6) == 0
+
+
+async def test_a_question_that_fails_does_not_keep_it(launch: Launch) -> None:
+    broken = STAND_IN.replace("sys.exit(", "ending._progress = None\nsys.exit(")
+    launch.job(20, step=34)
+    async with on_terminal(broken, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        screen.press(CTRL_C)
+        assert await screen.end(6) == 0
+
+
 async def test_a_backend_that_outlives_studio_loses_nothing(
     home: Path, tmp_path: Path, signed_in: None, fake_backend: FakeBackend, unused_tcp_port: int
 ) -> None:
