@@ -95,12 +95,18 @@ class ProjectCalls:
 
 
 class Backend:
-    """Every project call; raises ``StudioError`` for all but a 2xx, with the backend's status and words."""
+    """Every project call; raises ``StudioError`` for all but a 2xx, with the backend's status and words.
 
-    def __init__(self, wire: Wire, identity: IdentitySource, scopes: ScopeSource) -> None:
+    ``ends_with_launch``: the backend was started for this launch, so its running jobs end with it.
+    """
+
+    def __init__(
+        self, wire: Wire, identity: IdentitySource, scopes: ScopeSource, *, ends_with_launch: bool = False
+    ) -> None:
         self.wire = wire
         self.identity = identity
         self.scopes = scopes
+        self.ends_with_launch = ends_with_launch
 
     async def me(self) -> Answer:
         """``{user, orgs}`` of the identity."""

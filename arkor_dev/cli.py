@@ -1,23 +1,21 @@
-"""The ``arkor-dev`` command: arguments to Settings, then one of the few things it can do.
-
-Exit codes: 0 done or stopped, 1 failed (``start``: the job, ``doctor``: a check), 2 wrong usage or cannot
-start, 3 ``start``: the job was cancelled, 130 interrupted.
-"""
+"""The ``arkor-dev`` command: arguments to Settings, then one of the few things it can do."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .command_line import CommandLine
 from .errors import StudioError
-from .help_format import HelpFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,56 +25,47 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .terminal import Terminal
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
-EPILOG = """\
-commands (each has its own --help):
-  arkor-dev                open Studio on the project in this folder
-  arkor-dev init           write a commented arkor.toml and a small data set
-  arkor-dev start          run a trainer and follow it in this terminal
-  arkor-dev doctor         check what Studio needs, each fault with its next step
-
-exit codes: 0 done or stopped, 1 failed, 2 wrong usage or cannot start, 3 job cancelled, 130 interrupted
-"""
+LEVELS = ("debug", "info", "warning", "error")
+COMMANDS = {
+    "init": "write a commented arkor.toml and a small data set",
+    "start": "run a trainer and follow it in this terminal",
+    "login": "sign in to the managed backend",
+    "logout": "sign out: remove this machine's credentials",
+    "whoami": "show who is signed in where",
+    "doctor": "check what Studio needs, each fault with its next step",
+}
+EXIT_CODES = {
+    "0": "done or stopped",
+    "1": "failed: the job, a check of doctor; whoami: nobody is signed in",
+    "2": "wrong usage, or it cannot start",
+    "3": "start: the job was cancelled",
+    "130": "interrupted",
+}
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65535:
-        raise ValueError
-    return port
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text} is no port number. Choose one from 1 to 65535.")
+    return int(text)
 
 
-_port.__name__ = "port number (1 to 65535)"
-
-
-def _log_level(text: str) -> str:
-    # Not by argparse's choices: Pythons differ in how they list them.
-    if text not in LOG_LEVELS:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(LOG_LEVELS)}")
+def _level(text: str) -> str:
+    if text not in LEVELS:
+        raise argparse.ArgumentTypeError(f"{text} is no level. Choose one of {', '.join(LEVELS)}.")
     return text
 
 
-def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "--project", metavar="DIR", type=Path, default=argparse.SUPPRESS,
-        help="the project's folder (default: the current one)",
-    )  # fmt: skip
-    shared.add_argument(
-        "--local", action="store_true", default=argparse.SUPPRESS,
-        help="train and chat on this machine: no account, no network needed",
-    )  # fmt: skip
-    shared.add_argument(
-        "--log-level", metavar=f"{{{','.join(LOG_LEVELS)}}}", type=_log_level, default=argparse.SUPPRESS,
-        help="how much to log (default: warning)",
-    )  # fmt: skip
-    parser = argparse.ArgumentParser(
-        prog="arkor-dev", parents=[shared], epilog=EPILOG,
-        formatter_class=HelpFormatter,
-        description="Arkor Studio: fine-tune a language model from a local web page, watch the loss fall, "
-        "and talk to the result.",
-    )  # fmt: skip
-    parser.add_argument("--version", action="version", version=f"arkor-dev {__version__}")
+def _parser() -> CommandLine:
+    parser = CommandLine(
+        "arkor-dev",
+        "Arkor Studio: fine-tune a language model from a local web page, watch the loss fall, and talk to "
+        "the result. Without a command it opens Studio on the project in this folder.",
+        "[options]\nCOMMAND [options]",
+        {"commands (each has its own --help)": COMMANDS, "exit codes": EXIT_CODES},
+    )
+    parser.add_argument("--version", action="store_true", help="show the version")
+    _add_project(parser)
+    _add_launch(parser)
     parser.add_argument(
         "--port", metavar="N", type=_port,
         help="the port to listen on (default: 4000, or the next free one of ten)",
@@ -86,26 +75,72 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-other-users", action="store_true",
         help="serve other accounts of this machine too (the page holds the launch's token)",
     )  # fmt: skip
-    commands = parser.add_subparsers(dest="command", metavar="")
-    start = commands.add_parser(
-        "start", parents=[shared], description="Run a trainer of arkor.toml and follow its job."
-    )
+    _add_yes(parser, "at Ctrl-C, end running jobs of this machine without asking")
+
+    parser.add_command("init", "Write a commented arkor.toml and a small data set.", "[FOLDER]").add_argument(
+        "folder", metavar="FOLDER", nargs="?", type=Path, default=Path(),
+        help="where (default: the current folder)",
+    )  # fmt: skip
+    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.")
+    _add_project(start)
+    _add_launch(start)
     start.add_argument("--trainer", metavar="NAME", help="which trainer (default: the first one)")
     start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
-    doctor = commands.add_parser(
-        "doctor", parents=[shared], description="Check what Studio needs, a line each. Nothing is changed."
+    _add_yes(start, "at Ctrl-C, end a job that cannot go on without this command without asking")
+    login = parser.add_command(
+        "login",
+        "Sign in to the managed backend with an account, in the browser. The credentials are kept in "
+        "~/.arkor/credentials.json, which the arkor command reads too.",
     )
+    login.add_argument("--anonymous", action="store_true", help="a new anonymous identity: no account")
+    login.add_argument(
+        "--no-browser", action="store_true", help="open no browser: print the address to go to"
+    )
+    _add_yes(login, "replace the credentials that are there without asking")
+    _add_yes(
+        parser.add_command("logout", "Remove this machine's credentials: ~/.arkor/credentials.json."),
+        "do not ask, even when the identity cannot be had back",
+    )
+    whoami = parser.add_command("whoami", "Show who is signed in where. Nothing is changed.")
+    _add_project(whoami)
+    whoami.add_argument(
+        "--json", action="store_true", help="print {signedIn, mode, user, orgs, orgSlug, projectSlug, …}"
+    )
+    doctor = parser.add_command("doctor", "Check what Studio needs, a line each. Nothing is changed.")
+    _add_project(doctor)
+    _add_launch(doctor)
     doctor.add_argument(
         "--port", metavar="N", type=_port, default=argparse.SUPPRESS, help="the port to look at"
     )
     doctor.add_argument(
         "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
     )
-    init = commands.add_parser("init", description="Write a commented arkor.toml and a small data set.")
-    init.add_argument(
-        "folder", nargs="?", type=Path, default=Path(), help="where (default: the current folder)"
-    )
     return parser
+
+
+# Defaults are left out: a command's would replace what was said before its name.
+
+
+def _add_project(parser: CommandLine) -> None:
+    parser.add_argument(
+        "--project", metavar="DIR", type=Path, default=argparse.SUPPRESS,
+        help="the project's folder (default: the current one)",
+    )  # fmt: skip
+
+
+def _add_launch(parser: CommandLine) -> None:
+    parser.add_argument(
+        "--local", action="store_true", default=argparse.SUPPRESS,
+        help="train and chat on this machine: no account, no network needed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log-level", metavar="LEVEL", type=_level, default=argparse.SUPPRESS,
+        help=f"how much to log: {', '.join(LEVELS)} (default: warning)",
+    )  # fmt: skip
+
+
+def _add_yes(parser: CommandLine, text: str) -> None:
+    parser.add_argument("--yes", action="store_true", default=argparse.SUPPRESS, help=text)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -133,9 +168,11 @@ def _require_local_extra(settings: Settings) -> None:
             raise StudioError(400, text)
 
 
-async def _studio(settings: Settings) -> int:
+async def _studio(settings: Settings, *, yes: bool) -> int:
     gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
-    from .serve import bind, serving, stop_event, token_file
+    from .ending import Ending, Words, lost_with_studio
+    from .keys import BACKEND
+    from .serve import bind, serving, token_file
 
     sock = bind(settings.port)
     port = sock.getsockname()[1]
@@ -144,25 +181,32 @@ async def _studio(settings: Settings) -> int:
     async with serving(settings, sock, lambda notice: show(notice)) as app:
         gc.freeze()
         gc.enable()
-        stop = stop_event()
+        words = Words("Stopping Studio.", "Studio was ended at once.", "Studio goes on.")
+        ending = Ending(words, lambda: lost_with_studio(app[BACKEND]), lambda _: None, ask=False)
+        ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):
             # The page is served, and goes on being served: what only the terminal needs comes after it.
             terminal = (await asyncio.to_thread(importlib.import_module, "arkor_dev.terminal")).Terminal()
             terminal.use_for_logs(settings.log_level)
             show = terminal.notice
+            ending.say, ending.ask = terminal.line, terminal.can_ask and not yes
             for notice in pending:
                 terminal.notice(notice)
             terminal.banner(settings, port)
             if settings.open_browser:
-                import webbrowser
+                from .browser import open_browser
 
-                await asyncio.to_thread(webbrowser.open, f"http://localhost:{port}")
+                if not await open_browser(f"http://localhost:{port}"):
+                    terminal.line("No browser could be opened. Open the address above in one.")
             say_who = asyncio.create_task(_say_who(app, terminal))
             try:
-                await stop.wait()
+                await ending.wait()
             finally:
                 say_who.cancel()
-                terminal.close()
+                with contextlib.suppress(OSError):
+                    terminal.close()
+    with contextlib.suppress(OSError):  # its terminal may be what has ended it
+        terminal.line("Studio has stopped.")
     return 0
 
 
@@ -184,6 +228,19 @@ def _run(arguments: argparse.Namespace) -> int:
 
         return run_init(arguments.folder)
     settings = _settings(arguments)
+    yes = getattr(arguments, "yes", False)
+    if arguments.command == "login":
+        from .login import run_login
+
+        return run_login(settings, anonymous=arguments.anonymous, browser=not arguments.no_browser, yes=yes)
+    if arguments.command == "logout":
+        from .login import run_logout
+
+        return run_logout(settings, os.environ, yes=yes)
+    if arguments.command == "whoami":
+        from .whoami import run_whoami
+
+        return run_whoami(settings, as_json=arguments.json)
     if arguments.command == "doctor":
         from .doctor import run_doctor
 
@@ -192,17 +249,22 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "start":
         from .start import run_start
 
-        return asyncio.run(run_start(settings, trainer=arguments.trainer, dry_run=arguments.dry_run))
-    return asyncio.run(_studio(settings))
+        return asyncio.run(run_start(settings, trainer=arguments.trainer, dry_run=arguments.dry_run, yes=yes))
+    return asyncio.run(_studio(settings, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Expected faults are one line and exit code 2; anything else is a traceback."""
-    arguments = _parser().parse_args(argv)
     try:
+        arguments = _parser().parse(sys.argv[1:] if argv is None else argv)
+        if arguments.version:
+            print(f"arkor-dev {__version__}")  # noqa: T201
+            return 0
         return _run(arguments)
     except StudioError as error:
         print(f"arkor-dev: {error.text}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be a traceback of Python's own end
+        print("arkor-dev: interrupted", file=sys.stderr)  # noqa: T201
         return 130

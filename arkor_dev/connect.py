@@ -33,28 +33,23 @@ async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> 
         wire.on_notice = lambda text: on_notice({"notice": "message", "level": "warning", "text": text})
         if settings.local:
             embedded = await stack.enter_async_context(Embedded(settings, on_notice))
-            yield Backend(wire, embedded, FixedScope(embedded.scope))
+            yield Backend(wire, embedded, FixedScope(embedded.scope), ends_with_launch=True)
         else:
             identity = await stack.enter_async_context(FileIdentity(settings, wire).opened())
             yield Backend(wire, identity, FileScopes(settings.project, ProjectCalls(wire)))
 
 
 @asynccontextmanager
-async def joined(
-    settings: Settings, on_notice: Callable[[Notice], None]
-) -> AsyncIterator[tuple[Backend, bool]]:
-    """As :func:`connected`, but joins the embedded backend of a running Studio where there is one.
-
-    Yields the backend and whether it ends with us.
-    """
+async def joined(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
+    """As :func:`connected`, but joins the embedded backend of a running Studio where there is one."""
     if settings.local:
         async with open_wire() as wire:
             running = await _running_backend(settings, wire)
             if running is not None:
-                yield running, False
+                yield running
                 return
     async with connected(settings, on_notice) as backend:
-        yield backend, settings.local
+        yield backend
 
 
 async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:

@@ -186,6 +186,8 @@ class CredentialsView(TypedDict):
     projectSlug: str | None
     baseUrl: str
     token: str
+    signIn: NotRequired[str]
+    """The command that signs in with an account, where this identity is none and its backend has accounts."""
 
 
 class Trainer(TypedDict):

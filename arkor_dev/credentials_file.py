@@ -54,6 +54,10 @@ class NoCredentialsError(Exception):
         self.damaged = damaged
 
 
+class UnknownIdentityError(StudioError):
+    """The file is JSON but holds no identity: a newer version's, perhaps. Only a person may replace it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The file's content, checked for what its mode needs."""
@@ -115,8 +119,8 @@ def read_credentials(path: Path) -> Stored:
     except (ValueError, RecursionError):
         raise NoCredentialsError(damaged=True) from None
     if not _is_identity(document):
-        raise StudioError(
-            500, f"{path} holds no identity that Studio knows. Run `arkor login`, or move the file away."
+        raise UnknownIdentityError(
+            500, f"{path} holds no identity that Studio knows. Run `arkor-dev login`, or move the file away."
         )
     return Stored(document)
 
@@ -195,7 +199,7 @@ def refused(credentials: Credentials) -> StudioError:
     if credentials.mode == "anon":
         return StudioError(
             401,
-            "The backend no longer takes this anonymous identity. Run `arkor login`, or move "
+            "The backend no longer takes this anonymous identity. Run `arkor-dev login`, or move "
             "~/.arkor/credentials.json away and start Studio again for a new one.",
         )
-    return StudioError(401, "The backend does not take your sign-in any more. Run `arkor login`.")
+    return StudioError(401, "The backend does not take your sign-in any more. Run `arkor-dev login`.")

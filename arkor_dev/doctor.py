@@ -66,7 +66,19 @@ async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
         for check in checks:
             step = f" {check.next}" if check.next else ""
             print(f"{check.status:<4}  {check.name:<11} {one_line(check.text + step, 1000)}")  # noqa: T201
+        print(f"\n{_verdict(settings, checks)}")  # noqa: T201
     return 0 if healthy else 1
+
+
+def _verdict(settings: Settings, checks: list[Check]) -> str:
+    failed = sum(check.status == "fail" for check in checks)
+    if failed:
+        what, does = ("1 check", "its line says") if failed == 1 else (f"{failed} checks", "their lines say")
+        return f"{what} failed. Do what {does}, then run arkor-dev doctor again."
+    warned = sum(check.status == "warn" for check in checks)
+    marked = "the line marked warn" if warned == 1 else f"the {warned} lines marked warn"
+    fine = f"Nothing failed; look at {marked}." if warned else "Everything Studio needs is there."
+    return f"{fine} Next: arkor-dev{' --local' if settings.local else ''}"
 
 
 def _versions() -> Iterator[Check]:
@@ -214,7 +226,10 @@ async def _backend(settings: Settings, stored: Stored | None) -> list[Check]:
                 text = (
                     ".arkor/state.json is not one that this identity can use, so the jobs list stays empty."
                 )
-                return [answers, Check("Scope", "warn", text, "Run `arkor login`, or move the file away.")]
+                return [
+                    answers,
+                    Check("Scope", "warn", text, "Run `arkor-dev login`, or move the file away."),
+                ]
             return [answers]
     except StudioError as fault:
         return [Check("Backend", "fail", fault.text)]

@@ -54,6 +54,8 @@ class Embedded:
     ``on_notice`` receives what the backend has to tell a person: ``{"notice": "progress" | "message", …}``.
     """
 
+    sign_in: str | None = None
+
     def __init__(self, settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> None:
         self._settings = settings
         self._on_notice = on_notice

@@ -1,6 +1,6 @@
 """The identity of ``~/.arkor/credentials.json``: read, made, kept fresh (CONTRACT §1).
 
-The file is looked at again before each call, so that ``arkor login`` in another terminal takes effect at
+The file is looked at again before each call, so that ``arkor-dev login`` in another terminal takes effect at
 once. What needs the network happens once for all who wait for it.
 """
 
@@ -49,6 +49,8 @@ class HopelessError(StudioError):
 
 class FileIdentity:
     """An ``IdentitySource`` on the user's own credentials. ``clock`` gives seconds since the epoch."""
+
+    sign_in: str | None = "arkor-dev login"
 
     def __init__(
         self,
@@ -158,7 +160,7 @@ class FileIdentity:
             except NoCredentialsError as fault:
                 damaged = fault.damaged
             self._check_folder()
-            document = await self._new_anonymous(base_url)
+            document = await new_anonymous(self._wire, base_url)
             try:
                 write_credentials(self._path, document, exclusive=not damaged)
             except FileExistsError:
@@ -179,33 +181,6 @@ class FileIdentity:
     def _unwritable(self, why: str | None) -> HopelessError:
         return HopelessError(500, f"{self._path} cannot be written ({why}). Fix the folder's permissions.")
 
-    async def _new_anonymous(self, base_url: str) -> dict[str, object]:
-        host = place(URL(base_url))
-        try:
-            answer = await anonymous_identity(self._wire, base_url)
-        except StudioError as fault:
-            if fault.status >= 500 or fault.status in TEMPORARY:
-                raise
-            raise HopelessError(
-                fault.status,
-                f"{host} gives out no anonymous identity: {fault.text} "
-                "Run `arkor login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local",
-            ) from None
-        match answer:
-            case {"token": str(token), "anonymousId": str(known_as), "personalOrg": {"slug": str(org)}} if (
-                is_token(token) and org
-            ):
-                return {
-                    "mode": "anon",
-                    "token": token,
-                    "anonymousId": known_as,
-                    "arkorCloudApiUrl": base_url,
-                    "orgSlug": org,
-                }
-        raise StudioError(
-            502, f"{host} answered, but not with an anonymous identity. Check ARKOR_CLOUD_API_URL."
-        )
-
     async def _kept_fresh(self, stored: Stored) -> Stored:
         try:
             return await self._renewing.run(lambda: self._refresh(None))
@@ -220,7 +195,7 @@ class FileIdentity:
             try:
                 stored = await self._read()
             except NoCredentialsError:
-                raise StudioError(401, "You have been signed out. Run `arkor login`.") from None
+                raise StudioError(401, "You have been signed out. Run `arkor-dev login`.") from None
             if stored.token != rejected and not is_due(stored, self._clock()):
                 return stored
             return await self._save(stored, await refreshed(self._wire, stored, self._clock()))
@@ -243,3 +218,30 @@ class FileIdentity:
             )
         self._cached = (signature(self._path), fresh)
         return fresh
+
+
+async def new_anonymous(wire: Wire, base_url: str) -> dict[str, object]:
+    """The credentials file of a new anonymous identity. Raises ``StudioError``."""
+    host = place(URL(base_url))
+    try:
+        answer = await anonymous_identity(wire, base_url)
+    except StudioError as fault:
+        if fault.status >= 500 or fault.status in TEMPORARY:
+            raise
+        raise HopelessError(
+            fault.status,
+            f"{host} gives out no anonymous identity: {fault.text} "
+            "Run `arkor-dev login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local",
+        ) from None
+    match answer:
+        case {"token": str(token), "anonymousId": str(known_as), "personalOrg": {"slug": str(org)}} if (
+            is_token(token) and org
+        ):
+            return {
+                "mode": "anon",
+                "token": token,
+                "anonymousId": known_as,
+                "arkorCloudApiUrl": base_url,
+                "orgSlug": org,
+            }
+    raise StudioError(502, f"{host} answered, but not with an anonymous identity. Check ARKOR_CLOUD_API_URL.")

@@ -35,7 +35,9 @@ __all__ = [
 
 
 class IdentitySource(Protocol):
-    """Where credentials come from."""
+    """Where credentials come from; ``sign_in`` is the command that signs in with an account, or None."""
+
+    sign_in: str | None
 
     async def credentials(self) -> Credentials:
         """One snapshot, made or refreshed as needed; raises ``StudioError``."""
@@ -46,6 +48,8 @@ class IdentitySource(Protocol):
 
 class FixedIdentity:
     """One identity for a whole launch: the embedded backend's, awaited until that is ready."""
+
+    sign_in: str | None = None
 
     def __init__(
         self, source: Credentials | Awaitable[Credentials] | Callable[[], Awaitable[Credentials]]
@@ -84,12 +88,17 @@ def header_line(credentials: Credentials, scope: Scope | None) -> str:
     return line
 
 
-def credentials_view(credentials: Credentials, scope: Scope | None) -> CredentialsView:
+def credentials_view(
+    credentials: Credentials, scope: Scope | None, sign_in: str | None = None
+) -> CredentialsView:
     """What the page may know; of the token enough to tell two apart, too little to be of use."""
-    return {
+    view: CredentialsView = {
         "mode": credentials.mode,
         "orgSlug": credentials.org_slug or (scope.org_slug if scope else None),
         "projectSlug": scope.project_slug if scope else None,
         "baseUrl": credentials.base_url,
         "token": f"{credentials.token[:4]}…" if len(credentials.token) >= 20 else "…",
     }
+    if sign_in is not None and credentials.mode == "anon":
+        view["signIn"] = sign_in
+    return view

@@ -148,8 +148,8 @@ class FileScopes:
             raise StudioError(
                 409,
                 f"{state_path(self._project)} belongs to the organisation {scope.org_slug}, not to your "
-                f"anonymous identity {credentials.org_slug}. Run `arkor login` with the account that owns "
-                "it, or move the file away to start a new project.",
+                f"anonymous identity {credentials.org_slug}. Run `arkor-dev login` with the account that "
+                "owns it, or move the file away to start a new project.",
             )
         return scope
 

@@ -1,8 +1,9 @@
-"""A new access token for an account, before the old one ends (RFC 6749 §6, as Auth0 serves it)."""
+"""Tokens from the sign-in service (RFC 6749, as Auth0 serves it), and new ones before the old ones end."""
 
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -14,11 +15,14 @@ from .errors import StudioError
 from .wire import is_loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from .wire import Wire
 
+DOMAIN: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 EARLY: Final = 60.0
-LONGEST: Final = 10 * 365 * 86_400
-"""Seconds; no token lasts ten years, so a number past that says nothing."""
+LONGEST: Final = 10 * 366 * 86_400.0
+"""Seconds beyond which a token's life is not believed."""
 
 
 def is_due(stored: Stored, now: float) -> bool:
@@ -38,56 +42,70 @@ async def refreshed(wire: Wire, stored: Stored, now: float) -> Stored:
     """
     domain, client, token = (stored.text(key) for key in ("auth0Domain", "clientId", "refreshToken"))
     if not (domain and client and token):
-        raise StudioError(401, "Your sign-in has ended and cannot be renewed by itself. Run `arkor login`.")
-    form = {"grant_type": "refresh_token", "client_id": client, "refresh_token": token}
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-    try:
-        answer = await wire.call(
-            "POST",
-            token_url(domain),
-            headers=headers,
-            data=urlencode(form).encode(),
-            secrets=[token, stored.token],
+        raise StudioError(
+            401, "Your sign-in has ended and cannot be renewed by itself. Run `arkor-dev login`."
         )
+    form = {"grant_type": "refresh_token", "client_id": client, "refresh_token": token}
+    try:
+        answer = await tokens(wire, token_url(domain), form, [token, stored.token])
     except StudioError as fault:
         if fault.status in (400, 401, 403):
-            raise StudioError(401, "Your sign-in has ended or was revoked. Run `arkor login`.") from None
+            raise StudioError(401, "Your sign-in has ended or was revoked. Run `arkor-dev login`.") from None
         raise StudioError(fault.status, f"Your sign-in could not be renewed. {fault.text}") from None
-    return _with_answer(stored, answer.body, now)
-
-
-def token_url(domain: str) -> URL:
-    """``https://<domain>/oauth/token``; plain http for a sign-in service on this machine only."""
-    try:
-        url = URL(f"https://{domain}/oauth/token")
-        plain = (
-            url.host is not None and url.user is None and url.path == "/oauth/token" and not url.query_string
-        )
-    except ValueError:
-        plain = False
-    if not plain:
-        raise StudioError(401, "auth0Domain in ~/.arkor/credentials.json is no host name. Run `arkor login`.")
-    return url.with_scheme("http") if is_loopback(url.host) else url
-
-
-def _with_answer(stored: Stored, body: bytes, now: float) -> Stored:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        answer = None
-    access = answer.get("access_token") if isinstance(answer, dict) else None
-    if not isinstance(answer, dict) or not is_token(access):
-        raise StudioError(
-            502, "The sign-in service answered without a token. Try again, or run `arkor login`."
-        )
-    document = {**stored.document, "accessToken": access}
+    document = {**stored.document, "accessToken": answer["access_token"]}
     if isinstance(answer.get("refresh_token"), str):
         document["refreshToken"] = answer["refresh_token"]
     document.pop("expiresAt", None)
-    lasts = answer.get("expires_in")
-    if isinstance(lasts, (int, float)) and 0 <= lasts <= LONGEST:
+    if (lasts := lifetime(answer)) is not None:
         document["expiresAt"] = _like(stored.document.get("expiresAt"), now + lasts)
     return Stored(document)
+
+
+async def tokens(wire: Wire, url: URL, form: Mapping[str, str], secrets: Iterable[str]) -> dict[str, object]:
+    """What the token endpoint answers to ``form``; ``access_token`` in it can be sent in a header.
+
+    Raises ``StudioError``: the service's own status and words, rid of ``secrets``, or 502 without a token.
+    """
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    answer = await wire.call("POST", url, headers=headers, data=urlencode(form).encode(), secrets=secrets)
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or not is_token(document.get("access_token")):
+        raise StudioError(
+            502, "The sign-in service answered without a token. Try again, or run `arkor-dev login`."
+        )
+    return document
+
+
+def lifetime(answer: Mapping[str, object]) -> float | None:
+    """Seconds that the access token of an answer is good for; None where it does not say so in earnest."""
+    seconds = answer.get("expires_in")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return None
+    return float(seconds) if 0 < seconds <= LONGEST else None
+
+
+def token_url(domain: str) -> URL:
+    """``https://<domain>/oauth/token``; raises ``StudioError`` 401 when the file's domain is none."""
+    try:
+        return service_url(domain, "/oauth/token")
+    except ValueError:
+        raise StudioError(
+            401, "auth0Domain in ~/.arkor/credentials.json is no host name. Run `arkor-dev login`."
+        ) from None
+
+
+def service_url(domain: str, path: str) -> URL:
+    """``https://<domain><path>``; plain http for a sign-in service on this machine only.
+
+    Raises ``ValueError`` for a ``domain`` that is more or less than a host and a possible port.
+    """
+    if not DOMAIN.fullmatch(domain):
+        raise ValueError(domain)
+    url = URL(f"https://{domain}{path}")
+    return url.with_scheme("http") if is_loopback(url.host) else url
 
 
 def _like(old: object, moment: float) -> object:

@@ -29,6 +29,7 @@ class RunLines:
     step: int | None = None
     loss: float | None = None
     eval_loss: float | None = None
+    checkpoint: int | None = None
     ended: str | None = None
     _times: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_ROWS))
 
@@ -43,7 +44,9 @@ class RunLines:
             case "training.log":
                 return self._row(data)
             case "checkpoint.saved":
-                size = _bytes(data.get("artifacts"))
+                size, saved = _bytes(data.get("artifacts")), _number(data.get("step"))
+                if saved is not None and saved >= 0:
+                    self.checkpoint = int(saved)
                 return f"step {one_line(data.get('step'), 20)}: checkpoint saved" + (
                     f", {size}" if size else ""
                 )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -90,18 +88,3 @@ def token_file(settings: Settings) -> Iterator[None]:
         with contextlib.suppress(OSError):
             if path.read_text() == settings.studio_token:  # a later launch's token stays
                 path.unlink()
-
-
-def stop_event() -> asyncio.Event:
-    """Set by SIGINT, SIGTERM or SIGHUP from now on; a second one of them ends the process at once."""
-    stop = asyncio.Event()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            os._exit(130)  # children hold a pipe to us and end by themselves
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, on_signal)
-    return stop

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from .connect import joined
 from .contract import TERMINAL
+from .ending import Ending, Words, lost
 from .errors import StudioError
 from .follow import follow, job_of
 from .plain_text import one_line
@@ -48,7 +49,12 @@ class _StoppedError(Exception):
 
 
 async def run_start(
-    settings: Settings, *, trainer: str | None = None, dry_run: bool = False, console: Console | None = None
+    settings: Settings,
+    *,
+    trainer: str | None = None,
+    dry_run: bool = False,
+    yes: bool = False,
+    console: Console | None = None,
 ) -> int:
     """Run ``trainer`` (None: the first) and return the exit code.
 
@@ -64,19 +70,22 @@ async def run_start(
         config["dryRun"] = True
     total = None if config.get("dryRun") else config.get("maxSteps")
     view = view_for(console or _stdout(), total if isinstance(total, int) else None)
-    async with joined(settings, view.notice) as (backend, ends_with_us):
+    async with joined(settings, view.notice) as backend:
         job_id = await _create(backend, settings, chosen, config)
+        ending = _ending(backend, job_id, view, yes=yes)
         with view:
             view.say(f"Started job {job_id}")
             try:
-                status = await _unless_stopped(_watch(backend, job_id, view))
+                status = await _unless_stopped(_watch(backend, job_id, view), ending)
             except _StoppedError as stopped:
-                await _say_stopped(backend, settings, job_id, view, ends_with_us=ends_with_us)
+                await _say_stopped(backend, settings, job_id, view)
                 return 128 + stopped.number
             except StudioError as fault:
                 view.say(f"The job can be followed no longer: {one_line(fault.text, 2000)}", "red")
                 return 1
             view.say(f"Job {job_id} finished with status={status}")
+    if status == "completed" and view.console.is_terminal:
+        view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
     return EXIT_CODES.get(status, 1)
 
 
@@ -127,14 +136,11 @@ async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
     return seen or "unknown"
 
 
-async def _say_stopped(
-    backend: Backend, settings: Settings, job_id: str, view: PlainView, *, ends_with_us: bool
-) -> None:
-    if not ends_with_us:
-        studio = "arkor-dev --local" if settings.local else "arkor-dev"
+async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: PlainView) -> None:
+    if not backend.ends_with_launch:
         view.say(
-            f"Stopped watching; job {job_id} goes on. To cancel it, open Studio ({studio}) and press Cancel "
-            "on the job's page.",
+            f"Stopped watching; job {job_id} goes on. To cancel it, open Studio ({_studio(settings)}) and "
+            "press Cancel on the job's page.",
             "yellow",
         )
         return
@@ -154,30 +160,35 @@ async def _say_stopped(
                 await asyncio.sleep(pause)
 
 
-async def _unless_stopped(work: Coroutine[object, object, str]) -> str:
-    """The work's result; raises _StoppedError when SIGINT or SIGTERM comes first."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
-    stopped: list[signal.Signals] = []
+def _studio(settings: Settings) -> str:
+    return "arkor-dev --local" if settings.local else "arkor-dev"
 
-    def stop(number: signal.Signals) -> None:
-        stopped.append(number)
-        task.cancel()
 
+def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> Ending:
+    async def would_be_lost() -> list[str]:
+        return [lost(job_id, view.run, "this command")] if backend.ends_with_launch else []
+
+    words = Words("", "arkor-dev: interrupted", "The job goes on.")
+    ask = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
+    ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=ask)
     # A signal that was ignored from the start (nohup, a shell's background job) stays ignored.
-    watched = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in watched:
-        loop.add_signal_handler(number, stop, number)
+    return ending.watch(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
+
+
+async def _unless_stopped(work: Coroutine[object, object, str], ending: Ending) -> str:
+    """The work's result; raises _StoppedError when SIGINT or SIGTERM comes first."""
+    task = asyncio.ensure_future(work)
+    stopped = asyncio.create_task(ending.wait())
     try:
-        return await task
-    except asyncio.CancelledError:
-        if not stopped:
-            raise
-        raise _StoppedError(stopped[0]) from None
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise _StoppedError(stopped.result())
     finally:
-        task.cancel()
-        for number in watched:
-            loop.remove_signal_handler(number)
+        ending.close()
+        for each in (task, stopped):
+            each.cancel()
+        await asyncio.gather(task, stopped, return_exceptions=True)
 
 
 def _stdout() -> Console:

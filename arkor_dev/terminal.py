@@ -93,6 +93,15 @@ class Terminal:
             style = {"warning": "yellow", "error": "bold red"}.get(str(notice.get("level")), "dim")
             self._print(one_line(notice.get("text", ""), LONGEST), style)
 
+    def line(self, text: str) -> None:
+        """A line of ours."""
+        self._print(text, "")
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a person who sees a question and can press a key."""
+        return self._console.is_terminal and sys.stdin is not None and sys.stdin.isatty()
+
     def _print(self, line: str, style: str) -> None:
         self._console.print(Text(line, style=style), soft_wrap=True)
 

@@ -80,6 +80,7 @@ class FakeBackend:
         self.tokens: dict[str, set[str]] = {TOKEN: {ORG}}
         self.refresh_tokens: set[str] = set()
         self.anonymous = 0
+        self.cli_config: dict[str, Any] | None = None
         self.token_life: float | None = 3600
         self.rotate = True
         self.projects: dict[str, dict[str, dict[str, Any]]] = {ORG: {}}
@@ -331,10 +332,8 @@ class FakeBackend:
         return None
 
     async def _cli_config(self, _: web.Request) -> web.Response:
-        domain = f"127.0.0.1:{self.port}"
-        return web.json_response(
-            {"auth0Domain": domain, "clientId": "cli", "audience": self.url, "callbackPorts": [52521]}
-        )
+        own = {"auth0Domain": f"127.0.0.1:{self.port}", "clientId": "cli", "audience": self.url}
+        return web.json_response(self.cli_config or own | {"callbackPorts": [52521]})
 
     async def _anonymous(self, request: web.Request) -> web.Response:
         if await request.json() != {"kind": "cli"}:

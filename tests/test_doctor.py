@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,8 @@ async def test_all_is_well(healthy: Doctor, fake_backend: FakeBackend) -> None:
 
 async def test_as_text(healthy: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run_doctor(healthy.settings) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 8
+    *lines, gap, _ = capsys.readouterr().out.splitlines()
+    assert (len(lines), gap) == (8, "")
     assert all(line.startswith("ok    ") for line in lines)
     assert TOKEN not in "".join(lines)
 
@@ -167,7 +168,7 @@ async def test_credentials_that_others_can_read(healthy: Doctor) -> None:
 async def test_credentials_that_hold_nothing(healthy: Doctor) -> None:
     (healthy.settings.arkor_home / "credentials.json").write_text("{}")
     check = (await healthy.visit(1))["Credentials"]
-    assert (check["status"], "arkor login" in check["text"]) == ("fail", True)
+    assert (check["status"], "arkor-dev login" in check["text"]) == ("fail", True)
 
 
 async def test_a_backend_that_is_away(healthy: Doctor, fake_backend: FakeBackend) -> None:
@@ -180,7 +181,7 @@ async def test_a_backend_that_is_away(healthy: Doctor, fake_backend: FakeBackend
 async def test_a_backend_that_refuses(healthy: Doctor, fake_backend: FakeBackend) -> None:
     fake_backend.tokens.clear()
     check = (await healthy.visit(1))["Backend"]
-    assert (check["status"], "arkor login" in check["text"]) == ("fail", True)
+    assert (check["status"], "arkor-dev login" in check["text"]) == ("fail", True)
     assert TOKEN not in json.dumps(check)
 
 
@@ -260,4 +261,33 @@ async def test_the_command(home: Path, tmp_path: Path, fake_backend: FakeBackend
     await fake_backend.stop()
     code, out, err = await arkor_dev(home, "doctor", "--project", str(tmp_path), ARKOR_CLOUD_API_URL=url)
     assert (code, err) == (1, "")
-    assert [line.split()[:2] for line in out.splitlines()][-1] == ["fail", "Backend"]
+    assert [line.split()[:2] for line in out.splitlines()][-3] == ["fail", "Backend"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "verdict"),
+    [
+        ("", 0, "Everything Studio needs is there. Next: arkor-dev"),
+        ("project", 0, "Nothing failed; look at the line marked warn. Next: arkor-dev"),
+        ("backend", 1, "1 check failed. Do what its line says, then run arkor-dev doctor again."),
+    ],
+)
+async def test_it_ends_with_what_came_of_it(
+    healthy: Doctor, fake_backend: FakeBackend, capsys: pytest.CaptureFixture[str],
+    broken: str, code: int, verdict: str,
+) -> None:  # fmt: skip
+    if broken == "backend":
+        await fake_backend.stop()
+    if broken == "project":
+        shutil.rmtree(healthy.settings.project / "node_modules")
+    assert await run_doctor(healthy.settings) == code
+    assert capsys.readouterr().out.splitlines()[-1] == verdict
+
+
+async def test_next_is_what_it_was_asked_about(
+    healthy: Doctor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    await run_doctor(replace(healthy.settings, local=True))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith(". Next: arkor-dev --local")

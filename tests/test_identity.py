@@ -17,6 +17,7 @@ import pytest
 from arkor_dev.backend import Backend
 from arkor_dev.base_url import clean_base_url
 from arkor_dev.credentials_file import credentials_lock
+from arkor_dev.embedded import Embedded
 from arkor_dev.errors import StudioError
 from arkor_dev.identity import Credentials, FileIdentity, FixedIdentity, credentials_view, header_line
 from arkor_dev.project import FixedScope, Scope
@@ -277,7 +278,7 @@ async def test_a_launch_that_can_never_work_fails_at_once(
         async with identity.opened():
             pass
     assert raised.value.status == status
-    for words in (f"127.0.0.1:{fake_backend.port}", "Not here.", "arkor login", "arkor-dev --local"):
+    for words in (f"127.0.0.1:{fake_backend.port}", "Not here.", "arkor-dev login", "arkor-dev --local"):
         assert words in raised.value.text
     assert not path.exists()
 
@@ -490,13 +491,13 @@ async def test_a_sign_in_that_was_revoked_says_arkor_login(
     fake_backend.refresh_tokens.clear()
     error = await fails(identity.credentials())
     assert error.status == 401
-    assert "arkor login" in error.text
+    assert "arkor-dev login" in error.text
     for missing in ("refreshToken", "clientId", "auth0Domain"):
         document = account(fake_backend, left=0)
         del document[missing]
         put(path, document)
         await asyncio.sleep(0.3)
-        assert "arkor login" in (await fails(identity.credentials())).text
+        assert "arkor-dev login" in (await fails(identity.credentials())).text
 
 
 async def test_a_short_outage_of_the_sign_in_is_bridged_by_the_old_token(
@@ -527,6 +528,17 @@ async def test_a_refresh_without_a_token_changes_nothing(
     fake_backend.fault(REFRESH, status=200, body=body)
     assert "without a token" in (await fails(identity.credentials())).text
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("lasts", [b"NaN", b"Infinity", b"1e400", b"-1", b"true", b'"soon"', b"9" * 400])
+async def test_a_life_that_no_token_has(
+    identity: FileIdentity, path: Path, fake_backend: FakeBackend, lasts: bytes
+) -> None:
+    put(path, account(fake_backend, left=0))
+    body = b'{"access_token": "new-access-token-0123456789", "expires_in": ' + lasts + b"}"
+    fake_backend.fault(REFRESH, status=200, body=body)
+    assert (await identity.credentials()).token == "new-access-token-0123456789"
+    assert "expiresAt" not in json.loads(path.read_bytes())
 
 
 async def test_a_sign_in_during_a_refresh_wins(
@@ -607,7 +619,7 @@ async def test_a_401_is_answered_by_one_refresh_for_all(
     job = fake_backend.add_job("completed")
     fake_backend.tokens = {"none-at-all": set()}
     async with asyncio.timeout(2):
-        with pytest.raises(StudioError, match="arkor login"):
+        with pytest.raises(StudioError, match="arkor-dev login"):
             async with backend.events(job):
                 pass
 
@@ -633,7 +645,7 @@ async def test_a_token_refused_even_when_new_says_arkor_login(
     for _ in range(5):
         error = await fails(backend.me())
         assert error.status == 401
-        assert "arkor login" in error.text
+        assert "arkor-dev login" in error.text
     assert fake_backend.count(REFRESH) == 1
 
 
@@ -713,6 +725,14 @@ def test_the_view_shows_too_little_of_the_token_to_be_of_use() -> None:
     }  # fmt: skip
     short = credentials_view(Credentials("anon", "short", "o", "https://h"), None)
     assert (short["token"], short["orgSlug"], short["projectSlug"]) == ("…", "o", None)
+
+
+def test_the_view_offers_to_sign_in_where_that_is_possible() -> None:
+    anonymous, account = (Credentials(mode, "token", "o", "https://h") for mode in ("anon", "oauth"))
+    assert credentials_view(anonymous, None, FileIdentity.sign_in)["signIn"] == "arkor-dev login"
+    assert "signIn" not in credentials_view(account, None, FileIdentity.sign_in)
+    assert "signIn" not in credentials_view(anonymous, None, FixedIdentity.sign_in)
+    assert "signIn" not in credentials_view(anonymous, None, Embedded.sign_in)
 
 
 # --- the embedded backend's identity ----------------------------------------------------------------------

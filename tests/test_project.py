@@ -120,7 +120,7 @@ async def test_a_write_with_anothers_state_says_what_to_do_and_touches_nothing(
     before = state_path(project).read_bytes()
     error = await fails(scopes.for_write(anonymous))
     assert error.status == 409
-    for words in (str(state_path(project)), "other", ORG, "arkor login"):
+    for words in (str(state_path(project)), "other", ORG, "arkor-dev login"):
         assert words in error.text
     assert state_path(project).read_bytes() == before
     assert fake_backend.requests == []

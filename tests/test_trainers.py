@@ -203,6 +203,17 @@ def test_a_wrong_shape_is_named_with_its_line(project: Path, text: str, said: st
     assert said in problem(project, text)
 
 
+def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) -> None:
+    disk = project.parent / "disk"
+    disk.mkdir()
+    (disk / "chats.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 3)
+    (project / "data").symlink_to(disk)
+    text = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = "data/chats.jsonl"\n'
+    (project / "arkor.toml").write_text(text)
+    (trainer,) = load_trainers(project)
+    assert '"data/chats.jsonl" is outside the project.' in trainer["problem"]
+
+
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [

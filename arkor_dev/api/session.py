@@ -18,7 +18,7 @@ async def credentials(request: web.Request) -> web.Response:
     backend = request.app[BACKEND]
     snapshot = await backend.identity.credentials()
     scope = await backend.scopes.for_read(snapshot)
-    return web.json_response(credentials_view(snapshot, scope))
+    return web.json_response(credentials_view(snapshot, scope, backend.identity.sign_in))
 
 
 async def me(request: web.Request) -> web.Response:

@@ -25,6 +25,7 @@ async def test_credentials_with_a_masked_token(studio: Studio, fake_backend: Fak
         "projectSlug": PROJECT,
         "baseUrl": fake_backend.url,
         "token": f"{TOKEN[:4]}…",
+        "signIn": "arkor-dev login",
     }
     assert TOKEN not in body
 

@@ -38,7 +38,7 @@ async def test_each_page_by_its_link(studio: Studio, open_page: OpenPage) -> Non
 async def test_the_bar_says_who_and_where(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("banner")).to_contain_text(
-            re.compile(r"anonymous · anon-org / demo · 127\.0\.0\.1:\d+")
+            re.compile(r"anonymous · anon-org / demo · 127\.0\.0\.1:\d+ · to sign in: arkor-dev login")
         )
 
 

@@ -160,6 +160,7 @@ export interface CredentialsView {
   projectSlug: string | null;
   baseUrl: string;
   token: string;
+  signIn?: string;
 }
 
 /** One trainer that the project declares, with the settings a person reads before pressing Run. */

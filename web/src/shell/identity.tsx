@@ -19,12 +19,19 @@ export function Identity() {
 
 function Line({ view }: { view: CredentialsView }) {
   const { mode, scope, host } = identityLine(view);
-  const title = `${mode} · ${scope}\n${clean(view.baseUrl, 200)}\ntoken ${clean(view.token, 40)}`;
+  const signIn = view.signIn ? `\nTo sign in with an account: ${clean(view.signIn, 40)}` : "";
+  const title = `${mode} · ${scope}\n${clean(view.baseUrl, 200)}\ntoken ${clean(view.token, 40)}${signIn}`;
   return (
     <span class="shell-identity ellipsis" title={title}>
       <span class="shell-mode">{mode} · </span>
       {scope}
       {host && <span class="shell-host"> · {host}</span>}
+      {view.signIn && (
+        <span class="shell-sign-in">
+          {" · to sign in: "}
+          <code>{clean(view.signIn, 40)}</code>
+        </span>
+      )}
     </span>
   );
 }
