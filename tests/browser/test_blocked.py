@@ -1,0 +1,83 @@
+"""Browsers that forbid storage, channels and locks: the page works all the same, for this tab."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from .states import trained
+from .talk import answers, ask
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+    from tests.fake_backend import FakeBackend
+    from tests.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+# What Firefox does with all cookies blocked; Chromium does all of it but the channel's part.
+REFUSING = """
+    const refuse = () => { throw new DOMException('The operation is insecure.', 'SecurityError'); };
+    IDBFactory.prototype.open = refuse;
+    for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get: refuse });
+    if (window.LockManager) LockManager.prototype.request = LockManager.prototype.query = async () => refuse();
+    window.BroadcastChannel = refuse;
+"""
+WITHOUT = """
+    Object.defineProperty(Navigator.prototype, 'locks', { get: () => undefined });
+    delete window.BroadcastChannel;
+"""
+
+
+async def works_for_this_tab(page: Page, studio: Studio, fake_backend: FakeBackend, job: str) -> None:
+    """A live job goes on, and the playground answers and says what is not kept."""
+    await expect(page.get_by_text(re.compile(r"20\s*/\s*40"))).to_be_visible()
+    await expect(page.get_by_text("Reconnecting")).to_have_count(0)
+    fake_backend.log(job, 21, loss=0.5)
+    await expect(page.get_by_text(re.compile(r"21\s*/\s*40"))).to_be_visible()
+    await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Playground").click()
+    await ask(page, "Hello?")
+    await expect(answers(page)).to_contain_text("Hello, world")
+    await expect(page.get_by_text("will be gone after a reload")).to_be_visible()
+
+
+@pytest.mark.smoke
+async def test_all_cookies_blocked(studio: Studio, fake_backend: FakeBackend, open_blocked: OpenPage) -> None:
+    trained(fake_backend, "done")
+    job = trained(fake_backend, "live", "running", steps=20, of=40)
+    async with open_blocked(studio.url, f"/#/jobs/{job}") as page:
+        await works_for_this_tab(page, studio, fake_backend, job)
+
+
+async def test_whatever_a_browser_refuses(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    trained(fake_backend, "done")
+    job = trained(fake_backend, "live", "running", steps=20, of=40)
+    async with open_page(studio.url, None) as page:
+        await page.add_init_script(REFUSING)
+        await page.goto(f"{studio.url}/#/jobs/{job}")
+        await works_for_this_tab(page, studio, fake_backend, job)
+
+
+async def test_a_browser_without_locks_and_channels(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    # More live jobs than a browser has connections: without turns among them nothing else would get through.
+    jobs = [trained(fake_backend, f"live-{n}", "running", steps=20, of=40) for n in range(7)]
+    async with open_page(studio.url, None) as page:
+        await page.add_init_script(WITHOUT)
+        await page.goto(f"{studio.url}/#/compare?jobs={','.join(jobs)}")
+        for job in jobs:
+            fake_backend.log(job, 40, loss=0.5)
+        await expect(page.get_by_role("application")).to_have_accessible_name(re.compile("147 points"))
+        await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Playground").click()
+        await ask(page, "Hello?")
+        await expect(answers(page)).to_contain_text("Hello, world")
