@@ -257,6 +257,7 @@ async def test_a_hostile_answer_is_text(
         "![pixel](https://tracker.example/p.png) [js](javascript:alert(1)) [ok](https://example.com/)\n\n",
         "<div onclick=alert(1)>\nblock\n</div>\n\n",
         "\x1b]0;title\x07 \u202egnp.exe " + "x" * 3000 + "\n\n",
+        "turned &#8238;cod.exe and hidden a&#x200B;b\n\n",
         ">" * 20_000 + "\n\n" + "[" * 20_000,
     ]
     async with open_page(studio.url, "/#/playground", width=width) as page:
@@ -264,6 +265,7 @@ async def test_a_hostile_answer_is_text(
         await ask(page, "<b>Hello?</b>")
         await expect(answers(page)).to_contain_text("<img src=x onerror=alert(1)>")
         await expect(answers(page)).to_contain_text("gnp.exe")
+        await expect(answers(page)).to_contain_text("turned cod.exe and hidden ab")
         assert await page.locator(".pg :is(img, script, iframe, [onclick], [onerror])").count() == 0
         links = await page.locator(".md a").evaluate_all("all => all.map(a => [a.href, a.rel, a.target])")
         outside = ["noopener noreferrer", "_blank"]
