@@ -1,7 +1,7 @@
 """A real browser, and pages that fail their test on any console message, page error or foreign request.
 
-Chromium, unless ``ARKOR_TEST_BROWSER`` is ``firefox`` (``scripts/test --browser firefox``): then a stock Firefox, which
-Playwright drives by WebDriver BiDi.
+Chromium, unless ``ARKOR_TEST_BROWSER`` is ``firefox`` (``scripts/test --browser firefox``): then a stock
+Firefox, which Playwright drives by WebDriver BiDi.
 """
 
 from __future__ import annotations

@@ -25,8 +25,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 REFUSING = """
     const refuse = () => { throw new DOMException('The operation is insecure.', 'SecurityError'); };
     IDBFactory.prototype.open = refuse;
-    for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get: refuse });
-    if (window.LockManager) LockManager.prototype.request = LockManager.prototype.query = async () => refuse();
+    Object.defineProperty(window, 'localStorage', { get: refuse });
+    Object.defineProperty(window, 'sessionStorage', { get: refuse });
+    if (window.LockManager) {
+        LockManager.prototype.request = LockManager.prototype.query = async () => refuse();
+    }
     window.BroadcastChannel = refuse;
 """
 WITHOUT = """
