@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from .conftest import FIREFOX
 from .states import trained
 from .talk import answers, ask
 
@@ -67,6 +68,48 @@ async def test_whatever_a_browser_refuses(
         await page.add_init_script(REFUSING)
         await page.goto(f"{studio.url}/#/jobs/{job}")
         await works_for_this_tab(page, studio, fake_backend, job)
+
+
+# A stock Firefox tells its driver of no download, so what is saved is taken where it is made.
+SAVED = """
+    const make = URL.createObjectURL;
+    URL.createObjectURL = (blob) => { window.saved = blob; return make.call(URL, blob); };
+"""
+NOISE = """
+    const noise = (bytes) => crypto.getRandomValues(bytes);
+    const { getImageData } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.getImageData = function (...where) {
+        const image = getImageData.apply(this, where);
+        noise(image.data);
+        return image;
+    };
+"""
+
+
+@pytest.mark.firefox_prefs({"privacy.resistFingerprinting": True})
+async def test_a_canvas_that_reads_as_noise(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = trained(fake_backend, "done", steps=20, of=20)
+    async with open_page(studio.url, None) as page:
+        await page.add_init_script(SAVED if FIREFOX else SAVED + NOISE)
+        await page.goto(f"{studio.url}/#/jobs/{job}")
+        await page.get_by_role("button", name="Export").click()
+        await page.get_by_role("menuitem", name="SVG").click()
+        svg = await page.evaluate("window.saved.text()")
+        tones = set(re.findall(r"(?:fill|stroke)=\"(rgb[^\"]+)\"", svg))
+        # Page, ink, hints, lines, axis and accent, as Chromium draws them.
+        assert tones == {
+            "rgb(249,251,252)",
+            "rgb(24,29,36)",
+            "rgb(83,89,97)",
+            "rgb(223,225,228)",
+            "rgb(136,141,146)",
+            "rgb(202,75,32)",
+        }
+        await page.get_by_role("button", name="Export").click()
+        await page.get_by_role("menuitem", name="PNG").click()
+        await expect(page.locator(".ui-said")).to_contain_text("Save the SVG instead")
 
 
 async def test_a_browser_without_locks_and_channels(
