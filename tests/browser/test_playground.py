@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from .conftest import FIREFOX
 from .talk import CHAT, answers, ask, asked, start
 
 if TYPE_CHECKING:
@@ -374,3 +375,141 @@ async def test_on_a_phone_the_settings_are_a_sheet(
         foot = page.get_by_role("button", name="Regenerate")
         await expect(foot).to_be_in_viewport(ratio=1)
     assert asked(fake_backend)[-1]["maxTokens"] == 7
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "cancelled"])
+async def test_checkpoints_are_offered_where_no_job_has_an_adapter(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, status: str
+) -> None:
+    fake_backend.add_job("failed", name="no checkpoint", createdAt="2026-01-03T00:00:00Z")
+    job = fake_backend.add_job("running", name="half way", createdAt="2026-01-02T00:00:00Z")
+    for step in (10, 20):
+        fake_backend.emit(job, "checkpoint.saved", step=step)
+    if status != "running":
+        fake_backend.finish(job, status)
+    async with open_page(studio.url, "/#/playground") as page:
+        await expect(page.get_by_role("button", name="Answers: half way, step 20")).to_be_visible()
+        await expect(page.get_by_label("Adapter of the job")).to_have_value("20")
+        await ask(page, "Hello?")
+        assert asked(fake_backend)[-1]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 20}
+        # The other way round: a base model is compared with the checkpoint too.
+        await page.goto(f"{studio.url}/#/playground?target=base:tiny")
+        await page.get_by_role("button", name="Compare").click()
+        await expect(page.get_by_role("button", name="Right column: half way, step 20")).to_be_visible()
+
+
+async def test_settings_that_are_not_the_defaults_are_seen_with_the_panel_closed(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        changed = page.get_by_role("button", name="Changed settings:")
+        await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
+        await page.keyboard.press("s")
+        await expect(page.get_by_label("System prompt")).to_have_count(0)
+        await expect(changed).to_have_count(0)
+        await page.keyboard.press("s")
+        await page.get_by_label("System prompt").fill("Be brief.")
+        await page.get_by_label("Max tokens").fill("9")
+        await page.get_by_role("slider", name="Temperature").fill("0")
+        await page.get_by_role("button", name="Settings and conversations").click()
+        await expect(changed).to_have_text("Temperature 0 · Max tokens 9 · System prompt “Be brief.”")
+        await page.reload()
+        await page.get_by_role("button", name="Settings and conversations").click()
+        await expect(changed).to_contain_text("Temperature 0")
+        await ask(page, "Hello?")
+        assert asked(fake_backend)[-1]["maxTokens"] == 9
+        await changed.click()
+        await expect(page.get_by_label("System prompt")).to_have_value("Be brief.")
+        # A new conversation starts from the defaults, and the old one keeps its own.
+        await page.get_by_role("button", name="New conversation").click()
+        await expect(page.get_by_label("System prompt")).to_have_value("")
+        await expect(page.get_by_label("Max tokens")).to_have_value("512")
+        await page.get_by_role("button", name="Hello?").first.click()
+        await expect(page.get_by_label("Max tokens")).to_have_value("9")
+
+
+async def test_a_number_field_says_what_was_wrong(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        field = page.get_by_role("spinbutton", name="Temperature")
+        note = page.locator("#pg-temperature-note")
+        await field.fill("0.2")
+        await expect(note).to_have_count(0)
+        await field.fill("9")
+        await expect(note).to_have_text("A number from 0 to 2.")
+        await expect(field).to_have_attribute("aria-invalid", "true")
+        await page.keyboard.press("Tab")
+        await expect(field).to_have_value("2")
+        await expect(note).to_have_text("9 is too much. It is 2, the most, now.")
+        await field.focus()
+        await page.keyboard.press("ControlOrMeta+a")
+        await page.keyboard.type("warm")
+        await page.keyboard.press("Tab")
+        await expect(field).to_have_value("2")
+        await expect(note).to_have_text("That was no number, so it stays 2.")
+        tokens = page.get_by_role("spinbutton", name="Max tokens")
+        await tokens.fill("99.5")
+        await page.keyboard.press("Tab")
+        await expect(tokens).to_have_value("100")
+        await expect(page.locator("#pg-maxTokens-note")).to_have_text("Whole numbers only, so it is 100 now.")
+        await field.fill("1")
+        await expect(note).to_have_count(0)
+        await ask(page, "Hello?")
+    assert (asked(fake_backend)[-1]["temperature"], asked(fake_backend)[-1]["maxTokens"]) == (1, 100)
+
+
+async def test_a_short_window_opens_at_its_top(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground", width=640, height=408) as page:
+        await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
+        await expect(page.locator(".pg-opener")).to_have_count(2)
+        await page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        assert await page.evaluate("scrollY") == 0
+
+
+WIDTHS = (360, 390, 640, 768, 1024, 1280, 1920)
+# What lies or is cut outside of what scrolls or ends it, where neither a title nor a scroll bar of its own helps.
+OUTSIDE = """() => [...document.querySelectorAll('.pg *, dialog *')].flatMap((node) => {
+    const box = node.getBoundingClientRect();
+    const panel = node.closest('.pg-panel, .ui-dialog')?.getBoundingClientRect();
+    if (box.width === 0 || node.closest('.visually-hidden, svg, select')) return [];
+    const out = box.right > innerWidth + 1 || (panel && box.right > panel.right + 1);
+    return out ? [`${node.className || node.tagName} at ${Math.round(box.left)} to ${Math.round(box.right)}`] : [];
+})"""
+
+
+@pytest.mark.parametrize("touch", [False, True])
+async def test_no_width_cuts_the_panel(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, touch: bool
+) -> None:
+    if touch and FIREFOX:
+        pytest.skip("the driver of Firefox emulates no touch screen")
+    fake_backend.add_job("completed", name="a rather long name of a job that goes on and on")
+    async with open_page(studio.url, "/#/playground", has_touch=touch, is_mobile=touch) as page:
+        await ask(page, "How do I return a parcel that came without a label? " + "x" * 90)
+        await page.get_by_role("button", name="Save as preset").click()
+        await page.get_by_label("Name of the preset").fill("W" * 40)
+        await page.get_by_role("button", name="Save", exact=True).click()
+        await page.get_by_role("spinbutton", name="Top-p").fill("7")
+        for width in WIDTHS:
+            await page.set_viewport_size({"width": width, "height": 800})
+            if await page.get_by_label("System prompt").count() == 0:
+                assert await page.evaluate(OUTSIDE) == [], width
+                await page.get_by_role("button", name="Settings and conversations").click()
+            await expect(page.get_by_role("button", name="Delete “How do I")).to_be_attached()
+            for inside in (".pg-panel", ".ui-dialog", ".pg-panel-sheet"):
+                over = "all => all.map(each => each.scrollWidth - each.clientWidth)"
+                assert await page.locator(inside).evaluate_all(over) in ([], [0]), (width, inside)
+            assert await page.evaluate(OUTSIDE) == [], width
+            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+            if touch:
+                box = await page.get_by_role("button", name="Delete “How do I").bounding_box()
+                assert box
+                assert min(box["width"], box["height"]) >= 24
+            if await page.get_by_role("dialog").count():
+                await page.keyboard.press("Escape")

@@ -1,7 +1,7 @@
 /** How the chart is looked at, as a row of words under it; and the ways to take it along. */
 import { type Signal, useComputed } from "@preact/signals";
 import { plural } from "../format";
-import { Button, Chips, Menu, type MenuItem } from "../ui";
+import { Button, Chips, Menu, type MenuItem, Range } from "../ui";
 import { DEFAULTS, type Settings } from "./settings";
 import type { XMode } from "./line";
 import type { Scene } from "./scene";
@@ -65,15 +65,14 @@ function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" 
   return (
     <label class="chart-control">
       <span class="chart-control-name">Smoothing</span>
-      <input
+      <Range
         class="chart-slider"
-        type="range"
-        min="0"
-        max="0.99"
-        step="0.01"
+        min={0}
+        max={0.99}
+        step={0.01}
         value={weight}
-        onInput={(event) => onChange({ smooth: event.currentTarget.valueAsNumber })}
-        onDblClick={() => onChange({ smooth: DEFAULTS.smooth })}
+        onInput={(smooth) => onChange({ smooth })}
+        onReset={() => onChange({ smooth: DEFAULTS.smooth })}
       />
       <output class="num chart-slider-value">{weight === 0 ? "off" : weight.toFixed(2)}</output>
     </label>

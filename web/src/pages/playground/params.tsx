@@ -1,10 +1,13 @@
 /** Temperature, top-p and length, by preset or each by itself. */
+import { useState } from "preact/hooks";
 import { bounded, BOUNDS } from "../../chat/presets";
 import { change, current } from "../../chat/shelf";
 import type { Params } from "../../chat/types";
+import { number } from "../../format";
+import { Range } from "../../ui";
 import { Presets } from "./presets";
 
-const NAMES: Readonly<Record<keyof Params, string>> = { temperature: "Temperature", topP: "Top-p", maxTokens: "Max tokens" };
+export const NAMES: Readonly<Record<keyof Params, string>> = { temperature: "Temperature", topP: "Top-p", maxTokens: "Max tokens" };
 
 const set = (params: Params): void => change({ ...current.peek(), params });
 
@@ -28,9 +31,34 @@ export function ParamFields() {
   );
 }
 
-function Param({ name, value, onChange }: { name: keyof Params; value: number; onChange: (value: number) => void }) {
+interface ParamProps {
+  name: keyof Params;
+  value: number;
+  onChange: (value: number) => void;
+}
+
+function Param({ name, value, onChange }: ParamProps) {
   const { min, max, step } = BOUNDS[name];
+  /** What stands in the field while it is not a value that can be taken. */
+  const [typed, setTyped] = useState<string | null>(null);
+  const [note, setNote] = useState("");
   const id = `pg-${name}`;
+  const take = (next: number): void => {
+    setTyped(null);
+    setNote("");
+    onChange(next);
+  };
+  const typing = ({ valueAsNumber: given, value: text }: HTMLInputElement): void => {
+    if (given === bounded(name, given)) return take(given);
+    setTyped(text);
+    setNote(`A ${step === 1 ? "whole number" : "number"} from ${number(min)} to ${number(max)}.`);
+  };
+  const left = ({ valueAsNumber: given }: HTMLInputElement): void => {
+    if (typed === null) return setNote("");
+    const next = Number.isNaN(given) ? value : bounded(name, given);
+    take(next);
+    setNote(corrected(name, given, next));
+  };
   return (
     <div class="pg-param">
       <label for={id}>{NAMES[name]}</label>
@@ -41,20 +69,29 @@ function Param({ name, value, onChange }: { name: keyof Params; value: number; o
         min={min}
         max={max}
         step={step}
-        value={value}
-        onChange={(event) => onChange(event.currentTarget.valueAsNumber)}
+        value={typed ?? value}
+        aria-invalid={typed !== null}
+        aria-describedby={note ? `${id}-note` : undefined}
+        onInput={(event) => typing(event.currentTarget)}
+        onBlur={(event) => left(event.currentTarget)}
       />
+      {note && (
+        <p id={`${id}-note`} class="pg-param-note" role="status">
+          {note}
+        </p>
+      )}
       {name !== "maxTokens" && (
-        <input
-          type="range"
-          aria-label={NAMES[name]}
-          min={min}
-          max={max}
-          step={step}
-          value={value}
-          onInput={(event) => onChange(event.currentTarget.valueAsNumber)}
-        />
+        <Range label={NAMES[name]} min={min} max={max} step={step} value={value} onInput={take} />
       )}
     </div>
   );
+}
+
+/** What became of a text that could not be taken as it was. */
+function corrected(name: keyof Params, given: number, taken: number): string {
+  const { min, max, step } = BOUNDS[name];
+  if (Number.isNaN(given)) return `That was no number, so it stays ${number(taken)}.`;
+  if (given > max) return `${number(given)} is too much. It is ${number(max)}, the most, now.`;
+  if (given < min) return `${number(given)} is too little. It is ${number(min)}, the least, now.`;
+  return step === 1 ? `Whole numbers only, so it is ${number(taken)} now.` : `Three decimals at most, so it is ${number(taken)} now.`;
 }
