@@ -443,7 +443,7 @@ async def test_a_number_field_says_what_was_wrong(
         await expect(field).to_have_attribute("aria-invalid", "true")
         await page.keyboard.press("Tab")
         await expect(field).to_have_value("2")
-        await expect(note).to_have_text("9 is too much. It is 2, the most, now.")
+        await expect(note).to_have_text("9 is too high, so it is 2 now.")
         await field.focus()
         await page.keyboard.press("ControlOrMeta+a")
         await page.keyboard.type("warm")

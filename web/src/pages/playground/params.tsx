@@ -91,7 +91,7 @@ function Param({ name, value, onChange }: ParamProps) {
 function corrected(name: keyof Params, given: number, taken: number): string {
   const { min, max, step } = BOUNDS[name];
   if (Number.isNaN(given)) return `That was no number, so it stays ${number(taken)}.`;
-  if (given > max) return `${number(given)} is too much. It is ${number(max)}, the most, now.`;
-  if (given < min) return `${number(given)} is too little. It is ${number(min)}, the least, now.`;
+  if (given > max) return `${number(given)} is too high, so it is ${number(taken)} now.`;
+  if (given < min) return `${number(given)} is too low, so it is ${number(taken)} now.`;
   return step === 1 ? `Whole numbers only, so it is ${number(taken)} now.` : `Three decimals at most, so it is ${number(taken)} now.`;
 }
