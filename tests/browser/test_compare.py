@@ -71,6 +71,7 @@ async def test_jobs_are_added_and_left_out_in_the_address(
         assert page.url.endswith(f"jobs={second}")
 
 
+@pytest.mark.chromium_only("a stock Firefox tells its driver of no download")
 async def test_many_long_names_fit_the_readout_and_the_file(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

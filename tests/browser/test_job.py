@@ -56,6 +56,7 @@ async def settle(page: Page) -> None:
     await page.wait_for_timeout(400)
 
 
+@pytest.mark.smoke
 async def test_a_run_is_followed_to_its_end(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -154,6 +155,7 @@ async def test_zoom_by_hand_wheel_and_keys_lives_in_the_address(
         assert "zoom" not in page.url
 
 
+@pytest.mark.chromium_only("touch is sent by Chromium's own protocol")
 async def test_two_fingers_zoom_and_stay_on_their_points(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -198,6 +200,7 @@ def zoom(page: Page) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
+@pytest.mark.smoke
 async def test_the_crosshair_reads_points_and_never_covers_them(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -278,6 +281,7 @@ async def test_escape_takes_a_drag_back(
         assert "zoom" not in page.url
 
 
+@pytest.mark.chromium_only("the driver of Firefox emulates no touch screen")
 async def test_a_tap_reads_until_something_else_is_tapped(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -390,6 +394,7 @@ async def test_what_has_no_data_is_not_drawn(
         await expect(legend.get_by_role("button")).to_have_text(["training loss", "eval loss"])
 
 
+@pytest.mark.chromium_only("a stock Firefox tells its driver of no download")
 async def test_what_is_exported(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     job = finished(fake_backend, 50)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
