@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import expect
 
 from .conftest import FIREFOX
-from .talk import CHAT, answers, ask, asked, start
+from .talk import CHAT, answers, ask, asked, put, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -341,7 +341,7 @@ async def test_copied_python_runs_and_holds_no_token(
         await ask(page, 'It\'s "quoted" \\ text')
         # What is copied is what was asked, whatever is set by now.
         await page.get_by_label("System prompt").fill("Be long.")
-        await page.get_by_label("Max tokens").fill("9")
+        await put(page.get_by_label("Max tokens"), "9")
         copied = []
         for language in ("curl", "Python"):
             await page.get_by_role("button", name="More").click()
@@ -370,7 +370,7 @@ async def test_on_a_phone_the_settings_are_a_sheet(
     async with open_page(studio.url, "/#/playground", width=390, height=800) as page:
         await page.get_by_role("button", name="Settings and conversations").click()
         sheet = page.get_by_role("dialog", name="Settings and conversations")
-        await sheet.get_by_label("Max tokens").fill("7")
+        await put(sheet.get_by_label("Max tokens"), "7")
         await page.keyboard.press("Escape")
         await expect(sheet).to_have_count(0)
         await ask(page, "Hello?")
@@ -412,7 +412,7 @@ async def test_settings_that_are_not_the_defaults_are_seen_with_the_panel_closed
         await expect(changed).to_have_count(0)
         await page.keyboard.press("s")
         await page.get_by_label("System prompt").fill("Be brief.")
-        await page.get_by_label("Max tokens").fill("9")
+        await put(page.get_by_label("Max tokens"), "9")
         await page.get_by_role("slider", name="Temperature").fill("0")
         await page.get_by_role("button", name="Settings and conversations").click()
         await expect(changed).to_have_text("Temperature 0 · Max tokens 9 · System prompt “Be brief.”")
@@ -439,9 +439,9 @@ async def test_a_number_field_says_what_was_wrong(
     async with open_page(studio.url, "/#/playground") as page:
         field = page.get_by_role("spinbutton", name="Temperature")
         note = page.locator("#pg-temperature-note")
-        await field.fill("0.2")
+        await put(field, "0.2")
         await expect(note).to_have_count(0)
-        await field.fill("9")
+        await put(field, "9")
         await expect(note).to_have_text("A number from 0 to 2.")
         await expect(field).to_have_attribute("aria-invalid", "true")
         await page.keyboard.press("Tab")
@@ -454,11 +454,11 @@ async def test_a_number_field_says_what_was_wrong(
         await expect(field).to_have_value("2")
         await expect(note).to_have_text("That was no number, so it stays 2.")
         tokens = page.get_by_role("spinbutton", name="Max tokens")
-        await tokens.fill("99.5")
+        await put(tokens, "99.5")
         await page.keyboard.press("Tab")
         await expect(tokens).to_have_value("100")
         await expect(page.locator("#pg-maxTokens-note")).to_have_text("Whole numbers only, so it is 100 now.")
-        await field.fill("1")
+        await put(field, "1")
         await expect(note).to_have_count(0)
         await ask(page, "Hello?")
     assert (asked(fake_backend)[-1]["temperature"], asked(fake_backend)[-1]["maxTokens"]) == (1, 100)
@@ -520,7 +520,7 @@ async def test_no_width_cuts_the_panel(
         await page.get_by_role("button", name="Save as preset").click()
         await page.get_by_label("Name of the preset").fill("W" * 40)
         await page.get_by_role("button", name="Save", exact=True).click()
-        await page.get_by_role("spinbutton", name="Top-p").fill("7")
+        await put(page.get_by_role("spinbutton", name="Top-p"), "7")
         for width in WIDTHS:
             await page.set_viewport_size({"width": width, "height": 800})
             if await page.get_by_label("System prompt").count() == 0:

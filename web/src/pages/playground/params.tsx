@@ -1,5 +1,5 @@
 /** Temperature, top-p and length, by preset or each by itself. */
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { bounded, BOUNDS } from "../../chat/presets";
 import { change, current } from "../../chat/shelf";
 import type { Params } from "../../chat/types";
@@ -39,23 +39,30 @@ interface ParamProps {
 
 function Param({ name, value, onChange }: ParamProps) {
   const { min, max, step } = BOUNDS[name];
-  /** What stands in the field while it is not a value that can be taken. */
-  const [typed, setTyped] = useState<string | null>(null);
+  const field = useRef<HTMLInputElement>(null);
+  /** Whether what stands in the field cannot be taken as it is. */
+  const [wrong, setWrong] = useState(false);
   const [note, setNote] = useState("");
   const id = `pg-${name}`;
+  // Nothing is written under the hand that types: in Firefox that takes the point of `9.5` away.
+  useLayoutEffect(() => {
+    if (document.activeElement !== field.current) field.current!.value = String(value);
+  }, [value]);
   const take = (next: number): void => {
-    setTyped(null);
+    setWrong(false);
     setNote("");
     onChange(next);
   };
-  const typing = ({ valueAsNumber: given, value: text }: HTMLInputElement): void => {
+  const typing = ({ valueAsNumber: given }: HTMLInputElement): void => {
     if (given === bounded(name, given)) return take(given);
-    setTyped(text);
+    setWrong(true);
     setNote(`A ${step === 1 ? "whole number" : "number"} from ${number(min)} to ${number(max)}.`);
   };
-  const left = ({ valueAsNumber: given }: HTMLInputElement): void => {
-    if (typed === null) return setNote("");
+  const left = (input: HTMLInputElement): void => {
+    const given = input.valueAsNumber;
     const next = Number.isNaN(given) ? value : bounded(name, given);
+    input.value = String(next);
+    if (!wrong) return setNote("");
     take(next);
     setNote(corrected(name, given, next));
   };
@@ -63,14 +70,14 @@ function Param({ name, value, onChange }: ParamProps) {
     <div class="pg-param">
       <label for={id}>{NAMES[name]}</label>
       <input
+        ref={field}
         id={id}
         class="ui-input num"
         type="number"
         min={min}
         max={max}
         step={step}
-        value={typed ?? value}
-        aria-invalid={typed !== null}
+        aria-invalid={wrong}
         aria-describedby={note ? `${id}-note` : undefined}
         onInput={(event) => typing(event.currentTarget)}
         onBlur={(event) => left(event.currentTarget)}
