@@ -1,7 +1,12 @@
-"""A real Chromium, and pages that fail their test on any console message, page error or foreign request."""
+"""A real browser, and pages that fail their test on any console message, page error or foreign request.
+
+Chromium, unless ``ARKOR_TEST_BROWSER`` is ``firefox`` (``scripts/test --browser firefox``): then a stock
+Firefox, which Playwright drives by WebDriver BiDi.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from contextlib import asynccontextmanager
@@ -13,11 +18,13 @@ from playwright.async_api import async_playwright
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
-    from playwright.async_api import Browser, ConsoleMessage, Page
+    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
     OpenPage = Callable[..., AbstractAsyncContextManager[Page]]
 
+FIREFOX = os.environ.get("ARKOR_TEST_BROWSER") == "firefox"
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
@@ -29,18 +36,71 @@ QUIET = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In Firefox, skip what its driver cannot do, and say why."""
+    for item in items:
+        marker = item.get_closest_marker("chromium_only")
+        if FIREFOX and marker:
+            item.add_marker(pytest.mark.skip(reason=marker.args[0]))
+
+
 def chromium_path() -> str | None:
     """The browser that `scripts/test` has found, else one on PATH, else Playwright's own."""
     return os.environ.get("ARKOR_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
+def firefox_path() -> str | None:
+    """The Firefox on PATH; Debian's is the long-term one."""
+    return shutil.which("firefox-esr") or shutil.which("firefox")
+
+
+async def launch(playwright: Playwright, preferences: dict[str, Any] | None = None) -> Browser:
+    """A headless browser; the preferences are Firefox's."""
+    if FIREFOX:
+        return await playwright.firefox.launch(
+            channel="moz-firefox", executable_path=firefox_path(), firefox_user_prefs=preferences or {}
+        )
+    return await playwright.chromium.launch(executable_path=chromium_path(), args=list(QUIET))
+
+
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A headless Chromium of this test's own."""
+async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    """A headless browser of this test's own."""
+    marker = request.node.get_closest_marker("firefox_prefs")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(QUIET))
+        browser = await launch(playwright, marker and marker.args[0])
         yield browser
         await browser.close()
+
+
+@asynccontextmanager
+async def watched(
+    context: BrowserContext, origin: str, path: str | None, *, faulty: bool = False
+) -> AsyncIterator[Page]:
+    """A page of the context; when the block ends, nothing may have gone wrong in it."""
+    page = await context.new_page()
+    faults: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        # The browser itself writes this for each refused call; a test of refusals expects it.
+        if not (faulty and message.text.startswith("Failed to load resource:")):
+            faults.append(f"console {message.type}: {message.text}")
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda e: faults.append(f"page error: {e}"))
+    page.on(
+        "request",
+        lambda r: (
+            None
+            if r.url.startswith((origin, "data:", "blob:"))
+            else faults.append(f"left the origin: {r.url}")
+        ),
+    )
+    if path is not None:
+        await page.goto(origin + path)
+    yield page
+    await context.close()
+    assert faults == []
 
 
 @pytest.fixture
@@ -68,28 +128,33 @@ def open_page(browser: Browser) -> OpenPage:
             color_scheme="dark" if scheme == "dark" else "light",
             **context_options,
         )
-        page = await context.new_page()
-        faults: list[str] = []
+        async with watched(context, origin, path, faulty=faulty) as page:
+            yield page
 
-        def on_console(message: ConsoleMessage) -> None:
-            # The browser itself writes this for each refused call; a test of refusals expects it.
-            if not (faulty and message.text.startswith("Failed to load resource:")):
-                faults.append(f"console {message.type}: {message.text}")
+    return opened
 
-        page.on("console", on_console)
-        page.on("pageerror", lambda e: faults.append(f"page error: {e}"))
-        page.on(
-            "request",
-            lambda r: (
-                None
-                if r.url.startswith((origin, "data:", "blob:"))
-                else faults.append(f"left the origin: {r.url}")
-            ),
-        )
-        if path is not None:
-            await page.goto(origin + path)
-        yield page
-        await context.close()
-        assert faults == []
+
+@pytest.fixture
+async def open_blocked(tmp_path: Path) -> OpenPage:
+    """Opens a page in a browser whose user has blocked all cookies, by the browser's own preference."""
+
+    @asynccontextmanager
+    async def opened(origin: str, path: str) -> AsyncIterator[Page]:
+        async with async_playwright() as playwright:
+            if FIREFOX:
+                browser = await launch(playwright, {"network.cookie.cookieBehavior": 2})
+                async with watched(await browser.new_context(), origin, path) as page:
+                    yield page
+                await browser.close()
+                return
+            # Chromium reads preferences from a profile on the disk alone.
+            preferences = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+            (tmp_path / "profile" / "Default").mkdir(parents=True)
+            (tmp_path / "profile" / "Default" / "Preferences").write_text(json.dumps(preferences))
+            context = await playwright.chromium.launch_persistent_context(
+                tmp_path / "profile", executable_path=chromium_path(), args=list(QUIET)
+            )
+            async with watched(context, origin, path) as page:
+                yield page
 
     return opened

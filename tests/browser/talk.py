@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 CHAT = "POST /v1/inference/chat"
 
 
+async def put(field: Locator, text: str) -> None:
+    """Type a number in place of what stands there: in Firefox, Playwright's own ``fill`` adds to it."""
+    await field.focus()
+    await field.press("ControlOrMeta+a")
+    await field.press_sequentially(text)
+
+
 async def start(page: Page, text: str) -> None:
     """Ask, as soon as somebody is there to be asked."""
     await page.get_by_label("Message").fill(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from .talk import answers, ask, asked, start
+from .talk import answers, ask, asked, put, start
 
 if TYPE_CHECKING:
     from tests.fake_backend import FakeBackend
@@ -36,7 +36,7 @@ async def test_two_tabs_share_a_conversation_and_lose_nothing(
         await ask(other, "Second?")
         # The first tab goes along, and what it does next adds to both.
         await expect(one.locator(".chat-user")).to_have_count(2)
-        await one.get_by_label("Max tokens").fill("99")
+        await put(one.get_by_label("Max tokens"), "99")
         await one.get_by_label("Message").click()
         await ask(one, "Third?")
         await expect(other.locator(".chat-user")).to_have_count(3)
@@ -133,14 +133,14 @@ async def test_presets_of_two_tabs_and_of_studio_itself(
         other = await one.context.new_page()
         await other.goto(studio.url + "/#/playground")
         for page, name, tokens in ((one, "Short", "9"), (other, "Long", "999")):
-            await page.get_by_label("Max tokens").fill(tokens)
+            await put(page.get_by_label("Max tokens"), tokens)
             await page.get_by_label("Message").click()
             await page.get_by_role("button", name="Save as preset").click()
             await page.get_by_label("Name of the preset").fill(name)
             await page.keyboard.press("Enter")
         await one.reload()
         await expect(one.get_by_role("group", name="Preset")).to_contain_text("ShortLong")
-        await one.get_by_label("Max tokens").fill("7")
+        await put(one.get_by_label("Max tokens"), "7")
         await start(one, "Go on")
         await one.get_by_role("button", name="Save as preset").click()
         await one.get_by_label("Name of the preset").fill("steady")

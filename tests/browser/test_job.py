@@ -56,6 +56,7 @@ async def settle(page: Page) -> None:
     await page.wait_for_timeout(400)
 
 
+@pytest.mark.smoke
 async def test_a_run_is_followed_to_its_end(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -154,6 +155,7 @@ async def test_zoom_by_hand_wheel_and_keys_lives_in_the_address(
         assert "zoom" not in page.url
 
 
+@pytest.mark.chromium_only("touch is sent by Chromium's own protocol")
 async def test_two_fingers_zoom_and_stay_on_their_points(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -198,6 +200,7 @@ def zoom(page: Page) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
+@pytest.mark.smoke
 async def test_the_crosshair_reads_points_and_never_covers_them(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -278,6 +281,7 @@ async def test_escape_takes_a_drag_back(
         assert "zoom" not in page.url
 
 
+@pytest.mark.chromium_only("the driver of Firefox emulates no touch screen")
 async def test_a_tap_reads_until_something_else_is_tapped(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -306,7 +310,7 @@ async def test_settings_outlive_live_updates_and_a_reload(
         await page.get_by_text("elapsed", exact=True).click()
         await page.get_by_label("Learning rate").check()
         await page.get_by_label("Smoothing").fill("0.9")
-        await page.get_by_role("button", name="eval loss").click()
+        await page.get_by_role("button", name="training loss").click()
         await settle(page)
         steps(fake_backend, job, 31, 40)
         await expect(figure(page, "Step")).to_contain_text("40")
@@ -315,7 +319,7 @@ async def test_settings_outlive_live_updates_and_a_reload(
             await expect(page.get_by_label("Learning rate")).to_be_checked()
             await expect(page.get_by_role("radio", name="elapsed")).to_be_checked()
             await expect(page.get_by_role("radio", name="log", exact=True)).to_be_checked()
-            await expect(page.get_by_role("button", name="eval loss")).to_have_attribute(
+            await expect(page.get_by_role("button", name="training loss")).to_have_attribute(
                 "aria-pressed", "false"
             )
             await page.reload()
@@ -358,8 +362,7 @@ async def test_a_chart_without_a_curve_says_why(
 ) -> None:
     job = finished(fake_backend, 30)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        for name in ("training loss", "eval loss"):
-            await page.get_by_role("button", name=name).click()
+        await page.get_by_role("button", name="training loss").click()
         await expect(page.get_by_text("All curves are switched off in the legend.")).to_be_visible()
         await settle(page)
         await page.goto(f"{studio.url}/#/jobs/{job}?zoom=50..60")
@@ -370,6 +373,28 @@ async def test_a_chart_without_a_curve_says_why(
         await expect(page.get_by_text("No loss was logged so far.")).to_be_visible()
 
 
+async def test_what_has_no_data_is_not_drawn(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    nothing = fake_backend.add_job("failed", error="out of memory")
+    once = fake_backend.add_job()
+    steps(fake_backend, once, 1, 1)
+    async with open_page(studio.url, f"/#/jobs/{nothing}") as page:
+        await expect(page.get_by_text("No step was logged.")).to_be_visible()
+        for absent in (".chart", ".chart-controls", ".chart-figures"):
+            await expect(page.locator(absent)).to_have_count(0)
+        legend = page.get_by_role("group", name="Curves")
+        await page.goto(f"{studio.url}/#/jobs/{once}")
+        await page.get_by_text("Statistics").click()
+        await expect(page.locator(".chart-figures tbody tr")).to_have_text(
+            re.compile(r"training loss\s*1.*one value")
+        )
+        await expect(legend.get_by_role("button")).to_have_text(["training loss"])
+        fake_backend.log(once, 2, evalLoss=2.0)
+        await expect(legend.get_by_role("button")).to_have_text(["training loss", "eval loss"])
+
+
+@pytest.mark.chromium_only("a stock Firefox tells its driver of no download")
 async def test_what_is_exported(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     job = finished(fake_backend, 50)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:

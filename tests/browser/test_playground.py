@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from .talk import CHAT, answers, ask, asked, start
+from .conftest import FIREFOX
+from .talk import CHAT, answers, ask, asked, put, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
+@pytest.mark.smoke
 async def test_the_newest_adapter_beside_its_base(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -95,6 +97,7 @@ async def test_an_edited_question_is_a_branch(
         assert words == ["first", "Hello, world", "second", "Hello, world", "third"]
 
 
+@pytest.mark.chromium_only("a stock Firefox tells its driver of no download")
 async def test_conversations_survive_a_reload_and_become_a_training_set(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tmp_path: Path
 ) -> None:
@@ -257,6 +260,7 @@ async def test_a_hostile_answer_is_text(
         "![pixel](https://tracker.example/p.png) [js](javascript:alert(1)) [ok](https://example.com/)\n\n",
         "<div onclick=alert(1)>\nblock\n</div>\n\n",
         "\x1b]0;title\x07 \u202egnp.exe " + "x" * 3000 + "\n\n",
+        "turned &#8238;cod.exe and hidden a&#x200B;b\n\n",
         ">" * 20_000 + "\n\n" + "[" * 20_000,
     ]
     async with open_page(studio.url, "/#/playground", width=width) as page:
@@ -264,6 +268,7 @@ async def test_a_hostile_answer_is_text(
         await ask(page, "<b>Hello?</b>")
         await expect(answers(page)).to_contain_text("<img src=x onerror=alert(1)>")
         await expect(answers(page)).to_contain_text("gnp.exe")
+        await expect(answers(page)).to_contain_text("turned cod.exe and hidden ab")
         assert await page.locator(".pg :is(img, script, iframe, [onclick], [onerror])").count() == 0
         links = await page.locator(".md a").evaluate_all("all => all.map(a => [a.href, a.rel, a.target])")
         outside = ["noopener noreferrer", "_blank"]
@@ -336,7 +341,7 @@ async def test_copied_python_runs_and_holds_no_token(
         await ask(page, 'It\'s "quoted" \\ text')
         # What is copied is what was asked, whatever is set by now.
         await page.get_by_label("System prompt").fill("Be long.")
-        await page.get_by_label("Max tokens").fill("9")
+        await put(page.get_by_label("Max tokens"), "9")
         copied = []
         for language in ("curl", "Python"):
             await page.get_by_role("button", name="More").click()
@@ -365,10 +370,171 @@ async def test_on_a_phone_the_settings_are_a_sheet(
     async with open_page(studio.url, "/#/playground", width=390, height=800) as page:
         await page.get_by_role("button", name="Settings and conversations").click()
         sheet = page.get_by_role("dialog", name="Settings and conversations")
-        await sheet.get_by_label("Max tokens").fill("7")
+        await put(sheet.get_by_label("Max tokens"), "7")
         await page.keyboard.press("Escape")
         await expect(sheet).to_have_count(0)
         await ask(page, "Hello?")
         foot = page.get_by_role("button", name="Regenerate")
         await expect(foot).to_be_in_viewport(ratio=1)
     assert asked(fake_backend)[-1]["maxTokens"] == 7
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "cancelled"])
+async def test_checkpoints_are_offered_where_no_job_has_an_adapter(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, status: str
+) -> None:
+    fake_backend.add_job("failed", name="no checkpoint", createdAt="2026-01-03T00:00:00Z")
+    job = fake_backend.add_job("running", name="half way", createdAt="2026-01-02T00:00:00Z")
+    for step in (10, 20):
+        fake_backend.emit(job, "checkpoint.saved", step=step)
+    if status != "running":
+        fake_backend.finish(job, status)
+    async with open_page(studio.url, "/#/playground") as page:
+        await expect(page.get_by_role("button", name="Answers: half way, step 20")).to_be_visible()
+        await expect(page.get_by_label("Adapter of the job")).to_have_value("20")
+        await ask(page, "Hello?")
+        assert asked(fake_backend)[-1]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 20}
+        # The other way round: a base model is compared with the checkpoint too.
+        await page.goto(f"{studio.url}/#/playground?target=base:tiny")
+        await page.get_by_role("button", name="Compare").click()
+        await expect(page.get_by_role("button", name="Right column: half way, step 20")).to_be_visible()
+
+
+async def test_settings_that_are_not_the_defaults_are_seen_with_the_panel_closed(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        changed = page.get_by_role("button", name="Changed settings:")
+        await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
+        await page.keyboard.press("s")
+        await expect(page.get_by_label("System prompt")).to_have_count(0)
+        await expect(changed).to_have_count(0)
+        await page.keyboard.press("s")
+        await page.get_by_label("System prompt").fill("Be brief.")
+        await put(page.get_by_label("Max tokens"), "9")
+        await page.get_by_role("slider", name="Temperature").fill("0")
+        await page.get_by_role("button", name="Settings and conversations").click()
+        await expect(changed).to_have_text("Temperature 0 · Max tokens 9 · System prompt “Be brief.”")
+        await page.reload()
+        await page.get_by_role("button", name="Settings and conversations").click()
+        await expect(changed).to_contain_text("Temperature 0")
+        await ask(page, "Hello?")
+        assert asked(fake_backend)[-1]["maxTokens"] == 9
+        await changed.click()
+        await expect(page.get_by_label("System prompt")).to_have_value("Be brief.")
+        # A new conversation starts from the defaults, and the old one keeps its own.
+        await page.get_by_role("button", name="New conversation").click()
+        await expect(page.get_by_label("System prompt")).to_have_value("")
+        await expect(page.get_by_label("Max tokens")).to_have_value("512")
+        await page.get_by_role("button", name="Hello?").first.click()
+        await expect(page.get_by_label("Max tokens")).to_have_value("9")
+
+
+@pytest.mark.smoke
+async def test_a_number_field_says_what_was_wrong(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        field = page.get_by_role("spinbutton", name="Temperature")
+        note = page.locator("#pg-temperature-note")
+        await put(field, "0.2")
+        await expect(note).to_have_count(0)
+        await put(field, "9")
+        await expect(note).to_have_text("A number from 0 to 2.")
+        await expect(field).to_have_attribute("aria-invalid", "true")
+        await page.keyboard.press("Tab")
+        await expect(field).to_have_value("2")
+        await expect(note).to_have_text("9 is too high, so it is 2 now.")
+        await field.focus()
+        await page.keyboard.press("ControlOrMeta+a")
+        await page.keyboard.type("warm")
+        await page.keyboard.press("Tab")
+        await expect(field).to_have_value("2")
+        await expect(note).to_have_text("That was no number, so it stays 2.")
+        tokens = page.get_by_role("spinbutton", name="Max tokens")
+        await put(tokens, "99.5")
+        await page.keyboard.press("Tab")
+        await expect(tokens).to_have_value("100")
+        await expect(page.locator("#pg-maxTokens-note")).to_have_text("Whole numbers only, so it is 100 now.")
+        await put(field, "1")
+        await expect(note).to_have_count(0)
+        await ask(page, "Hello?")
+    assert (asked(fake_backend)[-1]["temperature"], asked(fake_backend)[-1]["maxTokens"]) == (1, 100)
+
+
+async def test_a_short_window_opens_at_its_top(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground", width=640, height=408) as page:
+        await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
+        await expect(page.locator(".pg-opener")).to_have_count(2)
+        await page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        assert await page.evaluate("scrollY") == 0
+
+
+WIDTHS = (360, 390, 640, 768, 1024, 1280, 1920)
+# What lies, with its end, outside of the window or of the panel that it belongs to.
+OUTSIDE = """() => [...document.querySelectorAll('.pg *, dialog *')].flatMap((node) => {
+    const box = node.getBoundingClientRect();
+    const panel = node.closest('.pg-panel, .ui-dialog')?.getBoundingClientRect();
+    if (box.width === 0 || node.closest('.visually-hidden, svg, select')) return [];
+    const out = box.right > innerWidth + 1 || (panel && box.right > panel.right + 1);
+    return out ? [`${node.className || node.tagName} to ${Math.round(box.right)}`] : [];
+})"""
+
+
+@pytest.mark.firefox_prefs({"font.minimum-size.x-western": 24})
+async def test_large_letters_leave_words_whole(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    # In Chromium the same by hand: its driver starts no profile with such a preference.
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground") as page:
+        await expect(page.get_by_label("System prompt")).to_be_visible()
+        if not FIREFOX:
+            await page.evaluate(
+                "() => { for (const sheet of document.styleSheets) for (const rule of sheet.cssRules)"
+                " if (rule.style?.fontSize || rule.selectorText === 'body')"
+                " rule.style.setProperty('font-size', '24px'); }"
+            )
+        assert await page.locator(".pg-panel").evaluate("each => each.scrollWidth - each.clientWidth") == 0
+        for label in await page.locator(".pg-param label, .pg-preset-line button").all():
+            box = await label.bounding_box()
+            assert box
+            assert box["height"] < 48, await label.inner_text()
+        assert await page.evaluate(OUTSIDE) == []
+
+
+@pytest.mark.parametrize("touch", [False, True])
+async def test_no_width_cuts_the_panel(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, touch: bool
+) -> None:
+    if touch and FIREFOX:
+        pytest.skip("the driver of Firefox emulates no touch screen")
+    fake_backend.add_job("completed", name="a rather long name of a job that goes on and on")
+    async with open_page(studio.url, "/#/playground", has_touch=touch, is_mobile=touch) as page:
+        await ask(page, "How do I return a parcel that came without a label? " + "x" * 90)
+        await page.get_by_role("button", name="Save as preset").click()
+        await page.get_by_label("Name of the preset").fill("W" * 40)
+        await page.get_by_role("button", name="Save", exact=True).click()
+        await put(page.get_by_role("spinbutton", name="Top-p"), "7")
+        for width in WIDTHS:
+            await page.set_viewport_size({"width": width, "height": 800})
+            if await page.get_by_label("System prompt").count() == 0:
+                assert await page.evaluate(OUTSIDE) == [], width
+                await page.get_by_role("button", name="Settings and conversations").click()
+            await expect(page.get_by_role("button", name="Delete “How do I")).to_be_attached()
+            for inside in (".pg-panel", ".ui-dialog", ".pg-panel-sheet"):
+                over = "all => all.map(each => each.scrollWidth - each.clientWidth)"
+                assert await page.locator(inside).evaluate_all(over) in ([], [0]), (width, inside)
+            assert await page.evaluate(OUTSIDE) == [], width
+            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+            if touch:
+                box = await page.get_by_role("button", name="Delete “How do I").bounding_box()
+                assert box
+                assert min(box["width"], box["height"]) >= 24
+            if await page.get_by_role("dialog").count():
+                await page.keyboard.press("Escape")

@@ -55,6 +55,22 @@ describe("withStream", () => {
     vi.stubGlobal("navigator", {});
     expect(await withStream(never, async () => "in", { wait: false })).toBe("in");
   });
+
+  it.each([
+    ["lacks locks", {}],
+    ["refuses locks", { locks: { request: async () => Promise.reject(new DOMException("no", "SecurityError")) } }],
+  ])("keeps to three slots and their turns in a browser that %s", async (_, navigator) => {
+    vi.stubGlobal("navigator", navigator);
+    const open: (() => void)[] = [];
+    const three = [1, 2, 3].map((n) => withStream(never, () => new Promise<number>((done) => open.push(() => done(n)))));
+    await vi.waitFor(() => expect(open).toHaveLength(3));
+    expect(await withStream(never, async () => "in", { wait: false })).toBeNull();
+    for (const end of open) end();
+    expect(await Promise.all(three)).toEqual([1, 2, 3]);
+    expect(await withStream(never, async () => "in", { wait: false })).toBe("in");
+    await expect(withStream(never, () => Promise.reject(new Error("cut")))).rejects.toThrow("cut");
+    expect(await withStream(never, async () => "in", { wait: false })).toBe("in");
+  });
 });
 
 describe("pause", () => {

@@ -1,6 +1,8 @@
+import { locked } from "./locks";
+
 /**
  * A browser allows six connections to one host, over all its tabs. A stream that stays open takes one, so
- * the tabs of this origin share three slots (Web Locks); the other connections stay free for quick calls.
+ * the tabs of this origin share three slots; the other connections stay free for quick calls.
  * Workers could pool streams too, but a policy with `trusted-types 'none'` allows no worker.
  */
 const SLOTS = 3;
@@ -14,11 +16,10 @@ export async function withStream<T>(
   use: (signal: AbortSignal) => Promise<T>,
   { wait = true }: { wait?: boolean } = {},
 ): Promise<T | null> {
-  if (!navigator.locks) return use(signal);
   for (;;) {
     for (let slot = 0; slot < SLOTS; slot += 1) {
-      const taken = await navigator.locks.request(`arkor.stream.${slot}`, { ifAvailable: true }, async (lock) =>
-        lock ? { value: await use(signal) } : null,
+      const taken = await locked(`arkor.stream.${slot}`, { ifAvailable: true }, async (held) =>
+        held ? { value: await use(signal) } : null,
       );
       if (taken) return taken.value;
     }

@@ -54,6 +54,7 @@ async def completed(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot")
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_text("Adapter and checkpoints")).to_be_attached()
+    await scene.page.get_by_text("Statistics").click()
     await expect(scene.page.locator(".chart-figures")).to_contain_text("400")
 
 

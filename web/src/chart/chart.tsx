@@ -33,13 +33,22 @@ const NONE: readonly Checkpoint[] = [];
 export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, checkpointHref, until, height = 340, onScene, empty }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box);
-  const lines = useLines(tracks.filter(({ key }) => !settings.hidden.includes(key)), settings);
+  const lines = useLines(tracks.filter(({ key }) => !settings.hidden.includes(key)), settings, until);
   const scene = width === 0 ? null : sceneOf({ lines, settings, width, height, checkpoints, ...(until === undefined ? {} : { until }) });
-  const input = useChartInput(box, scene, onZoom);
+  // Where nothing was logged and no steps are known to come, axes would frame nothing.
+  const bare = scene?.blank === "" && until === undefined;
+  const input = useChartInput(box, bare ? null : scene, onZoom);
   useLayoutEffect(() => {
     if (scene) onScene?.(scene);
   });
   const points = lines.reduce((sum, { line }) => sum + line.xs.length, 0);
+  if (bare) {
+    return (
+      <div ref={box} class="chart-none">
+        <p>{empty}</p>
+      </div>
+    );
+  }
   return (
     <div
       ref={box}

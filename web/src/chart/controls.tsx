@@ -1,7 +1,7 @@
 /** How the chart is looked at, as a row of words under it; and the ways to take it along. */
-import type { Signal } from "@preact/signals";
+import { type Signal, useComputed } from "@preact/signals";
 import { plural } from "../format";
-import { Button, Chips, Menu, type MenuItem } from "../ui";
+import { Button, Chips, Menu, type MenuItem, Range } from "../ui";
 import { DEFAULTS, type Settings } from "./settings";
 import type { XMode } from "./line";
 import type { Scene } from "./scene";
@@ -27,6 +27,8 @@ interface Props {
 }
 
 export function ChartControls({ settings, onChange, exports, scene, rates = false }: Props) {
+  const bare = useComputed(() => scene.value?.drawn.length !== 0 && scene.value?.drawn.every(({ track }) => track.rows.length === 0));
+  if (bare.value) return null;
   return (
     <div class="chart-controls">
       <Labelled text="Across">
@@ -35,20 +37,7 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
       <Labelled text="Scale">
         <Chips label="Vertical scale" items={SCALES} value={settings.log ? "log" : "linear"} onChange={(scale) => onChange({ log: scale === "log" })} />
       </Labelled>
-      <label class="chart-control">
-        <span class="chart-control-name">Smoothing</span>
-        <input
-          class="chart-slider"
-          type="range"
-          min="0"
-          max="0.99"
-          step="0.01"
-          value={settings.smooth}
-          onInput={(event) => onChange({ smooth: event.currentTarget.valueAsNumber })}
-          onDblClick={() => onChange({ smooth: DEFAULTS.smooth })}
-        />
-        <output class="num chart-slider-value">{settings.smooth === 0 ? "off" : settings.smooth.toFixed(2)}</output>
-      </label>
+      <SmoothingControl settings={settings} onChange={onChange} scene={scene} />
       {rates && (
         <label class="chart-control chart-check">
           <input type="checkbox" checked={settings.lr} onChange={(event) => onChange({ lr: event.currentTarget.checked })} />
@@ -67,6 +56,26 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
         </Menu>
       </span>
     </div>
+  );
+}
+
+/** By itself, because what the length of a run chooses is known only with the picture. */
+function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" | "onChange" | "scene">) {
+  const weight = settings.smooth ?? scene.value?.drawn.find(({ track }) => track.metric === "loss")?.line.weight ?? 0;
+  return (
+    <label class="chart-control">
+      <span class="chart-control-name">Smoothing</span>
+      <Range
+        class="chart-slider"
+        min={0}
+        max={0.99}
+        step={0.01}
+        value={weight}
+        onInput={(smooth) => onChange({ smooth })}
+        onReset={() => onChange({ smooth: DEFAULTS.smooth })}
+      />
+      <output class="num chart-slider-value">{weight === 0 ? "off" : weight.toFixed(2)}</output>
+    </label>
   );
 }
 

@@ -5,7 +5,7 @@ import type { Rows } from "../events/rows";
 import { fileName, saveFile } from "../save";
 import { type MenuItem, say } from "../ui";
 import { rowsToCsv, rowsToJson, sceneToSvg } from "./export";
-import { paletteOf, svgToPng } from "./picture";
+import { isGarbled, paletteOf, svgToPng } from "./picture";
 import type { Scene } from "./scene";
 
 export interface ExportRun {
@@ -31,6 +31,7 @@ export function exportsOf(scene: () => Scene | null, title: string, runs: readon
       label: "PNG",
       hint: "picture",
       run: picture(async (svg, { width }) => {
+        if (isGarbled()) return say("This browser garbles PNG pictures to resist fingerprinting. Save the SVG instead.");
         const height = Number(/height="(\d+)"/.exec(svg)?.[1]);
         try {
           saveFile(fileName(title, "png"), await svgToPng(svg, width, height));

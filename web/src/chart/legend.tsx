@@ -11,6 +11,7 @@ interface Props {
 }
 
 export function Legend({ tracks, settings: { hidden }, onChange }: Props) {
+  if (tracks.every(({ rows }) => rows.length === 0)) return null;
   return (
     <div class="chart-legend" role="group" aria-label="Curves">
       {tracks.map(({ key, label, tone, dash }) => {

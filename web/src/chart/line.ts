@@ -24,6 +24,8 @@ export class Line {
   /** What was logged of steps that a later pass did again, a curve for each pass. */
   earlier: Curve[] = [];
   gaps = 0;
+  /** Indices of points that come first after a restart: along time, no line leads to them from before the stop. */
+  readonly breaks: number[] = [];
   /** Whether there are values whose row does not tell its x. */
   placeless = false;
   #smooth: Smoothing | null;
@@ -34,6 +36,7 @@ export class Line {
   /** Epochs a step, for rows that do not say theirs: many a trainer leaves it out of its evaluations. */
   #epochs = NaN;
   #generation: number;
+  #restarts = 0;
 
   /** `origin`: what elapsed time counts from, in milliseconds since 1970. `weight` 0 smooths nothing. */
   constructor(
@@ -76,6 +79,7 @@ export class Line {
         done = at;
       }
       if (x < this.xs.last()) this.#sorted = false;
+      if (mode === "elapsed" || mode === "wall") this.#break(row);
       if (y - y !== 0) this.gaps++;
       this.xs.push(x);
       this.ys.push(y);
@@ -112,9 +116,18 @@ export class Line {
     return this.earlier.length <= MOST_PASSES;
   }
 
+  /** Notes that `row`'s point is the first one after a restart, where it is. */
+  #break(row: number): void {
+    const { restarts } = this.source;
+    let crossed = false;
+    for (; this.#restarts < restarts.length && restarts[this.#restarts]! <= row; this.#restarts++) crossed = true;
+    if (crossed && this.xs.length > 0) this.breaks.push(this.xs.length);
+  }
+
   #startOver(): void {
     this.#resumes = false;
     this.earlier = [];
+    this.breaks.length = this.#restarts = 0;
     this.xs.length = this.ys.length = this.rows.length = this.#taken = this.gaps = 0;
     this.extend();
   }
@@ -128,6 +141,7 @@ export class Line {
       const old = column.view().slice();
       order.forEach((from, to) => (column.view()[to] = old[from]!));
     }
+    this.breaks.length = 0;
     this.#sorted = true;
     if (this.#smooth) this.#smooth = new Smoothing(this.weight);
   }

@@ -4,12 +4,23 @@ import { Line } from "./line";
 import type { Track } from "./scene";
 import type { Settings } from "./settings";
 
-export function useLines(tracks: readonly Track[], settings: Settings): { track: Track; line: Line }[] {
+/** A curve of fewer steps is seen whole, and smoothing would only hide its first ones. */
+const SHORT = 100;
+const WEIGHT = 0.6;
+
+/** The moving average's weight: as it was chosen, else by the longest run; `until` is the last step that is to come. */
+export function weightOf({ smooth }: Settings, tracks: readonly Track[], until = 0): number {
+  if (smooth !== null) return smooth;
+  return tracks.some(({ rows }) => Math.max(until, rows.step.last()) >= SHORT) ? WEIGHT : 0;
+}
+
+export function useLines(tracks: readonly Track[], settings: Settings, until?: number): { track: Track; line: Line }[] {
+  const smooth = weightOf(settings, tracks, until);
   const kept = useRef(new Map<string, Line>());
   const used = new Map<string, Line>();
   const lines = tracks.map((track) => {
     // Eval points are few and mean themselves; smoothing them, or a schedule, would show what was never measured.
-    const weight = track.metric === "loss" ? settings.smooth : 0;
+    const weight = track.metric === "loss" ? smooth : 0;
     const key = [track.key, track.metric, settings.x, track.origin, weight].join(" ");
     let line = kept.current.get(key);
     if (line === undefined || line.source !== track.rows || line.outdated) {

@@ -36,7 +36,7 @@ export function Overlay({ scene, input, settings }: Props) {
         {here && <path class="chart-cross" d={`M${Math.round(here.px) + 0.5} ${top}V${bottom}`} />}
         {hits.map((hit) => Number.isFinite(hit.py) && <Dot key={hit.drawn.track.key} hit={hit} />)}
       </svg>
-      {here && !brush && <Readout scene={scene} hits={hits} here={here} at={at} smooth={settings.smooth > 0} />}
+      {here && !brush && <Readout scene={scene} hits={hits} here={here} at={at} smooth={settings.smooth !== 0} />}
     </>
   );
 }

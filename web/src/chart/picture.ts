@@ -1,4 +1,5 @@
 /** A chart's way out of the browser: colours as they are computed now, and a picture drawn from the SVG. */
+import { rgbOf } from "./colour";
 import type { Palette } from "./export";
 import type { Scene } from "./scene";
 
@@ -6,17 +7,11 @@ const SCALE = 2;
 
 /** The tokens' colours as `rgb()`: a drawing program knows neither custom properties nor oklch. */
 export function paletteOf(scene: Scene): Palette {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = 1;
-  const pen = canvas.getContext("2d", { willReadFrequently: true })!;
   const probe = document.createElement("span");
   document.body.append(probe);
   const colour = (token: string): string => {
     probe.style.color = `var(${token})`;
-    pen.fillStyle = getComputedStyle(probe).color;
-    pen.fillRect(0, 0, 1, 1);
-    const [red, green, blue] = pen.getImageData(0, 0, 1, 1).data;
-    return `rgb(${red},${green},${blue})`;
+    return rgbOf(getComputedStyle(probe).color);
   };
   const palette = {
     paper: colour("--bg"),
@@ -29,6 +24,21 @@ export function paletteOf(scene: Scene): Palette {
   };
   probe.remove();
   return palette;
+}
+
+/** What a canvas that was filled with one colour may differ by, in 255ths, and still make a picture of use. */
+const MOST_NOISE = 16;
+const SAMPLE = 8;
+
+/** Whether this browser gives back noise instead of what a page has drawn, so that nobody is told apart by it. */
+export function isGarbled(): boolean {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = SAMPLE;
+  const pen = canvas.getContext("2d")!;
+  const colour = [40, 120, 200, 255];
+  pen.fillStyle = `rgb(${colour.slice(0, 3).join()})`;
+  pen.fillRect(0, 0, SAMPLE, SAMPLE);
+  return pen.getImageData(0, 0, SAMPLE, SAMPLE).data.some((value, at) => Math.abs(value - colour[at % 4]!) > MOST_NOISE);
 }
 
 export async function svgToPng(svg: string, width: number, height: number): Promise<Blob> {

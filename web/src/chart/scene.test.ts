@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { Run } from "../events/run";
 import { escape, legendOf, rowsToCsv, rowsToJson, sceneToSvg } from "./export";
 import { Line, type Metric } from "./line";
+import { weightOf } from "./lines";
 import { along, closest, type Hit, hitsAt, nearestHits } from "./pick";
 import { type Input, type Scene, sceneOf, type Track } from "./scene";
 import { DEFAULTS, type Settings } from "./settings";
@@ -36,7 +37,7 @@ function lineOf(run: Run, metric: Metric, x: Settings["x"], smooth: number, labe
 function inputOf(run: Run, change: Partial<Settings>, label?: string): Input {
   const settings = { ...DEFAULTS, smooth: 0, ...change };
   const checkpoints = [20, 21, 40].map((step) => ({ step, time: ORIGIN + step * 1000, artifacts: [] }));
-  return { lines: [lineOf(run, "loss", settings.x, settings.smooth, label)], settings, width: 1000, height: 340, checkpoints };
+  return { lines: [lineOf(run, "loss", settings.x, settings.smooth ?? 0, label)], settings, width: 1000, height: 340, checkpoints };
 }
 
 function sceneFor(run: Run, change: Partial<Settings> = {}, { until, label }: { until?: number; label?: string } = {}): Scene {
@@ -70,6 +71,48 @@ test("a smoothed curve that lags behind its points stays in the picture", () => 
   const ys = [...scene.drawn[0]!.main.d.matchAll(/[ML](\S+) (\S+?)(?=[ML]|$)/g)].filter(([, x]) => Number(x) >= scene.left).map(([, , y]) => Number(y));
   expect(ys).toHaveLength(21);
   expect(Math.min(...ys)).toBeGreaterThanOrEqual(scene.top);
+});
+
+test("elapsed time begins with the run, not with its first logged step", () => {
+  expect(sceneFor(runOf(60), { x: "elapsed" }).view).toEqual([0, 60_000]);
+  expect(sceneFor(runOf(60), { x: "wall" }).view).toEqual([ORIGIN + 1000, ORIGIN + 60_000]);
+});
+
+test("the time between a stop and the first step after the restart is on the axis, and no curve lies over it", () => {
+  const run = new Run();
+  const event = (name: string, row: object): void => {
+    const bytes = new TextEncoder().encode(JSON.stringify(row));
+    run.add(name, bytes, 0, bytes.length);
+  };
+  const at = (seconds: number): string => new Date(ORIGIN + seconds * 1000).toISOString();
+  event("training.started", { timestamp: at(0) });
+  for (let step = 1; step <= 10; step++) event("training.log", { step, loss: 1, timestamp: at(step) });
+  event("training.started", { timestamp: at(60) });
+  for (let step = 6; step <= 20; step++) event("training.log", { step, loss: 1, timestamp: at(74 + step) });
+  for (const x of ["elapsed", "wall"] as const) {
+    for (const smooth of [0, 0.6]) {
+      const scene = sceneFor(run, { x, smooth });
+      const { d } = scene.drawn[0]!.main;
+      expect(scene.view[1] - scene.view[0]).toBe(x === "elapsed" ? 94_000 : 93_000);
+      expect(d.match(/M/g)).toHaveLength(2);
+      // From the last step before the stop the curve goes nowhere; it begins again with the first step after the restart.
+      const [before, after] = [10, 80].map((second) => Math.round(scene.x.map((x === "wall" ? ORIGIN : 0) + second * 1000)));
+      const xs = [...d.matchAll(/[ML](\S+) /g)].map(([, px]) => Math.round(Number(px)));
+      expect(xs.filter((px) => px > before! && px < after!)).toEqual([]);
+      expect(scene.gaps).toEqual([]);
+    }
+  }
+  expect(sceneFor(run, { x: "step" }).drawn[0]!.main.d.match(/M/g)).toHaveLength(1);
+});
+
+test("short runs are not smoothed unless somebody asks for it", () => {
+  const track = (count: number): Track => lineOf(runOf(count), "loss", "step", 0).track;
+  expect(weightOf(DEFAULTS, [track(99)])).toBe(0);
+  expect(weightOf(DEFAULTS, [track(100)])).toBe(0.6);
+  expect(weightOf(DEFAULTS, [track(10), track(120)])).toBe(0.6);
+  expect(weightOf(DEFAULTS, [track(10)], 400)).toBe(0.6);
+  expect(weightOf({ ...DEFAULTS, smooth: 0.9 }, [track(10)])).toBe(0.9);
+  expect(weightOf({ ...DEFAULTS, smooth: 0 }, [track(400)])).toBe(0);
 });
 
 test("a spike alone between two gaps is seen behind the smoothed curve", () => {

@@ -112,14 +112,26 @@ function gutter(ticks: readonly Tick[]): number {
 function draw(track: Track, line: Line, x: Scale, y: Scale): Drawn {
   const { raw, main } = line;
   const [start, end] = within(raw, x.from, x.to);
-  const faint = [...(line.smoothed ? [raw] : []), ...line.earlier].map((curve) => pathOf(curve, x, y));
+  const faint = [...(line.smoothed ? stretches(raw, line.breaks) : []), ...line.earlier].map((curve) => pathOf(curve, x, y));
   const few = end - start <= FEW && track.metric !== "lr";
   return {
     track, line, y,
-    raw: faint.length > 0 ? { d: faint.map(({ d }) => d).join(""), dots: faint.flatMap(({ dots }) => dots) } : null,
-    main: pathOf(main, x, y),
+    raw: faint.length > 0 ? joined(faint) : null,
+    main: joined(stretches(main, line.breaks).map((curve) => pathOf(curve, x, y))),
     points: few ? pixels(raw, start, end, x, y) : [],
   };
+}
+
+/** A curve's parts from one restart to the next. */
+function stretches({ xs, ys, length }: Curve, breaks: readonly number[]): Curve[] {
+  return [0, ...breaks].map((from, part) => {
+    const to = breaks[part] ?? length;
+    return { xs: xs.subarray(from, to), ys: ys.subarray(from, to), length: to - from };
+  });
+}
+
+function joined(paths: readonly Path[]): Path {
+  return { d: paths.map(({ d }) => d).join(""), dots: paths.flatMap(({ dots }) => dots) };
 }
 
 function pixels(curve: Curve, start: number, end: number, x: Scale, y: Scale): [number, number][] {

@@ -5,8 +5,8 @@ import type { Span } from "./view";
 export interface Settings {
   x: XMode;
   log: boolean;
-  /** Weight of the moving average, 0 to 0.999; 0 is off. */
-  smooth: number;
+  /** Weight of the moving average, 0 to 0.999; 0 is off, null leaves it to the length of the run (`weightOf`). */
+  smooth: number | null;
   /** The learning rate, on an axis of its own. */
   lr: boolean;
   /** The x range that is shown, in the units of `x`; null shows all, and follows a live run. */
@@ -15,7 +15,7 @@ export interface Settings {
   hidden: readonly string[];
 }
 
-export const DEFAULTS: Settings = { x: "step", log: false, smooth: 0.6, lr: false, zoom: null, hidden: [] };
+export const DEFAULTS: Settings = { x: "step", log: false, smooth: null, lr: false, zoom: null, hidden: [] };
 export const MODES: readonly XMode[] = ["step", "epoch", "elapsed", "wall"];
 const MAX_SMOOTH = 0.999;
 

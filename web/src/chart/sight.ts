@@ -24,6 +24,8 @@ export function reach(lines: Lines, settings: Settings, until: number | undefine
     high = Math.max(high, until);
   }
   if (!(low <= high)) return NOTHING;
+  // Loading the model is a part of what elapsed.
+  if (settings.x === "elapsed") low = Math.min(low, 0);
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 

@@ -1,7 +1,10 @@
 /** The checkpoints of the jobs that somebody looks at, asked for again while a job still makes them. */
 import { signal } from "@preact/signals";
 import { errorText } from "../api";
+import type { Job } from "../contract.gen";
 import { checkpointSteps } from "./history";
+import { adapterJobs } from "./targets";
+import type { Target } from "./types";
 
 export interface Checkpoints {
   /** In order; what was known stays while it is asked for again. */
@@ -25,6 +28,20 @@ export function loadCheckpoints(jobId: string): Promise<void> {
     asking.set(jobId, ask);
   }
   return ask;
+}
+
+/** Histories that are read in search of a checkpoint, at most. */
+const MOST = 5;
+
+/** The last checkpoint of the newest job that has one and no final adapter: it runs still, failed, or was cancelled. */
+export async function newestCheckpoint(jobs: readonly Job[]): Promise<Target | null> {
+  const unfinished = adapterJobs(jobs).filter(({ status }) => status !== "completed");
+  for (const { id } of unfinished.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1)).slice(0, MOST)) {
+    await loadCheckpoints(id);
+    const step = checkpointsOf(id).steps.at(-1);
+    if (step !== undefined) return { kind: "checkpoint", jobId: id, step };
+  }
+  return null;
 }
 
 async function read(jobId: string): Promise<void> {

@@ -45,10 +45,10 @@ export function fresh(targets: readonly Target[], params: Params, system: string
   };
 }
 
-/** A new conversation that asks the targets that are shown in the same way. */
+/** A new conversation that asks the targets that are shown, with the settings that all begin with. */
 export function afresh(): Conversation {
-  const { params, system } = current.peek();
-  return fresh(shownTargets(current.peek()), params, system);
+  remember(WAY, null, "tab");
+  return fresh(shownTargets(current.peek()), DEFAULT_PARAMS, "");
 }
 
 /** Conversations that this page has had open: newer than what is stored, for as long as the page lives. */

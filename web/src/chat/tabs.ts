@@ -1,4 +1,5 @@
 /** Conversations over several tabs of one browser: what was stored or deleted elsewhere, and what is being answered there. */
+import { heldLocks, locked } from "../locks";
 
 const CHANNEL = "arkor.conversations";
 
@@ -8,7 +9,16 @@ export interface News {
   gone?: boolean;
 }
 
-const channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(CHANNEL);
+const channel = openChannel();
+
+/** null where the browser has none, or refuses it because cookies are blocked: then this tab hears of no other. */
+function openChannel(): BroadcastChannel | null {
+  try {
+    return new BroadcastChannel(CHANNEL);
+  } catch {
+    return null;
+  }
+}
 
 export const tell = (news: News): void => channel?.postMessage(news);
 
@@ -31,16 +41,15 @@ const lockOf = (id: string): string => `arkor.answering.${id}`;
 
 /** Does `work`, an answer, under a sign that other tabs can see; a tab that goes takes its sign along. */
 export async function answering<T>(id: string, work: () => Promise<T>): Promise<T> {
-  return navigator.locks ? await navigator.locks.request(lockOf(id), { mode: "shared" }, work) : await work();
+  return locked(lockOf(id), { mode: "shared" }, work);
 }
 
 /** Whether a tab, this one included, is getting an answer of the conversation. */
 export async function isAnswered(id: string): Promise<boolean> {
-  const { held = [] } = (await navigator.locks?.query()) ?? {};
-  return held.some(({ name }) => name === lockOf(id));
+  return (await heldLocks()).includes(lockOf(id));
 }
 
 /** Resolves when no tab is getting an answer of the conversation any more. */
 export async function answered(id: string): Promise<void> {
-  await navigator.locks?.request(lockOf(id), () => undefined);
+  await locked(lockOf(id), {}, () => undefined);
 }

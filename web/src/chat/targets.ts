@@ -70,25 +70,29 @@ export function baseModels(jobs: readonly Job[], manifest: Manifest | null): str
 /** Jobs that have, or may have, an adapter to talk to: done, or far enough for checkpoints. */
 export const adapterJobs = (jobs: readonly Job[]): Job[] => jobs.filter((job) => job.status !== "queued");
 
-/** What a fresh playground asks: the newest finished adapter, else the first base model known. */
-export function defaultTarget(jobs: readonly Job[], models: readonly string[]): Target | null {
+/** The newest finished adapter. */
+export function newestAdapter(jobs: readonly Job[]): Target | null {
   const done = jobs.filter((job) => job.status === "completed").sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
-  if (done) return { kind: "final", jobId: done.id };
-  return models[0] === undefined ? null : { kind: "base", model: models[0] };
+  return done ? { kind: "final", jobId: done.id } : null;
+}
+
+/** The newest finished adapter, else the first base model known. */
+export function defaultTarget(jobs: readonly Job[], models: readonly string[]): Target | null {
+  return newestAdapter(jobs) ?? (models[0] === undefined ? null : { kind: "base", model: models[0] });
 }
 
 /** Two targets from left to right: what was there before training, then what it made. */
 export const inOrder = (one: Target, other: Target): [Target, Target] =>
   other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other];
 
-/** The two sides of a fresh comparison: base on the left, adapter on the right. */
-export function comparePair(target: Target, jobs: readonly Job[], models: readonly string[]): [Target, Target] | null {
+/** The two sides of a fresh comparison: base on the left, adapter on the right. `checkpoint` stands in where no adapter is. */
+export function comparePair(target: Target, jobs: readonly Job[], models: readonly string[], checkpoint: Target | null = null): [Target, Target] | null {
   if (target.kind !== "base") {
     const model = jobs.find((job) => job.id === target.jobId)?.config?.model ?? models[0];
     return model === undefined ? null : [{ kind: "base", model }, target];
   }
   const trained = jobs.filter((job) => job.config?.model === target.model);
-  const other = defaultTarget(trained, []) ?? defaultTarget(jobs, []);
+  const other = newestAdapter(trained) ?? newestAdapter(jobs) ?? checkpoint;
   if (other) return [target, other];
   const model = models.find((each) => each !== target.model);
   return model === undefined ? null : [target, { kind: "base", model }];

@@ -39,6 +39,8 @@ export class Rows {
   length = 0;
   /** Counts how often the run started over. */
   generation = 0;
+  /** At which rows the run began again, from a checkpoint or after a pause. */
+  readonly restarts: number[] = [];
   readonly step = new Column(this, 0);
   readonly time = new Column(this, 1);
   readonly epoch = new Column(this, 2);
@@ -68,6 +70,7 @@ export class Rows {
 
   clear(): void {
     this.length = 0;
+    this.restarts.length = 0;
     this.generation++;
   }
 }

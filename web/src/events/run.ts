@@ -43,6 +43,8 @@ export class Run {
   metrics: Json = {};
   artifacts: readonly Artifact[] = [];
   progress: Progress | null = null;
+  /** Whether any row tells an eval loss, be it no number. */
+  evaluated = false;
   bestLoss: Best | null = null;
   bestEvalLoss: Best | null = null;
   /** The stream said that it is over. */
@@ -94,6 +96,7 @@ export class Run {
     if (!Number.isFinite(step)) return;
     const evalLoss = fields[EVAL_LOSS]!;
     let loss = fields[LOSS]!;
+    if (evalLoss === evalLoss) this.evaluated = true;
     // Null is a gap where nothing else was measured; beside an eval loss it is a way to write "not in this row".
     if (loss === -Infinity) loss = evalLoss === evalLoss ? NaN : Infinity;
     this.rows.add(step, fields[TIMESTAMP]!, fields[EPOCH]!, loss, evalLoss, fields[LEARNING_RATE]!, fields[TOKENS_PER_SECOND]!, fields[SAMPLES_PER_SECOND]!);
@@ -110,6 +113,7 @@ export class Run {
       case "training.started":
         // A run that is resumed starts again; what elapses is counted from the first time.
         if (!Number.isFinite(this.startedAt)) this.startedAt = time;
+        else if (this.rows.length > 0) this.rows.restarts.push(this.rows.length);
         this.metadata = object(data["metadata"]);
         break;
       case "checkpoint.saved":
@@ -147,7 +151,7 @@ export class Run {
 
 const EMPTY = {
   startedAt: NaN, metadata: {}, outcome: null, endedAt: NaN, error: null, metrics: {}, artifacts: [],
-  progress: null, bestLoss: null, bestEvalLoss: null, over: false,
+  progress: null, evaluated: false, bestLoss: null, bestEvalLoss: null, over: false,
 } as const;
 
 function parse(bytes: Uint8Array, start: number, end: number): Json | null {

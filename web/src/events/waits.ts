@@ -1,4 +1,5 @@
 /** What a stream waits for: the next try, a turn, the tab to be left. */
+import { locked } from "../locks";
 
 const HIDDEN_MS = 10_000;
 const FIRST_RETRY_MS = 400;
@@ -24,7 +25,7 @@ export function retryDelay(failures: number, random: () => number = Math.random)
 
 /** One tab at a time glances, so that the other connections stay free for quick calls. */
 export async function oneGlance(signal: AbortSignal, glance: () => Promise<void>): Promise<void> {
-  await navigator.locks.request("arkor.glance", { signal }, glance);
+  await locked("arkor.glance", { signal }, glance);
 }
 
 /** Calls `leave` once the tab has been hidden for a while; the answer stops listening. */

@@ -4,7 +4,8 @@ import { Component, type ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
 import type { Token } from "marked";
 import { blockNode } from "./blocks";
-import { MarkdownStream, UNWANTED } from "./lex";
+import { MarkdownStream } from "./lex";
+import { UNWANTED } from "./safe";
 
 /** Plain text is laid out in pieces of this many characters, so that those out of sight cost nothing. */
 const PIECE = 20_000;

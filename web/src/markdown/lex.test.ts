@@ -118,6 +118,17 @@ describe("decodeEntities", () => {
       "a &<b> © 🦊 &nope; &constructor; & \ufffd \ufffd \ufffd",
     );
   });
+
+  it("drops what is dropped where it is written raw: turned text, zero width, controls", () => {
+    for (const code of [0x202e, 0x2066, 0x200b, 0xfeff, 0x2060, 0x9b]) {
+      expect(decodeEntities(`&#${code};gnp.exe`)).toBe("gnp.exe");
+      expect(decodeEntities(`&#x${code.toString(16)};gnp.exe`)).toBe("gnp.exe");
+      expect(new MarkdownStream().read(`${String.fromCodePoint(code)}gnp.exe`).blocks[0]!.raw).toBe("gnp.exe");
+    }
+    // Words of right-to-left languages and joined emoji need these; they turn nothing that stands beside them.
+    expect(decodeEntities("&#x200F;&#x200D;&#x200C;")).toBe("\u200f\u200d\u200c");
+    expect(decodeEntities("&rlm;&ZeroWidthSpace;")).toBe("&rlm;&ZeroWidthSpace;");
+  });
 });
 
 it("a line break in an answer is a line break on the page", () => {

@@ -7,6 +7,7 @@
  * Link definitions reach only as far as what is lexed together; models hardly write them.
  */
 import { Lexer, type Token } from "marked";
+import { UNWANTED } from "./safe";
 
 /** Inline syntax in longer texts is shown as written: some of it takes quadratic time to read. */
 const MAX_INLINE = 16_000;
@@ -17,9 +18,6 @@ export const MAX_MARKDOWN = 200_000;
 /** Thirty containers opened on one line, or a list item that far in, is no list or quotation but an attack on the stack. */
 const NESTED =
   /^(?:[ \t]{60,}(?:[*+-]|\d{1,9}[.)])[ \t]|[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}).*\n?/gmu;
-
-/** Control characters, and marks that let a text rewrite how what stands beside it reads. */
-export const UNWANTED = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/gu;
 
 const plain = (text: string): Token => ({ type: "plain", raw: text, text });
 

@@ -1,5 +1,8 @@
 /** What of a markdown token may reach the page: addresses that are checked, entities that are read. */
 
+/** Control characters, marks that let a text rewrite how what stands beside it reads, and what takes no place and hides. */
+export const UNWANTED = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/gu;
+
 /** An absolute http or https address, or null: nothing else is ever a link. */
 export function safeHref(href: string): string | null {
   try {
@@ -42,13 +45,13 @@ const NAMED: Readonly<Record<string, string>> = {
   pound: "£",
 };
 
-/** Character references as the characters they stand for; unknown ones stay as written. */
+/** Character references as the characters they stand for, but for unwanted ones; unknown ones stay as written. */
 export function decodeEntities(text: string): string {
   if (!text.includes("&")) return text;
   return text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]{2,8}));/gu, (whole, decimal, hex, name) => {
     if (name !== undefined) return Object.hasOwn(NAMED, name) ? NAMED[name]! : whole;
     const code = decimal !== undefined ? Number(decimal) : Number.parseInt(hex, 16);
     const shown = code === 9 || code === 10 || (code >= 32 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff));
-    return shown ? String.fromCodePoint(code) : "\ufffd";
+    return shown ? String.fromCodePoint(code).replace(UNWANTED, "") : "\ufffd";
   });
 }

@@ -7,6 +7,7 @@ export { Empty, ErrorNote } from "./empty";
 export { Icon } from "./icon";
 export { announce, say } from "./live";
 export { Menu, type MenuItem } from "./menu";
+export { Range } from "./range";
 export { Skeleton } from "./skeleton";
 export { StatusDot, statusWord } from "./status";
 export { Chips, Field, Switch } from "./switch";

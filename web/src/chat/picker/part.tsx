@@ -54,7 +54,7 @@ export function PartSelect({ target, onPick }: Props) {
     onPick(value === "final" ? { kind: "final", jobId } : { kind: "checkpoint", jobId, step: Number(value) });
   return (
     <select
-      class="chat-part num"
+      class="chat-part ui-select num"
       aria-label="Adapter of the job"
       value={target.kind === "final" ? "final" : String(target.step)}
       onFocus={() => void loadCheckpoints(jobId)}

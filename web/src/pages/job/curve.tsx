@@ -26,7 +26,7 @@ export function JobCurve({ id, job, run, status }: Props) {
   const { scene, latest, onScene } = useScene();
   const origin = originOf(job, run);
   const track = (key: Track["metric"], label: string, tone: string): Track => ({ key, label, rows: run.rows, metric: key, origin, tone });
-  const tracks = [track("loss", "training loss", "--accent"), track("evalLoss", "eval loss", "--second")];
+  const tracks = [track("loss", "training loss", "--accent"), ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : [])];
   const all = settings.lr ? [...tracks, track("lr", "learning rate", "--ink-3")] : tracks;
   const name = displayName(job?.name ?? id);
   return (

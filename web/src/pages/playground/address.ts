@@ -1,7 +1,10 @@
 /** The address and the open conversation, kept in step: a link opens what it names, and a reload what was open. */
+import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { current, fresh, lastQuestion, open } from "../../chat/shelf";
-import { baseModels, defaultTarget, queryOfTargets, sameTarget, targetsOfQuery } from "../../chat/targets";
+import { newestCheckpoint } from "../../chat/checkpoints";
+import { DEFAULT_PARAMS } from "../../chat/presets";
+import { baseModels, defaultTarget, newestAdapter, queryOfTargets, sameTarget, targetsOfQuery } from "../../chat/targets";
 import { showTargets, shownTargets } from "../../chat/tree";
 import type { Target } from "../../chat/types";
 import { route, setQuery } from "../../router";
@@ -29,13 +32,22 @@ async function read(query: URLSearchParams): Promise<void> {
   // What somebody has begun to write is worth more than the question of a link.
   if (prompt && draft.peek().trim() === "") setDraft(prompt);
   if (chat && chat !== current.peek().id && (await open(chat)) && targets.length === 0) return write();
-  const { leaf, params, system, id } = current.peek();
+  const { leaf, id } = current.peek();
   if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {
     // A link to a model is a question to it alone, not the next turn of what was said to another.
     if (leaf === null || chat === id) current.value = showTargets(current.peek(), targets, sameTarget);
-    else current.value = fresh(targets, params, system);
+    else current.value = fresh(targets, DEFAULT_PARAMS, "");
   }
   write();
+}
+
+/** Whether everybody who could be asked has been looked for. */
+export const searched = signal(false);
+
+/** What a fresh playground asks: what was trained, be it to a checkpoint, before what it was trained from. */
+async function somebody(): Promise<Target | null> {
+  const checkpoint = newestAdapter(jobs.peek()) ? null : await newestCheckpoint(jobs.peek());
+  return checkpoint ?? defaultTarget(jobs.peek(), baseModels(jobs.peek(), manifest.peek()));
 }
 
 /** Follows the address while the playground is shown, and finds somebody to ask once the lists are there. */
@@ -57,7 +69,9 @@ export function useAddress(): void {
   const settled = jobsState.value.loaded && (manifest.value !== null || manifestError.value !== null);
   useEffect(() => {
     if (!settled || current.peek().targets.length > 0) return;
-    const target = defaultTarget(jobs.peek(), baseModels(jobs.peek(), manifest.peek()));
-    if (target) current.value = showTargets(current.peek(), [target], sameTarget);
+    void somebody().then((target) => {
+      if (target && current.peek().targets.length === 0) current.value = showTargets(current.peek(), [target], sameTarget);
+      searched.value = true;
+    });
   }, [settled, jobs.value, manifest.value]);
 }

@@ -22,10 +22,13 @@ export interface Follow {
 }
 
 /**
- * Follows the end of the page while it grows. Only the reader's own scrolling changes whether it follows:
+ * Follows the end of a conversation (`talking`) while it grows. Only the reader's own scrolling changes whether it follows:
  * a page that grows or shrinks moves its end, and the browser its place, but not the reader's mind.
  */
-export function useFollow(): Follow {
+export function useFollow(talking: boolean): Follow {
+  // Before the first question the beginning is what one reads, however short the window.
+  const on = useRef(talking);
+  on.current = talking;
   const following = useRef(true);
   const [away, setAway] = useState(false);
   const toEnd = useRef(() => {
@@ -48,10 +51,10 @@ export function useFollow(): Follow {
       // The slightest way up is a wish to stay; a page that changed its height was moved by the browser.
       if (!up) following.current ||= fromEnd() <= NEAR;
       else if (own) following.current = fromEnd() <= 1;
-      setAway(!following.current);
+      setAway(on.current && !following.current);
     };
     const resized = new ResizeObserver(() => {
-      if (following.current) window.scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+      if (on.current && following.current) window.scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
       last = window.scrollY;
       height = document.documentElement.scrollHeight;
     });

@@ -6,13 +6,15 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { busy, startNew, stop } from "../../chat/session";
 import { change, current, readShelf } from "../../chat/shelf";
 import { targetTrouble } from "../../chat/picker/part";
-import { baseModels, comparePair, inOrder, sameTarget } from "../../chat/targets";
+import { newestCheckpoint } from "../../chat/checkpoints";
+import { baseModels, comparePair, inOrder, newestAdapter, sameTarget } from "../../chat/targets";
 import { showTargets, shownTargets } from "../../chat/tree";
 import type { Target } from "../../chat/types";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { Button, setTitle, useActions } from "../../ui";
 import { useAddress } from "./address";
+import { Changed } from "./changed";
 import { Composer, setDraft } from "./composer";
 import { useFollow } from "./follow";
 import { Heads } from "./heads";
@@ -22,7 +24,7 @@ import { Thread } from "./thread";
 
 export default function Playground() {
   const area = useRef<HTMLTextAreaElement>(null);
-  const { away, toEnd } = useFollow();
+  const { away, toEnd } = useFollow(current.value.leaf !== null);
   const [panel, setPanel] = useState(() => matchMedia("(min-width: 1080px)").matches);
   const targets = shownTargets(current.value);
   const two = targets.length > 1;
@@ -32,14 +34,15 @@ export default function Playground() {
     void readShelf();
   }, []);
 
-  const compare = (): void => {
+  const compare = async (): Promise<void> => {
+    const checkpoint = newestAdapter(jobs.peek()) ? null : await newestCheckpoint(jobs.peek());
     const conversation = current.peek();
     const [only, other] = shownTargets(conversation);
     if (other) return;
     const before =
       conversation.targets.length > 1 && only ? conversation.targets.find((target) => !sameTarget(target, only)) : undefined;
     const models = baseModels(jobs.peek(), manifest.peek());
-    const pair = only && (before ? inOrder(only, before) : comparePair(only, jobs.peek(), models));
+    const pair = only && (before ? inOrder(only, before) : comparePair(only, jobs.peek(), models, checkpoint));
     if (pair) change(showTargets(conversation, pair, sameTarget));
   };
   const again = (): void => {
@@ -48,7 +51,7 @@ export default function Playground() {
   };
   useActions([
     { id: "pg.new", label: "New conversation", keys: "n", section: "Playground", run: again },
-    { id: "pg.compare", label: "Compare two models", keys: "c", section: "Playground", run: compare },
+    { id: "pg.compare", label: "Compare two models", keys: "c", section: "Playground", run: () => void compare() },
     { id: "pg.focus", label: "Write a message", keys: "/", section: "Playground", run: () => area.current?.focus() },
     { id: "pg.panel", label: "Show or hide settings", keys: "s", section: "Playground", run: () => setPanel(!panel) },
   ]);
@@ -71,7 +74,7 @@ export default function Playground() {
           <Heads />
           <div class="pg-actions">
             {!two && (
-              <Button kind="quiet" small disabled={targets.length === 0} title="Compare two models (c)" onClick={compare}>
+              <Button kind="quiet" small disabled={targets.length === 0} title="Compare two models (c)" onClick={() => void compare()}>
                 Compare
               </Button>
             )}
@@ -99,6 +102,7 @@ export default function Playground() {
               To the latest
             </Button>
           )}
+          {!panel && <Changed onOpen={() => setPanel(true)} />}
           <Composer area={area} blocked={blockedBy(targets)} onSent={toEnd} />
         </div>
       </div>

@@ -3,6 +3,7 @@ import { busy } from "../../chat/session";
 import { current } from "../../chat/shelf";
 import { branch } from "../../chat/tree";
 import { Empty } from "../../ui";
+import { searched } from "./address";
 import { TurnView } from "./turn";
 
 export function Thread({ ask }: { ask: (text: string) => void }) {
@@ -23,6 +24,7 @@ export function Thread({ ask }: { ask: (text: string) => void }) {
 const OPENERS = ["Who are you, and what can you help with?", "Write a short note to a customer whose parcel is late."];
 
 function Start({ ask, compared, known }: { ask: (text: string) => void; compared: boolean; known: boolean }) {
+  if (!known && !searched.value) return null;
   if (!known) {
     return <Empty title="There is no model to ask yet">Run a training first, or choose a model above and type its name.</Empty>;
   }

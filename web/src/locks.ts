@@ -1,0 +1,58 @@
+/**
+ * Turns among the tabs of this origin (Web Locks). A browser may lack them or refuse them, as Firefox and Chromium do where
+ * cookies are blocked: then turns are taken within this tab alone, since it cannot know of others.
+ */
+
+/** Each lock of this tab that is held or waited for, with the end of the last one in its row. */
+const rows = new Map<string, Promise<void>>();
+
+interface Options {
+  /** Not to wait: `use` is told whether the lock was free. */
+  ifAvailable?: boolean;
+  /** Ends the waiting. */
+  signal?: AbortSignal;
+  mode?: LockMode;
+}
+
+/** Does `use` while holding the lock; it gets whether the lock is held. */
+export async function locked<T>(name: string, options: Options, use: (held: boolean) => Promise<T> | T): Promise<T> {
+  let begun = false;
+  const first = (lock: Lock | null): Promise<T> | T => {
+    begun = true;
+    return use(lock !== null);
+  };
+  try {
+    return await navigator.locks.request(name, options, first);
+  } catch (error) {
+    if (begun || options.signal?.aborted) throw error;
+  }
+  return lockedHere(name, options, use);
+}
+
+/** Which locks are held in any tab; none where the browser does not say. */
+export async function heldLocks(): Promise<string[]> {
+  try {
+    return ((await navigator.locks.query()).held ?? []).flatMap(({ name }) => name ?? []);
+  } catch {
+    return [];
+  }
+}
+
+async function lockedHere<T>(name: string, { ifAvailable, signal, mode }: Options, use: (held: boolean) => Promise<T> | T): Promise<T> {
+  // Shared ones are only ever held beside each other.
+  if (mode === "shared") return use(true);
+  const before = rows.get(name);
+  if (ifAvailable && before) return use(false);
+  let leave = (): void => undefined;
+  const mine = new Promise<void>((resolve) => (leave = resolve));
+  const last = before ? before.then(() => mine) : mine;
+  rows.set(name, last);
+  try {
+    await before;
+    signal?.throwIfAborted();
+    return await use(true);
+  } finally {
+    leave();
+    if (rows.get(name) === last) rows.delete(name);
+  }
+}

@@ -1,0 +1,32 @@
+/** A slider that looks the same in every browser: filled up to its value. */
+
+interface Props {
+  min: number;
+  max: number;
+  step: number;
+  value: number;
+  onInput: (value: number) => void;
+  /** On a double click. */
+  onReset?: () => void;
+  /** Its name, where no label stands around it. */
+  label?: string;
+  class?: string;
+}
+
+export function Range({ min, max, step, value, onInput, onReset, label, class: own }: Props) {
+  const share = `${(100 * (value - min)) / (max - min)}%`;
+  return (
+    <input
+      type="range"
+      class={["ui-range", own].filter(Boolean).join(" ")}
+      aria-label={label}
+      min={min}
+      max={max}
+      step={step}
+      value={value}
+      style={{ "--share": share }}
+      onInput={(event) => onInput(event.currentTarget.valueAsNumber)}
+      onDblClick={onReset}
+    />
+  );
+}
