@@ -215,7 +215,7 @@ def create_app(setup: Setup) -> web.Application:
     inference = Inference()
     app[SETUP] = setup
     app[SCHEDULER] = Scheduler(setup.store, models, setup.data, setup.project)
-    app[CHAT] = Chat(setup.store, models, inference, setup.data)
+    app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
     app.add_routes(routes)
 
     async def workers(app: web.Application) -> AsyncIterator[None]:

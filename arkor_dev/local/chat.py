@@ -22,7 +22,7 @@ from .sse import frame, open_stream
 from .store import Store, compact
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
     from .async_store import AsyncStore
@@ -73,11 +73,19 @@ def _refuse_unknown_arts(body: dict[str, Any]) -> None:
 class Chat:
     """Turns chat requests into answers of the inference worker."""
 
-    def __init__(self, store: AsyncStore, models: Models, inference: Inference, data: Path) -> None:
+    def __init__(
+        self,
+        store: AsyncStore,
+        models: Models,
+        inference: Inference,
+        data: Path,
+        training: Callable[[], bool],
+    ) -> None:
         self._store = store
         self._models = models
         self._inference = inference
         self._data = data
+        self._training = training
 
     async def handle(self, request: web.Request, body: object) -> web.StreamResponse:
         """Serve one request; everything that can be refused is refused before the stream begins."""
@@ -146,7 +154,10 @@ class Chat:
             model = ensuring.result()
         finally:
             ensuring.cancel()
-        async with self._inference.answer(base=str(model.path), name=model.name, **ask) as messages:
+        answering = self._inference.answer(
+            base=str(model.path), name=model.name, training=self._training(), **ask
+        )
+        async with answering as messages:
             async for message in messages:
                 yield message
 

@@ -26,6 +26,12 @@ log = logging.getLogger(__name__)
 
 STARTER: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 STARTER_FOLDER: Final = "smollm2-135m-instruct"
+PICKLES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+PICKLED: Final = (
+    "its weights are pickled ({}), and such a file can run any program when it is loaded. Convert them to "
+    "safetensors first, where you trust them (save_pretrained of transformers writes it), or take a model "
+    "that has model.safetensors"
+)
 HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -46,11 +52,24 @@ def starter_folder(cache: Path) -> Path:
     return cache / "models" / STARTER_FOLDER
 
 
+def pickled_weights(folder: Path) -> str | None:
+    """The name of a weights file that is a pickle, and so a program, where there are none that are data."""
+    if any(folder.glob("*.safetensors")):
+        return None
+    return next((path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLES), None)
+
+
 def lacks(folder: Path) -> str | None:
-    """What a model folder is missing, in words, or None when it can be loaded."""
+    """What is wrong with a model folder, in words, or None when it can be loaded."""
+    for path in sorted(folder.glob("*")):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            return f"{path.name} is no regular file"
     if not (folder / "config.json").is_file():
         return "it has no config.json"
-    if not any((*folder.glob("*.safetensors"), *folder.glob("*.bin"))):
+    pickled = pickled_weights(folder)
+    if pickled:
+        return PICKLED.format(pickled)
+    if not any(folder.glob("*.safetensors")):
         return "it has no weights (*.safetensors)"
     if not any((*folder.glob("tokenizer*"), *folder.glob("*.model"), *folder.glob("vocab.*"))):
         return "it has no tokenizer"
@@ -90,7 +109,8 @@ class Models:
             if missing is None:
                 return Model(name, folder.resolve())
             raise JobFailure(
-                f"The folder {name} is no model: {missing}. Name a folder in Hugging Face's format"
+                f"The folder {name} is no model for this backend: {missing}. "
+                "Name a folder in Hugging Face's format"
             )
         if looks_like_path:
             raise JobFailure(

@@ -87,6 +87,11 @@ class Scheduler:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    @property
+    def busy(self) -> bool:
+        """Whether a job is training now."""
+        return self._current is not None
+
     def wake(self) -> None:
         """Say that there is a new job."""
         self._wake.set()

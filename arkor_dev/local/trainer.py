@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .config import Plan
+    from .number_format import Choice
 
 GRADIENT_NORM: Final = 1.0
 
@@ -68,6 +69,7 @@ class Run:
     seed: int
     emit: Callable[..., None]
     cancelled: Callable[[], bool]
+    choice: Choice
     step: int = 0
 
     def run(self) -> dict[str, Any] | None:
@@ -142,7 +144,8 @@ class Run:
             "totalSteps": self.plan.steps,
             "epochs": round(self.plan.steps / per_epoch, 4),
             "device": self.base.device,
-            "dtype": str(self.base.dtype).removeprefix("torch."),
+            "dtype": self.choice.name,
+            "dtypeReason": self.choice.reason,
             "trainRows": len(self.train),
             "evalRows": len(self.held_out),
             "trainableParameters": sum(weight.numel() for weight in trainable),
@@ -160,7 +163,7 @@ class Run:
             epoch += 1
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        if self.base.dtype == torch.bfloat16:
+        if self.choice.dtype == torch.bfloat16:
             cast: AbstractContextManager[Any] = torch.autocast(self.base.device, torch.bfloat16)
             return cast
         return nullcontext()
