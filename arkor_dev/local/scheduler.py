@@ -197,7 +197,7 @@ class Scheduler:
 
     async def _provide(self, child: Child, job_id: str, name: str) -> None:
         model = await self._models.ensure(name, Preparing(self._store, job_id))
-        child.send(name=model.name, path=str(model.path))
+        child.send(name=model.name, path=str(model.path), note=model.note)
 
     async def _follow(self, child: Child, job_id: str) -> Verdict:
         """Write the worker's events as they come; how it ended."""

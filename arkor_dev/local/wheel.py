@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .errors import JobFailure
 from .growth import every, size_of
+from .models import STARTER_NOTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,3 +128,4 @@ def _convert(gguf: Path, out: Path, progress: Progress) -> None:
         model.to(torch.bfloat16)
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
+        (out / "README.md").write_text(f"# {TITLE}\n\n{STARTER_NOTE}.\n")

@@ -81,6 +81,8 @@ class Work:
         from .trainer import Run
 
         model = self.link.receive()
+        if model["note"]:
+            self.emit("training.message", message=model["note"])
         self.link.progress(f"Loading {model['name']}", 0, None, "")
         four_bit = bool(config.get("loadIn4bit"))
         base = load_base(Path(model["path"]), four_bit)
@@ -111,6 +113,7 @@ class Work:
         run = Run(
             base=base,
             base_name=model["name"],
+            base_note=model["note"],
             plan=plan,
             train=train,
             held_out=held_out,
