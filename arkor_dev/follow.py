@@ -7,6 +7,7 @@ as long as it takes: a job may run for days. What cannot pass by waiting (a refu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 BACKOFF: Final = (0.5, 30.0)
 """First and longest pause between two connections, in seconds, before jitter."""
+QUEUE_SECONDS: Final = (0.3, 2.0)
+"""When a job with a silent stream is asked for its place in the queue first, and how often then."""
 REASONS: Final = 5
 """How many reasons one outage may have, so that one with ever new words is no flood."""
 PASSING: Final = frozenset({408, 425, 429})
@@ -50,15 +53,26 @@ class Connection:
     fault: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The job waits in the queue: ``position`` 1 is the next. ``behind`` (name, id) is directly before it."""
+
+    position: int
+    behind: tuple[str, str] | None
+
+
 async def follow(
     backend: Backend, job_id: str, sleep: Sleep = asyncio.sleep
-) -> AsyncGenerator[JobEvent | Connection, None]:
+) -> AsyncGenerator[JobEvent | Connection | Waiting, None]:
     """Yield each of the job's events once, in order, until the backend says that there are no more.
+
+    Before the first of them, the job's place in the queue is yielded too, each time that it changes.
 
     Raises StudioError when the backend refuses the job or the identity.
     """
     sieve = Sieve()
     pause, reasons = BACKOFF[0], set[str]()
+    queue = _Queue(backend, job_id)
     while True:
         brought = False
         try:
@@ -71,9 +85,19 @@ async def follow(
                 if reasons:
                     reasons.clear()
                     yield Connection(None)
-                while data := await answer.content.readany():
+                while True:
+                    reading = asyncio.ensure_future(answer.content.readany())
+                    try:
+                        async for place in queue.places(reading):
+                            yield place
+                        data = await reading
+                    finally:
+                        reading.cancel()
+                    if not data:
+                        break
                     for frame in frames_in(sieve.sift(splitter.feed(data))):
                         brought = True
+                        queue.left = True
                         yield read_event(frame)
                     if sieve.end is not None:
                         return
@@ -91,6 +115,44 @@ async def follow(
             pause = BACKOFF[0]
         await sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
         pause = min(pause * 2, BACKOFF[1])
+
+
+class _Queue:
+    """Where a job stands in its backend's queue, asked for while its stream is silent."""
+
+    def __init__(self, backend: Backend, job_id: str) -> None:
+        self._backend = backend
+        self._job_id = job_id
+        self._last: Waiting | None = None
+        self.left = False
+
+    async def places(self, reading: asyncio.Future[bytes]) -> AsyncGenerator[Waiting, None]:
+        """Yield each new place until ``reading`` has brought something, or the job waits no longer."""
+        pause = QUEUE_SECONDS[0]
+        while not self.left:
+            await asyncio.wait({reading}, timeout=pause)
+            if reading.done():
+                return
+            pause = QUEUE_SECONDS[1]
+            with contextlib.suppress(StudioError):  # the stream tells what is wrong, and tries again
+                job = await job_of(self._backend, self._job_id)
+                place = waiting_of(job)
+                self.left = place is None
+                if place is not None and place != self._last:
+                    self._last = place
+                    yield place
+
+
+def waiting_of(job: dict[str, object]) -> Waiting | None:
+    """A job's place in the queue; None when it does not wait, or its backend does not say where."""
+    queue = job.get("queue")
+    if job.get("status") != "queued" or not isinstance(queue, dict):
+        return None
+    position, behind = queue.get("position"), queue.get("behind")
+    if isinstance(position, bool) or not isinstance(position, int) or not 1 <= position <= 10**9:
+        return None
+    before = (str(behind.get("name")), str(behind.get("id"))) if isinstance(behind, dict) else None
+    return Waiting(position, before)
 
 
 def read_event(frame: bytes) -> JobEvent:

@@ -1,4 +1,4 @@
-"""A job's events in words: one plain line each, and the figures behind a progress bar.
+"""A job's events, and its place in the queue, in words: plain lines, and the figures behind a progress bar.
 
 Everything in an event was written elsewhere, so every text is made plain and every number checked.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from .plain_text import one_line, plain
 
 if TYPE_CHECKING:
-    from .follow import JobEvent
+    from .follow import JobEvent, Waiting
 
 PACE_ROWS: Final = 30
 ERROR_LIMIT: Final = 4000
@@ -159,6 +159,22 @@ def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]
     if total is None or total <= 0:
         return label, done, None, (_amount(done, unit) if done else "")
     return label, done, total, f"{100 * min(1.0, done / total):.0f} % of {_amount(total, unit)}"
+
+
+def waiting_line(waiting: Waiting) -> str:
+    """``Waiting: 2nd in the queue, behind support-bot (job_1)``."""
+    place = "next" if waiting.position == 1 else ordinal(waiting.position)
+    line = f"Waiting: {place} in the queue"
+    if waiting.behind is not None:
+        name, job_id = waiting.behind
+        line += f", behind {one_line(name, 120)} ({one_line(job_id, 80)})"
+    return line
+
+
+def ordinal(number: int) -> str:
+    """``1st``, ``2nd``, ``3rd``, ``11th``."""
+    last = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number // 10 % 10 != 1 else "th"
+    return f"{number:,}{last}"
 
 
 def clock(seconds: float) -> str:

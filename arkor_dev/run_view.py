@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from .follow import Connection, JobEvent
+from .follow import Connection, JobEvent, Waiting
 from .plain_text import one_line, plain
-from .run_lines import RunLines, progress_of
+from .run_lines import RunLines, progress_of, waiting_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +48,12 @@ class PlainView:
         """Print a line of ours. It is never wrapped: a program may read it."""
         self.console.print(Text(plain(text), style), soft_wrap=True)
 
-    def show(self, item: JobEvent | Connection) -> None:
+    def show(self, item: JobEvent | Connection | Waiting) -> None:
         """Print what has happened, in words."""
         if isinstance(item, Connection):
             self._connection(item)
+        elif isinstance(item, Waiting):
+            self.say(waiting_line(item), "yellow")
         elif item.name == "model.progress" and isinstance(item.data, dict):
             self._progress(item.data)
         else:

@@ -13,7 +13,7 @@ from arkor_dev import follow as follow_module
 from arkor_dev.backend import Backend
 from arkor_dev.credentials_file import Credentials
 from arkor_dev.errors import StudioError
-from arkor_dev.follow import Connection, JobEvent, follow, read_event
+from arkor_dev.follow import Connection, JobEvent, Waiting, follow, read_event, waiting_of
 from arkor_dev.identity import FixedIdentity
 from arkor_dev.project import FixedScope, Scope
 from arkor_dev.wire import Timeouts, open_wire
@@ -41,7 +41,7 @@ async def backend_at(fake: FakeBackend, **timeouts: float) -> AsyncIterator[Back
         )
 
 
-async def collect(fake: FakeBackend, job_id: str, **timeouts: float) -> list[JobEvent | Connection]:
+async def collect(fake: FakeBackend, job_id: str, **timeouts: float) -> list[JobEvent | Connection | Waiting]:
     async with (
         asyncio.timeout(20),
         backend_at(fake, **timeouts) as backend,
@@ -50,7 +50,7 @@ async def collect(fake: FakeBackend, job_id: str, **timeouts: float) -> list[Job
         return [item async for item in items]
 
 
-def steps(items: list[JobEvent | Connection]) -> list[object]:
+def steps(items: list[JobEvent | Connection | Waiting]) -> list[object]:
     return [
         item.data.get("step")
         for item in items
@@ -58,8 +58,15 @@ def steps(items: list[JobEvent | Connection]) -> list[object]:
     ]
 
 
-def names(items: list[JobEvent | Connection]) -> list[str]:
-    return [item.name if isinstance(item, JobEvent) else f"<{item.fault}>" for item in items]
+def names(items: list[JobEvent | Connection | Waiting]) -> list[str]:
+    return [
+        item.name
+        if isinstance(item, JobEvent)
+        else f"<{item.fault}>"
+        if isinstance(item, Connection)
+        else f"#{item.position}"
+        for item in items
+    ]
 
 
 async def test_from_the_first_to_the_last(fake_backend: FakeBackend) -> None:
@@ -209,3 +216,38 @@ async def test_a_hundred_random_cuts_lose_and_repeat_nothing(fake_backend: FakeB
 )
 def test_reading_a_frame(frame: bytes, event: JobEvent) -> None:
     assert read_event(frame) == event
+
+
+async def test_a_job_that_waits_tells_its_place_until_it_starts(
+    fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_module, "QUEUE_SECONDS", (0.01, 0.01))
+    job = fake_backend.add_job(status="queued")
+    fake_backend.frames[job].clear()
+    fake_backend.ping_every = 0.02
+    record = fake_backend.jobs[job]
+    record["queue"] = {"position": 2, "behind": {"id": "job_1", "name": "first"}}
+    asked = "GET /v1/jobs/{id}"
+    task = asyncio.create_task(collect(fake_backend, job))
+    await fake_backend.until(lambda: fake_backend.count(asked) >= 3)
+    record["queue"] = {"position": 1, "behind": {"id": "job_0", "name": "zero"}}
+    seen = fake_backend.count(asked)
+    await fake_backend.until(lambda: fake_backend.count(asked) >= seen + 5)
+    del record["queue"]
+    record["status"] = "running"
+    seen = fake_backend.count(asked)
+    await fake_backend.until(lambda: fake_backend.count(asked) > seen)
+    fake_backend.log(job, 1)
+    fake_backend.finish(job)
+    items = await task
+    assert names(items) == ["#2", "#1", "training.log", "training.completed"]
+    assert items[0] == Waiting(2, ("first", "job_1"))
+
+
+@pytest.mark.parametrize(
+    "queue",
+    [None, [], {}, {"position": True}, {"position": 0}, {"position": "1"}, {"position": 10**400}],
+)
+def test_a_place_that_is_none(queue: object) -> None:
+    assert waiting_of({"status": "queued", "queue": queue}) is None
+    assert waiting_of({"status": "running", "queue": {"position": 1, "behind": None}}) is None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.follow import JobEvent
-from arkor_dev.run_lines import RunLines, clock, progress_of
+from arkor_dev.follow import JobEvent, Waiting
+from arkor_dev.run_lines import RunLines, clock, ordinal, progress_of, waiting_line
 
 
 def row(step: int, second: float, **fields: object) -> JobEvent:
@@ -136,3 +136,16 @@ def test_progress(data: dict[str, object], shown: tuple[str, float, float | None
 )
 def test_clock(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
+
+
+def test_a_place_in_the_queue() -> None:
+    assert waiting_line(Waiting(2, ("support-bot", "job_1"))) == (
+        "Waiting: 2nd in the queue, behind support-bot (job_1)"
+    )
+    assert waiting_line(Waiting(1, None)) == "Waiting: next in the queue"
+    hostile = waiting_line(Waiting(1, ("\x1b[2Ja\nb", "\x07" + "x" * 200)))
+    assert hostile.startswith("Waiting: next in the queue, behind a b (")
+    assert len(hostile) < 160
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1003)] == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1,003rd",
+    ]  # fmt: skip

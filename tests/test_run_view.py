@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from arkor_dev.follow import Connection, JobEvent
+from arkor_dev.follow import Connection, JobEvent, Waiting
 from arkor_dev.run_view import LiveView, PlainView, view_for
 
 
@@ -37,6 +37,8 @@ def test_each_plain_line_goes_out_at_once_and_whole() -> None:
     long = "a name [bold]:smile: of 12:30 " + "x" * 200
     view.say(f"Started job {long}")
     assert out.seen[-1] == f"Started job {long}\n"
+    view.show(Waiting(1, ("other", "job_2")))
+    assert out.seen[-1].splitlines()[-1] == "Waiting: next in the queue, behind other (job_2)"
     view.show(row(1, loss=2.0))
     assert out.seen[-1].splitlines()[-1] == "step 1/4  loss 2.000"
 

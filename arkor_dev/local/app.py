@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from .. import strict_json
+from .async_store import AsyncStore
 from .chat import Chat
 from .config import check_config
 from .datasets import inside
@@ -42,13 +43,13 @@ class Setup:
     token: str = field(repr=False)
     org: str
     slug: str
-    store: Store
+    store: AsyncStore
     port: int = 0
 
     @classmethod
     def open(cls, data: Path, project: Path, cache: Path, hello: dict[str, Any]) -> Setup:
         """Open the data folder for the daemon that sent ``hello``."""
-        store = Store(data / "backend.sqlite", ORG["id"])
+        store = AsyncStore(Store(data / "backend.sqlite", ORG["id"]))
         return cls(
             data, project.resolve(), cache, hello["token"], hello["orgSlug"], hello["projectSlug"], store
         )
@@ -116,10 +117,10 @@ async def body_of(request: web.Request) -> Any:
         raise RequestError(400, f"The body {fault}") from None
 
 
-def job_of(request: web.Request) -> dict[str, Any]:
+async def job_of(request: web.Request) -> dict[str, Any]:
     """The job that the path names."""
     setup = check_scope(request)
-    job = setup.store.get(request.match_info["id"])
+    job = await setup.store.read(Store.get, request.match_info["id"])
     if job is None:
         raise RequestError(404, f"There is no job {request.match_info['id']}")
     return job
@@ -155,7 +156,8 @@ async def create_project(request: web.Request) -> web.Response:
 
 @routes.get("/v1/jobs")
 async def jobs(request: web.Request) -> web.Response:
-    return web.Response(body=check_scope(request).store.listing(), content_type="application/json")
+    listing = await check_scope(request).store.read(Store.listing)
+    return web.Response(body=listing, content_type="application/json")
 
 
 @routes.post("/v1/jobs")
@@ -171,26 +173,26 @@ async def create_job(request: web.Request) -> web.Response:
             inside(setup.project, config["datasetSource"]["path"])
         except JobFailure as failure:
             raise RequestError(400, f"config.datasetSource.path: {failure}") from None
-    job = setup.store.create(name.strip(), config)
+    job = await setup.store.request(Store.create, name.strip(), config)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": job})
 
 
 @routes.get("/v1/jobs/{id}")
 async def job(request: web.Request) -> web.Response:
-    return web.json_response({"job": job_of(request)})
+    return web.json_response({"job": await job_of(request)})
 
 
 @routes.post("/v1/jobs/{id}/cancel")
 async def cancel_job(request: web.Request) -> web.Response:
-    job_id = job_of(request)["id"]
+    job_id = (await job_of(request))["id"]
     await request.app[SCHEDULER].cancel(job_id)
-    return web.json_response({"job": request.app[SETUP].store.get(job_id)})
+    return web.json_response({"job": await request.app[SETUP].store.read(Store.get, job_id)})
 
 
 @routes.get("/v1/jobs/{id}/events/stream")
 async def job_events(request: web.Request) -> web.StreamResponse:
-    return await stream_events(request, request.app[SETUP].store, job_of(request)["id"])
+    return await stream_events(request, request.app[SETUP].store, (await job_of(request))["id"])
 
 
 @routes.post("/v1/inference/chat")
@@ -213,7 +215,7 @@ def create_app(setup: Setup) -> web.Application:
     inference = Inference()
     app[SETUP] = setup
     app[SCHEDULER] = Scheduler(setup.store, models, setup.data, setup.project)
-    app[CHAT] = Chat(setup.store, models, inference, setup.data)
+    app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
     app.add_routes(routes)
 
     async def workers(app: web.Application) -> AsyncIterator[None]:

@@ -18,15 +18,15 @@ from . import notices
 from .artifacts import checkpoint_folder, checkpoint_steps, final_folder
 from .errors import JobFailure, RequestError
 from .sse import frame, open_stream
-from .store import compact
+from .store import Store, compact
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
+    from .async_store import AsyncStore
     from .inference import Inference
     from .models import Models
-    from .store import Store
 
 PING_SECONDS: Final = 5.0
 MAX_TOKENS: Final = 512
@@ -73,11 +73,19 @@ def _refuse_unknown_arts(body: dict[str, Any]) -> None:
 class Chat:
     """Turns chat requests into answers of the inference worker."""
 
-    def __init__(self, store: Store, models: Models, inference: Inference, data: Path) -> None:
+    def __init__(
+        self,
+        store: AsyncStore,
+        models: Models,
+        inference: Inference,
+        data: Path,
+        training: Callable[[], bool],
+    ) -> None:
         self._store = store
         self._models = models
         self._inference = inference
         self._data = data
+        self._training = training
 
     async def handle(self, request: web.Request, body: object) -> web.StreamResponse:
         """Serve one request; everything that can be refused is refused before the stream begins."""
@@ -87,7 +95,7 @@ class Chat:
         tools = body.get("tools")
         if tools is not None and not isinstance(tools, list):
             raise RequestError(400, "tools must be a list")
-        name, adapter = self._target(body)
+        name, adapter = await self._target(body)
         ask = {
             "adapter": str(adapter) if adapter else None,
             "messages": _messages(body),
@@ -104,7 +112,7 @@ class Chat:
             return await self._whole(name, ask)
         return await self._stream(request, name, ask)
 
-    def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
+    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
         """The base model's name and the adapter's folder."""
         adapter, base = body.get("adapter"), body.get("baseModel")
         if adapter is None:
@@ -114,7 +122,7 @@ class Chat:
         if not isinstance(adapter, dict) or adapter.get("kind") not in ("final", "checkpoint"):
             raise RequestError(400, "adapter must be {kind: final, jobId} or {kind: checkpoint, jobId, step}")
         job_id, step = adapter.get("jobId"), adapter.get("step")
-        job = self._store.get(job_id) if isinstance(job_id, str) else None
+        job = await self._store.read(Store.get, job_id) if isinstance(job_id, str) else None
         if job is None:
             raise RequestError(404, f"There is no job {job_id}")
         steps = checkpoint_steps(self._data, job["id"])
@@ -146,7 +154,10 @@ class Chat:
             model = ensuring.result()
         finally:
             ensuring.cancel()
-        async with self._inference.answer(base=str(model.path), name=model.name, **ask) as messages:
+        answering = self._inference.answer(
+            base=str(model.path), name=model.name, training=self._training(), **ask
+        )
+        async with answering as messages:
             async for message in messages:
                 yield message
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEDULES: Final = ("linear", "cosine", "constant", "constant_with_warmup")
+NUMBER_FORMATS: Final = ("float32", "bfloat16")
 DATASET_TYPES: Final = ("file", "huggingface", "blob")
 
 INTEGERS: Final = {
@@ -81,6 +82,9 @@ def check_config(config: object) -> dict[str, Any]:
     schedule = config.get("lrSchedulerType")
     if schedule is not None and schedule not in SCHEDULES:
         raise _wrong("lrSchedulerType", f"must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
+    number_format = config.get("numberFormat")
+    if number_format is not None and number_format not in NUMBER_FORMATS:
+        raise _wrong("numberFormat", f"must be one of {', '.join(NUMBER_FORMATS)}, not {number_format!r}")
     optim = config.get("optim")
     if optim is not None and (not isinstance(optim, str) or not ("adamw" in optim or optim == "sgd")):
         raise _wrong("optim", f"must be adamw or sgd, not {optim!r}")

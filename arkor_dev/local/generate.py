@@ -38,6 +38,15 @@ UNSAID: Final = {
 }
 
 
+def refuse_pickled_adapter(folder: Path) -> None:
+    """:class:`JobFailure` for an adapter whose weights are no safetensors: PEFT would unpickle them."""
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise JobFailure(
+            f"The adapter in {folder} has no adapter_model.safetensors; a pickled one can run any program "
+            "when it is loaded, and is refused: convert it to safetensors where you trust it"
+        )
+
+
 class Incremental:
     """Token ids to text as they come, holding back a character that is not whole yet."""
 
@@ -84,8 +93,6 @@ class _Pen(BaseStreamer, StoppingCriteria):  # type: ignore[misc]
         self.tokens += 1
         if self.first is None:
             self.first = time.monotonic()
-            # One token at a time is bound by memory, not arithmetic: half of the processor is as fast.
-            torch.set_num_threads(max(1, CORES // 2))
         text = self._text.push(int(value.reshape(-1)[0]))
         if text:
             self._write(text)
@@ -127,7 +134,8 @@ class Engine:
         """Generate one answer; ``reason`` (stop, length or cancelled), token counts and seconds.
 
         ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages``, ``temperature``,
-        ``topP``, ``maxTokens`` and perhaps ``tools``. Raises :class:`JobFailure`.
+        ``topP``, ``maxTokens``, perhaps ``tools``, and ``training`` when a job runs beside it.
+        Raises :class:`JobFailure`.
         """
         self.stage.enter(ask["base"])
         try:
@@ -166,8 +174,8 @@ class Engine:
             base = load_base(Path(ask["base"]))
             base.model.eval()
             base.model.config.use_cache = True
-            self._base, self._path = base, ask["base"]
             self._ends = end_ids(base.tokenizer, base.model)
+            self._base, self._path = base, ask["base"]
         adapter = None
         if ask["adapter"] is not None:
             # A folder is no name for a module: it may have dots.
@@ -181,6 +189,7 @@ class Engine:
 
     def _add(self, adapter: str, folder: str) -> None:
         base = self.base
+        refuse_pickled_adapter(Path(folder))
         try:
             if isinstance(base.model, PeftModel):
                 base.model.load_adapter(folder, adapter, is_trainable=False)
@@ -199,10 +208,7 @@ class Engine:
         self, ask: dict[str, Any], adapter: str | None, stop: threading.Event, write: Callable[[str], None]
     ) -> dict[str, Any]:
         base = self.base
-        try:
-            text = render(base.tokenizer, ask["messages"], cue=True, tools=ask.get("tools"))
-        except Exception as error:  # noqa: BLE001 - templates are programs of others and raise what they like
-            raise JobFailure(f"The model's chat template refuses these messages: {error}") from None
+        text = render(base.tokenizer, ask["messages"], cue=True, tools=ask.get("tools"))
         ids = base.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
         prompt = ids.shape[1]
         room = base.context - prompt
@@ -213,7 +219,8 @@ class Engine:
             )
         ids = ids.to(base.device)
         pen = _Pen(self, adapter, stop, write)
-        torch.set_num_threads(CORES)
+        # All cores answer up to twice as fast as half of them; beside a training job each has its share.
+        torch.set_num_threads(max(1, CORES // 2) if ask.get("training") else CORES)
         began = time.monotonic()
         hot = ask["temperature"] > 0
         sampling = {"temperature": ask["temperature"], "top_p": ask["topP"], "top_k": 0} if hot else {}

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from .errors import JobFailure
 from .growth import every, size_of
+from .hub_guard import SLACK, check_commit, check_files, check_listing, watch_answers
+from .models import PICKLED, PICKLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +37,11 @@ def _unreachable(endpoint: str) -> str | None:
     return None
 
 
-def hub_model(name: str, progress: Progress) -> Path:
-    """The folder of ``name`` in the hub's cache, fetched when it is not there; raises :class:`JobFailure`."""
+def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> Path:
+    """The folder of ``name`` in the hub's cache, fetched when it is not there; raises :class:`JobFailure`.
+
+    ``give_up`` is called with the reason, from another thread, when a transfer has to be ended in its middle.
+    """
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -59,13 +64,39 @@ def hub_model(name: str, progress: Progress) -> Path:
         raise JobFailure(
             f"The model {name} is not on this machine, and {endpoint} cannot be reached: {reason}"
         )
+    watch_answers()
+    cache = Path(constants.HF_HUB_CACHE)
+    folder = cache / f"models--{name.replace('/', '--')}"
     try:
-        files = HfApi(endpoint=endpoint).model_info(name, files_metadata=True).siblings or []
+        info = HfApi(endpoint=endpoint).model_info(name, files_metadata=True)
+        commit = check_commit(info.sha)
         patterns = tuple(pattern.removeprefix("*") for pattern in WANTED)
-        total = sum(file.size or 0 for file in files if file.rfilename.endswith(patterns))
-        blobs = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "blobs"
-        with every(lambda: progress(f"Fetching {name}", size_of(blobs), total or None, "B")):
-            return Path(snapshot_download(name, allow_patterns=WANTED, endpoint=endpoint))
+        listed = {file.rfilename: file.size or 0 for file in info.siblings or []}
+        pickles = [file for file in listed if Path(file).suffix in PICKLES]
+        if pickles and not any(file.endswith(".safetensors") for file in listed):
+            raise JobFailure(f"The model {name} cannot be used here: {PICKLED.format(pickles[0])}")
+        sizes = {file: size for file, size in listed.items() if file.endswith(patterns)}
+        total = check_listing(sizes, cache)
+        before = size_of(folder)
+
+        def tick() -> None:
+            got = size_of(folder / "blobs")
+            progress(f"Fetching {name}", got, total or None, "B")
+            if size_of(folder) - before > total + SLACK:
+                give_up(
+                    f"The model hub sends more of {name} than the {total:,} bytes that it announced: "
+                    "do not use this hub"
+                )
+
+        with every(tick):
+            snapshot = Path(
+                snapshot_download(name, revision=commit, allow_patterns=WANTED, endpoint=endpoint)
+            )
+        check_files(snapshot, sizes, cache)
+        # By this the library finds the model again without asking anybody.
+        (folder / "refs").mkdir(exist_ok=True)
+        (folder / "refs" / "main").write_text(commit)
+        return snapshot
     except GatedRepoError:
         raise JobFailure(
             f"The model {name} wants its licence accepted on {endpoint}/{name}; then set HF_TOKEN"

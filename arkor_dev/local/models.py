@@ -26,15 +26,34 @@ log = logging.getLogger(__name__)
 
 STARTER: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 STARTER_FOLDER: Final = "smollm2-135m-instruct"
+STARTER_NOTE: Final = (
+    "SmolLM2-135M-Instruct is here as the package index has it: its weights are 4-bit ones made full again, "
+    "a little less exact than the model hub's"
+)
+"""Only what comes from the package index lies in the starter's own folder."""
+PICKLES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+PICKLED: Final = (
+    "its weights are pickled ({}), and such a file can run any program when it is loaded. Convert them to "
+    "safetensors first, where you trust them (save_pretrained of transformers writes it), or take a model "
+    "that has model.safetensors"
+)
 HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A base model on this machine. ``name`` is what travels with an adapter, ``path`` stays here."""
+    """A base model on this machine. ``note`` is what a person should know of its weights."""
 
     name: str
     path: Path
+    note: str | None = None
+
+
+def travelling_name(name: str) -> str:
+    """What an adapter calls its base model: ``name``, without the folders of whoever trained it."""
+    if name.startswith(("/", "~")) or ".." in Path(name).parts:
+        return Path(name).name
+    return name
 
 
 def is_starter(name: str) -> bool:
@@ -46,11 +65,24 @@ def starter_folder(cache: Path) -> Path:
     return cache / "models" / STARTER_FOLDER
 
 
+def pickled_weights(folder: Path) -> str | None:
+    """The name of a weights file that is a pickle, and so a program, where there are none that are data."""
+    if any(folder.glob("*.safetensors")):
+        return None
+    return next((path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLES), None)
+
+
 def lacks(folder: Path) -> str | None:
-    """What a model folder is missing, in words, or None when it can be loaded."""
+    """What is wrong with a model folder, in words, or None when it can be loaded."""
+    for path in sorted(folder.glob("*")):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            return f"{path.name} is no regular file"
     if not (folder / "config.json").is_file():
         return "it has no config.json"
-    if not any((*folder.glob("*.safetensors"), *folder.glob("*.bin"))):
+    pickled = pickled_weights(folder)
+    if pickled:
+        return PICKLED.format(pickled)
+    if not any(folder.glob("*.safetensors")):
         return "it has no weights (*.safetensors)"
     if not any((*folder.glob("tokenizer*"), *folder.glob("*.model"), *folder.glob("vocab.*"))):
         return "it has no tokenizer"
@@ -82,7 +114,7 @@ class Models:
             return known
         if is_starter(name):
             folder = starter_folder(self._cache)
-            return Model(STARTER, folder) if lacks(folder) is None else None
+            return Model(STARTER, folder, STARTER_NOTE) if lacks(folder) is None else None
         folder = self._project / Path(name).expanduser()
         looks_like_path = name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name)
         if folder.is_dir():
@@ -90,7 +122,8 @@ class Models:
             if missing is None:
                 return Model(name, folder.resolve())
             raise JobFailure(
-                f"The folder {name} is no model: {missing}. Name a folder in Hugging Face's format"
+                f"The folder {name} is no model for this backend: {missing}. "
+                "Name a folder in Hugging Face's format"
             )
         if looks_like_path:
             raise JobFailure(
@@ -136,7 +169,9 @@ class Models:
                     elif "error" in message:
                         raise JobFailure(message["error"])
                     else:
-                        model = self._known[name] = Model(name, Path(message["path"]))
+                        path = Path(message["path"])
+                        note = STARTER_NOTE if path == starter_folder(self._cache) else None
+                        model = self._known[name] = Model(name, path, note)
                         return model
             await child.ended()
             raise JobFailure(child.cause(f"Preparing the model {name}"))

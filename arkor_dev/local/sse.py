@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from .store import compact, now
+from .store import Store, compact, now
 
 if TYPE_CHECKING:
-    from .store import Store
+    from .async_store import AsyncStore
 
 PING_SECONDS: Final = 15.0
 CHUNK: Final = 2000
@@ -36,11 +36,11 @@ async def open_stream(request: web.Request) -> web.StreamResponse:
     return response
 
 
-def resume_point(store: Store, job_id: str, last_event_id: str | None) -> int:
+async def resume_point(store: AsyncStore, job_id: str, last_event_id: str | None) -> int:
     """The event id to go on after: 0, the whole history, when the given id is not one of this log's."""
     if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19:
         point = int(last_event_id)
-        if point <= store.last_event(job_id):
+        if point <= await store.read(Store.last_event, job_id):
             return point
     return 0
 
@@ -50,16 +50,18 @@ def _mark(name: str, job_id: str) -> bytes:
     return frame(name, compact({"type": name, "jobId": job_id, "timestamp": now()}))
 
 
-async def stream_events(request: web.Request, store: Store, job_id: str) -> web.StreamResponse:
+async def stream_events(request: web.Request, store: AsyncStore, job_id: str) -> web.StreamResponse:
     """Serve ``GET /v1/jobs/:id/events/stream``."""
-    after = resume_point(store, job_id, request.headers.get("Last-Event-ID"))
+    after = await resume_point(store, job_id, request.headers.get("Last-Event-ID"))
     response = await open_stream(request)
     while True:
         news = store.pulse.next()
-        over = store.is_over(job_id)
-        while rows := store.events(job_id, after, CHUNK):
+        over, rows = await store.read(Store.news, job_id, after, CHUNK)
+        if rows:
             await response.write(b"".join(frame(name, data, event_id) for event_id, name, data in rows))
             after = rows[-1][0]
+        if len(rows) == CHUNK:
+            continue
         if over:
             break
         try:

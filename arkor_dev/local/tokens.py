@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import JobFailure
+from .templates import within_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,11 +46,23 @@ def ready_tokenizer(tokenizer: Any) -> Any:
 
 
 def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[Any] | None = None) -> str:
-    """The conversation as the model's template writes it; ``cue`` adds the words that invite an answer."""
-    text: str = tokenizer.apply_chat_template(
-        list(messages), tokenize=False, add_generation_prompt=cue, tools=list(tools) if tools else None
-    )
-    return text
+    """The conversation as the model's template writes it; ``cue`` adds the words that invite an answer.
+
+    Raises :class:`JobFailure` when the template refuses it, or goes beyond its limits.
+    """
+
+    def apply() -> str:
+        text: str = tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=cue, tools=list(tools) if tools else None
+        )
+        return text
+
+    try:
+        return within_limits(apply)
+    except JobFailure:
+        raise
+    except Exception as error:  # noqa: BLE001 - templates are programs of others and raise what they like
+        raise JobFailure(f"The model's chat template refuses the conversation: {error}") from None
 
 
 def completion_spans(tokenizer: Any, messages: Sequence[Any]) -> tuple[str, list[tuple[int, int]]]:
@@ -82,8 +95,8 @@ def encode(tokenizer: Any, row: Row, max_length: int, responses_only: bool) -> t
     """
     try:
         text, spans = completion_spans(tokenizer, row.messages)
-    except Exception as error:  # noqa: BLE001 - templates are programs of others and raise what they like
-        raise JobFailure(f"{row.where}: the model's chat template refuses it: {error}") from None
+    except JobFailure as failure:
+        raise JobFailure(f"{row.where}: {failure}") from None
     if responses_only:
         coded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids = coded["input_ids"]

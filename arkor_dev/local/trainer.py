@@ -21,6 +21,7 @@ from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from .artifacts import OPTIMIZER, checkpoint_folder, describe, final_folder, write_whole
 from .errors import JobFailure
 from .load import Base, adapter_targets
+from .models import travelling_name
 from .tokens import IGNORED, Example
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .config import Plan
+    from .number_format import Choice
 
 GRADIENT_NORM: Final = 1.0
 
@@ -59,6 +61,7 @@ class Run:
 
     base: Base
     base_name: str
+    base_note: str | None
     plan: Plan
     train: Sequence[Example]
     held_out: Sequence[Example]
@@ -68,6 +71,7 @@ class Run:
     seed: int
     emit: Callable[..., None]
     cancelled: Callable[[], bool]
+    choice: Choice
     step: int = 0
 
     def run(self) -> dict[str, Any] | None:
@@ -142,11 +146,13 @@ class Run:
             "totalSteps": self.plan.steps,
             "epochs": round(self.plan.steps / per_epoch, 4),
             "device": self.base.device,
-            "dtype": str(self.base.dtype).removeprefix("torch."),
+            "dtype": self.choice.name,
+            "dtypeReason": self.choice.reason,
             "trainRows": len(self.train),
             "evalRows": len(self.held_out),
             "trainableParameters": sum(weight.numel() for weight in trainable),
             "model": self.base_name,
+            **({"modelNote": self.base_note} if self.base_note else {}),
         }
 
     def _batches(self) -> Iterator[list[Example]]:
@@ -160,7 +166,7 @@ class Run:
             epoch += 1
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        if self.base.dtype == torch.bfloat16:
+        if self.choice.dtype == torch.bfloat16:
             cast: AbstractContextManager[Any] = torch.autocast(self.base.device, torch.bfloat16)
             return cast
         return nullcontext()
@@ -225,8 +231,11 @@ class Run:
         return self._finite(total / count)
 
     def _save_adapter(self, folder: Path) -> None:
-        # PEFT writes the base model's path on this machine into the adapter; its name is what travels.
-        self.model.peft_config["default"].base_model_name_or_path = self.base_name
+        # PEFT writes the base model's path on this machine into the adapter, and into its README from the
+        # model's own config; the model's name is what travels.
+        name = travelling_name(self.base_name)
+        self.model.peft_config["default"].base_model_name_or_path = name
+        self.base.model.config._name_or_path = name  # noqa: SLF001 - it has no other way in
         self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
 
     def _checkpoint(self) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .errors import JobFailure
 from .growth import every, size_of
+from .models import STARTER_NOTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,10 +119,13 @@ def _convert(gguf: Path, out: Path, progress: Progress) -> None:
         extra: dict[str, Any] = {}
         if hasattr(transformers, "GgufConfig"):
             extra["quantization_config"] = transformers.GgufConfig(dequantize=True)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, trust_remote_code=False
+        )
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, dtype=torch.float32, **extra
+            gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False, **extra
         )
         model.to(torch.bfloat16)
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
+        (out / "README.md").write_text(f"# {TITLE}\n\n{STARTER_NOTE}.\n")

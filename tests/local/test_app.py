@@ -263,7 +263,7 @@ def test_bad_data_fails_the_job_with_its_place_before_any_model_is_needed(
     [
         ("./models/none", "There is no model folder ./models/none"),
         ("/nowhere/at/all", "There is no model folder /nowhere/at/all"),
-        ("data", "The folder data is no model: it has no config.json"),
+        ("data", "The folder data is no model for this backend: it has no config.json"),
     ],
 )
 def test_a_folder_that_is_no_model_fails_the_job(backend: Backend, model: str, reason: str) -> None:

@@ -42,6 +42,10 @@ BAD: list[tuple[Any, str]] = [
     ({**GOOD, "loraR": -8}, "config.loraR must be from 1"),
     ({**GOOD, "lrSchedulerType": "wild"}, "config.lrSchedulerType must be one of linear, cosine"),
     ({**GOOD, "optim": "lion"}, "config.optim must be adamw or sgd"),
+    (
+        {**GOOD, "numberFormat": "float16"},
+        "config.numberFormat must be one of float32, bfloat16, not 'float16'",
+    ),
     ({**GOOD, "dryRun": "yes"}, "config.dryRun must be true or false"),
 ]
 

@@ -90,7 +90,7 @@ def test_adapters_are_switched_kept_and_let_go(
     shutil.copytree(tiny, other)
     assert answer(engine, ask(other, None))[0] == bare
     assert not engine._adapters
-    with pytest.raises(JobFailure, match="does not fit its base model"):
+    with pytest.raises(JobFailure, match="pickled one"):
         engine.answer(ask(other, tiny), threading.Event(), print, print)
     assert answer(engine, ask(other, folders[1]))[0] == PHRASE
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import json
+import re
 import shutil
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +20,6 @@ from .tiny_model import PHRASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.engine
 
@@ -29,6 +31,11 @@ class _Hub(http.server.BaseHTTPRequestHandler):
 
     folder: Path
     asked: list[str]
+    commit: str
+    header_commit: str
+    tag: str | None
+    surplus: int  # bytes that each file has more than the listing says
+    names: list[str]  # names of the listing besides the folder's files
 
     def _json(self, value: Any, status: int = 200, **headers: str) -> None:
         body = json.dumps(value).encode()
@@ -51,20 +58,23 @@ class _Hub(http.server.BaseHTTPRequestHandler):
             self._json([])
         elif path in {"/api/models/org/tiny", "/api/models/org/tiny/revision/main"}:
             siblings = [{"rfilename": file.name, "size": file.stat().st_size} for file in files]
-            self._json({"id": "org/tiny", "modelId": "org/tiny", "sha": COMMIT, "siblings": siblings})
+            siblings += [{"rfilename": name, "size": 1} for name in self.names]
+            self._json({"id": "org/tiny", "modelId": "org/tiny", "sha": self.commit, "siblings": siblings})
         elif path.startswith("/api/models/org/tiny/tree/"):
             self._json(
                 [{"type": "file", "oid": "0", "size": f.stat().st_size, "path": f.name} for f in files]
             )
         elif path.startswith("/org/tiny/resolve/"):
             content = (self.folder / path.rpartition("/")[2]).read_bytes()
+            content += b" " * self.surplus
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
-            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{self.tag or hashlib.sha256(content).hexdigest()}"')
+            self.send_header("X-Repo-Commit", self.header_commit)
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(content)
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(content)
         else:
             self._json({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
 
@@ -78,6 +88,8 @@ class _Hub(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tiny: Path, tmp_path: Path) -> Iterator[str]:
     _Hub.folder, _Hub.asked = tmp_path / "hub", []
+    _Hub.commit = _Hub.header_commit = COMMIT
+    _Hub.tag, _Hub.surplus, _Hub.names = None, 0, []
     shutil.copytree(tiny, _Hub.folder)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -107,5 +119,48 @@ def test_a_hub_s_model_is_fetched_trained_and_kept(tmp_path: Path, hub: str) -> 
         _Hub.asked.clear()
         assert backend.say("Who?", adapter={"kind": "final", "jobId": job}) == PHRASE
         assert _Hub.asked == []
+    finally:
+        backend.stop()
+
+
+@pytest.mark.parametrize(
+    ("lie", "reason"),
+    [
+        ({"commit": "../../../../escaped"}, "names a commit"),
+        ({"header_commit": "../../../../escaped"}, "names a commit"),
+        ({"header_commit": COMMIT.upper()}, "names a commit"),
+        ({"tag": "../../../../escaped"}, "ETag"),
+        ({"tag": ".."}, "ETag"),
+        ({"tag": "/tmp/escaped"}, "ETag"),
+        ({"names": ["../../../../escaped.json"]}, "lists a file"),
+        ({"names": ["/tmp/escaped.json"]}, "lists a file"),
+        ({"surplus": 5}, "was announced with|should be of size|do not use this hub"),
+        ({"surplus": 64 * 2**20}, "than the .* bytes that it announced|was announced with"),
+    ],
+)
+def test_a_hostile_mirror_gets_nothing_out_of_the_cache(
+    tmp_path: Path, hub: str, lie: dict[str, Any], reason: str
+) -> None:
+    for name, value in lie.items():
+        setattr(_Hub, name, value)
+    project = make_project(tmp_path / "tests")
+    env = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **env)
+    try:
+        before = {
+            path for path in tmp_path.rglob("*") if "cache" not in path.parts and "data" not in path.parts
+        }
+        job = backend.submit({**CONFIG, "model": "org/tiny"})
+        error = backend.wait_for(job, "training.failed").json["error"]
+        assert re.search(reason, error), error
+        after = {
+            path for path in tmp_path.rglob("*") if "cache" not in path.parts and "data" not in path.parts
+        }
+        assert after == before
+        assert not list(tmp_path.rglob("*escaped*"))
+        assert not Path("/tmp/escaped").exists()
+        # Nothing of it is taken for a model the next time.
+        again = backend.submit({**CONFIG, "model": "org/tiny"})
+        assert backend.wait_for(again, "training.failed").json["error"]
     finally:
         backend.stop()

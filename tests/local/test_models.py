@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.local.errors import JobFailure
-from arkor_dev.local.models import STARTER, Models, is_starter, lacks, starter_folder
+from arkor_dev.local.models import (
+    STARTER,
+    STARTER_NOTE,
+    Models,
+    is_starter,
+    lacks,
+    starter_folder,
+    travelling_name,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +81,8 @@ def test_what_can_only_be_a_path_must_be_there(models: Models, name: str) -> Non
         (("a.txt",), "no config.json"),
         (("config.json",), "no weights"),
         (("config.json", "model.safetensors"), "no tokenizer"),
-        (("config.json", "pytorch_model.bin", "tokenizer.model"), None),
+        (("config.json", "pytorch_model.bin", "tokenizer.model"), "pickled"),
+        (("config.json", "model.safetensors", "pytorch_model.bin", "tokenizer.model"), None),
     ],
 )
 def test_what_a_folder_lacks_is_named(
@@ -86,3 +95,29 @@ def test_what_a_folder_lacks_is_named(
     else:
         with pytest.raises(JobFailure, match=missing):
             models.at_hand("m")
+
+
+@pytest.mark.parametrize(
+    ("name", "travels"),
+    [
+        ("./models/tiny", "./models/tiny"),
+        ("models/tiny", "models/tiny"),
+        ("org/model", "org/model"),
+        ("/home/ann/models/tiny", "tiny"),
+        ("~/models/tiny/", "tiny"),
+        ("../../ann/models/tiny", "tiny"),
+    ],
+)
+def test_an_adapter_names_its_model_and_not_its_owner_s_folders(name: str, travels: str) -> None:
+    assert travelling_name(name) == travels
+
+
+def test_the_starter_of_the_package_index_says_what_its_weights_are(models: Models, tmp_path: Path) -> None:
+    fill(starter_folder(tmp_path / "cache"))
+    fill(tmp_path / "project" / "models" / "own")
+    starter, own = models.at_hand("smollm2-135m-instruct"), models.at_hand("models/own")
+    assert starter
+    assert starter.note == STARTER_NOTE
+    assert "4-bit" in STARTER_NOTE
+    assert own
+    assert own.note is None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.store import STOPPED, Store
+from arkor_dev.local.store import STOPPED, Store, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +59,8 @@ def test_the_list_is_newest_first_and_follows_every_change(store: Store) -> None
     assert listed() == []
     first, second = new(store, "first"), new(store, "second")
     assert listed() == [("second", "queued"), ("first", "queued")]
-    store.start(first)
-    store.finish(second, "cancelled", ("training.cancelled", {}))
+    store.start_next()
+    assert store.cancel_queued(second)
     assert listed() == [("second", "cancelled"), ("first", "running")]
     store.append(first, [log(3, loss=1.5)])
     assert json.loads(store.listing())["jobs"][1]["metrics"] == {"step": 3, "loss": 1.5}
@@ -89,11 +89,44 @@ def test_ten_thousand_jobs_are_listed_at_once(store: Store) -> None:
 
 def test_the_queue_is_first_come_first_served(store: Store) -> None:
     first, second = new(store), new(store)
-    assert store.next_queued() == first
-    store.start(first)
-    assert store.next_queued() == second
-    store.finish(second, "cancelled", ("training.cancelled", {}))
-    assert store.next_queued() is None
+    assert store.start_next() == (first, CONFIG)
+    assert store.start_next() == (second, CONFIG)
+    third = new(store)
+    assert store.cancel_queued(third)
+    assert store.start_next() is None
+
+
+def test_a_job_that_has_started_is_not_cancelled_as_one_that_waits(store: Store) -> None:
+    job = new(store)
+    store.start_next()
+    assert not store.cancel_queued(job)
+    assert not store.is_over(job)
+    assert not store.cancel_queued("job_nope")
+
+
+def test_a_waiting_job_knows_its_place_and_what_is_before_it(store: Store) -> None:
+    def places() -> list[Any]:
+        listed = [job.get("queue") for job in json.loads(store.listing())["jobs"]]
+        assert listed == [(store.get(job) or {}).get("queue") for job in reversed(jobs)]
+        return listed[::-1]
+
+    jobs = [new(store, "a")]
+    assert places() == [{"position": 1, "behind": None}]
+    jobs += [store.create("b", CONFIG)["id"], store.create("c", CONFIG)["id"]]
+    a, b, c = ({"id": job, "name": name} for job, name in zip(jobs, "abc", strict=True))
+    assert places() == [
+        {"position": 1, "behind": None},
+        {"position": 2, "behind": a},
+        {"position": 3, "behind": b},
+    ]
+    store.start_next()
+    assert places() == [None, {"position": 1, "behind": a}, {"position": 2, "behind": b}]
+    store.cancel_queued(jobs[1])
+    assert places() == [None, None, {"position": 1, "behind": a}]
+    store.finish(jobs[0], Verdict("completed", {}))
+    assert places() == [None, None, {"position": 1, "behind": None}]
+    jobs.append(new(store, "d"))
+    assert places()[-1] == {"position": 2, "behind": c}
 
 
 def test_events_count_from_one_for_each_job(store: Store) -> None:
@@ -125,15 +158,17 @@ def test_metrics_follow_the_log(store: Store) -> None:
 
 def test_the_end_comes_with_its_event_or_not_at_all(store: Store) -> None:
     job = new(store)
-    store.start(job)
+    store.start_next()
     with pytest.raises(TypeError):
-        store.finish(job, "failed", ("training.failed", {"error": object()}), "why")
+        store.finish(job, Verdict("failed", {"error": object()}))
     found = store.get(job)
     assert found
     assert found["status"] == "running"
     assert store.events(job, 0, 10) == []
     assert not store.is_over(job)
-    store.finish(job, "failed", ("training.failed", {"error": "why"}), "why")
+    store.finish(job, Verdict("failed", {"error": "why"}))
+    store.finish(job, Verdict("completed", {}))  # the first one counts
+    assert len(store.events(job, 0, 10)) == 1
     found = store.get(job)
     assert found
     assert (found["status"], found["error"]) == ("failed", "why")
@@ -143,9 +178,9 @@ def test_the_end_comes_with_its_event_or_not_at_all(store: Store) -> None:
 def test_what_was_written_is_there_without_a_clean_end(store: Store, path: Path) -> None:
     """A second connection reads the file as a process would after the first was killed."""
     running, waiting, done = new(store), new(store), new(store)
-    store.start(running)
+    store.start_next()
     store.append(running, [log(7, loss=1.0)])
-    store.finish(done, "cancelled", ("training.cancelled", {}))
+    store.cancel_queued(done)
     after = Store(path, "local")
     try:
         assert after.project_id == store.project_id
@@ -158,9 +193,9 @@ def test_what_was_written_is_there_without_a_clean_end(store: Store, path: Path)
         assert name == "training.failed"
         assert json.loads(data)["error"] == STOPPED
         assert json.loads(data)["step"] == 7
-        assert after.next_queued() == waiting
+        assert after.start_next() == (waiting, CONFIG)
         assert len(after.events(done, 0, 10)) == 1
-        assert after.recover() == []
+        assert after.recover() == [waiting]
     finally:
         after.close()
 
@@ -170,12 +205,6 @@ def test_a_data_set_s_token_is_for_the_worker_alone(store: Store) -> None:
     job = store.create("a", {**CONFIG, "datasetSource": source})
     assert "s3cret" not in json.dumps(job)
     assert b"s3cret" not in store.listing()
-    assert store.config(job["id"])["datasetSource"]["token"] == "s3cret"
-
-
-async def test_every_change_wakes_the_readers(store: Store) -> None:
-    job = new(store)
-    news = store.pulse.next()
-    store.append(job, [log(1)])
-    assert news.is_set()
-    assert not store.pulse.next().is_set()
+    started = store.start_next()
+    assert started
+    assert started[1]["datasetSource"]["token"] == "s3cret"

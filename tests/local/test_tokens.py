@@ -91,6 +91,7 @@ def test_a_long_row_is_cut_or_refused_by_its_place(tokenizer: Any) -> None:
 def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
     tokenizer.chat_template = "{{ raise_exception('only user and assistant') }}"
     with pytest.raises(
-        JobFailure, match="d, line 9: the model's chat template refuses it: only user and assistant"
+        JobFailure,
+        match="d, line 9: The model's chat template refuses the conversation: only user and assistant",
     ):
         encode(tokenizer, Row(TALK, "d, line 9"), 512, responses_only=True)

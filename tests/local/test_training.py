@@ -50,6 +50,7 @@ def test_started_says_what_is_trained(trained: Trained) -> None:
     assert metadata["totalSteps"] == STEPS
     assert metadata["device"] == "cpu"
     assert metadata["dtype"] == "float32"
+    assert metadata["dtypeReason"] == "as the job's numberFormat says"
     assert (metadata["trainRows"], metadata["evalRows"]) == (54, 6)
     assert metadata["model"] == CONFIG["model"]
     # r * (inputs + outputs) of q, k, v, o in four layers, r 8.
@@ -97,6 +98,10 @@ def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained:
         assert sorted(settings["target_modules"]) == ["k_proj", "o_proj", "q_proj", "v_proj"]
         assert (settings["r"], settings["lora_alpha"]) == (8, 16)
         assert (adapter / "adapter_model.safetensors").stat().st_size > 10_000
+        for path in adapter.iterdir():
+            # Where the model lies on this machine is nobody's business but its owner's.
+            assert str(trained.data.parent.parent).encode() not in path.read_bytes(), path
+        assert f"base_model: {CONFIG['model']}" in (adapter / "README.md").read_text()
     assert (folder / "checkpoints" / "10" / "optimizer.pt").is_file()
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "final"]
 

@@ -1,0 +1,148 @@
+"""Which number format a processor trains in: a measurement of some 50 ms, not a rule.
+
+bfloat16 halves a product's memory and doubles its speed where the processor has instructions for it (AMX,
+AVX512-BF16), and is many times slower where it has none; small models gain nothing from it anywhere. So one
+product of the model's own shape is timed in both formats, forward and backward, with the conversions that
+autocast makes. What was found is kept: the same job on the same machine gives the same adapter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+SECONDS: Final = 0.025
+"""How long each format is measured."""
+MARGIN: Final = 1.15
+"""How many times quicker bfloat16 has to be."""
+ROWS: Final = (16, 1024)
+"""Fewest and most rows (tokens) of the product that is timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The format to compute in (the weights that learn are float32 in any case), and why, in a sentence."""
+
+    dtype: Any
+    reason: str
+
+    @property
+    def name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+def choose(model: Any, device: str, loaded: Any, tokens: int, asked: str | None, kept: Path) -> Choice:
+    """The format for training ``model``, whose weights are in ``loaded``, with ``tokens`` tokens a step.
+
+    ``asked`` is the job's own wish (float32 or bfloat16) or None, ``kept`` the file of earlier measurements.
+    """
+    if device != "cpu":
+        return Choice(loaded, f"what this {device} device computes in")
+    if asked:
+        return Choice(getattr(torch, asked), "as the job's numberFormat says")
+    if loaded != torch.float32:
+        return Choice(loaded, "as the model was loaded")
+    shape = _largest_product(model)
+    if shape is None:
+        return Choice(torch.float32, "the model has no linear layer to measure")
+    rows = 1 << (min(max(tokens, ROWS[0]), ROWS[1]) - 1).bit_length()
+    seconds = _remembered(kept, rows, *shape)
+    if seconds is None:
+        return Choice(torch.float32, "this processor has no product in bfloat16")
+    slow, quick = seconds
+    what = (
+        f"a product of this model's shape ({rows} by {shape[0]} by {shape[1]}) takes this processor "
+        f"{1000 * quick:.2g} ms in bfloat16 and {1000 * slow:.2g} ms in float32"
+    )
+    return Choice(torch.bfloat16 if slow > MARGIN * quick else torch.float32, what)
+
+
+def _largest_product(model: Any) -> tuple[int, int] | None:
+    """Inputs and outputs of the largest linear layer, the one to the vocabulary left out."""
+    last = model.get_output_embeddings()
+    shapes = [
+        (module.in_features, module.out_features)
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module is not last
+    ]
+    return max(shapes, key=lambda shape: shape[0] * shape[1], default=None)
+
+
+def _remembered(kept: Path, rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
+    """``_measure``'s answer for this processor, from the file ``kept`` or else measured and kept there."""
+    machine = [
+        _processor(),
+        torch.__version__,
+        torch.get_num_threads(),
+        torch.backends.cpu.get_cpu_capability(),
+    ]
+    key = hashlib.sha256(json.dumps([machine, rows, inputs, outputs]).encode()).hexdigest()[:16]
+    try:
+        known = json.loads(kept.read_text())
+        slow, quick = known[key]
+        return float(slow), float(quick)
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    found = _measure(rows, inputs, outputs)
+    if found:
+        _keep(kept, key, found)
+    return found
+
+
+def _keep(kept: Path, key: str, found: tuple[float, float]) -> None:
+    try:
+        known = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        known = {}
+    part = kept.with_suffix(".part")
+    try:
+        part.write_text(json.dumps({**(known if isinstance(known, dict) else {}), key: found}))
+        part.replace(kept)
+    except OSError:
+        part.unlink(missing_ok=True)  # a full disk: it is measured again next time
+
+
+def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
+    """Seconds of one product in float32 and in bfloat16, the best of several by turns."""
+    weight = torch.randn(outputs, inputs)
+
+    def once(count: int, cast: bool) -> float:
+        given = torch.randn(count, inputs, requires_grad=True)
+        began = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+            result = torch.nn.functional.linear(given, weight)
+        result.backward(torch.ones_like(result))
+        return time.perf_counter() - began
+
+    try:
+        once(1, cast=True)
+        # Without the instructions it may take a hundred times as long: a few rows show that at once.
+        few = [min(once(ROWS[0], cast) for _ in range(3)) for cast in (False, True)]
+        if few[1] > 4 * few[0]:
+            scale = rows / ROWS[0]
+            return few[0] * scale, few[1] * scale
+        times: tuple[list[float], list[float]] = ([], [])
+        while sum(times[0]) < SECONDS or len(times[0]) < 3:
+            for cast in (False, True):
+                times[cast].append(once(rows, cast))
+    except RuntimeError:
+        return None
+    return min(times[0]), min(times[1])
+
+
+def _processor() -> str:
+    """The processor's name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
