@@ -2,7 +2,8 @@
 
 aiohttp answers such bytes with an echo of them, without our headers, and logs them with a traceback. An
 echo may hold the token of an ``?studioToken=`` and a stranger's garbage is no fault of ours, so both are
-replaced here.
+replaced here. The ``Expect`` header is kept back here too: aiohttp answers it before any middleware, to
+whomever sent it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,20 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from .guard import SECURITY_HEADERS
+from .guard import EXPECT, SECURITY_HEADERS
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, Task
     from collections.abc import Callable
+
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http_parser import RawRequestMessage
+    from aiohttp.streams import StreamReader
+
+    Requests = Callable[
+        [RawRequestMessage, StreamReader, web.RequestHandler, AbstractStreamWriter, Task[None]],
+        web.BaseRequest,
+    ]
 
 IDLE_TIMEOUT = 60.0
 """Seconds that a connection may idle, or take to send the head of a request."""
@@ -49,9 +59,33 @@ class Protocol(web.RequestHandler):
 
 def protocol_factory(server: web.Server, loop: AbstractEventLoop) -> Callable[[], Protocol]:
     """What ``loop.create_server`` calls for each connection."""
+    server.request_factory = _without_expectation(server.request_factory)
 
     def connection() -> Protocol:
         # No access log: aiohttp's own prints query strings, and EventSource's token is in one.
         return Protocol(server, loop=loop, access_log=None, keepalive_timeout=IDLE_TIMEOUT)  # type: ignore[arg-type]
 
     return connection
+
+
+def _without_expectation(make: Requests) -> Requests:
+    """Requests whose ``Expect`` header is out of aiohttp's sight, under :data:`~arkor_dev.guard.EXPECT`."""
+
+    def request_of(
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: Task[None],
+    ) -> web.BaseRequest:
+        expected = message.headers.get(hdrs.EXPECT)
+        if expected is not None:
+            headers = message.headers.copy()
+            headers.popall(hdrs.EXPECT)
+            message = message._replace(headers=type(message.headers)(headers))
+        request = make(message, payload, protocol, writer, task)
+        if expected is not None:
+            request[EXPECT] = expected
+        return request
+
+    return request_of
