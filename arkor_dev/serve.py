@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import signal
 import socket
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,6 +24,7 @@ from .settings import DEFAULT_PORT, PORT_TRIES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from .embedded import Notice
     from .settings import Settings
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
+TOKEN_PATIENCE = 1.0
+"""Seconds that another launch gets to write or remove its own token."""
 
 
 def bind(port: int | None) -> socket.socket:
@@ -77,19 +82,47 @@ async def serving(
 def token_file(settings: Settings) -> Iterator[None]:
     """Keep the launch's token in ``~/.arkor/studio-token`` for a front end's dev server.
 
-    Studio itself does not need the file, so a home that cannot be written is a warning.
+    Studio itself does not need the file, so a home that cannot be written is a warning. A later launch's
+    token stays: whoever writes or removes the file holds a lock on its folder meanwhile.
     """
     path = settings.arkor_home / "studio-token"
     try:
-        write_private(path, settings.studio_token.encode())
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(path.parent):
+            write_private(path, settings.studio_token.encode())
     except OSError as error:
         log.warning("%s cannot be written (%s): a dev server will not find Studio.", path, error.strerror)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            if path.read_text() == settings.studio_token:  # a later launch's token stays
+        with contextlib.suppress(OSError), _locked(path.parent) as alone:
+            if alone and path.read_text() == settings.studio_token:
                 path.unlink()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the folder's lock; False when it cannot be had within :data:`TOKEN_PATIENCE` seconds."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield _lock(handle)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    deadline = time.monotonic() + TOKEN_PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        except OSError:  # a file system without locks
+            return False
+        else:
+            return True
 
 
 def stop_event() -> asyncio.Event:
