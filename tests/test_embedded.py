@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from arkor_dev import embedded
+from arkor_dev import backend_log, embedded
+from arkor_dev.backend_log import BackendLog
 from arkor_dev.embedded import Embedded, missing_extra
 from arkor_dev.errors import StudioError
 
@@ -159,6 +160,66 @@ async def test_a_backend_that_fails_says_why(
             await backend.credentials()
 
 
+TRACEBACK = """Traceback (most recent call last):
+  File "somewhere.py", line 1
+Boom: it broke
+"""
+
+
+async def test_the_end_of_the_log_is_in_the_error(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = f"sys.stderr.write('x' * 70_000 + '\\n' + {TRACEBACK!r})\nsys.exit(3)"
+    stand_in(monkeypatch, tmp_path, body)
+    path = local.local_data / "backend.log"
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError) as fault:
+            await backend.credentials()
+        assert path.stat().st_mode & 0o777 == 0o600
+        first, *lines = fault.value.text.splitlines()
+        assert first.endswith(f"(exit code 3: Boom: it broke). The end of its log, {path}:")
+        assert lines[0] == "x" * 299 + "…"
+        assert lines[1:] == [line.strip() for line in TRACEBACK.splitlines()]
+        assert TRACEBACK in path.read_text()
+
+
+async def test_one_that_does_not_start_in_time_shows_its_log(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_TIMEOUT", 1)
+    stand_in(monkeypatch, tmp_path, "sys.stderr.write('waiting for a disk\\n')\nsys.stdin.read()")
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=r"did not start in 1 s\. Its log is .*backend\.log\.$"):
+            await backend.credentials()
+
+
+async def test_a_log_that_cannot_be_written_is_a_warning(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in(monkeypatch, tmp_path, f"sys.stderr.write({TRACEBACK!r})\nsys.exit(3)")
+    (local.local_data / "backend.log").mkdir(parents=True)
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=r"\(exit code 3: Boom: it broke\)\.$"):
+            await backend.credentials()
+    assert "backend.log cannot be written (Is a directory)." in caplog.text
+
+
+async def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_log, "LIMIT", 1000)
+    path = tmp_path / "backend.log"
+    kept = BackendLog(path)
+    for number in range(5):
+        stderr = asyncio.StreamReader()
+        stderr.feed_data(b"%d" % number * 400 + b"\nlast")
+        stderr.feed_eof()
+        await kept.keep(stderr, number)
+        assert kept.last_line == "last"
+    assert {each.name for each in tmp_path.iterdir()} == {"backend.log", "backend.log.1"}
+    assert all(each.stat().st_size <= 1000 for each in tmp_path.iterdir())
+    assert path.read_text().count("process") == 1
+    assert "4" * 400 in path.read_text()
+
+
 async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = ["not json", "[1]", '{"port": "x"}', '{"notice": "message", "level": "info", "text": "hello"}']
     stand_in(
@@ -194,7 +255,7 @@ async def test_one_that_is_slow_to_start(
     monkeypatch.setattr(embedded, "START_TIMEOUT", 0.2)
     stand_in(monkeypatch, tmp_path, "sys.stdin.read()")
     async with Embedded(local) as backend:
-        with pytest.raises(StudioError, match="did not start in time"):
+        with pytest.raises(StudioError, match=r"did not start in 0\.2 s"):
             await backend.credentials()
 
 
