@@ -32,7 +32,7 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
     """One launch of Studio; ``on_notice`` receives what the backend has to tell the person."""
     guards: list[Middleware] = [error_envelope, host_guard]
     if not settings.allow_other_users:
-        guards.append(same_user_guard())
+        guards.append(same_user_guard)
     guards += [token_guard(settings.studio_token), expectation_guard]
     app = web.Application(middlewares=guards, client_max_size=BODY_LIMIT)
     app[keys.SETTINGS] = settings

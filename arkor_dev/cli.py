@@ -126,8 +126,10 @@ def _require_local_extra(settings: Settings) -> None:
 
 async def _studio(settings: Settings) -> int:
     gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
+    from .descriptors import raise_limit
     from .serve import bind, serving, stop_event, token_file
 
+    raise_limit()
     sock = bind(settings.port)
     port = sock.getsockname()[1]
     pending: list[dict[str, object]] = []

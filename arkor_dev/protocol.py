@@ -8,6 +8,7 @@ whomever sent it.
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
@@ -33,9 +34,24 @@ IDLE_TIMEOUT = 60.0
 
 
 class Protocol(web.RequestHandler):
-    """One connection. Line, field and header count are bounded by aiohttp: 8 KiB, 8 KiB and 128."""
+    """One connection. Line, field and header count are bounded by aiohttp: 8 KiB, 8 KiB and 128.
 
-    __slots__ = ()
+    ``stranger`` unless it was shown to be the owner's; ``on_lost`` is called once when it has ended.
+    """
+
+    __slots__ = ("on_lost", "stranger")
+
+    def __init__(self, server: web.Server, loop: AbstractEventLoop) -> None:
+        # No access log: aiohttp's own prints query strings, and EventSource's token is in one.
+        super().__init__(server, loop=loop, access_log=None, keepalive_timeout=IDLE_TIMEOUT)  # type: ignore[arg-type]
+        self.stranger = True
+        self.on_lost: Callable[[Protocol], None] | None = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Make room for another."""
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost(self)
 
     def handle_error(
         self,
@@ -57,15 +73,11 @@ class Protocol(web.RequestHandler):
         return response
 
 
-def protocol_factory(server: web.Server, loop: AbstractEventLoop) -> Callable[[], Protocol]:
-    """What ``loop.create_server`` calls for each connection."""
+def protocol_factory(server: web.Server) -> Callable[[], Protocol]:
+    """What makes a protocol for each connection that the listener has accepted."""
     server.request_factory = _without_expectation(server.request_factory)
-
-    def connection() -> Protocol:
-        # No access log: aiohttp's own prints query strings, and EventSource's token is in one.
-        return Protocol(server, loop=loop, access_log=None, keepalive_timeout=IDLE_TIMEOUT)  # type: ignore[arg-type]
-
-    return connection
+    loop = get_running_loop()
+    return lambda: Protocol(server, loop)
 
 
 def _without_expectation(make: Requests) -> Requests:

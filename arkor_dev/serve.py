@@ -18,8 +18,11 @@ from aiohttp import web
 
 from .app import create_app
 from .atomic import write_private
+from .descriptors import connections_at_most
 from .errors import StudioError
+from .listener import Listener
 from .protocol import protocol_factory
+from .same_user import strangers
 from .settings import DEFAULT_PORT, PORT_TRIES
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ def bind(port: int | None) -> socket.socket:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((HOST, candidate))
-            sock.listen(128)
+            sock.listen(512)  # what a flood fills is emptied at once; an owner's tab must still find room
         except OSError as error:
             sock.close()
             reason = error.strerror or str(error)
@@ -64,16 +67,16 @@ async def serving(
     settings: Settings, sock: socket.socket, on_notice: Callable[[Notice], None] = lambda _: None
 ) -> AsyncIterator[web.Application]:
     """Serve Studio on ``sock`` while the block runs. Raises StudioError when it cannot start."""
-    loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
+        is_stranger = stack.enter_context(strangers(allow_other_users=settings.allow_other_users))
         # The port that it has become: a backend address that is this Studio is refused.
         app = create_app(replace(settings, port=sock.getsockname()[1]), on_notice)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         assert runner.server is not None
-        listener = await loop.create_server(protocol_factory(runner.server, loop), sock=sock)
+        listener = Listener(sock, protocol_factory(runner.server), is_stranger, connections_at_most())
         stack.callback(listener.close)
         yield app
 
