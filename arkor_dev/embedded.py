@@ -23,6 +23,7 @@ from .errors import StudioError
 from .identity import Credentials
 from .project import Scope
 from .project_name import slug_of
+from .unix_address import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,13 +171,13 @@ class Embedded:
                 continue
             if not isinstance(message, dict):
                 continue
-            if isinstance(message.get("port"), int):
-                self._serves(message["port"])
+            if isinstance(message.get("socket"), str):
+                self._serves(message["socket"])
             elif "notice" in message:
                 self._on_notice(message)
 
-    def _serves(self, port: int) -> None:
-        credentials = Credentials("anon", self._token, ORG, f"http://127.0.0.1:{port}")
+    def _serves(self, socket: str) -> None:
+        credentials = Credentials("anon", self._token, ORG, address_of(socket))
         assert self._ready is not None
         if not self._ready.done():
             self._ready.set_result(credentials)

@@ -6,24 +6,26 @@ import asyncio
 import json
 import os
 import signal
+import stat
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from arkor_dev import backend_log, embedded
 from arkor_dev.backend_log import BackendLog
 from arkor_dev.embedded import Embedded, missing_extra
 from arkor_dev.errors import StudioError
+from arkor_dev.unix_address import socket_of
 
 from .processes import alive, gone, script
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from arkor_dev.identity import Credentials
     from arkor_dev.settings import Settings
 
@@ -38,10 +40,17 @@ async def status_of_me(credentials: Credentials, token: str | None = None) -> in
     """What the backend answers to ``GET /v1/me``."""
     headers = {"Authorization": f"Bearer {token or credentials.token}", "X-Arkor-Client": "test/1"}
     async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{credentials.base_url}/v1/me", headers=headers) as answer,
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket_at(credentials)))) as session,
+        session.get("http://localhost/v1/me", headers=headers) as answer,
     ):
         return answer.status
+
+
+def socket_at(credentials: Credentials) -> Path:
+    """Where the backend listens."""
+    socket = socket_of(URL(credentials.base_url))
+    assert socket is not None
+    return socket
 
 
 def pid_of(backend: Settings) -> int:
@@ -55,8 +64,10 @@ async def test_from_start_to_end(local: Settings) -> None:
         credentials = await backend.credentials()
         assert await status_of_me(credentials) == 200
         assert await status_of_me(credentials, "wrong") == 401
-        pid = pid_of(local)
+        pid, socket = pid_of(local), socket_at(credentials)
         assert pid != os.getpid()
+        assert stat.S_ISSOCK(socket.stat().st_mode)
+        assert socket.parent.stat().st_mode & 0o777 == 0o700
         assert handoff.stat().st_mode & 0o777 == 0o600
         word = json.loads(handoff.read_text())
         assert (word["baseUrl"], word["token"], word["pid"]) == (
@@ -69,6 +80,7 @@ async def test_from_start_to_end(local: Settings) -> None:
     assert time.monotonic() - began < 4
     assert not alive(pid)
     assert not handoff.exists()
+    assert not socket.parent.exists()
     assert not local.arkor_home.exists()  # nothing of the user's, nothing in the project
     assert list(local.project.iterdir()) == []
 
@@ -221,15 +233,15 @@ async def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = ["not json", "[1]", '{"port": "x"}', '{"notice": "message", "level": "info", "text": "hello"}']
+    lines = ["not json", "[1]", '{"socket": 9}', '{"notice": "message", "level": "info", "text": "hello"}']
     stand_in(
         monkeypatch,
         tmp_path,
-        f"for line in {lines!r}: print(line)\nprint('{{\"port\": 9}}', flush=True)\nsys.stdin.read()",
+        f'for line in {lines!r}: print(line)\nprint(\'{{"socket": "/x/y"}}\', flush=True)\nsys.stdin.read()',
     )
     notices: list[dict[str, object]] = []
     async with Embedded(local, notices.append) as backend:
-        assert (await backend.credentials()).base_url == "http://127.0.0.1:9"
+        assert socket_at(await backend.credentials()) == Path("/x/y")
     assert notices == [{"notice": "message", "level": "info", "text": "hello"}]
 
 
@@ -239,10 +251,10 @@ async def test_one_that_does_not_end_is_killed(
     stand_in(
         monkeypatch,
         tmp_path,
-        "print(json.dumps({'port': os.getpid()}), flush=True)\nwhile True: time.sleep(1)",
+        "print(json.dumps({'socket': str(os.getpid())}), flush=True)\nwhile True: time.sleep(1)",
     )
     async with Embedded(local) as backend:
-        pid = int((await backend.credentials()).base_url.rpartition(":")[2])
+        pid = int(str(socket_at(await backend.credentials())))
         assert alive(pid)
         began = time.monotonic()
     assert time.monotonic() - began < 4.5
