@@ -80,7 +80,8 @@ def test_a_folder_of_another_account_stays(base: Path) -> None:
 
 def test_one_that_is_cleared_away_before_it_is_held(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process that starts at the same time takes it for an old one; once."""
-    real, cleared = socket_folder._open, []
+    real = socket_folder._open
+    cleared: list[Path] = []
 
     def opened(folder: Path) -> int:
         handle = real(folder)
