@@ -13,7 +13,7 @@ from .api.envelope import BODY_LIMIT, error_envelope
 from .bundle import bundle_handler
 from .connect import connected
 from .events import EventHub
-from .guard import add_security_headers, host_guard, token_guard
+from .guard import add_security_headers, expectation_guard, host_guard, token_guard
 from .jobs import JobsCache
 from .manifest import ManifestReader
 from .same_user import same_user_guard
@@ -32,10 +32,9 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
     """One launch of Studio; ``on_notice`` receives what the backend has to tell the person."""
     guards: list[Middleware] = [error_envelope, host_guard]
     if not settings.allow_other_users:
-        guards.append(same_user_guard())
-    app = web.Application(
-        middlewares=[*guards, token_guard(settings.studio_token)], client_max_size=BODY_LIMIT
-    )
+        guards.append(same_user_guard)
+    guards += [token_guard(settings.studio_token), expectation_guard]
+    app = web.Application(middlewares=guards, client_max_size=BODY_LIMIT)
     app[keys.SETTINGS] = settings
     app[keys.MANIFEST] = ManifestReader(settings.project, local=settings.local)
     app.on_response_prepare.append(add_security_headers)

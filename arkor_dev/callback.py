@@ -17,9 +17,10 @@ from aiohttp import hdrs, web
 
 from .errors import StudioError
 from .guard import SECURITY_HEADERS
+from .listener import Listener
 from .oauth import CALLBACK_PATH
 from .protocol import protocol_factory
-from .same_user import same_user_guard
+from .same_user import same_user_guard, strangers
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 300.0
 """Seconds that a person has to sign in."""
+CONNECTIONS: Final = 16
+"""A browser opens several at a time; only one brings the answer."""
 STYLE: Final = """\
 :root { color-scheme: light dark; }
 body {
@@ -57,20 +60,20 @@ class Callback:
         self._page: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         self._sent = asyncio.Event()
         self._stack = AsyncExitStack()
-        self._listener: asyncio.Server | None = None
+        self._listener: Listener | None = None
 
     async def __aenter__(self) -> Self:
         """Start to listen."""
-        loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
-            app = web.Application(middlewares=[same_user_guard()], client_max_size=1024)
+            stack.callback(self._stop_listening)
+            is_stranger = stack.enter_context(strangers(allow_other_users=False))
+            app = web.Application(middlewares=[same_user_guard], client_max_size=1024)
             app.router.add_route("*", "/{path:.*}", self._answer)
             runner = web.AppRunner(app, shutdown_timeout=0.5)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             assert runner.server is not None
-            self._listener = await loop.create_server(protocol_factory(runner.server, loop), sock=self._sock)
-            stack.callback(self._listener.close)
+            self._listener = Listener(self._sock, protocol_factory(runner.server), is_stranger, CONNECTIONS)
             self._stack = stack.pop_all()
         return self
 
@@ -78,6 +81,12 @@ class Callback:
         """Stop to listen, whatever has come."""
         self._page.cancel()
         await self._stack.aclose()
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self._sock.close()
 
     async def query(self, patience: float = PATIENCE) -> Mapping[str, list[str]]:
         """What the browser has brought. Raises StudioError 408 after ``patience`` seconds without it."""
@@ -113,8 +122,7 @@ class Callback:
         if self._query.done():
             return _refusal(410, "This sign-in has had its answer. Go back to the terminal.")
         self._query.set_result({name: request.query.getall(name) for name in request.query})
-        assert self._listener is not None
-        self._listener.close()  # nobody else gets in from here on
+        self._stop_listening()  # nobody else gets in from here on
         try:
             title, text = await asyncio.shield(self._page)
             return web.Response(text=_html(title, text), content_type="text/html", headers=HEADERS)

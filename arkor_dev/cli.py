@@ -170,10 +170,12 @@ def _require_local_extra(settings: Settings) -> None:
 
 async def _studio(settings: Settings, *, yes: bool) -> int:
     gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
+    from .descriptors import raise_limit
     from .ending import Ending, Words, lost_with_studio
     from .keys import BACKEND
     from .serve import bind, serving, token_file
 
+    raise_limit()
     sock = bind(settings.port)
     port = sock.getsockname()[1]
     pending: list[dict[str, object]] = []

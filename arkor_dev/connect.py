@@ -6,12 +6,15 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from yarl import URL
+
 from .backend import Backend, ProjectCalls
 from .embedded import Embedded, Notice
 from .errors import StudioError
 from .identity import Credentials, FileIdentity, FixedIdentity
 from .project import FileScopes, FixedScope, Scope
 from .regular_files import read_small
+from .unix_address import socket_of
 from .wire import Wire, open_wire
 
 if TYPE_CHECKING:
@@ -56,7 +59,7 @@ async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:
     """The embedded backend that a running Studio has left word of, if it answers."""
 
     async def credentials() -> Credentials:
-        # Read anew for each call: a Studio that was started again has another port and another token.
+        # Read anew for each call: a Studio that was started again has another socket and another token.
         return _handoff(settings)[0]
 
     try:
@@ -74,7 +77,10 @@ def _handoff(settings: Settings) -> tuple[Credentials, Scope]:
         handoff = json.loads(read_small(settings.local_data / "backend.json"))
         org = handoff["orgSlug"]
         scope = Scope(org, handoff["projectSlug"], handoff.get("projectId"))
-        return Credentials("anon", handoff["token"], org, handoff["baseUrl"]), scope
+        credentials = Credentials("anon", handoff["token"], org, handoff["baseUrl"])
+        if socket_of(URL(credentials.base_url)) is None:
+            raise ValueError  # left by an older version: whoever listens on its port now is not ours
+        return credentials, scope
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise StudioError(
             503, "Studio has ended, and the local backend with it. Start `arkor-dev --local` again."

@@ -18,12 +18,13 @@ import sys
 from typing import TYPE_CHECKING, Self
 
 from .atomic import write_private
+from .backend_log import BackendLog
 from .errors import StudioError
 from .identity import Credentials
-from .plain_text import one_line
 from .project import Scope
 from .project_name import tidy_name
 from .torch_build import install_advice
+from .unix_address import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,7 @@ class Embedded:
     def __init__(self, settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> None:
         self._settings = settings
         self._on_notice = on_notice
+        self._log = BackendLog(settings.local_data / "backend.log")
         self._token = secrets.token_urlsafe(32)
         self._ready: asyncio.Future[Credentials] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -86,7 +88,8 @@ class Embedded:
             async with asyncio.timeout(START_TIMEOUT):
                 return await asyncio.shield(self._ready)
         except TimeoutError:
-            raise StudioError(503, "The local backend did not start in time. Look at the terminal.") from None
+            text = f"The local backend did not start in {START_TIMEOUT:g} s."
+            raise StudioError(503, text + self._log.ending()) from None
 
     async def renew(self, rejected: Credentials) -> Credentials:
         """The credentials after a restart of the backend."""
@@ -100,17 +103,18 @@ class Embedded:
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                code, words = await self._run_once()
+                code = await self._run_once()
+                words = self._log.last_line
                 text = f"The local backend ended unexpectedly (exit code {code}{words and ': '}{words})."
             except (OSError, ValueError) as error:
-                code, words, text = -1, "", f"The local backend cannot be started: {error}."
+                code, text = -1, f"The local backend cannot be started: {error}."
             if code == IN_USE:
-                text = words
+                text = self._log.last_line
                 self._fail(StudioError(503, text))
                 self._on_notice({"notice": "message", "level": "error", "text": text})
                 return
             log.error("%s Starting it again.", text)
-            self._fail(StudioError(503, text))
+            self._fail(StudioError(503, text + self._log.ending()))
             pause = 0.5 if asyncio.get_running_loop().time() - started > 30 else min(pause * 2, 15)
             await asyncio.sleep(pause)
             self._ready = asyncio.get_running_loop().create_future()
@@ -122,8 +126,8 @@ class Embedded:
         self._ready.set_exception(error)
         self._ready.exception()
 
-    async def _run_once(self) -> tuple[int, str]:
-        """One life of the process: its exit code and the last line it wrote to stderr."""
+    async def _run_once(self) -> int:
+        """One life of the process: its exit code."""
         settings = self._settings
         settings.local_data.mkdir(mode=0o700, parents=True, exist_ok=True)
         process = await asyncio.create_subprocess_exec(
@@ -144,18 +148,20 @@ class Embedded:
             "projectSlug": self.scope.project_slug,
             "parent": os.getpid(),
         }
-        lines = asyncio.create_task(_last_line(process.stderr))
+        said = asyncio.create_task(self._log.keep(process.stderr, process.pid))
         try:
             with contextlib.suppress(ConnectionError):
                 process.stdin.write(json.dumps(hello).encode() + b"\n")
                 await process.stdin.drain()
             await self._listen(process.stdout)
-            return await process.wait(), await lines
+            code = await process.wait()
+            await said
+            return code
         finally:
             self._withdraw()
             process.stdin.close()
             await asyncio.shield(_ended(process))
-            lines.cancel()
+            said.cancel()
 
     async def _listen(self, stdout: asyncio.StreamReader) -> None:
         async for line in stdout:
@@ -165,13 +171,13 @@ class Embedded:
                 continue
             if not isinstance(message, dict):
                 continue
-            if isinstance(message.get("port"), int):
-                self._serves(message["port"])
+            if isinstance(message.get("socket"), str):
+                self._serves(message["socket"])
             elif "notice" in message:
                 self._on_notice(message)
 
-    def _serves(self, port: int) -> None:
-        credentials = Credentials("anon", self._token, ORG, f"http://127.0.0.1:{port}")
+    def _serves(self, socket: str) -> None:
+        credentials = Credentials("anon", self._token, ORG, address_of(socket))
         assert self._ready is not None
         if not self._ready.done():
             self._ready.set_result(credentials)
@@ -193,14 +199,6 @@ class Embedded:
         with contextlib.suppress(OSError, ValueError):
             if json.loads(path.read_bytes()).get("token") == self._token:
                 path.unlink()
-
-
-async def _last_line(stderr: asyncio.StreamReader) -> str:
-    last = ""
-    async for line in stderr:
-        last = one_line(line.decode(errors="replace")) or last
-        log.info("local backend: %s", last)
-    return last
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

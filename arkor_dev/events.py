@@ -1,8 +1,10 @@
 """EventHub: one upstream stream a job feeds every tab, with history and resume.
 
 The hub keeps a job's frames while there is room (least recently used jobs go first), so a late or reloaded
-tab is served from memory. A tab's stream is not closed until the job's ``end``: while the backend is away
-the feed reconnects with backoff, and tabs are told in comments, which are not events.
+tab is served from memory. A minute after the last tab has left, a job's frames stay only as part of the few
+megabytes that an idle Studio may hold: the backend has them all. A tab's stream is not closed until the
+job's ``end``: while the backend is away the feed reconnects with backoff, and tabs are told in comments,
+which are not events.
 """
 
 from __future__ import annotations
@@ -12,12 +14,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from .feed import Feed, OpenEvents, Sleep
+from .memory import give_back
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 JOB_BYTES = 128 << 20
 TOTAL_BYTES = 256 << 20
+IDLE_BYTES = 4 << 20
+"""Bytes that feeds which nobody reads may take for longer than :data:`KEEP` seconds."""
+KEEP = 60.0
+"""Seconds that a feed is kept after its last reader has left, whatever it takes."""
 LINGER = 10.0
 """Seconds that an upstream stream is kept after its last reader has left (a reload comes back at once)."""
 MARK_EVERY = 64 << 10
@@ -40,13 +47,18 @@ class EventHub:
 
     def __init__(
         self, open_events: OpenEvents, *, sleep: Sleep = asyncio.sleep, linger: float = LINGER,
-        job_bytes: int = JOB_BYTES, total_bytes: int = TOTAL_BYTES,
+        job_bytes: int = JOB_BYTES, total_bytes: int = TOTAL_BYTES, idle_bytes: int = IDLE_BYTES,
+        keep: float = KEEP,
     ) -> None:  # fmt: skip
         self._open = open_events
         self._sleep = sleep
         self._linger = linger
         self._job_bytes = job_bytes
         self._total_bytes = total_bytes
+        self._idle_bytes = idle_bytes
+        self._keep = keep
+        self._left: dict[Feed, float] = {}  # when the last reader did, in loop time
+        self._sweep: asyncio.TimerHandle | None = None
         self._feeds: dict[str, Feed] = {}  # the least recently used is first
         self._costs: dict[str, int] = {}
         self._total = 0
@@ -71,6 +83,7 @@ class EventHub:
             sleep=self._sleep, linger=self._linger, limit=self._job_bytes,
         )  # fmt: skip
         self._feeds[job_id] = feed
+        self._left.pop(feed, None)
         feed.acquire()
         self._grown(feed)
         return feed
@@ -81,11 +94,19 @@ class EventHub:
         if self._feeds.get(feed.job_id) is not feed:
             return
         self._feeds[feed.job_id] = self._feeds.pop(feed.job_id)
-        if feed.failure is not None and not feed.readers:
+        if feed.readers:
+            return
+        if feed.failure is not None:
             self._drop(feed)
+            return
+        self._left[feed] = asyncio.get_running_loop().time()
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(self._keep, self._forget)
 
     async def close(self) -> None:
         """Stop every upstream stream, and end every reader's."""
+        if self._sweep is not None:
+            self._sweep.cancel()
         await asyncio.gather(*(feed.close() for feed in list(self._feeds.values())))
 
     def _grown(self, feed: Feed) -> None:
@@ -111,8 +132,24 @@ class EventHub:
             self._total += feed.cost - self._costs[feed.job_id]
             self._costs[feed.job_id] = feed.cost
 
+    def _forget(self) -> None:
+        """Let go of what nobody has read for a while, the longest unread first."""
+        now = asyncio.get_running_loop().time()
+        idle = sum(self._costs[feed.job_id] for feed in self._left)
+        for feed, left in list(self._left.items()):
+            if idle <= self._idle_bytes or left + self._keep > now:
+                break
+            idle -= self._costs[feed.job_id]
+            self._drop(feed)
+        give_back()
+        self._sweep = None
+        if idle > self._idle_bytes:
+            due = next(iter(self._left.values())) + self._keep
+            self._sweep = asyncio.get_running_loop().call_at(due, self._forget)
+
     def _drop(self, feed: Feed) -> None:
         feed.stop()
+        self._left.pop(feed, None)
         del self._feeds[feed.job_id]
         self._total -= self._costs.pop(feed.job_id, 0)
 

@@ -1,4 +1,4 @@
-"""Who may speak to the daemon: the Host guard, the origin guard, the token guard, the response headers.
+"""Who may speak to the daemon: the guards of host, origin, token and expectation, the response headers.
 
 Everything here is structure: the middlewares wrap every route, the bundle, 404 and 405 included, and the
 headers go on through ``on_response_prepare``, which streams and error answers pass too. What each check
@@ -12,7 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from .contract import STUDIO_TOKEN_HEADER, STUDIO_TOKEN_QUERY
 
@@ -45,6 +45,9 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Server": "arkor-dev",
 }
+
+EXPECT = web.RequestKey("expect", str)
+"""The request's ``Expect`` header, which ``protocol.py`` keeps back until the guards have been passed."""
 
 
 def is_api(path: str) -> bool:
@@ -115,6 +118,18 @@ def token_guard(token: str) -> Middleware:
         return await handler(request)
 
     return guard
+
+
+@web.middleware
+async def expectation_guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Ask for the body that waits for our consent; any other expectation is 417 (RFC 9110 §10.1.1)."""
+    expected = request.get(EXPECT)
+    if expected is not None and request.version >= HttpVersion11:
+        if expected.lower() != "100-continue":
+            return refusal(request, 417, "Studio meets no expectation but 100-continue.")
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+    return await handler(request)
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:

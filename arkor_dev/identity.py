@@ -16,6 +16,7 @@ from .credentials_file import Credentials
 from .errors import StudioError
 from .file_identity import FileIdentity
 from .settings import PRODUCTION_URL
+from .unix_address import socket_of
 from .wire_faults import place
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def header_line(credentials: Credentials, scope: Scope | None) -> str:
     if scope:
         line += f" / {scope.project_slug}"
     if credentials.base_url != PRODUCTION_URL:
-        line += f" · {place(URL(credentials.base_url))}"
+        url = URL(credentials.base_url)
+        line += f" · {'this machine' if socket_of(url) else place(url)}"
     return line
 
 
@@ -96,7 +98,8 @@ def credentials_view(
         "mode": credentials.mode,
         "orgSlug": credentials.org_slug or (scope.org_slug if scope else None),
         "projectSlug": scope.project_slug if scope else None,
-        "baseUrl": credentials.base_url,
+        # A socket's address would tell a person nothing.
+        "baseUrl": "http://localhost" if socket_of(URL(credentials.base_url)) else credentials.base_url,
         "token": f"{credentials.token[:4]}…" if len(credentials.token) >= 20 else "…",
     }
     if sign_in is not None and credentials.mode == "anon":

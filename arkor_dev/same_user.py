@@ -1,56 +1,66 @@
 """On Linux, serve only the user who runs the daemon.
 
 The page holds the launch's token, so on a shared machine any account that can fetch the page could drive
-Studio. The kernel knows whose a loopback socket is (``socket_owner.py``).
+Studio. The kernel knows whose a loopback socket is (``socket_owner.py``), and who is not shown to be the
+same user is a stranger: one that cannot be seen is refused like one that is somebody else.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
+from .errors import StudioError
 from .guard import refusal
-from .socket_owner import owner_of
+from .socket_owner import open_owners
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from aiohttp.typedefs import Middleware
+    from collections.abc import Callable, Iterator
 
     from .guard import Handler
+    from .socket_owner import Address
+
+    IsStranger = Callable[[Address, Address], bool]
 
 
-def _is_same_user(transport: asyncio.Transport) -> bool:
-    peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    uid = owner_of(peer[:2], own[:2])
-    if uid is None:
-        # A kernel that does not list even our own end tells nothing about anybody; one that lists ours and
-        # not the peer's has seen the peer go.
-        return owner_of(own[:2], peer[:2]) is None
-    return uid == os.getuid()
+@contextmanager
+def strangers(*, allow_other_users: bool) -> Iterator[IsStranger]:
+    """What tells a stranger by a connection's two ends, ``(peer, own)``, for the length of a launch.
+
+    Raises StudioError where it should and cannot be told.
+    """
+    if allow_other_users or sys.platform != "linux":
+        yield lambda _peer, _own: False
+        return
+    try:
+        owners = open_owners()
+    except OSError as error:
+        raise StudioError(
+            500,
+            f"Studio cannot tell which user of this machine connects to it: {error}. "
+            "If you are its only user, start Studio with --allow-other-users.",
+        ) from None
+    uid = os.getuid()
+    try:
+        yield lambda peer, own: owners.owner_of(peer, own) != uid
+    finally:
+        owners.close()
 
 
-def same_user_guard() -> Middleware:
-    """A middleware that answers 403 to a connection which another account of this machine has opened."""
-    verdicts: WeakKeyDictionary[asyncio.Transport, bool] = WeakKeyDictionary()
-
-    @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        transport = request.transport
-        if transport is not None:
-            verdict = verdicts.get(transport)
-            if verdict is None:
-                verdict = verdicts[transport] = _is_same_user(transport)
-            if not verdict:
-                return refusal(
-                    request,
-                    403,
-                    "This Studio belongs to another user of this machine. "
-                    "Its owner can start it with --allow-other-users.",
-                )
-        return await handler(request)
-
-    return guard
+@web.middleware
+async def same_user_guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer 403 on a connection that was not found to be the same user's when it was accepted."""
+    if getattr(request.protocol, "stranger", True):
+        response = refusal(
+            request,
+            403,
+            "This Studio belongs to another user of this machine. "
+            "Its owner can start it with --allow-other-users.",
+        )
+        response.force_close()
+        return response
+    return await handler(request)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import fcntl
 import logging
+import os
 import socket
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,12 +16,16 @@ from aiohttp import web
 
 from .app import create_app
 from .atomic import write_private
+from .descriptors import connections_at_most
 from .errors import StudioError
+from .listener import Listener
 from .protocol import protocol_factory
+from .same_user import strangers
 from .settings import DEFAULT_PORT, PORT_TRIES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from .embedded import Notice
     from .settings import Settings
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
+TOKEN_PATIENCE = 1.0
+"""Seconds that another launch gets to write or remove its own token."""
 
 
 def bind(port: int | None) -> socket.socket:
@@ -40,7 +48,7 @@ def bind(port: int | None) -> socket.socket:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((HOST, candidate))
-            sock.listen(128)
+            sock.listen(512)  # what a flood fills is emptied at once; an owner's tab must still find room
         except OSError as error:
             sock.close()
             reason = error.strerror or str(error)
@@ -57,16 +65,16 @@ async def serving(
     settings: Settings, sock: socket.socket, on_notice: Callable[[Notice], None] = lambda _: None
 ) -> AsyncIterator[web.Application]:
     """Serve Studio on ``sock`` while the block runs. Raises StudioError when it cannot start."""
-    loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
+        is_stranger = stack.enter_context(strangers(allow_other_users=settings.allow_other_users))
         # The port that it has become: a backend address that is this Studio is refused.
         app = create_app(replace(settings, port=sock.getsockname()[1]), on_notice)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         assert runner.server is not None
-        listener = await loop.create_server(protocol_factory(runner.server, loop), sock=sock)
+        listener = Listener(sock, protocol_factory(runner.server), is_stranger, connections_at_most())
         stack.callback(listener.close)
         yield app
 
@@ -75,16 +83,44 @@ async def serving(
 def token_file(settings: Settings) -> Iterator[None]:
     """Keep the launch's token in ``~/.arkor/studio-token`` for a front end's dev server.
 
-    Studio itself does not need the file, so a home that cannot be written is a warning.
+    Studio itself does not need the file, so a home that cannot be written is a warning. A later launch's
+    token stays: whoever writes or removes the file holds a lock on its folder meanwhile.
     """
     path = settings.arkor_home / "studio-token"
     try:
-        write_private(path, settings.studio_token.encode())
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(path.parent):
+            write_private(path, settings.studio_token.encode())
     except OSError as error:
         log.warning("%s cannot be written (%s): a dev server will not find Studio.", path, error.strerror)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            if path.read_text() == settings.studio_token:  # a later launch's token stays
+        with contextlib.suppress(OSError), _locked(path.parent) as alone:
+            if alone and path.read_text() == settings.studio_token:
                 path.unlink()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the folder's lock; False when it cannot be had within :data:`TOKEN_PATIENCE` seconds."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield _lock(handle)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    deadline = time.monotonic() + TOKEN_PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        except OSError:  # a file system without locks
+            return False
+        else:
+            return True

@@ -1,20 +1,25 @@
 """Which account owns the other end of a loopback connection, as Linux knows it.
 
-The kernel is asked for the one socket (``sock_diag(7)``, what ``ss`` uses): some 15 µs, whatever else the
-machine has open. Where it does not answer, its tables in ``/proc/net`` are read, which takes milliseconds.
+The kernel is asked for the one socket (``sock_diag(7)``, what ``ss`` uses), whatever else the machine has
+open. Where it does not answer, its tables in ``/proc/net`` are read, which takes milliseconds. Either way
+is opened once for a launch: a look must not need a descriptor, since whoever can use them all up would
+otherwise decide what is seen.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from io import FileIO
 
-    Address = tuple[str, int]
+Address = tuple[str, int]
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
@@ -32,35 +37,66 @@ _SOCKET = struct.Struct("=III")  # interface, cookie
 _ANSWER = struct.Struct("=BBBB4s32s12sIIIII")  # family, state, …, ports, addresses, socket, …, uid, inode
 
 
-def owner_of(local: Address, remote: Address) -> int | None:
-    """The uid that owns the IPv4 socket bound to ``local`` and connected to ``remote``; None when unknown."""
-    owner = ask_kernel(local, remote)
-    return read_tables(local, remote) if owner is None else owner
+class SocketOwners(Protocol):
+    """A way to see who owns a socket."""
+
+    def owner_of(self, local: Address, remote: Address) -> int | None:
+        """The uid that owns the IPv4 socket bound to ``local`` and connected to ``remote``, if it is seen."""
+
+    def close(self) -> None:
+        """Give back what it keeps open."""
 
 
-def ask_kernel(local: Address, remote: Address) -> int | None:
-    """The owner by sock_diag; None where there is no such socket, or no such way to ask."""
-    family = getattr(socket, "AF_NETLINK", None)
-    if family is None:
-        return None
-    ports = _PORTS.pack(local[1], remote[1])
-    addresses = _ADDRESSES.pack(socket.inet_aton(local[0]), socket.inet_aton(remote[0]))
-    request = _REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0, _ANY)
-    request += ports + addresses + _SOCKET.pack(0, _ANY, _ANY)
-    header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
-    try:
-        with socket.socket(family, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
-            kernel.settimeout(1)
-            kernel.send(header + request)
-            answer = kernel.recv(4096)
-    except OSError:
-        return None
-    if len(answer) < _HEADER.size + _ANSWER.size or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
-        return None
-    _, state, _, _, its_ports, _, _, _, _, _, uid, inode = _ANSWER.unpack_from(answer, _HEADER.size)
-    # Without a connection the kernel names who listens there; a socket without an inode (its process is
-    # gone) is listed with uid 0, which is nobody's.
-    return int(uid) if state != _TCP_LISTEN and its_ports == ports and inode else None
+class Kernel:
+    """The owners by sock_diag, over one netlink socket. Raises OSError where there is no such way to ask."""
+
+    def __init__(self) -> None:
+        family = getattr(socket, "AF_NETLINK", None)
+        if family is None:
+            raise OSError("this system has no netlink")
+        self._socket = socket.socket(family, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+        self._socket.setblocking(False)  # the kernel answers before send() returns
+        self._sequence = 0
+
+    def owner_of(self, local: Address, remote: Address) -> int | None:
+        """As :class:`SocketOwners`: some 10 µs."""
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        ports = _PORTS.pack(local[1], remote[1])
+        addresses = _ADDRESSES.pack(socket.inet_aton(local[0]), socket.inet_aton(remote[0]))
+        request = _REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0, _ANY)
+        request += ports + addresses + _SOCKET.pack(0, _ANY, _ANY)
+        header = _HEADER.pack(
+            _HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, self._sequence, 0
+        )
+        try:
+            self._socket.send(header + request)
+            answer = self._answer()
+        except OSError:
+            return None
+        if (
+            len(answer) < _HEADER.size + _ANSWER.size
+            or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY
+        ):
+            return None
+        _, state, _, _, its_ports, _, _, _, _, _, uid, inode = _ANSWER.unpack_from(answer, _HEADER.size)
+        # Without a connection the kernel names who listens there; a socket without an inode (its process is
+        # gone) is listed with uid 0, which is nobody's.
+        return int(uid) if state != _TCP_LISTEN and its_ports == ports and inode else None
+
+    def _answer(self) -> bytes:
+        """The kernel's answer to the newest request; OSError when there is none."""
+        while True:
+            answer, (sender, _) = self._socket.recvfrom(4096)
+            if (
+                sender == 0
+                and len(answer) >= _HEADER.size
+                and _HEADER.unpack_from(answer)[3] == self._sequence
+            ):
+                return answer
+
+    def close(self) -> None:
+        """Give back the socket."""
+        self._socket.close()
 
 
 def _word(raw: bytes) -> str:
@@ -77,17 +113,54 @@ def _as_kernel_prints(address: str, port: int) -> tuple[str, str]:
     return f"{word}:{port:04X}", f"{_MAPPED}{word}:{port:04X}"
 
 
-def read_tables(local: Address, remote: Address, tables: Iterable[Path] = TABLES) -> int | None:
-    """The owner by ``/proc/net``; None when it is not listed."""
-    ends = set(zip(_as_kernel_prints(*local), _as_kernel_prints(*remote), strict=True))
-    for table in tables:
+class Tables:
+    """The owners by ``/proc/net``. Raises OSError where there are no such tables."""
+
+    def __init__(self, tables: Iterable[Path] = TABLES) -> None:
+        with ExitStack() as stack:
+            self._files: list[FileIO] = []
+            for path in tables:
+                if path.exists():  # a kernel without IPv6 has one table
+                    self._files.append(stack.enter_context(path.open("rb", buffering=0)))
+            if not self._files:
+                raise OSError("this system lists no sockets")
+            self._open = stack.pop_all()
+
+    def owner_of(self, local: Address, remote: Address) -> int | None:
+        """As :class:`SocketOwners`: milliseconds where there are many sockets."""
+        ends = set(zip(_as_kernel_prints(*local), _as_kernel_prints(*remote), strict=True))
+        for table in self._files:
+            try:
+                table.seek(0)
+                lines = table.read().decode("ascii").splitlines()[1:]
+            except OSError:
+                return None
+            for line in lines:
+                fields = line.split()
+                # As above: an orphan has inode 0 and uid 0.
+                if (fields[1], fields[2]) in ends and fields[9] != "0":
+                    return int(fields[7])
+        return None
+
+    def close(self) -> None:
+        """Give back the tables."""
+        self._open.close()
+
+
+def open_owners() -> SocketOwners:
+    """The first way that shows us to own a connection of our own. Raises OSError when none does."""
+    for way in (Kernel, Tables):
         try:
-            lines = table.read_text("ascii").splitlines()[1:]
+            owners: SocketOwners = way()
         except OSError:
             continue
-        for line in lines:
-            fields = line.split()
-            # As above: an orphan has inode 0 and uid 0.
-            if (fields[1], fields[2]) in ends and fields[9] != "0":
-                return int(fields[7])
-    return None
+        if _shows_us(owners):
+            return owners
+        owners.close()
+    raise OSError("this system does not tell whose a connection is")
+
+
+def _shows_us(owners: SocketOwners) -> bool:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as mine:
+        mine.connect(server.getsockname())
+        return owners.owner_of(mine.getsockname(), mine.getpeername()) == os.getuid()

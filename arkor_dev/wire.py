@@ -23,10 +23,12 @@ import aiohttp
 from yarl import URL
 
 from .errors import StudioError
+from .unix_address import is_private, on_socket, socket_of
 from .wire_faults import UpstreamError, bounded, in_words, passed_on, place, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from pathlib import Path
 
 NOTICES_PER_HEADER: Final = 5
 MIB: Final = 1024 * 1024
@@ -67,12 +69,14 @@ def is_loopback(host: str | None) -> bool:
 class Wire:
     """One ``ClientSession`` and the rules that every call on it obeys.
 
-    ``own_ports`` are the ports this daemon listens on: a call to them would go round in circles.
-    ``on_notice`` is called once for each different deprecation notice that a backend sends.
+    A backend may listen on a Unix socket instead of a port (``unix_address.py``). ``own_ports`` are the ports
+    this daemon listens on: a call to them would go round in circles. ``on_notice`` is called once for each
+    different deprecation notice that a backend sends.
     """
 
     def __init__(self, session: aiohttp.ClientSession, timeouts: Timeouts | None = None) -> None:
         self._session = session
+        self._on_socket: tuple[Path, aiohttp.ClientSession] | None = None
         self._told: dict[tuple[str, str], set[str]] = {}
         self.timeouts = timeouts or Timeouts()
         self.own_ports: set[int] = set()
@@ -149,7 +153,10 @@ class Wire:
             response.close()
 
     def check_address(self, url: URL) -> None:
-        """Raise ``StudioError`` 400 where a token must not go: clear text off this machine, or ourselves."""
+        """Raise ``StudioError`` where a token must not go: off this machine in clear text, to ourselves."""
+        if (socket := socket_of(url)) is not None:
+            _check_socket(socket, url)
+            return
         if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
             raise StudioError(
                 400,
@@ -174,14 +181,16 @@ class Wire:
         waiting: float,
         pause: float | None,
     ) -> aiohttp.ClientResponse:
+        socket = socket_of(url)
+        session = self._session if socket is None else await self._session_on(socket)
         timeout = aiohttp.ClientTimeout(
             total=None, connect=self.timeouts.connect, sock_read=max(pause or waiting, waiting)
         )
         try:
             async with asyncio.timeout(self.timeouts.connect + waiting):
-                return await self._session.request(
+                return await session.request(
                     method,
-                    url,
+                    url if socket is None else on_socket(url),
                     headers=headers,
                     # A bare body is written in one piece, however large; a file-like one in portions.
                     data=io.BytesIO(data) if data and len(data) > MIB else data,
@@ -191,6 +200,22 @@ class Wire:
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             raise in_words(fault, host, waiting) from None
+
+    async def _session_on(self, socket: Path) -> aiohttp.ClientSession:
+        """The session of the one backend that listens on a socket; one that was started again has another."""
+        if self._on_socket is None or self._on_socket[0] != socket:
+            old, session = self._on_socket, _session(aiohttp.UnixConnector(str(socket), limit=0))
+            self._on_socket = socket, session
+            if old is not None:
+                await old[1].close()
+            return session
+        return self._on_socket[1]
+
+    async def close(self) -> None:
+        """Close the session on a socket."""
+        if self._on_socket is not None:
+            (_, session), self._on_socket = self._on_socket, None
+            await session.close()
 
     async def _check(self, response: aiohttp.ClientResponse, host: str, secrets: tuple[str, ...]) -> None:
         headers = passed_on(response, secrets)
@@ -221,12 +246,27 @@ class Wire:
 @asynccontextmanager
 async def open_wire(timeouts: Timeouts | None = None) -> AsyncIterator[Wire]:
     """The session that everything shares: no cookies, and no limit that streams could use up."""
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    ) as session:
-        yield Wire(session, timeouts)
+    async with _session(aiohttp.TCPConnector(limit=0, limit_per_host=0)) as session:
+        wire = Wire(session, timeouts)
+        try:
+            yield wire
+        finally:
+            await wire.close()
+
+
+def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+
+
+def _check_socket(socket: Path, url: URL) -> None:
+    try:
+        private = is_private(socket)
+    except OSError as error:
+        raise in_words(error, place(url), 0) from None
+    if not private:
+        raise StudioError(
+            502, f"{socket} is not this user's alone, so Studio does not talk to it. Start Studio again."
+        )
 
 
 def _host_of(location: str) -> str | None:

@@ -13,9 +13,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+from aiohttp.client_exceptions import UnixClientConnectorError
 
 from . import strict_json
 from .errors import StudioError
+from .unix_address import socket_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,6 +111,8 @@ def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str]) -> dict[
 
 def place(url: URL) -> str:
     """Host and port as a person knows them; never the userinfo or the query."""
+    if socket_of(url) is not None:
+        return "The local backend"
     if not url.host:
         return "the backend address"
     host = f"[{url.host}]" if ":" in url.host else url.host
@@ -137,6 +141,8 @@ def in_words(fault: Exception, host: str, waited: float) -> StudioError:
             return StudioError(
                 502, f"The proxy refused {host} ({fault.status}). Check HTTPS_PROXY and NO_PROXY."
             )
+        case UnixClientConnectorError() | FileNotFoundError():
+            return StudioError(502, f"{host} does not answer. Start Studio again if it does not come back.")
         case aiohttp.ClientConnectorError():
             # asyncio puts a text of its own into strerror: "Connect call failed ('127.0.0.1', 4000)".
             why = os.strerror(fault.os_error.errno) if fault.os_error.errno else "connection failed"

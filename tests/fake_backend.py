@@ -93,6 +93,7 @@ class FakeBackend:
         self._faults: dict[str, list[Fault]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._ids = 0
+        self.socket: Path | None = None
         self._runner: web.AppRunner | None = None
         # Bound and never listening: the port stays ours while the server is down, and refuses.
         self._place = socket.socket()
@@ -125,6 +126,8 @@ class FakeBackend:
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, backlog=1024).start()
+        if self.socket is not None:
+            await web.UnixSite(self._runner, self.socket).start()
 
     async def stop(self) -> None:
         """Refuse new connections and break off the open ones, as a killed process does."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev import same_user
+from arkor_dev import callback as module
 from arkor_dev.callback import Callback
 from arkor_dev.errors import StudioError
 from arkor_dev.serve import bind
@@ -110,13 +111,14 @@ async def test_one_answer_and_no_second(waiting: Waiting) -> None:
     assert b"<h1>Signed in</h1>" in (await first).body
 
 
-async def test_another_account_of_the_machine_does_not_count(
-    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(same_user, "_is_same_user", lambda _: False)
-    assert (await waiting.send(RIGHT)).status == 403
-    with pytest.raises(StudioError):
-        await waiting.callback.query(0.05)
+async def test_another_account_of_the_machine_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "strangers", lambda **_: nullcontext(lambda _peer, _own: True))
+    sock = bind(0)
+    port = sock.getsockname()[1]
+    async with Callback(sock) as callback:
+        assert (await Waiting(callback, port).send(RIGHT)).status == 403
+        with pytest.raises(StudioError):
+            await callback.query(0.05)
 
 
 async def test_only_this_machine_is_listened_to(waiting: Waiting) -> None:

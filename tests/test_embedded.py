@@ -6,24 +6,27 @@ import asyncio
 import json
 import os
 import signal
+import stat
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from yarl import URL
 
-from arkor_dev import embedded
+from arkor_dev import backend_log, embedded
+from arkor_dev.backend_log import BackendLog
 from arkor_dev.embedded import Embedded, missing_extra
 from arkor_dev.errors import StudioError
 from arkor_dev.torch_build import install_advice
+from arkor_dev.unix_address import socket_of
 
 from .processes import alive, gone, script
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from arkor_dev.identity import Credentials
     from arkor_dev.settings import Settings
 
@@ -38,10 +41,17 @@ async def status_of_me(credentials: Credentials, token: str | None = None) -> in
     """What the backend answers to ``GET /v1/me``."""
     headers = {"Authorization": f"Bearer {token or credentials.token}", "X-Arkor-Client": "test/1"}
     async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{credentials.base_url}/v1/me", headers=headers) as answer,
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket_at(credentials)))) as session,
+        session.get("http://localhost/v1/me", headers=headers) as answer,
     ):
         return answer.status
+
+
+def socket_at(credentials: Credentials) -> Path:
+    """Where the backend listens."""
+    socket = socket_of(URL(credentials.base_url))
+    assert socket is not None
+    return socket
 
 
 def pid_of(backend: Settings) -> int:
@@ -55,8 +65,10 @@ async def test_from_start_to_end(local: Settings) -> None:
         credentials = await backend.credentials()
         assert await status_of_me(credentials) == 200
         assert await status_of_me(credentials, "wrong") == 401
-        pid = pid_of(local)
+        pid, socket = pid_of(local), socket_at(credentials)
         assert pid != os.getpid()
+        assert stat.S_ISSOCK(socket.stat().st_mode)
+        assert socket.parent.stat().st_mode & 0o777 == 0o700
         assert handoff.stat().st_mode & 0o777 == 0o600
         word = json.loads(handoff.read_text())
         assert (word["baseUrl"], word["token"], word["pid"]) == (
@@ -69,6 +81,7 @@ async def test_from_start_to_end(local: Settings) -> None:
     assert time.monotonic() - began < 4
     assert not alive(pid)
     assert not handoff.exists()
+    assert not socket.parent.exists()
     assert not local.arkor_home.exists()  # nothing of the user's, nothing in the project
     assert list(local.project.iterdir()) == []
 
@@ -160,16 +173,76 @@ async def test_a_backend_that_fails_says_why(
             await backend.credentials()
 
 
+TRACEBACK = """Traceback (most recent call last):
+  File "somewhere.py", line 1
+Boom: it broke
+"""
+
+
+async def test_the_end_of_the_log_is_in_the_error(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = f"sys.stderr.write('x' * 70_000 + '\\n' + {TRACEBACK!r})\nsys.exit(3)"
+    stand_in(monkeypatch, tmp_path, body)
+    path = local.local_data / "backend.log"
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError) as fault:
+            await backend.credentials()
+        assert path.stat().st_mode & 0o777 == 0o600
+        first, *lines = fault.value.text.splitlines()
+        assert first.endswith(f"(exit code 3: Boom: it broke). The end of its log, {path}:")
+        assert lines[0] == "x" * 299 + "…"
+        assert lines[1:] == [line.strip() for line in TRACEBACK.splitlines()]
+        assert TRACEBACK in path.read_text()
+
+
+async def test_one_that_does_not_start_in_time_shows_its_log(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_TIMEOUT", 1)
+    stand_in(monkeypatch, tmp_path, "sys.stderr.write('waiting for a disk\\n')\nsys.stdin.read()")
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=r"did not start in 1 s\. Its log is .*backend\.log\.$"):
+            await backend.credentials()
+
+
+async def test_a_log_that_cannot_be_written_is_a_warning(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in(monkeypatch, tmp_path, f"sys.stderr.write({TRACEBACK!r})\nsys.exit(3)")
+    (local.local_data / "backend.log").mkdir(parents=True)
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=r"\(exit code 3: Boom: it broke\)\.$"):
+            await backend.credentials()
+    assert "backend.log cannot be written (Is a directory)." in caplog.text
+
+
+async def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_log, "LIMIT", 1000)
+    path = tmp_path / "backend.log"
+    kept = BackendLog(path)
+    for number in range(5):
+        stderr = asyncio.StreamReader()
+        stderr.feed_data(b"%d" % number * 400 + b"\nlast")
+        stderr.feed_eof()
+        await kept.keep(stderr, number)
+        assert kept.last_line == "last"
+    assert {each.name for each in tmp_path.iterdir()} == {"backend.log", "backend.log.1"}
+    assert all(each.stat().st_size <= 1000 for each in tmp_path.iterdir())
+    assert path.read_text().count("process") == 1
+    assert "4" * 400 in path.read_text()
+
+
 async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = ["not json", "[1]", '{"port": "x"}', '{"notice": "message", "level": "info", "text": "hello"}']
+    lines = ["not json", "[1]", '{"socket": 9}', '{"notice": "message", "level": "info", "text": "hello"}']
     stand_in(
         monkeypatch,
         tmp_path,
-        f"for line in {lines!r}: print(line)\nprint('{{\"port\": 9}}', flush=True)\nsys.stdin.read()",
+        f'for line in {lines!r}: print(line)\nprint(\'{{"socket": "/x/y"}}\', flush=True)\nsys.stdin.read()',
     )
     notices: list[dict[str, object]] = []
     async with Embedded(local, notices.append) as backend:
-        assert (await backend.credentials()).base_url == "http://127.0.0.1:9"
+        assert socket_at(await backend.credentials()) == Path("/x/y")
     assert notices == [{"notice": "message", "level": "info", "text": "hello"}]
 
 
@@ -179,10 +252,10 @@ async def test_one_that_does_not_end_is_killed(
     stand_in(
         monkeypatch,
         tmp_path,
-        "print(json.dumps({'port': os.getpid()}), flush=True)\nwhile True: time.sleep(1)",
+        "print(json.dumps({'socket': str(os.getpid())}), flush=True)\nwhile True: time.sleep(1)",
     )
     async with Embedded(local) as backend:
-        pid = int((await backend.credentials()).base_url.rpartition(":")[2])
+        pid = int(str(socket_at(await backend.credentials())))
         assert alive(pid)
         began = time.monotonic()
     assert time.monotonic() - began < 4.5
@@ -195,7 +268,7 @@ async def test_one_that_is_slow_to_start(
     monkeypatch.setattr(embedded, "START_TIMEOUT", 0.2)
     stand_in(monkeypatch, tmp_path, "sys.stdin.read()")
     async with Embedded(local) as backend:
-        with pytest.raises(StudioError, match="did not start in time"):
+        with pytest.raises(StudioError, match=r"did not start in 0\.2 s"):
             await backend.credentials()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from arkor_dev import events
 from arkor_dev import feed as feed_module
 from arkor_dev.errors import StudioError
 from arkor_dev.events import MARK_EVERY, EventHub, Reader
@@ -383,6 +384,41 @@ async def test_the_least_recently_used_jobs_go_first(upstream: Upstream, naps: N
             assert (str(reader.begin(after=cursor)) == cursor) is kept
     await hub.close()
     assert not upstream.open_ones
+
+
+async def test_what_nobody_reads_goes_after_a_while(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[int] = []
+    hub = EventHub(upstream.open, linger=0, idle_bytes=150_000, keep=0.05)
+    monkeypatch.setattr(events, "give_back", lambda: given_back.append(hub.held))
+    names: dict[str, str] = {}
+    for number, job in enumerate(("read", "old", "new"), 1):
+        entering = asyncio.create_task(feed_of(hub, job))
+        (await upstream.nth(number)).send(row(1, 100_000))
+        names[job] = await entering
+        if job == "read":
+            reader = await hub.follow("read").__aenter__()
+    assert hub.held > 300_000
+    # What is read stays, and of the rest as much as an idle Studio may hold, the newest.
+    await until(lambda: hub.held < 250_000)
+    assert given_back[-1] == hub.held
+    assert reader.end().feed == names["read"]
+    assert await feed_of(hub, "new") == names["new"]
+    await reader.__aexit__(None, None, None)
+    await until(lambda: hub.held < 150_000)
+    assert await feed_of(hub, "read") == names["read"]
+    await hub.close()
+
+
+async def test_a_hub_that_closes_leaves_no_timer(upstream: Upstream) -> None:
+    hub = EventHub(upstream.open, keep=0.01)
+    entering = asyncio.create_task(feed_of(hub, "j"))
+    (await upstream.nth(1)).send(row(1))
+    await entering
+    assert hub._sweep is not None
+    await hub.close()
+    assert hub._sweep.cancelled()
 
 
 async def feed_of(hub: EventHub, job: str) -> str:

@@ -156,6 +156,9 @@ ATTACKS = {
     "many headers": request_bytes("GET / HTTP/1.1", *(f"X-{n}: 1" for n in range(300))),
     "non-ASCII target": request_bytes("GET /\u00e4pi/jobs HTTP/1.1"),
     "an expectation": request_bytes("POST /api/train HTTP/1.1", "Expect: the-unexpected"),
+    "an expectation under another name": request_bytes("GET / HTTP/1.1", "Expect: 99-x", host="evil.example"),
+    "an expectation of no route": request_bytes("GET /api/nothing HTTP/1.1", "Expect: 99-x"),
+    "an expectation on the page": request_bytes("GET / HTTP/1.1", "Expect: 99-x"),
 }
 
 
@@ -408,6 +411,58 @@ async def test_a_stranger_cannot_make_us_keep_a_body(studio: Studio) -> None:
         studio.port, request_bytes("POST /api/train HTTP/1.1", "Content-Length: 1000000000")
     )
     assert answer.status == 403
+
+
+@pytest.mark.parametrize("expect", ["99-x", "100-continue", "\u00e4", ""])
+async def test_an_expectation_is_looked_at_after_the_guards(expect: str, studio: Studio) -> None:
+    sent = (
+        request_bytes("GET / HTTP/1.1", f"Expect: {expect}", host="evil.example"),
+        request_bytes("POST /api/train HTTP/1.1", f"Expect: {expect}", "Content-Length: 9"),
+        request_bytes("GET /api/nothing HTTP/1.1", f"Expect: {expect}"),
+    )
+    for attack in sent:
+        answer = await exchange(studio.port, attack)
+        assert answer.status == 403, attack
+        assert_safe(answer)
+
+
+async def test_expectations_of_the_owner(studio: Studio) -> None:
+    """Only the one that HTTP knows is met, and in HTTP/1.0 there are none."""
+    token = f"{STUDIO_TOKEN_HEADER}: {studio.token}"
+    for line in ("GET / HTTP/1.1", "GET /api/nothing HTTP/1.1", "DELETE /api/jobs HTTP/1.1"):
+        answer = await exchange(studio.port, request_bytes(line, token, "Expect: 99-x"))
+        assert answer.status == 417
+        assert_safe(answer)
+        assert answer.header("cache-control") == "no-store"
+        assert b"99-x" not in answer.body
+    answer = await exchange(studio.port, request_bytes("GET /api/train HTTP/1.0", token, "Expect: 99-x"))
+    assert answer.status == 200
+    reader, writer = await asyncio.open_connection("127.0.0.1", studio.port)
+    head = request_bytes("POST /api/jobs/x/cancel HTTP/1.1", token, "Expect: 100-Continue", body=b"{}")
+    writer.write(head[:-2])
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(head[-2:])
+    answer = await read_answer(reader)
+    assert answer.status == 404
+    assert_safe(answer)
+    writer.close()
+
+
+async def test_no_answer_to_head_has_a_body(studio: Studio, fake_backend: FakeBackend) -> None:
+    """A client reads what follows the head as the next answer."""
+    job = fake_backend.add_job()
+    fake_backend.finish(job)
+    token = f"{STUDIO_TOKEN_HEADER}: {studio.token}"
+    paths = {path for method, path in api_routes(studio.app) if method == "HEAD"}
+    assert "/api/jobs/id/history" in paths
+    for path in ("/", "/api/jobs/unknown/history", *(path.replace("/id", f"/{job}") for path in paths)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", studio.port)
+        writer.write(request_bytes(f"HEAD {path} HTTP/1.1", token))
+        async with asyncio.timeout(5):
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 "), path
+        assert body == b"", path
+        writer.close()
 
 
 async def test_the_host_guard_alone(aiohttp_client: AiohttpClient) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import socket
+import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,8 +20,6 @@ from arkor_dev.serve import bind, serving, token_file
 from .raw import exchange
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from arkor_dev.settings import Settings
 
     from .fake_backend import FakeBackend
@@ -95,6 +97,53 @@ def test_a_later_launchs_token_stays(settings: Settings) -> None:
     with token_file(settings):
         path.write_text("later")
     assert path.read_text() == "later"
+
+
+def test_a_launch_that_starts_while_another_ends_keeps_its_token(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes the file between the other's look and the other's removal, as close as two processes get."""
+    later = replace(settings, studio_token="later")
+    path, real = settings.arkor_home / "studio-token", Path.read_text
+    written, over = threading.Event(), threading.Event()
+
+    def live() -> None:
+        with token_file(later):
+            written.set()
+            over.wait(5)
+
+    other = threading.Thread(target=live)
+
+    def read_text(self: Path, *args: Any, **kwargs: Any) -> str:
+        text = real(self, *args, **kwargs)
+        if self == path and not other.is_alive():
+            other.start()
+            written.wait(0.2)
+        return text
+
+    with token_file(settings):
+        monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.undo()
+    assert written.wait(5)
+    assert path.read_text() == "later"
+    over.set()
+    other.join(5)
+    assert not path.exists()
+
+
+def test_a_folder_that_another_process_holds_costs_a_moment_and_no_token(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Studio that stands still in the middle of its own look."""
+    monkeypatch.setattr(serve, "TOKEN_PATIENCE", 0.05)
+    settings.arkor_home.mkdir(mode=0o700)
+    held = os.open(settings.arkor_home, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    path = settings.arkor_home / "studio-token"
+    with token_file(settings):
+        assert path.read_text() == settings.studio_token
+    assert path.read_text() == settings.studio_token  # not shown to be safe to take away
+    os.close(held)
 
 
 def test_a_home_that_cannot_be_written_is_a_warning(

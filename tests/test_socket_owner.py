@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev import socket_owner
-from arkor_dev.socket_owner import ask_kernel, owner_of, read_tables
+from arkor_dev.socket_owner import Kernel, Tables, open_owners
+
+from .limits import no_descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    Ask = Callable[[tuple[str, int], tuple[str, int]], int | None]
+    from arkor_dev.socket_owner import Address, SocketOwners
+
+    Ask = Callable[[Address, Address], int | None]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc/net and sock_diag are Linux's")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-ways = pytest.mark.parametrize("ask", [ask_kernel, read_tables, owner_of])
+ways = pytest.mark.parametrize("way", [Kernel, Tables, open_owners])
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
 # 127.0.0.1:50000 → 127.0.0.1:4000 as a little-endian kernel prints it, in IPv4 and mapped into IPv6.
@@ -32,6 +36,23 @@ BACK = f"   1: 0100007F:0FA0 0100007F:C350 {REST}"
 ROW6 = f"   0: {MAPPED}:C350 {MAPPED}:0FA0 {REST}"
 PEER, OWN = ("127.0.0.1", 50000), ("127.0.0.1", 4000)
 little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="the rows are a little-endian kernel's")
+
+
+@pytest.fixture
+def ask(way: Callable[[], SocketOwners]) -> Iterator[Ask]:
+    """One of the ways to see whose a socket is, open."""
+    owners = way()
+    yield owners.owner_of
+    owners.close()
+
+
+def read_tables(local: Address, remote: Address, tables: Sequence[Path]) -> int | None:
+    """What such tables say."""
+    owners = Tables(tables)
+    try:
+        return owners.owner_of(local, remote)
+    finally:
+        owners.close()
 
 
 def table(path: Path, *rows: str) -> Path:
@@ -62,7 +83,22 @@ def test_an_orphan_is_nobodys(tmp_path: Path) -> None:
 
 
 def test_missing_tables_tell_nothing(tmp_path: Path) -> None:
-    assert read_tables(PEER, OWN, [tmp_path / "tcp", tmp_path / "tcp6"]) is None
+    with pytest.raises(OSError, match="lists no sockets"):
+        Tables([tmp_path / "tcp", tmp_path / "tcp6"])
+
+
+@little_endian
+def test_a_kernel_without_ipv6(tmp_path: Path) -> None:
+    assert read_tables(PEER, OWN, [table(tmp_path / "tcp", ROW.format(uid=1, inode=9)), tmp_path / "no"]) == 1
+
+
+@linux
+@little_endian
+def test_a_table_that_cannot_be_read_shows_nobody(tmp_path: Path) -> None:
+    """Nor does the one after it: who has seen half of the machine has not seen who is there."""
+    (tmp_path / "file").symlink_to("/proc/self/mem")  # opens, and refuses to be read at 0
+    tables = [tmp_path / "file", table(tmp_path / "tcp6", ROW6.format(uid=1002, inode=9))]
+    assert read_tables(PEER, OWN, tables) is None
 
 
 @linux
@@ -129,13 +165,48 @@ def test_a_strangers_socket(ask: Ask) -> None:
             child.communicate(timeout=10)
 
 
+def no_netlink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a kernel without sock_diag."""
+    monkeypatch.setattr(socket_owner, "_NETLINK_SOCK_DIAG", 31)  # no such protocol
+
+
 @linux
 def test_the_tables_are_read_where_the_kernel_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket_owner, "_NETLINK_SOCK_DIAG", 31)  # no such protocol
+    no_netlink(monkeypatch)
+    with pytest.raises(OSError, match="rotocol not supported"):
+        Kernel()
+    owners = open_owners()
+    assert isinstance(owners, Tables)
+    owners.close()
+
+
+@linux
+def test_a_kernel_that_answers_wrongly_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its module for TCP may be missing: it then says of every socket that there is none."""
+    monkeypatch.setattr(socket_owner, "_SOCK_DIAG_BY_FAMILY", 4711)
+    owners = open_owners()
+    assert isinstance(owners, Tables)
+    owners.close()
+
+
+@linux
+def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    no_netlink(monkeypatch)
+    monkeypatch.setattr(Tables.__init__, "__defaults__", ([table(tmp_path / "tcp")],))
+    with pytest.raises(OSError, match="does not tell whose a connection is"):
+        open_owners()
+
+
+@linux
+@ways
+def test_a_look_needs_no_descriptor(ask: Ask) -> None:
+    """Whoever uses them all up must not decide what is seen."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as mine,
+        no_descriptors(),
     ):
-        ends = mine.getsockname(), mine.getpeername()
-        assert ask_kernel(*ends) is None
-        assert owner_of(*ends) == os.getuid()
+        with pytest.raises(OSError, match="Too many open files"):
+            os.open(os.devnull, os.O_RDONLY)
+        assert ask(mine.getsockname(), mine.getpeername()) == os.getuid()
+        assert ask(("127.0.0.1", 1), server.getsockname()) is None

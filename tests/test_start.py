@@ -9,21 +9,25 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
 from arkor_dev import follow
+from arkor_dev.connect import _running_backend
 from arkor_dev.errors import StudioError
 from arkor_dev.start import run_start
+from arkor_dev.unix_address import address_of
+from arkor_dev.wire import open_wire
 
 from .fake_backend import ORG, PROJECT, TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable
 
     from arkor_dev.settings import Settings
 
@@ -321,12 +325,22 @@ async def test_wrong_usage_is_exit_code_2(settings: Settings, fake_backend: Fake
     assert b"Traceback" not in err
 
 
-def leave_word(settings: Settings, fake: FakeBackend, token: str) -> Settings:
+@pytest.fixture
+async def on_socket(fake_backend: FakeBackend) -> AsyncIterator[None]:
+    """The fake listens on a Unix socket too, under a path that is short enough."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
+        fake_backend.socket = Path(folder) / "s"
+        await fake_backend.restart()
+        yield
+        await fake_backend.stop()
+
+
+def leave_word(settings: Settings, fake: FakeBackend, token: str, address: str | None = None) -> Settings:
     """A Studio runs under ``--local``, with the fake for its embedded backend."""
     local = replace(settings, local=True)
     local.local_data.mkdir(parents=True, exist_ok=True)
     handoff = {
-        "baseUrl": fake.url,
+        "baseUrl": address or address_of(str(fake.socket)),
         "token": token,
         "orgSlug": ORG,
         "projectSlug": PROJECT,
@@ -338,7 +352,7 @@ def leave_word(settings: Settings, fake: FakeBackend, token: str) -> Settings:
 
 
 async def test_under_local_it_joins_the_backend_of_a_running_studio(
-    settings: Settings, fake_backend: FakeBackend
+    settings: Settings, fake_backend: FakeBackend, on_socket: None
 ) -> None:
     started = Started(leave_word(settings, fake_backend, TOKEN), "second")
     job = await started.job(fake_backend)
@@ -348,8 +362,16 @@ async def test_under_local_it_joins_the_backend_of_a_running_studio(
     assert not (settings.project / ".arkor").exists()
 
 
+async def test_under_local_a_port_is_not_trusted(settings: Settings, fake_backend: FakeBackend) -> None:
+    """An older version has left word of one; anybody's program may listen there by now."""
+    local = leave_word(settings, fake_backend, TOKEN, fake_backend.url)
+    async with open_wire() as wire:
+        assert await _running_backend(local, wire) is None
+    assert fake_backend.requests == []
+
+
 async def test_under_local_it_joins_a_studio_that_was_started_again(
-    settings: Settings, fake_backend: FakeBackend
+    settings: Settings, fake_backend: FakeBackend, on_socket: None
 ) -> None:
     local = leave_word(settings, fake_backend, TOKEN)
     started = Started(local)

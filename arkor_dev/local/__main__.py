@@ -4,10 +4,10 @@
 
 Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``; the end of standard input
 means that the daemon is gone, and ends this process and every worker at once. Standard output begins with
-``{"port", "projectId"}`` and goes on with notices, one JSON object a line.
+``{"socket", "projectId"}`` and goes on with notices, one JSON object a line.
 
-Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 74 the data base cannot be opened,
-75 another process holds the data folder.
+Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 73 there is no place for its socket,
+74 the data base cannot be opened, 75 another process holds the data folder.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from aiohttp import web
 
 from . import notices
 from .app import Setup, create_app
+from .socket_folder import SocketFolder
 
 EXIT_USAGE: Final = 2
+EXIT_NO_SOCKET: Final = 73
 EXIT_DATABASE: Final = 74
 EXIT_LOCKED: Final = 75
-HOST: Final = "127.0.0.1"
 PARENT_SECONDS: Final = 1.0
 END_SECONDS: Final = 1.5
 
@@ -88,24 +89,23 @@ async def parent_gone(parent: object) -> None:
             reading = asyncio.ensure_future(reader.read(1))
 
 
-async def serve(setup: Setup, parent: object) -> None:
-    """Serve until the daemon is gone or a signal comes."""
+async def serve(setup: Setup, parent: object, folder: SocketFolder) -> None:
+    """Serve until the daemon is gone or a signal comes; the socket goes first."""
     app = create_app(setup)
     runner = web.AppRunner(
         app, access_log=None, shutdown_timeout=0.1, handle_signals=False, handler_cancellation=True
     )
     await runner.setup()
-    site = web.TCPSite(runner, HOST, 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    setup.port = port
-    notices.say(port=port, projectId=setup.store.project_id)
+    # A full backlog refuses at once here, where TCP would let the caller wait.
+    await web.UnixSite(runner, folder.socket, backlog=1024).start()
+    notices.say(socket=str(folder.socket), projectId=setup.store.project_id)
     over = asyncio.create_task(parent_gone(parent))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, over.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await over
+    folder.remove()
     # Workers die with their pipes in any case; a clean-up that hangs must not keep this process alive.
     loop.call_later(END_SECONDS, os._exit, 0)
     await runner.cleanup()
@@ -137,8 +137,14 @@ def main(argv: list[str] | None = None) -> int:
         )
         return EXIT_DATABASE
     try:
-        asyncio.run(serve(setup, hello.get("parent")))
+        folder = SocketFolder.make()
+    except OSError as error:
+        sys.stderr.write(f"The local backend has no place for its socket: {error}\n")
+        return EXIT_NO_SOCKET
+    try:
+        asyncio.run(serve(setup, hello.get("parent"), folder))
     finally:
+        folder.remove()
         setup.store.close()
         held.close()
     return 0

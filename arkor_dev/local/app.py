@@ -35,7 +35,7 @@ ORG: Final = {"id": "local", "name": "This machine"}
 
 @dataclass
 class Setup:
-    """Everything one process serves. ``port`` is known once it listens."""
+    """Everything one process serves."""
 
     data: Path
     project: Path
@@ -44,7 +44,6 @@ class Setup:
     org: str
     slug: str
     store: AsyncStore
-    port: int = 0
 
     @classmethod
     def open(cls, data: Path, project: Path, cache: Path, hello: dict[str, Any]) -> Setup:
@@ -86,10 +85,9 @@ async def envelope(
 async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Let nobody in but the daemon: the host is this socket's own, and the token the launch's."""
+    """Let nobody in but the daemon: it asks for ``localhost``, and has the launch's token."""
     setup = request.app[SETUP]
-    hosts = request.headers.getall("Host", [])
-    if len(hosts) != 1 or hosts[0] not in {f"127.0.0.1:{setup.port}", f"localhost:{setup.port}"}:
+    if request.headers.getall("Host", []) != ["localhost"]:
         raise RequestError(403, "This host name is not served")
     if request.path != "/v1/auth/cli/config":
         given = request.headers.get("Authorization", "")

@@ -70,14 +70,14 @@ class Writer:
     """A thread that does pieces of work in order, and the same one again while the disk refuses it."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any], Callable[[], None]]] = (
+        self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any], Callable[[], object]]] = (
             queue.SimpleQueue()
         )
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[], T], refused: Callable[[], None] = lambda: None) -> Future[T]:
+    def submit(self, work: Callable[[], T], refused: Callable[[], object] = lambda: None) -> Future[T]:
         """Queue ``work``. Cancelling the future takes it back; ``refused`` is called at its first refusal."""
         future: Future[T] = Future()
         self._queue.put((future, work, refused))
@@ -150,7 +150,7 @@ class AsyncStore:
 
     def post_or(
         self,
-        refused: Callable[[], None],
+        refused: Callable[[], object],
         call: Callable[Concatenate[Store, P], T],
         *args: P.args,
         **more: P.kwargs,

@@ -66,7 +66,7 @@ class Inference:
             yield self._messages(answer)
         finally:
             # Still there when no last message has come.
-            if self._answers.pop(number, None) and asked and self._child:
+            if self._answers.pop(number, None) and asked is not None and self._child is not None:
                 self._stop(number, self._child)
             self._rest()
 

@@ -1,17 +1,17 @@
-"""The backend as the daemon sees it: a true process, its pipes, and HTTP over loopback."""
+"""The backend as the daemon sees it: a true process, its pipes, and HTTP over its socket."""
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +77,7 @@ class Backend:
     """One running ``python -m arkor_dev.local``."""
 
     process: subprocess.Popen[bytes]
-    port: int
+    socket: Path
     ready: dict[str, Any]
     mark: str
     started_in: float
@@ -99,7 +99,7 @@ class Backend:
             _, errors = process.communicate()
             raise AssertionError(f"the backend ended with {process.returncode}: {errors.decode()}")
         ready = json.loads(line)
-        backend = cls(process, ready["port"], ready, mark, time.monotonic() - began)
+        backend = cls(process, Path(ready["socket"]), ready, mark, time.monotonic() - began)
         for stream, take in ((process.stdout, backend._notice), (process.stderr, backend._error)):
             threading.Thread(target=_drain, args=(stream, take), daemon=True).start()
         return backend
@@ -110,18 +110,22 @@ class Backend:
     def _error(self, line: bytes) -> None:
         self.errors.append(line.decode())
 
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}{'&' if '?' in path else '?'}{SCOPE}"
+    def connection(self, timeout: float = 60) -> http.client.HTTPConnection:
+        """A connection to the backend's socket."""
+        connection = http.client.HTTPConnection("localhost", timeout=timeout)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(timeout)
+        connection.sock.connect(str(self.socket))
+        return connection
 
-    def open(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+    def open(self, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPResponse:
         """Send a request and return the open answer, whatever its status."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {TOKEN}", **headers}
-        request = urllib.request.Request(self.url(path), data, headers, method=method)  # noqa: S310 - loopback
-        try:
-            return urllib.request.urlopen(request, timeout=60)  # noqa: S310 - loopback
-        except urllib.error.HTTPError as error:
-            return error
+        # Closed by the answer's end, as with urllib: nothing here keeps the connection.
+        headers = {"Authorization": f"Bearer {TOKEN}", "Connection": "close", **headers}
+        connection = self.connection()
+        connection.request(method, f"{path}{'&' if '?' in path else '?'}{SCOPE}", data, headers)
+        return connection.getresponse()
 
     def call(self, method: str, path: str, body: Any = None) -> Answer:
         with self.open(method, path, body) as answer:

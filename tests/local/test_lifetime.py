@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -38,11 +40,59 @@ def test_the_end_of_standard_input_ends_it(backend: Backend) -> None:
     backend.process.stdin.close()
     assert backend.process.wait(2) == 0
     assert backend.errors == []
+    assert not backend.socket.parent.exists()
 
 
 def test_a_signal_ends_it(backend: Backend) -> None:
     backend.process.send_signal(signal.SIGTERM)
     assert backend.process.wait(2) == 0
+    assert not backend.socket.parent.exists()
+
+
+def test_the_socket_of_a_killed_one_goes_at_the_next_start(
+    backend: Backend, tmp_path: Path, project: Path
+) -> None:
+    backend.process.kill()
+    backend.process.wait()
+    assert backend.socket.is_socket()
+    other = Backend.start(tmp_path / "other", project, tmp_path / "cache")
+    assert not backend.socket.parent.exists()
+    other.stop()
+
+
+def test_no_place_for_a_socket(tmp_path: Path, project: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from arkor_dev.local import socket_folder, __main__ as main; "
+        "socket_folder.LONGEST = 5; sys.exit(main.main(sys.argv[1:]))"
+    )
+    folders = [f"--{name}={tmp_path / name}" for name in ("data", "cache")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *folders, f"--project={project}"],
+        input=b'{"token": "t", "orgSlug": "local", "projectSlug": "tests"}\n',
+        capture_output=True,
+        timeout=20,
+    )
+    assert done.returncode == 73
+    assert b"has no place for its socket: no folder" in done.stderr
+    assert b"XDG_RUNTIME_DIR" in done.stderr
+
+
+# Becomes somebody else and connects, as another account's process would that has learned the address.
+STRANGER = """
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    socket.socket(socket.AF_UNIX).connect(sys.argv[1])
+except PermissionError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_another_account_cannot_reach_it(backend: Backend) -> None:
+    argv = [sys.executable, "-I", "-S", "-c", STRANGER, str(backend.socket)]
+    assert subprocess.run(argv, capture_output=True, check=True, timeout=10).stdout == b"Permission denied\n"
+    assert backend.call("GET", "/v1/me").status == 200
 
 
 def test_a_folder_has_one_owner(backend: Backend, tmp_path: Path, project: Path) -> None:
