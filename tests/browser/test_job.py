@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import expect
 
+from .conftest import FIREFOX
+
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
@@ -143,7 +145,10 @@ async def test_zoom_by_hand_wheel_and_keys_lives_in_the_address(
         await page.reload()
         await expect(page.get_by_role("button", name="Show all")).to_be_visible()
         assert zoom(page) == nearer
-        await chart.dblclick(position={"x": 400, "y": 150})
+        if FIREFOX:  # its driver sends two single clicks
+            await chart.dispatch_event("dblclick")
+        else:
+            await chart.dblclick(position={"x": 400, "y": 150})
         await settle(page)
         assert "zoom" not in page.url
         await chart.focus()
