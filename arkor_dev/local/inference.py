@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 600.0
+SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
+"""Threads wait awake for some microseconds: an answer is thousands of short products, one after another."""
 STOP_SECONDS: Final = 5.0
 """How long a worker may take to acknowledge a stop."""
 
@@ -50,6 +52,8 @@ class Inference:
         self._answers: dict[int, _Answer] = {}
         self._stopping: dict[int, asyncio.TimerHandle] = {}
         self._idle: asyncio.TimerHandle | None = None
+        self._again: asyncio.Task[None] | None = None
+        self._closed = False
 
     @contextlib.asynccontextmanager
     async def answer(self, **ask: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
@@ -72,10 +76,13 @@ class Inference:
 
     async def close(self) -> None:
         """End the worker."""
+        self._closed = True
         if self._idle:
             self._idle.cancel()
         if self._child:
             self._child.kill()
+        if self._again:
+            self._again.cancel()
         if self._reader:
             await self._reader
 
@@ -98,7 +105,7 @@ class Inference:
             if self._child is None or not self._child.alive:
                 if self._reader:
                     await self._reader
-                self._child = await Child.start("worker_infer")
+                self._child = await Child.start("worker_infer", SPIN)
                 self._reader = asyncio.create_task(self._read(self._child))
             return self._child
 
@@ -120,7 +127,7 @@ class Inference:
         await child.ended()
         if self._child is child:
             self._child = None
-        stuck = bool(self._stopping)
+        stuck = bool(self._stopping) and not self._closed
         for timer in self._stopping.values():
             timer.cancel()
         self._stopping.clear()
@@ -149,7 +156,13 @@ class Inference:
             self._rest()
 
     async def _ask_again(self, waiting: dict[int, _Answer]) -> None:
-        child = await self._worker()
+        try:
+            child = await self._worker()
+        except OSError as error:
+            for number, answer in waiting.items():
+                self._answers.pop(number, None)
+                answer.messages.put_nowait({"error": f"The inference process cannot be started: {error}"})
+            return
         for number, answer in waiting.items():
             if number in self._answers:
                 child.send(id=number, do="chat", **answer.ask)
