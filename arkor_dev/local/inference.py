@@ -32,9 +32,10 @@ STOP_SECONDS: Final = 5.0
 
 @dataclass(eq=False)
 class _Answer:
-    """What was asked, what has come, and whether any of it was text."""
+    """What was asked, of whom, what has come, and whether any of it was text."""
 
     ask: dict[str, Any]
+    child: Child | None = None
     messages: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
     begun: bool = False
 
@@ -63,15 +64,14 @@ class Inference:
         if self._idle:
             self._idle.cancel()
             self._idle = None
-        asked: Child | None = None
         try:
-            asked = await self._worker()
-            asked.send(id=number, do="chat", **ask)
+            child = await self._worker()
+            self._send(number, answer, child)
             yield self._messages(answer)
         finally:
             # Still there when no last message has come.
-            if self._answers.pop(number, None) and asked and self._child:
-                self._stop(number, self._child)
+            if self._answers.pop(number, None) and answer.child and answer.child is self._child:
+                self._stop(number, answer.child)
             self._rest()
 
     async def close(self) -> None:
@@ -165,7 +165,11 @@ class Inference:
             return
         for number, answer in waiting.items():
             if number in self._answers:
-                child.send(id=number, do="chat", **answer.ask)
+                self._send(number, answer, child)
+
+    def _send(self, number: int, answer: _Answer, child: Child) -> None:
+        answer.child = child
+        child.send(id=number, do="chat", **answer.ask)
 
     def _rest(self) -> None:
         """With nothing left to answer, the time until the worker is unloaded begins."""

@@ -21,7 +21,7 @@ pytestmark = [
 def model() -> Any:
     import torch
 
-    class Model(torch.nn.Module):
+    class Model(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.small, self.large = torch.nn.Linear(64, 64), torch.nn.Linear(64, 256)
