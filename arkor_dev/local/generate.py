@@ -7,7 +7,6 @@ calls back after each token, and there the text goes out, a stop comes in, and t
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -18,6 +17,7 @@ from peft import PeftModel
 from transformers import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
+from .answer_speed import Way, convert, quickest
 from .errors import JobFailure
 from .load import Base, load_base
 from .tokens import end_ids, render
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ADAPTERS: Final = 4
-CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 UNSAID: Final = {
     "reason": "cancelled",
     "promptTokens": 0,
@@ -118,6 +117,7 @@ class Engine:
         self._base: Base | None = None
         self._adapters: OrderedDict[str, int] = OrderedDict()
         self._ends: list[int] = []
+        self._way: Way | None = None
 
     @property
     def base(self) -> Base:
@@ -173,6 +173,9 @@ class Engine:
             self._adapters.clear()
             base = load_base(Path(ask["base"]))
             base.model.eval()
+            self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
+            if self._way:
+                convert(base.model, self._way.dtype)
             base.model.config.use_cache = True
             self._ends = end_ids(base.tokenizer, base.model)
             self._base, self._path = base, ask["base"]
@@ -219,8 +222,8 @@ class Engine:
             )
         ids = ids.to(base.device)
         pen = _Pen(self, adapter, stop, write)
-        # All cores answer up to twice as fast as half of them; beside a training job each has its share.
-        torch.set_num_threads(max(1, CORES // 2) if ask.get("training") else CORES)
+        if self._way:
+            torch.set_num_threads(self._way.shared_threads if ask.get("training") else self._way.threads)
         began = time.monotonic()
         hot = ask["temperature"] > 0
         sampling = {"temperature": ask["temperature"], "top_p": ask["topP"], "top_k": 0} if hot else {}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from .errors import JobFailure
 from .growth import every, size_of
-from .hub_guard import SLACK, check_commit, check_files, check_listing, watch_answers
+from .hub_guard import check_commit, check_files, check_listing, watch_answers
 from .models import PICKLED, PICKLES
 
 if TYPE_CHECKING:
@@ -71,22 +71,22 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
         info = HfApi(endpoint=endpoint).model_info(name, files_metadata=True)
         commit = check_commit(info.sha)
         patterns = tuple(pattern.removeprefix("*") for pattern in WANTED)
-        listed = {file.rfilename: file.size or 0 for file in info.siblings or []}
+        listed = {file.rfilename: file.size for file in info.siblings or []}
         pickles = [file for file in listed if Path(file).suffix in PICKLES]
         if pickles and not any(file.endswith(".safetensors") for file in listed):
             raise JobFailure(f"The model {name} cannot be used here: {PICKLED.format(pickles[0])}")
         sizes = {file: size for file, size in listed.items() if file.endswith(patterns)}
-        total = check_listing(sizes, cache)
+        total, most = check_listing(sizes, cache)
         before = size_of(folder)
 
         def tick() -> None:
             got = size_of(folder / "blobs")
-            progress(f"Fetching {name}", got, total or None, "B")
-            if size_of(folder) - before > total + SLACK:
-                give_up(
-                    f"The model hub sends more of {name} than the {total:,} bytes that it announced: "
-                    "do not use this hub"
+            progress(f"Fetching {name}", got, total, "B")
+            if size_of(folder) - before > most:
+                announced = (
+                    "the disk has room for" if total is None else f"the {total:,} bytes that it announced"
                 )
+                give_up(f"The model hub sends more of {name} than {announced}: do not use this hub")
 
         with every(tick):
             snapshot = Path(

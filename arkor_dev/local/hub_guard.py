@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 TAG: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+ROOM: Final = 2**28
+"""Bytes of the disk that a download of unknown length leaves free."""
 SLACK: Final = 2**20
 """Bytes that a download may have more than was announced, for what the library itself writes."""
 
@@ -70,12 +72,17 @@ def watch_answers() -> None:
         huggingface_hub.configure_http_backend(backend_factory=session)
 
 
-def check_listing(sizes: Mapping[str, int], cache: Path) -> int:
-    """The bytes of the files to come; refuses names of other folders, and more than the disk has room for."""
+def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | None, int]:
+    """The bytes of the files to come, where all are announced, and the most that may come.
+
+    Refuses names of other folders, and more than the disk has room for.
+    """
     for name, size in sizes.items():
-        if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name or size < 0:
+        elsewhere = name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name
+        if elsewhere or (size is not None and size < 0):
             raise JobFailure(f"The model hub lists a file {_shown(name)}, which is none: do not use this hub")
-    total = sum(sizes.values())
+    known = [size for size in sizes.values() if size is not None]
+    total = sum(known)
     place = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if total > free:
@@ -83,10 +90,10 @@ def check_listing(sizes: Mapping[str, int], cache: Path) -> int:
             f"The model has {total / 1e9:.1f} GB, and the disk of {place} has room for {free / 1e9:.1f} GB: "
             "make room, or choose a smaller model"
         )
-    return total
+    return (total, total + SLACK) if len(known) == len(sizes) else (None, free - ROOM)
 
 
-def check_files(snapshot: Path, sizes: Mapping[str, int], cache: Path) -> None:
+def check_files(snapshot: Path, sizes: Mapping[str, int | None], cache: Path) -> None:
     """Refuse what was fetched when a file lies elsewhere or is not as long as was announced."""
     inside = cache.resolve()
     for path in _files(snapshot):
@@ -96,13 +103,13 @@ def check_files(snapshot: Path, sizes: Mapping[str, int], cache: Path) -> None:
             raise JobFailure(
                 f"The model hub's file {_shown(name)} lies outside of {cache}: do not use this hub"
             )
-        size = real.stat().st_size
-        if size != sizes.get(name, size):
+        size, announced = real.stat().st_size, sizes.get(name)
+        if announced is not None and size != announced:
             real.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             raise JobFailure(
                 f"The model hub's file {_shown(name)} has {size:,} bytes and was announced with "
-                f"{sizes[name]:,}: try again, or do not use this hub"
+                f"{announced:,}: try again, or do not use this hub"
             )
 
 

@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 600.0
+SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
+"""Threads wait awake for some microseconds: an answer is thousands of short products, one after another."""
 STOP_SECONDS: Final = 5.0
 """How long a worker may take to acknowledge a stop."""
 
 
 @dataclass(eq=False)
 class _Answer:
-    """What was asked, what has come, and whether any of it was text."""
+    """What was asked, of whom, what has come, and whether any of it was text."""
 
     ask: dict[str, Any]
+    child: Child | None = None
     messages: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
     begun: bool = False
 
@@ -50,6 +53,8 @@ class Inference:
         self._answers: dict[int, _Answer] = {}
         self._stopping: dict[int, asyncio.TimerHandle] = {}
         self._idle: asyncio.TimerHandle | None = None
+        self._again: asyncio.Task[None] | None = None
+        self._closed = False
 
     @contextlib.asynccontextmanager
     async def answer(self, **ask: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
@@ -59,23 +64,25 @@ class Inference:
         if self._idle:
             self._idle.cancel()
             self._idle = None
-        asked: Child | None = None
         try:
-            asked = await self._worker()
-            asked.send(id=number, do="chat", **ask)
+            child = await self._worker()
+            self._send(number, answer, child)
             yield self._messages(answer)
         finally:
             # Still there when no last message has come.
-            if self._answers.pop(number, None) and asked is not None and self._child is not None:
-                self._stop(number, self._child)
+            if self._answers.pop(number, None) and answer.child is not None and answer.child is self._child:
+                self._stop(number, answer.child)
             self._rest()
 
     async def close(self) -> None:
         """End the worker."""
+        self._closed = True
         if self._idle:
             self._idle.cancel()
         if self._child:
             self._child.kill()
+        if self._again:
+            self._again.cancel()
         if self._reader:
             await self._reader
 
@@ -98,7 +105,7 @@ class Inference:
             if self._child is None or not self._child.alive:
                 if self._reader:
                     await self._reader
-                self._child = await Child.start("worker_infer")
+                self._child = await Child.start("worker_infer", SPIN)
                 self._reader = asyncio.create_task(self._read(self._child))
             return self._child
 
@@ -120,7 +127,7 @@ class Inference:
         await child.ended()
         if self._child is child:
             self._child = None
-        stuck = bool(self._stopping)
+        stuck = bool(self._stopping) and not self._closed
         for timer in self._stopping.values():
             timer.cancel()
         self._stopping.clear()
@@ -149,10 +156,20 @@ class Inference:
             self._rest()
 
     async def _ask_again(self, waiting: dict[int, _Answer]) -> None:
-        child = await self._worker()
+        try:
+            child = await self._worker()
+        except OSError as error:
+            for number, answer in waiting.items():
+                self._answers.pop(number, None)
+                answer.messages.put_nowait({"error": f"The inference process cannot be started: {error}"})
+            return
         for number, answer in waiting.items():
             if number in self._answers:
-                child.send(id=number, do="chat", **answer.ask)
+                self._send(number, answer, child)
+
+    def _send(self, number: int, answer: _Answer, child: Child) -> None:
+        answer.child = child
+        child.send(id=number, do="chat", **answer.ask)
 
     def _rest(self) -> None:
         """With nothing left to answer, the time until the worker is unloaded begins."""

@@ -129,6 +129,9 @@ class Run:
         if self.four_bit:
             model = prepare_model_for_kbit_training(model)
         model.config.use_cache = False
+        # PEFT writes these into the adapter and into its README; the model's name is what travels, and not
+        # the path that it has on this machine.
+        model.name_or_path = model.config._name_or_path = travelling_name(self.base_name)  # noqa: SLF001
         settings = LoraConfig(
             r=self.plan.rank,
             lora_alpha=self.plan.alpha,
@@ -231,11 +234,6 @@ class Run:
         return self._finite(total / count)
 
     def _save_adapter(self, folder: Path) -> None:
-        # PEFT writes the base model's path on this machine into the adapter, and into its README from the
-        # model's own config; the model's name is what travels.
-        name = travelling_name(self.base_name)
-        self.model.peft_config["default"].base_model_name_or_path = name
-        self.base.model.config._name_or_path = name  # noqa: SLF001 - it has no other way in
         self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
 
     def _checkpoint(self) -> None:

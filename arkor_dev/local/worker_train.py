@@ -109,7 +109,10 @@ class Work:
             config.get("numberFormat"),
             data / "number-formats.json",
         )
-        self.emit("training.message", message=f"Computing in {choice.name}: {choice.reason}")
+        self.emit(
+            "training.message",
+            message=f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}",
+        )
         run = Run(
             base=base,
             base_name=model["name"],

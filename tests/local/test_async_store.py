@@ -61,9 +61,11 @@ async def test_a_full_disk_is_waited_for_and_the_order_kept(store: AsyncStore) -
     fill_up(store)
     refused = asyncio.Event()
     loop = asyncio.get_running_loop()
-    first = store.post_or(
-        lambda: loop.call_soon_threadsafe(refused.set), Store.append, job, [log(1, filling=20_000)]
-    )
+
+    def tell() -> None:
+        loop.call_soon_threadsafe(refused.set)
+
+    first = store.post_or(tell, Store.append, job, [log(1, filling=20_000)])
     appending = asyncio.create_task(store.write(Store.append, job, [log(2)]))
     finishing = asyncio.create_task(store.write(Store.finish, job, Verdict("completed", {})))
     async with asyncio.timeout(10):

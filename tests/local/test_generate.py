@@ -50,10 +50,10 @@ def answer(engine: Any, question: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 def test_adapters_are_switched_kept_and_let_go(
     trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arkor_dev.local import generate
+    from arkor_dev.local import answer_speed
     from arkor_dev.local.generate import ADAPTERS, Engine
 
-    monkeypatch.setattr(generate, "CORES", 1)
+    monkeypatch.setattr(answer_speed, "CORES", 1)
     engine = Engine()
     bare, done = answer(engine, ask(tiny, None))
     assert PHRASE not in bare
@@ -61,6 +61,10 @@ def test_adapters_are_switched_kept_and_let_go(
     folders = [tmp_path / f"copy.{n}" for n in range(ADAPTERS + 2)]
     for folder in folders:
         shutil.copytree(trained.data / "jobs" / trained.job / "final", folder)
+        # As adapters were written that named a folder of their owner's: they are answered all the same.
+        settings = json.loads((folder / "adapter_config.json").read_text())
+        settings["base_model_name_or_path"] = "/home/ann/models/tiny"
+        (folder / "adapter_config.json").write_text(json.dumps(settings))
         said, done = answer(engine, ask(tiny, folder))
         assert said == PHRASE
         assert done["reason"] == "stop"

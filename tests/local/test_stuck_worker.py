@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -65,6 +66,21 @@ async def test_a_stop_that_is_heard_costs_nothing(inference: Inference, tiny: Pa
         while inference._stopping:  # noqa: ASYNC110 - the acknowledgement is what is waited for
             await asyncio.sleep(0.01)
     await asyncio.sleep(2 * STOP_SECONDS)
+    assert inference._child.pid == worker
+
+
+async def test_whoever_leaves_before_asking_stops_nobody(inference: Inference, tiny: Path) -> None:
+    await words(inference, ask(tiny, None))
+    assert inference._child
+    worker = inference._child.pid
+    async with inference._starting:  # nobody gets as far as asking
+        asking = asyncio.create_task(words(inference, ask(tiny, None)))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+    assert not inference._stopping
+    assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
     assert inference._child.pid == worker
 
 

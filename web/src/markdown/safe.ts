@@ -45,13 +45,16 @@ const NAMED: Readonly<Record<string, string>> = {
   pound: "£",
 };
 
-/** Character references as the characters they stand for, but for unwanted ones; unknown ones stay as written. */
+/**
+ * Character references as the characters they stand for; unknown ones stay as written. Unwanted characters go whoever has
+ * read them: marked reads the numeric ones by itself.
+ */
 export function decodeEntities(text: string): string {
-  if (!text.includes("&")) return text;
-  return text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]{2,8}));/gu, (whole, decimal, hex, name) => {
+  const read = text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]{2,8}));/gu, (whole, decimal, hex, name) => {
     if (name !== undefined) return Object.hasOwn(NAMED, name) ? NAMED[name]! : whole;
     const code = decimal !== undefined ? Number(decimal) : Number.parseInt(hex, 16);
     const shown = code === 9 || code === 10 || (code >= 32 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff));
-    return shown ? String.fromCodePoint(code).replace(UNWANTED, "") : "\ufffd";
+    return shown ? String.fromCodePoint(code) : "\ufffd";
   });
+  return read.replace(UNWANTED, "");
 }

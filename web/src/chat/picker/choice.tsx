@@ -38,7 +38,7 @@ export function TargetChoice({ label, target, onPick, id, children }: Props) {
           aria-haspopup="listbox"
           aria-expanded={open}
           aria-label={`${label}: ${named ? `${named.name}, ${named.part}` : "Choose a model"}. Change`}
-          title={target?.kind === "base" ? target.model : named?.name}
+          title={target?.kind === "base" ? target.model : (named?.name ?? "Choose a model")}
           // The list closes on a press outside of it, which this button is; the press may not reopen it.
           onPointerDown={(event) => open && event.stopPropagation()}
           onClick={() => setOpen(!open)}
