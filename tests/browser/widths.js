@@ -43,12 +43,12 @@
     range.selectNodeContents(node);
     const rects = [...range.getClientRects()].filter(({ width, height }) => width > 0 && height > 0);
     if (rects.length === 0) continue;
-    let layer = "";
+    const floats = [...ancestors(element)].find((at) => ["fixed", "sticky", "absolute"].includes(style(at).position));
+    const layer = floats ? name(floats) : "";
     let scrolls = false;
     let clip = null;
     for (const at of ancestors(element)) {
-      const { overflowX, overflowY, position } = style(at);
-      if (!layer && ["fixed", "sticky", "absolute"].includes(position)) layer = name(at);
+      const { overflowX, overflowY } = style(at);
       if (scrolls) continue;
       const box = at.getBoundingClientRect();
       if (overflowX === "auto" || overflowX === "scroll" || overflowY === "auto" || overflowY === "scroll") scrolls = true;
