@@ -205,7 +205,7 @@ class FakeBackend:
         project: str = PROJECT,
         **more: Any,
     ) -> str:
-        """A job, with ``training.started`` in its log; answers its id."""
+        """A job, with ``training.started`` in its log unless it is queued; answers its id."""
         job_id = str(more.pop("id", None) or self.new_id("job"))
         self.jobs[job_id] = {
             "id": job_id,
@@ -219,7 +219,8 @@ class FakeBackend:
         }
         self.frames[job_id] = []
         self._changed[job_id] = asyncio.Event()
-        self.emit(job_id, "training.started")
+        if status != "queued":
+            self.emit(job_id, "training.started")
         return job_id
 
     def emit(self, job_id: str, event: str, **fields: Any) -> str:

@@ -288,6 +288,8 @@ async def test_next_is_what_it_was_asked_about(
     healthy: Doctor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    text = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { huggingface = "a/b" }\n'
+    (healthy.settings.project / "arkor.toml").write_text(text)
     await run_doctor(replace(healthy.settings, local=True))
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.endswith(". Next: arkor-dev --local")

@@ -86,6 +86,7 @@ async def test_from_start_to_end(
 ) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
+    fake_backend.emit(job, "training.started")
     fake_backend.log(job, 1, loss=2.5, learningRate=2e-3)
     fake_backend.finish(job, status)
     assert await started.end() == (
@@ -123,6 +124,7 @@ async def test_another_trainer_dry(settings: Settings, fake_backend: FakeBackend
 async def test_lines_come_as_they_happen(settings: Settings, fake_backend: FakeBackend) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
+    fake_backend.emit(job, "training.started")
     for step in (1, 2, 3):
         fake_backend.log(job, step, loss=1.0)
         await fake_backend.until(lambda step=step: f"step {step}/3" in started.out.getvalue())  # type: ignore[misc]
@@ -133,6 +135,7 @@ async def test_lines_come_as_they_happen(settings: Settings, fake_backend: FakeB
 async def test_a_restart_of_the_backend_is_survived(settings: Settings, fake_backend: FakeBackend) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
+    fake_backend.emit(job, "training.started")
     fake_backend.log(job, 1, loss=1.0)
     await fake_backend.until(lambda: "step 1/3" in started.out.getvalue())
     await fake_backend.stop()

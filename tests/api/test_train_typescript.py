@@ -220,5 +220,5 @@ async def test_an_expired_sign_in_is_renewed_before_the_command_starts(
         account["expiresAt"] = 1
         (settings.arkor_home / "credentials.json").write_text(json.dumps(account))
         status, answer = await refusal(studio)
-        assert (status, "arkor login" in answer["error"]) == (401, True)
+        assert (status, "arkor-dev login" in answer["error"]) == (401, True)
         assert len(await runs(studio)) == 1

@@ -218,3 +218,14 @@ def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(tmp_pa
         assert gone_within(backend, 2) < 2
     finally:
         backend.stop()
+
+
+def test_the_data_folder_may_be_a_link(tmp_path: Path, project: Path) -> None:
+    (tmp_path / "other-disk").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "other-disk")
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    try:
+        assert backend.call("GET", "/v1/jobs").json == {"jobs": []}
+        assert (tmp_path / "other-disk" / "backend.sqlite").is_file()
+    finally:
+        backend.stop()

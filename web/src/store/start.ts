@@ -24,7 +24,7 @@ export async function startTraining(shown: Trainer, dryRun: boolean): Promise<st
     forgetEdits();
     return run;
   } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 409) throw error;
+    if (!(error instanceof ApiError) || error.status !== 409 || revision === undefined) throw error;
     // Saved in the last moment: the daemon has refused what is no longer there.
     await reloadManifest();
     if (manifest.peek()?.revision === revision && manifestError.peek() === null) throw error;
