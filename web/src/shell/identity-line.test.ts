@@ -13,6 +13,10 @@ test("an account's mode is as the file names it, and another host is named with 
   expect(identityLine(view)).toEqual({ mode: "auth0", scope: "anon-1", host: "127.0.0.1:4321" });
 });
 
+test("a backend of this machine that has no port is called so", () => {
+  expect(identityLine({ ...VIEW, baseUrl: "http://localhost" }).host).toBe("this machine");
+});
+
 test("hostile text is cleaned and bounded, and an address that is none is shown as it came", () => {
   const view = { ...VIEW, mode: "x".repeat(100), orgSlug: null, projectSlug: null, baseUrl: "nowhere" };
   const line = identityLine(view);

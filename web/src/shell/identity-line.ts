@@ -20,7 +20,9 @@ export function identityLine(view: CredentialsView): IdentityLine {
 
 function hostOf(url: string): string {
   try {
-    return new URL(url).host;
+    const { host } = new URL(url);
+    // A backend of this machine that has no port: nobody else can reach it, and a name would tell nothing.
+    return host === "localhost" ? "this machine" : host;
   } catch {
     return clean(url, 80);
   }
