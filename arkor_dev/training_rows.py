@@ -70,11 +70,21 @@ def _parsed(line: bytes, number: int) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise RowError(f"not JSON ({error.msg} at column {error.colno})") from None
+        raise RowError(f"not JSON ({_fault(text, error)})") from None
     except ValueError:
         raise RowError("not JSON that can be read: it has a number of thousands of digits") from None
     except RecursionError:
         raise RowError("not JSON that can be read: nested too deeply") from None
+
+
+def _fault(text: str, error: json.JSONDecodeError) -> str:
+    """The fault and its place, in the same words on every Python: 3.13 names a last comma for itself."""
+    before = text[: error.pos].rstrip()
+    if error.msg.startswith("Illegal trailing comma"):
+        before = text[: error.pos + 1]
+    elif not (before.endswith(",") and text[error.pos : error.pos + 1] in ("}", "]")):
+        return f"{error.msg} at column {error.colno}"
+    return f"a comma with nothing behind it at column {len(before)}"
 
 
 def messages_of(row: object) -> list[dict[str, Any]]:

@@ -239,7 +239,9 @@ async def test_a_fault_of_the_data_is_told_before_anything_is_started(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
     (settings.project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a",}\n')
-    with pytest.raises(StudioError, match=r"^data.jsonl, line 2: not JSON \(.* at column 16\)$"):
+    with pytest.raises(
+        StudioError, match=r"^data.jsonl, line 2: not JSON \(a comma with nothing behind it at column 15\)$"
+    ):
         await Started(settings, "second").end()
     assert fake_backend.requests == []
 
