@@ -510,6 +510,9 @@ async def test_large_letters_leave_words_whole(
         assert await page.evaluate(OUTSIDE) == []
 
 
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+
+
 @pytest.mark.parametrize("touch", [False, True])
 async def test_no_width_cuts_the_panel(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, touch: bool
@@ -525,6 +528,7 @@ async def test_no_width_cuts_the_panel(
         await put(page.get_by_role("spinbutton", name="Top-p"), "7")
         for width in WIDTHS:
             await page.set_viewport_size({"width": width, "height": 800})
+            await page.evaluate(DRAWN)  # the panel becomes a sheet, or back, before it is looked for
             if await page.get_by_label("System prompt").count() == 0:
                 assert await page.evaluate(OUTSIDE) == [], width
                 await page.get_by_role("button", name="Settings and conversations").click()
