@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import JobFailure
-from .templates import within_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +49,8 @@ def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[A
 
     Raises :class:`JobFailure` when the template refuses it, or goes beyond its limits.
     """
+
+    from .templates import within_limits  # jinja comes with transformers, and only a worker needs it
 
     def apply() -> str:
         text: str = tokenizer.apply_chat_template(
