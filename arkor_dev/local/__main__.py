@@ -98,11 +98,12 @@ async def serve(setup: Setup, parent: object, folder: SocketFolder) -> None:
     await runner.setup()
     # A full backlog refuses at once here, where TCP would let the caller wait.
     await web.UnixSite(runner, folder.socket, backlog=1024).start()
-    notices.say(socket=str(folder.socket), projectId=setup.store.project_id)
     over = asyncio.create_task(parent_gone(parent))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, over.cancel)
+    # Said last: whoever hears it may end this process at once, and then the socket has to go.
+    notices.say(socket=str(folder.socket), projectId=setup.store.project_id)
     with contextlib.suppress(asyncio.CancelledError):
         await over
     folder.remove()
