@@ -178,7 +178,7 @@ async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
     async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
         await ready(screen)
         screen.close()
-        assert await screen.end(20) == 0
+        assert await screen.end(6) == 0
 
 
 async def test_a_question_that_fails_does_not_keep_it(launch: Launch) -> None:
