@@ -23,6 +23,7 @@ from .errors import StudioError
 from .identity import Credentials
 from .project import Scope
 from .project_name import tidy_name
+from .regular_files import read_small
 from .torch_build import install_advice
 from .unix_address import address_of
 
@@ -197,7 +198,7 @@ class Embedded:
     def _withdraw(self) -> None:
         path = self._settings.local_data / "backend.json"
         with contextlib.suppress(OSError, ValueError):
-            if json.loads(path.read_bytes()).get("token") == self._token:
+            if json.loads(read_small(path)).get("token") == self._token:
                 path.unlink()
 
 

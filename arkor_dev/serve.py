@@ -20,6 +20,7 @@ from .descriptors import connections_at_most
 from .errors import StudioError
 from .listener import Listener
 from .protocol import protocol_factory
+from .regular_files import read_small
 from .same_user import strangers
 from .settings import DEFAULT_PORT, PORT_TRIES
 
@@ -97,7 +98,7 @@ def token_file(settings: Settings) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError), _locked(path.parent) as alone:
-            if alone and path.read_text() == settings.studio_token:
+            if alone and read_small(path) == settings.studio_token.encode():
                 path.unlink()
 
 

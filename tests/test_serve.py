@@ -8,8 +8,7 @@ import os
 import socket
 import threading
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +19,8 @@ from arkor_dev.serve import bind, serving, token_file
 from .raw import exchange
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from arkor_dev.settings import Settings
 
     from .fake_backend import FakeBackend
@@ -89,6 +90,15 @@ def test_the_token_file_is_private_and_goes(settings: Settings) -> None:
     assert list(settings.arkor_home.iterdir()) == []
 
 
+@pytest.mark.timeout(10)
+def test_a_fifo_in_place_of_the_token_file_does_not_hold_the_end(settings: Settings) -> None:
+    path = settings.arkor_home / "studio-token"
+    with token_file(settings):
+        path.unlink()
+        os.mkfifo(path)
+    assert path.is_fifo()
+
+
 def test_a_later_launchs_token_stays(settings: Settings) -> None:
     later = replace(settings, studio_token="later")
     with token_file(settings), token_file(later):
@@ -104,7 +114,7 @@ def test_a_launch_that_starts_while_another_ends_keeps_its_token(
 ) -> None:
     """It writes the file between the other's look and the other's removal, as close as two processes get."""
     later = replace(settings, studio_token="later")
-    path, real = settings.arkor_home / "studio-token", Path.read_text
+    path, real = settings.arkor_home / "studio-token", serve.read_small
     written, over = threading.Event(), threading.Event()
 
     def live() -> None:
@@ -114,15 +124,15 @@ def test_a_launch_that_starts_while_another_ends_keeps_its_token(
 
     other = threading.Thread(target=live)
 
-    def read_text(self: Path, *args: Any, **kwargs: Any) -> str:
-        text = real(self, *args, **kwargs)
-        if self == path and not other.is_alive():
+    def read(file: Path) -> bytes:
+        content = real(file)
+        if file == path and not other.is_alive():
             other.start()
             written.wait(0.2)
-        return text
+        return content
 
     with token_file(settings):
-        monkeypatch.setattr(Path, "read_text", read_text)
+        monkeypatch.setattr(serve, "read_small", read)
     monkeypatch.undo()
     assert written.wait(5)
     assert path.read_text() == "later"
