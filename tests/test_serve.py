@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev import bundle, serve
+from arkor_dev import bundle, regular_files, serve
 from arkor_dev.errors import StudioError
 from arkor_dev.serve import bind, serving, token_file
 
@@ -114,7 +114,7 @@ def test_a_launch_that_starts_while_another_ends_keeps_its_token(
 ) -> None:
     """It writes the file between the other's look and the other's removal, as close as two processes get."""
     later = replace(settings, studio_token="later")
-    path, real = settings.arkor_home / "studio-token", serve.read_small
+    path, real = settings.arkor_home / "studio-token", regular_files.read_small
     written, over = threading.Event(), threading.Event()
 
     def live() -> None:
