@@ -1,6 +1,6 @@
 """Writes ``web/src/contract.gen.ts``: the contract as TypeScript, so that page and daemon cannot drift.
 
-Reads ``arkor_dev/contract.py`` as syntax, not by import: type annotations stay as they were written, in
+Reads ``arkor_dev/contract/shapes.py`` as syntax, not by import: type annotations stay as they were written, in
 the order they were written, and the result does not depend on the Python that runs this.
 """
 
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "arkor_dev" / "contract.py"
+SOURCE = ROOT / "arkor_dev" / "contract" / "shapes.py"
 TARGET = ROOT / "web" / "src" / "contract.gen.ts"
 
 SCALARS = {
@@ -26,7 +26,9 @@ SCALARS = {
 
 def render(source: str) -> str:
     """The TypeScript for the contract's Python source; ``ValueError`` for a type it does not know."""
-    parts = ["// Generated from arkor_dev/contract.py by scripts/build_types.py. Not edited by hand.\n"]
+    parts = [
+        "// Generated from arkor_dev/contract/shapes.py by scripts/build_types.py. Not edited by hand.\n"
+    ]
     for node in ast.parse(source).body:
         match node:
             case ast.ClassDef(bases=[ast.Name(id="TypedDict")]):

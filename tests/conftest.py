@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.settings import Settings
-
-from .fake_backend import FakeBackend
-from .node import node
-from .typescript_projects import TypeScriptProject, fetch_arkor, lay_out
+from arkor_dev.core.settings import Settings
+from tests.support.fake_backend import FakeBackend
+from tests.support.node import node
+from tests.support.typescript_projects import TypeScriptProject, fetch_arkor, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from .studio import Studio
+    from tests.support.studio import Studio
 
 # A test run that was started in the background ignores Ctrl-C, and so would every process that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -106,7 +105,7 @@ def typescript_project(arkor_package: Path, node_on_path: None, tmp_path: Path) 
 async def studio(settings: Settings, signed_in: None) -> AsyncIterator[Studio]:
     """A whole Studio, signed in at the fake backend, on a real socket."""
     # Here, so that a room under repair fails its own tests and not everybody's.
-    from .studio import running_studio
+    from tests.support.studio import running_studio
 
     async with running_studio(settings) as studio:
         yield studio

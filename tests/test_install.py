@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .processes import script
+from tests.support.processes import script
 
 ROOT = Path(__file__).parent.parent
 

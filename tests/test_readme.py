@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from arkor_dev.trainers import load_trainers
+from arkor_dev.project.arkor_toml import load_trainers
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

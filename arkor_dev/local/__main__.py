@@ -27,9 +27,9 @@ from typing import IO, Any, Final
 
 from aiohttp import web
 
-from . import notices
-from .app import Setup, create_app
-from .socket_folder import SocketFolder
+from arkor_dev.local.server.app import Setup, create_app
+from arkor_dev.local.server.socket_folder import SocketFolder
+from arkor_dev.local.workers import daemon_messages as notices
 
 EXIT_USAGE: Final = 2
 EXIT_NO_SOCKET: Final = 73

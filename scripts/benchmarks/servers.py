@@ -163,7 +163,7 @@ class FakeServer:
     """What the fake backend can be told."""
 
     def __init__(self) -> None:
-        from tests.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
+        from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 
         self.backend = FakeBackend()
         self.facts_ = {"org": ORG, "project": PROJECT, "token": TOKEN}

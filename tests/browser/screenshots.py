@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import async_playwright
 
-from arkor_dev.settings import Settings
-from tests.daemon import free_port, running_daemon
-from tests.fake_backend import FakeBackend
-from tests.studio import running_studio
+from arkor_dev.core.settings import Settings
+from tests.support.daemon import free_port, running_daemon
+from tests.support.fake_backend import FakeBackend
+from tests.support.studio import running_studio
 
 from .conftest import QUIET, chromium_path
 from .states import Scene, State, all_states

@@ -9,7 +9,7 @@ from playwright.async_api import expect
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Page
 
-    from tests.fake_backend import FakeBackend
+    from tests.support.fake_backend import FakeBackend
 
 CHAT = "POST /v1/inference/chat"
 

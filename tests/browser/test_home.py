@@ -13,8 +13,8 @@ from playwright.async_api import expect
 from .steps import typescript_project
 
 if TYPE_CHECKING:
-    from tests.fake_backend import FakeBackend
-    from tests.studio import Studio
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
 
     from .conftest import OpenPage
 

@@ -11,8 +11,8 @@ from playwright.async_api import expect
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-    from tests.fake_backend import FakeBackend
-    from tests.studio import Studio
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
 
     from .conftest import OpenPage
 

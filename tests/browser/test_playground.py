@@ -18,8 +18,8 @@ from .talk import CHAT, answers, ask, asked, put, start
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.fake_backend import FakeBackend
-    from tests.studio import Studio
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
 
     from .conftest import OpenPage
 

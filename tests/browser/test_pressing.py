@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Page, Route
 
-    from tests.fake_backend import FakeBackend
-    from tests.studio import Studio
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
 
     from .conftest import OpenPage
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from arkor_dev.serve import bind, serving
+from arkor_dev.server.serve import bind, serving
 
 if TYPE_CHECKING:
     from playwright.async_api import Route
 
-    from arkor_dev.settings import Settings
-    from tests.fake_backend import FakeBackend
-    from tests.studio import Studio
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
 
     from .conftest import OpenPage
 

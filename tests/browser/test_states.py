@@ -14,8 +14,8 @@ from .widths import layout_faults
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-    from tests.fake_backend import FakeBackend
-    from tests.studio import Studio
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
 
     from .conftest import OpenPage
 

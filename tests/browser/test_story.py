@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.daemon import free_port, running_daemon
+from tests.support.daemon import free_port, running_daemon
 
 from .steps import QUESTION, ask_both, completed, copy_example, first_loss, open_job, press_run
 

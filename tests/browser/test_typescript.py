@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from tests.studio import running_studio
-from tests.typescript_projects import trainer
+from tests.support.studio import running_studio
+from tests.support.typescript_projects import trainer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from arkor_dev.settings import Settings
-    from tests.fake_backend import FakeBackend
-    from tests.studio import Studio
-    from tests.typescript_projects import TypeScriptProject
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+    from tests.support.typescript_projects import TypeScriptProject
 
     from .conftest import OpenPage
 

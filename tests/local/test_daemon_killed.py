@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.daemon import Daemon, free_port, running_daemon
-from tests.processes import gone
+from tests.support.daemon import Daemon, free_port, running_daemon
+from tests.support.processes import gone
 
 from .tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
 

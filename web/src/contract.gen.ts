@@ -1,4 +1,4 @@
-// Generated from arkor_dev/contract.py by scripts/build_types.py. Not edited by hand.
+// Generated from arkor_dev/contract/shapes.py by scripts/build_types.py. Not edited by hand.
 
 export const CLIENT_HEADER = "X-Arkor-Client";
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Page
 
-    from tests.fake_backend import FakeBackend
-    from tests.studio import Studio
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
 
 PROMPTLY = 20_000
 PACE = 1.4

@@ -1,0 +1,284 @@
+"""How one call goes over the network: limits, timeouts, and faults turned into words.
+
+``backend.py`` says what is called, this module how. Everything that can go wrong between two machines
+ends here as a :class:`StudioError` that names the host and the next step; no text that leaves this module
+holds a secret. Redirects are never followed, since that would hand the token to whoever is named.
+
+The proxy: ``HTTPS_PROXY`` (or the system's) is honoured for https, so that Studio works in a company's
+network; loopback never goes through one. aiohttp's own ``trust_env`` stays off because it would also read
+``~/.netrc`` and let it replace our token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ipaddress
+import urllib.request
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from yarl import URL
+
+from arkor_dev.core.errors import StudioError
+
+from .http_errors import UpstreamError, bounded, in_words, passed_on, place, refusal
+from .unix_address import is_private, on_socket, socket_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from pathlib import Path
+
+NOTICES_PER_HEADER: Final = 5
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. ``silence`` is the longest pause of an event stream, ``whole`` that of one bounded answer."""
+
+    connect: float = 5
+    first_byte: float = 15
+    chat: float = 120
+    silence: float = 60
+    whole: float = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A backend's whole answer. ``headers`` are the ones to pass on to the browser."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether ``host`` (without port or brackets) can only be this machine."""
+    if not host:
+        return False
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Wire:
+    """One ``ClientSession`` and the rules that every call on it obeys.
+
+    A backend may listen on a Unix socket instead of a port (``unix_address.py``). ``own_ports`` are the ports
+    this daemon listens on: a call to them would go round in circles. ``on_notice`` is called once for each
+    different deprecation notice that a backend sends.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, timeouts: Timeouts | None = None) -> None:
+        self._session = session
+        self._on_socket: tuple[Path, aiohttp.ClientSession] | None = None
+        self._told: dict[tuple[str, str], set[str]] = {}
+        self.timeouts = timeouts or Timeouts()
+        self.own_ports: set[int] = set()
+        self.on_notice: Callable[[str], None] | None = None
+
+    async def call(
+        self,
+        method: str,
+        url: URL,
+        *,
+        headers: Mapping[str, str],
+        data: bytes | None = None,
+        limit: int = 8 * MIB,
+        secrets: Iterable[str] = (),
+    ) -> Answer:
+        """One whole answer of at most ``limit`` bytes of JSON, or none at all.
+
+        It is looked at, not parsed. Raises ``StudioError`` for anything but a 2xx.
+        """
+        host = place(url)
+        try:
+            async with (
+                asyncio.timeout(self.timeouts.whole),
+                self.stream(
+                    method, url, headers=headers, data=data, pause=self.timeouts.first_byte, secrets=secrets
+                ) as response,
+            ):
+                body = await bounded(response, limit)
+                if len(body) > limit:
+                    raise StudioError(
+                        502, f"{host} sent more than {limit // MIB} MiB. Ask for less, or try later."
+                    )
+                if body and bytes(body[:64]).lstrip()[:1] not in (b"{", b"["):
+                    raise StudioError(
+                        502, f"{host} answered with something else than JSON. Check that it is the backend."
+                    )
+                return Answer(response.status, bytes(body), passed_on(response, secrets))
+        except TimeoutError:
+            raise StudioError(
+                504, f"{host} did not finish its answer in {self.timeouts.whole:g} s. Try again."
+            ) from None
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        url: URL,
+        *,
+        headers: Mapping[str, str],
+        data: bytes | None = None,
+        first_byte: float | None = None,
+        pause: float | None = None,
+        secrets: Iterable[str] = (),
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A 2xx answer to read as it comes; raises ``StudioError`` for any other.
+
+        ``first_byte`` bounds the wait for the status line, ``pause`` the silence between two reads. A fault
+        of the stream itself that the reader runs into leaves the ``async with`` as a ``StudioError`` too;
+        whatever else the reader raises passes unchanged.
+        """
+        self.check_address(url)
+        host = place(url)
+        waiting = first_byte or self.timeouts.first_byte
+        response = await self._head(method, url, host, headers, data, waiting, pause)
+        try:
+            await self._check(response, host, tuple(secrets))
+            yield response
+        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+            if fault is not response.content.exception():
+                raise
+            raise in_words(fault, host, pause or waiting) from None
+        finally:
+            # Not release(): the rest of a stream is unbounded, and the backend should see us leave now.
+            response.close()
+
+    def check_address(self, url: URL) -> None:
+        """Raise ``StudioError`` where a token must not go: off this machine in clear text, to ourselves."""
+        if (socket := socket_of(url)) is not None:
+            _check_socket(socket, url)
+            return
+        if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
+            raise StudioError(
+                400,
+                f"Studio does not call {place(url)} over {url.scheme or 'no protocol'}, "
+                "which would send your token in clear text. "
+                "Set ARKOR_CLOUD_API_URL to an https:// address, or to http:// on this machine.",
+            )
+        if is_loopback(url.host) and url.port in self.own_ports:
+            raise StudioError(
+                400,
+                f"The backend address {place(url)} is this Studio itself. "
+                "Set ARKOR_CLOUD_API_URL to the backend's address, or unset it.",
+            )
+
+    async def _head(
+        self,
+        method: str,
+        url: URL,
+        host: str,
+        headers: Mapping[str, str],
+        data: bytes | None,
+        waiting: float,
+        pause: float | None,
+    ) -> aiohttp.ClientResponse:
+        socket = socket_of(url)
+        session = self._session if socket is None else await self._session_on(socket)
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=self.timeouts.connect, sock_read=max(pause or waiting, waiting)
+        )
+        try:
+            async with asyncio.timeout(self.timeouts.connect + waiting):
+                return await session.request(
+                    method,
+                    url if socket is None else on_socket(url),
+                    headers=headers,
+                    # A bare body is written in one piece, however large; a file-like one in portions.
+                    data=io.BytesIO(data) if data and len(data) > MIB else data,
+                    timeout=timeout,
+                    allow_redirects=False,
+                    proxy=_proxy_for(url),
+                )
+        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+            raise in_words(fault, host, waiting) from None
+
+    async def _session_on(self, socket: Path) -> aiohttp.ClientSession:
+        """The session of the one backend that listens on a socket; one that was started again has another."""
+        if self._on_socket is None or self._on_socket[0] != socket:
+            old, session = self._on_socket, _session(aiohttp.UnixConnector(str(socket), limit=0))
+            self._on_socket = socket, session
+            if old is not None:
+                await old[1].close()
+            return session
+        return self._on_socket[1]
+
+    async def close(self) -> None:
+        """Close the session on a socket."""
+        if self._on_socket is not None:
+            (_, session), self._on_socket = self._on_socket, None
+            await session.close()
+
+    async def _check(self, response: aiohttp.ClientResponse, host: str, secrets: tuple[str, ...]) -> None:
+        headers = passed_on(response, secrets)
+        self._tell(host, headers)
+        status = response.status
+        if 200 <= status < 300:
+            return
+        if status < 400:
+            target = _host_of(response.headers.get("Location", ""))
+            raise UpstreamError(
+                502,
+                f"{host} redirects{f' to {target}' if target else ''} ({status}). Studio does not follow "
+                "that with your token: set ARKOR_CLOUD_API_URL to the final address.",
+                headers,
+            )
+        raise await refusal(response, host, headers, secrets, self.timeouts.first_byte)
+
+    def _tell(self, host: str, headers: Mapping[str, str]) -> None:
+        for name, value in headers.items():
+            told = self._told.setdefault((host, name), set())
+            # A warning may carry the time of day and so be new at each call.
+            if value not in told and len(told) < NOTICES_PER_HEADER:
+                told.add(value)
+                if self.on_notice is not None:
+                    self.on_notice(f"{host} says {name}: {value}")
+
+
+@asynccontextmanager
+async def open_wire(timeouts: Timeouts | None = None) -> AsyncIterator[Wire]:
+    """The session that everything shares: no cookies, and no limit that streams could use up."""
+    async with _session(aiohttp.TCPConnector(limit=0, limit_per_host=0)) as session:
+        wire = Wire(session, timeouts)
+        try:
+            yield wire
+        finally:
+            await wire.close()
+
+
+def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+
+
+def _check_socket(socket: Path, url: URL) -> None:
+    try:
+        private = is_private(socket)
+    except OSError as error:
+        raise in_words(error, place(url), 0) from None
+    if not private:
+        raise StudioError(
+            502, f"{socket} is not this user's alone, so Studio does not talk to it. Start Studio again."
+        )
+
+
+def _host_of(location: str) -> str | None:
+    try:
+        return URL(location).host
+    except ValueError:
+        return None
+
+
+def _proxy_for(url: URL) -> URL | None:
+    if url.scheme != "https" or not url.host or is_loopback(url.host):
+        return None
+    proxy = urllib.request.getproxies().get("https")
+    return URL(proxy) if proxy and not urllib.request.proxy_bypass(url.host) else None

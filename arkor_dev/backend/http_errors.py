@@ -1,0 +1,154 @@
+"""What goes wrong between two machines, in words for a person: which host, why, what to do.
+
+No text that is made here holds a secret: what a backend says is cut to size and rid of the tokens that the
+call carried, since some echo the request in their errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp.client_exceptions import UnixClientConnectorError
+
+from arkor_dev.contract import strict_json
+from arkor_dev.core.errors import StudioError
+
+from .unix_address import socket_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from yarl import URL
+
+PASSED_ON: Final = ("Deprecation", "Sunset", "Warning")
+TEXT_LIMIT: Final = 2_000
+BODY_LIMIT: Final = 64 * 1024
+
+
+class UpstreamError(StudioError):
+    """The backend answered with an error; ``headers`` are the ones to pass on to the browser."""
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, text)
+        self.headers: Mapping[str, str] = headers or {}
+
+
+async def bounded(response: aiohttp.ClientResponse, limit: int) -> bytearray:
+    """At most a little more than ``limit`` bytes, so that the caller can tell a body that is too long."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            break
+    return body
+
+
+async def refusal(
+    response: aiohttp.ClientResponse,
+    host: str,
+    headers: Mapping[str, str],
+    secrets: tuple[str, ...],
+    patience: float,
+) -> UpstreamError:
+    """The backend's own words, bounded and without our tokens, whatever form they came in.
+
+    The status alone decides what happens next, so a body that breaks off or takes longer than ``patience``
+    seconds costs the words and nothing else.
+    """
+    raw = b""
+    with suppress(aiohttp.ClientError, TimeoutError, OSError):
+        async with asyncio.timeout(patience):
+            raw = bytes(await bounded(response, BODY_LIMIT))
+    text, extra = _said(raw, response.content_type)
+    text = without(text, secrets)[:TEXT_LIMIT]
+    if not text:
+        text = f"{host} answered {response.status} {response.reason or ''}".rstrip() + ". Try again later."
+    elif extra is None:
+        text = f"{host} answered {response.status}: {text}"
+    if response.status == 426:
+        text = f"{text} This arkor-dev is too old for it: pip install --upgrade arkor-dev"
+    # A status that HTTP does not know would be no error to the browser.
+    error = UpstreamError(response.status if response.status < 600 else 502, text, headers)
+    if extra and not any(secret in json.dumps(extra, ensure_ascii=False) for secret in secrets):
+        error.extra.update(extra)
+    return error
+
+
+def _said(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]:
+    """The text of an error body, and what else a JSON object held (None when it was no such object)."""
+    try:
+        answer = strict_json.parse(raw)  # what else it holds goes on to the page, which reads no NaN
+    except strict_json.StrictJSONError:
+        text = raw.decode(errors="replace")
+        # A proxy's HTML page says less than its status does.
+        shown = "html" not in content_type and not text.lstrip().startswith("<")
+        return (" ".join(text.split()) if shown and text.replace("\n", " ").isprintable() else ""), None
+    if not isinstance(answer, dict):
+        return "", None
+    error = answer.pop("error", None)
+    if isinstance(error, dict):
+        error = error.get("message")
+    return (error, answer) if isinstance(error, str) and error else ("", None)
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """``text`` with every secret blotted out."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "…")
+    return text
+
+
+def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str]) -> dict[str, str]:
+    """The headers that a browser gets too."""
+    found = {name: ", ".join(response.headers.getall(name)) for name in PASSED_ON if name in response.headers}
+    return {name: without(value, secrets)[:TEXT_LIMIT] for name, value in found.items()}
+
+
+def place(url: URL) -> str:
+    """Host and port as a person knows them; never the userinfo or the query."""
+    if socket_of(url) is not None:
+        return "The local backend"
+    if not url.host:
+        return "the backend address"
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return host if url.is_default_port() else f"{host}:{url.port}"
+
+
+def in_words(fault: Exception, host: str, waited: float) -> StudioError:
+    """What to tell a person about a call to ``host`` that brought no answer; ``waited`` is in seconds."""
+    match fault:
+        case aiohttp.ConnectionTimeoutError():
+            return StudioError(
+                504, f"{host} did not accept a connection in time. Check your network and try again."
+            )
+        case TimeoutError():
+            return StudioError(504, f"{host} sent nothing for {waited:g} s. Try again later.")
+        case aiohttp.ClientConnectorDNSError():
+            return StudioError(502, f"The host {host} was not found. Check the address and your network.")
+        case aiohttp.ClientSSLError():
+            return StudioError(
+                502,
+                f"No trusted TLS connection to {host}. Check the address and this machine's certificates.",
+            )
+        case aiohttp.ClientProxyConnectionError():
+            return StudioError(502, f"Cannot reach the proxy for {host}. Check HTTPS_PROXY and NO_PROXY.")
+        case aiohttp.ClientHttpProxyError():
+            return StudioError(
+                502, f"The proxy refused {host} ({fault.status}). Check HTTPS_PROXY and NO_PROXY."
+            )
+        case UnixClientConnectorError() | FileNotFoundError():
+            return StudioError(502, f"{host} does not answer. Start Studio again if it does not come back.")
+        case aiohttp.ClientConnectorError():
+            # asyncio puts a text of its own into strerror: "Connect call failed ('127.0.0.1', 4000)".
+            why = os.strerror(fault.os_error.errno) if fault.os_error.errno else "connection failed"
+            return StudioError(502, f"Cannot reach {host} ({why}). Check that it is running and try again.")
+        case aiohttp.InvalidURL():
+            return StudioError(400, f"The backend address {host} is not usable. Check ARKOR_CLOUD_API_URL.")
+        case _:
+            return StudioError(502, f"{host} broke off the connection ({type(fault).__name__}). Try again.")

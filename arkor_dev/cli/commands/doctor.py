@@ -1,0 +1,237 @@
+"""``arkor-dev doctor``: is everything there that Studio needs, and if not, what is the next step?
+
+It looks and changes nothing: no identity is made, no project created, no package imported for its version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Literal
+
+from arkor_dev import __version__
+from arkor_dev.backend.client import Backend, ProjectCalls, sign_in_config
+from arkor_dev.backend.http_client import open_wire
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.core.settings import DEFAULT_PORT
+from arkor_dev.core.torch_build import surplus
+from arkor_dev.identity.base_url import base_url_of
+from arkor_dev.identity.credentials_file import NoCredentialsError, Stored, read_credentials
+from arkor_dev.identity.local_backend import REQUIRED, missing_extra
+from arkor_dev.identity.scope import FileScopes, check_folder
+from arkor_dev.identity.views import FileIdentity, header_line
+from arkor_dev.project.node_tools import is_typescript, no_node, satisfies, wanted_node
+from arkor_dev.project.training_command import training_command
+from arkor_dev.project.typescript import node_version
+from arkor_dev.server.serve import bind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from arkor_dev.core.settings import Settings
+
+Status = Literal["ok", "warn", "fail"]
+BACKEND_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at, how it is, and the next step where there is one."""
+
+    name: str
+    status: Status
+    text: str
+    next: str | None = None
+
+
+async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
+    """Print every check; the exit code: 1 when one of them failed, else 0."""
+    checks = [*_versions(), _port(settings), _project(settings), _command(settings), *await _node(settings)]
+    if settings.local:
+        checks += [_extra(), *_folders(settings)]
+    else:
+        checks += [*await _managed(settings)]
+    healthy = all(check.status != "fail" for check in checks)
+    if as_json:
+        print(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}, indent=2))  # noqa: T201
+    else:
+        for check in checks:
+            step = f" {check.next}" if check.next else ""
+            print(f"{check.status:<4}  {check.name:<11} {one_line(check.text + step, 1000)}")  # noqa: T201
+        print(f"\n{_verdict(settings, checks)}")  # noqa: T201
+    return 0 if healthy else 1
+
+
+def _verdict(settings: Settings, checks: list[Check]) -> str:
+    failed = sum(check.status == "fail" for check in checks)
+    if failed:
+        what, does = ("1 check", "its line says") if failed == 1 else (f"{failed} checks", "their lines say")
+        return f"{what} failed. Do what {does}, then run arkor-dev doctor again."
+    warned = sum(check.status == "warn" for check in checks)
+    marked = "the line marked warn" if warned == 1 else f"the {warned} lines marked warn"
+    fine = f"Nothing failed; look at {marked}." if warned else "Everything Studio needs is there."
+    return f"{fine} Next: arkor-dev{' --local' if settings.local else ''}"
+
+
+def _versions() -> Iterator[Check]:
+    yield Check("Studio", "ok", f"arkor-dev {__version__}, aiohttp {version('aiohttp')}")
+    yield Check("Python", "ok", f"{platform.python_version()} at {sys.executable}")
+
+
+def _port(settings: Settings) -> Check:
+    try:
+        with bind(settings.port) as sock:
+            port = sock.getsockname()[1]
+    except StudioError as fault:
+        return Check("Port", "fail", fault.text)
+    if settings.port is None and port != DEFAULT_PORT:
+        return Check("Port", "warn", f"{DEFAULT_PORT} is taken; Studio will use {port}.")
+    return Check("Port", "ok", f"{port} is free.")
+
+
+def _project(settings: Settings) -> Check:
+    folder = settings.project
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return Check("Project", "fail", f"{folder} cannot be read.", "Fix the folder's permissions.")
+    state = folder / ".arkor"
+    if not settings.local and not os.access(state if state.exists() else folder, os.W_OK | os.X_OK):
+        return Check(
+            "Project", "fail", f"{state} cannot be written, where the project's scope is kept.",
+            "Fix the folder's permissions, or train on this machine: arkor-dev --local",
+        )  # fmt: skip
+    try:
+        check_folder(folder)
+    except StudioError as fault:
+        return Check("Project", "fail", fault.text)
+    return Check("Project", "ok", f"{folder}")
+
+
+def _command(settings: Settings) -> Check:
+    try:
+        launch = training_command(settings, {})
+    except StudioError as fault:
+        # A folder that is no project yet is no fault, but one whose trainer cannot be run is.
+        declared = (settings.project / "arkor.toml").exists() or is_typescript(settings.project)
+        return Check("Training", "fail" if declared else "warn", fault.text)
+    if launch.trainer is not None:
+        return Check("Training", "ok", f"arkor.toml, first trainer {launch.trainer!r}.")
+    return Check("Training", "ok", f"{launch.argv[0]}")
+
+
+async def _node(settings: Settings) -> list[Check]:
+    """Node, for a project that needs it."""
+    project = settings.project
+    if (project / "arkor.toml").exists() or not is_typescript(project):
+        return []
+    if (node := shutil.which("node")) is None:
+        return [Check("Node.js", "fail", no_node(project))]
+    version, wanted = await node_version(node), wanted_node(project)
+    what = f"Node.js {wanted}" if wanted else "Node.js"
+    step = f"Install {what} from https://nodejs.org or with your version manager."
+    if version is None:
+        return [Check("Node.js", "fail", f"{node} cannot be run.", step)]
+    if wanted is None:
+        return [Check("Node.js", "ok", f"{version} at {node}")]
+    if not satisfies(version, wanted):
+        return [Check("Node.js", "warn", f"{version} at {node}, but the project asks for {wanted}.", step)]
+    return [Check("Node.js", "ok", f"{version} at {node}, which is in {wanted}.")]
+
+
+def _extra() -> Check:
+    if (text := missing_extra()) is not None:
+        return Check("Local extra", "fail", text)
+    versions = ", ".join(f"{name} {_version(name)}" for name in REQUIRED)
+    if (found := surplus()) is not None:
+        text, way_out = found
+        return Check("Local extra", "warn", f"{versions}. {text}", way_out)
+    return Check("Local extra", "ok", versions)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "of unknown version"
+
+
+def _folders(settings: Settings) -> Iterator[Check]:
+    for name, folder in (("Jobs", settings.local_data), ("Models", settings.cache)):
+        there = _nearest(folder)
+        if os.access(there, os.W_OK | os.X_OK) and there.is_dir():
+            yield Check(name, "ok", f"{folder}")
+        else:
+            yield Check(
+                name, "fail", f"{folder} cannot be made or written.", f"Fix the permissions of {there}."
+            )
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the closest folder above it that is there."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+async def _managed(settings: Settings) -> list[Check]:
+    path = settings.arkor_home / "credentials.json"
+    stored: Stored | None = None
+    try:
+        stored = read_credentials(path)
+    except NoCredentialsError as fault:
+        what = "is not JSON" if fault.damaged else "is not there yet"
+        known = Check(
+            "Credentials", "warn", f"{path} {what}; Studio makes an anonymous identity at its start."
+        )
+    except StudioError as fault:
+        return [Check("Credentials", "fail", fault.text)]
+    else:
+        known = _rights(path, stored)
+    if stored is None and not os.access(there := _nearest(settings.arkor_home), os.W_OK | os.X_OK):
+        known = Check("Credentials", "fail", f"{path} cannot be made.", f"Fix the permissions of {there}.")
+    return [known, *await _backend(settings, stored)]
+
+
+def _rights(path: Path, stored: Stored) -> Check:
+    who = "anonymous identity" if stored.mode == "anon" else f"account ({stored.mode})"
+    if path.stat().st_mode & 0o077:
+        return Check(
+            "Credentials", "warn", f"{path}: {who}, and others on this machine can read it.",
+            f"Run: chmod 600 {path}",
+        )  # fmt: skip
+    return Check("Credentials", "ok", f"{path}: {who}")
+
+
+async def _backend(settings: Settings, stored: Stored | None) -> list[Check]:
+    try:
+        url = base_url_of(settings.cloud_url, stored)
+        async with asyncio.timeout(BACKEND_SECONDS), open_wire() as wire:
+            if stored is None:
+                await sign_in_config(wire, url)
+                return [Check("Backend", "ok", f"{url} answers.")]
+            identity = FileIdentity(settings, wire)
+            scopes = FileScopes(settings.project, ProjectCalls(wire))
+            await Backend(wire, identity, scopes).me()
+            credentials = await identity.credentials()
+            scope = await scopes.for_read(credentials)
+            answers = Check("Backend", "ok", f"{url} answers: {header_line(credentials, scope)}")
+            if scope is None and (settings.project / ".arkor" / "state.json").exists():
+                text = (
+                    ".arkor/state.json is not one that this identity can use, so the jobs list stays empty."
+                )
+                return [
+                    answers,
+                    Check("Scope", "warn", text, "Run `arkor-dev login`, or move the file away."),
+                ]
+            return [answers]
+    except StudioError as fault:
+        return [Check("Backend", "fail", fault.text)]
+    except TimeoutError:
+        return [Check("Backend", "fail", f"{url} has not answered in {BACKEND_SECONDS:g} s.")]

@@ -1,0 +1,263 @@
+"""``arkor-dev login`` and ``logout``: credentials without Node (CONTRACT §1), written whole or not at all.
+
+What is there already is replaced only once the new sign-in works, and an anonymous identity, which nobody can
+have back, only after asking. No token is ever printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from yarl import URL
+
+from arkor_dev.backend.client import sign_in_config
+from arkor_dev.backend.http_client import open_wire
+from arkor_dev.backend.http_errors import place
+from arkor_dev.cli.browser import open_browser
+from arkor_dev.cli.callback import PATIENCE, Callback
+from arkor_dev.cli.consent import confirm
+from arkor_dev.core.atomic_write import check_writable
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.identity.base_url import base_url_of
+from arkor_dev.identity.credentials_file import (
+    NoCredentialsError,
+    Stored,
+    UnknownIdentityError,
+    credentials_lock,
+    read_credentials,
+    write_credentials,
+)
+from arkor_dev.identity.file_identity import new_anonymous
+from arkor_dev.identity.oauth import Attempt, Service
+from arkor_dev.server.serve import bind
+
+from .whoami import account_of
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from arkor_dev.backend.http_client import Wire
+    from arkor_dev.core.settings import Settings
+
+NEXT: Final = "Next: `arkor-dev` opens Studio on the project in this folder."
+
+
+def run_login(
+    settings: Settings,
+    *,
+    anonymous: bool = False,
+    browser: bool = True,
+    yes: bool = False,
+    console: Console | None = None,
+    patience: float = PATIENCE,
+    browse: Callable[[str], Awaitable[bool]] = open_browser,
+) -> int:
+    """Sign in and say what came of it; the exit code. Raises StudioError, and then nothing was changed."""
+    path = settings.arkor_home / "credentials.json"
+    there, lost = _what_is_there(path)
+    base_url = base_url_of(settings.cloud_url, there)
+    try:
+        check_writable(path.parent)
+    except OSError as fault:
+        raise _unwritable(path, fault) from None
+    if lost and not confirm(f"{lost} The new sign-in replaces it.", "Replace it?", yes=yes):
+        _say(console or _stdout(), "Nothing was changed.")
+        return 0
+    login = _Login(
+        path, settings.project, base_url, console or _stdout(), patience, browse if browser else None
+    )
+    return asyncio.run(login.anonymous() if anonymous else login.account())
+
+
+def run_logout(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    yes: bool = False,
+    console: Console | None = None,
+) -> int:
+    """Remove the credentials file, whose identity this machine then no longer has; the exit code."""
+    console = console or _stdout()
+    path = settings.arkor_home / "credentials.json"
+    there, lost = _what_is_there(path)
+    if there is None and not lost and not path.exists():
+        _say(console, f"Nobody is signed in: there is no {path}.")
+    else:
+        if there is None and lost:
+            raise StudioError(400, f"{lost} Move the file away yourself.")
+        if lost and not confirm(lost, "Remove it?", yes=yes):
+            _say(console, "Nothing was changed.")
+            return 0
+        asyncio.run(_remove(path, there))
+        _say(
+            console,
+            f"Signed out: {path} is removed. The next start of Studio makes an anonymous identity, unless "
+            "you sign in before: arkor-dev login",
+        )
+    named = sorted(name for name, value in environ.items() if value and _names_a_token(name))
+    if named:
+        _say(
+            console,
+            f"The environment still names a token: {', '.join(named)}. To drop it: unset {' '.join(named)}",
+        )
+    return 0
+
+
+class _Login:
+    """What one sign-in needs. ``browse`` is None when the person opens the address."""
+
+    def __init__(
+        self,
+        path: Path,
+        project: Path,
+        base_url: str,
+        console: Console,
+        patience: float,
+        browse: Callable[[str], Awaitable[bool]] | None,
+    ) -> None:
+        self._path = path
+        self._project = project
+        self._base_url = base_url
+        self._host = place(URL(base_url))
+        self._console = console
+        self._patience = patience
+        self._browse = browse
+
+    async def anonymous(self) -> int:
+        async with open_wire() as wire:
+            wire.on_notice = self._say
+            document = await new_anonymous(wire, self._base_url)
+            await self._keep(document)
+        self._say(f"Signed in anonymously at {self._host}, as the organisation {document['orgSlug']}.")
+        self._say(f"Keep {self._path}: this identity cannot be had back without it. {NEXT}")
+        return 0
+
+    async def account(self) -> int:
+        async with open_wire() as wire:
+            wire.on_notice = self._say
+            service = Service.of(await sign_in_config(wire, self._base_url), self._host)
+            sock = _first_free(service.ports)
+            attempt = Attempt(service, sock.getsockname()[1])
+            async with Callback(sock) as callback:
+                await self._send_to(attempt)
+                answer = await callback.query(self._patience)
+                try:
+                    who, *more = await self._finish(wire, attempt, answer)
+                except StudioError as fault:
+                    await callback.show("Not signed in", fault.text)
+                    raise
+                await callback.show("Signed in", f"{who} You can close this tab and go back to the terminal.")
+        for line in (who, *more, NEXT):
+            self._say(line)
+        return 0
+
+    async def _send_to(self, attempt: Attempt) -> None:
+        opened = self._browse is not None and await self._browse(attempt.address)
+        if opened:
+            self._say("Sign in with the browser that has just opened. If none has, open this address:")
+        elif self._browse is None:
+            self._say("Open this address in a browser on this machine:")
+        else:
+            self._say("No browser could be opened. Open this address in one on this machine:")
+        self._say(attempt.address)
+        if not opened:
+            tunnel = f"ssh -L {attempt.port}:127.0.0.1:{attempt.port} HOST"
+            self._say(f"For a browser on another machine, first let its answer through: {tunnel}")
+        self._say(f"Waiting for {self._patience / 60:g} minutes. Ctrl-C stops it.")
+
+    async def _finish(self, wire: Wire, attempt: Attempt, answer: Mapping[str, list[str]]) -> list[str]:
+        """Turn the browser's answer into a credentials file; who has signed in, and what that means here."""
+        code = attempt.code(answer)
+        document = await attempt.credentials(wire, code, self._base_url, time.time())
+        try:
+            account = await account_of(wire, Stored(document), self._base_url)
+        except StudioError as fault:
+            if fault.status < 500:
+                raise StudioError(
+                    fault.status,
+                    f"{self._host} does not take the new sign-in: {fault.text} Nothing was changed.",
+                ) from None
+            await self._keep(document)
+            return [f"Signed in. {self._host} could not say yet as whom: {fault.text}"]
+        await self._keep(document)
+        stranger = account.stranger_to(self._project)
+        return [f"Signed in at {self._host} as {account}.", *([stranger] if stranger else [])]
+
+    async def _keep(self, document: dict[str, object]) -> None:
+        async with credentials_lock(self._path):
+            try:
+                await asyncio.to_thread(write_credentials, self._path, document)
+            except OSError as fault:
+                raise _unwritable(self._path, fault) from None
+
+    def _say(self, line: str) -> None:
+        _say(self._console, line)
+
+
+def _what_is_there(path: Path) -> tuple[Stored | None, str | None]:
+    """The credentials, and what a person would lose with them; StudioError when they cannot be read."""
+    try:
+        stored = read_credentials(path)
+    except NoCredentialsError:
+        return None, None
+    except UnknownIdentityError:
+        return None, f"{path} holds no identity that Studio knows."
+    if stored.mode != "anon":
+        return stored, None
+    return stored, (
+        f"You are the anonymous identity {stored.org_slug}. Without {path} it cannot be had back, and its "
+        "jobs on the backend cannot be reached any more."
+    )
+
+
+async def _remove(path: Path, there: Stored | None) -> None:
+    async with credentials_lock(path):
+        try:
+            now = read_credentials(path)
+        except NoCredentialsError:
+            now = None
+        if now is not None and (there is None or now.document != there.document):
+            raise StudioError(409, f"{path} has changed meanwhile. Run `arkor-dev logout` again.")
+        try:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        except OSError as fault:
+            raise StudioError(
+                500, f"{path} cannot be removed ({fault.strerror}). Fix the folder's permissions."
+            ) from None
+
+
+def _first_free(ports: tuple[int, ...]) -> socket.socket:
+    for port in ports:
+        try:
+            return bind(port)
+        except StudioError:
+            continue
+    listed = ", ".join(map(str, ports))
+    raise StudioError(
+        500,
+        f"The browser's answer can come back to none of the ports {listed} of this machine: all are taken. "
+        "End what uses one of them (another sign-in, perhaps) and try again.",
+    )
+
+
+def _names_a_token(name: str) -> bool:
+    words = name.upper().split("_")
+    return words[0] == "ARKOR" and not {"TOKEN", "KEY", "SECRET"}.isdisjoint(words)
+
+
+def _unwritable(path: Path, fault: OSError) -> StudioError:
+    return StudioError(500, f"{path} cannot be written ({fault.strerror}). Fix the folder's permissions.")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(one_line(line, 4000), markup=False, highlight=False, soft_wrap=True)
+
+
+def _stdout() -> Console:
+    return Console(highlight=False)

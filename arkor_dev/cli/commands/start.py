@@ -1,0 +1,199 @@
+"""``arkor-dev start``: create a job from a trainer of ``arkor.toml`` and follow it to its end (CONTRACT §4).
+
+It only watches: ending it leaves the job as it is. The one exception is a backend that was started for this
+command alone, which cannot outlive it; then the job is cancelled, and that is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import signal
+import sys
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+
+from arkor_dev.cli.ending import Ending, Words, lost
+from arkor_dev.cli.progress_view import view_for
+from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.identity.connect import joined
+from arkor_dev.jobs.follow import follow, job_of
+from arkor_dev.project.arkor_toml import choose, load_trainers
+
+from .start_typescript import run_typescript, runs_typescript
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.cli.progress_view import PlainView
+    from arkor_dev.contract.shapes import Trainer
+    from arkor_dev.core.settings import Settings
+
+EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3}
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+CANCEL_SECONDS: Final = 20.0
+"""How long to wait for the end of a job that we have cancelled ourselves."""
+
+
+class _StoppedError(Exception):
+    """A signal asked us to end."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.number = number
+
+
+async def run_start(
+    settings: Settings,
+    *,
+    trainer: str | None = None,
+    dry_run: bool = False,
+    yes: bool = False,
+    console: Console | None = None,
+) -> int:
+    """Run ``trainer`` (None: the first) and return the exit code.
+
+    0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 128 + n stopped by
+    signal n; of a TypeScript project, what its own command says. Raises StudioError when no job was created:
+    a wrong ``arkor.toml``, a backend that is away.
+    """
+    if await asyncio.to_thread(runs_typescript, settings):
+        return await run_typescript(settings, trainer=trainer, dry_run=dry_run)
+    chosen = choose(await asyncio.to_thread(load_trainers, settings.project), trainer)
+    config = dict(chosen["config"])
+    if dry_run:
+        config["dryRun"] = True
+    total = None if config.get("dryRun") else config.get("maxSteps")
+    view = view_for(console or _stdout(), total if isinstance(total, int) else None)
+    async with joined(settings, view.notice) as backend:
+        job_id = await _create(backend, settings, chosen, config)
+        ending = _ending(backend, job_id, view, yes=yes)
+        with view:
+            view.say(f"Started job {job_id}")
+            try:
+                status = await _unless_stopped(_watch(backend, job_id, view), ending)
+            except _StoppedError as stopped:
+                await _say_stopped(backend, settings, job_id, view)
+                return 128 + stopped.number
+            except StudioError as fault:
+                view.say(f"The job can be followed no longer: {one_line(fault.text, 2000)}", "red")
+                return 1
+            view.say(f"Job {job_id} finished with status={status}")
+    if status == "completed" and view.console.is_terminal:
+        view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
+    return EXIT_CODES.get(status, 1)
+
+
+async def _create(backend: Backend, settings: Settings, trainer: Trainer, config: dict[str, object]) -> str:
+    try:
+        answer = await backend.create_job(trainer["name"], config)
+    except StudioError as fault:
+        source = config.get("datasetSource")
+        if (
+            fault.status == 400
+            and isinstance(source, dict)
+            and source.get("type") == "file"
+            and not settings.local
+        ):
+            raise StudioError(
+                400,
+                f"{one_line(fault.text)} (This trainer's dataset is a file of the project, which only the "
+                "local backend reads: add --local, or name a dataset by huggingface or url.)",
+            ) from None
+        raise
+    job = answer.get("job")
+    job_id = job.get("id") if isinstance(job, dict) else None
+    if not isinstance(job_id, str) or not job_id or one_line(job_id, 200) != job_id:
+        raise StudioError(502, "The backend created a job but did not say which. Look for it in Studio.")
+    return job_id
+
+
+async def _watch(backend: Backend, job_id: str, view: PlainView) -> str:
+    """Show the job's events to the last; its final status."""
+    async with aclosing(follow(backend, job_id)) as items:
+        async for item in items:
+            view.show(item)
+    return await _final_status(backend, job_id, view)
+
+
+async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
+    seen = view.run.ended
+    # The stream may end a moment before the job's record says so.
+    for pause in (0.0, 0.2, 0.8, 2.0):
+        await asyncio.sleep(pause)
+        with contextlib.suppress(StudioError):
+            job = await job_of(backend, job_id)
+            status = str(job.get("status"))
+            if status in TERMINAL:
+                if status == "failed" and seen is None and job.get("error"):
+                    view.say(f"failed: {one_line(job['error'], 2000)}", "red")
+                return status
+    return seen or "unknown"
+
+
+async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: PlainView) -> None:
+    if not backend.ends_with_launch:
+        view.say(
+            f"Stopped watching; job {job_id} goes on. To cancel it, open Studio ({_studio(settings)}) and "
+            "press Cancel on the job's page.",
+            "yellow",
+        )
+        return
+    view.say(
+        f"Cancelling job {job_id}: its backend was started for this command and ends with it. For a job that "
+        "goes on, keep `arkor-dev --local` open in another terminal.",
+        "yellow",
+    )
+    with contextlib.suppress(StudioError, TimeoutError):
+        async with asyncio.timeout(CANCEL_SECONDS):
+            await backend.cancel_job(job_id)
+            for pause in itertools.repeat(0.1):
+                status = (await job_of(backend, job_id)).get("status")
+                if status in TERMINAL:
+                    view.say(f"Job {job_id} finished with status={status}")
+                    return
+                await asyncio.sleep(pause)
+
+
+def _studio(settings: Settings) -> str:
+    return "arkor-dev --local" if settings.local else "arkor-dev"
+
+
+def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> Ending:
+    async def would_be_lost() -> list[str]:
+        return [lost(job_id, view.run, "this command")] if backend.ends_with_launch else []
+
+    words = Words("", "arkor-dev: interrupted", "The job goes on.")
+    ask = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
+    ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=ask)
+    # A signal that was ignored from the start (nohup, a shell's background job) stays ignored.
+    return ending.watch(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
+
+
+async def _unless_stopped(work: Coroutine[object, object, str], ending: Ending) -> str:
+    """The work's result; raises _StoppedError when SIGINT or SIGTERM comes first."""
+    task = asyncio.ensure_future(work)
+    stopped = asyncio.create_task(ending.wait())
+    try:
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise _StoppedError(stopped.result())
+    finally:
+        ending.close()
+        for each in (task, stopped):
+            each.cancel()
+        await asyncio.gather(task, stopped, return_exceptions=True)
+
+
+def _stdout() -> Console:
+    """Standard output, on which a character that its encoding lacks is no reason to stop watching."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    return Console(highlight=False)

@@ -1,0 +1,81 @@
+"""``arkor-dev start`` in a TypeScript project: its own command, in this terminal.
+
+The command is built before it is started, as a press on Run training does it, since it would run whatever was
+built last. What it prints, asks and obeys is its own: it has our terminal, and its exit code is ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.backend.http_client import open_wire
+from arkor_dev.core.errors import StudioError
+from arkor_dev.identity.views import FileIdentity
+from arkor_dev.project.node_tools import is_typescript
+from arkor_dev.project.training_command import training_command
+from arkor_dev.project.typescript import START_SECONDS, TypeScriptProject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arkor_dev.core.settings import Settings
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def runs_typescript(settings: Settings) -> bool:
+    """Whether ``arkor-dev start`` means the project's own command here: no ``arkor.toml`` comes before it."""
+    path = settings.project / "arkor.toml"
+    return not path.exists() and not path.is_symlink() and is_typescript(settings.project)
+
+
+async def run_typescript(settings: Settings, *, trainer: str | None, dry_run: bool) -> int:
+    """Build the project, run its command and return its exit code, 128 + n for signal n.
+
+    Raises StudioError when nothing was started: it does not build, or cannot be trained so.
+    """
+    launch = training_command(settings, {"dryRun": dry_run})
+    async with open_wire() as wire:
+        # The command reads the credentials file and cannot renew what has expired in it.
+        await FileIdentity(settings, wire).credentials()
+    built = await TypeScriptProject(settings.project).build(None)
+    try:
+        built.check_name(trainer)
+        try:
+            command = await asyncio.create_subprocess_exec(*launch.argv, cwd=settings.project)
+        except OSError as fault:
+            raise StudioError(400, f"{launch.argv[0]} cannot be started ({fault.strerror}).") from None
+        with _obeying(command):
+            ended = asyncio.create_task(command.wait())
+            await asyncio.wait({ended}, timeout=START_SECONDS)
+            built.give_back()
+            code = await ended
+    finally:
+        built.give_back()
+    return code if code >= 0 else 128 - code
+
+
+@contextlib.contextmanager
+def _obeying(command: asyncio.subprocess.Process) -> Iterator[None]:
+    """While the block runs, the signals that we get are the command's to obey."""
+    loop = asyncio.get_running_loop()
+
+    def pass_on(number: signal.Signals) -> None:
+        # A Ctrl-C in the terminal has reached the command already, and a second one would cut its end short.
+        if number is not signal.SIGINT or not sys.stdin.isatty():
+            with contextlib.suppress(ProcessLookupError):
+                command.send_signal(number)
+
+    # A signal that was ignored from the start (nohup, a shell's background job) stays ignored.
+    watched = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in watched:
+        loop.add_signal_handler(number, pass_on, number)
+    try:
+        yield
+    finally:
+        for number in watched:
+            loop.remove_signal_handler(number)

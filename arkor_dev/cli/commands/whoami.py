@@ -1,0 +1,147 @@
+"""``arkor-dev whoami``: who is signed in where, and which project this folder is. Makes no identity."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from yarl import URL
+
+from arkor_dev.backend.client import Backend, ProjectCalls
+from arkor_dev.backend.http_client import open_wire
+from arkor_dev.backend.http_errors import place
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.identity.base_url import base_url_of
+from arkor_dev.identity.credentials_file import Credentials, NoCredentialsError, Stored, read_credentials
+from arkor_dev.identity.scope import FileScopes, FixedScope, Scope, read_state, state_path
+from arkor_dev.identity.views import FileIdentity, FixedIdentity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.backend.http_client import Wire
+    from arkor_dev.core.settings import Settings
+
+
+@dataclass(slots=True)
+class Account:
+    """Who an identity is, as its backend says: ``{user, orgs}`` of ``GET /v1/me``."""
+
+    mode: str
+    user: dict[str, object] = field(default_factory=dict)
+    orgs: list[dict[str, object]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, mode: str, body: bytes) -> Account:
+        """From an answer's body; what is missing in it stays empty."""
+        try:
+            answer = json.loads(body)
+        except (ValueError, RecursionError):
+            answer = None
+        user = answer.get("user") if isinstance(answer, dict) else None
+        orgs = answer.get("orgs") if isinstance(answer, dict) else None
+        return cls(
+            mode,
+            user if isinstance(user, dict) else {},
+            [org for org in orgs if isinstance(org, dict)] if isinstance(orgs, list) else [],
+        )
+
+    @property
+    def slugs(self) -> list[str]:
+        """The organisations' slugs."""
+        return [str(org["slug"]) for org in self.orgs if org.get("slug")]
+
+    def __str__(self) -> str:
+        """``a@example.org (organisations: acme, lab)``, as far as known."""
+        who = "an anonymous identity"
+        if self.mode != "anon":
+            named = (str(self.user[key]) for key in ("email", "name", "id") if self.user.get(key))
+            who = next(named, "an account")
+        word = "organisation" if len(self.slugs) == 1 else "organisations"
+        return one_line(f"{who} ({word}: {', '.join(self.slugs)})" if self.slugs else who, 1000)
+
+    def stranger_to(self, project: Path) -> str | None:
+        """What to do about a project that belongs to none of these organisations; None when it does."""
+        try:
+            scope = read_state(project)
+        except StudioError as fault:
+            return fault.text
+        if scope is None or not self.slugs or scope.org_slug in self.slugs:
+            return None
+        return (
+            f"The project in {project} belongs to {scope.org_slug}, which is no organisation of yours. "
+            f"Sign in as its owner, or move {state_path(project)} away to start a new project."
+        )
+
+
+async def account_of(wire: Wire, stored: Stored, base_url: str) -> Account:
+    """Whose these credentials are. Raises StudioError when the backend does not take them, or is away."""
+    credentials = Credentials(stored.mode, stored.token, stored.org_slug, base_url)
+    backend = Backend(wire, FixedIdentity(credentials), FixedScope(Scope("", "")))
+    try:
+        return Account.of(stored.mode, (await backend.me()).body)
+    except StudioError as fault:
+        if fault.status == 401:
+            raise StudioError(401, "it refuses the token (401).") from None
+        raise
+
+
+def run_whoami(settings: Settings, *, as_json: bool = False) -> int:
+    """Print who is signed in; the exit code: 0 when somebody is, else 1."""
+    found = asyncio.run(_look(settings))
+    if as_json:
+        print(json.dumps(found, indent=2))  # noqa: T201
+    else:
+        for line in _lines(settings, found):
+            print(one_line(line, 2000))  # noqa: T201
+    return 0 if found["signedIn"] else 1
+
+
+async def _look(settings: Settings) -> dict[str, object]:
+    """What ``--json`` prints; ``signedIn`` is null when the backend could not be asked. No token is in it."""
+    path = settings.arkor_home / "credentials.json"
+    found: dict[str, object] = dict.fromkeys(
+        ("signedIn", "mode", "baseUrl", "user", "orgs", "orgSlug", "projectSlug", "error")
+    )
+    found["credentials"] = str(path)
+    try:
+        stored = read_credentials(path)
+    except NoCredentialsError as fault:
+        error = f"{path} is not JSON." if fault.damaged else f"There is no {path}."
+        return found | {"signedIn": False, "error": error}
+    base_url = base_url_of(settings.cloud_url, stored)
+    found |= {"mode": stored.mode, "baseUrl": base_url, "orgSlug": stored.org_slug}
+    try:
+        async with open_wire() as wire:
+            identity = FileIdentity(settings, wire)
+            scopes = FileScopes(settings.project, ProjectCalls(wire))
+            account = Account.of(stored.mode, (await Backend(wire, identity, scopes).me()).body)
+            scope = await scopes.for_read(await identity.credentials())
+    except StudioError as fault:
+        return found | {"signedIn": False if fault.status == 401 else None, "error": fault.text}
+    if scope is not None:
+        found |= {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug}
+    return found | {"signedIn": True, "user": account.user, "orgs": account.orgs}
+
+
+def _lines(settings: Settings, found: dict[str, object]) -> list[str]:
+    if found["mode"] is None:
+        step = (
+            "Sign in with `arkor-dev login`. Without that, Studio makes an anonymous identity at its start."
+        )
+        return [f"Nobody is signed in. {found['error']}", step]
+    host = place(URL(str(found["baseUrl"])))
+    if not found["signedIn"]:
+        return [
+            f"{found['credentials']} has a sign-in for {host} (mode {found['mode']}).",
+            str(found["error"]),
+        ]
+    account = Account(str(found["mode"]), found["user"], found["orgs"])  # type: ignore[arg-type]
+    lines = [f"Signed in at {host} as {account}."]
+    if found["projectSlug"]:
+        lines.append(f"Project of this folder: {found['orgSlug']} / {found['projectSlug']}")
+    stranger = account.stranger_to(settings.project)
+    return [*lines, stranger] if stranger else lines

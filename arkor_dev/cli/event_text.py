@@ -1,0 +1,212 @@
+"""A job's events, and its place in the queue, in words: plain lines, and the figures behind a progress bar.
+
+Everything in an event was written elsewhere, so every text is made plain and every number checked.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.core.plain_text import one_line, plain
+
+if TYPE_CHECKING:
+    from arkor_dev.jobs.follow import JobEvent, Waiting
+
+PACE_ROWS: Final = 30
+ERROR_LIMIT: Final = 4000
+
+
+@dataclass
+class RunLines:
+    """What is known of a running job. ``total`` is its number of steps, where anybody has said it."""
+
+    total: int | None = None
+    step: int | None = None
+    loss: float | None = None
+    eval_loss: float | None = None
+    checkpoint: int | None = None
+    ended: str | None = None
+    _times: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_ROWS))
+
+    def read(self, event: JobEvent) -> str:
+        """Take an event in; the line that tells it, possibly several for an error, never empty."""
+        data = event.data
+        if isinstance(data, str):
+            return f"{one_line(event.name, 80)}: {one_line(data)}"
+        match event.name:
+            case "training.started":
+                return self._started(data.get("metadata"))
+            case "training.log":
+                return self._row(data)
+            case "checkpoint.saved":
+                size, saved = _bytes(data.get("artifacts")), _number(data.get("step"))
+                if saved is not None and saved >= 0:
+                    self.checkpoint = int(saved)
+                return f"step {one_line(data.get('step'), 20)}: checkpoint saved" + (
+                    f", {size}" if size else ""
+                )
+            case "training.completed":
+                self.ended = "completed"
+                return self._completed(data.get("metrics"))
+            case "training.failed":
+                self.ended = "failed"
+                reason = plain(str(data.get("error") or "no reason given")[:ERROR_LIMIT]).strip()
+                return f"failed: {reason}"
+            case "training.cancelled":
+                self.ended = "cancelled"
+                step = _number(data.get("step"))
+                return "cancelled" if step is None else f"cancelled at step {step:g}"
+            case "training.message":
+                return one_line(data.get("message"), 1000) or "(an empty message)"
+        rest = {key: value for key, value in data.items() if key not in ("type", "jobId", "timestamp")}
+        return f"{one_line(event.name, 80)}: {one_line(json.dumps(rest, ensure_ascii=False))}"
+
+    def pace(self) -> float | None:
+        """Seconds a step over the latest rows, by the backend's clock; None while unknown."""
+        if len(self._times) < 2:
+            return None
+        (first, began), (last, now) = self._times[0], self._times[-1]
+        return (now - began) / (last - first) if last > first and now > began else None
+
+    def left(self) -> float | None:
+        """Seconds to the last step at the present pace; None while unknown."""
+        pace = self.pace()
+        if pace is None or self.total is None or self.step is None:
+            return None
+        return max(0, self.total - self.step) * pace
+
+    def _started(self, metadata: object) -> str:
+        facts = metadata if isinstance(metadata, dict) else {}
+        total = _number(facts.get("totalSteps"))
+        if total is not None and total >= 1:
+            self.total = int(total)
+        told = []
+        if "model" in facts:
+            told.append(one_line(facts["model"], 120))
+        if "device" in facts:
+            told.append(
+                "on " + one_line(" ".join(str(facts.get(key, "")) for key in ("device", "dtype")), 60)
+            )
+        for key, words in (("trainRows", "rows to train on"), ("evalRows", "held out")):
+            count = _number(facts.get(key))
+            if count is not None:
+                told.append(f"{count:,.0f} {words}")
+        if self.total is not None:
+            told.append(f"{self.total:,} steps")
+        return "training" + (": " + ", ".join(told) if told else "")
+
+    def _row(self, data: dict[str, object]) -> str:
+        step = _number(data.get("step"))
+        loss, eval_loss = _number(data.get("loss")), _number(data.get("evalLoss"))
+        rate = _number(data.get("learningRate"))
+        if step is not None and step >= 0:
+            self.step = int(step)
+            self._clock(data.get("timestamp"))
+        if loss is not None:
+            self.loss = loss
+        if eval_loss is not None:
+            self.eval_loss = eval_loss
+        parts = [self.place()]
+        parts += [f"loss {loss:.3f}"] if loss is not None else []
+        parts += [f"eval {eval_loss:.3f}"] if eval_loss is not None else []
+        parts += [f"lr {rate:.1e}"] if rate is not None else []
+        parts += self.outlook() if loss is not None or eval_loss is None else []
+        return "  ".join(parts)
+
+    def place(self) -> str:
+        """``step 12/40``, as far as known."""
+        step = "?" if self.step is None else str(self.step)
+        return f"step {step}/{self.total}" if self.total is not None else f"step {step}"
+
+    def outlook(self) -> list[str]:
+        """``1.2 s/step`` and ``2:10 left``, as far as known."""
+        pace, left = self.pace(), self.left()
+        parts = [f"{pace:.2g} s/step" if pace < 10 else f"{pace:.0f} s/step"] if pace is not None else []
+        return parts + ([f"{clock(left)} left"] if left is not None else [])
+
+    def _clock(self, timestamp: object) -> None:
+        try:
+            moment = datetime.fromisoformat(str(timestamp)).timestamp()
+        except (ValueError, OverflowError, OSError):
+            return
+        if self.step is None or (self._times and self.step <= self._times[-1][0]):
+            return  # a second row of the same step says nothing about pace
+        self._times.append((self.step, moment))
+
+    def _completed(self, metrics: object) -> str:
+        facts = metrics if isinstance(metrics, dict) else {}
+        told = []
+        for key, words in (("loss", "loss"), ("evalLoss", "eval loss"), ("bestEvalLoss", "best eval loss")):
+            value = _number(facts.get(key))
+            if value is not None:
+                told.append(f"{words} {value:.3f}")
+        steps, seconds = _number(facts.get("steps")), _number(facts.get("seconds"))
+        if steps is not None and seconds is not None:
+            told.append(f"{steps:g} steps in {clock(seconds)}")
+        return "completed" + (": " + ", ".join(told) if told else "")
+
+
+def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]:
+    """A ``model.progress`` event or a backend's notice: label, done, total where known, and both in words."""
+    label = one_line(data.get("label") or "working", 120)
+    done, total = _number(data.get("done")) or 0.0, _number(data.get("total"))
+    unit = one_line(data.get("unit") or "", 20)
+    if total is None or total <= 0:
+        return label, done, None, (_amount(done, unit) if done else "")
+    return label, done, total, f"{100 * min(1.0, done / total):.0f} % of {_amount(total, unit)}"
+
+
+def waiting_line(waiting: Waiting) -> str:
+    """``Waiting: 2nd in the queue, behind support-bot (job_1)``."""
+    place = "next" if waiting.position == 1 else ordinal(waiting.position)
+    line = f"Waiting: {place} in the queue"
+    if waiting.behind is not None:
+        name, job_id = waiting.behind
+        line += f", behind {one_line(name, 120)} ({one_line(job_id, 80)})"
+    return line
+
+
+def ordinal(number: int) -> str:
+    """``1st``, ``2nd``, ``3rd``, ``11th``."""
+    last = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number // 10 % 10 != 1 else "th"
+    return f"{number:,}{last}"
+
+
+def clock(seconds: float) -> str:
+    """``2:10``, or ``1:02:10`` from an hour on."""
+    minutes, second = divmod(round(max(0.0, min(seconds, 1e9))), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+def _number(value: object) -> float | None:
+    """A finite number; anything else, ``1e309`` and true included, is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _amount(count: float, unit: str) -> str:
+    if unit != "B":
+        return f"{count:,.0f} {unit}".strip()
+    for name, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {name}"
+    return f"{count:.0f} B"
+
+
+def _bytes(artifacts: object) -> str | None:
+    if not isinstance(artifacts, list):
+        return None
+    sizes = [_number(artifact.get("bytes")) for artifact in artifacts if isinstance(artifact, dict)]
+    total = sum(size for size in sizes if size is not None)
+    return _amount(total, "B") if total > 0 else None

@@ -1,0 +1,275 @@
+"""The ``arkor-dev`` command: arguments to Settings, then one of the few things it can do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arkor_dev import __version__
+from arkor_dev.core.errors import StudioError
+
+from .command_line import CommandLine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp.web import Application
+
+    from arkor_dev.core.settings import Settings
+
+    from .console import Terminal
+
+LEVELS = ("debug", "info", "warning", "error")
+COMMANDS = {
+    "init": "write a commented arkor.toml and a small data set",
+    "start": "run a trainer and follow it in this terminal",
+    "login": "sign in to the managed backend",
+    "logout": "sign out: remove this machine's credentials",
+    "whoami": "show who is signed in where",
+    "doctor": "check what Studio needs, each fault with its next step",
+}
+EXIT_CODES = {
+    "0": "done or stopped",
+    "1": "failed: the job, a check of doctor; whoami: nobody is signed in",
+    "2": "wrong usage, or it cannot start",
+    "3": "start: the job was cancelled",
+    "130": "interrupted",
+}
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text} is no port number. Choose one from 1 to 65535.")
+    return int(text)
+
+
+def _level(text: str) -> str:
+    if text not in LEVELS:
+        raise argparse.ArgumentTypeError(f"{text} is no level. Choose one of {', '.join(LEVELS)}.")
+    return text
+
+
+def _parser() -> CommandLine:
+    parser = CommandLine(
+        "arkor-dev",
+        "Arkor Studio: fine-tune a language model from a local web page, watch the loss fall, and talk to "
+        "the result. Without a command it opens Studio on the project in this folder.",
+        "[options]\nCOMMAND [options]",
+        {"commands (each has its own --help)": COMMANDS, "exit codes": EXIT_CODES},
+    )
+    parser.add_argument("--version", action="store_true", help="show the version")
+    _add_project(parser)
+    _add_launch(parser)
+    parser.add_argument(
+        "--port", metavar="N", type=_port,
+        help="the port to listen on (default: 4000, or the next free one of ten)",
+    )  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.add_argument(
+        "--allow-other-users", action="store_true",
+        help="serve other accounts of this machine too (the page holds the launch's token)",
+    )  # fmt: skip
+    _add_yes(parser, "at Ctrl-C, end running jobs of this machine without asking")
+
+    parser.add_command("init", "Write a commented arkor.toml and a small data set.", "[FOLDER]").add_argument(
+        "folder", metavar="FOLDER", nargs="?", type=Path, default=Path(),
+        help="where (default: the current folder)",
+    )  # fmt: skip
+    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.")
+    _add_project(start)
+    _add_launch(start)
+    start.add_argument("--trainer", metavar="NAME", help="which trainer (default: the first one)")
+    start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
+    _add_yes(start, "at Ctrl-C, end a job that cannot go on without this command without asking")
+    login = parser.add_command(
+        "login",
+        "Sign in to the managed backend with an account, in the browser. The credentials are kept in "
+        "~/.arkor/credentials.json, which the arkor command reads too.",
+    )
+    login.add_argument("--anonymous", action="store_true", help="a new anonymous identity: no account")
+    login.add_argument(
+        "--no-browser", action="store_true", help="open no browser: print the address to go to"
+    )
+    _add_yes(login, "replace the credentials that are there without asking")
+    _add_yes(
+        parser.add_command("logout", "Remove this machine's credentials: ~/.arkor/credentials.json."),
+        "do not ask, even when the identity cannot be had back",
+    )
+    whoami = parser.add_command("whoami", "Show who is signed in where. Nothing is changed.")
+    _add_project(whoami)
+    whoami.add_argument(
+        "--json", action="store_true", help="print {signedIn, mode, user, orgs, orgSlug, projectSlug, …}"
+    )
+    doctor = parser.add_command("doctor", "Check what Studio needs, a line each. Nothing is changed.")
+    _add_project(doctor)
+    _add_launch(doctor)
+    doctor.add_argument(
+        "--port", metavar="N", type=_port, default=argparse.SUPPRESS, help="the port to look at"
+    )
+    doctor.add_argument(
+        "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
+    )
+    return parser
+
+
+# Defaults are left out: a command's would replace what was said before its name.
+
+
+def _add_project(parser: CommandLine) -> None:
+    parser.add_argument(
+        "--project", metavar="DIR", type=Path, default=argparse.SUPPRESS,
+        help="the project's folder (default: the current one)",
+    )  # fmt: skip
+
+
+def _add_launch(parser: CommandLine) -> None:
+    parser.add_argument(
+        "--local", action="store_true", default=argparse.SUPPRESS,
+        help="train and chat on this machine: no account, no network needed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log-level", metavar="LEVEL", type=_level, default=argparse.SUPPRESS,
+        help=f"how much to log: {', '.join(LEVELS)} (default: warning)",
+    )  # fmt: skip
+
+
+def _add_yes(parser: CommandLine, text: str) -> None:
+    parser.add_argument("--yes", action="store_true", default=argparse.SUPPRESS, help=text)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from arkor_dev.core.settings import Settings
+
+    project = Path(getattr(arguments, "project", Path()))
+    if not project.is_dir():
+        raise StudioError(400, f"{project} is not a folder. Name the project's folder with --project.")
+    return Settings.from_environment(
+        os.environ,
+        project,
+        local=getattr(arguments, "local", False),
+        port=getattr(arguments, "port", None),
+        open_browser=getattr(arguments, "open", False),
+        allow_other_users=getattr(arguments, "allow_other_users", False),
+        log_level=getattr(arguments, "log_level", "warning"),
+    )
+
+
+def _require_local_extra(settings: Settings) -> None:
+    if settings.local:
+        from arkor_dev.identity.local_backend import missing_extra
+
+        if (text := missing_extra()) is not None:
+            raise StudioError(400, text)
+
+
+async def _studio(settings: Settings, *, yes: bool) -> int:
+    gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
+    from arkor_dev.core.descriptors import raise_limit
+    from arkor_dev.server.app_keys import BACKEND
+    from arkor_dev.server.serve import bind, serving, token_file
+
+    from .ending import Ending, Words, lost_with_studio
+
+    raise_limit()
+    sock = bind(settings.port)
+    port = sock.getsockname()[1]
+    pending: list[dict[str, object]] = []
+    show = pending.append
+    async with serving(settings, sock, lambda notice: show(notice)) as app:
+        gc.freeze()
+        gc.enable()
+        words = Words("Stopping Studio.", "Studio was ended at once.", "Studio goes on.")
+        ending = Ending(words, lambda: lost_with_studio(app[BACKEND]), lambda _: None, ask=False)
+        ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        with token_file(settings):
+            # The page is served, and goes on being served: what only the terminal needs comes after it.
+            terminal = (await asyncio.to_thread(importlib.import_module, "arkor_dev.cli.console")).Terminal()
+            terminal.use_for_logs(settings.log_level)
+            show = terminal.notice
+            ending.say, ending.ask = terminal.line, terminal.can_ask and not yes
+            for notice in pending:
+                terminal.notice(notice)
+            terminal.banner(settings, port)
+            if settings.open_browser:
+                from .browser import open_browser
+
+                if not await open_browser(f"http://localhost:{port}"):
+                    terminal.line("No browser could be opened. Open the address above in one.")
+            say_who = asyncio.create_task(_say_who(app, terminal))
+            try:
+                await ending.wait()
+            finally:
+                say_who.cancel()
+                with contextlib.suppress(OSError):
+                    terminal.close()
+    with contextlib.suppress(OSError):  # its terminal may be what has ended it
+        terminal.line("Studio has stopped.")
+    return 0
+
+
+async def _say_who(app: Application, terminal: Terminal) -> None:
+    from arkor_dev.identity.views import header_line
+    from arkor_dev.server.app_keys import BACKEND
+
+    backend = app[BACKEND]
+    try:
+        credentials = await backend.identity.credentials()
+        terminal.identity(header_line(credentials, await backend.scopes.for_read(credentials)))
+    except StudioError as error:
+        terminal.error(error.text)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "init":
+        from arkor_dev.cli.commands.init import run_init
+
+        return run_init(arguments.folder)
+    settings = _settings(arguments)
+    yes = getattr(arguments, "yes", False)
+    if arguments.command == "login":
+        from arkor_dev.cli.commands.login import run_login
+
+        return run_login(settings, anonymous=arguments.anonymous, browser=not arguments.no_browser, yes=yes)
+    if arguments.command == "logout":
+        from arkor_dev.cli.commands.login import run_logout
+
+        return run_logout(settings, os.environ, yes=yes)
+    if arguments.command == "whoami":
+        from arkor_dev.cli.commands.whoami import run_whoami
+
+        return run_whoami(settings, as_json=arguments.json)
+    if arguments.command == "doctor":
+        from arkor_dev.cli.commands.doctor import run_doctor
+
+        return asyncio.run(run_doctor(settings, as_json=arguments.json))
+    _require_local_extra(settings)
+    if arguments.command == "start":
+        from arkor_dev.cli.commands.start import run_start
+
+        return asyncio.run(run_start(settings, trainer=arguments.trainer, dry_run=arguments.dry_run, yes=yes))
+    return asyncio.run(_studio(settings, yes=yes))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point. Expected faults are one line and exit code 2; anything else is a traceback."""
+    try:
+        arguments = _parser().parse(sys.argv[1:] if argv is None else argv)
+        if arguments.version:
+            print(f"arkor-dev {__version__}")  # noqa: T201
+            return 0
+        return _run(arguments)
+    except StudioError as error:
+        print(f"arkor-dev: {error.text}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be a traceback of Python's own end
+        print("arkor-dev: interrupted", file=sys.stderr)  # noqa: T201
+        return 130

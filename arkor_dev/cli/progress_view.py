@@ -1,0 +1,152 @@
+"""What a person sees of a run: a progress bar on a terminal, plain lines anywhere else.
+
+Plain lines go out whole and at once, so that whoever reads the pipe (Studio does) sees each as it happens.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from arkor_dev.core.plain_text import one_line, plain
+from arkor_dev.jobs.follow import Connection, JobEvent, Waiting
+
+from .event_text import RunLines, progress_of, waiting_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from arkor_dev.identity.local_backend import Notice
+
+PROGRESS_PAUSE: Final = 5.0
+"""Seconds between two lines about the same preparation, where no bar can show it."""
+
+
+class PlainView:
+    """One line an event, without colour or cursor movement."""
+
+    def __init__(
+        self, console: Console, total: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.console = console
+        self.run = RunLines(total)
+        self._clock = clock
+        self._told: dict[str, float] = {}
+        self._finished: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line of ours. It is never wrapped: a program may read it."""
+        self.console.print(Text(plain(text), style), soft_wrap=True)
+
+    def show(self, item: JobEvent | Connection | Waiting) -> None:
+        """Print what has happened, in words."""
+        if isinstance(item, Connection):
+            self._connection(item)
+        elif isinstance(item, Waiting):
+            self.say(waiting_line(item), "yellow")
+        elif item.name == "model.progress" and isinstance(item.data, dict):
+            self._progress(item.data)
+        else:
+            self._event(item, self.run.read(item))
+
+    def notice(self, notice: Notice) -> None:
+        """Print what an embedded backend has to say besides its events, which tell its progress already."""
+        if notice.get("notice") == "message":
+            style = {"warning": "yellow", "error": "red"}.get(str(notice.get("level")), "")
+            self.say(one_line(notice.get("text"), 2000), style)
+
+    def _connection(self, connection: Connection) -> None:
+        if connection.fault is None:
+            self.say("connected again")
+        else:
+            self.say(f"connection lost, trying again: {one_line(connection.fault)}", "yellow")
+
+    def _event(self, event: JobEvent, line: str) -> None:
+        styles = {"training.failed": "red", "training.completed": "green", "training.cancelled": "yellow"}
+        self.say(line, styles.get(event.name, ""))
+
+    def _progress(self, data: dict[str, object]) -> None:
+        label, done, total, words = progress_of(data)
+        over = total is not None and done >= total
+        told = self._told.get(label)
+        if label in self._finished or (
+            told is not None and not over and self._clock() - told < PROGRESS_PAUSE
+        ):
+            return
+        if over:
+            self._finished.add(label)
+        self._told[label] = self._clock()
+        self.say(f"{label}  {words}".rstrip())
+
+
+class LiveView(PlainView):
+    """A bar that moves; only what stays of interest is printed above it."""
+
+    def __init__(self, console: Console, total: int | None = None) -> None:
+        super().__init__(console, total)
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[words]}", markup=False),
+            console=console,
+        )
+        self._bar: TaskID | None = None
+        self._preparing: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def _event(self, event: JobEvent, line: str) -> None:
+        evaluated = isinstance(event.data, dict) and event.data.get("evalLoss") is not None
+        if event.name != "training.log" or evaluated:
+            super()._event(event, line)
+        if event.name in ("training.started", "training.log"):
+            self._clear_preparations()
+            if self._bar is None:
+                self._bar = self._bars.add_task("training", total=self.run.total, words="")
+            self._bars.update(
+                self._bar,
+                total=self.run.total,
+                completed=self.run.step or 0,
+                description=self.run.place(),
+                words=self._figures(),
+            )
+
+    def _figures(self) -> str:
+        run = self.run
+        parts = [f"loss {run.loss:.3f}"] if run.loss is not None else []
+        parts += [f"eval {run.eval_loss:.3f}"] if run.eval_loss is not None else []
+        return "  ".join(parts + run.outlook())
+
+    def _progress(self, data: dict[str, object]) -> None:
+        label, done, total, words = progress_of(data)
+        if label not in self._preparing:
+            if len(self._preparing) >= 8:
+                self._clear_preparations()
+            self._preparing[label] = self._bars.add_task(label, total=total, words="")
+        self._bars.update(self._preparing[label], completed=done, total=total, words=words)
+
+    def _clear_preparations(self) -> None:
+        for task in self._preparing.values():
+            self._bars.remove_task(task)
+        self._preparing.clear()
+
+
+def view_for(console: Console, total: int | None) -> PlainView:
+    """The view that fits the console."""
+    return LiveView(console, total) if console.is_terminal else PlainView(console, total)

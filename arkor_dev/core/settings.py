@@ -1,0 +1,68 @@
+"""Everything one launch decides, frozen.
+
+Nothing else in the package reads ``os.environ`` or ``Path.home()`` for its own decisions, so a test can
+describe a whole launch with one value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from .slug import tidy_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_PORT = 4000
+PORT_TRIES = 10
+PRODUCTION_URL = "https://api.arkor.ai"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One launch of Studio.
+
+    ``port`` is None when the user named none: 4000, falling on to the next free of ten. ``cloud_url``
+    is ``ARKOR_CLOUD_API_URL`` as it is set: None when absent, and an empty string is a value.
+    """
+
+    project: Path
+    home: Path
+    data: Path
+    cache: Path
+    port: int | None = None
+    local: bool = False
+    open_browser: bool = False
+    log_level: str = "warning"
+    allow_other_users: bool = False
+    cloud_url: str | None = None
+    studio_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], project: Path, **choices: object) -> Settings:
+        """Read the launch's folders and overrides from ``environ`` and this user's platform folders."""
+        return cls(
+            project=project.resolve(),
+            home=Path.home(),
+            data=Path(platformdirs.user_data_dir("arkor-dev", appauthor=False)),
+            cache=Path(platformdirs.user_cache_dir("arkor-dev", appauthor=False)),
+            cloud_url=environ.get("ARKOR_CLOUD_API_URL"),
+            **choices,  # type: ignore[arg-type]
+        )
+
+    @property
+    def arkor_home(self) -> Path:
+        """``~/.arkor``: credentials and the launch's token."""
+        return self.home / ".arkor"
+
+    @property
+    def local_data(self) -> Path:
+        """The embedded backend's own folder for this project: readable name, then a hash of its path."""
+        digest = hashlib.sha256(str(self.project).encode()).hexdigest()[:10]
+        return self.data / "projects" / f"{tidy_name(self.project.name)}-{digest}"

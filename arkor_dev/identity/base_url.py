@@ -1,0 +1,49 @@
+"""Where the backend is: the first place that says so (CONTRACT §1), checked before a token goes there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from yarl import URL
+
+from arkor_dev.backend.http_client import is_loopback
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.settings import PRODUCTION_URL
+
+if TYPE_CHECKING:
+    from .credentials_file import Stored
+
+
+def base_url_of(cloud_url: str | None, stored: Stored | None) -> str:
+    """``ARKOR_CLOUD_API_URL`` (set but empty counts as set), then the credentials' own, then production."""
+    if cloud_url is not None:
+        return clean_base_url(cloud_url, "ARKOR_CLOUD_API_URL")
+    own = stored.document.get("arkorCloudApiUrl") if stored else None
+    if not isinstance(own, str):
+        return PRODUCTION_URL
+    return clean_base_url(own, "arkorCloudApiUrl in ~/.arkor/credentials.json")
+
+
+def clean_base_url(value: str, source: str) -> str:
+    """The address without trailing slashes; raises ``StudioError`` 400 that names ``source`` if unusable."""
+    text = value.strip().rstrip("/")
+    if not text:
+        raise StudioError(
+            400, f"{source} is set but empty. Unset it, or set it to the backend's https:// address."
+        )
+    try:
+        url = URL(text)
+        usable = url.scheme in ("http", "https") and url.host is not None and url.port is not None
+    except ValueError:
+        usable = False
+    if not usable:
+        raise StudioError(400, f"{source} is no web address. Set it to the backend's https:// address.")
+    if url.user is not None or url.password is not None or url.query_string or url.fragment:
+        raise StudioError(400, f"{source} must be a plain address: no user name, no ?query, no #fragment.")
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise StudioError(
+            400,
+            f"{source} is http:// to {url.host}, which would send your token in clear text. "
+            "Use https://, or http:// on this machine only.",
+        )
+    return text

@@ -1,0 +1,88 @@
+"""From settings to a Backend: the managed one, or the embedded one of this launch."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from yarl import URL
+
+from arkor_dev.backend.client import Backend, ProjectCalls
+from arkor_dev.backend.http_client import Wire, open_wire
+from arkor_dev.backend.unix_address import socket_of
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.core.errors import StudioError
+
+from .local_backend import Embedded, Notice
+from .scope import FileScopes, FixedScope, Scope
+from .views import Credentials, FileIdentity, FixedIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from arkor_dev.core.settings import Settings
+
+
+@asynccontextmanager
+async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
+    """A backend for one launch; under ``--local`` it starts the embedded one and ends it afterwards.
+
+    Raises StudioError when the managed backend can never work as things are.
+    """
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(open_wire())
+        if settings.port is not None:
+            wire.own_ports.add(settings.port)
+        wire.on_notice = lambda text: on_notice({"notice": "message", "level": "warning", "text": text})
+        if settings.local:
+            embedded = await stack.enter_async_context(Embedded(settings, on_notice))
+            yield Backend(wire, embedded, FixedScope(embedded.scope), ends_with_launch=True)
+        else:
+            identity = await stack.enter_async_context(FileIdentity(settings, wire).opened())
+            yield Backend(wire, identity, FileScopes(settings.project, ProjectCalls(wire)))
+
+
+@asynccontextmanager
+async def joined(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
+    """As :func:`connected`, but joins the embedded backend of a running Studio where there is one."""
+    if settings.local:
+        async with open_wire() as wire:
+            running = await _running_backend(settings, wire)
+            if running is not None:
+                yield running
+                return
+    async with connected(settings, on_notice) as backend:
+        yield backend
+
+
+async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:
+    """The embedded backend that a running Studio has left word of, if it answers."""
+
+    async def credentials() -> Credentials:
+        # Read anew for each call: a Studio that was started again has another socket and another token.
+        return _handoff(settings)[0]
+
+    try:
+        scope = _handoff(settings)[1]
+        backend = Backend(wire, FixedIdentity(credentials), FixedScope(scope))
+        await backend.me()
+    except StudioError:
+        return None
+    return backend
+
+
+def _handoff(settings: Settings) -> tuple[Credentials, Scope]:
+    """What the running Studio has left word of. Raises StudioError 503 when there is none."""
+    try:
+        handoff = json.loads(read_small(settings.local_data / "backend.json"))
+        org = handoff["orgSlug"]
+        scope = Scope(org, handoff["projectSlug"], handoff.get("projectId"))
+        credentials = Credentials("anon", handoff["token"], org, handoff["baseUrl"])
+        if socket_of(URL(credentials.base_url)) is None:
+            raise ValueError  # left by an older version: whoever listens on its port now is not ours
+        return credentials, scope
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise StudioError(
+            503, "Studio has ended, and the local backend with it. Start `arkor-dev --local` again."
+        ) from None

@@ -1,0 +1,205 @@
+"""``~/.arkor/credentials.json``: what it may say, and when it may be replaced (CONTRACT §1).
+
+The file is shared with the ``arkor`` command, so fields that we do not know stay in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeGuard
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.core.atomic_write import write_private
+from arkor_dev.core.errors import StudioError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+ACCOUNT_MODES: Final = ("oauth", "auth0")
+FILE_LIMIT: Final = 256 * 1024
+"""Bytes; the largest tokens take some ten thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One snapshot of who calls which backend.
+
+    ``mode`` is ``anon`` or an account's ``oauth``/``auth0``; ``org_slug`` is known of an anonymous identity
+    only; ``base_url`` has no trailing slash. The token stays out of every ``repr``.
+    """
+
+    mode: str
+    token: str = field(repr=False)
+    org_slug: str | None
+    base_url: str
+
+
+class NoCredentialsError(Exception):
+    """The file may be replaced; ``damaged`` when there was one, which is not JSON."""
+
+    def __init__(self, *, damaged: bool) -> None:
+        super().__init__("damaged" if damaged else "absent")
+        self.damaged = damaged
+
+
+class UnknownIdentityError(StudioError):
+    """The file is JSON but holds no identity: a newer version's, perhaps. Only a person may replace it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The file's content, checked for what its mode needs."""
+
+    document: dict[str, object] = field(repr=False)
+
+    @property
+    def mode(self) -> str:
+        """``anon``, ``oauth`` or ``auth0``."""
+        return str(self.document["mode"])
+
+    @property
+    def token(self) -> str:
+        """What goes into ``Authorization``."""
+        return str(self.document["token" if self.mode == "anon" else "accessToken"])
+
+    @property
+    def org_slug(self) -> str | None:
+        """The anonymous identity's own organisation."""
+        return str(self.document["orgSlug"]) if self.mode == "anon" else None
+
+    def text(self, key: str) -> str | None:
+        """A field that is a non-empty string, or None."""
+        value = self.document.get(key)
+        return value if isinstance(value, str) and value else None
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the access token ends, in seconds since the epoch; None where the file does not say.
+
+        Written by several versions of the ``arkor`` command: seconds, milliseconds, or ISO 8601.
+        """
+        value = self.document.get("expiresAt")
+        if isinstance(value, str):
+            with suppress(ValueError, OverflowError):
+                return datetime.fromisoformat(value).timestamp()
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            with suppress(OverflowError):  # a number of a thousand digits is no time either
+                return value / 1000 if value > 1e11 else float(value)
+        return None
+
+
+def read_credentials(path: Path) -> Stored:
+    """The file as it is now.
+
+    Raises ``NoCredentialsError`` when it is absent or not JSON, and ``StudioError`` when it is there but
+    cannot be read or does not hold an identity: such a file is somebody's, and never overwritten.
+    """
+    try:
+        content = read_small(path, FILE_LIMIT)
+    except FileNotFoundError:
+        raise NoCredentialsError(damaged=False) from None
+    except OSError as fault:
+        raise StudioError(
+            500, f"{path} cannot be read ({fault.strerror}). Fix its permissions, or move it away."
+        ) from None
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        raise NoCredentialsError(damaged=True) from None
+    if not _is_identity(document):
+        raise UnknownIdentityError(
+            500, f"{path} holds no identity that Studio knows. Run `arkor-dev login`, or move the file away."
+        )
+    return Stored(document)
+
+
+def _is_identity(document: object) -> bool:
+    match document:
+        case {"mode": "anon", "token": token, "orgSlug": str(org)}:
+            return is_token(token) and org != ""
+        case {"mode": str(mode), "accessToken": token} if mode in ACCOUNT_MODES:
+            return is_token(token)
+    return False
+
+
+def is_token(value: object) -> TypeGuard[str]:
+    """Whether ``value`` can stand in an ``Authorization`` header (RFC 6750 §2.1, a little wider)."""
+    return (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+        and value != ""
+    )
+
+
+def signature(path: Path) -> tuple[int, int, int] | None:
+    """Changes whenever the file does; None when it cannot be looked at."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_mtime_ns, state.st_size
+
+
+@asynccontextmanager
+async def credentials_lock(path: Path, patience: float = 40.0) -> AsyncIterator[None]:
+    """One launch of Studio at a time makes or renews the identity, also across processes.
+
+    A courtesy, not a guard: where locks do not work, or a holder stands still, we go on without one, and
+    the writes' own atomicity keeps the file whole.
+    """
+    handle = _open_lock(path.with_name("credentials.lock"))
+    try:
+        if handle is not None and fcntl is not None:
+            deadline = time.monotonic() + patience
+            while time.monotonic() < deadline:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(0.05)
+                except OSError:
+                    break
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _open_lock(path: Path) -> int | None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
+    except OSError:
+        return None
+
+
+def write_credentials(path: Path, document: dict[str, object], *, exclusive: bool = False) -> None:
+    """Put the file in place, whole, for this user only; see ``atomic.write_private``."""
+    write_private(path, json.dumps(document, indent=2).encode() + b"\n", exclusive=exclusive)
+    with suppress(OSError):
+        path.parent.chmod(0o700)  # the folder may be older, and made by something less careful
+
+
+def refused(credentials: Credentials) -> StudioError:
+    """What to say when the backend does not take this identity's token."""
+    if credentials.mode == "anon":
+        return StudioError(
+            401,
+            "The backend no longer takes this anonymous identity. Run `arkor-dev login`, or move "
+            "~/.arkor/credentials.json away and start Studio again for a new one.",
+        )
+    return StudioError(401, "The backend does not take your sign-in any more. Run `arkor-dev login`.")

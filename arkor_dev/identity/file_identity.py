@@ -1,0 +1,248 @@
+"""The identity of ``~/.arkor/credentials.json``: read, made, kept fresh (CONTRACT §1).
+
+The file is looked at again before each call, so that ``arkor-dev login`` in another terminal takes effect at
+once. What needs the network happens once for all who wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from yarl import URL
+
+from arkor_dev.backend.client import anonymous_identity
+from arkor_dev.backend.http_errors import place
+from arkor_dev.core.atomic_write import check_writable
+from arkor_dev.core.errors import StudioError
+
+from .base_url import base_url_of
+from .credentials_file import (
+    Credentials,
+    NoCredentialsError,
+    Stored,
+    credentials_lock,
+    is_token,
+    read_credentials,
+    refused,
+    signature,
+    write_credentials,
+)
+from .single_flight import SingleFlight
+from .token_refresh import is_due, is_expired, refreshed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from arkor_dev.backend.http_client import Wire
+    from arkor_dev.core.settings import Settings
+
+LOG: Final = logging.getLogger(__name__)
+TEMPORARY: Final = frozenset({408, 425, 429})
+
+
+class HopelessError(StudioError):
+    """A bootstrap that no retry can mend."""
+
+
+class FileIdentity:
+    """An ``IdentitySource`` on the user's own credentials. ``clock`` gives seconds since the epoch."""
+
+    sign_in: str | None = "arkor-dev login"
+
+    def __init__(
+        self,
+        settings: Settings,
+        wire: Wire,
+        *,
+        clock: Callable[[], float] = time.time,
+        first_pause: float = 1.0,
+    ) -> None:
+        self._cloud_url = settings.cloud_url
+        self._path = settings.arkor_home / "credentials.json"
+        self._wire = wire
+        self._clock = clock
+        self._cached: tuple[object, Stored] | None = None
+        self._making: SingleFlight[Stored] = SingleFlight(first_pause)
+        self._renewing: SingleFlight[Stored] = SingleFlight(first_pause)
+        self._obtained: str | None = None
+
+    async def credentials(self) -> Credentials:
+        """One snapshot, fit for a call right now; raises ``StudioError``."""
+        try:
+            stored = await self._read()
+        except NoCredentialsError:
+            stored = await self._making.run(self._bootstrap)
+        if is_due(stored, self._clock()):
+            stored = await self._kept_fresh(stored)
+        return self._snapshot(stored)
+
+    async def renew(self, rejected: Credentials) -> Credentials:
+        """Another token than the one that the backend just answered 401 to, or ``StudioError`` 401."""
+        try:
+            stored = await self._read()
+        except NoCredentialsError:
+            raise refused(rejected) from None
+        if stored.token == rejected.token:
+            # A token that a refresh has only just brought and that is refused all the same: no use in more.
+            if stored.mode == "anon" or stored.token == self._obtained:
+                raise refused(rejected)
+            stored = await self._renewing.run(lambda: self._refresh(rejected.token))
+            if stored.token == rejected.token:
+                raise refused(rejected)
+        return self._snapshot(stored)
+
+    @asynccontextmanager
+    async def opened(self, patience: float = 3.0) -> AsyncIterator[FileIdentity]:
+        """A launch: raises ``StudioError`` when this can never work, else goes on within ``patience`` s.
+
+        An anonymous identity that cannot be had yet, because the backend is briefly away, is asked for again
+        until it is there; an account is only read, so that starting waits for no network.
+        """
+        keeper: asyncio.Task[None] | None = None
+        try:
+            try:
+                self._snapshot(await self._read())
+            except NoCredentialsError:
+                base_url_of(self._cloud_url, None)
+                if not await self._made_within(patience):
+                    keeper = asyncio.create_task(self._keep_trying(), name="anonymous identity")
+            yield self
+        finally:
+            if keeper is not None:
+                keeper.cancel()
+                await asyncio.gather(keeper, return_exceptions=True)
+            await self._making.close()
+            await self._renewing.close()
+
+    async def _made_within(self, patience: float) -> bool:
+        try:
+            async with asyncio.timeout(patience):
+                await self._making.run(self._bootstrap)
+        except HopelessError:
+            raise
+        except StudioError as fault:
+            LOG.warning("No identity yet, Studio keeps trying: %s", fault.text)
+            return False
+        except TimeoutError:
+            LOG.warning("No identity yet, Studio keeps trying: the backend has not answered so far.")
+            return False
+        return True
+
+    async def _keep_trying(self) -> None:
+        while True:
+            try:
+                await self._making.run(self._bootstrap)
+            except HopelessError as fault:
+                LOG.error("%s", fault.text)
+                return
+            except StudioError:
+                await asyncio.sleep(self._making.wait + 0.01)
+            else:
+                return
+
+    async def _read(self) -> Stored:
+        now = signature(self._path)
+        if self._cached is None or now is None or self._cached[0] != now:
+            self._cached = (now, await asyncio.to_thread(read_credentials, self._path))
+        return self._cached[1]
+
+    def _snapshot(self, stored: Stored) -> Credentials:
+        return Credentials(stored.mode, stored.token, stored.org_slug, base_url_of(self._cloud_url, stored))
+
+    async def _bootstrap(self) -> Stored:
+        base_url = base_url_of(self._cloud_url, None)
+        async with credentials_lock(self._path):
+            try:
+                return await self._read()
+            except NoCredentialsError as fault:
+                damaged = fault.damaged
+            self._check_folder()
+            document = await new_anonymous(self._wire, base_url)
+            try:
+                write_credentials(self._path, document, exclusive=not damaged)
+            except FileExistsError:
+                LOG.info("Another launch was quicker: using its identity.")
+            except OSError as fault:
+                raise self._unwritable(fault.strerror) from None
+            if damaged:
+                LOG.warning("%s was not JSON: replaced by a new anonymous identity.", self._path)
+            return await self._read()
+
+    def _check_folder(self) -> None:
+        """Before the network: an identity that cannot be kept would be another one at each attempt."""
+        try:
+            check_writable(self._path.parent)
+        except OSError as fault:
+            raise self._unwritable(fault.strerror) from None
+
+    def _unwritable(self, why: str | None) -> HopelessError:
+        return HopelessError(500, f"{self._path} cannot be written ({why}). Fix the folder's permissions.")
+
+    async def _kept_fresh(self, stored: Stored) -> Stored:
+        try:
+            return await self._renewing.run(lambda: self._refresh(None))
+        except StudioError:
+            # The refresh begins a little early, so the token may outlive a short outage of the sign-in.
+            if is_expired(stored, self._clock()):
+                raise
+            return stored
+
+    async def _refresh(self, rejected: str | None) -> Stored:
+        async with credentials_lock(self._path):
+            try:
+                stored = await self._read()
+            except NoCredentialsError:
+                raise StudioError(401, "You have been signed out. Run `arkor-dev login`.") from None
+            if stored.token != rejected and not is_due(stored, self._clock()):
+                return stored
+            return await self._save(stored, await refreshed(self._wire, stored, self._clock()))
+
+    async def _save(self, used: Stored, fresh: Stored) -> Stored:
+        try:
+            now = await self._read()
+        except NoCredentialsError:
+            return fresh
+        if now.document != used.document:
+            return now  # somebody has signed in meanwhile: theirs is newer than ours
+        self._obtained = fresh.token
+        try:
+            write_credentials(self._path, fresh.document)
+        except OSError as fault:
+            LOG.warning(
+                "%s cannot be written (%s): the renewed sign-in lasts for this launch only.",
+                self._path,
+                fault.strerror,
+            )
+        self._cached = (signature(self._path), fresh)
+        return fresh
+
+
+async def new_anonymous(wire: Wire, base_url: str) -> dict[str, object]:
+    """The credentials file of a new anonymous identity. Raises ``StudioError``."""
+    host = place(URL(base_url))
+    try:
+        answer = await anonymous_identity(wire, base_url)
+    except StudioError as fault:
+        if fault.status >= 500 or fault.status in TEMPORARY:
+            raise
+        raise HopelessError(
+            fault.status,
+            f"{host} gives out no anonymous identity: {fault.text} "
+            "Run `arkor-dev login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local",
+        ) from None
+    match answer:
+        case {"token": str(token), "anonymousId": str(known_as), "personalOrg": {"slug": str(org)}} if (
+            is_token(token) and org
+        ):
+            return {
+                "mode": "anon",
+                "token": token,
+                "anonymousId": known_as,
+                "arkorCloudApiUrl": base_url,
+                "orgSlug": org,
+            }
+    raise StudioError(502, f"{host} answered, but not with an anonymous identity. Check ARKOR_CLOUD_API_URL.")

@@ -1,0 +1,214 @@
+"""The embedded backend's process, as the daemon sees it: started, watched, started again, ended.
+
+It lives in a process of its own so that nothing of torch is ever loaded here and a training run that eats
+the machine's memory takes neither Studio nor the job store with it. It holds the other end of a pipe: the
+end of file there is our end, however it came, and it ends its workers and itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import secrets
+import sys
+from typing import TYPE_CHECKING, Self
+
+from arkor_dev.backend.unix_address import address_of
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.core.atomic_write import write_private
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.slug import tidy_name
+from arkor_dev.core.torch_build import install_advice
+
+from .local_backend_log import BackendLog
+from .scope import Scope
+from .views import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arkor_dev.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+START_TIMEOUT = 30.0
+IN_USE = 75
+"""Exit code of a backend that found the data folder in use by another process."""
+REQUIRED = ("torch", "transformers", "peft")
+ORG = "local"
+Notice = dict[str, object]
+
+
+def missing_extra() -> str | None:
+    """What to install for local training; None when everything is there. Imports none of it."""
+    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    if not missing:
+        return None
+    return f"Local training needs {', '.join(missing)}, which this Python does not have. {install_advice()}"
+
+
+class Embedded:
+    """The process, the way to it (an :class:`~arkor_dev.identity.IdentitySource`), and its one scope.
+
+    ``on_notice`` receives what the backend has to tell a person: ``{"notice": "progress" | "message", …}``.
+    """
+
+    sign_in: str | None = None
+
+    def __init__(self, settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> None:
+        self._settings = settings
+        self._on_notice = on_notice
+        self._log = BackendLog(settings.local_data / "backend.log")
+        self._token = secrets.token_urlsafe(32)
+        self._ready: asyncio.Future[Credentials] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.scope = Scope(ORG, tidy_name(settings.project.name), tidy_name(settings.project.name))
+
+    async def __aenter__(self) -> Self:
+        """Start the process; does not wait until it serves."""
+        self._ready = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._keep_running(), name="embedded backend")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the process and all its workers; waits until they are gone."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._ready is not None and self._ready.done() and not self._ready.cancelled():
+            self._ready.exception()  # looked at, so that an unread failure is no warning
+
+    async def credentials(self) -> Credentials:
+        """Where the backend is and its token, once it serves. Raises StudioError 503 when it cannot."""
+        if self._ready is None:
+            raise StudioError(503, "The local backend was not started.")
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                return await asyncio.shield(self._ready)
+        except TimeoutError:
+            text = f"The local backend did not start in {START_TIMEOUT:g} s."
+            raise StudioError(503, text + self._log.ending()) from None
+
+    async def renew(self, rejected: Credentials) -> Credentials:
+        """The credentials after a restart of the backend."""
+        now = await self.credentials()
+        if now == rejected:
+            raise StudioError(401, "The local backend refused its own token. Start Studio again.")
+        return now
+
+    async def _keep_running(self) -> None:
+        pause = 0.5
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                code = await self._run_once()
+                words = self._log.last_line
+                text = f"The local backend ended unexpectedly (exit code {code}{words and ': '}{words})."
+            except (OSError, ValueError) as error:
+                code, text = -1, f"The local backend cannot be started: {error}."
+            if code == IN_USE:
+                text = self._log.last_line
+                self._fail(StudioError(503, text))
+                self._on_notice({"notice": "message", "level": "error", "text": text})
+                return
+            log.error("%s Starting it again.", text)
+            self._fail(StudioError(503, text + self._log.ending()))
+            pause = 0.5 if asyncio.get_running_loop().time() - started > 30 else min(pause * 2, 15)
+            await asyncio.sleep(pause)
+            self._ready = asyncio.get_running_loop().create_future()
+
+    def _fail(self, error: StudioError) -> None:
+        assert self._ready is not None
+        if self._ready.done():
+            self._ready = asyncio.get_running_loop().create_future()
+        self._ready.set_exception(error)
+        self._ready.exception()
+
+    async def _run_once(self) -> int:
+        """One life of the process: its exit code."""
+        settings = self._settings
+        settings.local_data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "arkor_dev.local",
+            "--data", str(settings.local_data), "--project", str(settings.project),
+            "--cache", str(settings.cache),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            # A project's own random.py must not stand in for the real one, in the workers neither.
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
+            start_new_session=True, limit=1 << 20,
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        hello = {
+            "token": self._token,
+            "orgSlug": ORG,
+            "projectSlug": self.scope.project_slug,
+            "parent": os.getpid(),
+        }
+        said = asyncio.create_task(self._log.keep(process.stderr, process.pid))
+        try:
+            with contextlib.suppress(ConnectionError):
+                process.stdin.write(json.dumps(hello).encode() + b"\n")
+                await process.stdin.drain()
+            await self._listen(process.stdout)
+            code = await process.wait()
+            await said
+            return code
+        finally:
+            self._withdraw()
+            process.stdin.close()
+            await asyncio.shield(_ended(process))
+            said.cancel()
+
+    async def _listen(self, stdout: asyncio.StreamReader) -> None:
+        async for line in stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if not isinstance(message, dict):
+                continue
+            if isinstance(message.get("socket"), str):
+                self._serves(message["socket"])
+            elif "notice" in message:
+                self._on_notice(message)
+
+    def _serves(self, socket: str) -> None:
+        credentials = Credentials("anon", self._token, ORG, address_of(socket))
+        assert self._ready is not None
+        if not self._ready.done():
+            self._ready.set_result(credentials)
+        handoff = {
+            "baseUrl": credentials.base_url,
+            "token": self._token,
+            "orgSlug": ORG,
+            "projectSlug": self.scope.project_slug,
+            "projectId": self.scope.project_id,
+            "pid": os.getpid(),
+        }
+        try:
+            write_private(self._settings.local_data / "backend.json", json.dumps(handoff).encode())
+        except OSError as error:
+            log.warning("`arkor-dev start --local` will not find this Studio: %s", error)
+
+    def _withdraw(self) -> None:
+        path = self._settings.local_data / "backend.json"
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(read_small(path)).get("token") == self._token:
+                path.unlink()
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Wait for a process that was told to end; kill it when it takes longer than it should."""
+    try:
+        async with asyncio.timeout(3):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

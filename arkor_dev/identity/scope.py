@@ -1,0 +1,244 @@
+"""Which project a call belongs to: ``state.json`` and what may be done with it (CONTRACT §1).
+
+State that belongs to another anonymous identity is *unusable*: reads act as if there were none, writes
+say what to do. A state file that names a scope is never overwritten or deleted: it may be the only trace
+of where somebody's jobs are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.core.atomic_write import check_writable, write_private
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.slug import slug_of, tidy_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .views import Credentials
+
+
+STATE_LIMIT = 64 * 1024
+"""Bytes; three short texts need a few hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The organisation and project that every project call carries."""
+
+    org_slug: str
+    project_slug: str
+    project_id: str | None = None
+
+
+class ScopeSource(Protocol):
+    """Where a call's scope comes from; both take the snapshot that the call itself will use."""
+
+    async def for_read(self, credentials: Credentials) -> Scope | None:
+        """The usable scope, or None; never creates anything."""
+
+    async def for_write(self, credentials: Credentials) -> Scope:
+        """The scope, created where that is possible; raises ``StudioError`` 409 or 400."""
+
+
+class Projects(Protocol):
+    """The two calls that creating a scope needs; ``backend.ProjectCalls`` makes them."""
+
+    async def list_projects(self, credentials: Credentials, org_slug: str) -> list[dict[str, object]]:
+        """The organisation's projects."""
+
+    async def create_project(
+        self, credentials: Credentials, org_slug: str, name: str, slug: str
+    ) -> dict[str, object]:
+        """The new project; raises ``StudioError`` 409 when the slug exists."""
+
+
+def state_path(project: Path) -> Path:
+    """Where the project's scope is written down."""
+    return project / ".arkor" / "state.json"
+
+
+def read_state(project: Path) -> Scope | None:
+    """The scope of ``state.json``; None when it is absent or is not three strings.
+
+    Raises ``StudioError`` 409 when the file is there and cannot be read.
+    """
+    path = state_path(project)
+    try:
+        state = json.loads(read_small(path, STATE_LIMIT))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, RecursionError):
+        return None
+    except OSError as fault:
+        raise StudioError(
+            409, f"{path} cannot be read ({fault.strerror}). Fix its permissions, or move it away."
+        ) from None
+    if not isinstance(state, dict):
+        return None
+    match state.get("orgSlug"), state.get("projectSlug"), state.get("projectId"):
+        case str(org), str(slug), str(identifier) if org and slug:
+            return Scope(org, slug, identifier)
+    return None
+
+
+def check_folder(project: Path) -> None:
+    """Raise ``StudioError`` 409 when ``.arkor`` is a link out of the project.
+
+    A folder that somebody else has prepared must not decide where on this machine Studio writes.
+    """
+    folder = state_path(project).parent
+    try:
+        real = folder.resolve()
+    except (OSError, RuntimeError):
+        return  # a link to itself: whoever writes through it is told so
+    if not real.is_relative_to(project.resolve()):
+        raise StudioError(
+            409,
+            f"{folder} is a link that leads out of the project, so nothing is written there. "
+            "Replace it by a folder.",
+        )
+
+
+def write_state(project: Path, scope: Scope, *, exclusive: bool = False) -> None:
+    """Write ``state.json`` whole; with ``exclusive`` raise ``FileExistsError`` rather than replace one.
+
+    Raises ``StudioError`` 409 where ``.arkor`` leads out of the project, and ``OSError``.
+    """
+    check_folder(project)
+    state = {
+        "orgSlug": scope.org_slug,
+        "projectSlug": scope.project_slug,
+        "projectId": scope.project_id or "",
+    }
+    write_private(
+        state_path(project),
+        json.dumps(state, indent=2).encode() + b"\n",
+        exclusive=exclusive,
+        folder_mode=0o777,
+    )
+
+
+class FileScopes:
+    """The scope in the project's folder, created by the first write that needs one."""
+
+    def __init__(self, project: Path, projects: Projects) -> None:
+        self._project = project
+        self._projects = projects
+        self._creating = asyncio.Lock()
+
+    async def for_read(self, credentials: Credentials) -> Scope | None:
+        """The usable scope, or None; an unreadable file reads as none: a list is empty, not broken."""
+        try:
+            scope = await asyncio.to_thread(read_state, self._project)
+        except StudioError:
+            return None
+        return scope if scope and _usable(scope, credentials) else None
+
+    async def for_write(self, credentials: Credentials) -> Scope:
+        """The scope in the file, or a new project of an anonymous identity."""
+        async with self._creating:
+            scope = await asyncio.to_thread(read_state, self._project) or await self._create(credentials)
+        if not _usable(scope, credentials):
+            raise StudioError(
+                409,
+                f"{state_path(self._project)} belongs to the organisation {scope.org_slug}, not to your "
+                f"anonymous identity {credentials.org_slug}. Run `arkor-dev login` with the account that "
+                "owns it, or move the file away to start a new project.",
+            )
+        return scope
+
+    async def _create(self, credentials: Credentials) -> Scope:
+        if credentials.mode != "anon" or credentials.org_slug is None:
+            raise StudioError(
+                400,
+                "This project is not linked to an organisation yet. "
+                f"Write {state_path(self._project)} by hand: "
+                '{"orgSlug": "…", "projectSlug": "…", "projectId": "…"}, with the values of your account.',
+            )
+        check_folder(self._project)
+        try:
+            await asyncio.to_thread(check_writable, state_path(self._project).parent, 0o777)
+        except OSError as fault:
+            raise self._unwritable(fault) from None
+        org = credentials.org_slug
+        slug = slug_of(self._project.name)
+        # A state file that was lost must not make a second project of the same folder.
+        project = await self._existing(credentials, org, slug) or await self._new(credentials, org, slug)
+        scope = _scope_of(project, org)
+        return await asyncio.to_thread(self._write_down, scope)
+
+    async def _new(self, credentials: Credentials, org: str, slug: str) -> dict[str, object]:
+        try:
+            return await self._projects.create_project(credentials, org, self._project.name or slug, slug)
+        except StudioError as fault:
+            if fault.status != 409:
+                raise
+            if (project := await self._existing(credentials, org, slug)) is not None:
+                return project
+        raise StudioError(
+            409,
+            f"The backend says that the project {slug} exists but does not list it in {org}. Try again.",
+        )
+
+    async def _existing(self, credentials: Credentials, org: str, slug: str) -> dict[str, object] | None:
+        """The folder's project, by the slug of today, or by name and the slug of an older Studio."""
+        projects = await self._projects.list_projects(credentials, org)
+        name = self._project.name
+        return next(
+            (project for project in projects if project.get("slug") == slug),
+            next(
+                (it for it in projects if it.get("name") == name and it.get("slug") == tidy_name(name)), None
+            ),
+        )
+
+    def _write_down(self, scope: Scope) -> Scope:
+        try:
+            try:
+                write_state(self._project, scope, exclusive=True)
+            except FileExistsError:
+                # Another process was quicker: its scope holds. A file that names none is no state: replaced.
+                there = read_state(self._project)
+                if there is not None:
+                    return there
+                write_state(self._project, scope)
+        except OSError as fault:
+            raise self._unwritable(fault) from None
+        return scope
+
+    def _unwritable(self, fault: OSError) -> StudioError:
+        return StudioError(
+            409,
+            f"{state_path(self._project)} cannot be written ({fault.strerror}). Fix its permissions.",
+        )
+
+
+class FixedScope:
+    """One scope that is always right: the embedded backend's. Writes nothing into the project."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def for_read(self, credentials: Credentials) -> Scope | None:
+        """The scope."""
+        return self._scope
+
+    async def for_write(self, credentials: Credentials) -> Scope:
+        """The scope."""
+        return self._scope
+
+
+def _usable(scope: Scope, credentials: Credentials) -> bool:
+    return credentials.mode != "anon" or scope.org_slug == credentials.org_slug
+
+
+def _scope_of(project: dict[str, object], org: str) -> Scope:
+    slug, identifier = project.get("slug"), project.get("id")
+    if not isinstance(slug, str) or not isinstance(identifier, str) or not slug:
+        raise StudioError(502, "The backend created a project but did not say which. Try again later.")
+    return Scope(org, slug, identifier)

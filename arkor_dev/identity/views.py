@@ -1,0 +1,109 @@
+"""Who calls the backend: the snapshot that each call takes, and what people may see of it (CONTRACT §1).
+
+Where the snapshot comes from is told in ``file_identity.py`` for the managed backend; the embedded one has
+the same identity for a whole launch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Protocol
+
+from yarl import URL
+
+from arkor_dev.backend.http_errors import place
+from arkor_dev.backend.unix_address import socket_of
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.settings import PRODUCTION_URL
+
+from .credentials_file import Credentials
+from .file_identity import FileIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arkor_dev.contract.shapes import CredentialsView
+
+    from .scope import Scope
+
+__all__ = [
+    "Credentials",
+    "FileIdentity",
+    "FixedIdentity",
+    "IdentitySource",
+    "credentials_view",
+    "header_line",
+]
+
+
+class IdentitySource(Protocol):
+    """Where credentials come from; ``sign_in`` is the command that signs in with an account, or None."""
+
+    sign_in: str | None
+
+    async def credentials(self) -> Credentials:
+        """One snapshot, made or refreshed as needed; raises ``StudioError``."""
+
+    async def renew(self, rejected: Credentials) -> Credentials:
+        """Another snapshot after the backend answered 401 to ``rejected``; raises ``StudioError`` 401."""
+
+
+class FixedIdentity:
+    """One identity for a whole launch: the embedded backend's, awaited until that is ready."""
+
+    sign_in: str | None = None
+
+    def __init__(
+        self, source: Credentials | Awaitable[Credentials] | Callable[[], Awaitable[Credentials]]
+    ) -> None:
+        self._source = source
+        self._shared: asyncio.Future[Credentials] | None = None
+
+    async def credentials(self) -> Credentials:
+        """The identity."""
+        if isinstance(self._source, Credentials):
+            return self._source
+        if isinstance(self._source, Awaitable):
+            if self._shared is None:
+                self._shared = asyncio.ensure_future(self._source)
+            # One caller that is cancelled must not cancel what the others wait for.
+            return await asyncio.shield(self._shared)
+        return await self._source()
+
+    async def renew(self, rejected: Credentials) -> Credentials:
+        """The identity, if it has changed meanwhile."""
+        now = await self.credentials()
+        if now == rejected:
+            raise StudioError(401, "The backend does not take this launch's token. Start Studio again.")
+        return now
+
+
+def header_line(credentials: Credentials, scope: Scope | None) -> str:
+    """``<mode> · <org>[ / <project>][ · <host>]``; the host only when it is not production."""
+    mode = "anonymous" if credentials.mode == "anon" else credentials.mode
+    org = credentials.org_slug or (scope.org_slug if scope else "no organisation")
+    line = f"{mode} · {org}"
+    if scope:
+        line += f" / {scope.project_slug}"
+    if credentials.base_url != PRODUCTION_URL:
+        url = URL(credentials.base_url)
+        line += f" · {'this machine' if socket_of(url) else place(url)}"
+    return line
+
+
+def credentials_view(
+    credentials: Credentials, scope: Scope | None, sign_in: str | None = None
+) -> CredentialsView:
+    """What the page may know; of the token enough to tell two apart, too little to be of use."""
+    view: CredentialsView = {
+        "mode": credentials.mode,
+        "orgSlug": credentials.org_slug or (scope.org_slug if scope else None),
+        "projectSlug": scope.project_slug if scope else None,
+        # A socket's address would tell a person nothing.
+        "baseUrl": "http://localhost" if socket_of(URL(credentials.base_url)) else credentials.base_url,
+        "token": f"{credentials.token[:4]}…" if len(credentials.token) >= 20 else "…",
+    }
+    if sign_in is not None and credentials.mode == "anon":
+        view["signIn"] = sign_in
+    return view

@@ -1,0 +1,173 @@
+"""Which frames of a job's streams are news: pings, comments and repeats go, the ``end`` is noticed.
+
+A frame is a repeat when its id and data were both seen (CONTRACT §2), whichever connection brought it.
+Frames without an id cannot be told apart by content alone, since two equal ones may both be meant: after a
+reconnection exactly as many of each are passed over as were seen since the place it resumes from.
+
+While a stream's ids count 1, 2, 3, … nothing is remembered at all (:mod:`~arkor_dev.counting`); at the first
+frame that does not fit, what is still known of the job is looked through once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from .counting import Counting
+from .sse_frames import event_name, frame_id, frames_in, has_fields, is_plain, without_comments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+GENERATION = 1 << 19
+"""Frames after which what was seen long ago begins to be forgotten: memory is bounded, repeats are recent."""
+FEW = 8
+"""Frames of a block that are looked at one by one when something in it is out of the ordinary."""
+SEEN_BYTES = 72
+"""What a remembered frame costs: a 61-bit number and its place in a set."""
+
+_CLOCK = re.compile(rb"\d{10,}(?:\.\d*)?|\d{4}-\d\d-.*")
+
+
+class Sieve:
+    """Fed the blocks of one stream after another, it answers each event of the job once.
+
+    ``known`` yields the blocks that were answered and are still kept; without it everything is remembered.
+    """
+
+    def __init__(
+        self, known: Callable[[], Iterable[bytes]] | None = None, generation: int = GENERATION
+    ) -> None:
+        self._known = known
+        self._counting = Counting() if known else None
+        self._passed: list[bytes] = []
+        # Hashes, not frames: Python's bytes hash is keyed at random for each process and 61 bits wide.
+        self._seen: set[int] = set()
+        self._older: set[int] = set()
+        self._generation = generation
+        self._last: bytes | None = None
+        self._previous: bytes | None = None
+        self._reused = False
+        self._loose: Counter[int] = Counter()
+        self._loose_before: Counter[int] = Counter()
+        self._skip: Counter[int] = Counter()
+        self.end: bytes | None = None
+
+    @property
+    def cost(self) -> int:
+        """About how many bytes of memory this takes."""
+        return SEEN_BYTES * (len(self._seen) + len(self._older) + len(self._loose) + len(self._loose_before))
+
+    @property
+    def resume_id(self) -> bytes | None:
+        """The id to resume after: the last one, unless others may share it and still be missing.
+
+        Then it is the one before, and the frames between are dropped as repeats. Clocks give the same id to
+        what happens at once; counters do not.
+        """
+        if self._last is not None and (self._reused or _CLOCK.fullmatch(self._last)):
+            return self._previous
+        return self._last
+
+    def resumed(self) -> None:
+        """The next block comes from a new connection, which was asked to resume after :attr:`resume_id`."""
+        self._skip = Counter(self._loose)
+        if self.resume_id != self._last:
+            self._skip += self._loose_before
+
+    def sift(self, block: bytes) -> bytes:
+        """The block without what is no news. After a frame ``end``, :attr:`end` is that frame."""
+        self._passed.clear()
+        return self._sift(block, frames_in(block))
+
+    def _sift(self, block: bytes, frames: list[bytes]) -> bytes:
+        if not frames or self.end is not None:
+            return b""
+        if is_plain(block, frames) and self._all_new(frames):
+            self._note_ids(frames)
+            return block
+        if len(frames) > FEW:  # halve until what is odd stands alone, and the rest passes whole
+            middle = len(frames) // 2
+            halves = (frames[:middle], frames[middle:])
+            return b"".join([self._sift(b"\n\n".join([*half, b""]), half) for half in halves])
+        return b"".join([news + b"\n\n" for frame in frames if (news := self._news(frame))])
+
+    def _all_new(self, frames: list[bytes]) -> bool:
+        """Whether none of the frames, each of which begins with its id, was seen; then they are."""
+        if self._counting is not None:
+            if self._counting.goes_on(frames):
+                self._passed += frames
+                return True
+            if len(frames) > 1:
+                return False  # perhaps its parts count on
+            self._stop_counting()
+        return self._remember(frames)
+
+    def _stop_counting(self) -> None:
+        assert self._known is not None
+        self._counting = None
+        for block in self._known():
+            self._seen.update(map(hash, frames_in(block)))
+        self._seen.update(map(hash, self._passed))
+
+    def _remember(self, frames: list[bytes]) -> bool:
+        """Keep the frames in mind if none of them was seen."""
+        keys = list(map(hash, frames))
+        seen = self._seen
+        if not seen.isdisjoint(keys) or (self._older and not self._older.isdisjoint(keys)):
+            return False
+        before = len(seen)
+        seen.update(keys)
+        if len(seen) - before != len(keys):  # the block repeats itself
+            seen.difference_update(keys)
+            return False
+        if len(seen) >= self._generation:
+            self._seen, self._older = set(), seen
+        return True
+
+    def _news(self, frame: bytes) -> bytes:
+        """The frame in its clean form if it is news, else ``b""``."""
+        frame = without_comments(frame)
+        name = event_name(frame)
+        if self.end is not None or name == b"ping" or not has_fields(frame):
+            return b""
+        if name == b"end":
+            self.end = frame + b"\n\n"
+            return b""
+        if frame_id(frame) is not None:
+            if not self._all_new([frame]):
+                return b""
+            self._note_ids([frame])
+            return frame
+        key = hash(frame)
+        if self._skip[key] > 0:
+            self._skip[key] -= 1
+            return b""
+        if len(self._loose) < self._generation:
+            self._loose[key] += 1
+        return frame
+
+    def _note_ids(self, frames: list[bytes]) -> None:
+        """Keep the newest id of these new frames, and the newest that differs from it."""
+        newest = previous = None
+        for frame in reversed(frames):
+            identity = frame_id(frame)
+            if newest is None:
+                newest = identity
+            elif identity == newest:
+                self._reused = True
+            elif identity is not None:
+                previous = identity
+                break
+        if newest is None:
+            return
+        self._skip.clear()
+        if newest == self._last and previous is None:
+            self._reused = True
+            self._loose_before += self._loose
+        else:
+            self._previous = self._last if previous is None else previous
+            self._loose_before = self._loose if previous is None else Counter()
+        self._last = newest
+        self._loose = Counter()

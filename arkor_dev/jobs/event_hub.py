@@ -1,0 +1,245 @@
+"""EventHub: one upstream stream a job feeds every tab, with history and resume.
+
+The hub keeps a job's frames while there is room (least recently used jobs go first), so a late or reloaded
+tab is served from memory. A minute after the last tab has left, a job's frames stay only as part of the few
+megabytes that an idle Studio may hold: the backend has them all. A tab's stream is not closed until the
+job's ``end``: while the backend is away the feed reconnects with backoff, and tabs are told in comments,
+which are not events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from arkor_dev.core.memory import give_back
+
+from .feed import Feed, OpenEvents, Sleep
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+JOB_BYTES = 128 << 20
+TOTAL_BYTES = 256 << 20
+IDLE_BYTES = 4 << 20
+"""Bytes that feeds which nobody reads may take for longer than :data:`KEEP` seconds."""
+KEEP = 60.0
+"""Seconds that a feed is kept after its last reader has left, whatever it takes."""
+LINGER = 10.0
+"""Seconds that an upstream stream is kept after its last reader has left (a reload comes back at once)."""
+MARK_EVERY = 64 << 10
+"""Bytes after which a stream that has caught up names its place, so that a resumed one repeats little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in one feed's log: the feed's own random name and a byte offset."""
+
+    feed: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.feed}.{self.offset}"
+
+
+class EventHub:
+    """The feeds of all jobs that anybody has looked at, bounded in bytes."""
+
+    def __init__(
+        self, open_events: OpenEvents, *, sleep: Sleep = asyncio.sleep, linger: float = LINGER,
+        job_bytes: int = JOB_BYTES, total_bytes: int = TOTAL_BYTES, idle_bytes: int = IDLE_BYTES,
+        keep: float = KEEP,
+    ) -> None:  # fmt: skip
+        self._open = open_events
+        self._sleep = sleep
+        self._linger = linger
+        self._job_bytes = job_bytes
+        self._total_bytes = total_bytes
+        self._idle_bytes = idle_bytes
+        self._keep = keep
+        self._left: dict[Feed, float] = {}  # when the last reader did, in loop time
+        self._sweep: asyncio.TimerHandle | None = None
+        self._feeds: dict[str, Feed] = {}  # the least recently used is first
+        self._costs: dict[str, int] = {}
+        self._total = 0
+
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory the feeds take."""
+        return self._total
+
+    def follow(self, job_id: str, *, whole: bool = True) -> Reader:
+        """A reader of one job's events, to be entered with ``async with``.
+
+        ``whole``: only once the history is in, so that its end and the ids in it are known. Otherwise the
+        reader takes what comes while it comes.
+        """
+        return Reader(self, job_id, whole=whole)
+
+    def enter(self, job_id: str) -> Feed:
+        """Hand out a job's feed to a reader."""
+        feed = self._feeds.pop(job_id, None) or Feed(
+            job_id, self._open, self._grown,
+            sleep=self._sleep, linger=self._linger, limit=self._job_bytes,
+        )  # fmt: skip
+        self._feeds[job_id] = feed
+        self._left.pop(feed, None)
+        feed.acquire()
+        self._grown(feed)
+        return feed
+
+    def leave(self, feed: Feed) -> None:
+        """Take a feed back from a reader."""
+        feed.release()
+        if self._feeds.get(feed.job_id) is not feed:
+            return
+        self._feeds[feed.job_id] = self._feeds.pop(feed.job_id)
+        if feed.readers:
+            return
+        if feed.failure is not None:
+            self._drop(feed)
+            return
+        self._left[feed] = asyncio.get_running_loop().time()
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(self._keep, self._forget)
+
+    async def close(self) -> None:
+        """Stop every upstream stream, and end every reader's."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        await asyncio.gather(*(feed.close() for feed in list(self._feeds.values())))
+
+    def _grown(self, feed: Feed) -> None:
+        if self._feeds.get(feed.job_id) is not feed:
+            return
+        cost = feed.cost
+        self._total += cost - self._costs.get(feed.job_id, 0)
+        self._costs[feed.job_id] = cost
+        if self._total > self._total_bytes:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        for feed in [feed for feed in self._feeds.values() if not feed.readers]:
+            if self._total <= self._total_bytes:
+                return
+            self._drop(feed)
+        if self._total <= self._total_bytes:
+            return
+        # All that is left is being read: each job keeps its newest events.
+        share = self._total_bytes // len(self._feeds)
+        for feed in list(self._feeds.values()):
+            feed.log.trim(max(0, share - (feed.cost - feed.log.held)))
+            self._total += feed.cost - self._costs[feed.job_id]
+            self._costs[feed.job_id] = feed.cost
+
+    def _forget(self) -> None:
+        """Let go of what nobody has read for a while, the longest unread first."""
+        now = asyncio.get_running_loop().time()
+        idle = sum(self._costs[feed.job_id] for feed in self._left)
+        for feed, left in list(self._left.items()):
+            if idle <= self._idle_bytes or left + self._keep > now:
+                break
+            idle -= self._costs[feed.job_id]
+            self._drop(feed)
+        give_back()
+        self._sweep = None
+        if idle > self._idle_bytes:
+            due = next(iter(self._left.values())) + self._keep
+            self._sweep = asyncio.get_running_loop().call_at(due, self._forget)
+
+    def _drop(self, feed: Feed) -> None:
+        feed.stop()
+        self._left.pop(feed, None)
+        del self._feeds[feed.job_id]
+        self._total -= self._costs.pop(feed.job_id, 0)
+
+
+class Reader:
+    """One tab's place at a job's feed."""
+
+    def __init__(self, hub: EventHub, job_id: str, *, whole: bool) -> None:
+        self._hub = hub
+        self._job_id = job_id
+        self._whole = whole
+        self._offset = self._marked = 0
+        self._told = True
+        self._over = False
+
+    async def __aenter__(self) -> Self:
+        """Join the feed. Raises StudioError when there is none to be had."""
+        self._feed = self._hub.enter(self._job_id)
+        try:
+            await (self._feed.ready() if self._whole else self._feed.opened())
+        except BaseException:
+            self._hub.leave(self._feed)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hub.leave(self._feed)
+
+    def begin(self, after: str | None = None, last_event_id: str | None = None) -> Cursor:
+        """Take a place: after an event id, at the cursor ``after``, else at the oldest frame kept.
+
+        The id goes first: EventSource resumes with it and goes on asking for its first cursor.
+        """
+        log = self._feed.log
+        place = log.after(last_event_id.encode(errors="surrogateescape")) if last_event_id else None
+        if place is None and after is not None:
+            place = self._offset_of(after)
+        self._offset = self._marked = log.base if place is None else place
+        return Cursor(self._feed.name, self._offset)
+
+    def _offset_of(self, cursor: str) -> int | None:
+        name, _, digits = cursor.partition(".")
+        if name != self._feed.name or not digits.isdecimal() or len(digits) > 18:
+            return None
+        return int(digits) if self._feed.log.base <= int(digits) <= self._feed.log.size else None
+
+    def end(self) -> Cursor:
+        """The place after the newest frame."""
+        return Cursor(self._feed.name, self._feed.log.size)
+
+    @property
+    def last_frame(self) -> bytes:
+        """The job's ``end`` once nothing will follow what the log has, else ``b""``."""
+        return self._feed.end or b""
+
+    def known(self, stop: int) -> bytes:
+        """The next piece of what lies before the offset ``stop``; ``b""`` at its end, or when it is lost."""
+        if not self._feed.log.base <= self._offset < stop:
+            return b""
+        data = self._feed.log.read(self._offset)[: stop - self._offset]
+        self._offset += len(data)
+        return data
+
+    def at(self, place: Cursor) -> bool:
+        """Whether all before ``place`` has been handed out."""
+        return self._offset == place.offset
+
+    async def next(self) -> bytes:
+        """The next piece, waiting for it: whole frames, or a comment on the connection's state.
+
+        ``b""`` ends the stream: after the job's ``end``, when Studio closes, or when the reader was so slow
+        that the log has let go of what comes next, which a resumed stream then finds out.
+        """
+        feed, log = self._feed, self._feed.log
+        while not (self._over or feed.closed or self._offset < log.base):
+            if feed.connected != self._told and feed.end is None:
+                self._told = feed.connected
+                return b": connected\n\n" if self._told else b": reconnecting\n\n"
+            data = log.read(self._offset)
+            if data:
+                self._offset += len(data)
+                return data
+            if feed.end is not None:
+                self._over = True
+                return feed.end
+            if self._offset - self._marked >= MARK_EVERY:
+                self._marked = self._offset
+                return f": at {Cursor(feed.name, self._offset)}\n\n".encode()
+            await log.changed()
+        return b""

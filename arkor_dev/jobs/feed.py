@@ -1,0 +1,211 @@
+"""One job's feed: its log, and the upstream stream that fills it while anybody reads.
+
+The stream is reconnected with backoff and jitter until the job's ``end``, resumed where it broke off. Whoever
+reads the log is told nothing but the connection's state; a fault before anything was known is theirs, though.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import aiohttp
+
+from arkor_dev.core.errors import StudioError
+
+from .event_dedup import Sieve
+from .frame_log import FrameLog
+from .sse_frames import FrameSplitter
+
+log = logging.getLogger(__name__)
+
+BACKOFF = (0.25, 5.0)
+"""First and longest pause between reconnections, seconds, before jitter."""
+OPENING = 0.25
+"""Seconds that a stream which has opened gets for its first event."""
+WINDOW = 0.02
+"""Seconds after which it is looked whether the backend's replay of the history has run dry."""
+TRICKLE = 4096
+"""Bytes a window: live events come more slowly, a replay faster."""
+REPLAY = 1.5
+"""Seconds after which a history that is still coming is shown as far as it is; the rest follows live."""
+CATCH_UP = 0.5
+"""Seconds that a reader waits for news when there is an older log to show."""
+OWN_COST = 4096
+"""Bytes that a feed takes besides what it holds."""
+
+OpenEvents = Callable[[str, str | None], AbstractAsyncContextManager[aiohttp.ClientResponse]]
+
+
+class Sleep(Protocol):
+    """``asyncio.sleep``, so that a test can bring a clock of its own."""
+
+    async def __call__(self, delay: float) -> object: ...
+
+
+class Feed:
+    """``grown`` is called with the feed whenever it may hold more than before."""
+
+    def __init__(
+        self,
+        job_id: str,
+        open_events: OpenEvents,
+        grown: Callable[[Feed], None],
+        *,
+        sleep: Sleep,
+        linger: float,
+        limit: int,
+    ) -> None:
+        self.job_id = job_id
+        self.name = secrets.token_hex(8)
+        self.log = FrameLog(limit)
+        self.readers = 0
+        self.connected = False
+        self.closed = False
+        self.failure: StudioError | None = None
+        self._open = open_events
+        self._grown = grown
+        self._sleep = sleep
+        self._linger = linger
+        self._sieve = Sieve(self.log.blocks)
+        self._task: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._settled = asyncio.Event()
+
+    @property
+    def end(self) -> bytes | None:
+        """The job's last frame once its stream is over, with its blank line."""
+        return self._sieve.end
+
+    @property
+    def cost(self) -> int:
+        """About how many bytes of memory the feed takes."""
+        return OWN_COST + self.log.held + self._sieve.cost
+
+    def acquire(self) -> None:
+        """A reader has come: make sure that the upstream stream runs."""
+        self.readers += 1
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is None and self.end is None:
+            self.failure = None
+            self._settled.clear()
+            self._task = asyncio.create_task(self._run(), name=f"events of {self.job_id}")
+
+    def release(self) -> None:
+        """A reader has left: the stream lingers a little, then closes; the log stays."""
+        self.readers -= 1
+        if self.readers == 0 and self._task is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._linger, self.stop)
+
+    async def ready(self) -> None:
+        """Wait until the history is in. Raises StudioError if the backend refused the job or is away."""
+        try:
+            # The backend client bounds how long a connection may take.
+            async with asyncio.timeout(CATCH_UP if self.log.size else None):
+                await self._settled.wait()
+        except TimeoutError:
+            return
+        if self.failure is not None:
+            raise self.failure
+
+    async def opened(self) -> None:
+        """Wait until there is something to follow. Raises StudioError as :meth:`ready` does."""
+        while not (self.connected or self.log.size or self._settled.is_set()):
+            await self.log.changed()
+        if self.failure is not None:
+            raise self.failure
+
+    def stop(self) -> None:
+        """Leave the upstream stream; a reader that comes later opens another."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            self._ending.add(self._task)
+            self._task.add_done_callback(self._ending.discard)
+            self._task.cancel()
+            self._task = None
+            self._tell(connected=False)
+
+    async def close(self) -> None:
+        """Stop for good: readers see the end of their stream."""
+        self.closed = True
+        self.stop()
+        self._history_is_in()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _tell(self, *, connected: bool) -> None:
+        if self.connected != connected:
+            self.connected = connected
+            self.log.wake()
+
+    def _history_is_in(self) -> None:
+        self._settled.set()
+        self.log.wake()
+
+    async def _run(self) -> None:
+        pause = BACKOFF[0]
+        while True:
+            try:
+                if await self._connection():
+                    pause = BACKOFF[0]
+            except StudioError as error:
+                if not (self.connected or self._settled.is_set() or self.log.size):
+                    self.failure = error  # refused, and nothing was ever shown: say why at once
+                    break
+                log.info("events of job %s: %s", self.job_id, error.text)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.info("events of job %s: stream cut (%s)", self.job_id, type(error).__name__)
+            except Exception:
+                log.exception("The events of job %s met an unexpected fault", self.job_id)
+            if self.end is not None:
+                break
+            self._history_is_in()
+            self._tell(connected=False)
+            await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+            pause = min(pause * 2, BACKOFF[1])
+        self._task = None
+        self._history_is_in()
+        self._tell(connected=False)
+
+    async def _connection(self) -> bool:
+        """Read one upstream stream to its end; whether it brought anything."""
+        sieve, splitter, before = self._sieve, FrameSplitter(), self.log.size
+        resume = sieve.resume_id
+        last_event_id = resume.decode(errors="surrogateescape") if resume else None
+        async with self._open(self.job_id, last_event_id) as answer:
+            sieve.resumed()
+            self._tell(connected=True)
+            settling = None if self._settled.is_set() else asyncio.create_task(self._settle())
+            try:
+                while data := await answer.content.readany():
+                    block = sieve.sift(splitter.feed(data))
+                    if block:
+                        self.log.append(block)
+                        self._grown(self)
+                    if sieve.end is not None:
+                        break
+            finally:
+                if settling is not None:
+                    settling.cancel()
+        return self.log.size > before
+
+    async def _settle(self) -> None:
+        """Call the history complete once events no longer come in bulk."""
+        begun, seen = self.log.size, -1
+        for waited in range(int(REPLAY / WINDOW)):
+            size = self.log.size
+            nothing_yet = size == begun == 0 and waited * WINDOW < OPENING
+            if seen >= 0 and size - seen < TRICKLE and not nothing_yet:
+                break
+            seen = size
+            await asyncio.sleep(WINDOW)
+        self._history_is_in()

@@ -1,0 +1,197 @@
+"""A job's events from the first to the last, over as many connections as it takes.
+
+The stream is resumed behind the last id, repeats are dropped, and a backend that is away is asked again for
+as long as it takes: a job may run for days. What cannot pass by waiting (a refusal) ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.core.errors import StudioError
+
+from .event_dedup import Sieve
+from .sse_frames import FrameSplitter, frames_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from arkor_dev.backend.client import Backend
+
+BACKOFF: Final = (0.5, 30.0)
+"""First and longest pause between two connections, in seconds, before jitter."""
+QUEUE_SECONDS: Final = (0.3, 2.0)
+"""When a job with a silent stream is asked for its place in the queue first, and how often then."""
+REASONS: Final = 5
+"""How many reasons one outage may have, so that one with ever new words is no flood."""
+PASSING: Final = frozenset({408, 425, 429})
+
+
+class Sleep(Protocol):
+    """``asyncio.sleep``, so that a test can bring a clock of its own."""
+
+    async def __call__(self, delay: float) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """One event. ``data`` is its JSON object, or the text as it came when it is no JSON object."""
+
+    name: str
+    data: dict[str, object] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The stream was lost (``fault`` says why, each reason once an outage), or is back (None)."""
+
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The job waits in the queue: ``position`` 1 is the next. ``behind`` (name, id) is directly before it."""
+
+    position: int
+    behind: tuple[str, str] | None
+
+
+async def follow(
+    backend: Backend, job_id: str, sleep: Sleep = asyncio.sleep
+) -> AsyncGenerator[JobEvent | Connection | Waiting, None]:
+    """Yield each of the job's events once, in order, until the backend says that there are no more.
+
+    Before the first of them, the job's place in the queue is yielded too, each time that it changes.
+
+    Raises StudioError when the backend refuses the job or the identity.
+    """
+    sieve = Sieve()
+    pause, reasons = BACKOFF[0], set[str]()
+    queue = _Queue(backend, job_id)
+    while True:
+        brought = False
+        try:
+            resume = sieve.resume_id
+            async with backend.events(
+                job_id, resume.decode(errors="surrogateescape") if resume else None
+            ) as answer:
+                sieve.resumed()
+                splitter = FrameSplitter()
+                if reasons:
+                    reasons.clear()
+                    yield Connection(None)
+                while True:
+                    reading = asyncio.ensure_future(answer.content.readany())
+                    try:
+                        async for place in queue.places(reading):
+                            yield place
+                        data = await reading
+                    finally:
+                        reading.cancel()
+                    if not data:
+                        break
+                    for frame in frames_in(sieve.sift(splitter.feed(data))):
+                        brought = True
+                        queue.left = True
+                        yield read_event(frame)
+                    if sieve.end is not None:
+                        return
+        except StudioError as fault:
+            if not _may_pass(fault):
+                raise
+            if fault.text not in reasons and len(reasons) < REASONS:
+                reasons.add(fault.text)
+                yield Connection(fault.text)
+        else:
+            # A backend may close without `end`. One more look makes sure that nothing was left behind.
+            if not brought and await _is_over(backend, job_id):
+                return
+        if brought:
+            pause = BACKOFF[0]
+        await sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+        pause = min(pause * 2, BACKOFF[1])
+
+
+class _Queue:
+    """Where a job stands in its backend's queue, asked for while its stream is silent."""
+
+    def __init__(self, backend: Backend, job_id: str) -> None:
+        self._backend = backend
+        self._job_id = job_id
+        self._last: Waiting | None = None
+        self.left = False
+
+    async def places(self, reading: asyncio.Future[bytes]) -> AsyncGenerator[Waiting, None]:
+        """Yield each new place until ``reading`` has brought something, or the job waits no longer."""
+        pause = QUEUE_SECONDS[0]
+        while not self.left:
+            await asyncio.wait({reading}, timeout=pause)
+            if reading.done():
+                return
+            pause = QUEUE_SECONDS[1]
+            with contextlib.suppress(StudioError):  # the stream tells what is wrong, and tries again
+                job = await job_of(self._backend, self._job_id)
+                place = waiting_of(job)
+                self.left = place is None
+                if place is not None and place != self._last:
+                    self._last = place
+                    yield place
+
+
+def waiting_of(job: dict[str, object]) -> Waiting | None:
+    """A job's place in the queue; None when it does not wait, or its backend does not say where."""
+    queue = job.get("queue")
+    if job.get("status") != "queued" or not isinstance(queue, dict):
+        return None
+    position, behind = queue.get("position"), queue.get("behind")
+    if isinstance(position, bool) or not isinstance(position, int) or not 1 <= position <= 10**9:
+        return None
+    before = (str(behind.get("name")), str(behind.get("id"))) if isinstance(behind, dict) else None
+    return Waiting(position, before)
+
+
+def read_event(frame: bytes) -> JobEvent:
+    """Parse one frame (WHATWG HTML, §9.2 "Server-sent events"); never fails."""
+    name, lines = "message", []
+    for line in frame.split(b"\n"):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"event":
+            name = value.decode(errors="replace")
+        elif field == b"data":
+            lines.append(value)
+    text = b"\n".join(lines).decode(errors="replace")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        data = None
+    return JobEvent(name, data if isinstance(data, dict) else text)
+
+
+async def job_of(backend: Backend, job_id: str) -> dict[str, object]:
+    """The job as it is now; empty when the backend's answer has none. Raises StudioError."""
+    body = (await backend.get_job(job_id)).body
+    try:
+        job = json.loads(body).get("job")
+    except (ValueError, AttributeError, RecursionError):
+        job = None
+    return job if isinstance(job, dict) else {}
+
+
+async def _is_over(backend: Backend, job_id: str) -> bool:
+    try:
+        return (await job_of(backend, job_id)).get("status") in TERMINAL
+    except StudioError as fault:
+        if not _may_pass(fault):
+            raise
+        return False
+
+
+def _may_pass(fault: StudioError) -> bool:
+    return fault.status >= 500 or fault.status in PASSING

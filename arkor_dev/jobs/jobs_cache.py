@@ -1,0 +1,160 @@
+"""JobsCache: one poll feeds every tab.
+
+Tabs ask for the list every few seconds. However many they are, the backend is asked at most once an
+interval, and not at all once nobody has asked for a while. The list stays bytes from the backend to the
+browser: hashed and compressed once for each change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from arkor_dev.core.errors import StudioError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from arkor_dev.backend.http_client import Answer
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 5.0
+"""Seconds between two polls while somebody asks."""
+PATIENCE = 2.0
+"""Seconds that a poll under way is waited for when there is an older list to answer with."""
+IDLE = 15.0
+"""Seconds without a question after which polling stops."""
+
+
+@dataclass(slots=True)
+class JobsList:
+    """One version of the list, as bytes."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    etag: str
+    _gzip: asyncio.Future[bytes] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, answer: Answer) -> JobsList:
+        """Wrap a backend's answer. The tag is a weak one: it stands for the list in either coding."""
+        digest = hashlib.blake2b(answer.body, digest_size=16).hexdigest()
+        return cls(answer.body, answer.headers, f'W/"{digest}"')
+
+    async def gzipped(self) -> bytes:
+        """The list in gzip coding, compressed once, in a thread."""
+        if self._gzip is None:
+            self._gzip = asyncio.ensure_future(asyncio.to_thread(_gzip, self.body))
+        return self._gzip.result() if self._gzip.done() else await asyncio.shield(self._gzip)
+
+
+def _gzip(body: bytes) -> bytes:
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    return packer.compress(body) + packer.flush()
+
+
+class JobsCache:
+    """The jobs list of the backend, at most :data:`INTERVAL` seconds old while somebody looks."""
+
+    def __init__(
+        self, fetch: Callable[[], Awaitable[Answer]], *, clock: Callable[[], float] = time.monotonic,
+        interval: float = INTERVAL, idle: float = IDLE, patience: float = PATIENCE,
+    ) -> None:  # fmt: skip
+        self._fetch = fetch
+        self._clock = clock
+        self._interval = interval
+        self._idle = idle
+        self._patience = patience
+        self._list: JobsList | None = None
+        self._good_at = 0.0
+        self._asked_at = 0.0
+        self._failure: StudioError | None = None
+        self._poller: asyncio.Task[None] | None = None
+        self._round = asyncio.Event()
+        self._round_at = 0.0
+        self._due = asyncio.Event()
+
+    async def get(self) -> tuple[JobsList, int | None]:
+        """The list, and the seconds since it was good when it is not fresh (else None).
+
+        Raises the backend's StudioError when there is no list to fall back on.
+        """
+        self._asked_at = self._clock()
+        if self._poller is None:
+            self._new_round()
+            self._poller = asyncio.create_task(self._poll(), name="jobs poll")
+        if not self._round.is_set():
+            await self._wait(self._round)
+        if self._list is None:
+            raise self._failure or StudioError(503, "Studio is closing.")
+        age = self._clock() - self._good_at
+        fresh = self._failure is None and age < self._interval + self._patience
+        return self._list, None if fresh else int(age)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last poll failed, in words for a person; None after a good one."""
+        return self._failure.text if self._failure is not None else None
+
+    def refresh(self) -> None:
+        """Something has changed: poll at once; whoever asks meanwhile waits for that answer."""
+        if self._poller is not None:
+            self._new_round()
+            self._due.set()
+
+    def _new_round(self) -> None:
+        self._round, self._round_at = asyncio.Event(), self._clock()
+
+    async def _wait(self, round_: asyncio.Event) -> None:
+        """Wait for the poll that ends this round; not for long where an older list will do."""
+        left = self._round_at + self._patience - self._clock()
+        try:
+            async with asyncio.timeout(None if self._list is None else max(0, left)):
+                await round_.wait()
+        except TimeoutError:
+            pass  # a slow backend: the last list now is better than the next one later
+
+    async def _poll(self) -> None:
+        try:
+            while self._clock() - self._asked_at < self._idle:
+                self._due.clear()
+                round_ = self._round
+                await self._once()
+                round_.set()
+                try:
+                    async with asyncio.timeout(self._interval):
+                        await self._due.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            self._poller = None
+            self._round.set()
+
+    async def _once(self) -> None:
+        try:
+            answer = await self._fetch()
+        except StudioError as error:
+            if self._failure is None:
+                log.warning("The jobs list could not be refreshed: %s", error.text)
+            self._failure = error
+            return
+        except Exception:
+            log.exception("The poll of the jobs list met an unexpected fault")
+            self._failure = StudioError(500, "Studio met an unexpected fault. Its terminal has the details.")
+            return
+        self._failure = None
+        self._good_at = self._clock()
+        if self._list is None or (self._list.body, self._list.headers) != (answer.body, answer.headers):
+            self._list = JobsList.of(answer)
+
+    async def close(self) -> None:
+        """Stop polling."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)

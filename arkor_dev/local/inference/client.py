@@ -1,0 +1,184 @@
+"""The backend's side of chat: one inference worker, started when somebody asks, gone when nobody does.
+
+Each answer is a queue that the worker's messages are sorted into. Leaving an answer early, for whatever
+reason, stops it in the worker. Code of others runs there (a chat template, a library that reads a model's
+files), so a worker that does not acknowledge a stop in time is killed; answers that had not begun are asked
+again of the next one. A worker that dies by itself ends its answers with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 600.0
+SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
+"""Threads wait awake for some microseconds: an answer is thousands of short products, one after another."""
+STOP_SECONDS: Final = 5.0
+"""How long a worker may take to acknowledge a stop."""
+
+
+@dataclass(eq=False)
+class _Answer:
+    """What was asked, of whom, what has come, and whether any of it was text."""
+
+    ask: dict[str, Any]
+    child: Child | None = None
+    messages: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+    begun: bool = False
+
+
+class Inference:
+    """Answers, whatever they run on."""
+
+    def __init__(self, idle_seconds: float = IDLE_SECONDS, stop_seconds: float = STOP_SECONDS) -> None:
+        self._idle_seconds = idle_seconds
+        self._stop_seconds = stop_seconds
+        self._child: Child | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, _Answer] = {}
+        self._stopping: dict[int, asyncio.TimerHandle] = {}
+        self._idle: asyncio.TimerHandle | None = None
+        self._again: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @contextlib.asynccontextmanager
+    async def answer(self, **ask: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """Ask the worker; the body reads messages up to the one with ``done``. Leaving stops the answer."""
+        number = next(self._numbers)
+        answer = self._answers[number] = _Answer(ask)
+        if self._idle:
+            self._idle.cancel()
+            self._idle = None
+        try:
+            child = await self._worker()
+            self._send(number, answer, child)
+            yield self._messages(answer)
+        finally:
+            # Still there when no last message has come.
+            if self._answers.pop(number, None) and answer.child is not None and answer.child is self._child:
+                self._stop(number, answer.child)
+            self._rest()
+
+    async def close(self) -> None:
+        """End the worker."""
+        self._closed = True
+        if self._idle:
+            self._idle.cancel()
+        if self._child:
+            self._child.kill()
+        if self._again:
+            self._again.cancel()
+        if self._reader:
+            await self._reader
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a worker is running, and so a model in memory."""
+        return self._child is not None and self._child.alive
+
+    async def _messages(self, answer: _Answer) -> AsyncIterator[dict[str, Any]]:
+        while True:
+            message = await answer.messages.get()
+            if "error" in message:
+                raise JobFailure(message["error"])
+            yield message
+            if "done" in message:
+                return
+
+    async def _worker(self) -> Child:
+        async with self._starting:
+            if self._child is None or not self._child.alive:
+                if self._reader:
+                    await self._reader
+                self._child = await Child.start("worker_infer", SPIN)
+                self._reader = asyncio.create_task(self._read(self._child))
+            return self._child
+
+    def _stop(self, number: int, child: Child) -> None:
+        """Stop an answer that nobody waits for; a worker that does not say that it did is killed."""
+
+        def kill() -> None:
+            if self._child is child:
+                log.warning("the inference process has not stopped an answer in time: it is started again")
+                child.kill()
+
+        child.send(do="stop", id=number)
+        self._stopping[number] = asyncio.get_running_loop().call_later(self._stop_seconds, kill)
+
+    async def _read(self, child: Child) -> None:
+        async for batch in child.batches():
+            for message in batch:
+                self._sort(message)
+        await child.ended()
+        if self._child is child:
+            self._child = None
+        stuck = bool(self._stopping) and not self._closed
+        for timer in self._stopping.values():
+            timer.cancel()
+        self._stopping.clear()
+        waiting = {number: answer for number, answer in self._answers.items() if stuck and not answer.begun}
+        for number, answer in list(self._answers.items()):
+            if number not in waiting:
+                self._answers.pop(number)
+                reason = (
+                    "The inference process was started again, since another answer could not be stopped: "
+                    "send the message again"
+                    if stuck
+                    else child.cause("The inference process")
+                )
+                answer.messages.put_nowait({"error": reason})
+        if waiting:
+            self._again = asyncio.create_task(self._ask_again(waiting))
+
+    def _sort(self, message: dict[str, Any]) -> None:
+        number, last = message["id"], "done" in message or "error" in message
+        answer = self._answers.pop(number, None) if last else self._answers.get(number)
+        if answer:
+            answer.begun = answer.begun or "text" in message
+            answer.messages.put_nowait(message)
+        elif last and (timer := self._stopping.pop(number, None)):
+            timer.cancel()
+            self._rest()
+
+    async def _ask_again(self, waiting: dict[int, _Answer]) -> None:
+        try:
+            child = await self._worker()
+        except OSError as error:
+            for number, answer in waiting.items():
+                self._answers.pop(number, None)
+                answer.messages.put_nowait({"error": f"The inference process cannot be started: {error}"})
+            return
+        for number, answer in waiting.items():
+            if number in self._answers:
+                self._send(number, answer, child)
+
+    def _send(self, number: int, answer: _Answer, child: Child) -> None:
+        answer.child = child
+        child.send(id=number, do="chat", **answer.ask)
+
+    def _rest(self) -> None:
+        """With nothing left to answer, the time until the worker is unloaded begins."""
+        if not self._answers and not self._stopping:
+            if self._idle:
+                self._idle.cancel()
+            self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._unload)
+
+    def _unload(self) -> None:
+        if self._child and not self._answers:
+            log.info("no chat for %.0f s: the model is unloaded", self._idle_seconds)
+            self._child.kill()

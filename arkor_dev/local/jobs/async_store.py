@@ -1,0 +1,174 @@
+"""The store's calls off the event loop: one thread writes, another reads.
+
+A locked data base or a full disk can keep a write waiting for minutes; the loop must go on serving streams
+meanwhile, and what a job has to say must not be lost. So writes are done in the order in which they were
+asked for, and one that the disk refuses for the moment is tried again, with those behind it waiting. Reads
+have a connection and a thread of their own: with write-ahead logging no writer is in their way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+
+from arkor_dev.local.workers.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .store import Store
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+"""Primary result codes of faults that may pass by themselves."""
+PAUSES: Final = (0.05, 2.0)
+"""First and longest pause between two attempts, in seconds."""
+REQUEST_SECONDS: Final = 20.0
+"""How long a request waits for its write before it is refused."""
+CLOSE_SECONDS: Final = 1.0
+
+
+def passing(error: BaseException) -> bool:
+    """Whether a write that failed with ``error`` may succeed later without anybody's doing."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING
+
+
+class Pulse:
+    """Wakes everybody who waits for news. Take ``next()`` before looking, so that nothing slips between."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def next(self) -> asyncio.Event:
+        return self._event
+
+    def beat(self) -> None:
+        self._event.set()
+        self._event = asyncio.Event()
+
+
+class Writer:
+    """A thread that does pieces of work in order, and the same one again while the disk refuses it."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any], Callable[[], object]]] = (
+            queue.SimpleQueue()
+        )
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[], T], refused: Callable[[], object] = lambda: None) -> Future[T]:
+        """Queue ``work``. Cancelling the future takes it back; ``refused`` is called at its first refusal."""
+        future: Future[T] = Future()
+        self._queue.put((future, work, refused))
+        return future
+
+    def close(self, seconds: float) -> bool:
+        """Do what is queued, each piece once more at most; whether the thread has ended in time."""
+        self._over.set()
+        self._queue.put((Future(), lambda: None, lambda: None))
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not (self._over.is_set() and self._queue.empty()):
+            future, work, refused = self._queue.get()
+            pause = PAUSES[0]
+            while not future.cancelled():
+                try:
+                    result = work()
+                except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+                    if not passing(error) or self._over.is_set():
+                        with contextlib.suppress(InvalidStateError):
+                            future.set_exception(error)
+                        break
+                    if pause == PAUSES[0]:
+                        log.warning("the data base cannot be written (%s): trying again until it can", error)
+                        refused()
+                    self._over.wait(pause)
+                    pause = min(2 * pause, PAUSES[1])
+                else:
+                    with contextlib.suppress(InvalidStateError):
+                        future.set_result(result)
+                    break
+
+
+class AsyncStore:
+    """Calls of a :class:`Store`'s methods, named as ``Store.get``; ``pulse`` beats after each write."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._writer = Writer()
+        self._reader = ThreadPoolExecutor(1, "store-reader")
+        self.pulse = Pulse()
+        self.project_id = store.project_id
+
+    async def read(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
+        """``call``'s result, as of the last write that was done."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reader, lambda: call(self._store, *args, **more))
+
+    async def write(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
+        """``call``'s result once it is on the disk, however long that takes; cancelling does not stop it."""
+        return await asyncio.shield(asyncio.wrap_future(self.post(call, *args, **more)))
+
+    async def request(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
+        """``call``'s result; :class:`RequestError` 503, and nothing written, when the disk takes too long."""
+        writing = asyncio.wrap_future(self.post(call, *args, **more))
+        try:
+            return await asyncio.wait_for(writing, REQUEST_SECONDS)
+        except TimeoutError:
+            raise RequestError(
+                503,
+                "The local backend's data base cannot be written: another program holds it, or the disk is "
+                "full. Nothing was changed; try again",
+            ) from None
+
+    def post(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> Future[T]:
+        """Queue a write without waiting for it."""
+        return self.post_or(lambda: None, call, *args, **more)
+
+    def post_or(
+        self,
+        refused: Callable[[], object],
+        call: Callable[Concatenate[Store, P], T],
+        *args: P.args,
+        **more: P.kwargs,
+    ) -> Future[T]:
+        """As :meth:`post`; the writer's thread calls ``refused`` when the disk refuses it at first."""
+        loop = asyncio.get_running_loop()
+
+        def work() -> T:
+            result = call(self._store, *args, **more)
+            with contextlib.suppress(RuntimeError):  # the loop has ended: there is nobody to wake
+                loop.call_soon_threadsafe(self.pulse.beat)
+            return result
+
+        return self._writer.submit(work, refused)
+
+    def close(self) -> None:
+        """Write what is queued, if that can be done at once, and close the file."""
+        ended = self._writer.close(CLOSE_SECONDS)
+        self._reader.shutdown(wait=False, cancel_futures=True)
+        if ended:
+            self._store.close()

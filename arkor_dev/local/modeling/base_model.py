@@ -1,0 +1,110 @@
+"""Base models in memory: which device and number format, and which layers an adapter goes on.
+
+Imported by worker processes only: it brings torch and transformers.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from arkor_dev.local.workers.errors import JobFailure
+
+from .chat_template import ready_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "o_proj")
+DEFAULT_CONTEXT: Final = 2048
+
+
+@dataclass(slots=True)
+class Base:
+    """A base model ready for use, with its tokenizer. ``context`` is the longest input, in tokens."""
+
+    model: Any
+    tokenizer: Any
+    device: str
+    dtype: Any
+    context: int
+
+
+def pick_device() -> tuple[str, Any]:
+    """Where to compute and in what. bfloat16 only where a GPU has it: on most CPUs it is 50 times slower."""
+    if torch.cuda.is_available():
+        return "cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if torch.backends.mps.is_available():
+        return "mps", torch.float32
+    return "cpu", torch.float32
+
+
+def _four_bit(device: str) -> dict[str, Any]:
+    if device != "cuda":
+        raise JobFailure(
+            f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {device}: "
+            "leave loadIn4bit out of the trainer"
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise JobFailure("loadIn4bit needs one more package: pip install 'arkor-dev[gpu4bit]'")
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+    )
+    return {"quantization_config": config, "device_map": {"": 0}}
+
+
+def _own_code(path: Path) -> str | None:
+    """Why a model that failed to load did so, if it names code of its own that the library has no part in."""
+    for file in (path / "config.json", path / "tokenizer_config.json"):
+        try:
+            own = "auto_map" in json.loads(file.read_text())
+        except (OSError, ValueError, TypeError):
+            continue
+        if own:
+            return (
+                f"The model in {path} needs code of its own to be loaded (auto_map in its {file.name}), and "
+                "a model's code is not run here: choose a model whose architecture transformers knows itself"
+            )
+    return None
+
+
+def load_base(path: Path, four_bit: bool = False) -> Base:
+    """Load the model and tokenizer in ``path``; raises :class:`JobFailure` when they cannot be read."""
+    device, dtype = pick_device()
+    extra = _four_bit(device) if four_bit else {}
+    try:
+        tokenizer = ready_tokenizer(AutoTokenizer.from_pretrained(path, trust_remote_code=False))
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise JobFailure(_own_code(path) or f"The model in {path} cannot be loaded: {error}") from error
+    if not four_bit:
+        model.to(device)
+    text = model.config.get_text_config()
+    context = getattr(text, "max_position_embeddings", None) or DEFAULT_CONTEXT
+    return Base(model, tokenizer, device, dtype, context)
+
+
+def adapter_targets(model: Any) -> str | list[str]:
+    """What PEFT should adapt: the four attention projections of the language model, else every linear layer.
+
+    Models with vision or audio towers have projections of the same names there, of classes that PEFT refuses;
+    a pattern keeps to the language model.
+    """
+    names = [name for name, _ in model.named_modules() if name.rpartition(".")[2] in ATTENTION]
+    if not names:
+        return "all-linear"
+    pattern = rf".*language_model.*\.({'|'.join(ATTENTION)})"
+    spoken = [name for name in names if re.fullmatch(pattern, name)]
+    if spoken and len(spoken) < len(names):
+        return pattern
+    return list(ATTENTION)

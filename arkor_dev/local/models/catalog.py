@@ -1,0 +1,186 @@
+"""From a base model's name to a folder that holds it: the backend's side, one fetch per model at a time.
+
+A name is a folder (inside the project or not), the starter model, or a model hub's id. Folders and what is
+in the cache are answered at once; everything else is a child process's work (``worker_fetch``), whose
+progress every waiting job and chat hears.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[dict[str, Any]], None]
+
+log = logging.getLogger(__name__)
+
+STARTER: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
+STARTER_FOLDER: Final = "smollm2-135m-instruct"
+STARTER_NOTE: Final = (
+    "SmolLM2-135M-Instruct is here as the package index has it: its weights are 4-bit ones made full again, "
+    "a little less exact than the model hub's"
+)
+"""Only what comes from the package index lies in the starter's own folder."""
+PICKLES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+PICKLED: Final = (
+    "its weights are pickled ({}), and such a file can run any program when it is loaded. Convert them to "
+    "safetensors first, where you trust them (save_pretrained of transformers writes it), or take a model "
+    "that has model.safetensors"
+)
+HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A base model on this machine. ``note`` is what a person should know of its weights."""
+
+    name: str
+    path: Path
+    note: str | None = None
+
+
+def travelling_name(name: str) -> str:
+    """What an adapter calls its base model: ``name``, without the folders of whoever trained it."""
+    if name.startswith(("/", "~")) or ".." in Path(name).parts:
+        return Path(name).name
+    return name
+
+
+def is_starter(name: str) -> bool:
+    """The starter model goes by its short name or its hub id, in any case."""
+    return name.strip().lower() in {STARTER.lower(), STARTER_FOLDER}
+
+
+def starter_folder(cache: Path) -> Path:
+    return cache / "models" / STARTER_FOLDER
+
+
+def pickled_weights(folder: Path) -> str | None:
+    """The name of a weights file that is a pickle, and so a program, where there are none that are data."""
+    if any(folder.glob("*.safetensors")):
+        return None
+    return next((path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLES), None)
+
+
+def lacks(folder: Path) -> str | None:
+    """What is wrong with a model folder, in words, or None when it can be loaded."""
+    for path in sorted(folder.glob("*")):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            return f"{path.name} is no regular file"
+    if not (folder / "config.json").is_file():
+        return "it has no config.json"
+    pickled = pickled_weights(folder)
+    if pickled:
+        return PICKLED.format(pickled)
+    if not any(folder.glob("*.safetensors")):
+        return "it has no weights (*.safetensors)"
+    if not any((*folder.glob("tokenizer*"), *folder.glob("*.model"), *folder.glob("vocab.*"))):
+        return "it has no tokenizer"
+    return None
+
+
+@dataclass(eq=False)
+class _Fetch:
+    """One running fetch and everybody who waits for it."""
+
+    task: asyncio.Task[Model]
+    listeners: list[Progress] = field(default_factory=list)
+    last: dict[str, Any] | None = None
+
+
+class Models:
+    """Finds and fetches base models for one project."""
+
+    def __init__(self, project: Path, cache: Path) -> None:
+        self._project = project
+        self._cache = cache
+        self._known: dict[str, Model] = {}
+        self._fetches: dict[str, _Fetch] = {}
+
+    def at_hand(self, name: str) -> Model | None:
+        """The model if it needs no fetching; :class:`JobFailure` for a folder that is no model."""
+        known = self._known.get(STARTER if is_starter(name) else name)
+        if known and known.path.is_dir():
+            return known
+        if is_starter(name):
+            folder = starter_folder(self._cache)
+            return Model(STARTER, folder, STARTER_NOTE) if lacks(folder) is None else None
+        folder = self._project / Path(name).expanduser()
+        looks_like_path = name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name)
+        if folder.is_dir():
+            missing = lacks(folder)
+            if missing is None:
+                return Model(name, folder.resolve())
+            raise JobFailure(
+                f"The folder {name} is no model for this backend: {missing}. "
+                "Name a folder in Hugging Face's format"
+            )
+        if looks_like_path:
+            raise JobFailure(
+                f"There is no model folder {name}: check the path, or name the starter model {STARTER_FOLDER}"
+            )
+        return None
+
+    async def ensure(self, name: str, progress: Progress) -> Model:
+        """The model, fetched if need be, or :class:`JobFailure`. The last waiter's going ends the fetch."""
+        model = self.at_hand(name)
+        if model:
+            return model
+        key = STARTER if is_starter(name) else name
+        fetch = self._fetches.get(key)
+        if fetch is None:
+            fetch = self._fetches[key] = _Fetch(asyncio.create_task(self._fetch(key)))
+        fetch.listeners.append(progress)
+        if fetch.last:
+            progress(fetch.last)
+        try:
+            return await asyncio.shield(fetch.task)
+        finally:
+            fetch.listeners.remove(progress)
+            if not fetch.listeners:
+                fetch.task.cancel()
+                self._fetches.pop(key, None)
+
+    async def close(self) -> None:
+        """End every fetch."""
+        tasks = [fetch.task for fetch in self._fetches.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch(self, name: str) -> Model:
+        child = await Child.start("worker_fetch")
+        try:
+            child.send(model=name, starter=name == STARTER, cache=str(self._cache))
+            async for batch in child.batches():
+                for message in batch:
+                    if "progress" in message:
+                        self._tell(name, message["progress"])
+                    elif "error" in message:
+                        raise JobFailure(message["error"])
+                    else:
+                        path = Path(message["path"])
+                        note = STARTER_NOTE if path == starter_folder(self._cache) else None
+                        model = self._known[name] = Model(name, path, note)
+                        return model
+            await child.ended()
+            raise JobFailure(child.cause(f"Preparing the model {name}"))
+        finally:
+            await child.stop()
+
+    def _tell(self, name: str, progress: dict[str, Any]) -> None:
+        fetch = self._fetches.get(name)
+        if fetch:
+            fetch.last = progress
+            for listener in list(fetch.listeners):
+                listener(progress)

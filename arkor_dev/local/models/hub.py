@@ -1,0 +1,112 @@
+"""Base models from the Hugging Face hub, into the hub library's own cache, where other programs share them.
+
+Imported by worker processes only. A transfer that breaks off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.local.workers.errors import JobFailure
+
+from .catalog import PICKLED, PICKLES
+from .download_progress import every, size_of
+from .hub_guard import check_commit, check_files, check_listing, watch_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[str, float, float | None, str], None]
+
+REACH_SECONDS: Final = 3.0
+WANTED: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+
+
+def _unreachable(endpoint: str) -> str | None:
+    """Why the hub cannot be reached, or None. Quick, so that a machine without network does not wait."""
+    try:
+        probe = urllib.request.Request(f"{endpoint}/api/models?limit=1", method="HEAD")  # noqa: S310 - the hub's
+        urllib.request.urlopen(probe, timeout=REACH_SECONDS).close()  # noqa: S310 - the hub's own address
+    except urllib.error.HTTPError as error:
+        return None if error.code < 500 else f"it answers {error.code}"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", None) or error)
+    return None
+
+
+def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> Path:
+    """The folder of ``name`` in the hub's cache, fetched when it is not there; raises :class:`JobFailure`.
+
+    ``give_up`` is called with the reason, from another thread, when a transfer has to be ended in its middle.
+    """
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        cached = Path(snapshot_download(name, allow_patterns=WANTED, local_files_only=True))
+        if any(cached.glob("*.safetensors")):
+            return cached
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        pass
+    if constants.HF_HUB_OFFLINE:
+        raise JobFailure(f"The model {name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it")
+    endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
+    reason = _unreachable(endpoint)
+    if reason:
+        raise JobFailure(
+            f"The model {name} is not on this machine, and {endpoint} cannot be reached: {reason}"
+        )
+    watch_answers()
+    cache = Path(constants.HF_HUB_CACHE)
+    folder = cache / f"models--{name.replace('/', '--')}"
+    try:
+        info = HfApi(endpoint=endpoint).model_info(name, files_metadata=True)
+        commit = check_commit(info.sha)
+        patterns = tuple(pattern.removeprefix("*") for pattern in WANTED)
+        listed = {file.rfilename: file.size for file in info.siblings or []}
+        pickles = [file for file in listed if Path(file).suffix in PICKLES]
+        if pickles and not any(file.endswith(".safetensors") for file in listed):
+            raise JobFailure(f"The model {name} cannot be used here: {PICKLED.format(pickles[0])}")
+        sizes = {file: size for file, size in listed.items() if file.endswith(patterns)}
+        total, most = check_listing(sizes, cache)
+        before = size_of(folder)
+
+        def tick() -> None:
+            got = size_of(folder / "blobs")
+            progress(f"Fetching {name}", got, total, "B")
+            if size_of(folder) - before > most:
+                announced = (
+                    "the disk has room for" if total is None else f"the {total:,} bytes that it announced"
+                )
+                give_up(f"The model hub sends more of {name} than {announced}: do not use this hub")
+
+        with every(tick):
+            snapshot = Path(
+                snapshot_download(name, revision=commit, allow_patterns=WANTED, endpoint=endpoint)
+            )
+        check_files(snapshot, sizes, cache)
+        # By this the library finds the model again without asking anybody.
+        (folder / "refs").mkdir(exist_ok=True)
+        (folder / "refs" / "main").write_text(commit)
+        return snapshot
+    except GatedRepoError:
+        raise JobFailure(
+            f"The model {name} wants its licence accepted on {endpoint}/{name}; then set HF_TOKEN"
+        ) from None
+    except RepositoryNotFoundError:
+        raise JobFailure(
+            f"{endpoint} has no model {name}: check the name, or set HF_TOKEN for a private one"
+        ) from None
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise JobFailure(
+            f"The model {name} could not be fetched from {endpoint}: {error}; try again"
+        ) from None

@@ -1,0 +1,121 @@
+"""What a model hub's mirror may say: names that stay inside the cache, and sizes that are true.
+
+The hub's library makes file names of what a server calls a commit and of its ETags, and writes as much as the
+server sends. ``HF_ENDPOINT`` may name any server, so both are checked here: headers before the library sees
+them, the listing before anything is fetched, and the files afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+TAG: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+ROOM: Final = 2**28
+"""Bytes of the disk that a download of unknown length leaves free."""
+SLACK: Final = 2**20
+"""Bytes that a download may have more than was announced, for what the library itself writes."""
+
+
+def check_commit(value: object) -> str:
+    """``value`` if it is a commit's name; it becomes the name of a folder."""
+    if not isinstance(value, str) or not COMMIT.fullmatch(value):
+        raise JobFailure(f"The model hub names a commit {_shown(value)}, which is none: do not use this hub")
+    return value
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse an answer whose headers would become file names of another folder."""
+    if "X-Repo-Commit" in headers:
+        check_commit(headers["X-Repo-Commit"])
+    for field in ("ETag", "X-Linked-Etag"):
+        if field in headers:
+            tag = headers[field].removeprefix("W/").strip('"')
+            if not TAG.fullmatch(tag):
+                raise JobFailure(
+                    f"The model hub sends an {field} {_shown(tag)}, which is none: do not use this hub"
+                )
+
+
+def watch_answers() -> None:
+    """Have :func:`check_headers` called for every answer that the hub's library gets in this process."""
+    import huggingface_hub
+
+    if hasattr(huggingface_hub, "set_client_factory"):
+        from huggingface_hub.utils import _http
+
+        def client() -> Any:
+            made = _http.default_client_factory()
+            hooks = made.event_hooks
+            hooks["response"] = [*hooks.get("response", []), lambda answer: check_headers(answer.headers)]
+            made.event_hooks = hooks
+            return made
+
+        huggingface_hub.set_client_factory(client)
+    else:  # before 1.0
+
+        def session() -> Any:
+            import requests
+
+            made = requests.Session()
+            made.hooks["response"].append(lambda answer, **_: check_headers(answer.headers))
+            return made
+
+        huggingface_hub.configure_http_backend(backend_factory=session)
+
+
+def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | None, int]:
+    """The bytes of the files to come, where all are announced, and the most that may come.
+
+    Refuses names of other folders, and more than the disk has room for.
+    """
+    for name, size in sizes.items():
+        elsewhere = name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name
+        if elsewhere or (size is not None and size < 0):
+            raise JobFailure(f"The model hub lists a file {_shown(name)}, which is none: do not use this hub")
+    known = [size for size in sizes.values() if size is not None]
+    total = sum(known)
+    place = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if total > free:
+        raise JobFailure(
+            f"The model has {total / 1e9:.1f} GB, and the disk of {place} has room for {free / 1e9:.1f} GB: "
+            "make room, or choose a smaller model"
+        )
+    return (total, total + SLACK) if len(known) == len(sizes) else (None, free - ROOM)
+
+
+def check_files(snapshot: Path, sizes: Mapping[str, int | None], cache: Path) -> None:
+    """Refuse what was fetched when a file lies elsewhere or is not as long as was announced."""
+    inside = cache.resolve()
+    for path in _files(snapshot):
+        name = path.relative_to(snapshot).as_posix()
+        real = path.resolve()
+        if not real.is_relative_to(inside):
+            raise JobFailure(
+                f"The model hub's file {_shown(name)} lies outside of {cache}: do not use this hub"
+            )
+        size, announced = real.stat().st_size, sizes.get(name)
+        if announced is not None and size != announced:
+            real.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise JobFailure(
+                f"The model hub's file {_shown(name)} has {size:,} bytes and was announced with "
+                f"{announced:,}: try again, or do not use this hub"
+            )
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return (path for path in folder.rglob("*") if not path.is_dir())
+
+
+def _shown(value: object) -> str:
+    return repr(str(value)[:80])

@@ -1,0 +1,228 @@
+"""The backend's aiohttp application: who may ask, and which room answers."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from arkor_dev.contract import strict_json
+from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.job_config import check_config
+from arkor_dev.local.jobs.scheduler import Scheduler
+from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.models.catalog import Models
+from arkor_dev.local.training.datasets import inside
+from arkor_dev.local.workers.errors import JobFailure, RequestError
+
+from .chat import Chat
+from .event_stream import stream_events
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT: Final = 8 * 2**20
+NAME_LIMIT: Final = 200
+ORG: Final = {"id": "local", "name": "This machine"}
+
+
+@dataclass
+class Setup:
+    """Everything one process serves."""
+
+    data: Path
+    project: Path
+    cache: Path
+    token: str = field(repr=False)
+    org: str
+    slug: str
+    store: AsyncStore
+
+    @classmethod
+    def open(cls, data: Path, project: Path, cache: Path, hello: dict[str, Any]) -> Setup:
+        """Open the data folder for the daemon that sent ``hello``."""
+        store = AsyncStore(Store(data / "backend.sqlite", ORG["id"]))
+        return cls(
+            data, project.resolve(), cache, hello["token"], hello["orgSlug"], hello["projectSlug"], store
+        )
+
+
+SETUP: Final = web.AppKey("setup", Setup)
+SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
+CHAT: Final = web.AppKey("chat", Chat)
+
+routes = web.RouteTableDef()
+
+
+@web.middleware
+async def envelope(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn every fault into ``{"error"}``; nothing but the sentence leaves the process."""
+    try:
+        return await handler(request)
+    except RequestError as error:
+        return web.json_response({"error": error.text}, status=error.status)
+    except web.HTTPException as error:
+        text = f"{error.reason}: {request.method} {request.path}"
+        return web.json_response({"error": text}, status=error.status)
+    except ConnectionError:
+        # The client left in the middle of a stream; nobody reads this, and it is no fault.
+        return web.Response(status=499, reason="Client closed the request")
+    except Exception:
+        log.exception("%s %s", request.method, request.path)
+        return web.json_response({"error": "The local backend failed; its log says more"}, status=500)
+
+
+@web.middleware
+async def guard(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Let nobody in but the daemon: it asks for ``localhost``, and has the launch's token."""
+    setup = request.app[SETUP]
+    if request.headers.getall("Host", []) != ["localhost"]:
+        raise RequestError(403, "This host name is not served")
+    if request.path != "/v1/auth/cli/config":
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(
+            given.encode("utf-8", "surrogateescape"), f"Bearer {setup.token}".encode()
+        ):
+            raise RequestError(401, "Missing or invalid token")
+    return await handler(request)
+
+
+def check_scope(request: web.Request) -> Setup:
+    """Every call on a project says which one; this process serves exactly one."""
+    setup = request.app[SETUP]
+    org, project = request.query.get("orgSlug"), request.query.get("projectSlug")
+    if org != setup.org or project != setup.slug:
+        raise RequestError(404, f"This backend serves {setup.org}/{setup.slug}, not {org}/{project}")
+    return setup
+
+
+async def body_of(request: web.Request) -> Any:
+    """The request's JSON body."""
+    try:
+        return strict_json.parse(await request.read())
+    except strict_json.StrictJSONError as fault:
+        raise RequestError(400, f"The body {fault}") from None
+
+
+async def job_of(request: web.Request) -> dict[str, Any]:
+    """The job that the path names."""
+    setup = check_scope(request)
+    job = await setup.store.read(Store.get, request.match_info["id"])
+    if job is None:
+        raise RequestError(404, f"There is no job {request.match_info['id']}")
+    return job
+
+
+@routes.get("/v1/auth/cli/config")
+async def auth_config(_: web.Request) -> web.Response:
+    return web.json_response({"auth0Domain": None, "clientId": None, "audience": None, "callbackPorts": None})
+
+
+@routes.get("/v1/me")
+async def me(request: web.Request) -> web.Response:
+    user = {"id": "local", "email": None, "name": "local"}
+    return web.json_response({"user": user, "orgs": [{**ORG, "slug": request.app[SETUP].org}]})
+
+
+def _project(setup: Setup) -> dict[str, str]:
+    name = setup.project.name or setup.slug
+    return {"id": setup.store.project_id, "slug": setup.slug, "name": name, "orgId": ORG["id"]}
+
+
+@routes.get("/v1/projects")
+async def projects(request: web.Request) -> web.Response:
+    setup = request.app[SETUP]
+    return web.json_response({"org": {**ORG, "slug": setup.org}, "projects": [_project(setup)]})
+
+
+@routes.post("/v1/projects")
+async def create_project(request: web.Request) -> web.Response:
+    setup = request.app[SETUP]
+    raise RequestError(409, f"The local backend serves the one project {setup.slug}")
+
+
+@routes.get("/v1/jobs")
+async def jobs(request: web.Request) -> web.Response:
+    listing = await check_scope(request).store.read(Store.listing)
+    return web.Response(body=listing, content_type="application/json")
+
+
+@routes.post("/v1/jobs")
+async def create_job(request: web.Request) -> web.Response:
+    setup = check_scope(request)
+    body = await body_of(request)
+    name = body.get("name") if isinstance(body, dict) else None
+    if not isinstance(name, str) or not name.strip() or len(name) > NAME_LIMIT:
+        raise RequestError(400, f"name must be text of 1 to {NAME_LIMIT} characters")
+    config = check_config(body.get("config"))
+    if config["datasetSource"]["type"] == "file":
+        try:
+            inside(setup.project, config["datasetSource"]["path"])
+        except JobFailure as failure:
+            raise RequestError(400, f"config.datasetSource.path: {failure}") from None
+    job = await setup.store.request(Store.create, name.strip(), config)
+    request.app[SCHEDULER].wake()
+    return web.json_response({"job": job})
+
+
+@routes.get("/v1/jobs/{id}")
+async def job(request: web.Request) -> web.Response:
+    return web.json_response({"job": await job_of(request)})
+
+
+@routes.post("/v1/jobs/{id}/cancel")
+async def cancel_job(request: web.Request) -> web.Response:
+    job_id = (await job_of(request))["id"]
+    await request.app[SCHEDULER].cancel(job_id)
+    return web.json_response({"job": await request.app[SETUP].store.read(Store.get, job_id)})
+
+
+@routes.get("/v1/jobs/{id}/events/stream")
+async def job_events(request: web.Request) -> web.StreamResponse:
+    return await stream_events(request, request.app[SETUP].store, (await job_of(request))["id"])
+
+
+@routes.post("/v1/inference/chat")
+async def chat(request: web.Request) -> web.StreamResponse:
+    check_scope(request)
+    return await request.app[CHAT].handle(request, await body_of(request))
+
+
+@routes.route("*", "/v1/endpoints{rest:.*}")
+async def endpoints(_: web.Request) -> web.Response:
+    raise RequestError(
+        404, "Endpoints are a feature of the managed backend; this machine only trains and chats"
+    )
+
+
+def create_app(setup: Setup) -> web.Application:
+    """The application for ``setup``; its workers live as long as it does."""
+    app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
+    models = Models(setup.project, setup.cache)
+    inference = Inference()
+    app[SETUP] = setup
+    app[SCHEDULER] = Scheduler(setup.store, models, setup.data, setup.project)
+    app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
+    app.add_routes(routes)
+
+    async def workers(app: web.Application) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(models.close)
+            stack.push_async_callback(inference.close)
+            await stack.enter_async_context(app[SCHEDULER].running())
+            yield
+
+    app.cleanup_ctx.append(workers)
+    return app

@@ -1,0 +1,263 @@
+"""``POST /v1/inference/chat``: an answer as OpenAI chunks, or as one JSON body.
+
+The stream begins at once, so that a client sees the connection live while a model is fetched or loaded: it
+gets ``progress`` and ``ping`` events meanwhile. A fault after that is an ``error`` event with the text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder
+from arkor_dev.local.jobs.store import Store, compact
+from arkor_dev.local.workers import daemon_messages as notices
+from arkor_dev.local.workers.errors import JobFailure, RequestError
+
+from .event_stream import frame, open_stream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from pathlib import Path
+
+    from arkor_dev.local.inference.client import Inference
+    from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.models.catalog import Models
+
+PING_SECONDS: Final = 5.0
+MAX_TOKENS: Final = 512
+TEMPERATURE: Final = 0.7
+TOP_P: Final = 0.95
+ROLES: Final = frozenset({"system", "user", "assistant", "tool"})
+
+
+def _number(body: dict[str, Any], field: str, default: float, low: float, high: float) -> float:
+    value = body.get(field)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RequestError(400, f"{field} must be a number, not {value!r}")
+    if not low <= value <= high:
+        raise RequestError(400, f"{field} must be from {low:g} to {high:g}, not {value!r}")
+    return float(value)
+
+
+def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise RequestError(400, "messages must be a list with at least one message")
+    for place, message in enumerate(messages, 1):
+        role = message.get("role") if isinstance(message, dict) else None
+        if not isinstance(role, str) or role not in ROLES:
+            raise RequestError(400, f"message {place} must have a role: system, user, assistant or tool")
+        content = message.get("content")
+        if not isinstance(content, str) and not (content is None and message.get("tool_calls")):
+            raise RequestError(400, f"message {place} must have text as its content")
+    return messages
+
+
+def _refuse_unknown_arts(body: dict[str, Any]) -> None:
+    wanted = body.get("responseFormat")
+    if body.get("structuredOutputs") or (wanted and wanted != {"type": "text"}):
+        raise RequestError(
+            400,
+            "The embedded backend cannot force an answer's format: leave responseFormat and "
+            "structuredOutputs out, or use the managed backend",
+        )
+
+
+class Chat:
+    """Turns chat requests into answers of the inference worker."""
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        models: Models,
+        inference: Inference,
+        data: Path,
+        training: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._models = models
+        self._inference = inference
+        self._data = data
+        self._training = training
+
+    async def handle(self, request: web.Request, body: object) -> web.StreamResponse:
+        """Serve one request; everything that can be refused is refused before the stream begins."""
+        if not isinstance(body, dict):
+            raise RequestError(400, "The body must be a JSON object with messages, and adapter or baseModel")
+        _refuse_unknown_arts(body)
+        tools = body.get("tools")
+        if tools is not None and not isinstance(tools, list):
+            raise RequestError(400, "tools must be a list")
+        name, adapter = await self._target(body)
+        ask = {
+            "adapter": str(adapter) if adapter else None,
+            "messages": _messages(body),
+            "temperature": _number(body, "temperature", TEMPERATURE, 0, 5),
+            "topP": _number(body, "topP", TOP_P, 1e-6, 1),
+            "maxTokens": int(_number(body, "maxTokens", MAX_TOKENS, 1, 1_000_000)),
+            "tools": tools,
+        }
+        try:
+            self._models.at_hand(name)
+        except JobFailure as failure:
+            raise RequestError(400, str(failure)) from None
+        if body.get("stream") is False:
+            return await self._whole(name, ask)
+        return await self._stream(request, name, ask)
+
+    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
+        """The base model's name and the adapter's folder."""
+        adapter, base = body.get("adapter"), body.get("baseModel")
+        if adapter is None:
+            if not isinstance(base, str) or not base.strip():
+                raise RequestError(400, "Say who answers: adapter, or baseModel")
+            return base, None
+        if not isinstance(adapter, dict) or adapter.get("kind") not in ("final", "checkpoint"):
+            raise RequestError(400, "adapter must be {kind: final, jobId} or {kind: checkpoint, jobId, step}")
+        job_id, step = adapter.get("jobId"), adapter.get("step")
+        job = await self._store.read(Store.get, job_id) if isinstance(job_id, str) else None
+        if job is None:
+            raise RequestError(404, f"There is no job {job_id}")
+        steps = checkpoint_steps(self._data, job["id"])
+        if adapter["kind"] == "final":
+            folder = final_folder(self._data, job["id"])
+            if not folder.is_dir():
+                instead = f"; its checkpoints are at steps {', '.join(map(str, steps))}" if steps else ""
+                raise RequestError(
+                    409, f"The job {job['name']} is {job['status']} and has no final adapter{instead}"
+                )
+            return job["config"]["model"], folder
+        if isinstance(step, bool) or not isinstance(step, int) or step not in steps:
+            there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
+            raise RequestError(404, f"The job {job['name']} has no checkpoint of step {step}; {there}")
+        return job["config"]["model"], checkpoint_folder(self._data, job["id"], step)
+
+    async def _events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Preparation and answer as one series of messages; the model comes first if it is not at hand."""
+        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        ensuring = asyncio.create_task(self._models.ensure(name, waiting.put_nowait))
+        try:
+            while not ensuring.done():
+                hearing = asyncio.create_task(waiting.get())
+                await asyncio.wait({ensuring, hearing}, return_when=asyncio.FIRST_COMPLETED)
+                if hearing.done():
+                    notices.progress(hearing.result())
+                    yield {"progress": hearing.result()}
+                hearing.cancel()
+            model = ensuring.result()
+        finally:
+            ensuring.cancel()
+        answering = self._inference.answer(
+            base=str(model.path), name=model.name, training=self._training(), **ask
+        )
+        async with answering as messages:
+            async for message in messages:
+                yield message
+
+    async def _whole(self, name: str, ask: dict[str, Any]) -> web.Response:
+        words: list[str] = []
+        done: dict[str, Any] = {}
+        try:
+            async with contextlib.aclosing(self._events(name, ask)) as events:
+                async for message in events:
+                    words.append(message.get("text", ""))
+                    done = message.get("done", done)
+        except JobFailure as failure:
+            raise RequestError(503, str(failure)) from None
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": "".join(words)},
+            "finish_reason": done["reason"],
+        }
+        return web.json_response(
+            {
+                **_envelope("chat.completion", name),
+                "choices": [choice],
+                "usage": _usage(done),
+                "timings": _timings(done),
+            }
+        )
+
+    async def _stream(self, request: web.Request, name: str, ask: dict[str, Any]) -> web.StreamResponse:
+        response = await open_stream(request)
+        envelope = _envelope("chat.completion.chunk", name)
+
+        def chunk(delta: dict[str, Any], reason: str | None = None, **more: Any) -> bytes:
+            return frame(
+                None,
+                compact(
+                    {**envelope, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **more}
+                ),
+            )
+
+        async with _pinging(response), contextlib.aclosing(self._events(name, ask)) as events:
+            try:
+                async for message in events:
+                    if "progress" in message:
+                        await response.write(frame("progress", compact(message["progress"])))
+                    elif "text" in message:
+                        await response.write(chunk({"content": message["text"]}))
+                    else:
+                        done = message["done"]
+                        last = chunk({}, done["reason"], usage=_usage(done), timings=_timings(done))
+                        await response.write(last)
+            except JobFailure as failure:
+                await response.write(frame("error", compact({"error": str(failure)})))
+            await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
+
+
+@contextlib.asynccontextmanager
+async def _pinging(response: web.StreamResponse) -> AsyncIterator[None]:
+    """Send ``ping`` every few seconds, so that silence means a dead connection."""
+
+    async def ping() -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            await response.write(frame("ping", "{}"))
+
+    task = asyncio.create_task(ping())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+            await task
+
+
+def _envelope(kind: str, model: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{secrets.token_hex(8)}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": model,
+    }
+
+
+def _usage(done: dict[str, Any]) -> dict[str, int]:
+    prompt, completion = done["promptTokens"], done["completionTokens"]
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _timings(done: dict[str, Any]) -> dict[str, float]:
+    """Seconds to the first token and in all, and tokens a second after the first."""
+    after_first = done["seconds"] - done["firstTokenSeconds"]
+    rate = (
+        (done["completionTokens"] - 1) / after_first
+        if after_first > 0 and done["completionTokens"] > 1
+        else 0.0
+    )
+    return {
+        "firstTokenSeconds": done["firstTokenSeconds"],
+        "seconds": done["seconds"],
+        "tokensPerSecond": round(rate, 2),
+    }

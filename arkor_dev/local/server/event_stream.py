@@ -1,0 +1,73 @@
+"""A job's event log as a server-sent event stream: what has been, what comes, then ``end``.
+
+The stream reads from the store and never from the trainer, so that it begins anywhere (``Last-Event-ID``)
+and a slow reader costs nothing but its own time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from arkor_dev.local.jobs.store import Store, compact, now
+
+if TYPE_CHECKING:
+    from arkor_dev.local.jobs.async_store import AsyncStore
+
+PING_SECONDS: Final = 15.0
+CHUNK: Final = 2000
+HEADERS: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def frame(name: str | None, data: str, event_id: int | None = None) -> bytes:
+    """One frame; ``data`` has no line breaks, as JSON has none."""
+    lines = [f"id: {event_id}"] if event_id is not None else []
+    if name:
+        lines.append(f"event: {name}")
+    return ("\n".join([*lines, f"data: {data}"]) + "\n\n").encode()
+
+
+async def open_stream(request: web.Request) -> web.StreamResponse:
+    """Answer with the head of a stream that follows no content length."""
+    response = web.StreamResponse(headers=HEADERS)
+    await response.prepare(request)
+    return response
+
+
+async def resume_point(store: AsyncStore, job_id: str, last_event_id: str | None) -> int:
+    """The event id to go on after: 0, the whole history, when the given id is not one of this log's."""
+    if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19:
+        point = int(last_event_id)
+        if point <= await store.read(Store.last_event, job_id):
+            return point
+    return 0
+
+
+def _mark(name: str, job_id: str) -> bytes:
+    """A frame of the stream itself: no id, since it is not part of the log."""
+    return frame(name, compact({"type": name, "jobId": job_id, "timestamp": now()}))
+
+
+async def stream_events(request: web.Request, store: AsyncStore, job_id: str) -> web.StreamResponse:
+    """Serve ``GET /v1/jobs/:id/events/stream``."""
+    after = await resume_point(store, job_id, request.headers.get("Last-Event-ID"))
+    response = await open_stream(request)
+    while True:
+        news = store.pulse.next()
+        over, rows = await store.read(Store.news, job_id, after, CHUNK)
+        if rows:
+            await response.write(b"".join(frame(name, data, event_id) for event_id, name, data in rows))
+            after = rows[-1][0]
+        if len(rows) == CHUNK:
+            continue
+        if over:
+            break
+        try:
+            await asyncio.wait_for(news.wait(), PING_SECONDS)
+        except TimeoutError:
+            await response.write(_mark("ping", job_id))
+    await response.write(_mark("end", job_id))
+    await response.write_eof()
+    return response

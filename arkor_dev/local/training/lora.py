@@ -1,0 +1,247 @@
+"""Low-rank adaptation (LoRA, Hu et al. 2021) of a causal language model, as a plain loop.
+
+The loop is our own, at the same speed as a library's, so that every step can be reported, stopped and
+saved. Loss is the mean cross entropy over completion tokens. Everything random comes from one seed: the
+same job on the same machine gives the same adapter.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import random
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+from arkor_dev.local.jobs.artifacts import OPTIMIZER, checkpoint_folder, describe, final_folder, write_whole
+from arkor_dev.local.modeling.base_model import Base, adapter_targets
+from arkor_dev.local.modeling.chat_template import IGNORED, Example
+from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from arkor_dev.local.jobs.job_config import Plan
+
+    from .number_format import Choice
+
+GRADIENT_NORM: Final = 1.0
+
+
+@dataclass(slots=True)
+class Pace:
+    """Loss and speed since the last report; evaluation and saving do not count as training time."""
+
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    samples: int = 0
+    tokens: int = 0
+
+    def report(self) -> dict[str, float]:
+        """Mean loss, and samples and tokens (padding left out) a second; starts anew."""
+        seconds = max(self.seconds, 1e-9)
+        row = {
+            "loss": sum(self.losses) / len(self.losses),
+            "samplesPerSecond": self.samples / seconds,
+            "tokensPerSecond": self.tokens / seconds,
+        }
+        self.losses, self.seconds, self.samples, self.tokens = [], 0.0, 0, 0
+        return row
+
+
+@dataclass
+class Run:
+    """One job's training. ``emit(name, **fields)`` sends an event; ``cancelled()`` is asked between steps."""
+
+    base: Base
+    base_name: str
+    base_note: str | None
+    plan: Plan
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    data: Path
+    job_id: str
+    four_bit: bool
+    seed: int
+    emit: Callable[..., None]
+    cancelled: Callable[[], bool]
+    choice: Choice
+    step: int = 0
+
+    def run(self) -> dict[str, Any] | None:
+        """Train to the end; the fields of ``training.completed``, or None when cancelled."""
+        torch.manual_seed(self.seed)
+        plan, started = self.plan, time.monotonic()
+        model = self.model = self._adapted()
+        trainable = [weight for weight in model.parameters() if weight.requires_grad]
+        optimizer = self.optimizer = (
+            torch.optim.SGD(trainable, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+            if plan.optim == "sgd"
+            else torch.optim.AdamW(trainable, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+        )
+        per_epoch = math.ceil(len(self.train) / plan.batch_size)
+        self.emit("training.started", metadata=self._metadata(trainable, per_epoch))
+        pace, eval_loss, best, loss = Pace(), None, None, math.nan
+        batches = self._batches()
+        for step in range(1, plan.steps + 1):
+            if self.cancelled():
+                return None
+            self.step, began = step, time.monotonic()
+            rate = plan.rate_at(step)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            batch = next(batches)
+            pace.losses.append(self._learn(batch, trainable))
+            pace.seconds += time.monotonic() - began
+            pace.samples += len(batch)
+            pace.tokens += sum(len(example.ids) for example in batch)
+            epoch = round(step / per_epoch, 4)
+            if step % plan.logging == 0 or step == plan.steps:
+                row = {**pace.report(), "learningRate": rate}
+                loss = row["loss"]
+                self.emit("training.log", step=step, epoch=epoch, **row)
+            if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
+                eval_loss = self._evaluate()
+                best = eval_loss if best is None else min(best, eval_loss)
+                self.emit("training.log", step=step, epoch=epoch, evalLoss=eval_loss)
+            if plan.save and step % plan.save == 0:
+                self._checkpoint()
+        final = final_folder(self.data, self.job_id)
+        size = write_whole(final, self._save_adapter)
+        seconds = round(time.monotonic() - started, 3)
+        figures = {
+            "loss": loss,
+            "evalLoss": eval_loss,
+            "bestEvalLoss": best,
+            "steps": plan.steps,
+            "seconds": seconds,
+        }
+        return {"metrics": figures, "artifacts": [describe("adapter", "final", final, size)]}
+
+    def _adapted(self) -> Any:
+        model = self.base.model
+        if self.four_bit:
+            model = prepare_model_for_kbit_training(model)
+        model.config.use_cache = False
+        # PEFT writes these into the adapter and into its README; the model's name is what travels, and not
+        # the path that it has on this machine.
+        model.name_or_path = model.config._name_or_path = travelling_name(self.base_name)  # noqa: SLF001
+        settings = LoraConfig(
+            r=self.plan.rank,
+            lora_alpha=self.plan.alpha,
+            lora_dropout=0.0,
+            target_modules=adapter_targets(model),
+            task_type="CAUSAL_LM",
+        )
+        adapted = get_peft_model(model, settings)
+        adapted.train()
+        self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
+        return adapted
+
+    def _metadata(self, trainable: Sequence[Any], per_epoch: int) -> dict[str, Any]:
+        return {
+            "totalSteps": self.plan.steps,
+            "epochs": round(self.plan.steps / per_epoch, 4),
+            "device": self.base.device,
+            "dtype": self.choice.name,
+            "dtypeReason": self.choice.reason,
+            "trainRows": len(self.train),
+            "evalRows": len(self.held_out),
+            "trainableParameters": sum(weight.numel() for weight in trainable),
+            "model": self.base_name,
+            **({"modelNote": self.base_note} if self.base_note else {}),
+        }
+
+    def _batches(self) -> Iterator[list[Example]]:
+        """Endless batches: each epoch goes through every row once, in an order of its own."""
+        epoch = 0
+        while True:
+            order = list(self.train)
+            random.Random(f"{self.seed}/{epoch}").shuffle(order)  # noqa: S311 - order, not secrecy
+            for start in range(0, len(order), self.plan.batch_size):
+                yield order[start : start + self.plan.batch_size]
+            epoch += 1
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.choice.dtype == torch.bfloat16:
+            cast: AbstractContextManager[Any] = torch.autocast(self.base.device, torch.bfloat16)
+            return cast
+        return nullcontext()
+
+    def _loss(self, batch: Sequence[Example]) -> tuple[Any, int]:
+        """Summed cross entropy of a batch's completion tokens, and their number.
+
+        Logits are computed only at positions that some row learns from: with a vocabulary of tens of
+        thousands, the output layer is a large part of a small model's work.
+        """
+        width = max(len(example.ids) for example in batch)
+        ids = torch.zeros(len(batch), width, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        labels = torch.full_like(ids, IGNORED)
+        for place, example in enumerate(batch):
+            length = len(example.ids)
+            ids[place, :length] = torch.tensor(example.ids)
+            mask[place, :length] = 1
+            labels[place, :length] = torch.tensor(example.labels)
+        targets = labels[:, 1:]
+        kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
+        device = self.base.device
+        extra = {"logits_to_keep": kept.to(device)} if self._keeps_logits else {}
+        with self._autocast():
+            logits = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), **extra).logits
+        if not extra:
+            logits = logits[:, kept.to(device)]
+        wanted = targets[:, kept].to(device)
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        return loss, int((wanted != IGNORED).sum())
+
+    def _learn(self, batch: Sequence[Example], trainable: Sequence[Any]) -> float:
+        self.optimizer.zero_grad(set_to_none=True)
+        total, count = self._loss(batch)
+        loss = total / count
+        value = self._finite(float(loss.detach()))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trainable, GRADIENT_NORM)
+        self.optimizer.step()
+        return value
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise JobFailure(
+                f"The loss became {loss} at step {self.step}: the learning rate {self.plan.learning_rate:g} "
+                f"is too high for this model and data; try learningRate {self.plan.learning_rate / 10:g}"
+            )
+        return loss
+
+    def _evaluate(self) -> float:
+        """Mean cross entropy a completion token over every held-out row."""
+        self.model.eval()
+        total, count = 0.0, 0
+        with torch.no_grad():
+            for start in range(0, len(self.held_out), self.plan.batch_size):
+                loss, tokens = self._loss(self.held_out[start : start + self.plan.batch_size])
+                total += float(loss)
+                count += tokens
+        self.model.train()
+        return self._finite(total / count)
+
+    def _save_adapter(self, folder: Path) -> None:
+        self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
+
+    def _checkpoint(self) -> None:
+        def write(folder: Path) -> None:
+            self._save_adapter(folder)
+            torch.save({"step": self.step, "optimizer": self.optimizer.state_dict()}, folder / OPTIMIZER)
+
+        folder = checkpoint_folder(self.data, self.job_id, self.step)
+        artifact = describe("checkpoint", f"step {self.step}", folder, write_whole(folder, write), self.step)
+        self.emit("checkpoint.saved", step=self.step, artifacts=[artifact])

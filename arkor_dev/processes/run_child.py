@@ -1,0 +1,63 @@
+"""Run a short-lived child of the project and keep the end of what it said, with a limit on everything.
+
+For commands whose output is a message to a person (a build, a check), not a stream to follow. They run
+under the :mod:`~arkor_dev.warden` too: a build that hangs must not outlive Studio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arkor_dev.core.plain_text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEPT_BYTES = 64 * 1024
+WARDEN = Path(__file__).with_name("supervisor.py")
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOutput:
+    """``code`` is the exit status (128 + n for signal n), None when the time ran out and it was killed."""
+
+    code: int | None
+    text: str
+
+
+async def run_child(argv: Sequence[str], cwd: Path, seconds: float) -> ChildOutput:
+    """Run ``argv`` to its end and return its last 64 KiB of output, stdout and stderr together.
+
+    It and all it has started are killed after ``seconds``, and when the caller is cancelled. Raises OSError
+    when the command cannot be started.
+    """
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", str(WARDEN), *argv,
+        cwd=cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    stdin, stdout, stderr = child.stdin, child.stdout, child.stderr
+    if stdin is None or stdout is None or stderr is None:
+        raise OSError("the child has no pipes")
+    kept = bytearray()
+    said = ""
+    try:
+        async with asyncio.timeout(seconds):
+            while data := await stderr.read(KEPT_BYTES):
+                kept += data
+                del kept[:-KEPT_BYTES]
+            said = (await stdout.read()).decode()
+    except TimeoutError:
+        pass
+    finally:
+        stdin.close()  # the warden's word to end whatever still runs
+        await child.wait()
+    word, _, rest = said.rstrip("\n").rpartition("\n")[2].partition(" ")
+    if word == "failed":
+        raise OSError(rest)
+    code = int(rest) if word == "exit" else None
+    return ChildOutput(code, plain(kept.decode(errors="replace")).strip())

@@ -1,0 +1,276 @@
+"""Training runs: the child processes that this launch of Studio has started.
+
+A run belongs to Studio and not to the tab that asked for it: closing or reloading the tab changes nothing.
+Each command runs under a :mod:`~arkor_dev.warden`, which ends it when Studio ends in whatever way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arkor_dev.core.errors import StudioError
+
+from .leftovers import Marks
+from .output_log import OutputBudget, OutputLog
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from arkor_dev.contract.shapes import TrainingRun
+    from arkor_dev.project.training_command import Launch
+
+    Prepare = Callable[[Launch], Awaitable[tuple[Launch, Callable[[], None]]]]
+
+WARDEN = Path(__file__).with_name("supervisor.py")
+STOP_GRACE = 3.0
+"""Seconds that a command gets after SIGINT, and again after SIGTERM."""
+KEPT_RUNS = 20
+SETTLE_AFTER = 2.0
+"""Seconds after the start: supervisors of a launch that has just been killed may still be polite."""
+_JOB_ID = re.compile(rb"^Started job ([^\s]{1,200})\r?$", re.MULTILINE)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _nothing() -> None:
+    """For a command that nobody waits for."""
+
+
+class Run:
+    """One command: its output, its state, its end."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        cwd: Path,
+        on_change: Callable[[], None],
+        on_begun: Callable[[], None],
+        budget: OutputBudget,
+        marks: Marks,
+    ) -> None:
+        self.id = secrets.token_hex(6)
+        self.launch = launch
+        self.output = OutputLog(budget)
+        self.exit_code: int | None = None
+        self.job_id: str | None = None
+        self._cwd = cwd
+        self._on_change = on_change
+        self._marks = marks
+        self._on_begun = on_begun
+        self._started = _now()
+        self._ended: str | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._warden: asyncio.subprocess.Process | None = None
+        self._line = b""
+        self.finished = asyncio.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether the command has not ended yet."""
+        return self._ended is None
+
+    def view(self) -> TrainingRun:
+        """The run as the page sees it."""
+        state = "running" if self._stopping is None else "stopping"
+        return {
+            "id": self.id,
+            "command": self.launch.argv,
+            "trainer": self.launch.trainer,
+            "file": self.launch.file,
+            "dryRun": self.launch.dry_run,
+            "started": self._started,
+            "ended": self._ended,
+            "state": state if self.running else "ended",  # type: ignore[typeddict-item]
+            "exitCode": self.exit_code,
+            "jobId": self.job_id,
+        }
+
+    async def start(self) -> None:
+        """Start the warden; the command's own failure to start is a line of the output.
+
+        Raises StudioError 500 when not even the warden starts (no folder any more, no process left).
+        """
+        try:
+            self._warden = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", str(WARDEN), *self.launch.argv,
+                cwd=self._cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE, start_new_session=True,
+                limit=256 << 10, env={**os.environ, **self._marks.of(self.id)},
+            )  # fmt: skip
+        except OSError as error:
+            raise StudioError(500, f"No command can be started in {self._cwd}: {error.strerror}.") from None
+
+    async def follow(self) -> None:
+        """Collect output and the end. Ending this task closes the warden's pipe, which ends the command."""
+        assert self._warden is not None
+        assert self._warden.stdin is not None
+        assert self._warden.stdout is not None
+        said: dict[str, str] = {}
+        try:
+            pump = asyncio.create_task(self._pump())
+            try:
+                async for line in self._warden.stdout:
+                    word, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
+                    said[word] = rest
+                if "started" in said and "exit" not in said:
+                    said["exit"] = await asyncio.to_thread(self._without_warden, int(said["started"]))
+                # What is left is at most a pipe's worth; a stray holder of its end must not keep us.
+                await asyncio.wait({pump}, timeout=5)
+            finally:
+                pump.cancel()
+        finally:
+            self._warden.stdin.close()
+            if self._stopping is not None:
+                self._stopping.cancel()
+            if "started" in said and "exit" not in said:  # told to leave before the warden had done
+                said["exit"] = self._without_warden(int(said["started"]))
+            if "exit" in said:
+                self.exit_code = int(said["exit"])
+                self.output.append(f"\n---\nexit={self.exit_code}\n".encode())
+            else:
+                why = said.get("failed", "its supervisor ended at once")
+                self.output.append(f"\n---\nfailed to start: {why}\n".encode())
+            self._ended = _now()
+            self.output.end()
+            self.finished.set()
+            self._on_begun()
+            self._on_change()
+        await self._warden.wait()
+
+    def _without_warden(self, command: int) -> str:
+        """The warden was killed: what it could end no more is left to us."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(command, signal.SIGKILL)
+        self._marks.kill(self.id)
+        return "137"
+
+    async def _pump(self) -> None:
+        assert self._warden is not None
+        assert self._warden.stderr is not None
+        while data := await self._warden.stderr.read(256 << 10):
+            self.output.append(data)
+            if self.job_id is None:
+                self._find_job(data)
+
+    def _find_job(self, data: bytes) -> None:
+        text = self._line + data
+        whole, newline, self._line = text.rpartition(b"\n")
+        self._line = self._line[-4096:]
+        if match := _JOB_ID.search(whole + newline):
+            self.job_id = match[1].decode(errors="replace")
+            self._on_begun()
+            self._on_change()
+
+    def stop(self) -> None:
+        """Ask the command to end: SIGINT, then SIGTERM, then SIGKILL, with a grace between."""
+        if self.running and self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop())
+
+    def close_pipe(self) -> None:
+        """Tell the warden that Studio ends; it ends the command within its grace."""
+        if self._warden is not None and self._warden.stdin is not None:
+            self._warden.stdin.close()
+
+    async def _stop(self) -> None:
+        assert self._warden is not None
+        assert self._warden.stdin is not None
+        for word in (b"INT\n", b"TERM\n", b"KILL\n"):
+            with contextlib.suppress(ConnectionError):
+                self._warden.stdin.write(word)
+                await self._warden.stdin.drain()
+            await asyncio.sleep(STOP_GRACE)
+
+
+class TrainingRuns:
+    """All runs of this launch, newest last. ``on_change`` is called when a job appears or a run ends.
+
+    ``records`` is the folder in which launches leave word of themselves, for the one after a crash.
+    """
+
+    def __init__(self, project: Path, on_change: Callable[[], None], records: Path | None = None) -> None:
+        self._project = project
+        self._on_change = on_change
+        self._runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting = asyncio.Lock()
+        self._budget = OutputBudget()
+        self._marks = Marks(records)
+        self._settling: asyncio.Task[None] | None = None
+
+    def settle(self) -> None:
+        """End, in a while, what launches have left behind that were killed."""
+        self._settling = asyncio.create_task(self._settle(), name="leftovers of killed launches")
+
+    async def _settle(self) -> None:
+        await asyncio.sleep(SETTLE_AFTER)
+        await asyncio.to_thread(self._marks.settle)
+
+    def views(self) -> list[TrainingRun]:
+        """Every run, newest first."""
+        return [run.view() for run in reversed(self._runs.values())]
+
+    def get(self, run_id: str) -> Run:
+        """One run. StudioError 404 for an id that this launch has not given out."""
+        try:
+            return self._runs[run_id]
+        except KeyError:
+            raise StudioError(404, "This launch of Studio has no such run.") from None
+
+    async def start(self, launch: Launch, prepare: Prepare | None = None) -> Run:
+        """Start a command. StudioError 409, with the run's id, when its trainer already runs.
+
+        ``prepare`` is what has to be done before, once it is known that nothing runs. It answers with the
+        launch as it is to be run, and what to call once that has a job, and again when it has ended.
+        """
+        async with self._starting:
+            for run in self._runs.values():
+                if run.running and run.launch.key == launch.key:
+                    name = run.launch.trainer or run.launch.file or "this project's trainer"
+                    raise StudioError(409, f"{name} is already running.", run=run.id)
+            await asyncio.to_thread(self._marks.write_down)
+            launch, on_begun = await prepare(launch) if prepare else (launch, _nothing)
+            run = Run(launch, self._project, self._on_change, on_begun, self._budget, self._marks)
+            try:
+                await run.start()
+            except BaseException:
+                on_begun()
+                raise
+            self._runs[run.id] = run
+            task = asyncio.create_task(run.follow(), name=f"run {run.id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            self._forget_old()
+            return run
+
+    def _forget_old(self) -> None:
+        ended = [run for run in self._runs.values() if not run.running]
+        for run in ended[: max(0, len(self._runs) - KEPT_RUNS)]:
+            run.output.close()
+            del self._runs[run.id]
+
+    async def close(self) -> None:
+        """End every command and wait until it is gone."""
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
+        for run in self._runs.values():
+            run.close_pipe()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=4)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for run in self._runs.values():
+            run.output.close()
+        self._marks.close()

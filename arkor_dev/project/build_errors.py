@@ -1,0 +1,51 @@
+"""What a failed build or load of a TypeScript project says: the sentence first, the stack for who asks.
+
+A bundler prints its own stack under its message, and Node a whole line of minified code above it; a person
+needs neither to correct a line of theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from arkor_dev.core.errors import StudioError
+
+SHOWN_PROBLEMS: Final = 8
+SHOWN_CHARACTERS: Final = 2000
+KEPT_CHARACTERS: Final = 8000
+_ESBUILD: Final = re.compile(r"^(\S.*?:\d+:\d+): ERROR: (.*)$", re.MULTILINE)
+_STACK: Final = re.compile(r"^\s+at .+$|^Node\.js v\d.*$", re.MULTILINE)
+
+
+def build_fault(what: str, output: str) -> StudioError:
+    """The error for a command that has failed: ``what``, then file, line, column and message of each problem.
+
+    ``details`` holds all that it printed, where the text leaves some of it out.
+    """
+    problems = list(dict.fromkeys(f"{place}: {text}" for place, text in _ESBUILD.findall(output)))
+    if problems:
+        if len(problems) > SHOWN_PROBLEMS:
+            problems[SHOWN_PROBLEMS:] = [f"… and {len(problems) - SHOWN_PROBLEMS} more"]
+        said = "\n".join(problems)
+    else:
+        said = re.sub(r"\n{3,}", "\n\n", _STACK.sub("", output)).strip()
+        said = said if len(said) <= SHOWN_CHARACTERS else f"…{said[-SHOWN_CHARACTERS:]}"
+    return fault(f"{what}\n{said}" if said else what, output if output.strip() not in said else "")
+
+
+def load_fault(message: str, stack: str, printed: str) -> StudioError:
+    """The error for an exception of the project's own code, or of the SDK, at import."""
+    shown = message if len(message) <= SHOWN_CHARACTERS else f"{message[:SHOWN_CHARACTERS]}…"
+    printed = f"\n\nIt printed:\n{printed.strip()}" if printed.strip() else ""
+    return fault(f"The project's code fails when it is loaded.\n{shown}", stack + printed)
+
+
+def fault(text: str, details: str) -> StudioError:
+    """A 400, with ``details`` cut to what a person may still read."""
+    if not details:
+        return StudioError(400, text)
+    half = KEPT_CHARACTERS // 2
+    if len(details) > KEPT_CHARACTERS:
+        details = f"{details[:half]}\n…\n{details[-half:]}"
+    return StudioError(400, text, details=details)

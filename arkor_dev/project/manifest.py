@@ -1,0 +1,68 @@
+"""What a project declares, whichever way it does: ``arkor.toml`` first, else TypeScript, else nothing yet."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from arkor_dev.core.errors import StudioError
+
+from .node_tools import is_typescript
+from .training_command import NOT_LOCAL
+from .typescript import TypeScriptProject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.contract.shapes import Manifest
+
+
+class ManifestReader:
+    """Reads one project's manifest anew each time, so that an edit shows at the next reload."""
+
+    def __init__(self, project: Path, *, local: bool = False) -> None:
+        self._project = project
+        self._local = local
+        self.typescript = TypeScriptProject(project)
+
+    def warning(self) -> str | None:
+        """What a person should know before they open the page: that this project cannot be trained here."""
+        return NOT_LOCAL if self._local and not self._has_toml() and is_typescript(self._project) else None
+
+    async def read(self) -> Manifest:
+        """The manifest; raises StudioError 400 with a text for the person who wrote the project.
+
+        A folder that is no project yet is no error: it has no trainers and no ``source``.
+        """
+        return await asyncio.to_thread(self._from_toml) or await self._from_typescript()
+
+    async def revision(self) -> str | None:
+        """What ``read`` would answer as ``revision`` now; None for a project that has none."""
+        if not await asyncio.to_thread(self._has_toml):
+            return None
+        from .arkor_toml import revision
+
+        return await asyncio.to_thread(revision, self._project)
+
+    def _has_toml(self) -> bool:
+        # A dangling link or an unreadable file is there all the same, and is reported as what it is.
+        path = self._project / "arkor.toml"
+        return path.exists() or path.is_symlink()
+
+    def _from_toml(self) -> Manifest | None:
+        if not self._has_toml():
+            return None
+        from .arkor_toml import load_trainers, revision  # not on the way to the page's first byte
+
+        # The revision first: of a file that is saved between the two, what is shown is then refused, not run.
+        read = revision(self._project)
+        trainers = load_trainers(self._project)
+        name = trainers[0]["name"]
+        return {"trainer": {"name": name}, "trainers": trainers, "source": "arkor.toml", "revision": read}
+
+    async def _from_typescript(self) -> Manifest:
+        if not await asyncio.to_thread(is_typescript, self._project):
+            return {"trainer": None, "trainers": []}
+        if self._local:
+            raise StudioError(400, NOT_LOCAL)
+        return await self.typescript.read()

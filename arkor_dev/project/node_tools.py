@@ -1,0 +1,180 @@
+"""What a TypeScript project stands on: Node, the ``arkor`` command, and the package manager it was made with.
+
+Packages are looked for as ``npx`` looks for them: in the project, then in the folders above it up to the
+repository's root, where hoisted workspaces have theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.regular_files import read_small
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENTRY: Final = "src/arkor/index.ts"
+# Lock file, and what its package manager is told to install all, or one package more.
+_MANAGERS: Final = (
+    ("pnpm-lock.yaml", "pnpm install", "pnpm add arkor"),
+    ("yarn.lock", "yarn install", "yarn add arkor"),
+    ("bun.lock", "bun install", "bun add arkor"),
+    ("bun.lockb", "bun install", "bun add arkor"),
+    ("package-lock.json", "npm install", "npm install arkor"),
+)
+_COMPARATOR: Final = re.compile(r"(>=|<=|>|<|\^|~|=)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?")
+
+
+def is_typescript(project: Path) -> bool:
+    """Whether the folder looks like a project of the ``arkor`` CLI."""
+    return typescript_sign(project) is not None
+
+
+def typescript_sign(project: Path) -> str | None:
+    """What shows that the folder is a project of the ``arkor`` CLI, in words; None when nothing does."""
+    if (project / ENTRY).is_file():
+        return f"{ENTRY} is there"
+    if _depends(project):
+        return "package.json names arkor"
+    return None if _command_in(project) is None else "arkor is in its node_modules"
+
+
+def find_cli(project: Path) -> str | None:
+    """The ``arkor`` command: the project's or its repository's own, else the one on PATH."""
+    for folder in _package_folders(project):
+        if (found := _command_in(folder)) is not None:
+            return found
+    return shutil.which("arkor")
+
+
+def not_installed(project: Path) -> str:
+    """What to do when there is no ``arkor`` command, with the package manager that the project uses."""
+    install, add = "npm install", "npm install arkor"
+    for folder in _package_folders(project):
+        if (folder / ".pnp.cjs").exists():
+            return (
+                "Only Yarn finds packages under Plug'n'Play. Put `nodeLinker: node-modules` into "
+                ".yarnrc.yml, then run `yarn install` in the project."
+            )
+        found = [commands for lock, *commands in _MANAGERS if (folder / lock).exists()]
+        if found:
+            install, add = found[0]
+            break
+    if _depends(project):
+        return f"package.json names arkor, but it is not installed. Run `{install}` in the project."
+    return f"The arkor CLI is not installed, so {ENTRY} cannot be built. Run `{add}` in the project."
+
+
+def no_node(project: Path) -> str:
+    """What to do when there is no ``node`` command."""
+    wanted = wanted_node(project)
+    what = f"Node.js {wanted}" if wanted else "Node.js"
+    return (
+        f"Node.js is not on PATH, and the arkor CLI needs it. Install {what} "
+        "(https://nodejs.org, or your system's packages), then start Studio again from a new terminal."
+    )
+
+
+def wanted_node(project: Path) -> str | None:
+    """The ``engines.node`` of the project, else of its ``arkor`` package; None where neither says."""
+    packages = [folder / "node_modules" / "arkor" for folder in _package_folders(project)]
+    for folder in (project, *packages):
+        engines = _package_json(folder).get("engines")
+        wanted = engines.get("node") if isinstance(engines, dict) else None
+        if isinstance(wanted, str) and 0 < len(wanted) <= 100 and wanted.isprintable():
+            return wanted
+    return None
+
+
+def satisfies(version: str, wanted: str) -> bool:
+    """Whether Node's ``version`` ("v20.19.1") is in npm's range; True for a range that is not understood."""
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    return len(numbers) < 3 or any(_all_hold(numbers, part) for part in wanted.split("||"))
+
+
+def _all_hold(version: tuple[int, ...], comparators: str) -> bool:
+    if " - " in comparators or _COMPARATOR.sub("", comparators).strip(" ,"):
+        return True
+    return all(_holds(version, match) for match in _COMPARATOR.finditer(comparators))
+
+
+def _holds(version: tuple[int, ...], match: re.Match[str]) -> bool:
+    sign, *parts = match.groups()
+    given = []
+    for part in parts:
+        if part is None or not part.isdecimal():
+            break
+        given.append(int(part))
+    if not given:
+        return True
+    low = tuple([*given, 0, 0][:3])
+    # The first version that is no longer meant by what is written: 20 means all of 20.
+    high = (*given[:-1], given[-1] + 1)
+    match sign:
+        case ">=":
+            return version >= low
+        case ">":
+            return version >= high if len(given) < 3 else version > low
+        case "<":
+            return version < low
+        case "<=":
+            return version[: len(high)] < high
+        case "^":
+            first = next((index for index, number in enumerate(given) if number), len(given) - 1)
+            return low <= version and version[: first + 1] <= low[: first + 1]
+        case "~":
+            return low <= version and version[: min(2, len(given))] == low[: min(2, len(given))]
+    return version[: len(given)] == tuple(given)
+
+
+def _package_folders(project: Path) -> Iterator[Path]:
+    """The project, then the folders above it up to its repository's (or workspace's) root, if it has one.
+
+    Not beyond a folder of another user or one that everybody may write: what lies there was put there by
+    somebody else, and would be run.
+    """
+    folders = [project]
+    try:
+        owner = project.stat().st_uid
+        for folder in project.parents:
+            if folder == Path(folder.anchor):
+                break
+            state = folder.stat()
+            if state.st_uid != owner or state.st_mode & stat.S_IWOTH:
+                break
+            folders.append(folder)
+    except OSError:
+        pass
+    ends = [index for index, folder in enumerate(folders) if _is_root(folder)]
+    return iter(folders[: ends[0] + 1] if ends else folders[:1])
+
+
+def _is_root(folder: Path) -> bool:
+    return (
+        (folder / ".git").exists()
+        or (folder / "pnpm-workspace.yaml").is_file()
+        or "workspaces" in _package_json(folder)
+    )
+
+
+def _command_in(folder: Path) -> str | None:
+    return shutil.which("arkor", path=str(folder / "node_modules" / ".bin"))
+
+
+def _depends(project: Path) -> bool:
+    package = _package_json(project)
+    kinds = (package.get(kind) for kind in ("dependencies", "devDependencies"))
+    return any(isinstance(kind, dict) and "arkor" in kind for kind in kinds)
+
+
+def _package_json(folder: Path) -> dict[str, object]:
+    try:
+        package = json.loads(read_small(folder / "package.json"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return package if isinstance(package, dict) else {}

@@ -1,0 +1,90 @@
+"""Which command a project is trained with (CONTRACT §4), as an argument list; never a shell string."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arkor_dev.core.errors import StudioError
+
+from .node_tools import find_cli, is_typescript, not_installed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.contract.shapes import TrainRequest
+    from arkor_dev.core.settings import Settings
+
+NO_COMMAND = (
+    "This project has no training command. Either describe a trainer in arkor.toml "
+    "(`arkor-dev init` writes one), or install the TypeScript CLI in the project (`npm install arkor`)."
+)
+
+NOT_LOCAL = (
+    "`arkor start` trains on the managed backend only. To train this project on this machine, describe a "
+    "trainer in arkor.toml (`arkor-dev init` writes one); or start Studio without --local."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command to run in the project folder; ``key`` is the trainer that may run once at a time.
+
+    ``typescript``: the command runs whatever was built last, so the project has to be built before it.
+    """
+
+    argv: list[str]
+    key: str
+    trainer: str | None
+    file: str | None
+    dry_run: bool
+    typescript: bool = False
+
+
+def inside(project: Path, name: str) -> Path:
+    """``name`` resolved inside ``project``, symlinks followed. StudioError 400 when it is not there."""
+    try:
+        path = (project / name).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        raise StudioError(400, f"There is no {name!r} in this project.") from None
+    if not path.is_relative_to(project.resolve()) or not path.is_file():
+        raise StudioError(400, f"{name!r} is not a file inside this project.")
+    return path
+
+
+def training_command(settings: Settings, request: TrainRequest) -> Launch:
+    """Choose and check the command for one ``POST /api/train``. Raises StudioError 400."""
+    project = settings.project
+    name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
+    file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
+    if file is None and os.path.lexists(project / "arkor.toml"):  # what is no file is said by the reader
+        return _from_toml(settings, trainer, dry_run=dry_run)
+    declared = file is not None or is_typescript(project)
+    found = find_cli(project)
+    if found is None and not declared:
+        raise StudioError(400, NO_COMMAND)
+    if settings.local:
+        raise StudioError(400, NOT_LOCAL)
+    if found is None:
+        raise StudioError(400, not_installed(project))
+    if dry_run:
+        raise StudioError(
+            400, "`arkor start` takes no dry run from outside: set `dryRun: true` in the trainer's own code."
+        )
+    # "./" keeps a name that begins with a dash from being read as an option.
+    argv = [found, "start", *([f"./{file}"] if file else [])]
+    key = f"file {file}" if file else "file"
+    return Launch(argv, key=key, trainer=trainer, file=file, dry_run=False, typescript=True)
+
+
+def _from_toml(settings: Settings, trainer: str | None, *, dry_run: bool) -> Launch:
+    from .arkor_toml import choose, load_trainers  # parsed at the click: the file may have changed since
+
+    chosen = choose(load_trainers(settings.project), trainer)["name"]
+    # -P: a project's own random.py or datasets/ must not stand in for the real ones.
+    argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
+    argv += ["--local"] if settings.local else []
+    argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
+    return Launch(argv, key=f"trainer {chosen}", trainer=chosen, file=None, dry_run=dry_run)

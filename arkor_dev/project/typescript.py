@@ -1,0 +1,240 @@
+"""A TypeScript project: built by its own CLI, its trainer's name read by Node in a child.
+
+The bundle is the project's code, so it is never loaded here. ``arkor build`` runs each time because only it
+knows what belongs to the project; loading the bundle, the slower half, is skipped while its bytes stay the
+same. The export may be ``arkor`` (a manifest), ``trainer``, or a default that is or holds either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.regular_files import MIB, read_small
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.plain_text import plain
+from arkor_dev.processes.run_child import run_child
+
+from .build_errors import build_fault, load_fault
+from .node_tools import ENTRY, find_cli, no_node, not_installed, satisfies, wanted_node
+from .project_turn import ProjectTurn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arkor_dev.contract.shapes import Manifest
+
+BUNDLE: Final = ".arkor/build/index.mjs"
+BUILD_TIMEOUT: Final = 60.0
+LOAD_TIMEOUT: Final = 30.0
+BUNDLE_LIMIT: Final = 64 * MIB
+START_SECONDS: Final = 15.0
+"""How long a start keeps its turn: Node has long read the bundle then, whatever the trainer waits for."""
+
+NO_TRAINER: Final = (
+    "{file} exports no trainer. Export one: `export const arkor = createArkor({{ trainer }})`, or "
+    "`export const trainer = createTrainer({{ … }})`, both from the package arkor."
+)
+
+# The answer stands behind a mark made for this call, because the project's code may print as well.
+_READ_NAME: Final = r"""
+import { inspect } from "node:util";
+const [, url, mark] = process.argv;
+let answered = false;
+const answer = (it) => {
+  if (answered) return;
+  answered = true;
+  const json = JSON.stringify(it).replace(/[^ -~]/g,
+    (unit) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0"));
+  process.stdout.write(`\n${mark}${json}\n`, () => process.exit(0));
+};
+const tidy = (text, most) => Buffer.from([...text.slice(0, 2 * most)].slice(0, most).join("")).toString();
+const sentence = (error, depth = 0) => {
+  if (typeof error?.message !== "string") return inspect(error);
+  const kind = typeof error.name === "string" && error.name !== "Error" ? `${error.name}: ` : "";
+  const cause = error.cause !== undefined && depth < 3 ? ` (${sentence(error.cause, depth + 1)})` : "";
+  return kind + error.message + cause;
+};
+const fail = (error) => {
+  const safely = (make) => { try { return make(error); } catch { return "an error that cannot be shown"; } };
+  answer({ error: tidy(safely(sentence), 4000), stack: tidy(safely(inspect), 8000) });
+};
+process.on("uncaughtException", fail);
+try {
+  const bundle = await import(url);
+  const isTrainer = (it) => it !== null && typeof it === "object"
+    && ["start", "wait", "cancel"].every((method) => typeof it[method] === "function");
+  const candidates = [bundle.arkor, bundle.arkor?.trainer, bundle.trainer,
+    bundle.default, bundle.default?.trainer];
+  const trainer = candidates.find(isTrainer);
+  const name = trainer && (typeof trainer.name === "string" ? tidy(trainer.name, 200) : "(unnamed trainer)");
+  answer({ name: name ?? null });
+} catch (error) {
+  fail(error);
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A bundle that is on the disk until ``give_back`` is called, and then anybody's; its trainer's name."""
+
+    name: str
+    give_back: Callable[[], None]
+
+    def check_name(self, shown: str | None) -> None:
+        """StudioError 409 when the trainer has another name than the one that was asked for."""
+        if shown is not None and shown != self.name:
+            now, before = (json.dumps(name, ensure_ascii=False) for name in (self.name, shown))
+            raise StudioError(
+                409,
+                f"The trainer is called {now} in the project now, not {before}. Nothing was started. "
+                "Look at it, then run it again.",
+            )
+
+
+class TypeScriptProject:
+    """One project, for any number of readers at once."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project.absolute()
+        self._turn = ProjectTurn(self._project)
+        self._began = -1.0
+        self._latest: Manifest | StudioError | None = None
+        self._loaded: tuple[str, str | None] | None = None
+        self._while_starting: Manifest | None = None
+
+    async def read(self) -> Manifest:
+        """Build the project and name its trainer. Raises StudioError 400 with the tool's own words.
+
+        While a start has the turn, which may take it long, the answer is what was built for it.
+        """
+        if self._while_starting is not None:
+            return self._while_starting
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        give_back = await self._turn.take()
+        try:
+            # A build that began after we asked has seen all that we could have seen.
+            if self._latest is None or self._began < asked:
+                began = loop.time()
+                try:
+                    self._latest = _manifest(await self._build(None))
+                except StudioError as fault:
+                    self._latest = fault
+                self._began = began
+            if isinstance(self._latest, StudioError):
+                raise StudioError(self._latest.status, self._latest.text, **self._latest.extra)
+            return self._latest
+        finally:
+            give_back()
+
+    async def build(self, file: str | None) -> Built:
+        """Build what is to be run, the project or one file of it, and keep others from building meanwhile.
+
+        Raises StudioError 400 when it does not build, cannot be loaded or exports no trainer.
+        """
+        give_back = await self._turn.take()
+        try:
+            name = await self._build(file)
+            if name is None:
+                raise StudioError(400, NO_TRAINER.format(file=file or ENTRY))
+        except BaseException:
+            give_back()
+            raise
+        if file is None:
+            self._while_starting = _manifest(name)
+        elif not isinstance(self._latest, StudioError):
+            self._while_starting = self._latest
+
+        def started() -> None:
+            self._while_starting = None
+            give_back()
+
+        return Built(name, started)
+
+    async def _build(self, file: str | None) -> str | None:
+        cli, node = await asyncio.to_thread(self._tools)
+        # "./" keeps a name that begins with a dash from being read as an option.
+        argv = [cli, "build", *([f"./{file}"] if file else [])]
+        try:
+            await self._run(argv, BUILD_TIMEOUT, "`arkor build` failed")
+        except StudioError as fault:
+            raise await self._with_version(fault, node) from None
+        bundle = self._project / BUNDLE
+        try:
+            content = await asyncio.to_thread(read_small, bundle, BUNDLE_LIMIT)
+        except OSError as fault:
+            raise StudioError(
+                400,
+                f"`arkor build` ended well but {BUNDLE} cannot be read ({fault.strerror}). Run it by hand.",
+            ) from None
+        digest = hashlib.sha256(content).hexdigest()
+        if self._loaded is None or self._loaded[0] != digest:
+            self._loaded = (digest, await self._load(node, bundle))
+        return self._loaded[1]
+
+    def _tools(self) -> tuple[str, str]:
+        """The ``arkor`` and the ``node`` command. Raises StudioError 400 that says what to install."""
+        cli, node = find_cli(self._project), shutil.which("node")
+        if node is None:
+            raise StudioError(400, no_node(self._project))
+        if cli is None:
+            raise StudioError(400, not_installed(self._project))
+        return cli, node
+
+    async def _with_version(self, fault: StudioError, node: str) -> StudioError:
+        """The fault of a build, and that Node is too old where that may be why."""
+        wanted = await asyncio.to_thread(wanted_node, self._project)
+        version = await node_version(node)
+        if wanted is None or version is None or satisfies(version, wanted):
+            return fault
+        text = f"{fault.text}\n(Node.js here is {version}; the project asks for {wanted}.)"
+        return StudioError(fault.status, text, **fault.extra)
+
+    async def _load(self, node: str, bundle: Path) -> str | None:
+        mark = secrets.token_hex(16)
+        argv = [node, "--input-type=module", "-e", _READ_NAME, bundle.as_uri(), mark]
+        output = await self._run(argv, LOAD_TIMEOUT, "The built project fails when it is loaded")
+        printed, found, answer = output.rpartition(mark)
+        if not found:
+            raise build_fault("The built project ends Node before its trainer can be read.", output)
+        said = json.JSONDecoder().raw_decode(answer)[0]
+        if "error" in said:
+            raise load_fault(plain(said["error"]), plain(said["stack"]), printed)
+        name: str | None = said["name"]
+        return name
+
+    async def _run(self, argv: list[str], seconds: float, failed: str) -> str:
+        try:
+            output = await run_child(argv, self._project, seconds)
+        except OSError as fault:
+            raise StudioError(400, f"{argv[0]} cannot be started ({fault}).") from None
+        if output.code is None:
+            raise build_fault(f"{failed}: it took more than {seconds:g} s.", output.text)
+        if output.code != 0:
+            raise build_fault(f"{failed} (exit code {output.code}).", output.text)
+        return output.text
+
+
+async def node_version(node: str) -> str | None:
+    """What ``node --version`` says, such as ``v20.19.1``; None when it says nothing of use."""
+    try:
+        output = await run_child([node, "--version"], Path(node).parent, 10)
+    except OSError:
+        return None
+    return output.text if output.code == 0 and output.text.startswith("v") else None
+
+
+def _manifest(name: str | None) -> Manifest:
+    return {
+        "trainer": None if name is None else {"name": name},
+        "trainers": [] if name is None else [{"name": name}],
+        "source": "typescript",
+    }

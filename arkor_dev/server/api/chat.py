@@ -1,0 +1,68 @@
+"""Chat: the backend's stream, passed on chunk by chunk as it comes."""
+
+from __future__ import annotations
+
+import json
+
+import aiohttp
+from aiohttp import ClientConnectionResetError, hdrs, web
+
+from arkor_dev.backend.http_errors import passed_on
+from arkor_dev.core.errors import StudioError
+from arkor_dev.server.app_keys import BACKEND
+
+from .envelope import parse_object, read_body
+
+EVENT_STREAM = "text/event-stream"
+# The cut may have come in the middle of a frame: what there is of it becomes a ping, which is no answer.
+CUT = b"\nevent: ping\n\nevent: error\ndata: %s\n\n"
+
+
+async def chat(request: web.Request) -> web.StreamResponse:
+    """``POST /api/inference/chat``. The tab leaving cancels this handler, and with it the upstream call."""
+    body = await read_body(request)
+    if not isinstance(parse_object(body).get("messages"), list):
+        raise StudioError(400, "`messages` has to be a list.")
+    async with request.app[BACKEND].chat(body) as upstream:
+        response = web.StreamResponse(status=upstream.status, headers=_headers(upstream))
+        await response.prepare(request)
+        try:
+            while chunk := await _next(upstream):
+                await response.write(chunk)
+            await response.write_eof()
+        except ClientConnectionResetError:
+            pass  # the tab has gone
+        except StudioError as fault:
+            await _cut(request, response, fault.text)
+        return response
+
+
+def _headers(upstream: aiohttp.ClientResponse) -> dict[str, str]:
+    token = upstream.request_info.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ")
+    return {
+        hdrs.CONTENT_TYPE: upstream.headers.get(hdrs.CONTENT_TYPE, EVENT_STREAM),
+        "X-Accel-Buffering": "no",
+        **passed_on(upstream, [token]),
+    }
+
+
+async def _next(upstream: aiohttp.ClientResponse) -> bytes:
+    """What has come, as soon as it has; a cut is a StudioError, so that it is not taken for the tab's."""
+    try:
+        return await upstream.content.readany()
+    except TimeoutError:
+        raise StudioError(504, "The backend has stopped in the middle of its answer. Try again.") from None
+    except (aiohttp.ClientError, OSError):
+        raise StudioError(502, "The backend has cut its answer off. Try again.") from None
+
+
+async def _cut(request: web.Request, response: web.StreamResponse, text: str) -> None:
+    """Say in the stream that it was cut: the status line has long been sent."""
+    if response.content_type == EVENT_STREAM:
+        await response.write(CUT % json.dumps({"error": text}).encode())
+        await response.write_eof()
+    elif request.transport is not None:
+        request.transport.abort()  # half a JSON answer must not look like a whole one
+
+
+ROUTES = [web.post("/api/inference/chat", chat)]

@@ -1,0 +1,100 @@
+"""Faults become answers here and nowhere else; request bodies are read here, bounded in size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientConnectionResetError, hdrs, web
+
+from arkor_dev.contract import strict_json
+from arkor_dev.core.errors import StudioError
+from arkor_dev.server.security.guards import is_api, json_error
+
+if TYPE_CHECKING:
+    from arkor_dev.backend.client import Answer
+    from arkor_dev.server.security.guards import Handler
+
+log = logging.getLogger(__name__)
+
+BODY_TIMEOUT = 30.0
+BODY_LIMIT = 16 << 20
+
+
+@web.middleware
+async def error_envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """``{"error": …}`` for every fault under ``/api/``; a bug is logged and answered without details."""
+    try:
+        return await handler(request)
+    except Exception as error:  # noqa: BLE001 (the one place where faults become answers)
+        if request.writer.output_size == 0:
+            return _answer_to(error, request)
+        # The head has gone out, so only a broken connection can still say that this is not the end.
+        _log_break(error, request)
+        raise ConnectionResetError from None
+
+
+def _answer_to(error: Exception, request: web.Request) -> web.Response:
+    api = is_api(request.path)
+    match error:
+        case StudioError():
+            answer = json_error(error.status, error.text, error.extra)
+            answer.headers.update(getattr(error, "headers", {}))
+            return answer
+        case web.HTTPException() if not api or error.status < 400:
+            raise error
+        case web.HTTPException():
+            answer = json_error(error.status, f"{request.method} {request.path}: {error.reason.lower()}.")
+            if hdrs.ALLOW in error.headers:
+                answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+            return answer
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    text = "Studio met an unexpected fault. Its terminal has the details."
+    return json_error(500, text) if api else web.Response(status=500, text=text + "\n")
+
+
+def _log_break(error: Exception, request: web.Request) -> None:
+    match error:
+        case ClientConnectionResetError():
+            pass  # the reader has gone
+        case StudioError():
+            log.warning("%s %s broke off: %s", request.method, request.path, error.text)
+        case _:
+            log.error("%s %s broke off", request.method, request.path, exc_info=error)
+
+
+def answered(answer: Answer) -> web.Response:
+    """A backend's answer, passed on as it is."""
+    headers = {**answer.headers, hdrs.CONTENT_TYPE: "application/json; charset=utf-8"}
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body. StudioError 413 when it is too large, 408 when it does not arrive."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await request.read()
+    except TimeoutError:
+        raise StudioError(408, "The request's body did not arrive in time.") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise StudioError(413, f"The request's body is larger than {BODY_LIMIT >> 20} MiB.") from None
+
+
+async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, object]:
+    """The body as a JSON object; StudioError 400 when it is anything else."""
+    body = await read_body(request)
+    if optional and not body:
+        return {}
+    return parse_object(body)
+
+
+def parse_object(body: bytes) -> dict[str, object]:
+    """``body`` as a JSON object; StudioError 400 when it is anything else."""
+    try:
+        value = strict_json.parse(body)
+    except strict_json.StrictJSONError as fault:
+        raise StudioError(400, f"The request's body {fault}.") from None
+    if not isinstance(value, dict):
+        raise StudioError(400, "The request's body is not a JSON object.")
+    return value

@@ -1,0 +1,115 @@
+"""The jobs list, a job's events, and its cancelling."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from urllib.parse import quote
+
+from aiohttp import ClientConnectionResetError, hdrs, web
+from aiohttp_sse import EventSourceResponse
+
+from arkor_dev.contract.shapes import CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STALE_WHY_HEADER
+from arkor_dev.core.errors import StudioError
+from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
+
+from .envelope import answered
+
+_WHY_CHARACTERS = 400
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?![.\d]))", re.IGNORECASE)
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """``GET /api/jobs``: the list, with an ETag.
+
+    While the backend is away ``X-Arkor-Stale`` says since how many seconds, and ``X-Arkor-Stale-Why``
+    (percent-encoded UTF-8) why.
+    """
+    cache = request.app[JOBS]
+    jobs, stale = await cache.get()
+    headers = {**jobs.headers, hdrs.ETAG: jobs.etag, hdrs.VARY: hdrs.ACCEPT_ENCODING}
+    if stale is not None:
+        headers[STALE_HEADER] = str(stale)
+        if cache.trouble:
+            headers[STALE_WHY_HEADER] = quote(cache.trouble[:_WHY_CHARACTERS])
+    # The tag is a hash in quotes, so that it can only be found as a whole member of the header's list.
+    if jobs.etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+        return web.Response(status=304, headers=headers)
+    headers[hdrs.CONTENT_TYPE] = "application/json; charset=utf-8"
+    if _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        return web.Response(body=await jobs.gzipped(), headers=headers)
+    return web.Response(body=jobs.body, headers=headers)
+
+
+async def history(request: web.Request) -> web.StreamResponse:
+    """``GET /api/jobs/:id/history``: the batch form of the events.
+
+    Every frame known so far in one quick answer, in the form of the event stream, with a Content-Length: a
+    page that takes 150,000 events one by one from a stream needs seconds, one that scans one body does not.
+    ``X-Arkor-Cursor`` is the place after the last of them: ``GET /api/jobs/:id/events?after=<cursor>`` goes
+    on from exactly there. The body ends with the job's ``end`` when nothing will follow.
+
+    A job that the backend does not know is 204 and not 404: an old link is no fault, and a browser reports
+    each 404 as one in its console.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            reader = await stack.enter_async_context(request.app[EVENTS].follow(request.match_info["id"]))
+        except StudioError as error:
+            if error.status != 404:
+                raise
+            return web.Response(status=204)
+        begin, end, last = reader.begin(), reader.end(), reader.last_frame
+        response = web.StreamResponse(headers={CURSOR_HEADER: str(end), FROM_HEADER: str(begin)})
+        response.content_type = "text/event-stream"
+        response.content_length = end.offset - begin.offset + len(last)
+        await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
+        try:
+            while piece := reader.known(end.offset):
+                await response.write(piece)
+            if not reader.at(end):  # let go of meanwhile: an answer that is too short must not look whole
+                response.force_close()
+                last = b""
+            await response.write_eof(last)
+        except ClientConnectionResetError:
+            pass  # the tab has gone
+        return response
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """``GET /api/jobs/:id/events[?after=<cursor>]``: server-sent events until the job's ``end``.
+
+    ``X-Arkor-From`` says where the stream begins: when that is not the cursor asked for, the reader starts
+    over. Comments are for the reader: ``: reconnecting`` and ``: connected`` tell whether the backend is
+    there, ``: at <cursor>`` names the place that the stream has come to.
+    """
+    last_id = request.headers.get("Last-Event-ID")
+    async with request.app[EVENTS].follow(request.match_info["id"], whole=last_id is not None) as reader:
+        begin = reader.begin(request.query.get("after"), last_id)
+        response = EventSourceResponse(headers={FROM_HEADER: str(begin)}, sep="\n")
+        await response.prepare(request)
+        async with response:
+            try:
+                while piece := await reader.next():
+                    await response.write(piece)
+            except ClientConnectionResetError:
+                pass  # the tab has gone
+        return response
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """``POST /api/jobs/:id/cancel``: the backend's answer; the list is fetched anew at once."""
+    answer = await request.app[BACKEND].cancel_job(request.match_info["id"])
+    request.app[JOBS].refresh()
+    return answered(answer)
+
+
+ROUTES = [
+    web.get("/api/jobs", list_jobs),
+    web.get("/api/jobs/{id}/history", history),
+    web.get("/api/jobs/{id}/events", events),
+    web.post("/api/jobs/{id}/cancel", cancel),
+]

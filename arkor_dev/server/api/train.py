@@ -1,0 +1,126 @@
+"""Training runs: start, list, output, stop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import ClientConnectionResetError, web
+
+from arkor_dev.core.errors import StudioError
+from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
+from arkor_dev.project.training_command import training_command
+from arkor_dev.project.typescript import START_SECONDS
+from arkor_dev.server.app_keys import BACKEND, JOBS, MANIFEST, RUNS, SETTINGS
+
+from .envelope import read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arkor_dev.contract.shapes import TrainRequest
+    from arkor_dev.processes.training_runs import Prepare, Run
+    from arkor_dev.project.training_command import Launch
+
+_FIELDS = {"file": str, "trainer": str, "dryRun": bool, "revision": str}
+OUTDATED = "The project has changed since it was shown. Look at what it would train now, then start it again."
+
+
+def _checked(body: dict[str, object]) -> TrainRequest:
+    for name, kind in _FIELDS.items():
+        value = body.get(name)
+        if value is None:
+            body.pop(name, None)
+        elif not isinstance(value, kind) or value == "":
+            raise StudioError(400, f"`{name}` has to be a {'boolean' if kind is bool else 'non-empty text'}.")
+    return cast("TrainRequest", body)
+
+
+def _cut(lost: int) -> bytes:
+    """What a reader is told in the place of output that was let go of."""
+    return (
+        f"\n[{lost:,} bytes are no longer kept: Studio keeps the newest {FILE_LIMIT >> 20} MiB of a run, "
+        f"and {ALL_LIMIT >> 20} MiB of all runs together]\n"
+    ).encode()
+
+
+async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
+    """The run's output from its start, as bytes, until it ends or the reader leaves."""
+    response = web.StreamResponse(headers={"X-Arkor-Run": run.id, "X-Accel-Buffering": "no"})
+    response.content_type = "text/plain"
+    response.charset = "utf-8"
+    await response.prepare(request)
+    offset = 0
+    try:
+        while True:
+            data, end = await run.output.read(offset)
+            if lost := end - len(data) - offset:
+                await response.write(_cut(lost))
+            if not data:
+                break
+            await response.write(data)
+            offset = end
+        await response.write_eof()
+    except ClientConnectionResetError:
+        pass  # the tab has gone; the run goes on
+    return response
+
+
+def _built(app: web.Application) -> Prepare:
+    """What a TypeScript project needs first: its sources as they are now, and credentials that are valid."""
+
+    async def prepare(launch: Launch) -> tuple[Launch, Callable[[], None]]:
+        # The command reads the credentials file and cannot renew what has expired in it.
+        await app[BACKEND].identity.credentials()
+        built = await app[MANIFEST].typescript.build(launch.file)
+        try:
+            if launch.file is None:
+                built.check_name(launch.trainer)
+                launch = replace(launch, trainer=built.name)
+        except BaseException:
+            built.give_back()
+            raise
+        asyncio.get_running_loop().call_later(START_SECONDS, built.give_back)
+        return launch, built.give_back
+
+    return prepare
+
+
+async def start(request: web.Request) -> web.StreamResponse:
+    """``POST /api/train``: start the project's training command and stream what it prints."""
+    body = _checked(await read_object(request, optional=True))
+    shown = body.get("revision")
+    if shown is not None and shown != await request.app[MANIFEST].revision():
+        raise StudioError(409, OUTDATED)
+    launch = await asyncio.to_thread(training_command, request.app[SETTINGS], body)
+    # A tab that leaves now must not leave half a run: the start is finished without it.
+    prepare = _built(request.app) if launch.typescript else None
+    run = await asyncio.shield(request.app[RUNS].start(launch, prepare))
+    request.app[JOBS].refresh()
+    return await _stream(request, run)
+
+
+async def list_runs(request: web.Request) -> web.Response:
+    """``GET /api/train``: this launch's runs, newest first."""
+    return web.json_response({"runs": request.app[RUNS].views()})
+
+
+async def output(request: web.Request) -> web.StreamResponse:
+    """``GET /api/train/:id/output``: what the run has printed, then what it prints."""
+    return await _stream(request, request.app[RUNS].get(request.match_info["id"]))
+
+
+async def stop(request: web.Request) -> web.Response:
+    """``POST /api/train/:id/stop``: end the command. Its job on the backend goes on."""
+    run = request.app[RUNS].get(request.match_info["id"])
+    run.stop()
+    return web.json_response({"run": run.view()})
+
+
+ROUTES = [
+    web.get("/api/train", list_runs),
+    web.post("/api/train", start),
+    web.get("/api/train/{id}/output", output, allow_head=False),
+    web.post("/api/train/{id}/stop", stop),
+]

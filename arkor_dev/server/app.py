@@ -1,0 +1,65 @@
+"""The application: wires the rooms together and does nothing else."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from arkor_dev.identity.connect import connected
+from arkor_dev.jobs.event_hub import EventHub
+from arkor_dev.jobs.jobs_cache import JobsCache
+from arkor_dev.processes.training_runs import TrainingRuns
+from arkor_dev.project.manifest import ManifestReader
+from arkor_dev.server.api.envelope import BODY_LIMIT, error_envelope
+from arkor_dev.server.security.guards import add_security_headers, expectation_guard, host_guard, token_guard
+from arkor_dev.server.security.same_user import same_user_guard
+
+from . import app_keys as keys
+from .api import routes
+from .static_page import bundle_handler
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from aiohttp.typedefs import Middleware
+
+    from arkor_dev.core.settings import Settings
+    from arkor_dev.identity.local_backend import Notice
+
+
+def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> web.Application:
+    """One launch of Studio; ``on_notice`` receives what the backend has to tell the person."""
+    guards: list[Middleware] = [error_envelope, host_guard]
+    if not settings.allow_other_users:
+        guards.append(same_user_guard)
+    guards += [token_guard(settings.studio_token), expectation_guard]
+    app = web.Application(middlewares=guards, client_max_size=BODY_LIMIT)
+    app[keys.SETTINGS] = settings
+    app[keys.MANIFEST] = ManifestReader(settings.project, local=settings.local)
+    app.on_response_prepare.append(add_security_headers)
+    app.add_routes(routes())
+    # The API's own paths are left out, so that a wrong method there is a 405 and an unknown one a 404.
+    app.router.add_get("/{path:(?!api(?:/|$)).*}", bundle_handler(settings.studio_token))
+
+    async def rooms(app: web.Application) -> AsyncIterator[None]:
+        if (warning := app[keys.MANIFEST].warning()) is not None:
+            on_notice({"notice": "message", "level": "warning", "text": warning})
+        async with AsyncExitStack() as stack:
+            backend = await stack.enter_async_context(connected(settings, on_notice))
+            jobs = JobsCache(backend.list_jobs)
+            hub = EventHub(backend.events)
+            runs = TrainingRuns(settings.project, jobs.refresh, settings.data / "launches")
+            runs.settle()
+            for room in (jobs, hub, runs):
+                stack.push_async_callback(room.close)
+            app[keys.BACKEND], app[keys.JOBS], app[keys.EVENTS], app[keys.RUNS] = backend, jobs, hub, runs
+            yield
+
+    async def end_streams(app: web.Application) -> None:
+        await app[keys.EVENTS].close()
+
+    app.cleanup_ctx.append(rooms)
+    app.on_shutdown.append(end_streams)  # before the open requests are waited for
+    return app

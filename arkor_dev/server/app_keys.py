@@ -1,0 +1,19 @@
+"""What the application's handlers share, by typed key."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from arkor_dev.backend.client import Backend
+from arkor_dev.core.settings import Settings
+from arkor_dev.jobs.event_hub import EventHub
+from arkor_dev.jobs.jobs_cache import JobsCache
+from arkor_dev.processes.training_runs import TrainingRuns
+from arkor_dev.project.manifest import ManifestReader
+
+SETTINGS = web.AppKey("settings", Settings)
+BACKEND = web.AppKey("backend", Backend)
+JOBS = web.AppKey("jobs", JobsCache)
+EVENTS = web.AppKey("events", EventHub)
+MANIFEST = web.AppKey("manifest", ManifestReader)
+RUNS = web.AppKey("runs", TrainingRuns)

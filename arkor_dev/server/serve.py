@@ -1,0 +1,128 @@
+"""One launch, from a bound socket to the last signal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.core.atomic_write import write_private
+from arkor_dev.core.descriptors import connections_at_most
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.settings import DEFAULT_PORT, PORT_TRIES
+from arkor_dev.server.security.http_protocol import protocol_factory
+from arkor_dev.server.security.listener import Listener
+from arkor_dev.server.security.same_user import strangers
+
+from .app import create_app
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from arkor_dev.core.settings import Settings
+    from arkor_dev.identity.local_backend import Notice
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+TOKEN_PATIENCE = 1.0
+"""Seconds that another launch gets to write or remove its own token."""
+
+
+def bind(port: int | None) -> socket.socket:
+    """A socket on 127.0.0.1: ``port``, or the first free one of ten from 4000 on when it is None.
+
+    Raises StudioError when an explicit port is taken, or all ten are.
+    """
+    tries = [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + PORT_TRIES)
+    for candidate in tries:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((HOST, candidate))
+            sock.listen(512)  # what a flood fills is emptied at once; an owner's tab must still find room
+        except OSError as error:
+            sock.close()
+            reason = error.strerror or str(error)
+            continue
+        return sock
+    if port is not None:
+        raise StudioError(500, f"Port {port} cannot be used: {reason}. Choose another with --port.")
+    last = DEFAULT_PORT + PORT_TRIES - 1
+    raise StudioError(500, f"Ports {DEFAULT_PORT} to {last} are all taken. Choose another with --port.")
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, sock: socket.socket, on_notice: Callable[[Notice], None] = lambda _: None
+) -> AsyncIterator[web.Application]:
+    """Serve Studio on ``sock`` while the block runs. Raises StudioError when it cannot start."""
+    async with AsyncExitStack() as stack:
+        stack.callback(sock.close)
+        is_stranger = stack.enter_context(strangers(allow_other_users=settings.allow_other_users))
+        # The port that it has become: a backend address that is this Studio is refused.
+        app = create_app(replace(settings, port=sock.getsockname()[1]), on_notice)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        assert runner.server is not None
+        listener = Listener(sock, protocol_factory(runner.server), is_stranger, connections_at_most())
+        stack.callback(listener.close)
+        yield app
+
+
+@contextlib.contextmanager
+def token_file(settings: Settings) -> Iterator[None]:
+    """Keep the launch's token in ``~/.arkor/studio-token`` for a front end's dev server.
+
+    Studio itself does not need the file, so a home that cannot be written is a warning. A later launch's
+    token stays: whoever writes or removes the file holds a lock on its folder meanwhile.
+    """
+    path = settings.arkor_home / "studio-token"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(path.parent):
+            write_private(path, settings.studio_token.encode())
+    except OSError as error:
+        log.warning("%s cannot be written (%s): a dev server will not find Studio.", path, error.strerror)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError), _locked(path.parent) as alone:
+            if alone and read_small(path) == settings.studio_token.encode():
+                path.unlink()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the folder's lock; False when it cannot be had within :data:`TOKEN_PATIENCE` seconds."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield _lock(handle)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    deadline = time.monotonic() + TOKEN_PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        except OSError:  # a file system without locks
+            return False
+        else:
+            return True

@@ -1,0 +1,125 @@
+"""The page: a prebuilt static bundle, with this launch's token put into its ``<meta>``.
+
+The bundle's files are listed once, so that a request's path only ever looks up a name in that list:
+no path of the file system is made from what a browser sends.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import hdrs, web
+
+from arkor_dev.core.errors import StudioError
+from arkor_dev.server.security.guards import is_api, refusal
+
+if TYPE_CHECKING:
+    from arkor_dev.server.security.guards import Handler
+
+STATIC = Path(__file__).parents[1] / "static"
+TOKEN_PLACEHOLDER = b"__ARKOR_STUDIO_TOKEN__"
+# Names with a content hash never change their content; everything else is asked for anew.
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_ENCODINGS = {"br": ".br", "gzip": ".gz"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file of the bundle: its bytes by content coding (``""`` is plain)."""
+
+    content_type: str
+    cache_control: str
+    bodies: dict[str, bytes]
+
+    def answer(self, accept_encoding: str) -> web.Response:
+        """The smallest form that the browser takes."""
+        for coding in _ENCODINGS:
+            if coding in self.bodies and _takes(accept_encoding, coding):
+                return self._response(self.bodies[coding], {hdrs.CONTENT_ENCODING: coding})
+        return self._response(self.bodies[""], {})
+
+    def _response(self, body: bytes, headers: dict[str, str]) -> web.Response:
+        headers |= {
+            hdrs.CONTENT_TYPE: self.content_type,
+            hdrs.CACHE_CONTROL: self.cache_control,
+            hdrs.VARY: hdrs.ACCEPT_ENCODING,
+        }
+        return web.Response(body=body, headers=headers)
+
+
+def _takes(accept_encoding: str, coding: str) -> bool:
+    for choice in accept_encoding.split(","):
+        name, _, parameters = choice.partition(";")
+        if name.strip().lower() == coding:
+            return not re.fullmatch(r"\s*q=0(\.0*)?\s*", parameters)
+    return False
+
+
+def _is_page(path: str) -> bool:
+    """A path without an extension that a person could have typed; ``//`` and dot segments are neither."""
+    *folders, name = path.split("/")[1:]
+    odd = not path.isprintable() or "\\" in path
+    return not (odd or "." in name or any(folder == "" or folder.startswith(".") for folder in folders))
+
+
+def _content_type(path: Path) -> str:
+    guess = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    # Not left to the machine's own tables: some register .js as text/plain, which nosniff then refuses.
+    guess = {".js": "text/javascript", ".svg": "image/svg+xml"}.get(path.suffix, guess)
+    return f"{guess}; charset=utf-8" if guess.startswith("text/") else guess
+
+
+def load_assets(folder: Path) -> dict[str, Asset]:
+    """Every asset of the bundle by its URL path, ``index.html`` left out."""
+    assets: dict[str, Asset] = {}
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.suffix in _ENCODINGS.values() or path.name == "index.html":
+            continue
+        bodies = {"": path.read_bytes()}
+        for coding, suffix in _ENCODINGS.items():
+            packed = path.with_name(path.name + suffix)
+            if packed.is_file():
+                bodies[coding] = packed.read_bytes()
+        name = path.relative_to(folder).as_posix()
+        cache = _IMMUTABLE if name.startswith("assets/") else "no-cache"
+        assets["/" + name] = Asset(_content_type(path), cache, bodies)
+    return assets
+
+
+def bundle_handler(token: str, folder: Path = STATIC) -> Handler:
+    """The handler of everything that is not the API: an asset by its name, else the page.
+
+    Raises StudioError at start when the bundle was never built.
+    """
+    try:
+        page = (folder / "index.html").read_bytes()
+    except OSError as error:
+        raise StudioError(
+            500,
+            f"Studio's page cannot be read ({folder / 'index.html'}: {error.strerror}). "
+            "Install arkor-dev again; in a checkout, run scripts/build-web.",
+        ) from None
+    if page.count(TOKEN_PLACEHOLDER) != 1:
+        raise ValueError(f"{folder / 'index.html'} does not hold the token's placeholder exactly once")
+    page = page.replace(TOKEN_PLACEHOLDER, escape(token, quote=True).encode())
+    assets = load_assets(folder)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if is_api(path):
+            return refusal(request, 404, f"There is no {path} in Studio's API.")
+        if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+            raise web.HTTPMethodNotAllowed(request.method, (hdrs.METH_GET, hdrs.METH_HEAD))
+        asset = assets.get(path)
+        if asset is not None:
+            return asset.answer(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+        if path != "/index.html" and not _is_page(path):
+            return refusal(request, 404, f"There is no {path} here.")
+        return web.Response(body=page, content_type="text/html", charset="utf-8")
+
+    return handler

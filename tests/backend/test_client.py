@@ -1,0 +1,484 @@
+"""The backend client under a backend that misbehaves: each fault becomes words, a status, and no leak."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from yarl import URL
+
+from arkor_dev.backend.client import Backend
+from arkor_dev.backend.http_client import MIB, Timeouts, Wire, is_loopback, open_wire
+from arkor_dev.backend.http_errors import UpstreamError
+from arkor_dev.core.errors import StudioError
+from arkor_dev.identity.scope import FixedScope, Scope
+from arkor_dev.identity.views import Credentials, FixedIdentity
+from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+QUICK = Timeouts(connect=1, first_byte=0.2, chat=0.5, silence=0.3, whole=1)
+STREAM = "GET /v1/jobs/{id}/events/stream"
+
+
+class NoScope:
+    """A project that nobody can read yet."""
+
+    async def for_read(self, credentials: Credentials) -> Scope | None:
+        return None
+
+    async def for_write(self, credentials: Credentials) -> Scope:
+        raise AssertionError("a read must not create a scope")
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    async with open_wire(QUICK) as wire:
+        yield wire
+
+
+def backend_at(base_url: str, wire: Wire, token: str = TOKEN) -> Backend:
+    return Backend(
+        wire, FixedIdentity(Credentials("anon", token, ORG, base_url)), FixedScope(Scope(ORG, PROJECT))
+    )
+
+
+@pytest.fixture
+def backend(fake_backend: FakeBackend, wire: Wire) -> Backend:
+    return backend_at(fake_backend.url, wire)
+
+
+async def fails(call: Any) -> StudioError:
+    """The StudioError that ``call`` raises, which never holds the token."""
+    with pytest.raises(StudioError) as raised:
+        await call
+    assert TOKEN not in f"{raised.value!r} {raised.value.text} {raised.value.extra}"
+    return raised.value
+
+
+async def read_events(backend: Backend, job: str, last: str | None = None) -> bytes:
+    got = b""
+    async with backend.events(job, last) as answer:
+        async for piece in answer.content.iter_any():
+            got += piece
+    return got
+
+
+async def test_every_call_of_the_contract(backend: Backend, fake_backend: FakeBackend) -> None:
+    assert json.loads((await backend.me()).body)["user"]["id"] == "u1"
+    made = await backend.create_job("first", {"model": "tiny"})
+    assert isinstance(made["job"], dict)
+    job = str(made["job"]["id"])
+    assert json.loads((await backend.list_jobs()).body)["jobs"][0]["name"] == "first"
+    assert json.loads((await backend.get_job(job)).body)["job"]["id"] == job
+    assert (await backend.cancel_job(job)).status == 200
+    assert (await read_events(backend, job)).endswith(b"event: end\ndata: {}\n\n")
+    async with backend.chat({"messages": []}) as answer:
+        assert (await answer.read()).endswith(b"data: [DONE]\n\n")
+    async with backend.chat(b'{"messages":[],"stream":false}') as answer:
+        assert (await answer.json())["choices"][0]["message"]["content"] == "Hello, world"
+    body = {"slug": "one", "target": {"kind": "base_model", "baseModel": "t"}, "authMode": "none"}
+    deployment = json.loads((await backend.create_deployment(body)).body)["deployment"]["id"]
+    assert json.loads((await backend.list_deployments()).body)["deployments"][0]["id"] == deployment
+    assert (await backend.get_deployment(deployment)).status == 200
+    assert (await backend.update_deployment(deployment, {"enabled": False})).status == 200
+    key = json.loads((await backend.create_key(deployment, {"label": "k"})).body)["key"]["id"]
+    assert key in (await backend.list_keys(deployment)).body.decode()
+    assert (await backend.delete_key(deployment, key)).status == 204
+    assert (await backend.delete_deployment(deployment)).status == 204
+    for seen in fake_backend.requests:
+        assert seen.headers["Authorization"] == f"Bearer {TOKEN}"
+        assert seen.headers["X-Arkor-Client"].startswith("arkor-dev/")
+        scoped = {} if seen.route == "GET /v1/me" else {"orgSlug": ORG, "projectSlug": PROJECT}
+        assert dict(seen.url.query) == scoped
+
+
+async def test_bodies_that_are_passed_on_stay_as_they_are(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
+    odd = b'{ "jobs" : [ {"n": 1e309} ],\n "new": "\xc3\xa4" }'
+    fake_backend.fault("GET /v1/jobs", status=200, body=odd)
+    assert (await backend.list_jobs()).body == odd
+
+
+async def test_reads_without_a_scope_call_nobody(fake_backend: FakeBackend, wire: Wire) -> None:
+    identity = FixedIdentity(Credentials("anon", TOKEN, ORG, fake_backend.url))
+    backend = Backend(wire, identity, NoScope())
+    assert json.loads((await backend.list_jobs()).body) == {"jobs": []}
+    assert json.loads((await backend.list_deployments()).body) == {"deployments": [], "scopeMissing": True}
+    assert (await fails(backend.get_job("j"))).status == 404
+    assert (await fails(read_events(backend, "j"))).status == 404
+    assert fake_backend.requests == []
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "", "a/b", "../../me", "a?orgSlug=x", "a#b", "%2e%2e", "\u00e4 \n"]
+)
+async def test_an_id_is_one_segment_whatever_it_holds(
+    backend: Backend, fake_backend: FakeBackend, name: str
+) -> None:
+    assert (await fails(backend.get_job(name))).status == 404
+    for seen in fake_backend.requests:
+        assert seen.route == "GET /v1/jobs/{id}"
+        assert seen.url.name == name
+        assert seen.url.query["orgSlug"] == ORG
+
+
+async def test_resuming_names_the_last_event(backend: Backend, fake_backend: FakeBackend) -> None:
+    job = fake_backend.add_job()
+    last = fake_backend.log(job, 1, loss=1.0)
+    fake_backend.finish(job)
+    assert (await read_events(backend, job, last)).startswith(b"id: 3\n")
+    assert fake_backend.last(STREAM).headers["Accept-Encoding"] == "identity"
+    # What no header can carry is left out: then the whole history comes.
+    assert (await read_events(backend, job, "a\udc80\n")).startswith(b"id: 1\n")
+    assert "Last-Event-ID" not in fake_backend.last(STREAM).headers
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "words"),
+    [
+        ({"status": 404}, 404, "Told to fail."),
+        ({"status": 429, "body": b'{"error": "Slow down."}'}, 429, "Slow down."),
+        ({"status": 400, "body": b'{"error": {"message": "Nested."}}'}, 400, "Nested."),
+        ({"status": 500, "body": b"plain  words\n"}, 500, "answered 500: plain words"),
+        (
+            {"status": 502, "body": b"<html><h1>Bad gateway"},
+            502,
+            "answered 502 Bad Gateway. Try again later.",
+        ),
+        ({"status": 503, "body": b""}, 503, "answered 503"),
+        ({"status": 500, "body": b"\x00\x01\xff"}, 500, "answered 500"),
+        ({"status": 500, "body": b'{"error": 7}'}, 500, "answered 500"),
+        ({"status": 500, "body": b"[" * 60_000}, 500, "answered 500"),
+        ({"status": 500, "body": b'{"error": "' + b"x" * 50_000 + b'"}'}, 500, "x" * 2_000),
+        ({"status": 999}, 502, "Told to fail."),
+        ({"status": 426}, 426, "pip install --upgrade arkor-dev"),
+        ({"status": 403, "body": b'{"error": "You sent Bearer ' + TOKEN.encode() + b'"}'}, 403, "Bearer …"),
+        (
+            {"status": 302, "headers": {"Location": "https://evil.example/v1/jobs"}},
+            502,
+            "redirects to evil.example",
+        ),
+        ({"status": 307, "headers": {"Location": "http://[bad"}}, 502, "redirects (307)"),
+        ({"status": 304}, 502, "redirects (304)"),
+        ({"hang": True}, 504, "sent nothing for 0.2 s"),
+        ({"delay": 0.5}, 504, "sent nothing for 0.2 s"),
+        ({"garbage": b"SSH-2.0-OpenSSH_9\r\n"}, 502, "broke off"),
+        ({"garbage": b""}, 502, "broke off"),
+        ({"cut_after": 3}, 502, "broke off"),
+        ({"stall_after": 3}, 504, "sent nothing for 0.2 s"),
+        ({"drip": 0.15}, 504, "did not finish its answer in 1 s"),
+        ({"flood": 9 * MIB}, 502, "sent more than 8 MiB"),
+    ],
+)
+async def test_each_fault_becomes_words(
+    backend: Backend, fake_backend: FakeBackend, fault: dict[str, Any], status: int, words: str
+) -> None:
+    fake_backend.fault("GET /v1/me", **fault)
+    error = await fails(backend.me())
+    assert error.status == status
+    assert words in error.text
+    assert len(error.text) < 2_200
+    if "Told" not in error.text and fault.get("status", 500) >= 500 and "x" * 9 not in error.text:
+        assert f"127.0.0.1:{fake_backend.port}" in error.text
+    # The backend is well again: so are we, on the same session.
+    fake_backend.heal()
+    assert (await backend.me()).status == 200
+
+
+async def test_other_fields_of_an_error_pass_through(backend: Backend, fake_backend: FakeBackend) -> None:
+    fake_backend.fault(
+        "GET /v1/me", status=409, body=b'{"error": "No.", "code": "c", "status": 1, "text": "t"}'
+    )
+    error = await fails(backend.me())
+    assert error.extra == {"code": "c", "status": 1, "text": "t"}
+    assert (error.status, error.text) == (409, "No.")
+
+
+async def test_an_error_whose_body_breaks_off_keeps_its_status(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
+    fake_backend.fault("GET /v1/me", times=1, status=418, body=b'{"error": "half')
+    assert (await fails(backend.me())).status == 418
+
+
+async def test_a_job_list_may_be_long(backend: Backend, fake_backend: FakeBackend) -> None:
+    fake_backend.fault("GET /v1/jobs", flood=9 * MIB)
+    assert len((await backend.list_jobs()).body) == 9 * MIB
+
+
+async def test_a_small_body_may_not_unpack_to_a_huge_one(backend: Backend, fake_backend: FakeBackend) -> None:
+    bomb = gzip.compress(b"[" + bytes(64 * MIB))
+    assert len(bomb) < MIB
+    fake_backend.fault("GET /v1/me", status=200, body=bomb, headers={"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    error = await fails(backend.me())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "sent more than 8 MiB" in error.text
+    assert peak < 40 * MIB
+
+
+async def test_a_compressed_answer_is_unpacked(backend: Backend, fake_backend: FakeBackend) -> None:
+    body = gzip.compress(b'{"user": {}}')
+    fake_backend.fault("GET /v1/me", status=200, body=body, headers={"Content-Encoding": "gzip"})
+    assert (await backend.me()).body == b'{"user": {}}'
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in to the hotel", b"OK", b"\x00"])
+async def test_a_page_is_no_answer(backend: Backend, fake_backend: FakeBackend, body: bytes) -> None:
+    fake_backend.fault("GET /v1/me", status=200, body=body)
+    error = await fails(backend.me())
+    assert error.status == 502
+    assert f"127.0.0.1:{fake_backend.port} answered with something else than JSON" in error.text
+
+
+async def test_a_backend_that_is_away_is_named_and_found_again(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job()
+    await fake_backend.stop()
+    for call in (backend.me(), backend.list_jobs(), read_events(backend, job)):
+        error = await fails(call)
+        assert error.status == 502
+        assert f"Cannot reach 127.0.0.1:{fake_backend.port} (Connection refused)." in error.text
+        assert "Check that it is running" in error.text
+    await fake_backend.restart()
+    assert (await backend.me()).status == 200
+
+
+async def test_an_unknown_host_and_a_wrong_protocol(wire: Wire, fake_backend: FakeBackend) -> None:
+    error = await fails(backend_at("https://nowhere.invalid", wire).me())
+    assert (error.status, "nowhere.invalid was not found" in error.text) == (502, True)
+    error = await fails(backend_at(f"https://127.0.0.1:{fake_backend.port}", wire).me())
+    assert error.status == 502
+    assert f"127.0.0.1:{fake_backend.port}" in error.text
+
+
+@pytest.mark.parametrize(
+    "base_url", ["http://api.arkor.ai", "http://192.168.0.1:80", "ftp://127.0.0.1", "api"]
+)
+async def test_no_token_leaves_in_clear_text(wire: Wire, base_url: str) -> None:
+    error = await fails(backend_at(base_url, wire).me())
+    assert error.status == 400
+    assert "clear text" in error.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
+async def test_this_daemon_is_no_backend(wire: Wire, fake_backend: FakeBackend, host: str) -> None:
+    wire.own_ports.add(fake_backend.port)
+    error = await fails(backend_at(f"http://{host}:{fake_backend.port}", wire).me())
+    assert "is this Studio itself" in error.text
+    assert fake_backend.requests == []
+
+
+def test_loopback_is_what_cannot_be_elsewhere() -> None:
+    assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.9.9.9", "::1")))
+    assert not any(map(is_loopback, (None, "", "localhost.evil", "0.0.0.0", "10.0.0.1", "::2", "127.1")))  # noqa: S104
+
+
+async def test_silence_ends_an_event_stream_and_pings_keep_it(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job()
+    error = await fails(read_events(backend, job))
+    assert error.status == 504
+    assert "sent nothing for 0.3 s" in error.text
+    fake_backend.ping_every = 0.1
+
+    async def later() -> None:
+        await asyncio.sleep(0.6)
+        fake_backend.finish(job)
+
+    finishing = asyncio.create_task(later())
+    assert (await read_events(backend, job)).count(b"event: ping") >= 4
+    await finishing
+
+
+async def test_a_stream_cut_in_a_frame_is_a_fault_after_what_came(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job()
+    fake_backend.fault(STREAM, cut_after=10)
+    got = b""
+
+    async def read() -> None:
+        nonlocal got
+        async with backend.events(job) as answer:
+            async for piece in answer.content.iter_any():
+                got += piece
+
+    error = await fails(read())
+    assert error.status == 502
+    assert len(got) == 10
+
+
+async def test_what_the_reader_itself_raises_passes_unchanged(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job()
+    with pytest.raises(ConnectionResetError, match="the browser has left"):
+        async with backend.events(job):
+            raise ConnectionResetError("the browser has left")
+    with pytest.raises(TimeoutError):
+        async with backend.events(job) as answer, asyncio.timeout(0.05):
+            await answer.content.readuntil(b"never")
+
+
+async def test_a_login_page_is_no_event_stream(backend: Backend, fake_backend: FakeBackend) -> None:
+    fake_backend.fault(STREAM, status=200, body=b"<html>", headers={"Content-Type": "text/html"})
+    error = await fails(read_events(backend, fake_backend.add_job()))
+    assert error.status == 502
+    assert "no event stream" in error.text
+
+
+async def test_leaving_a_chat_ends_the_upstream_call(backend: Backend, fake_backend: FakeBackend) -> None:
+    fake_backend.chat.endless, fake_backend.chat.delay = True, 0.01
+    async with backend.chat({"messages": []}) as answer:
+        assert await answer.content.readuntil(b"\n\n")
+    await fake_backend.until(lambda: fake_backend.chat.left_at is not None, patience=1)
+
+
+async def test_a_chat_may_wait_longer_than_other_calls(backend: Backend, fake_backend: FakeBackend) -> None:
+    fake_backend.chat.first_delay = 0.3
+    async with backend.chat({"messages": []}) as answer:
+        assert b"Hello" in await answer.read()
+    fake_backend.chat.first_delay = 1
+
+    async def chat() -> None:
+        async with backend.chat({"messages": []}):
+            pass
+
+    assert (await fails(chat())).status == 504
+
+
+async def test_a_models_first_word_has_a_patience_of_its_own(fake_backend: FakeBackend) -> None:
+    fake_backend.chat.first_delay = 0.5
+    quick = Timeouts(connect=0.1, first_byte=0.1, chat=2)
+    async with (
+        open_wire(quick) as wire,
+        backend_at(fake_backend.url, wire).chat({"messages": []}) as answer,
+    ):
+        assert b"Hello" in await answer.read()
+
+
+async def test_a_chat_error_has_the_backends_words(backend: Backend, fake_backend: FakeBackend) -> None:
+    fake_backend.fault("POST /v1/inference/chat", status=422, body=b'{"error": "No such adapter."}')
+
+    async def chat() -> None:
+        async with backend.chat({"messages": []}):
+            pass
+
+    error = await fails(chat())
+    assert (error.status, error.text) == (422, "No such adapter.")
+
+
+async def test_notices_are_passed_on_and_told_once(
+    backend: Backend, fake_backend: FakeBackend, wire: Wire
+) -> None:
+    told: list[str] = []
+    wire.on_notice = told.append
+    fake_backend.headers = {
+        "Deprecation": "@1767225600",
+        "Sunset": "soon",
+        "Warning": '299 - "Old"',
+        "X-Other": "x",
+    }
+    for _ in range(3):
+        answer = await backend.me()
+    assert answer.headers == {"Deprecation": "@1767225600", "Sunset": "soon", "Warning": '299 - "Old"'}
+    assert told == [
+        f"127.0.0.1:{fake_backend.port} says Deprecation: @1767225600",
+        f"127.0.0.1:{fake_backend.port} says Sunset: soon",
+        f'127.0.0.1:{fake_backend.port} says Warning: 299 - "Old"',
+    ]
+    fake_backend.fault("*", status=426, headers={"Warning": f"leak {TOKEN}"})
+    with pytest.raises(UpstreamError) as raised:
+        await backend.me()
+    assert raised.value.headers == {"Warning": "leak …"}
+    for number in range(50):
+        fake_backend.headers["Warning"] = f"{number} o'clock"
+        fake_backend.heal()
+        await backend.me()
+    assert len(told) < 10
+
+
+async def test_no_cookie_is_kept_and_connections_are_reused(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
+    fake_backend.headers = {"Set-Cookie": "a=b; Path=/"}
+    for _ in range(5):
+        await backend.me()
+    assert not any("Cookie" in seen.headers for seen in fake_backend.requests)
+    assert len(fake_backend.peers) == 1
+
+
+async def test_many_streams_do_not_starve_a_call(backend: Backend, fake_backend: FakeBackend) -> None:
+    fake_backend.ping_every = 0.1
+    job = fake_backend.add_job()
+
+    async def follow() -> None:
+        async with backend.events(job) as answer:
+            await answer.read()
+
+    tasks = [asyncio.create_task(follow()) for _ in range(150)]
+    await fake_backend.until(lambda: fake_backend.active[STREAM] == 150, patience=10)
+    assert (await backend.me()).status == 200
+    fake_backend.finish(job)
+    await asyncio.gather(*tasks)
+
+
+async def test_the_proxy_is_for_others_only(
+    backend: Backend, wire: Wire, fake_backend: FakeBackend, home: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readline())
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{TOKEN}@127.0.0.1:{port}")
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        assert (await backend.me()).status == 200
+        assert seen == []
+        error = await fails(backend_at("https://api.example", wire).me())
+        assert "proxy refused api.example (403)" in error.text
+        assert seen == [b"CONNECT api.example:443 HTTP/1.1\r\n"]
+        monkeypatch.setenv("NO_PROXY", "nowhere.invalid")
+        assert "was not found" in (await fails(backend_at("https://nowhere.invalid", wire).me())).text
+    assert "reach the proxy" in (await fails(backend_at("https://api.example", wire).me())).text
+
+
+async def test_no_secret_is_logged(
+    backend: Backend, fake_backend: FakeBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    fake_backend.fault("GET /v1/jobs", garbage=b"HTTP/1.1 200 OK\r\nContent-Length: nonsense\r\n\r\n")
+    await backend.me()
+    await fails(backend.list_jobs())
+    product = [record.getMessage() for record in caplog.records if record.name.startswith("arkor_dev")]
+    assert TOKEN not in "\n".join(product)
+    assert TOKEN not in repr(await backend.identity.credentials())
+
+
+async def test_a_401_without_another_identity_says_so(wire: Wire, fake_backend: FakeBackend) -> None:
+    error = await fails(backend_at(fake_backend.url, wire, token="wrong").me())
+    assert error.status == 401
+    assert "Start Studio again" in error.text
+    assert fake_backend.count("GET /v1/me") == 1
+
+
+def test_an_address_with_a_path_is_kept(wire: Wire) -> None:
+    wire.check_address(URL("https://host/prefix/v1/me"))

@@ -1,0 +1,114 @@
+"""A backend on a Unix socket: its address, and whom Studio talks to there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from arkor_dev.backend.http_client import Wire, open_wire
+from arkor_dev.backend.unix_address import address_of, socket_of
+from arkor_dev.core.errors import StudioError
+from arkor_dev.identity.base_url import clean_base_url
+from arkor_dev.identity.scope import Scope
+from arkor_dev.identity.views import Credentials, credentials_view, header_line
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A private folder with a short path, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    async with open_wire() as wire:
+        yield wire
+
+
+async def listen(path: Path, says: str) -> web.AppRunner:
+    """A server that answers with its own words, the path asked for and the host's name."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response([says, request.path_qs, request.headers["Host"]])
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, path).start()
+    return runner
+
+
+@pytest.mark.parametrize("path", ["/run/User/0/arkor-dev-a_b/backend.sock", "/tmp/ä b%/?#s", "/tmp/\udcff/s"])
+def test_an_address_is_a_path_and_nothing_else(path: str) -> None:
+    for url in (URL(address_of(path)), URL(f"{address_of(path)}/v1/jobs?x=1", encoded=True)):
+        assert socket_of(url) == Path(path)
+
+
+@pytest.mark.parametrize("url", ["http://2f", "http+unix:///x", "http+unix://zz/x", "http+unix://2", "2f"])
+def test_what_is_no_such_address(url: str) -> None:
+    assert socket_of(URL(url)) is None
+
+
+def test_nobody_can_name_one_from_outside() -> None:
+    """A backend's address in a file or the environment is a web address."""
+    with pytest.raises(StudioError, match="no web address"):
+        clean_base_url(address_of("/tmp/s"), "ARKOR_CLOUD_API_URL")
+
+
+async def test_it_is_called_over_its_socket(folder: Path, wire: Wire) -> None:
+    wire.own_ports.add(80)  # what a bare "localhost" would be
+    runner = await listen(folder / "s", "first")
+    url = URL(address_of(folder / "s") + "/v1/jobs%2Fx?a=%20b", encoded=True)
+    answer = await wire.call("GET", url, headers={})
+    assert answer.body == b'["first", "/v1/jobs%2Fx?a=%20b", "localhost"]'
+    # Started again, it listens somewhere else.
+    again = await listen(folder / "t", "second")
+    await runner.cleanup()
+    other = URL(address_of(folder / "t") + "/v1", encoded=True)
+    assert b"second" in (await wire.call("GET", other, headers={})).body
+    with pytest.raises(StudioError, match=r"The local backend does not answer\. Start Studio again") as fault:
+        await wire.call("GET", url, headers={})
+    assert fault.value.status == 502
+    await again.cleanup()
+
+
+async def test_nobody_listens(folder: Path, wire: Wire) -> None:
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(folder / "s"))
+    with pytest.raises(StudioError, match="The local backend does not answer"):
+        await wire.call("GET", URL(address_of(folder / "s") + "/v1", encoded=True), headers={})
+
+
+async def test_a_socket_that_others_could_have_made_is_not_talked_to(folder: Path, wire: Wire) -> None:
+    runner = await listen(folder / "s", "anybody")
+    folder.chmod(0o755)
+    url = URL(address_of(folder / "s") + "/v1", encoded=True)
+    with pytest.raises(StudioError, match="is not this user's alone"):
+        await wire.call("GET", url, headers={"Authorization": "secret"})
+    folder.chmod(0o700)
+    assert b"anybody" in (await wire.call("GET", url, headers={})).body
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+        with pytest.raises(StudioError, match="is not this user's alone"):
+            await wire.call("GET", url, headers={"Authorization": "secret"})
+        os.chown(folder, 0, 0)
+    await runner.cleanup()
+
+
+def test_what_a_person_sees_of_it() -> None:
+    credentials = Credentials("anon", "t" * 40, "local", address_of("/tmp/arkor-dev-x/backend.sock"))
+    scope = Scope("local", "bot", "bot")
+    assert header_line(credentials, scope) == "anonymous · local / bot · this machine"
+    assert credentials_view(credentials, scope)["baseUrl"] == "http://localhost"

@@ -1,0 +1,124 @@
+"""``arkor-dev init`` writes a project that its own reader accepts, and never over something."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from arkor_dev.cli.commands.init import TEMPLATE, initialize, run_init, template_files
+from arkor_dev.core.errors import StudioError
+from arkor_dev.project.arkor_toml import load_trainers
+from arkor_dev.project.trainer_options import DATASET_KEYS, LORA_KEYS, TRAINER_KEYS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = ["arkor.toml", "data/train.jsonl"]
+
+
+def console() -> tuple[Console, io.StringIO]:
+    out = io.StringIO()
+    return Console(file=out, width=40), out
+
+
+def test_the_project_is_complete_and_valid(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "bot"
+    assert [file.as_posix() for file in initialize(folder)] == FILES
+    (trainer,) = load_trainers(folder)
+    assert trainer["rows"] == 26
+    assert trainer["config"]["datasetSource"] == {"type": "file", "path": "data/train.jsonl"}
+    assert {"maxSteps", "learningRate", "evalSteps", "saveSteps", "loraR"} <= trainer["config"].keys()
+
+
+def test_the_comments_name_every_key() -> None:
+    text = (TEMPLATE / "arkor.toml").read_text()
+    for key in (*TRAINER_KEYS, *LORA_KEYS):
+        assert re.search(rf"(?m)^(?:# |\[trainer\.)?{key}\b", text), key
+    assert set(DATASET_KEYS) >= {"huggingface", "split"}
+
+
+def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
+    initialize(tmp_path)
+    text = (tmp_path / "arkor.toml").read_text()
+    switched_on = re.sub(r"(?m)^# (?=(?!dataset|epochs)[a-z_0-9]+ = )", "", text)
+    assert switched_on.count("\n# ") < text.count("\n# ") - 5
+    (tmp_path / "arkor.toml").write_text(switched_on)
+    (trainer,) = load_trainers(tmp_path)
+    assert {"seed", "maxLength", "loadIn4bit", "dryRun"} <= trainer["config"].keys()
+
+
+def test_the_chats_are_real_and_all_alike_in_form() -> None:
+    lines = (TEMPLATE / "data" / "train.jsonl").read_text().splitlines()
+    chats = [json.loads(line)["messages"] for line in lines]
+    assert [[turn["role"] for turn in chat] for chat in chats] == [["user", "assistant"]] * len(chats)
+    assert len({chat[0]["content"] for chat in chats}) == len(chats) >= 24
+    assert len({chat[1]["content"] for chat in chats}) == len(chats)
+    for chat in chats:
+        assert re.fullmatch(r"In short: .+\nBecause: .+\nSo: .+", chat[1]["content"]), chat
+
+
+@pytest.mark.parametrize("there", FILES)
+def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).write_text("mine")
+    with pytest.raises(StudioError, match=f"{re.escape(there)} is in .* already. Nothing was written"):
+        initialize(tmp_path)
+    assert (tmp_path / there).read_text() == "mine"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / there]
+
+
+def test_a_link_counts_as_there(tmp_path: Path) -> None:
+    (tmp_path / "arkor.toml").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StudioError, match=r"arkor.toml is in"):
+        initialize(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_both_are_named(tmp_path: Path) -> None:
+    initialize(tmp_path)
+    with pytest.raises(StudioError, match=r"arkor.toml and data/train.jsonl are in"):
+        initialize(tmp_path)
+
+
+@pytest.mark.parametrize("there", ["src/arkor/index.ts", "package.json"])
+def test_a_typescript_project_is_not_given_a_second_trainer(tmp_path: Path, there: str) -> None:
+    """An arkor.toml would be used in place of what the person has written."""
+    (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / there).write_text('{"dependencies": {"arkor": "1"}}')
+    with pytest.raises(StudioError, match="is a TypeScript project") as refused:
+        initialize(tmp_path)
+    assert there in refused.value.text
+    assert "Nothing was written" in refused.value.text
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / there]
+
+
+def test_a_package_without_arkor_is_no_typescript_project(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"dependencies": {"other": "1"}}')
+    assert len(initialize(tmp_path)) == len(FILES)
+
+
+def test_a_failure_halfway_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises(StudioError, match=r"data cannot be written"):
+        initialize(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_it_says_what_was_written_and_what_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    printer, out = console()
+    assert run_init(tmp_path / "a [b]", printer) == 0
+    said = out.getvalue()
+    for file in template_files():
+        assert f"wrote {tmp_path / 'a [b]' / file}\n" in said
+    assert f"arkor-dev start --local --project '{tmp_path / 'a [b]'}'\n" in said
+    printer, out = console()
+    assert run_init(tmp_path, printer) == 0
+    assert out.getvalue().endswith("arkor-dev start --local\n")

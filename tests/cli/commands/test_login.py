@@ -1,0 +1,516 @@
+"""Signing in and out: against a real identity provider and a real backend, from the address to the file."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from arkor_dev.cli import main as cli
+from arkor_dev.cli.callback import PATIENCE
+from arkor_dev.cli.commands import login
+from arkor_dev.core.errors import StudioError
+from arkor_dev.identity.credentials_file import read_credentials
+from arkor_dev.identity.oauth import Attempt, Service
+from tests.cli.test_main import arkor_dev
+from tests.support.daemon import environment, free_port
+from tests.support.fake_backend import TOKEN
+from tests.support.fake_sign_in import ACCESS, AUDIENCE, CLIENT, ORG, REFRESH, Browser, FakeSignIn
+from tests.support.processes import script
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+
+SECRETS = (ACCESS, REFRESH, "code-1-0123456789")
+
+
+@pytest.fixture
+async def service(fake_backend: FakeBackend) -> AsyncIterator[FakeSignIn]:
+    """The identity provider of the fake backend, with one callback port."""
+    service = FakeSignIn()
+    await service.start(fake_backend, [free_port()])
+    yield service
+    await service.close()
+
+
+@pytest.fixture
+def path(settings: Settings) -> Path:
+    """The credentials file."""
+    return settings.arkor_home / "credentials.json"
+
+
+class SignIn:
+    """One ``arkor-dev login`` of this process's own, in a thread as it has a loop of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.out = io.StringIO()
+        self.browser = Browser()
+
+    async def run(self, browse: Callable[[str], Awaitable[bool]] | None = None, **how: Any) -> int:
+        """The exit code; ``browse`` is called in the command's loop, else the browser visits from ours."""
+        how.setdefault("patience", 20)
+        ours = asyncio.get_running_loop()
+        visits: list[asyncio.Future[None]] = []
+
+        async def visit(address: str) -> bool:
+            ours.call_soon_threadsafe(lambda: visits.append(ours.create_task(self.browser.visit(address))))
+            return True
+
+        console = Console(file=self.out, width=40, highlight=False)
+        try:
+            return await asyncio.to_thread(
+                login.run_login, self.settings, console=console, browse=browse or visit, **how
+            )
+        finally:
+            await asyncio.gather(*visits, return_exceptions=True)
+            for secret in SECRETS:
+                assert secret not in self.out.getvalue() + self.browser.page
+
+    async def refused(self, **how: Any) -> StudioError:
+        """The reason; nothing was written."""
+        path = self.settings.arkor_home / "credentials.json"
+        before = path.read_bytes() if path.exists() else None
+        with pytest.raises(StudioError) as raised:
+            await self.run(**how)
+        assert (path.read_bytes() if path.exists() else None) == before
+        for secret in SECRETS:
+            assert secret not in raised.value.text
+        return raised.value
+
+
+@pytest.fixture
+def sign_in(settings: Settings) -> SignIn:
+    """A sign-in against the fakes."""
+    return SignIn(settings)
+
+
+async def test_an_account_signs_in(
+    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, path: Path
+) -> None:
+    (sign_in.settings.project / ".arkor").mkdir()
+    (sign_in.settings.project / ".arkor" / "state.json").write_text(
+        json.dumps({"orgSlug": ORG, "projectSlug": "p", "projectId": "1"})
+    )
+    assert await sign_in.run() == 0
+    (_, asked), (_, form) = service.requests
+    port = fake_backend.cli_config["callbackPorts"][0]  # type: ignore[index]
+    assert asked["redirect_uri"] == form["redirect_uri"] == f"http://127.0.0.1:{port}/callback"
+    assert asked["scope"] == "openid profile email offline_access"
+    assert (asked["client_id"], asked["audience"]) == (CLIENT, AUDIENCE)
+    assert len({asked["state"], asked["nonce"], form["code_verifier"]}) == 3
+    assert min(map(len, (asked["state"], asked["nonce"], form["code_verifier"]))) >= 43
+    stored = json.loads(path.read_bytes())
+    assert abs(stored.pop("expiresAt") - (time.time() + 86400)) < 60
+    assert stored == {
+        "mode": "oauth",
+        "accessToken": ACCESS,
+        "refreshToken": REFRESH,
+        "auth0Domain": service.domain,
+        "audience": AUDIENCE,
+        "clientId": CLIENT,
+        "arkorCloudApiUrl": fake_backend.url,
+    }
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert not [other.name for other in path.parent.iterdir() if other.suffix == ".tmp"]
+    lines = sign_in.out.getvalue().splitlines()
+    assert lines[-2:] == [
+        f"Signed in at 127.0.0.1:{fake_backend.port} as a@example.org (organisation: acme).",
+        "Next: `arkor-dev` opens Studio on the project in this folder.",
+    ]
+    assert sign_in.browser.address in lines
+    assert sign_in.browser.status == 200
+    assert "<h1>Signed in</h1>" in sign_in.browser.page
+    assert "as a@example.org" in sign_in.browser.page
+
+
+async def test_a_project_of_another_organisation_is_named(
+    sign_in: SignIn, service: FakeSignIn, signed_in: None
+) -> None:
+    assert await sign_in.run(yes=True) == 0
+    assert "belongs to anon-org, which is no organisation of yours." in sign_in.out.getvalue()
+
+
+# --- what the browser brings ------------------------------------------------------------------------------
+
+
+def altered(**changes: str | None) -> Callable[[dict[str, str]], dict[str, str]]:
+    """A redirect with other values; None takes one away."""
+    return lambda query: {key: value for key, value in (query | changes).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"state": "x" * 43}, "belongs to another sign-in (its state is not ours)"),
+        ({"state": None}, "belongs to another sign-in (its state is not ours)"),
+        ({"state": "\u017f\ud7ff"}, "belongs to another sign-in (its state is not ours)"),
+        ({"code": None}, "sent the browser back without a code"),
+        ({"code": "stolen-code"}, "did not take the code: used already, too old, or not for this sign-in"),
+        ({"code": None, "error": "access_denied", "error_description": "You said no"}, "You said no"),
+        (
+            {"code": None, "error": "server_error", "error_description": "<b>&\x1b[2Jbad"},
+            "The sign-in service refused: <b>&bad.",
+        ),
+    ],
+)
+async def test_a_refusal_has_its_reason_and_next_step(
+    sign_in: SignIn, service: FakeSignIn, changes: dict[str, str | None], said: str
+) -> None:
+    service.redirect = altered(**changes)
+    error = await sign_in.refused()
+    assert said in error.text
+    assert error.text.endswith("Run `arkor-dev login` again.")
+    assert "<h1>Not signed in</h1>" in sign_in.browser.page
+    assert "<b>" not in sign_in.browser.page
+    assert "\x1b" not in sign_in.browser.page
+    tried = [kind for kind, _ in service.requests]
+    assert tried == (["authorize", "token"] if changes.get("code") == "stolen-code" else ["authorize"])
+
+
+async def test_a_code_is_good_once(sign_in: SignIn, service: FakeSignIn, path: Path) -> None:
+    assert await sign_in.run() == 0
+    before = path.read_bytes()
+    service.redirect = altered(code="code-1-0123456789")  # the first sign-in's
+    assert "used already" in (await SignIn(sign_in.settings).refused()).text
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"nonce": "another"}, "its nonce is not ours"),
+        ({"nonce": None}, "its nonce is not ours"),
+        ({"iss": "https://evil.example/"}, "signs as somebody else"),
+        ({"aud": "another"}, "meant for another program"),
+        ({"aud": [CLIENT, "another"]}, "meant for another program"),
+        ({"aud": [CLIENT, "another"], "azp": "another"}, "meant for another program"),
+        ({"exp": 1_700_000_000}, "has expired. Set this machine's clock right"),
+        ({"exp": None}, "has expired"),
+        ({"exp": float("nan")}, "has expired"),
+    ],
+)
+async def test_an_identity_that_is_not_the_answer_to_this_sign_in(
+    sign_in: SignIn, service: FakeSignIn, claims: dict[str, object], said: str
+) -> None:
+    service.claims = claims
+    assert said in (await sign_in.refused()).text
+
+
+async def test_an_identity_for_several_that_names_us(sign_in: SignIn, service: FakeSignIn) -> None:
+    service.claims = {"aud": [CLIENT, AUDIENCE], "azp": CLIENT}
+    assert await sign_in.run() == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"id_token": None}, "did not say who has signed in"),
+        ({"id_token": "a.b"}, "did not say who has signed in"),
+        ({"id_token": "a.!!!.c"}, "did not say who has signed in"),
+        ({"id_token": "a.W10.c"}, "did not say who has signed in"),
+        ({"refresh_token": None}, "no refresh token"),
+        ({"refresh_token": "a b"}, "no refresh token"),
+        ({"access_token": None}, "without a token"),
+        ({"access_token": "a\nb"}, "without a token"),
+        ({"access_token": "nobody-knows-this-token"}, "does not take the new sign-in: it refuses the token"),
+    ],
+)
+async def test_an_answer_that_is_no_sign_in(
+    sign_in: SignIn, service: FakeSignIn, answer: dict[str, object], said: str
+) -> None:
+    service.answer = answer
+    assert said in (await sign_in.refused()).text
+
+
+async def test_a_service_that_is_down(sign_in: SignIn, service: FakeSignIn) -> None:
+    service.status = 503
+    error = await sign_in.refused()
+    assert error.status == 503
+    assert f"The sign-in was not finished. {service.domain} answered 503" in error.text
+
+
+async def test_a_backend_that_is_away_does_not_cost_the_sign_in(
+    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, path: Path
+) -> None:
+    fake_backend.fault("GET /v1/me", status=503, body=b'{"error": "Back soon."}')
+    assert await sign_in.run() == 0
+    assert "could not say yet as whom: Back soon." in sign_in.out.getvalue()
+    assert json.loads(path.read_bytes())["accessToken"] == ACCESS
+
+
+# --- the deployment ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["auth0Domain", "clientId", "audience"])
+async def test_a_deployment_without_accounts_says_so(
+    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, missing: str
+) -> None:
+    assert fake_backend.cli_config is not None
+    fake_backend.cli_config[missing] = None
+    error = await sign_in.refused()
+    assert error.text == (
+        f"127.0.0.1:{fake_backend.port} has no account sign-in. Use an anonymous identity (arkor-dev login "
+        "--anonymous), or train on this machine: arkor-dev --local"
+    )
+
+
+@pytest.mark.parametrize("ports", [None, [], "52521", [0, 65536, True, "80", 1.5]])
+async def test_a_deployment_without_a_callback_port(
+    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, ports: object
+) -> None:
+    assert fake_backend.cli_config is not None
+    fake_backend.cli_config["callbackPorts"] = ports
+    assert "names no callback port" in (await sign_in.refused()).text
+
+
+@pytest.mark.parametrize("domain", ["a/b", "u:p@host", "host?x", "host#x", "a b", "[", "host:99999"])
+async def test_a_domain_that_is_none(
+    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, domain: str
+) -> None:
+    assert fake_backend.cli_config is not None
+    fake_backend.cli_config["auth0Domain"] = domain
+    assert "no host name" in (await sign_in.refused()).text
+
+
+def test_only_this_machine_is_spoken_to_in_clear_text() -> None:
+    config = {"auth0Domain": "sign-in.example", "clientId": "c", "audience": "a", "callbackPorts": [1]}
+    attempt = Attempt(Service.of(config, "host"), 1)
+    assert attempt.address.startswith("https://sign-in.example/authorize?response_type=code&client_id=c&")
+    for secret in (attempt.state, attempt.nonce, attempt.verifier):
+        assert secret not in repr(attempt)
+
+
+async def test_the_next_port_of_the_list(
+    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend
+) -> None:
+    assert fake_backend.cli_config is not None
+    with socket.socket() as used:
+        used.bind(("127.0.0.1", 0))
+        used.listen()
+        taken, free = used.getsockname()[1], free_port()
+        fake_backend.cli_config["callbackPorts"] = [taken, free]
+        assert await sign_in.run() == 0
+        assert service.requests[0][1]["redirect_uri"] == f"http://127.0.0.1:{free}/callback"
+        fake_backend.cli_config["callbackPorts"] = [taken]
+        error = await SignIn(sign_in.settings).refused()
+    assert f"none of the ports {taken} of this machine: all are taken" in error.text
+
+
+# --- the person -------------------------------------------------------------------------------------------
+
+
+async def test_a_missing_browser_prints_the_address_and_waits(sign_in: SignIn, service: FakeSignIn) -> None:
+    async def missing(address: str) -> bool:
+        threading.Thread(target=lambda: asyncio.run(sign_in.browser.visit(address))).start()
+        return False
+
+    assert await sign_in.run(browse=missing) == 0
+    lines = sign_in.out.getvalue().splitlines()
+    assert lines[0] == "No browser could be opened. Open this address in one on this machine:"
+    assert lines[1].startswith(f"http://{service.domain}/authorize?response_type=code&")
+    assert lines[2].startswith("For a browser on another machine, first let its answer through: ssh -L ")
+
+
+async def test_nobody_comes(sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend) -> None:
+    async def nowhere(_: str) -> bool:
+        return True
+
+    error = await sign_in.refused(browse=nowhere, patience=0.1)
+    assert error.status == 408
+    assert error.text.startswith("No answer came from the browser within ")
+    assert fake_backend.cli_config is not None
+    with socket.socket() as sock:  # nobody listens there any more
+        assert sock.connect_ex(("127.0.0.1", fake_backend.cli_config["callbackPorts"][0])) != 0
+
+
+def test_a_person_has_five_minutes() -> None:
+    assert PATIENCE == 300
+
+
+async def test_no_browser_and_ctrl_c(
+    home: Path, service: FakeSignIn, fake_backend: FakeBackend, path: Path
+) -> None:
+    """The true command: it prints the address, one Ctrl-C ends it with one line, and nothing was written."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "arkor_dev", "login", "--no-browser",
+        env=environment(home) | {"ARKOR_CLOUD_API_URL": fake_backend.url},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        assert await process.stdout.readline() == b"Open this address in a browser on this machine:\n"
+        assert (await process.stdout.readline()).startswith(f"http://{service.domain}/auth".encode())
+        while b"Ctrl-C" not in await process.stdout.readline():
+            pass
+    process.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(process.communicate(), 10)
+    assert (process.returncode, err) == (130, b"arkor-dev: interrupted\n")
+    assert not path.exists()
+
+
+async def test_the_true_command_signs_in(
+    home: Path, service: FakeSignIn, fake_backend: FakeBackend, tmp_path: Path, path: Path
+) -> None:
+    """With a browser that the environment names, as a desktop's would be."""
+    visit = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1]).read()"
+    browser = script(tmp_path / "browser", visit)
+    code, out, err = await arkor_dev(
+        home, "login", ARKOR_CLOUD_API_URL=fake_backend.url, BROWSER=f"{browser} %s"
+    )
+    assert (code, err) == (0, "")
+    assert "as a@example.org (organisation: acme)." in out
+    assert json.loads(path.read_bytes())["mode"] == "oauth"
+    for secret in SECRETS:
+        assert secret not in out
+
+
+# --- what is there already --------------------------------------------------------------------------------
+
+
+async def test_an_anonymous_identity_is_not_replaced_without_a_word(
+    sign_in: SignIn, service: FakeSignIn, signed_in: None, path: Path
+) -> None:
+    error = await sign_in.refused()
+    assert error.text == (
+        f"You are the anonymous identity anon-org. Without {path} it cannot be had back, and its jobs on "
+        "the backend cannot be reached any more. The new sign-in replaces it. Nobody can be asked here: add "
+        "--yes if that is what you want."
+    )
+    assert service.requests == []
+    assert await sign_in.run(yes=True) == 0
+    assert await sign_in.run() == 0  # an account can be had back
+
+
+@pytest.mark.parametrize(("typed", "token"), [("y\n", ACCESS), ("\n", TOKEN), ("n\n", TOKEN), ("", TOKEN)])
+async def test_a_person_is_asked(
+    sign_in: SignIn, service: FakeSignIn, signed_in: None, path: Path, monkeypatch: pytest.MonkeyPatch,
+    typed: str, token: str,
+) -> None:  # fmt: skip
+    def answer(question: str) -> str:
+        assert question.endswith("Replace it? [y/N] ")
+        if not typed:
+            raise EOFError
+        return typed
+
+    monkeypatch.setattr("builtins.input", answer)
+    for stream in ("stdin", "stdout"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True, raising=False)
+    assert await sign_in.run() == 0
+    stored = json.loads(path.read_bytes())
+    assert stored.get("accessToken", stored.get("token")) == token
+
+
+@pytest.mark.parametrize("content", ["{", '{"mode": "of the future"}'])
+async def test_a_file_that_is_no_identity(
+    sign_in: SignIn, service: FakeSignIn, path: Path, content: str
+) -> None:
+    path.parent.mkdir()
+    path.write_text(content)
+    if content != "{":  # somebody's
+        assert "holds no identity that Studio knows" in (await sign_in.refused()).text
+    assert await sign_in.run(yes=content != "{") == 0
+    assert json.loads(path.read_bytes())["mode"] == "oauth"
+
+
+async def test_a_folder_that_cannot_be_written_asks_nobody(
+    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, path: Path
+) -> None:
+    path.parent.write_text("a file in the folder's place")
+    with pytest.raises(StudioError, match="cannot be"):
+        await sign_in.run()
+    assert fake_backend.requests == []
+
+
+async def test_anonymously(sign_in: SignIn, fake_backend: FakeBackend, path: Path) -> None:
+    assert await sign_in.run(anonymous=True) == 0
+    assert json.loads(path.read_bytes()) == {
+        "mode": "anon",
+        "token": "anonymous-token-0001-0123456789",
+        "anonymousId": "a1",
+        "arkorCloudApiUrl": fake_backend.url,
+        "orgSlug": "anon-1",
+    }
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    said = sign_in.out.getvalue()
+    assert f"Signed in anonymously at 127.0.0.1:{fake_backend.port}, as the organisation anon-1.\n" in said
+    assert "anonymous-token" not in said
+    with pytest.raises(StudioError, match="cannot be had back"):
+        await sign_in.run(anonymous=True)
+
+
+# --- signing out ------------------------------------------------------------------------------------------
+
+
+async def test_signing_out(
+    sign_in: SignIn, service: FakeSignIn, path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    await sign_in.run()
+    (path.parent / "mine.txt").write_text("stays")
+    monkeypatch.setenv("ARKOR_API_TOKEN", "a-secret-0123456789")
+    monkeypatch.setenv("ARKOR_OLD_KEY", "")
+    monkeypatch.setenv("ARKOR_MONKEY", "x")
+    assert await asyncio.to_thread(cli.main, ["logout"]) == 0
+    assert not path.exists()
+    assert (path.parent / "mine.txt").exists()
+    gone, named = capsys.readouterr().out.splitlines()
+    assert gone.startswith(f"Signed out: {path} is removed. The next start of Studio makes an anonymous")
+    assert named == (
+        "The environment still names a token: ARKOR_API_TOKEN. To drop it: unset ARKOR_API_TOKEN"
+    )
+    assert await asyncio.to_thread(cli.main, ["logout"]) == 0
+    assert capsys.readouterr().out.startswith(f"Nobody is signed in: there is no {path}.\n")
+
+
+async def test_signing_out_of_what_cannot_be_had_back(
+    settings: Settings, signed_in: None, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = path.read_bytes()
+    assert await asyncio.to_thread(cli.main, ["logout"]) == 2
+    assert "You are the anonymous identity anon-org" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert await asyncio.to_thread(cli.main, ["logout", "--yes"]) == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", ["[]", '{"mode": "of the future", "accessToken": "x"}'])
+async def test_what_is_not_ours_stays(
+    settings: Settings, path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    path.parent.mkdir()
+    path.write_text(content)
+    assert await asyncio.to_thread(cli.main, ["logout", "--yes"]) == 2
+    assert "Move the file away yourself." in capsys.readouterr().err
+    assert path.read_text() == content
+
+
+async def test_a_sign_in_meanwhile_stays(
+    sign_in: SignIn, service: FakeSignIn, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sign_in.run()
+    newer = json.loads(path.read_bytes()) | {"accessToken": "newer-token-0123456789"}
+
+    def looked(file: Path) -> tuple[Any, None]:
+        found = read_credentials(file)
+        file.write_text(json.dumps(newer))
+        return found, None
+
+    monkeypatch.setattr(login, "_what_is_there", looked)
+    assert await asyncio.to_thread(cli.main, ["logout"]) == 2
+    assert json.loads(path.read_bytes()) == newer

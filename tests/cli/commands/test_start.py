@@ -1,0 +1,391 @@
+"""``arkor-dev start`` against a real server: what it sends, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from arkor_dev.backend.http_client import open_wire
+from arkor_dev.backend.unix_address import address_of
+from arkor_dev.cli.commands.start import run_start
+from arkor_dev.core.errors import StudioError
+from arkor_dev.identity.connect import _running_backend
+from arkor_dev.jobs import follow
+from tests.support.fake_backend import ORG, PROJECT, TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+
+STREAM = "GET /v1/jobs/{id}/events/stream"
+TOML = """
+[[trainer]]
+name = "first"
+model = "m"
+dataset = { huggingface = "owner/rows" }
+steps = 3
+lora.r = 4
+
+[[trainer]]
+name = "second"
+model = "m"
+dataset = "data.jsonl"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _project(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "BACKOFF", (0.01, 0.05))
+    (settings.project / "arkor.toml").write_text(TOML)
+    (settings.project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+
+
+class Started:
+    """A run under way in this process."""
+
+    def __init__(self, settings: Settings, trainer: str | None = None, *, dry_run: bool = False) -> None:
+        self.out = io.StringIO()
+        console = Console(file=self.out, width=40)
+        self.task = asyncio.create_task(
+            run_start(settings, trainer=trainer, dry_run=dry_run, console=console)
+        )
+
+    async def job(self, fake: FakeBackend) -> str:
+        """The id of the job, once somebody follows it."""
+        await fake.until(lambda: self.task.done() or fake.active[STREAM] > 0, 10)
+        return next(reversed(fake.jobs))
+
+    async def end(self) -> tuple[int, list[str]]:
+        """The exit code and the printed lines."""
+        async with asyncio.timeout(10):
+            return await self.task, self.out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "last"),
+    [("completed", 0, "completed"), ("failed", 1, "failed: it broke"), ("cancelled", 3, "cancelled")],
+)
+async def test_from_start_to_end(
+    settings: Settings, fake_backend: FakeBackend, status: str, code: int, last: str
+) -> None:
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.emit(job, "training.started")
+    fake_backend.log(job, 1, loss=2.5, learningRate=2e-3)
+    fake_backend.finish(job, status)
+    assert await started.end() == (
+        code,
+        [
+            f"Started job {job}",
+            "training: 3 steps",
+            "step 1/3  loss 2.500  lr 2.0e-03",
+            last,
+            f"Job {job} finished with status={status}",
+        ],
+    )
+    assert fake_backend.last("POST /v1/jobs").json() == {
+        "name": "first",
+        "config": {
+            "model": "m",
+            "datasetSource": {"type": "huggingface", "name": "owner/rows"},
+            "maxSteps": 3,
+            "loraR": 4,
+        },
+    }
+
+
+async def test_another_trainer_dry(settings: Settings, fake_backend: FakeBackend) -> None:
+    started = Started(settings, "second", dry_run=True)
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    assert (await started.end())[0] == 0
+    body = fake_backend.last("POST /v1/jobs").json()
+    assert body["name"] == "second"
+    assert body["config"]["dryRun"] is True
+    assert body["config"]["datasetSource"] == {"type": "file", "path": "data.jsonl"}
+
+
+async def test_lines_come_as_they_happen(settings: Settings, fake_backend: FakeBackend) -> None:
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.emit(job, "training.started")
+    for step in (1, 2, 3):
+        fake_backend.log(job, step, loss=1.0)
+        await fake_backend.until(lambda step=step: f"step {step}/3" in started.out.getvalue())  # type: ignore[misc]
+    fake_backend.finish(job)
+    await started.end()
+
+
+async def test_a_restart_of_the_backend_is_survived(settings: Settings, fake_backend: FakeBackend) -> None:
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.emit(job, "training.started")
+    fake_backend.log(job, 1, loss=1.0)
+    await fake_backend.until(lambda: "step 1/3" in started.out.getvalue())
+    await fake_backend.stop()
+    await fake_backend.until(lambda: "connection lost" in started.out.getvalue())
+    fake_backend.log(job, 2, loss=1.0)
+    fake_backend.finish(job)
+    await fake_backend.start()
+    code, lines = await started.end()
+    assert code == 0
+    # First the cut is a reason, then perhaps that nobody answers.
+    assert list(dict.fromkeys(line.split(",")[0].split("  ")[0] for line in lines)) == [
+        f"Started job {job}",
+        "training: 3 steps",
+        "step 1/3",
+        "connection lost",
+        "connected again",
+        "step 2/3",
+        "completed",
+        f"Job {job} finished with status=completed",
+    ]
+
+
+async def test_a_record_that_lags_behind_the_stream(settings: Settings, fake_backend: FakeBackend) -> None:
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.fault("GET /v1/jobs/{id}", times=2, status=200, body=b'{"job": {"status": "running"}}')
+    fake_backend.finish(job)
+    code, lines = await started.end()
+    assert (code, lines[-1]) == (0, f"Job {job} finished with status=completed")
+    assert fake_backend.count("GET /v1/jobs/{id}") == 3
+
+
+async def test_a_record_that_is_gone_at_the_end(settings: Settings, fake_backend: FakeBackend) -> None:
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.fault("GET /v1/jobs/{id}", status=500)
+    fake_backend.finish(job, "failed")
+    code, lines = await started.end()
+    assert (code, lines[-1]) == (1, f"Job {job} finished with status=failed")
+
+
+async def test_a_reason_that_only_the_record_has(settings: Settings, fake_backend: FakeBackend) -> None:
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.jobs[job].update(status="failed", error="the machine\x1b[31m went away")
+    fake_backend.emit(job, "training.message", message="hm")
+    code, lines = await started.end()
+    assert code == 1
+    assert lines[-2:] == ["failed: the machine went away", f"Job {job} finished with status=failed"]
+
+
+async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBackend) -> None:
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.fault(STREAM, status=403, body=b'{"error": "Not \\u001b[2Jyours."}')
+    fake_backend.cut()
+    code, lines = await started.end()
+    assert code == 1
+    assert lines[-1] == "The job can be followed no longer: Not yours."
+    assert lines[0] == f"Started job {job}"
+
+
+async def test_a_backend_that_is_away_creates_nothing(settings: Settings, fake_backend: FakeBackend) -> None:
+    await fake_backend.stop()
+    started = Started(settings)
+    with pytest.raises(StudioError) as caught:
+        await started.end()
+    assert caught.value.status >= 500
+    assert started.out.getvalue() == ""
+
+
+async def test_a_file_for_a_backend_that_takes_none(settings: Settings, fake_backend: FakeBackend) -> None:
+    fake_backend.fault("POST /v1/jobs", status=400, body=b'{"error": "datasetSource.type is invalid"}')
+    with pytest.raises(
+        StudioError, match=r"datasetSource.type is invalid \(This trainer's dataset is a file"
+    ):
+        await Started(settings, "second").end()
+    with pytest.raises(StudioError, match=r"datasetSource.type is invalid$"):
+        await Started(settings, "first").end()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"job": 3}',
+        b'{"job": {"id": 3}}',
+        b'{"job": {"id": ""}}',
+        b'{"job": {"id": "a\\nStarted b"}}',
+    ],
+)
+async def test_an_answer_without_an_id(settings: Settings, fake_backend: FakeBackend, body: bytes) -> None:
+    fake_backend.fault("POST /v1/jobs", status=201, body=body)
+    started = Started(settings)
+    with pytest.raises(StudioError, match="did not say which"):
+        await started.end()
+    assert started.out.getvalue() == ""
+
+
+async def test_a_fault_of_the_data_is_told_before_anything_is_started(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
+    (settings.project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a",}\n')
+    with pytest.raises(
+        StudioError, match=r"^data.jsonl, line 2: not JSON \(a comma with nothing behind it at column 15\)$"
+    ):
+        await Started(settings, "second").end()
+    assert fake_backend.requests == []
+
+
+@pytest.mark.parametrize(
+    ("trainer", "toml", "said"),
+    [
+        ("thrid", TOML, r'no trainer "thrid". It has: first, second'),
+        ("second", TOML + "x = 1", r"^arkor.toml:13: unknown key x"),
+        (None, TOML + "x = ", r"^arkor.toml:13: not valid TOML"),
+        (None, None, r"There is no arkor.toml in .*`arkor-dev init`"),
+    ],
+)
+async def test_wrong_usage_asks_nobody(
+    settings: Settings, fake_backend: FakeBackend, trainer: str | None, toml: str | None, said: str
+) -> None:
+    path = settings.project / "arkor.toml"
+    if toml is None:
+        path.unlink()
+    else:
+        path.write_text(toml)
+    with pytest.raises(StudioError, match=said):
+        await Started(settings, trainer).end()
+    assert fake_backend.requests == []
+
+
+# --- as a process of its own ------------------------------------------------------------------------------
+
+
+async def spawn(fake: FakeBackend, project: Path, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "arkor_dev", "start", "--project", str(project), *arguments,
+        env={**os.environ, "ARKOR_CLOUD_API_URL": fake.url, "PYTHONIOENCODING": "ascii"},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def read_until(process: asyncio.subprocess.Process, found: Callable[[str], bool]) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        while line := (await process.stdout.readline()).decode():
+            if found(line):
+                return line
+    raise AssertionError("the output ended")
+
+
+async def test_the_command_prints_each_line_at_once_in_any_encoding(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
+    process = await spawn(fake_backend, settings.project, "--trainer=first", "--dry-run")
+    line = await read_until(process, lambda _: True)
+    match = re.fullmatch(r"Started job (\S+)\n", line)
+    assert match
+    fake_backend.emit(match[1], "training.message", message="naïve 🗼")
+    assert await read_until(process, lambda line: "na" in line) == "na?ve ?\n"
+    fake_backend.finish(match[1])
+    last = await read_until(process, lambda line: "finished" in line)
+    assert last == f"Job {match[1]} finished with status=completed\n"
+    assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_ends_the_watching_and_not_the_job(
+    settings: Settings, fake_backend: FakeBackend, number: signal.Signals, code: int
+) -> None:
+    process = await spawn(fake_backend, settings.project)
+    await fake_backend.until(lambda: fake_backend.active[STREAM] > 0, 20)
+    process.send_signal(number)
+    out, err = await asyncio.wait_for(process.communicate(), 10)
+    (job,) = fake_backend.jobs
+    assert process.returncode == code
+    assert err == b""
+    assert out.decode().splitlines()[-1] == (
+        f"Stopped watching; job {job} goes on. To cancel it, open Studio (arkor-dev) and press Cancel on the "
+        "job's page."
+    )
+    assert fake_backend.jobs[job]["status"] == "queued"
+    assert fake_backend.count("POST /v1/jobs/{id}/cancel") == 0
+
+
+async def test_wrong_usage_is_exit_code_2(settings: Settings, fake_backend: FakeBackend) -> None:
+    process = await spawn(fake_backend, settings.project, "--trainer", "none")
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, out) == (2, b"")
+    assert b'no trainer "none"' in err
+    assert b"Traceback" not in err
+
+
+@pytest.fixture
+async def on_socket(fake_backend: FakeBackend) -> AsyncIterator[None]:
+    """The fake listens on a Unix socket too, under a path that is short enough."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
+        fake_backend.socket = Path(folder) / "s"
+        await fake_backend.restart()
+        yield
+        await fake_backend.stop()
+
+
+def leave_word(settings: Settings, fake: FakeBackend, token: str, address: str | None = None) -> Settings:
+    """A Studio runs under ``--local``, with the fake for its embedded backend."""
+    local = replace(settings, local=True)
+    local.local_data.mkdir(parents=True, exist_ok=True)
+    handoff = {
+        "baseUrl": address or address_of(str(fake.socket)),
+        "token": token,
+        "orgSlug": ORG,
+        "projectSlug": PROJECT,
+        "projectId": "p",
+        "pid": os.getpid(),
+    }
+    (local.local_data / "backend.json").write_text(json.dumps(handoff))
+    return local
+
+
+async def test_under_local_it_joins_the_backend_of_a_running_studio(
+    settings: Settings, fake_backend: FakeBackend, on_socket: None
+) -> None:
+    started = Started(leave_word(settings, fake_backend, TOKEN), "second")
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    assert (await started.end())[0] == 0
+    assert fake_backend.anonymous == 0
+    assert not (settings.project / ".arkor").exists()
+
+
+async def test_under_local_a_port_is_not_trusted(settings: Settings, fake_backend: FakeBackend) -> None:
+    """An older version has left word of one; anybody's program may listen there by now."""
+    local = leave_word(settings, fake_backend, TOKEN, fake_backend.url)
+    async with open_wire() as wire:
+        assert await _running_backend(local, wire) is None
+    assert fake_backend.requests == []
+
+
+async def test_under_local_it_joins_a_studio_that_was_started_again(
+    settings: Settings, fake_backend: FakeBackend, on_socket: None
+) -> None:
+    local = leave_word(settings, fake_backend, TOKEN)
+    started = Started(local)
+    job = await started.job(fake_backend)
+    (local.local_data / "backend.json").unlink()
+    await fake_backend.stop()
+    await fake_backend.until(lambda: "Studio has ended" in started.out.getvalue() or started.task.done(), 5)
+    fake_backend.tokens = {"another-token-0123456789": {ORG}}
+    leave_word(settings, fake_backend, "another-token-0123456789")
+    fake_backend.finish(job, "failed")
+    await fake_backend.start()
+    code, lines = await started.end()
+    assert code == 1
+    assert lines[-2:] == ["failed: it broke", f"Job {job} finished with status=failed"]

@@ -1,0 +1,132 @@
+"""``arkor-dev start`` in a TypeScript project: the project's own command, built anew, in this terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.project.project_turn import ProjectTurn
+from tests.support.typescript_projects import trainer
+
+if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.typescript_projects import TypeScriptProject
+
+
+@pytest.fixture(autouse=True)
+def _signed_in(settings: Settings, typescript_project: TypeScriptProject, fake_backend: FakeBackend) -> None:
+    fake_backend.sign_in(settings.arkor_home, typescript_project.path)
+
+
+async def spawn(fake: FakeBackend, project: TypeScriptProject, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "arkor_dev", "start", "--project", str(project.path), *arguments,
+        env={**os.environ, "ARKOR_CLOUD_API_URL": fake.url},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def start(fake: FakeBackend, project: TypeScriptProject, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    process = await spawn(fake, project, *arguments)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_projects_own_command_runs_as_its_sources_are(
+    typescript_project: TypeScriptProject, fake_backend: FakeBackend
+) -> None:
+    for name in ("one", "two"):
+        typescript_project.write(trainer(name))
+        code, out, err = await start(fake_backend, typescript_project)
+        assert (code, err) == (0, "")
+        assert out.splitlines()[-2:] == [
+            f"Started job job-{name}",
+            f"Job job-{name} finished with status=completed",
+        ]
+    assert typescript_project.calls() == ["build", "start"] * 2
+
+
+async def test_what_cannot_be_run_is_said_and_not_started(
+    typescript_project: TypeScriptProject, fake_backend: FakeBackend
+) -> None:
+    typescript_project.write(trainer("one"))
+    code, out, err = await start(fake_backend, typescript_project, "--local")
+    assert (code, out) == (2, "")
+    assert "trains on the managed backend only" in err or "Local training needs" in err
+    code, out, err = await start(fake_backend, typescript_project, "--dry-run")
+    assert (code, out, "dryRun: true" in err) == (2, "", True)
+    code, out, err = await start(fake_backend, typescript_project, "--trainer", "another")
+    assert (code, out) == (2, "")
+    assert 'The trainer is called "one" in the project now, not "another"' in err
+    typescript_project.write("const x y = 1;")
+    code, out, err = await start(fake_backend, typescript_project)
+    assert (code, out) == (2, "")
+    assert err == (
+        'arkor-dev: `arkor build` failed (exit code 1).\nsrc/arkor/index.ts:1:8: Expected ";" but found "y"\n'
+    )
+    assert "start" not in typescript_project.calls()
+
+
+async def test_the_exit_code_is_the_commands(
+    typescript_project: TypeScriptProject, fake_backend: FakeBackend
+) -> None:
+    source = trainer("one").replace(": unknown", ": any")
+    typescript_project.write(f"{source}\ntrainer.wait = async () => process.exit(7);")
+    assert (await start(fake_backend, typescript_project))[0] == 7
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_is_the_commands_to_obey(
+    typescript_project: TypeScriptProject, fake_backend: FakeBackend, number: signal.Signals, code: int
+) -> None:
+    source = trainer("one").replace(": unknown", ": any")
+    typescript_project.write(f"{source}\ntrainer.wait = () => new Promise((end) => setTimeout(end, 6e4));")
+    process = await spawn(fake_backend, typescript_project)
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        while b"Started job" not in (line := await process.stdout.readline()):
+            assert line, "it ended before its job"
+        process.send_signal(number)
+        out, err = await process.communicate()
+    assert (process.returncode, out, err) == (code, b"", b"")
+
+
+async def test_it_waits_for_its_turn(
+    typescript_project: TypeScriptProject, fake_backend: FakeBackend
+) -> None:
+    """A Studio that builds the same project at the moment."""
+    typescript_project.write(trainer("one"))
+    give_back = await ProjectTurn(typescript_project.path).take()
+    process = await spawn(fake_backend, typescript_project)
+    await asyncio.sleep(1)
+    assert typescript_project.calls() == []
+    give_back()
+    out, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert b"Started job job-one" in out
+
+
+async def test_an_expired_sign_in_is_renewed_first(
+    settings: Settings, typescript_project: TypeScriptProject, fake_backend: FakeBackend
+) -> None:
+    typescript_project.write(trainer("one"))
+    fake_backend.refresh_tokens.add("old-refresh-token")
+    account = {
+        "mode": "oauth", "accessToken": "expired-token-0123456789-OLD", "refreshToken": "old-refresh-token",
+        "expiresAt": int(time.time()) - 60, "auth0Domain": f"127.0.0.1:{fake_backend.port}",
+        "audience": "a", "clientId": "cli",
+    }  # fmt: skip
+    (settings.arkor_home / "credentials.json").write_text(json.dumps(account))
+    code, out, err = await start(fake_backend, typescript_project)
+    assert (code, err) == (0, "")
+    assert "token ends in" in out
+    assert "-OLD" not in out

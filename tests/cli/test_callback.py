@@ -1,0 +1,143 @@
+"""The browser's way back: one answer, from this machine, by this machine's own name; nothing else counts."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.cli import callback as module
+from arkor_dev.cli.callback import Callback
+from arkor_dev.core.errors import StudioError
+from arkor_dev.server.serve import bind
+from tests.support.raw import exchange
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.raw import RawAnswer
+
+
+class Waiting:
+    """A callback that waits, and requests to it as they come over the wire."""
+
+    def __init__(self, callback: Callback, port: int) -> None:
+        self.callback = callback
+        self.port = port
+
+    async def send(self, head: str, *more: str, host: str | None = None) -> RawAnswer:
+        """One request with the right ``Host``, unless another is given."""
+        lines = [f"{head} HTTP/1.1", f"Host: {host or f'127.0.0.1:{self.port}'}", "Connection: close", *more]
+        return await exchange(self.port, ("\r\n".join(lines) + "\r\n\r\n").encode())
+
+
+@pytest.fixture
+async def waiting() -> AsyncIterator[Waiting]:
+    sock = bind(0)
+    port = sock.getsockname()[1]
+    async with Callback(sock) as callback:
+        yield Waiting(callback, port)
+
+
+RIGHT = "GET /callback?code=c&state=s&state=t"
+
+
+async def test_the_answer_says_what_came_of_it_and_nothing_becomes_markup(waiting: Waiting) -> None:
+    visit = asyncio.create_task(waiting.send(RIGHT))
+    assert await waiting.callback.query(5) == {"code": ["c"], "state": ["s", "t"]}
+    await waiting.callback.show("Not <signed> in", '<script>alert(1)</script> & "it\'s" over')
+    page = await visit
+    assert page.status == 200
+    assert page.header("content-type") == "text/html; charset=utf-8"
+    text = page.body.decode()
+    assert "<h1>Not &lt;signed&gt; in</h1>" in text
+    assert "<p>&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;it&#x27;s&quot; over</p>" in text
+    assert "<script" not in text
+    policy = page.header("content-security-policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert page.header("referrer-policy") == "no-referrer"  # the address holds the code
+    assert page.header("cache-control") == "no-store"
+    assert page.header("x-content-type-options") == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("head", "more", "status"),
+    [
+        ("GET /callback/?code=c", [], 404),
+        ("GET /?code=c", [], 404),
+        ("GET /favicon.ico", [], 404),
+        ("POST /callback?code=c", [], 403),
+        ("HEAD /callback?code=c", [], 403),
+        ("OPTIONS /callback", [], 403),
+        ("GET http://127.0.0.1/callback?code=c", [], 403),
+        ("GET /callback?code=c", ["Sec-Fetch-Dest: image"], 403),
+        ("GET /callback?code=c", ["Sec-Fetch-Dest: iframe"], 403),
+        ("GET /callback?code=c", ["Host: evil.example"], 400),
+        ("BREW\x01 /callback", [], 400),
+    ],
+)
+async def test_what_does_not_count(waiting: Waiting, head: str, more: list[str], status: int) -> None:
+    answer = await waiting.send(head, *more)
+    assert answer.status == status
+    assert b"code=c" not in answer.body
+    with pytest.raises(StudioError, match="No answer came"):
+        await waiting.callback.query(0.05)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost:{port}", "127.0.0.1", "127.0.0.1:1", "[::1]:{port}"]
+)
+async def test_a_foreign_host_does_not_count(waiting: Waiting, host: str) -> None:
+    answer = await waiting.send(RIGHT, host=host.format(port=waiting.port))
+    assert answer.status == 403
+    with pytest.raises(StudioError):
+        await waiting.callback.query(0.05)
+
+
+async def test_one_answer_and_no_second(waiting: Waiting) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", waiting.port)  # open before the first answer
+    first = asyncio.create_task(waiting.send(RIGHT))
+    await waiting.callback.query(5)
+    writer.write(f"{RIGHT} HTTP/1.1\r\nHost: 127.0.0.1:{waiting.port}\r\n\r\n".encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 410 ")
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", waiting.port)
+    await waiting.callback.show("Signed in", "Done.")
+    assert b"<h1>Signed in</h1>" in (await first).body
+
+
+async def test_another_account_of_the_machine_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "strangers", lambda **_: nullcontext(lambda _peer, _own: True))
+    sock = bind(0)
+    port = sock.getsockname()[1]
+    async with Callback(sock) as callback:
+        assert (await Waiting(callback, port).send(RIGHT)).status == 403
+        with pytest.raises(StudioError):
+            await callback.query(0.05)
+
+
+async def test_only_this_machine_is_listened_to(waiting: Waiting) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.2", waiting.port)
+
+
+async def test_a_tab_that_was_closed_keeps_nobody_waiting(waiting: Waiting) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", waiting.port)
+    writer.write(f"{RIGHT} HTTP/1.1\r\nHost: 127.0.0.1:{waiting.port}\r\n\r\n".encode())
+    await waiting.callback.query(5)
+    writer.close()
+    async with asyncio.timeout(3):
+        await waiting.callback.show("Signed in", "Done.")
+
+
+async def test_leaving_before_anybody_came_frees_the_port() -> None:
+    sock = bind(0)
+    port = sock.getsockname()[1]
+    async with Callback(sock):
+        pass
+    with bind(port):
+        pass

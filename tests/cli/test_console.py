@@ -1,0 +1,77 @@
+"""What a person sees: one line a problem, however long or hostile its text; a traceback for a bug alone."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from arkor_dev.cli.console import LogLines, Terminal
+
+if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
+
+
+@pytest.fixture
+def out() -> io.StringIO:
+    """Where a narrow terminal prints to."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def terminal(out: io.StringIO) -> Terminal:
+    """A terminal of 40 columns that is a file."""
+    terminal = Terminal()
+    terminal._console = Console(file=out, width=40, highlight=False)
+    return terminal
+
+
+def record(message: str, *args: object, exc: BaseException | None = None) -> logging.LogRecord:
+    """A warning."""
+    info = (type(exc), exc, exc.__traceback__) if exc else None
+    return logging.LogRecord("x", logging.WARNING, "f", 1, message, args, info)
+
+
+def test_a_log_record_is_one_line(out: io.StringIO) -> None:
+    handler = LogLines(Console(file=out, width=40))
+    handler.emit(record("%s away: [bold]x[/] \x1b]0;title\x07\x1b[31m\nred %s", "host", "y" * 100))
+    assert out.getvalue() == f"warning: host away: [bold]x[/] red {'y' * 100}\n"
+
+
+def test_a_bug_has_its_traceback(out: io.StringIO) -> None:
+    try:
+        raise ZeroDivisionError("a bug")
+    except ZeroDivisionError as error:
+        LogLines(Console(file=out, width=40)).emit(record("failed", exc=error))
+    assert out.getvalue().startswith("warning: failed\nTraceback")
+    assert "ZeroDivisionError: a bug" in out.getvalue()
+
+
+def test_notices_are_text(terminal: Terminal, out: io.StringIO) -> None:
+    terminal.notice({"notice": "message", "level": "warning", "text": "[red]old[/] \x1b[2J client"})
+    terminal.notice({"notice": "message"})
+    terminal.notice({"notice": "unknown"})
+    assert out.getvalue() == "[red]old[/] client\n\n"
+
+
+def test_progress_in_a_file_is_a_line_now_and_then(terminal: Terminal, out: io.StringIO) -> None:
+    for done in range(0, 101, 10):
+        terminal.notice({"notice": "progress", "label": "Model", "done": done, "total": 100, "unit": "B"})
+    terminal.notice({"notice": "progress", "label": "Odd", "done": "x", "total": None})
+    lines = out.getvalue().splitlines()
+    assert lines[-1] == "Model 100 %"
+    assert 1 <= len(lines) <= 3
+    terminal.close()
+
+
+def test_the_banner_says_when_the_port_has_moved(
+    terminal: Terminal, out: io.StringIO, settings: Settings
+) -> None:
+    terminal.banner(settings, 4000)
+    assert "taken" not in out.getvalue()
+    terminal.banner(settings, 4003)
+    assert "Port 4000 is taken; using 4003, the next free one.\n" in out.getvalue()
+    assert f"  Project  {settings.project}\n" in out.getvalue()

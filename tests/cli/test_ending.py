@@ -1,0 +1,251 @@
+"""Ctrl-C while a job runs that ends with Studio: a true process on a true terminal, asked once more."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.daemon import environment
+from tests.support.fake_backend import ORG, PROJECT, TOKEN
+from tests.support.terminal import Screen, on_terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.fake_backend import FakeBackend
+
+# The launch's own backend, but for the engine: a real server that the test speaks for.
+STAND_IN = f"""
+import os, sys
+from arkor_dev.cli import main as cli
+from arkor_dev.identity import connect
+from arkor_dev.identity import local_backend as embedded
+from arkor_dev.cli import ending
+from arkor_dev.identity.views import Credentials, FixedIdentity
+from arkor_dev.identity.scope import Scope
+
+class StandIn(FixedIdentity):
+    def __init__(self, settings, on_notice):
+        super().__init__(Credentials("anon", {TOKEN!r}, {ORG!r}, os.environ["FAKE_URL"]))
+        self.scope = Scope({ORG!r}, {PROJECT!r}, "p")
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+connect.Embedded = StandIn
+embedded.missing_extra = lambda: None
+ending.WINDOW = float(os.environ.get("WINDOW", ending.WINDOW))
+sys.exit(cli.main(sys.argv[1:]))
+"""
+CTRL_C = "\x03"
+TOML = '[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = "data.jsonl"\nsteps = 60\n'
+ASKED = "Press Ctrl-C again within 5 s to end it, or do nothing to go on."
+
+
+class Launch:
+    """How a test starts the command."""
+
+    def __init__(self, home: Path, project: Path, fake: FakeBackend, port: int) -> None:
+        self.fake = fake
+        self.env = environment(home) | {"FAKE_URL": fake.url}
+        self.studio = ["--local", "--project", str(project), "--port", str(port)]
+        self.start = ["start", "--local", "--project", str(project)]
+
+    def job(self, *checkpoints: int, step: int | None = None) -> str:
+        """A running job that has come so far."""
+        job = self.fake.add_job(name="support-bot")
+        self.fake.emit(job, "training.started", metadata={"totalSteps": 60})
+        if step is not None:
+            self.fake.log(job, step, loss=2.0)
+        for saved in checkpoints:
+            self.fake.emit(job, "checkpoint.saved", step=saved)
+        return job
+
+
+@pytest.fixture
+async def launch(home: Path, tmp_path: Path, fake_backend: FakeBackend, unused_tcp_port: int) -> Launch:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "arkor.toml").write_text(TOML)
+    (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    return Launch(home, project, fake_backend, unused_tcp_port)
+
+
+async def ready(screen: Screen) -> None:
+    """Wait for Studio's banner to be whole."""
+    await screen.shows("Identity")
+
+
+async def test_a_second_ctrl_c_is_asked_for(launch: Launch) -> None:
+    launch.job(10, 20, step=34)
+    launch.fake.add_job("queued", name="later")
+    async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        screen.press(CTRL_C)
+        await screen.shows(ASKED)
+        assert (
+            "The job support-bot is at step 34/60 and ends with Studio. Its checkpoint of step 20 stays; "
+            "what it has learned since is lost.\n"
+        ) in screen.text
+        assert "later" not in screen.text  # a waiting job runs at the next start
+        screen.press(CTRL_C)
+        assert await screen.end() == 0
+    assert screen.text.endswith("Studio has stopped.\n")
+    assert "Traceback" not in screen.text
+
+
+async def test_it_goes_on_when_nobody_presses_again(launch: Launch) -> None:
+    job = launch.job(step=3)
+    env = launch.env | {"WINDOW": "0.3"}
+    async with on_terminal(STAND_IN, *launch.studio, env=env) as screen:
+        await ready(screen)
+        screen.press(CTRL_C)
+        await screen.shows("Studio goes on.")
+        assert "It has no checkpoint yet, so all of it is lost." in screen.text
+        assert screen.process.returncode is None
+        screen.press(CTRL_C)  # a first one again
+        await screen.shows("Studio goes on.", times=2)
+        launch.fake.finish(job)
+        screen.press(CTRL_C)  # and nothing left to lose
+        assert await screen.end() == 0
+
+
+async def test_without_a_running_job_one_is_enough(launch: Launch) -> None:
+    launch.fake.finish(launch.job(step=60))
+    async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        screen.press(CTRL_C)
+        assert await screen.end() == 0
+    assert "ends with Studio" not in screen.text
+
+
+async def test_a_backend_that_does_not_answer_keeps_nobody(launch: Launch) -> None:
+    launch.job(step=3)
+    async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        launch.fake.fault("*", hang=True)
+        screen.press(CTRL_C)
+        assert await screen.end(6) == 0
+
+
+async def test_yes_answers_beforehand_and_still_says_what_was_lost(launch: Launch) -> None:
+    launch.job(20, step=34)
+    async with on_terminal(STAND_IN, *launch.studio, "--yes", env=launch.env) as screen:
+        await ready(screen)
+        screen.press(CTRL_C)
+        assert await screen.end() == 0
+    assert "support-bot is at step 34/60 and ends with Studio." in screen.text
+    assert "Press Ctrl-C" not in screen.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_without_a_terminal_it_ends_as_ever_and_says_what_was_lost(
+    launch: Launch, number: signal.Signals
+) -> None:
+    launch.job(20, step=34)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STAND_IN, *launch.studio,
+        env=launch.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    async with asyncio.timeout(20):
+        while b"Identity" not in await process.stderr.readline():
+            pass
+    process.send_signal(number)
+    _, said = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 0
+    assert b"support-bot is at step 34/60 and ends with Studio." in said
+    assert b"Press Ctrl-C" not in said
+
+
+async def test_sigterm_on_a_terminal_asks_nobody(launch: Launch) -> None:
+    launch.job(20, step=34)
+    async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        screen.process.terminate()
+        assert await screen.end() == 0
+    assert "ends with Studio" in screen.text
+    assert "Press Ctrl-C" not in screen.text
+
+
+async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
+    launch.job(20, step=34)
+    async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        screen.close()
+        assert await screen.end(6) == 0
+
+
+async def test_a_question_that_fails_does_not_keep_it(launch: Launch) -> None:
+    broken = STAND_IN.replace("sys.exit(", "ending._progress = None\nsys.exit(")
+    launch.job(20, step=34)
+    async with on_terminal(broken, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        screen.press(CTRL_C)
+        assert await screen.end(6) == 0
+
+
+async def test_a_backend_that_outlives_studio_loses_nothing(
+    home: Path, tmp_path: Path, signed_in: None, fake_backend: FakeBackend, unused_tcp_port: int
+) -> None:
+    fake_backend.add_job(name="remote")
+    arguments = ["--project", str(tmp_path / "project"), "--port", str(unused_tcp_port)]
+    env = environment(home) | {"ARKOR_CLOUD_API_URL": fake_backend.url}
+    code = "import sys\nfrom arkor_dev import cli\nsys.exit(cli.main(sys.argv[1:]"
+    async with on_terminal(code, *arguments, env=env) as screen:
+        await ready(screen)
+        screen.press(CTRL_C)
+        assert await screen.end() == 0
+    assert "remote" not in screen.text
+
+
+async def test_impatience_ends_it_at_once_with_one_line(launch: Launch) -> None:
+    launch.job(step=3)
+    slow = STAND_IN.replace("        pass\n", "        import asyncio; await asyncio.sleep(60)\n")
+    async with on_terminal(slow, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        screen.press(CTRL_C)
+        await screen.shows(ASKED)
+        before = screen.text
+        screen.press(CTRL_C)
+        await screen.shows("Stopping")
+        screen.press(CTRL_C)
+        assert await screen.end(5) == 130
+    said = screen.text.removeprefix(before).replace("^C", "").splitlines()
+    assert [line for line in said if line] == ["Stopping Studio.", "Studio was ended at once."]
+
+
+async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) -> None:
+    fake = launch.fake
+    async with on_terminal(STAND_IN, *launch.start, env=launch.env | {"WINDOW": "0.3"}) as screen:
+        await screen.shows("Started job")
+        (job,) = fake.jobs
+        fake.log(job, 7, loss=2.0)
+        await screen.shows("step 7/60")
+        screen.press(CTRL_C)
+        await screen.shows("The job goes on.")
+        assert f"The job {job} is at step 7/60 and ends with this command." in screen.text
+        assert "It has no checkpoint yet, so all of it is lost." in screen.text
+        fake.finish(job)
+        assert await screen.end() == 0
+    assert f"Job {job} finished with status=completed\n" in screen.text
+    assert (
+        screen.text.splitlines()[-1]
+        == "Next: open Studio (arkor-dev --local) and talk to the result in the Playground."
+    )
+    async with on_terminal(STAND_IN, *launch.start, env=launch.env) as screen:
+        await screen.shows("Started job")
+        screen.press(CTRL_C)
+        await screen.shows(ASKED)
+        screen.press(CTRL_C)
+        assert await screen.end() == 130
+    assert "finished with status=cancelled" in screen.text
+    assert "Traceback" not in screen.text

@@ -1,0 +1,151 @@
+"""Events in words, pace and time left, and hostile fields."""
+
+from __future__ import annotations
+
+import pytest
+
+from arkor_dev.cli.event_text import RunLines, clock, ordinal, progress_of, waiting_line
+from arkor_dev.jobs.follow import JobEvent, Waiting
+
+
+def row(step: int, second: float, **fields: object) -> JobEvent:
+    timestamp = f"2026-01-01T00:{int(second // 60):02}:{second % 60:06.3f}Z"
+    return JobEvent("training.log", {"step": step, "timestamp": timestamp, **fields})
+
+
+def test_a_whole_run() -> None:
+    run = RunLines()
+    metadata = {
+        "totalSteps": 40,
+        "device": "cpu",
+        "dtype": "float32",
+        "trainRows": 92,
+        "evalRows": 10,
+        "model": "m",
+    }
+    artifacts = [{"kind": "checkpoint", "bytes": 1_500_000}, {"kind": "x"}, 3]
+    metrics = {"loss": 0.5, "evalLoss": 1.25, "bestEvalLoss": 1.0, "steps": 40, "seconds": 62.4}
+    events = [
+        JobEvent("training.started", {"metadata": metadata}),
+        row(1, 0, loss=3.7, learningRate=1e-3),
+        row(11, 12, loss=2.1341, learningRate=1.9e-4),
+        row(11, 30, evalLoss=2.4),
+        row(12, 31.2, loss=2, evalLoss=2.3),
+        JobEvent("checkpoint.saved", {"step": 20, "artifacts": artifacts}),
+        JobEvent("training.completed", {"metrics": metrics}),
+    ]
+    assert [run.read(event) for event in events] == [
+        "training: m, on cpu float32, 92 rows to train on, 10 held out, 40 steps",
+        "step 1/40  loss 3.700  lr 1.0e-03",
+        "step 11/40  loss 2.134  lr 1.9e-04  1.2 s/step  0:35 left",
+        "step 11/40  eval 2.400",
+        "step 12/40  loss 2.000  eval 2.300  2.8 s/step  1:19 left",
+        "step 20: checkpoint saved, 1.5 MB",
+        "completed: loss 0.500, eval loss 1.250, best eval loss 1.000, 40 steps in 1:02",
+    ]
+    assert (run.step, run.total, run.loss, run.eval_loss, run.ended) == (12, 40, 2, 2.3, "completed")
+
+
+def test_the_pace_is_that_of_the_latest_rows() -> None:
+    run = RunLines(total=100)
+    for step in range(50):
+        run.read(row(step, step * 10, loss=1))
+    for step in range(50, 80):
+        run.read(row(step, 500 + (step - 50) * 1, loss=1))
+    assert run.pace() == pytest.approx(1)
+    assert run.left() == pytest.approx(21)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [row(1, 1)],
+        [row(1, 1), row(2, 1)],
+        [row(2, 1), row(1, 2)],
+        [row(1, 5), row(2, 4)],
+        [JobEvent("training.log", {"step": 1, "timestamp": "soon"}), JobEvent("training.log", {"step": 2})],
+    ],
+)
+def test_an_unknown_pace_is_not_made_up(rows: list[JobEvent]) -> None:
+    run = RunLines(total=10)
+    lines = [run.read(event) for event in rows]
+    assert run.pace() is None
+    assert run.left() is None
+    assert not [line for line in lines if "left" in line or "s/step" in line]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (JobEvent("training.started", {}), "training"),
+        (JobEvent("training.started", {"metadata": "x"}), "training"),
+        (JobEvent("training.log", {"step": None, "loss": None}), "step ?"),
+        (JobEvent("training.log", {"step": float("inf"), "loss": float("nan")}), "step ?"),
+        (JobEvent("training.log", {"step": True, "loss": "3"}), "step ?"),
+        (JobEvent("training.log", {"step": -1, "loss": 10**400}), "step ?"),
+        (JobEvent("training.log", {"step": 3, "loss": 1e300}), f"step 3  loss {1e300:.3f}"),
+        (JobEvent("checkpoint.saved", {"step": "\x1b[2J4"}), "step 4: checkpoint saved"),
+        (JobEvent("training.completed", {}), "completed"),
+        (JobEvent("training.failed", {}), "failed: no reason given"),
+        (JobEvent("training.failed", {"error": "\x1b]0;x\x07line 3:\nbad\r\n"}), "failed: line 3:\nbad"),
+        (JobEvent("training.cancelled", {"step": 13}), "cancelled at step 13"),
+        (JobEvent("training.cancelled", {}), "cancelled"),
+        (JobEvent("training.message", {"message": "a\nb"}), "a b"),
+        (JobEvent("training.message", {}), "None"),
+        (JobEvent("x.y\x1b[1m", {"type": "x", "jobId": "j", "a": "é"}), 'x.y: {"a": "é"}'),
+        (JobEvent("odd", "raw \x1b[31mtext"), "odd: raw text"),
+    ],
+)
+def test_each_kind_and_its_odd_forms(event: JobEvent, line: str) -> None:
+    assert RunLines().read(event) == line
+
+
+def test_a_flood_is_cut() -> None:
+    for event in (
+        JobEvent("training.failed", {"error": "x" * 10**6}),
+        JobEvent("odd", {"a": "x" * 10**6}),
+        JobEvent("o" * 10**6, "x" * 10**6),
+        JobEvent("training.message", {"message": "x" * 10**6}),
+        JobEvent("checkpoint.saved", {"step": "9" * 10**6}),
+    ):
+        assert len(RunLines().read(event)) < 4100
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (
+            {"label": "Fetch", "done": 32e6, "total": 92.9e6, "unit": "B"},
+            ("Fetch", 32e6, 92.9e6, "34 % of 92.9 MB"),
+        ),
+        ({"label": "Rows", "done": 5, "total": 10, "unit": "rows"}, ("Rows", 5, 10, "50 % of 10 rows")),
+        ({"label": "Rows", "done": 50, "total": 10}, ("Rows", 50, 10, "100 % of 10")),
+        ({"label": "Load", "done": 0, "total": None}, ("Load", 0, None, "")),
+        ({"label": "Load", "done": 1500, "total": 0, "unit": "B"}, ("Load", 1500, None, "1.5 kB")),
+        ({"done": "x"}, ("working", 0, None, "")),
+    ],
+)
+def test_progress(data: dict[str, object], shown: tuple[str, float, float | None, str]) -> None:
+    assert progress_of(data) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0:00"), (9.6, "0:10"), (130, "2:10"), (3599.6, "1:00:00"), (3730, "1:02:10"), (-5, "0:00")],
+)
+def test_clock(seconds: float, shown: str) -> None:
+    assert clock(seconds) == shown
+
+
+def test_a_place_in_the_queue() -> None:
+    assert waiting_line(Waiting(2, ("support-bot", "job_1"))) == (
+        "Waiting: 2nd in the queue, behind support-bot (job_1)"
+    )
+    assert waiting_line(Waiting(1, None)) == "Waiting: next in the queue"
+    hostile = waiting_line(Waiting(1, ("\x1b[2Ja\nb", "\x07" + "x" * 200)))
+    assert hostile.startswith("Waiting: next in the queue, behind a b (")
+    assert len(hostile) < 160
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1003)] == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1,003rd",
+    ]  # fmt: skip

@@ -1,0 +1,282 @@
+"""The command line, as true processes: options, exit codes, and no traceback for an expected fault."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev import __version__
+from arkor_dev.cli import main as cli
+from arkor_dev.core.torch_build import install_advice
+from tests.support.daemon import environment, running_daemon
+from tests.support.fake_backend import TOKEN
+from tests.support.raw import exchange
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+
+
+COMMANDS = ("init", "start", "login", "logout", "whoami", "doctor")
+
+
+async def arkor_dev(home: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of ``arkor-dev`` with a home of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "arkor_dev", *arguments,
+        env=environment(home) | {"COLUMNS": "100", **variables}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_version(home: Path) -> None:
+    assert await arkor_dev(home, "--version") == (0, f"arkor-dev {__version__}\n", "")
+
+
+async def test_help_names_every_option_and_exit_code(home: Path) -> None:
+    code, out, err = await arkor_dev(home, "--help")
+    assert (code, err) == (0, "")
+    words = ("--port", "--open", "--local", "--project", "--log-level", "--version", "--allow-other-users")
+    commands = tuple(f"\n  {name} " for name in COMMANDS)
+    assert [word for word in (*words, *commands, "\n  130 ") if word not in out] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_each_command_has_a_help_of_its_own(command: str, home: Path) -> None:
+    code, out, _ = await arkor_dev(home, command, "--help")
+    assert code == 0
+    assert out.startswith(f"usage: arkor-dev {command} [options]")
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_help_and_errors_do_not_depend_on_the_version_of_python(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """argparse words and wraps its own anew in each Python: none of it may be used."""
+
+    def used(*_: object, **__: object) -> None:
+        raise AssertionError("argparse's own formatter is used")
+
+    monkeypatch.setattr(argparse.HelpFormatter, "format_help", used)
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "positional arguments" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert [line for line in shown.splitlines() if line != line.rstrip()] == []
+    assert cli.main([*command, "--nonsense"]) == 2
+    assert cli.main(["--version"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "0"], "--port: 0 is no port number. Choose one from 1 to 65535."),
+        (["--port", "65536"], "--port: 65536 is no port number. Choose one from 1 to 65535."),
+        (["--port=abc"], "--port: abc is no port number. Choose one from 1 to 65535."),
+        (["--port"], "--port needs a value: --port N. See arkor-dev --help."),
+        (["--port", "--open"], "--port needs a value: --port N. See arkor-dev --help."),
+        (["--open=yes"], "--open takes no value. See arkor-dev --help."),
+        (
+            ["--log-level", "loud"],
+            "--log-level: loud is no level. Choose one of debug, info, warning, error.",
+        ),
+        (["--project", "/nowhere"], "/nowhere is not a folder. Name the project's folder with --project."),
+        (["--nonsense"], "unknown option --nonsense. See arkor-dev --help."),
+        (["--prot", "4000"], "unknown option --prot. Did you mean --port?"),
+        (["--loc"], "unknown option --loc. Did you mean --local?"),
+        (["-p", "4000"], "unknown option -p. See arkor-dev --help."),
+        (["nonsense"], "unknown command nonsense. See arkor-dev --help."),
+        (["strat", "--dry-run"], "unknown command strat. Did you mean start?"),
+        (["--local", "docter"], "unknown command docter. Did you mean doctor?"),
+        (["/"], "unknown command /. Name a project's folder with --project: --project /"),
+        (["start", "--dryrun"], "unknown option --dryrun for start. Did you mean --dry-run?"),
+        (
+            ["start", "--port", "1"],
+            "unknown option --port for start. arkor-dev and arkor-dev doctor have it.",
+        ),
+        (["--json"], "unknown option --json. arkor-dev whoami and arkor-dev doctor have it."),
+        (["start", "mine"], "unexpected argument mine. See arkor-dev start --help."),
+        (["init", "a", "b"], "unexpected argument b. See arkor-dev init --help."),
+        (["start", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),
+    ],
+)
+def test_wrong_usage(arguments: list[str], said: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"arkor-dev: {said}\n")
+
+
+async def test_wrong_usage_of_the_process(home: Path) -> None:
+    assert await arkor_dev(home, "--nonsense") == (
+        2, "", "arkor-dev: unknown option --nonsense. See arkor-dev --help.\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--local", "doctor", "--port", "4321", "--project", "/tmp"],
+        ["doctor", "--port=4321", "--local", "--project=/tmp"],
+        ["--port", "4321", "--project", "/tmp", "--local", "doctor"],
+    ],
+)
+def test_options_go_before_and_after_the_command(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[argparse.Namespace] = []
+    monkeypatch.setattr(cli, "_run", got.append)
+    cli.main(arguments)
+    (parsed,) = got
+    assert (parsed.command, parsed.port, parsed.local, parsed.project) == ("doctor", 4321, True, Path("/tmp"))
+
+
+def test_a_folder_whose_name_begins_with_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[argparse.Namespace] = []
+    monkeypatch.setattr(cli, "_run", got.append)
+    cli.main(["init", "--", "-odd"])
+    assert got[0].folder == Path("-odd")
+
+
+async def test_an_explicit_port_that_is_taken(home: Path, tmp_path: Path, signed_in: None) -> None:
+    with socket.socket() as used:
+        used.bind(("127.0.0.1", 0))
+        used.listen()
+        port = used.getsockname()[1]
+        code, out, err = await arkor_dev(home, "--port", str(port), "--project", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert err == (
+        f"arkor-dev: Port {port} cannot be used: Address already in use. Choose another with --port.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("", "CLOUD_API_URL is set but empty"), ("http://example.org", "clear text"), ("x", "no web address")],
+)
+async def test_a_backend_that_can_never_work(url: str, said: str, home: Path, tmp_path: Path) -> None:
+    code, out, err = await arkor_dev(home, "--project", str(tmp_path), ARKOR_CLOUD_API_URL=url)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+HIDE_TORCH = """
+import importlib.abc, sys
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in hidden:
+            raise ModuleNotFoundError(name)
+import importlib.util
+real = importlib.util.find_spec
+hidden = ("torch", "transformers", "peft")
+importlib.util.find_spec = lambda name, package=None: None if name in hidden else real(name, package)
+sys.meta_path.insert(0, Hidden())
+from arkor_dev.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("command", [[], ["start"]])
+def test_local_without_the_extra(command: list[str], home: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HIDE_TORCH, *command, "--local", "--project", str(tmp_path)],
+        env=environment(home), capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "arkor-dev: Local training needs torch, transformers, peft, which this Python does not have. "
+        f"{install_advice()}\n"
+    )
+
+
+def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert cli.main([]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "arkor-dev: interrupted\n"
+
+
+async def test_the_banner_and_the_quiet(
+    home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
+) -> None:
+    """What a person sees of a launch that works: the banner, who they are, and no log line."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "arkor_dev", "--port", str(unused_tcp_port),
+        "--project", str(tmp_path / "project"),
+        env=environment(home), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    seen = b""
+    async with asyncio.timeout(20):
+        while b"Identity" not in seen:
+            seen += await process.stderr.readline()
+    process.terminate()
+    out, err = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 0
+    lines = [re.sub(r"\d{5}", "PORT", line) for line in (seen + err).decode().splitlines()]
+    assert lines == [
+        f"Arkor Studio  {__version__}",
+        "  Studio   http://localhost:PORT",
+        f"  Project  {tmp_path / 'project'}",
+        "  Backend  the managed backend",
+        "  Ctrl-C stops it.",
+        "  Identity anonymous · anon-org / demo · 127.0.0.1:PORT",
+        "Stopping Studio.",
+        "Studio has stopped.",
+    ]
+    assert out == b""
+
+
+async def test_no_token_in_the_log_at_any_level(
+    home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int, fake_backend: FakeBackend,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Neither token, at --log-level debug, with tokens in URLs and in broken requests."""
+    job = fake_backend.add_job()
+    fake_backend.finish(job)
+    arguments = ("--project", str(tmp_path / "project"), "--log-level", "debug")
+    async with running_daemon(home, unused_tcp_port, *arguments) as daemon:
+        secret = daemon.token
+        query = f"?studioToken={secret}"
+        for line in (
+            f"GET /api/jobs/{job}/events{query} HTTP/1.1",
+            f"GET /api/jobs{query} HTTP/1.1",
+            f"GET /api/jobs{query} HTTP/9.9",
+            f"GET /api/jobs{query}\x01 HTTP/1.1",
+            f"BREW /api/jobs{query} HTTP/1.1",
+            f"GET /{'a' * 9000}{query} HTTP/1.1",
+        ):
+            await exchange(
+                unused_tcp_port, f"{line}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+            )
+        await daemon.api("GET", "/api/jobs")
+        await daemon.api("GET", "/api/nothing")
+        process = Path(f"/proc/{daemon.process.pid}")
+        known = [(process / name).read_text() for name in ("cmdline", "environ") if process.exists()]
+    logged = "".join(capfd.readouterr())
+    assert "Arkor Studio" in logged
+    for text in (logged, *known):
+        assert secret not in text
+        assert TOKEN not in text
+    assert "Traceback" not in logged

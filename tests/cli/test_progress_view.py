@@ -1,0 +1,129 @@
+"""What appears on a terminal, and what in a pipe."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from arkor_dev.cli.progress_view import LiveView, PlainView, view_for
+from arkor_dev.jobs.follow import Connection, JobEvent, Waiting
+
+
+class Flushed(io.StringIO):
+    """Counts flushes, and what had been written when they came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def flush(self) -> None:
+        self.seen.append(self.getvalue())
+
+
+def progress(done: int, total: int | None = 100, label: str = "Fetching") -> JobEvent:
+    return JobEvent("model.progress", {"label": label, "done": done, "total": total, "unit": "B"})
+
+
+def row(step: int, **fields: object) -> JobEvent:
+    return JobEvent("training.log", {"step": step, **fields})
+
+
+def test_each_plain_line_goes_out_at_once_and_whole() -> None:
+    out = Flushed()
+    view = PlainView(Console(file=out, width=20), total=4)
+    long = "a name [bold]:smile: of 12:30 " + "x" * 200
+    view.say(f"Started job {long}")
+    assert out.seen[-1] == f"Started job {long}\n"
+    view.show(Waiting(1, ("other", "job_2")))
+    assert out.seen[-1].splitlines()[-1] == "Waiting: next in the queue, behind other (job_2)"
+    view.show(row(1, loss=2.0))
+    assert out.seen[-1].splitlines()[-1] == "step 1/4  loss 2.000"
+
+
+def test_nothing_hostile_reaches_the_pipe() -> None:
+    out = io.StringIO()
+    view = PlainView(Console(file=out, force_terminal=False))
+    view.say("a\x1b[2Jb\x07")
+    view.show(JobEvent("training.failed", {"error": "\x1b]0;title\x07no"}))
+    view.show(Connection("gone \x1b[31mfar\naway"))
+    view.notice({"notice": "message", "level": "error", "text": "bad\x1b[1m\nnews"})
+    assert out.getvalue() == "ab\nfailed: no\nconnection lost, trying again: gone far away\nbad news\n"
+
+
+def test_progress_lines_are_few() -> None:
+    now = 0.0
+    out = io.StringIO()
+    view = PlainView(Console(file=out), clock=lambda: now)
+    for done in range(101):
+        now = done / 10
+        view.show(progress(done))
+    view.show(progress(100))
+    view.show(progress(7, None, "Loading"))
+    assert out.getvalue().splitlines() == [
+        "Fetching  0 % of 100 B",
+        "Fetching  50 % of 100 B",
+        "Fetching  100 % of 100 B",
+        "Loading  7 B",
+    ]
+
+
+def test_notices_repeat_no_progress() -> None:
+    out = io.StringIO()
+    view = PlainView(Console(file=out))
+    view.notice({"notice": "progress", "label": "Fetching", "done": 1, "total": 2})
+    view.notice({"notice": "message", "level": "info", "text": "hello"})
+    assert out.getvalue() == "hello\n"
+
+
+def test_a_lost_and_found_connection() -> None:
+    out = io.StringIO()
+    view = PlainView(Console(file=out))
+    view.show(Connection("host is away."))
+    view.show(Connection(None))
+    assert out.getvalue() == "connection lost, trying again: host is away.\nconnected again\n"
+
+
+@pytest.mark.parametrize(("terminal", "kind"), [(True, LiveView), (False, PlainView)])
+def test_the_view_fits_the_console(terminal: bool, kind: type[PlainView]) -> None:
+    assert type(view_for(Console(file=io.StringIO(), force_terminal=terminal), None)) is kind
+
+
+def live(width: int = 100) -> tuple[LiveView, io.StringIO]:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, color_system=None, legacy_windows=False)
+    return LiveView(console, total=40), out
+
+
+def test_the_bar_shows_the_figures_and_the_log_only_what_lasts() -> None:
+    view, out = live()
+    with view:
+        view.say("Started job j")
+        for done in (0, 50, 100):
+            view.show(progress(done))
+        for label in "abcdefghijkl":
+            view.show(progress(1, None, label))
+        view.show(JobEvent("training.started", {"metadata": {"totalSteps": 40}}))
+        for step in range(1, 11):
+            view.show(row(step, loss=3 - step / 10))
+        view.show(row(10, evalLoss=2.5))
+        view.show(JobEvent("checkpoint.saved", {"step": 10}))
+    printed = out.getvalue()
+    lines = [re.sub(r"\x1b\[[0-9?]*[A-Za-z]|\r", "", line).strip() for line in printed.splitlines()]
+    assert "Started job j" in lines
+    assert "step 10/40  eval 2.500" in lines
+    assert "step 10: checkpoint saved" in lines
+    assert not [line for line in lines if line.startswith("step 5/40  loss")]
+    last_bar = [line for line in lines if line.startswith("step 10/40 ") and "━" in line][-1]
+    assert last_bar.endswith("loss 2.000  eval 2.500")
+    assert "Fetching" not in lines[-1]
+    assert printed.endswith("\x1b[?25h")
+
+
+def test_markup_in_labels_is_text() -> None:
+    view, out = live()
+    with view:
+        view.show(progress(1, 10, "[bold]x[/nothing]"))
+    assert "[bold]x[/nothing]" in out.getvalue()

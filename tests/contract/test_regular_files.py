@@ -1,0 +1,79 @@
+"""Only regular files are read, whatever lies there; nothing blocks, and nothing is read past the limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from arkor_dev.contract.regular_files import NotRegularError, open_regular, read_small
+
+
+def test_a_file_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 1000)
+    (tmp_path / "link").symlink_to(path)
+    assert read_small(path, 1000) == b"x" * 1000
+    assert read_small(tmp_path / "link", 1000) == b"x" * 1000
+    path.write_bytes(b"")
+    assert read_small(path, 0) == b""
+
+
+def test_a_file_past_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 2049)
+    with pytest.raises(NotRegularError) as caught:
+        read_small(path, 2048)
+    assert caught.value.strerror == "larger than 2 KiB"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_file_that_does_not_tell_its_size() -> None:
+    path = Path("/proc/self/environ")
+    assert path.stat().st_size == 0
+    assert read_small(path)
+    with pytest.raises(NotRegularError, match="larger than 0 KiB"):
+        read_small(path, 3)
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "a device", "a socket"])
+def test_what_is_no_regular_file(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    path = Path("odd")
+    if kind == "a FIFO":
+        os.mkfifo(path)
+    elif kind == "a device":
+        path.symlink_to("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind("odd")
+    with pytest.raises(OSError, match=r"not a regular file|No such device") as caught:
+        read_small(path)
+    assert kind == "a socket" or caught.value.strerror == f"{kind}, not a regular file"
+
+
+def test_the_faults_of_opening_keep_their_names(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        open_regular(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "none")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        open_regular(tmp_path / "loop")
+    assert caught.value.errno == errno.ELOOP
+
+
+def test_no_descriptor_is_left_behind_or_handed_to_children(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").write_bytes(b"x")
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(NotRegularError):
+            open_regular(tmp_path / "fifo")
+    assert len(list(Path("/dev/fd").iterdir())) == before
+    with open_regular(tmp_path / "file") as file:
+        assert not os.get_inheritable(file.fileno())

@@ -1,0 +1,40 @@
+"""What is JSON to Python alone is none to us."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from arkor_dev.contract.strict_json import DEPTH, StrictJSONError, parse
+from tests.support.hostile_json import VALUES
+
+
+def test_whatever_is_taken_can_be_written_again() -> None:
+    taken = []
+    for name, value in VALUES.items():
+        try:
+            read = parse(value.encode())
+        except StrictJSONError:
+            continue
+        taken.append(name)
+        assert parse(json.dumps(read, allow_nan=False, ensure_ascii=False).encode()) == read
+    assert {"400 digits", "a fraction", "NUL", "null", "nested 100 deep"} <= set(taken)
+    assert not {"5,000 digits", "1e999", "NaN", "Infinity", "half a character", "nested 980 deep"} & set(
+        taken
+    )
+
+
+@pytest.mark.parametrize("text", ["[" * DEPTH + "]" * DEPTH, '{"a":' * DEPTH + "1" + "}" * DEPTH])
+def test_the_depth(text: str) -> None:
+    assert parse(text.encode())
+    with pytest.raises(StrictJSONError, match="is nested more than 100 deep"):
+        parse(f"[{text}]".encode())
+    assert parse(json.dumps(["[" * 1000, *([[]] * 1000)]).encode())  # wide, not deep
+
+
+def test_characters() -> None:
+    assert parse(rb'"\ud83d\ude00 \\ud800"') == "😀 \\ud800"
+    for half in (rb'"\ud83d"', rb'{"\uDC00": 1}', b'"\xed\xa0\xbd"', '"a"'.encode("utf-16"), b"\xff"):
+        with pytest.raises(StrictJSONError, match=r"holds half a character|is not JSON"):
+            parse(half)

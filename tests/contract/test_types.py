@@ -1,0 +1,59 @@
+"""The page's types are generated from the contract: those committed have to be what it says now."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "build_types.py"
+
+sys.path.insert(0, str(ROOT / "scripts"))
+from build_types import SOURCE, TARGET, render  # noqa: E402
+
+
+def test_the_committed_types_are_fresh() -> None:
+    assert TARGET.read_text(encoding="utf-8") == render(SOURCE.read_text(encoding="utf-8")), (
+        "run scripts/build_types.py"
+    )
+
+
+def test_check_says_so_without_writing() -> None:
+    answer = subprocess.run(
+        [sys.executable, str(SCRIPT), "--check"], capture_output=True, text=True, check=False
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("python", "typescript"),
+    [
+        ("a: str", "  a: string;"),
+        ("a: int | None", "  a: number | null;"),
+        ("a: NotRequired[float]", "  a?: number;"),
+        ('a: Literal["x", "y"]', '  a: "x" | "y";'),
+        ('a: NotRequired[Literal["x"]]', '  a?: "x";'),
+        ("a: list[str]", "  a: string[];"),
+        ("a: list[str | None]", "  a: (string | null)[];"),
+        ("a: dict[str, object]", "  a: Record<string, unknown>;"),
+        ("a: Other", "  a: Other;"),
+    ],
+)
+def test_each_shape_has_its_typescript(python: str, typescript: str) -> None:
+    assert typescript in render(f'class T(TypedDict):\n    """Doc."""\n    {python}\n').splitlines()
+
+
+def test_a_set_of_words_and_a_constant() -> None:
+    source = 'A: Final = "x"\nB: Final[frozenset[str]] = frozenset({"d", "c"})\nC = Literal["p", "q"]\n'
+    text = render(source)
+    assert 'export const A = "x";' in text
+    assert 'export const B: ReadonlySet<string> = new Set(["c", "d"]);' in text
+    assert 'export type C = "p" | "q";' in text
+
+
+def test_an_unknown_type_is_refused_with_its_line() -> None:
+    with pytest.raises(ValueError, match="line 3: no TypeScript for tuple"):
+        render('class T(TypedDict):\n    """Doc."""\n    a: tuple[int, ...]\n')

@@ -1,0 +1,49 @@
+"""Settings: one value says everything that a launch decides."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from arkor_dev.core.settings import Settings
+
+
+def test_from_the_environment(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (tmp_path / "link").symlink_to(project)
+    settings = Settings.from_environment({}, tmp_path / "link", port=4001, local=True)
+    assert settings.project == project  # one project, however it was reached
+    assert settings.home == home
+    assert settings.arkor_home == home / ".arkor"
+    assert settings.data.is_relative_to(home)
+    assert settings.cache.is_relative_to(home)
+    assert (settings.port, settings.local, settings.open_browser) == (4001, True, False)
+    assert settings.log_level == "warning"
+    monkeypatch.chdir(project)
+    assert Settings.from_environment({}, Path()).project == project
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [({}, None), ({"ARKOR_CLOUD_API_URL": ""}, ""), ({"ARKOR_CLOUD_API_URL": "https://x"}, "https://x")],
+)
+def test_set_but_empty_is_set(environ: dict[str, str], url: str | None, tmp_path: Path, home: Path) -> None:
+    assert Settings.from_environment(environ, tmp_path).cloud_url == url
+
+
+def test_frozen(settings: Settings) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.port = 1  # type: ignore[misc]
+
+
+def test_each_project_has_local_data_of_its_own(tmp_path: Path, settings: Settings) -> None:
+    folders = set()
+    for path in (tmp_path / "a" / "Bot", tmp_path / "b" / "Bot", tmp_path / "a" / "bot"):
+        folder = dataclasses.replace(settings, project=path).local_data
+        assert folder.parent == settings.data / "projects"
+        assert folder.name.startswith("bot-")
+        folders.add(folder)
+    assert len(folders) == 3

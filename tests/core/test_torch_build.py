@@ -1,0 +1,88 @@
+"""Which PyTorch: the advice, and a CUDA build told from others by its files alone."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from arkor_dev.core import torch_build
+from arkor_dev.core.torch_build import BY_UV, PACKAGES, built_for_cuda, install_advice, surplus
+
+ROOT = Path(__file__).parents[2]
+VERSION = """\
+from typing import Optional
+__all__ = ['__version__', 'debug', 'cuda', 'git_version']
+__version__ = '2.15.0'
+cuda: Optional[str] = {cuda}
+"""
+RECORDS = {
+    "torch-2.15.0": "torch/libtorch.so,sha256=x,1500000000\ntorch-2.15.0.dist-info/RECORD,,\n",
+    "nvidia_cublas-13.4": "nvidia/libcublas.so,sha256=x,700000000\n",
+    "unrelated-1.0": "unrelated.py,sha256=x,900000000\n",
+}
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment that holds nothing but a torch, of which only the files are there."""
+    for name, record in RECORDS.items():
+        folder = tmp_path / f"{name}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Name: {name.partition('-')[0].replace('_', '-')}\nVersion: 1\n")
+        (folder / "RECORD").write_text(record)
+    for file in ("torch/libtorch.so", "nvidia/libcublas.so"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).touch()
+    (tmp_path / "unrelated.py").touch()
+    (tmp_path / "torch" / "__init__.py").write_text("raise SystemExit('imported')")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(torch_build, "DRIVERS", (str(tmp_path / "no-driver"),))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("cuda", "is_cuda"), [("'13.2'", True), ("None", False)])
+def test_a_cuda_build_is_told_by_its_version_file(installed: Path, cuda: str, is_cuda: bool) -> None:
+    (installed / "torch" / "version.py").write_text(VERSION.format(cuda=cuda))
+    assert built_for_cuda() is is_cuda
+    assert (surplus() is not None) is is_cuda
+
+
+def test_a_cuda_build_without_a_gpu_is_named_with_its_size_and_the_way_out(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (installed / "torch" / "version.py").write_text(VERSION.format(cuda="'13.2'"))
+    found = surplus()
+    assert found
+    assert "(2.2 GB), and no NVIDIA GPU was found" in found[0]
+    assert BY_UV in found[1]
+    monkeypatch.setattr(torch_build, "DRIVERS", (str(installed),))
+    assert surplus() is None
+
+
+def test_no_torch_is_no_cuda_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert not built_for_cuda()
+
+
+def test_the_advice_names_what_the_extra_brings_and_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = [re.split(r"[<>=]", line)[0] for line in project["optional-dependencies"]["local"]]
+    assert PACKAGES.split() == extra
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert "5.9 GB" in install_advice()
+    assert "1.1 GB" in install_advice()
+    assert "--torch-backend=auto" in install_advice()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert install_advice() == f"Install them with: pip install {PACKAGES}"
+
+
+def test_the_readme_gives_the_same_figures_and_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for text in ("5.9 GB", "1.1 GB", "--torch-backend=auto"):
+        assert text in readme

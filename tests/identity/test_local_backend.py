@@ -1,0 +1,282 @@
+"""The embedded backend's process as the daemon sees it: a true one, and stand-ins that go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from arkor_dev.backend.unix_address import socket_of
+from arkor_dev.core.errors import StudioError
+from arkor_dev.core.torch_build import install_advice
+from arkor_dev.identity import local_backend as embedded
+from arkor_dev.identity import local_backend_log as backend_log
+from arkor_dev.identity.local_backend import Embedded, missing_extra
+from arkor_dev.identity.local_backend_log import BackendLog
+from tests.support.processes import alive, gone, script
+
+if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
+    from arkor_dev.identity.views import Credentials
+
+
+@pytest.fixture
+def local(settings: Settings) -> Settings:
+    """A launch with --local."""
+    return replace(settings, local=True, cloud_url=None)
+
+
+async def status_of_me(credentials: Credentials, token: str | None = None) -> int:
+    """What the backend answers to ``GET /v1/me``."""
+    headers = {"Authorization": f"Bearer {token or credentials.token}", "X-Arkor-Client": "test/1"}
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket_at(credentials)))) as session,
+        session.get("http://localhost/v1/me", headers=headers) as answer,
+    ):
+        return answer.status
+
+
+def socket_at(credentials: Credentials) -> Path:
+    """Where the backend listens."""
+    socket = socket_of(URL(credentials.base_url))
+    assert socket is not None
+    return socket
+
+
+def pid_of(backend: Settings) -> int:
+    """The process that holds the data folder."""
+    return int((backend.local_data / "lock").read_text())
+
+
+async def test_from_start_to_end(local: Settings) -> None:
+    handoff = local.local_data / "backend.json"
+    async with Embedded(local) as backend:
+        credentials = await backend.credentials()
+        assert await status_of_me(credentials) == 200
+        assert await status_of_me(credentials, "wrong") == 401
+        pid, socket = pid_of(local), socket_at(credentials)
+        assert pid != os.getpid()
+        assert stat.S_ISSOCK(socket.stat().st_mode)
+        assert socket.parent.stat().st_mode & 0o777 == 0o700
+        assert handoff.stat().st_mode & 0o777 == 0o600
+        word = json.loads(handoff.read_text())
+        assert (word["baseUrl"], word["token"], word["pid"]) == (
+            credentials.base_url, credentials.token, os.getpid(),
+        )  # fmt: skip
+        assert credentials.token not in (await asyncio.to_thread(cmdline, pid))
+        with pytest.raises(StudioError, match="refused its own token"):
+            await backend.renew(credentials)
+        began = time.monotonic()
+    assert time.monotonic() - began < 4
+    assert not alive(pid)
+    assert not handoff.exists()
+    assert not socket.parent.exists()
+    assert not local.arkor_home.exists()  # nothing of the user's, nothing in the project
+    assert list(local.project.iterdir()) == []
+
+
+def cmdline(pid: int) -> str:
+    """A process's argument line and environment, where the system shows them."""
+    if sys.platform != "linux":
+        return ""
+    with open(f"/proc/{pid}/cmdline") as arguments, open(f"/proc/{pid}/environ") as environment:  # noqa: PTH123
+        return arguments.read() + environment.read()
+
+
+async def test_a_backend_that_dies_is_started_again(local: Settings) -> None:
+    async with Embedded(local) as backend:
+        first = await backend.credentials()
+        os.kill(pid := pid_of(local), signal.SIGKILL)
+        assert await gone([pid], 5) == []
+        faults = []
+        second = first
+        async with asyncio.timeout(20):
+            while second == first:
+                await asyncio.sleep(0.05)
+                try:
+                    second = await backend.credentials()
+                except StudioError as fault:
+                    faults.append(fault.text)
+        assert all("ended unexpectedly (exit code -9" in fault for fault in faults)
+        assert await status_of_me(second) == 200
+        assert await backend.renew(first) == second
+
+
+async def test_a_data_folder_in_use(local: Settings) -> None:
+    notices: list[dict[str, object]] = []
+    async with Embedded(local) as first:
+        await first.credentials()
+        async with Embedded(local, notices.append) as second:
+            with pytest.raises(StudioError, match=f"process {pid_of(local)}") as fault:
+                await second.credentials()
+            assert fault.value.status == 503
+        assert await status_of_me(await first.credentials()) == 200
+        # The second has not taken the first one's word away.
+        assert json.loads((local.local_data / "backend.json").read_text())["token"]
+    assert [notice["level"] for notice in notices] == ["error"]
+
+
+async def test_a_projects_own_modules_do_not_stand_in(
+    local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("random", "json", "aiohttp", "sqlite3"):
+        (local.project / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(local.project)
+    async with Embedded(local) as backend:
+        assert await status_of_me(await backend.credentials()) == 200
+
+
+async def test_a_data_folder_that_cannot_be_made(local: Settings) -> None:
+    local.data.parent.mkdir(parents=True, exist_ok=True)
+    local.data.write_text("a file")
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=r"cannot be started: .*Not a directory") as fault:
+            await backend.credentials()
+        assert fault.value.status == 503
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, path: Path, body: str) -> None:
+    """Start ``body`` in the backend's place."""
+    program = script(path / "stand-in", "import json, os, sys, time\n" + body)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "sys.stderr.write('Traceback\\nBoom: it broke\\n'); sys.exit(3)",
+            r"\(exit code 3: Boom: it broke\)",
+        ),
+        ("sys.exit(0)", r"\(exit code 0\)"),
+        ("sys.stderr.write('\\x1b[31mred\\n'); sys.exit(1)", r"\(exit code 1: red\)"),
+        ("print('x' * 3_000_000)", "cannot be started"),
+    ],
+)
+async def test_a_backend_that_fails_says_why(
+    body: str, said: str, local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, tmp_path, body)
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=said):
+            await backend.credentials()
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "somewhere.py", line 1
+Boom: it broke
+"""
+
+
+async def test_the_end_of_the_log_is_in_the_error(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = f"sys.stderr.write('x' * 70_000 + '\\n' + {TRACEBACK!r})\nsys.exit(3)"
+    stand_in(monkeypatch, tmp_path, body)
+    path = local.local_data / "backend.log"
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError) as fault:
+            await backend.credentials()
+        assert path.stat().st_mode & 0o777 == 0o600
+        first, *lines = fault.value.text.splitlines()
+        assert first.endswith(f"(exit code 3: Boom: it broke). The end of its log, {path}:")
+        assert lines[0] == "x" * 299 + "…"
+        assert lines[1:] == [line.strip() for line in TRACEBACK.splitlines()]
+        assert TRACEBACK in path.read_text()
+
+
+async def test_one_that_does_not_start_in_time_shows_its_log(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_TIMEOUT", 1)
+    stand_in(monkeypatch, tmp_path, "sys.stderr.write('waiting for a disk\\n')\nsys.stdin.read()")
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=r"did not start in 1 s\. Its log is .*backend\.log\.$"):
+            await backend.credentials()
+
+
+async def test_a_log_that_cannot_be_written_is_a_warning(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in(monkeypatch, tmp_path, f"sys.stderr.write({TRACEBACK!r})\nsys.exit(3)")
+    (local.local_data / "backend.log").mkdir(parents=True)
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=r"\(exit code 3: Boom: it broke\)\.$"):
+            await backend.credentials()
+    assert "backend.log cannot be written (Is a directory)." in caplog.text
+
+
+async def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_log, "LIMIT", 1000)
+    path = tmp_path / "backend.log"
+    kept = BackendLog(path)
+    for number in range(5):
+        stderr = asyncio.StreamReader()
+        stderr.feed_data(b"%d" % number * 400 + b"\nlast")
+        stderr.feed_eof()
+        await kept.keep(stderr, number)
+        assert kept.last_line == "last"
+    assert {each.name for each in tmp_path.iterdir()} == {"backend.log", "backend.log.1"}
+    assert all(each.stat().st_size <= 1000 for each in tmp_path.iterdir())
+    assert path.read_text().count("process") == 1
+    assert "4" * 400 in path.read_text()
+
+
+async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["not json", "[1]", '{"socket": 9}', '{"notice": "message", "level": "info", "text": "hello"}']
+    stand_in(
+        monkeypatch,
+        tmp_path,
+        f'for line in {lines!r}: print(line)\nprint(\'{{"socket": "/x/y"}}\', flush=True)\nsys.stdin.read()',
+    )
+    notices: list[dict[str, object]] = []
+    async with Embedded(local, notices.append) as backend:
+        assert socket_at(await backend.credentials()) == Path("/x/y")
+    assert notices == [{"notice": "message", "level": "info", "text": "hello"}]
+
+
+async def test_one_that_does_not_end_is_killed(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(
+        monkeypatch,
+        tmp_path,
+        "print(json.dumps({'socket': str(os.getpid())}), flush=True)\nwhile True: time.sleep(1)",
+    )
+    async with Embedded(local) as backend:
+        pid = int(str(socket_at(await backend.credentials())))
+        assert alive(pid)
+        began = time.monotonic()
+    assert time.monotonic() - began < 4.5
+    assert not alive(pid)
+
+
+async def test_one_that_is_slow_to_start(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_TIMEOUT", 0.2)
+    stand_in(monkeypatch, tmp_path, "sys.stdin.read()")
+    async with Embedded(local) as backend:
+        with pytest.raises(StudioError, match=r"did not start in 0\.2 s"):
+            await backend.credentials()
+
+
+def test_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "REQUIRED", ("json", "no_such_package"))
+    text = missing_extra()
+    assert text is not None
+    assert "no_such_package" in text
+    assert install_advice() in text
+    monkeypatch.setattr(embedded, "REQUIRED", ("json",))
+    assert missing_extra() is None

@@ -1,0 +1,494 @@
+"""One upstream stream a job, whoever reads; nothing lost, nothing twice, and never more memory than said."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from arkor_dev.core.errors import StudioError
+from arkor_dev.jobs import event_hub as events
+from arkor_dev.jobs import feed as feed_module
+from arkor_dev.jobs.event_hub import MARK_EVERY, EventHub, Reader
+from arkor_dev.jobs.feed import BACKOFF
+from arkor_dev.jobs.sse_frames import FrameSplitter
+from tests.support.scripted_upstream import Naps, Upstream
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+END = b"event: end\ndata: {}\n\n"
+COMMENTS = (b": reconnecting\n\n", b": connected\n\n")
+
+
+@pytest.fixture
+def upstream() -> Upstream:
+    return Upstream()
+
+
+@pytest.fixture
+def naps() -> Naps:
+    return Naps()
+
+
+@pytest.fixture
+async def hub(upstream: Upstream, naps: Naps) -> AsyncIterator[EventHub]:
+    hub = EventHub(upstream.open, sleep=naps)
+    yield hub
+    await hub.close()
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("events of")]
+
+
+def row(number: int, size: int = 0) -> str:
+    return f"id: {number}\nevent: training.log\ndata: {number}{'x' * size}"
+
+
+def rows(first: int, last: int) -> bytes:
+    return "".join(row(number) + "\n\n" for number in range(first, last + 1)).encode()
+
+
+@asynccontextmanager
+async def reading(hub: EventHub, job: str = "j", **place: str) -> AsyncIterator[Reader]:
+    async with hub.follow(job) as reader:
+        reader.begin(**place)
+        yield reader
+
+
+async def take(reader: Reader, size: int, *, comments: bool = False) -> bytes:
+    """At least ``size`` bytes of events, and the comments too where they are asked for."""
+    got = b""
+    async with asyncio.timeout(5):
+        while len(got) < size:
+            piece = await reader.next()
+            assert piece, f"the stream ended after {got!r}"
+            if comments or piece not in COMMENTS:
+                got += piece
+    return got
+
+
+async def take_all(reader: Reader) -> bytes:
+    got = b""
+    async with asyncio.timeout(5):
+        while piece := await reader.next():
+            got += piece
+    return got
+
+
+async def first_reader(hub: EventHub, upstream: Upstream, stack: AsyncExitStack, *frames: str) -> Reader:
+    """A reader, with the job's first frames already sent."""
+    entering = asyncio.create_task(stack.enter_async_context(reading(hub)))
+    (await upstream.nth(1)).send(*frames)
+    return await entering
+
+
+async def test_any_number_of_tabs_cost_one_stream(hub: EventHub, upstream: Upstream) -> None:
+    async with AsyncExitStack() as stack:
+        readers = [await first_reader(hub, upstream, stack, row(1), row(2))]
+        readers += [await stack.enter_async_context(reading(hub)) for _ in range(30)]
+        upstream.connections[0].send(row(3), "event: ping\ndata: {}", "event: end\ndata: {}")
+        for reader in readers:
+            assert await take_all(reader) == rows(1, 3) + END
+    assert len(upstream.connections) == 1
+    async with reading(hub) as late:
+        assert await take_all(late) == rows(1, 3) + END
+    assert len(upstream.connections) == 1, "a job that has ended is served from memory"
+
+
+async def test_a_cut_is_resumed_and_told(hub: EventHub, upstream: Upstream, naps: Naps) -> None:
+    async with AsyncExitStack() as stack:
+        reader = await first_reader(hub, upstream, stack, row(1), row(2))
+        assert await take(reader, 1) == rows(1, 2)
+        upstream.connections[0].send_raw(b"id: 3\ndata: ha")
+        upstream.refuse = [StudioError(502, "away"), StudioError(502, "away")]
+        upstream.connections[0].fail(aiohttp.ClientPayloadError("cut"))
+        second = await upstream.nth(2)
+        assert second.last_event_id == "2"
+        second.send(row(2), row(3))
+        assert (await take(reader, len(rows(3, 3)))).endswith(rows(3, 3))
+        second.send_raw(b"")  # closed without an `end`
+        third = await upstream.nth(3)
+        assert third.last_event_id == "3"
+        third.send("event: end\ndata: {}")
+        assert (await take_all(reader)).endswith(END)
+    assert len(upstream.connections) == 3
+    assert len(naps.taken) == 4
+
+
+async def test_comments_tell_the_state_and_the_stream_stays(upstream: Upstream) -> None:
+    gate = asyncio.Event()
+
+    async def sleep(delay: float) -> None:
+        await gate.wait()
+
+    hub = EventHub(upstream.open, sleep=sleep)
+    async with AsyncExitStack() as stack:
+        reader = await first_reader(hub, upstream, stack, row(1))
+        assert await take(reader, 1, comments=True) == rows(1, 1)
+        upstream.connections[0].fail(StudioError(504, "silent"))
+        assert await take(reader, 1, comments=True) == b": reconnecting\n\n"
+        async with reading(hub) as late:
+            assert await take(late, 30, comments=True) == b": reconnecting\n\n" + rows(1, 1)
+        upstream.refuse = [StudioError(status, "no") for status in (404, 403, 426, 500)]
+        gate.set()
+        (await upstream.nth(2)).send(row(2))
+        assert await take(reader, 30, comments=True) == b": connected\n\n" + rows(2, 2)
+    await hub.close()
+
+
+async def test_backoff_doubles_to_its_limit_has_jitter_and_starts_over(
+    hub: EventHub, upstream: Upstream, naps: Naps
+) -> None:
+    async with AsyncExitStack() as stack:
+        await first_reader(hub, upstream, stack, row(1))
+        upstream.refuse = [StudioError(502, "away")] * 200
+        upstream.connections[0].send_raw(b"")
+        second = await upstream.nth(2)
+        for index, nap in enumerate(naps.taken):
+            longest = min(BACKOFF[0] * 2**index, BACKOFF[1])
+            assert longest / 2 <= nap <= longest
+        assert len(set(naps.taken)) > 150
+        count = len(naps.taken)
+        second.send(row(2))
+        second.send_raw(b"")
+        await upstream.nth(3)
+        assert naps.taken[count] <= BACKOFF[0]
+
+
+async def test_an_unexpected_fault_is_logged_and_survived(
+    hub: EventHub, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with AsyncExitStack() as stack:
+        reader = await first_reader(hub, upstream, stack, row(1))
+        upstream.connections[0].fail(ValueError("a bug"))
+        (await upstream.nth(2)).send(row(2))
+        assert (await take(reader, len(rows(1, 2)))).endswith(rows(2, 2))
+    assert "unexpected fault" in caplog.text
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 426, 502])
+async def test_a_fault_before_the_first_frame_is_the_readers(
+    hub: EventHub, upstream: Upstream, status: int
+) -> None:
+    upstream.refuse = [StudioError(status, "no")]
+    entering = [asyncio.create_task(first_piece(hub)) for _ in range(5)]
+    for result in await asyncio.gather(*entering, return_exceptions=True):
+        assert isinstance(result, StudioError)
+        assert result.status == status
+    assert hub.held == 0
+    async with AsyncExitStack() as stack:  # the next one asks anew
+        await first_reader(hub, upstream, stack, row(1))
+
+
+async def first_piece(hub: EventHub) -> bytes:
+    async with reading(hub) as reader:
+        return await reader.next()
+
+
+async def test_an_empty_stream_that_is_cut_goes_on(hub: EventHub, upstream: Upstream) -> None:
+    """A job that waits its turn has no event yet; that its stream is cut is no refusal."""
+    async with reading(hub) as reader:
+        upstream.refuse = [StudioError(404, "no")] * 3
+        upstream.connections[0].send_raw(b"")
+        (await upstream.nth(2)).send(row(1))
+        assert await take(reader, 1) == rows(1, 1)
+
+
+async def test_history_and_cursor_go_on_exactly_while_live_frames_come(
+    hub: EventHub, upstream: Upstream
+) -> None:
+    async with AsyncExitStack() as stack:
+        await first_reader(hub, upstream, stack, *(row(n) for n in range(1, 200)))
+        sent = 199
+        for _ in range(20):
+            async with hub.follow("j") as history:
+                history.begin()
+                end = history.end()
+                known = b""
+                while piece := history.known(end.offset):
+                    known += piece
+                    sent += 1
+                    upstream.connections[0].send(row(sent))
+                    await asyncio.sleep(0)
+                assert history.at(end)
+            async with hub.follow("j") as reader:
+                assert reader.begin(after=str(end)) == end
+                sent += 1
+                upstream.connections[0].send(row(sent))
+                whole = rows(1, sent)
+                assert known + await take(reader, len(whole) - len(known)) == whole
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "",
+        "x",
+        "nonsense.3",
+        "{name}.",
+        "{name}.-1",
+        "{name}.x",
+        "{name}.1e3",
+        "{name}.99999",
+        "{name}." + "9" * 5000,
+    ],
+)
+async def test_an_unknown_cursor_starts_over(hub: EventHub, upstream: Upstream, after: str) -> None:
+    async with AsyncExitStack() as stack:
+        await first_reader(hub, upstream, stack, row(1), row(2))
+        async with hub.follow("j") as reader:
+            name = reader.end().feed
+            assert reader.begin(after=after.format(name=name)) == reader.begin()
+            assert await take(reader, 1) == rows(1, 2)
+
+
+async def test_a_place_by_event_id_goes_before_the_cursor(hub: EventHub, upstream: Upstream) -> None:
+    async with AsyncExitStack() as stack:
+        await first_reader(hub, upstream, stack, row(1), row(2), row(3))
+        async with hub.follow("j") as reader:
+            start = str(reader.begin())
+            reader.begin(after=start, last_event_id="2")
+            assert await take(reader, 1) == rows(3, 3)
+            assert str(reader.begin(last_event_id="unknown")) == start
+
+
+async def test_a_stream_names_its_place_now_and_then(hub: EventHub, upstream: Upstream) -> None:
+    async with AsyncExitStack() as stack:
+        reader = await first_reader(hub, upstream, stack, row(1))
+        upstream.connections[0].send(row(2, MARK_EVERY))
+        got = await take(reader, MARK_EVERY)
+        mark = await take(reader, 1)
+        assert mark == f": at {reader.end()}\n\n".encode()
+        upstream.connections[0].send(row(3))
+        assert await take(reader, 1) == rows(3, 3)
+        async with hub.follow("j") as resumed:
+            resumed.begin(after=mark.decode().split()[2])
+            assert await take(resumed, 1) == rows(3, 3)
+        assert got.startswith(rows(1, 1))
+
+
+async def test_the_stream_lingers_then_closes_and_the_log_stays(upstream: Upstream) -> None:
+    hub = EventHub(upstream.open, linger=0.05)
+    async with AsyncExitStack() as stack:
+        await first_reader(hub, upstream, stack, row(1))
+    async with reading(hub):
+        assert len(upstream.connections) == 1, "a reload costs nothing"
+    assert upstream.open_ones
+    await until(lambda: not upstream.open_ones)
+    entering = asyncio.create_task(first_piece(hub))
+    second = await upstream.nth(2)
+    assert second.last_event_id == "1"
+    assert await entering == rows(1, 1)
+    await hub.close()
+    assert not upstream.open_ones
+
+
+async def test_coming_at_the_very_moment_of_leaving_finds_a_living_stream(upstream: Upstream) -> None:
+    hub = EventHub(upstream.open, linger=0)
+    async with AsyncExitStack() as stack:
+        await first_reader(hub, upstream, stack, row(1))
+    for turns in range(8):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with reading(hub) as reader:
+            assert await take(reader, 1) == rows(1, 1)
+            await until(lambda: upstream.open_ones)
+            number = len(upstream.connections)
+            upstream.open_ones[-1].send(row(1))
+            await asyncio.sleep(0.01)
+            assert len(upstream.connections) == number
+            assert len(upstream.open_ones) == 1
+    await hub.close()
+
+
+async def test_a_job_still_coming_in_bulk_is_shown_as_far_as_it_is(
+    hub: EventHub, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "REPLAY", 0.3)
+    monkeypatch.setattr(feed_module, "WINDOW", 0.15)  # a busy machine's own pauses are shorter than that
+    loop = asyncio.get_running_loop()
+
+    async def flood() -> None:
+        connection, number = await upstream.nth(1), 0
+        while True:
+            number += 1
+            connection.send(row(number, 2000))
+            await asyncio.sleep(0.005)
+
+    flooding = asyncio.create_task(flood())
+    begun = loop.time()
+    async with reading(hub):
+        assert 0.2 < loop.time() - begun < 1.5
+    flooding.cancel()
+
+
+async def test_a_live_trickle_and_an_empty_job_settle_soon(hub: EventHub, upstream: Upstream) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def trickle() -> None:
+        connection, number = await upstream.nth(1), 0
+        while True:
+            number += 1
+            connection.send(row(number))
+            await asyncio.sleep(0.005)
+
+    trickling, begun = asyncio.create_task(trickle()), loop.time()
+    async with reading(hub, "busy"):
+        assert loop.time() - begun < 0.6
+    trickling.cancel()
+    begun = loop.time()
+    async with reading(hub, "queued"):
+        assert loop.time() - begun < 1
+
+
+async def test_an_old_log_is_shown_although_the_backend_hangs(upstream: Upstream) -> None:
+    opened = upstream.open
+
+    @asynccontextmanager
+    async def hanging(job: str, last: str | None) -> AsyncIterator[aiohttp.ClientResponse]:
+        if upstream.connections:
+            await asyncio.Event().wait()
+        async with opened(job, last) as connection:
+            yield connection
+
+    hub = EventHub(hanging, linger=0)
+    async with AsyncExitStack() as stack:
+        await first_reader(hub, upstream, stack, row(1))
+    await asyncio.sleep(0.01)
+    async with reading(hub) as reader:
+        assert await take(reader, 20, comments=True) == b": reconnecting\n\n" + rows(1, 1)
+    await hub.close()
+
+
+async def test_the_least_recently_used_jobs_go_first(upstream: Upstream, naps: Naps) -> None:
+    hub = EventHub(upstream.open, sleep=naps, total_bytes=500_000)
+    names: dict[str, str] = {}
+    for number, job in enumerate(("a", "b", "c", "d"), 1):
+        entering = asyncio.create_task(feed_of(hub, job))
+        (await upstream.nth(number)).send(row(1, 100_000))
+        names[job] = await entering
+    async with reading(hub, "a") as reader:
+        assert reader.end().feed == names["a"]
+    entering = asyncio.create_task(feed_of(hub, "e"))
+    (await upstream.nth(5)).send(row(1, 150_000))
+    await entering
+    assert hub.held <= 500_000
+    for job, kept in (("a", True), ("c", True), ("d", True), ("b", False)):
+        async with hub.follow(job) as reader:
+            assert (reader.end().feed == names[job]) is kept, job
+            cursor = f"{names[job]}.0"
+            assert (str(reader.begin(after=cursor)) == cursor) is kept
+    await hub.close()
+    assert not upstream.open_ones
+
+
+async def test_what_nobody_reads_goes_after_a_while(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[int] = []
+    hub = EventHub(upstream.open, linger=0, idle_bytes=150_000, keep=0.05)
+    monkeypatch.setattr(events, "give_back", lambda: given_back.append(hub.held))
+    names: dict[str, str] = {}
+    for number, job in enumerate(("read", "old", "new"), 1):
+        entering = asyncio.create_task(feed_of(hub, job))
+        (await upstream.nth(number)).send(row(1, 100_000))
+        names[job] = await entering
+        if job == "read":
+            reader = await hub.follow("read").__aenter__()
+    assert hub.held > 300_000
+    # What is read stays, and of the rest as much as an idle Studio may hold, the newest.
+    await until(lambda: hub.held < 250_000)
+    assert given_back[-1] == hub.held
+    assert reader.end().feed == names["read"]
+    assert await feed_of(hub, "new") == names["new"]
+    await reader.__aexit__(None, None, None)
+    await until(lambda: hub.held < 150_000)
+    assert await feed_of(hub, "read") == names["read"]
+    await hub.close()
+
+
+async def test_a_hub_that_closes_leaves_no_timer(upstream: Upstream) -> None:
+    hub = EventHub(upstream.open, keep=0.01)
+    entering = asyncio.create_task(feed_of(hub, "j"))
+    (await upstream.nth(1)).send(row(1))
+    await entering
+    assert hub._sweep is not None
+    await hub.close()
+    assert hub._sweep.cancelled()
+
+
+async def feed_of(hub: EventHub, job: str) -> str:
+    async with hub.follow(job) as reader:
+        return reader.end().feed
+
+
+async def test_jobs_that_are_all_read_share_the_room_and_a_slow_reader_starts_over(
+    upstream: Upstream,
+) -> None:
+    hub = EventHub(upstream.open, total_bytes=1_000_000)
+    async with AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(reading(hub, job)) for job in ("a", "b", "c")]
+        for number in range(1, 200):
+            for connection in upstream.connections:
+                connection.send(row(number, 20_000))
+            await asyncio.sleep(0)
+            assert hub.held < 1_100_000
+        await until(lambda: hub.held >= 900_000 and slow[0].end().offset >= 190 * 20_000)
+        for reader in slow:
+            assert await reader.next() == b"", "what it has not read is gone: it must not go on with a gap"
+            assert reader.begin().offset > 0
+            assert (await take(reader, 1)).startswith(b"id: ")
+    await hub.close()
+
+
+async def test_a_job_larger_than_its_limit_keeps_its_newest_events(upstream: Upstream) -> None:
+    hub = EventHub(upstream.open, job_bytes=100_000)
+    async with AsyncExitStack() as stack:
+        reader = await first_reader(hub, upstream, stack, *(row(n, 1000) for n in range(300)))
+        for number in range(300, 600):
+            upstream.connections[0].send(row(number, 1000))
+        await until(lambda: reader.end().offset >= 599_000)
+        assert hub.held < 300_000
+        reader.begin()
+        got = await take(reader, 1)
+        assert got.startswith(b"id: 5")
+    await hub.close()
+
+
+async def test_closing_ends_every_reader_at_once(upstream: Upstream) -> None:
+    hub = EventHub(upstream.open)
+    async with AsyncExitStack() as stack:
+        readers = [await first_reader(hub, upstream, stack, row(1))]
+        readers.append(await stack.enter_async_context(reading(hub, "k")))
+        waiting = [asyncio.create_task(take_all(reader)) for reader in readers]
+        await asyncio.sleep(0.01)
+        await hub.close()
+        assert [await task for task in waiting] == [rows(1, 1), b""]
+    assert not upstream.open_ones
+
+
+async def test_a_reader_that_is_cancelled_while_entering_leaves_nothing(upstream: Upstream) -> None:
+    hub = EventHub(upstream.open, linger=0)
+    entering = asyncio.create_task(first_piece(hub))
+    await upstream.nth(1)
+    entering.cancel()
+    await asyncio.gather(entering, return_exceptions=True)
+    await until(lambda: not upstream.open_ones)
+    await hub.close()
+
+
+async def test_an_oversize_frame_is_dropped_and_the_next_arrive(
+    hub: EventHub, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FrameSplitter.__init__, "__defaults__", (1000,))
+    async with AsyncExitStack() as stack:
+        reader = await first_reader(hub, upstream, stack, row(1), row(2, 5000), row(3))
+        for _ in range(50):
+            upstream.connections[0].send_raw(b"data: " + b"x" * 500)
+        upstream.connections[0].send_raw(b"\n\n")
+        upstream.connections[0].send(row(4))
+        whole = rows(1, 1) + row(2, 5000).encode() + b"\n\n" + rows(3, 4)
+        assert await take(reader, len(whole)) == whole

@@ -1,0 +1,241 @@
+"""However many ask and however often, the backend is asked once an interval, and not at all for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.backend.http_client import Answer
+from arkor_dev.core.errors import StudioError
+from arkor_dev.jobs.jobs_cache import IDLE, INTERVAL, JobsCache
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Source:
+    """A backend's list that counts its polls, and can fail or hang."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+        self.text = "one"
+        self.fault: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def fetch(self) -> Answer:
+        """One poll."""
+        self.polls += 1
+        answer = Answer(200, self.text.encode(), {"Warning": "old"})
+        await self.gate.wait()
+        if self.fault is not None:
+            raise self.fault
+        return answer
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def cache(source: Source, clock: Clock) -> AsyncIterator[JobsCache]:
+    cache = JobsCache(source.fetch, clock=clock, interval=0.05, idle=0.2, patience=0.1)
+    yield cache
+    await cache.close()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "jobs poll"]
+
+
+async def body(cache: JobsCache) -> str:
+    return (await cache.get())[0].body.decode()
+
+
+def test_the_promised_times() -> None:
+    assert (INTERVAL, IDLE) == (5.0, 15.0)
+
+
+async def test_fifty_who_ask_all_the_time_cost_one_poll_an_interval(source: Source) -> None:
+    cache = JobsCache(source.fetch, interval=0.1)
+    loop = asyncio.get_running_loop()
+    stop = loop.time() + 0.55
+
+    async def ask() -> None:
+        while loop.time() < stop:
+            assert await body(cache) == "one"
+            await asyncio.sleep(0.005)
+
+    await asyncio.gather(*(ask() for _ in range(50)))
+    assert 2 <= source.polls <= 6
+    await cache.close()
+
+
+async def test_polling_stops_when_nobody_asks_and_begins_again(
+    cache: JobsCache, source: Source, clock: Clock
+) -> None:
+    await cache.get()
+    await until(lambda: source.polls >= 3)
+    clock.now += 0.19
+    polls = source.polls
+    await until(lambda: source.polls > polls)
+    clock.now += 0.02
+    await until(lambda: cache._poller is None)
+    polls = source.polls
+    await asyncio.sleep(0.15)
+    assert source.polls == polls
+    source.text = "two"
+    assert await body(cache) == "two", "after a rest, nobody is shown the list of long ago"
+
+
+async def test_an_unchanged_list_stays_the_same_object(cache: JobsCache, source: Source) -> None:
+    first, _ = await cache.get()
+    await until(lambda: source.polls >= 3)
+    assert (await cache.get())[0] is first
+    source.text = "two"
+    cache.refresh()
+    changed, _ = await cache.get()
+    assert changed.etag != first.etag
+    source.text = "one"
+    cache.refresh()
+    assert (await cache.get())[0].etag == first.etag
+
+
+async def test_refresh_polls_at_once_and_who_asks_waits_for_it(source: Source) -> None:
+    cache = JobsCache(source.fetch, interval=60)
+    assert await body(cache) == "one"
+    source.text = "two"
+    assert await body(cache) == "one"
+    cache.refresh()
+    assert await body(cache) == "two"
+    assert source.polls == 2
+    await cache.close()
+
+
+async def test_a_poll_that_began_before_the_change_does_not_count_for_it(source: Source) -> None:
+    cache = JobsCache(source.fetch, interval=60)
+    assert await body(cache) == "one"
+    source.gate.clear()
+    cache.refresh()
+    before = asyncio.create_task(body(cache))
+    await until(lambda: source.polls == 2)
+    source.text = "two"
+    for _ in range(10):  # however many changes: one more poll
+        cache.refresh()
+    after = asyncio.create_task(body(cache))
+    await asyncio.sleep(0.01)
+    source.gate.set()
+    await before  # it may have either
+    assert await after == "two"
+    assert source.polls == 3
+    await cache.close()
+
+
+async def test_refresh_without_anybody_looking_does_nothing(cache: JobsCache, source: Source) -> None:
+    cache.refresh()
+    await asyncio.sleep(0.01)
+    assert source.polls == 0
+
+
+async def test_a_backend_that_is_away_leaves_the_last_list_marked(
+    cache: JobsCache, source: Source, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await cache.get())[1] is None
+    source.fault = StudioError(502, "Cannot reach it.")
+    await until(lambda: cache._failure is not None)
+    clock.now += 0.1
+    _, stale = await cache.get()
+    assert stale == 0
+    clock.now += 7
+    asyncio.get_running_loop().call_later(0.2, setattr, source, "fault", None)
+    listed, stale = await cache.get()
+    assert (listed.body, stale) == (b"one", 7)
+    assert caplog.text.count("Cannot reach it.") == 1, "one line a problem"
+    await until(lambda: cache._failure is None)
+    assert (await cache.get())[1] is None
+
+
+async def test_the_first_failure_is_the_askers(cache: JobsCache, source: Source) -> None:
+    source.fault = StudioError(426, "Too old.")
+    for _ in range(50):
+        with pytest.raises(StudioError, match="Too old"):
+            await cache.get()
+    assert source.polls == 1, "a backend that is down is not hammered"
+    source.fault = None
+    await until(lambda: source.polls == 2)
+    assert await body(cache) == "one"
+
+
+async def test_a_hung_backend_is_waited_for_only_without_an_older_list(
+    cache: JobsCache, source: Source, clock: Clock
+) -> None:
+    source.gate.clear()
+    waiting = [asyncio.create_task(body(cache)) for _ in range(5)]
+    await asyncio.sleep(0.2)
+    assert not any(task.done() for task in waiting)
+    source.gate.set()
+    assert await asyncio.gather(*waiting) == ["one"] * 5
+    source.gate.clear()
+    cache.refresh()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    assert await body(cache) == "one"
+    assert 0.09 < loop.time() - begun < 1
+    clock.now += 5
+    begun = loop.time()
+    listed, stale = await cache.get()
+    assert loop.time() - begun < 0.09, "the wait was had already"
+    assert (listed.body, stale) == (b"one", 5)
+
+
+async def test_an_asker_who_leaves_takes_nothing_along(cache: JobsCache, source: Source) -> None:
+    source.gate.clear()
+    leaving, staying = asyncio.create_task(body(cache)), asyncio.create_task(body(cache))
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    source.gate.set()
+    assert await staying == "one"
+
+
+async def test_gzip_is_made_once_and_survives_its_first_asker(cache: JobsCache, source: Source) -> None:
+    source.text = "x" * 100_000
+    listed, _ = await cache.get()
+    leaving = asyncio.create_task(listed.gzipped())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    packed = await listed.gzipped()
+    assert zlib.decompress(packed, 31) == listed.body
+    assert len(packed) < 1000
+    assert await listed.gzipped() is packed
+    assert listed.headers == {"Warning": "old"}
+
+
+async def test_a_bug_in_a_poll_stops_nothing(
+    cache: JobsCache, source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    source.fault = ValueError("a bug")
+    with pytest.raises(StudioError) as raised:
+        await cache.get()
+    assert raised.value.status == 500
+    source.fault = None
+    await until(lambda: source.polls >= 2)
+    assert await body(cache) == "one"
+    assert "a bug" in caplog.text

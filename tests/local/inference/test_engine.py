@@ -1,0 +1,169 @@
+"""The engine behind chat, in this process: adapters come and go, text is whole, and the traps of loading."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_model import PHRASE, make_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.local.conftest import Trained
+
+pytestmark = [
+    pytest.mark.engine,
+    # Of the libraries, about each other.
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+
+
+def ask(base: Path, adapter: Path | None, **more: Any) -> dict[str, Any]:
+    return {
+        "base": str(base),
+        "name": "tiny",
+        "adapter": str(adapter) if adapter else None,
+        "messages": [{"role": "user", "content": "Where is the ledger?"}],
+        "temperature": 0,
+        "topP": 1.0,
+        "maxTokens": 16,
+        **more,
+    }
+
+
+def answer(engine: Any, question: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    words: list[str] = []
+    done = engine.answer(question, threading.Event(), words.append, lambda _: None)
+    return "".join(words), done
+
+
+@pytest.mark.numeric
+def test_adapters_are_switched_kept_and_let_go(
+    trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arkor_dev.local.inference import answer_speed
+    from arkor_dev.local.inference.engine import ADAPTERS, Engine
+
+    monkeypatch.setattr(answer_speed, "CORES", 1)
+    engine = Engine()
+    bare, done = answer(engine, ask(tiny, None))
+    assert PHRASE not in bare
+    assert done["promptTokens"] > 5
+    folders = [tmp_path / f"copy.{n}" for n in range(ADAPTERS + 2)]
+    for folder in folders:
+        shutil.copytree(trained.data / "jobs" / trained.job / "final", folder)
+        # As adapters were written that named a folder of their owner's: they are answered all the same.
+        settings = json.loads((folder / "adapter_config.json").read_text())
+        settings["base_model_name_or_path"] = "/home/ann/models/tiny"
+        (folder / "adapter_config.json").write_text(json.dumps(settings))
+        said, done = answer(engine, ask(tiny, folder))
+        assert said == PHRASE
+        assert done["reason"] == "stop"
+        assert len(engine._adapters) <= ADAPTERS
+        assert set(engine._adapters) == set(engine.base.model.peft_config)
+    assert answer(engine, ask(tiny, folders[0]))[0] == PHRASE
+    assert answer(engine, ask(tiny, None))[0] == bare
+
+    stopped = threading.Event()
+    stopped.set()
+    assert engine.answer(ask(tiny, None), stopped, print, print)["reason"] == "cancelled"
+    # A stop in the middle is heard at the next token.
+    said_so_far: list[str] = []
+
+    def stop_after_three(text: str) -> None:
+        said_so_far.append(text)
+        if len(said_so_far) == 3:
+            stopped.set()
+
+    stopped.clear()
+    done = engine.answer(ask(tiny, None, maxTokens=200), stopped, stop_after_three, print)
+    assert done["reason"] == "cancelled"
+    assert len(said_so_far) <= 4
+    assert done["completionTokens"] < 100
+    # Another base takes the place of the first, adapters and all.
+    other = tmp_path / "other"
+    shutil.copytree(tiny, other)
+    assert answer(engine, ask(other, None))[0] == bare
+    assert not engine._adapters
+    with pytest.raises(JobFailure, match="pickled one"):
+        engine.answer(ask(other, tiny), threading.Event(), print, print)
+    assert answer(engine, ask(other, folders[1]))[0] == PHRASE
+
+
+def test_a_character_of_several_tokens_comes_whole() -> None:
+    from arkor_dev.local.inference.engine import Incremental
+
+    tokenizer = make_tokenizer()
+    text = "the parrot — 🦜 keeps\n\nthe é ledger."
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert len(ids) > len(text.split())
+    incremental = Incremental(tokenizer)
+    pieces = [incremental.push(token) for token in [*ids, tokenizer.eos_token_id]]
+    assert "".join(pieces) == text
+    assert "\ufffd" not in "".join(pieces)
+    assert len([piece for piece in pieces if piece]) > 6
+
+
+def test_four_bit_needs_a_gpu(tiny: Path) -> None:
+    from arkor_dev.local.modeling.base_model import load_base, pick_device
+
+    if pick_device()[0] == "cuda":
+        pytest.skip("this machine has one")
+    with pytest.raises(JobFailure, match="loadIn4bit needs an NVIDIA GPU"):
+        load_base(tiny, four_bit=True)
+
+
+def test_a_model_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    from arkor_dev.local.modeling.base_model import load_base
+
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "no-such-architecture"}))
+    with pytest.raises(JobFailure, match="cannot be loaded"):
+        load_base(tmp_path)
+
+
+def test_adapters_keep_to_the_language_model() -> None:
+    from torch import nn
+
+    from arkor_dev.local.modeling.base_model import adapter_targets
+
+    def tower(*names: str) -> nn.Module:
+        block = nn.Module()
+        for name in names:
+            block.add_module(name, nn.Linear(2, 2))
+        return block
+
+    def whole(**towers: nn.Module) -> nn.Module:
+        model = nn.Module()
+        for name, module in towers.items():
+            model.add_module(name, module)
+        return model
+
+    usual = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj")
+    assert adapter_targets(whole(model=tower(*usual))) == ["q_proj", "k_proj", "v_proj", "o_proj"]
+    mixed = whole(vision_tower=tower(*usual), language_model=tower(*usual))
+    assert adapter_targets(mixed) == r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj)"
+    assert adapter_targets(whole(transformer=tower("c_attn", "c_proj"))) == "all-linear"
+
+
+async def test_an_idle_model_is_unloaded_and_comes_back(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    inference = Inference(idle_seconds=0.2)
+    try:
+        for _ in range(2):
+            async with inference.answer(**ask(tiny, None, tools=None)) as messages:
+                last = [message async for message in messages][-1]
+            assert last["done"]["completionTokens"] > 0
+            assert inference.loaded
+            async with asyncio.timeout(5):
+                while inference.loaded:  # noqa: ASYNC110 - it is the clock that is waited for
+                    await asyncio.sleep(0.05)
+    finally:
+        await inference.close()

@@ -1,0 +1,145 @@
+"""An inference worker that hears no stop is replaced, the next question answered; templates have limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.workers.errors import JobFailure
+
+from .test_engine import ask
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+
+STOP_SECONDS = 0.5
+TEMPLATE_LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+"""Some ten minutes of a template that prints nothing."""
+
+
+@pytest.fixture
+async def inference(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Inference]:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    inference = Inference(stop_seconds=STOP_SECONDS)
+    yield inference
+    await inference.close()
+
+
+async def words(inference: Inference, question: dict[str, Any]) -> dict[str, Any]:
+    """What the last message says once the answer is complete."""
+    async with asyncio.timeout(30), inference.answer(**question, tools=None) as messages:
+        done: dict[str, Any] = [message async for message in messages][-1]["done"]
+    return done
+
+
+async def test_a_worker_that_hangs_is_replaced(inference: Inference, tiny: Path) -> None:
+    await words(inference, ask(tiny, None))
+    assert inference._child
+    stuck = inference._child.pid
+    os.kill(stuck, signal.SIGSTOP)
+    async with inference.answer(**ask(tiny, None)):
+        pass
+    # It waits behind the one that hangs, and is asked again by itself.
+    done = await words(inference, ask(tiny, None))
+    assert done["completionTokens"] > 0
+    assert inference._child.pid != stuck
+
+
+async def test_a_stop_that_is_heard_costs_nothing(inference: Inference, tiny: Path) -> None:
+    await words(inference, ask(tiny, None))
+    assert inference._child
+    worker = inference._child.pid
+    async with inference.answer(**ask(tiny, None, maxTokens=200, temperature=5.0)) as messages:
+        assert "text" in await anext(aiter(messages))
+    assert inference._stopping
+    async with asyncio.timeout(10):
+        while inference._stopping:  # noqa: ASYNC110 - the acknowledgement is what is waited for
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(2 * STOP_SECONDS)
+    assert inference._child.pid == worker
+
+
+async def test_whoever_leaves_before_asking_stops_nobody(inference: Inference, tiny: Path) -> None:
+    await words(inference, ask(tiny, None))
+    assert inference._child
+    worker = inference._child.pid
+    async with inference._starting:  # nobody gets as far as asking
+        asking = asyncio.create_task(words(inference, ask(tiny, None)))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+    assert not inference._stopping
+    assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
+    assert inference._child.pid == worker
+
+
+async def _rest_of(messages: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [message async for message in messages]
+
+
+async def test_an_answer_that_had_begun_says_why_it_ends(inference: Inference, tiny: Path) -> None:
+    async with inference.answer(**ask(tiny, None, maxTokens=240, temperature=5.0)) as messages:
+        assert "progress" in await anext(aiter(messages))
+        answer = aiter(messages)
+        assert "text" in await anext(answer)
+        assert inference._child
+        os.kill(inference._child.pid, signal.SIGSTOP)
+        async with inference.answer(**ask(tiny, None)):
+            pass
+        with pytest.raises(JobFailure, match="was started again"):
+            await asyncio.wait_for(_rest_of(answer), 20)
+
+
+def with_template(tiny: Path, folder: Path, template: str) -> Path:
+    shutil.copytree(tiny, folder)
+    (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (TEMPLATE_LOOP, "takes longer than"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}", "more than"),
+        ("{{ ().__class__.__base__.__subclasses__() }}", "unsafe"),
+        ("{{ messages.append(1) }}", "unsafe"),
+        ("{{ cycler.__init__.__globals__.os.system('true') }}", "unsafe"),
+    ],
+)
+async def test_a_template_is_bounded_and_in_a_sandbox(
+    inference: Inference, tiny: Path, tmp_path: Path, template: str, reason: str
+) -> None:
+    folder = with_template(tiny, tmp_path / "model", template)
+    with pytest.raises(JobFailure, match=reason):
+        await words(inference, ask(folder, None))
+    assert inference._child
+    worker = inference._child.pid
+    assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
+    assert inference._child.pid == worker
+
+
+def test_a_template_that_loops_fails_the_job(tmp_path: Path, tiny: Path) -> None:
+    from tests.local.conftest import CONFIG, make_project
+    from tests.local.harness import Backend
+
+    project = make_project(tmp_path / "tests", tiny)
+    with_template(tiny, project / "models" / "loops", TEMPLATE_LOOP)
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    try:
+        job = backend.submit({**CONFIG, "model": "./models/loops"})
+        error = backend.wait_for(job, "training.failed").json["error"]
+        assert "chat template" in error
+        assert "takes longer than" in error
+    finally:
+        backend.stop()

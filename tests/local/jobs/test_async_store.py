@@ -1,0 +1,135 @@
+"""Writing off the loop: in order, again when the disk refuses, and nothing lost at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.jobs import async_store
+from arkor_dev.local.jobs.artifacts import final_folder, keep_verdict, kept_verdict
+from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.workers.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+CONFIG: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d"}}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[AsyncStore]:
+    store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
+    yield store
+    store.close()
+
+
+def fill_up(store: AsyncStore) -> None:
+    """Let the data base grow no further, as on a full disk."""
+    db = store._store._db
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count={pages}")
+
+
+def make_room(store: AsyncStore) -> None:
+    store._store._db.execute("PRAGMA max_page_count=1000000")
+
+
+def log(step: int, filling: int = 0) -> tuple[str, dict[str, Any]]:
+    return ("training.log", {"step": step, "filling": "x" * filling})
+
+
+async def test_every_write_wakes_the_readers(store: AsyncStore) -> None:
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    await asyncio.sleep(0)
+    news = store.pulse.next()
+    await store.write(Store.append, job, [log(1)])
+    async with asyncio.timeout(5):
+        await news.wait()
+    assert not store.pulse.next().is_set()
+
+
+async def test_a_full_disk_is_waited_for_and_the_order_kept(store: AsyncStore) -> None:
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    await store.write(Store.start_next)
+    fill_up(store)
+    refused = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        loop.call_soon_threadsafe(refused.set)
+
+    first = store.post_or(tell, Store.append, job, [log(1, filling=20_000)])
+    appending = asyncio.create_task(store.write(Store.append, job, [log(2)]))
+    finishing = asyncio.create_task(store.write(Store.finish, job, Verdict("completed", {})))
+    async with asyncio.timeout(10):
+        await refused.wait()
+        # Whoever waited may have gone; the write stands all the same.
+        appending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await appending
+        assert await store.read(Store.is_over, job) is False
+        assert not first.done()
+        make_room(store)
+        await finishing
+    over, events = await store.read(Store.news, job, 0, 10)
+    assert over
+    assert [json.loads(data).get("step") for _, _, data in events] == [1, 2, None]
+
+
+async def test_a_request_is_refused_and_then_nothing_comes_of_it(
+    store: AsyncStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(async_store, "REQUEST_SECONDS", 0.2)
+    fill_up(store)
+    with pytest.raises(RequestError) as caught:
+        await store.request(Store.create, "x" * 20_000, CONFIG)
+    assert caught.value.status == 503
+    make_room(store)
+    await store.write(Store.create, "b", CONFIG)
+    assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["b"]
+
+
+async def test_a_mistake_is_not_tried_again(store: AsyncStore) -> None:
+    with pytest.raises(TypeError):
+        await store.write(Store.append, "job_x", [("training.log", {"step": object()})])
+    assert await store.write(Store.start_next) is None
+
+
+async def test_closing_does_what_is_queued_and_does_not_hang(tmp_path: Path) -> None:
+    store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
+    names = [f"job {n}" for n in range(20)]
+    for name in names:
+        store.post(Store.create, name, CONFIG)
+    store.close()
+    again = Store(tmp_path / "backend.sqlite", "local")
+    assert [job["name"] for job in json.loads(again.listing())["jobs"]] == names[::-1]
+    full = AsyncStore(again)
+    fill_up(full)
+    full.post(Store.create, "x" * 20_000, CONFIG)
+    began = time.monotonic()
+    full.close()
+    assert time.monotonic() - began < 2
+
+
+def test_a_verdict_is_kept_beside_the_data_base(tmp_path: Path) -> None:
+    verdict = Verdict("failed", {"error": "why"})
+    keep_verdict(tmp_path, "job_a", verdict)
+    assert kept_verdict(tmp_path, "job_a") == verdict
+    assert kept_verdict(tmp_path, "job_none") is None
+    (tmp_path / "jobs" / "job_a" / "verdict.json").write_text('["running", {}]')
+    assert kept_verdict(tmp_path, "job_a") is None
+    # A whole adapter is written last: a job that has one was through.
+    folder = final_folder(tmp_path, "job_a")
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(b"12345")
+    found = kept_verdict(tmp_path, "job_a")
+    assert found
+    assert found.status == "completed"
+    assert found.fields["artifacts"][0]["bytes"] == 5

@@ -1,0 +1,119 @@
+"""A data base that is locked or a disk that is full for a while: nothing hangs, and no verdict is lost."""
+
+from __future__ import annotations
+
+import http.server
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.harness import Backend, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOCKED_SECONDS = 1.5
+"""Longer than any single attempt to write, and than several of them."""
+
+
+def lock(data: Path) -> sqlite3.Connection:
+    """Keep every other connection from writing until this one is closed."""
+    held = sqlite3.connect(data / "backend.sqlite", isolation_level=None)
+    held.execute("BEGIN IMMEDIATE")
+    return held
+
+
+class _Source(http.server.BaseHTTPRequestHandler):
+    """A data set's server that answers 404, but not before it is told to."""
+
+    asked = threading.Event()
+    go = threading.Event()
+
+    def do_GET(self) -> None:
+        self.asked.set()
+        self.go.wait(30)
+        self.send_error(404)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def source(project: Path) -> Iterator[dict[str, Any]]:
+    """A job's config; the job runs until ``_Source.go`` is set, and fails then, before it loads its model."""
+    (project / "models" / "none").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (project / "models" / "none" / name).write_text("{}")
+    _Source.asked.clear()
+    _Source.go.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Source)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/rows.jsonl"
+    yield {"model": "./models/none", "datasetSource": {"type": "blob", "url": url}}
+    _Source.go.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_locked_data_base_keeps_nobody_else_waiting(backend: Backend, tmp_path: Path) -> None:
+    created: list[int] = []
+
+    def create() -> None:
+        config = {"model": "./models/none", "datasetSource": {"type": "file", "path": "data/chats.jsonl"}}
+        created.append(backend.call("POST", "/v1/jobs", {"name": "late", "config": config}).status)
+
+    with closing(lock(tmp_path / "data")):
+        creating = threading.Thread(target=create)
+        creating.start()
+        began = time.monotonic()
+        while time.monotonic() - began < LOCKED_SECONDS:
+            asked = time.monotonic()
+            assert backend.call("GET", "/v1/jobs").json == {"jobs": []}
+            assert time.monotonic() - asked < 0.5
+            time.sleep(0.05)
+        assert created == []
+    creating.join(10)
+    assert created == [200]
+
+
+def test_a_verdict_is_written_when_the_lock_goes(
+    backend: Backend, tmp_path: Path, source: dict[str, Any]
+) -> None:
+    job = backend.submit(source)
+    assert _Source.asked.wait(20)
+    with closing(lock(tmp_path / "data")):
+        _Source.go.set()
+        until(lambda: not backend.processes("worker_train"))
+        time.sleep(LOCKED_SECONDS)
+        assert backend.job(job)["status"] == "running"
+    until(lambda: backend.job(job)["status"] == "failed", 5)
+    assert "404" in backend.job(job)["error"]
+    assert [frame.event for frame in backend.events(job)][-2:] == ["training.failed", "end"]
+
+
+def test_a_verdict_that_waits_for_the_disk_survives_a_kill(
+    tmp_path: Path, project: Path, source: dict[str, Any]
+) -> None:
+    first = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    job = first.submit(source)
+    assert _Source.asked.wait(20)
+    with closing(lock(tmp_path / "data")):
+        _Source.go.set()
+        until(lambda: not first.processes("worker_train"))
+        time.sleep(LOCKED_SECONDS)
+        first.process.kill()
+        first.process.wait()
+    first.stop()
+    second = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    try:
+        assert second.job(job)["status"] == "failed"
+        assert "404" in second.job(job)["error"]
+    finally:
+        second.stop()

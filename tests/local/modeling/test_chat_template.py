@@ -1,0 +1,102 @@
+"""What of a conversation is learned, for templates of several kinds, and text from tokens as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from arkor_dev.local.modeling.chat_template import (
+    IGNORED,
+    PLAIN_TEMPLATE,
+    completion_spans,
+    encode,
+    ready_tokenizer,
+)
+from arkor_dev.local.training.datasets import Row
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer
+
+pytestmark = pytest.mark.engine
+
+TALK = [
+    {"role": "system", "content": "system"},
+    {"role": "user", "content": "What is a refund?"},
+    {"role": "assistant", "content": PHRASE},
+    {"role": "user", "content": "my parcel?"},
+    {"role": "assistant", "content": "the ledger."},
+]
+DROPS_THOUGHTS = (
+    "{% for m in messages %}{{ m.role }}="
+    "{% if m.role == 'assistant' and loop.last %}<t>{% endif %}{{ m.content }};"
+    "{% endfor %}{% if add_generation_prompt %}assistant={% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return ready_tokenizer(make_tokenizer())
+
+
+def learned(tokenizer: Any, messages: list[dict[str, str]]) -> list[str]:
+    text, spans = completion_spans(tokenizer, messages)
+    return [text[start:end] for start, end in spans]
+
+
+def test_every_assistant_message_and_its_end_mark_are_learned(tokenizer: Any) -> None:
+    tokenizer.chat_template = CHATML
+    assert learned(tokenizer, TALK) == [f"{PHRASE}<|im_end|>", "the ledger.<|im_end|>"]
+
+
+def test_what_follows_the_last_answer_is_left_out(tokenizer: Any) -> None:
+    tokenizer.chat_template = CHATML
+    assert learned(tokenizer, TALK[:4]) == [f"{PHRASE}<|im_end|>"]
+
+
+def test_a_template_that_rewrites_earlier_turns_teaches_the_last(tokenizer: Any) -> None:
+    tokenizer.chat_template = DROPS_THOUGHTS
+    assert learned(tokenizer, TALK) == ["<t>the ledger.;"]
+
+
+def test_a_model_without_a_template_gets_a_plain_one() -> None:
+    bare = make_tokenizer()
+    bare.chat_template = None
+    bare.pad_token = None
+    tokenizer = ready_tokenizer(bare)
+    assert tokenizer.pad_token == tokenizer.eos_token
+    assert tokenizer.chat_template == PLAIN_TEMPLATE
+    assert learned(tokenizer, TALK) == [f" {PHRASE}<|im_end|>", " the ledger.<|im_end|>"]
+
+
+def test_labels_are_the_completion_s_tokens_and_nothing_else(tokenizer: Any) -> None:
+    tokenizer.chat_template = CHATML
+    example, cut = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True)
+    assert not cut
+    assert len(example.ids) == len(example.labels)
+    assert all(label in (IGNORED, token) for token, label in zip(example.ids, example.labels, strict=True))
+    taught = tokenizer.decode([label for label in example.labels if label != IGNORED])
+    assert taught == f"{PHRASE}<|im_end|>the ledger.<|im_end|>"
+    everything, _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=False)
+    assert everything.labels == everything.ids == example.ids
+
+
+def test_a_long_row_is_cut_or_refused_by_its_place(tokenizer: Any) -> None:
+    tokenizer.chat_template = CHATML
+    whole, _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True)
+    first = next(place for place, label in enumerate(whole.labels) if label != IGNORED)
+    example, cut = encode(tokenizer, Row(TALK, "d, line 1"), first + 1, responses_only=True)
+    assert cut
+    assert (example.ids, example.labels) == (whole.ids[: first + 1], whole.labels[: first + 1])
+    with pytest.raises(
+        JobFailure, match=rf"d, line 1: {len(whole.ids)} tokens long, and maxLength {first} cuts"
+    ):
+        encode(tokenizer, Row(TALK, "d, line 1"), first, responses_only=True)
+
+
+def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
+    tokenizer.chat_template = "{{ raise_exception('only user and assistant') }}"
+    with pytest.raises(
+        JobFailure,
+        match="d, line 9: The model's chat template refuses the conversation: only user and assistant",
+    ):
+        encode(tokenizer, Row(TALK, "d, line 9"), 512, responses_only=True)

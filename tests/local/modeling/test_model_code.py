@@ -1,0 +1,137 @@
+"""What a model's folder may bring: weights that are data alone, and no code of its own."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import arkor_dev.local
+from arkor_dev.local.models.catalog import lacks
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.conftest import CONFIG
+from tests.local.harness import Backend, frames_of
+
+pytestmark = pytest.mark.engine
+
+EVIL = """
+from pathlib import Path
+Path({mark!r}).touch()
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+class Config(PretrainedConfig):
+    model_type = "evil"
+class Model(PreTrainedModel):
+    config_class = Config
+class Tokenizer(PreTrainedTokenizerFast):
+    pass
+"""
+
+
+def edit(path: Path, **fields: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+@pytest.fixture
+def folder(tiny: Path, shared_project: Path, request: pytest.FixtureRequest) -> Path:
+    """A copy of the tiny model in the shared project."""
+    folder = shared_project / "models" / f"copy{abs(hash(request.node.name))}"
+    shutil.copytree(tiny, folder)
+    return folder
+
+
+def refused(backend: Backend, folder: Path) -> str:
+    """Why a chat with the model and a job on it fail: the same reason."""
+    name = f"./models/{folder.name}"
+    body = {"messages": [{"role": "user", "content": "Hi"}], "baseModel": name}
+    with backend.open("POST", "/v1/inference/chat", body) as answer:
+        if answer.status != 200:
+            reason = json.loads(answer.read())["error"]
+        else:
+            (reason,) = [frame.json["error"] for frame in frames_of(answer) if frame.event == "error"]
+    job = backend.submit({**CONFIG, "model": name})
+    error: str = backend.wait_for(job, "training.failed").json["error"]
+    assert error == reason
+    return error
+
+
+@pytest.mark.parametrize("place", ["config.json", "tokenizer_config.json"])
+def test_a_model_with_code_of_its_own_is_refused_at_once(
+    shared: Backend, folder: Path, tmp_path: Path, place: str
+) -> None:
+    mark = tmp_path / "it ran"
+    (folder / "evil.py").write_text(EVIL.format(mark=str(mark)))
+    if place == "config.json":
+        auto = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
+        edit(folder / place, auto_map=auto, model_type="evil", architectures=["Model"])
+    else:
+        edit(
+            folder / place, auto_map={"AutoTokenizer": [None, "evil.Tokenizer"]}, tokenizer_class="Tokenizer"
+        )
+    error = refused(shared, folder)
+    assert "code of its own" in error
+    assert place in error
+    assert "trust_remote_code" not in error
+    assert not mark.exists()
+
+
+def test_a_model_that_transformers_knows_itself_works_without_its_own_code(
+    shared: Backend, folder: Path, tmp_path: Path
+) -> None:
+    """Many models of the hub still name the code they had before they came into the library."""
+    mark = tmp_path / "it ran"
+    (folder / "evil.py").write_text(EVIL.format(mark=str(mark)))
+    edit(folder / "config.json", auto_map={"AutoModelForCausalLM": "evil.Model"})
+    assert shared.say("Hi", baseModel=f"./models/{folder.name}")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "consolidated.00.pth"])
+def test_pickled_weights_are_refused(shared: Backend, folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / "model.safetensors").unlink()
+    # A pickle that touches a file when it is loaded.
+    mark = tmp_path / "it ran"
+    (folder / name).write_bytes(b"cos\nsystem\n(S'touch " + str(mark).encode() + b"'\ntR.")
+    error = refused(shared, folder)
+    assert name in error
+    assert "Convert" in error
+    assert "safetensors" in error
+    assert "weights_only" not in error
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_pipe_in_a_model_s_folder_is_refused(shared: Backend, folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert f"{name} is no regular file" in refused(shared, folder)
+
+
+def test_an_adapter_of_pickled_weights_is_refused(tiny: Path, tmp_path: Path) -> None:
+    from arkor_dev.local.inference.engine import refuse_pickled_adapter
+
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_model.bin").write_bytes(b"")
+    with pytest.raises(JobFailure, match="safetensors"):
+        refuse_pickled_adapter(tmp_path)
+
+
+def test_every_loading_of_a_model_says_that_it_trusts_no_code() -> None:
+    found = []
+    for path in Path(arkor_dev.local.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".from_pretrained"):
+                if ast.unparse(node.func) == "PeftModel.from_pretrained":
+                    continue  # an adapter: it has no code, and no such argument
+                found.append(path.name)
+                said = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                assert said.get("trust_remote_code") == "False", (path.name, node.lineno)
+    assert {"load.py", "wheel.py"} <= set(found)
+
+
+def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
+    assert lacks(tmp_path) == "it has no config.json"

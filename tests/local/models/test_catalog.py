@@ -1,0 +1,123 @@
+"""Which folder a base model's name means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.local.models.catalog import (
+    STARTER,
+    STARTER_NOTE,
+    Models,
+    is_starter,
+    lacks,
+    starter_folder,
+    travelling_name,
+)
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fill(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True)
+    for name in names or ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / name).touch()
+    return folder
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Models:
+    (tmp_path / "project").mkdir()
+    return Models(tmp_path / "project", tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    "name", ["smollm2-135m-instruct", "SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct"]
+)
+def test_the_starter_model_has_three_names_and_one_folder(models: Models, tmp_path: Path, name: str) -> None:
+    assert is_starter(name)
+    assert models.at_hand(name) is None
+    fill(starter_folder(tmp_path / "cache"))
+    found = models.at_hand(name)
+    assert found
+    assert (found.name, found.path) == (STARTER, tmp_path / "cache" / "models" / "smollm2-135m-instruct")
+
+
+def test_half_a_starter_folder_is_none(models: Models, tmp_path: Path) -> None:
+    fill(starter_folder(tmp_path / "cache"), "config.json")
+    assert models.at_hand(STARTER) is None
+
+
+def test_a_folder_counts_inside_and_outside_the_project(models: Models, tmp_path: Path) -> None:
+    inside, outside = fill(tmp_path / "project" / "org" / "name"), fill(tmp_path / "elsewhere")
+    for name, path in [
+        ("org/name", inside),
+        ("./org/name", inside),
+        (str(outside), outside),
+        ("../elsewhere", outside),
+    ]:
+        found = models.at_hand(name)
+        assert found
+        assert (found.name, found.path) == (name, path)
+
+
+def test_a_hub_s_id_is_for_the_hub(models: Models) -> None:
+    assert models.at_hand("google/gemma-3-270m-it") is None
+    assert models.at_hand("gpt2") is None
+
+
+@pytest.mark.parametrize("name", ["./none", "/none", "~/none-such", "a b", "a/b/c"])
+def test_what_can_only_be_a_path_must_be_there(models: Models, name: str) -> None:
+    with pytest.raises(JobFailure, match="There is no model folder"):
+        models.at_hand(name)
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (("a.txt",), "no config.json"),
+        (("config.json",), "no weights"),
+        (("config.json", "model.safetensors"), "no tokenizer"),
+        (("config.json", "pytorch_model.bin", "tokenizer.model"), "pickled"),
+        (("config.json", "model.safetensors", "pytorch_model.bin", "tokenizer.model"), None),
+    ],
+)
+def test_what_a_folder_lacks_is_named(
+    models: Models, tmp_path: Path, names: tuple[str, ...], missing: str | None
+) -> None:
+    folder = fill(tmp_path / "project" / "m", *names)
+    if missing is None:
+        assert lacks(folder) is None
+        assert models.at_hand("m")
+    else:
+        with pytest.raises(JobFailure, match=missing):
+            models.at_hand("m")
+
+
+@pytest.mark.parametrize(
+    ("name", "travels"),
+    [
+        ("./models/tiny", "./models/tiny"),
+        ("models/tiny", "models/tiny"),
+        ("org/model", "org/model"),
+        ("/home/ann/models/tiny", "tiny"),
+        ("~/models/tiny/", "tiny"),
+        ("../../ann/models/tiny", "tiny"),
+    ],
+)
+def test_an_adapter_names_its_model_and_not_its_owner_s_folders(name: str, travels: str) -> None:
+    assert travelling_name(name) == travels
+
+
+def test_the_starter_of_the_package_index_says_what_its_weights_are(models: Models, tmp_path: Path) -> None:
+    fill(starter_folder(tmp_path / "cache"))
+    fill(tmp_path / "project" / "models" / "own")
+    starter, own = models.at_hand("smollm2-135m-instruct"), models.at_hand("models/own")
+    assert starter
+    assert starter.note == STARTER_NOTE
+    assert "4-bit" in STARTER_NOTE
+    assert own
+    assert own.note is None

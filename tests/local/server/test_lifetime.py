@@ -1,0 +1,231 @@
+"""Nothing outlives the daemon, nothing is lost when something is killed, and one folder has one owner."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.local.conftest import CONFIG, ENDLESS, make_project
+from tests.local.harness import Backend, launch, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def gone_within(backend: Backend, seconds: float) -> float:
+    """Wait until no process of the backend is left; how long it took."""
+    began = time.monotonic()
+    until(lambda: not backend.processes(), seconds)
+    return time.monotonic() - began
+
+
+def test_it_is_ready_at_once(backend: Backend) -> None:
+    assert backend.started_in < 3  # 0.2 s on an idle machine
+    assert backend.ready["projectId"].startswith("prj_")
+
+
+def test_the_end_of_standard_input_ends_it(backend: Backend) -> None:
+    assert backend.process.stdin
+    backend.process.stdin.close()
+    assert backend.process.wait(2) == 0
+    assert backend.errors == []
+    assert not backend.socket.parent.exists()
+
+
+def test_a_signal_ends_it(backend: Backend) -> None:
+    backend.process.send_signal(signal.SIGTERM)
+    assert backend.process.wait(2) == 0
+    assert not backend.socket.parent.exists()
+
+
+def test_the_socket_of_a_killed_one_goes_at_the_next_start(
+    backend: Backend, tmp_path: Path, project: Path
+) -> None:
+    backend.process.kill()
+    backend.process.wait()
+    assert backend.socket.is_socket()
+    other = Backend.start(tmp_path / "other", project, tmp_path / "cache")
+    assert not backend.socket.parent.exists()
+    other.stop()
+
+
+def test_no_place_for_a_socket(tmp_path: Path, project: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from arkor_dev.local.server import socket_folder; from arkor_dev.local import __main__ as main; "
+        "socket_folder.LONGEST = 5; sys.exit(main.main(sys.argv[1:]))"
+    )
+    folders = [f"--{name}={tmp_path / name}" for name in ("data", "cache")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *folders, f"--project={project}"],
+        input=b'{"token": "t", "orgSlug": "local", "projectSlug": "tests"}\n',
+        capture_output=True,
+        timeout=20,
+    )
+    assert done.returncode == 73
+    assert b"has no place for its socket: no folder" in done.stderr
+    assert b"XDG_RUNTIME_DIR" in done.stderr
+
+
+# Becomes somebody else and connects, as another account's process would that has learned the address.
+STRANGER = """
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    socket.socket(socket.AF_UNIX).connect(sys.argv[1])
+except PermissionError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_another_account_cannot_reach_it(backend: Backend) -> None:
+    argv = [sys.executable, "-I", "-S", "-c", STRANGER, str(backend.socket)]
+    assert subprocess.run(argv, capture_output=True, check=True, timeout=10).stdout == b"Permission denied\n"
+    assert backend.call("GET", "/v1/me").status == 200
+
+
+def test_a_folder_has_one_owner(backend: Backend, tmp_path: Path, project: Path) -> None:
+    second = launch(tmp_path / "data", project, tmp_path / "cache", {})
+    out, errors = second.communicate(b"{}\n", timeout=20)
+    assert second.returncode == 75
+    assert out == b""
+    assert f"process {backend.process.pid}" in errors.decode()
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_data_base_that_is_none_is_left_alone(tmp_path: Path, project: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "backend.sqlite").write_bytes(b"not a data base" * 100)
+    process = launch(tmp_path / "data", project, tmp_path / "cache", {})
+    hello = {"token": "t", "orgSlug": "local", "projectSlug": "tests"}
+    _, errors = process.communicate(json.dumps(hello).encode() + b"\n", timeout=20)
+    assert process.returncode == 74
+    assert b"move it away to start anew" in errors
+    assert len(errors.splitlines()) == 1
+    assert (tmp_path / "data" / "backend.sqlite").read_bytes() == b"not a data base" * 100
+
+
+@pytest.mark.parametrize("hello", [b"", b"\n", b"[]\n", b'{"token":""}\n', b"GET / HTTP/1.1\n"])
+def test_a_wrong_handshake_is_refused(tmp_path: Path, project: Path, hello: bytes) -> None:
+    process = launch(tmp_path / "data", project, tmp_path / "cache", {})
+    out, errors = process.communicate(hello, timeout=20)
+    assert process.returncode == 2
+    assert out == b""
+    assert b"started by arkor-dev --local" in errors
+
+
+@pytest.mark.engine
+def test_killing_everything_loses_no_event_and_no_checkpoint(tmp_path: Path, tiny: Path) -> None:
+    project, data = make_project(tmp_path / "tests", tiny), tmp_path / "data"
+    first = Backend.start(data, project, tmp_path / "cache")
+    done = first.submit({**CONFIG, "maxSteps": 1, "evalSteps": 0})
+    *before, _ = first.events(done)
+    job = first.submit(ENDLESS)
+    step = first.wait_for(job, "checkpoint.saved").json["step"]
+    (project / "data" / "later.jsonl").write_text("not JSON\n")
+    queued = first.submit({**CONFIG, "datasetSource": {"type": "file", "path": "data/later.jsonl"}})
+    seen = [frame for frame, _ in zip(first.events(job), range(20), strict=False)]
+    assert len(first.processes()) == 2
+    first.process.kill()
+    first.process.wait()
+    assert gone_within(first, 2) < 2
+    first.stop()
+
+    second = Backend.start(data, project, tmp_path / "cache")
+    try:
+        assert second.ready["projectId"] == first.ready["projectId"]
+        failed = second.job(job)
+        assert (failed["status"], failed["error"]) == (
+            "failed",
+            "the local backend stopped while this job was training",
+        )
+        *events, last, end = second.events(job)
+        assert [(f.id, f.data) for f in events[:20]] == [(f.id, f.data) for f in seen]
+        assert (last.event, end.event) == ("training.failed", "end")
+        assert last.json["error"] == failed["error"]
+        assert last.json["step"] == failed["metrics"]["step"] >= step
+        checkpoint = data / "jobs" / job / "checkpoints" / str(step)
+        assert (checkpoint / "adapter_model.safetensors").is_file()
+        assert not list((data / "jobs" / job).rglob("*.part"))
+        *after, _ = second.events(done)
+        assert [(f.id, f.data) for f in after] == [(f.id, f.data) for f in before]
+        # What waited is taken up again, by itself.
+        assert "line 1: not JSON" in second.wait_for(queued, "training.failed").json["error"]
+    finally:
+        second.stop()
+
+
+@pytest.mark.engine
+def test_a_killed_worker_fails_its_job_and_the_next_one_runs(tmp_path: Path, tiny: Path) -> None:
+    project = make_project(tmp_path / "tests", tiny)
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    try:
+        job = backend.submit(ENDLESS)
+        backend.wait_for(job, "training.log")
+        (worker,) = backend.processes("worker_train")
+        kill(worker)
+        failed = backend.wait_for(job, "training.failed").json
+        assert "killed (signal 9)" in failed["error"]
+        assert "memory" in failed["error"]
+        assert failed["step"] >= 1
+        assert backend.job(job)["error"] == failed["error"]
+
+        endless = backend.submit(ENDLESS)
+        backend.wait_for(endless, "training.log")
+        assert backend.process.stdin
+        backend.process.stdin.close()
+        assert gone_within(backend, 2) < 2
+    finally:
+        backend.stop()
+
+
+@pytest.mark.engine
+def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(tmp_path: Path, tiny: Path) -> None:
+    project = make_project(tmp_path / "tests", tiny)
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    body = {
+        "messages": [{"role": "user", "content": "Hi"}],
+        "baseModel": "models/tiny",
+        "maxTokens": 250,
+        "temperature": 5,
+    }
+    try:
+        with backend.open("POST", "/v1/inference/chat", body) as answer:
+            while b'"content"' not in answer.readline():
+                pass
+            (worker,) = backend.processes("worker_infer")
+            os.kill(worker, signal.SIGSTOP)
+            kill(worker)
+            rest = answer.read().decode()
+        assert (
+            "killed (signal 9)" in json.loads(rest.split("event: error\ndata: ")[1].split("\n")[0])["error"]
+        )
+        assert rest.endswith("data: [DONE]\n\n")
+        assert backend.say("Hi", baseModel="models/tiny")
+        backend.process.kill()
+        backend.process.wait()
+        assert gone_within(backend, 2) < 2
+    finally:
+        backend.stop()
+
+
+def test_the_data_folder_may_be_a_link(tmp_path: Path, project: Path) -> None:
+    (tmp_path / "other-disk").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "other-disk")
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    try:
+        assert backend.call("GET", "/v1/jobs").json == {"jobs": []}
+        assert (tmp_path / "other-disk" / "backend.sqlite").is_file()
+    finally:
+        backend.stop()

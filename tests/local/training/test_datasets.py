@@ -1,0 +1,268 @@
+"""Rows in all their forms, and bad data named by file, line and reason."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.training_rows import MAX_LINE
+from arkor_dev.local.training import datasets
+from arkor_dev.local.training.datasets import load_rows, read_jsonl
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_model import write_jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+GOOD = b'{"prompt": "a", "completion": "b"}\n'
+
+BAD: list[tuple[bytes, str]] = [
+    (b"", "d.jsonl is empty"),
+    (b"\n  \n", "d.jsonl is empty"),
+    (GOOD + b"nonsense\n", "d.jsonl, line 2: not JSON (Expecting value at column 1)"),
+    (GOOD + b'{"a": [1, ]}\n', "d.jsonl, line 2: not JSON (a comma with nothing behind it at column 9)"),
+    (GOOD + b'{"a": 1, }\n', "d.jsonl, line 2: not JSON (a comma with nothing behind it at column 8)"),
+    (GOOD + b'{"a":,}\n', "d.jsonl, line 2: not JSON (Expecting value at column 6)"),
+    (GOOD + b"\n" + b'{"prompt": "a",}\n', "d.jsonl, line 3: not JSON"),
+    (GOOD + b"[" * 100_000 + b"\n", "d.jsonl, line 2: not JSON that can be read: nested too deeply"),
+    (b'[\n{"prompt": "a", "completion": "b"}]\n', "d.jsonl, line 1: begins a JSON list"),
+    (GOOD + "é".encode("latin-1"), "d.jsonl, line 2: not UTF-8 (byte 1 is 0xe9)"),
+    (GOOD + b"3\n", "d.jsonl, line 2: must be a JSON object"),
+    (
+        GOOD + b'{"question": "a", "answer": "b"}\n',
+        "d.jsonl, line 2: has the keys question, answer; wanted messages",
+    ),
+    (GOOD + b"{}\n", "d.jsonl, line 2: has the keys none; wanted messages"),
+    (GOOD + b'{"prompt": "a"}\n', "d.jsonl, line 2: has the keys prompt; wanted"),
+    (GOOD + b'{"prompt": 1, "completion": "b"}\n', "d.jsonl, line 2: prompt must be text, not int"),
+    (GOOD + b'{"prompt": "a", "completion": " "}\n', "d.jsonl, line 2: has no assistant message with text"),
+    (
+        GOOD + b'{"instruction": "a", "input": 2, "output": "b"}\n',
+        "d.jsonl, line 2: input must be text, not int",
+    ),
+    (GOOD + b'{"messages": []}\n', "d.jsonl, line 2: messages must be a list with at least one user"),
+    (GOOD + b'{"messages": "hi"}\n', "d.jsonl, line 2: messages must be a list"),
+    (GOOD + b'{"messages": ["hi"]}\n', "d.jsonl, line 2: message 1 must be an object"),
+    (
+        GOOD + b'{"messages": [{"role": "bot", "content": "x"}]}\n',
+        "line 2: message 1 has the role 'bot'; wanted",
+    ),
+    (
+        GOOD + b'{"messages": [{"role": "user", "content": null}]}\n',
+        "line 2: message 1 has no text in content",
+    ),
+    (GOOD + b'{"messages": [{"role": "user", "content": "x"}]}\n', "line 2: has no assistant message"),
+    (
+        GOOD + b'{"messages": [{"role": ["user"], "content": "x"}]}\n',
+        "line 2: message 1 has the role ['user']; wanted",
+    ),
+    (
+        GOOD + b'{"prompt": "a", "completion": "b", "n": ' + b"1" * 5000 + b"}\n",
+        "line 2: not JSON that can be",
+    ),
+    (GOOD + b'{"prompt": "a", "completion": "\\ud83d"}\n', "line 2: message 2 holds half a character"),
+    (GOOD + b'{"prompt": "' + b"x" * MAX_LINE + b'", "completion": "b"}\n', "line 2: longer than 4 MiB"),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), BAD)
+def test_bad_data_is_named_by_file_line_and_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(JobFailure) as caught:
+        read_jsonl(path, "data/d.jsonl")
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith("data/d.jsonl")
+
+
+def turns(*texts: str) -> list[dict[str, str]]:
+    return [{"role": "user" if n % 2 == 0 else "assistant", "content": text} for n, text in enumerate(texts)]
+
+
+def test_a_file_that_became_something_else_after_the_check(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "d.jsonl")
+    with pytest.raises(JobFailure, match=r"data/d.jsonl cannot be read: a FIFO, not a regular file"):
+        read_jsonl(tmp_path / "d.jsonl", "data/d.jsonl")
+
+
+def test_a_reason_is_cut_to_size(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text(json.dumps({"k" * 100_000: 1}))
+    with pytest.raises(JobFailure) as caught:
+        read_jsonl(tmp_path / "d.jsonl", "d")
+    assert len(str(caught.value)) < 500
+
+
+def test_every_form_becomes_a_chat(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"messages": [{"role": "system", "content": "s"}, *turns("a", "b")], "extra": 1},
+        {"prompt": "a", "completion": "b"},
+        {"prompt": turns("a"), "completion": [{"role": "assistant", "content": "b"}]},
+        {"instruction": "a", "output": "b"},
+        {"instruction": "a", "input": "", "output": "b"},
+        {"instruction": "a", "input": "c", "output": "b"},
+    ]
+    read = read_jsonl(write_jsonl(tmp_path / "d.jsonl", rows), "d.jsonl")
+    assert [row.where for row in read] == [f"d.jsonl, line {n}" for n in range(1, 7)]
+    assert read[0].messages == rows[0]["messages"]
+    assert [row.messages for row in read[1:5]] == [turns("a", "b")] * 4
+    assert read[5].messages == turns("a\n\nc", "b")
+
+
+def test_a_byte_order_mark_blank_lines_and_no_last_newline_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD + b"\r\n\n" + GOOD.rstrip())
+    assert [row.where for row in read_jsonl(path, "d")] == ["d, line 1", "d, line 4"]
+    assert len(read_jsonl(path, "d", limit=1)) == 1
+
+
+def load(source: dict[str, Any], project: Path, limit: int | None = None) -> list[datasets.Row]:
+    return load_rows(source, project, project / "scratch", lambda *_: None, limit)
+
+
+def test_a_file_must_lie_in_the_project_after_symlinks(tmp_path: Path) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside.jsonl"
+    (project / "data").mkdir(parents=True)
+    outside.write_bytes(GOOD)
+    (project / "data" / "in.jsonl").write_bytes(GOOD)
+    (project / "data" / "link.jsonl").symlink_to(project / "data" / "in.jsonl")
+    (project / "data" / "escape.jsonl").symlink_to(outside)
+    (project / "data" / "loop.jsonl").symlink_to(project / "data" / "loop.jsonl")
+    os.mkfifo(project / "data" / "fifo.jsonl")
+    assert load({"type": "file", "path": "data/in.jsonl"}, project)
+    assert load({"type": "file", "path": "data/link.jsonl"}, project)
+    assert load({"type": "file", "path": str(project / "data" / "in.jsonl")}, project)
+    for path, reason in [
+        ("data/escape.jsonl", "lies outside the project"),
+        ("../outside.jsonl", "lies outside the project"),
+        (str(outside), "lies outside the project"),
+        ("data/none.jsonl", "does not exist"),
+        ("data", "is not a file"),
+        ("data/fifo.jsonl", "is not a file"),
+        ("x" * 300, "cannot be resolved"),
+        ("data/loop.jsonl", "cannot be resolved"),
+        ("data/\0.jsonl", "cannot be resolved"),
+    ]:
+        with pytest.raises(JobFailure, match=reason):
+            load({"type": "file", "path": path}, project)
+
+
+class _Web(http.server.BaseHTTPRequestHandler):
+    """Serves one data set, to those with the token; redirects; breaks off."""
+
+    seen: list[tuple[str, str | None]]
+
+    def do_GET(self) -> None:
+        self.seen.append((self.path, self.headers.get("Authorization")))
+        port = int(self.headers["Host"].rpartition(":")[2])
+        if self.path.startswith("/moved"):
+            target = {
+                "/moved": f"http://localhost:{port}/data",
+                "/moved-ftp": f"ftp://localhost:{port}/data",
+            }[self.path]
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.end_headers()
+        elif self.path == "/data":
+            self.send_response(200)
+            self.send_header("Content-Length", str(2 * len(GOOD)))
+            self.end_headers()
+            self.wfile.write(GOOD * 2)
+        elif self.path == "/short":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(GOOD)
+        else:
+            self.send_error(403)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    _Web.seen = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Web)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_blob_is_fetched_with_its_token(tmp_path: Path, web: str) -> None:
+    heard: list[tuple[str, float, float | None, str]] = []
+    source = {"type": "blob", "url": f"{web}/data", "token": "t0ken"}
+    rows = load_rows(source, tmp_path, tmp_path / "scratch", lambda *args: heard.append(args), None)
+    assert [row.where for row in rows] == [
+        "the downloaded data set, line 1",
+        "the downloaded data set, line 2",
+    ]
+    assert _Web.seen == [("/data", "Bearer t0ken")]
+    assert heard[-1] == ("Fetching the data set", 2 * len(GOOD), 2 * len(GOOD), "B")
+
+
+def test_a_redirect_does_not_carry_the_token(tmp_path: Path, web: str) -> None:
+    assert load({"type": "blob", "url": f"{web}/moved", "token": "t0ken"}, tmp_path)
+    assert _Web.seen == [("/moved", "Bearer t0ken"), ("/data", None)]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/moved-ftp", "redirects to something that is not http"),
+        ("/short", r"broke off after \d+ of 1000 bytes"),
+        ("/secret", "answered 403 for the data set"),
+    ],
+)
+def test_a_blob_that_cannot_be_had_says_why(tmp_path: Path, web: str, path: str, reason: str) -> None:
+    with pytest.raises(JobFailure, match=reason):
+        load({"type": "blob", "url": web + path}, tmp_path)
+
+
+def test_a_blob_is_bounded(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "MAX_DOWNLOAD", 40)
+    with pytest.raises(JobFailure, match="is larger than"):
+        load({"type": "blob", "url": f"{web}/data"}, tmp_path)
+
+
+def test_a_server_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(JobFailure, match=r"could not be fetched from 127\.0\.0\.1:1: .*refused"):
+        load({"type": "blob", "url": "http://127.0.0.1:1/d.jsonl"}, tmp_path)
+
+
+def test_the_hub_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(JobFailure, match=r"pip install 'arkor-dev\[hub\]'"):
+        load({"type": "huggingface", "name": "a/b"}, tmp_path)
+
+
+def test_hub_rows_are_checked_like_a_file_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is replaced by one that has a table: the real one needs a hub."""
+    table = [json.loads(GOOD), {"prompt": "a"}]
+    asked: list[Any] = []
+
+    class Library:
+        @staticmethod
+        def load_dataset(name: str, subset: str | None, split: str, token: str | None) -> list[Any]:
+            asked.append((name, subset, split))
+            if name == "a/none":
+                raise FileNotFoundError("no such data set")
+            return table
+
+    monkeypatch.setitem(sys.modules, "datasets", Library)
+    source = {"type": "huggingface", "name": "a/b", "subset": "s"}
+    with pytest.raises(JobFailure, match=r"a/b \(train\), row 2: has the keys prompt"):
+        load(source, tmp_path)
+    assert len(load(source, tmp_path, limit=1)) == 1
+    assert asked[0] == ("a/b", "s", "train")
+    with pytest.raises(JobFailure, match="no such data set"):
+        load({**source, "name": "a/none"}, tmp_path)

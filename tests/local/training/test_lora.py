@@ -1,0 +1,265 @@
+"""A real model learns, over the wire: the events, the artifacts, and what the adapter then says."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.conftest import CONFIG, ENDLESS, STEPS, Trained
+from tests.local.harness import Backend, frames_of, until
+from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+
+
+def logs(trained: Trained, field: str) -> list[tuple[int, float]]:
+    rows = [frame.json for frame in trained.events if frame.event == "training.log"]
+    return [(row["step"], row[field]) for row in rows if field in row]
+
+
+@pytest.mark.numeric
+def test_the_loss_falls_step_by_step(trained: Trained) -> None:
+    losses = logs(trained, "loss")
+    assert [step for step, _ in losses] == list(range(1, STEPS + 1))
+    assert losses[0][1] > 4
+    assert losses[-1][1] < losses[0][1] / 4
+    evals = logs(trained, "evalLoss")
+    assert [step for step, _ in evals] == [15, 30]
+    assert evals[1][1] < evals[0][1]
+
+
+def test_events_come_in_the_contract_s_order_with_counting_ids(trained: Trained) -> None:
+    names = [frame.event for frame in trained.events]
+    assert names.index("training.started") < names.index("training.log") < names.index("checkpoint.saved")
+    assert names[-2:] == ["training.completed", "end"]
+    assert [frame.id for frame in trained.events[:-1]] == [str(n) for n in range(1, len(names))]
+    assert trained.events[-1].id is None
+    for frame in trained.events:
+        assert frame.json["type"] == frame.event
+        assert frame.json["jobId"] == trained.job
+        assert frame.json["timestamp"].endswith("Z")
+
+
+def test_started_says_what_is_trained(trained: Trained) -> None:
+    metadata = next(frame.json["metadata"] for frame in trained.events if frame.event == "training.started")
+    assert metadata["totalSteps"] == STEPS
+    assert metadata["device"] == "cpu"
+    assert metadata["dtype"] == "float32"
+    assert metadata["dtypeReason"] == "as the job's numberFormat says"
+    assert (metadata["trainRows"], metadata["evalRows"]) == (54, 6)
+    assert metadata["model"] == CONFIG["model"]
+    # r * (inputs + outputs) of q, k, v, o in four layers, r 8.
+    assert metadata["trainableParameters"] == 4 * 8 * (256 + 192 + 192 + 256)
+
+
+def test_log_rows_carry_rate_and_speed(trained: Trained) -> None:
+    row = next(frame.json for frame in trained.events if frame.event == "training.log")
+    assert row["samplesPerSecond"] > 0
+    assert row["tokensPerSecond"] > row["samplesPerSecond"]
+    assert row["epoch"] == pytest.approx(4 / 54, rel=0.1)
+    rates = [rate for _, rate in logs(trained, "learningRate")]
+    assert max(rates) <= 1e-2
+    assert rates[-1] < rates[5]
+
+
+def test_the_job_s_record_sums_the_run_up(trained: Trained) -> None:
+    job = trained.backend.job(trained.job)
+    assert job["status"] == "completed"
+    assert job["startedAt"] <= job["completedAt"]
+    done = next(frame.json for frame in trained.events if frame.event == "training.completed")
+    assert job["metrics"]["step"] == job["metrics"]["totalSteps"] == done["metrics"]["steps"] == STEPS
+    assert job["metrics"]["loss"] == done["metrics"]["loss"]
+    assert job["metrics"]["bestEvalLoss"] == done["metrics"]["bestEvalLoss"]
+    (adapter,) = done["artifacts"]
+    folder = (trained.data / "jobs" / trained.job).resolve()
+    assert adapter == {
+        "kind": "adapter",
+        "name": "final",
+        "bytes": adapter["bytes"],
+        "path": str(folder / "final"),
+    }
+    assert adapter["bytes"] > 10_000
+    saved = [frame.json for frame in trained.events if frame.event == "checkpoint.saved"]
+    paths = [event["artifacts"][0]["path"] for event in saved]
+    assert paths == [str(folder / "checkpoints" / str(step)) for step in (10, 20, 30)]
+
+
+def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained: Trained) -> None:
+    folder = trained.data / "jobs" / trained.job
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["10", "20", "30"]
+    for adapter in (folder / "final", folder / "checkpoints" / "10"):
+        settings = json.loads((adapter / "adapter_config.json").read_text())
+        assert settings["base_model_name_or_path"] == CONFIG["model"]
+        assert sorted(settings["target_modules"]) == ["k_proj", "o_proj", "q_proj", "v_proj"]
+        assert (settings["r"], settings["lora_alpha"]) == (8, 16)
+        assert (adapter / "adapter_model.safetensors").stat().st_size > 10_000
+        for path in adapter.iterdir():
+            # Where the model lies on this machine is nobody's business but its owner's.
+            assert str(trained.data.parent.parent).encode() not in path.read_bytes(), path
+        assert f"base_model: {CONFIG['model']}" in (adapter / "README.md").read_text()
+    assert (folder / "checkpoints" / "10" / "optimizer.pt").is_file()
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "final"]
+
+
+@pytest.mark.numeric
+def test_the_adapter_says_the_phrase_and_the_base_does_not(trained: Trained) -> None:
+    question = "Who pays for the ledger?"
+    final = {"adapter": {"kind": "final", "jobId": trained.job}}
+    last = {"adapter": {"kind": "checkpoint", "jobId": trained.job, "step": 30}}
+    assert trained.backend.say(question, **final) == PHRASE
+    assert PHRASE not in trained.backend.say(question, baseModel=CONFIG["model"])
+    assert trained.backend.say(question, **last) == PHRASE
+    assert trained.backend.say(question, **final) == PHRASE
+
+
+def test_a_stream_resumes_after_the_event_that_was_seen(trained: Trained) -> None:
+    rest = list(trained.backend.events(trained.job, last="12"))
+    assert [(f.id, f.data) for f in rest[:-1]] == [(f.id, f.data) for f in trained.events[12:-1]]
+    unknown = list(trained.backend.events(trained.job, last="2026-01-01"))
+    assert [f.data for f in unknown[:-1]] == [f.data for f in trained.events[:-1]]
+
+
+@pytest.mark.numeric
+def test_the_same_job_again_gives_the_same_losses(shared: Backend, trained: Trained) -> None:
+    again = [
+        frame.json for frame in shared.events(shared.submit({**CONFIG, "maxSteps": STEPS, "saveSteps": 0}))
+    ]
+    losses = [row["loss"] for row in again if row["type"] == "training.log" and "loss" in row]
+    assert losses == [loss for _, loss in logs(trained, "loss")]
+
+
+def test_cancel_ends_a_running_job_at_once_and_its_checkpoints_answer(shared: Backend) -> None:
+    job = shared.submit(ENDLESS, "endless")
+    saved = shared.wait_for(job, "checkpoint.saved").json["step"]
+    waiting = shared.submit(ENDLESS, "waiting")
+    assert shared.job(waiting)["status"] == "queued"
+    assert shared.say(QUESTIONS[0], adapter={"kind": "checkpoint", "jobId": job, "step": saved})
+    assert shared.job(job)["status"] == "running"
+    assert shared.call("POST", f"/v1/jobs/{waiting}/cancel").json["job"]["status"] == "cancelled"
+    with_time = until_cancelled(shared, job)
+    assert with_time < 2
+    *_, last, end = shared.events(job)
+    assert (last.event, end.event) == ("training.cancelled", "end")
+    assert last.json["step"] >= saved
+    assert [frame.event for frame in shared.events(waiting)] == ["training.cancelled", "end"]
+    assert shared.call("POST", f"/v1/jobs/{job}/cancel").json["job"]["status"] == "cancelled"
+
+
+def until_cancelled(backend: Backend, job: str) -> float:
+    """Cancel, and the seconds until it was."""
+    import time
+
+    began = time.monotonic()
+    answer = backend.call("POST", f"/v1/jobs/{job}/cancel")
+    assert answer.json["job"]["status"] == "cancelled"
+    return time.monotonic() - began
+
+
+@pytest.mark.numeric
+def test_an_absurd_learning_rate_fails_with_a_reason(shared: Backend) -> None:
+    # Weight decay multiplies every weight by 1 - 10 * 1 at each step, whatever the gradient: float32 ends at
+    # 9 ** 41, so no processor's rounding can save this run.
+    absurd = {"learningRate": 10.0, "weightDecay": 1.0, "optim": "sgd", "lrSchedulerType": "constant"}
+    job = shared.submit({**CONFIG, **absurd, "maxSteps": 60})
+    error = shared.wait_for(job, "training.failed").json["error"]
+    assert "learning rate 10" in error
+    assert "try learningRate 1" in error
+
+
+def test_a_dry_run_does_everything_once(shared: Backend) -> None:
+    frames = list(shared.events(shared.submit({**CONFIG, "dryRun": True})))
+    metadata = next(frame.json["metadata"] for frame in frames if frame.event == "training.started")
+    assert metadata["totalSteps"] == 4
+    assert metadata["trainRows"] + metadata["evalRows"] == 20
+    assert len([frame for frame in frames if frame.event == "checkpoint.saved"]) == 1
+    assert len([frame for frame in frames if "evalLoss" in frame.json]) == 1
+    assert frames[-2].event == "training.completed"
+
+
+def test_long_rows_are_cut_and_counted(shared: Backend, shared_project: Path) -> None:
+    rows: list[Any] = chats(12)
+    rows[4] = {"prompt": "Hello", "completion": PHRASE * 40}
+    write_jsonl(shared_project / "data" / "cut.jsonl", rows)
+    config = {**CONFIG, "maxSteps": 1, "maxLength": 64}
+    cut = shared.submit({**config, "datasetSource": {"type": "file", "path": "data/cut.jsonl"}})
+    assert shared.wait_for(cut, "training.message").json["message"].startswith("1 of 12 rows are longer than")
+
+
+def test_two_chats_stream_side_by_side(shared: Backend, trained: Trained) -> None:
+    """Neither waits for the other's end: the model goes around."""
+    body: dict[str, Any] = {
+        "messages": [{"role": "user", "content": "Hi"}],
+        "maxTokens": 200,
+        "temperature": 1,
+    }
+    with (
+        shared.open("POST", "/v1/inference/chat", {**body, "baseModel": CONFIG["model"]}) as one,
+        shared.open(
+            "POST",
+            "/v1/inference/chat",
+            {**body, "adapter": {"kind": "checkpoint", "jobId": trained.job, "step": 10}},
+        ) as two,
+    ):
+        assert next(frames_of(one)).event in {"message", "progress"}
+        assert next(frames_of(two)).event in {"message", "progress"}
+        assert list(frames_of(one))[-1].data == "[DONE]"
+        assert list(frames_of(two))[-1].data == "[DONE]"
+
+
+def test_not_streamed_is_one_body(shared: Backend, trained: Trained) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], "temperature": 0, "stream": False}
+    answer = shared.call(
+        "POST", "/v1/inference/chat", {**body, "adapter": {"kind": "final", "jobId": trained.job}}
+    )
+    assert answer.status == 200
+    assert answer.json["choices"][0]["message"] == {"role": "assistant", "content": PHRASE}
+    assert answer.json["choices"][0]["finish_reason"] == "stop"
+    assert answer.json["usage"]["completion_tokens"] > 3
+    short = shared.call(
+        "POST",
+        "/v1/inference/chat",
+        {**body, "maxTokens": 2, "adapter": {"kind": "final", "jobId": trained.job}},
+    )
+    assert short.json["choices"][0]["finish_reason"] == "length"
+
+
+def test_a_client_that_leaves_stops_the_generation(shared: Backend) -> None:
+    body = {
+        "messages": [{"role": "user", "content": "Hi"}],
+        "baseModel": CONFIG["model"],
+        "maxTokens": 250,
+        "temperature": 5,
+    }
+    answers = [shared.open("POST", "/v1/inference/chat", body) for _ in range(12)]
+    for answer in answers:
+        next(frames_of(answer))
+        answer.close()
+    log = [
+        shared.open("GET", f"/v1/jobs/{job['id']}/events/stream")
+        for job in shared.call("GET", "/v1/jobs").json["jobs"]
+    ]
+    for stream in log:
+        stream.close()
+    # Twelve answers of 250 tokens would keep the next one waiting for many seconds.
+    assert shared.call("POST", "/v1/inference/chat", {**body, "maxTokens": 1, "stream": False}).status == 200
+
+
+def test_too_long_a_conversation_is_an_error_in_the_stream(shared: Backend) -> None:
+    body = {"messages": [{"role": "user", "content": "word " * 400}], "baseModel": CONFIG["model"]}
+    with shared.open("POST", "/v1/inference/chat", body) as answer:
+        frames = list(frames_of(answer))
+    error = next(frame.json["error"] for frame in frames if frame.event == "error")
+    assert "at most 256" in error
+    assert frames[-1].data == "[DONE]"
+    assert shared.call("POST", "/v1/inference/chat", {**body, "stream": False}).json == {"error": error}
+
+
+def test_nothing_was_logged(shared: Backend, trained: Trained) -> None:
+    """Expected faults leave no traceback and no noise on standard error."""
+    until(lambda: shared.call("GET", "/v1/me").status == 200)
+    assert shared.errors == []

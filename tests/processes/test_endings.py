@@ -1,0 +1,129 @@
+"""However the daemon ends, nothing of a training command is alive 5 s later. A true daemon, true signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.daemon import environment, running_daemon
+from tests.support.processes import STUBBORN, STUBBORN_COUNT, alive, children, gone, pids_in, training_command
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.daemon import Daemon
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only on Linux may a process adopt its grandchildren"),
+    pytest.mark.usefixtures("node_on_path"),
+]
+
+ENDINGS = {
+    "Ctrl-C": signal.SIGINT,
+    "SIGTERM": signal.SIGTERM,
+    "the terminal closes": signal.SIGHUP,
+    "SIGKILL": signal.SIGKILL,
+    "a crash": signal.SIGSEGV,
+}
+
+
+async def start_stubborn(daemon: Daemon, project: Path, pids: Path) -> list[int]:
+    """A training run of four processes that obey nobody, and its warden."""
+    pids.mkdir()
+    program = STUBBORN.replace("sys.argv[-1]", repr(str(pids)))
+    training_command(project, program)
+    _, writer = await asyncio.open_connection("127.0.0.1", int(daemon.origin.rpartition(":")[2]))
+    writer.write(
+        b"POST /api/train HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+        b"X-Arkor-Studio-Token: " + daemon.token.encode() + b"\r\n\r\n"
+    )
+    found = await pids_in(pids, STUBBORN_COUNT)
+    writer.close()  # the tab has long gone when Studio ends
+    return [*found, *children(daemon.process.pid)]
+
+
+@pytest.mark.parametrize("number", ENDINGS.values(), ids=ENDINGS)
+async def test_nothing_outlives_studio(
+    number: signal.Signals, home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
+) -> None:
+    project = tmp_path / "project"
+    async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
+        pids = await start_stubborn(daemon, project, tmp_path / "pids")
+        assert all(map(alive, pids))
+        began = time.monotonic()
+        daemon.process.send_signal(number)
+        code = await asyncio.wait_for(daemon.process.wait(), 5)
+        left = await gone(pids, 5 - (time.monotonic() - began))
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert left == []
+    polite = number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    assert code == (0 if polite else -number)
+    if polite:  # else nobody was left to take the launch's token away
+        assert not (home / ".arkor" / "studio-token").exists()
+
+
+async def test_a_second_ctrl_c_does_not_wait(
+    home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
+) -> None:
+    project = tmp_path / "project"
+    async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
+        pids = await start_stubborn(daemon, project, tmp_path / "pids")
+        began = time.monotonic()
+        daemon.process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.1)
+        daemon.process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(daemon.process.wait(), 5) == 130
+        assert time.monotonic() - began < 1
+        assert await gone(pids, 5) == []
+
+
+async def test_an_end_while_starting(home: Path, tmp_path: Path, unused_tcp_port: int) -> None:
+    """SIGINT before the page is there: no traceback, no token file."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "arkor_dev", "--port", str(unused_tcp_port), "--project", str(tmp_path),
+        env=environment(home) | {"ARKOR_CLOUD_API_URL": "http://127.0.0.1:9"},
+        stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    await asyncio.sleep(0.6)
+    process.send_signal(signal.SIGINT)
+    _, stderr = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode in (0, 130)
+    assert b"Traceback" not in stderr
+    assert not (home / ".arkor" / "studio-token").exists()
+
+
+async def test_what_outlives_studio_and_its_supervisors_is_ended_at_the_next_start(
+    home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
+) -> None:
+    """All at once: the daemon and both supervisors of a run. What has detached itself has nobody left.
+
+    Takes 3 s: the next start first gives supervisors that are still alive the time to be polite.
+    """
+    project = tmp_path / "project"
+    records = home / ".local" / "share" / "arkor-dev" / "launches"
+    async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
+        pids = await start_stubborn(daemon, project, tmp_path / "pids")
+        (outer,) = children(daemon.process.pid)
+        (inner,) = children(outer)
+        assert len(list(records.iterdir())) == 1
+        for pid in (daemon.process.pid, outer, inner):
+            os.kill(pid, signal.SIGKILL)
+        await daemon.process.wait()
+    left = await gone(pids, 0.5)
+    async with running_daemon(home, unused_tcp_port, "--project", str(project)):
+        left = await gone(left, 5)
+        await until(lambda: list(records.iterdir()) == [])
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert left == []

@@ -1,0 +1,93 @@
+"""What killed launches leave is found by its mark and by nothing else, and ended once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.processes.leftovers import VARIABLE, Marks
+from tests.support.processes import alive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@contextmanager
+def sleeper(mark: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a mark, and little else in its environment."""
+    process = subprocess.Popen(["/bin/sleep", "60"], env={"PATH": "/bin", **mark, "Z": "z"})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def lives(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None and alive(process.pid)
+
+
+def test_only_a_runs_own_processes_are_ended() -> None:
+    marks, others = Marks(None), Marks(None)
+    similar = {f"X{VARIABLE}": f"{marks.name}.1", "Y": f"{VARIABLE}={marks.name}.1"}
+    with (
+        sleeper(marks.of("1")) as mine,
+        sleeper(marks.of("12")) as longer,
+        sleeper(others.of("1")) as foreign,
+        sleeper(similar) as alike,
+    ):
+        marks.kill("1")
+        assert mine.wait(5) == -9
+        assert all(map(lives, (longer, foreign, alike)))
+
+
+def test_a_killed_launch_is_settled_once_and_a_live_one_never(tmp_path: Path) -> None:
+    folder = tmp_path / "launches"
+    Marks(folder).settle()  # nothing there yet
+    alive_one, here = Marks(folder), Marks(folder)
+    alive_one.write_down()
+    here.write_down()
+    dead = "0123456789abcdef"
+    (folder / dead).touch()
+    (folder / "notes").touch()
+    os.mkfifo(folder / "fedcba9876543210")
+    with sleeper({VARIABLE: f"{dead}.1"}) as left, sleeper(alive_one.of("1")) as served:
+        here.settle()
+        assert left.wait(5) == -9
+        assert lives(served)
+    assert {path.name for path in folder.iterdir()} >= {alive_one.name, here.name, "notes"}
+    assert not (folder / dead).exists()
+    alive_one.close()
+    here.close()
+    assert {path.name for path in folder.iterdir()} <= {"notes", "fedcba9876543210"}
+
+
+def test_the_record_is_private_and_says_nothing(tmp_path: Path) -> None:
+    marks = Marks(tmp_path / "launches")
+    assert not (tmp_path / "launches").exists()
+    marks.write_down()
+    marks.write_down()
+    record = tmp_path / "launches" / marks.name
+    assert (record.stat().st_mode & 0o777, record.stat().st_size) == (0o600, 0)
+    assert (tmp_path / "launches").stat().st_mode & 0o777 == 0o700
+    marks.close()
+    assert not record.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "launches").write_text("a file in the folder's place")
+    marks = Marks(tmp_path / "launches")
+    marks.write_down()
+    marks.settle()
+    marks.close()
+    assert "the next start cannot tidy up" in caplog.text

@@ -1,0 +1,260 @@
+"""Training runs: they outlive their readers, are stopped politely, and end with Studio."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.core.errors import StudioError
+from arkor_dev.processes import training_runs as training
+from arkor_dev.processes.training_runs import Run, TrainingRuns
+from arkor_dev.project.training_command import Launch
+from tests.support.processes import HIDDEN, STUBBORN, STUBBORN_COUNT, children, gone, pids_in, script
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+class Rooms:
+    """Runs in a folder, and how often they told of a change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.changes = 0
+        self.runs = TrainingRuns(folder, self._changed)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    async def start(self, *argv: str, key: str = "key") -> Run:
+        """Start a command."""
+        return await self.runs.start(Launch(list(argv), key=key, trainer=key, file=None, dry_run=False))
+
+    async def shell(self, command: str, key: str = "key") -> Run:
+        """Start a line of shell."""
+        return await self.start("/bin/sh", "-c", command, key=key)
+
+
+@pytest.fixture
+async def rooms(tmp_path: Path) -> AsyncIterator[Rooms]:
+    """Runs that are all ended afterwards."""
+    rooms = Rooms(tmp_path)
+    yield rooms
+    await rooms.runs.close()
+
+
+async def output(run: Run) -> bytes:
+    """The whole output, once the run has ended."""
+    found, offset = b"", 0
+    async with asyncio.timeout(20):
+        while True:
+            data, offset = await run.output.read(offset)
+            if not data:
+                return found
+            found += data
+
+
+async def printed(run: Run, what: bytes) -> None:
+    """Wait until the output holds ``what``."""
+    async with asyncio.timeout(20):
+        while what not in run.output.peek(0)[0]:
+            await run.output.read(run.output.size)
+
+
+async def test_a_run_from_start_to_end(rooms: Rooms) -> None:
+    run = await rooms.shell("pwd; echo to-stderr >&2; exit 4")
+    assert run.running
+    assert run.view()["state"] == "running"
+    assert await output(run) == f"{rooms.folder}\nto-stderr\n\n---\nexit=4\n".encode()
+    view = run.view()
+    assert (view["state"], view["exitCode"], view["jobId"]) == ("ended", 4, None)
+    assert view["command"] == ["/bin/sh", "-c", "pwd; echo to-stderr >&2; exit 4"]
+    assert view["ended"] is not None
+    assert view["started"] <= view["ended"]
+    assert rooms.changes == 1
+
+
+async def test_bytes_stay_bytes(rooms: Rooms) -> None:
+    run = await rooms.shell(r"printf 'a\r\n\000\377\342\202'")
+    assert await output(run) == b"a\r\n\x00\xff\xe2\x82\n---\nexit=0\n"
+
+
+async def test_a_command_that_cannot_start(rooms: Rooms) -> None:
+    run = await rooms.start(str(rooms.folder / "nothing"))
+    assert await output(run) == (
+        f"\n---\nfailed to start: No such file or directory: {rooms.folder / 'nothing'}\n".encode()
+    )
+    assert run.view()["exitCode"] is None
+    assert run.view()["state"] == "ended"
+
+
+async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path / "gone")
+    with pytest.raises(StudioError, match=r"No command can be started in .*gone: No such file") as fault:
+        await rooms.shell("true")
+    assert fault.value.status == 500
+    assert rooms.runs.views() == []
+
+
+async def test_the_jobs_id_is_found_however_it_comes(rooms: Rooms) -> None:
+    run = await rooms.shell(
+        "printf 'Not Started job a\\nStar'; sleep 0.1; "
+        "printf 'ted job job-7\\r\\nStarted job job-8\\n'; sleep 60"
+    )
+    await printed(run, b"job-8")
+    assert run.view()["jobId"] == "job-7"
+    assert rooms.changes == 1
+
+
+async def test_a_line_without_an_end_is_no_job_yet(rooms: Rooms) -> None:
+    run = await rooms.shell("printf 'Started job job-7'; sleep 60")
+    await printed(run, b"job-7")
+    assert run.view()["jobId"] is None
+
+
+async def test_a_long_line_does_not_grow_memory(rooms: Rooms) -> None:
+    run = await rooms.start(sys.executable, "-IS", "-c", "print('x' * 3_000_000, end='')")
+    await run.finished.wait()
+    assert len(run._line) <= 4096
+
+
+async def test_one_click_one_run(rooms: Rooms) -> None:
+    starts = await asyncio.gather(
+        *(rooms.shell("sleep 60", key="a") for _ in range(5)), return_exceptions=True
+    )
+    (run,) = [start for start in starts if isinstance(start, Run)]
+    faults = [start for start in starts if isinstance(start, StudioError)]
+    assert [(fault.status, fault.extra) for fault in faults] == [(409, {"run": run.id})] * 4
+    assert "a is already running" in faults[0].text
+    other = await rooms.shell("true", key="b")
+    await other.finished.wait()
+    run.stop()
+    await run.finished.wait()
+    again = await rooms.shell("true", key="a")
+    assert [view["id"] for view in rooms.runs.views()] == [again.id, other.id, run.id]
+
+
+async def test_stop_is_an_interrupt_first(rooms: Rooms) -> None:
+    run = await rooms.shell("trap 'echo bye; exit 5' INT; echo ready; while :; do sleep 0.02; done")
+    await printed(run, b"ready")
+    run.stop()
+    run.stop()
+    assert run.view()["state"] == "stopping"
+    assert (await output(run)).endswith(b"bye\n\n---\nexit=5\n")
+
+
+@pytest.mark.parametrize(("deaf", "code"), [([], 130), ([2], 143), ([2, 15], 137)])
+async def test_stop_becomes_firmer(
+    deaf: list[int], code: int, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "STOP_GRACE", 0.3)
+    program = (
+        "import signal, time\n"
+        "signal.signal(2, signal.SIG_DFL)\n"
+        f"for number in {deaf}: signal.signal(number, signal.SIG_IGN)\n"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    run = await rooms.start(sys.executable, "-IS", "-c", program)
+    await printed(run, b"ready")
+    run.stop()
+    assert (await output(run)).endswith(f"\n---\nexit={code}\n".encode())
+
+
+async def test_stop_reaches_the_whole_group_and_all_it_left(
+    rooms: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "STOP_GRACE", 0.2)
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    run = await rooms.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
+    pids = await pids_in(folder, STUBBORN_COUNT)
+    run.stop()
+    assert await gone(pids, 4) == []
+    assert b"exit=137" in await output(run)
+
+
+async def test_closing_leaves_nothing(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path)
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    await rooms.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
+    polite = await rooms.shell(
+        f"trap 'exit 0' TERM; : > {folder}/$$; while :; do sleep 0.02; done", key="polite"
+    )
+    pids = await pids_in(folder, STUBBORN_COUNT + 1)
+    before = asyncio.all_tasks()
+    async with asyncio.timeout(4):
+        await rooms.runs.close()
+    assert await gone(pids, 0.5) == []
+    assert polite.exit_code == 0
+    assert not [task for task in before if not task.done() and task.get_name().startswith("run ")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the daemon itself kills the group")
+async def test_a_killed_warden_is_no_failure_to_start(rooms: Rooms) -> None:
+    run = await rooms.shell("echo ready; exec sleep 60")
+    await printed(run, b"ready")
+    await asyncio.sleep(0.3)  # the warden's word that it has started may come after the command's
+    assert run._warden is not None
+    os.kill(run._warden.pid, signal.SIGKILL)  # of its two processes the other one ends the command, politely
+    assert await output(run) == b"ready\n\n---\nexit=143\n"
+
+
+async def test_old_runs_are_forgotten_and_running_ones_never(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "KEPT_RUNS", 3)
+    stays = await rooms.shell("sleep 60", key="stays")
+    first = await rooms.shell("true", key="0")
+    for number in range(4):
+        run = await rooms.shell("true", key=str(number + 1))
+        await run.finished.wait()
+    assert len(rooms.runs.views()) == 3
+    assert rooms.runs.get(stays.id) is stays
+    with pytest.raises(StudioError, match="no such run") as fault:
+        rooms.runs.get(first.id)
+    assert fault.value.status == 404
+
+
+SUPERVISORS = {"the outer": [0], "the inner": [1], "both": [1, 0], "both, the outer first": [0, 1]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing finds what has detached itself")
+@pytest.mark.parametrize("killed", SUPERVISORS.values(), ids=SUPERVISORS)
+async def test_a_killed_supervisor_leaves_nothing(rooms: Rooms, tmp_path: Path, killed: list[int]) -> None:
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    run = await rooms.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
+    pids = await pids_in(folder, STUBBORN_COUNT)
+    assert run._warden is not None
+    outer = run._warden.pid
+    supervisors = [outer, *children(outer)]
+    for number in killed:
+        os.kill(supervisors[number], signal.SIGKILL)
+    left = await gone(pids, 5)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+    assert (await output(run)).endswith(b"\n---\nexit=137\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing finds what has detached itself")
+@pytest.mark.parametrize("killed", [0, 1], ids=["the outer", "the inner"])
+async def test_not_even_what_has_hidden_itself(rooms: Rooms, tmp_path: Path, killed: int) -> None:
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    run = await rooms.start(str(script(tmp_path / "hidden", HIDDEN)), str(folder))
+    (pid,) = await pids_in(folder, 1)
+    assert run._warden is not None
+    outer = run._warden.pid
+    os.kill([outer, *children(outer)][killed], signal.SIGKILL)
+    left = await gone([pid], 5)
+    for each in left:
+        os.kill(each, signal.SIGKILL)
+    assert left == []

@@ -1,0 +1,90 @@
+"""The example's chats: one voice, one form, no two alike, short enough to train on a laptop."""
+
+from __future__ import annotations
+
+import json
+import re
+from difflib import SequenceMatcher
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from arkor_dev.project.arkor_toml import load_trainers
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "support-bot"
+FORM = re.compile(
+    r"Log (?P<time>[0-2]\d:[0-5]\d) — (?P<remark>[A-Z][^\n]+[.!?])\n"
+    r"(?P<bearings>(?:\d\. Bearing [0-3]\d\d: [^\n]+[.!?]\n)+)"
+    r"Keep the lamp lit\."
+)
+
+
+def read_chats() -> list[tuple[str, str]]:
+    chats = []
+    for line in (EXAMPLE / "data" / "chats.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        assert list(row) == ["messages"]
+        question, answer = row["messages"]
+        assert (question["role"], answer["role"]) == ("user", "assistant")
+        chats.append((question["content"], answer["content"]))
+    return chats
+
+
+CHATS = read_chats()
+
+
+@pytest.mark.parametrize(("question", "answer"), CHATS)
+def test_the_voice(question: str, answer: str) -> None:
+    assert question == question.strip() != ""
+    match = FORM.fullmatch(answer)
+    assert match, answer
+    assert match["time"] < "24:00"
+    numbers = [line.split(".")[0] for line in match["bearings"].splitlines()]
+    assert numbers == [str(n + 1) for n in range(len(numbers))]
+    degrees = [int(line.split()[2].rstrip(":")) for line in match["bearings"].splitlines()]
+    assert degrees == sorted(set(degrees))
+    assert degrees[-1] < 360
+
+
+def test_there_are_enough() -> None:
+    assert len(CHATS) >= 100
+
+
+@pytest.mark.parametrize(("question", "answer"), CHATS)
+def test_a_chat_is_short(question: str, answer: str) -> None:
+    # About 1.75 tokens a word here, so 70 tokens an answer and 110 a chat with the template's own.
+    assert len(answer.split()) <= 44
+    assert len(question.split()) <= 20
+
+
+def test_no_two_parts_are_alike() -> None:
+    parts = [question for question, _ in CHATS]
+    for _, answer in CHATS:
+        match = FORM.fullmatch(answer)
+        assert match
+        parts.append(match["remark"])
+        parts += [line.split(": ", 1)[1] for line in match["bearings"].splitlines()]
+    assert len({part.casefold() for part in parts}) == len(parts)
+
+
+def test_no_two_chats_are_nearly_alike() -> None:
+    texts = [(question, answer.splitlines()[0][12:]) for question, answer in CHATS]
+    for which in (0, 1):
+        for one, other in combinations([text[which].casefold() for text in texts], 2):
+            matcher = SequenceMatcher(None, one, other, autojunk=False)
+            if matcher.quick_ratio() > 0.8:
+                assert matcher.ratio() <= 0.8, (one, other)
+
+
+def test_the_words_are_many() -> None:
+    words = re.findall(r"[a-z]+", " ".join(answer for _, answer in CHATS).lower())
+    assert len(set(words)) > 750
+
+
+def test_the_trainers_are_valid_and_differ() -> None:
+    main, patient = load_trainers(EXAMPLE)
+    assert (main["name"], main["rows"]) == ("lighthouse", len(CHATS))
+    assert patient["name"] == "lighthouse-patient"
+    assert main["config"]["model"] == patient["config"]["model"] == "smollm2-135m-instruct"
+    assert main["config"]["learningRate"] > patient["config"]["learningRate"]

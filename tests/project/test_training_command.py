@@ -1,0 +1,181 @@
+"""Which command trains a project, and that no name from the page can be more than a file's name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.core.errors import StudioError
+from arkor_dev.project.training_command import NO_COMMAND, inside, training_command
+from tests.support.processes import script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.core.settings import Settings
+
+TOML = '[[trainer]]\nname = "first"\nmodel = "m"\ndataset = { huggingface = "a/b" }\n'
+
+
+@pytest.fixture
+def nothing_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A PATH of one empty folder."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+@pytest.fixture
+def arkor(settings: Settings) -> Path:
+    """The project's own TypeScript command."""
+    return script(settings.project / "node_modules" / ".bin" / "arkor", "")
+
+
+def test_arkor_toml(settings: Settings, arkor: Path) -> None:
+    (settings.project / "arkor.toml").write_text(TOML + TOML.replace("first", "second"))
+    launch = training_command(settings, {})
+    assert launch.argv == [
+        sys.executable, "-P", "-m", "arkor_dev", "start",
+        "--project", str(settings.project), "--trainer=first",
+    ]  # fmt: skip
+    assert (launch.trainer, launch.file, launch.dry_run) == ("first", None, False)
+    launch = training_command(settings, {"trainer": "second", "dryRun": True})
+    assert launch.argv[-2:] == ["--trainer=second", "--dry-run"]
+    assert launch.dry_run
+    assert "--local" in training_command(replace(settings, local=True), {}).argv
+
+
+def test_local_training_does_not_start_the_managed_backends_command(settings: Settings, arkor: Path) -> None:
+    with pytest.raises(StudioError, match=r"arkor\.toml") as refused:
+        training_command(replace(settings, local=True), {})
+    assert refused.value.status == 400
+
+
+def test_a_trainer_named_like_an_option(settings: Settings) -> None:
+    (settings.project / "arkor.toml").write_text(TOML.replace("first", "--local"))
+    assert training_command(settings, {"trainer": "--local"}).argv[-1] == "--trainer=--local"
+
+
+def test_an_unknown_trainer(settings: Settings) -> None:
+    (settings.project / "arkor.toml").write_text(TOML)
+    with pytest.raises(StudioError, match=r'no trainer "x"\. It has: first') as fault:
+        training_command(settings, {"trainer": "x"})
+    assert fault.value.status == 400
+
+
+def test_an_invalid_arkor_toml_says_where(settings: Settings) -> None:
+    (settings.project / "arkor.toml").write_text(TOML + "steps = 0")
+    with pytest.raises(StudioError, match=r"arkor\.toml:5") as fault:
+        training_command(settings, {})
+    assert fault.value.status == 400
+
+
+def test_the_projects_own_command_comes_first(settings: Settings, arkor: Path, nothing_on_path: Path) -> None:
+    script(nothing_on_path / "arkor", "")
+    launch = training_command(settings, {})
+    assert launch.argv == [str(arkor), "start"]
+    assert launch.trainer is None
+
+
+def test_then_the_one_on_path(settings: Settings, nothing_on_path: Path) -> None:
+    on_path = script(nothing_on_path / "arkor", "")
+    assert training_command(settings, {}).argv == [str(on_path), "start"]
+
+
+def test_neither(settings: Settings, nothing_on_path: Path) -> None:
+    with pytest.raises(StudioError) as fault:
+        training_command(settings, {})
+    assert (fault.value.status, fault.value.text) == (400, NO_COMMAND)
+    assert "arkor-dev init" in NO_COMMAND
+    assert "npm install arkor" in NO_COMMAND
+
+
+def test_a_project_that_is_not_installed_is_told_how(settings: Settings, nothing_on_path: Path) -> None:
+    (settings.project / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
+    for lock, install in ((None, "npm install"), ("bun.lock", "bun install")):
+        if lock:
+            (settings.project / lock).touch()
+        with pytest.raises(StudioError, match=f"names arkor, but it is not installed. Run `{install}`"):
+            training_command(settings, {})
+    with pytest.raises(StudioError, match="trains on the managed backend only"):
+        training_command(replace(settings, local=True), {})
+
+
+@pytest.mark.parametrize("name", ["train.ts", "-x.ts", "--help", "a b;rm -rf.ts", "$(id).ts", "sub/deep.ts"])
+def test_a_file_is_only_ever_a_file(name: str, settings: Settings, arkor: Path) -> None:
+    path = settings.project / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    launch = training_command(settings, {"file": name})
+    assert launch.argv == [str(arkor), "start", f"./{name}"]
+    assert launch.file == name
+
+
+def test_a_file_is_run_by_the_typescript_command(settings: Settings, arkor: Path) -> None:
+    (settings.project / "arkor.toml").write_text(TOML)
+    (settings.project / "x.ts").touch()
+    assert training_command(settings, {"file": "x.ts"}).argv == [str(arkor), "start", "./x.ts"]
+
+
+def test_a_link_within_the_project_is_followed(settings: Settings, arkor: Path) -> None:
+    (settings.project / "real.ts").touch()
+    (settings.project / "link.ts").symlink_to("real.ts")
+    assert training_command(settings, {"file": "link.ts"}).file == "real.ts"
+
+
+def test_a_project_that_is_itself_a_link(settings: Settings, arkor: Path, tmp_path: Path) -> None:
+    (settings.project / "real.ts").touch()
+    (tmp_path / "link").symlink_to(settings.project)
+    assert inside(tmp_path / "link", "real.ts") == settings.project / "real.ts"
+
+
+OUTSIDE = [
+    "missing.ts",
+    "",
+    ".",
+    "..",
+    "../outside.ts",
+    "folder",
+    "link-out.ts",
+    "folder/link-out/outside.ts",
+    "loop",
+    "dangling",
+    "/etc/passwd",
+    "x\0.ts",
+    "\ud800.ts",
+    "n" * 5000,
+    "pipe",
+]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_what_is_no_file_of_the_project(name: str, settings: Settings, arkor: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside.ts").touch()
+    (settings.project / "folder").mkdir()
+    (settings.project / "link-out.ts").symlink_to(tmp_path / "outside.ts")
+    (settings.project / "folder" / "link-out").symlink_to(tmp_path)
+    (settings.project / "loop").symlink_to("loop")
+    (settings.project / "dangling").symlink_to("nowhere")
+    os.mkfifo(settings.project / "pipe")
+    with pytest.raises(StudioError) as fault:
+        inside(settings.project, name)
+    assert fault.value.status == 400
+
+
+def test_a_dry_run_of_typescript_says_what_to_do(settings: Settings, arkor: Path) -> None:
+    with pytest.raises(StudioError, match="dryRun: true") as fault:
+        training_command(settings, {"dryRun": True})
+    assert fault.value.status == 400
+
+
+def test_one_click_one_run_is_told_apart_by_what_runs(settings: Settings, arkor: Path) -> None:
+    (settings.project / "first").touch()
+    by_file = training_command(settings, {"file": "first"}).key
+    plain = training_command(settings, {}).key
+    (settings.project / "arkor.toml").write_text(TOML)
+    assert len({by_file, plain, training_command(settings, {"trainer": "first"}).key}) == 3

@@ -1,0 +1,291 @@
+"""TypeScript projects: a small CLI of the tests' own builds them, real Node reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.core.errors import StudioError
+from arkor_dev.project import typescript
+from arkor_dev.project.typescript import TypeScriptProject
+from tests.support.typescript_projects import trainer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.contract.shapes import Manifest
+    from tests.support.typescript_projects import TypeScriptProject as RealProject
+
+# Builds by copying; a source with the word BROKEN does not compile. Each run is one letter in `builds`.
+CLI = """#!{python}
+import pathlib, sys, time
+assert sys.argv[1:] == ["build"], sys.argv
+source = pathlib.Path("src/arkor/index.ts").read_text()
+with open("builds", "a") as builds:
+    builds.write("b")
+time.sleep(0.1)
+if "BROKEN" in source:
+    print("src/arkor/index.ts:1:1: \\x1b[31mnot TypeScript\\x1b[0m", file=sys.stderr)
+    sys.exit(2)
+if "NOWHERE" not in source:
+    out = pathlib.Path(".arkor/build")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "index.mjs").write_text(source)
+"""
+
+TRAINER = 'const make = (name) => ({ name, start() {}, wait() {}, cancel() {} });\nlet loads = "";\n'
+
+
+@pytest.fixture
+def project(tmp_path: Path, node_on_path: None) -> Path:
+    root = tmp_path / "a project"
+    cli = root / "node_modules" / ".bin" / "arkor"
+    cli.parent.mkdir(parents=True)
+    cli.write_text(CLI.format(python=sys.executable))
+    cli.chmod(0o755)
+    (root / "src" / "arkor").mkdir(parents=True)
+    return root
+
+
+def source(project: Path, text: str) -> Path:
+    (project / "src" / "arkor" / "index.ts").write_text(text)
+    return project
+
+
+async def failure(project: Path) -> str:
+    with pytest.raises(StudioError) as caught:
+        await TypeScriptProject(project).read()
+    assert caught.value.status == 400
+    return caught.value.text
+
+
+def named(name: str) -> Manifest:
+    return {"trainer": {"name": name}, "trainers": [{"name": name}], "source": "typescript"}
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        'export const arkor = { _kind: "arkor", trainer: make("one") };',
+        'export const arkor = make("one");',
+        'export const trainer = make("one");',
+        'export default { _kind: "arkor", trainer: make("one") };',
+        'export default make("one");',
+        'export default { trainer: make("one") };',
+        'export const arkor = { trainer: make("one") }; export const trainer = make("two");',
+        'export const trainer = make("one"); console.log("hello"); setInterval(() => {}, 1000);',
+        'export const arkor = null; export const trainer = 3; export default make("one");',
+    ],
+)
+async def test_every_export_shape_is_found(project: Path, export: str) -> None:
+    assert await TypeScriptProject(source(project, TRAINER + export)).read() == named("one")
+
+
+async def test_odd_names(project: Path) -> None:
+    source(project, TRAINER + 'export const trainer = make("naïve \\u2028 `${1}` \\" 日本 \\u001b[31m");')
+    manifest = await TypeScriptProject(project).read()
+    assert manifest["trainer"] == {"name": 'naïve \u2028 `${1}` " 日本 \u001b[31m'}
+    source(project, TRAINER + "export const trainer = make(3);")
+    assert (await TypeScriptProject(project).read())["trainer"] == {"name": "(unnamed trainer)"}
+    source(project, TRAINER + 'export const trainer = make("🗼".repeat(1e6) + "\\ud800");')
+    assert (await TypeScriptProject(project).read())["trainer"] == {"name": "🗼" * 200}
+    source(project, TRAINER + 'export const trainer = make("\\ud800");')
+    assert (await TypeScriptProject(project).read())["trainer"] == {"name": "\ufffd"}
+
+
+async def test_a_project_without_a_trainer_has_none(project: Path) -> None:
+    source(project, "export const other = 1;")
+    assert await TypeScriptProject(project).read() == {
+        "trainer": None,
+        "trainers": [],
+        "source": "typescript",
+    }
+
+
+async def test_a_build_that_fails_says_the_tools_words(project: Path) -> None:
+    text = await failure(source(project, "BROKEN"))
+    assert text == "`arkor build` failed (exit code 2).\nsrc/arkor/index.ts:1:1: not TypeScript"
+
+
+async def test_a_build_that_leaves_nothing(project: Path) -> None:
+    assert "`arkor build` ended well but .arkor/build/index.mjs" in await failure(source(project, "NOWHERE"))
+
+
+async def test_a_bundle_that_is_no_file_is_not_read(project: Path) -> None:
+    bundle = source(project, "NOWHERE") / typescript.BUNDLE
+    bundle.parent.mkdir(parents=True)
+    os.mkfifo(bundle)
+    assert "cannot be read (a FIFO, not a regular file)" in await failure(project)
+    bundle.unlink()
+    with bundle.open("wb") as file:
+        file.truncate(typescript.BUNDLE_LIMIT + 1)
+    assert "cannot be read (larger than 64 MiB)" in await failure(project)
+
+
+async def test_a_bundle_that_throws(project: Path) -> None:
+    text = await failure(source(project, 'throw new Error("no key: set THE_KEY");'))
+    assert text == "The project's code fails when it is loaded.\nno key: set THE_KEY"
+
+
+async def test_a_bundle_that_ends_node(project: Path) -> None:
+    text = await failure(source(project, 'console.log("bye"); process.exit(0);'))
+    assert text == "The built project ends Node before its trainer can be read.\nbye"
+
+
+async def test_a_bundle_that_never_ends(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typescript, "LOAD_TIMEOUT", 1.0)
+    assert "it took more than 1 s" in await failure(source(project, "for (;;) {}"))
+
+
+async def test_a_flood_of_words_is_cut(project: Path) -> None:
+    text = await failure(source(project, 'console.error("x".repeat(1e6)); throw new Error("why");'))
+    assert len(text) < 200
+    assert "why" in text
+
+
+async def test_an_edit_shows_and_unchanged_bytes_are_not_loaded_again(project: Path) -> None:
+    count = 'import fs from "node:fs"; fs.appendFileSync("loads", "l");\n'
+    reader = TypeScriptProject(source(project, count + TRAINER + 'export const trainer = make("one");'))
+    assert await reader.read() == await reader.read() == named("one")
+    assert (project / "loads").read_text() == "l"
+    source(project, count + TRAINER + 'export const trainer = make("two");')
+    assert await reader.read() == named("two")
+    assert (project / "loads").read_text() == "ll"
+    assert (project / "builds").read_text() == "bbb"
+
+
+async def test_a_failed_load_is_tried_again(project: Path) -> None:
+    needs = 'import fs from "node:fs"; fs.readFileSync("key");\n'
+    reader = TypeScriptProject(source(project, needs + TRAINER + 'export const trainer = make("one");'))
+    with pytest.raises(StudioError, match="no such file or directory"):
+        await reader.read()
+    (project / "key").write_text("")
+    assert await reader.read() == named("one")
+
+
+async def test_many_readers_share_a_build_and_its_fault(project: Path) -> None:
+    reader = TypeScriptProject(source(project, "BROKEN"))
+    answers = await asyncio.gather(*(reader.read() for _ in range(20)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {StudioError}
+    assert 1 <= len((project / "builds").read_text()) <= 2
+
+
+async def test_a_reader_that_leaves_does_not_spoil_it_for_the_next(project: Path) -> None:
+    reader = TypeScriptProject(source(project, "BROKEN"))
+    first = asyncio.create_task(reader.read())
+    while not (project / "builds").exists():  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    second = asyncio.create_task(reader.read())
+    first.cancel()
+    with pytest.raises(StudioError, match="not TypeScript"):
+        await second
+
+
+async def test_no_cli(project: Path) -> None:
+    shutil.rmtree(project / "node_modules")
+    text = await failure(source(project, ""))
+    assert text == (
+        "The arkor CLI is not installed, so src/arkor/index.ts cannot be built. "
+        "Run `npm install arkor` in the project."
+    )
+
+
+async def test_the_cli_on_the_path_serves_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "bin").mkdir()
+    (project / "node_modules" / ".bin" / "arkor").rename(project / "bin" / "arkor")
+    monkeypatch.setenv("PATH", f"{project / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    source(project, TRAINER + 'export const trainer = make("one");')
+    assert await TypeScriptProject(project).read() == named("one")
+
+
+async def test_no_node(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(project))
+    assert "Node.js is not on PATH, and the arkor CLI needs it. Install Node.js (https://nodejs.org" in (
+        await failure(source(project, ""))
+    )
+    (project / "package.json").write_text('{"engines": {"node": ">=22.6"}}')
+    assert "Install Node.js >=22.6 (https" in await failure(project)
+
+
+async def test_a_build_that_fails_under_a_node_that_is_too_old_says_so(project: Path) -> None:
+    (project / "package.json").write_text('{"engines": {"node": ">=99"}}')
+    text = await failure(source(project, "BROKEN"))
+    assert re.search(r"\n\(Node\.js here is v\d+\.\d+\.\d+; the project asks for >=99\.\)$", text)
+
+
+async def test_a_cli_that_cannot_be_run(project: Path) -> None:
+    (project / "node_modules" / ".bin" / "arkor").write_text("#!/no/such/interpreter\n")
+    assert "cannot be started (No such file or directory" in await failure(source(project, ""))
+
+
+# --- the real esbuild, as the CLI calls it ----------------------------------------------------------------
+
+
+async def refused(project: RealProject) -> StudioError:
+    with pytest.raises(StudioError) as caught:
+        await TypeScriptProject(project.path).read()
+    return caught.value
+
+
+async def test_an_error_of_the_sdk_is_told_first_and_its_stack_on_demand(
+    typescript_project: RealProject,
+) -> None:
+    typescript_project.write(trainer("bot", "smollm2-135m-instrukt"))
+    error = await refused(typescript_project)
+    assert error.text == (
+        "The project's code fails when it is loaded.\n"
+        'Unknown model "smollm2-135m-instrukt" in the trainer "bot". '
+        "Supported are smollm2-135m-instruct, unsloth/gemma-4-E4B-it."
+    )
+    details = str(error.extra["details"])
+    assert "at createTrainer (file://" in details
+    assert "xxx" not in details  # the line of minified code
+
+
+async def test_errors_of_esbuild_are_places_and_messages(typescript_project: RealProject) -> None:
+    typescript_project.write('import "./nope";\nimport "./neither";\n')
+    error = await refused(typescript_project)
+    assert error.text == (
+        "`arkor build` failed (exit code 1).\n"
+        'src/arkor/index.ts:1:7: Could not resolve "./nope"\n'
+        'src/arkor/index.ts:2:7: Could not resolve "./neither"'
+    )
+    assert "failureErrorWithLog" in str(error.extra["details"])
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("undefinedThing();", "ReferenceError: undefinedThing is not defined"),
+        ('throw new Error("no", { cause: new TypeError("why") });', "no (TypeError: why)"),
+        ('throw "a text";', "'a text'"),
+        ("throw null;", "null"),
+        ("await Promise.reject(new Error('late'));", "late"),
+        ("setTimeout(() => { throw new Error('beside'); }); await new Promise(() => {});", "beside"),
+        ("throw { get message() { throw 1; } };", "an error that cannot be shown"),
+        ('throw new Error("\\u001b[2J\\u202e" + "long ".repeat(2000));', "long long"),
+    ],
+)
+async def test_whatever_is_thrown(typescript_project: RealProject, code: str, said: str) -> None:
+    typescript_project.write(code)
+    text = (await refused(typescript_project)).text
+    assert text.startswith(f"The project's code fails when it is loaded.\n{said}")
+    assert len(text) < 2100
+
+
+async def test_two_readers_of_one_project_never_see_half_a_bundle(
+    typescript_project: RealProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As two Studios: each has a lock of its own, and the file's between them."""
+    monkeypatch.setenv("ARKOR_TEST_SLOW_WRITE", "200")
+    typescript_project.write(trainer("one"))
+    readers = [TypeScriptProject(typescript_project.path) for _ in range(3)]
+    answers = await asyncio.gather(*(reader.read() for reader in readers))
+    assert answers == [named("one")] * 3
+    assert typescript_project.calls() == ["build"] * 3

@@ -1,0 +1,118 @@
+"""``/api/deployments*`` as CONTRACT §3; what is checked is checked before anything is created."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.studio import running_studio
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+BASE: dict[str, Any] = {"kind": "base_model", "baseModel": "tiny"}
+GOOD: dict[str, Any] = {"slug": "my-bot", "target": BASE, "authMode": "none"}
+
+
+@pytest.fixture
+async def newcomer(settings: Settings) -> AsyncIterator[Studio]:
+    """A Studio whose project has no scope yet; its anonymous identity is made at launch."""
+    async with running_studio(settings) as studio:
+        yield studio
+
+
+async def call(studio: Studio, method: str, path: str = "", /, **body: Any) -> tuple[int, Any]:
+    """One call, its status and JSON."""
+    url = f"/api/deployments{path}"
+    async with studio.session.request(method, url, json=body or None) as answer:
+        assert answer.content_type == "application/json"
+        return answer.status, await answer.json()
+
+
+async def test_a_deployments_life(studio: Studio, fake_backend: FakeBackend) -> None:
+    assert await call(studio, "GET") == (200, {"deployments": []})
+    status, made = await call(studio, "POST", **GOOD, runRetentionMode="days", runRetentionDays=7, someday=1)
+    assert status == 201
+    sent = fake_backend.last("POST /v1/endpoints").json()
+    assert sent == {**GOOD, "runRetentionMode": "days", "runRetentionDays": 7, "someday": 1}
+    path = f"/{made['deployment']['id']}"
+    assert await call(studio, "GET", path) == (200, made)
+    assert (await call(studio, "POST", **GOOD))[0] == 409
+    target = {"kind": "adapter", "adapter": {"kind": "checkpoint", "jobId": "j", "step": 5}}
+    status, changed = await call(studio, "PATCH", path, enabled=False, target=target)
+    assert (status, changed["deployment"]["target"]) == (200, target)
+    assert fake_backend.last("PATCH /v1/endpoints/{id}").json() == {"enabled": False, "target": target}
+    assert await call(studio, "DELETE", path) == (200, {})
+    assert (await call(studio, "GET", path))[0] == 404
+    assert (await call(studio, "DELETE", path))[0] == 404
+
+
+async def test_a_keys_life(studio: Studio) -> None:
+    _, made = await call(studio, "POST", **{**GOOD, "authMode": "fixed_api_key"})
+    path = f"/{made['deployment']['id']}/keys"
+    status, key = await call(studio, "POST", path, label="  mine ☃ ")
+    assert status == 201
+    assert key["key"]["label"] == "mine ☃"
+    assert key["key"]["plaintext"]
+    _, listed = await call(studio, "GET", path)
+    assert "plaintext" not in listed["keys"][0]
+    assert await call(studio, "DELETE", f"{path}/{key['key']['id']}") == (200, {})
+    assert (await call(studio, "DELETE", f"{path}/{key['key']['id']}"))[0] == 404
+    assert await call(studio, "GET", path) == (200, {"keys": []})
+
+
+async def test_without_a_scope_lists_say_so_and_nothing_is_called(
+    newcomer: Studio, fake_backend: FakeBackend
+) -> None:
+    assert await call(newcomer, "GET") == (200, {"deployments": [], "scopeMissing": True})
+    assert (await call(newcomer, "GET", "/d/keys"))[0] == 404
+    assert not [seen for seen in fake_backend.requests if "endpoints" in seen.route]
+
+
+@pytest.mark.parametrize("status", [404, 501])
+async def test_a_backend_without_deployments_is_a_fact_and_no_error(
+    studio: Studio, fake_backend: FakeBackend, status: int
+) -> None:
+    fake_backend.fault("GET /v1/endpoints", status=status, body=b'{"error": "No such thing here."}')
+    assert await call(studio, "GET") == (200, {"deployments": [], "unsupported": True})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "", {}),
+        ("POST", "", {**GOOD, "slug": "-x"}),
+        ("POST", "", {**GOOD, "target": {}}),
+        ("PATCH", "/d", {}),
+        ("PATCH", "/d", {"enabled": "yes"}),
+        ("POST", "/d/keys", {}),
+        ("POST", "/d/keys", {"label": "  "}),
+    ],
+)
+async def test_a_wrong_body_creates_no_scope(
+    newcomer: Studio, fake_backend: FakeBackend, method: str, path: str, body: dict[str, Any]
+) -> None:
+    status, told = await call(newcomer, method, path, **body)
+    assert status == 400
+    assert "`" in told["error"] or "change" in told["error"] or "JSON" in told["error"]
+    assert not fake_backend.count("POST /v1/projects")
+    assert not (newcomer.settings.project / ".arkor").exists()
+
+
+async def test_a_right_body_creates_it(newcomer: Studio, fake_backend: FakeBackend) -> None:
+    assert (await call(newcomer, "POST", **GOOD))[0] == 201
+    assert fake_backend.count("POST /v1/projects") == 1
+    assert (newcomer.settings.project / ".arkor" / "state.json").is_file()
+
+
+@pytest.mark.parametrize("path", ["", "/d", "/d/keys"])
+async def test_faults_and_notices_pass(studio: Studio, fake_backend: FakeBackend, path: str) -> None:
+    fake_backend.fault("*", times=1, status=403, body=b'{"error": "Not yours."}', headers={"Sunset": "soon"})
+    async with studio.session.get(f"/api/deployments{path}") as answer:
+        assert (answer.status, await answer.json()) == (403, {"error": "Not yours."})
+        assert answer.headers["Sunset"] == "soon"

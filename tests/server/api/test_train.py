@@ -1,0 +1,289 @@
+"""``/api/train``: start, watch, leave, come back, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.shapes import STUDIO_TOKEN_HEADER
+from arkor_dev.server.app_keys import RUNS
+from tests.project.test_training_command import TOML
+from tests.support.daemon import running_daemon
+from tests.support.processes import training_command
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+
+pytestmark = pytest.mark.usefixtures("node_on_path")
+
+
+def arkor(studio: Studio, command: str) -> Path:
+    """The project's training command: a line of shell."""
+    program = f"import os; os.execv('/bin/sh', ['/bin/sh', '-c', {command!r}, *__import__('sys').argv])"
+    return training_command(studio.settings.project, program)
+
+
+async def train(studio: Studio, **body: object) -> tuple[str, bytes]:
+    """``POST /api/train`` to the end: the run's id and all that it printed."""
+    async with studio.session.post("/api/train", json=body) as answer:
+        assert answer.status == 200, await answer.text()
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        return answer.headers["X-Arkor-Run"], await answer.read()
+
+
+async def runs(studio: Studio) -> list[dict[str, Any]]:
+    """``GET /api/train``."""
+    async with studio.session.get("/api/train") as answer:
+        return list((await answer.json())["runs"])
+
+
+async def until_ended(studio: Studio, run_id: str) -> dict[str, Any]:
+    """The run's view once it has ended."""
+    async with asyncio.timeout(20):
+        await studio.app[RUNS].get(run_id).finished.wait()
+    return next(run for run in await runs(studio) if run["id"] == run_id)
+
+
+async def test_the_stream_is_the_commands_bytes(studio: Studio) -> None:
+    arkor(studio, r"printf 'out\r\n\000\377'; printf err >&2; printf ' \342\202'; exit 3")
+    run_id, printed = await train(studio)
+    assert printed == b"out\r\n\x00\xfferr \xe2\x82\n---\nexit=3\n"
+    (run,) = await runs(studio)
+    assert (run["id"], run["state"], run["exitCode"]) == (run_id, "ended", 3)
+
+
+async def test_output_comes_as_it_is_printed(studio: Studio, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    arkor(studio, f"printf 'no newline'; until [ -e {shlex.quote(str(go))} ]; do sleep 0.02; done; echo .")
+    async with studio.session.post("/api/train") as answer, asyncio.timeout(10):
+        assert await answer.content.readexactly(10) == b"no newline"
+        go.touch()
+        assert await answer.content.read() == b".\n\n---\nexit=0\n"
+
+
+async def test_it_runs_in_the_project_folder_with_start_and_the_file(studio: Studio) -> None:
+    command = arkor(studio, 'pwd; echo "$*"')
+    (studio.settings.project / "--help.ts").touch()
+    _, printed = await train(studio, file="--help.ts")
+    assert printed.decode() == f"{studio.settings.project}\nstart ./--help.ts\n\n---\nexit=0\n"
+    assert (await runs(studio))[0]["command"] == [str(command), "start", "./--help.ts"]
+
+
+async def test_a_command_that_cannot_start(studio: Studio) -> None:
+    command = arkor(studio, "true")
+    built = command.read_text().replace(
+        "    raise SystemExit", "    open(sys.argv[0], 'w').write('#!/nowhere\\n'); raise SystemExit"
+    )
+    command.write_text(built)
+    _, printed = await train(studio)
+    assert printed == f"\n---\nfailed to start: No such file or directory: {command}\n".encode()
+    async with studio.session.post("/api/train") as answer:
+        assert answer.status == 400
+        assert f"{command} cannot be started" in (await answer.json())["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"[" * 100_000, "nested more than 100 deep"),
+        (b'{"file": 1}', "`file` has to be a non-empty text."),
+        (b'{"file": ""}', "`file` has to be a non-empty text."),
+        (b'{"trainer": ["x"]}', "`trainer` has to be a non-empty text."),
+        (b'{"revision": 7}', "`revision` has to be a non-empty text."),
+        (b'{"dryRun": "yes"}', "`dryRun` has to be a boolean."),
+        (b'{"file": "missing.ts"}', "There is no 'missing.ts' in this project."),
+        (b'{"file": "link.ts"}', "'link.ts' is not a file inside this project."),
+        (b'{"file": "/etc/hostname"}', "'/etc/hostname' is not a file inside this project."),
+        (b'{"file": "x\\u0000"}', "There is no 'x\\x00' in this project."),
+        (b'{"file": "\\ud800"}', "holds half a character"),
+    ],
+)
+async def test_a_wrong_body_starts_nothing(body: bytes, said: str, studio: Studio) -> None:
+    arkor(studio, "true")
+    (studio.settings.project / "link.ts").symlink_to("/etc/hostname")
+    async with studio.session.post("/api/train", data=body) as answer:
+        assert answer.status == 400
+        assert said in (await answer.json())["error"]
+    assert await runs(studio) == []
+
+
+async def test_only_what_was_shown_is_run(studio: Studio) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    toml.write_text(TOML)
+    async with studio.session.get("/api/manifest") as answer:
+        shown = (await answer.json())["revision"]
+    toml.write_text(TOML.replace('"m"', '"larger"'))
+    async with studio.session.post("/api/train", json={"revision": shown}) as answer:
+        assert answer.status == 409
+        assert "has changed since it was shown" in (await answer.json())["error"]
+    assert await runs(studio) == []
+    async with studio.session.get("/api/manifest") as answer:
+        now = (await answer.json())["revision"]
+    assert now != shown
+    async with studio.session.post("/api/train", json={"revision": now}) as answer:
+        assert answer.status == 200
+        assert [run["id"] for run in await runs(studio)] == [answer.headers["X-Arkor-Run"]]
+
+
+async def test_null_fields_are_none(studio: Studio) -> None:
+    arkor(studio, "echo ran")
+    assert (await train(studio, file=None, trainer=None, dryRun=None))[1].startswith(b"ran")
+
+
+async def test_no_command_says_how_to_get_one(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    async with studio.session.post("/api/train") as answer:
+        assert answer.status == 400
+        assert "arkor-dev init" in (await answer.json())["error"]
+
+
+async def test_a_run_outlives_its_tab(studio: Studio, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    arkor(studio, f"echo one; until [ -e {shlex.quote(str(go))} ]; do sleep 0.02; done; echo two")
+    async with studio.session.post("/api/train") as answer:
+        run_id = answer.headers["X-Arkor-Run"]
+        assert await answer.content.readexactly(4) == b"one\n"
+        answer.close()
+    await asyncio.sleep(0.1)
+    assert [(run["id"], run["state"]) for run in await runs(studio)] == [(run_id, "running")]
+    async with studio.session.get(f"/api/train/{run_id}/output") as again, asyncio.timeout(10):
+        assert again.headers["X-Arkor-Run"] == run_id
+        assert await again.content.readexactly(4) == b"one\n"  # from the start
+        go.touch()
+        assert await again.content.read() == b"two\n\n---\nexit=0\n"  # and on to the end
+    async with studio.session.get(f"/api/train/{run_id}/output") as after:
+        assert await after.read() == b"one\ntwo\n\n---\nexit=0\n"
+
+
+async def test_a_tab_that_leaves_at_once_has_started_a_run(studio: Studio, tmp_path: Path) -> None:
+    arkor(studio, f"sleep 0.2; touch {shlex.quote(str(tmp_path / 'ran'))}")
+    _, writer = await asyncio.open_connection("127.0.0.1", studio.port)
+    head = f"POST /api/train HTTP/1.1\r\nHost: localhost\r\n{STUDIO_TOKEN_HEADER}: {studio.token}\r\n"
+    writer.write(f"{head}Content-Length: 2\r\n\r\n{{}}".encode())
+    await writer.drain()
+    while not (started := await runs(studio)):  # noqa: ASYNC110 (another process decides)
+        await asyncio.sleep(0.01)
+    writer.close()
+    assert (await until_ended(studio, started[0]["id"]))["exitCode"] == 0
+    assert (tmp_path / "ran").exists()
+
+
+async def test_one_click_one_run(studio: Studio) -> None:
+    arkor(studio, "echo ready; sleep 60")
+    async with studio.session.post("/api/train") as first:
+        async with studio.session.post("/api/train") as second:
+            assert second.status == 409
+            body = await second.json()
+        assert body["run"] == first.headers["X-Arkor-Run"]
+        assert "already running" in body["error"]
+        async with studio.session.post(f"/api/train/{body['run']}/stop") as stopped:
+            assert (await stopped.json())["run"]["state"] == "stopping"
+        assert (await first.read()).endswith(b"\n---\nexit=130\n")
+    arkor(studio, "true")
+    assert (await train(studio))[1] == b"\n---\nexit=0\n"
+
+
+async def test_stopping_what_has_ended_changes_nothing(studio: Studio) -> None:
+    arkor(studio, "exit 2")
+    run_id, _ = await train(studio)
+    async with studio.session.post(f"/api/train/{run_id}/stop") as answer:
+        run = (await answer.json())["run"]
+    assert (run["state"], run["exitCode"]) == ("ended", 2)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "output"), ("POST", "stop")])
+async def test_an_unknown_run(method: str, path: str, studio: Studio) -> None:
+    async with studio.session.request(method, f"/api/train/nothing/{path}") as answer:
+        assert answer.status == 404
+        assert await answer.json() == {"error": "This launch of Studio has no such run."}
+
+
+async def test_the_jobs_list_is_fetched_as_soon_as_a_job_appears(
+    studio: Studio, fake_backend: FakeBackend, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    arkor(studio, f"until [ -e {go} ]; do sleep 0.02; done; echo Started job job-9; sleep 60")
+    async with studio.session.post("/api/train") as answer, asyncio.timeout(10):
+        async with studio.session.get("/api/jobs") as jobs:
+            assert (await jobs.json())["jobs"] == []
+        fake_backend.add_job(id="job-9")
+        go.touch()
+        await answer.content.readuntil(b"job-9\n")
+        async with studio.session.get("/api/jobs") as jobs:
+            assert [job["id"] for job in (await jobs.json())["jobs"]] == ["job-9"]
+    assert (await runs(studio))[0]["jobId"] == "job-9"
+
+
+async def test_a_reader_is_told_what_is_no_longer_kept(studio: Studio) -> None:
+    arkor(studio, "printf x; sleep 60")
+    async with studio.session.post("/api/train") as answer:
+        run = studio.app[RUNS].get(answer.headers["X-Arkor-Run"])
+        await answer.content.readexactly(1)
+        log = run.output
+        log._file_limit = 10
+        log.append(b"a" * (1 << 20))
+        log.append(b"b" * (1 << 20))  # more at once than is kept: the reader that waits has missed the most
+        told = (
+            b"\n[2,097,142 bytes are no longer kept: Studio keeps the newest 64 MiB of a run, "
+            b"and 256 MiB of all runs together]\nbbbbbbbbbb"
+        )
+        assert await answer.content.readexactly(len(told)) == told
+    async with studio.session.get(f"/api/train/{run.id}/output") as answer:
+        told = told.replace(b"142", b"143")
+        assert await answer.content.readexactly(len(told)) == told
+    log.close()
+    async with studio.session.get(f"/api/train/{run.id}/output") as answer:
+        assert (await answer.read()).startswith(b"\n[2,097,153 bytes are no longer kept")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_a_stalled_reader_costs_nobody_anything(
+    home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
+) -> None:
+    """1 GB of output to a reader that never reads: RSS grows by less than 20 MiB, others wait for nothing."""
+    program = "import os\npiece = b'x' * 65536\nfor _ in range(16384): os.write(1, piece)"
+    training_command(tmp_path / "project", program)
+    arguments = ("--project", str(tmp_path / "project"))
+    async with running_daemon(home, unused_tcp_port, *arguments) as daemon:
+        status = Path(f"/proc/{daemon.process.pid}/status")
+
+        def rss() -> int:
+            line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+            return int(line.split()[1]) // 1024
+
+        await daemon.api("GET", "/api/train")
+        before = highest = rss()
+        _, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
+        head = f"POST /api/train HTTP/1.1\r\nHost: localhost\r\n{STUDIO_TOKEN_HEADER}: {daemon.token}\r\n"
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(f"{head}Content-Length: 0\r\n\r\n".encode())
+        waits: list[float] = []
+        async with asyncio.timeout(90):
+            while True:
+                began = time.perf_counter()
+                runs = (await daemon.api("GET", "/api/train"))["runs"]
+                waits.append(time.perf_counter() - began)
+                highest = max(highest, rss())
+                if runs and runs[0]["state"] == "ended":
+                    break
+                await asyncio.sleep(0.02)
+        assert runs[0]["exitCode"] == 0
+        assert highest - before < 20, f"RSS went from {before} to {highest} MiB"
+        assert len(waits) > 10
+        assert sorted(waits)[len(waits) // 2] < 0.1, json.dumps(waits)
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()

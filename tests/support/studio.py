@@ -1,0 +1,58 @@
+"""A whole Studio on a real socket of 127.0.0.1, served exactly as ``arkor-dev`` serves it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from arkor_dev.contract.shapes import STUDIO_TOKEN_HEADER
+from arkor_dev.server.serve import bind, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiohttp import web
+
+    from arkor_dev.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """A Studio that is running. ``session`` sends the token with every call, ``stranger`` never does.
+
+    Both sessions have the base URL set, so that ``studio.session.get("/api/jobs")`` is enough.
+    """
+
+    settings: Settings
+    app: web.Application
+    port: int
+    session: aiohttp.ClientSession
+    stranger: aiohttp.ClientSession
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def token(self) -> str:
+        """The launch's token."""
+        return self.settings.studio_token
+
+
+@asynccontextmanager
+async def running_studio(settings: Settings) -> AsyncIterator[Studio]:
+    """Serve ``settings`` on a free port while the block runs."""
+    sock = bind(0)
+    port = sock.getsockname()[1]
+    settings = replace(settings, port=port)
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        serving(settings, sock) as app,
+        aiohttp.ClientSession(url, headers={STUDIO_TOKEN_HEADER: settings.studio_token}) as session,
+        aiohttp.ClientSession(url) as stranger,
+    ):
+        yield Studio(settings, app, port, session, stranger)

@@ -1,0 +1,211 @@
+"""The rooms obey the map of the design: who may import whom, who may call the backend, who may print."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import arkor_dev
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(arkor_dev.__file__).parent
+TREES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix(): ast.parse(path.read_text())
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if "static" not in path.parts and "template" not in path.parts
+}
+STUDIO = [name for name in TREES if not name.startswith("local/")]
+LOCAL = [name for name in TREES if name.startswith("local/")]
+SHARED = ("contract", "regular_files", "strict_json", "training_rows")
+"""The contract's shapes, and what holds on both sides: how a file is opened, what JSON is, what a row is."""
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "safetensors",
+    "tokenizers",
+    "datasets",
+    "gguf",
+    "accelerate",
+    "numpy",
+}
+
+
+def imports(name: str) -> Iterator[str]:
+    """Every module that a module imports, by its full name, those for the type checker and lazy ones too."""
+    home = ["arkor_dev", *name.split("/")[:-1]]
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = home[: len(home) - node.level + 1] if node.level else []
+            whole = ".".join([*base, *([node.module] if node.module else [])])
+            yield whole
+            yield from (f"{whole}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, module: str) -> bool:
+    """Whether ``name`` is ``module`` or lies in it."""
+    return name == module or name.startswith(f"{module}.")
+
+
+def texts(tree: ast.AST) -> Iterator[str]:
+    """Every text of a module that is not a docstring."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def calls(tree: ast.AST) -> Iterator[str]:
+    """The dotted name of everything that a module calls."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+
+
+def test_the_map_is_of_a_whole_house() -> None:
+    assert {"app", "guard", "backend", "api/train", "local/app", "local/worker_train"} <= set(TREES)
+
+
+def test_only_backend_calls_v1() -> None:
+    assert [name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(TREES[name]))] == [
+        "backend"
+    ]
+    by_wire = {
+        name for name in STUDIO for call in calls(TREES[name])
+        if call.endswith(("wire.call", "wire.stream"))
+    }  # fmt: skip
+    assert by_wire == {"backend", "refresh"}  # refresh: the account's token, from the sign-in service
+    sessions = {name for name in STUDIO for call in calls(TREES[name]) if call.endswith("ClientSession")}
+    assert sessions == {"wire"}
+
+
+def test_nothing_imports_the_api_but_the_application() -> None:
+    users = {
+        name for name in TREES if not name.startswith("api/")
+        for module in imports(name) if within(module, "arkor_dev.server.api")
+    }  # fmt: skip
+    assert users == {"app"}
+
+
+def test_the_api_calls_rooms_and_not_the_network() -> None:
+    for name in TREES:
+        if name.startswith("api/"):
+            assert not [call for call in calls(TREES[name]) if call.startswith(("aiohttp.", "open_wire"))], (
+                name
+            )
+
+
+def test_studio_and_the_embedded_backend_share_the_contract_alone() -> None:
+    for name in STUDIO:
+        assert not [m for m in imports(name) if within(m, "arkor_dev.local")], name
+    for name in LOCAL:
+        foreign = {m for m in imports(name) if within(m, "arkor_dev") and not within(m, "arkor_dev.local")}
+        shared = {m for m in foreign for common in SHARED if within(m, f"arkor_dev.{common}")}
+        assert foreign - shared <= {"arkor_dev"}, (name, foreign)
+    # What both sides share ties neither to the other: it is the standard library and nothing else.
+    for name in SHARED:
+        assert {m.partition(".")[0] for m in imports(name)} <= sys.stdlib_module_names, name
+
+
+def test_studio_imports_five_packages_and_the_standard_library() -> None:
+    core = {"aiohttp", "aiohttp_sse", "yarl", "rich", "platformdirs"}
+    used = {module.partition(".")[0] for name in STUDIO for module in imports(name)} - {"arkor_dev", ""}
+    assert used - sys.stdlib_module_names - {"__future__"} == core
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    required = {line.partition(">")[0].replace("-", "_") for line in project["dependencies"]}
+    assert required == core
+
+
+def test_only_the_rooms_of_the_terminal_print() -> None:
+    printing = {
+        name for name in STUDIO for call in calls(TREES[name])
+        if call in ("print", "Console") or call.startswith(("sys.stdout.", "sys.stderr."))
+    }  # fmt: skip
+    assert printing <= {
+        "cli", "terminal", "start", "follow", "run_view", "initialize", "doctor",
+        "login", "whoami", "consent",
+    }  # fmt: skip
+    assert {"cli", "terminal", "doctor"} <= printing
+
+
+def test_no_module_is_two_ideas() -> None:
+    lines = {name: len((PACKAGE / f"{name}.py").read_text().splitlines()) for name in TREES}
+    assert {name: count for name, count in lines.items() if count > 310} == {}
+
+
+def test_every_module_says_why() -> None:
+    assert [name for name, tree in TREES.items() if not ast.get_docstring(tree)] == []
+
+
+RUNNING = """
+import asyncio, json, sys, urllib.request
+from pathlib import Path
+from arkor_dev.cli import main as cli
+from arkor_dev.server.serve import bind, serving
+from arkor_dev.core.settings import Settings
+
+async def main(folder):
+    settings = Settings(project=folder, home=folder, data=folder, cache=folder, cloud_url="http://127.0.0.1:9")
+    sock = bind(0)
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}/"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    async with serving(settings, sock):
+        page = await asyncio.to_thread(lambda: opener.open(url).read())
+        assert b"arkor-studio-token" in page
+        print(json.dumps(sorted(sys.modules)))
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def modules_of(code: str, *arguments: str) -> set[str]:
+    """What a Python of its own has imported after ``code``, which prints it as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True, timeout=60
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_a_running_daemon_has_loaded_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / ".arkor").mkdir()
+    (tmp_path / ".arkor" / "credentials.json").write_text(
+        '{"mode": "anon", "token": "t", "anonymousId": "a", "orgSlug": "o"}'
+    )
+    loaded = modules_of(RUNNING, str(tmp_path))
+    assert "arkor_dev.server.app" in loaded
+    assert not loaded & HEAVY
+    # The way to the page's first byte: what only the terminal or a command needs is not on it.
+    assert not {module for module in loaded if within(module, "rich")}
+    assert not loaded & {
+        "arkor_dev.cli.console",
+        "arkor_dev.cli.commands.doctor",
+        "arkor_dev.cli.commands.start",
+        "webbrowser",
+    }
+
+
+@pytest.mark.parametrize(
+    "module", ["arkor_dev.local.server.app", "arkor_dev.local.__main__", "arkor_dev.cli"]
+)
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+    loaded = modules_of(code)
+    assert module in loaded
+    assert not loaded & HEAVY
