@@ -1,7 +1,7 @@
 """Writes ``web/src/contract.gen.ts``: the contract as TypeScript, so that page and daemon cannot drift.
 
-Reads ``arkor_dev/contract/shapes.py`` as syntax, not by import: type annotations stay as they were written, in
-the order they were written, and the result does not depend on the Python that runs this.
+Reads ``arkor_dev/contract/shapes.py`` as syntax, not by import: type annotations stay as they were
+written, in the order they were written, and the result does not depend on the Python that runs this.
 """
 
 from __future__ import annotations

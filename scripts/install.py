@@ -25,7 +25,7 @@ from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from arkor_dev.core.torch_build import CPU_GB, CUDA_GB, has_nvidia_gpu  # noqa: E402 (not installed yet
+from arkor_dev.core.torch_build import CPU_GB, CUDA_GB, has_nvidia_gpu  # noqa: E402 (not installed yet)
 
 CONSTRAINTS = ["--constraint", str(ROOT / "constraints.txt")]
 PIP = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]

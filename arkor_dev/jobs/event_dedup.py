@@ -30,7 +30,7 @@ SEEN_BYTES = 72
 _CLOCK = re.compile(rb"\d{10,}(?:\.\d*)?|\d{4}-\d\d-.*")
 
 
-class Sieve:
+class Deduplicator:
     """Fed the blocks of one stream after another, it answers each event of the job once.
 
     ``known`` yields the blocks that were answered and are still kept; without it everything is remembered.

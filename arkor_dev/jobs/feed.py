@@ -18,7 +18,7 @@ import aiohttp
 
 from arkor_dev.core.errors import StudioError
 
-from .event_dedup import Sieve
+from .event_dedup import Deduplicator
 from .frame_log import FrameLog
 from .sse_frames import FrameSplitter
 
@@ -72,7 +72,7 @@ class Feed:
         self._grown = grown
         self._sleep = sleep
         self._linger = linger
-        self._sieve = Sieve(self.log.blocks)
+        self._deduplicator = Deduplicator(self.log.blocks)
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -81,12 +81,12 @@ class Feed:
     @property
     def end(self) -> bytes | None:
         """The job's last frame once its stream is over, with its blank line."""
-        return self._sieve.end
+        return self._deduplicator.end
 
     @property
     def cost(self) -> int:
         """About how many bytes of memory the feed takes."""
-        return OWN_COST + self.log.held + self._sieve.cost
+        return OWN_COST + self.log.held + self._deduplicator.cost
 
     def acquire(self) -> None:
         """A reader has come: make sure that the upstream stream runs."""
@@ -178,20 +178,20 @@ class Feed:
 
     async def _connection(self) -> bool:
         """Read one upstream stream to its end; whether it brought anything."""
-        sieve, splitter, before = self._sieve, FrameSplitter(), self.log.size
-        resume = sieve.resume_id
+        deduplicator, splitter, before = self._deduplicator, FrameSplitter(), self.log.size
+        resume = deduplicator.resume_id
         last_event_id = resume.decode(errors="surrogateescape") if resume else None
         async with self._open(self.job_id, last_event_id) as answer:
-            sieve.resumed()
+            deduplicator.resumed()
             self._tell(connected=True)
             settling = None if self._settled.is_set() else asyncio.create_task(self._settle())
             try:
                 while data := await answer.content.readany():
-                    block = sieve.sift(splitter.feed(data))
+                    block = deduplicator.sift(splitter.feed(data))
                     if block:
                         self.log.append(block)
                         self._grown(self)
-                    if sieve.end is not None:
+                    if deduplicator.end is not None:
                         break
             finally:
                 if settling is not None:

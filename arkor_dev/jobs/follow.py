@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.errors import StudioError
 
-from .event_dedup import Sieve
+from .event_dedup import Deduplicator
 from .sse_frames import FrameSplitter, frames_in
 
 if TYPE_CHECKING:
@@ -71,17 +71,17 @@ async def follow(
 
     Raises StudioError when the backend refuses the job or the identity.
     """
-    sieve = Sieve()
+    deduplicator = Deduplicator()
     pause, reasons = BACKOFF[0], set[str]()
     queue = _Queue(backend, job_id)
     while True:
         brought = False
         try:
-            resume = sieve.resume_id
+            resume = deduplicator.resume_id
             async with backend.events(
                 job_id, resume.decode(errors="surrogateescape") if resume else None
             ) as answer:
-                sieve.resumed()
+                deduplicator.resumed()
                 splitter = FrameSplitter()
                 if reasons:
                     reasons.clear()
@@ -96,11 +96,11 @@ async def follow(
                         reading.cancel()
                     if not data:
                         break
-                    for frame in frames_in(sieve.sift(splitter.feed(data))):
+                    for frame in frames_in(deduplicator.sift(splitter.feed(data))):
                         brought = True
                         queue.left = True
                         yield read_event(frame)
-                    if sieve.end is not None:
+                    if deduplicator.end is not None:
                         return
         except StudioError as fault:
             if not _may_pass(fault):

@@ -1,7 +1,7 @@
 """Run a short-lived child of the project and keep the end of what it said, with a limit on everything.
 
 For commands whose output is a message to a person (a build, a check), not a stream to follow. They run
-under the :mod:`~arkor_dev.warden` too: a build that hangs must not outlive Studio.
+under the :mod:`~arkor_dev.processes.supervisor` too: a build that hangs must not outlive Studio.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KEPT_BYTES = 64 * 1024
-WARDEN = Path(__file__).with_name("supervisor.py")
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ async def run_child(argv: Sequence[str], cwd: Path, seconds: float) -> ChildOutp
     when the command cannot be started.
     """
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-S", str(WARDEN), *argv,
+        sys.executable, "-I", "-S", str(SUPERVISOR), *argv,
         cwd=cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
@@ -54,7 +54,7 @@ async def run_child(argv: Sequence[str], cwd: Path, seconds: float) -> ChildOutp
     except TimeoutError:
         pass
     finally:
-        stdin.close()  # the warden's word to end whatever still runs
+        stdin.close()  # the supervisor's word to end whatever still runs
         await child.wait()
     word, _, rest = said.rstrip("\n").rpartition("\n")[2].partition(" ")
     if word == "failed":

@@ -59,7 +59,7 @@ def spawn(argv: list[str]) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: should this warden itself be killed
+            prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: should this supervisor itself be killed
             os.setsid()
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(2, 1)

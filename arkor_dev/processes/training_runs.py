@@ -1,7 +1,8 @@
 """Training runs: the child processes that this launch of Studio has started.
 
 A run belongs to Studio and not to the tab that asked for it: closing or reloading the tab changes nothing.
-Each command runs under a :mod:`~arkor_dev.warden`, which ends it when Studio ends in whatever way.
+Each command runs under a :mod:`~arkor_dev.processes.supervisor`, which ends it when Studio ends in whatever
+way.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     Prepare = Callable[[Launch], Awaitable[tuple[Launch, Callable[[], None]]]]
 
-WARDEN = Path(__file__).with_name("supervisor.py")
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
 STOP_GRACE = 3.0
 """Seconds that a command gets after SIGINT, and again after SIGTERM."""
 KEPT_RUNS = 20
@@ -71,7 +72,7 @@ class Run:
         self._started = _now()
         self._ended: str | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._warden: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.subprocess.Process | None = None
         self._line = b""
         self.finished = asyncio.Event()
 
@@ -97,13 +98,13 @@ class Run:
         }
 
     async def start(self) -> None:
-        """Start the warden; the command's own failure to start is a line of the output.
+        """Start the supervisor; the command's own failure to start is a line of the output.
 
-        Raises StudioError 500 when not even the warden starts (no folder any more, no process left).
+        Raises StudioError 500 when not even the supervisor starts (no folder any more, no process left).
         """
         try:
-            self._warden = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", str(WARDEN), *self.launch.argv,
+            self._supervisor = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", str(SUPERVISOR), *self.launch.argv,
                 cwd=self._cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE, start_new_session=True,
                 limit=256 << 10, env={**os.environ, **self._marks.of(self.id)},
@@ -112,29 +113,29 @@ class Run:
             raise StudioError(500, f"No command can be started in {self._cwd}: {error.strerror}.") from None
 
     async def follow(self) -> None:
-        """Collect output and the end. Ending this task closes the warden's pipe, which ends the command."""
-        assert self._warden is not None
-        assert self._warden.stdin is not None
-        assert self._warden.stdout is not None
+        """Collect output and the end. Ending this task closes the supervisor's pipe: it ends the command."""
+        assert self._supervisor is not None
+        assert self._supervisor.stdin is not None
+        assert self._supervisor.stdout is not None
         said: dict[str, str] = {}
         try:
             pump = asyncio.create_task(self._pump())
             try:
-                async for line in self._warden.stdout:
+                async for line in self._supervisor.stdout:
                     word, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
                     said[word] = rest
                 if "started" in said and "exit" not in said:
-                    said["exit"] = await asyncio.to_thread(self._without_warden, int(said["started"]))
+                    said["exit"] = await asyncio.to_thread(self._without_supervisor, int(said["started"]))
                 # What is left is at most a pipe's worth; a stray holder of its end must not keep us.
                 await asyncio.wait({pump}, timeout=5)
             finally:
                 pump.cancel()
         finally:
-            self._warden.stdin.close()
+            self._supervisor.stdin.close()
             if self._stopping is not None:
                 self._stopping.cancel()
-            if "started" in said and "exit" not in said:  # told to leave before the warden had done
-                said["exit"] = self._without_warden(int(said["started"]))
+            if "started" in said and "exit" not in said:  # told to leave before the supervisor had done
+                said["exit"] = self._without_supervisor(int(said["started"]))
             if "exit" in said:
                 self.exit_code = int(said["exit"])
                 self.output.append(f"\n---\nexit={self.exit_code}\n".encode())
@@ -146,19 +147,19 @@ class Run:
             self.finished.set()
             self._on_begun()
             self._on_change()
-        await self._warden.wait()
+        await self._supervisor.wait()
 
-    def _without_warden(self, command: int) -> str:
-        """The warden was killed: what it could end no more is left to us."""
+    def _without_supervisor(self, command: int) -> str:
+        """The supervisor was killed: what it could end no more is left to us."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(command, signal.SIGKILL)
         self._marks.kill(self.id)
         return "137"
 
     async def _pump(self) -> None:
-        assert self._warden is not None
-        assert self._warden.stderr is not None
-        while data := await self._warden.stderr.read(256 << 10):
+        assert self._supervisor is not None
+        assert self._supervisor.stderr is not None
+        while data := await self._supervisor.stderr.read(256 << 10):
             self.output.append(data)
             if self.job_id is None:
                 self._find_job(data)
@@ -178,17 +179,17 @@ class Run:
             self._stopping = asyncio.create_task(self._stop())
 
     def close_pipe(self) -> None:
-        """Tell the warden that Studio ends; it ends the command within its grace."""
-        if self._warden is not None and self._warden.stdin is not None:
-            self._warden.stdin.close()
+        """Tell the supervisor that Studio ends; it ends the command within its grace."""
+        if self._supervisor is not None and self._supervisor.stdin is not None:
+            self._supervisor.stdin.close()
 
     async def _stop(self) -> None:
-        assert self._warden is not None
-        assert self._warden.stdin is not None
+        assert self._supervisor is not None
+        assert self._supervisor.stdin is not None
         for word in (b"INT\n", b"TERM\n", b"KILL\n"):
             with contextlib.suppress(ConnectionError):
-                self._warden.stdin.write(word)
-                await self._warden.stdin.drain()
+                self._supervisor.stdin.write(word)
+                await self._supervisor.stdin.drain()
             await asyncio.sleep(STOP_GRACE)
 
 

@@ -199,7 +199,7 @@ async def test_a_backend_that_outlives_studio_loses_nothing(
     fake_backend.add_job(name="remote")
     arguments = ["--project", str(tmp_path / "project"), "--port", str(unused_tcp_port)]
     env = environment(home) | {"ARKOR_CLOUD_API_URL": fake_backend.url}
-    code = "import sys\nfrom arkor_dev import cli\nsys.exit(cli.main(sys.argv[1:]"
+    code = "import sys\nfrom arkor_dev.cli import main\nsys.exit(main.main(sys.argv[1:]))"
     async with on_terminal(code, *arguments, env=env) as screen:
         await ready(screen)
         screen.press(CTRL_C)

@@ -36,7 +36,7 @@ ENDINGS = {
 
 
 async def start_stubborn(daemon: Daemon, project: Path, pids: Path) -> list[int]:
-    """A training run of four processes that obey nobody, and its warden."""
+    """A training run of four processes that obey nobody, and its supervisor."""
     pids.mkdir()
     program = STUBBORN.replace("sys.argv[-1]", repr(str(pids)))
     training_command(project, program)

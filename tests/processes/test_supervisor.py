@@ -1,4 +1,4 @@
-"""The warden alone, as a process of its own: it runs a command and leaves nothing of it behind."""
+"""The supervisor alone, as a process of its own: it runs a command and leaves nothing of it behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.processes.training_runs import WARDEN
+from arkor_dev.processes.training_runs import SUPERVISOR
 from tests.support.processes import STUBBORN, STUBBORN_COUNT, gone, pids_in, script
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ Process = asyncio.subprocess.Process
 
 
 @asynccontextmanager
-async def warden(*argv: str) -> AsyncIterator[Process]:
-    """A warden over ``argv``, with the three pipes that the daemon holds."""
+async def supervisor(*argv: str) -> AsyncIterator[Process]:
+    """A supervisor over ``argv``, with the three pipes that the daemon holds."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-S", str(WARDEN), *argv, stdin=pipe, stdout=pipe, stderr=pipe,
+        sys.executable, "-I", "-S", str(SUPERVISOR), *argv, stdin=pipe, stdout=pipe, stderr=pipe,
         start_new_session=True,
     )  # fmt: skip
     try:
@@ -43,7 +43,7 @@ async def warden(*argv: str) -> AsyncIterator[Process]:
 
 
 async def told(process: Process) -> tuple[list[str], bytes]:
-    """Everything that the warden says, and everything that the command printed."""
+    """Everything that the supervisor says, and everything that the command printed."""
     assert process.stdout is not None
     assert process.stderr is not None
     async with asyncio.timeout(20):
@@ -61,7 +61,7 @@ async def started(process: Process) -> int:
 
 async def test_output_is_bytes_in_order_and_the_code_is_the_commands() -> None:
     command = r"printf 'one\n'; printf 'two\377\0' >&2; printf 'half \342\202'; exit 7"
-    async with warden("/bin/sh", "-c", command) as process:
+    async with supervisor("/bin/sh", "-c", command) as process:
         said, printed = await told(process)
     assert printed == b"one\ntwo\xff\x00half \xe2\x82"
     assert said[0].startswith("started ")
@@ -69,7 +69,7 @@ async def test_output_is_bytes_in_order_and_the_code_is_the_commands() -> None:
 
 
 async def test_a_signal_counts_128_more() -> None:
-    async with warden("/bin/sh", "-c", "kill -SEGV $$") as process:
+    async with supervisor("/bin/sh", "-c", "kill -SEGV $$") as process:
         assert (await told(process))[0][1:] == ["exit 139"]
 
 
@@ -81,7 +81,7 @@ async def test_a_command_that_cannot_start(mode: int | None, why: int, tmp_path:
     if mode is not None:
         path.write_bytes(b"\x7fnothing")
         path.chmod(mode)
-    async with warden(str(path), "start") as process:
+    async with supervisor(str(path), "start") as process:
         said, printed = await told(process)
     assert said == [f"failed {os.strerror(why)}: {path}"]
     assert printed == b""
@@ -89,7 +89,7 @@ async def test_a_command_that_cannot_start(mode: int | None, why: int, tmp_path:
 
 async def test_standard_input_is_empty_and_no_descriptor_leaks() -> None:
     command = "cat; ls /dev/fd/ | wc -l"  # ls itself has one open
-    async with warden("/bin/sh", "-c", command) as process:
+    async with supervisor("/bin/sh", "-c", command) as process:
         assert (await told(process))[1].split() == [b"4"]
 
 
@@ -102,7 +102,7 @@ def sleeper(folder: Path) -> str:
 async def test_signals_reach_the_whole_group(word: bytes, number: int, tmp_path: Path) -> None:
     child = sleeper(tmp_path)
     command = f'"{sys.executable}" -IS -c "{child}" & "{sys.executable}" -IS -c "{child}"'
-    async with warden("/bin/sh", "-c", command) as process:
+    async with supervisor("/bin/sh", "-c", command) as process:
         pids = await pids_in(tmp_path, 2)
         assert process.stdin is not None
         process.stdin.write(word + b"\n")
@@ -113,7 +113,9 @@ async def test_signals_reach_the_whole_group(word: bytes, number: int, tmp_path:
 
 async def test_the_end_of_the_command_is_the_end_of_what_it_left(tmp_path: Path) -> None:
     child = sleeper(tmp_path)
-    async with warden("/bin/sh", "-c", f'"{sys.executable}" -IS -c "{child}" & sleep 0.5; exit 3') as process:
+    async with supervisor(
+        "/bin/sh", "-c", f'"{sys.executable}" -IS -c "{child}" & sleep 0.5; exit 3'
+    ) as process:
         pids = await pids_in(tmp_path, 1)
         said, _ = await told(process)
     assert said[1] == "exit 3"
@@ -125,7 +127,7 @@ async def test_the_end_of_the_daemon_ends_even_the_stubborn(tmp_path: Path) -> N
     program = script(tmp_path / "stubborn", STUBBORN)
     pids_folder = tmp_path / "pids"
     pids_folder.mkdir()
-    async with warden(str(program), str(pids_folder)) as process:
+    async with supervisor(str(program), str(pids_folder)) as process:
         pids = await pids_in(pids_folder, STUBBORN_COUNT)
         assert process.stdin is not None
         began = asyncio.get_running_loop().time()
@@ -139,7 +141,7 @@ async def test_the_end_of_the_daemon_ends_even_the_stubborn(tmp_path: Path) -> N
 async def test_the_end_of_the_daemon_is_polite_first() -> None:
     """SIGTERM and a second's grace: a trainer may still write its checkpoint."""
     command = "trap 'echo saved; exit 0' TERM; while :; do sleep 0.02; done"
-    async with warden("/bin/sh", "-c", command) as process:
+    async with supervisor("/bin/sh", "-c", command) as process:
         await started(process)
         await asyncio.sleep(0.1)
         assert process.stdin is not None
@@ -150,15 +152,15 @@ async def test_the_end_of_the_daemon_is_polite_first() -> None:
 
 
 @linux
-async def test_a_killed_warden_takes_its_command_along() -> None:
-    async with warden("/bin/sleep", "60") as process:
+async def test_a_killed_supervisor_takes_its_command_along() -> None:
+    async with supervisor("/bin/sleep", "60") as process:
         command = await started(process)
         process.kill()
         assert await gone([command], 2) == []
 
 
-async def test_the_terminals_signals_do_not_reach_the_warden() -> None:
-    async with warden("/bin/sh", "-c", "sleep 0.4; exit 5") as process:
+async def test_the_terminals_signals_do_not_reach_the_supervisor() -> None:
+    async with supervisor("/bin/sh", "-c", "sleep 0.4; exit 5") as process:
         await started(process)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             process.send_signal(number)

@@ -197,12 +197,14 @@ async def test_closing_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the daemon itself kills the group")
-async def test_a_killed_warden_is_no_failure_to_start(rooms: Rooms) -> None:
+async def test_a_killed_supervisor_is_no_failure_to_start(rooms: Rooms) -> None:
     run = await rooms.shell("echo ready; exec sleep 60")
     await printed(run, b"ready")
-    await asyncio.sleep(0.3)  # the warden's word that it has started may come after the command's
-    assert run._warden is not None
-    os.kill(run._warden.pid, signal.SIGKILL)  # of its two processes the other one ends the command, politely
+    await asyncio.sleep(0.3)  # the supervisor's word that it has started may come after the command's
+    assert run._supervisor is not None
+    os.kill(
+        run._supervisor.pid, signal.SIGKILL
+    )  # of its two processes the other one ends the command, politely
     assert await output(run) == b"ready\n\n---\nexit=143\n"
 
 
@@ -232,8 +234,8 @@ async def test_a_killed_supervisor_leaves_nothing(rooms: Rooms, tmp_path: Path, 
     folder.mkdir()
     run = await rooms.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
     pids = await pids_in(folder, STUBBORN_COUNT)
-    assert run._warden is not None
-    outer = run._warden.pid
+    assert run._supervisor is not None
+    outer = run._supervisor.pid
     supervisors = [outer, *children(outer)]
     for number in killed:
         os.kill(supervisors[number], signal.SIGKILL)
@@ -251,8 +253,8 @@ async def test_not_even_what_has_hidden_itself(rooms: Rooms, tmp_path: Path, kil
     folder.mkdir()
     run = await rooms.start(str(script(tmp_path / "hidden", HIDDEN)), str(folder))
     (pid,) = await pids_in(folder, 1)
-    assert run._warden is not None
-    outer = run._warden.pid
+    assert run._supervisor is not None
+    outer = run._supervisor.pid
     os.kill([outer, *children(outer)][killed], signal.SIGKILL)
     left = await gone([pid], 5)
     for each in left:

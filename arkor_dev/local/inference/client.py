@@ -105,7 +105,7 @@ class Inference:
             if self._child is None or not self._child.alive:
                 if self._reader:
                     await self._reader
-                self._child = await Child.start("worker_infer", SPIN)
+                self._child = await Child.start("arkor_dev.local.inference.worker", SPIN)
                 self._reader = asyncio.create_task(self._read(self._child))
             return self._child
 

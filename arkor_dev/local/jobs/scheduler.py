@@ -162,7 +162,7 @@ class Scheduler:
         drop_verdict(self._data, job_id)
 
     async def _one(self, job_id: str, config: dict[str, Any]) -> None:
-        child = await Child.start("worker_train")
+        child = await Child.start("arkor_dev.local.training.worker")
         child.send(id=job_id, config=config, data=str(self._data), project=str(self._project))
         following = asyncio.create_task(self._follow(child, job_id))
         providing = asyncio.create_task(self._provide(child, job_id, config["model"]))

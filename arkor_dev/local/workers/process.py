@@ -44,11 +44,11 @@ class Child:
 
     @classmethod
     async def start(cls, module: str, env: Mapping[str, str] | None = None) -> Child:
-        """Start ``python -m arkor_dev.local.<module>`` as the leader of a process group of its own."""
+        """Start ``python -m <module>`` as the leader of a process group of its own."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            f"{__package__}.{module}",
+            module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

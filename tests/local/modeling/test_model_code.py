@@ -122,7 +122,7 @@ def test_an_adapter_of_pickled_weights_is_refused(tiny: Path, tmp_path: Path) ->
 
 def test_every_loading_of_a_model_says_that_it_trusts_no_code() -> None:
     found = []
-    for path in Path(arkor_dev.local.__file__).parent.glob("*.py"):
+    for path in Path(arkor_dev.local.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".from_pretrained"):
                 if ast.unparse(node.func) == "PeftModel.from_pretrained":

@@ -322,9 +322,9 @@ def test_a_finished_log_is_replayed_and_closed(backend: Backend) -> None:
 
 
 def test_the_application_needs_no_torch() -> None:
-    code = "import sys, arkor_dev.local.app, arkor_dev.local.__main__; print(sorted(sys.modules))"
+    code = "import sys, arkor_dev.local.server.app, arkor_dev.local.__main__; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for name in ("torch", "transformers", "peft", "huggingface_hub", "tokenizers"):
         assert f"'{name}'" not in loaded
     assert "'arkor_dev.local.jobs.store'" in loaded
-    assert "'arkor_dev.backend'" not in loaded
+    assert "'arkor_dev.backend.client'" not in loaded

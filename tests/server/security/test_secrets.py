@@ -104,7 +104,7 @@ async def test_a_training_command_learns_no_token(studio: Studio) -> None:
     async with studio.session.post("/api/train") as answer:
         printed = await answer.text()
     assert "HOME" in printed
-    assert "warden.py" in printed
+    assert "supervisor.py" in printed
     assert studio.token not in printed
     assert TOKEN not in printed
     # Standard input, output and error, and the folder being listed: no pipe or socket of the daemon's.
