@@ -23,10 +23,10 @@ from yarl import URL
 from arkor_dev import __version__
 from arkor_dev.contract.shapes import CLIENT_HEADER
 from arkor_dev.core.errors import StudioError
-from arkor_dev.identity.credentials_file import refused
 
 from .http_client import MIB, Answer, Wire
 from .http_errors import UpstreamError
+from .interfaces import refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
-    from arkor_dev.identity.credentials_file import Credentials
-    from arkor_dev.identity.scope import Scope, ScopeSource
-    from arkor_dev.identity.views import IdentitySource
+    from .interfaces import Credentials, IdentitySource, Scope, ScopeSource
 
 __all__ = ["Answer", "Backend", "ProjectCalls", "UpstreamError", "anonymous_identity", "sign_in_config"]
 

@@ -10,13 +10,15 @@ from yarl import URL
 
 from arkor_dev.backend.client import Backend, ProjectCalls
 from arkor_dev.backend.http_client import Wire, open_wire
+from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import socket_of
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.errors import StudioError
+from arkor_dev.identity.file_identity import FileIdentity
 
 from .local_backend import Embedded, Notice
-from .scope import FileScopes, FixedScope, Scope
-from .views import Credentials, FileIdentity, FixedIdentity
+from .scope import FileScopes, FixedScope
+from .views import FixedIdentity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

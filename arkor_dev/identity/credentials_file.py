@@ -32,20 +32,6 @@ FILE_LIMIT: Final = 256 * 1024
 """Bytes; the largest tokens take some ten thousand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """One snapshot of who calls which backend.
-
-    ``mode`` is ``anon`` or an account's ``oauth``/``auth0``; ``org_slug`` is known of an anonymous identity
-    only; ``base_url`` has no trailing slash. The token stays out of every ``repr``.
-    """
-
-    mode: str
-    token: str = field(repr=False)
-    org_slug: str | None
-    base_url: str
-
-
 class NoCredentialsError(Exception):
     """The file may be replaced; ``damaged`` when there was one, which is not JSON."""
 
@@ -192,14 +178,3 @@ def write_credentials(path: Path, document: dict[str, object], *, exclusive: boo
     write_private(path, json.dumps(document, indent=2).encode() + b"\n", exclusive=exclusive)
     with suppress(OSError):
         path.parent.chmod(0o700)  # the folder may be older, and made by something less careful
-
-
-def refused(credentials: Credentials) -> StudioError:
-    """What to say when the backend does not take this identity's token."""
-    if credentials.mode == "anon":
-        return StudioError(
-            401,
-            "The backend no longer takes this anonymous identity. Run `arkor-dev login`, or move "
-            "~/.arkor/credentials.json away and start Studio again for a new one.",
-        )
-    return StudioError(401, "The backend does not take your sign-in any more. Run `arkor-dev login`.")

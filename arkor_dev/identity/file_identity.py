@@ -16,18 +16,17 @@ from yarl import URL
 
 from arkor_dev.backend.client import anonymous_identity
 from arkor_dev.backend.http_errors import place
+from arkor_dev.backend.interfaces import Credentials, refused
 from arkor_dev.core.atomic_write import check_writable
 from arkor_dev.core.errors import StudioError
 
 from .base_url import base_url_of
 from .credentials_file import (
-    Credentials,
     NoCredentialsError,
     Stored,
     credentials_lock,
     is_token,
     read_credentials,
-    refused,
     signature,
     write_credentials,
 )

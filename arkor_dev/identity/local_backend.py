@@ -17,6 +17,7 @@ import secrets
 import sys
 from typing import TYPE_CHECKING, Self
 
+from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import address_of
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
@@ -25,8 +26,6 @@ from arkor_dev.core.slug import tidy_name
 from arkor_dev.core.torch_build import install_advice
 
 from .local_backend_log import BackendLog
-from .scope import Scope
-from .views import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from arkor_dev.backend.interfaces import Scope
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import check_writable, write_private
 from arkor_dev.core.errors import StudioError
@@ -20,30 +20,11 @@ from arkor_dev.core.slug import slug_of, tidy_name
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .views import Credentials
+    from arkor_dev.backend.interfaces import Credentials
 
 
 STATE_LIMIT = 64 * 1024
 """Bytes; three short texts need a few hundred."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The organisation and project that every project call carries."""
-
-    org_slug: str
-    project_slug: str
-    project_id: str | None = None
-
-
-class ScopeSource(Protocol):
-    """Where a call's scope comes from; both take the snapshot that the call itself will use."""
-
-    async def for_read(self, credentials: Credentials) -> Scope | None:
-        """The usable scope, or None; never creates anything."""
-
-    async def for_write(self, credentials: Credentials) -> Scope:
-        """The scope, created where that is possible; raises ``StudioError`` 409 or 400."""
 
 
 class Projects(Protocol):

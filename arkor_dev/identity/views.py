@@ -8,45 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from yarl import URL
 
 from arkor_dev.backend.http_errors import place
+from arkor_dev.backend.interfaces import Credentials
 from arkor_dev.backend.unix_address import socket_of
 from arkor_dev.core.errors import StudioError
 from arkor_dev.core.settings import PRODUCTION_URL
 
-from .credentials_file import Credentials
-from .file_identity import FileIdentity
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from arkor_dev.backend.interfaces import Scope
     from arkor_dev.contract.shapes import CredentialsView
-
-    from .scope import Scope
-
-__all__ = [
-    "Credentials",
-    "FileIdentity",
-    "FixedIdentity",
-    "IdentitySource",
-    "credentials_view",
-    "header_line",
-]
-
-
-class IdentitySource(Protocol):
-    """Where credentials come from; ``sign_in`` is the command that signs in with an account, or None."""
-
-    sign_in: str | None
-
-    async def credentials(self) -> Credentials:
-        """One snapshot, made or refreshed as needed; raises ``StudioError``."""
-
-    async def renew(self, rejected: Credentials) -> Credentials:
-        """Another snapshot after the backend answered 401 to ``rejected``; raises ``StudioError`` 401."""
 
 
 class FixedIdentity:

@@ -14,6 +14,7 @@ import re
 import secrets
 import signal
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from arkor_dev.contract.shapes import TrainingRun
-    from arkor_dev.project.training_command import Launch
-
-    Prepare = Callable[[Launch], Awaitable[tuple[Launch, Callable[[], None]]]]
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 STOP_GRACE = 3.0
@@ -46,6 +44,25 @@ def _now() -> str:
 
 def _nothing() -> None:
     """For a command that nobody waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command to run in the project folder; ``key`` is the trainer that may run once at a time.
+
+    ``typescript``: the command runs whatever was built last, so the project has to be built before it.
+    """
+
+    argv: list[str]
+    key: str
+    trainer: str | None
+    file: str | None
+    dry_run: bool
+    typescript: bool = False
+
+
+if TYPE_CHECKING:
+    Prepare = Callable[[Launch], Awaitable[tuple[Launch, Callable[[], None]]]]
 
 
 class Run:

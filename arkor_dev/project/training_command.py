@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arkor_dev.core.errors import StudioError
+from arkor_dev.processes.training_runs import Launch
 
 from .node_tools import find_cli, is_typescript, not_installed
 
@@ -26,21 +26,6 @@ NOT_LOCAL = (
     "`arkor start` trains on the managed backend only. To train this project on this machine, describe a "
     "trainer in arkor.toml (`arkor-dev init` writes one); or start Studio without --local."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """A command to run in the project folder; ``key`` is the trainer that may run once at a time.
-
-    ``typescript``: the command runs whatever was built last, so the project has to be built before it.
-    """
-
-    argv: list[str]
-    key: str
-    trainer: str | None
-    file: str | None
-    dry_run: bool
-    typescript: bool = False
 
 
 def inside(project: Path, name: str) -> Path:

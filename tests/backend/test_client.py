@@ -15,9 +15,10 @@ from yarl import URL
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import MIB, Timeouts, Wire, is_loopback, open_wire
 from arkor_dev.backend.http_errors import UpstreamError
+from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.core.errors import StudioError
-from arkor_dev.identity.scope import FixedScope, Scope
-from arkor_dev.identity.views import Credentials, FixedIdentity
+from arkor_dev.identity.scope import FixedScope
+from arkor_dev.identity.views import FixedIdentity
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 
 if TYPE_CHECKING:

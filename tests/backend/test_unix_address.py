@@ -13,11 +13,11 @@ from aiohttp import web
 from yarl import URL
 
 from arkor_dev.backend.http_client import Wire, open_wire
+from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import address_of, socket_of
 from arkor_dev.core.errors import StudioError
 from arkor_dev.identity.base_url import clean_base_url
-from arkor_dev.identity.scope import Scope
-from arkor_dev.identity.views import Credentials, credentials_view, header_line
+from arkor_dev.identity.views import credentials_view, header_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

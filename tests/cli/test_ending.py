@@ -26,8 +26,9 @@ from arkor_dev.cli import main as cli
 from arkor_dev.identity import connect
 from arkor_dev.identity import local_backend as embedded
 from arkor_dev.cli import ending
-from arkor_dev.identity.views import Credentials, FixedIdentity
-from arkor_dev.identity.scope import Scope
+from arkor_dev.backend.interfaces import Credentials
+from arkor_dev.identity.views import FixedIdentity
+from arkor_dev.backend.interfaces import Scope
 
 class StandIn(FixedIdentity):
     def __init__(self, settings, on_notice):

@@ -27,8 +27,8 @@ from arkor_dev.identity.local_backend_log import BackendLog
 from tests.support.processes import alive, gone, script
 
 if TYPE_CHECKING:
+    from arkor_dev.backend.interfaces import Credentials
     from arkor_dev.core.settings import Settings
-    from arkor_dev.identity.views import Credentials
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ import pytest
 
 from arkor_dev.backend.client import Backend, ProjectCalls
 from arkor_dev.backend.http_client import Timeouts, Wire, open_wire
+from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.errors import StudioError
 from arkor_dev.core.slug import slug_of
-from arkor_dev.identity.scope import FileScopes, FixedScope, Scope, read_state, state_path, write_state
-from arkor_dev.identity.views import Credentials, FixedIdentity
+from arkor_dev.identity.scope import FileScopes, FixedScope, read_state, state_path, write_state
+from arkor_dev.identity.views import FixedIdentity
 from tests.support.fake_backend import ORG, TOKEN, FakeBackend
 
 if TYPE_CHECKING:

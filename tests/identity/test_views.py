@@ -16,15 +16,17 @@ import pytest
 
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import Timeouts, Wire, open_wire
+from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.core.errors import StudioError
 from arkor_dev.core.settings import PRODUCTION_URL, Settings
 from arkor_dev.identity.base_url import clean_base_url
 from arkor_dev.identity.credentials_file import credentials_lock
+from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.identity.local_backend import Embedded
-from arkor_dev.identity.scope import FixedScope, Scope
+from arkor_dev.identity.scope import FixedScope
 from arkor_dev.identity.single_flight import SingleFlight
 from arkor_dev.identity.token_refresh import token_url
-from arkor_dev.identity.views import Credentials, FileIdentity, FixedIdentity, credentials_view, header_line
+from arkor_dev.identity.views import FixedIdentity, credentials_view, header_line
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 
 if TYPE_CHECKING:
@@ -207,7 +209,7 @@ async def test_two_processes_share_the_first_ones_identity(
     program = """
 import asyncio, sys
 from pathlib import Path
-from arkor_dev.identity.views import FileIdentity
+from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.core.settings import Settings
 from arkor_dev.backend.http_client import open_wire
 

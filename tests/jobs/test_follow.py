@@ -11,9 +11,9 @@ import pytest
 
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import Timeouts, open_wire
+from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.core.errors import StudioError
-from arkor_dev.identity.credentials_file import Credentials
-from arkor_dev.identity.scope import FixedScope, Scope
+from arkor_dev.identity.scope import FixedScope
 from arkor_dev.identity.views import FixedIdentity
 from arkor_dev.jobs import follow as follow_module
 from arkor_dev.jobs.follow import Connection, JobEvent, Waiting, follow, read_event, waiting_of

@@ -12,8 +12,7 @@ import pytest
 
 from arkor_dev.core.errors import StudioError
 from arkor_dev.processes import training_runs as training
-from arkor_dev.processes.training_runs import Run, TrainingRuns
-from arkor_dev.project.training_command import Launch
+from arkor_dev.processes.training_runs import Launch, Run, TrainingRuns
 from tests.support.processes import HIDDEN, STUBBORN, STUBBORN_COUNT, children, gone, pids_in, script
 
 if TYPE_CHECKING:

@@ -24,9 +24,10 @@ from arkor_dev.core.settings import DEFAULT_PORT
 from arkor_dev.core.torch_build import surplus
 from arkor_dev.identity.base_url import base_url_of
 from arkor_dev.identity.credentials_file import NoCredentialsError, Stored, read_credentials
+from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.identity.local_backend import REQUIRED, missing_extra
 from arkor_dev.identity.scope import FileScopes, check_folder
-from arkor_dev.identity.views import FileIdentity, header_line
+from arkor_dev.identity.views import header_line
 from arkor_dev.project.node_tools import is_typescript, no_node, satisfies, wanted_node
 from arkor_dev.project.training_command import training_command
 from arkor_dev.project.typescript import node_version

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.backend.http_client import open_wire
 from arkor_dev.core.errors import StudioError
-from arkor_dev.identity.views import FileIdentity
+from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.project.node_tools import is_typescript
 from arkor_dev.project.training_command import training_command
 from arkor_dev.project.typescript import START_SECONDS, TypeScriptProject

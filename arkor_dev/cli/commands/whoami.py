@@ -12,12 +12,14 @@ from yarl import URL
 from arkor_dev.backend.client import Backend, ProjectCalls
 from arkor_dev.backend.http_client import open_wire
 from arkor_dev.backend.http_errors import place
+from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.core.errors import StudioError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.base_url import base_url_of
-from arkor_dev.identity.credentials_file import Credentials, NoCredentialsError, Stored, read_credentials
-from arkor_dev.identity.scope import FileScopes, FixedScope, Scope, read_state, state_path
-from arkor_dev.identity.views import FileIdentity, FixedIdentity
+from arkor_dev.identity.credentials_file import NoCredentialsError, Stored, read_credentials
+from arkor_dev.identity.file_identity import FileIdentity
+from arkor_dev.identity.scope import FileScopes, FixedScope, read_state, state_path
+from arkor_dev.identity.views import FixedIdentity
 
 if TYPE_CHECKING:
     from pathlib import Path

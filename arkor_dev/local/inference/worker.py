@@ -12,8 +12,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.worker import out_of_memory
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
 if TYPE_CHECKING:

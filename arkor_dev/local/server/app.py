@@ -13,11 +13,10 @@ from aiohttp import web
 from arkor_dev.contract import strict_json
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.jobs.async_store import AsyncStore
-from arkor_dev.local.jobs.job_config import check_config
+from arkor_dev.local.jobs.job_config import check_config, inside
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Models
-from arkor_dev.local.training.datasets import inside
 from arkor_dev.local.workers.errors import JobFailure, RequestError
 
 from .chat import Chat

@@ -7,19 +7,19 @@ reason, never with a silent skip: a person who trains on half of their data shou
 from __future__ import annotations
 
 import os
-import stat
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import open_regular
 from arkor_dev.contract.training_rows import RowError, lines_in, messages_of, no_rows, read_row
+from arkor_dev.local.jobs.job_config import inside
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     Progress = Callable[[str, float, float | None, str], None]
 
@@ -32,31 +32,6 @@ class Row:
 
     messages: list[dict[str, Any]]
     where: str
-
-
-def inside(project: Path, path: str) -> Path:
-    """The real path of a data file, which must lie in the project once symlinks are resolved."""
-    root = project.resolve()
-    try:
-        # Pythons differ in what Path.resolve does with a loop of symlinks; the system's own answer is one.
-        real = Path(os.path.realpath(root / path))
-        if not real.is_relative_to(root):
-            raise JobFailure(
-                f"The data file {path!r} lies outside the project {root.name}: move it into the project"
-            )
-        regular = stat.S_ISREG(real.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        raise JobFailure(
-            f"The data file {path!r} does not exist in the project {root.name}: check dataset's path"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise JobFailure(f"The data file {path!r} cannot be resolved: {reason}") from None
-    if not regular:
-        raise JobFailure(
-            f"The data file {path!r} is not a file: name a .jsonl file with one JSON object a line"
-        )
-    return real
 
 
 def load_rows(

@@ -20,17 +20,17 @@ from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
 from arkor_dev.local.jobs.artifacts import OPTIMIZER, checkpoint_folder, describe, final_folder, write_whole
 from arkor_dev.local.modeling.base_model import Base, adapter_targets
-from arkor_dev.local.modeling.chat_template import IGNORED, Example
 from arkor_dev.local.models.catalog import travelling_name
 from arkor_dev.local.workers.errors import JobFailure
+
+from .encoding import IGNORED, Example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.job_config import Plan
-
     from .number_format import Choice
+    from .plan import Plan
 
 GRADIENT_NORM: Final = 1.0
 

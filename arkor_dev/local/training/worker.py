@@ -14,11 +14,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.jobs.job_config import DRY_ROWS, Plan
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
 from .datasets import Row, load_rows
+from .plan import DRY_ROWS, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,11 +47,6 @@ def split(rows: list[Row], config: Mapping[str, Any], seed: int) -> tuple[list[R
     return [row for n, row in enumerate(rows) if n not in held], [rows[n] for n in sorted(held)]
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python ran out of memory; torch says so on the CPU by text alone."""
-    return isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)
-
-
 class Work:
     """One job, from its message to its end."""
 
@@ -77,8 +72,8 @@ class Work:
         # Everything is read from local folders from here on: no library may ask the hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
         from arkor_dev.local.modeling.base_model import load_base
-        from arkor_dev.local.modeling.chat_template import encode_all
 
+        from .encoding import encode_all
         from .lora import Run
         from .number_format import choose
 

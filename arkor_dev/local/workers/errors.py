@@ -21,3 +21,8 @@ class RequestError(Exception):
 
 class JobFailure(Exception):  # noqa: N818 - it ends a job; it is no error in the program
     """A job, or a model's preparation, that cannot go on; ``str()`` is the reason shown to the person."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether torch or Python ran out of memory; torch says so on the CPU by text alone."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)

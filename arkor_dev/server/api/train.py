@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from arkor_dev.contract.shapes import TrainRequest
-    from arkor_dev.processes.training_runs import Prepare, Run
-    from arkor_dev.project.training_command import Launch
+    from arkor_dev.processes.training_runs import Launch, Prepare, Run
 
 _FIELDS = {"file": str, "trainer": str, "dryRun": bool, "revision": str}
 OUTDATED = "The project has changed since it was shown. Look at what it would train now, then start it again."

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.local.jobs.job_config import Plan, check_config
+from arkor_dev.local.jobs.job_config import check_config
+from arkor_dev.local.training.plan import Plan
 from arkor_dev.local.workers.errors import RequestError
 
 GOOD: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d.jsonl"}}

@@ -90,7 +90,7 @@ def test_a_verdict_is_written_when_the_lock_goes(
     assert _Source.asked.wait(20)
     with closing(lock(tmp_path / "data")):
         _Source.go.set()
-        until(lambda: not backend.processes("worker_train"))
+        until(lambda: not backend.processes("training.worker"))
         time.sleep(LOCKED_SECONDS)
         assert backend.job(job)["status"] == "running"
     until(lambda: backend.job(job)["status"] == "failed", 5)
@@ -106,7 +106,7 @@ def test_a_verdict_that_waits_for_the_disk_survives_a_kill(
     assert _Source.asked.wait(20)
     with closing(lock(tmp_path / "data")):
         _Source.go.set()
-        until(lambda: not first.processes("worker_train"))
+        until(lambda: not first.processes("training.worker"))
         time.sleep(LOCKED_SECONDS)
         first.process.kill()
         first.process.wait()

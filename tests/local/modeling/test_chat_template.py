@@ -6,14 +6,9 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.local.modeling.chat_template import (
-    IGNORED,
-    PLAIN_TEMPLATE,
-    completion_spans,
-    encode,
-    ready_tokenizer,
-)
+from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, completion_spans, ready_tokenizer
 from arkor_dev.local.training.datasets import Row
+from arkor_dev.local.training.encoding import IGNORED, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer
 

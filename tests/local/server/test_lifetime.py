@@ -174,7 +174,7 @@ def test_a_killed_worker_fails_its_job_and_the_next_one_runs(tmp_path: Path, tin
     try:
         job = backend.submit(ENDLESS)
         backend.wait_for(job, "training.log")
-        (worker,) = backend.processes("worker_train")
+        (worker,) = backend.processes("training.worker")
         kill(worker)
         failed = backend.wait_for(job, "training.failed").json
         assert "killed (signal 9)" in failed["error"]
@@ -205,7 +205,7 @@ def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(tmp_pa
         with backend.open("POST", "/v1/inference/chat", body) as answer:
             while b'"content"' not in answer.readline():
                 pass
-            (worker,) = backend.processes("worker_infer")
+            (worker,) = backend.processes("inference.worker")
             os.kill(worker, signal.SIGSTOP)
             kill(worker)
             rest = answer.read().decode()

@@ -98,11 +98,11 @@ def test_weights_that_learn_stay_float32_and_losses_agree(tiny: Path, tmp_path: 
     """A job in bfloat16 on the tiny model, step by step beside the same one in float32."""
     import torch
 
-    from arkor_dev.local.jobs.job_config import Plan
     from arkor_dev.local.modeling.base_model import load_base
-    from arkor_dev.local.modeling.chat_template import Example
+    from arkor_dev.local.training.encoding import Example
     from arkor_dev.local.training.lora import Run
     from arkor_dev.local.training.number_format import Choice
+    from arkor_dev.local.training.plan import Plan
 
     config: dict[str, Any] = {"maxSteps": 12, "learningRate": 1e-2, "saveSteps": 0, "batchSize": 2}
     rows = [Example(list(range(10 + n, 30 + n)), list(range(10 + n, 30 + n))) for n in range(6)]

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from arkor_dev.core.errors import StudioError
-from arkor_dev.project.training_command import Launch
+from arkor_dev.processes.training_runs import Launch
 from arkor_dev.server.api.envelope import error_envelope, parse_object, read_object
 from arkor_dev.server.app_keys import RUNS
 
