@@ -1,6 +1,6 @@
 import type { ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { errorText } from "./api";
+import { errorText } from "./api/client";
 // Two of the lazy pages share it: as a chunk of its own it would weigh less than the request for it.
 import "./events/sse";
 import Home from "./pages/home";
@@ -9,7 +9,7 @@ import { Missing } from "./pages/missing";
 import { type PageName, route } from "./router";
 import { Shell } from "./shell/shell";
 import { ErrorNote, Skeleton } from "./ui";
-import { setTitle } from "./ui/title";
+import { setTitle } from "./lib/document-title";
 
 interface PageModule {
   default: ComponentType;

@@ -2,7 +2,7 @@ import "./tokens.css";
 import "./base.css";
 import { render } from "preact";
 import { App, preload } from "./app";
-import { startPlace } from "./place";
+import { startPlace } from "./lib/scroll-restoration";
 import { startRouter } from "./router";
 import { startTheme } from "./shell/theme";
 import { startClock } from "./store/clock";
@@ -10,9 +10,9 @@ import { loadCredentials } from "./store/credentials";
 import { loadFeatures } from "./store/features";
 import { startJobs } from "./store/jobs";
 import { startWatch } from "./store/watch";
-import { startKeys } from "./ui/actions";
-import { pause } from "./streams";
-import { startTitle } from "./ui/title";
+import { startKeys } from "./actions/actions";
+import { pause } from "./api/stream-slots";
+import { startTitle } from "./lib/document-title";
 
 const AT_MOST_MS = 150;
 

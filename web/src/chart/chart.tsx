@@ -1,14 +1,14 @@
 /** The loss chart: an SVG whose every shape comes from `scene.ts`. */
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { plural } from "../format";
+import { plural } from "../lib/format";
 import type { Checkpoint } from "../events/run";
-import { useChartInput } from "./input";
-import { useLines } from "./lines";
-import { Overlay } from "./overlay";
-import { dotted, type Scene, sceneOf, type Track } from "./scene";
-import type { Settings } from "./settings";
-import { anchor } from "./ticks";
-import type { Span } from "./view";
+import { useChartInput } from "./input/use-chart-input";
+import { useLines } from "./use-series";
+import { Overlay } from "./tooltip";
+import { dotted, type Scene, sceneOf, type Track } from "./geometry/scene";
+import type { Settings } from "./geometry/settings";
+import { anchor } from "./geometry/ticks";
+import type { Span } from "./geometry/zoom-range";
 import "./chart.css";
 
 interface Props {

@@ -1,10 +1,10 @@
 /** How the chart is looked at, as a row of words under it; and the ways to take it along. */
 import { type Signal, useComputed } from "@preact/signals";
-import { plural } from "../format";
+import { plural } from "../lib/format";
 import { Button, Chips, Menu, type MenuItem, Range } from "../ui";
-import { DEFAULTS, type Settings } from "./settings";
-import type { XMode } from "./line";
-import type { Scene } from "./scene";
+import { DEFAULTS, type Settings } from "./geometry/settings";
+import type { XMode } from "./data/series";
+import type { Scene } from "./geometry/scene";
 
 const AXES: readonly { value: XMode; label: string }[] = [
   { value: "step", label: "step" },

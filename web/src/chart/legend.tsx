@@ -1,7 +1,7 @@
 /** One legend for the chart: what each line is, and a switch for it. */
-import { clean } from "../text";
-import type { Track } from "./scene";
-import type { Settings } from "./settings";
+import { clean } from "../lib/text";
+import type { Track } from "./geometry/scene";
+import type { Settings } from "./geometry/settings";
 import { Swatch } from "./swatch";
 
 interface Props {

@@ -4,7 +4,7 @@
  */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import type { Scene } from "./scene";
+import type { Scene } from "./geometry/scene";
 
 const FIRST_MS = 60;
 /** Less than between two pictures of a live run, so that its statistics come in the same frame as its curve. */

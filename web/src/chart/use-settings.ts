@@ -1,7 +1,7 @@
 /** Chart settings between the controls and the address: at once here, and in the address when the hand rests. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { route, setQuery } from "../router";
-import { DEFAULTS, readSettings, type Settings, writeSettings } from "./settings";
+import { DEFAULTS, readSettings, type Settings, writeSettings } from "./geometry/settings";
 
 /** Browsers refuse more than a hundred or so history calls in ten seconds; a wheel turn makes as many. */
 const REST_MS = 250;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { summarize, surplus } from "./db";
+import { summarize, surplus } from "./storage/db";
 import { checkpointReader } from "./history";
 import { bounded, DEFAULT_PARAMS, MAX_OWN, ownPreset, presetOf, PRESETS, readOwn, withPreset } from "./presets";
 

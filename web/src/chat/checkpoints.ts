@@ -1,6 +1,6 @@
 /** The checkpoints of the jobs that somebody looks at, asked for again while a job still makes them. */
 import { signal } from "@preact/signals";
-import { errorText } from "../api";
+import { errorText } from "../api/client";
 import type { Job } from "../contract.gen";
 import { checkpointSteps } from "./history";
 import { adapterJobs } from "./targets";

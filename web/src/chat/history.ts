@@ -1,5 +1,5 @@
 /** The checkpoints of a job, from its event history: the one place that every backend tells them in. */
-import { request } from "../api";
+import { request } from "../api/client";
 import { SseParser } from "../events/sse";
 
 const utf8 = new TextDecoder();

@@ -1,15 +1,15 @@
 /** What a person does in the playground: ask, stop, ask again, edit, compare. */
 import { computed, signal } from "@preact/signals";
-import { ApiError, errorText, isAbort, request } from "../api";
+import { ApiError, errorText, isAbort, request } from "../api/client";
 import { project } from "../store/credentials";
 import { jobs } from "../store/jobs";
 import { announce } from "../ui/live";
 import { LiveAnswer } from "./live";
 import { chatRequest, messagesFor } from "./request";
-import { afresh, change, changeById, current, newId, saved } from "./shelf";
+import { afresh, change, changeById, current, newId, saved } from "./storage/conversations";
 import { type Outcome, readAnswer } from "./stream";
 import { fullName } from "./targets";
-import { answering } from "./tabs";
+import { answering } from "./storage/tabs";
 import { addTurn, setAnswer } from "./tree";
 import type { Answer, Conversation, Turn } from "./types";
 

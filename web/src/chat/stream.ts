@@ -1,5 +1,5 @@
 /** One answer, read as it streams: its text, how it ended, and how long that took. */
-import { isAbort } from "../api";
+import { isAbort } from "../api/client";
 import { SseParser } from "../events/sse";
 import { type Delta, type Progress, readDelta } from "./deltas";
 import type { AnswerState, Timing } from "./types";

@@ -1,7 +1,7 @@
 /** Who can answer: base models, final adapters and checkpoints; their names, and their form in the URL. */
 import type { Job, Manifest } from "../contract.gen";
-import { modelName } from "../format";
-import { displayName } from "../text";
+import { modelName } from "../lib/format";
+import { displayName } from "../lib/text";
 import type { Target } from "./types";
 
 /** A target as one word, for URLs, options and comparisons. */

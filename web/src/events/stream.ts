@@ -6,8 +6,8 @@
  * neither a lost nor a doubled event can slip in; whatever does not match starts over from an empty run.
  */
 import { signal } from "@preact/signals";
-import { ApiError, CURSOR_HEADER, errorText, FROM_HEADER, isAbort, request } from "../api";
-import { pause, shown, withStream } from "../streams";
+import { ApiError, CURSOR_HEADER, errorText, FROM_HEADER, isAbort, request } from "../api/client";
+import { pause, shown, withStream } from "../api/stream-slots";
 import { Run } from "./run";
 import { SseParser, type SseSink } from "./sse";
 import { LAST_RETRY_MS, oneGlance, retryDelay, settled, whenHidden } from "./waits";

@@ -1,5 +1,5 @@
 /** What a stream waits for: the next try, a turn, the tab to be left. */
-import { locked } from "../locks";
+import { locked } from "../lib/locks";
 
 const HIDDEN_MS = 10_000;
 const FIRST_RETRY_MS = 400;

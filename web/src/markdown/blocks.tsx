@@ -1,7 +1,7 @@
 /** Block tokens as nodes. */
 import type { ComponentChildren, CSSProperties } from "preact";
 import type { Token, Tokens } from "marked";
-import { CopyButton } from "../ui/copy";
+import { CopyButton } from "../ui/controls/copy";
 import { inlineNodes, MAX_DEPTH } from "./inline";
 
 const blockNodes = (tokens: readonly Token[] | undefined, depth: number): ComponentChildren =>

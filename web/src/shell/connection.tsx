@@ -1,9 +1,9 @@
 import { useEffect } from "preact/hooks";
-import { duration } from "../format";
-import { backendTrouble, connection, staleSeconds } from "../store/connection";
+import { duration } from "../lib/format";
+import { backendTrouble, connection, staleSeconds } from "../api/connection";
 import { jobsState, refreshJobs } from "../store/jobs";
-import { cleanBlock } from "../text";
-import { Button } from "../ui/button";
+import { cleanBlock } from "../lib/text";
+import { Button } from "../ui/controls/button";
 import { announce } from "../ui/live";
 
 const WORDS = { connecting: "Connecting", live: "Connected", stale: "Backend away", gone: "Studio is not answering" } as const;

@@ -1,5 +1,5 @@
 import type { CredentialsView } from "../contract.gen";
-import { clean } from "../text";
+import { clean } from "../lib/text";
 
 const PRODUCTION = "https://api.arkor.ai";
 

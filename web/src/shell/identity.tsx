@@ -1,6 +1,6 @@
 import type { CredentialsView } from "../contract.gen";
 import { credentials, credentialsError } from "../store/credentials";
-import { clean } from "../text";
+import { clean } from "../lib/text";
 import { identityLine } from "./identity-line";
 
 /** Who is signed in where. */

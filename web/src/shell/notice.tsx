@@ -1,5 +1,5 @@
-import { notice, putAway } from "../store/notice";
-import { Button } from "../ui/button";
+import { notice, putAway } from "../api/deprecation";
+import { Button } from "../ui/controls/button";
 
 /** That the backend will soon want a newer Studio: while there is time, not when it has stopped working. */
 export function BackendNotice() {

@@ -1,7 +1,7 @@
-import { actions, setSingleKeys, singleKeys } from "../ui/actions";
+import { actions, setSingleKeys, singleKeys } from "../actions/actions";
 import { Dialog } from "../ui/dialog";
-import { keyLabel } from "../ui/keys";
-import { Switch } from "../ui/switch";
+import { keyLabel } from "../actions/keys";
+import { Switch } from "../ui/controls/switch";
 
 /** A chart's own ways, which are no actions: they belong to the chart that has the focus, or the pointer. */
 const CHART: readonly (readonly [string, ...string[]])[] = [

@@ -1,6 +1,6 @@
 /** System, light or dark; remembered, and set before the first paint by `boot.js`. */
 import { signal } from "@preact/signals";
-import { remember } from "../store/remember";
+import { remember } from "../lib/storage";
 
 export type Theme = "system" | "light" | "dark";
 const KEY = "arkor.theme";

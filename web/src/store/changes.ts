@@ -1,8 +1,8 @@
 /** What differs between two readings of the project, in the words of its settings. Pure. */
-import { settings } from "../config";
+import { settings } from "../lib/job-config-text";
 import type { JobConfig, Trainer } from "../contract.gen";
-import { number } from "../format";
-import { clean } from "../text";
+import { number } from "../lib/format";
+import { clean } from "../lib/text";
 
 export interface Change {
   label: string;

@@ -1,10 +1,10 @@
 /** The optional features of the backend: what is not among them is not in the navigation. */
 import { effect, signal } from "@preact/signals";
-import { api } from "../api";
+import { api } from "../api/client";
 import type { Capabilities } from "../contract.gen";
-import { connection } from "./connection";
+import { connection } from "../api/connection";
 import { jobs, jobsState } from "./jobs";
-import { recall, remember } from "./remember";
+import { recall, remember } from "../lib/storage";
 
 const KEY = "arkor.features";
 

@@ -1,9 +1,9 @@
 /** The list of jobs, asked for every 5 s by one poll for the whole page. */
 import { computed, signal } from "@preact/signals";
-import { ApiError, api, errorText, request } from "../api";
+import { ApiError, api, errorText, request } from "../api/client";
 import type { Job } from "../contract.gen";
 import { STALE_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
-import { backendTrouble, staleSeconds } from "./connection";
+import { backendTrouble, staleSeconds } from "../api/connection";
 import { asJob } from "./job";
 import { type Poll, poll } from "./poll";
 import { jobsChanged, watching } from "./watch";

@@ -1,6 +1,6 @@
 /** The trainers that the project declares; asked for anew whenever the window comes back from the editor. */
 import { batch, signal } from "@preact/signals";
-import { ApiError, errorText, request } from "../api";
+import { ApiError, errorText, request } from "../api/client";
 import type { Manifest, Trainer } from "../contract.gen";
 import { type Change, changesOf } from "./changes";
 

@@ -1,8 +1,8 @@
 /** A run's output as it comes: read from its start, followed to its end, and read anew after a loss. */
 import { signal } from "@preact/signals";
-import { ApiError, errorText, isAbort, request } from "../api";
+import { ApiError, errorText, isAbort, request } from "../api/client";
 import { oneGlance } from "../events/waits";
-import { hiddenSignal, pause, shown, withStream } from "../streams";
+import { hiddenSignal, pause, shown, withStream } from "../api/stream-slots";
 import { type Ending, endingOf, endsAt, startedJob } from "../terminal/ending";
 import { Terminal } from "../terminal/terminal";
 

@@ -1,6 +1,6 @@
 /** Asks again and again, but only as often as somebody looks: at `every` while visible, at `hidden` (or never) in the background. */
 
-import { connection } from "./connection";
+import { connection } from "../api/connection";
 
 const GONE_MS = 1000;
 

@@ -1,7 +1,7 @@
 /** Where a job waits, in words. Pure. */
 import type { Job } from "../contract.gen";
-import { number } from "../format";
-import { displayName } from "../text";
+import { number } from "../lib/format";
+import { displayName } from "../lib/text";
 
 /** `Queued, next after support-bot`, `Queued, 3rd, behind support-bot`; what the backend does not say is left out. */
 export function queueWords({ queue }: Pick<Job, "queue">): string {

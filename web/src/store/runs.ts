@@ -1,6 +1,6 @@
 /** The training commands that this launch of Studio has started. */
 import { signal } from "@preact/signals";
-import { ApiError, api, request } from "../api";
+import { ApiError, api, request } from "../api/client";
 import type { Manifest, Trainer, TrainingRun, TrainRequest } from "../contract.gen";
 
 /** Newest first; null until the daemon has said. */

@@ -1,5 +1,5 @@
 /** Starts a training, and only the one that the page shows: what was edited meanwhile is shown first. */
-import { ApiError } from "../api";
+import { ApiError } from "../api/client";
 import type { Trainer } from "../contract.gen";
 import { changesOf } from "./changes";
 import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";

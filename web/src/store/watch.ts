@@ -6,8 +6,8 @@ import { signal } from "@preact/signals";
 import type { Job } from "../contract.gen";
 import { TERMINAL } from "../contract.gen";
 import { jobHref } from "../router";
-import { displayName } from "../text";
-import { recall, remember } from "./remember";
+import { displayName } from "../lib/text";
+import { recall, remember } from "../lib/storage";
 
 const KEY = "arkor.watched";
 

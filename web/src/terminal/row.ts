@@ -1,5 +1,5 @@
 /** One row of a terminal: cell by cell while it can change, then as spans of one style each. */
-import { number } from "../format";
+import { number } from "../lib/format";
 import { PLAIN, type Style, same } from "./style";
 
 export interface Span {

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { signal } from "@preact/signals";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
-import { Button, type ButtonKind } from "./button";
+import { Button, type ButtonKind } from "./controls/button";
 import "./dialog.css";
 
 interface Props {

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
-import { cleanBlock } from "../text";
-import { Button } from "./button";
+import { cleanBlock } from "../lib/text";
+import { Button } from "./controls/button";
 import "./empty.css";
 
 /** One sentence that says what belongs here, and the one thing to do. */

@@ -1,5 +1,5 @@
 import type { JobStatus } from "../contract.gen";
-import { clean } from "../text";
+import { clean } from "../lib/text";
 import "./status.css";
 
 const WORDS: Readonly<Record<JobStatus, string>> = {

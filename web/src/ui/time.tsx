@@ -1,5 +1,5 @@
 import { useComputed } from "@preact/signals";
-import { absolute, relative } from "../format";
+import { absolute, relative } from "../lib/format";
 import { now } from "../store/clock";
 
 /** A relative time that follows the clock; only its text changes, and only when the words do. */

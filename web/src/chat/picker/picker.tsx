@@ -2,7 +2,7 @@
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { adapterJobs, baseModels } from "../targets";
 import type { Target } from "../types";
-import { number } from "../../format";
+import { number } from "../../lib/format";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { DryMark, RelativeTime, StatusDot } from "../../ui";

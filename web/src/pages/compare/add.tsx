@@ -1,8 +1,8 @@
 /** Adding a job to the comparison: a plain select over what is not in it yet. */
-import { relative } from "../../format";
+import { relative } from "../../lib/format";
 import { jobs } from "../../store/jobs";
 import { now } from "../../store/clock";
-import { displayName } from "../../text";
+import { displayName } from "../../lib/text";
 import { MOST } from "./diff";
 
 const OFFERED = 100;

@@ -1,7 +1,7 @@
 /** How the configurations of several jobs differ, setting by setting. */
-import { settings, shareable } from "../../config";
+import { settings, shareable } from "../../lib/job-config-text";
 import type { Job, JobConfig } from "../../contract.gen";
-import { clean } from "../../text";
+import { clean } from "../../lib/text";
 
 export interface Difference {
   label: string;

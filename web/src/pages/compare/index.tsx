@@ -2,11 +2,11 @@
 import { useEffect } from "preact/hooks";
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
-import { exportRun, exportsOf } from "../../chart/exports";
-import { ChartFigures } from "../../chart/figures";
+import { exportRun, exportsOf } from "../../chart/export/menu";
+import { ChartFigures } from "../../chart/statistics-table";
 import { Legend } from "../../chart/legend";
-import type { Metric } from "../../chart/line";
-import type { Track } from "../../chart/scene";
+import type { Metric } from "../../chart/data/series";
+import type { Track } from "../../chart/geometry/scene";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import { useStreams } from "../../events/use";

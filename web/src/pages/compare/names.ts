@@ -1,5 +1,5 @@
 /** Names that tell the compared jobs apart: runs of one trainer share theirs, so as much of the id joins as tells them apart. */
-import { displayName } from "../../text";
+import { displayName } from "../../lib/text";
 
 const SHORTEST = 6;
 

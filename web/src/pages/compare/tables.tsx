@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { Swatch } from "../../chart/swatch";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { duration, loss, number } from "../../format";
+import { duration, loss, number } from "../../lib/format";
 import { jobHref } from "../../router";
 import { now } from "../../store/clock";
 import { Button, DryMark, StatusDot, Switch } from "../../ui";

@@ -1,6 +1,6 @@
 /** A new endpoint: who it serves is picked, its address proposed. */
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
-import { ApiError, errorText } from "../../api";
+import { ApiError, errorText } from "../../api/client";
 import { TargetChoice } from "../../chat/picker/choice";
 import { targetTrouble } from "../../chat/picker/part";
 import { baseModels, defaultTarget, nameTarget, parseTarget } from "../../chat/targets";

@@ -1,9 +1,9 @@
 /** The end of an endpoint, asked for by its name. */
 import { useState } from "preact/hooks";
-import { errorText } from "../../api";
+import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
 import { go, href } from "../../router";
-import { clean } from "../../text";
+import { clean } from "../../lib/text";
 import { announce, Button, Dialog, ErrorNote, Field } from "../../ui";
 import { hostOf } from "./model";
 import { deleteEndpoint } from "./store";

@@ -1,9 +1,9 @@
 /** One endpoint: what it serves, who may call it, how to call it, and its end. */
 import { useState } from "preact/hooks";
-import { errorText } from "../../api";
+import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
 import { href } from "../../router";
-import { clean } from "../../text";
+import { clean } from "../../lib/text";
 import { announce, CopyButton, ErrorNote, RelativeTime, Switch } from "../../ui";
 import { Delete } from "./delete";
 import { EditAccess, EditRetention, EditTarget } from "./edit";

@@ -6,7 +6,7 @@ import { targetTrouble } from "../../chat/picker/part";
 import { sameTarget } from "../../chat/targets";
 import type { Target } from "../../chat/types";
 import type { Deployment } from "../../contract.gen";
-import { clean } from "../../text";
+import { clean } from "../../lib/text";
 import { Button } from "../../ui";
 import { AccessField, RetentionField } from "./fields";
 import { targetWords } from "./list";

@@ -1,9 +1,9 @@
 /** The API keys of an endpoint: issue, revoke, and when each was last used. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { errorText } from "../../api";
+import { errorText } from "../../api/client";
 import type { Deployment, DeploymentKey } from "../../contract.gen";
 import { poll } from "../../store/poll";
-import { clean } from "../../text";
+import { clean } from "../../lib/text";
 import { announce, Button, confirm, ErrorNote, RelativeTime, Skeleton } from "../../ui";
 import { IssueKey } from "./issue-key";
 import { listKeys, revokeKey } from "./store";

@@ -3,7 +3,7 @@ import { fullName } from "../../chat/targets";
 import type { Deployment } from "../../contract.gen";
 import { href } from "../../router";
 import { jobs } from "../../store/jobs";
-import { clean } from "../../text";
+import { clean } from "../../lib/text";
 import { RelativeTime } from "../../ui";
 import { fromWire, hostOf } from "./model";
 

@@ -1,6 +1,6 @@
 /** The endpoints of the project, asked for again while somebody looks, and the calls that change them. */
 import { signal } from "@preact/signals";
-import { api, errorText } from "../../api";
+import { api, errorText } from "../../api/client";
 import type { Deployment, DeploymentKey } from "../../contract.gen";
 import { poll } from "../../store/poll";
 import type { AuthMode, Retention, RetentionMode } from "./model";

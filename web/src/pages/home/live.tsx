@@ -1,19 +1,19 @@
 /** The job that runs, in a glance: its curve, small, with loss, step and time left; its own page has the rest. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
-import { extent, pathOf } from "../../chart/decimate";
-import { linearScale, padded } from "../../chart/scale";
-import { Smoothing } from "../../chart/smooth";
+import { extent, pathOf } from "../../chart/geometry/path";
+import { linearScale, padded } from "../../chart/geometry/scale";
+import { Smoothing } from "../../chart/data/ema";
 import type { Job } from "../../contract.gen";
 import { Numbers } from "../../events/growable";
 import type { Rows } from "../../events/rows";
 import type { Run } from "../../events/run";
 import { useStream } from "../../events/use";
-import { clock, duration, loss, number } from "../../format";
+import { clock, duration, loss, number } from "../../lib/format";
 import { jobHref } from "../../router";
 import { now } from "../../store/clock";
 import { queueWords } from "../../store/queue";
-import { displayName } from "../../text";
+import { displayName } from "../../lib/text";
 import { lastFinite, shortDuration, timeLeft } from "../job/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
 import "./live.css";

@@ -1,7 +1,7 @@
 import { useMemo, useRef, useState } from "preact/hooks";
-import { errorText } from "../../api";
-import { number, plural } from "../../format";
-import { fileName, saveFile } from "../../save";
+import { errorText } from "../../api/client";
+import { number, plural } from "../../lib/format";
+import { fileName, saveFile } from "../../lib/download";
 import type { RunOutput } from "../../store/output";
 import { classOf } from "../../terminal/style";
 import type { Terminal } from "../../terminal/terminal";

@@ -1,14 +1,14 @@
 /** "Run training", from its button and from anywhere: what runs was shown, and a second one was asked for. */
 import { signal } from "@preact/signals";
-import { errorText } from "../../api";
-import { summary } from "../../config";
+import { errorText } from "../../api/client";
+import { summary } from "../../lib/job-config-text";
 import type { Trainer } from "../../contract.gen";
 import { go, jobHref } from "../../router";
 import { isOver, jobs } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { startTraining } from "../../store/start";
-import { displayName } from "../../text";
+import { displayName } from "../../lib/text";
 import { announce, confirm } from "../../ui";
 import { shownRun, startedRun } from "./shown";
 

@@ -1,9 +1,9 @@
 import type { Job } from "../../contract.gen";
-import { loss, number } from "../../format";
+import { loss, number } from "../../lib/format";
 import { href, jobHref } from "../../router";
 import { jobs, jobsState, refreshJobs } from "../../store/jobs";
 import { queueWords } from "../../store/queue";
-import { displayName } from "../../text";
+import { displayName } from "../../lib/text";
 import { DryMark, ErrorNote, RelativeTime, Skeleton, StatusDot } from "../../ui";
 
 const ROWS = 5;

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
-import { errorText } from "../../api";
+import { errorText } from "../../api/client";
 import type { TrainingRun } from "../../contract.gen";
-import { clock, duration, time } from "../../format";
+import { clock, duration, time } from "../../lib/format";
 import { jobHref } from "../../router";
 import { now } from "../../store/clock";
 import { cancelJob, isOver, jobById, refreshJobs } from "../../store/jobs";
@@ -9,7 +9,7 @@ import { RunOutput } from "../../store/output";
 import { isLive, loadRuns, runs, stopRun } from "../../store/runs";
 import { watch } from "../../store/watch";
 import { ordinal } from "../../store/queue";
-import { clean, displayName } from "../../text";
+import { clean, displayName } from "../../lib/text";
 import { announce, Button, confirm, ErrorNote, Menu, StatusDot, WatchButton } from "../../ui";
 import { LiveJob } from "./live";
 import { Output } from "./output";

@@ -1,14 +1,14 @@
 import { useEffect } from "preact/hooks";
-import { settings, summary } from "../../config";
+import { settings, summary } from "../../lib/job-config-text";
 import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
-import { number } from "../../format";
+import { number } from "../../lib/format";
 import { jobHref, route, setQuery } from "../../router";
 import { changeWords } from "../../store/changes";
 import { jobById } from "../../store/jobs";
 import { editsOf, trainerNamed } from "../../store/manifest";
 import { queueWords } from "../../store/queue";
 import { liveRunOf } from "../../store/runs";
-import { displayName } from "../../text";
+import { displayName } from "../../lib/text";
 import { Button, Chips, ErrorNote, StatusDot, Switch, useActions } from "../../ui";
 import { askAndPress, fault, forget, held, press, starting } from "./press";
 import { foundJob, openRun } from "./shown";

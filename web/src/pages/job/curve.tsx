@@ -1,15 +1,15 @@
 /** The job's chart with everything that belongs to it: legend, controls, exports, statistics. */
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
-import { exportRun, exportsOf } from "../../chart/exports";
-import { ChartFigures } from "../../chart/figures";
+import { exportRun, exportsOf } from "../../chart/export/menu";
+import { ChartFigures } from "../../chart/statistics-table";
 import { Legend } from "../../chart/legend";
-import type { Track } from "../../chart/scene";
+import type { Track } from "../../chart/geometry/scene";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { displayName } from "../../text";
+import { displayName } from "../../lib/text";
 import { tryHref } from "./facts";
 import { isActive, originOf, stepsOf } from "./state";
 

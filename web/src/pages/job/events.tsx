@@ -1,9 +1,9 @@
 /** The event log: the last fifty at rest, all of them on demand; one line each, the whole of one in a dialog. */
 import { useState } from "preact/hooks";
 import type { Records } from "../../events/records";
-import { bytes, clock, number } from "../../format";
-import { fileName, saveFile } from "../../save";
-import { clean, cleanBlock } from "../../text";
+import { bytes, clock, number } from "../../lib/format";
+import { fileName, saveFile } from "../../lib/download";
+import { clean, cleanBlock } from "../../lib/text";
 import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
 import { wordsOf } from "./words";
 

@@ -1,11 +1,11 @@
 /** What the job was asked to do, what it ran on, what came of it: a plain definition list. */
 import type { ComponentChildren } from "preact";
-import { settings } from "../../config";
+import { settings } from "../../lib/job-config-text";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { absolute, bytes, number, plural } from "../../format";
+import { absolute, bytes, number, plural } from "../../lib/format";
 import { href } from "../../router";
-import { clean } from "../../text";
+import { clean } from "../../lib/text";
 import { CopyButton, Skeleton } from "../../ui";
 
 const MOST = 12;

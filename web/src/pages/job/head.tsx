@@ -2,12 +2,12 @@
 import { useState } from "preact/hooks";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { errorText } from "../../api";
-import { duration } from "../../format";
+import { errorText } from "../../api/client";
+import { duration } from "../../lib/format";
 import { href } from "../../router";
 import { now } from "../../store/clock";
 import { cancelJob } from "../../store/jobs";
-import { displayName } from "../../text";
+import { displayName } from "../../lib/text";
 import { Button, confirm, CopyButton, DryMark, ErrorNote, RelativeTime, StatusDot, useActions, WatchButton } from "../../ui";
 import { isActive, ranFor } from "./state";
 

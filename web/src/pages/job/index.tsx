@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { historyOf, useStream } from "../../events/use";
 import { route } from "../../router";
 import { jobById, jobsState, refreshJobs } from "../../store/jobs";
-import { displayName } from "../../text";
+import { displayName } from "../../lib/text";
 import { announce, Empty, setTitle, statusWord } from "../../ui";
 import { JobCurve } from "./curve";
 import { Events } from "./events";

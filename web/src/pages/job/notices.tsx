@@ -2,10 +2,10 @@
 import type { Job } from "../../contract.gen";
 import type { Progress, Run } from "../../events/run";
 import type { JobStream } from "../../events/stream";
-import { bytes } from "../../format";
+import { bytes } from "../../lib/format";
 import { jobHref } from "../../router";
 import { queueWords } from "../../store/queue";
-import { clean, displayName } from "../../text";
+import { clean, displayName } from "../../lib/text";
 import { ErrorNote } from "../../ui";
 
 interface Props {

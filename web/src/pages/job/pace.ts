@@ -1,6 +1,6 @@
 /** How fast a run goes and how long it still takes: from what it did lately, and honest where that says nothing. */
 import type { Rows } from "../../events/rows";
-import { duration } from "../../format";
+import { duration } from "../../lib/format";
 
 /** Rows looked back on: enough to even out an evaluation in between, few enough to notice a change. */
 const WINDOW = 40;

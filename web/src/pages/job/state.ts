@@ -2,7 +2,7 @@
 import type { Job } from "../../contract.gen";
 import { TERMINAL } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { time } from "../../format";
+import { time } from "../../lib/format";
 
 export function statusOf(job: Job | undefined, run: Run): string {
   if (run.outcome !== null) return run.outcome;

@@ -1,7 +1,7 @@
 /** One line of words for each event of the log; what nobody knows is shown as it came. */
 import type { Entry } from "../../events/records";
-import { bytes, loss, number, plural, rate } from "../../format";
-import { clean } from "../../text";
+import { bytes, loss, number, plural, rate } from "../../lib/format";
+import { clean } from "../../lib/text";
 
 type Json = Record<string, unknown>;
 const MAX = 400;

@@ -1,11 +1,11 @@
 import { signal, useComputed, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { errorText } from "../../api";
-import { number, plural } from "../../format";
+import { errorText } from "../../api/client";
+import { number, plural } from "../../lib/format";
 import { go, href, route, setQuery } from "../../router";
 import { now } from "../../store/clock";
 import { cancelJob, jobs, jobsState, refreshJobs } from "../../store/jobs";
-import { clean, displayName } from "../../text";
+import { clean, displayName } from "../../lib/text";
 import { announce, Button, Chips, confirm, Empty, ErrorNote, setTitle, Skeleton, statusWord, useActions } from "../../ui";
 import { countByStatus, parseOrder, search, sorted } from "./list";
 import { OrderChoice } from "./order";

@@ -1,6 +1,6 @@
 /** What the table shows of all jobs: found, filtered and ordered. Pure, and quick with ten thousand. */
 import type { Job } from "../../contract.gen";
-import { time } from "../../format";
+import { time } from "../../lib/format";
 
 export const STATUSES = ["queued", "running", "completed", "failed", "cancelled"] as const;
 

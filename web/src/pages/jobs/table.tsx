@@ -1,14 +1,14 @@
 import { type Signal, signal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
-import { duration, loss } from "../../format";
+import { duration, loss } from "../../lib/format";
 import { jobHref, setQuery } from "../../router";
 import { now } from "../../store/clock";
 import { isOver } from "../../store/jobs";
 import { ordinal, queueWords } from "../../store/queue";
-import { clean, displayName } from "../../text";
+import { clean, displayName } from "../../lib/text";
 import { Button, CopyButton, DryMark, Icon, RelativeTime, StatusDot } from "../../ui";
-import { usePageRows } from "../../ui/virtual";
+import { usePageRows } from "../../ui/list/virtual-list";
 import { type Column, durationOf, nextOrder, type Order, orderText, parts } from "./list";
 
 /** Pixels; below the breakpoint a row has two lines. The stylesheet says the same. */

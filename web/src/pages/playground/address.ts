@@ -1,7 +1,7 @@
 /** The address and the open conversation, kept in step: a link opens what it names, and a reload what was open. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { current, fresh, lastQuestion, open } from "../../chat/shelf";
+import { current, fresh, lastQuestion, open } from "../../chat/storage/conversations";
 import { newestCheckpoint } from "../../chat/checkpoints";
 import { DEFAULT_PARAMS } from "../../chat/presets";
 import { baseModels, defaultTarget, newestAdapter, queryOfTargets, sameTarget, targetsOfQuery } from "../../chat/targets";

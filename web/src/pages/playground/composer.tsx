@@ -3,8 +3,8 @@ import { signal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { busy, send, stop } from "../../chat/session";
-import { recall, remember } from "../../store/remember";
-import { Button } from "../../ui/button";
+import { recall, remember } from "../../lib/storage";
+import { Button } from "../../ui/controls/button";
 import { fitHeight, sendsOn } from "./textarea";
 
 const KEPT = "arkor.playground.draft";

@@ -1,8 +1,8 @@
 /** One head a column; compared ones tell the figures of their last answer, where the eye compares. */
 import { stop } from "../../chat/session";
-import { change, current } from "../../chat/shelf";
+import { change, current } from "../../chat/storage/conversations";
 import { branch, setTarget } from "../../chat/tree";
-import { figures } from "./foot";
+import { figures } from "./thread/foot";
 import { Head } from "./head";
 
 export function Heads() {

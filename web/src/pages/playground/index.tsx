@@ -1,10 +1,10 @@
 /** The playground: ask a model, or two of them the same thing. */
 import "./playground.css";
-import "./thread.css";
-import "./panel.css";
+import "./thread/thread.css";
+import "./panel/panel.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { busy, startNew, stop } from "../../chat/session";
-import { change, current, readShelf } from "../../chat/shelf";
+import { change, current, readShelf } from "../../chat/storage/conversations";
 import { targetTrouble } from "../../chat/picker/part";
 import { newestCheckpoint } from "../../chat/checkpoints";
 import { baseModels, comparePair, inOrder, newestAdapter, sameTarget } from "../../chat/targets";
@@ -14,13 +14,13 @@ import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { Button, setTitle, useActions } from "../../ui";
 import { useAddress } from "./address";
-import { Changed } from "./changed";
+import { Changed } from "./panel/changed";
 import { Composer, setDraft } from "./composer";
-import { useFollow } from "./follow";
+import { useFollow } from "./thread/follow";
 import { Heads } from "./heads";
-import { Panel } from "./panel";
+import { Panel } from "./panel/panel";
 import { composing } from "./textarea";
-import { Thread } from "./thread";
+import { Thread } from "./thread/thread";
 
 export default function Playground() {
   const area = useRef<HTMLTextAreaElement>(null);

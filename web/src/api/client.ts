@@ -1,0 +1,106 @@
+/** The one way to the daemon: every call carries the page's token, every fault becomes an `ApiError`. */
+import { CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STUDIO_TOKEN_HEADER } from "../contract.gen";
+import { takeEarly } from "./prefetch";
+import { daemonAnswered, daemonGone, tokenExpired } from "./connection";
+import { noticed } from "./deprecation";
+
+export { CURSOR_HEADER, FROM_HEADER, STALE_HEADER };
+
+export class ApiError extends Error {
+  /** The HTTP status, or 0 when the daemon could not be reached. */
+  readonly status: number;
+  /** Whatever else the envelope held, such as `run` on a 409 of `POST /api/train`. */
+  readonly extra: Readonly<Record<string, unknown>>;
+
+  /** The answer's ETag, for who asks again. */
+  readonly etag: string;
+
+  constructor(status: number, text: string, extra: Readonly<Record<string, unknown>> = {}, etag = "") {
+    super(text);
+    this.name = "ApiError";
+    this.status = status;
+    this.extra = extra;
+    this.etag = etag;
+  }
+}
+
+export interface Options {
+  method?: "GET" | "POST" | "PATCH" | "DELETE";
+  /** Sent as JSON. */
+  body?: unknown;
+  signal?: AbortSignal;
+  headers?: Record<string, string>;
+}
+
+const token =
+  typeof document === "undefined"
+    ? ""
+    : (document.querySelector<HTMLMetaElement>('meta[name="arkor-studio-token"]')?.content ?? "");
+
+const MAX_ERROR = 2000;
+
+/**
+ * The raw answer, for streams and headers. Throws `ApiError` for every status of 400 and above and for a
+ * daemon that is not there; an abort stays a `DOMException` named `AbortError`.
+ */
+export async function request(path: string, options: Options = {}): Promise<Response> {
+  const headers: Record<string, string> = { [STUDIO_TOKEN_HEADER]: token, ...options.headers };
+  const init: RequestInit = { method: options.method ?? "GET", headers, cache: "no-store" };
+  if (options.signal) init.signal = options.signal;
+  if (options.body !== undefined) {
+    headers["Content-Type"] = "application/json";
+    init.body = JSON.stringify(options.body);
+  }
+  let response: Response;
+  try {
+    const url = `/api${path}`;
+    const early = init.method === "GET" ? takeEarly(url) : null;
+    response = await (early ? early.catch(() => fetch(url, init)) : fetch(url, init));
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    daemonGone();
+    throw new ApiError(0, "Studio is not answering. It may have been stopped in the terminal.");
+  }
+  daemonAnswered();
+  noticed(response.headers);
+  if (response.status >= 400) throw await asError(response);
+  return response;
+}
+
+/** The answer's JSON, as the type that the contract promises. */
+export async function api<T>(path: string, options: Options = {}): Promise<T> {
+  const response = await request(path, options);
+  return (await response.json()) as T;
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/** One line for the page from whatever was thrown. */
+export function errorText(error: unknown): string {
+  return error instanceof Error && error.message ? error.message : String(error);
+}
+
+async function asError(response: Response): Promise<ApiError> {
+  const body = await response.text().catch(() => "");
+  const { text, extra } = parseError(body, response.status, response.statusText);
+  if (response.status === 403 && /studio token/i.test(text)) tokenExpired();
+  return new ApiError(response.status, text, extra, response.headers.get("ETag") ?? "");
+}
+
+/** The text for the user in an error's body, whatever shape it came in. */
+export function parseError(body: string, status: number, statusText: string): { text: string; extra: Record<string, unknown> } {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    if (typeof parsed === "object" && parsed !== null && "error" in parsed) {
+      const { error, ...extra } = parsed as Record<string, unknown>;
+      const text = typeof error === "string" ? error : JSON.stringify(error);
+      return { text: text.slice(0, MAX_ERROR), extra };
+    }
+  } catch {
+    // Not JSON: the body is the text.
+  }
+  const plain = body.trim().slice(0, MAX_ERROR);
+  return { text: plain || `The daemon answered ${status} ${statusText}`.trim(), extra: {} };
+}

@@ -1,0 +1,54 @@
+/** What a backend says about its own future in `Deprecation`, `Sunset` and `Warning`; the daemon passes them on. */
+import { signal } from "@preact/signals";
+import { day } from "../lib/format";
+import { clean } from "../lib/text";
+import { recall, remember } from "../lib/storage";
+
+const KEY = "arkor.notice";
+const MOST = 300;
+
+/** The notice that has not been put away yet, in sentences. */
+export const notice = signal<string | null>(null);
+
+let last = "";
+
+/** Looks at an answer's headers; the same notice on every answer is one notice. */
+export function noticed(headers: Headers): void {
+  const text = wordsOf(headers.get("Deprecation"), headers.get("Sunset"), headers.get("Warning"));
+  if (text === "" || text === last) return;
+  last = text;
+  if (recall(KEY) !== text) notice.value = text;
+}
+
+/** Not shown again until the backend says something else. */
+export function putAway(): void {
+  remember(KEY, notice.peek());
+  notice.value = null;
+}
+
+/**
+ * `Deprecation` is `@1767225600` (RFC 9745) or, as older servers have it, `true` or a date; `Sunset` a date (RFC 8594);
+ * `Warning` a code, an agent and a quoted text (RFC 7234). What is none of these is shown as it came.
+ */
+export function wordsOf(deprecation: string | null, sunset: string | null, warning: string | null): string {
+  const words: string[] = [];
+  if (warning) words.push(sentence(quoted(warning)));
+  if (deprecation) words.push(deprecation === "true" ? "What Studio asks for is deprecated." : `What Studio asks for is deprecated since ${dayOf(deprecation)}.`);
+  if (sunset) words.push(`It ends on ${dayOf(sunset)}.`);
+  return words.join(" ");
+}
+
+function quoted(warning: string): string {
+  const text = /"((?:[^"\\]|\\.)*)"/.exec(warning)?.[1];
+  return text === undefined ? warning : text.replace(/\\(.)/g, "$1");
+}
+
+function sentence(text: string): string {
+  const plain = clean(text, MOST).trim();
+  return /[.!?…]$/.test(plain) ? plain : `${plain}.`;
+}
+
+function dayOf(text: string): string {
+  const at = /^@-?\d+$/.test(text) ? Number(text.slice(1)) * 1000 : Date.parse(text);
+  return Number.isFinite(at) && Math.abs(at) <= 8.64e15 ? day(at) : clean(text, 60);
+}

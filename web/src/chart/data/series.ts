@@ -1,0 +1,161 @@
+/**
+ * One curve's points in the order of x, taken from a run's rows as they arrive; nothing is taken twice.
+ *
+ * A run that is resumed does some steps again. What was logged of them before leaves the curve, and stays as `earlier`: both
+ * passes in one line would be a comb. TensorBoard does the same (`purge_orphaned_data`), but forgets the earlier ones.
+ */
+import { Numbers } from "../../events/growable";
+import type { Rows } from "../../events/rows";
+import type { Curve } from "../geometry/path";
+import { Smoothing } from "./ema";
+
+export type XMode = "step" | "epoch" | "elapsed" | "wall";
+export type Metric = "loss" | "evalLoss" | "lr";
+
+/** A run that goes back more often than this is not resumed: it logs out of order, and its points are sorted. */
+const MOST_PASSES = 40;
+
+export class Line {
+  readonly xs = new Numbers();
+  /** A value that is no point (null, NaN, out of range) is not finite here: a gap. */
+  readonly ys = new Numbers();
+  /** Which row of the run each point comes from. */
+  readonly rows = new Numbers();
+  /** What was logged of steps that a later pass did again, a curve for each pass. */
+  earlier: Curve[] = [];
+  gaps = 0;
+  /** Indices of points that come first after a restart: along time, no line leads to them from before the stop. */
+  readonly breaks: number[] = [];
+  /** Whether there are values whose row does not tell its x. */
+  placeless = false;
+  #smooth: Smoothing | null;
+  #taken = 0;
+  #sorted = true;
+  #step = -Infinity;
+  #resumes: boolean;
+  /** Epochs a step, for rows that do not say theirs: many a trainer leaves it out of its evaluations. */
+  #epochs = NaN;
+  #generation: number;
+  #restarts = 0;
+
+  /** `origin`: what elapsed time counts from, in milliseconds since 1970. `weight` 0 smooths nothing. */
+  constructor(
+    readonly source: Rows,
+    readonly metric: Metric,
+    readonly mode: XMode,
+    readonly origin: number,
+    readonly weight: number,
+  ) {
+    this.#smooth = weight > 0 ? new Smoothing(weight) : null;
+    this.#generation = source.generation;
+    // Time does not go back when a run does.
+    this.#resumes = mode === "step" || mode === "epoch";
+  }
+
+  /** Whether the run started over: what was taken is no longer there. */
+  get outdated(): boolean {
+    return this.#generation !== this.source.generation;
+  }
+
+  extend(): void {
+    const column = this.source[this.metric];
+    const { step } = this.source;
+    const { mode } = this;
+    const resumes = this.#resumes;
+    let done = this.#step;
+    for (let row = this.#taken; row < this.source.length; row++) {
+      const y = column.at(row);
+      // Every row with an epoch tells where those without one stand.
+      if (y !== y && mode !== "epoch") continue;
+      const x = this.#x(row);
+      if (y !== y) continue;
+      if (x - x !== 0) {
+        this.placeless = true;
+        continue;
+      }
+      if (resumes) {
+        const at = mode === "step" ? x : step.at(row);
+        if (at < done && !this.#goBack(at)) return this.#startOver();
+        done = at;
+      }
+      if (x < this.xs.last()) this.#sorted = false;
+      if (mode === "elapsed" || mode === "wall") this.#break(row);
+      if (y - y !== 0) this.gaps++;
+      this.xs.push(x);
+      this.ys.push(y);
+      this.rows.push(row);
+    }
+    this.#step = done;
+    this.#taken = this.source.length;
+    if (!this.#sorted) this.#sort();
+    this.#smooth?.extend(this.ys);
+  }
+
+  /** The points themselves. */
+  get raw(): Curve {
+    return { xs: this.xs.view(), ys: this.ys.view(), length: this.xs.length };
+  }
+
+  /** What is drawn strongly: smoothed where that is asked for. */
+  get main(): Curve {
+    return this.#smooth ? { ...this.raw, ys: this.#smooth.values.view() } : this.raw;
+  }
+
+  get smoothed(): boolean {
+    return this.#smooth !== null;
+  }
+
+  /** Moves the points from `step` on out of the curve; false when that has happened too often. */
+  #goBack(step: number): boolean {
+    let from = this.rows.length;
+    while (from > 0 && this.source.step.at(this.rows.at(from - 1)) >= step) from--;
+    const [xs, ys] = [this.xs.view().slice(from), this.ys.view().slice(from)];
+    this.earlier.push({ xs, ys, length: xs.length });
+    this.xs.length = this.ys.length = this.rows.length = from;
+    if (this.#smooth) this.#smooth = new Smoothing(this.weight);
+    return this.earlier.length <= MOST_PASSES;
+  }
+
+  /** Notes that `row`'s point is the first one after a restart, where it is. */
+  #break(row: number): void {
+    const { restarts } = this.source;
+    let crossed = false;
+    for (; this.#restarts < restarts.length && restarts[this.#restarts]! <= row; this.#restarts++) crossed = true;
+    if (crossed && this.xs.length > 0) this.breaks.push(this.xs.length);
+  }
+
+  #startOver(): void {
+    this.#resumes = false;
+    this.earlier = [];
+    this.breaks.length = this.#restarts = 0;
+    this.xs.length = this.ys.length = this.rows.length = this.#taken = this.gaps = 0;
+    this.extend();
+  }
+
+  /** Bisection needs order, which clocks and rows out of order lack. Rare, so it may cost a full sort. */
+  #sort(): void {
+    const order = Uint32Array.from({ length: this.xs.length }, (_, index) => index);
+    const key = this.xs.view().slice();
+    order.sort((a, b) => key[a]! - key[b]!);
+    for (const column of [this.xs, this.ys, this.rows]) {
+      const old = column.view().slice();
+      order.forEach((from, to) => (column.view()[to] = old[from]!));
+    }
+    this.breaks.length = 0;
+    this.#sorted = true;
+    if (this.#smooth) this.#smooth = new Smoothing(this.weight);
+  }
+
+  #x(row: number): number {
+    const { step, epoch, time } = this.source;
+    const at = step.at(row);
+    if (this.mode === "step") return at;
+    if (this.mode === "epoch") {
+      const told = epoch.at(row);
+      if (told - told !== 0) return at * this.#epochs;
+      if (at > 0) this.#epochs = told / at;
+      return told;
+    }
+    return this.mode === "wall" ? time.at(row) : time.at(row) - this.origin;
+  }
+}

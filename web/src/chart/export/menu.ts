@@ -1,0 +1,46 @@
+/** The export menu: a picture of what is shown, or all the numbers. */
+import { shareable } from "../../lib/job-config-text";
+import type { Job } from "../../contract.gen";
+import type { Rows } from "../../events/rows";
+import { fileName, saveFile } from "../../lib/download";
+import { type MenuItem, say } from "../../ui";
+import { rowsToCsv, rowsToJson, sceneToSvg } from "./formats";
+import { isGarbled, paletteOf, svgToPng } from "./rasterize";
+import type { Scene } from "../geometry/scene";
+
+export interface ExportRun {
+  id: string;
+  name: string;
+  job: unknown;
+  rows: Rows;
+}
+
+/** A job as an export names it. */
+export function exportRun(id: string, name: string, job: Job | undefined, rows: Rows): ExportRun {
+  return { id, name, job: { id, name: job?.name, config: job && shareable(job.config) }, rows };
+}
+
+export function exportsOf(scene: () => Scene | null, title: string, runs: readonly ExportRun[]): MenuItem[] {
+  const picture = (use: (svg: string, scene: Scene) => void | Promise<void>) => () => {
+    const shown = scene();
+    if (shown) void use(sceneToSvg(shown, title, paletteOf(shown)), shown);
+  };
+  return [
+    { label: "SVG", hint: "picture", run: picture((svg) => saveFile(fileName(title, "svg"), svg, "image/svg+xml")) },
+    {
+      label: "PNG",
+      hint: "picture",
+      run: picture(async (svg, { width }) => {
+        if (isGarbled()) return say("This browser garbles PNG pictures to resist fingerprinting. Save the SVG instead.");
+        const height = Number(/height="(\d+)"/.exec(svg)?.[1]);
+        try {
+          saveFile(fileName(title, "png"), await svgToPng(svg, width, height));
+        } catch {
+          say("The picture could not be made");
+        }
+      }),
+    },
+    { label: "CSV", hint: "all points", run: () => saveFile(fileName(title, "csv"), rowsToCsv(runs), "text/csv") },
+    { label: "JSON", hint: "all points", run: () => saveFile(fileName(title, "json"), rowsToJson(runs), "application/json") },
+  ];
+}

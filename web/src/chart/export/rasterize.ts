@@ -1,0 +1,55 @@
+/** A chart's way out of the browser: colours as they are computed now, and a picture drawn from the SVG. */
+import { rgbOf } from "../data/colour";
+import type { Palette } from "./formats";
+import type { Scene } from "../geometry/scene";
+
+const SCALE = 2;
+
+/** The tokens' colours as `rgb()`: a drawing program knows neither custom properties nor oklch. */
+export function paletteOf(scene: Scene): Palette {
+  const probe = document.createElement("span");
+  document.body.append(probe);
+  const colour = (token: string): string => {
+    probe.style.color = `var(${token})`;
+    return rgbOf(getComputedStyle(probe).color);
+  };
+  const palette = {
+    paper: colour("--bg"),
+    ink: colour("--ink"),
+    hint: colour("--ink-2"),
+    grid: colour("--line"),
+    axis: colour("--line-strong"),
+    gap: colour("--warn"),
+    tones: new Map(scene.drawn.map(({ track }) => [track.tone, colour(track.tone)])),
+  };
+  probe.remove();
+  return palette;
+}
+
+/** What a canvas that was filled with one colour may differ by, in 255ths, and still make a picture of use. */
+const MOST_NOISE = 16;
+const SAMPLE = 8;
+
+/** Whether this browser gives back noise instead of what a page has drawn, so that nobody is told apart by it. */
+export function isGarbled(): boolean {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = SAMPLE;
+  const pen = canvas.getContext("2d")!;
+  const colour = [40, 120, 200, 255];
+  pen.fillStyle = `rgb(${colour.slice(0, 3).join()})`;
+  pen.fillRect(0, 0, SAMPLE, SAMPLE);
+  return pen.getImageData(0, 0, SAMPLE, SAMPLE).data.some((value, at) => Math.abs(value - colour[at % 4]!) > MOST_NOISE);
+}
+
+export async function svgToPng(svg: string, width: number, height: number): Promise<Blob> {
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = width * SCALE;
+  canvas.height = height * SCALE;
+  canvas.getContext("2d")!.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture could not be made."))), "image/png");
+  });
+}

@@ -1,0 +1,84 @@
+/** Finding the point under the pointer. */
+import { lowerBound, within } from "./path";
+import type { Line } from "../data/series";
+import type { Drawn, Scene } from "./scene";
+
+export interface Hit {
+  drawn: Drawn;
+  /** Index into the line's points. */
+  index: number;
+  row: number;
+  x: number;
+  /** Pixels, on the strong curve. */
+  px: number;
+  py: number;
+  value: number;
+  /** The moving average there; equal to `value` where nothing is smoothed. */
+  smooth: number;
+}
+
+/** Pixels to either side in which the point nearest in height wins: so a spike inside a crowd can be pointed at. */
+const REACH = 1.5;
+
+/** Each line's point for a pointer at (px, py), in the order of the legend; lines without a point in sight are absent. */
+export function hitsAt(scene: Scene, px: number, py: number): Hit[] {
+  return scene.drawn.flatMap((drawn) => {
+    const index = nearest(drawn, scene, px, py);
+    return index < 0 ? [] : [hitOf(drawn, scene, index)];
+  });
+}
+
+/** The hit that the crosshair stands on. */
+export function closest(hits: readonly Hit[], px: number): Hit | undefined {
+  return hits.reduce<Hit | undefined>((best, hit) => (best && Math.abs(best.px - px) <= Math.abs(hit.px - px) ? best : hit), undefined);
+}
+
+/** All hits in the order of the legend, or where those are more than `most`, the nearest to a height first. */
+export function nearestHits(hits: readonly Hit[], py: number, most: number): { shown: readonly Hit[]; more: number } {
+  if (hits.length <= most) return { shown: hits, more: 0 };
+  const far = ({ py: own }: Hit): number => (own === own ? Math.abs(own - py) : Infinity);
+  return { shown: hits.toSorted((a, b) => far(a) - far(b)).slice(0, most), more: hits.length - most };
+}
+
+export function hitOf(drawn: Drawn, scene: Scene, index: number): Hit {
+  const { line } = drawn;
+  const x = line.xs.at(index);
+  const value = line.ys.at(index);
+  const smooth = line.main.ys[index] ?? value;
+  return { drawn, index, row: line.rows.at(index), x, px: scene.x.map(x), py: drawn.y.map(smooth), value, smooth };
+}
+
+function nearest(drawn: Drawn, scene: Scene, px: number, py: number): number {
+  const { raw } = drawn.line;
+  const [start, end] = within(raw, ...scene.view);
+  if (start >= end) return -1;
+  const [first, last] = within(raw, scene.x.invert(px - REACH), scene.x.invert(px + REACH));
+  let best = -1;
+  let least = Infinity;
+  for (let i = Math.max(first, start); i < Math.min(last, end); i++) {
+    const distance = Math.abs(drawn.y.map(raw.ys[i]!) - py);
+    if (distance < least) (least = distance), (best = i);
+  }
+  if (best >= 0) return best;
+  return pointNear(drawn.line, scene.x.invert(px), start, end);
+}
+
+/** The point of [start, end) whose x is nearest. */
+export function pointNear({ raw }: Line, at: number, start = 0, end = raw.length): number {
+  const right = Math.min(end - 1, Math.max(start, lowerBound(raw.xs, raw.length, at)));
+  const left = Math.max(start, right - 1);
+  return Math.abs(raw.xs[left]! - at) < Math.abs(raw.xs[right]! - at) ? left : right;
+}
+
+/** The point `by` places on from `index`, passing over gaps; stays at the ends. */
+export function along({ line }: Drawn, index: number, by: number): number {
+  const step = Math.sign(by);
+  let at = index;
+  for (let left = Math.abs(by); left > 0; left--) {
+    let next = at + step;
+    while (next >= 0 && next < line.ys.length && !Number.isFinite(line.ys.at(next))) next += step;
+    if (next < 0 || next >= line.ys.length) break;
+    at = next;
+  }
+  return at;
+}

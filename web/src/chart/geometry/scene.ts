@@ -1,0 +1,169 @@
+/** Everything a chart shows, computed: what the component draws and what an export writes come from the same picture. */
+import type { Rows } from "../../events/rows";
+import type { Checkpoint } from "../../events/run";
+import { type Curve, type Path, pathOf, within } from "./path";
+import type { Line, Metric } from "../data/series";
+import { linearScale, logScale, padded, type Scale } from "./scale";
+import type { Settings } from "./settings";
+import { blankOf, bounds, gapsOf, type Lines, NOTHING, reach } from "./visible-range";
+import { apart, elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
+import type { Span } from "./zoom-range";
+
+/** A curve that the page wants. `tone` is a colour token's name, such as `--accent`. */
+export interface Track {
+  key: string;
+  label: string;
+  rows: Rows;
+  metric: Metric;
+  origin: number;
+  tone: string;
+  /** An SVG dash pattern; none is a solid line. */
+  dash?: string;
+}
+
+export interface Drawn {
+  track: Track;
+  line: Line;
+  y: Scale;
+  /** The points behind the smoothed curve, and those of steps that were done again; null when there are none. */
+  raw: Path | null;
+  main: Path;
+  /** Single points, drawn while there are few enough to tell apart. */
+  points: readonly (readonly [number, number])[];
+}
+
+export interface Scene {
+  width: number;
+  height: number;
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+  x: Scale;
+  y: Scale;
+  /** The learning rate's axis. */
+  side: Scale | null;
+  xTicks: readonly Tick[];
+  yTicks: readonly Tick[];
+  sideTicks: readonly Tick[];
+  drawn: readonly Drawn[];
+  /** Pixel columns that hold a value which is no number, or has no place on a log scale. */
+  gaps: readonly number[];
+  /** How many values in sight are zero or below on a log scale. */
+  below: number;
+  marks: readonly { step: number; x: number }[];
+  /** Why nothing is drawn; empty where nothing was logged, null where something is drawn. */
+  blank: string | null;
+  /** All there is along x, and what is shown of it. */
+  all: Span;
+  view: Span;
+}
+
+export interface Input {
+  lines: Lines;
+  settings: Settings;
+  width: number;
+  height: number;
+  checkpoints: readonly Checkpoint[];
+  /** Steps known to be still to come: the axis reaches that far, so that a live curve grows into its place. */
+  until?: number;
+}
+
+const TOP = 12;
+const BOTTOM = 26;
+const CHARACTER = 7;
+const FEW = 60;
+const MARK_GAP = 12;
+
+export function sceneOf({ lines, settings, width, height, checkpoints, until }: Input): Scene {
+  const all = reach(lines, settings, until);
+  const view: Span = settings.zoom ?? all;
+  const rates = lines.filter(({ track }) => track.metric === "lr");
+  const losses = lines.filter(({ track, line }) => track.metric !== "lr" && line.xs.length > 0);
+  // A learning rate beside nothing else is what the chart is of.
+  const main = losses.length > 0 ? losses : rates;
+  const [low, high] = bounds(main, view, settings.log);
+  const kind = settings.log ? "log" : "linear";
+  const make = settings.log ? logScale : linearScale;
+  const bottom = height - BOTTOM;
+  const y = make(...padded(low, high, kind), bottom, TOP);
+  const ticks = yTicks(y, Math.max(2, Math.floor((bottom - TOP) / 52)));
+  const [sideLow, sideHigh] = bounds(main === rates ? [] : rates, view, false);
+  const side = sideLow <= sideHigh ? linearScale(...padded(Math.min(0, sideLow), sideHigh, "linear"), bottom, TOP) : null;
+  const sideTicks = side ? linearTicks(side.from, side.to, Math.max(2, Math.floor((bottom - TOP) / 52))) : [];
+  const left = gutter(ticks);
+  const right = width - (side ? gutter(sideTicks) : 8);
+  const x = linearScale(view[0], view[1], left, right);
+  const drawn = lines.map(({ track, line }) => draw(track, line, x, track.metric === "lr" && side ? side : y));
+  return {
+    width, height, left, right, top: TOP, bottom, x, y, side, sideTicks, drawn, all, view,
+    blank: blankOf(lines, settings, view, low <= high || side !== null),
+    yTicks: low <= high ? ticks : [],
+    xTicks: all === NOTHING ? [] : xTicks(x, settings, right - left, width),
+    ...gapsOf(main, x, settings.log),
+    marks: marksOf(checkpoints, x, settings.x, lines[0]?.track.origin ?? NaN),
+  };
+}
+
+function gutter(ticks: readonly Tick[]): number {
+  return Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER) + 13;
+}
+
+function draw(track: Track, line: Line, x: Scale, y: Scale): Drawn {
+  const { raw, main } = line;
+  const [start, end] = within(raw, x.from, x.to);
+  const faint = [...(line.smoothed ? stretches(raw, line.breaks) : []), ...line.earlier].map((curve) => pathOf(curve, x, y));
+  const few = end - start <= FEW && track.metric !== "lr";
+  return {
+    track, line, y,
+    raw: faint.length > 0 ? joined(faint) : null,
+    main: joined(stretches(main, line.breaks).map((curve) => pathOf(curve, x, y))),
+    points: few ? pixels(raw, start, end, x, y) : [],
+  };
+}
+
+/** A curve's parts from one restart to the next. */
+function stretches({ xs, ys, length }: Curve, breaks: readonly number[]): Curve[] {
+  return [0, ...breaks].map((from, part) => {
+    const to = breaks[part] ?? length;
+    return { xs: xs.subarray(from, to), ys: ys.subarray(from, to), length: to - from };
+  });
+}
+
+function joined(paths: readonly Path[]): Path {
+  return { d: paths.map(({ d }) => d).join(""), dots: paths.flatMap(({ dots }) => dots) };
+}
+
+function pixels(curve: Curve, start: number, end: number, x: Scale, y: Scale): [number, number][] {
+  const points: [number, number][] = [];
+  for (let i = start; i < end; i++) {
+    const py = y.map(curve.ys[i]!);
+    if (Number.isFinite(py)) points.push([x.map(curve.xs[i]!), py]);
+  }
+  return points;
+}
+
+/** Round dots as a path: lines of no length, whose caps are seen. */
+export function dotted(dots: Path["dots"] | Drawn["points"]): string {
+  return dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
+}
+
+/** Checkpoints in sight; where they stand closer than a finger the later one is kept. An epoch is not told of them. */
+function marksOf(checkpoints: readonly Checkpoint[], x: Scale, mode: Settings["x"], origin: number): { step: number; x: number }[] {
+  const marks: { step: number; x: number }[] = [];
+  for (const { step, time } of checkpoints.toSorted((a, b) => b.step - a.step)) {
+    const place = { step, epoch: NaN, elapsed: time - origin, wall: time }[mode];
+    const at = x.map(place);
+    if (place >= x.from && place <= x.to && !(marks.at(-1)!?.x - at < MARK_GAP)) marks.push({ step, x: at });
+  }
+  return marks.reverse();
+}
+
+function xTicks(x: Scale, settings: Settings, plot: number, width: number): Tick[] {
+  const count = Math.max(2, Math.floor(plot / 96));
+  const make = { step: linearTicks, epoch: linearTicks, elapsed: elapsedTicks, wall: wallTicks }[settings.x];
+  let ticks = make(x.from, x.to, count);
+  // No tick between two steps, unless there is nothing but what lies between two steps.
+  if (settings.x === "step" && x.to - x.from >= 1) ticks = linearTicks(x.from, x.to, count, true);
+  return apart(ticks, x.map, width);
+}

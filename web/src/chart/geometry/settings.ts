@@ -1,0 +1,53 @@
+/** How a chart is looked at. It lives in the page's address, so that a view can be shared and survives a reload. */
+import type { XMode } from "../data/series";
+import type { Span } from "./zoom-range";
+
+export interface Settings {
+  x: XMode;
+  log: boolean;
+  /** Weight of the moving average, 0 to 0.999; 0 is off, null leaves it to the length of the run (`weightOf`). */
+  smooth: number | null;
+  /** The learning rate, on an axis of its own. */
+  lr: boolean;
+  /** The x range that is shown, in the units of `x`; null shows all, and follows a live run. */
+  zoom: Span | null;
+  /** Keys of the curves that are switched off in the legend. */
+  hidden: readonly string[];
+}
+
+export const DEFAULTS: Settings = { x: "step", log: false, smooth: null, lr: false, zoom: null, hidden: [] };
+export const MODES: readonly XMode[] = ["step", "epoch", "elapsed", "wall"];
+const MAX_SMOOTH = 0.999;
+
+/** Values that make no sense are as if they were not there. */
+export function readSettings(query: URLSearchParams, defaults: Settings = DEFAULTS): Settings {
+  const x = MODES.find((mode) => mode === query.get("x")) ?? defaults.x;
+  const smooth = query.get("smooth") === null ? NaN : Number(query.get("smooth"));
+  const [from = NaN, to = NaN] = (query.get("zoom") ?? "").split("..").map((part) => (part === "" ? NaN : Number(part)));
+  return {
+    x,
+    log: query.get("y") === "log",
+    smooth: smooth >= 0 && smooth <= MAX_SMOOTH ? smooth : defaults.smooth,
+    lr: query.get("lr") === "1",
+    zoom: from < to && Number.isFinite(to - from) ? [from, to] : null,
+    hidden: (query.get("hide") ?? "").split(",").filter(Boolean),
+  };
+}
+
+/** With as many digits as tell a thousandth of the range apart. */
+function edgeText(edge: number, [from, to]: Span): string {
+  const digits = Math.ceil(Math.log10(Math.max(Math.abs(from), Math.abs(to)) / (to - from))) + 4;
+  return String(Number(edge.toPrecision(Math.min(17, Math.max(6, digits)))));
+}
+
+/** What `setQuery` takes: null for whatever is as by default. */
+export function writeSettings(settings: Settings, defaults: Settings = DEFAULTS): Record<string, string | null> {
+  return {
+    x: settings.x === defaults.x ? null : settings.x,
+    y: settings.log ? "log" : null,
+    smooth: settings.smooth === defaults.smooth ? null : String(settings.smooth),
+    lr: settings.lr ? "1" : null,
+    zoom: settings.zoom === null ? null : settings.zoom.map((edge) => edgeText(edge, settings.zoom!)).join(".."),
+    hide: settings.hidden.join(",") || null,
+  };
+}

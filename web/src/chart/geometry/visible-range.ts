@@ -1,0 +1,82 @@
+/** What is in sight: how far the axes reach, which values have no place on them, and why there is nothing at all. */
+import { extent, within } from "./path";
+import type { Line } from "../data/series";
+import type { Scale } from "./scale";
+import type { Track } from "./scene";
+import type { Settings } from "./settings";
+import type { Span } from "./zoom-range";
+
+export type Lines = readonly { track: Track; line: Line }[];
+
+export const NOTHING: Span = [0, 1];
+
+/** All there is along x. */
+export function reach(lines: Lines, settings: Settings, until: number | undefined): Span {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const { line } of lines) {
+    if (line.xs.length === 0) continue;
+    low = Math.min(low, line.xs.at(0));
+    high = Math.max(high, line.xs.last());
+  }
+  if (settings.x === "step" && until !== undefined) {
+    low = Math.min(low, 1);
+    high = Math.max(high, until);
+  }
+  if (!(low <= high)) return NOTHING;
+  // Loading the model is a part of what elapsed.
+  if (settings.x === "elapsed") low = Math.min(low, 0);
+  return low === high ? [low - 0.5, high + 0.5] : [low, high];
+}
+
+/**
+ * The y range of what is in sight. The faint points behind a smoothed curve count, or a spike would leave the picture; so
+ * does the curve itself, which still carries what has gone out of sight.
+ */
+export function bounds(lines: Lines, view: Span, positive: boolean): [number, number] {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const { line } of lines) {
+    for (const curve of [line.raw, ...(line.smoothed ? [line.main] : []), ...line.earlier]) {
+      let [start, end] = within(curve, ...view);
+      // Between two points: the line that joins them is what is seen.
+      if (start >= end && start > 0 && start < curve.length) (start -= 1), (end = start + 2);
+      const [a, b] = extent(curve.ys, start, end, positive);
+      low = Math.min(low, a);
+      high = Math.max(high, b);
+    }
+  }
+  return [low, high];
+}
+
+/** Pixel columns that hold a value without a place on the axis, and how many values a log scale has none for. */
+export function gapsOf(lines: Lines, x: Scale, log: boolean): { gaps: number[]; below: number } {
+  const columns = new Set<number>();
+  let below = 0;
+  for (const { line } of lines) {
+    if (line.gaps === 0 && !log) continue;
+    const { raw } = line;
+    const [start, end] = within(raw, x.from, x.to);
+    for (let i = start; i < end; i++) {
+      const y = raw.ys[i]!;
+      const low = log && y <= 0;
+      if (low) below++;
+      if (low || y - y !== 0) columns.add(Math.round(x.map(raw.xs[i]!)));
+    }
+  }
+  return { gaps: [...columns], below };
+}
+
+/** Why there is nothing to see, in words; empty where nothing was logged, which the page has its own words for; else null. */
+export function blankOf(lines: Lines, { x, log }: Settings, view: Span, seen: boolean): string | null {
+  if (lines.length === 0) return "All curves are switched off in the legend.";
+  if (lines.every(({ line }) => line.xs.length === 0)) {
+    return lines.some(({ line }) => line.placeless) ? `The logged steps have no ${x === "epoch" ? "epoch" : "time"}; choose step.` : "";
+  }
+  if (seen) return null;
+  const [low, high] = bounds(lines, view, false);
+  if (low <= high) return log ? "Nothing here is above zero, where a log scale begins; choose linear." : null;
+  return lines.some(({ line: { raw } }) => within(raw, ...view).reduce((start, end) => end - start) > 0)
+    ? "No value here is a number."
+    : "No step was logged in this range; show all, or press 0.";
+}

@@ -1,0 +1,54 @@
+/** Two fingers on a chart: they stay on the points they were put on, as in a map. */
+import type { Now } from "./use-chart-input";
+import { type Span, zoomTo } from "../geometry/zoom-range";
+
+interface Grip {
+  view: Span;
+  /** Where between the fingers the curve was taken, in the chart's own x. */
+  center: number;
+  spread: number;
+}
+
+/** Fingers closer than this tell nothing about how far apart they are. */
+const CLOSEST_PX = 24;
+
+/** Listens until it is stopped. */
+export function pinchZoom(box: HTMLElement, now: { current: Now }): () => void {
+  let grip: Grip | null = null;
+  const begin = (event: TouchEvent): void => {
+    const { scene } = now.current;
+    grip = null;
+    if (scene === null || event.touches.length !== 2) return;
+    if (event.cancelable) event.preventDefault();
+    const { middle, spread } = fingers(event, box);
+    grip = { view: scene.view, center: scene.x.invert(middle), spread };
+  };
+  const move = (event: TouchEvent): void => {
+    const { scene, onZoom } = now.current;
+    if (grip === null || scene === null || event.touches.length !== 2) return;
+    if (event.cancelable) event.preventDefault();
+    const { middle, spread } = fingers(event, box);
+    const part = (middle - scene.left) / (scene.right - scene.left);
+    onZoom(zoomTo(grip.view, scene.all, grip.center, part, grip.spread / spread));
+  };
+  const end = (event: TouchEvent): void => {
+    if (event.touches.length < 2) grip = null;
+  };
+  // Not passive: what the fingers do here must not zoom or scroll the page as well.
+  box.addEventListener("touchstart", begin, { passive: false });
+  box.addEventListener("touchmove", move, { passive: false });
+  box.addEventListener("touchend", end);
+  box.addEventListener("touchcancel", end);
+  return () => {
+    box.removeEventListener("touchstart", begin);
+    box.removeEventListener("touchmove", move);
+    box.removeEventListener("touchend", end);
+    box.removeEventListener("touchcancel", end);
+  };
+}
+
+function fingers(event: TouchEvent, box: HTMLElement): { middle: number; spread: number } {
+  const [a, b] = [event.touches[0]!, event.touches[1]!];
+  const middle = (a.clientX + b.clientX) / 2 - box.getBoundingClientRect().left;
+  return { middle, spread: Math.max(CLOSEST_PX, Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY)) };
+}

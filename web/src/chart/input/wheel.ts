@@ -1,0 +1,35 @@
+/** The wheel on a chart: zooms where the pointer is, sideways pans, and leaves the page its own turns. */
+import type { Now } from "./use-chart-input";
+import { pan, zoomAround } from "../geometry/zoom-range";
+
+const WHEEL = 0.0022;
+/** Wheel turns this soon after others were for the page: the page was being scrolled when the chart came by. */
+const CHAIN_MS = 350;
+
+/** Listens until it is stopped. */
+export function wheelZoom(box: HTMLElement, now: { current: Now }): () => void {
+  let elsewhere = -Infinity;
+  const passing = (event: WheelEvent): void => {
+    if (!event.defaultPrevented) elsewhere = event.timeStamp;
+  };
+  const turn = (event: WheelEvent): void => {
+    const { scene, onZoom } = now.current;
+    if (scene === null || (event.timeStamp - elsewhere < CHAIN_MS && !event.ctrlKey)) return;
+    const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
+    const whole = scene.view[1] - scene.view[0] >= scene.all[1] - scene.all[0];
+    // Nothing left to zoom out of, or to pan to: the turn is the page's.
+    if (whole && (sideways || event.deltaY > 0)) return;
+    event.preventDefault();
+    const pixels = (sideways ? event.deltaX || event.deltaY : event.deltaY) * (event.deltaMode === 1 ? 16 : 1);
+    if (sideways) return onZoom(pan(scene.view, scene.all, pixels / (scene.right - scene.left)));
+    const px = event.clientX - box.getBoundingClientRect().left;
+    const center = scene.x.invert(Math.min(scene.right, Math.max(scene.left, px)));
+    onZoom(zoomAround(scene.view, scene.all, center, Math.exp(pixels * WHEEL * (event.ctrlKey ? 4 : 1))));
+  };
+  box.addEventListener("wheel", turn, { passive: false });
+  addEventListener("wheel", passing, { passive: true });
+  return () => {
+    box.removeEventListener("wheel", turn);
+    removeEventListener("wheel", passing);
+  };
+}

@@ -1,0 +1,87 @@
+/** Statistics of the visible range, one line a curve, for whoever asks for them. */
+import type { Signal } from "@preact/signals";
+import { useState } from "preact/hooks";
+import { loss, number, rate } from "../lib/format";
+import { clean } from "../lib/text";
+import { within } from "./geometry/path";
+import type { Metric } from "./data/series";
+import type { Scene } from "./geometry/scene";
+import { statistics } from "./data/stats";
+import { Swatch } from "./swatch";
+
+const COLUMNS = 5;
+const CI = "95 % confidence interval of the mean by Student's t, as if the points were independent";
+
+export function ChartFigures({ scene: shown }: { scene: Signal<Scene | null> }) {
+  const scene = shown.value;
+  const rows = (scene?.drawn ?? []).filter(({ y }) => y === scene!.y);
+  const [open, setOpen] = useState(false);
+  if (rows.every(({ line }) => line.xs.length === 0)) return null;
+  return (
+    <details class="chart-statistics" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>Statistics</summary>
+      {open && <Figures scene={scene!} rows={rows} />}
+    </details>
+  );
+}
+
+function Figures({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }) {
+  return (
+    <div class="chart-figures" role="region" aria-label="Statistics of the visible range" tabIndex={0}>
+      <table class="num">
+        <thead>
+          <tr>
+            <th scope="col">Visible range</th>
+            <th scope="col">Points</th>
+            <th scope="col">
+              <abbr title={CI}>Mean ± 95 % CI</abbr>
+            </th>
+            <th scope="col">Std dev</th>
+            <th scope="col">p90</th>
+            <th scope="col">p95</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(({ track, line }) => {
+            const { raw } = line;
+            const cells = figuresOf(raw.ys, ...within(raw, ...scene.view), track.metric);
+            return (
+              cells && (
+                <tr key={track.key}>
+                  <th scope="row">
+                    <Swatch {...track} /> {clean(track.label, 80)}
+                  </th>
+                  {cells.map((text, column) => (
+                    <td key={column} {...(column === cells.length - 1 ? { colSpan: COLUMNS - column } : {})}>
+                      {text}
+                    </td>
+                  ))}
+                </tr>
+              )
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** The cells of a curve's row, of its values in [start, end); null where there is none. The last one may span what is left. */
+export function figuresOf(values: Float64Array, start: number, end: number, metric: Metric): readonly string[] | null {
+  const stats = statistics(values, start, end);
+  if (stats === null) return null;
+  const { count, mean, ci, sd, p90, p95 } = stats;
+  const words = metric === "lr" ? rate : loss;
+  // A spread of nothing, and quantiles of one value, only look like knowledge.
+  if (count === 1 || sd === 0) return [number(count), words(mean), count === 1 ? "one value" : "constant"];
+  return [number(count), `${words(mean)} ± ${words === rate ? rate(ci) : spread(mean, ci)}`, words(sd), words(p90), words(p95)];
+}
+
+/** With the mean's decimals, unless that would leave nothing of it. */
+function spread(mean: number, ci: number): string {
+  const words = loss(mean);
+  if (words.includes("e")) return loss(ci);
+  const decimals = words.split(".")[1]?.length ?? 0;
+  const text = ci.toFixed(Math.min(6, decimals));
+  return Number(text) > 0 || ci === 0 ? text : loss(ci);
+}

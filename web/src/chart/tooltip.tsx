@@ -1,0 +1,114 @@
+/** Crosshair, readout and brush: drawn over the picture, so that moving the pointer redraws nothing else. */
+import { useEffect } from "preact/hooks";
+import { clock, loss, number, rate } from "../lib/format";
+import { announce } from "../ui/live";
+import type { ChartInput, Cursor } from "./input/use-chart-input";
+import { closest, type Hit, hitOf, hitsAt, nearestHits } from "./geometry/hit-test";
+import type { Scene } from "./geometry/scene";
+import type { Settings } from "./geometry/settings";
+import { Swatch } from "./swatch";
+import { elapsed } from "./geometry/ticks";
+
+const BESIDE = 14;
+const LINE = 18;
+/** From this width on, a row of the readout is one line. */
+const ROW_WIDTH = 350;
+
+interface Props {
+  scene: Scene;
+  input: ChartInput;
+  settings: Settings;
+}
+
+export function Overlay({ scene, input, settings }: Props) {
+  const cursor = input.cursor.value;
+  const brush = input.brush.value;
+  const { hits, here, at } = read(scene, cursor);
+  const chosen = cursor !== null && "key" in cursor && here ? spoken(here, hits) : "";
+  useEffect(() => {
+    if (chosen) announce(chosen);
+  }, [chosen]);
+  const { width, height, top, bottom } = scene;
+  return (
+    <>
+      <svg class="chart-over" width={width} height={height} aria-hidden="true">
+        {brush && <rect class="chart-brush" x={Math.min(...brush)} y={top} width={Math.abs(brush[1] - brush[0])} height={bottom - top} />}
+        {here && <path class="chart-cross" d={`M${Math.round(here.px) + 0.5} ${top}V${bottom}`} />}
+        {hits.map((hit) => Number.isFinite(hit.py) && <Dot key={hit.drawn.track.key} hit={hit} />)}
+      </svg>
+      {here && !brush && <Readout scene={scene} hits={hits} here={here} at={at} smooth={settings.smooth !== 0} />}
+    </>
+  );
+}
+
+/** `at`: the height that the reader looks at, in pixels. */
+function read(scene: Scene, cursor: Cursor | null): { hits: Hit[]; here: Hit | undefined; at: number } {
+  const none = { hits: [], here: undefined, at: 0 };
+  if (cursor === null) return none;
+  if (!("key" in cursor)) {
+    const hits = hitsAt(scene, cursor.px, cursor.py);
+    return { hits, here: closest(hits, cursor.px), at: cursor.py };
+  }
+  const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
+  // A run that went back has fewer points than the crosshair knew.
+  if (drawn === undefined || cursor.index >= drawn.line.xs.length) return none;
+  const here = hitOf(drawn, scene, cursor.index);
+  return { here, hits: hitsAt(scene, here.px, NaN).map((hit) => (hit.drawn === drawn ? here : hit)), at: here.py };
+}
+
+function Dot({ hit }: { hit: Hit }) {
+  return <circle class="chart-dot" cx={hit.px} cy={hit.py} r={3.5} style={{ fill: `var(${hit.drawn.track.tone})` }} />;
+}
+
+/** Beside the crosshair, on the side with more room: so it never lies over the point it tells of. */
+function Readout({ scene, hits, here, at, smooth }: { scene: Scene; hits: readonly Hit[]; here: Hit; at: number; smooth: boolean }) {
+  const onLeft = here.px > (scene.left + scene.right) / 2;
+  const room = (onLeft ? here.px : scene.width - here.px) - BESIDE;
+  const place = onLeft ? { right: `${scene.width - here.px + BESIDE}px` } : { left: `${here.px + BESIDE}px` };
+  // A row may take two lines where it is narrow; the head and what is left out take three more.
+  const most = Math.floor((scene.bottom - scene.top) / LINE / (room < ROW_WIDTH ? 2 : 1)) - (room < ROW_WIDTH ? 2 : 3);
+  const { shown, more } = nearestHits(hits, at, most);
+  return (
+    <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: `${room}px`, ...place }}>
+      <div class="chart-readout-head">{whereabouts(here).join(" · ")}</div>
+      {shown.map((hit) => (
+        <div key={hit.drawn.track.key} class="chart-readout-row">
+          <Swatch {...hit.drawn.track} />
+          <span class="chart-readout-label">{hit.drawn.track.label}</span>
+          <b>{valueOf(hit)}</b>
+          <span class="chart-readout-note">{noteOf(hit, here, smooth)}</span>
+        </div>
+      ))}
+      {more > 0 && <div class="chart-readout-note">+{more} more</div>}
+    </div>
+  );
+}
+
+function valueOf({ drawn, value }: Hit): string {
+  if (!Number.isFinite(value)) return "no number";
+  return drawn.track.metric === "lr" ? rate(value) : loss(value);
+}
+
+/** What the big number leaves open: the average, or that the point is of another step than the crosshair's. */
+function noteOf(hit: Hit, here: Hit, smooth: boolean): string {
+  const { step } = hit.drawn.track.rows;
+  if (hit.x !== here.x) return `at step ${number(step.at(hit.row))}`;
+  return smooth && hit.drawn.line.smoothed && Number.isFinite(hit.smooth) ? `avg ${loss(hit.smooth)}` : "";
+}
+
+function whereabouts({ drawn: { track }, row }: Hit): string[] {
+  const { step, epoch, time } = track.rows;
+  const parts = [`step ${number(step.at(row))}`];
+  if (Number.isFinite(epoch.at(row))) parts.push(`epoch ${epoch.at(row).toFixed(2)}`);
+  if (Number.isFinite(time.at(row))) {
+    if (Number.isFinite(track.origin)) parts.push(elapsed(time.at(row) - track.origin));
+    parts.push(clock(time.at(row)));
+  }
+  return parts;
+}
+
+/** The chosen line first, then what the others have there. */
+function spoken(here: Hit, hits: readonly Hit[]): string {
+  const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) => [hit.drawn.track.label, valueOf(hit), noteOf(hit, here, false)].join(" ").trim());
+  return [whereabouts(here)[0], ...words].join(", ");
+}

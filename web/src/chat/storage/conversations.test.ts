@@ -1,0 +1,95 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Conversation } from "../types";
+
+const db = { store: vi.fn(), listStored: vi.fn(async () => []), load: vi.fn(async () => undefined), remove: vi.fn() };
+vi.mock("./db", async (original) => ({ ...(await original<typeof import("./db")>()), ...db }));
+
+let kept: Map<string, string>;
+let page: EventTarget;
+
+beforeEach(() => {
+  kept = new Map();
+  vi.stubGlobal("localStorage", {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => kept.set(key, value),
+    removeItem: (key: string) => kept.delete(key),
+  });
+});
+
+afterEach(() => vi.unstubAllGlobals());
+
+/** The shelf of a page that was just loaded. */
+async function load(): Promise<typeof import("./conversations")> {
+  page = new EventTarget();
+  vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
+  vi.resetModules();
+  return import("./conversations");
+}
+
+function asked(shelf: typeof import("./conversations"), state: "done" | "streaming"): Conversation {
+  const target = { kind: "base", model: "tiny" } as const;
+  const answers = [{ by: target, name: "tiny", text: "Ho", state }];
+  const turn = { id: "t", parent: null, user: "Hi?", answers, at: 1 };
+  return { ...shelf.fresh([target], { temperature: 0, topP: 1, maxTokens: 9 }, ""), id: "c", leaf: "t", turns: { t: turn } };
+}
+
+test("an answer that was not stored yet outlives the page", async () => {
+  db.store.mockReturnValue(new Promise(() => {}));
+  const before = await load();
+  before.change(asked(before, "done"));
+  page.dispatchEvent(new Event("pagehide"));
+  db.store.mockResolvedValue(undefined);
+  const after = await load();
+  expect(after.summaries.value.map(({ id }) => id)).toEqual(["c"]);
+  expect(await after.open("c")).toBe(true);
+  expect(after.current.value.turns["t"]?.answers[0]).toMatchObject({ text: "Ho", state: "done" });
+  expect(db.store).toHaveBeenLastCalledWith(expect.objectContaining({ id: "c" }));
+  expect(kept.size).toBe(0);
+});
+
+test("one that was still coming is cut", async () => {
+  db.store.mockReturnValue(new Promise(() => {}));
+  const before = await load();
+  before.change(asked(before, "streaming"));
+  page.dispatchEvent(new Event("pagehide"));
+  const after = await load();
+  await after.open("c");
+  expect(after.current.value.turns["t"]?.answers[0]).toMatchObject({ text: "Ho", state: "cut" });
+});
+
+test("what is stored is not noted down, nor what a page that comes back still writes", async () => {
+  db.store.mockResolvedValue(undefined);
+  const stored = await load();
+  stored.change(asked(stored, "done"));
+  await vi.waitFor(() => expect(db.store).toHaveBeenCalled());
+  await Promise.resolve();
+  page.dispatchEvent(new Event("pagehide"));
+  expect(kept.size).toBe(0);
+  db.store.mockReturnValue(new Promise(() => {}));
+  const away = await load();
+  away.change(asked(away, "done"));
+  page.dispatchEvent(new Event("pagehide"));
+  expect(kept.size).toBe(1);
+  page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+  expect(kept.size).toBe(0);
+});
+
+test("what was asked in another project at the same address is not listed in this one", async () => {
+  db.store.mockResolvedValue(undefined);
+  const shelf = await load();
+  const { credentials, project } = await import("../../store/credentials");
+  credentials.value = { mode: "anon", orgSlug: "o", projectSlug: "here", baseUrl: "", token: "" };
+  for (const [id, where] of [["here", project.value], ["there", "o/there"], ["old", undefined]] as const) {
+    shelf.change({ ...asked(shelf, "done"), id, project: where });
+  }
+  expect(shelf.summaries.value.map(({ id }) => id).sort()).toEqual(["here", "old"]);
+  credentials.value = { ...credentials.value, projectSlug: null };
+  expect(shelf.summaries.value).toHaveLength(3);
+});
+
+test("nonsense in the storage is nothing", async () => {
+  for (const text of ["{", "7", '[1, null, {"id": 3}]']) {
+    kept.set("arkor.unsaved", text);
+    expect((await load()).summaries.value).toEqual([]);
+  }
+});

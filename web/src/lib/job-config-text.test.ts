@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+import { datasetName, settings, shareable, summary } from "./job-config-text";
+import type { JobConfig } from "../contract.gen";
+
+const CONFIG: JobConfig = {
+  model: "HuggingFaceTB/SmolLM2-135M-Instruct",
+  datasetSource: { type: "file", path: "data/support.jsonl" },
+  maxSteps: 40,
+  loraR: 8,
+};
+
+describe("summary", () => {
+  it("says what will be done in one line", () => {
+    expect(summary(CONFIG, 100)).toBe("LoRA r 8 on SmolLM2-135M-Instruct · 100 examples · 40 steps");
+    expect(summary(CONFIG)).toBe("LoRA r 8 on SmolLM2-135M-Instruct · data/support.jsonl · 40 steps");
+  });
+
+  it("counts epochs where no steps are given", () => {
+    const { maxSteps: _, ...rest } = CONFIG;
+    expect(summary({ ...rest, numTrainEpochs: 1 }, 1)).toBe("LoRA r 8 on SmolLM2-135M-Instruct · 1 example · 1 epoch");
+  });
+});
+
+describe("datasetName", () => {
+  it.each([
+    [{ type: "huggingface", name: "a/b", split: "train" }, "a/b (train)"],
+    [{ type: "huggingface", name: "a/b", subset: "en", split: "train" }, "a/b (en, train)"],
+    [{ type: "blob", url: "https://x/y.jsonl" }, "https://x/y.jsonl"],
+    [{ type: "blob", url: "https://me:secret@x/y.jsonl?signature=secret#a" }, "https://x/y.jsonl?…"],
+    [{ type: "blob" }, "blob"],
+    [undefined, "–"],
+  ] as const)("%j", (source, name) => expect(datasetName(source)).toBe(name));
+});
+
+describe("settings", () => {
+  it("keeps a reading order and leaves nothing out", () => {
+    const config = { newField: { deep: 1 }, datasetSplit: 0.125, evalSteps: 10, saveSteps: 0, ...CONFIG } as JobConfig;
+    expect(settings(config).map(({ label, value }) => `${label}: ${value}`)).toEqual([
+      "Base model: HuggingFaceTB/SmolLM2-135M-Instruct",
+      "Data set: data/support.jsonl",
+      "Steps: 40",
+      "LoRA rank: 8",
+      "Evaluation split: 12.5 %",
+      "Evaluation: every 10 steps",
+      "Checkpoints: never",
+      'newField: {"deep":1}',
+    ]);
+  });
+
+  it("takes any type a backend may send", () => {
+    const odd = { model: 5, datasetSource: "text", maxSteps: "many", learningRate: {} } as unknown as JobConfig;
+    expect(() => settings(odd)).not.toThrow();
+  });
+});
+
+describe("shareable", () => {
+  it("has nothing in it that opens the data set", () => {
+    const secret: JobConfig = {
+      ...CONFIG,
+      datasetSource: { type: "blob", url: "https://me:secret@x/y.jsonl?signature=secret", token: "secret" },
+    };
+    expect(shareable(secret)).toEqual({ ...CONFIG, datasetSource: { type: "blob", url: "https://x/y.jsonl?…" } });
+    expect(shareable(CONFIG)).toEqual(CONFIG);
+  });
+
+  it("bears whatever a backend sends", () => {
+    for (const datasetSource of [undefined, null, 7, "x", [], { url: 7 }]) {
+      expect(() => JSON.stringify(shareable({ model: "m", datasetSource } as unknown as JobConfig))).not.toThrow();
+    }
+  });
+});

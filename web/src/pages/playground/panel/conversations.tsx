@@ -1,0 +1,99 @@
+/** What was asked before in this browser: open, export, delete. */
+import { afresh, current, everyConversation, forget, open, storageTrouble, summaries } from "../../../chat/storage/conversations";
+import type { Summary } from "../../../chat/storage/db";
+import { stop } from "../../../chat/session";
+import { trainingSet } from "../../../chat/training";
+import type { Conversation } from "../../../chat/types";
+import { saveFile } from "../../../lib/download";
+import { clean } from "../../../lib/text";
+import { Button, confirm, Menu, RelativeTime, say } from "../../../ui";
+
+/** Hands `lines` to the browser as a file; says so when there is nothing to hand. */
+function download(conversations: readonly Conversation[], name: string): void {
+  const lines = trainingSet(conversations);
+  if (lines === "") return say("No whole answer to export yet");
+  saveFile(name, lines, "application/jsonl");
+}
+
+export function Conversations({ onOpened }: { onOpened: () => void }) {
+  const list = summaries.value;
+  const id = current.value.id;
+  return (
+    <section class="pg-section pg-shelf" aria-labelledby="pg-conversations">
+      <div class="pg-shelf-head">
+        <h2 class="pg-section-title" id="pg-conversations">
+          Conversations
+        </h2>
+        {list.length > 0 && (
+          <Menu
+            small
+            icon="download"
+            label="Export"
+            items={[
+              {
+                label: "Export this one as JSONL",
+                disabled: current.value.leaf === null,
+                run: () => download([current.peek()], "conversation.jsonl"),
+              },
+              {
+                label: "Export all as JSONL",
+                run: () => void everyConversation().then((all) => download(all, "conversations.jsonl")),
+              },
+            ]}
+          />
+        )}
+      </div>
+      {storageTrouble.value && <p class="pg-trouble">{storageTrouble.value}</p>}
+      {list.length === 0 ? (
+        <p class="hint">What you ask stays in this browser and is listed here.</p>
+      ) : (
+        <ul>
+          {list.map((each) => (
+            <Row key={each.id} summary={each} active={each.id === id} onOpened={onOpened} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function Row({ summary, active, onOpened }: { summary: Summary; active: boolean; onOpened: () => void }) {
+  const title = clean(summary.title, 80);
+  const show = async (): Promise<void> => {
+    await open(summary.id);
+    if (matchMedia("(max-width: 959px)").matches) onOpened();
+  };
+  const drop = async (): Promise<void> => {
+    const question = {
+      title: "Delete this conversation?",
+      text: `“${title}” and all its branches will be gone from this browser.`,
+      action: "Delete conversation",
+      danger: true,
+    };
+    if (!(await confirm(question))) return;
+    stop(summary.id);
+    if (current.peek().id === summary.id) current.value = afresh();
+    await forget(summary.id);
+  };
+  return (
+    <li class={active ? "pg-chat pg-chat-on" : "pg-chat"}>
+      <button type="button" class="pg-chat-open" aria-current={active ? "true" : undefined} onClick={() => void show()}>
+        <span class="ellipsis" dir="auto">
+          {title}
+        </span>
+        <span class="hint">
+          <RelativeTime at={new Date(summary.updated).toISOString()} />
+        </span>
+      </button>
+      <Button
+        kind="quiet"
+        small
+        icon="close"
+        aria-label={`Delete “${title}”`}
+        title="Delete"
+        class="pg-chat-drop"
+        onClick={() => void drop()}
+      />
+    </li>
+  );
+}

@@ -1,0 +1,67 @@
+/** The side panel: how to ask, and what was asked before. On a phone it is a sheet. */
+import { useEffect, useState } from "preact/hooks";
+import { current, change } from "../../../chat/storage/conversations";
+import { Button, Dialog } from "../../../ui";
+import { Conversations } from "./conversations";
+import { ParamFields } from "./params";
+
+const NARROW = "(max-width: 959px)";
+
+/** A panel beside the answers that would become a sheet over them, because the window got narrow, closes instead. */
+function useNarrow(onClose: () => void): boolean {
+  const [narrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
+  useEffect(() => {
+    const media = matchMedia(NARROW);
+    const changed = (): void => (media.matches ? onClose() : setNarrow(false));
+    media.addEventListener("change", changed);
+    return () => media.removeEventListener("change", changed);
+  }, []);
+  return narrow;
+}
+
+export function Panel({ onClose }: { onClose: () => void }) {
+  const inside = (
+    <>
+      <System />
+      <ParamFields />
+      <Conversations onOpened={onClose} />
+    </>
+  );
+  if (useNarrow(onClose)) {
+    return (
+      <Dialog title="Settings and conversations" onClose={onClose}>
+        <div class="pg-panel-sheet">{inside}</div>
+      </Dialog>
+    );
+  }
+  return (
+    <aside class="pg-panel" aria-label="Settings and conversations">
+      {inside}
+    </aside>
+  );
+}
+
+function System() {
+  const conversation = current.value;
+  return (
+    <section class="pg-section">
+      <label class="pg-section-title" for="pg-system">
+        System prompt
+      </label>
+      <textarea
+        id="pg-system"
+        class="ui-input pg-system"
+        rows={3}
+        dir="auto"
+        placeholder="None"
+        value={conversation.system}
+        onInput={(event) => change({ ...current.peek(), system: event.currentTarget.value })}
+      />
+      {conversation.system !== "" && (
+        <Button kind="quiet" small class="pg-clear" onClick={() => change({ ...current.peek(), system: "" })}>
+          Clear
+        </Button>
+      )}
+    </section>
+  );
+}

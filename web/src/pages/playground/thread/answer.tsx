@@ -1,0 +1,115 @@
+/** One answer: as it streams, and as it ended. */
+import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
+import type { LiveAnswer } from "../../../chat/live";
+import { fullName, nameTarget, sameTarget } from "../../../chat/targets";
+import type { Answer, Target, Turn } from "../../../chat/types";
+import { Markdown } from "../../../markdown";
+import { now } from "../../../store/clock";
+import { jobs } from "../../../store/jobs";
+import { Button } from "../../../ui/controls/button";
+import { ErrorNote } from "../../../ui/empty";
+import { AnswerFoot } from "./foot";
+import { Loading } from "./loading";
+
+interface Props {
+  turn: Turn;
+  column: number;
+  /** The column's target now; the answer may be of another. */
+  target: Target;
+  compared: boolean;
+  last: boolean;
+}
+
+export function AnswerView({ turn, column, target, compared, last }: Props) {
+  const answer = turn.answers[column];
+  const live = liveAnswer(turn.id, column);
+  if (!answer) return <NotAsked turn={turn} column={column} target={target} last={last} />;
+  const other = !sameTarget(answer.by, target);
+  return (
+    <article class="chat-answer" aria-label={`Answer of ${answer.name}`} aria-busy={live !== undefined}>
+      {(compared || other) && <p class={other ? "chat-by chat-by-other" : "chat-by"}>{answer.name}</p>}
+      {live ? (
+        <Streaming live={live} />
+      ) : answer.state === "streaming" ? (
+        <Elsewhere text={answer.text} />
+      ) : (
+        <Ended turn={turn} column={column} answer={answer} />
+      )}
+      {other && last && !live && (
+        <p class="chat-note">
+          <Button small disabled={busy.value} onClick={() => regenerate(turn, column)}>
+            Ask {fullName(target, jobs.value)} the same
+          </Button>
+        </p>
+      )}
+    </article>
+  );
+}
+
+function Streaming({ live }: { live: LiveAnswer }) {
+  const { text, progress } = live.view.value;
+  if (text !== "") return <Markdown text={text} />;
+  return progress ? <Loading progress={progress} /> : <Waiting since={live.startedAt} />;
+}
+
+/** Another tab is getting it, and stores what has come every few seconds. */
+function Elsewhere({ text }: { text: string }) {
+  return (
+    <>
+      {text !== "" && <Markdown text={text} />}
+      <p class="chat-note">Being answered in another tab.</p>
+    </>
+  );
+}
+
+/** Says how long it has been only once that is worth saying. */
+function Waiting({ since }: { since: number }) {
+  const seconds = Math.floor((now.value - since) / 1000);
+  return <p class="chat-waiting">Waiting for the first token{seconds >= 3 ? ` · ${seconds} s` : ""}</p>;
+}
+
+function NotAsked({ turn, column, target, last }: Omit<Props, "compared">) {
+  if (!last) return <p class="chat-note">Not asked.</p>;
+  return (
+    <p class="chat-note">
+      <Button small onClick={() => askColumn(turn, column)}>
+        Ask {nameTarget(target, jobs.value).name} too
+      </Button>
+    </p>
+  );
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  404: "This model is not there",
+  409: "This model cannot answer yet",
+  504: "The answer took too long",
+};
+
+function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: Answer }) {
+  const again = (): void => regenerate(turn, column);
+  const failed = answer.state === "failed";
+  if (failed && answer.text === "") {
+    // A daemon that is gone says so in the text itself.
+    const title = answer.status === 0 ? {} : { title: TITLES[answer.status ?? -1] ?? "No answer came" };
+    return <ErrorNote {...title} error={answer.error ?? ""} retry={() => askColumn(turn, column)} />;
+  }
+  return (
+    <>
+      {answer.text === "" ? <p class="chat-note">{emptyNote(answer)}</p> : <Markdown text={answer.text} />}
+      {(failed || answer.state === "cut") && (
+        <ErrorNote title="The answer broke off here" error={`${answer.error ?? ""} What came is kept.`.trim()}>
+          <Button small disabled={busy.value} onClick={again}>
+            Regenerate
+          </Button>
+        </ErrorNote>
+      )}
+      <AnswerFoot turn={turn} column={column} answer={answer} regenerate={again} />
+    </>
+  );
+}
+
+function emptyNote(answer: Answer): string {
+  if (answer.state === "stopped") return "Stopped before the first token.";
+  if (answer.state === "cut") return "Nothing came before the stream ended.";
+  return "The model answered with nothing: it ended its turn at once. Other words or a higher temperature may help.";
+}

@@ -1,0 +1,84 @@
+/** What stands below an answer: how it ended, its figures, and what can be done with it. */
+import { chatRequest, messagesFor } from "../../../chat/request";
+import { busy } from "../../../chat/session";
+import { current } from "../../../chat/storage/conversations";
+import { asCurl, asPython } from "../../../chat/snippets";
+import { tokensPerSecond } from "../../../chat/stream";
+import type { Answer, Timing, Turn } from "../../../chat/types";
+import { number } from "../../../lib/format";
+import { Button } from "../../../ui/controls/button";
+import { CopyButton, copyText } from "../../../ui/controls/copy";
+import { say } from "../../../ui/live";
+import { Menu } from "../../../ui/controls/menu";
+
+interface Props {
+  turn: Turn;
+  column: number;
+  answer: Answer;
+  regenerate: () => void;
+}
+
+export function AnswerFoot({ turn, column, answer, regenerate }: Props) {
+  const copyAs = async (write: typeof asCurl): Promise<void> => {
+    const asked = { ...current.peek(), ...answer.asked };
+    const body = chatRequest(messagesFor(asked, turn.id, column), answer.by, asked.params);
+    say((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");
+  };
+  const end = ending(answer);
+  return (
+    <footer class="chat-foot">
+      <p class="chat-figures num">
+        {end}
+        {answer.timing && (
+          <span class="chat-timing">
+            {end && " · "}
+            {figures(answer.timing)}
+          </span>
+        )}
+      </p>
+      <div class="chat-tools">
+        {answer.text !== "" && <CopyButton small text={answer.text} label="Copy answer" />}
+        <Button
+          kind="quiet"
+          small
+          icon="refresh"
+          aria-label="Regenerate"
+          title="Regenerate"
+          disabled={busy.value}
+          onClick={regenerate}
+        />
+        <Menu
+          small
+          icon="more"
+          label="More"
+          items={[
+            { label: "Copy as curl", run: () => void copyAs(asCurl) },
+            { label: "Copy as Python", run: () => void copyAs(asPython) },
+          ]}
+        />
+      </div>
+    </footer>
+  );
+}
+
+function ending({ state, finish, text }: Answer): string {
+  if (state === "stopped") return text === "" ? "" : "Stopped";
+  if (state === "full") return `Stopped at ${number(text.length)} characters`;
+  return finish === "length" ? "Ended at the token limit" : "";
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+
+/** Loading is told apart: it is paid once, the rest with every question. */
+export function figures(timing: Timing): string {
+  const speed = tokensPerSecond(timing);
+  const about = timing.counted ? "" : "≈ ";
+  return [
+    `${seconds(timing.firstMs - timing.loadMs)} to first token`,
+    timing.loadMs >= 100 ? `after ${seconds(timing.loadMs)} of loading` : "",
+    speed === null ? "" : `${about}${speed < 10 ? speed.toFixed(1) : number(Math.round(speed))} tokens/s`,
+    `${about}${number(timing.tokens)} ${timing.tokens === 1 ? "token" : "tokens"}`,
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}

@@ -1,0 +1,87 @@
+import type { ComponentChildren } from "preact";
+import { number } from "../../lib/format";
+import "./controls.css";
+
+interface SwitchProps {
+  checked: boolean;
+  onChange: (checked: boolean) => void;
+  label: ComponentChildren;
+  hint?: string;
+  /** Keeps the focus but cannot be turned: what it turns is on its way. */
+  busy?: boolean;
+}
+
+export function Switch({ checked, onChange, label, hint, busy }: SwitchProps) {
+  return (
+    <label class="ui-switch">
+      <input
+        type="checkbox"
+        role="switch"
+        checked={checked}
+        aria-disabled={busy || undefined}
+        onClick={(event) => busy && event.preventDefault()}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
+      <span>
+        {label}
+        {hint && <span class="ui-switch-hint">{hint}</span>}
+      </span>
+    </label>
+  );
+}
+
+interface ChipsProps<T extends string> {
+  items: readonly { value: T; label: string; count?: number }[];
+  value: T;
+  onChange: (value: T) => void;
+  /** Names the group for a screen reader. */
+  label: string;
+}
+
+/** One of a few, as a row of words: native radio buttons, so that arrows and forms work. */
+export function Chips<T extends string>({ items, value, onChange, label }: ChipsProps<T>) {
+  return (
+    <fieldset class="ui-chips">
+      <legend class="visually-hidden">{label}</legend>
+      {items.map((item) => (
+        <label key={item.value} class={item.value === value ? "ui-chip ui-chip-on" : "ui-chip"}>
+          <input
+            class="visually-hidden"
+            type="radio"
+            name={label}
+            checked={item.value === value}
+            onChange={() => onChange(item.value)}
+          />
+          {item.label}
+          {item.count !== undefined && <span class="ui-chip-count num"> {number(item.count)}</span>}
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+interface FieldProps {
+  label: string;
+  hint?: ComponentChildren;
+  error?: string | null;
+  /** The control's id, which its label points to. */
+  for?: string;
+  children: ComponentChildren;
+}
+
+export function Field({ label, hint, error, for: target, children }: FieldProps) {
+  return (
+    <div class="ui-field">
+      <label class="ui-field-label" for={target}>
+        {label}
+      </label>
+      {children}
+      {hint && !error && <p class="ui-field-hint">{hint}</p>}
+      {error && (
+        <p class="ui-field-error" role="alert">
+          {error}
+        </p>
+      )}
+    </div>
+  );
+}
