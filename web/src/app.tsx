@@ -9,7 +9,7 @@ import { Missing } from "./pages/missing";
 import { type PageName, route } from "./router";
 import { Shell } from "./shell/shell";
 import { ErrorNote, Skeleton } from "./ui";
-import { setTitle } from "./lib/document-title";
+import { setTitle } from "./store/document-title";
 
 interface PageModule {
   default: ComponentType;

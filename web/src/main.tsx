@@ -12,7 +12,7 @@ import { startJobs } from "./store/jobs";
 import { startWatch } from "./store/watch";
 import { startKeys } from "./actions/actions";
 import { pause } from "./api/stream-slots";
-import { startTitle } from "./lib/document-title";
+import { startTitle } from "./store/document-title";
 
 const AT_MOST_MS = 150;
 

@@ -1,6 +1,6 @@
 /** One legend for the chart: what each line is, and a switch for it. */
 import { clean } from "../lib/text";
-import type { Track } from "./geometry/scene";
+import type { Track } from "./geometry/track";
 import type { Settings } from "./geometry/settings";
 import { Swatch } from "./swatch";
 

@@ -3,7 +3,7 @@ import type { Signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { loss, number, rate } from "../lib/format";
 import { clean } from "../lib/text";
-import { within } from "./geometry/path";
+import { within } from "./data/curve";
 import type { Metric } from "./data/series";
 import type { Scene } from "./geometry/scene";
 import { statistics } from "./data/stats";

@@ -2,7 +2,8 @@
 import { useEffect } from "preact/hooks";
 import { clock, loss, number, rate } from "../lib/format";
 import { announce } from "../ui/live";
-import type { ChartInput, Cursor } from "./input/use-chart-input";
+import type { Cursor } from "./input/cursor";
+import type { ChartInput } from "./input/use-chart-input";
 import { closest, type Hit, hitOf, hitsAt, nearestHits } from "./geometry/hit-test";
 import type { Scene } from "./geometry/scene";
 import type { Settings } from "./geometry/settings";

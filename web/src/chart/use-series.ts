@@ -1,7 +1,7 @@
 /** The lines behind a chart, kept from one drawing to the next so that a live update only takes what is new. */
 import { useRef } from "preact/hooks";
 import { Line } from "./data/series";
-import type { Track } from "./geometry/scene";
+import type { Track } from "./geometry/track";
 import type { Settings } from "./geometry/settings";
 
 /** A curve of fewer steps is seen whole, and smoothing would only hide its first ones. */

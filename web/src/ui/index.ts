@@ -12,6 +12,6 @@ export { Skeleton } from "./skeleton";
 export { StatusDot, statusWord } from "./status";
 export { Chips, Field, Switch } from "./controls/switch";
 export { RelativeTime } from "./time";
-export { setTitle } from "../lib/document-title";
+export { setTitle } from "../store/document-title";
 export { WatchButton } from "./controls/watch";
 export { VirtualRows, type VirtualHandle } from "./list/virtual-list";

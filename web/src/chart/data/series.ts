@@ -6,7 +6,7 @@
  */
 import { Numbers } from "../../events/growable";
 import type { Rows } from "../../events/rows";
-import type { Curve } from "../geometry/path";
+import type { Curve } from "./curve";
 import { Smoothing } from "./ema";
 
 export type XMode = "step" | "epoch" | "elapsed" | "wall";

@@ -1,6 +1,7 @@
 /** A chart as a file: the picture by itself (colours computed, nothing referred to), or the numbers behind it. */
 import type { Rows } from "../../events/rows";
-import { dotted, type Scene, type Track } from "../geometry/scene";
+import { dotted, type Scene } from "../geometry/scene";
+import type { Track } from "../geometry/track";
 import { anchor } from "../geometry/ticks";
 
 export interface Palette {

@@ -1,5 +1,5 @@
 /** Finding the point under the pointer. */
-import { lowerBound, within } from "./path";
+import { lowerBound, within } from "../data/curve";
 import type { Line } from "../data/series";
 import type { Drawn, Scene } from "./scene";
 

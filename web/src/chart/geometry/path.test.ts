@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type Curve, extent, lowerBound, pathOf, within } from "./path";
+import { type Curve, extent, lowerBound, within } from "../data/curve";
+import { pathOf } from "./path";
 import { linearScale, logScale } from "./scale";
 
 function curve(ys: number[], xs = ys.map((_, index) => index)): Curve {

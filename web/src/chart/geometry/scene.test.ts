@@ -4,7 +4,8 @@ import { escape, legendOf, rowsToCsv, rowsToJson, sceneToSvg } from "../export/f
 import { Line, type Metric } from "../data/series";
 import { weightOf } from "../use-series";
 import { along, closest, type Hit, hitsAt, nearestHits } from "./hit-test";
-import { type Input, type Scene, sceneOf, type Track } from "./scene";
+import { type Input, type Scene, sceneOf } from "./scene";
+import type { Track } from "./track";
 import { DEFAULTS, type Settings } from "./settings";
 import { anchor } from "./ticks";
 

@@ -1,25 +1,14 @@
 /** Everything a chart shows, computed: what the component draws and what an export writes come from the same picture. */
-import type { Rows } from "../../events/rows";
 import type { Checkpoint } from "../../events/run";
-import { type Curve, type Path, pathOf, within } from "./path";
-import type { Line, Metric } from "../data/series";
+import { type Curve, within } from "../data/curve";
+import { type Path, pathOf } from "./path";
+import type { Line } from "../data/series";
 import { linearScale, logScale, padded, type Scale } from "./scale";
 import type { Settings } from "./settings";
+import type { Track } from "./track";
 import { blankOf, bounds, gapsOf, type Lines, NOTHING, reach } from "./visible-range";
 import { apart, elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
 import type { Span } from "./zoom-range";
-
-/** A curve that the page wants. `tone` is a colour token's name, such as `--accent`. */
-export interface Track {
-  key: string;
-  label: string;
-  rows: Rows;
-  metric: Metric;
-  origin: number;
-  tone: string;
-  /** An SVG dash pattern; none is a solid line. */
-  dash?: string;
-}
 
 export interface Drawn {
   track: Track;

@@ -1,8 +1,8 @@
 /** What is in sight: how far the axes reach, which values have no place on them, and why there is nothing at all. */
-import { extent, within } from "./path";
+import { extent, within } from "../data/curve";
 import type { Line } from "../data/series";
 import type { Scale } from "./scale";
-import type { Track } from "./scene";
+import type { Track } from "./track";
 import type { Settings } from "./settings";
 import type { Span } from "./zoom-range";
 

@@ -1,6 +1,6 @@
 /** The keyboard on a chart: a crosshair that goes from point to point and from curve to curve, and the zoom. */
 import type { Signal } from "@preact/signals";
-import type { Cursor } from "./use-chart-input";
+import type { Cursor } from "./cursor";
 import { along, closest, hitsAt, pointNear } from "../geometry/hit-test";
 import type { Drawn, Scene } from "../geometry/scene";
 import { pan, type Span, zoomAround } from "../geometry/zoom-range";

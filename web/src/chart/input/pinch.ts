@@ -1,5 +1,5 @@
 /** Two fingers on a chart: they stay on the points they were put on, as in a map. */
-import type { Now } from "./use-chart-input";
+import type { Latest } from "./cursor";
 import { type Span, zoomTo } from "../geometry/zoom-range";
 
 interface Grip {
@@ -13,7 +13,7 @@ interface Grip {
 const CLOSEST_PX = 24;
 
 /** Listens until it is stopped. */
-export function pinchZoom(box: HTMLElement, now: { current: Now }): () => void {
+export function pinchZoom(box: HTMLElement, now: { current: Latest }): () => void {
   let grip: Grip | null = null;
   const begin = (event: TouchEvent): void => {
     const { scene } = now.current;

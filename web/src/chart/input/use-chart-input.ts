@@ -1,14 +1,12 @@
 /** What pointer, wheel and keys do to a chart: a cursor to read by, a brush, and the next zoom. */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import type { Cursor, Latest } from "./cursor";
 import { keyed } from "./keyboard";
 import { pinchZoom } from "./pinch";
 import type { Scene } from "../geometry/scene";
 import { brushed, type Span } from "../geometry/zoom-range";
 import { wheelZoom } from "./wheel";
-
-/** Where the crosshair stands: under the pointer, or on a point that the keys chose. */
-export type Cursor = { px: number; py: number } | { key: string; index: number };
 
 export interface ChartInput {
   cursor: Signal<Cursor | null>;
@@ -16,22 +14,16 @@ export interface ChartInput {
   handlers: Record<string, (event: never) => void>;
 }
 
-/** What listeners that outlive a drawing see of the latest one. */
-export interface Now {
-  scene: Scene | null;
-  onZoom: (zoom: Span | null) => void;
-}
-
 const CLICK_PX = 4;
 
-export function useChartInput(box: { current: HTMLElement | null }, scene: Scene | null, onZoom: Now["onZoom"]): ChartInput {
+export function useChartInput(box: { current: HTMLElement | null }, scene: Scene | null, onZoom: Latest["onZoom"]): ChartInput {
   const cursor = useSignal<Cursor | null>(null);
   const brush = useSignal<Span | null>(null);
   const start = useRef<number | null>(null);
   const touching = useRef(new Set<number>());
   /** What a finger that turns out to scroll the page puts back. */
   const before = useRef<Cursor | null>(null);
-  const now = useRef<Now>({ scene, onZoom });
+  const now = useRef<Latest>({ scene, onZoom });
   now.current = { scene, onZoom };
 
   useEffect(() => wheelZoom(box.current!, now), []);

@@ -1,5 +1,5 @@
 /** The wheel on a chart: zooms where the pointer is, sideways pans, and leaves the page its own turns. */
-import type { Now } from "./use-chart-input";
+import type { Latest } from "./cursor";
 import { pan, zoomAround } from "../geometry/zoom-range";
 
 const WHEEL = 0.0022;
@@ -7,7 +7,7 @@ const WHEEL = 0.0022;
 const CHAIN_MS = 350;
 
 /** Listens until it is stopped. */
-export function wheelZoom(box: HTMLElement, now: { current: Now }): () => void {
+export function wheelZoom(box: HTMLElement, now: { current: Latest }): () => void {
   let elsewhere = -Infinity;
   const passing = (event: WheelEvent): void => {
     if (!event.defaultPrevented) elsewhere = event.timeStamp;

@@ -6,7 +6,7 @@ import { exportRun, exportsOf } from "../../chart/export/menu";
 import { ChartFigures } from "../../chart/statistics-table";
 import { Legend } from "../../chart/legend";
 import type { Metric } from "../../chart/data/series";
-import type { Track } from "../../chart/geometry/scene";
+import type { Track } from "../../chart/geometry/track";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import { useStreams } from "../../events/use";

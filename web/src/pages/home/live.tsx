@@ -1,7 +1,8 @@
 /** The job that runs, in a glance: its curve, small, with loss, step and time left; its own page has the rest. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
-import { extent, pathOf } from "../../chart/geometry/path";
+import { extent } from "../../chart/data/curve";
+import { pathOf } from "../../chart/geometry/path";
 import { linearScale, padded } from "../../chart/geometry/scale";
 import { Smoothing } from "../../chart/data/ema";
 import type { Job } from "../../contract.gen";

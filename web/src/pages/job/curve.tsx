@@ -4,7 +4,7 @@ import { ChartControls } from "../../chart/controls";
 import { exportRun, exportsOf } from "../../chart/export/menu";
 import { ChartFigures } from "../../chart/statistics-table";
 import { Legend } from "../../chart/legend";
-import type { Track } from "../../chart/geometry/scene";
+import type { Track } from "../../chart/geometry/track";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import type { Job } from "../../contract.gen";

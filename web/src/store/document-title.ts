@@ -1,7 +1,7 @@
 /** The tab's title and mark: what is shown, whether something runs, and what ended while nobody looked. */
 import { effect, signal } from "@preact/signals";
-import { ending, runningCount } from "../store/watch";
-import { clean } from "./text";
+import { ending, runningCount } from "./watch";
+import { clean } from "../lib/text";
 
 const page = signal("");
 
