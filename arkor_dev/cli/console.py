@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 import time
@@ -47,11 +49,35 @@ class LogLines(logging.Handler):
             self.handleError(record)
 
 
+class _StandardError(io.TextIOBase):
+    """Standard error, where a terminal that has been closed takes no more.
+
+    That it is gone is told by a signal, which ends Studio in good order; no print may end it otherwise.
+    """
+
+    encoding = property(lambda self: sys.stderr.encoding)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
+
+
 class Terminal:
     """Prints to stderr, so that stdout stays free for pipes."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=_StandardError(), highlight=False)  # type: ignore[arg-type]
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
         self._last_line = 0.0
@@ -137,4 +163,4 @@ class Terminal:
         """Leave the terminal as it was."""
         if self._progress is not None:
             self._progress.stop()
-        sys.stderr.flush()
+        self._console.file.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 from typing import TYPE_CHECKING
@@ -75,3 +76,24 @@ def test_the_banner_says_when_the_port_has_moved(
     terminal.banner(settings, 4003)
     assert "Port 4000 is taken; using 4003, the next free one.\n" in out.getvalue()
     assert f"  Project  {settings.project}\n" in out.getvalue()
+
+
+def test_a_terminal_that_is_gone_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        def flush(self) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", Gone())
+    terminal.line("one")
+    terminal.error("two")
+    terminal.identity("three")
+    terminal.notice({"notice": "progress", "label": "four", "done": 1, "total": 2, "unit": "B"})
+    terminal.close()
+    LogLines(terminal._console).emit(record("five"))
