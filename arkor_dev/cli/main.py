@@ -88,6 +88,11 @@ def _parser() -> CommandLine:
     _add_launch(start)
     start.add_argument("--trainer", metavar="NAME", help="which trainer (default: the first one)")
     start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
+    start.add_argument(
+        "--revision",
+        metavar="R",
+        help="run nothing when arkor.toml has changed since Studio showed this one",
+    )
     _add_yes(start, "at Ctrl-C, end a job that cannot go on without this command without asking")
     login = parser.add_command(
         "login",
@@ -254,7 +259,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "start":
         from arkor_dev.cli.commands.start import run_start
 
-        return asyncio.run(run_start(settings, trainer=arguments.trainer, dry_run=arguments.dry_run, yes=yes))
+        chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
+        return asyncio.run(run_start(settings, **chosen, yes=yes))
     return asyncio.run(_studio(settings, yes=yes))
 
 

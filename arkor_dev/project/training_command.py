@@ -27,6 +27,8 @@ NOT_LOCAL = (
     "trainer in arkor.toml (`arkor-dev init` writes one); or start Studio without --local."
 )
 
+OUTDATED = "The project has changed since it was shown. Look at what it would train now, then start it again."
+
 
 def inside(project: Path, name: str) -> Path:
     """``name`` resolved inside ``project``, symlinks followed. StudioError 400 when it is not there."""
@@ -45,7 +47,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
     if file is None and os.path.lexists(project / "arkor.toml"):  # what is no file is said by the reader
-        return _from_toml(settings, trainer, dry_run=dry_run)
+        return _from_toml(settings, trainer, request.get("revision"), dry_run=dry_run)
     declared = file is not None or is_typescript(project)
     found = find_cli(project)
     if found is None and not declared:
@@ -64,12 +66,14 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     return Launch(argv, key=key, trainer=trainer, file=file, dry_run=False, typescript=True)
 
 
-def _from_toml(settings: Settings, trainer: str | None, *, dry_run: bool) -> Launch:
+def _from_toml(settings: Settings, trainer: str | None, revision: str | None, *, dry_run: bool) -> Launch:
     from .arkor_toml import choose, load_trainers  # parsed at the click: the file may have changed since
 
     chosen = choose(load_trainers(settings.project), trainer)["name"]
     # -P: a project's own random.py or datasets/ must not stand in for the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
     argv += ["--local"] if settings.local else []
+    # The command reads the file anew, a moment after we did.
+    argv += [f"--revision={revision}"] if revision else []
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
     return Launch(argv, key=f"trainer {chosen}", trainer=chosen, file=None, dry_run=dry_run)

@@ -47,6 +47,7 @@ def test_arkor_toml(settings: Settings, arkor: Path) -> None:
     launch = training_command(settings, {"trainer": "second", "dryRun": True})
     assert launch.argv[-2:] == ["--trainer=second", "--dry-run"]
     assert launch.dry_run
+    assert "--revision=r1" in training_command(settings, {"revision": "r1"}).argv
     assert "--local" in training_command(replace(settings, local=True), {}).argv
 
 

@@ -24,6 +24,8 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 from arkor_dev.jobs.follow import follow, job_of
 from arkor_dev.project.arkor_toml import choose, load_trainers
+from arkor_dev.project.arkor_toml import revision as revision_of
+from arkor_dev.project.training_command import OUTDATED
 
 from .start_typescript import run_typescript, runs_typescript
 
@@ -54,6 +56,7 @@ async def run_start(
     *,
     trainer: str | None = None,
     dry_run: bool = False,
+    revision: str | None = None,
     yes: bool = False,
     console: Console | None = None,
 ) -> int:
@@ -65,7 +68,10 @@ async def run_start(
     """
     if await asyncio.to_thread(runs_typescript, settings):
         return await run_typescript(settings, trainer=trainer, dry_run=dry_run)
-    chosen = choose(await asyncio.to_thread(load_trainers, settings.project), trainer)
+    trainers = await asyncio.to_thread(load_trainers, settings.project)
+    if revision is not None and revision != await asyncio.to_thread(revision_of, settings.project):
+        raise StudioError(409, OUTDATED)
+    chosen = choose(trainers, trainer)
     config = dict(chosen["config"])
     if dry_run:
         config["dryRun"] = True

@@ -10,7 +10,7 @@ from aiohttp import ClientConnectionResetError, web
 
 from arkor_dev.core.errors import StudioError
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
-from arkor_dev.project.training_command import training_command
+from arkor_dev.project.training_command import OUTDATED, training_command
 from arkor_dev.project.typescript import START_SECONDS
 from arkor_dev.server.app_keys import BACKEND, JOBS, MANIFEST, RUNS, SETTINGS
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from arkor_dev.processes.training_runs import Launch, Prepare, Run
 
 _FIELDS = {"file": str, "trainer": str, "dryRun": bool, "revision": str}
-OUTDATED = "The project has changed since it was shown. Look at what it would train now, then start it again."
 
 
 def _checked(body: dict[str, object]) -> TrainRequest:

@@ -233,6 +233,13 @@ async def test_an_answer_without_an_id(settings: Settings, fake_backend: FakeBac
     assert started.out.getvalue() == ""
 
 
+async def test_a_file_that_is_no_longer_what_was_shown(settings: Settings, fake_backend: FakeBackend) -> None:
+    (settings.project / "arkor.toml").write_text(TOML)
+    with pytest.raises(StudioError, match="has changed since it was shown"):
+        await run_start(settings, revision="0123456789abcdef")
+    assert fake_backend.jobs == {}
+
+
 async def test_a_fault_of_the_data_is_told_before_anything_is_started(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
