@@ -1,7 +1,7 @@
 """Private files that are whole or absent: a reader never sees half a credential.
 
-Every file of CONTRACT §1 goes through here: a temporary file of mode 0600 in the same folder (the same
-file system, so that the rename is atomic), flushed to the disk, then put in place.
+Every file of docs/contract.md#files goes through here: a temporary file of mode 0600 in the same folder (the
+same file system, so that the rename is atomic), flushed to the disk, then put in place.
 """
 
 from __future__ import annotations

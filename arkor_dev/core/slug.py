@@ -1,4 +1,7 @@
-"""What a project is called, made from its folder's name: its slug (CONTRACT §1), and its folder of data."""
+"""What a project is called, made from its folder's name: its slug, and its folder of data.
+
+The slug's rules are docs/contract.md#scope.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the backend is: the first place that says so (CONTRACT §1), checked before a token goes there."""
+"""Where the backend is (docs/contract.md#backend-base-url), checked before a token goes there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``~/.arkor/credentials.json``: what it may say, and when it may be replaced (CONTRACT §1).
+"""``~/.arkor/credentials.json``: what it may say, and when it may be replaced (docs/contract.md#files).
 
 The file is shared with the ``arkor`` command, so fields that we do not know stay in it.
 """

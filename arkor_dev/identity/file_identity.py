@@ -1,4 +1,4 @@
-"""The identity of ``~/.arkor/credentials.json``: read, made, kept fresh (CONTRACT §1).
+"""The identity of ``~/.arkor/credentials.json``: read, made, kept fresh (docs/contract.md#files).
 
 The file is looked at again before each call, so that ``arkor-dev login`` in another terminal takes effect at
 once. What needs the network happens once for all who wait for it.

@@ -1,4 +1,4 @@
-"""Which project a call belongs to: ``state.json`` and what may be done with it (CONTRACT §1).
+"""Which project a call belongs to: ``state.json`` and what may be done with it (docs/contract.md#scope).
 
 State that belongs to another anonymous identity is *unusable*: reads act as if there were none, writes
 say what to do. A state file that names a scope is never overwritten or deleted: it may be the only trace

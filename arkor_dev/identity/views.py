@@ -1,4 +1,4 @@
-"""Who calls the backend: the snapshot that each call takes, and what people may see of it (CONTRACT §1).
+"""Who calls the backend: the snapshot that each call takes, and what people may see of it.
 
 Where the snapshot comes from is told in ``file_identity.py`` for the managed backend; the embedded one has
 the same identity for a whole launch.

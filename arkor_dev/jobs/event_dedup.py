@@ -1,8 +1,9 @@
 """Which frames of a job's streams are news: pings, comments and repeats go, the ``end`` is noticed.
 
-A frame is a repeat when its id and data were both seen (CONTRACT §2), whichever connection brought it.
-Frames without an id cannot be told apart by content alone, since two equal ones may both be meant: after a
-reconnection exactly as many of each are passed over as were seen since the place it resumes from.
+A frame is a repeat when its id and data were both seen, whichever connection brought it (the rule of
+docs/contract.md#event-stream). Frames without an id cannot be told apart by content alone, since two equal
+ones may both be meant: after a reconnection exactly as many of each are passed over as were seen since the
+place it resumes from.
 
 While a stream's ids count 1, 2, 3, … nothing is remembered at all (:mod:`~arkor_dev.counting`); at the first
 frame that does not fit, what is still known of the job is looked through once.

@@ -1,4 +1,4 @@
-"""Which command a project is trained with (CONTRACT §4), as an argument list; never a shell string."""
+"""Which command trains a project (docs/contract.md#training-command): an argument list, no shell string."""
 
 from __future__ import annotations
 

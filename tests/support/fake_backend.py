@@ -1,7 +1,7 @@
 """A managed backend of the tests' own: a real aiohttp server that keeps its log and can be told to misbehave.
 
-It speaks the whole of CONTRACT §2 (and the sign-in service's ``/oauth/token``) from memory. Nothing in it
-imports the product, so that both sides can be wrong only independently. Times are seconds.
+It speaks all of docs/contract.md#backend-api (and the sign-in service's ``/oauth/token``) from memory. It
+imports nothing of the product, so that both sides can be wrong only independently. Times are seconds.
 
     fake = FakeBackend(); await fake.start()
     job = fake.add_job(); fake.log(job, step=1, loss=2.5); fake.finish(job)

@@ -1,4 +1,6 @@
-"""``arkor-dev login`` and ``logout``: credentials without Node (CONTRACT §1), written whole or not at all.
+"""``arkor-dev login`` and ``logout``: credentials without Node, written whole or not at all.
+
+The file's form is docs/contract.md#files.
 
 What is there already is replaced only once the new sign-in works, and an anonymous identity, which nobody can
 have back, only after asking. No token is ever printed.

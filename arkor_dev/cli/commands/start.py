@@ -1,7 +1,8 @@
-"""``arkor-dev start``: create a job from a trainer of ``arkor.toml`` and follow it to its end (CONTRACT §4).
+"""``arkor-dev start``: create a job from a trainer of ``arkor.toml`` and follow it to its end.
 
-It only watches: ending it leaves the job as it is. The one exception is a backend that was started for this
-command alone, which cannot outlive it; then the job is cancelled, and that is said.
+It prints what a training command has to (docs/contract.md#training-command), and only watches: ending it
+leaves the job as it is. The one exception is a backend that was started for this command alone, which cannot
+outlive it; then the job is cancelled, and that is said.
 """
 
 from __future__ import annotations

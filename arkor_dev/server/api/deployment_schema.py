@@ -1,4 +1,4 @@
-"""What a deployment may be asked to be (CONTRACT §2), checked before any scope is created for it.
+"""What a deployment may be asked to be (docs/contract.md#deployments), checked before a scope is made for it.
 
 Fields that the contract does not name pass: a newer backend may know them.
 """

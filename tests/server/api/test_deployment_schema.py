@@ -1,4 +1,4 @@
-"""Every rule of CONTRACT §2 for a deployment's body, from both sides."""
+"""Every rule for the body of a deployment (docs/contract.md#deployments), from both sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/api/deployments*`` as CONTRACT §3; what is checked is checked before anything is created."""
+"""``/api/deployments*`` as in docs/contract.md#studio-calls; what is wrong is refused first."""
 
 from __future__ import annotations
 
