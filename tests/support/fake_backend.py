@@ -23,6 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from .fake_checks import (
+    RefusedError,
+    check_chat,
+    check_deployment,
+    check_job,
+    check_key,
+    check_project,
+    parsed,
+)
 from .fake_faults import Fault, Sender, answer_wrongly
 
 if TYPE_CHECKING:
@@ -90,6 +99,9 @@ class FakeBackend:
         self.keys: dict[str, dict[str, dict[str, Any]]] = {}
         self.frames_per_write = 64
         self.ping_every: float | None = None
+        self.created: Callable[[str], object] = lambda _: (
+            None
+        )  # called with the id of a job that was asked for
         self._faults: dict[str, list[Fault]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._ids = 0
@@ -241,13 +253,19 @@ class FakeBackend:
         """One ``training.log`` row."""
         return self.emit(job_id, "training.log", step=step, **fields)
 
+    def begin(self, job_id: str) -> None:
+        """The first event of a job that waited."""
+        self.jobs[job_id].update(status="running", startedAt=CREATED)
+        self.emit(job_id, "training.started")
+
     def finish(self, job_id: str, status: str = "completed") -> None:
         """The job's last event and its status; streams end with ``end``."""
         name = {"completed": "training.completed", "failed": "training.failed"}.get(
             status, f"training.{status}"
         )
-        self.emit(job_id, name, **({"error": "it broke"} if status == "failed" else {}))
-        self.jobs[job_id].update(status=status, completedAt=CREATED)
+        why = {"error": "it broke"} if status == "failed" else {}
+        self.emit(job_id, name, **why)
+        self.jobs[job_id].update(status=status, completedAt=CREATED, **why)
         self._wake(job_id)
 
     def _wake(self, job_id: str) -> None:
@@ -297,8 +315,7 @@ class FakeBackend:
                 if wrong is not None:
                     return wrong
             request[FAULT] = fault
-            refusal = None if route in OPEN_ROUTES else self._refusal(request)
-            response = refusal or await handler(request)
+            response = await self._answer(request, handler, route)
             if not response.prepared:
                 response.headers.update(self.headers)
                 if fault is not None and isinstance(response, web.Response):
@@ -306,6 +323,15 @@ class FakeBackend:
             return response
         finally:
             self.active[route] -= 1
+
+    async def _answer(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
+        try:
+            refusal = None if route in OPEN_ROUTES else self._refusal(request)
+            return refusal or await handler(request)
+        except RefusedError as error:
+            return _error(error.status, str(error))
+        except web.HTTPClientError as error:
+            return _error(error.status, f"{error.reason}.")
 
     def _fault_for(self, route: str) -> Fault | None:
         for fault in self._faults.get(route, []) + self._faults.get("*", []):
@@ -322,16 +348,14 @@ class FakeBackend:
         orgs = self.tokens.get(token) if scheme == "Bearer" else None
         if orgs is None:
             return _error(401, "Unauthorized.")
-        org = request.query.get("orgSlug")
+        org, project = request.query.get("orgSlug"), request.query.get("projectSlug")
         if request.path in ("/v1/me", "/v1/capabilities"):
             return None
-        if org is None:
-            return _error(400, "orgSlug is missing.")
+        if org is None or (project is None and request.path != "/v1/projects"):
+            return _error(400, "orgSlug or projectSlug is missing.")
         if org not in orgs:
             return _error(403, f"Not your organisation: {org}.")
-        if request.path != "/v1/projects" and request.query.get("projectSlug") not in self.projects.get(
-            org, {}
-        ):
+        if request.path != "/v1/projects" and project not in self.projects.get(org, {}):
             return _error(404, "No such project.")
         return None
 
@@ -380,7 +404,8 @@ class FakeBackend:
         return web.json_response({"org": {"slug": org}, "projects": projects})
 
     async def _create_project(self, request: web.Request) -> web.Response:
-        org, body = request.query["orgSlug"], await request.json()
+        org, body = request.query["orgSlug"], parsed(await request.read())
+        check_project(body)
         if body["slug"] in self.projects[org]:
             return _error(409, "This slug exists.")
         project = self.add_project(body["slug"], org)
@@ -395,7 +420,11 @@ class FakeBackend:
         return web.json_response({"jobs": [job for job in self.jobs.values() if job["projectId"] == here]})
 
     async def _create_job(self, request: web.Request) -> web.Response:
-        body, query = await request.json(), request.query
+        body, query = parsed(await request.read()), request.query
+        check_job(body)
+        source = body["config"]["datasetSource"]
+        if source.get("token"):
+            body["config"]["datasetSource"] = {**source, "token": "***"}
         job_id = self.add_job(
             "queued",
             name=body["name"],
@@ -403,12 +432,13 @@ class FakeBackend:
             project=query["projectSlug"],
             config=body["config"],
         )
+        self.created(job_id)
         return web.json_response({"job": self.jobs[job_id]}, status=201)
 
     def _job(self, request: web.Request) -> dict[str, Any]:
         job = self.jobs.get(request.match_info["id"])
         if job is None or job["projectId"] != self._here(request):
-            raise web.HTTPNotFound(text='{"error": "No such job."}', content_type="application/json")
+            raise RefusedError(404, "No such job.")
         return job
 
     async def _get_job(self, request: web.Request) -> web.Response:
@@ -445,8 +475,22 @@ class FakeBackend:
             except TimeoutError:
                 await sender.write(b"event: ping\ndata: {}\n\n")
 
+    def _check_adapter(self, adapter: dict[str, Any]) -> None:
+        job = self.jobs.get(adapter["jobId"])
+        if job is None:
+            raise RefusedError(404, "No such job.")
+        if adapter["kind"] == "final" and job["status"] != "completed":
+            raise RefusedError(409, "This job has no final adapter.")
+        saved = f'"checkpoint.saved", "jobId": "{job["id"]}", "timestamp": "{CREATED}", "step": '
+        mark = f"{saved}{adapter.get('step')}".encode()
+        if adapter["kind"] == "checkpoint" and not any(mark in frame for _, frame in self.frames[job["id"]]):
+            raise RefusedError(404, "This job has no such checkpoint.")
+
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        body, script = await request.json(), self.chat
+        body, script = parsed(await request.read()), self.chat
+        check_chat(body)
+        if body.get("adapter") is not None:
+            self._check_adapter(body["adapter"])
         try:
             await asyncio.sleep(script.first_delay)
             if body.get("stream", True) is False:
@@ -471,7 +515,8 @@ class FakeBackend:
         return web.json_response({"deployments": list(self.deployments.values())})
 
     async def _create_endpoint(self, request: web.Request) -> web.Response:
-        body = await request.json()
+        body = parsed(await request.read())
+        check_deployment(body, new=True)
         if any(other["slug"] == body["slug"] for other in self.deployments.values()):
             return _error(409, "This slug is taken.")
         fixed = {"urlFormat": "openai_compat", "enabled": True, "customDomain": None}
@@ -485,15 +530,16 @@ class FakeBackend:
     def _endpoint(self, request: web.Request) -> dict[str, Any]:
         deployment = self.deployments.get(request.match_info["id"])
         if deployment is None:
-            raise web.HTTPNotFound(text='{"error": "No such deployment."}', content_type="application/json")
+            raise RefusedError(404, "No such deployment.")
         return deployment
 
     async def _get_endpoint(self, request: web.Request) -> web.Response:
         return web.json_response({"deployment": self._endpoint(request)})
 
     async def _update_endpoint(self, request: web.Request) -> web.Response:
-        deployment = self._endpoint(request)
-        deployment.update(await request.json())
+        deployment, change = self._endpoint(request), parsed(await request.read())
+        check_deployment(change, new=False)
+        deployment.update(change)
         return web.json_response({"deployment": deployment})
 
     async def _delete_endpoint(self, request: web.Request) -> web.Response:
@@ -504,10 +550,11 @@ class FakeBackend:
         return web.json_response({"keys": list(self.keys[self._endpoint(request)["id"]].values())})
 
     async def _create_key(self, request: web.Request) -> web.Response:
-        label = (await request.json())["label"].strip()
-        key = {"id": self.new_id("key"), "label": label, "prefix": "ak_1", "enabled": True}
+        keys, body = self.keys[self._endpoint(request)["id"]], parsed(await request.read())
+        check_key(body)
+        key = {"id": self.new_id("key"), "label": body["label"].strip(), "prefix": "ak_1", "enabled": True}
         key |= {"createdAt": CREATED, "lastUsedAt": None}
-        self.keys[self._endpoint(request)["id"]][key["id"]] = key
+        keys[key["id"]] = key
         return web.json_response({"key": {**key, "plaintext": f"ak_1{self.new_id('secret')}"}}, status=201)
 
     async def _delete_key(self, request: web.Request) -> web.Response:

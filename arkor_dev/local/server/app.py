@@ -6,7 +6,7 @@ import contextlib
 import hmac
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from aiohttp import web
 
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BODY_LIMIT: Final = 8 * 2**20
 NAME_LIMIT: Final = 200
+OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 ORG: Final = {"id": "local", "name": "This machine"}
 
 
@@ -89,7 +90,7 @@ async def guard(
     setup = request.app[SETUP]
     if request.headers.getall("Host", []) != ["localhost"]:
         raise RequestError(403, "This host name is not served")
-    if request.path != "/v1/auth/cli/config":
+    if request.path not in OPEN_PATHS:
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(
             given.encode("utf-8", "surrogateescape"), f"Bearer {setup.token}".encode()
@@ -98,12 +99,25 @@ async def guard(
     return await handler(request)
 
 
+def check_org(request: web.Request) -> Setup:
+    """Every call below ``/v1/me`` names the organisation; this process knows exactly one."""
+    setup = request.app[SETUP]
+    org = request.query.get("orgSlug")
+    if org is None:
+        raise RequestError(400, "orgSlug is missing")
+    if org != setup.org:
+        raise RequestError(403, f"This backend serves {setup.org}/{setup.slug}, not the organisation {org}")
+    return setup
+
+
 def check_scope(request: web.Request) -> Setup:
     """Every call on a project says which one; this process serves exactly one."""
-    setup = request.app[SETUP]
-    org, project = request.query.get("orgSlug"), request.query.get("projectSlug")
-    if org != setup.org or project != setup.slug:
-        raise RequestError(404, f"This backend serves {setup.org}/{setup.slug}, not {org}/{project}")
+    setup = check_org(request)
+    project = request.query.get("projectSlug")
+    if project is None:
+        raise RequestError(400, "projectSlug is missing")
+    if project != setup.slug:
+        raise RequestError(404, f"This backend serves {setup.org}/{setup.slug}, not {setup.org}/{project}")
     return setup
 
 
@@ -142,14 +156,21 @@ def _project(setup: Setup) -> dict[str, str]:
 
 @routes.get("/v1/projects")
 async def projects(request: web.Request) -> web.Response:
-    setup = request.app[SETUP]
+    setup = check_org(request)
     return web.json_response({"org": {**ORG, "slug": setup.org}, "projects": [_project(setup)]})
 
 
 @routes.post("/v1/projects")
 async def create_project(request: web.Request) -> web.Response:
-    setup = request.app[SETUP]
+    setup = check_org(request)
+    body = await body_of(request)
+    if not isinstance(body, dict) or not all(_is_name(body.get(field)) for field in ("name", "slug")):
+        raise RequestError(400, f"name and slug must be text of 1 to {NAME_LIMIT} characters")
     raise RequestError(409, f"The local backend serves the one project {setup.slug}")
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= NAME_LIMIT
 
 
 @routes.get("/v1/jobs")
@@ -163,7 +184,7 @@ async def create_job(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request)
     name = body.get("name") if isinstance(body, dict) else None
-    if not isinstance(name, str) or not name.strip() or len(name) > NAME_LIMIT:
+    if not _is_name(name):
         raise RequestError(400, f"name must be text of 1 to {NAME_LIMIT} characters")
     config = check_config(body.get("config"))
     if config["datasetSource"]["type"] == "file":

@@ -1,0 +1,199 @@
+"""Which backends are held to docs/contract.md: the tests' own and the local one, or the one that is named.
+
+``ARKOR_CONFORMANCE_URL`` and ``ARKOR_CONFORMANCE_TOKEN`` name one. Its scope is its first organisation and
+project unless ``ARKOR_CONFORMANCE_SCOPE`` says another (``org/project``); ``ARKOR_CONFORMANCE_CONFIG`` is the
+config, as JSON, of a job that it can run. These tests create jobs there, and cancel or finish them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.backend.unix_address import address_of
+from tests.local.conftest import make_project
+from tests.local.harness import TOKEN as LOCAL_TOKEN
+from tests.local.harness import Backend
+from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
+
+from .target import Frame, Target, history_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ELSEWHERE = os.environ.get("ARKOR_CONFORMANCE_URL", "")
+TARGETS = ["elsewhere"] if ELSEWHERE else ["fake", pytest.param("local", marks=pytest.mark.engine)]
+STEPS = 4
+QUESTION = [{"role": "user", "content": "Where is my parcel?"}]
+
+
+@pytest.fixture(scope="session", params=TARGETS)
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The backend under test; it lives as long as the session, and no test may end it."""
+    match request.param:
+        case "fake":
+            opened = fake_target()
+        case "local":
+            opened = local_target(tmp_path_factory.mktemp("local"))
+        case _:
+            opened = named_target()
+    with opened as target:
+        yield target
+
+
+@contextmanager
+def fake_target() -> Iterator[Target]:
+    """The tests' own backend in a thread of its own, with somebody who trains what it is given."""
+    loop, fake = asyncio.new_event_loop(), FakeBackend()
+    trained: set[asyncio.Task[None]] = set()  # else they may be collected
+    fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(fake.start(), loop).result()
+    source = {"type": "huggingface", "name": "rows"}
+    try:
+        yield Target(
+            fake.url, TOKEN, ORG, PROJECT, {"model": "tiny", "datasetSource": source, "dryRun": True}
+        )
+    finally:
+        asyncio.run_coroutine_threadsafe(fake.close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        for task in trained:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*trained, return_exceptions=True))
+        loop.close()
+
+
+async def train(fake: FakeBackend, job_id: str) -> None:
+    """Play a job's life as a trainer would report it."""
+    job = fake.jobs[job_id]
+    await asyncio.sleep(0.01)
+    if job["status"] != "queued":
+        return
+    fake.begin(job_id)
+    if job["config"]["datasetSource"].get("name") not in (None, "rows"):
+        fake.finish(job_id, "failed")
+        return
+    for step in range(1, STEPS if job["config"].get("dryRun") else 1_000_000):
+        fake.log(job_id, step, loss=2 / step, learningRate=1e-3)
+        await asyncio.sleep(0.005)
+        if job["status"] != "running":
+            return
+    fake.emit(job_id, "checkpoint.saved", step=STEPS, artifacts=[{"kind": "checkpoint", "step": STEPS}])
+    fake.log(job_id, STEPS, evalLoss=0.5)
+    fake.finish(job_id)
+
+
+@contextmanager
+def local_target(root: Path) -> Iterator[Target]:
+    """The local backend in a process of its own, with the tiny model."""
+    model = root / "tiny"
+    making = [sys.executable, "-m", "tests.local.tiny_model", str(model)]
+    subprocess.run(making, check=True, capture_output=True)
+    backend = Backend.start(root / "data", make_project(root / "tests", model), root / "cache")
+    quick = {
+        "model": "./models/tiny",
+        "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+        "numberFormat": "float32",
+        "loggingSteps": 1,
+        "dryRun": True,
+    }
+    try:
+        yield Target(address_of(backend.socket), LOCAL_TOKEN, "local", "tests", quick)
+    finally:
+        backend.stop()
+    assert backend.errors == []
+
+
+@contextmanager
+def named_target() -> Iterator[Target]:
+    """The backend that the environment names."""
+    config = json.loads(os.environ["ARKOR_CONFORMANCE_CONFIG"])
+    target = Target(ELSEWHERE.rstrip("/"), os.environ["ARKOR_CONFORMANCE_TOKEN"], "", "", config, ours=False)
+    target.org, _, target.project = os.environ.get("ARKOR_CONFORMANCE_SCOPE", "").partition("/")
+    if not target.org:
+        target.org = target.get("/v1/me")["orgs"][0]["slug"]
+        target.project = target.get("/v1/projects")["projects"][0]["slug"]
+    yield target
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A job that has completed, and its stream as it was seen from the first moment to ``end``."""
+
+    id: str
+    created: dict[str, Any]
+    job: dict[str, Any]
+    frames: list[Frame]
+
+    def of(self, event: str) -> list[Frame]:
+        return [frame for frame in self.frames if frame.event == event]
+
+
+@pytest.fixture(scope="session")
+def finished(target: Target) -> Finished:
+    """One completed job for every test that only looks at it."""
+    config = {**target.quick, "aFieldThatNobodyKnows": {"kept": [1, None, "é"]}}
+    answer = target.call("POST", "/v1/jobs", {"name": "conformance, finished", "config": config})
+    assert answer.status in (200, 201), answer
+    created = answer.json["job"]
+    frames = target.frames(created["id"])
+    return Finished(created["id"], created, target.job(created["id"]), frames)
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """A job that was cancelled while it ran, and its history as a reader whose connection broke saw it."""
+
+    id: str
+    status_amid: str
+    seen: list[Frame]
+
+
+@pytest.fixture(scope="session")
+def cancelled(target: Target) -> Cancelled:
+    """One job for every test that looks at a running job's stream, and at its end by a person."""
+    job_id = target.submit(target.endless)
+    with target.stream(job_id) as answer:
+        frames = history_of(answer)
+        seen = [next(frames)]
+        while [frame.event for frame in seen].count("training.log") < 5:
+            seen.append(next(frames))
+    status = target.job(job_id)["status"]
+    with target.stream(job_id, seen[-1].id) as answer:
+        frames = history_of(answer)
+        seen += [next(frames) for _ in range(5)]
+        target.cancel(job_id)
+        seen += frames
+    return Cancelled(job_id, status, seen)
+
+
+@pytest.fixture(scope="session")
+def failed(target: Target) -> str:
+    """The id of a job whose data set does not exist."""
+    job_id = target.submit(target.broken)
+    target.ended(job_id)
+    return job_id
+
+
+@pytest.fixture(scope="session")
+def endless(target: Target, finished: Finished, cancelled: Cancelled, failed: str) -> Iterator[str]:
+    """The id of a job that runs until the session is over, and no test may end it.
+
+    It comes after those that end: a backend may run one job at a time.
+    """
+    job_id = target.submit(target.endless)
+    yield job_id
+    target.cancel(job_id)
+    target.ended(job_id)

@@ -1,0 +1,61 @@
+"""Optional features: named and there, or refused (docs/contract.md#optional-features)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .target import Target
+
+CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
+
+
+def named(target: Target) -> list[str] | None:
+    """The features that a backend names; None when it has no such call."""
+    answer = target.call("GET", "/v1/capabilities", query={})
+    if answer.status == 404:
+        assert answer.error
+        return None
+    assert answer.status == 200
+    features: list[str] = answer.json["features"]
+    return features
+
+
+def test_features_are_names_each_once(target: Target) -> None:
+    features = named(target) or []
+    assert all(isinstance(feature, str) and feature for feature in features)
+    assert len(set(features)) == len(features)
+
+
+def test_what_our_own_backends_name_is_in_the_contract(target: Target) -> None:
+    if target.ours:
+        rows = CONTRACT.read_text().partition("| feature | gives |")[2].partition("\n\n")[0]
+        assert [feature for feature in named(target) or [] if f"`{feature}`" not in rows] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/endpoints"),
+        ("POST", "/v1/endpoints"),
+        ("GET", "/v1/endpoints/x"),
+        ("PATCH", "/v1/endpoints/x"),
+        ("DELETE", "/v1/endpoints/x"),
+        ("GET", "/v1/endpoints/x/keys"),
+        ("POST", "/v1/endpoints/x/keys"),
+        ("DELETE", "/v1/endpoints/x/keys/y"),
+    ],
+)
+def test_endpoints_are_all_there_or_not_at_all(target: Target, method: str, path: str) -> None:
+    listed = target.call("GET", "/v1/endpoints")
+    if "endpoints" in (named(target) or []):
+        assert listed.status == 200
+    if listed.status == 200:
+        assert isinstance(listed.json["deployments"], list)
+        return
+    answer = target.call(method, path, {} if method in ("POST", "PATCH") else None)
+    assert answer.status == 404
+    assert answer.error

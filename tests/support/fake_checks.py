@@ -1,0 +1,146 @@
+"""What the fake backend refuses: bodies that docs/contract.md does not allow, in words of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+ROLES = ("system", "user", "assistant", "tool")
+SOURCES = {"huggingface": "name", "blob": "url"}
+COUNTS = {
+    "maxSteps", "batchSize", "warmupSteps", "loggingSteps", "saveSteps", "evalSteps", "loraR", "maxLength"
+}  # fmt: skip
+MAY_BE_ZERO = {"warmupSteps", "saveSteps", "evalSteps", "weightDecay"}
+NUMBERS = {"numTrainEpochs", "learningRate", "weightDecay", "loraAlpha"}
+SWITCHES = {"loadIn4bit", "trainOnResponsesOnly", "dryRun"}
+CHAT_NUMBERS = {"temperature": (0, 100), "topP": (0, 1), "maxTokens": (1, 10**9)}
+RETENTION = ("runRetentionMode", "runRetentionDays")
+
+
+class RefusedError(Exception):
+    """A call that is answered with a status and ``{"error"}``."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def wrong(text: str) -> NoReturn:
+    raise RefusedError(400, text)
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """A body that is a JSON object."""
+
+    def no_number(text: str) -> NoReturn:
+        wrong(f"The body has {text} in it.")
+
+    try:
+        value = json.loads(body, parse_constant=no_number)
+    except (ValueError, RecursionError):
+        wrong("The body is not JSON.")
+    return value if isinstance(value, dict) else wrong("The body is not a JSON object.")
+
+
+def text(body: dict[str, Any], name: str, longest: int = 10**6) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not 1 <= len(value.strip()) <= longest:
+        wrong(f"{name} has to be a text.")
+    return value
+
+
+def number(body: dict[str, Any], name: str, least: float, most: float = math.inf) -> None:
+    value = body.get(name)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        wrong(f"{name} has to be a number of at least {least}.")
+
+
+def whole(body: dict[str, Any], name: str, least: int) -> None:
+    number(body, name, least)
+    if not isinstance(body.get(name), int | None):
+        wrong(f"{name} has to be a whole number.")
+
+
+def check_project(body: dict[str, Any]) -> None:
+    text(body, "name")
+    text(body, "slug", 40)
+
+
+def check_job(body: dict[str, Any]) -> None:
+    text(body, "name")
+    config = body.get("config")
+    if not isinstance(config, dict):
+        wrong("config has to be an object.")
+    text(config, "model")
+    source = config.get("datasetSource")
+    if not isinstance(source, dict) or source.get("type") not in SOURCES:
+        wrong(f"datasetSource has to be of a type of {', '.join(SOURCES)}.")
+    text(source, SOURCES[source["type"]])
+    for name in COUNTS:
+        whole(config, name, 0 if name in MAY_BE_ZERO else 1)
+    for name in NUMBERS:
+        number(config, name, 0 if name in MAY_BE_ZERO else 5e-324)
+    for name in SWITCHES:
+        if not isinstance(config.get(name), bool | None):
+            wrong(f"{name} has to be true or false.")
+
+
+def check_chat(body: dict[str, Any]) -> None:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        wrong("There has to be a message.")
+    for message in messages:
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            wrong("A message needs a role.")
+        if not isinstance(message.get("content"), str) and not message.get("tool_calls"):
+            wrong("A message needs a content.")
+    if body.get("adapter") is None:
+        text(body, "baseModel")
+    else:
+        check_adapter(body["adapter"])
+    for name, (least, most) in CHAT_NUMBERS.items():
+        number(body, name, least, most)
+    if not isinstance(body.get("tools"), list | None):
+        wrong("tools has to be a list.")
+
+
+def check_adapter(adapter: object) -> None:
+    if not isinstance(adapter, dict) or adapter.get("kind") not in ("final", "checkpoint"):
+        wrong("adapter has to be a final one or a checkpoint.")
+    text(adapter, "jobId")
+    if adapter["kind"] == "checkpoint":
+        if "step" not in adapter:
+            wrong("A checkpoint has a step.")
+        whole(adapter, "step", 0)
+
+
+def check_deployment(body: dict[str, Any], *, new: bool) -> None:
+    if new != ("slug" in body) or not body:
+        wrong("A new deployment has a slug, a change has none.")
+    if new and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,48}[a-z0-9]", text(body, "slug")):
+        wrong("slug is no name of a host.")
+    if new or "target" in body:
+        target = body.get("target")
+        match target:
+            case {"kind": "base_model"}:
+                text(target, "baseModel")
+            case {"kind": "adapter"}:
+                check_adapter(target.get("adapter"))
+            case _:
+                wrong("target has to be a base model or an adapter.")
+    if (new or "authMode" in body) and body.get("authMode") not in ("none", "fixed_api_key"):
+        wrong("authMode is not known.")
+    if not isinstance(body.get("enabled", True), bool):
+        wrong("enabled has to be true or false.")
+    mode, days = (body.get(name) for name in RETENTION)
+    if (mode == "days") != (days is not None):
+        wrong("runRetentionDays goes with the mode days.")
+    whole(body, "runRetentionDays", 1)
+
+
+def check_key(body: dict[str, Any]) -> None:
+    text(body, "label", 80)
