@@ -38,6 +38,10 @@ class NoScope:
         raise AssertionError("a read must not create a scope")
 
 
+ASK = {"messages": [{"role": "user", "content": "hi"}], "baseModel": "tiny"}
+CONFIG = {"model": "tiny", "datasetSource": {"type": "huggingface", "name": "rows"}}
+
+
 @pytest.fixture
 async def wire() -> AsyncIterator[Wire]:
     async with open_wire(QUICK) as wire:
@@ -73,16 +77,16 @@ async def read_events(backend: Backend, job: str, last: str | None = None) -> by
 
 async def test_every_call_of_the_contract(backend: Backend, fake_backend: FakeBackend) -> None:
     assert json.loads((await backend.me()).body)["user"]["id"] == "u1"
-    made = await backend.create_job("first", {"model": "tiny"})
+    made = await backend.create_job("first", CONFIG)
     assert isinstance(made["job"], dict)
     job = str(made["job"]["id"])
     assert json.loads((await backend.list_jobs()).body)["jobs"][0]["name"] == "first"
     assert json.loads((await backend.get_job(job)).body)["job"]["id"] == job
     assert (await backend.cancel_job(job)).status == 200
     assert (await read_events(backend, job)).endswith(b"event: end\ndata: {}\n\n")
-    async with backend.chat({"messages": []}) as answer:
+    async with backend.chat(ASK) as answer:
         assert (await answer.read()).endswith(b"data: [DONE]\n\n")
-    async with backend.chat(b'{"messages":[],"stream":false}') as answer:
+    async with backend.chat(json.dumps({**ASK, "stream": False}).encode()) as answer:
         assert (await answer.json())["choices"][0]["message"]["content"] == "Hello, world"
     body = {"slug": "one", "target": {"kind": "base_model", "baseModel": "t"}, "authMode": "none"}
     deployment = json.loads((await backend.create_deployment(body)).body)["deployment"]["id"]
@@ -342,19 +346,19 @@ async def test_a_login_page_is_no_event_stream(backend: Backend, fake_backend: F
 
 async def test_leaving_a_chat_ends_the_upstream_call(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.chat.endless, fake_backend.chat.delay = True, 0.01
-    async with backend.chat({"messages": []}) as answer:
+    async with backend.chat(ASK) as answer:
         assert await answer.content.readuntil(b"\n\n")
     await fake_backend.until(lambda: fake_backend.chat.left_at is not None, patience=1)
 
 
 async def test_a_chat_may_wait_longer_than_other_calls(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.chat.first_delay = 0.3
-    async with backend.chat({"messages": []}) as answer:
+    async with backend.chat(ASK) as answer:
         assert b"Hello" in await answer.read()
     fake_backend.chat.first_delay = 1
 
     async def chat() -> None:
-        async with backend.chat({"messages": []}):
+        async with backend.chat(ASK):
             pass
 
     assert (await fails(chat())).status == 504
@@ -365,7 +369,7 @@ async def test_a_models_first_word_has_a_patience_of_its_own(fake_backend: FakeB
     quick = Timeouts(connect=0.1, first_byte=0.1, chat=2)
     async with (
         open_wire(quick) as wire,
-        backend_at(fake_backend.url, wire).chat({"messages": []}) as answer,
+        backend_at(fake_backend.url, wire).chat(ASK) as answer,
     ):
         assert b"Hello" in await answer.read()
 
@@ -374,7 +378,7 @@ async def test_a_chat_error_has_the_backends_words(backend: Backend, fake_backen
     fake_backend.fault("POST /v1/inference/chat", status=422, body=b'{"error": "No such adapter."}')
 
     async def chat() -> None:
-        async with backend.chat({"messages": []}):
+        async with backend.chat(ASK):
             pass
 
     error = await fails(chat())

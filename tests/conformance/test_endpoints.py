@@ -41,7 +41,7 @@ def make(target: Target) -> Iterator[Callable[..., dict[str, Any]]]:
         target.call("DELETE", f"/v1/endpoints/{deployment}")
 
 
-def good(target: Target, **more: Any) -> dict[str, Any]:
+def good(target: Target, /, **more: Any) -> dict[str, Any]:
     serves = {"kind": "base_model", "baseModel": target.quick["model"]}
     return {"slug": next(SLUGS), "target": serves, "authMode": "none", **more}
 

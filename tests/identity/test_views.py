@@ -631,9 +631,10 @@ async def test_a_stream_and_a_post_are_tried_again_with_the_new_token(
     put(path, account(fake_backend))
     del fake_backend.tokens["old-access-token-0123456789"]
     backend = backend_of(identity, wire)
-    async with backend.chat({"messages": []}) as answer:
+    ask = {"messages": [{"role": "user", "content": "hi"}], "baseModel": "tiny"}
+    async with backend.chat(ask) as answer:
         assert b"Hello" in await answer.read()
-    assert fake_backend.last("POST /v1/inference/chat").json() == {"messages": []}
+    assert fake_backend.last("POST /v1/inference/chat").json() == ask
     assert [seen.route for seen in fake_backend.requests].count(REFRESH) == 1
 
 

@@ -95,6 +95,7 @@ class FakeBackend:
         self.projects: dict[str, dict[str, dict[str, Any]]] = {ORG: {}}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.frames: dict[str, list[tuple[str | None, bytes]]] = {}
+        self.checkpoints: dict[str, set[int]] = {}
         self.deployments: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, dict[str, Any]]] = {}
         self.frames_per_write = 64
@@ -230,6 +231,7 @@ class FakeBackend:
             **more,
         }
         self.frames[job_id] = []
+        self.checkpoints[job_id] = set()
         self._changed[job_id] = asyncio.Event()
         if status != "queued":
             self.emit(job_id, "training.started")
@@ -238,6 +240,8 @@ class FakeBackend:
     def emit(self, job_id: str, event: str, **fields: Any) -> str:
         """One event at the end of the job's log; answers its id."""
         event_id = str(len(self.frames[job_id]) + 1)
+        if event == "checkpoint.saved":
+            self.checkpoints[job_id].add(fields["step"])
         data = {"type": event, "jobId": job_id, "timestamp": CREATED, **fields}
         self.emit_raw(
             job_id, f"id: {event_id}\nevent: {event}\ndata: {json.dumps(data)}\n\n".encode(), event_id
@@ -481,9 +485,7 @@ class FakeBackend:
             raise RefusedError(404, "No such job.")
         if adapter["kind"] == "final" and job["status"] != "completed":
             raise RefusedError(409, "This job has no final adapter.")
-        saved = f'"checkpoint.saved", "jobId": "{job["id"]}", "timestamp": "{CREATED}", "step": '
-        mark = f"{saved}{adapter.get('step')}".encode()
-        if adapter["kind"] == "checkpoint" and not any(mark in frame for _, frame in self.frames[job["id"]]):
+        if adapter["kind"] == "checkpoint" and adapter["step"] not in self.checkpoints[job["id"]]:
             raise RefusedError(404, "This job has no such checkpoint.")
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:

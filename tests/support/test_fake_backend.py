@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "X-Arkor-Client": "test/1.0"}
+ASK = {"messages": [{"role": "user", "content": "hi"}], "baseModel": "tiny"}
 SCOPE = {"orgSlug": ORG, "projectSlug": PROJECT}
 
 
@@ -69,7 +70,7 @@ async def test_a_silent_stream_pings(fake_backend: FakeBackend, session: aiohttp
 
 async def test_it_sees_a_chat_client_leave(fake_backend: FakeBackend, session: aiohttp.ClientSession) -> None:
     fake_backend.chat.endless, fake_backend.chat.delay = True, 0.01
-    async with session.post("/v1/inference/chat", params=SCOPE, json={"messages": []}) as answer:
+    async with session.post("/v1/inference/chat", params=SCOPE, json=ASK) as answer:
         assert await answer.content.readuntil(b"\n\n")
         assert fake_backend.active["POST /v1/inference/chat"] == 1
         assert fake_backend.chat.left_at is None

@@ -123,7 +123,11 @@ class Chat:
         if not isinstance(adapter, dict) or adapter.get("kind") not in ("final", "checkpoint"):
             raise RequestError(400, "adapter must be {kind: final, jobId} or {kind: checkpoint, jobId, step}")
         job_id, step = adapter.get("jobId"), adapter.get("step")
-        job = await self._store.read(Store.get, job_id) if isinstance(job_id, str) else None
+        if not isinstance(job_id, str):
+            raise RequestError(400, "adapter.jobId must be the id of a job")
+        if adapter["kind"] == "checkpoint" and (isinstance(step, bool) or not isinstance(step, int)):
+            raise RequestError(400, "adapter.step must be a whole number")
+        job = await self._store.read(Store.get, job_id)
         if job is None:
             raise RequestError(404, f"There is no job {job_id}")
         steps = checkpoint_steps(self._data, job["id"])
@@ -135,7 +139,7 @@ class Chat:
                     409, f"The job {job['name']} is {job['status']} and has no final adapter{instead}"
                 )
             return job["config"]["model"], folder
-        if isinstance(step, bool) or not isinstance(step, int) or step not in steps:
+        if step not in steps:
             there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
             raise RequestError(404, f"The job {job['name']} has no checkpoint of step {step}; {there}")
         return job["config"]["model"], checkpoint_folder(self._data, job["id"], step)

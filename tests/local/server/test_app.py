@@ -115,13 +115,17 @@ def test_identity_and_project(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?orgSlug=local", "?orgSlug=local&projectSlug=other", "?orgSlug=o&projectSlug=tests"]
+    ("query", "status", "reason"),
+    [
+        ("", 400, "orgSlug is missing"),
+        ("?orgSlug=local", 400, "projectSlug is missing"),
+        ("?orgSlug=local&projectSlug=other", 404, "This backend serves local/tests, not local/other"),
+        ("?orgSlug=o&projectSlug=tests", 403, "This backend serves local/tests, not the organisation o"),
+    ],
 )
-def test_another_scope_is_not_served(backend: Backend, query: str) -> None:
+def test_another_scope_is_not_served(backend: Backend, query: str, status: int, reason: str) -> None:
     headers = [("Host", "localhost"), ("Authorization", f"Bearer {TOKEN}")]
-    status, body = raw(backend, "GET", f"/v1/jobs{query}", headers)
-    assert status == 404
-    assert "This backend serves local/tests" in body["error"]
+    assert raw(backend, "GET", f"/v1/jobs{query}", headers) == (status, {"error": reason})
 
 
 def test_endpoints_belong_to_the_managed_backend(backend: Backend) -> None:
@@ -271,7 +275,9 @@ def test_a_folder_that_is_no_model_fails_the_job(backend: Backend, model: str, r
 CHATS: list[tuple[dict[str, Any], int, str]] = [
     ({}, 400, "Say who answers"),
     ({"baseModel": "./models/none"}, 400, "There is no model folder"),
-    ({"adapter": {"kind": "final"}}, 404, "There is no job"),
+    ({"adapter": {"kind": "final"}}, 400, "adapter.jobId must be"),
+    ({"adapter": {"kind": "final", "jobId": "x"}}, 404, "There is no job x"),
+    ({"adapter": {"kind": "checkpoint", "jobId": "x"}}, 400, "adapter.step must be"),
     ({"adapter": {"kind": "best", "jobId": "x"}}, 400, "adapter must be"),
     ({"baseModel": "m", "messages": []}, 400, "messages must be a list"),
     ({"baseModel": "m", "messages": [{"role": "robot", "content": "x"}]}, 400, "message 1 must have a role"),
@@ -306,7 +312,7 @@ def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
     assert missing.status == 404
     assert missing.json["error"] == "The job half has no checkpoint of step 5; it has none"
     for step["step"] in ("../../../x", True, None):
-        assert backend.call("POST", "/v1/inference/chat", {**body, "adapter": step}).status == 404
+        assert backend.call("POST", "/v1/inference/chat", {**body, "adapter": step}).status == 400
 
 
 def test_a_finished_log_is_replayed_and_closed(backend: Backend) -> None:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("node_on_path")
 
 BODIES: dict[tuple[str, str], object] = {
-    ("POST", "/api/inference/chat"): {"messages": [], "baseModel": "tiny"},
+    ("POST", "/api/inference/chat"): {
+        "messages": [{"role": "user", "content": "hi"}], "baseModel": "tiny",
+    },
     ("POST", "/api/deployments"): {
         "slug": "my-bot", "target": {"kind": "base_model", "baseModel": "m"}, "authMode": "none",
     },
