@@ -25,14 +25,24 @@ from tests.local.harness import TOKEN as LOCAL_TOKEN
 from tests.local.harness import Backend
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 
-from .target import Frame, Target, history_of
+from .target import Frame, Target, first, history_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 ELSEWHERE = os.environ.get("ARKOR_CONFORMANCE_URL", "")
-TARGETS = ["elsewhere"] if ELSEWHERE else ["fake", pytest.param("local", marks=pytest.mark.engine)]
+TARGETS = (
+    ["elsewhere"]
+    if ELSEWHERE
+    else [
+        pytest.param("fake", marks=pytest.mark.xdist_group("conformance of the fake backend")),
+        pytest.param(
+            "local", marks=[pytest.mark.engine, pytest.mark.xdist_group("conformance of the local backend")]
+        ),
+    ]
+)
+"""Each is started once, so all its tests go to one worker."""
 STEPS = 4
 QUESTION = [{"role": "user", "content": "Where is my parcel?"}]
 
@@ -154,11 +164,15 @@ def finished(target: Target) -> Finished:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """A job that was cancelled while it ran, and its history as a reader whose connection broke saw it."""
+    """A job that was cancelled while it ran, and its history as a reader whose connection broke saw it.
+
+    ``readers`` is what two others saw meanwhile.
+    """
 
     id: str
     status_amid: str
     seen: list[Frame]
+    readers: tuple[list[Frame], list[Frame]]
 
 
 @pytest.fixture(scope="session")
@@ -171,12 +185,14 @@ def cancelled(target: Target) -> Cancelled:
         while [frame.event for frame in seen].count("training.log") < 5:
             seen.append(next(frames))
     status = target.job(job_id)["status"]
+    with target.stream(job_id) as one, target.stream(job_id) as another:
+        readers = first(10, one), first(10, another)
     with target.stream(job_id, seen[-1].id) as answer:
         frames = history_of(answer)
         seen += [next(frames) for _ in range(5)]
         target.cancel(job_id)
         seen += frames
-    return Cancelled(job_id, status, seen)
+    return Cancelled(job_id, status, seen, readers)
 
 
 @pytest.fixture(scope="session")
@@ -191,7 +207,7 @@ def failed(target: Target) -> str:
 def endless(target: Target, finished: Finished, cancelled: Cancelled, failed: str) -> Iterator[str]:
     """The id of a job that runs until the session is over, and no test may end it.
 
-    It comes after those that end: a backend may run one job at a time.
+    It comes after those that end: a backend may run one job at a time. It need not have begun.
     """
     job_id = target.submit(target.endless)
     yield job_id

@@ -225,6 +225,12 @@ def history_of(lines: Iterator[bytes] | http.client.HTTPResponse) -> Iterator[Fr
     return (frame for frame in frames_of(lines) if frame.event not in OWN)
 
 
+def first(count: int, lines: http.client.HTTPResponse) -> list[Frame]:
+    """The first frames of a stream that belong to the job's history."""
+    frames = history_of(lines)
+    return [next(frames) for _ in range(count)]
+
+
 def until(what: Callable[[], bool], seconds: float = SECONDS) -> None:
     """Wait until ``what`` is true."""
     end = time.monotonic() + seconds

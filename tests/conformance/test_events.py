@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .target import OWN, Frame, history_of
+from .target import OWN
 from .test_jobs import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .conftest import Cancelled, Finished
     from .target import Target
 
@@ -98,18 +96,13 @@ def test_a_stream_that_broke_off_is_resumed_without_gap_or_repeat(
     assert cancelled.seen == target.history(cancelled.id)
 
 
-def test_every_reader_sees_the_same(target: Target, endless: str) -> None:
-    with target.stream(endless) as one, target.stream(endless) as another:
-        assert first(10, one) == first(10, another)
+def test_every_reader_sees_the_same(cancelled: Cancelled) -> None:
+    one, another = cancelled.readers
+    assert one == another == cancelled.seen[: len(one)]
 
 
 def test_a_reader_that_leaves_harms_nobody(target: Target, endless: str) -> None:
     for _ in range(10):
         target.stream(endless).close()
-    with target.stream(endless) as answer:
-        assert len(first(3, answer)) == 3
-
-
-def first(count: int, answer: Iterator[bytes]) -> list[Frame]:
-    frames = history_of(answer)
-    return [next(frames) for _ in range(count)]
+    assert target.job(endless)["status"] in ("queued", "running")
+    target.stream(endless).close()

@@ -8,7 +8,7 @@ import re
 from typing import Any, NoReturn
 
 ROLES = ("system", "user", "assistant", "tool")
-SOURCES = {"huggingface": "name", "blob": "url"}
+SOURCES = {"huggingface": "name", "blob": "url", "file": "path"}
 COUNTS = {
     "maxSteps", "batchSize", "warmupSteps", "loggingSteps", "saveSteps", "evalSteps", "loraR", "maxLength"
 }  # fmt: skip
