@@ -61,7 +61,7 @@ class PlainView:
             self._event(item, self.run.read(item))
 
     def notice(self, notice: Notice) -> None:
-        """Print what an embedded backend has to say besides its events, which tell its progress already."""
+        """Print what a local backend has to say besides its events, which tell its progress already."""
         if notice.get("notice") == "message":
             style = {"warning": "yellow", "error": "red"}.get(str(notice.get("level")), "")
             self.say(one_line(notice.get("text"), 2000), style)

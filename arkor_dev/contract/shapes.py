@@ -1,4 +1,4 @@
-"""The wire contract's words: what Studio, the embedded backend and the page all have to agree on.
+"""The wire contract's words: what Studio, the local backend and the page all have to agree on.
 
 The only module that both sides of the seam import. It holds names and shapes, no behaviour; the page's
 TypeScript types are generated from the ``TypedDict`` classes below (``scripts/build_types.py``).
@@ -32,7 +32,7 @@ EventName = Literal[
 
 
 class DatasetSource(TypedDict):
-    """Where the rows come from; ``file`` is known to the embedded backend only."""
+    """Where the rows come from; ``file`` is known to the local backend only."""
 
     type: Literal["huggingface", "blob", "file"]
     name: NotRequired[str]
@@ -70,7 +70,7 @@ class JobConfig(TypedDict):
 
 
 class JobMetrics(TypedDict):
-    """How far a job has come. The embedded backend adds it to each job; others may not."""
+    """How far a job has come. The local backend adds it to each job; others may not."""
 
     step: NotRequired[int]
     totalSteps: NotRequired[int]

@@ -63,6 +63,6 @@ class Settings:
 
     @property
     def local_data(self) -> Path:
-        """The embedded backend's own folder for this project: readable name, then a hash of its path."""
+        """The local backend's own folder for this project: readable name, then a hash of its path."""
         digest = hashlib.sha256(str(self.project).encode()).hexdigest()[:10]
         return self.data / "projects" / f"{tidy_name(self.project.name)}-{digest}"

@@ -1,4 +1,4 @@
-"""From settings to a Backend: the managed one, or the embedded one of this launch."""
+"""From settings to a Backend: the managed one, or the local one of this launch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
-    """A backend for one launch; under ``--local`` it starts the embedded one and ends it afterwards.
+    """A backend for one launch; under ``--local`` it starts the local one and ends it afterwards.
 
     Raises StudioError when the managed backend can never work as things are.
     """
@@ -47,7 +47,7 @@ async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> 
 
 @asynccontextmanager
 async def joined(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
-    """As :func:`connected`, but joins the embedded backend of a running Studio where there is one."""
+    """As :func:`connected`, but joins the local backend of a running Studio where there is one."""
     if settings.local:
         async with open_wire() as wire:
             running = await _running_backend(settings, wire)
@@ -59,7 +59,7 @@ async def joined(settings: Settings, on_notice: Callable[[Notice], None]) -> Asy
 
 
 async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:
-    """The embedded backend that a running Studio has left word of, if it answers."""
+    """The local backend that a running Studio has left word of, if it answers."""
 
     async def credentials() -> Credentials:
         # Read anew for each call: a Studio that was started again has another socket and another token.

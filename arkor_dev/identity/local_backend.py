@@ -1,4 +1,4 @@
-"""The embedded backend's process, as the daemon sees it: started, watched, started again, ended.
+"""The local backend's process, as the daemon sees it: started, watched, started again, ended.
 
 It lives in a process of its own so that nothing of torch is ever loaded here and a training run that eats
 the machine's memory takes neither Studio nor the job store with it. It holds the other end of a pipe: the
@@ -70,7 +70,7 @@ class Embedded:
     async def __aenter__(self) -> Self:
         """Start the process; does not wait until it serves."""
         self._ready = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._keep_running(), name="embedded backend")
+        self._task = asyncio.create_task(self._keep_running(), name="local backend")
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -200,7 +200,7 @@ class FileScopes:
 
 
 class FixedScope:
-    """One scope that is always right: the embedded backend's. Writes nothing into the project."""
+    """One scope that is always right: the local backend's. Writes nothing into the project."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope

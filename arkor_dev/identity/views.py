@@ -1,6 +1,6 @@
 """Who calls the backend: the snapshot that each call takes, and what people may see of it.
 
-Where the snapshot comes from is told in ``file_identity.py`` for the managed backend; the embedded one has
+Where the snapshot comes from is told in ``file_identity.py`` for the managed backend; the local one has
 the same identity for a whole launch.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class FixedIdentity:
-    """One identity for a whole launch: the embedded backend's, awaited until that is ready."""
+    """One identity for a whole launch: the local backend's, awaited until that is ready."""
 
     sign_in: str | None = None
 

@@ -115,7 +115,7 @@ async def serve(setup: Setup, parent: object, folder: SocketFolder) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the process; its exit status."""
     parser = argparse.ArgumentParser(
-        prog="arkor_dev.local", description="The embedded backend of arkor-dev --local"
+        prog="arkor_dev.local", description="The local backend of arkor-dev --local"
     )
     for name in ("data", "project", "cache"):
         parser.add_argument(f"--{name}", type=Path, required=True)

@@ -67,6 +67,13 @@ def fake_target() -> Iterator[Target]:
     loop, fake = asyncio.new_event_loop(), FakeBackend()
     trained: set[asyncio.Task[None]] = set()  # else they may be collected
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
+
+    async def stop() -> None:
+        for task in trained:
+            task.cancel()
+        await asyncio.gather(*trained, return_exceptions=True)
+        await fake.close()
+
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     asyncio.run_coroutine_threadsafe(fake.start(), loop).result()
@@ -76,12 +83,9 @@ def fake_target() -> Iterator[Target]:
             fake.url, TOKEN, ORG, PROJECT, {"model": "tiny", "datasetSource": source, "dryRun": True}
         )
     finally:
-        asyncio.run_coroutine_threadsafe(fake.close(), loop).result()
+        asyncio.run_coroutine_threadsafe(stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        for task in trained:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*trained, return_exceptions=True))
         loop.close()
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from email.message import Message
 
 CLIENT = {"X-Arkor-Client": "conformance/1.0"}
 OWN = ("ping", "end")
@@ -39,7 +40,7 @@ class Answer:
     """A whole answer."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     @property

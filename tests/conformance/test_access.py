@@ -91,14 +91,15 @@ def test_a_client_that_does_not_say_what_it_is_is_served_or_asked_to_upgrade(tar
 
 @pytest.mark.parametrize(("method", "path"), SCOPED)
 def test_the_scope_has_to_be_there_and_the_tokens_own(target: Target, method: str, path: str) -> None:
-    body = {} if method == "POST" else None
-    for query, status in (
+    body: object = {} if method == "POST" else None
+    queries: list[tuple[dict[str, str], int]] = [
         ({}, 400),
         ({"orgSlug": target.org}, 400),
         ({"projectSlug": target.project}, 400),
         ({"orgSlug": "not-my-organisation", "projectSlug": target.project}, 403),
         ({"orgSlug": target.org, "projectSlug": "there-is-no-such-project"}, 404),
-    ):
+    ]
+    for query, status in queries:
         answer = target.call(method, path, body, query=query)
         assert (query, answer.status) == (query, status)
         assert answer.error
@@ -107,7 +108,8 @@ def test_the_scope_has_to_be_there_and_the_tokens_own(target: Target, method: st
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_organisation_of_projects_has_to_be_the_tokens_own(target: Target, method: str) -> None:
     body = {"name": "a", "slug": "a"} if method == "POST" else None
-    for query, status in (({}, 400), ({"orgSlug": "not-my-organisation"}, 403)):
+    queries: list[tuple[dict[str, str], int]] = [({}, 400), ({"orgSlug": "not-my-organisation"}, 403)]
+    for query, status in queries:
         answer = target.call(method, "/v1/projects", body, query=query)
         assert (query, answer.status) == (query, status)
         assert answer.error

@@ -1,4 +1,4 @@
-"""The embedded backend's process as the daemon sees it: a true one, and stand-ins that go wrong."""
+"""The local backend's process as the daemon sees it: a true one, and stand-ins that go wrong."""
 
 from __future__ import annotations
 

@@ -737,7 +737,7 @@ def test_the_view_offers_to_sign_in_where_that_is_possible() -> None:
     assert "signIn" not in credentials_view(anonymous, None, Embedded.sign_in)
 
 
-# --- the embedded backend's identity ----------------------------------------------------------------------
+# --- the local backend's identity -------------------------------------------------------------------------
 
 
 async def test_a_fixed_identity_may_come_later() -> None:

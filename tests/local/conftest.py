@@ -1,4 +1,4 @@
-"""Fixtures of the embedded backend's tests: a tiny model, a project, a process, one trained job for all."""
+"""Fixtures of the local backend's tests: a tiny model, a project, a process, one trained job for all."""
 
 from __future__ import annotations
 

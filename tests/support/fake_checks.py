@@ -125,13 +125,12 @@ def check_deployment(body: dict[str, Any], *, new: bool) -> None:
         wrong("slug is no name of a host.")
     if new or "target" in body:
         target = body.get("target")
-        match target:
-            case {"kind": "base_model"}:
-                text(target, "baseModel")
-            case {"kind": "adapter"}:
-                check_adapter(target.get("adapter"))
-            case _:
-                wrong("target has to be a base model or an adapter.")
+        if not isinstance(target, dict) or target.get("kind") not in ("base_model", "adapter"):
+            wrong("target has to be a base model or an adapter.")
+        if target["kind"] == "base_model":
+            text(target, "baseModel")
+        else:
+            check_adapter(target.get("adapter"))
     if (new or "authMode" in body) and body.get("authMode") not in ("none", "fixed_api_key"):
         wrong("authMode is not known.")
     if not isinstance(body.get("enabled", True), bool):

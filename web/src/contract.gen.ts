@@ -20,7 +20,7 @@ export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", 
 
 export type EventName = "training.started" | "training.log" | "checkpoint.saved" | "training.completed" | "training.failed" | "ping" | "end";
 
-/** Where the rows come from; `file` is known to the embedded backend only. */
+/** Where the rows come from; `file` is known to the local backend only. */
 export interface DatasetSource {
   type: "huggingface" | "blob" | "file";
   name?: string;
@@ -56,7 +56,7 @@ export interface JobConfig {
   dryRun?: boolean;
 }
 
-/** How far a job has come. The embedded backend adds it to each job; others may not. */
+/** How far a job has come. The local backend adds it to each job; others may not. */
 export interface JobMetrics {
   step?: number;
   totalSteps?: number;

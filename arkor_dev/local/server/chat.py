@@ -66,7 +66,7 @@ def _refuse_unknown_arts(body: dict[str, Any]) -> None:
     if body.get("structuredOutputs") or (wanted and wanted != {"type": "text"}):
         raise RequestError(
             400,
-            "The embedded backend cannot force an answer's format: leave responseFormat and "
+            "The local backend cannot force an answer's format: leave responseFormat and "
             "structuredOutputs out, or use the managed backend",
         )
 

@@ -18,7 +18,7 @@ async def list_all(request: web.Request) -> web.Response:
     except StudioError as error:
         if error.status not in (404, 501):
             raise
-        # The embedded backend, say. A page that asks regularly is told a fact, not an error each time.
+        # The local backend, say. A page that asks regularly is told a fact, not an error each time.
         return web.json_response({"deployments": [], "unsupported": True})
 
 

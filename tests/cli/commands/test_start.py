@@ -346,7 +346,7 @@ async def on_socket(fake_backend: FakeBackend) -> AsyncIterator[None]:
 
 
 def leave_word(settings: Settings, fake: FakeBackend, token: str, address: str | None = None) -> Settings:
-    """A Studio runs under ``--local``, with the fake for its embedded backend."""
+    """A Studio runs under ``--local``, with the fake for its local backend."""
     local = replace(settings, local=True)
     local.local_data.mkdir(parents=True, exist_ok=True)
     handoff = {
