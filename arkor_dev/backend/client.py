@@ -1,4 +1,4 @@
-"""Backend: the only room that calls ``/v1`` (docs/contract.md#backend-api).
+"""Backend: the only module that calls ``/v1`` (docs/contract.md#backend-api).
 
 Each call takes one snapshot of the credentials, and that snapshot serves the scope's check as well as the
 call it guards: nobody can change sides in between. Bodies that Studio only passes on stay bytes.

@@ -1,4 +1,4 @@
-"""The backend's aiohttp application: who may ask, and which room answers."""
+"""The backend's aiohttp application: who may ask, and which handler answers."""
 
 from __future__ import annotations
 
