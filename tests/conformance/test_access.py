@@ -71,7 +71,7 @@ def test_nothing_is_told_without_the_token(
     target: Target, method: str, path: str, authorization: str
 ) -> None:
     headers = {"Authorization": authorization}
-    body = {} if method in ("POST", "PATCH") else None
+    body: object = {} if method in ("POST", "PATCH") else None
     answer = target.call(method, path, body, headers=headers)
     assert answer.status == 401
     assert answer.error
