@@ -41,3 +41,10 @@ def test_the_toml_in_the_readme_is_a_valid_project(tmp_path: Path) -> None:
 def test_every_picture_and_link_in_the_readme_exists() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).is_file(), target
+
+
+def test_the_pictures_in_docs_are_the_few_that_the_readme_shows() -> None:
+    shown = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", README))
+    committed = {path for path in (ROOT / "docs").rglob("*.*") if path.suffix != ".md"}
+    assert shown == {path.relative_to(ROOT).as_posix() for path in committed}
+    assert len(shown) <= 20

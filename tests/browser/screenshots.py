@@ -1,7 +1,8 @@
-"""Pictures for ``docs/``: ``python -m tests.browser.screenshots FOLDER [NAME...]``.
+"""Pictures: ``python -m tests.browser.screenshots FOLDER [NAME...]`` or ``--readme``.
 
-A tour through a real run of the example project, and every state of ``states/``, each in light and dark.
-With names, only those states.
+Every state of ``states/`` (or those that are named) in light and dark, on a desktop and on a phone, and a
+contact sheet that shows all of them. ``--readme`` makes the pictures of the README anew: a tour through a
+real run of the example project, and the states that the README shows.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 import sys
 import tempfile
 from contextlib import asynccontextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Error, async_playwright
 
 from arkor_dev.core.settings import Settings
 from tests.support.daemon import free_port, running_daemon
@@ -24,6 +25,7 @@ from tests.support.fake_backend import FakeBackend
 from tests.support.studio import running_studio
 
 from .conftest import QUIET, chromium_path
+from .contact_sheet import SCHEMES, VIEWPORTS, contact_sheet, picture_name
 from .states import Scene, State, all_states
 from .steps import QUESTION, ask_both, completed, copy_example, first_loss, go_to, open_job, press_run
 
@@ -32,20 +34,16 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, Page
 
-DESKTOP = {"width": 1280, "height": 860}
-PHONE = {"width": 390, "height": 844}
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "screenshots"
 SETTLED = 400
 
 
-async def shoot(page: Page, folder: Path, name: str) -> None:
-    """The page as it is, in light and dark and on a phone."""
-    for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        await save(page, folder / f"{name}-{scheme}.webp")
-    await page.emulate_media(color_scheme="light")
-    await page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    await save(page, folder / f"{name}-phone.webp")
-    await page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+async def set_look(page: Page, scheme: str, width: int) -> None:
+    """Light or dark, and as wide as a desktop or a phone."""
+    shown = VIEWPORTS[width]
+    await page.set_viewport_size({"width": shown[0], "height": shown[1]})
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
 
 
 async def save(page: Page, path: Path) -> None:
@@ -57,39 +55,10 @@ async def save(page: Page, path: Path) -> None:
     path.write_bytes(base64.b64decode(picture["data"]))
 
 
-async def tour(page: Page, folder: Path) -> None:
-    """One visit, from the first look to the answer."""
-    await page.get_by_role("button", name="Run training").wait_for()
-    await shoot(page, folder, "home")
-    job_id = await press_run(page)
-    await page.wait_for_timeout(15_000)
-    await shoot(page, folder, "home-running")
-    await open_job(page, job_id)
-    await first_loss(page)
-    await page.wait_for_timeout(40_000)
-    await shoot(page, folder, "job-running")
-    await completed(page)
-    await page.wait_for_timeout(1_000)
-    await shoot(page, folder, "job")
-    await go_to(page, "Jobs")
-    await page.wait_for_timeout(800)
-    await shoot(page, folder, "jobs")
-    await go_to(page, "Playground")
-    await page.get_by_label("Max tokens").last.fill("96")  # so that both answers are in the picture
-    await ask_both(page, QUESTION)
-    await shoot(page, folder, "playground")
-
-
-async def real_run(browser: Browser, folder: Path) -> None:
-    """The tour, on a daemon and a home of its own."""
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        project = copy_example(work)
-        async with running_daemon(work / "home", free_port(), "--local", "--project", str(project)) as daemon:
-            page = await browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
-            await page.goto(daemon.origin)
-            await tour(page, folder)
-            await page.close()
+async def new_page(browser: Browser) -> Page:
+    """A page as a desktop shows it."""
+    width, height = VIEWPORTS[1280]
+    return await browser.new_page(viewport={"width": width, "height": height})
 
 
 @asynccontextmanager
@@ -105,49 +74,110 @@ async def scene_of(browser: Browser) -> AsyncIterator[Scene]:
         fake.sign_in(home / ".arkor", project)
         settings = Settings(project, home, home / "data", home / "cache", cloud_url=fake.url)
         async with running_studio(settings) as studio:
-            page = await browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
+            page = await new_page(browser)
             yield Scene(page, studio, fake)
             await page.close()
         await fake.close()
 
 
-async def shoot_states(browser: Browser, folder: Path, states: list[State]) -> None:
-    """Each state on a Studio of its own."""
-    folder.mkdir(exist_ok=True)
+async def shoot_states(browser: Browser, folder: Path, states: list[State]) -> list[str]:
+    """Each state on a Studio of its own; the names of those that could not be brought about."""
+    failed = []
     for state in states:
         sys.stdout.write(f"{state.name}\n")
+        sys.stdout.flush()
         async with scene_of(browser) as scene:
-            await state.play(scene)
-            await shoot(scene.page, folder, state.name)
+            try:
+                await state.play(scene)
+            except (AssertionError, Error) as error:
+                sys.stderr.write(f"{error}\n")
+                failed.append(state.name)
+                continue
+            for width in VIEWPORTS:
+                for scheme in SCHEMES:
+                    await set_look(scene.page, scheme, width)
+                    await save(scene.page, folder / picture_name(state.name, scheme, width))
+    return failed
 
 
-def gallery(states: list[State]) -> str:
-    """The page that shows them."""
-    parts = ["# Every state of every page\n", "Made by `./scripts/screenshots`: light, dark, and a phone.\n"]
-    for room, members in groupby(states, key=lambda state: state.room):
-        parts.append(f"## {room.capitalize()}\n")
-        for state in members:
-            pictures = (
-                f'<img src="{state.name}-{kind}.webp" width="{width}" alt="{state.caption}, {kind}">'
-                for kind, width in (("light", "40%"), ("dark", "40%"), ("phone", "12%"))
-            )
-            parts.append(f"{state.caption}\n\n{' '.join(pictures)}\n")
-    return "\n".join(parts)
-
-
-async def main(folder: Path, names: list[str]) -> None:
-    """Everything, or the states that are named."""
+async def every_state(browser: Browser, folder: Path, names: list[str]) -> None:
+    """The states, or those that are named, and the sheet of all that the folder holds."""
     states = all_states()
+    if unknown := set(names) - {state.name for state in states}:
+        raise SystemExit(f"There is no state {', '.join(sorted(unknown))}.")
     folder.mkdir(parents=True, exist_ok=True)
+    failed = await shoot_states(browser, folder, [s for s in states if not names or s.name in names])
+    sheet = folder / "index.html"
+    sheet.write_text(contact_sheet(states, folder))
+    sys.stdout.write(f"All of them: {sheet.resolve().as_uri()}\n")
+    if failed:
+        raise SystemExit(f"These could not be brought about: {', '.join(failed)}.")
+
+
+def readme_pictures() -> list[tuple[str, str]]:
+    """What the README shows, as ``("job", "light")``."""
+    return re.findall(r"docs/screenshots/([\w-]+)-(light|dark)\.webp", (ROOT / "README.md").read_text())
+
+
+async def shoot_shown(page: Page, name: str) -> None:
+    """The page as it is, in the looks in which the README shows it."""
+    for picture, scheme in readme_pictures():
+        if picture == name:
+            await set_look(page, scheme, 1280)
+            await save(page, PICTURES / f"{name}-{scheme}.webp")
+
+
+async def tour(page: Page) -> None:
+    """One visit, from the first look to the answer."""
+    await page.get_by_role("button", name="Run training").wait_for()
+    await shoot_shown(page, "home")
+    job_id = await press_run(page)
+    await page.wait_for_timeout(15_000)
+    await shoot_shown(page, "home-running")
+    await open_job(page, job_id)
+    await first_loss(page)
+    await page.wait_for_timeout(40_000)
+    await shoot_shown(page, "job-running")
+    await completed(page)
+    await page.wait_for_timeout(1_000)
+    await shoot_shown(page, "job")
+    await go_to(page, "Jobs")
+    await page.wait_for_timeout(800)
+    await shoot_shown(page, "jobs")
+    await go_to(page, "Playground")
+    await page.get_by_label("Max tokens").last.fill("96")  # so that both answers are in the picture
+    await ask_both(page, QUESTION)
+    await shoot_shown(page, "playground")
+
+
+async def for_the_readme(browser: Browser) -> None:
+    """The tour on a daemon and a home of its own, then the states."""
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        project = copy_example(work)
+        async with running_daemon(work / "home", free_port(), "--local", "--project", str(project)) as daemon:
+            page = await new_page(browser)
+            await page.goto(daemon.origin)
+            await tour(page)
+            await page.close()
+    shown = {name for name, _ in readme_pictures()}
+    for state in all_states():
+        if state.name in shown:
+            async with scene_of(browser) as scene:
+                await state.play(scene)
+                await shoot_shown(scene.page, state.name)
+
+
+async def main(arguments: list[str]) -> None:
+    """The README's pictures, or every state's."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(QUIET))
-        if not names:
-            await real_run(browser, folder)
-        chosen = [state for state in states if not names or state.name in names]
-        await shoot_states(browser, folder / "states", chosen)
+        if arguments == ["--readme"]:
+            await for_the_readme(browser)
+        else:
+            await every_state(browser, Path(arguments[0]), arguments[1:])
         await browser.close()
-    (folder / "states" / "README.md").write_text(gallery(states))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2:]))
+    asyncio.run(main(sys.argv[1:]))

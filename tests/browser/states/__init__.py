@@ -55,7 +55,7 @@ class State:
     faulty: bool
 
     @property
-    def room(self) -> str:
+    def page(self) -> str:
         """The page it belongs to, such as ``jobs``."""
         return self.name.partition("-")[0]
 
@@ -80,7 +80,7 @@ def all_states() -> list[State]:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     order = ("home", "jobs", "job", "compare", "playground", "endpoints", "shell")
-    return sorted(_STATES, key=lambda each: order.index(each.room))
+    return sorted(_STATES, key=lambda each: order.index(each.page))
 
 
 def ago(seconds: float) -> str:

@@ -1,0 +1,40 @@
+"""The sheet of all pictures: each is on it once, below its page, and a state without pictures says so."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .contact_sheet import contact_sheet
+from .states import State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .states import Scene
+
+
+async def stand_still(scene: Scene) -> None:
+    """Bring the page nowhere."""
+
+
+def test_each_picture_is_on_the_sheet_once_below_its_page(tmp_path: Path) -> None:
+    states = [
+        State("home-first", "A <first> visit", stand_still, faulty=False),
+        State("home-later", "Never made", stand_still, faulty=False),
+        State("jobs-many", "Many jobs", stand_still, faulty=False),
+    ]
+    names = [
+        f"{state}-{scheme}-{width}.webp"
+        for state in ("home-first", "jobs-many")
+        for width in (1280, 390)
+        for scheme in ("light", "dark")
+    ]
+    for name in names:
+        (tmp_path / name).touch()
+    sheet = contact_sheet(states, tmp_path)
+    assert re.findall(r'<a href="([^"#]+)"', sheet) == names
+    assert re.findall(r'<img src="([^"]+)"', sheet) == names
+    assert re.findall(r'<h2 id="(\w+)"', sheet) == ["home", "jobs"]
+    assert "A &lt;first&gt; visit" in sheet
+    assert re.findall(r"<b>([\w-]+)</b> Never made: no pictures yet", sheet) == ["home-later"]
