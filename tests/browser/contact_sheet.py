@@ -21,9 +21,10 @@ STYLE = f"""\
 body {{ margin: 0 16px 48px; }}
 header {{ position: sticky; top: 0; padding: 8px 0; background: Canvas; display: flex; gap: 16px; }}
 h2 {{ scroll-margin-top: 40px; margin: 24px 0 8px; text-transform: capitalize; }}
-main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(904px, 1fr)); gap: 16px; }}
-h2, .missing {{ grid-column: 1 / -1; }}
-figure {{ margin: 0; display: flex; flex-wrap: wrap; gap: 8px; }}
+main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(904px, 100%), 1fr)); gap: 16px; }}
+h2, p {{ grid-column: 1 / -1; }}
+figure, p {{ margin: 0; }}
+figure {{ display: flex; flex-wrap: wrap; gap: 8px; }}
 figcaption {{ flex-basis: 100%; }}
 img {{ display: block; height: {HEIGHT}px; outline: 1px solid GrayText; }}
 """
@@ -38,15 +39,19 @@ def contact_sheet(states: list[State], folder: Path) -> str:
     """The page; of a state without pictures it says so."""
     pages = {page: list(members) for page, members in groupby(states, key=lambda state: state.page)}
     links = " ".join(f'<a href="#{page}">{page}</a>' for page in pages)
-    rows = "\n".join(
-        f'<h2 id="{page}">{page}</h2>\n' + "\n".join(_row(state, folder) for state in members)
-        for page, members in pages.items()
-    )
+    parts = "\n".join(_part(page, members, folder) for page, members in pages.items())
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f"<title>Every state of every page</title>\n<style>\n{STYLE}</style>\n"
-        f"<header><b>{len(states)} states</b> <nav>{links}</nav></header>\n<main>\n{rows}\n</main>\n"
+        f"<header><b>{len(states)} states</b> <nav>{links}</nav></header>\n<main>\n{parts}\n</main>\n"
     )
+
+
+def _part(page: str, states: list[State], folder: Path) -> str:
+    rows = {state.name: _row(state, folder) for state in states}
+    missing = [name for name, row in rows.items() if not row]
+    note = f"\n<p>No pictures of {', '.join(missing)}.</p>" if missing else ""
+    return f'<h2 id="{page}">{page}</h2>{note}\n' + "\n".join(filter(None, rows.values()))
 
 
 def _row(state: State, folder: Path) -> str:
@@ -56,9 +61,9 @@ def _row(state: State, folder: Path) -> str:
         for scheme in SCHEMES
         if (folder / picture_name(state.name, scheme, width)).is_file()
     ]
-    caption = f"<b>{escape(state.name)}</b> {escape(state.caption)}"
     if not pictures:
-        return f'<p class="missing">{caption}: no pictures yet</p>'
+        return ""
+    caption = f"<b>{escape(state.name)}</b> {escape(state.caption)}"
     return f"<figure><figcaption>{caption}</figcaption>{''.join(pictures)}</figure>"
 
 

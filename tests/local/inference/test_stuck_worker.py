@@ -10,6 +10,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.workers.errors import JobFailure
@@ -20,19 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-pytestmark = pytest.mark.engine
+# One worker for them all, as a start takes seconds; a test that hangs it leaves the one that replaced it.
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
 STOP_SECONDS = 0.5
 TEMPLATE_LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 """Some ten minutes of a template that prints nothing."""
 
 
-@pytest.fixture
-async def inference(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Inference]:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    inference = Inference(stop_seconds=STOP_SECONDS)
-    yield inference
-    await inference.close()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def inference() -> AsyncIterator[Inference]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        inference = Inference(stop_seconds=STOP_SECONDS)
+        yield inference
+        await inference.close()
 
 
 async def words(inference: Inference, question: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +62,7 @@ async def test_a_stop_that_is_heard_costs_nothing(inference: Inference, tiny: Pa
     await words(inference, ask(tiny, None))
     assert inference._child
     worker = inference._child.pid
-    async with inference.answer(**ask(tiny, None, maxTokens=200, temperature=5.0)) as messages:
+    async with inference.answer(**ask(tiny, None, maxTokens=200)) as messages:
         assert "text" in await anext(aiter(messages))
     assert inference._stopping
     async with asyncio.timeout(10):
@@ -89,10 +92,10 @@ async def _rest_of(messages: AsyncIterator[dict[str, Any]]) -> list[dict[str, An
 
 
 async def test_an_answer_that_had_begun_says_why_it_ends(inference: Inference, tiny: Path) -> None:
-    async with inference.answer(**ask(tiny, None, maxTokens=240, temperature=5.0)) as messages:
-        assert "progress" in await anext(aiter(messages))
+    async with inference.answer(**ask(tiny, None, maxTokens=240)) as messages:
         answer = aiter(messages)
-        assert "text" in await anext(answer)
+        while "text" not in await anext(answer):
+            pass
         assert inference._child
         os.kill(inference._child.pid, signal.SIGSTOP)
         async with inference.answer(**ask(tiny, None)):
@@ -127,19 +130,3 @@ async def test_a_template_is_bounded_and_in_a_sandbox(
     worker = inference._child.pid
     assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
     assert inference._child.pid == worker
-
-
-def test_a_template_that_loops_fails_the_job(tmp_path: Path, tiny: Path) -> None:
-    from tests.local.conftest import CONFIG, make_project
-    from tests.local.harness import Backend
-
-    project = make_project(tmp_path / "tests", tiny)
-    with_template(tiny, project / "models" / "loops", TEMPLATE_LOOP)
-    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
-    try:
-        job = backend.submit({**CONFIG, "model": "./models/loops"})
-        error = backend.wait_for(job, "training.failed").json["error"]
-        assert "chat template" in error
-        assert "takes longer than" in error
-    finally:
-        backend.stop()

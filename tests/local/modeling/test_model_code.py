@@ -16,6 +16,7 @@ from arkor_dev.local.models.catalog import lacks
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.conftest import CONFIG
 from tests.local.harness import Backend, frames_of
+from tests.local.inference.test_stuck_worker import TEMPLATE_LOOP
 
 pytestmark = pytest.mark.engine
 
@@ -109,6 +110,14 @@ def test_a_pipe_in_a_model_s_folder_is_refused(shared: Backend, folder: Path, na
     (folder / name).unlink()
     os.mkfifo(folder / name)
     assert f"{name} is no regular file" in refused(shared, folder)
+
+
+def test_a_template_that_loops_fails_the_job(shared: Backend, folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text(TEMPLATE_LOOP)
+    job = shared.submit({**CONFIG, "model": f"./models/{folder.name}"})
+    error = shared.wait_for(job, "training.failed").json["error"]
+    assert "chat template" in error
+    assert "takes longer than" in error
 
 
 def test_an_adapter_of_pickled_weights_is_refused(tiny: Path, tmp_path: Path) -> None:
