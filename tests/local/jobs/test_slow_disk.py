@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import http.server
 import sqlite3
 import threading
 import time
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.local.harness import Backend, until
+from tests.support.http_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ def lock(data: Path) -> sqlite3.Connection:
     return held
 
 
-class _Source(http.server.BaseHTTPRequestHandler):
+class _Source(BaseHTTPRequestHandler):
     """A data set's server that answers 404, but not before it is told to."""
 
     asked = threading.Event()
@@ -39,9 +40,6 @@ class _Source(http.server.BaseHTTPRequestHandler):
         self.go.wait(30)
         self.send_error(404)
 
-    def log_message(self, *args: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def source(project: Path) -> Iterator[dict[str, Any]]:
@@ -51,15 +49,9 @@ def source(project: Path) -> Iterator[dict[str, Any]]:
         (project / "models" / "none" / name).write_text("{}")
     _Source.asked.clear()
     _Source.go.clear()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Source)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/rows.jsonl"
-    yield {"model": "./models/none", "datasetSource": {"type": "blob", "url": url}}
-    _Source.go.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(_Source) as url:
+        yield {"model": "./models/none", "datasetSource": {"type": "blob", "url": f"{url}/rows.jsonl"}}
+        _Source.go.set()
 
 
 def test_a_locked_data_base_keeps_nobody_else_waiting(backend: Backend, tmp_path: Path) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.server
 import json
 import re
 import shutil
-import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import pytest
 from tests.local.conftest import CONFIG, make_project
 from tests.local.harness import Backend
 from tests.local.tiny_model import PHRASE
+from tests.support.http_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.engine
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-class _Hub(http.server.BaseHTTPRequestHandler):
+class _Hub(BaseHTTPRequestHandler):
     """As much of the hub's API as a download needs, serving one folder as ``org/tiny``."""
 
     folder: Path
@@ -81,9 +81,6 @@ class _Hub(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def log_message(self, *args: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def hub(tiny: Path, tmp_path: Path) -> Iterator[str]:
@@ -91,13 +88,8 @@ def hub(tiny: Path, tmp_path: Path) -> Iterator[str]:
     _Hub.commit = _Hub.header_commit = COMMIT
     _Hub.tag, _Hub.surplus, _Hub.names = None, 0, []
     shutil.copytree(tiny, _Hub.folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(_Hub) as url:
+        yield url
 
 
 def test_a_hub_s_model_is_fetched_trained_and_kept(tmp_path: Path, hub: str) -> None:

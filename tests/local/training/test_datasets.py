@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import sys
-import threading
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from arkor_dev.local.training import datasets
 from arkor_dev.local.training.datasets import load_rows, read_jsonl
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import write_jsonl
+from tests.support.http_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,7 +153,7 @@ def test_a_file_must_lie_in_the_project_after_symlinks(tmp_path: Path) -> None:
             load({"type": "file", "path": path}, project)
 
 
-class _Web(http.server.BaseHTTPRequestHandler):
+class _Web(BaseHTTPRequestHandler):
     """Serves one data set, to those with the token; redirects; breaks off."""
 
     seen: list[tuple[str, str | None]]
@@ -182,20 +182,12 @@ class _Web(http.server.BaseHTTPRequestHandler):
         else:
             self.send_error(403)
 
-    def log_message(self, *args: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def web() -> Iterator[str]:
     _Web.seen = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Web)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(_Web) as url:
+        yield url
 
 
 def test_a_blob_is_fetched_with_its_token(tmp_path: Path, web: str) -> None:
