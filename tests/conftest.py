@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.core.settings import Settings
-from tests.support.fake_backend import FakeBackend
+from tests.support.fake_backend import running_fake_backend
 from tests.support.node import node
 from tests.support.typescript_projects import TypeScriptProject, fetch_arkor, lay_out
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
 # A test run that was started in the background ignores Ctrl-C, and so would every process that it starts.
@@ -55,12 +56,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 async def fake_backend() -> AsyncIterator[FakeBackend]:
     """A running fake backend."""
-    fake = FakeBackend()
-    await fake.start()
-    try:
+    async with running_fake_backend() as fake:
         yield fake
-    finally:
-        await fake.close()
 
 
 @pytest.fixture

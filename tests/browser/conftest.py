@@ -2,6 +2,9 @@
 
 Chromium, unless ``ARKOR_TEST_BROWSER`` is ``firefox`` (``scripts/test --browser firefox``): then a stock
 Firefox, which Playwright drives by WebDriver BiDi.
+
+The browser is started once, so everything here runs on one event loop. An async fixture of a test module
+needs ``loop_scope="session"``.
 """
 
 from __future__ import annotations
@@ -10,20 +13,29 @@ import json
 import os
 import shutil
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import async_playwright
+
+from tests.support.fake_backend import running_fake_backend
+from tests.support.studio import running_studio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
     OpenPage = Callable[..., AbstractAsyncContextManager[Page]]
 
+HERE = Path(__file__).parent
 FIREFOX = os.environ.get("ARKOR_TEST_BROWSER") == "firefox"
 QUIET = (
     "--no-sandbox",
@@ -37,8 +49,10 @@ QUIET = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In Firefox, skip what its driver cannot do, and say why."""
+    """All tests here run on the loop of the shared browser. In Firefox, skip what its driver cannot do."""
     for item in items:
+        if item.path.is_relative_to(HERE) and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
         marker = item.get_closest_marker("chromium_only")
         if FIREFOX and marker:
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))
@@ -63,14 +77,40 @@ async def launch(playwright: Playwright, preferences: dict[str, Any] | None = No
     return await playwright.chromium.launch(executable_path=chromium_path(), args=list(QUIET))
 
 
-@pytest.fixture
-async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
-    """A headless browser of this test's own."""
-    marker = request.node.get_closest_marker("firefox_prefs")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_browser() -> AsyncIterator[Browser]:
+    """A headless browser for all tests: starting one takes as long as many a test does."""
     async with async_playwright() as playwright:
-        browser = await launch(playwright, marker and marker.args[0])
+        browser = await launch(playwright)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(shared_browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    """The shared browser, or one with the preferences that the test asks for."""
+    marker = request.node.get_closest_marker("firefox_prefs")
+    if not (FIREFOX and marker):
+        yield shared_browser
+        return
+    async with async_playwright() as playwright:
+        browser = await launch(playwright, marker.args[0])
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fake_backend() -> AsyncIterator[FakeBackend]:
+    """A running fake backend, on the loop of the browser."""
+    async with running_fake_backend() as fake:
+        yield fake
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def studio(settings: Settings, signed_in: None) -> AsyncIterator[Studio]:
+    """A whole Studio, signed in at the fake backend, on the loop of the browser."""
+    async with running_studio(settings) as studio:
+        yield studio
 
 
 @asynccontextmanager
@@ -96,10 +136,12 @@ async def watched(
             else faults.append(f"left the origin: {r.url}")
         ),
     )
-    if path is not None:
-        await page.goto(origin + path)
-    yield page
-    await context.close()
+    try:
+        if path is not None:
+            await page.goto(origin + path)
+        yield page
+    finally:
+        await context.close()
     assert faults == []
 
 
@@ -135,7 +177,7 @@ def open_page(browser: Browser) -> OpenPage:
 
 
 @pytest.fixture
-async def open_blocked(tmp_path: Path) -> OpenPage:
+def open_blocked(tmp_path: Path) -> OpenPage:
     """Opens a page in a browser whose user has blocked all cookies, by the browser's own preference."""
 
     @asynccontextmanager

@@ -21,7 +21,7 @@ from playwright.async_api import Error, async_playwright
 
 from arkor_dev.core.settings import Settings
 from tests.support.daemon import free_port, running_daemon
-from tests.support.fake_backend import FakeBackend
+from tests.support.fake_backend import running_fake_backend
 from tests.support.studio import running_studio
 
 from .conftest import QUIET, chromium_path
@@ -69,15 +69,13 @@ async def scene_of(browser: Browser) -> AsyncIterator[Scene]:
         home.mkdir()
         project.mkdir()
         os.environ["HOME"] = str(home)  # of the commands that this Studio runs
-        fake = FakeBackend()
-        await fake.start()
-        fake.sign_in(home / ".arkor", project)
-        settings = Settings(project, home, home / "data", home / "cache", cloud_url=fake.url)
-        async with running_studio(settings) as studio:
-            page = await new_page(browser)
-            yield Scene(page, studio, fake)
-            await page.close()
-        await fake.close()
+        async with running_fake_backend() as fake:
+            fake.sign_in(home / ".arkor", project)
+            settings = Settings(project, home, home / "data", home / "cache", cloud_url=fake.url)
+            async with running_studio(settings) as studio:
+                page = await new_page(browser)
+                yield Scene(page, studio, fake)
+                await page.close()
 
 
 async def shoot_states(browser: Browser, folder: Path, states: list[State]) -> list[str]:

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from tests.support.studio import running_studio
 from tests.support.typescript_projects import trainer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from arkor_dev.core.settings import Settings
-    from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
     from tests.support.typescript_projects import TypeScriptProject
 
@@ -27,13 +23,9 @@ START = 20_000
 
 
 @pytest.fixture
-async def studio(
-    settings: Settings, typescript_project: TypeScriptProject, fake_backend: FakeBackend
-) -> AsyncIterator[Studio]:
-    """A Studio on the TypeScript project."""
-    fake_backend.sign_in(settings.arkor_home, typescript_project.path)
-    async with running_studio(replace(settings, project=typescript_project.path)) as studio:
-        yield studio
+def settings(settings: Settings, typescript_project: TypeScriptProject) -> Settings:
+    """One launch on the TypeScript project."""
+    return replace(settings, project=typescript_project.path)
 
 
 async def test_a_project_without_a_trainer_is_told_what_to_export(

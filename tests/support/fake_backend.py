@@ -18,6 +18,7 @@ import json
 import re
 import socket
 from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ from .fake_checks import (
 from .fake_faults import Fault, Sender, answer_wrongly
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from yarl import URL
@@ -567,3 +568,14 @@ class FakeBackend:
 
 def _error(status: int, text: str) -> web.Response:
     return web.json_response({"error": text}, status=status)
+
+
+@asynccontextmanager
+async def running_fake_backend() -> AsyncIterator[FakeBackend]:
+    """A fake backend that listens while the block runs."""
+    fake = FakeBackend()
+    await fake.start()
+    try:
+        yield fake
+    finally:
+        await fake.close()
