@@ -151,7 +151,8 @@ def open_page(browser: Browser) -> OpenPage:
 
     Without a path it is left to the test to go there.
 
-    ``faulty`` is for tests in which the daemon refuses or is away; more keywords go to the browser context.
+    ``faulty`` is for tests in which the daemon refuses or is away, ``clock`` for those that let the page's
+    time pass quicker (``steps.hurried``); more keywords go to the browser context.
     """
 
     @asynccontextmanager
@@ -163,6 +164,7 @@ def open_page(browser: Browser) -> OpenPage:
         height: int = 900,
         scheme: str = "light",
         faulty: bool = False,
+        clock: bool = False,
         **context_options: Any,
     ) -> AsyncIterator[Page]:
         context = await browser.new_context(
@@ -170,6 +172,8 @@ def open_page(browser: Browser) -> OpenPage:
             color_scheme="dark" if scheme == "dark" else "light",
             **context_options,
         )
+        if clock:
+            await context.clock.install()
         async with watched(context, origin, path, faulty=faulty) as page:
             yield page
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import sys
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from playwright.async_api import Page
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "support-bot"
 QUESTION = "The parcel came with a broken mug. What can I do?"
 MINUTE = 60_000
+HURRY_STEP = 0.05
+HURRY_TIMES = 10
 
 
 def copy_example(folder: Path) -> Path:
@@ -82,3 +88,24 @@ async def ask_both(page: Page, question: str) -> tuple[str, str]:
     await expect(answers).to_have_count(2)
     await expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=3 * MINUTE)
     return await answers.nth(0).inner_text(), await answers.nth(1).inner_text()
+
+
+@asynccontextmanager
+async def hurried(page: Page) -> AsyncIterator[None]:
+    """Within the block the clock of all tabs runs ten times as fast, for what they do every few seconds.
+
+    The clock has to be the tests' before the page is loaded: ``open_page(…, clock=True)``.
+    """
+
+    async def hurry() -> None:
+        while True:
+            await page.clock.fast_forward(round(1000 * HURRY_STEP * (HURRY_TIMES - 1)))
+            await asyncio.sleep(HURRY_STEP)
+
+    hurrying = asyncio.create_task(hurry())
+    try:
+        yield
+    finally:
+        hurrying.cancel()
+        with suppress(asyncio.CancelledError):
+            await hurrying

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from .steps import hurried
+
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Page
 
@@ -219,12 +221,13 @@ async def test_deleting_asks_for_the_name(
 async def test_the_list_follows_the_backend(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    async with open_page(studio.url, "/#/endpoints", faulty=True) as page:
+    async with open_page(studio.url, "/#/endpoints", faulty=True, clock=True) as page:
         await expect(page.get_by_text("Give a model an address of its own")).to_be_visible()
-        add_endpoint(fake_backend, "made-elsewhere")
-        await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible(timeout=15_000)
-        fake_backend.fault("GET /v1/endpoints", status=500, body=b'{"error": "Out of order."}')
-        await expect(page.get_by_role("alert")).to_contain_text("Out of order.", timeout=15_000)
+        async with hurried(page):
+            add_endpoint(fake_backend, "made-elsewhere")
+            await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible(timeout=15_000)
+            fake_backend.fault("GET /v1/endpoints", status=500, body=b'{"error": "Out of order."}')
+            await expect(page.get_by_role("alert")).to_contain_text("Out of order.", timeout=15_000)
         await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible()
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from .steps import typescript_project
+from tests.support.waiting import until
+
+from .steps import hurried, typescript_project
 
 if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
@@ -147,7 +149,7 @@ async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open
 
 async def test_a_file_that_cannot_be_read_says_where(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, "stepz = 1\n" + TOML)
-    async with open_page(studio.url, faulty=True) as page:
+    async with open_page(studio.url, faulty=True, clock=True) as page:
         refused: list[int] = []
         page.on(
             "response", lambda answer: refused.append(answer.status) if "manifest" in answer.url else None
@@ -155,11 +157,11 @@ async def test_a_file_that_cannot_be_read_says_where(studio: Studio, open_page: 
         await expect(page.get_by_role("heading", level=1)).to_have_text("The trainers cannot be read")
         await expect(page.get_by_role("alert")).to_contain_text("stepz")
         # It is looked at every other second, and the same fault is told once.
-        await page.wait_for_timeout(5_000)
-        assert refused.count(304) >= 2
-        assert refused.count(400) <= 1
-        declare(studio.settings.project)
-        await expect(page.get_by_role("heading", level=1)).to_have_text("first", timeout=START)
+        async with hurried(page):
+            await until(lambda: refused.count(304) >= 2)
+            assert refused.count(400) <= 1
+            declare(studio.settings.project)
+            await expect(page.get_by_role("heading", level=1)).to_have_text("first", timeout=START)
 
 
 async def test_the_output_is_a_terminal_that_obeys_nothing(studio: Studio, open_page: OpenPage) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from .steps import hurried
+
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
@@ -239,7 +241,7 @@ async def test_the_end_of_a_watched_job_shows_in_the_tab(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("running", name="long one")
-    async with open_page(studio.url, "/#/jobs", permissions=["notifications"]) as page:
+    async with open_page(studio.url, "/#/jobs", clock=True, permissions=["notifications"]) as page:
         await expect(page.get_by_role("link", name="long one")).to_be_visible()
         # As if another window had the focus; and the system's notifications as a list that can be read.
         await page.evaluate(
@@ -257,7 +259,8 @@ async def test_the_end_of_a_watched_job_shows_in_the_tab(
         )
         running = await page.locator('link[rel="icon"]').get_attribute("href")
         fake_backend.finish(job)
-        await expect(page).to_have_title("Completed: long one", timeout=15_000)
+        async with hurried(page):
+            await expect(page).to_have_title("Completed: long one", timeout=15_000)
         assert await page.evaluate("told") == ["long one completed"]
         assert await page.locator('link[rel="icon"]').get_attribute("href") != running
         await page.evaluate("document.hasFocus = () => true; dispatchEvent(new Event('focus'))")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from .steps import hurried
 from .test_home import START, TOML, declare
 
 if TYPE_CHECKING:
@@ -213,14 +214,15 @@ async def test_a_queued_job_says_where_it_waits(
     busy = fake_backend.add_job("running", name="support-bot")
     # A job that waits has no event yet.
     monkeypatch.setattr(fake_backend, "emit", lambda *_, **__: "")
-    async with open_page(studio.url) as page:
+    async with open_page(studio.url, clock=True) as page:
         await press(page)
         await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
         (job,) = set(fake_backend.jobs) - {busy}
         fake_backend.jobs[job]["queue"] = {"position": 2, "behind": {"id": busy, "name": "support-bot"}}
-        for place in (".home-live", ".home-now", ".home-recent"):
-            words = "Queued, 2nd, behind support-bot"
-            await expect(page.locator(place)).to_contain_text(words, timeout=START)
+        async with hurried(page):
+            for place in (".home-live", ".home-now", ".home-recent"):
+                words = "Queued, 2nd, behind support-bot"
+                await expect(page.locator(place)).to_contain_text(words, timeout=START)
         await expect(page.locator(".home-output-state")).to_contain_text("Queued, 2nd")
         await expect(page.locator(".home-output-state")).not_to_contain_text("Running")
         await page.get_by_role("link", name="Open job").first.click()

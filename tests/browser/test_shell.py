@@ -11,6 +11,9 @@ import pytest
 from playwright.async_api import expect
 
 from arkor_dev.server.serve import bind, serving
+from tests.support.waiting import until
+
+from .steps import hurried
 
 if TYPE_CHECKING:
     from playwright.async_api import Route
@@ -101,39 +104,42 @@ async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="still here")
-    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+    async with open_page(studio.url, "/#/jobs", faulty=True, clock=True) as page:
         row = page.get_by_role("link", name="still here")
         await expect(row).to_be_visible()
         await fake_backend.stop()
         note = page.get_by_text("The backend is not answering.")
-        await expect(note).to_be_visible(timeout=POLL)
+        async with hurried(page):
+            await expect(note).to_be_visible(timeout=POLL)
         # What is wrong, since when, and what is being tried.
         await expect(page.locator(".shell-note")).to_contain_text(
             re.compile(r"127\.0\.0\.1.*What you see is from \d+ s ago\. Retrying every 5 s\.")
         )
         await expect(row).to_be_visible()
         await fake_backend.restart()
-        await expect(note).to_have_count(0, timeout=POLL)
+        async with hurried(page):
+            await expect(note).to_have_count(0, timeout=POLL)
 
 
 async def test_who_is_signed_in_is_asked_again_once_the_backend_is_there(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    async with open_page(studio.url, None, faulty=True) as page:
+    async with open_page(studio.url, None, faulty=True, clock=True) as page:
         away = {"status": 502, "json": {"error": "The backend does not answer."}}
         # The first of each, as when the backend was away while the page was loaded.
         await page.route("**/api/credentials", lambda route: route.fulfill(**away), times=1)
         await page.route("**/api/jobs", lambda route: route.fulfill(**away), times=1)
         await page.goto(studio.url)
         await expect(page.get_by_role("banner")).to_contain_text("Sign-in unknown")
-        await expect(page.get_by_role("banner")).to_contain_text("anon-org", timeout=POLL)
+        async with hurried(page):
+            await expect(page.get_by_role("banner")).to_contain_text("anon-org", timeout=POLL)
 
 
 async def test_a_backends_notice_is_shown_until_it_is_put_away(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.headers = {"Sunset": "Mon, 01 Mar 2027 12:00:00 GMT", "Warning": '299 - "Use <b>v2</b>"'}
-    async with open_page(studio.url, "/#/jobs") as page:
+    async with open_page(studio.url, "/#/jobs", clock=True) as page:
         note = page.locator(".shell-note")
         await expect(note).to_contain_text("Use <b>v2</b>. It ends on 1 Mar 2027.")
         await expect(note).to_contain_text("pip install --upgrade arkor-dev")
@@ -144,7 +150,8 @@ async def test_a_backends_notice_is_shown_until_it_is_put_away(
         await expect(page.get_by_text("No job has run yet.")).to_be_visible()
         await expect(note).to_have_count(0)
         fake_backend.headers["Sunset"] = "soon"
-        await expect(note).to_contain_text("It ends on soon.", timeout=POLL)
+        async with hurried(page):
+            await expect(note).to_contain_text("It ends on soon.", timeout=POLL)
 
 
 async def test_a_restarted_daemon_is_noticed_and_its_page_loaded(
@@ -155,10 +162,11 @@ async def test_a_restarted_daemon_is_noticed_and_its_page_loaded(
     port: int = sock.getsockname()[1]
     origin = f"http://127.0.0.1:{port}"
     async with serving(replace(settings, port=port), sock):
-        opened = open_page(origin, "/#/jobs", faulty=True)
+        opened = open_page(origin, "/#/jobs", faulty=True, clock=True)
         page = await opened.__aenter__()
         await expect(page.get_by_role("link", name="from before")).to_be_visible()
-    await expect(page.get_by_text("Studio is not answering.").first).to_be_visible(timeout=POLL)
+    async with hurried(page):
+        await expect(page.get_by_text("Studio is not answering.").first).to_be_visible(timeout=POLL)
     fake_backend.add_job("completed", name="from after")
     async with serving(replace(settings, port=port, studio_token="another-launch"), bind(port)):
         # The old page's token is worth nothing now; only a new page can list this job.
@@ -170,7 +178,7 @@ async def test_a_way_that_was_cut_for_a_moment_costs_nothing(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="here")
-    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+    async with open_page(studio.url, "/#/jobs", faulty=True, clock=True) as page:
         await page.get_by_role("checkbox", name="Select here").check()
         await page.evaluate("document.body.dataset.old = ''")
         cut: list[str] = []
@@ -180,12 +188,15 @@ async def test_a_way_that_was_cut_for_a_moment_costs_nothing(
             await route.abort("internetdisconnected")
 
         await page.route("**/api/jobs", abort, times=1)
-        await page.wait_for_timeout(7_000)
-        assert cut
+        async with hurried(page):
+            await until(lambda: cut, 15)
+            async with page.expect_response("**/api/jobs"):
+                pass
         # Longer, but it is the same launch that comes back.
         await page.context.set_offline(True)
         gone = page.get_by_text("Studio is not answering.").first
-        await expect(gone).to_be_visible(timeout=POLL)
+        async with hurried(page):
+            await expect(gone).to_be_visible(timeout=POLL)
         fake_backend.add_job("completed", name="from meanwhile")
         await page.context.set_offline(False)
         await expect(gone).to_have_count(0)
@@ -198,7 +209,7 @@ async def test_an_expired_token_never_leaves_a_dead_page(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="alive")
-    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+    async with open_page(studio.url, "/#/jobs", faulty=True, clock=True) as page:
         await expect(page.get_by_role("link", name="alive")).to_be_visible()
         # As after a restart that no request fell into: the page has the token of another launch.
         await page.evaluate("document.body.dataset.old = ''")
@@ -207,8 +218,9 @@ async def test_an_expired_token_never_leaves_a_dead_page(
             lambda route: route.fulfill(status=403, json={"error": "Missing or invalid studio token"}),
             times=1,
         )
-        await expect(page.locator("body[data-old]")).to_have_count(0, timeout=POLL)
-        await expect(page.get_by_role("link", name="alive")).to_be_visible()
+        async with hurried(page):
+            await expect(page.locator("body[data-old]")).to_have_count(0, timeout=POLL)
+            await expect(page.get_by_role("link", name="alive")).to_be_visible()
 
 
 async def test_single_keys_can_be_turned_off(studio: Studio, open_page: OpenPage) -> None:
@@ -256,15 +268,16 @@ async def test_every_tab_goes_on_at_once_after_a_restart(
     port: int = sock.getsockname()[1]
     origin = f"http://127.0.0.1:{port}"
     async with serving(replace(settings, port=port), sock):
-        opened = open_page(origin, "/#/jobs", faulty=True)
+        opened = open_page(origin, "/#/jobs", faulty=True, clock=True)
         page = await opened.__aenter__()
         tabs = [page, *[await page.context.new_page() for _ in range(2)]]
         for tab in tabs[1:]:
             await tab.goto(f"{origin}/#/jobs")
         for tab in tabs:
             await expect(tab.get_by_text("No job has run yet.")).to_be_visible()
-    for tab in tabs:
-        await expect(tab.get_by_text("Studio is not answering.").first).to_be_visible(timeout=POLL)
+    async with hurried(page):
+        for tab in tabs:
+            await expect(tab.get_by_text("Studio is not answering.").first).to_be_visible(timeout=POLL)
     fake_backend.add_job("completed", name="from after")
     async with serving(replace(settings, port=port, studio_token="another-launch"), bind(port)):
         begun = time.monotonic()

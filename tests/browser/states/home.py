@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
-from tests.browser.steps import typescript_project
+from tests.browser.steps import hurried, typescript_project
 
 from . import CONFIG, PACE, PROMPTLY, Scene, ago, state, steps_of, trained
 
@@ -77,15 +77,16 @@ async def running(scene: Scene) -> None:
     scene.fake.add_job(
         "failed", name="support-bot-with-a-name-that-somebody-found-meaningful", createdAt=ago(9000)
     )
-    await scene.go("/")
+    await scene.go("/", clock=True)
     await scene.page.get_by_role("button", name="Run training").click()
     await expect(scene.page.locator(".home-curve")).to_be_visible(timeout=PROMPTLY)
     job = list(scene.fake.jobs)[-1]
     steps_of(scene.fake, job, 230, of=400)
     metrics = {"step": 230, "totalSteps": 400}
     scene.fake.jobs[job] |= {"status": "running", "startedAt": ago(230 * PACE), "metrics": metrics}
-    await expect(scene.page.locator(".home-curve path")).to_have_count(3, timeout=PROMPTLY)
-    await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
+    async with hurried(scene.page):
+        await expect(scene.page.locator(".home-curve path")).to_have_count(3, timeout=PROMPTLY)
+        await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
 
 
 @state("home-queued", "What was started waits for its turn")
@@ -95,12 +96,13 @@ async def waiting(scene: Scene) -> None:
     busy = trained(scene.fake, name, "running", steps=120)
     # A job that waits has no event yet.
     scene.fake.emit = lambda *_, **__: ""  # type: ignore[method-assign]
-    await scene.go("/")
+    await scene.go("/", clock=True)
     await scene.page.get_by_role("button", name="Run training").click()
     await expect(scene.page.locator(".home-now")).to_be_visible(timeout=PROMPTLY)
     job = list(scene.fake.jobs)[-1]
     scene.fake.jobs[job]["queue"] = {"position": 1, "behind": {"id": busy, "name": name}}
-    await expect(scene.page.locator(".home-recent")).to_contain_text("Queued, next", timeout=PROMPTLY)
+    async with hurried(scene.page):
+        await expect(scene.page.locator(".home-recent")).to_contain_text("Queued, next", timeout=PROMPTLY)
 
 
 @state("home-edited", "The file was edited, and another trainer in it cannot run")

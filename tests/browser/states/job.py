@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from playwright.async_api import expect
 
+from tests.browser.steps import hurried
+
 from . import PROMPTLY, Scene, ago, end, state, trained
 
 
@@ -119,8 +121,9 @@ async def missing(scene: Scene) -> None:
 @state("job-away", "The backend is away while a job runs", faulty=True)
 async def away(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running", steps=210)
-    await scene.go(f"/#/jobs/{job}")
+    await scene.go(f"/#/jobs/{job}", clock=True)
     await expect(scene.page.locator(".chart-curve").first).to_be_attached()
     await scene.fake.stop()
-    await expect(scene.page.get_by_text("Reconnecting to the event stream")).to_be_visible(timeout=PROMPTLY)
-    await expect(scene.page.get_by_text("The backend is not answering.")).to_be_visible(timeout=PROMPTLY)
+    async with hurried(scene.page):
+        for text in ("Reconnecting to the event stream", "The backend is not answering."):
+            await expect(scene.page.get_by_text(text)).to_be_visible(timeout=PROMPTLY)

@@ -6,6 +6,8 @@ from typing import Any
 
 from playwright.async_api import expect
 
+from tests.browser.steps import hurried
+
 from . import PROMPTLY, Scene, ago, state, trained
 
 NAMES = (
@@ -87,7 +89,9 @@ async def names(scene: Scene) -> None:
 async def stale(scene: Scene) -> None:
     trained(scene.fake, "support-bot")
     trained(scene.fake, "support-bot-long", "running", steps=200)
-    await scene.go("/#/jobs")
+    await scene.go("/#/jobs", clock=True)
     await expect(scene.page.locator(".jobs-row")).to_have_count(2)
     await scene.fake.stop()
-    await expect(scene.page.get_by_text("The backend is not answering.")).to_be_visible(timeout=PROMPTLY)
+    async with hurried(scene.page):
+        away = scene.page.get_by_text("The backend is not answering.")
+        await expect(away).to_be_visible(timeout=PROMPTLY)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from playwright.async_api import expect
 
+from tests.browser.steps import hurried
+
 from . import PROMPTLY, Scene, state, trained
 
 
@@ -30,11 +32,13 @@ async def keys(scene: Scene) -> None:
 @state("shell-gone", "Studio was stopped in the terminal", faulty=True)
 async def gone(scene: Scene) -> None:
     trained(scene.fake, "support-bot")
-    await scene.go("/#/jobs")
+    await scene.go("/#/jobs", clock=True)
     await expect(scene.page.locator(".jobs-row").first).to_be_visible()
     # To the page a daemon that was stopped: every call finds nobody.
     await scene.page.context.set_offline(True)
-    await expect(scene.page.get_by_text("Studio is not answering.").first).to_be_visible(timeout=PROMPTLY)
+    async with hurried(scene.page):
+        gone = scene.page.get_by_text("Studio is not answering.").first
+        await expect(gone).to_be_visible(timeout=PROMPTLY)
 
 
 @state("shell-notice", "The backend announces its end")

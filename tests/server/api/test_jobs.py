@@ -390,8 +390,10 @@ async def test_closing_with_open_streams_is_quick(
 async def test_tabs_that_leave_leave_nothing(studio: Studio, fake_backend: FakeBackend) -> None:
     studio.app[EVENTS]._linger = 0.05
     job = fake_backend.add_job()
-    for _ in range(3):
+    for opened in (1, 2, 3):
         tabs = [await studio.session.get(f"/api/jobs/{job}/events") for _ in range(5)]
+        # What is known comes at once, on a busy machine before Studio has asked the backend anew.
+        await until(lambda opened=opened: fake_backend.count(STREAM) == opened)
         for tab in tabs:
             await events_until(tab, CREATED.encode())
             tab.close()
