@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 START_TIMEOUT = 30.0
-IN_USE = 75
-"""Exit code of a backend that found the data folder in use by another process."""
+FINAL = (75, 76)
+"""Exit codes after which a new start cannot help: the data folder is in use, or a later version's."""
 REQUIRED = ("torch", "transformers", "peft")
 ORG = "local"
 Notice = dict[str, object]
@@ -109,7 +109,7 @@ class Embedded:
                 text = f"The local backend ended unexpectedly (exit code {code}{words and ': '}{words})."
             except (OSError, ValueError) as error:
                 code, text = -1, f"The local backend cannot be started: {error}."
-            if code == IN_USE:
+            if code in FINAL:
                 text = self._log.last_line
                 self._fail(StudioError(503, text))
                 self._on_notice({"notice": "message", "level": "error", "text": text})

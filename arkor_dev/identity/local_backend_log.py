@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 LIMIT: Final = 1 << 20
 """Bytes of the file after which it is begun anew; the full one is kept beside it as ``….1``."""
 LINES: Final = 8
-LINE_CHARACTERS: Final = 300
+LINE_CHARACTERS: Final = 500
 
 
 class BackendLog:

@@ -7,7 +7,8 @@ means that the daemon is gone, and ends this process and every worker at once. S
 ``{"socket", "projectId"}`` and goes on with notices, one JSON object a line.
 
 Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 73 there is no place for its socket,
-74 the data base cannot be opened, 75 another process holds the data folder.
+74 the data base cannot be opened, 75 another process holds the data folder, 76 a later version wrote the
+data base.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import IO, Any, Final
 
 from aiohttp import web
 
+from arkor_dev.local.jobs.database import NewerFormatError
 from arkor_dev.local.server.app import Setup, create_app
 from arkor_dev.local.server.socket_folder import SocketFolder
 from arkor_dev.local.workers import daemon_messages as notices
@@ -35,6 +37,7 @@ EXIT_USAGE: Final = 2
 EXIT_NO_SOCKET: Final = 73
 EXIT_DATABASE: Final = 74
 EXIT_LOCKED: Final = 75
+EXIT_NEWER: Final = 76
 PARENT_SECONDS: Final = 1.0
 END_SECONDS: Final = 1.5
 
@@ -132,7 +135,10 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_USAGE
     try:
         setup = Setup.open(args.data, args.project, args.cache, hello)
-    except sqlite3.Error as error:
+    except NewerFormatError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_NEWER
+    except (sqlite3.Error, OSError) as error:
         sys.stderr.write(
             f"{args.data / 'backend.sqlite'} cannot be opened: {error}; move it away to start anew\n"
         )

@@ -6,9 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import stat
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,6 +129,22 @@ async def test_a_data_folder_in_use(local: Settings) -> None:
     assert [notice["level"] for notice in notices] == ["error"]
 
 
+async def test_a_store_of_a_later_version(local: Settings) -> None:
+    local.local_data.mkdir(parents=True)
+    with closing(sqlite3.connect(local.local_data / "backend.sqlite")) as db:
+        db.execute("PRAGMA user_version = 99")
+    notices: list[dict[str, object]] = []
+    async with Embedded(local, notices.append) as backend:
+        with pytest.raises(
+            StudioError, match=r"format 99, written by a later .* Update arkor-dev, or"
+        ) as fault:
+            await backend.credentials()
+        # It is told once, and not tried again and again.
+        assert notices == [{"notice": "message", "level": "error", "text": fault.value.text}]
+        assert backend._task is not None
+        assert backend._task.done()
+
+
 async def test_a_projects_own_modules_do_not_stand_in(
     local: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +209,7 @@ async def test_the_end_of_the_log_is_in_the_error(
         assert path.stat().st_mode & 0o777 == 0o600
         first, *lines = fault.value.text.splitlines()
         assert first.endswith(f"(exit code 3: Boom: it broke). The end of its log, {path}:")
-        assert lines[0] == "x" * 299 + "…"
+        assert lines[0] == "x" * (backend_log.LINE_CHARACTERS - 1) + "…"
         assert lines[1:] == [line.strip() for line in TRACEBACK.splitlines()]
         assert TRACEBACK in path.read_text()
 

@@ -1,38 +1,61 @@
-"""The SQLite file of the jobs: its tables, its connections, and all or nothing."""
+"""The SQLite file of the jobs: its format and the steps to it, its connections, and all or nothing.
+
+``PRAGMA user_version`` counts the format. An older file is copied, then brought to this version's format in
+one transaction: it is the old one or the new one after any kind of end. A newer file is refused and not
+written to.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Final
+
+from arkor_dev import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS jobs (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    name TEXT NOT NULL,
-    status TEXT NOT NULL,
-    config TEXT NOT NULL,
-    error TEXT,
-    created TEXT NOT NULL,
-    started TEXT,
-    completed TEXT,
-    metrics TEXT NOT NULL DEFAULT '{}'
-);
-CREATE INDEX IF NOT EXISTS jobs_unfinished ON jobs (status, seq) WHERE status IN ('queued', 'running');
-CREATE TABLE IF NOT EXISTS events (
-    job TEXT NOT NULL,
-    id INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    data TEXT NOT NULL,
-    PRIMARY KEY (job, id)
-) WITHOUT ROWID;
-"""
+log = logging.getLogger(__name__)
+
+STEPS: Final[tuple[tuple[str, ...], ...]] = (
+    # To 1. Files of version 0, which did not count, have these tables already.
+    (
+        "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE IF NOT EXISTS jobs (
+            seq INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            status TEXT NOT NULL,
+            config TEXT NOT NULL,
+            error TEXT,
+            created TEXT NOT NULL,
+            started TEXT,
+            completed TEXT,
+            metrics TEXT NOT NULL DEFAULT '{}'
+        )""",
+        """CREATE INDEX IF NOT EXISTS jobs_unfinished ON jobs (status, seq)
+            WHERE status IN ('queued', 'running')""",
+        """CREATE TABLE IF NOT EXISTS events (
+            job TEXT NOT NULL,
+            id INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            data TEXT NOT NULL,
+            PRIMARY KEY (job, id)
+        ) WITHOUT ROWID""",
+    ),
+)
+"""What leads from each version to the next. A step that was released is never changed: add one behind it,
+after ``python -m tests.local.jobs.make_store`` has kept a file of the version before."""
+VERSION: Final = len(STEPS)
 BUSY_MILLISECONDS: Final = 250
 """How long one attempt to write waits for another program's lock; whoever writes tries again."""
+
+
+class NewerFormatError(Exception):
+    """A later arkor-dev wrote the file; the text says which one, and what to do."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -41,12 +64,82 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """A connection for writing, the tables made if need be; raises :class:`sqlite3.Error`."""
+    """A connection for writing to a file in this version's format, made or migrated if need be.
+
+    Raises :class:`sqlite3.Error`, and :class:`NewerFormatError` for a file that is not ours to write.
+    """
+    if path.exists():
+        # Read-only first: the end of the last connection that may write moves the log's pages into the file.
+        with (
+            contextlib.suppress(sqlite3.OperationalError),  # a write was cut off, which only a writer settles
+            contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader,
+        ):
+            _refuse_newer(reader, path)
     db = connect(path)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")
-    db.executescript(SCHEMA)
+    try:
+        _refuse_newer(db, path)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        _migrate(db, path)
+    except BaseException:
+        db.close()
+        raise
     return db
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
+    version = _version(db)
+    if version <= VERSION:
+        return
+    try:
+        found = db.execute("SELECT value FROM meta WHERE key = 'writtenBy'").fetchone()
+    except sqlite3.OperationalError:  # a format that we know nothing of
+        found = None
+    writer = f"arkor-dev {found[0]}" if found else "a later arkor-dev"
+    copies = [copy for number in range(VERSION, -1, -1) if (copy := _copy_of(path, number)).exists()]
+    back = f", put {copies[0].name} (the jobs before the update) in its place" if copies else ""
+    raise NewerFormatError(
+        f"{path} has format {version}, written by {writer}; this arkor-dev {__version__} knows format "
+        f"{VERSION}. Nothing was changed. Update arkor-dev{back}, or move the file away to start anew."
+    )
+
+
+def _copy_of(path: Path, version: int) -> Path:
+    return path.with_name(f"{path.stem}-v{version}{path.suffix}")
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    version = _version(db)
+    if version == VERSION:
+        return
+    if db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+        copy = _copy_of(path, version)
+        _copy(db, copy)
+        log.warning(
+            "%s has format %s and gets format %s; %s is a copy of it", path, version, VERSION, copy.name
+        )
+    with transaction(db):
+        for step in STEPS[version:]:
+            for statement in step:
+                db.execute(statement)
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('writtenBy', ?)", (__version__,))
+        db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _copy(db: sqlite3.Connection, copy: Path) -> None:
+    """Copy what ``db`` holds, its log included, for the owner alone: configs may hold tokens."""
+    part = copy.with_name(f"{copy.name}.part")
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with contextlib.closing(sqlite3.connect(part)) as target:
+        db.backup(target)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(copy)
 
 
 class transaction:  # noqa: N801 - reads as the statement it is
