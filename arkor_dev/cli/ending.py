@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -16,16 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from arkor_dev.core.errors import StudioError
-from arkor_dev.core.plain_text import one_line
-from arkor_dev.jobs.follow import read_event
-from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
-
-from .event_text import RunLines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-
-    from arkor_dev.backend.client import Backend
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +25,6 @@ WINDOW: Final = 5.0
 """Seconds in which a second Ctrl-C counts as yes."""
 PATIENCE: Final = 2.0
 """Seconds that the backend has to say what runs; an end must not hang on it."""
-QUIET: Final = 0.15
-"""Seconds without an event after which a job's history is taken to be whole."""
-SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,46 +114,3 @@ class Ending:
     def _tell(self, line: str) -> None:
         with contextlib.suppress(OSError):  # a terminal that is gone is a reason to end, not to fail
             self.say(line)
-
-
-async def lost_with_studio(backend: Backend) -> list[str]:
-    """A sentence for each running job that ends with Studio; none where the backend outlives it."""
-    if not backend.ends_with_launch:
-        return []
-    body = (await backend.list_jobs()).body
-    try:
-        jobs = (await asyncio.to_thread(json.loads, body))["jobs"]
-        running = [job for job in jobs if job.get("status") == "running" and isinstance(job.get("id"), str)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return []
-    seen = await asyncio.gather(*(_progress(backend, job["id"]) for job in running[:SHOWN]))
-    lines = [
-        lost(str(job.get("name") or job["id"]), run, "Studio")
-        for job, run in zip(running, seen, strict=False)
-    ]
-    return [*lines, f"{len(running) - SHOWN} more jobs end with Studio."] if len(running) > SHOWN else lines
-
-
-def lost(name: str, run: RunLines, ends_with: str) -> str:
-    """What the end of ``ends_with`` costs the job ``name``, which has come as far as ``run``."""
-    at = f"is at {run.place()}" if run.step is not None else "has not made its first step"
-    if run.checkpoint is None:
-        kept = "It has no checkpoint yet, so all of it is lost."
-    else:
-        kept = f"Its checkpoint of step {run.checkpoint} stays; what it has learned since is lost."
-    return f"The job {one_line(name, 100)} {at} and ends with {ends_with}. {kept}"
-
-
-async def _progress(backend: Backend, job_id: str) -> RunLines:
-    """How far a job has come, as far as its events say so at once."""
-    run, splitter = RunLines(), FrameSplitter()
-    with contextlib.suppress(StudioError, TimeoutError):
-        async with asyncio.timeout(PATIENCE / 2), backend.events(job_id) as answer:
-            while True:
-                async with asyncio.timeout(QUIET):
-                    data = await answer.content.readany()
-                if not data:
-                    break
-                for frame in frames_in(splitter.feed(data)):
-                    run.read(read_event(frame))
-    return run

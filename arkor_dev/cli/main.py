@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import importlib
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from aiohttp.web import Application
 
+    from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
     from .console import Terminal
@@ -181,7 +181,7 @@ async def _studio(settings: Settings, *, yes: bool) -> int:
     from arkor_dev.server.app_keys import BACKEND
     from arkor_dev.server.serve import bind, serving, token_file
 
-    from .ending import Ending, Words, lost_with_studio
+    from .ending import Ending, Words
 
     raise_limit()
     sock = bind(settings.port)
@@ -192,11 +192,12 @@ async def _studio(settings: Settings, *, yes: bool) -> int:
         gc.freeze()
         gc.enable()
         words = Words("Stopping Studio.", "Studio was ended at once.", "Studio goes on.")
-        ending = Ending(words, lambda: lost_with_studio(app[BACKEND]), lambda _: None, ask=False)
+        ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
         ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):
-            # The page is served, and goes on being served: what only the terminal needs comes after it.
-            terminal = (await asyncio.to_thread(importlib.import_module, "arkor_dev.cli.console")).Terminal()
+            # Who has waited for the port is served first: loading what only the terminal needs would be felt.
+            await asyncio.sleep(0.02)
+            terminal = await asyncio.to_thread(_terminal)
             terminal.use_for_logs(settings.log_level)
             show = terminal.notice
             ending.say, ending.ask = terminal.line, terminal.can_ask and not yes
@@ -218,6 +219,19 @@ async def _studio(settings: Settings, *, yes: bool) -> int:
     with contextlib.suppress(OSError):  # its terminal may be what has ended it
         terminal.line("Studio has stopped.")
     return 0
+
+
+def _terminal() -> Terminal:
+    from . import lost_jobs  # noqa: F401 (at hand for a Ctrl-C that finds no descriptor left)
+    from .console import Terminal
+
+    return Terminal()
+
+
+async def _lost(backend: Backend) -> list[str]:
+    from .lost_jobs import lost_with_studio
+
+    return await lost_with_studio(backend)
 
 
 async def _say_who(app: Application, terminal: Terminal) -> None:

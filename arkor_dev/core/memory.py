@@ -6,7 +6,6 @@ hundreds of megabytes that the daemon no longer needs. ``malloc_trim(3)`` hands 
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 @functools.cache
 def _trim() -> Callable[[int], int] | None:
+    import ctypes  # a start does without it
+
     # Only glibc has it; other allocators give back by themselves.
     return getattr(ctypes.CDLL(None), "malloc_trim", None)
 

@@ -16,7 +16,6 @@ from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.errors import StudioError
 from arkor_dev.identity.file_identity import FileIdentity
 
-from .local_backend import Embedded, Notice
 from .scope import FileScopes, FixedScope
 from .views import FixedIdentity
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from arkor_dev.core.settings import Settings
+
+    from .local_backend import Notice
 
 
 @asynccontextmanager
@@ -38,6 +39,8 @@ async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> 
             wire.own_ports.add(settings.port)
         wire.on_notice = lambda text: on_notice({"notice": "message", "level": "warning", "text": text})
         if settings.local:
+            from .local_backend import Embedded  # what only --local needs
+
             embedded = await stack.enter_async_context(Embedded(settings, on_notice))
             yield Backend(wire, embedded, FixedScope(embedded.scope), ends_with_launch=True)
         else:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 STAND_IN = f"""
 import os, sys
 from arkor_dev.cli import main as cli
-from arkor_dev.identity import connect
 from arkor_dev.identity import local_backend as embedded
 from arkor_dev.cli import ending
 from arkor_dev.backend.interfaces import Credentials
@@ -41,7 +40,7 @@ class StandIn(FixedIdentity):
     async def __aexit__(self, *_):
         pass
 
-connect.Embedded = StandIn
+embedded.Embedded = StandIn
 embedded.missing_extra = lambda: None
 ending.WINDOW = float(os.environ.get("WINDOW", ending.WINDOW))
 sys.exit(cli.main(sys.argv[1:]))
@@ -186,7 +185,9 @@ async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
 
 
 async def test_a_question_that_fails_does_not_keep_it(launch: Launch) -> None:
-    broken = STAND_IN.replace("sys.exit(", "ending._progress = None\nsys.exit(")
+    broken = STAND_IN.replace(
+        "sys.exit(", "from arkor_dev.cli import lost_jobs\nlost_jobs._progress = None\nsys.exit("
+    )
     launch.job(20, step=34)
     async with on_terminal(broken, *launch.studio, env=launch.env) as screen:
         await ready(screen)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from arkor_dev.cli.ending import Ending, Words, lost
+from arkor_dev.cli.ending import Ending, Words
+from arkor_dev.cli.lost_jobs import lost
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.errors import StudioError
