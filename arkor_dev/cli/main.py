@@ -167,14 +167,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def _require_local_extra(settings: Settings) -> None:
-    if settings.local:
-        from arkor_dev.identity.local_backend import missing_extra
-
-        if (text := missing_extra()) is not None:
-            raise StudioError(400, text)
-
-
 async def _studio(settings: Settings, *, yes: bool) -> int:
     gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
     from arkor_dev.core.descriptors import raise_limit
@@ -269,12 +261,15 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.doctor import run_doctor
 
         return asyncio.run(run_doctor(settings, as_json=arguments.json))
-    _require_local_extra(settings)
     if arguments.command == "start":
         from arkor_dev.cli.commands.start import run_start
 
         chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
         return asyncio.run(run_start(settings, **chosen, yes=yes))
+    if settings.local:
+        from arkor_dev.identity.local_backend import require_extra
+
+        require_extra()
     return asyncio.run(_studio(settings, yes=yes))
 
 

@@ -50,6 +50,12 @@ def missing_extra() -> str | None:
     return f"Local training needs {', '.join(missing)}, which this Python does not have. {install_advice()}"
 
 
+def require_extra() -> None:
+    """Raise StudioError 400 where local training is not installed."""
+    if (text := missing_extra()) is not None:
+        raise StudioError(400, text)
+
+
 class Embedded:
     """The process, the way to it (an :class:`~arkor_dev.identity.IdentitySource`), and its one scope.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import re
 import signal
 import socket
@@ -17,6 +18,7 @@ import pytest
 from arkor_dev import __version__
 from arkor_dev.cli import main as cli
 from arkor_dev.core.torch_build import install_advice
+from arkor_dev.project.training_command import NOT_LOCAL
 from tests.support.daemon import environment, running_daemon
 from tests.support.fake_backend import TOKEN
 from tests.support.raw import exchange
@@ -190,17 +192,32 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("command", [[], ["start"]])
-def test_local_without_the_extra(command: list[str], home: Path, tmp_path: Path) -> None:
+def without_torch(home: Path, *arguments: str) -> str:
+    """What a command that is refused says where the extra is not installed."""
     done = subprocess.run(
-        [sys.executable, "-c", HIDE_TORCH, *command, "--local", "--project", str(tmp_path)],
+        [sys.executable, "-c", HIDE_TORCH, *arguments],
         env=environment(home), capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+    return done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["start"]])
+def test_local_without_the_extra(command: list[str], home: Path, tmp_path: Path) -> None:
+    (tmp_path / "arkor.toml").write_text('[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = "d.jsonl"\n')
+    chat = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    (tmp_path / "d.jsonl").write_text(json.dumps(chat))
+    assert without_torch(home, *command, "--local", "--project", str(tmp_path)) == (
         "arkor-dev: Local training needs torch, transformers, peft, which this Python does not have. "
         f"{install_advice()}\n"
     )
+
+
+def test_what_the_extra_would_not_mend_is_said_first(home: Path, tmp_path: Path) -> None:
+    command = ["start", "--local", "--project", str(tmp_path)]
+    assert "There is no arkor.toml in" in without_torch(home, *command)
+    (tmp_path / "package.json").write_text('{"dependencies": {"arkor": "*"}}')
+    assert without_torch(home, *command) == f"arkor-dev: {NOT_LOCAL}\n"
 
 
 def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
