@@ -9,31 +9,30 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import re
 import time
 import tomllib
 from typing import TYPE_CHECKING, cast
 
+from arkor_dev.contract import settings
 from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.schema import quoted, shortened, text_line
 from arkor_dev.core.errors import StudioError
 
+from .dataset_source import KEYS as DATASET_KEYS
 from .dataset_source import DatasetError, file_source, look_at, table_source
 from .toml_limits import SIZE_LIMIT, TomlLimitError, check_limits
 from .toml_positions import Path as KeyPath
 from .toml_positions import key_lines
-from .trainer_options import DATASET_KEYS, LORA_KEYS, LORA_OPTIONS, TRAINER_KEYS, TRAINER_OPTIONS, is_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import DatasetSource, JobConfig, Trainer
 
-    from .trainer_options import Option
-
 FILE = "arkor.toml"
-NAME_LIMIT = 80
+NAME = text_line(80)
 SHOWN_PROBLEMS = 8
 TRAINERS = 200
 DATA_SECONDS = 0.5
@@ -84,7 +83,7 @@ def choose(trainers: list[Trainer], name: str | None) -> Trainer:
             return trainer
     assert name is not None  # an arkor.toml without a trainer is a problem of the whole file
     names = [trainer["name"] for trainer in trainers]
-    raise StudioError(400, f"{FILE} has no trainer {_quoted(name)}.{_suggest(name, names, 'It has')}")
+    raise StudioError(400, f"{FILE} has no trainer {quoted(name)}.{_suggest(name, names, 'It has')}")
 
 
 class _Problems:
@@ -103,16 +102,16 @@ class _Problems:
 
     def not_allowed(self, at: KeyPath, value: object, allowed: str) -> None:
         """A value is not one of those that are ``allowed``, in words."""
-        self._add(at, lambda: f"{_spelled(at)} = {_quoted(value)} is not possible. Allowed is {allowed}")
+        self._add(at, lambda: f"{_spelled(at)} = {quoted(value)} is not possible. Allowed is {allowed}")
 
-    def check_keys(self, at: KeyPath, table: dict[str, object], allowed: tuple[str, ...]) -> bool:
+    def check_keys(self, at: KeyPath, table: dict[str, object], allowed: Sequence[str]) -> bool:
         """Whether ``table`` has none but the ``allowed`` keys; each other one is a problem."""
         unknown = [key for key in table if key not in allowed]
         for key in unknown:
             self._unknown_key((*at, key), key, allowed)
         return not unknown
 
-    def _unknown_key(self, at: KeyPath, key: str, allowed: tuple[str, ...]) -> None:
+    def _unknown_key(self, at: KeyPath, key: str, allowed: Sequence[str]) -> None:
         self._add(at, lambda: f"unknown key {_spelled(at)}.{_suggest(key, allowed, 'Allowed here')}")
 
     def _add(self, at: KeyPath, text: Callable[[], str]) -> None:
@@ -162,26 +161,27 @@ class _TableReader:
     def read(self, block: dict[str, object]) -> Trainer:
         """The trainer, with a ``problem`` and nothing to run when its table is wrong."""
         at = self.at
-        self.problems.check_keys(at, block, TRAINER_KEYS)
+        tables = settings.tables()
+        keys = ["name", "dataset", *tables, *(setting.name for setting in settings.below(""))]
+        self.problems.check_keys(at, block, keys)
         for key, example in (
             ("name", '"my-bot"'),
-            ("model", '"smollm2-135m-instruct"'),
+            *((row.key, quoted(row.shown)) for row in settings.SETTINGS if row.required),
             ("dataset", '"data/train.jsonl"'),
         ):
             if key not in block:
                 self.problems.add(at, f"this [[trainer]] has no {key}. Add {key} = {example}")
-        name, named = block.get("name", ""), is_line(NAME_LIMIT)(block.get("name"))
+        name, named = block.get("name", ""), NAME.fits(block.get("name"))
         if "name" in block and not named:
-            self.problems.not_allowed(
-                (*at, "name"), name, f"one line of text, {NAME_LIMIT} characters at most"
-            )
+            self.problems.not_allowed((*at, "name"), name, NAME.words)
         config: dict[str, object] = {}
-        self._options(at, block, TRAINER_OPTIONS, config)
+        self._settings(at, block, "", config)
         if "steps" in block and "epochs" in block:
             self.problems.add(
                 (*at, "epochs"), "steps and epochs are both set. Keep the one that should decide the length"
             )
-        self._lora(at, block, config)
+        for table in tables:
+            self._table((*at, table), block.get(table), table, config)
         source = self._dataset((*at, "dataset"), block.get("dataset"))
         if source is not None:
             config["datasetSource"] = source
@@ -190,27 +190,24 @@ class _TableReader:
             return {"name": shown, "problem": self.problems.text()}
         return {"name": str(name), "config": cast("JobConfig", config)}
 
-    def _options(
-        self, at: KeyPath, block: dict[str, object], options: Iterable[Option], config: dict[str, object]
-    ) -> None:
-        for option in options:
-            if option.key not in block:
+    def _settings(self, at: KeyPath, block: dict[str, object], table: str, config: dict[str, object]) -> None:
+        for setting in settings.below(table):
+            if setting.name not in block:
                 continue
-            value = block[option.key]
-            if option.fits(value):
-                config[option.field] = value
+            value = block[setting.name]
+            if setting.rule.fits(value):
+                config[setting.field] = value
             else:
-                self.problems.not_allowed((*at, option.key), value, option.allowed)
+                self.problems.not_allowed((*at, setting.name), value, setting.rule.words)
 
-    def _lora(self, at: KeyPath, block: dict[str, object], config: dict[str, object]) -> None:
-        lora = block.get("lora")
-        if lora is None:
-            return
-        if not isinstance(lora, dict):
-            self.problems.not_allowed((*at, "lora"), lora, "a table, such as { r = 8, alpha = 16 }")
-            return
-        self.problems.check_keys((*at, "lora"), lora, LORA_KEYS)
-        self._options((*at, "lora"), lora, LORA_OPTIONS, config)
+    def _table(self, at: KeyPath, block: object, table: str, config: dict[str, object]) -> None:
+        allowed = {setting.name: setting.shown for setting in settings.below(table)}
+        if isinstance(block, dict):
+            self.problems.check_keys(at, block, list(allowed))
+            self._settings(at, block, table, config)
+        elif block is not None:
+            example = ", ".join(f"{name} = {quoted(value)}" for name, value in allowed.items())
+            self.problems.not_allowed(at, block, f"a table, such as {{ {example} }}")
 
     def _dataset(self, at: KeyPath, dataset: object) -> DatasetSource | None:
         if dataset is None:
@@ -235,7 +232,7 @@ def _mark_duplicates(trainers: list[Trainer], lines: dict[KeyPath, int]) -> None
         name = trainer["name"]
         if first.setdefault(name, index) != index:
             line, there = (_line(lines, ("trainer", n, "name")) for n in (index, first[name]))
-            text = f"a trainer called {_quoted(name)} is on line {there} already. Names must differ"
+            text = f"a trainer called {quoted(name)} is on line {there} already. Names must differ"
             trainers[index] = {
                 "name": f"{name} (line {line})",
                 "problem": trainer.get("problem", f"{FILE}:{line}: {text}"),
@@ -288,16 +285,7 @@ def _syntax_error(fault: Exception, text: str) -> str:
 def _spelled(at: KeyPath) -> str:
     """A key as one would write it inside its ``[[trainer]]``: ``lora.r``."""
     text = ".".join(str(part) for part in (at[2:] if len(at) > 2 else at))
-    return _shown(text) if text.isprintable() else _quoted(text)
-
-
-def _quoted(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return _shown(text if text.isprintable() else json.dumps(value, default=str))
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return shortened(text) if text.isprintable() else quoted(text)
 
 
 def _suggest(written: str, known: Iterable[str], otherwise: str) -> str:

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from arkor_dev.contract.regular_files import MIB, open_regular
+from arkor_dev.contract.schema import text_line
 from arkor_dev.contract.training_rows import RowError, lines_in, no_rows, read_row
-
-from .trainer_options import is_line
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import DatasetSource
 
+KEYS = ("huggingface", "split", "subset", "url")
+"""What a ``dataset`` table may say."""
 COUNTED_BYTES = 256 * MIB
 CHECKED_BYTES = 16 * MIB
 SECONDS = 1.5
@@ -45,7 +46,7 @@ def file_source(project: Path, written: str) -> DatasetSource:
     """
     if "://" in written:
         raise DatasetError(f'is an address. Write it as a table: dataset = {{ url = "{written}" }}')
-    if not is_line(1000)(written):
+    if not text_line(1000).fits(written):
         raise DatasetError("must be a path on one line")
     root = project.resolve()
     shown = written if len(written) <= SHOWN_CHARACTERS else f"{written[: SHOWN_CHARACTERS - 1]}…"
@@ -78,7 +79,7 @@ def file_source(project: Path, written: str) -> DatasetSource:
 def table_source(table: dict[str, object]) -> DatasetSource:
     """A table ``{huggingface, split?, subset?}`` or ``{url}``; raises DatasetError."""
     for key, value in table.items():
-        if not is_line(2000)(value):
+        if not text_line(2000).fits(value):
             raise DatasetError("must be text on one line", key)
     text = {key: str(value) for key, value in table.items()}
     if ("huggingface" in text) == ("url" in text):

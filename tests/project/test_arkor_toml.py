@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.contract.shapes import JobConfig
+from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.errors import StudioError
 from arkor_dev.project import arkor_toml as trainers
 from arkor_dev.project.arkor_toml import choose, load_trainers
-from arkor_dev.project.trainer_options import LORA_OPTIONS, TRAINER_OPTIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +75,8 @@ eval_split = 0.1
 save_every = 20
 seed = 7
 train_on_responses_only = true
+optimizer = "sgd"
+number_format = "bfloat16"
 load_in_4bit = false
 dry_run = true
 
@@ -109,6 +110,8 @@ lora = { r = 4 }
             "saveSteps": 20,
             "seed": 7,
             "trainOnResponsesOnly": True,
+            "optim": "sgd",
+            "numberFormat": "bfloat16",
             "loadIn4bit": False,
             "dryRun": True,
             "loraR": 8,
@@ -123,9 +126,10 @@ lora = { r = 4 }
     }
 
 
-def test_the_table_names_only_fields_of_the_contract() -> None:
-    fields = {option.field for option in (*TRAINER_OPTIONS, *LORA_OPTIONS)}
-    assert fields - {"seed"} <= set(JobConfig.__annotations__)
+def test_no_setting_is_left_out_above(project: Path) -> None:
+    test_every_key_reaches_the_contract(project)
+    fields = {field for trainer in load_trainers(project) for field in trainer["config"]}
+    assert fields == {"datasetSource", *(setting.field for setting in SETTINGS)}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """``arkor-dev init``: a small project that trains at once, to be changed into one's own.
 
-What it writes lies in ``template/`` as plain files, so that it can be read, tested and trained as it is.
+Its chats lie in ``template/`` as a plain file, so that they can be read and tested as they are; its
+``arkor.toml`` is made from the table of settings.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ from pathlib import Path
 from rich.console import Console
 
 from arkor_dev.core.errors import StudioError
+from arkor_dev.project.arkor_toml import FILE
 from arkor_dev.project.node_tools import typescript_sign
+from arkor_dev.project.starter_toml import starter_toml
 
 TEMPLATE = Path(__file__).with_name("template")
 
 
-def template_files() -> list[Path]:
-    """The files of a new project, relative to its folder, in a fixed order."""
-    return sorted(path.relative_to(TEMPLATE) for path in TEMPLATE.rglob("*") if path.is_file())
+def project_files() -> dict[Path, bytes]:
+    """The files of a new project, relative to its folder, in a fixed order, and what is in them."""
+    template = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
+    return {
+        Path(FILE): starter_toml().encode(),
+        **{path.relative_to(TEMPLATE): path.read_bytes() for path in template},
+    }
 
 
 def initialize(folder: Path) -> list[Path]:
@@ -35,7 +42,7 @@ def initialize(folder: Path) -> list[Path]:
             "Nothing was written. Run `arkor-dev start` to train it, or choose another folder: "
             "arkor-dev init my-bot",
         )
-    files = template_files()
+    files = project_files()
     there = [file.as_posix() for file in files if _exists(folder / file)]
     if there:
         is_are = "is" if len(there) == 1 else "are"
@@ -46,12 +53,12 @@ def initialize(folder: Path) -> list[Path]:
         )
     written: list[Path] = []
     try:
-        for file in files:
+        for file, content in files.items():
             target = folder / file
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as new:
                 written.append(file)
-                new.write((TEMPLATE / file).read_bytes())
+                new.write(content)
     except OSError as fault:
         # Half a project would make the next attempt refuse to go on.
         for file in written:

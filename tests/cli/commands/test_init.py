@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from arkor_dev.cli.commands.init import TEMPLATE, initialize, run_init, template_files
+from arkor_dev.cli.commands.init import TEMPLATE, initialize, project_files, run_init
+from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.errors import StudioError
 from arkor_dev.project.arkor_toml import load_trainers
-from arkor_dev.project.trainer_options import DATASET_KEYS, LORA_KEYS, TRAINER_KEYS
+from arkor_dev.project.starter_toml import VALUES, starter_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,21 +36,24 @@ def test_the_project_is_complete_and_valid(tmp_path: Path) -> None:
     assert {"maxSteps", "learningRate", "evalSteps", "saveSteps", "loraR"} <= trainer["config"].keys()
 
 
-def test_the_comments_name_every_key() -> None:
-    text = (TEMPLATE / "arkor.toml").read_text()
-    for key in (*TRAINER_KEYS, *LORA_KEYS):
-        assert re.search(rf"(?m)^(?:# |\[trainer\.)?{key}\b", text), key
-    assert set(DATASET_KEYS) >= {"huggingface", "split"}
+def test_every_setting_is_there_and_explained() -> None:
+    text = starter_toml()
+    for setting in SETTINGS:
+        said, line = re.findall(rf"(?m)((?:^# .+\n)+)((?:# )?{setting.name} = .+)$", text)[0]
+        assert setting.help in said.replace("\n# ", " "), setting.key
+        assert line.startswith("# ") == (setting.key not in VALUES)
+    assert set(VALUES) <= {setting.key for setting in SETTINGS}
+    assert max(map(len, text.splitlines())) <= 110
 
 
 def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     initialize(tmp_path)
     text = (tmp_path / "arkor.toml").read_text()
     switched_on = re.sub(r"(?m)^# (?=(?!dataset|epochs)[a-z_0-9]+ = )", "", text)
-    assert switched_on.count("\n# ") < text.count("\n# ") - 5
     (tmp_path / "arkor.toml").write_text(switched_on)
     (trainer,) = load_trainers(tmp_path)
-    assert {"seed", "maxLength", "loadIn4bit", "dryRun"} <= trainer["config"].keys()
+    fields = {setting.field for setting in SETTINGS if setting.key != "epochs"}
+    assert trainer["config"].keys() == {*fields, "datasetSource"}
 
 
 def test_the_chats_are_real_and_all_alike_in_form() -> None:
@@ -116,7 +120,7 @@ def test_it_says_what_was_written_and_what_comes_next(
     printer, out = console()
     assert run_init(tmp_path / "a [b]", printer) == 0
     said = out.getvalue()
-    for file in template_files():
+    for file in project_files():
         assert f"wrote {tmp_path / 'a [b]' / file}\n" in said
     assert f"arkor-dev start --local --project '{tmp_path / 'a [b]'}'\n" in said
     printer, out = console()

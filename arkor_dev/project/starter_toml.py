@@ -1,0 +1,74 @@
+"""The ``arkor.toml`` of a new project: the table of settings as a commented file that trains as it is.
+
+What the example sets is switched on; every other setting follows as a comment, so that a person finds all of
+them in the file that they edit.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract import settings
+from arkor_dev.contract.schema import quoted
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.settings import Setting
+
+VALUES: Final = {
+    "model": "smollm2-135m-instruct",
+    "steps": 24,
+    "batch_size": 4,
+    "learning_rate": 2e-3,
+    "scheduler": "cosine",
+    "warmup_steps": 2,
+    "eval_split": 0.15,
+    "eval_every": 6,
+    "save_every": 12,
+    "lora.r": 8,
+    "lora.alpha": 16,
+}
+"""What the example trains with, by key: a model and a length that a laptop without a GPU can bear."""
+
+HEAD: Final = """\
+# What Arkor Studio trains in this folder. One [[trainer]] or several; each shows up under its name.
+# Start Studio with `arkor-dev --local` and press Run training, or run `arkor-dev start --local`.
+
+[[trainer]]
+name = "my-bot"
+"""
+DATASET: Final = """\
+# One chat a line: {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
+# or {"prompt": "…", "completion": "…"}. A data set of a hub instead of a file:
+# dataset = { huggingface = "owner/name", split = "train" }
+dataset = "data/train.jsonl"
+"""
+
+
+WIDTH: Final = 110
+
+
+def starter_toml() -> str:
+    """The whole file."""
+    rows = settings.below("")
+    model, *rest = [row for row in rows if row.key in VALUES]
+    parts = [HEAD, _entry(model), DATASET, *map(_entry, rest)]
+    parts += ["# More that may be said:\n", *(_entry(row) for row in rows if row.key not in VALUES)]
+    for table in settings.tables():
+        first, *others = map(_entry, settings.below(table))
+        parts += [f"[trainer.{table}]\n{first}", *others]
+    return "\n".join(parts)
+
+
+def _entry(row: Setting) -> str:
+    """What it is for, and the line that sets it: a comment too, unless the example sets it."""
+    facts = [row.help]
+    if row.rule.kind == "choice":
+        facts.append(f"{row.rule.words.capitalize()}.")
+    if row.where != settings.EVERYWHERE:
+        facts.append(f"Only for {row.where}.")
+    if row.key not in VALUES and row.default is None:
+        facts.append(f"Unset: {row.default_words}.")
+    said = textwrap.fill(" ".join(facts), WIDTH, initial_indent="# ", subsequent_indent="# ")
+    value, mark = (VALUES[row.key], "") if row.key in VALUES else (row.shown, "# ")
+    return f"{said}\n{mark}{row.name} = {quoted(value)}\n"
