@@ -8,61 +8,15 @@ training reads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from .schema import FLAG, Rule, quoted, text_line
+from .setting import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-Style = Literal["text", "count", "steps", "tokens", "interval", "rate", "share", "flag"]
-"""How the page writes a value: ``steps`` as "5 steps", ``interval`` as "every 5 steps", ``share`` in %."""
-
-EVERYWHERE: Final = "every backend"
 MANY: Final = 10_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """``key`` as arkor.toml spells it (``lora.r``: in a table), ``field`` as a job's config does.
-
-    ``default`` is what a job gets that says nothing; where it depends on the job it is None, and
-    ``default_words`` say how it is found. ``example`` is a value to show where there is no fixed default.
-    ``where`` names the backends and devices that obey it. Another backend's form of a value ``passes`` on the
-    wire although the rule does not know it; the training code then takes what comes nearest.
-    """
-
-    key: str
-    field: str
-    label: str
-    help: str
-    rule: Rule
-    style: Style
-    unit: str = ""
-    default: str | float | bool | None = None
-    default_words: str = ""
-    example: str | float | bool | None = None
-    where: str = EVERYWHERE
-    required: bool = False
-    passes: Callable[[Any], bool] = lambda _: False
-
-    @property
-    def table(self) -> str:
-        """The table of arkor.toml in which it stands; empty for the ``[[trainer]]`` itself."""
-        return self.key.rpartition(".")[0]
-
-    @property
-    def name(self) -> str:
-        """The key inside that table."""
-        return self.key.rpartition(".")[2]
-
-    @property
-    def shown(self) -> str | float | bool:
-        """A value to show: the default, or else the example."""
-        value = self.example if self.default is None else self.default
-        assert value is not None, f"{self.key} has neither a default nor an example"
-        return value
 
 
 def _whole(low: int, high: int = MANY) -> Rule:

@@ -1,7 +1,7 @@
 """The wire contract's words: what Studio, the local backend and the page all have to agree on.
 
 The only module that both sides of the seam import. It holds names and shapes, no behaviour; the page's
-TypeScript types are generated from the ``TypedDict`` classes below (``scripts/build_types.py``).
+TypeScript types are generated from the ``TypedDict`` classes below (``scripts/generate.py``).
 Unknown fields pass through everywhere, so each shape lists what is known and tolerates more.
 """
 
@@ -44,29 +44,11 @@ class DatasetSource(TypedDict):
 
 
 class JobConfig(TypedDict):
-    """What a job is asked to do. Steps and epochs are counts, ``maxLength`` tokens."""
+    """What a job is asked to do: its data, and any setting of ``contract/settings.py`` by its field."""
 
     model: str
     datasetSource: DatasetSource
-    maxSteps: NotRequired[int]
-    numTrainEpochs: NotRequired[float]
-    learningRate: NotRequired[float]
-    batchSize: NotRequired[int]
-    optim: NotRequired[str]
-    lrSchedulerType: NotRequired[str]
-    weightDecay: NotRequired[float]
-    warmupSteps: NotRequired[int]
-    loggingSteps: NotRequired[int]
-    saveSteps: NotRequired[int]
-    evalSteps: NotRequired[int]
-    loraR: NotRequired[int]
-    loraAlpha: NotRequired[float]
-    maxLength: NotRequired[int]
-    loadIn4bit: NotRequired[bool]
-    trainOnResponsesOnly: NotRequired[bool]
     datasetFormat: NotRequired[object]
-    datasetSplit: NotRequired[object]
-    dryRun: NotRequired[bool]
 
 
 class JobMetrics(TypedDict):

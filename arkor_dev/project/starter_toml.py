@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import settings
 from arkor_dev.contract.schema import quoted
+from arkor_dev.contract.setting import EVERYWHERE
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.settings import Setting
+    from arkor_dev.contract.setting import Setting
 
 VALUES: Final = {
     "model": "smollm2-135m-instruct",
@@ -65,7 +66,7 @@ def _entry(row: Setting) -> str:
     facts = [row.help]
     if row.rule.kind == "choice":
         facts.append(f"{row.rule.words.capitalize()}.")
-    if row.where != settings.EVERYWHERE:
+    if row.where != EVERYWHERE:
         facts.append(f"Only for {row.where}.")
     if row.key not in VALUES and row.default is None:
         facts.append(f"Unset: {row.default_words}.")

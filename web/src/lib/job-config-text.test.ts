@@ -1,6 +1,13 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { datasetName, settings, shareable, summary } from "./job-config-text";
-import type { JobConfig } from "../contract.gen";
+import { SETTINGS, type JobConfig } from "../contract.gen";
+
+/** The table with one setting more than it has. */
+vi.mock("../contract.gen", async (original) => {
+  const contract = await original<typeof import("../contract.gen")>();
+  const pretend = { key: "lora.pretend", field: "pretend", label: "Pretend", help: "Says nothing.", kind: "whole", style: "interval", allowed: "" };
+  return { ...contract, SETTINGS: [...contract.SETTINGS, pretend] };
+});
 
 const CONFIG: JobConfig = {
   model: "HuggingFaceTB/SmolLM2-135M-Instruct",
@@ -45,6 +52,13 @@ describe("settings", () => {
       "Checkpoints: never",
       'newField: {"deep":1}',
     ]);
+  });
+
+  it("labels and explains every setting of the table, a new one too", () => {
+    const value = { whole: 2, number: 0.5, flag: true, choice: "a", text: "a" };
+    const config = Object.fromEntries(SETTINGS.map(({ field, kind }) => [field, value[kind]])) as unknown as JobConfig;
+    expect(settings(config).map(({ label, help }) => [label, help])).toEqual(SETTINGS.map(({ label, help }) => [label, help]));
+    expect(settings(config).at(-1)).toEqual({ label: "Pretend", value: "every 2 steps", help: "Says nothing." });
   });
 
   it("takes any type a backend may send", () => {

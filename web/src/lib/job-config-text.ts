@@ -1,13 +1,13 @@
 /** A job's configuration as a person reads it: one line, and a list in which nothing is left out. */
-import type { DatasetSource, JobConfig } from "../contract.gen";
+import { SETTINGS, type DatasetSource, type JobConfig, type Setting } from "../contract.gen";
 import { modelName, number, plural, rate } from "./format";
 import { clean } from "./text";
 
-export interface Setting {
+/** A setting and its value in words; `help` says what it is for, where the contract knows it. */
+export interface Shown {
   label: string;
   value: string;
-  /** The whole value where `value` is a short form. */
-  title?: string;
+  help?: string;
 }
 
 /** `LoRA r 8 on smollm2-135m · 100 examples · 40 steps` */
@@ -45,49 +45,34 @@ export function shareable(config: JobConfig): JobConfig {
 }
 
 type Words = (value: never) => string;
-const steps: Words = (value: number) => (value === 1 ? "every step" : value > 0 ? `every ${plural(value, "step")}` : "never");
-const count: Words = (value: number) => number(value);
-const rated: Words = (value: number) => rate(value);
-const share: Words = (value: unknown) =>
-  typeof value === "number" && value > 0 && value < 1 ? `${Number((value * 100).toFixed(1))} %` : raw(value);
-const yesNo: Words = (value: boolean) => (value ? "yes" : "no");
-const plain: Words = (value: string) => clean(value, 200);
 
-/** In reading order; a key that is not here is shown under its own name. */
-const KNOWN: readonly (readonly [keyof JobConfig, string, Words])[] = [
-  ["model", "Base model", plain],
-  ["datasetSource", "Data set", datasetName as Words],
-  ["maxSteps", "Steps", count],
-  ["numTrainEpochs", "Epochs", count],
-  ["batchSize", "Batch size", count],
-  ["learningRate", "Learning rate", rated],
-  ["lrSchedulerType", "Schedule", plain],
-  ["warmupSteps", "Warm-up", ((value: number) => plural(value, "step")) as Words],
-  ["loraR", "LoRA rank", count],
-  ["loraAlpha", "LoRA alpha", count],
-  ["maxLength", "Maximum length", ((value: number) => plural(value, "token")) as Words],
-  ["trainOnResponsesOnly", "Loss on answers only", yesNo],
-  ["datasetSplit", "Evaluation split", share],
-  ["evalSteps", "Evaluation", steps],
-  ["saveSteps", "Checkpoints", steps],
-  ["loggingSteps", "Logging", steps],
-  ["optim", "Optimiser", plain],
-  ["weightDecay", "Weight decay", rated],
-  ["loadIn4bit", "Loaded in 4 bit", yesNo],
-  ["dryRun", "Dry run", yesNo],
-];
+const WORDS: Readonly<Record<Setting["style"], Words>> = {
+  text: ((value: string) => clean(value, 200)) as Words,
+  count: ((value: number) => number(value)) as Words,
+  steps: ((value: number) => plural(value, "step")) as Words,
+  tokens: ((value: number) => plural(value, "token")) as Words,
+  interval: ((value: number) => (value === 1 ? "every step" : value > 0 ? `every ${plural(value, "step")}` : "never")) as Words,
+  rate: ((value: number) => rate(value)) as Words,
+  share: ((value: unknown) =>
+    typeof value === "number" && value > 0 && value < 1 ? `${Number((value * 100).toFixed(1))} %` : raw(value)) as Words,
+  flag: ((value: boolean) => (value ? "yes" : "no")) as Words,
+};
 
-const LABELED: ReadonlySet<string> = new Set(KNOWN.map(([key]) => key));
-
-export function settings(config: JobConfig): Setting[] {
-  const list: Setting[] = [];
-  for (const [key, label, words] of KNOWN) {
+/** In the table's order, the data set after the model; a key that the table does not know is shown under its own name. */
+export function settings(config: JobConfig): Shown[] {
+  const list: Shown[] = [];
+  const add = (key: keyof JobConfig, label: string, words: Words, help?: string): void => {
     const value = config[key];
-    if (value === undefined || value === null) continue;
-    list.push({ label, value: safely(words, value) });
+    if (value === undefined || value === null) return;
+    list.push({ label, value: safely(words, value), ...(help === undefined ? {} : { help }) });
+  };
+  for (const { field, label, style, help } of SETTINGS) {
+    add(field, label, WORDS[style], help);
+    if (field === "model") add("datasetSource", "Data set", datasetName as Words);
   }
+  const known = new Set<string>(["datasetSource", ...SETTINGS.map(({ field }) => field)]);
   for (const [key, value] of Object.entries(config)) {
-    if (!LABELED.has(key) && value !== undefined && value !== null) list.push({ label: clean(key, 60), value: raw(value) });
+    if (!known.has(key) && value !== undefined && value !== null) list.push({ label: clean(key, 60), value: raw(value) });
   }
   return list;
 }

@@ -5,6 +5,8 @@ import { clean } from "../../lib/text";
 
 export interface Difference {
   label: string;
+  /** What the setting is for, where the contract knows it. */
+  help?: string | undefined;
   /** In the order of the jobs; null where a job does not set it, or is not known. */
   values: readonly (string | null)[];
   same: boolean;
@@ -22,20 +24,22 @@ export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
     const known = values.filter((_, index) => jobs[index] !== undefined);
     const kinds = (of: (value: Value) => string): number => new Set(known.map((value) => value && of(value))).size;
     const whole = kinds(({ words }) => words) < kinds(({ raw }) => raw);
-    return { label, values: values.map((value) => value && (whole ? value.raw : value.words)), same: kinds(({ raw }) => raw) < 2 };
+    const help = lists.map((list) => list.get(label)?.help).find(Boolean);
+    return { label, help, values: values.map((value) => value && (whole ? value.raw : value.words)), same: kinds(({ raw }) => raw) < 2 };
   });
 }
 
 interface Value {
   words: string;
   raw: string;
+  help?: string | undefined;
 }
 
 function valuesOf(config: JobConfig): Map<string, Value> {
   const raw = new Map(
     Object.entries(config).flatMap(([key, value]) => settings({ [key]: value } as unknown as JobConfig).map(({ label }) => [label, rawOf(value)] as const)),
   );
-  return new Map(settings(config).map(({ label, value }) => [label, { words: value, raw: raw.get(label) ?? value }]));
+  return new Map(settings(config).map(({ label, value, help }) => [label, { words: value, raw: raw.get(label) ?? value, help }]));
 }
 
 /** The order of an object's keys says nothing. */

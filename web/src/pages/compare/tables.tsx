@@ -133,9 +133,11 @@ function Configuration({ compared }: { compared: readonly Compared[] }) {
           </td>
         </tr>
       )}
-      {(all ? rows : different).map(({ label, values, same }) => (
+      {(all ? rows : different).map(({ label, help, values, same }) => (
         <tr key={label} class={same ? "compare-same" : ""}>
-          <th scope="row">{label}</th>
+          <th scope="row" title={help}>
+            {label}
+          </th>
           {values.map((value, index) => (
             <td key={compared[index]!.id}>{value ?? "–"}</td>
           ))}

@@ -162,9 +162,9 @@ export function Settings({ known }: { known: Manifest }) {
   const list = settings(trainer.config);
   return (
     <dl class="home-settings" aria-label="Settings">
-      {list.map(({ label, value }) => (
+      {list.map(({ label, value, help }) => (
         <div key={label}>
-          <dt>{label}</dt>
+          <dt title={help}>{label}</dt>
           <dd class="num">
             <bdi>{value}</bdi>
           </dd>

@@ -14,7 +14,7 @@ export function Facts({ id, job, run, version }: { id: string; job: Job | undefi
   return (
     <section class="job-facts" aria-label="Facts">
       <Group title="Configuration">
-        {job ? settings(job.config).map(({ label, value, title }) => <Fact key={label} name={label} value={value} title={title ?? value} />) : <Skeleton />}
+        {job ? settings(job.config).map(({ label, value, help }) => <Fact key={label} name={label} help={help} value={value} title={value} />) : <Skeleton />}
       </Group>
       <Ran run={run} version={version} />
       <Left id={id} run={run} version={version} />
@@ -42,10 +42,20 @@ function Group({ title, children }: { title: string; children: ComponentChildren
   );
 }
 
-function Fact({ name, value, title, mono, copy }: { name: string; value: ComponentChildren; title?: string; mono?: boolean; copy?: boolean }) {
+interface FactProps {
+  name: string;
+  value: ComponentChildren;
+  /** What the name means. */
+  help?: string | undefined;
+  title?: string;
+  mono?: boolean;
+  copy?: boolean;
+}
+
+function Fact({ name, value, help, title, mono, copy }: FactProps) {
   return (
     <div class="job-fact">
-      <dt>{name}</dt>
+      <dt title={help}>{name}</dt>
       <dd class={mono ? "mono" : "num"} title={title}>
         {typeof value === "string" ? clean(value, 300) : value}
         {copy && typeof value === "string" && <CopyButton text={value} label={`Copy ${name.toLowerCase()}`} small />}

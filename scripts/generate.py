@@ -1,0 +1,219 @@
+"""Writes what is made from the contract: the page's types and settings, and the reference of settings.
+
+``web/src/contract.gen.ts`` comes from ``arkor_dev/contract/shapes.py``, read as syntax and not by import:
+type annotations stay as they were written, in the order they were written, and the result does not depend on
+the Python that runs this. Its settings and ``docs/settings.md`` come from ``arkor_dev/contract/settings.py``.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from arkor_dev.contract import settings  # noqa: E402
+from arkor_dev.contract.setting import EVERYWHERE  # noqa: E402
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.setting import Setting
+
+SHAPES = ROOT / "arkor_dev" / "contract" / "shapes.py"
+TYPES = ROOT / "web" / "src" / "contract.gen.ts"
+REFERENCE = ROOT / "docs" / "settings.md"
+
+SCALARS = {
+    "str": "string",
+    "int": "number",
+    "float": "number",
+    "bool": "boolean",
+    "object": "unknown",
+    "None": "null",
+}
+KINDS = {"whole": "number", "number": "number", "flag": "boolean", "choice": "string", "text": "string"}
+CONFIG = "JobConfig"
+"""The shape that has every setting as a field besides its own."""
+
+
+def types(shapes: str) -> str:
+    """The TypeScript for the contract's shapes and settings; ``ValueError`` for a type it does not know."""
+    parts = ["// Generated from arkor_dev/contract by scripts/generate.py. Not edited by hand.\n"]
+    for node in ast.parse(shapes).body:
+        match node:
+            case ast.ClassDef(bases=[ast.Name(id="TypedDict")]):
+                parts.append(_interface(node))
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript() as value):
+                parts.append(f"export type {name} = {_type(value)};\n")
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str() as text)):
+                parts.append(f"export const {name} = {_quoted(text)};\n")
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(args=[ast.Set(elts=items)])):
+                words = sorted(str(ast.literal_eval(item)) for item in items)
+                listed = ", ".join(_quoted(word) for word in words)
+                parts.append(f"export const {name}: ReadonlySet<string> = new Set([{listed}]);\n")
+    return "\n".join([*parts, _settings()])
+
+
+def _interface(node: ast.ClassDef) -> str:
+    lines = [f"/** {_summary(node)} */", f"export interface {node.name} {{"]
+    own = set()
+    for item in node.body:
+        if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
+            continue
+        own.add(item.target.id)
+        hint, mark = item.annotation, ""
+        match hint:
+            case ast.Subscript(value=ast.Name(id="NotRequired"), slice=inner):
+                hint, mark = inner, "?"
+        lines.append(f"  {item.target.id}{mark}: {_type(hint)};")
+    if node.name == CONFIG:
+        for row in settings.SETTINGS:
+            if row.field not in own:
+                lines += [f"  /** {row.help} */", f"  {row.field}?: {KINDS[row.rule.kind]};"]
+    return "\n".join([*lines, "}\n"])
+
+
+def _summary(node: ast.ClassDef) -> str:
+    text = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
+    return text.replace("``", "`")
+
+
+def _type(node: ast.expr) -> str:
+    match node:
+        case ast.Name(id=name):
+            return SCALARS.get(name, name)
+        case ast.Constant(value=None):
+            return "null"
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            return f"{_type(left)} | {_type(right)}"
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple(elts=items)):
+            return " | ".join(_quoted(str(ast.literal_eval(item))) for item in items)
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Constant(value=str() as text)):
+            return _quoted(text)
+        case ast.Subscript(value=ast.Name(id="list"), slice=inner):
+            return f"{_type(inner)}[]" if isinstance(inner, ast.Name) else f"({_type(inner)})[]"
+        case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[key, value])):
+            return f"Record<{_type(key)}, {_type(value)}>"
+    raise ValueError(f"line {node.lineno}: no TypeScript for {ast.unparse(node)}")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _settings() -> str:
+    """The table as records for the page: what a form, a label or a hint needs of a setting."""
+    styles = sorted({row.style for row in settings.SETTINGS})
+    kinds = sorted({row.rule.kind for row in settings.SETTINGS})
+    return "\n".join(
+        [
+            "/** One setting of a trainer. A number lies from `low` (or above it) to `high`. */",
+            "export interface Setting {",
+            "  /** As arkor.toml spells it; what stands before a dot is its table. */",
+            "  key: string;",
+            f'  field: Exclude<keyof {CONFIG}, "datasetSource" | "datasetFormat">;',
+            "  label: string;",
+            "  help: string;",
+            f"  kind: {' | '.join(map(_quoted, kinds))};",
+            f"  style: {' | '.join(map(_quoted, styles))};",
+            "  low?: number;",
+            "  high?: number;",
+            "  above?: boolean;",
+            "  choices?: readonly string[];",
+            "  /** What a value must be, in words. */",
+            "  allowed: string;",
+            "  unit?: string;",
+            "  /** A value, or words where it depends on the job. */",
+            "  default?: string | number | boolean;",
+            "  defaultWords?: string;",
+            "  /** Which backends and devices obey it, where that is not all of them. */",
+            "  where?: string;",
+            "}\n",
+            "/** In reading order. */",
+            "export const SETTINGS: readonly Setting[] = [",
+            *(f"  {_record(row)}," for row in settings.SETTINGS),
+            "];\n",
+        ]
+    )
+
+
+def _record(row: Setting) -> str:
+    rule = row.rule
+    facts: dict[str, object] = {
+        "key": row.key,
+        "field": row.field,
+        "label": row.label,
+        "help": row.help,
+        "kind": rule.kind,
+        "style": row.style,
+    }
+    if rule.kind in ("whole", "number"):
+        facts |= {"low": rule.low, **({} if math.isinf(rule.high) else {"high": rule.high})}
+    if rule.above:
+        facts["above"] = True
+    if rule.choices:
+        facts["choices"] = list(rule.choices)
+    facts["allowed"] = rule.words
+    for name, value in (("unit", row.unit), ("default", row.default), ("defaultWords", row.default_words)):
+        if value not in (None, ""):
+            facts[name] = value
+    if row.where != EVERYWHERE:
+        facts["where"] = row.where
+    inner = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items())
+    return f"{{ {inner} }}"
+
+
+def reference() -> str:
+    """The Markdown that documents every setting."""
+    lines = [
+        "# Settings of a trainer",
+        "",
+        "Made from `arkor_dev/contract/settings.py` by `scripts/generate.py`. Not edited by hand.",
+        "",
+        "Each stands in a `[[trainer]]` of `arkor.toml`, those with a dot in its table (`lora.r`: `r` in",
+        "`[trainer.lora]`). A job's `config` has them under the name in the second column. A trainer also",
+        'needs `name`, and `dataset`: a path, `{ huggingface = "owner/name" }` or `{ url = "https://…" }`.',
+        "",
+        "The defaults are the local backend's; a job keeps what it ran with, so a later default changes no",
+        "record of it.",
+        "",
+        "| key | in a job's config | what it is for | allowed | default | obeyed by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in settings.SETTINGS:
+        unit = f" ({row.unit})" if row.unit else ""
+        default = row.default_words or ("required" if row.required else f"`{json.dumps(row.default)}`")
+        cells = [f"`{row.key}`", f"`{row.field}`", row.help, row.rule.words + unit, default, row.where]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def generated() -> dict[Path, str]:
+    """Every file that is made here, and what has to be in it."""
+    return {TYPES: types(SHAPES.read_text(encoding="utf-8")), REFERENCE: reference()}
+
+
+def main() -> int:
+    """Write the files that are stale and name them; with ``--check`` only name them, and exit with 1."""
+    stale = {
+        path: text
+        for path, text in generated().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+    names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+    if "--check" in sys.argv[1:]:
+        if stale:
+            print(f"stale: {names}. Run scripts/generate.py", file=sys.stderr)
+        return int(bool(stale))
+    for path, text in stale.items():
+        path.write_text(text, encoding="utf-8")
+    print(f"wrote {names}" if stale else "nothing was stale")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""The table of settings: whatever is derived from it has a new row too, and its rows are sound."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.contract import settings
+from arkor_dev.contract.schema import Rule
+from arkor_dev.contract.setting import Setting
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.local.jobs.job_config import check_config
+from arkor_dev.local.workers.errors import RequestError
+from arkor_dev.project.arkor_toml import load_trainers
+from arkor_dev.project.starter_toml import starter_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+from generate import SHAPES, reference, types
+
+PRETEND = Setting(
+    key="lora.noise_alpha",
+    field="noiseAlpha",
+    label="Noise",
+    help="How much noise is added to what the model reads.",
+    rule=Rule("number", 0, 100),
+    style="count",
+    unit="parts",
+    default_words="none",
+    example=5,
+    where="nobody",
+)
+BLOCK = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { url = "https://example.org/a" }\n'
+CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "SETTINGS", (*SETTINGS, PRETEND))
+
+
+@pytest.fixture
+def problem(tmp_path: Path) -> Callable[[str], str | None]:
+    def read(text: str) -> str | None:
+        (tmp_path / "arkor.toml").write_text(text)
+        (trainer,) = load_trainers(tmp_path)
+        return trainer.get("problem")
+
+    return read
+
+
+def test_without_it_nobody_knows_it(problem: Callable[[str], str | None]) -> None:
+    assert "unknown key lora.noise_alpha" in str(problem(BLOCK + "lora.noise_alpha = 5\n"))
+    assert check_config({**CONFIG, "noiseAlpha": -1})
+    assert "noise_alpha" not in starter_toml() + reference() + types(SHAPES.read_text())
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_new_setting_is_read_and_checked_in_arkor_toml(
+    tmp_path: Path, problem: Callable[[str], str | None]
+) -> None:
+    assert problem(BLOCK + "lora.noise_alpha = 5\n") is None
+    assert dict(load_trainers(tmp_path)[0]["config"])["noiseAlpha"] == 5
+    assert problem(BLOCK + "lora.noise_alpha = 101\n") == (
+        "arkor.toml:5: lora.noise_alpha = 101 is not possible. Allowed is a number from 0 to 100"
+    )
+    assert "unknown key lora.noise_alfa. Did you mean noise_alpha?" in str(
+        problem(BLOCK + "lora.noise_alfa = 1\n")
+    )
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_new_setting_is_checked_on_the_wire() -> None:
+    assert check_config({**CONFIG, "noiseAlpha": 5})["noiseAlpha"] == 5
+    with pytest.raises(RequestError) as refused:
+        check_config({**CONFIG, "noiseAlpha": -1})
+    assert refused.value.text == "config.noiseAlpha must be a number from 0 to 100, not -1"
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_new_setting_is_in_the_starter_file_and_in_the_reference() -> None:
+    said = f"# {PRETEND.help} Only for nobody. Unset: none.\n# noise_alpha = 5\n"
+    assert said in starter_toml().partition("[trainer.lora]")[2]
+    cells = (
+        "`lora.noise_alpha`",
+        "`noiseAlpha`",
+        PRETEND.help,
+        "a number from 0 to 100 (parts)",
+        "none",
+        "nobody",
+    )
+    assert f"| {' | '.join(cells)} |" in reference().splitlines()
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_new_setting_is_typed_and_in_the_form() -> None:
+    text = types(SHAPES.read_text())
+    assert f"  /** {PRETEND.help} */\n  noiseAlpha?: number;\n}}" in text
+    record = text[text.index('{ key: "lora.noise_alpha"') :].partition(" },")[0]
+    for fact in (
+        'field: "noiseAlpha"',
+        'label: "Noise"',
+        f"help: {json.dumps(PRETEND.help)}",
+        'kind: "number"',
+        "low: 0",
+        "high: 100",
+        'unit: "parts"',
+        'defaultWords: "none"',
+        'where: "nobody"',
+    ):
+        assert fact in record
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
+def test_a_row_is_sound(setting: Setting) -> None:
+    assert setting.rule.fits(setting.shown), "the value that is shown is not allowed"
+    assert setting.required or (setting.default is None) == bool(setting.default_words)
+    if setting.rule.kind in ("whole", "number"):
+        assert math.isfinite(setting.rule.high)
+    assert setting.help.endswith(".")
+    assert setting.label[:1].isupper()
+
+
+def test_no_two_rows_share_a_name() -> None:
+    for names in ([s.key for s in SETTINGS], [s.field for s in SETTINGS], [s.label for s in SETTINGS]):
+        assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
+def test_both_sides_have_the_same_bounds(setting: Setting, problem: Callable[[str], str | None]) -> None:
+    """What arkor.toml takes the backend takes, and what it refuses the backend refuses."""
+    rule = setting.rule
+    values: list[object] = [*rule.choices, True, "a", "", 1.5, [], {}]
+    if rule.kind in ("whole", "number"):
+        step = 1 if rule.kind == "whole" else 0.01
+        values += [rule.low - step, rule.low, rule.low + step, rule.high, rule.high + step]
+    told = 0
+    for value in values:
+        if setting.passes(value):
+            continue  # another backend's form, which only the wire may carry
+        others = "" if setting.key == "model" else 'model = "m"\n'
+        written = f"{setting.key} = {json.dumps(value)}\n"
+        by_file = problem(BLOCK.replace('model = "m"\n', others) + written) is None
+        try:
+            by_backend = bool(check_config({**CONFIG, setting.field: value}))
+        except RequestError:
+            by_backend = False
+        assert by_file == by_backend == rule.fits(value), value
+        told += 1
+    assert told >= 3
+
+
+def test_a_rate_above_one_and_a_seed_of_33_bits_are_refused_by_both(tmp_path: Path) -> None:
+    for key, field, value in (("learning_rate", "learningRate", 1.5), ("seed", "seed", 2**32)):
+        (tmp_path / "arkor.toml").write_text(f"{BLOCK}{key} = {value}\n")
+        assert f"{key} = {value} is not possible" in load_trainers(tmp_path)[0].get("problem", "")
+        with pytest.raises(RequestError, match=f"config.{field} must be"):
+            check_config({**CONFIG, field: value})
+
+
+def test_another_backends_forms_pass_on_the_wire_alone() -> None:
+    for field, value in (("maxSteps", -1), ("optim", "adamw_8bit"), ("datasetSplit", "test")):
+        assert check_config({**CONFIG, field: value})[field] == value
