@@ -76,7 +76,11 @@ class QueuePlace(TypedDict):
 
 
 class Job(TypedDict):
-    """One training job. Times are ISO 8601 in UTC; ``queue`` is there while it waits, where it is known."""
+    """One training job. Times are ISO 8601 in UTC; ``queue`` is there while it waits, where it is known.
+
+    ``config`` is what was asked. ``settings`` is what it runs with, where the backend says so: every setting
+    by its field, defaults and corrections included, from its start on.
+    """
 
     id: str
     orgId: str
@@ -88,6 +92,7 @@ class Job(TypedDict):
     startedAt: NotRequired[str | None]
     completedAt: NotRequired[str | None]
     error: NotRequired[str | None]
+    settings: NotRequired[dict[str, object]]
     metrics: NotRequired[JobMetrics]
     queue: NotRequired[QueuePlace]
 

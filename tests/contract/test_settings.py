@@ -11,32 +11,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract import settings
-from arkor_dev.contract.schema import Rule
-from arkor_dev.contract.setting import Setting
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.local.jobs.job_config import check_config
 from arkor_dev.local.workers.errors import RequestError
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter_toml import starter_toml
+from tests.support.pretend_setting import PRETEND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from arkor_dev.contract.setting import Setting
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from generate import SHAPES, reference, types
 
-PRETEND = Setting(
-    key="lora.noise_alpha",
-    field="noiseAlpha",
-    label="Noise",
-    help="How much noise is added to what the model reads.",
-    rule=Rule("number", 0, 100),
-    style="count",
-    unit="parts",
-    default_words="none",
-    example=5,
-    where="nobody",
-)
 BLOCK = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { url = "https://example.org/a" }\n'
 CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
 

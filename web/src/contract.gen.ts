@@ -111,6 +111,7 @@ export interface Job {
   startedAt?: string | null;
   completedAt?: string | null;
   error?: string | null;
+  settings?: Record<string, unknown>;
   metrics?: JobMetrics;
   queue?: QueuePlace;
 }

@@ -26,7 +26,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from .encoding import IGNORED, Example
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from .number_format import Choice
@@ -58,7 +58,10 @@ class Pace:
 
 @dataclass
 class Run:
-    """One job's training. ``emit(name, **fields)`` sends an event; ``cancelled()`` is asked between steps."""
+    """One job's training. ``emit(name, **fields)`` sends an event; ``cancelled()`` is asked between steps.
+
+    ``settings`` is the record of what it runs with, by the contract's fields.
+    """
 
     base: Base
     base_name: str
@@ -70,6 +73,7 @@ class Run:
     job_id: str
     four_bit: bool
     seed: int
+    settings: Mapping[str, object]
     emit: Callable[..., None]
     cancelled: Callable[[], bool]
     choice: Choice
@@ -156,6 +160,7 @@ class Run:
             "evalRows": len(self.held_out),
             "trainableParameters": sum(weight.numel() for weight in trainable),
             "model": self.base_name,
+            "settings": dict(self.settings),
             **({"modelNote": self.base_note} if self.base_note else {}),
         }
 

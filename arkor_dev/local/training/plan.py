@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from .job_settings import JobSettings
 
 
 DRY_ROWS: Final = 20
@@ -34,35 +34,33 @@ class Plan:
     alpha: float
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], train_rows: int, eval_rows: int) -> Plan:
-        """Fill in defaults for a job that trains on ``train_rows`` rows and measures on ``eval_rows``."""
-
-        def given(field: str, default: Any) -> Any:
-            value = config.get(field)
-            return default if value is None else value
-
-        batch = min(given("batchSize", 4), train_rows)
+    def of(cls, settings: JobSettings, train_rows: int, eval_rows: int) -> Plan:
+        """The plan of a job that trains on ``train_rows`` rows and measures on ``eval_rows``."""
+        get, settle = settings.get, settings.settle
+        batch = settle("batchSize", min(get("batchSize"), train_rows))
         per_epoch = math.ceil(train_rows / batch)
-        steps = given("maxSteps", -1)
+        steps = get("maxSteps", -1)
         if steps < 1:
-            steps = max(1, math.ceil(given("numTrainEpochs", 3) * per_epoch))
-        save, evaluate = given("saveSteps", max(1, steps // 4)), given("evalSteps", max(1, steps // 5))
-        if config.get("dryRun"):
+            steps = max(1, math.ceil(get("numTrainEpochs") * per_epoch))
+        save, evaluate = get("saveSteps", max(1, steps // 4)), get("evalSteps", max(1, steps // 5))
+        if get("dryRun"):
             steps = min(steps, DRY_STEPS)
             save, evaluate = max(1, steps - 1), steps
+        settle("numTrainEpochs", round(steps / per_epoch, 4))
+        rank = get("loraR")
         return cls(
-            steps=steps,
+            steps=settle("maxSteps", steps),
             batch_size=batch,
-            learning_rate=given("learningRate", 2e-4),
-            schedule=given("lrSchedulerType", "linear"),
-            warmup=min(given("warmupSteps", steps // 20), steps),
-            weight_decay=given("weightDecay", 0.0),
-            optim="sgd" if config.get("optim") == "sgd" else "adamw",
-            logging=given("loggingSteps", max(1, steps // 500)),
-            save=save,
-            evaluate=evaluate if eval_rows else 0,
-            rank=given("loraR", 8),
-            alpha=given("loraAlpha", 2 * given("loraR", 8)),
+            learning_rate=get("learningRate"),
+            schedule=get("lrSchedulerType"),
+            warmup=settle("warmupSteps", min(get("warmupSteps", steps // 20), steps)),
+            weight_decay=get("weightDecay"),
+            optim=settle("optim", "sgd" if get("optim") == "sgd" else "adamw"),
+            logging=get("loggingSteps", max(1, steps // 500)),
+            save=settle("saveSteps", save),
+            evaluate=settle("evalSteps", evaluate if eval_rows else 0),
+            rank=rank,
+            alpha=get("loraAlpha", 2 * rank),
         )
 
     def rate_at(self, step: int) -> float:

@@ -12,35 +12,33 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
 from .datasets import Row, load_rows
+from .job_settings import JobSettings
 from .plan import DRY_ROWS, Plan
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 EVAL_SHARE: Final = 0.1
 EVAL_MOST: Final = 32
 EVAL_FROM: Final = 10
-SEED: Final = 42
 
 
-def split(rows: list[Row], config: Mapping[str, Any], seed: int) -> tuple[list[Row], list[Row]]:
+def split(rows: list[Row], settings: JobSettings) -> tuple[list[Row], list[Row]]:
     """Hold back ``datasetSplit`` of the rows, at least one; none when it is 0, or nothing is evaluated.
 
     Unasked it is a tenth and 32 rows at most, none when there are fewer than ten.
     """
-    asked = config.get("datasetSplit")
-    if config.get("evalSteps") == 0 or len(rows) < 2:
-        return rows, []
-    if isinstance(asked, int | float) and not isinstance(asked, bool):
+    asked, seed = settings.get("datasetSplit"), settings.get("seed")
+    if settings.get("evalSteps") == 0 or len(rows) < 2:
+        count = 0
+    elif isinstance(asked, int | float) and not isinstance(asked, bool):
         count = min(len(rows) - 1, max(1, round(len(rows) * asked))) if asked > 0 else 0
     else:
         count = max(1, min(EVAL_MOST, int(len(rows) * EVAL_SHARE))) if len(rows) >= EVAL_FROM else 0
+    settings.settle("datasetSplit", round(count / len(rows), 4))
     order = list(range(len(rows)))
     random.Random(seed).shuffle(order)  # noqa: S311 - order, not secrecy
     held = set(order[:count])
@@ -62,12 +60,12 @@ class Work:
     def train(self) -> None:
         job = self.link.receive()
         config, data, job_id = job["config"], Path(job["data"]), job["id"]
-        seed = SEED if config.get("seed") is None else config["seed"]
+        settings = JobSettings(config)
         scratch = data / "jobs" / job_id / "scratch"
-        limit = DRY_ROWS if config.get("dryRun") else None
+        limit = DRY_ROWS if settings.get("dryRun") else None
         rows = load_rows(config["datasetSource"], Path(job["project"]), scratch, self.link.progress, limit)
-        train_rows, eval_rows = split(rows, config, seed)
-        plan = Plan.of(config, len(train_rows), len(eval_rows))
+        train_rows, eval_rows = split(rows, settings)
+        plan = Plan.of(settings, len(train_rows), len(eval_rows))
 
         # Everything is read from local folders from here on: no library may ask the hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -81,10 +79,11 @@ class Work:
         if model["note"]:
             self.emit("training.message", message=model["note"])
         self.link.progress(f"Loading {model['name']}", 0, None, "")
-        four_bit = bool(config.get("loadIn4bit"))
+        four_bit = settings.get("loadIn4bit")
         base = load_base(Path(model["path"]), four_bit)
-        longest = min(config.get("maxLength") or (512 if base.device == "cpu" else 1024), base.context)
-        responses_only = config.get("trainOnResponsesOnly") is not False
+        asked = settings.get("maxLength", 512 if base.device == "cpu" else 1024)
+        longest = settings.settle("maxLength", min(asked, base.context))
+        responses_only = settings.get("trainOnResponsesOnly")
 
         def encoded(part: list[Row]) -> Any:
             return encode_all(base.tokenizer, part, longest, responses_only, progress)
@@ -103,16 +102,17 @@ class Work:
             base.device,
             base.dtype,
             tokens,
-            config.get("numberFormat"),
+            settings.get("numberFormat"),
             data / "number-formats.json",
         )
+        settings.settle("numberFormat", choice.name)
         self.emit(
             "training.message",
             message=f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}",
         )
         run = Run(
             base=base,
-            base_name=model["name"],
+            base_name=settings.settle("model", model["name"]),
             base_note=model["note"],
             plan=plan,
             train=train,
@@ -120,7 +120,8 @@ class Work:
             data=data,
             job_id=job_id,
             four_bit=four_bit,
-            seed=seed,
+            seed=settings.get("seed"),
+            settings=settings.used,
             emit=self.emit,
             cancelled=self.cancel.is_set,
             choice=choice,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.plan import Plan
+from arkor_dev.local.workers.errors import JobFailure
 from tests.local.conftest import CONFIG, ENDLESS, STEPS, Trained
 from tests.local.harness import Backend, frames_of, until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
+from tests.local.tiny_run import ROWS, tiny_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,14 +166,25 @@ def until_cancelled(backend: Backend, job: str) -> float:
 
 
 @pytest.mark.numeric
-def test_an_absurd_learning_rate_fails_with_a_reason(shared: Backend) -> None:
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_an_absurd_learning_rate_fails_with_a_reason(tiny: Path, tmp_path: Path) -> None:
+    import torch
+
+    from arkor_dev.local.training.number_format import Choice
+
     # Weight decay multiplies every weight by 1 - 10 * 1 at each step, whatever the gradient: float32 ends at
-    # 9 ** 41, so no processor's rounding can save this run.
-    absurd = {"learningRate": 10.0, "weightDecay": 1.0, "optim": "sgd", "lrSchedulerType": "constant"}
-    job = shared.submit({**CONFIG, **absurd, "maxSteps": 60})
-    error = shared.wait_for(job, "training.failed").json["error"]
-    assert "learning rate 10" in error
-    assert "try learningRate 1" in error
+    # 9 ** 41, so no processor's rounding can save this run. No job may ask for such a rate.
+    config = {
+        "weightDecay": 1.0,
+        "optim": "sgd",
+        "lrSchedulerType": "constant",
+        "maxSteps": 60,
+        "saveSteps": 0,
+    }
+    plan = replace(Plan.of(JobSettings(config), ROWS, 0), learning_rate=10.0)
+    run = tiny_run(tiny, tmp_path, plan, Choice(torch.float32, "of the test"), lambda *_, **__: None)
+    with pytest.raises(JobFailure, match=r"learning rate 10 is too high .*; try learningRate 1"):
+        run.run()
 
 
 def test_a_dry_run_does_everything_once(shared: Backend) -> None:

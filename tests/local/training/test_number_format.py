@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.local.tiny_run import ROWS, tiny_run
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -98,33 +100,21 @@ def test_weights_that_learn_stay_float32_and_losses_agree(tiny: Path, tmp_path: 
     """A job in bfloat16 on the tiny model, step by step beside the same one in float32."""
     import torch
 
-    from arkor_dev.local.modeling.base_model import load_base
-    from arkor_dev.local.training.encoding import Example
-    from arkor_dev.local.training.lora import Run
+    from arkor_dev.local.training.job_settings import JobSettings
     from arkor_dev.local.training.number_format import Choice
     from arkor_dev.local.training.plan import Plan
 
     config: dict[str, Any] = {"maxSteps": 12, "learningRate": 1e-2, "saveSteps": 0, "batchSize": 2}
-    rows = [Example(list(range(10 + n, 30 + n)), list(range(10 + n, 30 + n))) for n in range(6)]
+    plan = Plan.of(JobSettings(config), ROWS, 0)
     losses: dict[str, list[float]] = {}
     for dtype in (torch.float32, torch.bfloat16):
         found = Choice(dtype, "of the test")
         told: list[dict[str, Any]] = []
-        run = Run(
-            base=load_base(tiny),
-            base_name="tiny",
-            base_note=None,
-            plan=Plan.of(config, len(rows), 0),
-            train=rows,
-            held_out=[],
-            data=tmp_path,
-            job_id=found.name,
-            four_bit=False,
-            seed=1,
-            emit=lambda name, told=told, **fields: told.append({"name": name, **fields}),
-            cancelled=lambda: False,
-            choice=found,
-        )
+
+        def emit(name: str, told: list[dict[str, Any]] = told, **fields: Any) -> None:
+            told.append({"name": name, **fields})
+
+        run = tiny_run(tiny, tmp_path, plan, found, emit)
         assert run.run()
         weights = [weight for weight in run.model.parameters() if weight.requires_grad]
         assert {weight.dtype for weight in weights} == {torch.float32}

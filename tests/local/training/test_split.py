@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from arkor_dev.local.training.datasets import Row
+from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.worker import split
 
 UNASKED: dict[str, Any] = {}
@@ -36,12 +37,16 @@ def rows(count: int) -> list[Row]:
 )
 def test_the_rows_held_back(config: dict[str, Any], count: int, held: int) -> None:
     everything = rows(count)
-    train, evaluated = split(everything, config, seed=1)
+    settings = JobSettings(config)
+    train, evaluated = split(everything, settings)
+    assert settings.used["datasetSplit"] == round(held / count, 4)
     assert (len(train), len(evaluated)) == (count - held, held)
     assert sorted(row.where for row in train + evaluated) == sorted(row.where for row in everything)
 
 
 def test_the_seed_decides_which() -> None:
-    config = {"datasetSplit": 0.2}
-    assert split(rows(100), config, seed=1) == split(rows(100), config, seed=1)
-    assert split(rows(100), config, seed=1)[1] != split(rows(100), config, seed=0)[1]
+    first, again, other = (
+        split(rows(100), JobSettings({"datasetSplit": 0.2, "seed": seed})) for seed in (1, 1, 0)
+    )
+    assert first == again
+    assert first[1] != other[1]

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { datasetName, settings, shareable, summary } from "./job-config-text";
+import { configOf, datasetName, settings, shareable, summary } from "./job-config-text";
 import { SETTINGS, type JobConfig } from "../contract.gen";
 
 /** The table with one setting more than it has. */
@@ -58,12 +58,20 @@ describe("settings", () => {
     const value = { whole: 2, number: 0.5, flag: true, choice: "a", text: "a" };
     const config = Object.fromEntries(SETTINGS.map(({ field, kind }) => [field, value[kind]])) as unknown as JobConfig;
     expect(settings(config).map(({ label, help }) => [label, help])).toEqual(SETTINGS.map(({ label, help }) => [label, help]));
-    expect(settings(config).at(-1)).toEqual({ label: "Pretend", value: "every 2 steps", help: "Says nothing." });
+    expect(settings(config).at(-1)).toEqual({ field: "pretend", label: "Pretend", value: "every 2 steps", help: "Says nothing." });
   });
 
   it("takes any type a backend may send", () => {
     const odd = { model: 5, datasetSource: "text", maxSteps: "many", learningRate: {} } as unknown as JobConfig;
     expect(() => settings(odd)).not.toThrow();
+  });
+});
+
+describe("configOf", () => {
+  it("is what ran and not what was asked, and what was asked where nobody says what ran", () => {
+    const config = { ...CONFIG, batchSize: 64, newField: 1 } as JobConfig;
+    expect(configOf({ config })).toEqual(config);
+    expect(configOf({ config, settings: { batchSize: 18, loraAlpha: 16 } })).toEqual({ ...config, batchSize: 18, loraAlpha: 16 });
   });
 });
 

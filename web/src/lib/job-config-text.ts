@@ -1,10 +1,11 @@
 /** A job's configuration as a person reads it: one line, and a list in which nothing is left out. */
-import { SETTINGS, type DatasetSource, type JobConfig, type Setting } from "../contract.gen";
+import { SETTINGS, type DatasetSource, type Job, type JobConfig, type Setting } from "../contract.gen";
 import { modelName, number, plural, rate } from "./format";
 import { clean } from "./text";
 
 /** A setting and its value in words; `help` says what it is for, where the contract knows it. */
 export interface Shown {
+  field: string;
   label: string;
   value: string;
   help?: string;
@@ -44,6 +45,11 @@ export function shareable(config: JobConfig): JobConfig {
   return { ...config, datasetSource: typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source };
 }
 
+/** What a job runs with, where its backend says so, else what it was asked. */
+export function configOf(job: Pick<Job, "config" | "settings">): JobConfig {
+  return { ...job.config, ...job.settings };
+}
+
 type Words = (value: never) => string;
 
 const WORDS: Readonly<Record<Setting["style"], Words>> = {
@@ -64,7 +70,7 @@ export function settings(config: JobConfig): Shown[] {
   const add = (key: keyof JobConfig, label: string, words: Words, help?: string): void => {
     const value = config[key];
     if (value === undefined || value === null) return;
-    list.push({ label, value: safely(words, value), ...(help === undefined ? {} : { help }) });
+    list.push({ field: key, label, value: safely(words, value), ...(help === undefined ? {} : { help }) });
   };
   for (const { field, label, style, help } of SETTINGS) {
     add(field, label, WORDS[style], help);
@@ -72,7 +78,7 @@ export function settings(config: JobConfig): Shown[] {
   }
   const known = new Set<string>(["datasetSource", ...SETTINGS.map(({ field }) => field)]);
   for (const [key, value] of Object.entries(config)) {
-    if (!known.has(key) && value !== undefined && value !== null) list.push({ label: clean(key, 60), value: raw(value) });
+    if (!known.has(key) && value !== undefined && value !== null) list.push({ field: key, label: clean(key, 60), value: raw(value) });
   }
   return list;
 }

@@ -12,4 +12,6 @@ it("what is missing or of another kind is empty, and the rest stays", () => {
   expect(asJob({ ...WHOLE, name: 7, config: "none", error: { code: 1 }, more: true })).toEqual({
     ...WHOLE, name: "", config: {}, error: '{"code":1}', more: true,
   });
+  expect(asJob({ ...WHOLE, settings: "none" })).toEqual(WHOLE);
+  expect(asJob({ ...WHOLE, settings: { loraR: 8 } })?.settings).toEqual({ loraR: 8 });
 });

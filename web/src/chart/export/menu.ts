@@ -1,5 +1,5 @@
 /** The export menu: a picture of what is shown, or all the numbers. */
-import { shareable } from "../../lib/job-config-text";
+import { configOf, shareable } from "../../lib/job-config-text";
 import type { Job } from "../../contract.gen";
 import type { Rows } from "../../events/rows";
 import { fileName, saveFile } from "../../lib/download";
@@ -17,7 +17,7 @@ export interface ExportRun {
 
 /** A job as an export names it. */
 export function exportRun(id: string, name: string, job: Job | undefined, rows: Rows): ExportRun {
-  return { id, name, job: { id, name: job?.name, config: job && shareable(job.config) }, rows };
+  return { id, name, job: { id, name: job?.name, config: job && shareable(configOf(job)) }, rows };
 }
 
 export function exportsOf(scene: () => Scene | null, title: string, runs: readonly ExportRun[]): MenuItem[] {

@@ -14,6 +14,15 @@ test("settings that differ are told from those that do not; a job not known coun
   expect(by.get("Base model")?.same).toBe(true);
 });
 
+test("jobs are compared by what ran: a default of one and the same value asked for by the other do not differ", () => {
+  const ran = { ...job({}), settings: { loraR: 8, seed: 42 } } as Job;
+  const by = new Map(differences([ran, job({ loraR: 8, seed: 7 })]).map(({ label, values, same }) => [label, { values, same }]));
+  expect(by.get("LoRA rank")).toEqual({ values: ["8", "8"], same: true });
+  expect(by.get("Seed")).toEqual({ values: ["42", "7"], same: false });
+  const unsaid = new Map(differences([ran, job({})]).map(({ label, values, same }) => [label, { values, same }]));
+  expect(unsaid.get("Seed")).toEqual({ values: ["42", null], same: true });
+});
+
 test("values that only look the same are told apart, by all their digits", () => {
   const of = (label: string, ...configs: object[]) => differences(configs.map(job)).find((row) => row.label === label);
   expect(of("Learning rate", { learningRate: 1e-3 }, { learningRate: 0.0010004 })).toMatchObject({ values: ["0.001", "0.0010004"], same: false });

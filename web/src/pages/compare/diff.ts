@@ -1,5 +1,5 @@
 /** How the configurations of several jobs differ, setting by setting. */
-import { settings, shareable } from "../../lib/job-config-text";
+import { configOf, settings, shareable } from "../../lib/job-config-text";
 import type { Job, JobConfig } from "../../contract.gen";
 import { clean } from "../../lib/text";
 
@@ -17,11 +17,14 @@ export interface Difference {
  * forms are the same and the values are not, the whole values are shown.
  */
 export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
-  const lists = jobs.map((job) => (job ? valuesOf(shareable(job.config)) : new Map<string, Value>()));
+  const lists = jobs.map((job) => (job ? valuesOf(shareable(configOf(job)), job.config) : new Map<string, Value>()));
   const labels = new Set(lists.flatMap((list) => [...list.keys()]));
   return [...labels].map((label) => {
     const values = lists.map((list) => list.get(label) ?? null);
-    const known = values.filter((_, index) => jobs[index] !== undefined);
+    const all = values.filter((_, index) => jobs[index] !== undefined);
+    // A job that does not say what it ran with may well have had the same default as one that does.
+    const said = all.filter((value) => value !== null);
+    const known = said.some(({ given }) => given) ? all : said;
     const kinds = (of: (value: Value) => string): number => new Set(known.map((value) => value && of(value))).size;
     const whole = kinds(({ words }) => words) < kinds(({ raw }) => raw);
     const help = lists.map((list) => list.get(label)?.help).find(Boolean);
@@ -33,13 +36,15 @@ interface Value {
   words: string;
   raw: string;
   help?: string | undefined;
+  /** Whether the job was asked for it; else it is a default. */
+  given: boolean;
 }
 
-function valuesOf(config: JobConfig): Map<string, Value> {
+function valuesOf(config: JobConfig, asked: JobConfig): Map<string, Value> {
   const raw = new Map(
     Object.entries(config).flatMap(([key, value]) => settings({ [key]: value } as unknown as JobConfig).map(({ label }) => [label, rawOf(value)] as const)),
   );
-  return new Map(settings(config).map(({ label, value, help }) => [label, { words: value, raw: raw.get(label) ?? value, help }]));
+  return new Map(settings(config).map(({ field, label, value, help }) => [label, { words: value, raw: raw.get(label) ?? value, help, given: field in asked }]));
 }
 
 /** The order of an object's keys says nothing. */

@@ -1,6 +1,6 @@
 /** What the job was asked to do, what it ran on, what came of it: a plain definition list. */
 import type { ComponentChildren } from "preact";
-import { settings } from "../../lib/job-config-text";
+import { configOf, settings } from "../../lib/job-config-text";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { absolute, bytes, number, plural } from "../../lib/format";
@@ -14,7 +14,7 @@ export function Facts({ id, job, run, version }: { id: string; job: Job | undefi
   return (
     <section class="job-facts" aria-label="Facts">
       <Group title="Configuration">
-        {job ? settings(job.config).map(({ label, value, help }) => <Fact key={label} name={label} help={help} value={value} title={value} />) : <Skeleton />}
+        {job ? <Configuration job={job} /> : <Skeleton />}
       </Group>
       <Ran run={run} version={version} />
       <Left id={id} run={run} version={version} />
@@ -33,6 +33,15 @@ export function Facts({ id, job, run, version }: { id: string; job: Job | undefi
   );
 }
 
+/** What nobody asked for is a default, and is written more quietly. */
+function Configuration({ job }: { job: Job }) {
+  const asked = job.config as unknown as Readonly<Record<string, unknown>>;
+  return settings(configOf(job)).map(({ field, label, value, help }) => {
+    const given = asked[field] !== undefined && asked[field] !== null;
+    return <Fact key={field} name={label} help={help} value={value} title={given ? value : `${value}, the default`} quiet={!given} />;
+  });
+}
+
 function Group({ title, children }: { title: string; children: ComponentChildren }) {
   return (
     <div class="job-group">
@@ -48,15 +57,16 @@ interface FactProps {
   /** What the name means. */
   help?: string | undefined;
   title?: string;
+  quiet?: boolean;
   mono?: boolean;
   copy?: boolean;
 }
 
-function Fact({ name, value, help, title, mono, copy }: FactProps) {
+function Fact({ name, value, help, title, quiet, mono, copy }: FactProps) {
   return (
     <div class="job-fact">
       <dt title={help}>{name}</dt>
-      <dd class={mono ? "mono" : "num"} title={title}>
+      <dd class={`${mono ? "mono" : "num"}${quiet ? " dim" : ""}`} title={title}>
         {typeof value === "string" ? clean(value, 300) : value}
         {copy && typeof value === "string" && <CopyButton text={value} label={`Copy ${name.toLowerCase()}`} small />}
       </dd>

@@ -1,0 +1,53 @@
+"""A setting that no training obeys fails here: each is read by a real run, and what is planned is used."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract import settings
+from arkor_dev.local.training import plan as plan_module
+from arkor_dev.local.training.plan import Plan
+from tests.local.conftest import CONFIG
+from tests.support.pretend_setting import PRETEND
+
+if TYPE_CHECKING:
+    from tests.local.harness import Backend
+
+
+def unread(used: dict[str, Any]) -> list[str]:
+    """The settings of the table that a run has not asked for."""
+    return [setting.key for setting in settings.SETTINGS if setting.field not in used]
+
+
+@pytest.mark.engine
+def test_every_setting_is_read_by_the_training(shared: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = shared.submit({**CONFIG, "maxSteps": 2, "batchSize": 64, "evalSteps": 0})
+    shared.wait_for(job, "end")
+    used = shared.wait_for(job, "training.started").json["metadata"]["settings"]
+    assert unread(used) == []
+    monkeypatch.setattr(settings, "SETTINGS", (*settings.SETTINGS, PRETEND))
+    assert unread(used) == ["lora.noise_alpha"]
+
+
+def unused(names: list[str]) -> list[str]:
+    """Those of a plan's figures that no training code looks at."""
+    folder = Path(plan_module.__file__).parent
+    owners = {"plan.py": ("self",)}
+    used = {
+        node.attr
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node.value) in owners.get(path.name, ("plan", "self.plan"))
+    }
+    return [name for name in names if name not in used]
+
+
+def test_whatever_is_planned_is_used() -> None:
+    names = [field.name for field in fields(Plan)]
+    assert unused([*names, "noise_alpha"]) == ["noise_alpha"]

@@ -1,0 +1,19 @@
+"""A setting that does not exist: tests add it to the table, to see what comes of a new row."""
+
+from __future__ import annotations
+
+from arkor_dev.contract.schema import Rule
+from arkor_dev.contract.setting import Setting
+
+PRETEND = Setting(
+    key="lora.noise_alpha",
+    field="noiseAlpha",
+    label="Noise",
+    help="How much noise is added to what the model reads.",
+    rule=Rule("number", 0, 100),
+    style="count",
+    unit="parts",
+    default_words="none",
+    example=5,
+    where="nobody",
+)
