@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .schema import Rule
+    from .rules import Rule
 
 Style = Literal["text", "count", "steps", "tokens", "interval", "rate", "share", "flag"]
 """How the page writes a value: ``steps`` as "5 steps", ``interval`` as "every 5 steps", ``share`` in %."""

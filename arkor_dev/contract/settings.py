@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .schema import FLAG, Rule, quoted, text_line
+from .rules import FLAG, Rule, quoted, text_line
 from .setting import Setting
 
 if TYPE_CHECKING:

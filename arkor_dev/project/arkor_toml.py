@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from arkor_dev.contract import settings
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.contract.schema import quoted, shortened, text_line
+from arkor_dev.contract.rules import quoted, shortened, text_line
 from arkor_dev.core.errors import StudioError
 
 from .dataset_source import KEYS as DATASET_KEYS

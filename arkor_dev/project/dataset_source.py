@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from arkor_dev.contract.regular_files import MIB, open_regular
-from arkor_dev.contract.schema import text_line
+from arkor_dev.contract.rules import text_line
 from arkor_dev.contract.training_rows import RowError, lines_in, no_rows, read_row
 
 if TYPE_CHECKING:

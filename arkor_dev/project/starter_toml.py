@@ -10,7 +10,7 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import settings
-from arkor_dev.contract.schema import quoted
+from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.setting import EVERYWHERE
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arkor_dev.contract.schema import Rule
+from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.setting import Setting
 
 PRETEND = Setting(

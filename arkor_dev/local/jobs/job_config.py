@@ -11,14 +11,11 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
-from arkor_dev.contract.schema import Field, Rule, SchemaError, check
+from arkor_dev.contract.rules import FILLED, TEXT, Rule
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.local.workers.errors import JobFailure, RequestError
 
-TEXT: Final = Rule("other", noun="text", test=lambda value: isinstance(value, str))
-FILLED: Final = Rule(
-    "other", noun="text that is not blank", test=lambda value: isinstance(value, str) and bool(value.strip())
-)
 ADDRESS: Final = Rule(
     "other",
     noun="an address that begins with http:// or https://",
@@ -30,9 +27,11 @@ SOURCES: Final = {
     "blob": Field("url", ADDRESS, needed=True),
 }
 """The kinds of data sets, and the field that says which one."""
-SOURCE: Final = (
-    Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
-    *(Field(name, TEXT, null=True) for name in ("split", "subset", "token")),
+SOURCE: Final = Schema(
+    (
+        Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
+        *(Field(name, TEXT, null=True) for name in ("split", "subset", "token")),
+    )
 )
 
 
@@ -46,7 +45,7 @@ def check_config(config: object) -> dict[str, Any]:
     where = "config.datasetSource"
     try:
         source = check(config.get("datasetSource"), SOURCE, where, f"{where}.")
-        check(source, (SOURCES[source["type"]],), where, f"{where}.")
+        check(source, Schema((SOURCES[source["type"]],)), where, f"{where}.")
     except SchemaError as fault:
         raise RequestError(400, str(fault)) from None
     return config

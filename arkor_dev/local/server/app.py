@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from aiohttp import web
 
 from arkor_dev.contract import strict_json
+from arkor_dev.contract.rules import Rule
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.job_config import check_config, inside
@@ -19,7 +21,7 @@ from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Models
 from arkor_dev.local.workers.errors import JobFailure, RequestError
 
-from .chat import Chat
+from .chat import ASK, Chat
 from .event_stream import stream_events
 
 if TYPE_CHECKING:
@@ -32,6 +34,13 @@ BODY_LIMIT: Final = 8 * 2**20
 NAME_LIMIT: Final = 200
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 ORG: Final = {"id": "local", "name": "This machine"}
+NAME: Final = Rule(
+    "other",
+    noun=f"text of 1 to {NAME_LIMIT} characters",
+    test=lambda value: isinstance(value, str) and bool(value.strip()) and len(value) <= NAME_LIMIT,
+)
+JOB: Final = Schema((Field("name", NAME, needed=True), Field("config", Rule("object"), needed=True)))
+"""What is in the config is checked by the table of settings."""
 
 
 @dataclass
@@ -121,12 +130,14 @@ def check_scope(request: web.Request) -> Setup:
     return setup
 
 
-async def body_of(request: web.Request) -> Any:
-    """The request's JSON body."""
+async def body_of(request: web.Request, schema: Schema) -> dict[str, Any]:
+    """The request's JSON body, as ``schema`` says it has to be."""
     try:
-        return strict_json.parse(await request.read())
+        return check(strict_json.parse(await request.read()), schema)
     except strict_json.StrictJSONError as fault:
         raise RequestError(400, f"The body {fault}") from None
+    except SchemaError as fault:
+        raise RequestError(400, str(fault)) from None
 
 
 async def job_of(request: web.Request) -> dict[str, Any]:
@@ -182,17 +193,14 @@ async def jobs(request: web.Request) -> web.Response:
 @routes.post("/v1/jobs")
 async def create_job(request: web.Request) -> web.Response:
     setup = check_scope(request)
-    body = await body_of(request)
-    name = body.get("name") if isinstance(body, dict) else None
-    if not _is_name(name):
-        raise RequestError(400, f"name must be text of 1 to {NAME_LIMIT} characters")
-    config = check_config(body.get("config"))
+    body = await body_of(request, JOB)
+    config = check_config(body["config"])
     if config["datasetSource"]["type"] == "file":
         try:
             inside(setup.project, config["datasetSource"]["path"])
         except JobFailure as failure:
             raise RequestError(400, f"config.datasetSource.path: {failure}") from None
-    job = await setup.store.request(Store.create, name.strip(), config)
+    job = await setup.store.request(Store.create, body["name"].strip(), config)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": job})
 
@@ -217,7 +225,7 @@ async def job_events(request: web.Request) -> web.StreamResponse:
 @routes.post("/v1/inference/chat")
 async def chat(request: web.Request) -> web.StreamResponse:
     check_scope(request)
-    return await request.app[CHAT].handle(request, await body_of(request))
+    return await request.app[CHAT].handle(request, await body_of(request, ASK))
 
 
 @routes.route("*", "/v1/endpoints{rest:.*}")

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from arkor_dev.contract.bodies import ADAPTER
+from arkor_dev.contract.rules import FILLED, TEXT, Rule
+from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder
 from arkor_dev.local.jobs.store import Store, compact
 from arkor_dev.local.workers import daemon_messages as notices
@@ -33,42 +36,46 @@ PING_SECONDS: Final = 5.0
 MAX_TOKENS: Final = 512
 TEMPERATURE: Final = 0.7
 TOP_P: Final = 0.95
-ROLES: Final = frozenset({"system", "user", "assistant", "tool"})
 
 
-def _number(body: dict[str, Any], field: str, default: float, low: float, high: float) -> float:
-    value = body.get(field)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RequestError(400, f"{field} must be a number, not {value!r}")
-    if not low <= value <= high:
-        raise RequestError(400, f"{field} must be from {low:g} to {high:g}, not {value!r}")
-    return float(value)
+def _said(message: dict[str, Any]) -> str | None:
+    if message.get("content") is None and not message.get("tool_calls"):
+        return "content is missing: it must be text"
+    return None
 
 
-def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise RequestError(400, "messages must be a list with at least one message")
-    for place, message in enumerate(messages, 1):
-        role = message.get("role") if isinstance(message, dict) else None
-        if not isinstance(role, str) or role not in ROLES:
-            raise RequestError(400, f"message {place} must have a role: system, user, assistant or tool")
-        content = message.get("content")
-        if not isinstance(content, str) and not (content is None and message.get("tool_calls")):
-            raise RequestError(400, f"message {place} must have text as its content")
-    return messages
-
-
-def _refuse_unknown_arts(body: dict[str, Any]) -> None:
+def _possible(body: dict[str, Any]) -> str | None:
+    if body.get("adapter") is None and body.get("baseModel") is None:
+        return "Say who answers: adapter, or baseModel"
     wanted = body.get("responseFormat")
     if body.get("structuredOutputs") or (wanted and wanted != {"type": "text"}):
-        raise RequestError(
-            400,
+        return (
             "The local backend cannot force an answer's format: leave responseFormat and "
-            "structuredOutputs out, or use the managed backend",
+            "structuredOutputs out, or use the managed backend"
         )
+    return None
+
+
+MESSAGE: Final = Schema(
+    (
+        Field("role", Rule("choice", choices=("system", "user", "assistant", "tool")), needed=True),
+        Field("content", TEXT, null=True),
+    ),
+    _said,
+)
+ASK: Final = Schema(
+    (
+        Field("messages", Rule("list", 1, noun="a list of one or more messages"), needed=True, inner=MESSAGE),
+        Field("adapter", Rule("object"), null=True, inner=ADAPTER),
+        Field("baseModel", FILLED, null=True),
+        Field("temperature", Rule("number", 0, 5), null=True),
+        Field("topP", Rule("number", 1e-6, 1), null=True),
+        Field("maxTokens", Rule("number", 1, 1_000_000), null=True),
+        Field("tools", Rule("list"), null=True),
+    ),
+    _possible,
+)
+"""The contract's ``ChatRequest``."""
 
 
 class Chat:
@@ -88,22 +95,21 @@ class Chat:
         self._data = data
         self._training = training
 
-    async def handle(self, request: web.Request, body: object) -> web.StreamResponse:
-        """Serve one request; everything that can be refused is refused before the stream begins."""
-        if not isinstance(body, dict):
-            raise RequestError(400, "The body must be a JSON object with messages, and adapter or baseModel")
-        _refuse_unknown_arts(body)
-        tools = body.get("tools")
-        if tools is not None and not isinstance(tools, list):
-            raise RequestError(400, "tools must be a list")
+    async def handle(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        """Serve one request, an ``ASK``; what can be refused is refused before the stream begins."""
+
+        def given(field: str, default: float) -> float:
+            value = body.get(field)
+            return float(default if value is None else value)
+
         name, adapter = await self._target(body)
         ask = {
             "adapter": str(adapter) if adapter else None,
-            "messages": _messages(body),
-            "temperature": _number(body, "temperature", TEMPERATURE, 0, 5),
-            "topP": _number(body, "topP", TOP_P, 1e-6, 1),
-            "maxTokens": int(_number(body, "maxTokens", MAX_TOKENS, 1, 1_000_000)),
-            "tools": tools,
+            "messages": body["messages"],
+            "temperature": given("temperature", TEMPERATURE),
+            "topP": given("topP", TOP_P),
+            "maxTokens": int(given("maxTokens", MAX_TOKENS)),
+            "tools": body.get("tools"),
         }
         try:
             self._models.at_hand(name)
@@ -115,18 +121,10 @@ class Chat:
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
         """The base model's name and the adapter's folder."""
-        adapter, base = body.get("adapter"), body.get("baseModel")
+        adapter = body.get("adapter")
         if adapter is None:
-            if not isinstance(base, str) or not base.strip():
-                raise RequestError(400, "Say who answers: adapter, or baseModel")
-            return base, None
-        if not isinstance(adapter, dict) or adapter.get("kind") not in ("final", "checkpoint"):
-            raise RequestError(400, "adapter must be {kind: final, jobId} or {kind: checkpoint, jobId, step}")
-        job_id, step = adapter.get("jobId"), adapter.get("step")
-        if not isinstance(job_id, str):
-            raise RequestError(400, "adapter.jobId must be the id of a job")
-        if adapter["kind"] == "checkpoint" and (isinstance(step, bool) or not isinstance(step, int)):
-            raise RequestError(400, "adapter.step must be a whole number")
+            return body["baseModel"], None
+        job_id, step = adapter["jobId"], adapter.get("step")
         job = await self._store.read(Store.get, job_id)
         if job is None:
             raise RequestError(404, f"There is no job {job_id}")

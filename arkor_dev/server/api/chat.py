@@ -8,11 +8,15 @@ import aiohttp
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.backend.http_errors import passed_on
+from arkor_dev.contract.rules import Rule
+from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.core.errors import StudioError
 from arkor_dev.server.app_keys import BACKEND
 
 from .envelope import parse_object, read_body
 
+CHAT = Schema((Field("messages", Rule("list"), needed=True),))
+"""The backend checks the rest: it knows its models. What it gets is the body as it came, byte by byte."""
 EVENT_STREAM = "text/event-stream"
 # The cut may have come in the middle of a frame: what there is of it becomes a ping, which is no answer.
 CUT = b"\nevent: ping\n\nevent: error\ndata: %s\n\n"
@@ -21,8 +25,7 @@ CUT = b"\nevent: ping\n\nevent: error\ndata: %s\n\n"
 async def chat(request: web.Request) -> web.StreamResponse:
     """``POST /api/inference/chat``. The tab leaving cancels this handler, and with it the upstream call."""
     body = await read_body(request)
-    if not isinstance(parse_object(body).get("messages"), list):
-        raise StudioError(400, "`messages` has to be a list.")
+    parse_object(body, CHAT)
     async with request.app[BACKEND].chat(body) as upstream:
         response = web.StreamResponse(status=upstream.status, headers=_headers(upstream))
         await response.prepare(request)

@@ -7,7 +7,7 @@ from aiohttp import web
 from arkor_dev.core.errors import StudioError
 from arkor_dev.server.app_keys import BACKEND
 
-from .deployment_schema import check_create, check_key, check_update
+from .deployment_schema import CREATE, KEY, UPDATE
 from .envelope import answered, read_object
 
 
@@ -24,7 +24,7 @@ async def list_all(request: web.Request) -> web.Response:
 
 async def create(request: web.Request) -> web.Response:
     """``POST /api/deployments``."""
-    body = check_create(await read_object(request))
+    body = await read_object(request, CREATE)
     return answered(await request.app[BACKEND].create_deployment(body))
 
 
@@ -35,7 +35,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def update(request: web.Request) -> web.Response:
     """``PATCH /api/deployments/:id``."""
-    body = check_update(await read_object(request))
+    body = await read_object(request, UPDATE)
     return answered(await request.app[BACKEND].update_deployment(request.match_info["id"], body))
 
 
@@ -52,7 +52,8 @@ async def list_keys(request: web.Request) -> web.Response:
 
 async def create_key(request: web.Request) -> web.Response:
     """``POST /api/deployments/:id/keys``: the only answer that has the key's plaintext."""
-    body = check_key(await read_object(request))
+    body = await read_object(request, KEY)
+    body["label"] = body["label"].strip()
     return answered(await request.app[BACKEND].create_key(request.match_info["id"], body))
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.contract import strict_json
+from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.core.errors import StudioError
 from arkor_dev.server.security.guards import is_api, json_error
 
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Answer
+    from arkor_dev.contract.schema import Schema
     from arkor_dev.server.security.guards import Handler
 
 log = logging.getLogger(__name__)
@@ -81,20 +83,20 @@ async def read_body(request: web.Request) -> bytes:
         raise StudioError(413, f"The request's body is larger than {BODY_LIMIT >> 20} MiB.") from None
 
 
-async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, object]:
-    """The body as a JSON object; StudioError 400 when it is anything else."""
+async def read_object(request: web.Request, schema: Schema, *, optional: bool = False) -> dict[str, Any]:
+    """The body as a JSON object that ``schema`` allows; StudioError 400 when it is anything else."""
     body = await read_body(request)
     if optional and not body:
         return {}
-    return parse_object(body)
+    return parse_object(body, schema)
 
 
-def parse_object(body: bytes) -> dict[str, object]:
-    """``body`` as a JSON object; StudioError 400 when it is anything else."""
+def parse_object(body: bytes, schema: Schema) -> dict[str, Any]:
+    """``body`` as a JSON object that ``schema`` allows; StudioError 400 when it is anything else."""
+    name = "The request's body"
     try:
-        value = strict_json.parse(body)
+        return check(strict_json.parse(body), schema, name)
     except strict_json.StrictJSONError as fault:
-        raise StudioError(400, f"The request's body {fault}.") from None
-    if not isinstance(value, dict):
-        raise StudioError(400, "The request's body is not a JSON object.")
-    return value
+        raise StudioError(400, f"{name} {fault}.") from None
+    except SchemaError as fault:
+        raise StudioError(400, f"{fault}.") from None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import ClientConnectionResetError, web
 
+from arkor_dev.contract.rules import FILLED, FLAG
+from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.core.errors import StudioError
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
 from arkor_dev.project.training_command import OUTDATED, training_command
@@ -22,17 +24,14 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import TrainRequest
     from arkor_dev.processes.training_runs import Launch, Prepare, Run
 
-_FIELDS = {"file": str, "trainer": str, "dryRun": bool, "revision": str}
-
-
-def _checked(body: dict[str, object]) -> TrainRequest:
-    for name, kind in _FIELDS.items():
-        value = body.get(name)
-        if value is None:
-            body.pop(name, None)
-        elif not isinstance(value, kind) or value == "":
-            raise StudioError(400, f"`{name}` has to be a {'boolean' if kind is bool else 'non-empty text'}.")
-    return cast("TrainRequest", body)
+TRAIN = Schema(
+    (
+        Field("file", FILLED, null=True),
+        Field("trainer", FILLED, null=True),
+        Field("dryRun", FLAG, null=True),
+        Field("revision", FILLED, null=True),
+    )
+)
 
 
 def _cut(lost: int) -> bytes:
@@ -87,7 +86,8 @@ def _built(app: web.Application) -> Prepare:
 
 async def start(request: web.Request) -> web.StreamResponse:
     """``POST /api/train``: start the project's training command and stream what it prints."""
-    body = _checked(await read_object(request, optional=True))
+    sent = await read_object(request, TRAIN, optional=True)
+    body = cast("TrainRequest", {name: value for name, value in sent.items() if value is not None})
     shown = body.get("revision")
     if shown is not None and shown != await request.app[MANIFEST].revision():
         raise StudioError(409, OUTDATED)

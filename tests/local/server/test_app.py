@@ -153,11 +153,12 @@ def test_unknown_jobs_paths_and_methods_have_the_envelope(backend: Backend) -> N
 
 
 BODIES: list[tuple[Any, str]] = [
-    ({}, "name must be text"),
+    ({}, "name is missing: it must be text of 1 to 200 characters"),
     ({"name": " ", "config": CONFIG}, "name must be text"),
     ({"name": "x" * 201, "config": CONFIG}, "name must be text"),
-    ([], "name must be text"),
-    ({"name": "a"}, "config must be an object"),
+    ([], "The body must be a JSON object, not []"),
+    ({"name": "a"}, "config is missing: it must be a JSON object"),
+    ({"name": "a", "config": []}, "config must be a JSON object, not []"),
     ({"name": "a", "config": {**CONFIG, "maxSteps": "many"}}, "config.maxSteps must be a whole number"),
     (
         {"name": "a", "config": {**CONFIG, "datasetSource": {"type": "file", "path": "../x"}}},
@@ -275,15 +276,27 @@ def test_a_folder_that_is_no_model_fails_the_job(backend: Backend, model: str, r
 CHATS: list[tuple[dict[str, Any], int, str]] = [
     ({}, 400, "Say who answers"),
     ({"baseModel": "./models/none"}, 400, "There is no model folder"),
-    ({"adapter": {"kind": "final"}}, 400, "adapter.jobId must be"),
+    ({"adapter": {"kind": "final"}}, 400, "adapter.jobId is missing"),
+    ({"adapter": {"kind": "checkpoint", "jobId": "x"}}, 400, "adapter.step"),
     ({"adapter": {"kind": "final", "jobId": "x"}}, 404, "There is no job x"),
-    ({"adapter": {"kind": "checkpoint", "jobId": "x"}}, 400, "adapter.step must be"),
-    ({"adapter": {"kind": "best", "jobId": "x"}}, 400, "adapter must be"),
-    ({"baseModel": "m", "messages": []}, 400, "messages must be a list"),
-    ({"baseModel": "m", "messages": [{"role": "robot", "content": "x"}]}, 400, "message 1 must have a role"),
-    ({"baseModel": "m", "messages": [{"role": "user"}]}, 400, "message 1 must have text"),
-    ({"baseModel": "m", "temperature": -1}, 400, "temperature must be from 0 to 5"),
-    ({"baseModel": "m", "topP": 0}, 400, "topP must be from"),
+    (
+        {"adapter": {"kind": "best", "jobId": "x"}},
+        400,
+        'adapter.kind must be one of "final", "checkpoint", not "best"',
+    ),
+    ({"baseModel": "m", "messages": []}, 400, "messages must be a list of one or more messages, not []"),
+    (
+        {"baseModel": "m", "messages": [{"role": "robot", "content": "x"}]},
+        400,
+        'messages[0].role must be one of "system", "user"',
+    ),
+    (
+        {"baseModel": "m", "messages": [{"role": "user"}]},
+        400,
+        "messages[0].content is missing: it must be text",
+    ),
+    ({"baseModel": "m", "temperature": -1}, 400, "temperature must be a number from 0 to 5, not -1"),
+    ({"baseModel": "m", "topP": 0}, 400, "topP must be a number from"),
     ({"baseModel": "m", "maxTokens": "9"}, 400, "maxTokens must be a number"),
     ({"baseModel": "m", "tools": {}}, 400, "tools must be a list"),
     ({"baseModel": "m", "responseFormat": {"type": "json_object"}}, 400, "cannot force an answer's format"),
@@ -311,7 +324,7 @@ def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
     missing = backend.call("POST", "/v1/inference/chat", {**body, "adapter": step})
     assert missing.status == 404
     assert missing.json["error"] == "The job half has no checkpoint of step 5; it has none"
-    for step["step"] in ("../../../x", True, None):
+    for step["step"] in ("../../../x", True, None, -1):
         assert backend.call("POST", "/v1/inference/chat", {**body, "adapter": step}).status == 400
 
 

@@ -83,23 +83,24 @@ async def test_a_backend_without_deployments_is_a_fact_and_no_error(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body"),
+    ("method", "path", "body", "said"),
     [
-        ("POST", "", {}),
-        ("POST", "", {**GOOD, "slug": "-x"}),
-        ("POST", "", {**GOOD, "target": {}}),
-        ("PATCH", "/d", {}),
-        ("PATCH", "/d", {"enabled": "yes"}),
-        ("POST", "/d/keys", {}),
-        ("POST", "/d/keys", {"label": "  "}),
+        ("POST", "", {}, "The request's body is not JSON."),
+        ("POST", "", {"slug": "a1"}, "target is missing: it must be a JSON object."),
+        ("POST", "", {**GOOD, "slug": "-x"}, "slug must be 2 to 50 characters of a-z, 0-9 and dashes"),
+        ("POST", "", {**GOOD, "target": {}}, 'target.kind is missing: it must be one of "adapter"'),
+        ("PATCH", "/d", {}, "The request's body is not JSON."),
+        ("PATCH", "/d", {"enabled": "yes"}, 'enabled must be true or false, not "yes".'),
+        ("POST", "/d/keys", {}, "The request's body is not JSON."),
+        ("POST", "/d/keys", {"label": "  "}, 'label must be text of 1 to 80 characters, not "  ".'),
     ],
 )
 async def test_a_wrong_body_creates_no_scope(
-    newcomer: Studio, fake_backend: FakeBackend, method: str, path: str, body: dict[str, Any]
+    newcomer: Studio, fake_backend: FakeBackend, method: str, path: str, body: dict[str, Any], said: str
 ) -> None:
     status, told = await call(newcomer, method, path, **body)
     assert status == 400
-    assert "`" in told["error"] or "change" in told["error"] or "JSON" in told["error"]
+    assert told["error"].startswith(said)
     assert not fake_backend.count("POST /v1/projects")
     assert not (newcomer.settings.project / ".arkor").exists()
 

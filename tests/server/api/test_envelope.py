@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from arkor_dev.contract.schema import Schema
 from arkor_dev.core.errors import StudioError
 from arkor_dev.processes.training_runs import Launch
 from arkor_dev.server.api.envelope import error_envelope, parse_object, read_object
@@ -54,7 +55,7 @@ async def fail_midway(request: web.Request) -> web.StreamResponse:
 
 async def echo(request: web.Request) -> web.Response:
     """The body, as an object."""
-    return web.json_response(await read_object(request))
+    return web.json_response(await read_object(request, Schema(())))
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ async def test_midway_in_the_whole_studio(
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"[" * 100_000, b'{"a": NaN'])
 def test_what_is_no_object(body: bytes) -> None:
     with pytest.raises(StudioError) as fault:
-        parse_object(body)
+        parse_object(body, Schema(()))
     assert fault.value.status == 400
 
 
