@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,20 +105,27 @@ def _quoted(text: str) -> str:
 
 
 def _settings() -> str:
-    """The table as records for the page: what a form, a label or a hint needs of a setting."""
+    """The table for the page. Labels and rules apart: a page that only shows settings loads no rules."""
     styles = sorted({row.style for row in settings.SETTINGS})
     kinds = sorted({row.rule.kind for row in settings.SETTINGS})
     return "\n".join(
         [
-            "/** One setting of a trainer. A number lies from `low` (or above it) to `high`. */",
+            "/** One setting of a trainer, as it is shown. */",
             "export interface Setting {",
-            "  /** As arkor.toml spells it; what stands before a dot is its table. */",
-            "  key: string;",
             f'  field: Exclude<keyof {CONFIG}, "datasetSource" | "datasetFormat">;',
             "  label: string;",
             "  help: string;",
-            f"  kind: {' | '.join(map(_quoted, kinds))};",
             f"  style: {' | '.join(map(_quoted, styles))};",
+            "}\n",
+            "/** In reading order. */",
+            "export const SETTINGS: readonly Setting[] = [",
+            *(f"  {_record(_shown(row))}," for row in settings.SETTINGS),
+            "];\n",
+            "/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`. */",
+            "export interface SettingRule {",
+            "  /** As arkor.toml spells it; what stands before a dot is its table. */",
+            "  key: string;",
+            f"  kind: {' | '.join(map(_quoted, kinds))};",
             "  low?: number;",
             "  high?: number;",
             "  above?: boolean;",
@@ -133,38 +139,38 @@ def _settings() -> str:
             "  /** Which backends and devices obey it, where that is not all of them. */",
             "  where?: string;",
             "}\n",
-            "/** In reading order. */",
-            "export const SETTINGS: readonly Setting[] = [",
-            *(f"  {_record(row)}," for row in settings.SETTINGS),
-            "];\n",
+            'export const RULES: Readonly<Record<Setting["field"], SettingRule>> = {',
+            *(f"  {row.field}: {_record(_rule(row))}," for row in settings.SETTINGS),
+            "};\n",
         ]
     )
 
 
-def _record(row: Setting) -> str:
-    rule = row.rule
-    facts: dict[str, object] = {
-        "key": row.key,
-        "field": row.field,
-        "label": row.label,
-        "help": row.help,
-        "kind": rule.kind,
-        "style": row.style,
-    }
-    if rule.kind in ("whole", "number"):
-        facts |= {"low": rule.low, **({} if math.isinf(rule.high) else {"high": rule.high})}
-    if rule.above:
-        facts["above"] = True
-    if rule.choices:
-        facts["choices"] = list(rule.choices)
-    facts["allowed"] = rule.words
-    for name, value in (("unit", row.unit), ("default", row.default), ("defaultWords", row.default_words)):
-        if value not in (None, ""):
-            facts[name] = value
-    if row.where != EVERYWHERE:
-        facts["where"] = row.where
-    inner = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items())
+def _record(facts: dict[str, object]) -> str:
+    said = {name: value for name, value in facts.items() if value not in (None, "", ())}
+    inner = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in said.items())
     return f"{{ {inner} }}"
+
+
+def _shown(row: Setting) -> dict[str, object]:
+    return {"field": row.field, "label": row.label, "help": row.help, "style": row.style}
+
+
+def _rule(row: Setting) -> dict[str, object]:
+    rule, number = row.rule, row.rule.kind in ("whole", "number")
+    return {
+        "key": row.key,
+        "kind": rule.kind,
+        "low": rule.low if number else None,
+        "high": rule.high if number else None,
+        "above": True if rule.above else None,
+        "choices": rule.choices,
+        "allowed": rule.words,
+        "unit": row.unit,
+        "default": row.default,
+        "defaultWords": row.default_words,
+        "where": None if row.where == EVERYWHERE else row.where,
+    }
 
 
 def reference() -> str:

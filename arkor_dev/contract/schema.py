@@ -53,10 +53,11 @@ def check(body: object, schema: Schema, name: str = "The body", prefix: str = ""
         if not field.rule.fits(value):
             raise SchemaError(f"{path} must be {field.rule.words}, not {quoted(value)}")
         if field.inner is not None:
-            listed = isinstance(value, list)
-            for index, each in enumerate(value if listed else [value]):
-                place = f"{path}[{index}]" if listed else path
-                check(each, field.inner, place, f"{place}.")
+            parts = {path: value}
+            if isinstance(value, list):
+                parts = {f"{path}[{index}]": each for index, each in enumerate(value)}
+            for place, part in parts.items():
+                check(part, field.inner, place, f"{place}.")
     problem = schema.also(body)
     if problem is not None:
         raise SchemaError(prefix + problem)

@@ -92,19 +92,13 @@ def test_a_new_setting_is_in_the_starter_file_and_in_the_reference() -> None:
 def test_a_new_setting_is_typed_and_in_the_form() -> None:
     text = types(SHAPES.read_text())
     assert f"  /** {PRETEND.help} */\n  noiseAlpha?: number;\n}}" in text
-    record = text[text.index('{ key: "lora.noise_alpha"') :].partition(" },")[0]
-    for fact in (
-        'field: "noiseAlpha"',
-        'label: "Noise"',
-        f"help: {json.dumps(PRETEND.help)}",
-        'kind: "number"',
-        "low: 0",
-        "high: 100",
-        'unit: "parts"',
-        'defaultWords: "none"',
-        'where: "nobody"',
-    ):
-        assert fact in record
+    label = f'{{ field: "noiseAlpha", label: "Noise", help: "{PRETEND.help}", style: "count" }}'
+    rule = (
+        '{ key: "lora.noise_alpha", kind: "number", low: 0, high: 100, allowed: "a number from 0 to 100", '
+        'unit: "parts", defaultWords: "none", where: "nobody" }'
+    )
+    assert f"  {label},\n];" in text
+    assert f"  noiseAlpha: {rule},\n}};" in text
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)

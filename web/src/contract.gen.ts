@@ -269,15 +269,44 @@ export interface DeploymentKey {
   plaintext?: string;
 }
 
-/** One setting of a trainer. A number lies from `low` (or above it) to `high`. */
+/** One setting of a trainer, as it is shown. */
 export interface Setting {
-  /** As arkor.toml spells it; what stands before a dot is its table. */
-  key: string;
   field: Exclude<keyof JobConfig, "datasetSource" | "datasetFormat">;
   label: string;
   help: string;
-  kind: "choice" | "flag" | "number" | "text" | "whole";
   style: "count" | "flag" | "interval" | "rate" | "share" | "steps" | "text" | "tokens";
+}
+
+/** In reading order. */
+export const SETTINGS: readonly Setting[] = [
+  { field: "model", label: "Base model", help: "The model that learns: the starter model, a model hub's id, or a folder.", style: "text" },
+  { field: "maxSteps", label: "Steps", help: "How long to train, in steps of one batch each. Set steps or epochs, not both.", style: "count" },
+  { field: "numTrainEpochs", label: "Epochs", help: "How long to train, in passes through the whole data set. Set steps or epochs, not both.", style: "count" },
+  { field: "batchSize", label: "Batch size", help: "Chats of one step. Fewer need less memory.", style: "count" },
+  { field: "learningRate", label: "Learning rate", help: "How fast it learns. Too high and the loss jumps about, too low and it hardly falls.", style: "rate" },
+  { field: "lrSchedulerType", label: "Schedule", help: "How the learning rate falls from its height to the end.", style: "text" },
+  { field: "warmupSteps", label: "Warm-up", help: "Steps over which the learning rate rises to its height.", style: "steps" },
+  { field: "loraR", label: "LoRA rank", help: "The size of the adapter. Larger holds more and needs more memory.", style: "count" },
+  { field: "loraAlpha", label: "LoRA alpha", help: "How strongly the adapter counts, usually twice r.", style: "count" },
+  { field: "maxLength", label: "Maximum length", help: "Tokens of one chat. What is longer is cut.", style: "tokens" },
+  { field: "trainOnResponsesOnly", label: "Loss on answers only", help: "Learn the answers, not the questions.", style: "flag" },
+  { field: "datasetSplit", label: "Evaluation split", help: "The part of the chats that is kept out of training, to measure the loss on.", style: "share" },
+  { field: "evalSteps", label: "Evaluation", help: "Measure the loss on the chats kept out of training every so many steps; 0 is never.", style: "interval" },
+  { field: "saveSteps", label: "Checkpoints", help: "Save a checkpoint every so many steps, to talk to in the Playground; 0 is never.", style: "interval" },
+  { field: "loggingSteps", label: "Logging", help: "Report the loss every so many steps.", style: "interval" },
+  { field: "optim", label: "Optimiser", help: "The rule by which the weights follow the gradient.", style: "text" },
+  { field: "weightDecay", label: "Weight decay", help: "How strongly the weights are drawn towards zero at each step.", style: "rate" },
+  { field: "seed", label: "Seed", help: "What everything random comes from: the same seed on the same machine gives the same adapter.", style: "text" },
+  { field: "loadIn4bit", label: "Loaded in 4 bit", help: "Load the base model in 4 bit, which needs a quarter of the memory.", style: "flag" },
+  { field: "numberFormat", label: "Number format", help: "What a CPU computes in; the weights that learn are float32 in any case.", style: "text" },
+  { field: "dryRun", label: "Dry run", help: "Train on a few rows for a few steps, to see that everything works.", style: "flag" },
+];
+
+/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`. */
+export interface SettingRule {
+  /** As arkor.toml spells it; what stands before a dot is its table. */
+  key: string;
+  kind: "choice" | "flag" | "number" | "text" | "whole";
   low?: number;
   high?: number;
   above?: boolean;
@@ -292,27 +321,26 @@ export interface Setting {
   where?: string;
 }
 
-/** In reading order. */
-export const SETTINGS: readonly Setting[] = [
-  { key: "model", field: "model", label: "Base model", help: "The model that learns: the starter model, a model hub's id, or a folder.", kind: "text", style: "text", allowed: "a model's name or folder, as one line of text, 300 characters at most" },
-  { key: "steps", field: "maxSteps", label: "Steps", help: "How long to train, in steps of one batch each. Set steps or epochs, not both.", kind: "whole", style: "count", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "as many as the epochs take" },
-  { key: "epochs", field: "numTrainEpochs", label: "Epochs", help: "How long to train, in passes through the whole data set. Set steps or epochs, not both.", kind: "number", style: "count", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", unit: "passes", default: 3 },
-  { key: "batch_size", field: "batchSize", label: "Batch size", help: "Chats of one step. Fewer need less memory.", kind: "whole", style: "count", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", unit: "chats", default: 4 },
-  { key: "learning_rate", field: "learningRate", label: "Learning rate", help: "How fast it learns. Too high and the loss jumps about, too low and it hardly falls.", kind: "number", style: "rate", low: 0, high: 1, above: true, allowed: "a number above 0, 1 at most", default: 0.0002 },
-  { key: "scheduler", field: "lrSchedulerType", label: "Schedule", help: "How the learning rate falls from its height to the end.", kind: "choice", style: "text", choices: ["linear", "cosine", "constant", "constant_with_warmup"], allowed: "one of \"linear\", \"cosine\", \"constant\", \"constant_with_warmup\"", default: "linear" },
-  { key: "warmup_steps", field: "warmupSteps", label: "Warm-up", help: "Steps over which the learning rate rises to its height.", kind: "whole", style: "steps", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a twentieth of the steps" },
-  { key: "lora.r", field: "loraR", label: "LoRA rank", help: "The size of the adapter. Larger holds more and needs more memory.", kind: "whole", style: "count", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", default: 8 },
-  { key: "lora.alpha", field: "loraAlpha", label: "LoRA alpha", help: "How strongly the adapter counts, usually twice r.", kind: "number", style: "count", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", defaultWords: "twice r" },
-  { key: "max_length", field: "maxLength", label: "Maximum length", help: "Tokens of one chat. What is longer is cut.", kind: "whole", style: "tokens", low: 8, high: 1000000, allowed: "a whole number from 8 to 1,000,000", unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, and no more than the model takes" },
-  { key: "train_on_responses_only", field: "trainOnResponsesOnly", label: "Loss on answers only", help: "Learn the answers, not the questions.", kind: "flag", style: "flag", allowed: "true or false", default: true },
-  { key: "eval_split", field: "datasetSplit", label: "Evaluation split", help: "The part of the chats that is kept out of training, to measure the loss on.", kind: "number", style: "share", low: 0, high: 0.9, allowed: "a fraction of the rows, from 0 to 0.9", defaultWords: "a tenth and 32 rows at most; none of fewer than ten rows" },
-  { key: "eval_every", field: "evalSteps", label: "Evaluation", help: "Measure the loss on the chats kept out of training every so many steps; 0 is never.", kind: "whole", style: "interval", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a fifth of the steps" },
-  { key: "save_every", field: "saveSteps", label: "Checkpoints", help: "Save a checkpoint every so many steps, to talk to in the Playground; 0 is never.", kind: "whole", style: "interval", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a quarter of the steps" },
-  { key: "log_every", field: "loggingSteps", label: "Logging", help: "Report the loss every so many steps.", kind: "whole", style: "interval", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "a five-hundredth of the steps" },
-  { key: "optimizer", field: "optim", label: "Optimiser", help: "The rule by which the weights follow the gradient.", kind: "choice", style: "text", choices: ["adamw", "sgd"], allowed: "one of \"adamw\", \"sgd\"", default: "adamw" },
-  { key: "weight_decay", field: "weightDecay", label: "Weight decay", help: "How strongly the weights are drawn towards zero at each step.", kind: "number", style: "rate", low: 0, high: 1, allowed: "a number from 0 to 1", default: 0.0 },
-  { key: "seed", field: "seed", label: "Seed", help: "What everything random comes from: the same seed on the same machine gives the same adapter.", kind: "whole", style: "text", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
-  { key: "load_in_4bit", field: "loadIn4bit", label: "Loaded in 4 bit", help: "Load the base model in 4 bit, which needs a quarter of the memory.", kind: "flag", style: "flag", allowed: "true or false", default: false, where: "CUDA GPUs" },
-  { key: "number_format", field: "numberFormat", label: "Number format", help: "What a CPU computes in; the weights that learn are float32 in any case.", kind: "choice", style: "text", choices: ["float32", "bfloat16"], allowed: "one of \"float32\", \"bfloat16\"", defaultWords: "the quicker one, measured", where: "the local backend on a CPU" },
-  { key: "dry_run", field: "dryRun", label: "Dry run", help: "Train on a few rows for a few steps, to see that everything works.", kind: "flag", style: "flag", allowed: "true or false", default: false },
-];
+export const RULES: Readonly<Record<Setting["field"], SettingRule>> = {
+  model: { key: "model", kind: "text", allowed: "a model's name or folder, as one line of text, 300 characters at most" },
+  maxSteps: { key: "steps", kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "as many as the epochs take" },
+  numTrainEpochs: { key: "epochs", kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", unit: "passes", default: 3 },
+  batchSize: { key: "batch_size", kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", unit: "chats", default: 4 },
+  learningRate: { key: "learning_rate", kind: "number", low: 0, high: 1, above: true, allowed: "a number above 0, 1 at most", default: 0.0002 },
+  lrSchedulerType: { key: "scheduler", kind: "choice", choices: ["linear", "cosine", "constant", "constant_with_warmup"], allowed: "one of \"linear\", \"cosine\", \"constant\", \"constant_with_warmup\"", default: "linear" },
+  warmupSteps: { key: "warmup_steps", kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a twentieth of the steps" },
+  loraR: { key: "lora.r", kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", default: 8 },
+  loraAlpha: { key: "lora.alpha", kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", defaultWords: "twice r" },
+  maxLength: { key: "max_length", kind: "whole", low: 8, high: 1000000, allowed: "a whole number from 8 to 1,000,000", unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, and no more than the model takes" },
+  trainOnResponsesOnly: { key: "train_on_responses_only", kind: "flag", allowed: "true or false", default: true },
+  datasetSplit: { key: "eval_split", kind: "number", low: 0, high: 0.9, allowed: "a fraction of the rows, from 0 to 0.9", defaultWords: "a tenth and 32 rows at most; none of fewer than ten rows" },
+  evalSteps: { key: "eval_every", kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a fifth of the steps" },
+  saveSteps: { key: "save_every", kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a quarter of the steps" },
+  loggingSteps: { key: "log_every", kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "a five-hundredth of the steps" },
+  optim: { key: "optimizer", kind: "choice", choices: ["adamw", "sgd"], allowed: "one of \"adamw\", \"sgd\"", default: "adamw" },
+  weightDecay: { key: "weight_decay", kind: "number", low: 0, high: 1, allowed: "a number from 0 to 1", default: 0.0 },
+  seed: { key: "seed", kind: "whole", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
+  loadIn4bit: { key: "load_in_4bit", kind: "flag", allowed: "true or false", default: false, where: "CUDA GPUs" },
+  numberFormat: { key: "number_format", kind: "choice", choices: ["float32", "bfloat16"], allowed: "one of \"float32\", \"bfloat16\"", defaultWords: "the quicker one, measured", where: "the local backend on a CPU" },
+  dryRun: { key: "dry_run", kind: "flag", allowed: "true or false", default: false },
+};

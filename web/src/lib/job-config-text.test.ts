@@ -1,12 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import { configOf, datasetName, settings, shareable, summary } from "./job-config-text";
-import { SETTINGS, type JobConfig } from "../contract.gen";
+import { RULES, SETTINGS, type JobConfig } from "../contract.gen";
 
 /** The table with one setting more than it has. */
 vi.mock("../contract.gen", async (original) => {
   const contract = await original<typeof import("../contract.gen")>();
-  const pretend = { key: "lora.pretend", field: "pretend", label: "Pretend", help: "Says nothing.", kind: "whole", style: "interval", allowed: "" };
-  return { ...contract, SETTINGS: [...contract.SETTINGS, pretend] };
+  const pretend = { field: "pretend", label: "Pretend", help: "Says nothing.", style: "interval" };
+  const rule = { key: "lora.pretend", kind: "whole", allowed: "" };
+  return { ...contract, SETTINGS: [...contract.SETTINGS, pretend], RULES: { ...contract.RULES, pretend: rule } };
 });
 
 const CONFIG: JobConfig = {
@@ -56,7 +57,7 @@ describe("settings", () => {
 
   it("labels and explains every setting of the table, a new one too", () => {
     const value = { whole: 2, number: 0.5, flag: true, choice: "a", text: "a" };
-    const config = Object.fromEntries(SETTINGS.map(({ field, kind }) => [field, value[kind]])) as unknown as JobConfig;
+    const config = Object.fromEntries(SETTINGS.map(({ field }) => [field, value[RULES[field].kind]])) as unknown as JobConfig;
     expect(settings(config).map(({ label, help }) => [label, help])).toEqual(SETTINGS.map(({ label, help }) => [label, help]));
     expect(settings(config).at(-1)).toEqual({ field: "pretend", label: "Pretend", value: "every 2 steps", help: "Says nothing." });
   });
