@@ -176,7 +176,7 @@ class Engine:
             base.model.eval()
             self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
             if self._way:
-                convert(base.model, self._way.dtype)
+                convert(base.model, self._way)
             base.model.config.use_cache = True
             self._ends = end_ids(base.tokenizer, base.model)
             self._base, self._path = base, ask["base"]

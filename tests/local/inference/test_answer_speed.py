@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.engine,
@@ -24,15 +27,20 @@ def model(width: int, layers: int) -> Any:
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        # float32 on 2 and 4 threads, bfloat16 on 2 and 4
-        ((4.0, 2.0, 4.0, 2.0), ("float32", 4)),
-        ((4.0, 4.0, 9.0, 9.0), ("float32", 2)),
-        ((4.0, 4.0, 3.0, 2.0), ("bfloat16", 4)),
-        ((4.0, 4.0, 2.0, 1.9), ("bfloat16", 2)),
+        # On 2 threads: float32, the same packed, bfloat16, the same packed; then the best one on 4.
+        ((4.0, 4.0, 4.0, 4.0, 2.0), ("float32", False, 4)),
+        ((4.0, 3.9, 9.0, 9.0, 4.0), ("float32", False, 2)),
+        ((4.0, 2.0, 3.0, 1.9, 1.0), ("float32", True, 4)),
+        ((4.0, 4.0, 3.0, 2.9, 2.0), ("bfloat16", False, 4)),
+        ((4.0, 2.4, 2.3, 1.2, 1.1), ("bfloat16", True, 2)),
+        ((4.0, None, None, None, 4.0), ("float32", False, 2)),
+        ((4.0, 2.0, RuntimeError(), RuntimeError(), 2.0), ("float32", True, 2)),
     ],
 )
 def test_the_quickest_way_is_taken(
-    monkeypatch: pytest.MonkeyPatch, seconds: tuple[float, ...], expected: tuple[str, int]
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: tuple[float | Exception | None, ...],
+    expected: tuple[str, bool, int],
 ) -> None:
     import torch
 
@@ -42,15 +50,42 @@ def test_the_quickest_way_is_taken(
     times = iter(seconds)
     asked = []
 
-    def measured(weights: list[Any], threads: int) -> float:
-        asked.append((str(weights[0].dtype), threads))
-        return next(times)
+    def measured(weights: list[Any], dtype: Any, packed: bool, threads: int) -> float:
+        asked.append((str(dtype), packed, threads))
+        time = next(times)
+        if isinstance(time, float):
+            return time
+        raise time or AttributeError("a build of torch without these products")
 
     monkeypatch.setattr(answer_speed, "_seconds", measured)
     way = answer_speed.quickest(model(1024, 6), torch.float32)
-    assert (str(way.dtype), way.threads) == (f"torch.{expected[0]}", expected[1])
+    assert (str(way.dtype), way.packed, way.threads) == (f"torch.{expected[0]}", *expected[1:])
     assert way.shared_threads == 2  # beside a training job it is half of the cores in any case
-    assert asked == [(f"torch.{name}", count) for name in ("float32", "bfloat16") for count in (2, 4)]
+    ways = [(f"torch.{name}", packed, 2) for name in ("float32", "bfloat16") for packed in (False, True)]
+    assert asked == [*ways, (str(way.dtype), way.packed, 4)]
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_a_packed_model_computes_the_same(name: str, tiny: Path) -> None:
+    import torch
+
+    from arkor_dev.local.inference.answer_speed import Way, convert
+    from arkor_dev.local.modeling.base_model import load_base
+
+    dtype = getattr(torch, name)
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor has no such products")
+    plain, packed = (load_base(tiny).model.to("cpu").eval() for _ in range(2))
+    convert(plain, Way(dtype, False, 1, 1))
+    convert(packed, Way(dtype, True, 1, 1))
+    with torch.inference_mode():
+        for ids in (torch.arange(1)[None], torch.arange(40)[None]):
+            expected, got = plain(ids).logits, packed(ids).logits
+            assert got.dtype == dtype
+            torch.testing.assert_close(got, expected, rtol=1e-2 if name == "bfloat16" else 1e-4, atol=1e-4)
+    embedding = packed.get_input_embeddings().weight
+    assert not embedding.is_mkldnn  # it is looked up, not multiplied, though the last layer shares it
+    assert {layer.weight.is_mkldnn for layer in packed.modules() if type(layer) is torch.nn.Linear} == {True}
 
 
 def test_a_small_model_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +100,7 @@ def test_a_small_model_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
 def test_it_is_measured_in_a_moment_and_buffers_keep_their_format() -> None:
     import torch
 
-    from arkor_dev.local.inference.answer_speed import convert, quickest
+    from arkor_dev.local.inference.answer_speed import Way, convert, quickest
 
     whole = model(1024, 40)
     threads = torch.get_num_threads()
@@ -74,6 +109,6 @@ def test_it_is_measured_in_a_moment_and_buffers_keep_their_format() -> None:
     # 0.2 s on an idle machine.
     assert time.monotonic() - began < 5
     assert torch.get_num_threads() == threads
-    convert(whole, torch.bfloat16)
+    convert(whole, Way(torch.bfloat16, False, 1, 1))
     assert {weight.dtype for weight in whole.parameters()} == {torch.bfloat16}
     assert whole.frequencies.dtype == torch.float32

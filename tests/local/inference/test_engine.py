@@ -46,13 +46,17 @@ def answer(engine: Any, question: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.mark.numeric
+@pytest.mark.parametrize("packed", [False, True])
 def test_adapters_are_switched_kept_and_let_go(
-    trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:
-    from arkor_dev.local.inference import answer_speed
+    import torch
+
+    from arkor_dev.local.inference import engine as engine_module
+    from arkor_dev.local.inference.answer_speed import Way
     from arkor_dev.local.inference.engine import ADAPTERS, Engine
 
-    monkeypatch.setattr(answer_speed, "CORES", 1)
+    monkeypatch.setattr(engine_module, "quickest", lambda *_: Way(torch.float32, packed, 1, 1))
     engine = Engine()
     bare, done = answer(engine, ask(tiny, None))
     assert PHRASE not in bare
