@@ -68,13 +68,17 @@ def firefox_path() -> str | None:
     return shutil.which("firefox-esr") or shutil.which("firefox")
 
 
-async def launch(playwright: Playwright, preferences: dict[str, Any] | None = None) -> Browser:
-    """A headless browser; the preferences are Firefox's."""
+async def launch(
+    playwright: Playwright, *, chromium: dict[str, Any] | None = None, firefox: dict[str, Any] | None = None
+) -> Browser:
+    """A headless browser, with Blink's settings or Firefox's preferences as the one that it is has them."""
     if FIREFOX:
         return await playwright.firefox.launch(
-            channel="moz-firefox", executable_path=firefox_path(), firefox_user_prefs=preferences or {}
+            channel="moz-firefox", executable_path=firefox_path(), firefox_user_prefs=firefox or {}
         )
-    return await playwright.chromium.launch(executable_path=chromium_path(), args=list(QUIET))
+    settings = ",".join(f"{name}={value}" for name, value in (chromium or {}).items())
+    args = [*QUIET, f"--blink-settings={settings}"] if settings else list(QUIET)
+    return await playwright.chromium.launch(executable_path=chromium_path(), args=args)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -88,13 +92,13 @@ async def shared_browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def browser(shared_browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
-    """The shared browser, or one with the preferences that the test asks for."""
-    marker = request.node.get_closest_marker("firefox_prefs")
-    if not (FIREFOX and marker):
+    """The shared browser, or one of its own with the settings that the test asks for."""
+    marker = request.node.get_closest_marker("browser_settings")
+    if not (marker and marker.kwargs.get("firefox" if FIREFOX else "chromium")):
         yield shared_browser
         return
     async with async_playwright() as playwright:
-        browser = await launch(playwright, marker.args[0])
+        browser = await launch(playwright, **marker.kwargs)
         yield browser
         await browser.close()
 
@@ -188,7 +192,7 @@ def open_blocked(tmp_path: Path) -> OpenPage:
     async def opened(origin: str, path: str) -> AsyncIterator[Page]:
         async with async_playwright() as playwright:
             if FIREFOX:
-                browser = await launch(playwright, {"network.cookie.cookieBehavior": 2})
+                browser = await launch(playwright, firefox={"network.cookie.cookieBehavior": 2})
                 async with watched(await browser.new_context(), origin, path) as page:
                     yield page
                 await browser.close()

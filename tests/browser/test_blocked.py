@@ -86,7 +86,7 @@ NOISE = """
 """
 
 
-@pytest.mark.firefox_prefs({"privacy.resistFingerprinting": True})
+@pytest.mark.browser_settings(firefox={"privacy.resistFingerprinting": True})
 async def test_a_canvas_that_reads_as_noise(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

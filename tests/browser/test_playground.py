@@ -488,20 +488,13 @@ OUTSIDE = """() => [...document.querySelectorAll('.pg *, dialog *')].flatMap((no
 })"""
 
 
-@pytest.mark.firefox_prefs({"font.minimum-size.x-western": 24})
+@pytest.mark.browser_settings(chromium={"minimumFontSize": 24}, firefox={"font.minimum-size.x-western": 24})
 async def test_large_letters_leave_words_whole(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    # In Chromium the same by hand: its driver starts no profile with such a preference.
     fake_backend.add_job("completed")
     async with open_page(studio.url, "/#/playground") as page:
         await expect(page.get_by_label("System prompt")).to_be_visible()
-        if not FIREFOX:
-            await page.evaluate(
-                "() => { for (const sheet of document.styleSheets) for (const rule of sheet.cssRules)"
-                " if (rule.style?.fontSize || rule.selectorText === 'body')"
-                " rule.style.setProperty('font-size', '24px'); }"
-            )
         assert await page.locator(".pg-panel").evaluate("each => each.scrollWidth - each.clientWidth") == 0
         for label in await page.locator(".pg-param label, .pg-preset-line button").all():
             box = await label.bounding_box()

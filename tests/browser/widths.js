@@ -43,15 +43,17 @@
     range.selectNodeContents(node);
     const rects = [...range.getClientRects()].filter(({ width, height }) => width > 0 && height > 0);
     if (rects.length === 0) continue;
+    const { fontSize, lineHeight } = style(element);
+    if (parseFloat(lineHeight) < parseFloat(fontSize)) faults.push(`lines of ${lineHeight} for letters of ${fontSize}: ${text.slice(0, 40)}`);
     const floats = [...ancestors(element)].find((at) => ["fixed", "sticky", "absolute"].includes(style(at).position));
     const layer = floats ? name(floats) : "";
-    let scrolls = false;
+    let scrolls = null;
     let clip = null;
     for (const at of ancestors(element)) {
       const { overflowX, overflowY } = style(at);
       if (scrolls) continue;
       const box = at.getBoundingClientRect();
-      if (overflowX === "auto" || overflowX === "scroll" || overflowY === "auto" || overflowY === "scroll") scrolls = true;
+      if (overflowX === "auto" || overflowX === "scroll" || overflowY === "auto" || overflowY === "scroll") scrolls = at;
       else if (overflowX !== "visible" && style(at).display !== "inline") {
         clip ??= at;
         const right = Math.max(...rects.map((rect) => rect.right)) - box.right;
@@ -69,22 +71,23 @@
     // SVG text is drawn where the drawing wants it; a chart has its own tests.
     if (!element.closest("svg")) for (const rect of rects) texts.push({ element, text, rect, layer, clip, scrolls });
   }
-  const within = ({ rect, clip }) => {
-    if (!clip) return rect;
-    const box = clip.getBoundingClientRect();
+  const within = ({ rect, clip, scrolls }) => {
+    const frame = clip ?? scrolls;
+    if (!frame) return rect;
+    const box = frame.getBoundingClientRect();
     const [left, right] = [Math.max(rect.left, box.left), Math.min(rect.right, box.right)];
     return { left, right, top: Math.max(rect.top, box.top), bottom: Math.min(rect.bottom, box.bottom) };
   };
-  // Two texts in one layer lie over one another: neither can be read.
-  const flat = texts.filter(({ scrolls }) => !scrolls);
-  for (let one = 0; one < flat.length; one++) {
-    const a = within(flat[one]);
-    for (let two = one + 1; two < flat.length; two++) {
-      if (flat[one].element === flat[two].element || flat[one].layer !== flat[two].layer) continue;
-      const b = within(flat[two]);
+  // Two texts in one layer, and in one scrolling box, lie over one another: neither can be read.
+  for (let one = 0; one < texts.length; one++) {
+    const a = within(texts[one]);
+    for (let two = one + 1; two < texts.length; two++) {
+      if (texts[one].element === texts[two].element || texts[one].layer !== texts[two].layer) continue;
+      if (texts[one].scrolls !== texts[two].scrolls) continue;
+      const b = within(texts[two]);
       const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
       const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-      if (wide > 1 && high > 5) faults.push(`one over the other: ${flat[one].text.slice(0, 40)} / ${flat[two].text.slice(0, 40)}`);
+      if (wide > 1 && high > 5) faults.push(`one over the other: ${texts[one].text.slice(0, 40)} / ${texts[two].text.slice(0, 40)}`);
     }
   }
   // A finger needs 24 px each way; a link within a sentence is as high as its line (WCAG 2.5.8 says the same).

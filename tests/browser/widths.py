@@ -18,18 +18,20 @@ ZOOMED = (640, 768, 1024, 1280, 1920)
 HEIGHT = 900
 
 
-async def layout_faults(page: Page) -> list[str]:
+async def layout_faults(
+    page: Page, widths: tuple[int, ...] = WIDTHS, zoomed: tuple[int, ...] = ZOOMED
+) -> list[str]:
     """Every fault with the widths at which it shows; resizes the page, never reloads it."""
     session = await page.context.new_cdp_session(page)
     finder = FINDER.read_text(encoding="utf-8")
     found: dict[str, list[str]] = {}
-    for width, zoom in [*((width, 1) for width in WIDTHS), *((width, ZOOM) for width in ZOOMED)]:
+    for width, zoom in [*((width, 1) for width in widths), *((width, ZOOM) for width in zoomed)]:
         await _resize(session, width // zoom, zoom)
         for fault in cast("list[str]", await page.evaluate(finder)):
             found.setdefault(fault, []).append(f"{width}" if zoom == 1 else f"{width} at {zoom * 100} %")
     await session.send("Emulation.clearDeviceMetricsOverride")
     await session.detach()
-    return [f"{fault} ({', '.join(widths)})" for fault, widths in found.items()]
+    return [f"{fault} ({', '.join(where)})" for fault, where in found.items()]
 
 
 async def _resize(session: CDPSession, width: int, zoom: int) -> None:

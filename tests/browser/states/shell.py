@@ -17,7 +17,7 @@ async def palette(scene: Scene) -> None:
     await expect(scene.page.locator(".jobs-row").first).to_be_visible()
     await scene.page.keyboard.press("Control+k")
     await scene.page.keyboard.type("supp")
-    await expect(scene.page.get_by_role("option").first).to_contain_text("support-bot")
+    await expect(scene.page.get_by_role("dialog").get_by_role("option").first).to_contain_text("support-bot")
 
 
 @state("shell-keys", "The keys of this page")

@@ -10,6 +10,7 @@ import type { Track } from "./geometry/track";
 import type { Settings } from "./geometry/settings";
 import { anchor } from "./geometry/ticks";
 import type { Span } from "./geometry/zoom-range";
+import { smallLetters } from "../ui/text-size";
 import "./chart.css";
 
 interface Props {
@@ -35,7 +36,7 @@ export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, che
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box);
   const lines = useLines(tracks.filter(({ key }) => !settings.hidden.includes(key)), settings, until);
-  const scene = width === 0 ? null : sceneOf({ lines, settings, width, height, checkpoints, ...(until === undefined ? {} : { until }) });
+  const scene = width === 0 ? null : sceneOf({ lines, settings, width, height, letters: smallLetters.value, checkpoints, ...(until === undefined ? {} : { until }) });
   // Where nothing was logged and no steps are known to come, axes would frame nothing.
   const bare = scene?.blank === "" && until === undefined;
   const input = useChartInput(box, bare ? null : scene, onZoom);
@@ -90,14 +91,16 @@ function columnWidth(): number {
   const root = document.documentElement;
   const style = getComputedStyle(root);
   const token = (name: string): number => Number.parseFloat(style.getPropertyValue(name)) || 0;
-  return Math.round(Math.min(token("--page"), root.clientWidth) - 2 * token("--gutter"));
+  const page = token("--page") * Number.parseFloat(style.fontSize);
+  return Math.round(Math.min(page, root.clientWidth) - 2 * token("--gutter"));
 }
 
 function Picture({ scene, href }: { scene: Scene; href: Props["checkpointHref"] }) {
   const clip = useId();
-  const { width, height, left, right, top, bottom } = scene;
+  const { width, height, letters, left, right, top, bottom } = scene;
   return (
-    <svg class="chart-svg" width={width} height={height} viewBox={`0 0 ${width} ${height}`} aria-hidden={scene.marks.length === 0}>
+    // A browser's minimum size of letters does not reach into a picture by itself.
+    <svg class="chart-svg" width={width} height={height} font-size={12 * letters} viewBox={`0 0 ${width} ${height}`} aria-hidden={scene.marks.length === 0}>
       <clipPath id={clip}>
         {/* With room for half a dot at every edge. */}
         <rect x={left - DOT} y={0} width={Math.max(0, right - left) + 2 * DOT} height={bottom + DOT} />
@@ -130,7 +133,7 @@ function Picture({ scene, href }: { scene: Scene; href: Props["checkpointHref"] 
 }
 
 function Grid({ scene }: { scene: Scene }) {
-  const { x, y, side, left, right, bottom, width } = scene;
+  const { x, y, side, left, right, bottom, width, letters } = scene;
   return (
     <g>
       {scene.yTicks.map(({ value, label }) => (
@@ -151,7 +154,7 @@ function Grid({ scene }: { scene: Scene }) {
       {scene.xTicks.map(({ value, label }) => (
         <g key={value}>
           <path class="chart-axis" d={`M${half(x.map(value))} ${bottom}v4`} />
-          <text class="chart-tick" x={x.map(value)} y={bottom + 20} text-anchor={anchor(x.map(value), label, width)}>
+          <text class="chart-tick" x={x.map(value)} y={bottom + 20 * letters} text-anchor={anchor(x.map(value), label, width, letters)}>
             {label}
           </text>
         </g>

@@ -11,8 +11,8 @@ import { Swatch } from "./swatch";
 import { elapsed } from "./geometry/ticks";
 
 const BESIDE = 14;
+/** A line of the readout and the width from which on a row is one line, with letters of their ordinary size. */
 const LINE = 18;
-/** From this width on, a row of the readout is one line. */
 const ROW_WIDTH = 350;
 
 interface Props {
@@ -67,7 +67,8 @@ function Readout({ scene, hits, here, at, smooth }: { scene: Scene; hits: readon
   const room = (onLeft ? here.px : scene.width - here.px) - BESIDE;
   const place = onLeft ? { right: `${scene.width - here.px + BESIDE}px` } : { left: `${here.px + BESIDE}px` };
   // A row may take two lines where it is narrow; the head and what is left out take three more.
-  const most = Math.floor((scene.bottom - scene.top) / LINE / (room < ROW_WIDTH ? 2 : 1)) - (room < ROW_WIDTH ? 2 : 3);
+  const narrow = room < ROW_WIDTH * scene.letters;
+  const most = Math.floor((scene.bottom - scene.top) / (LINE * scene.letters) / (narrow ? 2 : 1)) - (narrow ? 2 : 3);
   const { shown, more } = nearestHits(hits, at, most);
   return (
     <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: `${room}px`, ...place }}>

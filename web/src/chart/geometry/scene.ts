@@ -7,7 +7,7 @@ import { linearScale, logScale, padded, type Scale } from "./scale";
 import type { Settings } from "./settings";
 import type { Track } from "./track";
 import { blankOf, bounds, gapsOf, type Lines, NOTHING, reach } from "./visible-range";
-import { apart, elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
+import { apart, CHARACTER, elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
 import type { Span } from "./zoom-range";
 
 export interface Drawn {
@@ -24,6 +24,8 @@ export interface Drawn {
 export interface Scene {
   width: number;
   height: number;
+  /** How large the letters of labels are: 1, or more where the browser makes them larger. */
+  letters: number;
   left: number;
   right: number;
   top: number;
@@ -53,6 +55,7 @@ export interface Input {
   settings: Settings;
   width: number;
   height: number;
+  letters?: number;
   checkpoints: readonly Checkpoint[];
   /** Steps known to be still to come: the axis reaches that far, so that a live curve grows into its place. */
   until?: number;
@@ -60,11 +63,12 @@ export interface Input {
 
 const TOP = 12;
 const BOTTOM = 26;
-const CHARACTER = 7;
+const APART_X = 96;
+const APART_Y = 52;
 const FEW = 60;
 const MARK_GAP = 12;
 
-export function sceneOf({ lines, settings, width, height, checkpoints, until }: Input): Scene {
+export function sceneOf({ lines, settings, width, height, letters = 1, checkpoints, until }: Input): Scene {
   const all = reach(lines, settings, until);
   const view: Span = settings.zoom ?? all;
   const rates = lines.filter(({ track }) => track.metric === "lr");
@@ -74,28 +78,29 @@ export function sceneOf({ lines, settings, width, height, checkpoints, until }: 
   const [low, high] = bounds(main, view, settings.log);
   const kind = settings.log ? "log" : "linear";
   const make = settings.log ? logScale : linearScale;
-  const bottom = height - BOTTOM;
+  const bottom = height - BOTTOM * letters;
   const y = make(...padded(low, high, kind), bottom, TOP);
-  const ticks = yTicks(y, Math.max(2, Math.floor((bottom - TOP) / 52)));
+  const rows = Math.max(2, Math.floor((bottom - TOP) / (APART_Y * letters)));
+  const ticks = yTicks(y, rows);
   const [sideLow, sideHigh] = bounds(main === rates ? [] : rates, view, false);
   const side = sideLow <= sideHigh ? linearScale(...padded(Math.min(0, sideLow), sideHigh, "linear"), bottom, TOP) : null;
-  const sideTicks = side ? linearTicks(side.from, side.to, Math.max(2, Math.floor((bottom - TOP) / 52))) : [];
-  const left = gutter(ticks);
-  const right = width - (side ? gutter(sideTicks) : 8);
+  const sideTicks = side ? linearTicks(side.from, side.to, rows) : [];
+  const left = gutter(ticks, letters);
+  const right = width - (side ? gutter(sideTicks, letters) : 8);
   const x = linearScale(view[0], view[1], left, right);
   const drawn = lines.map(({ track, line }) => draw(track, line, x, track.metric === "lr" && side ? side : y));
   return {
-    width, height, left, right, top: TOP, bottom, x, y, side, sideTicks, drawn, all, view,
+    width, height, letters, left, right, top: TOP, bottom, x, y, side, sideTicks, drawn, all, view,
     blank: blankOf(lines, settings, view, low <= high || side !== null),
     yTicks: low <= high ? ticks : [],
-    xTicks: all === NOTHING ? [] : xTicks(x, settings, right - left, width),
+    xTicks: all === NOTHING ? [] : xTicks(x, settings, right - left, width, letters),
     ...gapsOf(main, x, settings.log),
     marks: marksOf(checkpoints, x, settings.x, lines[0]?.track.origin ?? NaN),
   };
 }
 
-function gutter(ticks: readonly Tick[]): number {
-  return Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER) + 13;
+function gutter(ticks: readonly Tick[], letters: number): number {
+  return Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER * letters) + 13;
 }
 
 function draw(track: Track, line: Line, x: Scale, y: Scale): Drawn {
@@ -148,11 +153,11 @@ function marksOf(checkpoints: readonly Checkpoint[], x: Scale, mode: Settings["x
   return marks.reverse();
 }
 
-function xTicks(x: Scale, settings: Settings, plot: number, width: number): Tick[] {
-  const count = Math.max(2, Math.floor(plot / 96));
+function xTicks(x: Scale, settings: Settings, plot: number, width: number, letters: number): Tick[] {
+  const count = Math.max(2, Math.floor(plot / (APART_X * letters)));
   const make = { step: linearTicks, epoch: linearTicks, elapsed: elapsedTicks, wall: wallTicks }[settings.x];
   let ticks = make(x.from, x.to, count);
   // No tick between two steps, unless there is nothing but what lies between two steps.
   if (settings.x === "step" && x.to - x.from >= 1) ticks = linearTicks(x.from, x.to, count, true);
-  return apart(ticks, x.map, width);
+  return apart(ticks, x.map, width, letters);
 }

@@ -54,25 +54,26 @@ export function yTicks(scale: Scale, count: number): Tick[] {
   return scale.kind === "log" ? logTicks(scale.from, scale.to, count) : linearTicks(scale.from, scale.to, count);
 }
 
-const CHARACTER = 7;
+/** Pixels that a letter of a label takes at most, where letters have their ordinary size. */
+export const CHARACTER = 7;
 
-/** Labels at the ends lean inwards rather than out of the picture. */
-export function anchor(x: number, label: string, width: number): "start" | "middle" | "end" {
-  const reach = (label.length * CHARACTER) / 2;
+/** Labels at the ends lean inwards rather than out of the picture. `letters`: how large they are, 1 as a rule. */
+export function anchor(x: number, label: string, width: number, letters = 1): "start" | "middle" | "end" {
+  const reach = (label.length * CHARACTER * letters) / 2;
   return x + reach > width ? "end" : x - reach < 0 ? "start" : "middle";
 }
 
 /** The ticks whose labels leave one another room, the last one first. */
-export function apart(ticks: readonly Tick[], map: (value: number) => number, width: number): Tick[] {
+export function apart(ticks: readonly Tick[], map: (value: number) => number, width: number, letters = 1): Tick[] {
   let edge = Infinity;
   return ticks
     .toReversed()
     .filter(({ value, label }) => {
       const x = map(value);
-      const size = label.length * CHARACTER;
-      const left = x - size * { start: 0, middle: 0.5, end: 1 }[anchor(x, label, width)];
+      const size = label.length * CHARACTER * letters;
+      const left = x - size * { start: 0, middle: 0.5, end: 1 }[anchor(x, label, width, letters)];
       if (left + size > edge) return false;
-      edge = left - CHARACTER / 2;
+      edge = left - (CHARACTER * letters) / 2;
       return true;
     })
     .reverse();

@@ -17,6 +17,7 @@ import { queueWords } from "../../store/queue";
 import { displayName } from "../../lib/text";
 import { lastFinite, shortDuration, timeLeft } from "../job/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
+import { smallLetters } from "../../ui/text-size";
 import "./live.css";
 
 const HEIGHT = 72;
@@ -129,12 +130,12 @@ const LABELS = 52;
 
 /** Null until there is a point. The axis runs to the last step that is planned: what is empty is still to come. */
 function drawn(rows: Rows, total: number | null, width: number): Drawn | null {
-  if (width <= LABELS) return null;
+  if (width <= LABELS * smallLetters.value) return null;
   const [losses, evals] = [pointsOf(rows, rows.loss), pointsOf(rows, rows.evalLoss)];
   const [low, high] = both(bounds(losses), bounds(evals));
   if (!(low <= high)) return null;
   const from = rows.step.at(0);
-  const x = linearScale(from, Math.max(total ?? 0, rows.step.last(), from + 1), 3, width - LABELS);
+  const x = linearScale(from, Math.max(total ?? 0, rows.step.last(), from + 1), 3, width - LABELS * smallLetters.value);
   const y = linearScale(...padded(low, high, "linear"), HEIGHT - 3, 3);
   const paths: Drawn["paths"] = [];
   const dots: Drawn["dots"] = [];

@@ -6,9 +6,9 @@ import type { RunOutput } from "../../store/output";
 import { classOf } from "../../terminal/style";
 import type { Terminal } from "../../terminal/terminal";
 import { Button, ErrorNote, say, type VirtualHandle, VirtualRows } from "../../ui";
+import { lineHeight } from "../../ui/text-size";
 import "./output.css";
 
-const ROW = 20;
 const MAX_ROWS_SHOWN = 22;
 
 /** The output itself: follows its end until the reader scrolls up, can be searched and kept. */
@@ -85,7 +85,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
           </Button>
         </span>
       </div>
-      <div class="term-screen" data-heir=".term-lines" style={{ height: `${Math.min(MAX_ROWS_SHOWN, Math.max(6, count)) * ROW + 26}px` }}>
+      <div class="term-screen" data-heir=".term-lines" style={{ height: `calc(${Math.min(MAX_ROWS_SHOWN, Math.max(6, count))}rlh + 26px)` }}>
         {count === 0 ? (
           <p class="term-none hint">The command has written nothing yet.</p>
         ) : (
@@ -95,7 +95,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
             label="Output of the training command"
             count={count}
             dropped={terminal.dropped}
-            rowHeight={ROW}
+            rowHeight={lineHeight.value}
             follow
             handle={handle}
             onFollow={(end) => setLeftAt(end ? null : total)}

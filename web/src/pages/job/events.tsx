@@ -5,10 +5,12 @@ import { bytes, clock, number } from "../../lib/format";
 import { fileName, saveFile } from "../../lib/download";
 import { clean, cleanBlock } from "../../lib/text";
 import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
+import { lineHeight } from "../../ui/text-size";
 import { wordsOf } from "./words";
 
 const REST = 50;
-const ROW = 24;
+/** A row's height in lines of text, as in the stylesheet. */
+const ROW = 1.2;
 const COPY_MOST = 5000;
 
 export function Events({ records, name }: { records: Records; version: number; name: string }) {
@@ -61,7 +63,7 @@ export function Events({ records, name }: { records: Records; version: number; n
             role="log"
             follow
             count={shown}
-            rowHeight={ROW}
+            rowHeight={ROW * lineHeight.value}
             render={(row) => <Row key={indexAt(row)} records={records} index={indexAt(row)} open={setOpen} />}
           />
         </div>

@@ -1,4 +1,4 @@
-import { type Signal, signal } from "@preact/signals";
+import { computed, type Signal, signal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
 import { duration, loss } from "../../lib/format";
@@ -8,17 +8,19 @@ import { isOver } from "../../store/jobs";
 import { ordinal, queueWords } from "../../store/queue";
 import { clean, displayName } from "../../lib/text";
 import { Button, CopyButton, DryMark, Icon, RelativeTime, StatusDot } from "../../ui";
+import { lineHeight } from "../../ui/text-size";
 import { usePageRows } from "../../ui/list/virtual-list";
 import { type Column, durationOf, nextOrder, type Order, orderText, parts } from "./list";
 
-/** Pixels; below the breakpoint a row has two lines. The stylesheet says the same. */
-const ROW = 44;
-const NARROW_ROW = 64;
-const narrow = matchMedia("(max-width: 719px)");
-const rowHeight = signal(narrow.matches ? NARROW_ROW : ROW);
-narrow.addEventListener("change", () => {
-  rowHeight.value = narrow.matches ? NARROW_ROW : ROW;
+/** A row's height in lines of text; below the breakpoint it has two. The stylesheet says the same. */
+const ROW = 2.2;
+const NARROW_ROW = 3.2;
+const media = matchMedia("(width < 45em)");
+const narrow = signal(media.matches);
+media.addEventListener("change", () => {
+  narrow.value = media.matches;
 });
+const rowHeight = computed(() => (narrow.value ? NARROW_ROW : ROW) * lineHeight.value);
 
 export const HEADS: readonly { column: Column; label: string; short?: string; num?: boolean }[] = [
   { column: "status", label: "Status" },

@@ -25,7 +25,7 @@ import { Thread } from "./thread/thread";
 export default function Playground() {
   const area = useRef<HTMLTextAreaElement>(null);
   const { away, toEnd } = useFollow(current.value.leaf !== null);
-  const [panel, setPanel] = useState(() => matchMedia("(min-width: 1080px)").matches);
+  const [panel, setPanel] = useState(() => matchMedia("(width >= 67.5em)").matches);
   const targets = shownTargets(current.value);
   const two = targets.length > 1;
   useAddress();

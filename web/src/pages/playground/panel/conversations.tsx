@@ -61,7 +61,7 @@ function Row({ summary, active, onOpened }: { summary: Summary; active: boolean;
   const title = clean(summary.title, 80);
   const show = async (): Promise<void> => {
     await open(summary.id);
-    if (matchMedia("(max-width: 959px)").matches) onOpened();
+    if (matchMedia("(width < 60em)").matches) onOpened();
   };
   const drop = async (): Promise<void> => {
     const question = {

@@ -5,7 +5,7 @@ import { Button, Dialog } from "../../../ui";
 import { Conversations } from "./conversations";
 import { ParamFields } from "./params";
 
-const NARROW = "(max-width: 959px)";
+const NARROW = "(width < 60em)";
 
 /** A panel beside the answers that would become a sheet over them, because the window got narrow, closes instead. */
 function useNarrow(onClose: () => void): boolean {
