@@ -1,5 +1,5 @@
 // What has to happen before the first paint and cannot wait for a module: a question for a job's history
-// (early.ts), a word to the browser that the code of the page in the address will be needed too, and the theme.
+// (prefetch.ts), a word to the browser that the code of the page in the address will be needed too, and the theme.
 (function () {
   var job = /^#\/jobs\/([^/?]+)/.exec(location.hash);
   if (job) {
@@ -9,7 +9,7 @@
       var answer = fetch(url, { headers: { "X-Arkor-Studio-Token": token }, cache: "no-store" });
       answer.catch(function () {});
       window.arkorEarly = { url: url, answer: answer };
-    } catch (_) {
+    } catch {
       // An address that is none: the page says so.
     }
   }
@@ -28,7 +28,7 @@
   try {
     var theme = localStorage.getItem("arkor.theme");
     if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-  } catch (_) {
+  } catch {
     // No storage, no choice.
   }
 })();

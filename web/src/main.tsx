@@ -5,7 +5,7 @@ import { App, preload } from "./app";
 import { startPlace } from "./lib/scroll-restoration";
 import { startRouter } from "./router";
 import { startTheme } from "./shell/theme";
-import { startClock } from "./store/clock";
+import { startClock } from "./lib/clock";
 import { loadCredentials } from "./store/credentials";
 import { loadFeatures } from "./store/features";
 import { startJobs } from "./store/jobs";

@@ -16,7 +16,7 @@ export async function withStream<T>(
   use: (signal: AbortSignal) => Promise<T>,
   { wait = true }: { wait?: boolean } = {},
 ): Promise<T | null> {
-  for (;;) {
+  while (true) {
     for (let slot = 0; slot < SLOTS; slot += 1) {
       const taken = await locked(`arkor.stream.${slot}`, { ifAvailable: true }, async (held) =>
         held ? { value: await use(signal) } : null,

@@ -77,7 +77,7 @@ function Readout({ scene, hits, here, at, smooth }: { scene: Scene; hits: readon
         <div key={hit.drawn.track.key} class="chart-readout-row">
           <Swatch {...hit.drawn.track} />
           <span class="chart-readout-label">{hit.drawn.track.label}</span>
-          <b>{valueOf(hit)}</b>
+          <b>{valueText(hit)}</b>
           <span class="chart-readout-note">{noteOf(hit, here, smooth)}</span>
         </div>
       ))}
@@ -86,7 +86,7 @@ function Readout({ scene, hits, here, at, smooth }: { scene: Scene; hits: readon
   );
 }
 
-function valueOf({ drawn, value }: Hit): string {
+function valueText({ drawn, value }: Hit): string {
   if (!Number.isFinite(value)) return "no number";
   return drawn.track.metric === "lr" ? rate(value) : loss(value);
 }
@@ -111,6 +111,6 @@ function whereabouts({ drawn: { track }, row }: Hit): string[] {
 
 /** The chosen line first, then what the others have there. */
 function spoken(here: Hit, hits: readonly Hit[]): string {
-  const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) => [hit.drawn.track.label, valueOf(hit), noteOf(hit, here, false)].join(" ").trim());
+  const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) => [hit.drawn.track.label, valueText(hit), noteOf(hit, here, false)].join(" ").trim());
   return [whereabouts(here)[0], ...words].join(", ");
 }

@@ -67,7 +67,7 @@ function newestBelow(conversation: Conversation, id: string): string {
 }
 
 /** Whether the answer holds something that a later turn can build on. */
-export const hasText = (answer: Answer | null | undefined): answer is Answer => !!answer && answer.text !== "";
+export const hasText = (answer: Answer | null | undefined): answer is Answer => answer !== null && answer !== undefined && answer.text !== "";
 
 /** The answer that a column's later turns build on: its own, else what the other column said. */
 export function answerFor(turn: Turn, column: number): Answer | null {

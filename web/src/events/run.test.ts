@@ -38,7 +38,7 @@ test("null is absent, but for a row whose only loss it is; what is out of range 
   const { rows } = run;
   expect(rows.loss.values()).toEqual([2, Infinity, Infinity, 1, 2, Infinity, Infinity, 1]);
   expect(rows.evalLoss.values()).toEqual([NaN, NaN, 2, Infinity, NaN, NaN, 2, Infinity]);
-  for (const column of [rows.lr, rows.epoch, rows.tokensPerSecond, rows.samplesPerSecond]) expect(column.values()).toEqual(Array(8).fill(NaN));
+  for (const column of [rows.lr, rows.epoch, rows.tokensPerSecond, rows.samplesPerSecond]) expect(column.values()).toEqual(new Array(8).fill(NaN));
   expect(run.bestLoss).toEqual({ value: 1, step: 4 });
 });
 
@@ -66,7 +66,7 @@ test("a run's story: start, progress, checkpoints, end", () => {
   expect([run.outcome, run.over]).toEqual([null, false]);
   feed(run, "training.completed", { metrics: { loss: 0.3 }, artifacts: [{ kind: "adapter" }] });
   feed(run, "end", {});
-  expect([run.outcome, run.over, run.metrics["loss"], run.artifacts.length]).toEqual(["completed", true, 0.3, 1]);
+  expect([run.outcome, run.over, run.metrics.loss, run.artifacts.length]).toEqual(["completed", true, 0.3, 1]);
   expect(run.records.names).toEqual(["model.progress", "training.started", "checkpoint.saved", "training.completed"]);
   run.clear();
   expect([run.outcome, run.over, run.records.length, run.rows.length, run.checkpoints.length]).toEqual([null, false, 0, 0, 0]);

@@ -65,7 +65,8 @@ export class Run {
   }
 
   /** Takes one event; its data are the bytes [start, end), copied where they are kept. */
-  add(name: string, bytes: Uint8Array, start: number, end: number): void {
+  add(event: string, bytes: Uint8Array, start: number, end: number): void {
+    let name = event;
     if (name === "ping") return;
     if (name === "end") {
       this.over = true;
@@ -76,9 +77,9 @@ export class Run {
     if (!scanFlat(bytes, start, end, fields) || name !== "training.log") {
       data = parse(bytes, start, end);
       pick(data, fields);
-      if (name === "message" && typeof data?.["type"] === "string") name = data["type"];
+      if (name === "message" && typeof data?.type === "string") name = data.type;
     }
-    const progress = name === "model.progress" ? String(data?.["label"] ?? "").slice(0, MAX_NAME) : undefined;
+    const progress = name === "model.progress" ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
     this.records.add(name.length > MAX_NAME ? name.slice(0, MAX_NAME) : name, bytes, start, end, progress);
     if (name === "training.log") this.#log(fields);
     else if (data !== null) this.#other(name, data, fields);
@@ -114,28 +115,28 @@ export class Run {
         // A run that is resumed starts again; what elapses is counted from the first time.
         if (!Number.isFinite(this.startedAt)) this.startedAt = time;
         else if (this.rows.length > 0) this.rows.restarts.push(this.rows.length);
-        this.metadata = object(data["metadata"]);
+        this.metadata = object(data.metadata);
         break;
       case "checkpoint.saved":
         if (Number.isFinite(step)) {
           this.checkpoints = this.checkpoints.filter((known) => known.step !== step);
-          this.checkpoints.push({ step, time, artifacts: list(data["artifacts"]) });
+          this.checkpoints.push({ step, time, artifacts: list(data.artifacts) });
         }
         break;
       case "model.progress":
         this.progress = {
-          label: String(data["label"] ?? ""),
-          done: finite(data["done"]) ?? 0,
-          total: finite(data["total"]),
+          label: String(data.label ?? ""),
+          done: finite(data.done) ?? 0,
+          total: finite(data.total),
         };
         break;
       case "training.completed":
-        this.metrics = object(data["metrics"]);
-        this.artifacts = list(data["artifacts"]);
+        this.metrics = object(data.metrics);
+        this.artifacts = list(data.artifacts);
         this.#close("completed", time);
         break;
       case "training.failed":
-        this.error = typeof data["error"] === "object" && data["error"] ? JSON.stringify(data["error"]) : String(data["error"] ?? "") || null;
+        this.error = typeof data.error === "object" && data.error ? JSON.stringify(data.error) : String(data.error ?? "") || null;
         this.#close("failed", time);
         break;
       case "training.cancelled":
@@ -172,7 +173,7 @@ function pick(data: Json | null, fields: Float64Array): void {
     if (typeof value === "number") fields[field] = Number.isFinite(value) ? value : Infinity;
     else if (value === null && field === LOSS) fields[field] = -Infinity;
   }
-  if (typeof data["timestamp"] === "string") fields[TIMESTAMP] = Date.parse(data["timestamp"]);
+  if (typeof data.timestamp === "string") fields[TIMESTAMP] = Date.parse(data.timestamp);
 }
 
 function object(value: unknown): Json {

@@ -65,7 +65,7 @@ export class SseParser {
       this.#skipLf = false;
       if (bytes[i] === LF) line = ++i;
     }
-    for (;;) {
+    while (true) {
       let byte = 0;
       while (i < length && ((byte = bytes[i]!) > CR || (byte !== LF && byte !== CR))) i++;
       if (i === length) break;
@@ -167,7 +167,7 @@ export class SseParser {
       this.sink.event(name, joined, 0, joined.length);
       return;
     }
-    const start = this.#data < 0 ? 0 : this.#data;
+    const start = Math.max(this.#data , 0);
     const end = this.#data < 0 ? 0 : this.#dataEnd;
     this.#clear();
     this.sink.event(name, bytes, start, end);

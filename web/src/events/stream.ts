@@ -72,7 +72,7 @@ export class JobStream implements SseSink {
   }
 
   async #main(signal: AbortSignal): Promise<void> {
-    for (;;) {
+    while (true) {
       try {
         if (this.#cursor === null) await this.#history(signal);
         if (this.run.over) break;
@@ -137,7 +137,7 @@ export class JobStream implements SseSink {
     this.#parser.reset();
     let news = Infinity;
     let pending = reader.read();
-    for (;;) {
+    while (true) {
       const timer = leave && setTimeout(leave, GLANCE_IDLE_MS);
       const { done, value } = await pending;
       clearTimeout(timer);

@@ -43,7 +43,9 @@ export function useStreams(ids: readonly string[]): readonly JobStream[] {
   const streams = useMemo(() => ids.map(borrow), [key]);
   useEffect(() => {
     const leave = ids.map(hold);
-    return () => leave.forEach((go) => go());
+    return () => {
+      for (const go of leave) go();
+    };
   }, [key]);
   return streams;
 }

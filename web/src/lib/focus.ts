@@ -11,14 +11,14 @@ export function startFocus(): void {
     last = target as Element;
     boxes = [];
     for (let box: Element | null = last; box; box = box.parentElement) {
-      if (box instanceof HTMLElement && box.dataset["heir"]) boxes.push(box);
+      if (box instanceof HTMLElement && box.dataset.heir) boxes.push(box);
     }
   });
   new MutationObserver(() => {
     if (!last || last.isConnected || document.activeElement !== document.body) return;
     last = null;
     const box = boxes.find((one) => one.isConnected);
-    const heir = box?.dataset["heir"];
+    const heir = box?.dataset.heir;
     if (!heir) return;
     const next = box.querySelector<HTMLElement>(heir) ?? document.querySelector<HTMLElement>(heir);
     next?.focus({ preventScroll: true });

@@ -11,7 +11,10 @@ describe("a browser that refuses locks", () => {
     refusing();
     const order: string[] = [];
     const open: (() => void)[] = [];
-    const one = locked("a", {}, () => new Promise<void>((done) => open.push(() => (order.push("one"), done()))));
+    const one = locked("a", {}, () => new Promise<void>((done) => open.push(() => {
+      order.push("one");
+      done();
+    })));
     const two = locked("a", {}, () => void order.push("two"));
     const three = locked("a", {}, () => void order.push("three"));
     await vi.waitFor(() => expect(open).toHaveLength(1));

@@ -1,5 +1,6 @@
 import { useEffect } from "preact/hooks";
-import { Empty, setTitle } from "../ui";
+import { Empty } from "../ui";
+import { setTitle } from "../store/document-title";
 
 export function Missing() {
   useEffect(() => setTitle("Not found"), []);

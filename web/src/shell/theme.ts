@@ -8,15 +8,15 @@ const KEY = "arkor.theme";
 export const theme = signal<Theme>(stored());
 
 function stored(): Theme {
-  const set = typeof document === "undefined" ? undefined : document.documentElement.dataset["theme"];
+  const set = typeof document === "undefined" ? undefined : document.documentElement.dataset.theme;
   return set === "light" || set === "dark" ? set : "system";
 }
 
 export function setTheme(next: Theme): void {
   theme.value = next;
   const root = document.documentElement;
-  if (next === "system") delete root.dataset["theme"];
-  else root.dataset["theme"] = next;
+  if (next === "system") delete root.dataset.theme;
+  else root.dataset.theme = next;
   remember(KEY, next === "system" ? null : next);
 }
 

@@ -15,11 +15,12 @@ export const project = computed(() => {
 
 /** Asks at once and, until somebody is known, whenever the way to the backend has changed. */
 export function loadCredentials(): void {
-  let asking: Promise<void> | null = null;
+  let asking = false;
   effect(() => {
-    if (connection.value === "gone" || credentials.peek()) return;
-    asking ??= ask().finally(() => {
-      asking = null;
+    if (connection.value === "gone" || credentials.peek() || asking) return;
+    asking = true;
+    void ask().finally(() => {
+      asking = false;
     });
   });
 }

@@ -5,13 +5,13 @@ const TEXTS = ["orgId", "projectId", "name", "status", "createdAt"] as const;
 
 /** Null for what is no job: nothing can be done with one that has no id. One that is whole is not copied. */
 export function asJob(sent: unknown): Job | null {
-  if (!isObject(sent) || typeof sent["id"] !== "string" || sent["id"] === "") return null;
+  if (!isObject(sent) || typeof sent.id !== "string" || sent.id === "") return null;
   const { config, settings, error } = sent;
   const told = typeof error === "string" || error === undefined || error === null;
   const known = settings === undefined || isObject(settings);
   if (told && known && isObject(config) && TEXTS.every((key) => typeof sent[key] === "string")) return sent as unknown as Job;
   const job: Record<string, unknown> = { ...sent, config: isObject(config) ? config : {}, error: told ? error : JSON.stringify(error) };
-  if (!known) delete job["settings"];
+  if (!known) delete job.settings;
   for (const key of TEXTS) if (typeof job[key] !== "string") job[key] = "";
   return job as unknown as Job;
 }

@@ -58,7 +58,7 @@ async function ask(): Promise<void> {
   } catch (error) {
     if (error instanceof ApiError && error.status === 0) return;
     etag = error instanceof ApiError ? error.etag : "";
-    const details = error instanceof ApiError ? error.extra["details"] : null;
+    const details = error instanceof ApiError ? error.extra.details : null;
     batch(() => {
       manifestDetails.value = typeof details === "string" ? details : null;
       manifestError.value = errorText(error);

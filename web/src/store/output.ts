@@ -118,7 +118,7 @@ async function readOutput(path: string, stop: AbortSignal, take: (text: string) 
   try {
     const response = await request(path, { signal: AbortSignal.any([stop, leave.signal]) });
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    for (;;) {
+    while (true) {
       const timer = idle && setTimeout(() => leave.abort(), idle);
       const { value, done } = await reader.read();
       clearTimeout(timer);

@@ -36,9 +36,9 @@ export async function startRun(body: TrainRequest): Promise<string> {
     return id;
   } catch (error) {
     // The same trainer runs already, perhaps from another tab: showing it is what was wanted.
-    if (error instanceof ApiError && error.status === 409 && typeof error.extra["run"] === "string") {
+    if (error instanceof ApiError && error.status === 409 && typeof error.extra.run === "string") {
       await loadRuns();
-      return error.extra["run"];
+      return error.extra.run;
     }
     throw error;
   }

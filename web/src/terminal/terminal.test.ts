@@ -94,7 +94,7 @@ describe("bounds", () => {
 });
 
 describe("style", () => {
-  const after = (...params: number[]): string => classOf(sgr(PLAIN, params));
+  const classAfter = (...params: number[]): string => classOf(sgr(PLAIN, params));
   it.each([
     ["38:2::20:200:30", "term-c10"],
     ["38:2:20:200:30", "term-c10"],
@@ -106,7 +106,7 @@ describe("style", () => {
     ["4:3", "term-underline"],
     ["4;4:0", ""],
     ["", ""],
-  ])("%s is %s", (sequence, names) => expect(after(...paramsOf(sequence))).toBe(names));
+  ])("%s is %s", (sequence, names) => expect(classAfter(...paramsOf(sequence))).toBe(names));
 
   it.each([
     [[31], "term-c1"],
@@ -119,7 +119,7 @@ describe("style", () => {
     [[38, 5, 240], "term-c8"],
     [[7, 27, 4], "term-underline"],
     [[999], ""],
-  ])("%j is %s", (params, names) => expect(after(...params)).toBe(names));
+  ])("%j is %s", (params, names) => expect(classAfter(...params)).toBe(names));
 
   it("leaves no colour where something was erased", () => {
     const terminal = new Terminal();

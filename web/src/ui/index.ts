@@ -1,4 +1,3 @@
-export { useActions } from "../actions/actions";
 export { Button } from "./controls/button";
 export { CopyButton, copyText } from "./controls/copy";
 export { confirm, Dialog } from "./dialog";
@@ -12,6 +11,4 @@ export { Skeleton } from "./skeleton";
 export { StatusDot, statusWord } from "./status";
 export { Chips, Field, Switch } from "./controls/switch";
 export { RelativeTime } from "./time";
-export { setTitle } from "../store/document-title";
-export { WatchButton } from "./controls/watch";
 export { VirtualRows, type VirtualHandle } from "./list/virtual-list";

@@ -139,7 +139,8 @@ export class Line {
     order.sort((a, b) => key[a]! - key[b]!);
     for (const column of [this.xs, this.ys, this.rows]) {
       const old = column.view().slice();
-      order.forEach((from, to) => (column.view()[to] = old[from]!));
+      const view = column.view();
+      for (const [to, from] of order.entries()) view[to] = old[from]!;
     }
     this.breaks.length = 0;
     this.#sorted = true;

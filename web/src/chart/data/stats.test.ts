@@ -5,7 +5,7 @@ import { quantile, statistics, student95 } from "./stats";
 
 const numbers = (values: number[]): Numbers => {
   const all = new Numbers(1);
-  values.forEach((value) => all.push(value));
+  for (const value of values) all.push(value);
   return all;
 };
 

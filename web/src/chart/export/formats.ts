@@ -29,7 +29,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
   const tone = (name: string): string => palette.tones.get(name) ?? palette.ink;
   const line = (d: string, stroke: string, more = ""): string => (d === "" ? "" : `<path d="${d}" fill="none" stroke="${stroke}"${more}/>`);
   const text = (px: number, py: number, label: string, fill: string, anchor = "middle"): string =>
-    `<text x="${round(px)}" y="${round(py)}" fill="${fill}" text-anchor="${anchor}">${escape(label)}</text>`;
+    `<text x="${round(px)}" y="${round(py)}" fill="${fill}" text-anchor="${anchor}">${escapeXml(label)}</text>`;
   const { items, rows } = legendOf(scene.drawn.map(({ track }) => track), left, width);
   const head = HEAD + rows * ROW;
   const legend = items.flatMap(({ track, label, x, row }) => {
@@ -46,7 +46,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height + head}" viewBox="0 ${-head} ${width} ${height + head}" font-family="${FONT}" font-size="12">`,
-    `<title>${escape(title)}</title>`,
+    `<title>${escapeXml(title)}</title>`,
     `<rect y="${-head}" width="${width}" height="${height + head}" fill="${palette.paper}"/>`,
     text(left, 16 - head, fitted(title, width - left - 8), palette.ink, "start"),
     ...legend,
@@ -86,7 +86,10 @@ export function legendOf(tracks: readonly Track[], left: number, width: number):
   const items = tracks.map((track) => {
     const label = fitted(track.label, Math.min(room, LONGEST) - 24);
     const size = 24 + widthOf(label);
-    if (x > left && x + size > left + room) (x = left), row++;
+    if (x > left && x + size > left + room) {
+      x = left;
+      row++;
+    }
     const item = { track, label, x, row };
     x += size + 20;
     return item;
@@ -103,7 +106,7 @@ function round(pixel: number): number {
 }
 
 /** Also drops what XML 1.0 cannot hold, or the file would open nowhere. */
-export function escape(text: string): string {
+export function escapeXml(text: string): string {
   return text
     .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "")
     .replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);

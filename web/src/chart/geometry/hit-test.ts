@@ -57,7 +57,10 @@ function nearest(drawn: Drawn, scene: Scene, px: number, py: number): number {
   let least = Infinity;
   for (let i = Math.max(first, start); i < Math.min(last, end); i++) {
     const distance = Math.abs(drawn.y.map(raw.ys[i]!) - py);
-    if (distance < least) (least = distance), (best = i);
+    if (distance < least) {
+      least = distance;
+      best = i;
+    }
   }
   if (best >= 0) return best;
   return pointNear(drawn.line, scene.x.invert(px), start, end);

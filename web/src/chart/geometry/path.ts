@@ -28,12 +28,17 @@ export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
   const out = new Pen();
   let column = NaN;
   let broken = false;
-  let lowX = 0, lowY = 0, highX = 0, highY = 0, lowAt = 0, highAt = 0;
+  let lowX = 0;
+  let lowY = 0;
+  let highX = 0;
+  let highY = 0;
+  let lowAt = 0;
+  let highAt = 0;
   const flush = (): void => {
     if (column !== column) return;
-    if (lowAt === highAt) out.to(lowX, lowY);
-    else if (lowAt < highAt) out.to(lowX, lowY), out.to(highX, highY);
-    else out.to(highX, highY), out.to(lowX, lowY);
+    if (lowAt <= highAt) out.to(lowX, lowY);
+    if (lowAt !== highAt) out.to(highX, highY);
+    if (lowAt > highAt) out.to(lowX, lowY);
     column = NaN;
   };
   for (let i = start; i < end; i++) {
@@ -61,8 +66,15 @@ export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
       lowX = highX = px;
       lowY = highY = py;
       lowAt = highAt = i;
-    } else if (py < lowY) (lowY = py), (lowX = px), (lowAt = i);
-    else if (py > highY) (highY = py), (highX = px), (highAt = i);
+    } else if (py < lowY) {
+      lowY = py;
+      lowX = px;
+      lowAt = i;
+    } else if (py > highY) {
+      highY = py;
+      highX = px;
+      highAt = i;
+    }
   }
   flush();
   out.lift();

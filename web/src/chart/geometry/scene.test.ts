@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Run } from "../../events/run";
-import { escape, legendOf, rowsToCsv, rowsToJson, sceneToSvg } from "../export/formats";
+import { escapeXml, legendOf, rowsToCsv, rowsToJson, sceneToSvg } from "../export/formats";
 import { Line, type Metric } from "../data/series";
 import { weightOf } from "../use-series";
 import { along, closest, type Hit, hitsAt, nearestHits } from "./hit-test";
@@ -242,7 +242,7 @@ test("the exported SVG is whole by itself and takes no markup from names", () =>
   expect(svg).toContain("<title>a &#60; b</title>");
   expect(svg).toContain('stroke="rgb(9,8,7)"');
   expect(svg.match(/stroke-opacity="0.3"/g)).toHaveLength(1);
-  expect(escape("\u0000a\ufffeb\n🎉\ud83c")).toBe("ab\n🎉");
+  expect(escapeXml("\u0000a\ufffeb\n🎉\ud83c")).toBe("ab\n🎉");
 });
 
 test("a legend of many long names stays in the picture", () => {

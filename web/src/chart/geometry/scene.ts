@@ -148,7 +148,7 @@ function marksOf(checkpoints: readonly Checkpoint[], x: Scale, mode: Settings["x
   for (const { step, time } of checkpoints.toSorted((a, b) => b.step - a.step)) {
     const place = { step, epoch: NaN, elapsed: time - origin, wall: time }[mode];
     const at = x.map(place);
-    if (place >= x.from && place <= x.to && !(marks.at(-1)!?.x - at < MARK_GAP)) marks.push({ step, x: at });
+    if (place >= x.from && place <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP) marks.push({ step, x: at });
   }
   return marks.reverse();
 }

@@ -40,7 +40,10 @@ export function bounds(lines: Lines, view: Span, positive: boolean): [number, nu
     for (const curve of [line.raw, ...(line.smoothed ? [line.main] : []), ...line.earlier]) {
       let [start, end] = within(curve, ...view);
       // Between two points: the line that joins them is what is seen.
-      if (start >= end && start > 0 && start < curve.length) (start -= 1), (end = start + 2);
+      if (start >= end && start > 0 && start < curve.length) {
+        start -= 1;
+        end = start + 2;
+      }
       const [a, b] = extent(curve.ys, start, end, positive);
       low = Math.min(low, a);
       high = Math.max(high, b);

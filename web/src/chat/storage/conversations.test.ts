@@ -42,7 +42,7 @@ test("an answer that was not stored yet outlives the page", async () => {
   const after = await load();
   expect(after.summaries.value.map(({ id }) => id)).toEqual(["c"]);
   expect(await after.open("c")).toBe(true);
-  expect(after.current.value.turns["t"]?.answers[0]).toMatchObject({ text: "Ho", state: "done" });
+  expect(after.current.value.turns.t?.answers[0]).toMatchObject({ text: "Ho", state: "done" });
   expect(db.store).toHaveBeenLastCalledWith(expect.objectContaining({ id: "c" }));
   expect(kept.size).toBe(0);
 });
@@ -54,7 +54,7 @@ test("one that was still coming is cut", async () => {
   page.dispatchEvent(new Event("pagehide"));
   const after = await load();
   await after.open("c");
-  expect(after.current.value.turns["t"]?.answers[0]).toMatchObject({ text: "Ho", state: "cut" });
+  expect(after.current.value.turns.t?.answers[0]).toMatchObject({ text: "Ho", state: "cut" });
 });
 
 test("what is stored is not noted down, nor what a page that comes back still writes", async () => {

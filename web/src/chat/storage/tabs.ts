@@ -40,7 +40,7 @@ export function hear(on: (news: News) => void): void {
 const lockOf = (id: string): string => `arkor.answering.${id}`;
 
 /** Does `work`, an answer, under a sign that other tabs can see; a tab that goes takes its sign along. */
-export async function answering<T>(id: string, work: () => Promise<T>): Promise<T> {
+export function answering<T>(id: string, work: () => Promise<T>): Promise<T> {
   return locked(lockOf(id), { mode: "shared" }, work);
 }
 

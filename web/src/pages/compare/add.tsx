@@ -1,7 +1,7 @@
 /** Adding a job to the comparison: a plain select over what is not in it yet. */
 import { relative } from "../../lib/format";
 import { jobs } from "../../store/jobs";
-import { now } from "../../store/clock";
+import { now } from "../../lib/clock";
 import { displayName } from "../../lib/text";
 import { MOST } from "./diff";
 

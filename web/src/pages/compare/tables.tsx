@@ -5,7 +5,7 @@ import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { duration, loss, number } from "../../lib/format";
 import { jobHref } from "../../router";
-import { now } from "../../store/clock";
+import { now } from "../../lib/clock";
 import { Button, DryMark, StatusDot, Switch } from "../../ui";
 import { lastFinite, recentMean } from "../job/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";

@@ -12,7 +12,7 @@ import type { Run } from "../../events/run";
 import { useStream } from "../../events/use";
 import { clock, duration, loss, number } from "../../lib/format";
 import { jobHref } from "../../router";
-import { now } from "../../store/clock";
+import { now } from "../../lib/clock";
 import { queueWords } from "../../store/queue";
 import { displayName } from "../../lib/text";
 import { lastFinite, shortDuration, timeLeft } from "../job/pace";

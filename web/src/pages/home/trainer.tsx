@@ -9,7 +9,8 @@ import { editsOf, trainerNamed } from "../../store/manifest";
 import { queueWords } from "../../store/queue";
 import { liveRunOf } from "../../store/runs";
 import { displayName } from "../../lib/text";
-import { Button, Chips, ErrorNote, StatusDot, Switch, useActions } from "../../ui";
+import { Button, Chips, ErrorNote, StatusDot, Switch } from "../../ui";
+import { useActions } from "../../actions/actions";
 import { askAndPress, fault, forget, held, press, starting } from "./press";
 import { foundJob, openRun } from "./shown";
 

@@ -5,10 +5,12 @@ import type { Run } from "../../events/run";
 import { errorText } from "../../api/client";
 import { duration } from "../../lib/format";
 import { href } from "../../router";
-import { now } from "../../store/clock";
+import { now } from "../../lib/clock";
 import { cancelJob } from "../../store/jobs";
 import { displayName } from "../../lib/text";
-import { Button, confirm, CopyButton, DryMark, ErrorNote, RelativeTime, StatusDot, useActions, WatchButton } from "../../ui";
+import { Button, confirm, CopyButton, DryMark, ErrorNote, RelativeTime, StatusDot } from "../../ui";
+import { useActions } from "../../actions/actions";
+import { WatchButton } from "./watch-button";
 import { isActive, ranFor } from "./state";
 
 interface Props {

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { clock, day, duration, loss, number, time } from "../../lib/format";
-import { now } from "../../store/clock";
+import { now } from "../../lib/clock";
 import { lastFinite, recentMean, shortDuration, timeLeft } from "./pace";
 import { isActive, stepsOf } from "./state";
 

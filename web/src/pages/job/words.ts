@@ -18,45 +18,45 @@ const KNOWN: Readonly<Record<string, (data: Json) => string>> = {
   "training.log": (data) =>
     line(
       step(data),
-      named("loss", data["loss"] ?? (data["loss"] === null && typeof data["evalLoss"] !== "number" ? NaN : null), loss),
-      named("eval loss", data["evalLoss"], loss),
-      named("lr", data["learningRate"], rate),
-      named("epoch", data["epoch"], (value) => value.toFixed(2)),
-      unit(data["tokensPerSecond"], "tokens/s") || unit(data["samplesPerSecond"], "samples/s"),
+      named("loss", data.loss ?? (data.loss === null && typeof data.evalLoss !== "number" ? NaN : null), loss),
+      named("eval loss", data.evalLoss, loss),
+      named("lr", data.learningRate, rate),
+      named("epoch", data.epoch, (value) => value.toFixed(2)),
+      unit(data.tokensPerSecond, "tokens/s") || unit(data.samplesPerSecond, "samples/s"),
     ),
   "training.started": ({ metadata }) => {
     const facts = isObject(metadata) ? metadata : {};
     const words = line(
-      count(facts["totalSteps"], "step"),
-      count(facts["epochs"], "epoch"),
-      text(facts["device"]),
-      text(facts["dtype"]),
-      unit(facts["trainRows"], "training rows"),
-      unit(facts["evalRows"], "eval rows"),
-      unit(facts["trainableParameters"], "trainable parameters"),
+      count(facts.totalSteps, "step"),
+      count(facts.epochs, "epoch"),
+      text(facts.device),
+      text(facts.dtype),
+      unit(facts.trainRows, "training rows"),
+      unit(facts.evalRows, "eval rows"),
+      unit(facts.trainableParameters, "trainable parameters"),
     );
     return words || "started";
   },
-  "checkpoint.saved": (data) => line(step(data), ...artifacts(data["artifacts"])),
+  "checkpoint.saved": (data) => line(step(data), ...artifacts(data.artifacts)),
   "training.completed": ({ metrics, artifacts: left }) => {
     const facts = isObject(metrics) ? metrics : {};
     const words = line(
-      count(facts["steps"], "step"),
-      named("loss", facts["loss"], loss),
-      named("eval loss", facts["evalLoss"], loss),
-      named("best", facts["bestEvalLoss"], loss),
-      unit(typeof facts["seconds"] === "number" ? Math.round(facts["seconds"]) : null, "s"),
+      count(facts.steps, "step"),
+      named("loss", facts.loss, loss),
+      named("eval loss", facts.evalLoss, loss),
+      named("best", facts.bestEvalLoss, loss),
+      unit(typeof facts.seconds === "number" ? Math.round(facts.seconds) : null, "s"),
       ...artifacts(left),
     );
     return words || "completed";
   },
-  "training.failed": (data) => line(text(data["error"]) || (data["error"] ? JSON.stringify(data["error"]) : "no reason given"), step(data)),
+  "training.failed": (data) => line(text(data.error) || (data.error ? JSON.stringify(data.error) : "no reason given"), step(data)),
   "training.cancelled": (data) => step(data) || "cancelled",
-  "training.message": (data) => text(data["message"]),
+  "training.message": (data) => text(data.message),
   "model.progress": (data) => {
     const { done, total } = data;
     const part = typeof done === "number" && typeof total === "number" && total > 0 ? `${Math.floor((100 * done) / total)} %` : "";
-    return line(text(data["label"]), part);
+    return line(text(data.label), part);
   },
 };
 
@@ -87,7 +87,7 @@ function text(value: unknown): string {
 }
 
 function step(data: Json): string {
-  return typeof data["step"] === "number" ? `step ${number(data["step"])}` : "";
+  return typeof data.step === "number" ? `step ${number(data.step)}` : "";
 }
 
 function named(name: string, value: unknown, format: (value: number) => string): string {
@@ -106,7 +106,7 @@ function count(value: unknown, one: string): string {
 function artifacts(value: unknown): string[] {
   if (!Array.isArray(value)) return [];
   return value.filter(isObject).slice(0, 8).map((item) => {
-    const name = text(item["name"]) || text(item["kind"]);
-    return typeof item["bytes"] === "number" ? `${name} ${bytes(item["bytes"])}` : name;
+    const name = text(item.name) || text(item.kind);
+    return typeof item.bytes === "number" ? `${name} ${bytes(item.bytes)}` : name;
   });
 }

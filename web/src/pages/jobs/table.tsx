@@ -3,7 +3,7 @@ import { useMemo, useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
 import { duration, loss } from "../../lib/format";
 import { jobHref, setQuery } from "../../router";
-import { now } from "../../store/clock";
+import { now } from "../../lib/clock";
 import { isOver } from "../../store/jobs";
 import { ordinal, queueWords } from "../../store/queue";
 import { clean, displayName } from "../../lib/text";
@@ -44,7 +44,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
   const height = rowHeight.value;
   const { start, end } = usePageRows(body, list.length, height);
   // The row that has the focus stays, however far away: without it the focus would fall to nothing.
-  const id = document.activeElement?.closest<HTMLElement>(".jobs-row")?.dataset["id"];
+  const id = document.activeElement?.closest<HTMLElement>(".jobs-row")?.dataset.id;
   const held = id === undefined ? -1 : list.findIndex((job) => job.id === id);
   const { eval: evaluated, active } = useMemo(() => shownOf(list), [list]);
   const toggle = (id: string, on: boolean): void => {

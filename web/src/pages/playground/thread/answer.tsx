@@ -4,7 +4,7 @@ import type { LiveAnswer } from "../../../chat/live";
 import { fullName, nameTarget, sameTarget } from "../../../chat/targets";
 import type { Answer, Target, Turn } from "../../../chat/types";
 import { Markdown } from "../../../markdown";
-import { now } from "../../../store/clock";
+import { now } from "../../../lib/clock";
 import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";

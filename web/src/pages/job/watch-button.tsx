@@ -1,7 +1,6 @@
 import { signal } from "@preact/signals";
 import { askPermission, canAsk, isWatched, unwatch, watch } from "../../store/watch";
-import { Button } from "./button";
-import { say } from "../live";
+import { Button, say } from "../../ui";
 
 /** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
 const asked = signal(0);
