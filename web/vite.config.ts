@@ -5,7 +5,12 @@ import { minifySync, type Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 /** The lazily loaded pages by how their addresses begin after `#/`: the module that has them. */
-const PAGES = { "jobs/": "curves.ts", compare: "curves.ts", playground: "playground/index.tsx", endpoints: "endpoints/index.tsx" };
+const PAGES = {
+  "jobs/": "curves.ts",
+  compare: "curves.ts",
+  playground: "playground/index.tsx",
+  endpoints: "endpoints/index.tsx",
+};
 
 /**
  * The theme has to stand before the first paint, and the policy forbids inline script: so a tiny classic
@@ -27,14 +32,18 @@ function bootBeforePaint(): Plugin {
         // A set that grows while it is walked: the chunk, what it imports, and what that imports.
         const needed = new Set([own]);
         for (const { imports } of needed) {
-          for (const chunk of chunks) if (!chunk.isEntry && imports.includes(chunk.fileName)) needed.add(chunk);
+          for (const chunk of chunks)
+            if (!chunk.isEntry && imports.includes(chunk.fileName)) needed.add(chunk);
         }
         files[address] = [...needed].map((chunk) => chunk.fileName);
       }
       const text = readFileSync(new URL("src/boot.js", import.meta.url), "utf8");
       const source = minifySync("boot.js", text.replace("__CHUNKS__", JSON.stringify(files))).code;
       const reference = this.emitFile({ type: "asset", name: "boot.js", source });
-      page.source = String(page.source).replace("<!--boot-->", `<script src="/${this.getFileName(reference)}"></script>`);
+      page.source = String(page.source).replace(
+        "<!--boot-->",
+        `<script src="/${this.getFileName(reference)}"></script>`,
+      );
     },
   };
 }
@@ -49,7 +58,10 @@ function compressedSiblings(): Plugin {
       for (const name of readdirSync(assets)) {
         const path = join(assets, name);
         const body = readFileSync(path);
-        const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: body.length };
+        const params = {
+          [constants.BROTLI_PARAM_QUALITY]: 11,
+          [constants.BROTLI_PARAM_SIZE_HINT]: body.length,
+        };
         writeFileSync(`${path}.br`, brotliCompressSync(body, { params }));
         writeFileSync(`${path}.gz`, gzipSync(body, { level: 9 }));
       }

@@ -8,8 +8,8 @@ import Jobs from "./pages/jobs";
 import { Missing } from "./pages/missing";
 import { type PageName, route } from "./router";
 import { Shell } from "./shell/shell";
-import { ErrorNote, Skeleton } from "./ui";
 import { setTitle } from "./store/document-title";
+import { ErrorNote, Skeleton } from "./ui";
 
 interface PageModule {
   default: ComponentType;
@@ -58,7 +58,8 @@ function Page({ name }: { name: PageName }) {
   }, [name]);
   const Known = loaded.get(name);
   if (Known) return <Known />;
-  if (failed) return <ErrorNote title="This page could not be loaded" error={failed} retry={() => location.reload()} />;
+  if (failed)
+    return <ErrorNote title="This page could not be loaded" error={failed} retry={() => location.reload()} />;
   return <Skeleton lines={6} height={18} />;
 }
 

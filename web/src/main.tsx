@@ -1,18 +1,18 @@
 import "./tokens.css";
 import "./base.css";
 import { render } from "preact";
+import { startKeys } from "./actions/actions";
+import { pause } from "./api/stream-slots";
 import { App, preload } from "./app";
+import { startClock } from "./lib/clock";
 import { startPlace } from "./lib/scroll-restoration";
 import { startRouter } from "./router";
 import { startTheme } from "./shell/theme";
-import { startClock } from "./lib/clock";
 import { loadCredentials } from "./store/credentials";
+import { startTitle } from "./store/document-title";
 import { loadFeatures } from "./store/features";
 import { startJobs } from "./store/jobs";
 import { startWatch } from "./store/watch";
-import { startKeys } from "./actions/actions";
-import { pause } from "./api/stream-slots";
-import { startTitle } from "./store/document-title";
 
 const AT_MOST_MS = 150;
 

@@ -27,7 +27,8 @@ export function parseRoute(hash: string): Route {
   const path = cut < 0 ? text : text.slice(0, cut);
   const query = new URLSearchParams(cut < 0 ? "" : text.slice(cut + 1));
   const parts = path.split("/").filter(Boolean);
-  if (parts.length === 2 && parts[0] === "jobs") return { page: "job", id: decoded(parts[1] ?? ""), query, path };
+  if (parts.length === 2 && parts[0] === "jobs")
+    return { page: "job", id: decoded(parts[1] ?? ""), query, path };
   const page = parts.length <= 1 ? PAGES.get(parts[0] ?? "") : undefined;
   return { page: page ?? "missing", id: "", query, path };
 }
@@ -46,7 +47,8 @@ type Values = Record<string, string | number | boolean | null | undefined>;
 export function href(path: string, values: Values = {}): string {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(values)) {
-    if (value !== null && value !== undefined && value !== false && value !== "") query.set(key, String(value));
+    if (value !== null && value !== undefined && value !== false && value !== "")
+      query.set(key, String(value));
   }
   const text = query.toString();
   return `#${path}${text ? `?${text}` : ""}`;

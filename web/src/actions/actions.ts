@@ -61,7 +61,9 @@ export function startKeys(): void {
     if (!chord || (!singleKeys.peek() && chord !== "mod+k")) return;
     // Later groups are nearer to the page that is shown, so they win.
     const all = actions.peek().toReversed();
-    const match = (first && all.find((action) => action.keys === `${first} ${chord}`)) || all.find((action) => action.keys === chord);
+    const match =
+      (first && all.find((action) => action.keys === `${first} ${chord}`)) ||
+      all.find((action) => action.keys === chord);
     clearTimeout(timer);
     first = match ? "" : chord;
     timer = setTimeout(() => {

@@ -5,7 +5,9 @@ import { connection } from "./connection";
 afterEach(() => vi.unstubAllGlobals());
 
 function answer(response: Response | Error): void {
-  vi.stubGlobal("fetch", () => (response instanceof Error ? Promise.reject(response) : Promise.resolve(response)));
+  vi.stubGlobal("fetch", () =>
+    response instanceof Error ? Promise.reject(response) : Promise.resolve(response),
+  );
 }
 
 describe("parseError", () => {
@@ -36,7 +38,11 @@ describe("request", () => {
     answer(new Response('{"error":"No such job.","id":"x"}', { status: 404 }));
     const error = await api("/jobs/x").catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(ApiError);
-    expect([(error as ApiError).status, errorText(error), (error as ApiError).extra]).toEqual([404, "No such job.", { id: "x" }]);
+    expect([(error as ApiError).status, errorText(error), (error as ApiError).extra]).toEqual([
+      404,
+      "No such job.",
+      { id: "x" },
+    ]);
     expect(connection.value).not.toBe("gone");
   });
 

@@ -1,8 +1,8 @@
 /** The one way to the daemon: every call carries the page's token, every fault becomes an `ApiError`. */
 import { CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STUDIO_TOKEN_HEADER } from "../contract.gen";
-import { takeEarly } from "./prefetch";
 import { daemonAnswered, daemonGone, tokenExpired } from "./connection";
 import { noticed } from "./deprecation";
+import { takeEarly } from "./prefetch";
 
 export { CURSOR_HEADER, FROM_HEADER, STALE_HEADER };
 
@@ -90,7 +90,11 @@ async function asError(response: Response): Promise<ApiError> {
 }
 
 /** The text for the user in an error's body, whatever shape it came in. */
-export function parseError(body: string, status: number, statusText: string): { text: string; extra: Record<string, unknown> } {
+export function parseError(
+  body: string,
+  status: number,
+  statusText: string,
+): { text: string; extra: Record<string, unknown> } {
   try {
     const parsed: unknown = JSON.parse(body);
     if (typeof parsed === "object" && parsed !== null && "error" in parsed) {

@@ -37,7 +37,8 @@ export function daemonGone(): void {
     try {
       const answer = await fetch("/", { cache: "no-store" });
       if (answer.ok) {
-        const token = document.querySelector<HTMLMetaElement>('meta[name="arkor-studio-token"]')?.content ?? "";
+        const token =
+          document.querySelector<HTMLMetaElement>('meta[name="arkor-studio-token"]')?.content ?? "";
         if (!(await answer.text()).includes(token)) return reload();
         waiting = false;
         daemon.value = "here";

@@ -14,8 +14,15 @@ describe("a backend's words on its future", () => {
     [null, null, '299 - "Say \\"v2\\"!"', 'Say "v2"!'],
     [null, null, "no quotes", "no quotes."],
     ["@99999999999999999", null, null, "What Studio asks for is deprecated since @99999999999999999."],
-    ["@1767268800", "soon", '299 - "Old."', "Old. What Studio asks for is deprecated since 1 Jan 2026. It ends on soon."],
-  ])("%s, %s, %s", (deprecation, sunset, warning, words) => expect(wordsOf(deprecation, sunset, warning)).toBe(words));
+    [
+      "@1767268800",
+      "soon",
+      '299 - "Old."',
+      "Old. What Studio asks for is deprecated since 1 Jan 2026. It ends on soon.",
+    ],
+  ])("%s, %s, %s", (deprecation, sunset, warning, words) =>
+    expect(wordsOf(deprecation, sunset, warning)).toBe(words),
+  );
 
   it("is bounded and plain", () => {
     const words = wordsOf(null, null, `299 - "\u202e${"x".repeat(5000)}"`);
@@ -26,7 +33,10 @@ describe("a backend's words on its future", () => {
 
 it("says the same once, and not again after it was put away", () => {
   const store = new Map<string, string>();
-  vi.stubGlobal("localStorage", { getItem: (key: string) => store.get(key) ?? null, setItem: (key: string, value: string) => store.set(key, value) });
+  vi.stubGlobal("localStorage", {
+    getItem: (key: string) => store.get(key) ?? null,
+    setItem: (key: string, value: string) => store.set(key, value),
+  });
   noticed(new Headers({ Sunset: "soon" }));
   expect(notice.value).toBe("It ends on soon.");
   putAway();

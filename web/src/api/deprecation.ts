@@ -1,8 +1,8 @@
 /** What a backend says about its own future in `Deprecation`, `Sunset` and `Warning`; the daemon passes them on. */
 import { signal } from "@preact/signals";
 import { day } from "../lib/format";
-import { clean } from "../lib/text";
 import { recall, remember } from "../lib/storage";
+import { clean } from "../lib/text";
 
 const KEY = "arkor.notice";
 const MOST = 300;
@@ -33,7 +33,12 @@ export function putAway(): void {
 export function wordsOf(deprecation: string | null, sunset: string | null, warning: string | null): string {
   const words: string[] = [];
   if (warning) words.push(sentence(quoted(warning)));
-  if (deprecation) words.push(deprecation === "true" ? "What Studio asks for is deprecated." : `What Studio asks for is deprecated since ${dayOf(deprecation)}.`);
+  if (deprecation)
+    words.push(
+      deprecation === "true"
+        ? "What Studio asks for is deprecated."
+        : `What Studio asks for is deprecated since ${dayOf(deprecation)}.`,
+    );
   if (sunset) words.push(`It ends on ${dayOf(sunset)}.`);
   return words.join(" ");
 }

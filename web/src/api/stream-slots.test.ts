@@ -30,7 +30,9 @@ const never = new AbortController().signal;
 describe("withStream", () => {
   it("lets three through, and tells the fourth at once when it does not want to wait", async () => {
     const open: (() => void)[] = [];
-    const three = [1, 2, 3].map((n) => withStream(never, () => new Promise<number>((done) => open.push(() => done(n)))));
+    const three = [1, 2, 3].map((n) =>
+      withStream(never, () => new Promise<number>((done) => open.push(() => done(n)))),
+    );
     await vi.waitFor(() => expect(shared.held.size).toBe(3));
     expect(await withStream(never, async () => "in", { wait: false })).toBeNull();
     for (const end of open) end();
@@ -58,11 +60,16 @@ describe("withStream", () => {
 
   it.each([
     ["lacks locks", {}],
-    ["refuses locks", { locks: { request: async () => Promise.reject(new DOMException("no", "SecurityError")) } }],
+    [
+      "refuses locks",
+      { locks: { request: async () => Promise.reject(new DOMException("no", "SecurityError")) } },
+    ],
   ])("keeps to three slots and their turns in a browser that %s", async (_, navigator) => {
     vi.stubGlobal("navigator", navigator);
     const open: (() => void)[] = [];
-    const three = [1, 2, 3].map((n) => withStream(never, () => new Promise<number>((done) => open.push(() => done(n)))));
+    const three = [1, 2, 3].map((n) =>
+      withStream(never, () => new Promise<number>((done) => open.push(() => done(n)))),
+    );
     await vi.waitFor(() => expect(open).toHaveLength(3));
     expect(await withStream(never, async () => "in", { wait: false })).toBeNull();
     for (const end of open) end();

@@ -1,16 +1,16 @@
 /** The loss chart: an SVG whose every shape comes from `scene.ts`. */
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { plural } from "../lib/format";
 import type { Checkpoint } from "../events/run";
-import { useChartInput } from "./input/use-chart-input";
-import { useLines } from "./use-series";
-import { Overlay } from "./tooltip";
+import { plural } from "../lib/format";
+import { smallLetters } from "../ui/text-size";
 import { dotted, type Scene, sceneOf } from "./geometry/scene";
-import type { Track } from "./geometry/track";
 import type { Settings } from "./geometry/settings";
 import { anchor } from "./geometry/ticks";
+import type { Track } from "./geometry/track";
 import type { Span } from "./geometry/zoom-range";
-import { smallLetters } from "../ui/text-size";
+import { useChartInput } from "./input/use-chart-input";
+import { Overlay } from "./tooltip";
+import { useLines } from "./use-series";
 import "./chart.css";
 
 interface Props {
@@ -32,11 +32,37 @@ interface Props {
 const DOT = 3;
 const NONE: readonly Checkpoint[] = [];
 
-export function Chart({ label, tracks, settings, onZoom, checkpoints = NONE, checkpointHref, until, height = 340, onScene, empty }: Props) {
+export function Chart({
+  label,
+  tracks,
+  settings,
+  onZoom,
+  checkpoints = NONE,
+  checkpointHref,
+  until,
+  height = 340,
+  onScene,
+  empty,
+}: Props) {
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box);
-  const lines = useLines(tracks.filter(({ key }) => !settings.hidden.includes(key)), settings, until);
-  const scene = width === 0 ? null : sceneOf({ lines, settings, width, height, letters: smallLetters.value, checkpoints, ...(until === undefined ? {} : { until }) });
+  const lines = useLines(
+    tracks.filter(({ key }) => !settings.hidden.includes(key)),
+    settings,
+    until,
+  );
+  const scene =
+    width === 0
+      ? null
+      : sceneOf({
+          lines,
+          settings,
+          width,
+          height,
+          letters: smallLetters.value,
+          checkpoints,
+          ...(until === undefined ? {} : { until }),
+        });
   // Where nothing was logged and no steps are known to come, axes would frame nothing.
   const bare = scene?.blank === "" && until === undefined;
   const input = useChartInput(box, bare ? null : scene, onZoom);
@@ -100,7 +126,14 @@ function Picture({ scene, href }: { scene: Scene; href: Props["checkpointHref"] 
   const { width, height, letters, left, right, top, bottom } = scene;
   return (
     // A browser's minimum size of letters does not reach into a picture by itself.
-    <svg class="chart-svg" width={width} height={height} font-size={12 * letters} viewBox={`0 0 ${width} ${height}`} aria-hidden={scene.marks.length === 0}>
+    <svg
+      class="chart-svg"
+      width={width}
+      height={height}
+      font-size={12 * letters}
+      viewBox={`0 0 ${width} ${height}`}
+      aria-hidden={scene.marks.length === 0}
+    >
       <clipPath id={clip}>
         {/* With room for half a dot at every edge. */}
         <rect x={left - DOT} y={0} width={Math.max(0, right - left) + 2 * DOT} height={bottom + DOT} />
@@ -122,7 +155,12 @@ function Picture({ scene, href }: { scene: Scene; href: Props["checkpointHref"] 
         ))}
       </g>
       {scene.marks.map(({ step, x }) => (
-        <a key={step} class="chart-mark" {...(href ? { href: href(step) } : {})} aria-label={`Checkpoint at step ${step}, open in Playground`}>
+        <a
+          key={step}
+          class="chart-mark"
+          {...(href ? { href: href(step) } : {})}
+          aria-label={`Checkpoint at step ${step}, open in Playground`}
+        >
           <title>{`Checkpoint at step ${step}: open in Playground`}</title>
           <rect x={x - 10} y={bottom - 8} width={20} height={24} />
           <path d={`M${x} ${bottom - 5}l4 5-4 5-4-5z`} />
@@ -154,7 +192,12 @@ function Grid({ scene }: { scene: Scene }) {
       {scene.xTicks.map(({ value, label }) => (
         <g key={value}>
           <path class="chart-axis" d={`M${half(x.map(value))} ${bottom}v4`} />
-          <text class="chart-tick" x={x.map(value)} y={bottom + 20 * letters} text-anchor={anchor(x.map(value), label, width, letters)}>
+          <text
+            class="chart-tick"
+            x={x.map(value)}
+            y={bottom + 20 * letters}
+            text-anchor={anchor(x.map(value), label, width, letters)}
+          >
             {label}
           </text>
         </g>
@@ -172,7 +215,12 @@ function Curve({ drawn: { track, main, points } }: { drawn: Scene["drawn"][numbe
   const dots = points.length > 0 && track.metric === "evalLoss" ? points : main.dots;
   return (
     <g>
-      <path class={track.metric === "lr" ? "chart-curve chart-thin" : "chart-curve"} d={main.d} style={tone} stroke-dasharray={track.dash} />
+      <path
+        class={track.metric === "lr" ? "chart-curve chart-thin" : "chart-curve"}
+        d={main.d}
+        style={tone}
+        stroke-dasharray={track.dash}
+      />
       <path class="chart-dots" d={dotted(dots)} style={tone} />
     </g>
   );

@@ -2,9 +2,9 @@
 import { type Signal, useComputed } from "@preact/signals";
 import { plural } from "../lib/format";
 import { Button, Chips, Menu, type MenuItem, Range } from "../ui";
-import { DEFAULTS, type Settings } from "./geometry/settings";
 import type { XMode } from "./data/series";
 import type { Scene } from "./geometry/scene";
+import { DEFAULTS, type Settings } from "./geometry/settings";
 
 const AXES: readonly { value: XMode; label: string }[] = [
   { value: "step", label: "step" },
@@ -27,20 +27,36 @@ interface Props {
 }
 
 export function ChartControls({ settings, onChange, exports, scene, rates = false }: Props) {
-  const bare = useComputed(() => scene.value?.drawn.length !== 0 && scene.value?.drawn.every(({ track }) => track.rows.length === 0));
+  const bare = useComputed(
+    () => scene.value?.drawn.length !== 0 && scene.value?.drawn.every(({ track }) => track.rows.length === 0),
+  );
   if (bare.value) return null;
   return (
     <div class="chart-controls">
       <Labelled text="Across">
-        <Chips label="Horizontal axis" items={AXES} value={settings.x} onChange={(x) => onChange({ x, zoom: null })} />
+        <Chips
+          label="Horizontal axis"
+          items={AXES}
+          value={settings.x}
+          onChange={(x) => onChange({ x, zoom: null })}
+        />
       </Labelled>
       <Labelled text="Scale">
-        <Chips label="Vertical scale" items={SCALES} value={settings.log ? "log" : "linear"} onChange={(scale) => onChange({ log: scale === "log" })} />
+        <Chips
+          label="Vertical scale"
+          items={SCALES}
+          value={settings.log ? "log" : "linear"}
+          onChange={(scale) => onChange({ log: scale === "log" })}
+        />
       </Labelled>
       <SmoothingControl settings={settings} onChange={onChange} scene={scene} />
       {rates && (
         <label class="chart-control chart-check">
-          <input type="checkbox" checked={settings.lr} onChange={(event) => onChange({ lr: event.currentTarget.checked })} />
+          <input
+            type="checkbox"
+            checked={settings.lr}
+            onChange={(event) => onChange({ lr: event.currentTarget.checked })}
+          />
           Learning rate
         </label>
       )}
@@ -61,7 +77,8 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
 
 /** By itself, because what the length of a run chooses is known only with the picture. */
 function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" | "onChange" | "scene">) {
-  const weight = settings.smooth ?? scene.value?.drawn.find(({ track }) => track.metric === "loss")?.line.weight ?? 0;
+  const weight =
+    settings.smooth ?? scene.value?.drawn.find(({ track }) => track.metric === "loss")?.line.weight ?? 0;
   return (
     <label class="chart-control">
       <span class="chart-control-name">Smoothing</span>
@@ -83,7 +100,10 @@ function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" 
 function Gaps({ scene }: { scene: Signal<Scene | null> }) {
   const { drawn = [], below = 0 } = scene.value ?? {};
   const gaps = drawn.reduce((sum, { line }) => sum + line.gaps, 0);
-  const earlier = drawn.reduce((sum, { line }) => sum + line.earlier.reduce((all, { length }) => all + length, 0), 0);
+  const earlier = drawn.reduce(
+    (sum, { line }) => sum + line.earlier.reduce((all, { length }) => all + length, 0),
+    0,
+  );
   return (
     <>
       {gaps > 0 && <span class="hint chart-gap-note">{plural(gaps, "value")} not a number</span>}

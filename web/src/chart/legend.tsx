@@ -1,7 +1,7 @@
 /** One legend for the chart: what each line is, and a switch for it. */
 import { clean } from "../lib/text";
-import type { Track } from "./geometry/track";
 import type { Settings } from "./geometry/settings";
+import type { Track } from "./geometry/track";
 import { Swatch } from "./swatch";
 
 interface Props {
@@ -16,9 +16,17 @@ export function Legend({ tracks, settings: { hidden }, onChange }: Props) {
     <div class="chart-legend" role="group" aria-label="Curves">
       {tracks.map(({ key, label, tone, dash }) => {
         const shown = !hidden.includes(key);
-        const flip = (): void => onChange({ hidden: shown ? [...hidden, key] : hidden.filter((other) => other !== key) });
+        const flip = (): void =>
+          onChange({ hidden: shown ? [...hidden, key] : hidden.filter((other) => other !== key) });
         return (
-          <button key={key} type="button" class="chart-legend-item" title={clean(label, 200)} aria-pressed={shown} onClick={flip}>
+          <button
+            key={key}
+            type="button"
+            class="chart-legend-item"
+            title={clean(label, 200)}
+            aria-pressed={shown}
+            onClick={flip}
+          >
             <Swatch tone={tone} dash={dash} />
             <span class="ellipsis">{clean(label, 80)}</span>
           </button>

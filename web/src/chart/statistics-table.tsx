@@ -5,8 +5,8 @@ import { loss, number, rate } from "../lib/format";
 import { clean } from "../lib/text";
 import { within } from "./data/curve";
 import type { Metric } from "./data/series";
-import type { Scene } from "./geometry/scene";
 import { statistics } from "./data/stats";
+import type { Scene } from "./geometry/scene";
 import { Swatch } from "./swatch";
 
 const COLUMNS = 5;
@@ -67,14 +67,25 @@ function Figures({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }) {
 }
 
 /** The cells of a curve's row, of its values in [start, end); null where there is none. The last one may span what is left. */
-export function figuresOf(values: Float64Array, start: number, end: number, metric: Metric): readonly string[] | null {
+export function figuresOf(
+  values: Float64Array,
+  start: number,
+  end: number,
+  metric: Metric,
+): readonly string[] | null {
   const stats = statistics(values, start, end);
   if (stats === null) return null;
   const { count, mean, ci, sd, p90, p95 } = stats;
   const words = metric === "lr" ? rate : loss;
   // A spread of nothing, and quantiles of one value, only look like knowledge.
   if (count === 1 || sd === 0) return [number(count), words(mean), count === 1 ? "one value" : "constant"];
-  return [number(count), `${words(mean)} ± ${words === rate ? rate(ci) : spread(mean, ci)}`, words(sd), words(p90), words(p95)];
+  return [
+    number(count),
+    `${words(mean)} ± ${words === rate ? rate(ci) : spread(mean, ci)}`,
+    words(sd),
+    words(p90),
+    words(p95),
+  ];
 }
 
 /** With the mean's decimals, unless that would leave nothing of it. */

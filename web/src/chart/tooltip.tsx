@@ -2,13 +2,13 @@
 import { useEffect } from "preact/hooks";
 import { clock, loss, number, rate } from "../lib/format";
 import { announce } from "../ui/live";
-import type { Cursor } from "./input/cursor";
-import type { ChartInput } from "./input/use-chart-input";
 import { closest, type Hit, hitOf, hitsAt, nearestHits } from "./geometry/hit-test";
 import type { Scene } from "./geometry/scene";
 import type { Settings } from "./geometry/settings";
-import { Swatch } from "./swatch";
 import { elapsed } from "./geometry/ticks";
+import type { Cursor } from "./input/cursor";
+import type { ChartInput } from "./input/use-chart-input";
+import { Swatch } from "./swatch";
 
 const BESIDE = 14;
 /** A line of the readout and the width from which on a row is one line, with letters of their ordinary size. */
@@ -33,11 +33,21 @@ export function Overlay({ scene, input, settings }: Props) {
   return (
     <>
       <svg class="chart-over" width={width} height={height} aria-hidden="true">
-        {brush && <rect class="chart-brush" x={Math.min(...brush)} y={top} width={Math.abs(brush[1] - brush[0])} height={bottom - top} />}
+        {brush && (
+          <rect
+            class="chart-brush"
+            x={Math.min(...brush)}
+            y={top}
+            width={Math.abs(brush[1] - brush[0])}
+            height={bottom - top}
+          />
+        )}
         {here && <path class="chart-cross" d={`M${Math.round(here.px) + 0.5} ${top}V${bottom}`} />}
         {hits.map((hit) => Number.isFinite(hit.py) && <Dot key={hit.drawn.track.key} hit={hit} />)}
       </svg>
-      {here && !brush && <Readout scene={scene} hits={hits} here={here} at={at} smooth={settings.smooth !== 0} />}
+      {here && !brush && (
+        <Readout scene={scene} hits={hits} here={here} at={at} smooth={settings.smooth !== 0} />
+      )}
     </>
   );
 }
@@ -54,21 +64,46 @@ function read(scene: Scene, cursor: Cursor | null): { hits: Hit[]; here: Hit | u
   // A run that went back has fewer points than the crosshair knew.
   if (drawn === undefined || cursor.index >= drawn.line.xs.length) return none;
   const here = hitOf(drawn, scene, cursor.index);
-  return { here, hits: hitsAt(scene, here.px, NaN).map((hit) => (hit.drawn === drawn ? here : hit)), at: here.py };
+  return {
+    here,
+    hits: hitsAt(scene, here.px, NaN).map((hit) => (hit.drawn === drawn ? here : hit)),
+    at: here.py,
+  };
 }
 
 function Dot({ hit }: { hit: Hit }) {
-  return <circle class="chart-dot" cx={hit.px} cy={hit.py} r={3.5} style={{ fill: `var(${hit.drawn.track.tone})` }} />;
+  return (
+    <circle
+      class="chart-dot"
+      cx={hit.px}
+      cy={hit.py}
+      r={3.5}
+      style={{ fill: `var(${hit.drawn.track.tone})` }}
+    />
+  );
 }
 
 /** Beside the crosshair, on the side with more room: so it never lies over the point it tells of. */
-function Readout({ scene, hits, here, at, smooth }: { scene: Scene; hits: readonly Hit[]; here: Hit; at: number; smooth: boolean }) {
+function Readout({
+  scene,
+  hits,
+  here,
+  at,
+  smooth,
+}: {
+  scene: Scene;
+  hits: readonly Hit[];
+  here: Hit;
+  at: number;
+  smooth: boolean;
+}) {
   const onLeft = here.px > (scene.left + scene.right) / 2;
   const room = (onLeft ? here.px : scene.width - here.px) - BESIDE;
   const place = onLeft ? { right: `${scene.width - here.px + BESIDE}px` } : { left: `${here.px + BESIDE}px` };
   // A row may take two lines where it is narrow; the head and what is left out take three more.
   const narrow = room < ROW_WIDTH * scene.letters;
-  const most = Math.floor((scene.bottom - scene.top) / (LINE * scene.letters) / (narrow ? 2 : 1)) - (narrow ? 2 : 3);
+  const most =
+    Math.floor((scene.bottom - scene.top) / (LINE * scene.letters) / (narrow ? 2 : 1)) - (narrow ? 2 : 3);
   const { shown, more } = nearestHits(hits, at, most);
   return (
     <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: `${room}px`, ...place }}>
@@ -111,6 +146,8 @@ function whereabouts({ drawn: { track }, row }: Hit): string[] {
 
 /** The chosen line first, then what the others have there. */
 function spoken(here: Hit, hits: readonly Hit[]): string {
-  const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) => [hit.drawn.track.label, valueText(hit), noteOf(hit, here, false)].join(" ").trim());
+  const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) =>
+    [hit.drawn.track.label, valueText(hit), noteOf(hit, here, false)].join(" ").trim(),
+  );
   return [whereabouts(here)[0], ...words].join(", ");
 }

@@ -1,8 +1,8 @@
 /** The lines behind a chart, kept from one drawing to the next so that a live update only takes what is new. */
 import { useRef } from "preact/hooks";
 import { Line } from "./data/series";
-import type { Track } from "./geometry/track";
 import type { Settings } from "./geometry/settings";
+import type { Track } from "./geometry/track";
 
 /** A curve of fewer steps is seen whole, and smoothing would only hide its first ones. */
 const SHORT = 100;
@@ -14,7 +14,11 @@ export function weightOf({ smooth }: Settings, tracks: readonly Track[], until =
   return tracks.some(({ rows }) => Math.max(until, rows.step.last()) >= SHORT) ? WEIGHT : 0;
 }
 
-export function useLines(tracks: readonly Track[], settings: Settings, until?: number): { track: Track; line: Line }[] {
+export function useLines(
+  tracks: readonly Track[],
+  settings: Settings,
+  until?: number,
+): { track: Track; line: Line }[] {
   const smooth = weightOf(settings, tracks, until);
   const kept = useRef(new Map<string, Line>());
   const used = new Map<string, Line>();

@@ -1,7 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { summarize, surplus } from "./storage/db";
 import { checkpointReader } from "./history";
-import { bounded, DEFAULT_PARAMS, MAX_OWN, ownPreset, presetOf, PRESETS, readOwn, withPreset } from "./presets";
+import {
+  bounded,
+  DEFAULT_PARAMS,
+  MAX_OWN,
+  ownPreset,
+  PRESETS,
+  presetOf,
+  readOwn,
+  withPreset,
+} from "./presets";
+import { summarize, surplus } from "./storage/db";
 
 const list = [
   { id: "new", title: "", updated: 3, size: 10 },
@@ -78,9 +87,9 @@ describe("parameters", () => {
     expect(readOwn(JSON.stringify(own))).toEqual(own);
     expect(readOwn("oops")).toEqual([]);
     expect(readOwn("{}")).toEqual([]);
-    expect(readOwn('[null, 3, {"name": ""}, {"name": "x", "params": {"temperature": 99, "topP": "a"}}]')).toEqual([
-      ownPreset("x", { ...DEFAULT_PARAMS, temperature: 2 }, ""),
-    ]);
+    expect(
+      readOwn('[null, 3, {"name": ""}, {"name": "x", "params": {"temperature": 99, "topP": "a"}}]'),
+    ).toEqual([ownPreset("x", { ...DEFAULT_PARAMS, temperature: 2 }, "")]);
     expect(readOwn(null)).toEqual([]);
   });
 

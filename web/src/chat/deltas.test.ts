@@ -1,14 +1,24 @@
 import { describe, expect, it } from "vitest";
-import { readDelta, type Delta } from "./deltas";
+import { type Delta, readDelta } from "./deltas";
 
 const cases: [string, string, string, Delta][] = [
   ["an OpenAI chunk", "", '{"choices":[{"delta":{"content":"Hi"}}]}', { text: "Hi" }],
   ["the chunk that opens an answer", "", '{"choices":[{"delta":{"role":"assistant","content":""}}]}', {}],
   ["a null content", "", '{"choices":[{"delta":{"content":null},"finish_reason":null}]}', {}],
   ["a finish", "", '{"choices":[{"delta":{},"finish_reason":"length"}]}', { finish: "length" }],
-  ["a whole answer", "", '{"choices":[{"message":{"content":"All"},"finish_reason":"stop"}]}', { text: "All", finish: "stop" }],
+  [
+    "a whole answer",
+    "",
+    '{"choices":[{"message":{"content":"All"},"finish_reason":"stop"}]}',
+    { text: "All", finish: "stop" },
+  ],
   ["a legacy completion", "", '{"choices":[{"text":"old"}]}', { text: "old" }],
-  ["content parts", "", '{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"x"}]}}]}', { text: "a" }],
+  [
+    "content parts",
+    "",
+    '{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"x"}]}}]}',
+    { text: "a" },
+  ],
   ["usage without choices", "", '{"choices":[],"usage":{"completion_tokens":12}}', { tokens: 12 }],
   ["a JSON string", "", '"line\\nbreak"', { text: "line\nbreak" }],
   ["content at the top", "", '{"content":"x"}', { text: "x" }],
@@ -22,7 +32,12 @@ const cases: [string, string, string, Delta][] = [
   ["the end marker", "", "[DONE]", { end: true }],
   ["the end event", "end", "{}", { end: true }],
   ["a ping", "ping", '{"content":"not text"}', {}],
-  ["progress", "progress", '{"label":"Load","done":3,"total":9}', { progress: { label: "Load", done: 3, total: 9 } }],
+  [
+    "progress",
+    "progress",
+    '{"label":"Load","done":3,"total":9}',
+    { progress: { label: "Load", done: 3, total: 9 } },
+  ],
   [
     "progress without a total",
     "progress",

@@ -24,9 +24,11 @@ export interface Delta {
 
 type Json = Record<string, unknown>;
 
-const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
-const isCount = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value) && value >= 0;
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0;
 
 /** The text of an error, given as a string, as OpenAI's `{message}`, or as anything else. */
 function errorText(error: unknown): string {
@@ -59,14 +61,19 @@ function readObject(body: Json): Delta {
   const choice: unknown = Array.isArray(body.choices) ? body.choices[0] : undefined;
   let text = "";
   if (isObject(choice)) {
-    const message = isObject(choice.delta) ? choice.delta : isObject(choice.message) ? choice.message : choice;
+    const message = isObject(choice.delta)
+      ? choice.delta
+      : isObject(choice.message)
+        ? choice.message
+        : choice;
     text = contentText(message.content) || contentText(message.text);
     if (typeof choice.finish_reason === "string") delta.finish = choice.finish_reason;
   } else {
     text = contentText(body.content) || contentText(body.text);
   }
   if (text !== "") delta.text = text;
-  if (isObject(body.usage) && isCount(body.usage.completion_tokens)) delta.tokens = body.usage.completion_tokens;
+  if (isObject(body.usage) && isCount(body.usage.completion_tokens))
+    delta.tokens = body.usage.completion_tokens;
   return delta;
 }
 
@@ -83,7 +90,8 @@ export function readDelta(event: string, data: string): Delta {
     return data === "" ? {} : { text: data };
   }
   if (event === "progress") return readProgress(body);
-  if (event === "error") return { error: errorText(isObject(body) && body.error !== undefined ? body.error : body) };
+  if (event === "error")
+    return { error: errorText(isObject(body) && body.error !== undefined ? body.error : body) };
   if (isObject(body)) return readObject(body);
   if (body === null) return {};
   // A backend that streams bare text may send a piece such as `42` or `[1]`, which happens to be JSON.

@@ -57,7 +57,8 @@ export class LiveAnswer implements Sink {
       this.#wait = Math.max(PACE_MS, (performance.now() - started) / SHARE);
       this.#timer = undefined;
       this.onDrawn(this.#text);
-      if (this.#text !== this.view.peek().text || this.#progress !== this.view.peek().progress) this.#schedule(this.#wait);
+      if (this.#text !== this.view.peek().text || this.#progress !== this.view.peek().progress)
+        this.#schedule(this.#wait);
     });
   }
 }

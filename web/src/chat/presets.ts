@@ -11,7 +11,11 @@ export interface Preset {
 }
 
 export const PRESETS: readonly Preset[] = [
-  { name: "Steady", hint: "The likeliest token each time: for comparing", params: { temperature: 0, topP: 1, maxTokens: 256 } },
+  {
+    name: "Steady",
+    hint: "The likeliest token each time: for comparing",
+    params: { temperature: 0, topP: 1, maxTokens: 256 },
+  },
   { name: "Balanced", hint: "Some variety", params: { temperature: 0.7, topP: 0.9, maxTokens: 512 } },
   { name: "Free", hint: "Much variety", params: { temperature: 1.1, topP: 0.95, maxTokens: 1024 } },
 ];

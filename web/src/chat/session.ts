@@ -7,9 +7,9 @@ import { announce } from "../ui/live";
 import { LiveAnswer } from "./live";
 import { chatRequest, messagesFor } from "./request";
 import { afresh, change, changeById, current, newId, saved } from "./storage/conversations";
+import { answering } from "./storage/tabs";
 import { type Outcome, readAnswer } from "./stream";
 import { fullName } from "./targets";
-import { answering } from "./storage/tabs";
 import { addTurn, setAnswer } from "./tree";
 import type { Answer, Conversation, Turn } from "./types";
 
@@ -23,7 +23,8 @@ interface Running {
 
 const running = signal<ReadonlyMap<string, Running>>(new Map());
 
-const keyOf = (conversation: string, turn: string, column: number): string => `${conversation}/${turn}/${column}`;
+const keyOf = (conversation: string, turn: string, column: number): string =>
+  `${conversation}/${turn}/${column}`;
 
 /** The answer as it streams, or undefined when it does not. */
 export function liveAnswer(turnId: string, column: number): LiveAnswer | undefined {
@@ -31,7 +32,9 @@ export function liveAnswer(turnId: string, column: number): LiveAnswer | undefin
 }
 
 /** Whether an answer of the open conversation is on its way. */
-export const busy = computed(() => [...running.value.values()].some((each) => each.conversation === current.value.id));
+export const busy = computed(() =>
+  [...running.value.values()].some((each) => each.conversation === current.value.id),
+);
 
 function setRunning(key: string, value: Running | null): void {
   const next = new Map(running.peek());
@@ -86,8 +89,15 @@ async function answer(turnId: string, column: number): Promise<void> {
   const key = keyOf(id, turnId, column);
   if (!target || running.peek().has(key)) return;
   const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params);
-  const begun: Answer = { by: target, name: fullName(target, jobs.peek()), text: "", state: "streaming", asked: { params, system } };
-  const record = (next: Answer): void => changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
+  const begun: Answer = {
+    by: target,
+    name: fullName(target, jobs.peek()),
+    text: "",
+    state: "streaming",
+    asked: { params, system },
+  };
+  const record = (next: Answer): void =>
+    changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
   let savedAt = Date.now();
   const live = new LiveAnswer((text) => {
     // What has come so far survives a reload; writing it each time would cost more than drawing it.
@@ -109,13 +119,25 @@ async function answer(turnId: string, column: number): Promise<void> {
   });
 }
 
-async function outcomeOf(body: unknown, signal: AbortSignal, live: LiveAnswer): Promise<Outcome & { status?: number }> {
+async function outcomeOf(
+  body: unknown,
+  signal: AbortSignal,
+  live: LiveAnswer,
+): Promise<Outcome & { status?: number }> {
   const startedAt = performance.now();
   try {
-    return await readAnswer(await request("/inference/chat", { method: "POST", body, signal }), startedAt, live);
+    return await readAnswer(
+      await request("/inference/chat", { method: "POST", body, signal }),
+      startedAt,
+      live,
+    );
   } catch (error) {
     if (isAbort(error)) return { state: "stopped" };
-    return { state: "failed", error: errorText(error), ...(error instanceof ApiError ? { status: error.status } : {}) };
+    return {
+      state: "failed",
+      error: errorText(error),
+      ...(error instanceof ApiError ? { status: error.status } : {}),
+    };
   }
 }
 

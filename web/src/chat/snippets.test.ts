@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { asCurl, asPython, pythonLiteral } from "./snippets";
 import type { ChatRequest } from "../contract.gen";
+import { asCurl, asPython, pythonLiteral } from "./snippets";
 
 const nasty = `it's "quoted" $HOME \`id\` \\ back\nnew ‮line ✓ 'end'`;
 const request: ChatRequest = {
@@ -51,19 +51,52 @@ describe("asPython", () => {
       `urllib.request.urlopen = lambda request: Answer(line.encode() + b'\\n' for line in ${JSON.stringify(lines)})`,
     ];
     const script = `${answer.join("\n")}\n${asPython(request, "http://localhost:4000")}`;
-    return execFileSync("python3", ["-c", script], { encoding: "utf8", env: { ...process.env, ARKOR_STUDIO_TOKEN: "t" }, stdio: "pipe" });
+    return execFileSync("python3", ["-c", script], {
+      encoding: "utf8",
+      env: { ...process.env, ARKOR_STUDIO_TOKEN: "t" },
+      stdio: "pipe",
+    });
   };
 
   it("prints an answer in whatever form it streams", () => {
     const chunk = JSON.stringify({ choices: [{ delta: { content: "a" } }] });
     const usage = JSON.stringify({ choices: [], usage: { completion_tokens: 1 } });
-    expect(run("event: ping", "data: {}", "", `data: ${chunk}`, "", `data:${chunk}`, "", `data: ${usage}`, "", "data: [DONE]")).toBe("aa\n");
-    expect(run('data: "b"', "", 'data: {"content": "c"}', "", 'data: {"text": "d"}', "", "data: bare", "", "event: end", "data: {}")).toBe("bcdbare\n");
+    expect(
+      run(
+        "event: ping",
+        "data: {}",
+        "",
+        `data: ${chunk}`,
+        "",
+        `data:${chunk}`,
+        "",
+        `data: ${usage}`,
+        "",
+        "data: [DONE]",
+      ),
+    ).toBe("aa\n");
+    expect(
+      run(
+        'data: "b"',
+        "",
+        'data: {"content": "c"}',
+        "",
+        'data: {"text": "d"}',
+        "",
+        "data: bare",
+        "",
+        "event: end",
+        "data: {}",
+      ),
+    ).toBe("bcdbare\n");
   });
 
-  it.each([[['data: {"error": "no memory"}']], [["event: error", "data: no memory"]]])("fails with the backend's words: %j", (lines) => {
-    expect(() => run(...lines)).toThrow(/The backend says: no memory/);
-  });
+  it.each([[['data: {"error": "no memory"}']], [["event: error", "data: no memory"]]])(
+    "fails with the backend's words: %j",
+    (lines) => {
+      expect(() => run(...lines)).toThrow(/The backend says: no memory/);
+    },
+  );
 
   it("writes literals", () => {
     expect(pythonLiteral({ a: [], b: null, c: false, d: undefined, e: {} })).toBe(

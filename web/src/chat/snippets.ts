@@ -11,7 +11,10 @@ const UNSEEN = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 /** JSON in which such marks are escapes; valid as JSON and, for strings, as Python. */
 function visibleJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, null, indent).replace(UNSEEN, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return JSON.stringify(value, null, indent).replace(
+    UNSEEN,
+    (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 const shellQuote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -48,7 +51,9 @@ export function pythonLiteral(value: unknown, indent = ""): string {
           .filter(([, item]) => item !== undefined)
           .map(([key, item]) => `${visibleJson(key)}: ${pythonLiteral(item, inner)}`),
       ];
-  return items.length === 0 ? open + close : `${open}\n${items.map((item) => `${inner}${item},\n`).join("")}${indent}${close}`;
+  return items.length === 0
+    ? open + close
+    : `${open}\n${items.map((item) => `${inner}${item},\n`).join("")}${indent}${close}`;
 }
 
 /** A script that needs nothing but Python's standard library, and prints the answer as it comes, in whatever form. */

@@ -29,13 +29,17 @@ function answer(
   );
   const text: string[] = [];
   const progress: (Progress | null)[] = [];
-  const sink = { text: (piece: string) => text.push(piece), progress: (p: Progress | null) => progress.push(p) };
+  const sink = {
+    text: (piece: string) => text.push(piece),
+    progress: (p: Progress | null) => progress.push(p),
+  };
   const response = new Response(body, { headers: { "Content-Type": type } });
   const outcome = readAnswer(response, 1000, sink, () => now);
   return { outcome, text, progress, wasCancelled: () => cancelled };
 }
 
-const chunk = (content: string, more = "") => `data: {"choices":[{"delta":{"content":${JSON.stringify(content)}}${more}}]}\n\n`;
+const chunk = (content: string, more = "") =>
+  `data: {"choices":[{"delta":{"content":${JSON.stringify(content)}}${more}}]}\n\n`;
 
 describe("readAnswer", () => {
   it("reads text, loading and times", async () => {
@@ -77,11 +81,16 @@ describe("readAnswer", () => {
   });
 
   it("takes a finish reason for an end", async () => {
-    expect(await answer([chunk("x", ',"finish_reason":"length"')]).outcome).toMatchObject({ state: "done", finish: "length" });
+    expect(await answer([chunk("x", ',"finish_reason":"length"')]).outcome).toMatchObject({
+      state: "done",
+      finish: "length",
+    });
   });
 
   it("tells an abort from a broken connection", async () => {
-    expect((await answer([chunk("x")], { broken: new DOMException("", "AbortError") }).outcome).state).toBe("stopped");
+    expect((await answer([chunk("x")], { broken: new DOMException("", "AbortError") }).outcome).state).toBe(
+      "stopped",
+    );
     expect(await answer([chunk("x")], { broken: new TypeError("network error") }).outcome).toMatchObject({
       state: "cut",
       error: "The connection was lost before the answer was complete.",

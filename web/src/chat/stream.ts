@@ -69,7 +69,9 @@ class Reading {
 
   /** The stream is over without a word: fine after a finish reason, broken off before. */
   closed(): Outcome {
-    return this.#finish === undefined ? this.end("cut", "The stream ended before the answer did.") : this.end("done");
+    return this.#finish === undefined
+      ? this.end("cut", "The stream ended before the answer did.")
+      : this.end("done");
   }
 
   #text(text: string): void {
@@ -116,9 +118,10 @@ export async function readAnswer(
       return reading.end("done");
     }
     const parser = new SseParser({
-      event: (name, bytes, start, end) => reading.take(readDelta(name, utf8.decode(bytes.subarray(start, end)))),
+      event: (name, bytes, start, end) =>
+        reading.take(readDelta(name, utf8.decode(bytes.subarray(start, end)))),
     });
-    for (let bytes = 0; bytes <= MAX_BYTES;) {
+    for (let bytes = 0; bytes <= MAX_BYTES; ) {
       const { done, value } = await reader.read();
       if (done) return reading.closed();
       bytes += value.length;
@@ -127,7 +130,9 @@ export async function readAnswer(
     }
     return reading.end("full");
   } catch (error) {
-    return isAbort(error) ? reading.end("stopped") : reading.end("cut", "The connection was lost before the answer was complete.");
+    return isAbort(error)
+      ? reading.end("stopped")
+      : reading.end("cut", "The connection was lost before the answer was complete.");
   } finally {
     // What is left is not wanted; cancelling also tells the server to stop.
     if (body.locked) reader.cancel().catch(() => undefined);

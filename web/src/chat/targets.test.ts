@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Job, Manifest } from "../contract.gen";
+import { href } from "../router";
 import {
   baseModels,
   comparePair,
@@ -10,7 +11,6 @@ import {
   targetKey,
   targetsOfQuery,
 } from "./targets";
-import { href } from "../router";
 import type { Target } from "./types";
 
 const job = (id: string, status: Job["status"], createdAt: string, model = "hub/m"): Job => ({
@@ -37,15 +37,22 @@ describe("targets in words and links", () => {
     expect(targetsOfQuery(query)).toEqual([target, targets[2]]);
   });
 
-  it.each(["", "base:", "other:x", "checkpoint:j:x", "checkpoint:5", "checkpoint::5", "checkpoint:j:99999999999999999"])(
-    "refuses %j",
-    (key) => {
-      expect(parseTarget(key)).toBeNull();
-    },
-  );
+  it.each([
+    "",
+    "base:",
+    "other:x",
+    "checkpoint:j:x",
+    "checkpoint:5",
+    "checkpoint::5",
+    "checkpoint:j:99999999999999999",
+  ])("refuses %j", (key) => {
+    expect(parseTarget(key)).toBeNull();
+  });
 
   it("reads deep links, and takes a broken step for none", () => {
-    expect(targetsOfQuery(new URLSearchParams("job=j&step=20"))).toEqual([{ kind: "checkpoint", jobId: "j", step: 20 }]);
+    expect(targetsOfQuery(new URLSearchParams("job=j&step=20"))).toEqual([
+      { kind: "checkpoint", jobId: "j", step: 20 },
+    ]);
     expect(targetsOfQuery(new URLSearchParams("job=j&step=-1"))).toEqual([{ kind: "final", jobId: "j" }]);
     expect(targetsOfQuery(new URLSearchParams("against=base:m"))).toEqual([]);
   });
@@ -80,10 +87,22 @@ describe("the choice", () => {
   });
 
   it("compares an adapter with its own base, and a base with its newest adapter", () => {
-    expect(comparePair({ kind: "final", jobId: "old" }, jobs, ["hub/t"])?.[0]).toEqual({ kind: "base", model: "hub/m" });
-    expect(comparePair({ kind: "base", model: "hub/m" }, jobs, [])?.[1]).toEqual({ kind: "final", jobId: "old" });
-    expect(comparePair({ kind: "base", model: "zzz" }, jobs, [])?.[1]).toEqual({ kind: "final", jobId: "new" });
-    expect(comparePair({ kind: "base", model: "x" }, [], ["x", "y"])?.[1]).toEqual({ kind: "base", model: "y" });
+    expect(comparePair({ kind: "final", jobId: "old" }, jobs, ["hub/t"])?.[0]).toEqual({
+      kind: "base",
+      model: "hub/m",
+    });
+    expect(comparePair({ kind: "base", model: "hub/m" }, jobs, [])?.[1]).toEqual({
+      kind: "final",
+      jobId: "old",
+    });
+    expect(comparePair({ kind: "base", model: "zzz" }, jobs, [])?.[1]).toEqual({
+      kind: "final",
+      jobId: "new",
+    });
+    expect(comparePair({ kind: "base", model: "x" }, [], ["x", "y"])?.[1]).toEqual({
+      kind: "base",
+      model: "y",
+    });
     expect(comparePair({ kind: "base", model: "x" }, [], ["x"])).toBeNull();
   });
 });

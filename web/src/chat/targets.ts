@@ -18,7 +18,9 @@ export function parseTarget(key: string): Target | null {
   if (kind === "final") return { kind, jobId: rest };
   const colon = rest.lastIndexOf(":");
   const step = rest.slice(colon + 1);
-  return colon > 0 && STEP.test(step) ? { kind: "checkpoint", jobId: rest.slice(0, colon), step: Number(step) } : null;
+  return colon > 0 && STEP.test(step)
+    ? { kind: "checkpoint", jobId: rest.slice(0, colon), step: Number(step) }
+    : null;
 }
 
 export const sameTarget = (a: Target, b: Target): boolean => targetKey(a) === targetKey(b);
@@ -29,15 +31,24 @@ export function targetsOfQuery(query: URLSearchParams): Target[] {
   const step = query.get("step") ?? "";
   let first = parseTarget(query.get("target") ?? "");
   if (!first && job)
-    first = STEP.test(step) ? { kind: "checkpoint", jobId: job, step: Number(step) } : { kind: "final", jobId: job };
+    first = STEP.test(step)
+      ? { kind: "checkpoint", jobId: job, step: Number(step) }
+      : { kind: "final", jobId: job };
   const second = parseTarget(query.get("against") ?? "");
   return first ? (second ? [first, second] : [first]) : [];
 }
 
 /** The query that names these targets, and that clears every other way to name them. */
-export function queryOfTargets(targets: readonly Target[]): Record<"target" | "against" | "job" | "step", string | null> {
+export function queryOfTargets(
+  targets: readonly Target[],
+): Record<"target" | "against" | "job" | "step", string | null> {
   const [first, second] = targets;
-  return { target: first ? targetKey(first) : null, against: second ? targetKey(second) : null, job: null, step: null };
+  return {
+    target: first ? targetKey(first) : null,
+    against: second ? targetKey(second) : null,
+    job: null,
+    step: null,
+  };
 }
 
 export interface TargetName {
@@ -63,7 +74,10 @@ export const fullName = (target: Target, jobs: readonly Job[]): string => {
 
 /** The base models that the project's trainers and jobs name, trainers first, newest jobs next. */
 export function baseModels(jobs: readonly Job[], manifest: Manifest | null): string[] {
-  const models = [...(manifest?.trainers ?? []).map((trainer) => trainer.config?.model), ...jobs.map((job) => job.config?.model)];
+  const models = [
+    ...(manifest?.trainers ?? []).map((trainer) => trainer.config?.model),
+    ...jobs.map((job) => job.config?.model),
+  ];
   return [...new Set(models.filter((model) => typeof model === "string" && model.trim() !== ""))] as string[];
 }
 
@@ -72,7 +86,9 @@ export const adapterJobs = (jobs: readonly Job[]): Job[] => jobs.filter((job) =>
 
 /** The newest finished adapter. */
 export function newestAdapter(jobs: readonly Job[]): Target | null {
-  const done = jobs.filter((job) => job.status === "completed").sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
+  const done = jobs
+    .filter((job) => job.status === "completed")
+    .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
   return done ? { kind: "final", jobId: done.id } : null;
 }
 
@@ -86,7 +102,12 @@ export const inOrder = (one: Target, other: Target): [Target, Target] =>
   other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other];
 
 /** The two sides of a fresh comparison: base on the left, adapter on the right. `checkpoint` stands in where no adapter is. */
-export function comparePair(target: Target, jobs: readonly Job[], models: readonly string[], checkpoint: Target | null = null): [Target, Target] | null {
+export function comparePair(
+  target: Target,
+  jobs: readonly Job[],
+  models: readonly string[],
+  checkpoint: Target | null = null,
+): [Target, Target] | null {
   if (target.kind !== "base") {
     const model = jobs.find((job) => job.id === target.jobId)?.config?.model ?? models[0];
     return model === undefined ? null : [{ kind: "base", model }, target];

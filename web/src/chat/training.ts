@@ -25,6 +25,8 @@ export function trainingLine(conversation: Conversation, column: number): string
 
 /** Every line of every conversation, each ended by a newline; empty when nothing is worth keeping. */
 export function trainingSet(conversations: readonly Conversation[]): string {
-  const lines = conversations.flatMap((conversation) => conversation.columns.map((column) => trainingLine(conversation, column)));
+  const lines = conversations.flatMap((conversation) =>
+    conversation.columns.map((column) => trainingLine(conversation, column)),
+  );
   return [...new Set(lines)].map((line) => (line === null ? "" : `${line}\n`)).join("");
 }

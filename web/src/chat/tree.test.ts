@@ -1,8 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { chatRequest, messagesFor } from "./request";
-import { trainingLine, trainingSet } from "./training";
 import { sameTarget } from "./targets";
-import { addTurn, answerFor, branch, setAnswer, showTargets, shownTargets, showVersion, titleOf, versions } from "./tree";
+import { trainingLine, trainingSet } from "./training";
+import {
+  addTurn,
+  answerFor,
+  branch,
+  setAnswer,
+  shownTargets,
+  showTargets,
+  showVersion,
+  titleOf,
+  versions,
+} from "./tree";
 import type { Answer, AnswerState, Conversation, Target } from "./types";
 
 const base: Target = { kind: "base", model: "m" };
@@ -30,9 +40,13 @@ function conversation(system = ""): Conversation {
   };
 }
 
-function grow(start: Conversation, ...turns: [id: string, parent: string | null, user: string, ...answers: (Answer | null)[]][]) {
+function grow(
+  start: Conversation,
+  ...turns: [id: string, parent: string | null, user: string, ...answers: (Answer | null)[]][]
+) {
   return turns.reduce(
-    (c, [id, parent, user, ...answers], n) => addTurn(c, { id, parent, user, answers, at: start.updated + n + 1 }),
+    (c, [id, parent, user, ...answers], n) =>
+      addTurn(c, { id, parent, user, answers, at: start.updated + n + 1 }),
     start,
   );
 }
@@ -81,7 +95,9 @@ describe("the tree", () => {
 
   it("takes its title from the first line", () => {
     expect(titleOf(conversation())).toBe("New conversation");
-    expect(titleOf(grow(conversation(), ["a", null, `  ${"x".repeat(90)}\nmore`]))).toBe(`${"x".repeat(79)}…`);
+    expect(titleOf(grow(conversation(), ["a", null, `  ${"x".repeat(90)}\nmore`]))).toBe(
+      `${"x".repeat(79)}…`,
+    );
   });
 });
 
@@ -161,11 +177,20 @@ describe("the training set", () => {
   });
 
   it("does not teach answers whose tokens ran out", () => {
-    expect(trainingLine(grow(conversation(), ["a", null, "q", answer("so then", "done", { finish: "length" })]), 0)).toBeNull();
+    expect(
+      trainingLine(
+        grow(conversation(), ["a", null, "q", answer("so then", "done", { finish: "length" })]),
+        0,
+      ),
+    ).toBeNull();
   });
 
   it("writes a line a column, none twice", () => {
-    const c = { ...grow(conversation(), ["a", null, "q", answer("x"), answer("y")]), targets: [base, adapter], columns: [0, 1] };
+    const c = {
+      ...grow(conversation(), ["a", null, "q", answer("x"), answer("y")]),
+      targets: [base, adapter],
+      columns: [0, 1],
+    };
     const lines = trainingSet([c, conversation(), c]).split("\n");
     expect(lines).toHaveLength(3);
     expect(lines[2]).toBe("");
@@ -199,6 +224,9 @@ describe("columns", () => {
 
   it("starts with nobody", () => {
     expect(shownTargets({ ...conversation(), targets: [] })).toEqual([]);
-    expect(showTargets({ ...conversation(), targets: [] }, [base], sameTarget)).toMatchObject({ targets: [base], columns: [0] });
+    expect(showTargets({ ...conversation(), targets: [] }, [base], sameTarget)).toMatchObject({
+      targets: [base],
+      columns: [0],
+    });
   });
 });

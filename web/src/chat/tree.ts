@@ -8,7 +8,7 @@ import type { Answer, AnswerState, Conversation, Target, Turn } from "./types";
 export function branch(conversation: Conversation, leaf: string | null = conversation.leaf): Turn[] {
   const turns: Turn[] = [];
   const seen = new Set<string>();
-  for (let id = leaf; id !== null && !seen.has(id);) {
+  for (let id = leaf; id !== null && !seen.has(id); ) {
     const turn: Turn | undefined = conversation.turns[id];
     if (!turn) break;
     seen.add(id);
@@ -39,7 +39,12 @@ export function addTurn(conversation: Conversation, turn: Turn): Conversation {
   };
 }
 
-export function setAnswer(conversation: Conversation, turnId: string, column: number, answer: Answer): Conversation {
+export function setAnswer(
+  conversation: Conversation,
+  turnId: string,
+  column: number,
+  answer: Answer,
+): Conversation {
   const turn = conversation.turns[turnId];
   if (!turn) return conversation;
   const answers = [...turn.answers];
@@ -58,7 +63,7 @@ export function showVersion(conversation: Conversation, turn: Turn, by: number):
 
 function newestBelow(conversation: Conversation, id: string): string {
   const seen = new Set<string>();
-  for (let last = id; ;) {
+  for (let last = id; ; ) {
     seen.add(last);
     const next = childrenOf(conversation, last).at(-1);
     if (!next || seen.has(next.id)) return last;
@@ -67,7 +72,8 @@ function newestBelow(conversation: Conversation, id: string): string {
 }
 
 /** Whether the answer holds something that a later turn can build on. */
-export const hasText = (answer: Answer | null | undefined): answer is Answer => answer !== null && answer !== undefined && answer.text !== "";
+export const hasText = (answer: Answer | null | undefined): answer is Answer =>
+  answer !== null && answer !== undefined && answer.text !== "";
 
 /** The answer that a column's later turns build on: its own, else what the other column said. */
 export function answerFor(turn: Turn, column: number): Answer | null {
@@ -76,7 +82,14 @@ export function answerFor(turn: Turn, column: number): Answer | null {
   return turn.answers.find(hasText) ?? null;
 }
 
-const RANK: Readonly<Record<AnswerState, number>> = { done: 3, full: 3, stopped: 2, failed: 1, cut: 1, streaming: 0 };
+const RANK: Readonly<Record<AnswerState, number>> = {
+  done: 3,
+  full: 3,
+  stopped: 2,
+  failed: 1,
+  cut: 1,
+  streaming: 0,
+};
 
 /** Of two records of one answer the one that says more: an end before a part, a good end before a bad one, then the longer text. */
 function fuller(mine: Answer | null | undefined, other: Answer | null | undefined): Answer | null {
@@ -92,7 +105,10 @@ export function withStored(mine: Conversation, stored: Conversation | undefined)
     const own = mine.turns[id];
     if (!own) continue;
     const columns = Math.max(own.answers.length, answers.length);
-    turns[id] = { ...own, answers: Array.from({ length: columns }, (_, column) => fuller(own.answers[column], answers[column])) };
+    turns[id] = {
+      ...own,
+      answers: Array.from({ length: columns }, (_, column) => fuller(own.answers[column], answers[column])),
+    };
   }
   return { ...mine, turns };
 }

@@ -1,7 +1,9 @@
 /** The shapes of a conversation: a tree of turns, each answered in one column or two. */
 
 export type Target =
-  { kind: "base"; model: string } | { kind: "final"; jobId: string } | { kind: "checkpoint"; jobId: string; step: number };
+  | { kind: "base"; model: string }
+  | { kind: "final"; jobId: string }
+  | { kind: "checkpoint"; jobId: string; step: number };
 
 /**
  * How an answer ended. `stopped`: by the person. `cut`: the stream broke off. `full`: it grew beyond what

@@ -19,7 +19,8 @@ export function toDouble(high: number, low: number, count: number, exponent: num
   if (exponent > 22 || exponent < -22) return high === 0 && low === 0 ? 0 : NaN;
   const shifted = high * POWERS[count]!;
   const sum = shifted + low;
-  if (sum <= Number.MAX_SAFE_INTEGER) return exponent < 0 ? sum / POWERS[-exponent]! : sum * POWERS[exponent]!;
+  if (sum <= Number.MAX_SAFE_INTEGER)
+    return exponent < 0 ? sum / POWERS[-exponent]! : sum * POWERS[exponent]!;
   if (exponent >= 0) return NaN;
   const rest = low - (sum - shifted);
   const divisor = POWERS[-exponent]!;

@@ -71,7 +71,8 @@ export class Records {
     this.#sizes.push(size);
     this.#kept += Math.min(size, KEEP);
     if (this.#kept > TOTAL) this.#starts.push(-1);
-    else if (bytes.length < LARGE || size > KEEP) this.#starts.push(this.#gather(bytes, start, Math.min(size, KEEP)));
+    else if (bytes.length < LARGE || size > KEEP)
+      this.#starts.push(this.#gather(bytes, start, Math.min(size, KEEP)));
     else {
       this.#from(bytes);
       this.#starts.push(start);
@@ -84,7 +85,8 @@ export class Records {
       this.#rows.set(row, this.length);
       return;
     }
-    if (this.#going.size > 0 && (progress === undefined || this.#going.size >= GOING_MOST)) this.#going.clear();
+    if (this.#going.size > 0 && (progress === undefined || this.#going.size >= GOING_MOST))
+      this.#going.clear();
     if (progress !== undefined) this.#going.set(progress, this.#rows.length);
     this.#counts[kind]!++;
     this.#rows.push(this.length);
@@ -98,7 +100,13 @@ export class Records {
   entry(index: number): Entry {
     const data = utf8.decode(this.#data(index));
     const time = TIME.exec(data)?.[1];
-    return { index, name: this.#name(index), time: time === undefined ? NaN : Date.parse(time), data, size: this.#sizes.at(index) };
+    return {
+      index,
+      name: this.#name(index),
+      time: time === undefined ? NaN : Date.parse(time),
+      data,
+      size: this.#sizes.at(index),
+    };
   }
 
   /** Whether the event at `index` is this one: a stream that was resumed repeats what is known. */

@@ -50,7 +50,16 @@ export class Rows {
   readonly tokensPerSecond = new Column(this, 6);
   readonly samplesPerSecond = new Column(this, 7);
 
-  add(step: number, time: number, epoch: number, loss: number, evalLoss: number, lr: number, tokensPerSecond: number, samplesPerSecond: number): void {
+  add(
+    step: number,
+    time: number,
+    epoch: number,
+    loss: number,
+    evalLoss: number,
+    lr: number,
+    tokensPerSecond: number,
+    samplesPerSecond: number,
+  ): void {
     const at = this.length++ * WIDTH;
     if (at === this.data.length) {
       const grown = new Float64Array(2 * at);

@@ -3,7 +3,10 @@ import { KEEP } from "./records";
 import { Run } from "./run";
 
 function feed(run: Run, name: string, data: unknown): void {
-  const text = typeof data === "string" ? data : JSON.stringify({ type: name, timestamp: "2026-11-25T00:00:10Z", ...(data as object) });
+  const text =
+    typeof data === "string"
+      ? data
+      : JSON.stringify({ type: name, timestamp: "2026-11-25T00:00:10Z", ...(data as object) });
   const bytes = new TextEncoder().encode(text);
   run.add(name, bytes, 0, bytes.length);
 }
@@ -30,7 +33,11 @@ test("rows keep every point; what is no number is a gap, what is absent is nothi
 test("null is absent, but for a row whose only loss it is; what is out of range is a gap beside whatever else", () => {
   const run = new Run();
   for (const more of ["", ',"nested":{}']) {
-    feed(run, "training.log", `{"step":1,"loss":2,"evalLoss":null,"learningRate":null,"epoch":null,"tokensPerSecond":null,"samplesPerSecond":null${more}}`);
+    feed(
+      run,
+      "training.log",
+      `{"step":1,"loss":2,"evalLoss":null,"learningRate":null,"epoch":null,"tokensPerSecond":null,"samplesPerSecond":null${more}}`,
+    );
     feed(run, "training.log", `{"step":2,"loss":null,"evalLoss":null${more}}`);
     feed(run, "training.log", `{"step":3,"loss":1e309,"evalLoss":2${more}}`);
     feed(run, "training.log", `{"step":4,"loss":1,"evalLoss":-1e309${more}}`);
@@ -38,7 +45,8 @@ test("null is absent, but for a row whose only loss it is; what is out of range 
   const { rows } = run;
   expect(rows.loss.values()).toEqual([2, Infinity, Infinity, 1, 2, Infinity, Infinity, 1]);
   expect(rows.evalLoss.values()).toEqual([NaN, NaN, 2, Infinity, NaN, NaN, 2, Infinity]);
-  for (const column of [rows.lr, rows.epoch, rows.tokensPerSecond, rows.samplesPerSecond]) expect(column.values()).toEqual(new Array(8).fill(NaN));
+  for (const column of [rows.lr, rows.epoch, rows.tokensPerSecond, rows.samplesPerSecond])
+    expect(column.values()).toEqual(new Array(8).fill(NaN));
   expect(run.bestLoss).toEqual({ value: 1, step: 4 });
 });
 
@@ -62,14 +70,33 @@ test("a run's story: start, progress, checkpoints, end", () => {
   feed(run, "ping", {});
   expect(run.progress).toEqual({ label: "Converting", done: 1, total: null });
   expect(run.metadata).toEqual({ totalSteps: 60, device: "cpu" });
-  expect(run.checkpoints.map(({ step, artifacts }) => [step, artifacts.length])).toEqual([[20, 0], [40, 0]]);
+  expect(run.checkpoints.map(({ step, artifacts }) => [step, artifacts.length])).toEqual([
+    [20, 0],
+    [40, 0],
+  ]);
   expect([run.outcome, run.over]).toEqual([null, false]);
   feed(run, "training.completed", { metrics: { loss: 0.3 }, artifacts: [{ kind: "adapter" }] });
   feed(run, "end", {});
-  expect([run.outcome, run.over, run.metrics.loss, run.artifacts.length]).toEqual(["completed", true, 0.3, 1]);
-  expect(run.records.names).toEqual(["model.progress", "training.started", "checkpoint.saved", "training.completed"]);
+  expect([run.outcome, run.over, run.metrics.loss, run.artifacts.length]).toEqual([
+    "completed",
+    true,
+    0.3,
+    1,
+  ]);
+  expect(run.records.names).toEqual([
+    "model.progress",
+    "training.started",
+    "checkpoint.saved",
+    "training.completed",
+  ]);
   run.clear();
-  expect([run.outcome, run.over, run.records.length, run.rows.length, run.checkpoints.length]).toEqual([null, false, 0, 0, 0]);
+  expect([run.outcome, run.over, run.records.length, run.rows.length, run.checkpoints.length]).toEqual([
+    null,
+    false,
+    0,
+    0,
+    0,
+  ]);
 });
 
 test("a run that is resumed has begun when it first did", () => {
@@ -116,7 +143,8 @@ test("a huge event is kept in part and says its size", () => {
 
 test("records can be filtered by name and compared in place", () => {
   const run = new Run();
-  for (let step = 0; step < 500; step++) feed(run, step % 5 === 0 ? "checkpoint.saved" : "training.log", { step });
+  for (let step = 0; step < 500; step++)
+    feed(run, step % 5 === 0 ? "checkpoint.saved" : "training.log", { step });
   expect([...run.records.only(new Set(["checkpoint.saved"])).view()].slice(0, 3)).toEqual([0, 5, 10]);
   expect(run.records.count("training.log")).toBe(400);
   const { data } = run.records.entry(7);
@@ -140,14 +168,19 @@ test("events keep their data whether they came in large buffers or small ones", 
       expected.push("m".repeat(50_000));
     }
   }
-  expect(Array.from({ length: run.records.length }, (_, index) => run.records.entry(index).data)).toEqual(expected);
+  expect(Array.from({ length: run.records.length }, (_, index) => run.records.entry(index).data)).toEqual(
+    expected,
+  );
 });
 
 test("an event's time is read where it is shown", () => {
   const run = new Run();
   feed(run, "training.log", { step: 1 });
   feed(run, "training.log", "no time");
-  expect([run.records.entry(0).time, run.records.entry(1).time]).toEqual([Date.UTC(2026, 10, 25, 0, 0, 10), NaN]);
+  expect([run.records.entry(0).time, run.records.entry(1).time]).toEqual([
+    Date.UTC(2026, 10, 25, 0, 0, 10),
+    NaN,
+  ]);
 });
 
 test("progress that repeats itself is one row, with the newest of it; every event is kept", () => {
@@ -160,8 +193,17 @@ test("progress that repeats itself is one row, with the newest of it; every even
   feed(run, "training.started", {});
   feed(run, "model.progress", { label: "Converting a", done: 1, total: 100 });
   const { records } = run;
-  const rows = Array.from({ length: records.rows }, (_, row) => JSON.parse(records.entry(records.inRow(row)).data) as { label?: string; done?: number });
-  expect(rows.map(({ label, done }) => `${label ?? "–"} ${done ?? ""}`)).toEqual(["– ", "Converting a 100", "Fetching b 100", "– ", "Converting a 1"]);
+  const rows = Array.from(
+    { length: records.rows },
+    (_, row) => JSON.parse(records.entry(records.inRow(row)).data) as { label?: string; done?: number },
+  );
+  expect(rows.map(({ label, done }) => `${label ?? "–"} ${done ?? ""}`)).toEqual([
+    "– ",
+    "Converting a 100",
+    "Fetching b 100",
+    "– ",
+    "Converting a 1",
+  ]);
   expect(records.length).toBe(205);
   expect(records.count("model.progress")).toBe(3);
   expect([...records.only(new Set(["model.progress"])).view()]).toEqual([201, 202, 204]);

@@ -6,7 +6,19 @@
 import type { Artifact } from "../contract.gen";
 import { Records } from "./records";
 import { Rows } from "./rows";
-import { EPOCH, EVAL_LOSS, FIELD_NAMES, FIELDS, LEARNING_RATE, LOSS, SAMPLES_PER_SECOND, STEP, scanFlat, TIMESTAMP, TOKENS_PER_SECOND } from "./scan";
+import {
+  EPOCH,
+  EVAL_LOSS,
+  FIELD_NAMES,
+  FIELDS,
+  LEARNING_RATE,
+  LOSS,
+  SAMPLES_PER_SECOND,
+  STEP,
+  scanFlat,
+  TIMESTAMP,
+  TOKENS_PER_SECOND,
+} from "./scan";
 
 export interface Checkpoint {
   step: number;
@@ -100,8 +112,18 @@ export class Run {
     if (evalLoss === evalLoss) this.evaluated = true;
     // Null is a gap where nothing else was measured; beside an eval loss it is a way to write "not in this row".
     if (loss === -Infinity) loss = evalLoss === evalLoss ? NaN : Infinity;
-    this.rows.add(step, fields[TIMESTAMP]!, fields[EPOCH]!, loss, evalLoss, fields[LEARNING_RATE]!, fields[TOKENS_PER_SECOND]!, fields[SAMPLES_PER_SECOND]!);
-    if (this.bestLoss === null ? loss < Infinity : loss < this.bestLoss.value) this.bestLoss = { value: loss, step };
+    this.rows.add(
+      step,
+      fields[TIMESTAMP]!,
+      fields[EPOCH]!,
+      loss,
+      evalLoss,
+      fields[LEARNING_RATE]!,
+      fields[TOKENS_PER_SECOND]!,
+      fields[SAMPLES_PER_SECOND]!,
+    );
+    if (this.bestLoss === null ? loss < Infinity : loss < this.bestLoss.value)
+      this.bestLoss = { value: loss, step };
     if (this.bestEvalLoss === null ? evalLoss < Infinity : evalLoss < this.bestEvalLoss.value) {
       this.bestEvalLoss = { value: evalLoss, step };
     }
@@ -136,7 +158,10 @@ export class Run {
         this.#close("completed", time);
         break;
       case "training.failed":
-        this.error = typeof data.error === "object" && data.error ? JSON.stringify(data.error) : String(data.error ?? "") || null;
+        this.error =
+          typeof data.error === "object" && data.error
+            ? JSON.stringify(data.error)
+            : String(data.error ?? "") || null;
         this.#close("failed", time);
         break;
       case "training.cancelled":
@@ -151,8 +176,18 @@ export class Run {
 }
 
 const EMPTY = {
-  startedAt: NaN, metadata: {}, outcome: null, endedAt: NaN, error: null, metrics: {}, artifacts: [],
-  progress: null, evaluated: false, bestLoss: null, bestEvalLoss: null, over: false,
+  startedAt: NaN,
+  metadata: {},
+  outcome: null,
+  endedAt: NaN,
+  error: null,
+  metrics: {},
+  artifacts: [],
+  progress: null,
+  evaluated: false,
+  bestLoss: null,
+  bestEvalLoss: null,
+  over: false,
 } as const;
 
 function parse(bytes: Uint8Array, start: number, end: number): Json | null {
@@ -181,7 +216,9 @@ function object(value: unknown): Json {
 }
 
 function list(value: unknown): readonly Artifact[] {
-  return Array.isArray(value) ? value.filter((item): item is Artifact => typeof item === "object" && item !== null) : [];
+  return Array.isArray(value)
+    ? value.filter((item): item is Artifact => typeof item === "object" && item !== null)
+    : [];
 }
 
 function finite(value: unknown): number | null {

@@ -20,7 +20,16 @@ export const TIMESTAMP = 7;
 export const FIELDS = 8;
 
 /** Names in the order of the indices above. */
-export const FIELD_NAMES = ["step", "loss", "evalLoss", "learningRate", "epoch", "tokensPerSecond", "samplesPerSecond", "timestamp"] as const;
+export const FIELD_NAMES = [
+  "step",
+  "loss",
+  "evalLoss",
+  "learningRate",
+  "epoch",
+  "tokensPerSecond",
+  "samplesPerSecond",
+  "timestamp",
+] as const;
 
 const KEYS = FIELD_NAMES.map((name) => new TextEncoder().encode(name));
 const NO_NUMBER = -Number.MAX_VALUE;
@@ -70,7 +79,8 @@ export function scanFlat(bytes: Uint8Array, start: number, end: number, out: Flo
       const value = first === MINUS || isDigit(first) ? numeral(bytes, i, end) : word(bytes, i, end);
       if (value !== value) return false;
       if (field >= 0 && field !== TIMESTAMP && value !== NO_NUMBER) {
-        out[field] = value - value === 0 ? value : first !== NULL ? Infinity : field === LOSS ? -Infinity : NaN;
+        out[field] =
+          value - value === 0 ? value : first !== NULL ? Infinity : field === LOSS ? -Infinity : NaN;
       }
       i = after;
     }
@@ -115,7 +125,12 @@ function fieldOf(bytes: Uint8Array, start: number, end: number): number {
 
 /** `Infinity` for what stands for no finite number or none at all, `NO_NUMBER` for a truth value, NaN for anything else. */
 function word(bytes: Uint8Array, from: number, end: number): number {
-  if (matches(bytes, from, end, "null") || matches(bytes, from, end, "NaN") || matches(bytes, from, end, "Infinity")) return Infinity;
+  if (
+    matches(bytes, from, end, "null") ||
+    matches(bytes, from, end, "NaN") ||
+    matches(bytes, from, end, "Infinity")
+  )
+    return Infinity;
   return matches(bytes, from, end, "true") || matches(bytes, from, end, "false") ? NO_NUMBER : NaN;
 }
 

@@ -11,7 +11,8 @@ function collect(): Seen {
   const events: [string, string][] = [];
   const comments: string[] = [];
   const parser = new SseParser({
-    event: (name, bytes, start, end) => events.push([name, new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.slice(start, end))]),
+    event: (name, bytes, start, end) =>
+      events.push([name, new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.slice(start, end))]),
     comment: (text) => comments.push(text),
   });
   return { events, comments, parser };
@@ -20,7 +21,7 @@ function collect(): Seen {
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const STREAM =
-  ": connected\n\nid: 1\nevent: training.log\ndata: {\"step\":1}\n\n" +
+  ': connected\n\nid: 1\nevent: training.log\ndata: {"step":1}\n\n' +
   "data:no space\ndata: second — ünï\ndata:\n\nevent: end\n\nid: 7\n\nretry: 5\nnonsense\n\ndata\n\n: bye\nid:8\ndata: x:y\n\n";
 const EVENTS = [
   ["training.log", '{"step":1}'],
@@ -30,7 +31,11 @@ const EVENTS = [
   ["message", "x:y"],
 ];
 
-for (const [label, newline] of [["LF", "\n"], ["CRLF", "\r\n"], ["CR", "\r"]] as const) {
+for (const [label, newline] of [
+  ["LF", "\n"],
+  ["CRLF", "\r\n"],
+  ["CR", "\r"],
+] as const) {
   test(`frames with ${label} are the same at every cut`, () => {
     const whole = bytes(STREAM.replaceAll("\n", newline));
     for (let size = 1; size <= whole.length; size++) {

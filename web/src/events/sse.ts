@@ -167,7 +167,7 @@ export class SseParser {
       this.sink.event(name, joined, 0, joined.length);
       return;
     }
-    const start = Math.max(this.#data , 0);
+    const start = Math.max(this.#data, 0);
     const end = this.#data < 0 ? 0 : this.#dataEnd;
     this.#clear();
     this.sink.event(name, bytes, start, end);

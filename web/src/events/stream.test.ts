@@ -27,7 +27,8 @@ class Daemon {
   fetch = async (url: string, init: RequestInit): Promise<Response> => {
     this.asked.push(url);
     if (this.refuse?.status === 204) return new Response(null, { status: 204 });
-    if (this.refuse) return new Response(JSON.stringify({ error: this.refuse.error }), { status: this.refuse.status });
+    if (this.refuse)
+      return new Response(JSON.stringify({ error: this.refuse.error }), { status: this.refuse.status });
     const cursor = `${this.feed}.${this.frames.length}`;
     if (url.includes("/history")) {
       return new Response(bytes(this.frames.join("")) as BodyInit, { headers: { "X-Arkor-Cursor": cursor } });
@@ -57,7 +58,11 @@ beforeEach(() => {
   daemon = new Daemon();
   locks = undefined;
   vi.stubGlobal("fetch", daemon.fetch);
-  vi.stubGlobal("navigator", { get locks() { return locks; } });
+  vi.stubGlobal("navigator", {
+    get locks() {
+      return locks;
+    },
+  });
   vi.stubGlobal("document", Object.assign(new EventTarget(), { hidden: false }));
 });
 
@@ -179,7 +184,11 @@ test.each([204, 404])("an error answer is told and tried again, a %i is missing"
 });
 
 test("without a free slot it glances now and again, and misses nothing", async () => {
-  locks = { request: vi.fn(async (name: string, _options: object, use: (lock: object | null) => unknown) => use(name === "arkor.glance" ? {} : null)) };
+  locks = {
+    request: vi.fn(async (name: string, _options: object, use: (lock: object | null) => unknown) =>
+      use(name === "arkor.glance" ? {} : null),
+    ),
+  };
   daemon.log(1);
   await open();
   daemon.log(2);
@@ -192,7 +201,11 @@ test("without a free slot it glances now and again, and misses nothing", async (
 });
 
 test("a glance ends though events never stop coming", async () => {
-  locks = { request: vi.fn(async (name: string, _options: object, use: (lock: object | null) => unknown) => use(name === "arkor.glance" ? {} : null)) };
+  locks = {
+    request: vi.fn(async (name: string, _options: object, use: (lock: object | null) => unknown) =>
+      use(name === "arkor.glance" ? {} : null),
+    ),
+  };
   await open();
   let held = 0;
   for (let step = 1; step <= 100; step++) {

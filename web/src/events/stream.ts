@@ -117,7 +117,9 @@ export class JobStream implements SseSink {
     const inner = AbortSignal.any([signal, cut.signal]);
     try {
       const query = new URLSearchParams({ after: this.#cursor ?? "" });
-      const response = await request(`/jobs/${encodeURIComponent(this.id)}/events?${query}`, { signal: inner });
+      const response = await request(`/jobs/${encodeURIComponent(this.id)}/events?${query}`, {
+        signal: inner,
+      });
       if (response.headers.get(FROM_HEADER) !== this.#cursor) throw new StartOver();
       this.#next = this.#base;
       this.#live();

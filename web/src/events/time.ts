@@ -7,18 +7,24 @@ let lastDays = 0;
 /** ISO 8601 (`2026-11-25T00:09:12.345678Z`, or with an offset) to milliseconds since 1970; NaN when it is no time. */
 export function parseTime(bytes: Uint8Array, start: number, end: number): number {
   const shaped =
-    end - start >= 20 && bytes[start + 4] === 45 && bytes[start + 7] === 45 && bytes[start + 10] === 84 &&
-    bytes[start + 13] === 58 && bytes[start + 16] === 58;
+    end - start >= 20 &&
+    bytes[start + 4] === 45 &&
+    bytes[start + 7] === 45 &&
+    bytes[start + 10] === 84 &&
+    bytes[start + 13] === 58 &&
+    bytes[start + 16] === 58;
   if (!shaped) return byDate(bytes, start, end);
   const year = digits(bytes, start, 4);
   const month = digits(bytes, start + 5, 2);
   const day = digits(bytes, start + 8, 2);
-  const clock = digits(bytes, start + 11, 2) * 3600 + digits(bytes, start + 14, 2) * 60 + digits(bytes, start + 17, 2);
+  const clock =
+    digits(bytes, start + 11, 2) * 3600 + digits(bytes, start + 14, 2) * 60 + digits(bytes, start + 17, 2);
   let i = start + 19;
   let fraction = 0;
   if (bytes[i] === 46) {
     let unit = 100;
-    for (i++; i < end && bytes[i]! >= 48 && bytes[i]! <= 57; i++, unit /= 10) fraction += (bytes[i]! - 48) * unit;
+    for (i++; i < end && bytes[i]! >= 48 && bytes[i]! <= 57; i++, unit /= 10)
+      fraction += (bytes[i]! - 48) * unit;
   }
   const utc = (i === end - 1 && bytes[i] === 90) || (i === end - 6 && text(bytes, i, end) === "+00:00");
   if (!utc || clock !== clock) return byDate(bytes, start, end);

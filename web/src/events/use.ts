@@ -3,7 +3,10 @@ import { useEffect, useMemo } from "preact/hooks";
 import { JobStream } from "./stream";
 
 const LINGER_MS = 20_000;
-const open = new Map<string, { stream: JobStream; users: number; timer?: ReturnType<typeof setTimeout> | undefined }>();
+const open = new Map<
+  string,
+  { stream: JobStream; users: number; timer?: ReturnType<typeof setTimeout> | undefined }
+>();
 
 function borrow(id: string): JobStream {
   let known = open.get(id);

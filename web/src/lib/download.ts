@@ -12,6 +12,10 @@ export function saveFile(name: string, content: Blob | string, type = "text/plai
 
 /** A file name from untrusted text: letters, digits and dashes. */
 export function fileName(text: string, ending: string): string {
-  const plain = text.normalize("NFKD").replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 60);
+  const plain = text
+    .normalize("NFKD")
+    .replace(/[^\p{L}\p{N}]+/gu, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 60);
   return `${plain || "arkor"}.${ending}`;
 }

@@ -1,5 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { absolute, bytes, clock, day, duration, loss, modelName, number, plural, rate, relative } from "./format";
+import {
+  absolute,
+  bytes,
+  clock,
+  day,
+  duration,
+  loss,
+  modelName,
+  number,
+  plural,
+  rate,
+  relative,
+} from "./format";
 
 describe("duration", () => {
   it.each([
@@ -34,8 +46,10 @@ describe("times in the reader's zone", () => {
   const at = new Date(2026, 8, 3, 4, 5, 6);
   it("in full", () => expect(absolute(at.toISOString())).toBe("3 Sep 2026, 04:05:06"));
   it("is nothing for no time", () => expect([absolute("soon"), absolute(null)]).toEqual(["", ""]));
-  it("as a day", () => expect([day(at.getTime()), day(at.getTime(), false)]).toEqual(["3 Sep 2026", "3 Sep"]));
-  it("as a clock", () => expect([clock(at.getTime()), clock(at.getTime(), false)]).toEqual(["04:05:06", "04:05"]));
+  it("as a day", () =>
+    expect([day(at.getTime()), day(at.getTime(), false)]).toEqual(["3 Sep 2026", "3 Sep"]));
+  it("as a clock", () =>
+    expect([clock(at.getTime()), clock(at.getTime(), false)]).toEqual(["04:05:06", "04:05"]));
 });
 
 describe("numbers", () => {
@@ -77,7 +91,8 @@ describe("numbers", () => {
     [Number.NaN, "–"],
   ])("number %s", (value, words) => expect(number(value)).toBe(words));
 
-  it("keeps the decimals asked for", () => expect([number(12_000, 2), number(0.5, 0)]).toEqual(["12,000.00", "1"]));
+  it("keeps the decimals asked for", () =>
+    expect([number(12_000, 2), number(0.5, 0)]).toEqual(["12,000.00", "1"]));
 
   it("counts one and many", () => {
     expect([plural(1, "step"), plural(1200, "step")]).toEqual(["1 step", "1,200 steps"]);

@@ -15,7 +15,8 @@ export function duration(ms: number | null | undefined): string {
   const seconds = Math.floor(ms / 1000);
   if (seconds < MINUTE) return `${seconds} s`;
   if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min ${two(seconds % MINUTE)} s`;
-  if (seconds < DAY) return `${Math.floor(seconds / HOUR)} h ${two(Math.floor((seconds % HOUR) / MINUTE))} min`;
+  if (seconds < DAY)
+    return `${Math.floor(seconds / HOUR)} h ${two(Math.floor((seconds % HOUR) / MINUTE))} min`;
   return `${Math.floor(seconds / DAY)} d ${two(Math.floor((seconds % DAY) / HOUR))} h`;
 }
 
@@ -68,7 +69,9 @@ export function loss(value: number | null | undefined): string {
 /** A number in groups of three digits, with `digits` decimals; where they are not given, those it has, three at most. */
 export function number(value: number | null | undefined, digits?: number): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  const [whole = "", part] = (digits === undefined ? String(Number(value.toFixed(3))) : value.toFixed(digits)).split(".");
+  const [whole = "", part] = (
+    digits === undefined ? String(Number(value.toFixed(3))) : value.toFixed(digits)
+  ).split(".");
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
   return part === undefined ? grouped : `${grouped}.${part}`;
 }
@@ -90,7 +93,9 @@ export function bytes(value: number | null | undefined): string {
 export function rate(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
-  return Math.abs(value) >= 1e-4 ? String(Number(value.toPrecision(3))) : value.toExponential().replace(/(\.\d\d)\d+/, "$1");
+  return Math.abs(value) >= 1e-4
+    ? String(Number(value.toPrecision(3)))
+    : value.toExponential().replace(/(\.\d\d)\d+/, "$1");
 }
 
 /** `1 step`, `40 steps`. */
@@ -101,7 +106,12 @@ export function plural(count: number, one: string, many = `${one}s`): string {
 /** A model's short name: the last part of a path or hub id. */
 export function modelName(model: string | null | undefined): string {
   if (!model) return "–";
-  return model.replace(/[\\/]+$/, "").split(/[\\/]/).pop() || model;
+  return (
+    model
+      .replace(/[\\/]+$/, "")
+      .split(/[\\/]/)
+      .pop() || model
+  );
 }
 
 function two(value: number): string {

@@ -4,17 +4,25 @@ import { heldLocks, locked } from "./locks";
 afterEach(() => vi.unstubAllGlobals());
 
 describe("a browser that refuses locks", () => {
-  const refuse = async (): Promise<never> => Promise.reject(new DOMException("The operation is insecure.", "SecurityError"));
+  const refuse = async (): Promise<never> =>
+    Promise.reject(new DOMException("The operation is insecure.", "SecurityError"));
   const refusing = (): void => void vi.stubGlobal("navigator", { locks: { request: refuse, query: refuse } });
 
   it("lets one after another in this tab have the lock", async () => {
     refusing();
     const order: string[] = [];
     const open: (() => void)[] = [];
-    const one = locked("a", {}, () => new Promise<void>((done) => open.push(() => {
-      order.push("one");
-      done();
-    })));
+    const one = locked(
+      "a",
+      {},
+      () =>
+        new Promise<void>((done) =>
+          open.push(() => {
+            order.push("one");
+            done();
+          }),
+        ),
+    );
     const two = locked("a", {}, () => void order.push("two"));
     const three = locked("a", {}, () => void order.push("three"));
     await vi.waitFor(() => expect(open).toHaveLength(1));
@@ -45,7 +53,9 @@ describe("a browser that refuses locks", () => {
 
 it("does not do the work a second time where the work itself failed", async () => {
   const use = vi.fn(() => Promise.reject(new Error("cut")));
-  vi.stubGlobal("navigator", { locks: { request: async (_: string, __: object, use: (lock: object) => unknown) => use({}) } });
+  vi.stubGlobal("navigator", {
+    locks: { request: async (_: string, __: object, use: (lock: object) => unknown) => use({}) },
+  });
   await expect(locked("a", {}, use)).rejects.toThrow("cut");
   expect(use).toHaveBeenCalledTimes(1);
 });

@@ -15,7 +15,11 @@ interface Options {
 }
 
 /** Does `use` while holding the lock; it gets whether the lock is held. */
-export async function locked<T>(name: string, options: Options, use: (held: boolean) => Promise<T> | T): Promise<T> {
+export async function locked<T>(
+  name: string,
+  options: Options,
+  use: (held: boolean) => Promise<T> | T,
+): Promise<T> {
   let begun = false;
   const first = (lock: Lock | null): Promise<T> | T => {
     begun = true;
@@ -38,7 +42,11 @@ export async function heldLocks(): Promise<string[]> {
   }
 }
 
-async function lockedHere<T>(name: string, { ifAvailable, signal, mode }: Options, use: (held: boolean) => Promise<T> | T): Promise<T> {
+async function lockedHere<T>(
+  name: string,
+  { ifAvailable, signal, mode }: Options,
+  use: (held: boolean) => Promise<T> | T,
+): Promise<T> {
   // Shared ones are only ever held beside each other.
   if (mode === "shared") return use(true);
   const before = rows.get(name);

@@ -14,10 +14,14 @@ let leave = (): void => undefined;
 
 export function startPlace(): void {
   history.scrollRestoration = "manual";
-  addEventListener("scroll", () => {
-    clearTimeout(timer);
-    timer = setTimeout(note, REST_MS);
-  }, { passive: true });
+  addEventListener(
+    "scroll",
+    () => {
+      clearTimeout(timer);
+      timer = setTimeout(note, REST_MS);
+    },
+    { passive: true },
+  );
   addEventListener("pagehide", note);
   arrive();
 }

@@ -18,13 +18,21 @@ export function clean(text: unknown, max = 300): string {
   const raw = typeof text === "string" ? text : text === null || text === undefined ? "" : String(text);
   // Only the head is looked at, so that ten megabytes cost no more than a line.
   const head = raw.length > max * 4 ? raw.slice(0, max * 4) : raw;
-  const plain = head.replace(ESCAPES, "").replace(/[\n\r\t]+/g, " ").replace(CONTROL, "").replace(BIDI, "");
+  const plain = head
+    .replace(ESCAPES, "")
+    .replace(/[\n\r\t]+/g, " ")
+    .replace(CONTROL, "")
+    .replace(BIDI, "");
   return head.length < raw.length && plain.length <= max ? `${plain}…` : bounded(plain, max);
 }
 
 /** Untrusted text of several lines: as `clean`, but newlines and tabs stay. */
 export function cleanBlock(text: string, max = 20_000): string {
-  const plain = text.slice(0, max * 2).replace(ESCAPES, "").replace(CONTROL, "").replace(BIDI, "");
+  const plain = text
+    .slice(0, max * 2)
+    .replace(ESCAPES, "")
+    .replace(CONTROL, "")
+    .replace(BIDI, "");
   return bounded(plain, max);
 }
 

@@ -1,6 +1,7 @@
 /** Block tokens as nodes. */
-import type { ComponentChildren, CSSProperties } from "preact";
+
 import type { Token, Tokens } from "marked";
+import type { ComponentChildren, CSSProperties } from "preact";
 import { CopyButton } from "../ui/controls/copy";
 import { inlineNodes, MAX_DEPTH } from "./inline";
 
@@ -38,7 +39,11 @@ export function blockNode(token: Token, depth: number): ComponentChildren {
 
 /** All of one level below the question's: models skip levels as they please, which an outline must not. */
 function Heading({ token, depth }: { token: Tokens.Heading; depth: number }) {
-  return <h3 dir="auto" class={token.depth === 1 ? "md-title" : undefined}>{inlineNodes(token.tokens, depth)}</h3>;
+  return (
+    <h3 dir="auto" class={token.depth === 1 ? "md-title" : undefined}>
+      {inlineNodes(token.tokens, depth)}
+    </h3>
+  );
 }
 
 function Code({ token }: { token: Tokens.Code }) {
@@ -73,7 +78,8 @@ function List({ token, depth }: { token: Tokens.List; depth: number }) {
 }
 
 function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
-  const cell = (each: Tokens.TableCell): CSSProperties | undefined => (each.align ? { textAlign: each.align } : undefined);
+  const cell = (each: Tokens.TableCell): CSSProperties | undefined =>
+    each.align ? { textAlign: each.align } : undefined;
   return (
     <div class="md-table" tabIndex={0} role="region" aria-label="Table">
       <table>

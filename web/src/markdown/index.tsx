@@ -1,8 +1,8 @@
 /** Markdown as Preact nodes: every character that came is a text node, and nothing is ever loaded. */
 import "./markdown.css";
+import type { Token } from "marked";
 import { Component, type ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
-import type { Token } from "marked";
 import { blockNode } from "./blocks";
 import { MarkdownStream } from "./lex";
 import { UNWANTED } from "./safe";
@@ -38,7 +38,9 @@ export function Markdown({ text }: { text: string }) {
 
 export function PlainText({ text: raw }: { text: string }) {
   const text = raw.replace(UNWANTED, "");
-  const pieces = Array.from({ length: Math.ceil(text.length / PIECE) }, (_, n) => text.slice(n * PIECE, (n + 1) * PIECE));
+  const pieces = Array.from({ length: Math.ceil(text.length / PIECE) }, (_, n) =>
+    text.slice(n * PIECE, (n + 1) * PIECE),
+  );
   return (
     <>
       {pieces.map((piece, index) => (

@@ -1,6 +1,7 @@
 /** Inline tokens as nodes. */
-import type { ComponentChildren } from "preact";
+
 import type { Token, Tokens } from "marked";
+import type { ComponentChildren } from "preact";
 import { decodeEntities, safeHref } from "./safe";
 
 /** Deeper nesting than any person writes is shown as it was written. */
@@ -36,7 +37,8 @@ function inlineNode(token: Token, depth: number): ComponentChildren {
     case "image":
       return (
         <Link href={(token as Tokens.Image).href}>
-          <span class="md-image">image</span> {decodeEntities((token as Tokens.Image).text) || (token as Tokens.Image).href}
+          <span class="md-image">image</span>{" "}
+          {decodeEntities((token as Tokens.Image).text) || (token as Tokens.Image).href}
         </Link>
       );
     case "checkbox":

@@ -10,7 +10,8 @@ const documents = [
   "x\r\n\r\ny\r\n- z\r\n",
 ];
 
-const shape = (tokens: readonly Token[]) => JSON.parse(JSON.stringify(tokens.filter((token) => token.type !== "space")));
+const shape = (tokens: readonly Token[]) =>
+  JSON.parse(JSON.stringify(tokens.filter((token) => token.type !== "space")));
 
 describe("MarkdownStream", () => {
   it.each(documents)("reads %j in any pieces as it reads the whole", (source) => {
@@ -18,7 +19,8 @@ describe("MarkdownStream", () => {
     for (const size of [1, 2, 3, 7, 19]) {
       const stream = new MarkdownStream();
       let blocks: readonly Token[] = [];
-      for (let end = size; end < source.length + size; end += size) blocks = stream.read(source.slice(0, end)).blocks;
+      for (let end = size; end < source.length + size; end += size)
+        blocks = stream.read(source.slice(0, end)).blocks;
       expect(shape(blocks)).toEqual(whole);
     }
   });
@@ -87,7 +89,9 @@ describe("lex", () => {
   it("shows a hostile line as text and reads what is around it", () => {
     const blocks = lex(`# Title\n\n${">".repeat(50)} deep\nplain *again*`);
     expect(blocks.map((block) => block.type)).toEqual(["heading", "space", "plain", "paragraph"]);
-    expect(blocks.map((block) => block.raw).join("")).toBe(`# Title\n\n${">".repeat(50)} deep\nplain *again*`);
+    expect(blocks.map((block) => block.raw).join("")).toBe(
+      `# Title\n\n${">".repeat(50)} deep\nplain *again*`,
+    );
   });
 
   it("still reads rules and ordinary nesting", () => {
@@ -114,16 +118,18 @@ describe("safeHref", () => {
 
 describe("decodeEntities", () => {
   it("reads named and numbered ones and leaves the rest", () => {
-    expect(decodeEntities("a &amp;&lt;b&gt; &#169; &#x1F98A; &nope; &constructor; & &#0; &#xD800; &#9999999;")).toBe(
-      "a &<b> © 🦊 &nope; &constructor; & \ufffd \ufffd \ufffd",
-    );
+    expect(
+      decodeEntities("a &amp;&lt;b&gt; &#169; &#x1F98A; &nope; &constructor; & &#0; &#xD800; &#9999999;"),
+    ).toBe("a &<b> © 🦊 &nope; &constructor; & \ufffd \ufffd \ufffd");
   });
 
   it("drops what is dropped where it is written raw: turned text, zero width, controls", () => {
     for (const code of [0x202e, 0x2066, 0x200b, 0xfeff, 0x2060, 0x9b]) {
       expect(decodeEntities(`&#${code};gnp.exe`)).toBe("gnp.exe");
       expect(decodeEntities(`&#x${code.toString(16)};gnp.exe`)).toBe("gnp.exe");
-      expect(new MarkdownStream().read(`${String.fromCodePoint(code)}gnp.exe`).blocks[0]!.raw).toBe("gnp.exe");
+      expect(new MarkdownStream().read(`${String.fromCodePoint(code)}gnp.exe`).blocks[0]!.raw).toBe(
+        "gnp.exe",
+      );
     }
     // Words of right-to-left languages and joined emoji need these; they turn nothing that stands beside them.
     expect(decodeEntities("\u202egnp.exe a\u200bb")).toBe("gnp.exe ab");

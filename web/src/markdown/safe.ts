@@ -1,7 +1,8 @@
 /** What of a markdown token may reach the page: addresses that are checked, entities that are read. */
 
 /** Control characters, marks that let a text rewrite how what stands beside it reads, and what takes no place and hides. */
-export const UNWANTED = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/gu;
+export const UNWANTED =
+  /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/gu;
 
 /** An absolute http or https address, or null: nothing else is ever a link. */
 export function safeHref(href: string): string | null {
@@ -50,11 +51,15 @@ const NAMED: Readonly<Record<string, string>> = {
  * read them: marked reads the numeric ones by itself.
  */
 export function decodeEntities(text: string): string {
-  const read = text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]{2,8}));/gu, (whole, decimal, hex, name) => {
-    if (name !== undefined) return Object.hasOwn(NAMED, name) ? NAMED[name]! : whole;
-    const code = decimal !== undefined ? Number(decimal) : Number.parseInt(hex, 16);
-    const shown = code === 9 || code === 10 || (code >= 32 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff));
-    return shown ? String.fromCodePoint(code) : "\ufffd";
-  });
+  const read = text.replace(
+    /&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]{2,8}));/gu,
+    (whole, decimal, hex, name) => {
+      if (name !== undefined) return Object.hasOwn(NAMED, name) ? NAMED[name]! : whole;
+      const code = decimal !== undefined ? Number(decimal) : Number.parseInt(hex, 16);
+      const shown =
+        code === 9 || code === 10 || (code >= 32 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff));
+      return shown ? String.fromCodePoint(code) : "\ufffd";
+    },
+  );
   return read.replace(UNWANTED, "");
 }

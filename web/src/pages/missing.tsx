@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
-import { Empty } from "../ui";
 import { setTitle } from "../store/document-title";
+import { Empty } from "../ui";
 
 export function Missing() {
   useEffect(() => setTitle("Not found"), []);

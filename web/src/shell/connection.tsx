@@ -1,12 +1,17 @@
 import { useEffect } from "preact/hooks";
-import { duration } from "../lib/format";
 import { backendTrouble, connection, staleSeconds } from "../api/connection";
-import { jobsState, refreshJobs } from "../store/jobs";
+import { duration } from "../lib/format";
 import { cleanBlock } from "../lib/text";
+import { jobsState, refreshJobs } from "../store/jobs";
 import { Button } from "../ui/controls/button";
 import { announce } from "../ui/live";
 
-const WORDS = { connecting: "Connecting", live: "Connected", stale: "Backend away", gone: "Studio is not answering" } as const;
+const WORDS = {
+  connecting: "Connecting",
+  live: "Connected",
+  stale: "Backend away",
+  gone: "Studio is not answering",
+} as const;
 
 /** The dot in the bar: quiet while all is well, a word beside it when not. */
 export function ConnectionDot() {
@@ -17,7 +22,11 @@ export function ConnectionDot() {
   return (
     <span class={`shell-dot shell-dot-${state}`} title={WORDS[state]}>
       <svg width="10" height="10" viewBox="0 0 10 10" aria-hidden="true" focusable="false">
-        {state === "live" ? <circle cx="5" cy="5" r="3.5" /> : <circle class="shell-dot-ring" cx="5" cy="5" r="3" />}
+        {state === "live" ? (
+          <circle cx="5" cy="5" r="3.5" />
+        ) : (
+          <circle class="shell-dot-ring" cx="5" cy="5" r="3" />
+        )}
       </svg>
       <span class={state === "live" || state === "connecting" ? "visually-hidden" : ""}>{WORDS[state]}</span>
     </span>
@@ -31,8 +40,8 @@ export function ConnectionNote() {
     return (
       <div class="shell-note shell-note-bad">
         <p>
-          <strong>Studio is not answering.</strong> It may have been stopped in the terminal; start it again with{" "}
-          <code>arkor-dev</code>. This page retries every second and continues by itself.
+          <strong>Studio is not answering.</strong> It may have been stopped in the terminal; start it again
+          with <code>arkor-dev</code>. This page retries every second and continues by itself.
         </p>
       </div>
     );
@@ -49,8 +58,8 @@ export function ConnectionNote() {
           </>
         ) : (
           <>
-            <strong>The backend is not answering.</strong> {cleanBlock(backendTrouble.value ?? "", 400)} What you see is
-            from {duration(seconds * 1000)} ago.
+            <strong>The backend is not answering.</strong> {cleanBlock(backendTrouble.value ?? "", 400)} What
+            you see is from {duration(seconds * 1000)} ago.
           </>
         )}{" "}
         Retrying every 5 s.

@@ -2,7 +2,13 @@ import { expect, test } from "vitest";
 import type { CredentialsView } from "../contract.gen";
 import { identityLine } from "./identity-line";
 
-const VIEW: CredentialsView = { mode: "anon", orgSlug: "anon-1", projectSlug: "bot", baseUrl: "https://api.arkor.ai", token: "abcd…" };
+const VIEW: CredentialsView = {
+  mode: "anon",
+  orgSlug: "anon-1",
+  projectSlug: "bot",
+  baseUrl: "https://api.arkor.ai",
+  token: "abcd…",
+};
 
 test("an anonymous identity at production needs no host", () => {
   expect(identityLine(VIEW)).toEqual({ mode: "anonymous", scope: "anon-1 / bot", host: null });

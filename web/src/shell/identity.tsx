@@ -1,6 +1,6 @@
 import type { CredentialsView } from "../contract.gen";
-import { credentials, credentialsError } from "../store/credentials";
 import { clean } from "../lib/text";
+import { credentials, credentialsError } from "../store/credentials";
 import { identityLine } from "./identity-line";
 
 /** Who is signed in where. */

@@ -1,6 +1,6 @@
-import { Icon, type IconName } from "../ui/icon";
 import { type PageName, route } from "../router";
 import { features } from "../store/features";
+import { Icon, type IconName } from "../ui/icon";
 
 interface Link {
   page: PageName;
@@ -27,7 +27,12 @@ export function Nav() {
       {LINKS.filter(({ needs }) => needs === undefined || features.value.has(needs)).map((link) => {
         const on = link.page === here || link.within?.includes(here);
         return (
-          <a key={link.page} href={link.href} class="shell-link" aria-current={on ? (link.page === here ? "page" : "true") : undefined}>
+          <a
+            key={link.page}
+            href={link.href}
+            class="shell-link"
+            aria-current={on ? (link.page === here ? "page" : "true") : undefined}
+          >
             <Icon name={link.icon} size={18} />
             {link.label}
           </a>

@@ -7,7 +7,8 @@ export function BackendNotice() {
   return (
     <div class="shell-note" role="status">
       <p>
-        <strong>A notice from the backend:</strong> {notice.value} A newer Studio may be needed: <code>pip install --upgrade arkor-dev</code>
+        <strong>A notice from the backend:</strong> {notice.value} A newer Studio may be needed:{" "}
+        <code>pip install --upgrade arkor-dev</code>
       </p>
       <Button small onClick={putAway}>
         Dismiss

@@ -1,11 +1,11 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { type Action, actions } from "../actions/actions";
+import { keyLabel } from "../actions/keys";
 import type { Job } from "../contract.gen";
+import { displayName } from "../lib/text";
 import { go, jobHref } from "../router";
 import { jobs } from "../store/jobs";
-import { displayName } from "../lib/text";
-import { type Action, actions } from "../actions/actions";
 import { Dialog } from "../ui/dialog";
-import { keyLabel } from "../actions/keys";
 import { DryMark } from "../ui/dry";
 import { StatusDot } from "../ui/status";
 import { best } from "./rank";

@@ -21,7 +21,10 @@ describe("best", () => {
   });
 
   it("takes an item's best text", () => {
-    const items = [{ name: "zzz", id: "abc" }, { name: "abz", id: "q" }];
+    const items = [
+      { name: "zzz", id: "abc" },
+      { name: "abz", id: "q" },
+    ];
     expect(best(items, ({ name, id }) => [name, id], "abc", 5)).toEqual([items[0]]);
   });
 });

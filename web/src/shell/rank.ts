@@ -25,7 +25,12 @@ export interface Ranked<T> {
 }
 
 /** The best `most` of `items`, in order of rank and, among equals, as they came. */
-export function best<T>(items: Iterable<T>, texts: (item: T) => readonly string[], typed: string, most: number): T[] {
+export function best<T>(
+  items: Iterable<T>,
+  texts: (item: T) => readonly string[],
+  typed: string,
+  most: number,
+): T[] {
   const query = typed.trim().toLowerCase();
   const found: Ranked<T>[] = [];
   for (const item of items) {

@@ -1,16 +1,16 @@
+import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { signal } from "@preact/signals";
+import { useActions } from "../actions/actions";
+import { startFocus } from "../lib/focus";
 import { pressFromAnywhere } from "../pages/home/press";
 import { go, route } from "../router";
 import { features } from "../store/features";
-import { Confirmation } from "../ui/dialog";
-import { useActions } from "../actions/actions";
 import { Button } from "../ui/controls/button";
-import { startFocus } from "../lib/focus";
-import { LiveRegion } from "../ui/live";
-import { Mark } from "../ui/icon";
 import { Menu } from "../ui/controls/menu";
+import { Confirmation } from "../ui/dialog";
+import { Mark } from "../ui/icon";
+import { LiveRegion } from "../ui/live";
 import { ConnectionDot, ConnectionNote } from "./connection";
 import { Identity } from "./identity";
 import { Nav } from "./nav";
@@ -35,22 +35,60 @@ const THEMES: readonly { value: Theme; label: string }[] = [
 export function Shell({ children }: { children: ComponentChildren }) {
   const endpoints = features.value.has("endpoints");
   const home = route.value.page === "home";
-  useActions([
-    // Home has its own, for the trainer that it shows.
-    ...(home ? [] : [{ id: "train", label: "Run training", first: true, run: () => void pressFromAnywhere() }]),
-    { id: "palette", label: "Jump to a job, page or action", keys: "mod+k", section: "Everywhere", hidden: true, run: () => { open.value = "palette"; } },
-    { id: "shortcuts", label: "Show keyboard shortcuts", keys: "?", section: "Everywhere", run: () => { open.value = "shortcuts"; } },
-    { id: "go.home", label: "Go to Home", keys: "g h", section: "Pages", run: () => go("#/") },
-    { id: "go.jobs", label: "Go to Jobs", keys: "g j", section: "Pages", run: () => go("#/jobs") },
-    { id: "go.playground", label: "Go to Playground", keys: "g p", section: "Pages", run: () => go("#/playground") },
-    ...(endpoints ? [{ id: "go.endpoints", label: "Go to Endpoints", keys: "g e", section: "Pages", run: () => go("#/endpoints") }] : []),
-    ...THEMES.map(({ value, label }) => ({
-      id: `theme.${value}`,
-      label: `Theme: ${label.toLowerCase()}`,
-      section: "Everywhere",
-      run: () => setTheme(value),
-    })),
-  ], [endpoints, home]);
+  useActions(
+    [
+      // Home has its own, for the trainer that it shows.
+      ...(home
+        ? []
+        : [{ id: "train", label: "Run training", first: true, run: () => void pressFromAnywhere() }]),
+      {
+        id: "palette",
+        label: "Jump to a job, page or action",
+        keys: "mod+k",
+        section: "Everywhere",
+        hidden: true,
+        run: () => {
+          open.value = "palette";
+        },
+      },
+      {
+        id: "shortcuts",
+        label: "Show keyboard shortcuts",
+        keys: "?",
+        section: "Everywhere",
+        run: () => {
+          open.value = "shortcuts";
+        },
+      },
+      { id: "go.home", label: "Go to Home", keys: "g h", section: "Pages", run: () => go("#/") },
+      { id: "go.jobs", label: "Go to Jobs", keys: "g j", section: "Pages", run: () => go("#/jobs") },
+      {
+        id: "go.playground",
+        label: "Go to Playground",
+        keys: "g p",
+        section: "Pages",
+        run: () => go("#/playground"),
+      },
+      ...(endpoints
+        ? [
+            {
+              id: "go.endpoints",
+              label: "Go to Endpoints",
+              keys: "g e",
+              section: "Pages",
+              run: () => go("#/endpoints"),
+            },
+          ]
+        : []),
+      ...THEMES.map(({ value, label }) => ({
+        id: `theme.${value}`,
+        label: `Theme: ${label.toLowerCase()}`,
+        section: "Everywhere",
+        run: () => setTheme(value),
+      })),
+    ],
+    [endpoints, home],
+  );
   useEffect(close, []);
   useEffect(startFocus, []);
   return (
@@ -68,14 +106,37 @@ export function Shell({ children }: { children: ComponentChildren }) {
           <Identity />
           <ConnectionDot />
           <span class="shell-tools">
-            <Button kind="quiet" small icon="search" aria-label="Jump to a job, page or action" title="Jump to… (Ctrl K)" onClick={() => { open.value = "palette"; }} />
+            <Button
+              kind="quiet"
+              small
+              icon="search"
+              aria-label="Jump to a job, page or action"
+              title="Jump to… (Ctrl K)"
+              onClick={() => {
+                open.value = "palette";
+              }}
+            />
             <Menu
               label="Theme"
               small
               icon={theme.value === "system" ? "system" : theme.value === "dark" ? "moon" : "sun"}
-              items={THEMES.map(({ value, label }) => ({ label, checked: theme.value === value, run: () => setTheme(value) }))}
+              items={THEMES.map(({ value, label }) => ({
+                label,
+                checked: theme.value === value,
+                run: () => setTheme(value),
+              }))}
             />
-            <Button kind="quiet" small icon="help" class="shell-help" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={() => { open.value = "shortcuts"; }} />
+            <Button
+              kind="quiet"
+              small
+              icon="help"
+              class="shell-help"
+              aria-label="Keyboard shortcuts"
+              title="Keyboard shortcuts (?)"
+              onClick={() => {
+                open.value = "shortcuts";
+              }}
+            />
           </span>
         </div>
       </header>

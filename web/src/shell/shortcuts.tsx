@@ -1,7 +1,7 @@
 import { actions, setSingleKeys, singleKeys } from "../actions/actions";
-import { Dialog } from "../ui/dialog";
 import { keyLabel } from "../actions/keys";
 import { Switch } from "../ui/controls/switch";
+import { Dialog } from "../ui/dialog";
 
 /** A chart's own ways, which are no actions: they belong to the chart that has the focus, or the pointer. */
 const CHART: readonly (readonly [string, ...string[]])[] = [
@@ -45,7 +45,12 @@ export function Shortcuts({ onClose }: { onClose: () => void }) {
           </section>
         )}
       </div>
-      <Switch checked={singleKeys.value} onChange={setSingleKeys} label="Single-key shortcuts" hint={`${keyLabel("mod+k").join()} and all buttons work without them`} />
+      <Switch
+        checked={singleKeys.value}
+        onChange={setSingleKeys}
+        label="Single-key shortcuts"
+        hint={`${keyLabel("mod+k").join()} and all buttons work without them`}
+      />
     </Dialog>
   );
 }

@@ -3,7 +3,11 @@ import type { Trainer } from "../contract.gen";
 import { changesOf, changeWords } from "./changes";
 
 const trainer = (config: object, rows?: number): Trainer =>
-  ({ name: "a", config: { model: "m", datasetSource: { type: "file", path: "d.jsonl" }, ...config }, ...(rows === undefined ? {} : { rows }) }) as Trainer;
+  ({
+    name: "a",
+    config: { model: "m", datasetSource: { type: "file", path: "d.jsonl" }, ...config },
+    ...(rows === undefined ? {} : { rows }),
+  }) as Trainer;
 
 it("says what was set differently, and what is new or gone", () => {
   const before = trainer({ maxSteps: 40, learningRate: 2e-3, loraR: 8 }, 90);
@@ -23,5 +27,7 @@ it("is silent where the same would be trained, or where nothing was shown before
 });
 
 it("values that only look the same are told apart", () => {
-  expect(changeWords(changesOf(trainer({ learningRate: 1e-3 }), trainer({ learningRate: 0.0010004 })))).toBe("learning rate 0.001 → 0.0010004");
+  expect(changeWords(changesOf(trainer({ learningRate: 1e-3 }), trainer({ learningRate: 0.0010004 })))).toBe(
+    "learning rate 0.001 → 0.0010004",
+  );
 });

@@ -1,7 +1,8 @@
 /** What differs between two readings of the project, in the words of its settings. Pure. */
-import { settings } from "../lib/job-config-text";
+
 import type { JobConfig, Trainer } from "../contract.gen";
 import { number } from "../lib/format";
+import { settings } from "../lib/job-config-text";
 import { clean } from "../lib/text";
 
 export interface Change {
@@ -22,10 +23,12 @@ export function changesOf(before: Trainer | undefined, after: Trainer | undefine
     if (was?.raw === is?.raw) continue;
     // Short forms round: where they are the same, the whole values tell.
     const whole = was?.words === is?.words;
-    const say = (value: Value | undefined): string => (value === undefined ? NOTHING : whole ? value.raw : value.words);
+    const say = (value: Value | undefined): string =>
+      value === undefined ? NOTHING : whole ? value.raw : value.words;
     changes.push({ label: (is ?? was)!.label, from: say(was), to: say(is) });
   }
-  if (before.rows !== after.rows) changes.push({ label: "Examples", from: number(before.rows), to: number(after.rows) });
+  if (before.rows !== after.rows)
+    changes.push({ label: "Examples", from: number(before.rows), to: number(after.rows) });
   return changes;
 }
 
@@ -44,7 +47,8 @@ function valuesOf(config: JobConfig | undefined): Map<string, Value> {
   const values = new Map<string, Value>();
   for (const [key, value] of Object.entries(config ?? {})) {
     const [setting] = settings({ [key]: value } as unknown as JobConfig);
-    if (setting) values.set(key, { label: setting.label, words: setting.value, raw: clean(JSON.stringify(value), 200) });
+    if (setting)
+      values.set(key, { label: setting.label, words: setting.value, raw: clean(JSON.stringify(value), 200) });
   }
   return values;
 }

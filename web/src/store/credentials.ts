@@ -1,8 +1,8 @@
 /** Who is signed in where, for the line in the bar. */
 import { computed, effect, signal } from "@preact/signals";
 import { type ApiError, api } from "../api/client";
-import type { CredentialsView } from "../contract.gen";
 import { connection } from "../api/connection";
+import type { CredentialsView } from "../contract.gen";
 
 export const credentials = signal<CredentialsView | null>(null);
 export const credentialsError = signal<ApiError | null>(null);

@@ -1,7 +1,7 @@
 /** The tab's title and mark: what is shown, whether something runs, and what ended while nobody looked. */
 import { effect, signal } from "@preact/signals";
-import { ending, runningCount } from "./watch";
 import { clean } from "../lib/text";
+import { ending, runningCount } from "./watch";
 
 const page = signal("");
 
@@ -10,10 +10,20 @@ export function setTitle(text: string): void {
   page.value = clean(text, 80);
 }
 
-const WORDS: Readonly<Record<string, string>> = { completed: "Completed", failed: "Failed", cancelled: "Cancelled" };
+const WORDS: Readonly<Record<string, string>> = {
+  completed: "Completed",
+  failed: "Failed",
+  cancelled: "Cancelled",
+};
 
 /** Colours are fixed: the tab strip has a theme of its own, and a mid tone reads on both. */
-const TONES = { rest: "", running: "#e8743b", completed: "#2f9e5b", failed: "#d5433d", cancelled: "#808894" } as const;
+const TONES = {
+  rest: "",
+  running: "#e8743b",
+  completed: "#2f9e5b",
+  failed: "#d5433d",
+  cancelled: "#808894",
+} as const;
 
 export function startTitle(): void {
   effect(() => {
@@ -27,7 +37,11 @@ export function startTitle(): void {
   });
   effect(() => {
     const end = ending.value;
-    const tone = end ? (TONES[end.status as keyof typeof TONES] ?? "") : runningCount.value > 0 ? TONES.running : "";
+    const tone = end
+      ? (TONES[end.status as keyof typeof TONES] ?? "")
+      : runningCount.value > 0
+        ? TONES.running
+        : "";
     const link = document.querySelector<HTMLLinkElement>('link[rel="icon"]');
     if (link) link.href = markUrl(tone);
   });

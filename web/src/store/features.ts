@@ -1,10 +1,10 @@
 /** The optional features of the backend: what is not among them is not in the navigation. */
 import { effect, signal } from "@preact/signals";
 import { api } from "../api/client";
-import type { Capabilities } from "../contract.gen";
 import { connection } from "../api/connection";
-import { jobs, jobsState } from "./jobs";
+import type { Capabilities } from "../contract.gen";
 import { recall, remember } from "../lib/storage";
+import { jobs, jobsState } from "./jobs";
 
 const KEY = "arkor.features";
 
@@ -41,7 +41,9 @@ async function ask(): Promise<void> {
 
 /** The managed backend has endpoints without naming them. True when its answer is final: without a project there is none. */
 async function asksForEndpoints(known: Set<string>): Promise<boolean> {
-  const { unsupported, scopeMissing } = await api<{ unsupported?: boolean; scopeMissing?: boolean }>("/deployments");
+  const { unsupported, scopeMissing } = await api<{ unsupported?: boolean; scopeMissing?: boolean }>(
+    "/deployments",
+  );
   if (!unsupported && !scopeMissing) known.add("endpoints");
   return !scopeMissing;
 }

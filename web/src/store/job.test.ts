@@ -1,16 +1,39 @@
 import { expect, it } from "vitest";
 import { asJob } from "./job";
 
-const WHOLE = { id: "a", orgId: "o", projectId: "p", name: "n", status: "running", config: { model: "m" }, createdAt: "2026-01-01", metrics: {} };
+const WHOLE = {
+  id: "a",
+  orgId: "o",
+  projectId: "p",
+  name: "n",
+  status: "running",
+  config: { model: "m" },
+  createdAt: "2026-01-01",
+  metrics: {},
+};
 
 it("a whole job is the same object", () => expect(asJob(WHOLE)).toBe(WHOLE));
 
-it.each([null, 7, "a", [], {}, { id: 7 }, { id: "" }])("%j is no job", (sent) => expect(asJob(sent)).toBeNull());
+it.each([null, 7, "a", [], {}, { id: 7 }, { id: "" }])("%j is no job", (sent) =>
+  expect(asJob(sent)).toBeNull(),
+);
 
 it("what is missing or of another kind is empty, and the rest stays", () => {
-  expect(asJob({ id: "a" })).toEqual({ id: "a", orgId: "", projectId: "", name: "", status: "", createdAt: "", config: {} });
+  expect(asJob({ id: "a" })).toEqual({
+    id: "a",
+    orgId: "",
+    projectId: "",
+    name: "",
+    status: "",
+    createdAt: "",
+    config: {},
+  });
   expect(asJob({ ...WHOLE, name: 7, config: "none", error: { code: 1 }, more: true })).toEqual({
-    ...WHOLE, name: "", config: {}, error: '{"code":1}', more: true,
+    ...WHOLE,
+    name: "",
+    config: {},
+    error: '{"code":1}',
+    more: true,
   });
   expect(asJob({ ...WHOLE, settings: "none" })).toEqual(WHOLE);
   expect(asJob({ ...WHOLE, settings: { loraR: 8 } })?.settings).toEqual({ loraR: 8 });

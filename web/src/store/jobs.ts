@@ -1,9 +1,9 @@
 /** The list of jobs, asked for every 5 s by one poll for the whole page. */
 import { computed, signal } from "@preact/signals";
 import { ApiError, api, errorText, request } from "../api/client";
+import { backendTrouble, staleSeconds } from "../api/connection";
 import type { Job } from "../contract.gen";
 import { STALE_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
-import { backendTrouble, staleSeconds } from "../api/connection";
 import { asJob } from "./job";
 import { type Poll, poll } from "./poll";
 import { jobsChanged, watching } from "./watch";
@@ -60,7 +60,11 @@ function why(header: string | null): string | null {
 }
 
 export function startJobs(): void {
-  current ??= poll(ask, () => EVERY_MS, () => (watching() ? HIDDEN_MS : null));
+  current ??= poll(
+    ask,
+    () => EVERY_MS,
+    () => (watching() ? HIDDEN_MS : null),
+  );
 }
 
 export async function refreshJobs(): Promise<void> {

@@ -33,7 +33,10 @@ export async function reloadManifest(): Promise<void> {
   await loadManifest();
 }
 
-export function trainerNamed(name: string | undefined, from: Manifest | null = manifest.value): Trainer | undefined {
+export function trainerNamed(
+  name: string | undefined,
+  from: Manifest | null = manifest.value,
+): Trainer | undefined {
   return from?.trainers.find((trainer) => trainer.name === name);
 }
 

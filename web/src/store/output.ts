@@ -1,8 +1,8 @@
 /** A run's output as it comes: read from its start, followed to its end, and read anew after a loss. */
 import { signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api/client";
-import { oneGlance } from "../events/waits";
 import { hiddenSignal, pause, shown, withStream } from "../api/stream-slots";
+import { oneGlance } from "../events/waits";
 import { type Ending, endingOf, endsAt, startedJob } from "../terminal/ending";
 import { Terminal } from "../terminal/terminal";
 
@@ -58,7 +58,9 @@ export class RunOutput {
       try {
         await shown(stop);
         const here = AbortSignal.any([stop, hiddenSignal()]);
-        const held = await withStream(here, (signal) => this.#follow(signal).then(() => true), { wait: false });
+        const held = await withStream(here, (signal) => this.#follow(signal).then(() => true), {
+          wait: false,
+        });
         // All slots are with other tabs: short looks instead of a stream, until one is free.
         if (held === null) await oneGlance(here, () => this.#glance(here));
         if (this.ending.peek()) return;
@@ -112,7 +114,12 @@ export class RunOutput {
  * Reads an output from its start until `take` has enough, or for `idle` ms nothing has come. Answers how the command
  * ended if the stream came to its own end: before that the same words can only be the command's.
  */
-async function readOutput(path: string, stop: AbortSignal, take: (text: string) => boolean, idle?: number): Promise<Ending | null> {
+async function readOutput(
+  path: string,
+  stop: AbortSignal,
+  take: (text: string) => boolean,
+  idle?: number,
+): Promise<Ending | null> {
   const leave = new AbortController();
   let held = "";
   try {

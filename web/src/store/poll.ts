@@ -10,7 +10,11 @@ export interface Poll {
   stop(): void;
 }
 
-export function poll(ask: () => Promise<void>, every: () => number, hidden: () => number | null = () => null): Poll {
+export function poll(
+  ask: () => Promise<void>,
+  every: () => number,
+  hidden: () => number | null = () => null,
+): Poll {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let running: Promise<void> | null = null;
   let stopped = false;

@@ -5,9 +5,9 @@
 import { signal } from "@preact/signals";
 import type { Job } from "../contract.gen";
 import { TERMINAL } from "../contract.gen";
-import { jobHref } from "../router";
-import { displayName } from "../lib/text";
 import { recall, remember } from "../lib/storage";
+import { displayName } from "../lib/text";
+import { jobHref } from "../router";
 
 const KEY = "arkor.watched";
 
@@ -79,7 +79,10 @@ export function startWatch(): void {
 function tell(end: Ending): void {
   if (document.hidden || !document.hasFocus()) ending.value = end;
   if (typeof Notification === "undefined" || Notification.permission !== "granted") return;
-  const note = new Notification(`${end.name} ${end.status}`, { body: "Open the job in Arkor Studio.", tag: end.id });
+  const note = new Notification(`${end.name} ${end.status}`, {
+    body: "Open the job in Arkor Studio.",
+    tag: end.id,
+  });
   note.onclick = () => {
     window.focus();
     location.hash = jobHref(end.id);

@@ -24,13 +24,19 @@ describe("endingOf", () => {
 describe("endsAt", () => {
   const ending = "\n---\nexit=0\n";
 
-  it.each(Array.from(ending, (_, index) => ending.slice(0, index)))("%j may be the start of an ending", (part) => {
-    expect(endsAt(`done\n${part}`)).toBe(part === "" ? 4 : 5);
-  });
+  it.each(Array.from(ending, (_, index) => ending.slice(0, index)))(
+    "%j may be the start of an ending",
+    (part) => {
+      expect(endsAt(`done\n${part}`)).toBe(part === "" ? 4 : 5);
+    },
+  );
 
-  it.each(["", "done", "\n----", "\n---\nexit=soon", "\n---\nexit=0\nmore", "\n---\nEpoch 1"])("%j is only output", (text) => {
-    expect(endsAt(text)).toBe(text.length);
-  });
+  it.each(["", "done", "\n----", "\n---\nexit=soon", "\n---\nexit=0\nmore", "\n---\nEpoch 1"])(
+    "%j is only output",
+    (text) => {
+      expect(endsAt(text)).toBe(text.length);
+    },
+  );
 
   it("keeps an ending of the command's own", () => {
     expect(endsAt(`${ending}${ending}`)).toBe(ending.length);

@@ -39,7 +39,11 @@ export function freeze(row: Row): Line {
     spans.push({ text: row.cells.slice(from, index).join(""), style });
     from = index;
   }
-  if (row.cut > 0) spans.push({ text: ` … ${number(row.cut)} more characters`, style: { ...PLAIN, dim: true, italic: true } });
+  if (row.cut > 0)
+    spans.push({
+      text: ` … ${number(row.cut)} more characters`,
+      style: { ...PLAIN, dim: true, italic: true },
+    });
   return spans;
 }
 

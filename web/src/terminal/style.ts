@@ -10,7 +10,14 @@ export interface Style {
   inverse: boolean;
 }
 
-export const PLAIN: Style = { color: -1, bold: false, dim: false, italic: false, underline: false, inverse: false };
+export const PLAIN: Style = {
+  color: -1,
+  bold: false,
+  dim: false,
+  italic: false,
+  underline: false,
+  inverse: false,
+};
 
 /** The numbers of a sequence, those with parts (`38:2::r:g:b`, `4:3`) as the plain ones that say the same. */
 export function paramsOf(sequence: string): number[] {
@@ -59,7 +66,10 @@ function extended(rest: readonly number[]): { color: number | null; used: number
     if (n >= 232) return { color: n < 244 ? 8 : 7, used: 2 };
     const cube = n - 16;
     const level = (value: number): number => (value === 0 ? 0 : 55 + value * 40);
-    return { color: nearest(level(Math.floor(cube / 36)), level(Math.floor(cube / 6) % 6), level(cube % 6)), used: 2 };
+    return {
+      color: nearest(level(Math.floor(cube / 36)), level(Math.floor(cube / 6) % 6), level(cube % 6)),
+      used: 2,
+    };
   }
   if (rest[0] === 2) return { color: nearest(rest[1] ?? 0, rest[2] ?? 0, rest[3] ?? 0), used: 4 };
   return { color: null, used: 0 };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { PLAIN, classOf, paramsOf, sgr } from "./style";
+import { classOf, PLAIN, paramsOf, sgr } from "./style";
 import { Terminal } from "./terminal";
 
 function shown(...chunks: string[]): string[] {
@@ -21,7 +21,11 @@ describe("text", () => {
     ["backspace", ["ab\bc\n"], ["ac"]],
     ["tabs", ["a\tb\n"], ["a       b"]],
     ["cursor up", ["one\ntwo\n\u001b[2Aeins\nzwei\n"], ["eins", "zwei"]],
-    ["a bar in a bar", ["outer 0", "\n\rinner 0\u001b[A", "\n\rinner 9\u001b[A", "\router 1", "\n\rinner 3\u001b[A"], ["outer 1", "inner 3"]],
+    [
+      "a bar in a bar",
+      ["outer 0", "\n\rinner 0\u001b[A", "\n\rinner 9\u001b[A", "\router 1", "\n\rinner 3\u001b[A"],
+      ["outer 1", "inner 3"],
+    ],
     ["what is under the cursor stays", ["one\ntwo\nthree\n\u001b[3Aeins"], ["eins", "two", "three"]],
     ["down and on", ["one\ntwo\nthree\u001b[2A!\u001b[2B!\n"], ["one  !", "two", "three !"]],
     ["to the start of another line", ["one\ntwo\u001b[1FO\u001b[1ET\n"], ["One", "Two"]],

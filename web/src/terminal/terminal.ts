@@ -95,7 +95,8 @@ export class Terminal {
       case "string":
         // OSC, DCS and the like: swallowed up to their end, or up to a length no honest one has.
         this.#skipped += 1;
-        if (char === "\u0007" || char === "\u009c" || this.#skipped > LONGEST_SEQUENCE || char === "\n") this.#mode = "text";
+        if (char === "\u0007" || char === "\u009c" || this.#skipped > LONGEST_SEQUENCE || char === "\n")
+          this.#mode = "text";
         else if (char === "\u001b") this.#mode = "stringEscape";
         return;
       case "stringEscape":
@@ -201,7 +202,8 @@ export class Terminal {
   #erase(what: number): void {
     const row = this.#row;
     if (what === 1) {
-      for (let index = 0; index <= this.#column && index < row.cells.length; index += 1) row.cells[index] = " ";
+      for (let index = 0; index <= this.#column && index < row.cells.length; index += 1)
+        row.cells[index] = " ";
     } else {
       cutRow(row, what === 0 ? this.#column : 0);
     }

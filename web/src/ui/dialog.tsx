@@ -1,5 +1,5 @@
-import type { ComponentChildren } from "preact";
 import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { Button, type ButtonKind } from "./controls/button";
 import "./dialog.css";
@@ -29,7 +29,8 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
       if (before instanceof HTMLElement && before !== document.body) {
         before.focus({ preventScroll: true });
         // It is gone, or takes no focus any more.
-        if (document.activeElement !== before) document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
+        if (document.activeElement !== before)
+          document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
       }
     };
   }, []);
@@ -101,7 +102,9 @@ export function Confirmation() {
     <Dialog title={question.title} onClose={() => close(false)}>
       <p class="ui-dialog-text">{question.text}</p>
       <div class="ui-dialog-actions">
-        <Button data-focus onClick={() => close(false)}>Back</Button>
+        <Button data-focus onClick={() => close(false)}>
+          Back
+        </Button>
         <Button kind={kind} onClick={() => close(true)}>
           {question.action}
         </Button>

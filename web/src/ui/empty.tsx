@@ -4,7 +4,15 @@ import { Button } from "./controls/button";
 import "./empty.css";
 
 /** One sentence that says what belongs here, and the one thing to do. */
-export function Empty({ title, children, action }: { title: string; children?: ComponentChildren; action?: ComponentChildren }) {
+export function Empty({
+  title,
+  children,
+  action,
+}: {
+  title: string;
+  children?: ComponentChildren;
+  action?: ComponentChildren;
+}) {
   return (
     <div class="ui-empty">
       <p class="ui-empty-title">{title}</p>

@@ -1,14 +1,14 @@
 export { Button } from "./controls/button";
 export { CopyButton, copyText } from "./controls/copy";
+export { Menu, type MenuItem } from "./controls/menu";
+export { Range } from "./controls/range";
+export { Chips, Field, Switch } from "./controls/switch";
 export { confirm, Dialog } from "./dialog";
 export { DryMark } from "./dry";
 export { Empty, ErrorNote } from "./empty";
 export { Icon } from "./icon";
+export { type VirtualHandle, VirtualRows } from "./list/virtual-list";
 export { announce, say } from "./live";
-export { Menu, type MenuItem } from "./controls/menu";
-export { Range } from "./controls/range";
 export { Skeleton } from "./skeleton";
 export { StatusDot, statusWord } from "./status";
-export { Chips, Field, Switch } from "./controls/switch";
 export { RelativeTime } from "./time";
-export { VirtualRows, type VirtualHandle } from "./list/virtual-list";

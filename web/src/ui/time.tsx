@@ -1,6 +1,6 @@
 import { useComputed } from "@preact/signals";
-import { absolute, relative } from "../lib/format";
 import { now } from "../lib/clock";
+import { absolute, relative } from "../lib/format";
 
 /** A relative time that follows the clock; only its text changes, and only when the words do. */
 export function RelativeTime({ at }: { at: string | null | undefined }) {

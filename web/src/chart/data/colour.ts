@@ -6,7 +6,9 @@
 /** `text` is what `getComputedStyle` gives for a colour: `rgb()`, `oklch()` or `oklab()`; anything else stays as it is. */
 export function rgbOf(text: string): string {
   const [, space, inside = ""] = /^(\w+)\((.*)\)$/.exec(text) ?? [];
-  const [a = 0, b = 0, c = 0] = inside.split(/[\s,/]+/).map((part) => (part.endsWith("%") ? Number.parseFloat(part) / 100 : Number.parseFloat(part) || 0));
+  const [a = 0, b = 0, c = 0] = inside
+    .split(/[\s,/]+/)
+    .map((part) => (part.endsWith("%") ? Number.parseFloat(part) / 100 : Number.parseFloat(part) || 0));
   if (space === "rgb" || space === "rgba") return written([a, b, c]);
   if (space === "oklab") return written(oklabToRgb(a, b, c));
   const hue = (c * Math.PI) / 180;
@@ -23,7 +25,10 @@ function oklabToRgb(lightness: number, a: number, b: number): number[] {
     -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
     -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
   ];
-  return linear.map((value) => 255 * (value <= 0.0031308 ? 12.92 * value : 1.055 * value ** (1 / 2.4) - 0.055));
+  return linear.map(
+    (value) => 255 * (value <= 0.0031308 ? 12.92 * value : 1.055 * value ** (1 / 2.4) - 0.055),
+  );
 }
 
-const written = (parts: number[]): string => `rgb(${parts.map((part) => Math.round(Math.min(255, Math.max(0, part)))).join()})`;
+const written = (parts: number[]): string =>
+  `rgb(${parts.map((part) => Math.round(Math.min(255, Math.max(0, part)))).join()})`;

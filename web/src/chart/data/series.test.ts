@@ -26,7 +26,12 @@ test("a line takes its own points, once, and keeps gaps", () => {
 
 test("x is what was asked for; rows that lack it are left out, but for an epoch that their neighbours tell", () => {
   const run = new Run();
-  feed(run, { step: 1, loss: 3, epoch: 0.1, timestamp: second(10) }, { step: 2, loss: 2 }, { step: 3, loss: 1, epoch: 0.3, timestamp: second(12) });
+  feed(
+    run,
+    { step: 1, loss: 3, epoch: 0.1, timestamp: second(10) },
+    { step: 2, loss: 2 },
+    { step: 3, loss: 1, epoch: 0.3, timestamp: second(12) },
+  );
   const xs = (mode: "epoch" | "elapsed" | "wall"): number[] => {
     const line = new Line(run.rows, "loss", mode, Date.parse(second(9)), 0);
     line.extend();
@@ -47,7 +52,12 @@ test("a run that goes back to a checkpoint replaces what it does again, and keep
   expect([...line.raw.xs]).toEqual([1, 2, 4, 4]);
   expect([...line.raw.ys]).toEqual([1, 20, 4, 5]);
   expect([...line.rows.view()]).toEqual([0, 3, 4, 5]);
-  expect(line.earlier.map(({ xs, ys }) => [[...xs], [...ys]])).toEqual([[[2, 3], [2, 3]]]);
+  expect(line.earlier.map(({ xs, ys }) => [[...xs], [...ys]])).toEqual([
+    [
+      [2, 3],
+      [2, 3],
+    ],
+  ]);
   const fresh = new Line(run.rows, "loss", "step", 0, 0.5);
   fresh.extend();
   expect([...line.main.ys]).toEqual([...fresh.main.ys]);
@@ -60,7 +70,8 @@ test("a run that goes back to a checkpoint replaces what it does again, and keep
 test("rows that are logged out of order all the time are put in order, rows and smoothing with them", () => {
   const run = new Run();
   const line = new Line(run.rows, "loss", "step", 0, 0.5);
-  for (let step = 2; step <= 200; step += 2) feed(run, { step, loss: step }, { step: step - 1, loss: step - 1 });
+  for (let step = 2; step <= 200; step += 2)
+    feed(run, { step, loss: step }, { step: step - 1, loss: step - 1 });
   line.extend();
   feed(run, { step: 50.5, loss: 0 });
   line.extend();
@@ -72,7 +83,8 @@ test("rows that are logged out of order all the time are put in order, rows and 
 
 test("an evaluation that tells no epoch stands where its step does", () => {
   const run = new Run();
-  for (let step = 1; step <= 20; step++) feed(run, step % 5 ? { step, loss: 1, epoch: step / 10 } : { step, evalLoss: 2 });
+  for (let step = 1; step <= 20; step++)
+    feed(run, step % 5 ? { step, loss: 1, epoch: step / 10 } : { step, evalLoss: 2 });
   const line = new Line(run.rows, "evalLoss", "epoch", 0, 0);
   line.extend();
   expect([...line.raw.xs].map((x) => Number(x.toFixed(6)))).toEqual([0.5, 1, 1.5, 2]);

@@ -120,7 +120,8 @@ export class Line {
   #break(row: number): void {
     const { restarts } = this.source;
     let crossed = false;
-    for (; this.#restarts < restarts.length && restarts[this.#restarts]! <= row; this.#restarts++) crossed = true;
+    for (; this.#restarts < restarts.length && restarts[this.#restarts]! <= row; this.#restarts++)
+      crossed = true;
     if (crossed && this.xs.length > 0) this.breaks.push(this.xs.length);
   }
 

@@ -18,7 +18,14 @@ test("statistics of a known sample", () => {
 });
 
 test("one point has a mean and no spread; none has nothing", () => {
-  expect(statistics(Float64Array.of(3), 0, 1)).toEqual({ count: 1, mean: 3, ci: NaN, sd: NaN, p90: 3, p95: 3 });
+  expect(statistics(Float64Array.of(3), 0, 1)).toEqual({
+    count: 1,
+    mean: 3,
+    ci: NaN,
+    sd: NaN,
+    p90: 3,
+    p95: 3,
+  });
   expect(statistics(Float64Array.of(NaN), 0, 1)).toBeNull();
   expect(statistics(Float64Array.of(1, 2), 1, 1)).toBeNull();
 });
@@ -30,14 +37,26 @@ test("the spread survives a large mean", () => {
 
 test("quantiles interpolate as NumPy does", () => {
   const sorted = Float64Array.of(1, 2, 3, 4);
-  expect([0, 0.25, 0.5, 0.9, 1].map((part) => quantile(sorted, part))).toEqual([1, 1.75, 2.5, expect.closeTo(3.7, 12), 4]);
+  expect([0, 0.25, 0.5, 0.9, 1].map((part) => quantile(sorted, part))).toEqual([
+    1,
+    1.75,
+    2.5,
+    expect.closeTo(3.7, 12),
+    4,
+  ]);
   expect(quantile(new Float64Array(0), 0.5)).toBeNaN();
 });
 
 test("quantiles without sorting are those of the sorted values, whatever their order", () => {
   let seed = 5;
   const random = (): number => (seed = (seed * 48271) % 2147483647) / 2147483647;
-  const shapes = [() => random(), (_: unknown, i: number) => i, (_: unknown, i: number) => -i, () => 3, () => Math.floor(random() * 4)];
+  const shapes = [
+    () => random(),
+    (_: unknown, i: number) => i,
+    (_: unknown, i: number) => -i,
+    () => 3,
+    () => Math.floor(random() * 4),
+  ];
   for (const shape of shapes) {
     for (const size of [1, 2, 3, 10, 997]) {
       const values = Float64Array.from({ length: size }, shape);

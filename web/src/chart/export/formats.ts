@@ -1,8 +1,8 @@
 /** A chart as a file: the picture by itself (colours computed, nothing referred to), or the numbers behind it. */
 import type { Rows } from "../../events/rows";
 import { dotted, type Scene } from "../geometry/scene";
-import type { Track } from "../geometry/track";
 import { anchor } from "../geometry/ticks";
+import type { Track } from "../geometry/track";
 
 export interface Palette {
   paper: string;
@@ -27,19 +27,30 @@ const DOT = ' stroke-width="6" stroke-linecap="round"';
 export function sceneToSvg(scene: Scene, title: string, palette: Palette): string {
   const { width, height, left, right, top, bottom, x, y, side } = scene;
   const tone = (name: string): string => palette.tones.get(name) ?? palette.ink;
-  const line = (d: string, stroke: string, more = ""): string => (d === "" ? "" : `<path d="${d}" fill="none" stroke="${stroke}"${more}/>`);
+  const line = (d: string, stroke: string, more = ""): string =>
+    d === "" ? "" : `<path d="${d}" fill="none" stroke="${stroke}"${more}/>`;
   const text = (px: number, py: number, label: string, fill: string, anchor = "middle"): string =>
     `<text x="${round(px)}" y="${round(py)}" fill="${fill}" text-anchor="${anchor}">${escapeXml(label)}</text>`;
-  const { items, rows } = legendOf(scene.drawn.map(({ track }) => track), left, width);
+  const { items, rows } = legendOf(
+    scene.drawn.map(({ track }) => track),
+    left,
+    width,
+  );
   const head = HEAD + rows * ROW;
   const legend = items.flatMap(({ track, label, x, row }) => {
     const py = (row - rows) * ROW + 2;
-    return [line(`M${round(x)} ${py}h18`, tone(track.tone), ` stroke-width="2"${dash(track.dash)}`), text(x + 24, py + 4, label, palette.hint, "start")];
+    return [
+      line(`M${round(x)} ${py}h18`, tone(track.tone), ` stroke-width="2"${dash(track.dash)}`),
+      text(x + 24, py + 4, label, palette.hint, "start"),
+    ];
   });
   const curves = scene.drawn.toReversed().flatMap(({ track, raw, main, points }) => {
     const dots = track.metric === "evalLoss" && points.length > 0 ? points : main.dots;
     return [
-      raw ? line(raw.d, tone(track.tone), ' stroke-opacity="0.3"') + line(dotted(raw.dots), tone(track.tone), ` stroke-opacity="0.3"${DOT}`) : "",
+      raw
+        ? line(raw.d, tone(track.tone), ' stroke-opacity="0.3"') +
+          line(dotted(raw.dots), tone(track.tone), ` stroke-opacity="0.3"${DOT}`)
+        : "",
       line(main.d, tone(track.tone), ` stroke-width="1.75" stroke-linejoin="round"${dash(track.dash)}`),
       line(dotted(dots), tone(track.tone), DOT),
     ];
@@ -54,14 +65,21 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
       line(`M0 ${round(y.map(value))}H${width}`, palette.grid),
       text(left - 10, y.map(value) - 4, label, palette.hint, "end"),
     ]),
-    ...scene.sideTicks.map(({ value, label }) => text(right + 8, (side ?? y).map(value) - 4, label, palette.hint, "start")),
+    ...scene.sideTicks.map(({ value, label }) =>
+      text(right + 8, (side ?? y).map(value) - 4, label, palette.hint, "start"),
+    ),
     line(`M0 ${bottom}H${width}`, palette.axis),
-    ...scene.xTicks.map(({ value, label }) => text(x.map(value), bottom + 20, label, palette.hint, anchor(x.map(value), label, width))),
+    ...scene.xTicks.map(({ value, label }) =>
+      text(x.map(value), bottom + 20, label, palette.hint, anchor(x.map(value), label, width)),
+    ),
     `<clipPath id="plot"><rect x="${left - 3}" width="${right - left + 6}" height="${bottom + 3}"/></clipPath><g clip-path="url(#plot)">`,
     line(scene.gaps.map((px) => `M${px} ${top}V${bottom}`).join(""), palette.gap, ' stroke-opacity="0.22"'),
     ...curves,
     "</g>",
-    ...scene.marks.map((mark) => `<path d="M${round(mark.x)} ${bottom - 5}l4 5-4 5-4-5z" fill="${palette.paper}" stroke="${palette.hint}"/>`),
+    ...scene.marks.map(
+      (mark) =>
+        `<path d="M${round(mark.x)} ${bottom - 5}l4 5-4 5-4-5z" fill="${palette.paper}" stroke="${palette.hint}"/>`,
+    ),
     "</svg>",
   ].join("\n");
 }
@@ -79,7 +97,11 @@ function fitted(text: string, room: number): string {
 }
 
 /** Where each curve's name stands above the plot: in rows, none wider than the picture. */
-export function legendOf(tracks: readonly Track[], left: number, width: number): { items: { track: Track; label: string; x: number; row: number }[]; rows: number } {
+export function legendOf(
+  tracks: readonly Track[],
+  left: number,
+  width: number,
+): { items: { track: Track; label: string; x: number; row: number }[]; rows: number } {
   const room = width - left - 8;
   let x = left;
   let row = 0;
@@ -112,7 +134,16 @@ export function escapeXml(text: string): string {
     .replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
-const COLUMNS = ["step", "epoch", "time", "loss", "evalLoss", "learningRate", "tokensPerSecond", "samplesPerSecond"] as const;
+const COLUMNS = [
+  "step",
+  "epoch",
+  "time",
+  "loss",
+  "evalLoss",
+  "learningRate",
+  "tokensPerSecond",
+  "samplesPerSecond",
+] as const;
 
 /** One row for each logged row; an empty cell is no value, `NaN` one that is no number (RFC 4180). */
 export function rowsToCsv(runs: readonly { id: string; name: string; rows: Rows }[]): string {
@@ -145,7 +176,8 @@ export function rowsToJson(runs: readonly { job: unknown; rows: Rows }[]): strin
       const point: Record<string, number | string | null> = {};
       valuesOf(rows, row).forEach((value, column) => {
         if (value !== value) return;
-        point[COLUMNS[column]!] = COLUMNS[column] === "time" ? new Date(value).toISOString() : Number.isFinite(value) ? value : null;
+        point[COLUMNS[column]!] =
+          COLUMNS[column] === "time" ? new Date(value).toISOString() : Number.isFinite(value) ? value : null;
       });
       return point;
     }),
@@ -154,5 +186,14 @@ export function rowsToJson(runs: readonly { job: unknown; rows: Rows }[]): strin
 }
 
 function valuesOf(rows: Rows, row: number): number[] {
-  return [rows.step, rows.epoch, rows.time, rows.loss, rows.evalLoss, rows.lr, rows.tokensPerSecond, rows.samplesPerSecond].map((column) => column.at(row));
+  return [
+    rows.step,
+    rows.epoch,
+    rows.time,
+    rows.loss,
+    rows.evalLoss,
+    rows.lr,
+    rows.tokensPerSecond,
+    rows.samplesPerSecond,
+  ].map((column) => column.at(row));
 }

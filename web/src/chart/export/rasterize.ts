@@ -1,7 +1,7 @@
 /** A chart's way out of the browser: colours as they are computed now, and a picture drawn from the SVG. */
 import { rgbOf } from "../data/colour";
-import type { Palette } from "./formats";
 import type { Scene } from "../geometry/scene";
+import type { Palette } from "./formats";
 
 const SCALE = 2;
 
@@ -38,7 +38,9 @@ export function isGarbled(): boolean {
   const colour = [40, 120, 200, 255];
   pen.fillStyle = `rgb(${colour.slice(0, 3).join()})`;
   pen.fillRect(0, 0, SAMPLE, SAMPLE);
-  return pen.getImageData(0, 0, SAMPLE, SAMPLE).data.some((value, at) => Math.abs(value - colour[at % 4]!) > MOST_NOISE);
+  return pen
+    .getImageData(0, 0, SAMPLE, SAMPLE)
+    .data.some((value, at) => Math.abs(value - colour[at % 4]!) > MOST_NOISE);
 }
 
 export async function svgToPng(svg: string, width: number, height: number): Promise<Blob> {
@@ -50,6 +52,9 @@ export async function svgToPng(svg: string, width: number, height: number): Prom
   canvas.height = height * SCALE;
   canvas.getContext("2d")!.drawImage(image, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture could not be made."))), "image/png");
+    canvas.toBlob(
+      (blob) => (blob ? resolve(blob) : reject(new Error("The picture could not be made."))),
+      "image/png",
+    );
   });
 }

@@ -30,11 +30,18 @@ export function hitsAt(scene: Scene, px: number, py: number): Hit[] {
 
 /** The hit that the crosshair stands on. */
 export function closest(hits: readonly Hit[], px: number): Hit | undefined {
-  return hits.reduce<Hit | undefined>((best, hit) => (best && Math.abs(best.px - px) <= Math.abs(hit.px - px) ? best : hit), undefined);
+  return hits.reduce<Hit | undefined>(
+    (best, hit) => (best && Math.abs(best.px - px) <= Math.abs(hit.px - px) ? best : hit),
+    undefined,
+  );
 }
 
 /** All hits in the order of the legend, or where those are more than `most`, the nearest to a height first. */
-export function nearestHits(hits: readonly Hit[], py: number, most: number): { shown: readonly Hit[]; more: number } {
+export function nearestHits(
+  hits: readonly Hit[],
+  py: number,
+  most: number,
+): { shown: readonly Hit[]; more: number } {
   if (hits.length <= most) return { shown: hits, more: 0 };
   const far = ({ py: own }: Hit): number => (own === own ? Math.abs(own - py) : Infinity);
   return { shown: hits.toSorted((a, b) => far(a) - far(b)).slice(0, most), more: hits.length - most };
@@ -45,7 +52,16 @@ export function hitOf(drawn: Drawn, scene: Scene, index: number): Hit {
   const x = line.xs.at(index);
   const value = line.ys.at(index);
   const smooth = line.main.ys[index] ?? value;
-  return { drawn, index, row: line.rows.at(index), x, px: scene.x.map(x), py: drawn.y.map(smooth), value, smooth };
+  return {
+    drawn,
+    index,
+    row: line.rows.at(index),
+    x,
+    px: scene.x.map(x),
+    py: drawn.y.map(smooth),
+    value,
+    smooth,
+  };
 }
 
 function nearest(drawn: Drawn, scene: Scene, px: number, py: number): number {

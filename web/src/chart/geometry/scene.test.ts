@@ -1,18 +1,23 @@
 import { expect, test } from "vitest";
 import { Run } from "../../events/run";
-import { escapeXml, legendOf, rowsToCsv, rowsToJson, sceneToSvg } from "../export/formats";
 import { Line, type Metric } from "../data/series";
+import { escapeXml, legendOf, rowsToCsv, rowsToJson, sceneToSvg } from "../export/formats";
 import { weightOf } from "../use-series";
 import { along, closest, type Hit, hitsAt, nearestHits } from "./hit-test";
 import { type Input, type Scene, sceneOf } from "./scene";
-import type { Track } from "./track";
 import { DEFAULTS, type Settings } from "./settings";
 import { anchor } from "./ticks";
+import type { Track } from "./track";
 
 function runOf(count: number, loss = (step: number): number | null => 3 / step): Run {
   const run = new Run();
   for (let step = 1; step <= count; step++) {
-    const row = JSON.stringify({ step, loss: loss(step), epoch: step / 10, timestamp: new Date(Date.UTC(2026, 0, 1) + step * 1000).toISOString() });
+    const row = JSON.stringify({
+      step,
+      loss: loss(step),
+      epoch: step / 10,
+      timestamp: new Date(Date.UTC(2026, 0, 1) + step * 1000).toISOString(),
+    });
     const bytes = new TextEncoder().encode(row);
     run.add("training.log", bytes, 0, bytes.length);
   }
@@ -28,7 +33,13 @@ function feed(run: Run, ...rows: object[]): void {
   }
 }
 
-function lineOf(run: Run, metric: Metric, x: Settings["x"], smooth: number, label = metric as string): { track: Track; line: Line } {
+function lineOf(
+  run: Run,
+  metric: Metric,
+  x: Settings["x"],
+  smooth: number,
+  label = metric as string,
+): { track: Track; line: Line } {
   const track: Track = { key: metric, label, rows: run.rows, metric, origin: ORIGIN, tone: "--accent" };
   const line = new Line(run.rows, metric, x, ORIGIN, smooth);
   line.extend();
@@ -38,10 +49,20 @@ function lineOf(run: Run, metric: Metric, x: Settings["x"], smooth: number, labe
 function inputOf(run: Run, change: Partial<Settings>, label?: string): Input {
   const settings = { ...DEFAULTS, smooth: 0, ...change };
   const checkpoints = [20, 21, 40].map((step) => ({ step, time: ORIGIN + step * 1000, artifacts: [] }));
-  return { lines: [lineOf(run, "loss", settings.x, settings.smooth ?? 0, label)], settings, width: 1000, height: 340, checkpoints };
+  return {
+    lines: [lineOf(run, "loss", settings.x, settings.smooth ?? 0, label)],
+    settings,
+    width: 1000,
+    height: 340,
+    checkpoints,
+  };
 }
 
-function sceneFor(run: Run, change: Partial<Settings> = {}, { until, label }: { until?: number; label?: string } = {}): Scene {
+function sceneFor(
+  run: Run,
+  change: Partial<Settings> = {},
+  { until, label }: { until?: number; label?: string } = {},
+): Scene {
   return sceneOf({ ...inputOf(run, change, label), ...(until ? { until } : {}) });
 }
 
@@ -63,13 +84,20 @@ test("y follows what is in sight, the faint points behind a smoothed curve inclu
   const spiky = runOf(60, (step) => (step === 30 ? 50 : 1));
   expect(sceneFor(spiky, { smooth: 0.9 }).y.to).toBeGreaterThan(50);
   expect(sceneFor(spiky, { zoom: [40, 60] }).y.to).toBeLessThan(2);
-  expect(sceneFor(runOf(60, () => 0), { log: true }).drawn[0]!.main.d).toBe("");
+  expect(
+    sceneFor(
+      runOf(60, () => 0),
+      { log: true },
+    ).drawn[0]!.main.d,
+  ).toBe("");
 });
 
 test("a smoothed curve that lags behind its points stays in the picture", () => {
   const spiky = runOf(60, (step) => (step === 30 ? 50 : 1));
   const scene = sceneFor(spiky, { smooth: 0.9, zoom: [40, 60] });
-  const ys = [...scene.drawn[0]!.main.d.matchAll(/[ML](\S+) (\S+?)(?=[ML]|$)/g)].filter(([, x]) => Number(x) >= scene.left).map(([, , y]) => Number(y));
+  const ys = [...scene.drawn[0]!.main.d.matchAll(/[ML](\S+) (\S+?)(?=[ML]|$)/g)]
+    .filter(([, x]) => Number(x) >= scene.left)
+    .map(([, , y]) => Number(y));
   expect(ys).toHaveLength(21);
   expect(Math.min(...ys)).toBeGreaterThanOrEqual(scene.top);
 });
@@ -97,7 +125,9 @@ test("the time between a stop and the first step after the restart is on the axi
       expect(scene.view[1] - scene.view[0]).toBe(x === "elapsed" ? 94_000 : 93_000);
       expect(d.match(/M/g)).toHaveLength(2);
       // From the last step before the stop the curve goes nowhere; it begins again with the first step after the restart.
-      const [before, after] = [10, 80].map((second) => Math.round(scene.x.map((x === "wall" ? ORIGIN : 0) + second * 1000)));
+      const [before, after] = [10, 80].map((second) =>
+        Math.round(scene.x.map((x === "wall" ? ORIGIN : 0) + second * 1000)),
+      );
       const xs = [...d.matchAll(/[ML](\S+) /g)].map(([, px]) => Math.round(Number(px)));
       expect(xs.filter((px) => px > before! && px < after!)).toEqual([]);
       expect(scene.gaps).toEqual([]);
@@ -117,8 +147,13 @@ test("short runs are not smoothed unless somebody asks for it", () => {
 });
 
 test("a spike alone between two gaps is seen behind the smoothed curve", () => {
-  const scene = sceneFor(runOf(60, (step) => (step === 30 ? 50 : step === 29 || step === 31 ? null : 1)), { smooth: 0.6 });
-  expect(scene.drawn[0]!.raw!.dots).toEqual([[expect.closeTo(scene.x.map(30), 0), expect.closeTo(scene.y.map(50), 0)]]);
+  const scene = sceneFor(
+    runOf(60, (step) => (step === 30 ? 50 : step === 29 || step === 31 ? null : 1)),
+    { smooth: 0.6 },
+  );
+  expect(scene.drawn[0]!.raw!.dots).toEqual([
+    [expect.closeTo(scene.x.map(30), 0), expect.closeTo(scene.y.map(50), 0)],
+  ]);
 });
 
 test("a pass that was done again is faint, and never mixed into the curve", () => {
@@ -158,7 +193,12 @@ test("a picture without a curve says why", () => {
   expect(blank(untimed)).toBeNull();
   expect(blank(untimed, { x: "elapsed" })).toMatch(/no time/);
   expect(blank(untimed, { x: "epoch" })).toMatch(/no epoch/);
-  expect(blank(runOf(9, () => -1), { log: true })).toMatch(/above zero/);
+  expect(
+    blank(
+      runOf(9, () => -1),
+      { log: true },
+    ),
+  ).toMatch(/above zero/);
   expect(blank(runOf(9, () => -1))).toBeNull();
   expect(blank(runOf(9, () => null))).toMatch(/number/);
   expect(blank(runOf(9), { zoom: [90, 100] })).toMatch(/in this range/);
@@ -167,13 +207,19 @@ test("a picture without a curve says why", () => {
 });
 
 test("below one step there is the line between its points, and ticks", () => {
-  const scene = sceneFor(runOf(200, (step) => step), { zoom: [100.2, 100.8] });
+  const scene = sceneFor(
+    runOf(200, (step) => step),
+    { zoom: [100.2, 100.8] },
+  );
   expect([scene.blank, scene.xTicks.length > 1, scene.yTicks.length > 1]).toEqual([null, true, true]);
   expect([scene.y.from < 100, scene.y.to > 101]).toEqual([true, true]);
 });
 
 test("what a log scale has no place for is a gap, and counted", () => {
-  const scene = sceneFor(runOf(60, (step) => (step === 7 ? 0 : step === 9 ? -1 : 1)), { log: true });
+  const scene = sceneFor(
+    runOf(60, (step) => (step === 7 ? 0 : step === 9 ? -1 : 1)),
+    { log: true },
+  );
   expect([scene.below, scene.gaps]).toEqual([2, [7, 9].map((step) => Math.round(scene.x.map(step)))]);
   expect(sceneFor(runOf(60, () => -1)).below).toBe(0);
 });
@@ -182,10 +228,22 @@ test("a learning rate alone has the chart to itself, beside a loss an axis at th
   const run = new Run();
   for (let step = 1; step <= 50; step++) feed(run, { step, learningRate: 1e-3 / step });
   const scene = sceneOf({ ...inputOf(run, { log: true }), lines: [lineOf(run, "lr", "step", 0)] });
-  expect([scene.side, scene.y.kind, scene.drawn[0]!.y === scene.y, scene.yTicks.length > 2]).toEqual([null, "log", true, true]);
+  expect([scene.side, scene.y.kind, scene.drawn[0]!.y === scene.y, scene.yTicks.length > 2]).toEqual([
+    null,
+    "log",
+    true,
+    true,
+  ]);
   feed(run, { step: 51, loss: 1 });
-  const both = sceneOf({ ...inputOf(run, {}), lines: [lineOf(run, "loss", "step", 0), lineOf(run, "lr", "step", 0)] });
-  expect([both.side !== null, both.drawn[1]!.y === both.side, both.sideTicks.length > 2]).toEqual([true, true, true]);
+  const both = sceneOf({
+    ...inputOf(run, {}),
+    lines: [lineOf(run, "loss", "step", 0), lineOf(run, "lr", "step", 0)],
+  });
+  expect([both.side !== null, both.drawn[1]!.y === both.side, both.sideTicks.length > 2]).toEqual([
+    true,
+    true,
+    true,
+  ]);
 });
 
 test("losses at the end of what numbers can hold are drawn", () => {
@@ -204,9 +262,10 @@ test("no two labels of the axis lie over one another", () => {
   ends.slice(1).forEach((tick, k) => {
     const size = (label: string): number => label.length * 7;
     const right = ends[k]!.x + size(ends[k]!.label) * { start: 1, middle: 0.5, end: 0 }[ends[k]!.side];
-    expect(tick.x - size(tick.label) * { start: 0, middle: 0.5, end: 1 }[tick.side]).toBeGreaterThanOrEqual(right);
+    expect(tick.x - size(tick.label) * { start: 0, middle: 0.5, end: 1 }[tick.side]).toBeGreaterThanOrEqual(
+      right,
+    );
   });
-
 });
 
 test("the pointer finds the nearest step, and in a crowd the point at its own height", () => {
@@ -230,12 +289,26 @@ test("a readout that cannot hold all lines has the nearest, and says how many mo
 test("keys walk from point to point, over gaps, and stop at the ends", () => {
   const scene = sceneFor(runOf(10, (step) => (step === 5 || step === 6 ? null : 1)));
   const drawn = scene.drawn[0]!;
-  expect([along(drawn, 3, 1), along(drawn, 6, -1), along(drawn, 3, 3), along(drawn, 8, 10), along(drawn, 1, -10)]).toEqual([6, 3, 8, 9, 0]);
+  expect([
+    along(drawn, 3, 1),
+    along(drawn, 6, -1),
+    along(drawn, 3, 3),
+    along(drawn, 8, 10),
+    along(drawn, 1, -10),
+  ]).toEqual([6, 3, 8, 9, 0]);
 });
 
 test("the exported SVG is whole by itself and takes no markup from names", () => {
   const scene = sceneFor(runOf(30), { smooth: 0.5 }, { label: '<script>&"\u0007\ud800' });
-  const palette = { paper: "rgb(1,1,1)", ink: "i", hint: "h", grid: "g", axis: "a", gap: "p", tones: new Map([["--accent", "rgb(9,8,7)"]]) };
+  const palette = {
+    paper: "rgb(1,1,1)",
+    ink: "i",
+    hint: "h",
+    grid: "g",
+    axis: "a",
+    gap: "p",
+    tones: new Map([["--accent", "rgb(9,8,7)"]]),
+  };
   const svg = sceneToSvg(scene, "a < b", palette);
   expect(svg).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg"/);
   expect(svg).not.toMatch(/var\(|class=|<script|href|NaN|undefined/);
@@ -247,7 +320,10 @@ test("the exported SVG is whole by itself and takes no markup from names", () =>
 
 test("a legend of many long names stays in the picture", () => {
   const { track } = lineOf(runOf(2), "loss", "step", 0);
-  const tracks = ["short", "mid ".repeat(9), "x".repeat(300), "🎉".repeat(80), "b", "c"].map((label) => ({ ...track, label }));
+  const tracks = ["short", "mid ".repeat(9), "x".repeat(300), "🎉".repeat(80), "b", "c"].map((label) => ({
+    ...track,
+    label,
+  }));
   for (const width of [390, 1280]) {
     const { items, rows } = legendOf(tracks, 50, width);
     for (const { x, label, row } of items) {
@@ -268,11 +344,21 @@ test("CSV and JSON hold every row, and tell nothing from not a number", () => {
     "3,0.3,2026-01-01T00:00:03.000Z,1.5,,,,",
     "",
   ]);
-  const two = rowsToCsv([{ id: "j1", name: '=1+"2"', rows: run.rows }, { id: "j2", name: "b", rows: run.rows }]).split("\r\n");
+  const two = rowsToCsv([
+    { id: "j1", name: '=1+"2"', rows: run.rows },
+    { id: "j2", name: "b", rows: run.rows },
+  ]).split("\r\n");
   expect(two[0]).toMatch(/^job,id,step/);
   expect(two[1]).toMatch(/^"'=1\+""2""",j1,1,/);
   expect(two[4]).toMatch(/^b,j2,1,/);
-  const json = JSON.parse(rowsToJson([{ job: { id: "j" }, rows: run.rows }])) as { jobs: { id: string; points: object[] }[] };
+  const json = JSON.parse(rowsToJson([{ job: { id: "j" }, rows: run.rows }])) as {
+    jobs: { id: string; points: object[] }[];
+  };
   expect(json.jobs[0]!.id).toBe("j");
-  expect(json.jobs[0]!.points[1]).toEqual({ step: 2, epoch: 0.2, time: "2026-01-01T00:00:02.000Z", loss: null });
+  expect(json.jobs[0]!.points[1]).toEqual({
+    step: 2,
+    epoch: 0.2,
+    time: "2026-01-01T00:00:02.000Z",
+    loss: null,
+  });
 });

@@ -1,13 +1,13 @@
 /** Everything a chart shows, computed: what the component draws and what an export writes come from the same picture. */
 import type { Checkpoint } from "../../events/run";
 import { type Curve, within } from "../data/curve";
-import { type Path, pathOf } from "./path";
 import type { Line } from "../data/series";
+import { type Path, pathOf } from "./path";
 import { linearScale, logScale, padded, type Scale } from "./scale";
 import type { Settings } from "./settings";
+import { apart, CHARACTER, elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
 import type { Track } from "./track";
 import { blankOf, bounds, gapsOf, type Lines, NOTHING, reach } from "./visible-range";
-import { apart, CHARACTER, elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
 import type { Span } from "./zoom-range";
 
 export interface Drawn {
@@ -83,14 +83,32 @@ export function sceneOf({ lines, settings, width, height, letters = 1, checkpoin
   const rows = Math.max(2, Math.floor((bottom - TOP) / (APART_Y * letters)));
   const ticks = yTicks(y, rows);
   const [sideLow, sideHigh] = bounds(main === rates ? [] : rates, view, false);
-  const side = sideLow <= sideHigh ? linearScale(...padded(Math.min(0, sideLow), sideHigh, "linear"), bottom, TOP) : null;
+  const side =
+    sideLow <= sideHigh
+      ? linearScale(...padded(Math.min(0, sideLow), sideHigh, "linear"), bottom, TOP)
+      : null;
   const sideTicks = side ? linearTicks(side.from, side.to, rows) : [];
   const left = gutter(ticks, letters);
   const right = width - (side ? gutter(sideTicks, letters) : 8);
   const x = linearScale(view[0], view[1], left, right);
-  const drawn = lines.map(({ track, line }) => draw(track, line, x, track.metric === "lr" && side ? side : y));
+  const drawn = lines.map(({ track, line }) =>
+    draw(track, line, x, track.metric === "lr" && side ? side : y),
+  );
   return {
-    width, height, letters, left, right, top: TOP, bottom, x, y, side, sideTicks, drawn, all, view,
+    width,
+    height,
+    letters,
+    left,
+    right,
+    top: TOP,
+    bottom,
+    x,
+    y,
+    side,
+    sideTicks,
+    drawn,
+    all,
+    view,
     blank: blankOf(lines, settings, view, low <= high || side !== null),
     yTicks: low <= high ? ticks : [],
     xTicks: all === NOTHING ? [] : xTicks(x, settings, right - left, width, letters),
@@ -100,16 +118,22 @@ export function sceneOf({ lines, settings, width, height, letters = 1, checkpoin
 }
 
 function gutter(ticks: readonly Tick[], letters: number): number {
-  return Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER * letters) + 13;
+  return (
+    Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER * letters) + 13
+  );
 }
 
 function draw(track: Track, line: Line, x: Scale, y: Scale): Drawn {
   const { raw, main } = line;
   const [start, end] = within(raw, x.from, x.to);
-  const faint = [...(line.smoothed ? stretches(raw, line.breaks) : []), ...line.earlier].map((curve) => pathOf(curve, x, y));
+  const faint = [...(line.smoothed ? stretches(raw, line.breaks) : []), ...line.earlier].map((curve) =>
+    pathOf(curve, x, y),
+  );
   const few = end - start <= FEW && track.metric !== "lr";
   return {
-    track, line, y,
+    track,
+    line,
+    y,
     raw: faint.length > 0 ? joined(faint) : null,
     main: joined(stretches(main, line.breaks).map((curve) => pathOf(curve, x, y))),
     points: few ? pixels(raw, start, end, x, y) : [],
@@ -143,12 +167,18 @@ export function dotted(dots: Path["dots"] | Drawn["points"]): string {
 }
 
 /** Checkpoints in sight; where they stand closer than a finger the later one is kept. An epoch is not told of them. */
-function marksOf(checkpoints: readonly Checkpoint[], x: Scale, mode: Settings["x"], origin: number): { step: number; x: number }[] {
+function marksOf(
+  checkpoints: readonly Checkpoint[],
+  x: Scale,
+  mode: Settings["x"],
+  origin: number,
+): { step: number; x: number }[] {
   const marks: { step: number; x: number }[] = [];
   for (const { step, time } of checkpoints.toSorted((a, b) => b.step - a.step)) {
     const place = { step, epoch: NaN, elapsed: time - origin, wall: time }[mode];
     const at = x.map(place);
-    if (place >= x.from && place <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP) marks.push({ step, x: at });
+    if (place >= x.from && place <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP)
+      marks.push({ step, x: at });
   }
   return marks.reverse();
 }

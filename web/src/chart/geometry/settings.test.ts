@@ -3,12 +3,21 @@ import { DEFAULTS, readSettings, type Settings, writeSettings } from "./settings
 import { brushed, pan, zoomAround } from "./zoom-range";
 
 const round = (settings: Settings): Settings => {
-  const written = Object.entries(writeSettings(settings)).filter((entry): entry is [string, string] => entry[1] !== null);
+  const written = Object.entries(writeSettings(settings)).filter(
+    (entry): entry is [string, string] => entry[1] !== null,
+  );
   return readSettings(new URLSearchParams(written));
 };
 
 test("settings survive the address", () => {
-  const settings: Settings = { x: "elapsed", log: true, smooth: 0.85, lr: true, zoom: [120, 4500.5], hidden: ["loss", "a-b"] };
+  const settings: Settings = {
+    x: "elapsed",
+    log: true,
+    smooth: 0.85,
+    lr: true,
+    zoom: [120, 4500.5],
+    hidden: ["loss", "a-b"],
+  };
   expect(round(settings)).toEqual(settings);
   expect(round({ ...DEFAULTS, smooth: 0 }).smooth).toBe(0);
   const wall: Settings = { ...DEFAULTS, x: "wall", zoom: [1_795_000_000_123, 1_795_000_009_456] };
@@ -22,7 +31,13 @@ test("what is as by default is not in the address", () => {
 });
 
 test("nonsense in the address is as if it were not there", () => {
-  for (const query of ["x=up&y=cubic&smooth=2&zoom=5..1&lr=yes", "smooth=-1&zoom=a..b", "smooth=abc&zoom=1", "zoom=..5", "zoom=1..Infinity"]) {
+  for (const query of [
+    "x=up&y=cubic&smooth=2&zoom=5..1&lr=yes",
+    "smooth=-1&zoom=a..b",
+    "smooth=abc&zoom=1",
+    "zoom=..5",
+    "zoom=1..Infinity",
+  ]) {
     expect(readSettings(new URLSearchParams(query)), query).toEqual(DEFAULTS);
   }
 });

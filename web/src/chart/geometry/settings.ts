@@ -23,7 +23,9 @@ const MAX_SMOOTH = 0.999;
 export function readSettings(query: URLSearchParams, defaults: Settings = DEFAULTS): Settings {
   const x = MODES.find((mode) => mode === query.get("x")) ?? defaults.x;
   const smooth = query.get("smooth") === null ? NaN : Number(query.get("smooth"));
-  const [from = NaN, to = NaN] = (query.get("zoom") ?? "").split("..").map((part) => (part === "" ? NaN : Number(part)));
+  const [from = NaN, to = NaN] = (query.get("zoom") ?? "")
+    .split("..")
+    .map((part) => (part === "" ? NaN : Number(part)));
   return {
     x,
     log: query.get("y") === "log",
@@ -41,13 +43,17 @@ function edgeText(edge: number, [from, to]: Span): string {
 }
 
 /** What `setQuery` takes: null for whatever is as by default. */
-export function writeSettings(settings: Settings, defaults: Settings = DEFAULTS): Record<string, string | null> {
+export function writeSettings(
+  settings: Settings,
+  defaults: Settings = DEFAULTS,
+): Record<string, string | null> {
   return {
     x: settings.x === defaults.x ? null : settings.x,
     y: settings.log ? "log" : null,
     smooth: settings.smooth === defaults.smooth ? null : String(settings.smooth),
     lr: settings.lr ? "1" : null,
-    zoom: settings.zoom === null ? null : settings.zoom.map((edge) => edgeText(edge, settings.zoom!)).join(".."),
+    zoom:
+      settings.zoom === null ? null : settings.zoom.map((edge) => edgeText(edge, settings.zoom!)).join(".."),
     hide: settings.hidden.join(",") || null,
   };
 }

@@ -28,7 +28,11 @@ export function linearTicks(from: number, to: number, count: number, whole = fal
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, k) => {
     const value = (first + k) * step;
     const power = big >= 1e12 || (big >= 1e7 && step * 1e5 > big);
-    return { value, label: power || (big < 1e-3 && big > 0) ? exponential(value, step) : plain(value, decimals, big >= 10_000) };
+    return {
+      value,
+      label:
+        power || (big < 1e-3 && big > 0) ? exponential(value, step) : plain(value, decimals, big >= 10_000),
+    };
   });
 }
 
@@ -51,7 +55,9 @@ export function logTicks(from: number, to: number, count: number): Tick[] {
 }
 
 export function yTicks(scale: Scale, count: number): Tick[] {
-  return scale.kind === "log" ? logTicks(scale.from, scale.to, count) : linearTicks(scale.from, scale.to, count);
+  return scale.kind === "log"
+    ? logTicks(scale.from, scale.to, count)
+    : linearTicks(scale.from, scale.to, count);
 }
 
 /** Pixels that a letter of a label takes at most, where letters have their ordinary size. */
@@ -64,7 +70,12 @@ export function anchor(x: number, label: string, width: number, letters = 1): "s
 }
 
 /** The ticks whose labels leave one another room, the last one first. */
-export function apart(ticks: readonly Tick[], map: (value: number) => number, width: number, letters = 1): Tick[] {
+export function apart(
+  ticks: readonly Tick[],
+  map: (value: number) => number,
+  width: number,
+  letters = 1,
+): Tick[] {
   let edge = Infinity;
   return ticks
     .toReversed()
@@ -84,9 +95,39 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const STEPS = [
-  1, 2, 5, 10, 20, 50, 100, 200, 500, SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND, 15 * SECOND, 30 * SECOND,
-  MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR,
-  DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY, 365 * DAY,
+  1,
+  2,
+  5,
+  10,
+  20,
+  50,
+  100,
+  200,
+  500,
+  SECOND,
+  2 * SECOND,
+  5 * SECOND,
+  10 * SECOND,
+  15 * SECOND,
+  30 * SECOND,
+  MINUTE,
+  2 * MINUTE,
+  5 * MINUTE,
+  10 * MINUTE,
+  15 * MINUTE,
+  30 * MINUTE,
+  HOUR,
+  2 * HOUR,
+  3 * HOUR,
+  6 * HOUR,
+  12 * HOUR,
+  DAY,
+  2 * DAY,
+  7 * DAY,
+  14 * DAY,
+  30 * DAY,
+  90 * DAY,
+  365 * DAY,
 ];
 
 function timeStep(span: number, count: number): number {
@@ -97,18 +138,29 @@ function timeStep(span: number, count: number): number {
 export function elapsedTicks(from: number, to: number, count: number): Tick[] {
   const step = timeStep(to - from, count);
   const ticks: Tick[] = [];
-  for (let value = Math.ceil(from / step - 1e-9) * step; value <= to; value += step) ticks.push({ value, label: elapsed(value, step) });
+  for (let value = Math.ceil(from / step - 1e-9) * step; value <= to; value += step)
+    ticks.push({ value, label: elapsed(value, step) });
   return ticks;
 }
 
 /** `from` and `to` are milliseconds since 1970; ticks fall on whole units of local time (`offset` minutes west of UTC). */
-export function wallTicks(from: number, to: number, count: number, offset = new Date(from).getTimezoneOffset()): Tick[] {
+export function wallTicks(
+  from: number,
+  to: number,
+  count: number,
+  offset = new Date(from).getTimezoneOffset(),
+): Tick[] {
   const step = timeStep(to - from, count);
   const shift = offset * MINUTE;
   const ticks: Tick[] = [];
   for (let local = Math.ceil((from - shift) / step) * step; local + shift <= to; local += step) {
     const date = new Date(local).toISOString();
-    const label = step >= DAY || local % DAY === 0 ? date.slice(5, 10) : step >= MINUTE ? date.slice(11, 16) : date.slice(11, step >= SECOND ? 19 : 23);
+    const label =
+      step >= DAY || local % DAY === 0
+        ? date.slice(5, 10)
+        : step >= MINUTE
+          ? date.slice(11, 16)
+          : date.slice(11, step >= SECOND ? 19 : 23);
     ticks.push({ value: local + shift, label });
   }
   return ticks;
@@ -119,7 +171,12 @@ export function elapsed(ms: number, unit = MINUTE): string {
   if (ms < 0) return `−${elapsed(-ms, unit)}`;
   if (unit < SECOND) return `${plain(ms / SECOND, unit < 10 ? 3 : unit < 100 ? 2 : 1)} s`;
   const seconds = Math.round(ms / SECOND);
-  const [d, h, m, s] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
+  const [d, h, m, s] = [
+    Math.floor(seconds / 86400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+    seconds % 60,
+  ];
   const two = (n: number): string => String(n).padStart(2, "0");
   if (d > 0) return `${d} d ${two(h)}:${two(m)}${unit < MINUTE ? `:${two(s)}` : ""}`;
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
@@ -132,8 +189,15 @@ function plain(value: number, decimals: number, grouped = false): string {
 
 function exponential(value: number, step: number): string {
   if (value === 0) return "0";
-  const digits = Math.max(0, Math.floor(Math.log10(Math.abs(value)) + 1e-9) - Math.floor(Math.log10(step) + 1e-9));
-  return value.toExponential(Math.min(15, digits)).replace(/\.?0*e\+?/, "e").replace("-", (sign, at) => (at > 0 ? "−" : sign)).replace(/^-/, "−");
+  const digits = Math.max(
+    0,
+    Math.floor(Math.log10(Math.abs(value)) + 1e-9) - Math.floor(Math.log10(step) + 1e-9),
+  );
+  return value
+    .toExponential(Math.min(15, digits))
+    .replace(/\.?0*e\+?/, "e")
+    .replace("-", (sign, at) => (at > 0 ? "−" : sign))
+    .replace(/^-/, "−");
 }
 
 /** A power of ten, or twice or five times it, as short as it can be read. */

@@ -2,8 +2,8 @@
 import { extent, within } from "../data/curve";
 import type { Line } from "../data/series";
 import type { Scale } from "./scale";
-import type { Track } from "./track";
 import type { Settings } from "./settings";
+import type { Track } from "./track";
 import type { Span } from "./zoom-range";
 
 export type Lines = readonly { track: Track; line: Line }[];
@@ -74,7 +74,9 @@ export function gapsOf(lines: Lines, x: Scale, log: boolean): { gaps: number[]; 
 export function blankOf(lines: Lines, { x, log }: Settings, view: Span, seen: boolean): string | null {
   if (lines.length === 0) return "All curves are switched off in the legend.";
   if (lines.every(({ line }) => line.xs.length === 0)) {
-    return lines.some(({ line }) => line.placeless) ? `The logged steps have no ${x === "epoch" ? "epoch" : "time"}; choose step.` : "";
+    return lines.some(({ line }) => line.placeless)
+      ? `The logged steps have no ${x === "epoch" ? "epoch" : "time"}; choose step.`
+      : "";
   }
   if (seen) return null;
   const [low, high] = bounds(lines, view, false);

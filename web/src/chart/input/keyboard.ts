@@ -1,17 +1,28 @@
 /** The keyboard on a chart: a crosshair that goes from point to point and from curve to curve, and the zoom. */
 import type { Signal } from "@preact/signals";
-import type { Cursor } from "./cursor";
 import { along, closest, hitsAt, pointNear } from "../geometry/hit-test";
 import type { Drawn, Scene } from "../geometry/scene";
 import { pan, type Span, zoomAround } from "../geometry/zoom-range";
+import type { Cursor } from "./cursor";
 
 type Zoom = (zoom: Span | null) => void;
 
 /** Answers whether the key was for the chart. */
-export function keyed(key: string, shift: boolean, scene: Scene, cursor: Signal<Cursor | null>, onZoom: Zoom): boolean {
+export function keyed(
+  key: string,
+  shift: boolean,
+  scene: Scene,
+  cursor: Signal<Cursor | null>,
+  onZoom: Zoom,
+): boolean {
   const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[key];
   const line = { ArrowDown: 1, ArrowUp: -1 }[key];
-  const next = step !== undefined ? move(scene, cursor.peek(), shift ? step * 10 : step) : line !== undefined ? change(scene, cursor.peek(), line) : undefined;
+  const next =
+    step !== undefined
+      ? move(scene, cursor.peek(), shift ? step * 10 : step)
+      : line !== undefined
+        ? change(scene, cursor.peek(), line)
+        : undefined;
   if (next) {
     cursor.value = next;
     keepInSight(scene, next, onZoom);
@@ -32,7 +43,9 @@ function walkable(scene: Scene): Drawn[] {
 /** The curve that the crosshair is on, to begin with the first that has points. */
 function current(scene: Scene, cursor: Cursor | null): Drawn | undefined {
   const drawn = walkable(scene);
-  return drawn.find(({ track }) => cursor !== null && "key" in cursor && track.key === cursor.key) ?? drawn[0];
+  return (
+    drawn.find(({ track }) => cursor !== null && "key" in cursor && track.key === cursor.key) ?? drawn[0]
+  );
 }
 
 /** By points of the curve that the crosshair is on. */
@@ -75,5 +88,11 @@ function keepInSight(scene: Scene, cursor: Cursor, onZoom: Zoom): void {
   const x = xOf(scene, cursor);
   const [from, to] = scene.view;
   if (x === null || (x >= from && x <= to)) return;
-  onZoom(pan(scene.view, scene.all, (x < from ? x - from - (to - from) / 10 : x - to + (to - from) / 10) / (to - from)));
+  onZoom(
+    pan(
+      scene.view,
+      scene.all,
+      (x < from ? x - from - (to - from) / 10 : x - to + (to - from) / 10) / (to - from),
+    ),
+  );
 }

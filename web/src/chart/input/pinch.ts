@@ -1,6 +1,7 @@
 /** Two fingers on a chart: they stay on the points they were put on, as in a map. */
-import type { Latest } from "./cursor";
+
 import { type Span, zoomTo } from "../geometry/zoom-range";
+import type { Latest } from "./cursor";
 
 interface Grip {
   view: Span;

@@ -1,11 +1,11 @@
 /** What pointer, wheel and keys do to a chart: a cursor to read by, a brush, and the next zoom. */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import type { Scene } from "../geometry/scene";
+import { brushed, type Span } from "../geometry/zoom-range";
 import type { Cursor, Latest } from "./cursor";
 import { keyed } from "./keyboard";
 import { pinchZoom } from "./pinch";
-import type { Scene } from "../geometry/scene";
-import { brushed, type Span } from "../geometry/zoom-range";
 import { wheelZoom } from "./wheel";
 
 export interface ChartInput {
@@ -16,7 +16,11 @@ export interface ChartInput {
 
 const CLICK_PX = 4;
 
-export function useChartInput(box: { current: HTMLElement | null }, scene: Scene | null, onZoom: Latest["onZoom"]): ChartInput {
+export function useChartInput(
+  box: { current: HTMLElement | null },
+  scene: Scene | null,
+  onZoom: Latest["onZoom"],
+): ChartInput {
   const cursor = useSignal<Cursor | null>(null);
   const brush = useSignal<Span | null>(null);
   const start = useRef<number | null>(null);
@@ -41,7 +45,10 @@ export function useChartInput(box: { current: HTMLElement | null }, scene: Scene
     const { left, top } = box.current!.getBoundingClientRect();
     const px = event.clientX - left;
     const py = event.clientY - top;
-    cursor.value = px < scene.left - 12 || px > scene.right + 12 || py > scene.height ? null : { px: clamp(px, scene), py };
+    cursor.value =
+      px < scene.left - 12 || px > scene.right + 12 || py > scene.height
+        ? null
+        : { px: clamp(px, scene), py };
     return px;
   };
   const handlers = {
@@ -64,7 +71,8 @@ export function useChartInput(box: { current: HTMLElement | null }, scene: Scene
       if (touching.current.size > 1) return void (cursor.value = null);
       const px = read(event, scene);
       const from = start.current;
-      brush.value = from === null || Math.abs(px - from) < CLICK_PX ? null : [clamp(from, scene), clamp(px, scene)];
+      brush.value =
+        from === null || Math.abs(px - from) < CLICK_PX ? null : [clamp(from, scene), clamp(px, scene)];
     },
     onPointerUp(event: PointerEvent) {
       touching.current.delete(event.pointerId);
@@ -88,7 +96,14 @@ export function useChartInput(box: { current: HTMLElement | null }, scene: Scene
     },
     onKeyDown(event: KeyboardEvent) {
       const { scene, onZoom } = now.current;
-      if (scene === null || event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).closest("a")) return;
+      if (
+        scene === null ||
+        event.ctrlKey ||
+        event.metaKey ||
+        event.altKey ||
+        (event.target as Element).closest("a")
+      )
+        return;
       if (event.key === "Escape") {
         if (cursor.peek() === null && start.current === null) return;
         cursor.value = brush.value = start.current = null;

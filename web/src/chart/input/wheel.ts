@@ -1,6 +1,7 @@
 /** The wheel on a chart: zooms where the pointer is, sideways pans, and leaves the page its own turns. */
-import type { Latest } from "./cursor";
+
 import { pan, zoomAround } from "../geometry/zoom-range";
+import type { Latest } from "./cursor";
 
 const WHEEL = 0.0022;
 /** Wheel turns this soon after others were for the page: the page was being scrolled when the chart came by. */
@@ -20,7 +21,8 @@ export function wheelZoom(box: HTMLElement, now: { current: Latest }): () => voi
     // Nothing left to zoom out of, or to pan to: the turn is the page's.
     if (whole && (sideways || event.deltaY > 0)) return;
     event.preventDefault();
-    const pixels = (sideways ? event.deltaX || event.deltaY : event.deltaY) * (event.deltaMode === 1 ? 16 : 1);
+    const pixels =
+      (sideways ? event.deltaX || event.deltaY : event.deltaY) * (event.deltaMode === 1 ? 16 : 1);
     if (sideways) return onZoom(pan(scene.view, scene.all, pixels / (scene.right - scene.left)));
     const px = event.clientX - box.getBoundingClientRect().left;
     const center = scene.x.invert(Math.min(scene.right, Math.max(scene.left, px)));

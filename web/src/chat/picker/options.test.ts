@@ -14,17 +14,25 @@ const job = (n: number, name = `bot ${n}`): Job => ({
 
 describe("offer", () => {
   it("offers models, then jobs", () => {
-    expect(offer("", ["hub/m"], [job(1)]).options.map((each) => each.key)).toEqual(["base:hub/m", "final:id1"]);
+    expect(offer("", ["hub/m"], [job(1)]).options.map((each) => each.key)).toEqual([
+      "base:hub/m",
+      "final:id1",
+    ]);
   });
 
   it("finds all words anywhere in name, id, model and status", () => {
     const jobs = [job(1, "Support Bot"), job(2, "haiku")];
-    expect(offer("bot support", [], jobs).options.map((each) => each.key)).toEqual(["base:bot support", "final:id1"]);
+    expect(offer("bot support", [], jobs).options.map((each) => each.key)).toEqual([
+      "base:bot support",
+      "final:id1",
+    ]);
     expect(offer("id2 completed", [], jobs).options.at(-1)?.key).toBe("final:id2");
   });
 
   it("offers what is typed as a model, but not one that is listed", () => {
-    expect(offer(" my/model ", ["hub/m"], []).options).toMatchObject([{ target: { kind: "base", model: "my/model" } }]);
+    expect(offer(" my/model ", ["hub/m"], []).options).toMatchObject([
+      { target: { kind: "base", model: "my/model" } },
+    ]);
     expect(offer("hub/m", ["hub/m"], []).options).toHaveLength(1);
   });
 

@@ -1,8 +1,8 @@
 /** Which adapter of a job: its final one, or a checkpoint. A job that still runs offers new ones as it saves them. */
 import { useEffect, useLayoutEffect } from "preact/hooks";
+import { isOver, jobById } from "../../store/jobs";
 import { checkpointsOf, loadCheckpoints } from "../checkpoints";
 import type { Target } from "../types";
-import { isOver, jobById } from "../../store/jobs";
 
 const EVERY_MS = 10_000;
 
@@ -46,10 +46,12 @@ export function PartSelect({ target, onPick }: Props) {
   // Before anybody can choose: an effect that came later would undo the choice.
   useLayoutEffect(() => {
     // There is no final adapter to ask, so the newest checkpoint stands for the job.
-    if (target.kind === "final" && !final && newest !== undefined) onPick({ kind: "checkpoint", jobId, step: newest });
+    if (target.kind === "final" && !final && newest !== undefined)
+      onPick({ kind: "checkpoint", jobId, step: newest });
   }, [target.kind, final, newest, jobId]);
 
-  const shown = target.kind === "checkpoint" && !steps.includes(target.step) ? [...steps, target.step] : steps;
+  const shown =
+    target.kind === "checkpoint" && !steps.includes(target.step) ? [...steps, target.step] : steps;
   const choose = (value: string): void =>
     onPick(value === "final" ? { kind: "final", jobId } : { kind: "checkpoint", jobId, step: Number(value) });
   return (
@@ -60,7 +62,9 @@ export function PartSelect({ target, onPick }: Props) {
       onFocus={() => void loadCheckpoints(jobId)}
       onChange={(event) => choose(event.currentTarget.value)}
     >
-      {(final || shown.length === 0) && <option value="final">{final ? "final adapter" : "no checkpoint yet"}</option>}
+      {(final || shown.length === 0) && (
+        <option value="final">{final ? "final adapter" : "no checkpoint yet"}</option>
+      )}
       {[...shown].reverse().map((step) => (
         <option key={step} value={String(step)}>
           step {step}

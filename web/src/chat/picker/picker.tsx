@@ -1,12 +1,12 @@
 /** Chooses who answers: a field that filters a list of base models and jobs (ARIA's combobox pattern). */
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { adapterJobs, baseModels } from "../targets";
-import type { Target } from "../types";
 import { number } from "../../lib/format";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { DryMark, RelativeTime, StatusDot } from "../../ui";
-import { offer, type Option } from "./options";
+import { adapterJobs, baseModels } from "../targets";
+import type { Target } from "../types";
+import { type Option, offer } from "./options";
 
 interface Props {
   onPick: (target: Target) => void;
@@ -21,7 +21,10 @@ export function Picker({ onPick, onClose }: Props) {
   const field = useRef<HTMLInputElement>(null);
   const list = jobs.value;
   const trainers = manifest.value;
-  const { options, more } = useMemo(() => offer(typed, baseModels(list, trainers), adapterJobs(list)), [typed, list, trainers]);
+  const { options, more } = useMemo(
+    () => offer(typed, baseModels(list, trainers), adapterJobs(list)),
+    [typed, list, trainers],
+  );
   const active = Math.min(at, options.length - 1);
 
   // Before the next key, which may be typed at once.
@@ -33,7 +36,10 @@ export function Picker({ onPick, onClose }: Props) {
     addEventListener("pointerdown", outside);
     return () => removeEventListener("pointerdown", outside);
   }, []);
-  useEffect(() => root.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }), [active]);
+  useEffect(
+    () => root.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }),
+    [active],
+  );
 
   const onKeyDown = (event: KeyboardEvent): void => {
     const chosen = options[active];
@@ -78,7 +84,9 @@ export function Picker({ onPick, onClose }: Props) {
           />
         ))}
         {options.length === 0 && (
-          <p class="chat-picker-note">No model is known yet. Type one, such as HuggingFaceTB/SmolLM2-135M-Instruct.</p>
+          <p class="chat-picker-note">
+            No model is known yet. Type one, such as HuggingFaceTB/SmolLM2-135M-Instruct.
+          </p>
         )}
         {more > 0 && <p class="chat-picker-note">{number(more)} more jobs: type to find them.</p>}
       </div>

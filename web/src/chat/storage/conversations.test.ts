@@ -1,7 +1,12 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Conversation } from "../types";
 
-const db = { store: vi.fn(), listStored: vi.fn(async () => []), load: vi.fn(async () => undefined), remove: vi.fn() };
+const db = {
+  store: vi.fn(),
+  listStored: vi.fn(async () => []),
+  load: vi.fn(async () => undefined),
+  remove: vi.fn(),
+};
 vi.mock("./db", async (original) => ({ ...(await original<typeof import("./db")>()), ...db }));
 
 let kept: Map<string, string>;
@@ -30,7 +35,12 @@ function asked(shelf: typeof import("./conversations"), state: "done" | "streami
   const target = { kind: "base", model: "tiny" } as const;
   const answers = [{ by: target, name: "tiny", text: "Ho", state }];
   const turn = { id: "t", parent: null, user: "Hi?", answers, at: 1 };
-  return { ...shelf.fresh([target], { temperature: 0, topP: 1, maxTokens: 9 }, ""), id: "c", leaf: "t", turns: { t: turn } };
+  return {
+    ...shelf.fresh([target], { temperature: 0, topP: 1, maxTokens: 9 }, ""),
+    id: "c",
+    leaf: "t",
+    turns: { t: turn },
+  };
 }
 
 test("an answer that was not stored yet outlives the page", async () => {
@@ -79,7 +89,11 @@ test("what was asked in another project at the same address is not listed in thi
   const shelf = await load();
   const { credentials, project } = await import("../../store/credentials");
   credentials.value = { mode: "anon", orgSlug: "o", projectSlug: "here", baseUrl: "", token: "" };
-  for (const [id, where] of [["here", project.value], ["there", "o/there"], ["old", undefined]] as const) {
+  for (const [id, where] of [
+    ["here", project.value],
+    ["there", "o/there"],
+    ["old", undefined],
+  ] as const) {
     shelf.change({ ...asked(shelf, "done"), id, project: where });
   }
   expect(shelf.summaries.value.map(({ id }) => id).sort()).toEqual(["here", "old"]);

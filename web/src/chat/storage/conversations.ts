@@ -1,22 +1,25 @@
 /** The list of conversations and the one that is open, kept in step with the browser's storage. */
 import { computed, signal } from "@preact/signals";
-import { listStored, load, remove, store, type Summary, summarize } from "./db";
-import { project } from "../../store/credentials";
 import { recall, remember } from "../../lib/storage";
+import { project } from "../../store/credentials";
 import { DEFAULT_PARAMS, ownPreset } from "../presets";
-import { answered, hear, isAnswered, tell } from "./tabs";
 import { branch, columnsOf, shownTargets, withStored } from "../tree";
 import type { Answer, Conversation, Params, Target } from "../types";
+import { listStored, load, remove, type Summary, store, summarize } from "./db";
+import { answered, hear, isAnswered, tell } from "./tabs";
 import { leaveBehind, pickUp } from "./unsaved";
 
-const NO_STORAGE = "This browser does not let Studio store conversations, so they will be gone after a reload.";
+const NO_STORAGE =
+  "This browser does not let Studio store conversations, so they will be gone after a reload.";
 
 const all = signal<readonly Summary[]>([]);
 
 /** The conversations of this project, and those of which nobody knows whose they are; newest first. */
 export const summaries = computed(() => {
   const here = project.value;
-  return all.value.filter((each) => here === undefined || each.project === undefined || each.project === here);
+  return all.value.filter(
+    (each) => here === undefined || each.project === undefined || each.project === here,
+  );
 });
 
 /** Why conversations are not kept, for the person to read; null while they are. */
@@ -68,7 +71,8 @@ function recallWay(): [Params, string] {
 export function change(next: Conversation): void {
   const { params, system } = current.peek();
   current.value = next;
-  if (next.params !== params || next.system !== system) remember(WAY, JSON.stringify([next.params, next.system]), "tab");
+  if (next.params !== params || next.system !== system)
+    remember(WAY, JSON.stringify([next.params, next.system]), "tab");
   keep(next);
 }
 
@@ -129,7 +133,8 @@ export async function readShelf(): Promise<void> {
   }
 }
 
-const find = async (id: string): Promise<Conversation | undefined> => seen.get(id) ?? (await load(id).catch(() => undefined));
+const find = async (id: string): Promise<Conversation | undefined> =>
+  seen.get(id) ?? (await load(id).catch(() => undefined));
 
 /** Every conversation of the list, newest first. */
 export async function everyConversation(): Promise<Conversation[]> {

@@ -24,7 +24,8 @@ const LIST = "list";
 export function summarize(conversation: Conversation): Summary {
   const turns = Object.values(conversation.turns);
   const size = turns.reduce(
-    (sum, turn) => sum + turn.user.length + turn.answers.reduce((own, answer) => own + (answer?.text.length ?? 0), 0),
+    (sum, turn) =>
+      sum + turn.user.length + turn.answers.reduce((own, answer) => own + (answer?.text.length ?? 0), 0),
     conversation.system.length,
   );
   const { id, updated, project } = conversation;
@@ -32,7 +33,12 @@ export function summarize(conversation: Conversation): Summary {
 }
 
 /** The conversations to let go, oldest first, so that the rest fit; `keep` never goes. */
-export function surplus(list: readonly Summary[], keep: string, count = MAX_CONVERSATIONS, size = MAX_SIZE): string[] {
+export function surplus(
+  list: readonly Summary[],
+  keep: string,
+  count = MAX_CONVERSATIONS,
+  size = MAX_SIZE,
+): string[] {
   const oldest = [...list].sort((a, b) => a.updated - b.updated).filter((each) => each.id !== keep);
   let left = list.length;
   let total = list.reduce((sum, each) => sum + each.size, 0);
@@ -87,7 +93,9 @@ export async function listStored(): Promise<Summary[]> {
 }
 
 export async function load(id: string): Promise<Conversation | undefined> {
-  return (await done((await database()).transaction(BODIES).objectStore(BODIES).get(id))) as Conversation | undefined;
+  return (await done((await database()).transaction(BODIES).objectStore(BODIES).get(id))) as
+    | Conversation
+    | undefined;
 }
 
 export async function remove(ids: readonly string[]): Promise<void> {

@@ -28,11 +28,12 @@ const PAUSE_MS = 200;
 export function hear(on: (news: News) => void): void {
   const heard = new Map<string, News>();
   channel?.addEventListener("message", ({ data }: MessageEvent<News>) => {
-    if (heard.size === 0) setTimeout(() => {
-      const all = [...heard.values()];
-      heard.clear();
-      all.forEach(on);
-    }, PAUSE_MS);
+    if (heard.size === 0)
+      setTimeout(() => {
+        const all = [...heard.values()];
+        heard.clear();
+        all.forEach(on);
+      }, PAUSE_MS);
     heard.set(data.id, data);
   });
 }

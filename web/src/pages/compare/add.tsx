@@ -1,8 +1,9 @@
 /** Adding a job to the comparison: a plain select over what is not in it yet. */
-import { relative } from "../../lib/format";
-import { jobs } from "../../store/jobs";
+
 import { now } from "../../lib/clock";
+import { relative } from "../../lib/format";
 import { displayName } from "../../lib/text";
+import { jobs } from "../../store/jobs";
 import { MOST } from "./diff";
 
 const OFFERED = 100;
@@ -24,7 +25,8 @@ export function AddJob({ ids, add }: { ids: readonly string[]; add: (id: string)
       <option value="">Add a job…</option>
       {others.map(({ id, name, status, createdAt, config }) => (
         <option key={id} value={id}>
-          {displayName(name).slice(0, 60)}{config?.dryRun === true ? " · dry run" : ""} · {status} · {relative(createdAt, now.peek())}
+          {displayName(name).slice(0, 60)}
+          {config?.dryRun === true ? " · dry run" : ""} · {status} · {relative(createdAt, now.peek())}
         </option>
       ))}
     </select>

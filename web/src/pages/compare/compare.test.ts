@@ -3,10 +3,15 @@ import type { Job } from "../../contract.gen";
 import { bestIndex, differences, idsOf, MOST, styleOf } from "./diff";
 import { distinctNames } from "./names";
 
-const job = (config: object): Job => ({ config: { model: "m", datasetSource: { type: "file", path: "a.jsonl" }, ...config } }) as Job;
+const job = (config: object): Job =>
+  ({ config: { model: "m", datasetSource: { type: "file", path: "a.jsonl" }, ...config } }) as Job;
 
 test("settings that differ are told from those that do not; a job not known counts for neither", () => {
-  const rows = differences([job({ learningRate: 1e-3, loraR: 8 }), undefined, job({ learningRate: 2e-3, loraR: 8, dryRun: true })]);
+  const rows = differences([
+    job({ learningRate: 1e-3, loraR: 8 }),
+    undefined,
+    job({ learningRate: 2e-3, loraR: 8, dryRun: true }),
+  ]);
   const by = new Map(rows.map(({ label, values, same }) => [label, { values, same }]));
   expect(by.get("Learning rate")).toEqual({ values: ["0.001", null, "0.002"], same: false });
   expect(by.get("LoRA rank")).toEqual({ values: ["8", null, "8"], same: true });
@@ -24,19 +29,44 @@ test("jobs are compared by what ran: a default of one and the same value asked f
 });
 
 test("values that only look the same are told apart, by all their digits", () => {
-  const of = (label: string, ...configs: object[]) => differences(configs.map(job)).find((row) => row.label === label);
-  expect(of("Learning rate", { learningRate: 1e-3 }, { learningRate: 0.0010004 })).toMatchObject({ values: ["0.001", "0.0010004"], same: false });
-  expect(of("Learning rate", { learningRate: 1e-3 }, {}, { learningRate: 2e-3 })).toMatchObject({ values: ["0.001", null, "0.002"], same: false });
+  const of = (label: string, ...configs: object[]) =>
+    differences(configs.map(job)).find((row) => row.label === label);
+  expect(of("Learning rate", { learningRate: 1e-3 }, { learningRate: 0.0010004 })).toMatchObject({
+    values: ["0.001", "0.0010004"],
+    same: false,
+  });
+  expect(of("Learning rate", { learningRate: 1e-3 }, {}, { learningRate: 2e-3 })).toMatchObject({
+    values: ["0.001", null, "0.002"],
+    same: false,
+  });
   const source = { type: "huggingface", name: "d", split: "a" };
-  expect(of("Data set", { datasetSource: source }, { datasetSource: { split: "a", name: "d", type: "huggingface" } })).toMatchObject({ same: true });
-  expect(of("Data set", { datasetSource: source }, { datasetSource: { ...source, type: "blob", token: "secret" } })).toMatchObject({ same: false });
-  expect(JSON.stringify(differences([job({ datasetSource: source }), job({ datasetSource: { ...source, token: "secret" } })]))).not.toContain("secret");
+  expect(
+    of(
+      "Data set",
+      { datasetSource: source },
+      { datasetSource: { split: "a", name: "d", type: "huggingface" } },
+    ),
+  ).toMatchObject({ same: true });
+  expect(
+    of(
+      "Data set",
+      { datasetSource: source },
+      { datasetSource: { ...source, type: "blob", token: "secret" } },
+    ),
+  ).toMatchObject({ same: false });
+  expect(
+    JSON.stringify(
+      differences([job({ datasetSource: source }), job({ datasetSource: { ...source, token: "secret" } })]),
+    ),
+  ).not.toContain("secret");
 });
 
 test("ids come once each, and no more than can be told apart", () => {
   expect(idsOf(new URLSearchParams("jobs=a,b,,a, c "))).toEqual(["a", "b", "c"]);
   expect(idsOf(new URLSearchParams(""))).toEqual([]);
-  expect(idsOf(new URLSearchParams({ jobs: Array.from({ length: 99 }, (_, i) => i).join(",") }))).toHaveLength(MOST);
+  expect(
+    idsOf(new URLSearchParams({ jobs: Array.from({ length: 99 }, (_, i) => i).join(",") })),
+  ).toHaveLength(MOST);
 });
 
 test("no two compared jobs look alike", () => {
@@ -54,11 +84,20 @@ test("the best is named only where there is a difference", () => {
 });
 
 test("names that are the same are told apart by the id", () => {
-  expect(distinctNames([{ id: "abcdefgh", name: "x" }, { id: "12345678", name: "x" }, { id: "q", name: "y" }, { id: "r", name: undefined }])).toEqual([
-    "x abcdef", "x 123456", "y", "r",
-  ]);
+  expect(
+    distinctNames([
+      { id: "abcdefgh", name: "x" },
+      { id: "12345678", name: "x" },
+      { id: "q", name: "y" },
+      { id: "r", name: undefined },
+    ]),
+  ).toEqual(["x abcdef", "x 123456", "y", "r"]);
   const runs = (...ids: string[]): string[] => distinctNames(ids.map((id) => ({ id, name: "x" })));
   expect(runs("job_3f9a01c2", "job_77d012ab")).toEqual(["x 3f9a01", "x 77d012"]);
-  expect(runs("job_0193a2b3c4d5", "job_0193a2b3c4e6", "job_0193a2b3c4e7")).toEqual(["x 0193a2b3c4d5", "x 0193a2b3c4e6", "x 0193a2b3c4e7"]);
+  expect(runs("job_0193a2b3c4d5", "job_0193a2b3c4e6", "job_0193a2b3c4e7")).toEqual([
+    "x 0193a2b3c4d5",
+    "x 0193a2b3c4e6",
+    "x 0193a2b3c4e7",
+  ]);
   expect(runs("job-1", "job-12", "other")).toEqual(["x job-1", "x job-12", "x other"]);
 });

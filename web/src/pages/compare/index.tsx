@@ -2,18 +2,18 @@
 import { useEffect } from "preact/hooks";
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
-import { exportRun, exportsOf } from "../../chart/export/menu";
-import { ChartFigures } from "../../chart/statistics-table";
-import { Legend } from "../../chart/legend";
 import type { Metric } from "../../chart/data/series";
+import { exportRun, exportsOf } from "../../chart/export/menu";
 import type { Track } from "../../chart/geometry/track";
+import { Legend } from "../../chart/legend";
+import { ChartFigures } from "../../chart/statistics-table";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import { useStreams } from "../../events/use";
 import { route, setQuery } from "../../router";
+import { setTitle } from "../../store/document-title";
 import { jobById, jobsState } from "../../store/jobs";
 import { Button, Chips, Empty } from "../../ui";
-import { setTitle } from "../../store/document-title";
 import { originOf } from "../job/state";
 import { AddJob } from "./add";
 import { idsOf, styleOf } from "./diff";
@@ -51,10 +51,14 @@ export default function ComparePage() {
 function Comparison({ ids, remove }: { ids: readonly string[]; remove: (...ids: string[]) => void }) {
   const streams = useStreams(ids);
   const version = streams.reduce((sum, stream) => sum + stream.version.value, 0);
-  const missing = ids.filter((id, index) => streams[index]!.state.value === "missing" && jobsState.value.loaded && !jobById(id));
+  const missing = ids.filter(
+    (id, index) => streams[index]!.state.value === "missing" && jobsState.value.loaded && !jobById(id),
+  );
   const jobs = ids.map((id) => jobById(id));
   const names = distinctNames(ids.map((id, index) => ({ id, name: jobs[index]?.name })));
-  const all = streams.map(({ id, run }, index): Compared => ({ id, run, name: names[index]!, job: jobs[index], ...styleOf(index) }));
+  const all = streams.map(
+    ({ id, run }, index): Compared => ({ id, run, name: names[index]!, job: jobs[index], ...styleOf(index) }),
+  );
   const compared = all.filter(({ id }) => !missing.includes(id));
   return (
     <>
@@ -82,7 +86,13 @@ function Curves({ compared }: { compared: readonly Compared[]; version: number }
   const metric = METRICS.find(({ value }) => value === route.value.query.get("metric"))?.value ?? "loss";
   const tracks = compared.map(
     ({ id, name, job, run, tone, dash }): Track => ({
-      key: id, label: name, rows: run.rows, metric, origin: originOf(job, run), tone, ...(dash ? { dash } : {}),
+      key: id,
+      label: name,
+      rows: run.rows,
+      metric,
+      origin: originOf(job, run),
+      tone,
+      ...(dash ? { dash } : {}),
     }),
   );
   const runs = compared.map(({ id, name, job, run }) => exportRun(id, name, job, run.rows));
@@ -90,7 +100,12 @@ function Curves({ compared }: { compared: readonly Compared[]; version: number }
     <section aria-label="Curves">
       <div class="compare-bar">
         <Legend tracks={tracks} settings={settings} onChange={change} />
-        <Chips label="Value" items={METRICS} value={metric} onChange={(value) => setQuery({ metric: value === "loss" ? null : value })} />
+        <Chips
+          label="Value"
+          items={METRICS}
+          value={metric}
+          onChange={(value) => setQuery({ metric: value === "loss" ? null : value })}
+        />
       </div>
       <Chart
         label={`${METRICS.find(({ value }) => value === metric)!.label} of ${compared.length} jobs`}

@@ -3,9 +3,9 @@ import { useState } from "preact/hooks";
 import { Swatch } from "../../chart/swatch";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
+import { now } from "../../lib/clock";
 import { duration, loss, number } from "../../lib/format";
 import { jobHref } from "../../router";
-import { now } from "../../lib/clock";
 import { Button, DryMark, StatusDot, Switch } from "../../ui";
 import { lastFinite, recentMean } from "../job/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
@@ -49,7 +49,13 @@ export function Tables({ compared, remove }: Props) {
   );
 }
 
-function Title({ one: { id, name, tone, dash, job }, remove }: { one: Compared; remove: (id: string) => void }) {
+function Title({
+  one: { id, name, tone, dash, job },
+  remove,
+}: {
+  one: Compared;
+  remove: (id: string) => void;
+}) {
   return (
     <span class="compare-name">
       <Swatch tone={tone} dash={dash} />
@@ -57,7 +63,14 @@ function Title({ one: { id, name, tone, dash, job }, remove }: { one: Compared; 
         {name}
       </a>
       <DryMark job={job} />
-      <Button kind="quiet" small icon="close" aria-label={`Remove ${name}`} title="Remove from the comparison" onClick={() => remove(id)} />
+      <Button
+        kind="quiet"
+        small
+        icon="close"
+        aria-label={`Remove ${name}`}
+        title="Remove from the comparison"
+        onClick={() => remove(id)}
+      />
     </span>
   );
 }
@@ -73,14 +86,39 @@ interface Row {
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
 const ROWS: readonly Row[] = [
-  { label: "Best eval loss", value: ({ run, job }) => run.bestEvalLoss?.value ?? job?.metrics?.bestEvalLoss ?? null, words: loss, better: "low" },
+  {
+    label: "Best eval loss",
+    value: ({ run, job }) => run.bestEvalLoss?.value ?? job?.metrics?.bestEvalLoss ?? null,
+    words: loss,
+    better: "low",
+  },
   { label: "at step", value: ({ run }) => run.bestEvalLoss?.step ?? null, words: number },
-  { label: "Last eval loss", value: ({ run, job }) => finite(lastFinite(run.rows.evalLoss)) ?? job?.metrics?.evalLoss ?? null, words: loss, better: "low" },
-  { label: "Best training loss", value: ({ run }) => run.bestLoss?.value ?? null, words: loss, better: "low" },
-  { label: "Last training loss", value: ({ run, job }) => finite(lastFinite(run.rows.loss)) ?? job?.metrics?.loss ?? null, words: loss, better: "low" },
+  {
+    label: "Last eval loss",
+    value: ({ run, job }) => finite(lastFinite(run.rows.evalLoss)) ?? job?.metrics?.evalLoss ?? null,
+    words: loss,
+    better: "low",
+  },
+  {
+    label: "Best training loss",
+    value: ({ run }) => run.bestLoss?.value ?? null,
+    words: loss,
+    better: "low",
+  },
+  {
+    label: "Last training loss",
+    value: ({ run, job }) => finite(lastFinite(run.rows.loss)) ?? job?.metrics?.loss ?? null,
+    words: loss,
+    better: "low",
+  },
   { label: "Steps", value: ({ run, job }) => stepsOf(job, run).step, words: number },
   { label: "Time", value: ({ run, job }) => ranFor(job, run, now.value), words: duration, better: "low" },
-  { label: "Tokens/s", value: ({ run }) => finite(recentMean(run.rows.tokensPerSecond)), words: (value) => number(Math.round(value)), better: "high" },
+  {
+    label: "Tokens/s",
+    value: ({ run }) => finite(recentMean(run.rows.tokensPerSecond)),
+    words: (value) => number(Math.round(value)),
+    better: "high",
+  },
 ];
 
 function Results({ compared }: { compared: readonly Compared[] }) {
@@ -99,8 +137,14 @@ function Results({ compared }: { compared: readonly Compared[] }) {
       {ROWS.map(({ label, value, words, better }) => {
         const values = compared.map(value);
         // A run that has not come to its end is not quick.
-        const ranked = label === "Time" ? values.map((ms, index) => (statuses[index] === "completed" ? ms : null)) : values;
-        const best = better === undefined || (label === "Time" && statuses.some(isActive)) ? -1 : bestIndex(ranked, better === "high");
+        const ranked =
+          label === "Time"
+            ? values.map((ms, index) => (statuses[index] === "completed" ? ms : null))
+            : values;
+        const best =
+          better === undefined || (label === "Time" && statuses.some(isActive))
+            ? -1
+            : bestIndex(ranked, better === "high");
         return (
           <tr key={label}>
             <th scope="row">{label}</th>
@@ -129,7 +173,9 @@ function Configuration({ compared }: { compared: readonly Compared[] }) {
       {!all && different.length === 0 && (
         <tr>
           <td class="hint compare-none" colSpan={compared.length + 1}>
-            {compared.length > 1 ? "These jobs have the same configuration." : "Add a second job to see how they differ."}
+            {compared.length > 1
+              ? "These jobs have the same configuration."
+              : "Add a second job to see how they differ."}
           </td>
         </tr>
       )}

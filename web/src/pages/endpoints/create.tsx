@@ -12,8 +12,8 @@ import { announce, Button, ErrorNote, Field } from "../../ui";
 import { AccessField, RetentionField } from "./fields";
 import {
   type AuthMode,
-  daysTrouble,
   DEFAULT_DAYS,
+  daysTrouble,
   hostOf,
   MAX_SLUG,
   type RetentionMode,
@@ -25,10 +25,15 @@ import {
 import { createEndpoint } from "./store";
 
 export function Create() {
-  const [picked, setPicked] = useState<Target | null>(() => parseTarget(route.peek().query.get("target") ?? ""));
+  const [picked, setPicked] = useState<Target | null>(() =>
+    parseTarget(route.peek().query.get("target") ?? ""),
+  );
   const [typed, setTyped] = useState<string | null>(null);
   const [auth, setAuth] = useState<AuthMode>("fixed_api_key");
-  const [keep, setKeep] = useState<{ mode: RetentionMode; days: number }>({ mode: "days", days: DEFAULT_DAYS });
+  const [keep, setKeep] = useState<{ mode: RetentionMode; days: number }>({
+    mode: "days",
+    days: DEFAULT_DAYS,
+  });
   const [tried, setTried] = useState(false);
   const [busy, setBusy] = useState(false);
   const [fault, setFault] = useState<{ status: number; text: string } | null>(null);
@@ -52,7 +57,12 @@ export function Create() {
     setBusy(true);
     setFault(null);
     try {
-      const made = await createEndpoint({ slug, target: toWire(target), authMode: auth, ...retentionBody(keep.mode, keep.days) });
+      const made = await createEndpoint({
+        slug,
+        target: toWire(target),
+        authMode: auth,
+        ...retentionBody(keep.mode, keep.days),
+      });
       announce(`Endpoint ${made.slug} created`);
       go(href("/endpoints", { id: made.id }));
     } catch (error) {

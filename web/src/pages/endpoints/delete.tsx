@@ -2,8 +2,8 @@
 import { useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
-import { go, href } from "../../router";
 import { clean } from "../../lib/text";
+import { go, href } from "../../router";
 import { announce, Button, Dialog, ErrorNote, Field } from "../../ui";
 import { hostOf } from "./model";
 import { deleteEndpoint } from "./store";
@@ -13,7 +13,9 @@ export function Delete({ deployment }: { deployment: Deployment }) {
   return (
     <section class="ep-section">
       <h2>Delete</h2>
-      <p class="dim">Callers get 404 from then on, and its keys no longer work. The job and its adapters stay.</p>
+      <p class="dim">
+        Callers get 404 from then on, and its keys no longer work. The job and its adapters stay.
+      </p>
       <p>
         <Button kind="danger" onClick={() => setAsking(true)}>
           Delete endpoint

@@ -2,8 +2,8 @@
 import { useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
-import { href } from "../../router";
 import { clean } from "../../lib/text";
+import { href } from "../../router";
 import { announce, CopyButton, ErrorNote, RelativeTime, Switch } from "../../ui";
 import { Delete } from "./delete";
 import { EditAccess, EditRetention, EditTarget } from "./edit";

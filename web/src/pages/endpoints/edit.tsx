@@ -10,7 +10,15 @@ import { clean } from "../../lib/text";
 import { Button } from "../../ui";
 import { AccessField, RetentionField } from "./fields";
 import { targetWords } from "./list";
-import { daysTrouble, DEFAULT_DAYS, fromWire, type RetentionMode, retentionBody, retentionWords, toWire } from "./model";
+import {
+  DEFAULT_DAYS,
+  daysTrouble,
+  fromWire,
+  type RetentionMode,
+  retentionBody,
+  retentionWords,
+  toWire,
+} from "./model";
 import type { EndpointChange } from "./store";
 
 interface Props {
@@ -55,7 +63,13 @@ function Line({ name, value, editing, setEditing, trouble, blocked, save, childr
             {children}
             {trouble && <p class="ui-field-error">{trouble}</p>}
             <div class="ep-buttons">
-              <Button small kind="primary" busy={busy} disabled={blocked || trouble !== null} onClick={() => void submit()}>
+              <Button
+                small
+                kind="primary"
+                busy={busy}
+                disabled={blocked || trouble !== null}
+                onClick={() => void submit()}
+              >
                 Save
               </Button>
               <Button small kind="quiet" onClick={() => setEditing(false)}>
@@ -89,7 +103,9 @@ export function EditTarget({ deployment, change }: Props) {
   const target = draft ?? served;
   const trouble = target ? targetTrouble(target) : "Choose what it serves.";
   const save = async (): Promise<boolean> =>
-    !target || (served !== null && sameTarget(target, served)) || change({ target: toWire(target) }, "Target changed");
+    !target ||
+    (served !== null && sameTarget(target, served)) ||
+    change({ target: toWire(target) }, "Target changed");
   return (
     <Line
       name="Serves"
@@ -141,7 +157,11 @@ export function EditRetention({ deployment, change }: Props) {
       save={async () => draft === null || change(retentionBody(draft.mode, draft.days), "Retention changed")}
     >
       {draft && (
-        <RetentionField mode={draft.mode} days={draft.days} onChange={(next, count) => setDraft({ mode: next, days: count })} />
+        <RetentionField
+          mode={draft.mode}
+          days={draft.days}
+          onChange={(next, count) => setDraft({ mode: next, days: count })}
+        />
       )}
     </Line>
   );

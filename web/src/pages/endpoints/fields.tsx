@@ -35,7 +35,12 @@ function Radios<T extends string>({ legend, name, choices, value, onChange, more
       <legend class="ui-field-label">{legend}</legend>
       {choices.map((choice) => (
         <label key={choice.value} class="ep-radio">
-          <input type="radio" name={name} checked={choice.value === value} onChange={() => onChange(choice.value)} />
+          <input
+            type="radio"
+            name={name}
+            checked={choice.value === value}
+            onChange={() => onChange(choice.value)}
+          />
           <span>
             {choice.label} {more?.[choice.value]}
             <span class="hint">{choice.hint}</span>

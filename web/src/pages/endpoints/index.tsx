@@ -2,10 +2,10 @@
 import "./endpoints.css";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { href, route } from "../../router";
-import { Button, Empty, ErrorNote, Skeleton } from "../../ui";
-import { setTitle } from "../../store/document-title";
 import { useActions } from "../../actions/actions";
+import { href, route } from "../../router";
+import { setTitle } from "../../store/document-title";
+import { Button, Empty, ErrorNote, Skeleton } from "../../ui";
 import { Create } from "./create";
 import { Detail } from "./detail";
 import { EndpointList } from "./list";
@@ -31,8 +31,8 @@ export default function Endpoints() {
     return (
       <Page>
         <Empty title="Endpoints belong to the managed backend">
-          The backend behind this Studio answers this Studio alone. To give a model a public address, start arkor-dev without
-          --local.
+          The backend behind this Studio answers this Studio alone. To give a model a public address, start
+          arkor-dev without --local.
         </Empty>
       </Page>
     );

@@ -1,7 +1,7 @@
 /** Issues a key, and shows it the one time that it can be shown. */
 import { useRef, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
-import { Button, confirm, CopyButton, Dialog, Field } from "../../ui";
+import { Button, CopyButton, confirm, Dialog, Field } from "../../ui";
 import { useGuard } from "./guard";
 import { labelTrouble, MAX_LABEL } from "./model";
 import { createKey } from "./store";

@@ -2,8 +2,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Deployment, DeploymentKey } from "../../contract.gen";
-import { poll } from "../../store/poll";
 import { clean } from "../../lib/text";
+import { poll } from "../../store/poll";
 import { announce, Button, confirm, ErrorNote, RelativeTime, Skeleton } from "../../ui";
 import { IssueKey } from "./issue-key";
 import { listKeys, revokeKey } from "./store";
@@ -50,14 +50,22 @@ export function Keys({ deployment }: { deployment: Deployment }) {
   };
   return (
     <section class="ep-section" aria-labelledby="ep-keys">
-      <h2 id="ep-keys" ref={heading} tabIndex={-1}>API keys</h2>
+      <h2 id="ep-keys" ref={heading} tabIndex={-1}>
+        API keys
+      </h2>
       {authMode === "none" && (
         <p class="dim">This endpoint is open to all: keys are not asked for until its access is changed.</p>
       )}
-      {error && <ErrorNote title="The keys could not be read or changed" error={error} retry={() => void read()} />}
+      {error && (
+        <ErrorNote title="The keys could not be read or changed" error={error} retry={() => void read()} />
+      )}
       {keys === null && !error && <Skeleton lines={2} />}
-      {keys?.length === 0 && authMode !== "none" && <p class="dim">No key yet: nobody can call this endpoint.</p>}
-      {keys !== null && keys.length > 0 && <KeyTable keys={keys} revoke={(key, button) => void revoke(key, button)} />}
+      {keys?.length === 0 && authMode !== "none" && (
+        <p class="dim">No key yet: nobody can call this endpoint.</p>
+      )}
+      {keys !== null && keys.length > 0 && (
+        <KeyTable keys={keys} revoke={(key, button) => void revoke(key, button)} />
+      )}
       <IssueKey id={id} onIssued={() => void read()} />
     </section>
   );

@@ -1,9 +1,9 @@
 /** All endpoints in one table. */
 import { fullName } from "../../chat/targets";
 import type { Deployment } from "../../contract.gen";
+import { clean } from "../../lib/text";
 import { href } from "../../router";
 import { jobs } from "../../store/jobs";
-import { clean } from "../../lib/text";
 import { RelativeTime } from "../../ui";
 import { fromWire, hostOf } from "./model";
 

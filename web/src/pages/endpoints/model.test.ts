@@ -1,13 +1,25 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import type { Target } from "../../chat/types";
-import { daysTrouble, fromWire, labelTrouble, retentionBody, retentionWords, slugOf, slugTrouble, toWire } from "./model";
+import {
+  daysTrouble,
+  fromWire,
+  labelTrouble,
+  retentionBody,
+  retentionWords,
+  slugOf,
+  slugTrouble,
+  toWire,
+} from "./model";
 import { LANGUAGES, quickstart } from "./quickstart";
 
 describe("slugs", () => {
-  it.each(["ab", "a1", "support-bot", "0-0", "x".repeat(50)])("allows %j", (slug) => expect(slugTrouble(slug)).toBeNull());
-  it.each(["", "a", "x".repeat(51), "-ab", "ab-", "A1", "a_b", "a b", "ä1", "a.b", "a\nb"])("refuses %j", (slug) =>
-    expect(slugTrouble(slug)).not.toBeNull(),
+  it.each(["ab", "a1", "support-bot", "0-0", "x".repeat(50)])("allows %j", (slug) =>
+    expect(slugTrouble(slug)).toBeNull(),
+  );
+  it.each(["", "a", "x".repeat(51), "-ab", "ab-", "A1", "a_b", "a b", "ä1", "a.b", "a\nb"])(
+    "refuses %j",
+    (slug) => expect(slugTrouble(slug)).not.toBeNull(),
   );
 
   it.each([
@@ -42,7 +54,12 @@ describe("retention", () => {
   it("sends days with their mode alone", () => {
     expect(retentionBody("days", 30)).toEqual({ runRetentionMode: "days", runRetentionDays: 30 });
     expect(retentionBody("disabled", 30)).toEqual({ runRetentionMode: "disabled" });
-    expect([1, 0, 1.5, Number.NaN].map((days) => daysTrouble(days) === null)).toEqual([true, false, false, false]);
+    expect([1, 0, 1.5, Number.NaN].map((days) => daysTrouble(days) === null)).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
   });
 
   it("is said in words, unknown modes as they came", () => {

@@ -1,6 +1,7 @@
 /** What an endpoint is to the page: its address, its target, what may be asked of the backend. Pure. */
-import type { Deployment, DeploymentTarget } from "../../contract.gen";
+
 import type { Target } from "../../chat/types";
+import type { Deployment, DeploymentTarget } from "../../contract.gen";
 
 export const MIN_SLUG = 2;
 export const MAX_SLUG = 50;

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { Chips, CopyButton } from "../../ui";
 import type { AuthMode } from "./model";
-import { type Language, LANGUAGES, quickstart } from "./quickstart";
+import { LANGUAGES, type Language, quickstart } from "./quickstart";
 
 export function QuickStart({ slug, auth }: { slug: string; auth: AuthMode }) {
   const [language, setLanguage] = useState<Language>("curl");

@@ -4,5 +4,7 @@ import { endpointsState, refresh } from "./store";
 
 export function Stale() {
   const { error } = endpointsState.value;
-  return error && <ErrorNote title="What is shown may be out of date" error={error} retry={() => void refresh()} />;
+  return (
+    error && <ErrorNote title="What is shown may be out of date" error={error} retry={() => void refresh()} />
+  );
 }

@@ -17,7 +17,12 @@ export interface EndpointsState {
 }
 
 export const deployments = signal<readonly Deployment[]>([]);
-export const endpointsState = signal<EndpointsState>({ loaded: false, error: null, absent: false, scopeMissing: false });
+export const endpointsState = signal<EndpointsState>({
+  loaded: false,
+  error: null,
+  absent: false,
+  scopeMissing: false,
+});
 
 const path = (id: string, more = ""): string => `/deployments/${encodeURIComponent(id)}${more}`;
 
@@ -27,13 +32,21 @@ let changes = 0;
 export async function refresh(): Promise<void> {
   const before = changes;
   try {
-    const answer = await api<{ deployments: Deployment[]; scopeMissing?: boolean; unsupported?: boolean }>("/deployments");
+    const answer = await api<{ deployments: Deployment[]; scopeMissing?: boolean; unsupported?: boolean }>(
+      "/deployments",
+    );
     if (before !== changes) return;
     const { loaded, absent } = endpointsState.peek();
     // What has been there does not go away as a whole, so this is a fault on the way to it.
-    if (answer.unsupported && loaded && !absent) throw new Error("The backend answered as if it had no endpoints.");
+    if (answer.unsupported && loaded && !absent)
+      throw new Error("The backend answered as if it had no endpoints.");
     deployments.value = [...answer.deployments].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
-    endpointsState.value = { loaded: true, error: null, absent: answer.unsupported === true, scopeMissing: answer.scopeMissing === true };
+    endpointsState.value = {
+      loaded: true,
+      error: null,
+      absent: answer.unsupported === true,
+      scopeMissing: answer.scopeMissing === true,
+    };
   } catch (error) {
     endpointsState.value = { ...endpointsState.peek(), error: errorText(error) };
   }
@@ -63,7 +76,8 @@ export async function createEndpoint(body: NewEndpoint): Promise<Deployment> {
   return put((await api<{ deployment: Deployment }>("/deployments", { method: "POST", body })).deployment);
 }
 
-export type EndpointChange = Partial<Pick<Deployment, "target" | "authMode" | "enabled">> & Partial<Retention>;
+export type EndpointChange = Partial<Pick<Deployment, "target" | "authMode" | "enabled">> &
+  Partial<Retention>;
 
 export async function updateEndpoint(id: string, body: EndpointChange): Promise<Deployment> {
   return put((await api<{ deployment: Deployment }>(path(id), { method: "PATCH", body })).deployment);

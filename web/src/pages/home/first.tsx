@@ -35,11 +35,15 @@ export function First({ typescript }: { typescript: boolean }) {
       <h1 tabIndex={-1} class="home-name">
         Nothing to train yet
       </h1>
-      <p class="home-line">A trainer says which model learns from which examples. This project declares none.</p>
+      <p class="home-line">
+        A trainer says which model learns from which examples. This project declares none.
+      </p>
       <ol class="home-steps">
         <li>
           <h2>Let Studio write one</h2>
-          <p class="dim">In the project's folder. It writes a commented arkor.toml and a small data set, ready to run.</p>
+          <p class="dim">
+            In the project's folder. It writes a commented arkor.toml and a small data set, ready to run.
+          </p>
           <Snippet text={INIT} label="Copy the command" />
         </li>
         <li>

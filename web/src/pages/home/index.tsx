@@ -1,12 +1,12 @@
 import { useEffect } from "preact/hooks";
-import { poll } from "../../store/poll";
+import { setTitle } from "../../store/document-title";
 import { loadManifest, manifest, manifestDetails, manifestError } from "../../store/manifest";
+import { poll } from "../../store/poll";
 import { isLive, loadRuns, runs } from "../../store/runs";
 import { ErrorNote, Skeleton } from "../../ui";
-import { setTitle } from "../../store/document-title";
 import { First } from "./first";
-import { RunPanel } from "./run";
 import { Recent } from "./recent";
+import { RunPanel } from "./run";
 import { Settings, TrainerPanel } from "./trainer";
 import "./home.css";
 
@@ -77,5 +77,9 @@ function Project() {
       </>
     );
   }
-  return known.trainers.length > 0 ? <TrainerPanel known={known} /> : <First typescript={known.source === "typescript"} />;
+  return known.trainers.length > 0 ? (
+    <TrainerPanel known={known} />
+  ) : (
+    <First typescript={known.source === "typescript"} />
+  );
 }

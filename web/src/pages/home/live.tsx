@@ -1,23 +1,24 @@
 /** The job that runs, in a glance: its curve, small, with loss, step and time left; its own page has the rest. */
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+
 import type { ComponentChildren } from "preact";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { extent } from "../../chart/data/curve";
+import { Smoothing } from "../../chart/data/ema";
 import { pathOf } from "../../chart/geometry/path";
 import { linearScale, padded } from "../../chart/geometry/scale";
-import { Smoothing } from "../../chart/data/ema";
 import type { Job } from "../../contract.gen";
 import { Numbers } from "../../events/growable";
 import type { Rows } from "../../events/rows";
 import type { Run } from "../../events/run";
 import { useStream } from "../../events/use";
-import { clock, duration, loss, number } from "../../lib/format";
-import { jobHref } from "../../router";
 import { now } from "../../lib/clock";
-import { queueWords } from "../../store/queue";
+import { clock, duration, loss, number } from "../../lib/format";
 import { displayName } from "../../lib/text";
+import { jobHref } from "../../router";
+import { queueWords } from "../../store/queue";
+import { smallLetters } from "../../ui/text-size";
 import { lastFinite, shortDuration, timeLeft } from "../job/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
-import { smallLetters } from "../../ui/text-size";
 import "./live.css";
 
 const HEIGHT = 72;
@@ -25,7 +26,15 @@ const HEIGHT = 72;
 const SMOOTH_FROM = 100;
 const WEIGHT = 0.8;
 
-export function LiveJob({ id, job, children }: { id: string; job: Job | undefined; children: ComponentChildren }) {
+export function LiveJob({
+  id,
+  job,
+  children,
+}: {
+  id: string;
+  job: Job | undefined;
+  children: ComponentChildren;
+}) {
   const stream = useStream(id);
   const { run } = stream;
   const version = stream.version.value;
@@ -37,10 +46,25 @@ export function LiveJob({ id, job, children }: { id: string; job: Job | undefine
     <div class="home-now">
       <dl class="home-figures num">
         <Figure name="Loss" value={loss(value)} />
-        <Figure name="Step" value={step === null ? "–" : number(step)} after={total === null ? "" : `/ ${number(total)}`} />
-        {isActive(status) ? <Left job={job} run={run} total={total} status={status} /> : <Figure name="Took" value={duration(ranFor(job, run, now.value))} />}
+        <Figure
+          name="Step"
+          value={step === null ? "–" : number(step)}
+          after={total === null ? "" : `/ ${number(total)}`}
+        />
+        {isActive(status) ? (
+          <Left job={job} run={run} total={total} status={status} />
+        ) : (
+          <Figure name="Took" value={duration(ranFor(job, run, now.value))} />
+        )}
       </dl>
-      <Curve id={id} name={displayName(job?.name ?? id)} rows={run.rows} version={version} total={total} waits={waitWords(job, run, status)} />
+      <Curve
+        id={id}
+        name={displayName(job?.name ?? id)}
+        rows={run.rows}
+        version={version}
+        total={total}
+        waits={waitWords(job, run, status)}
+      />
       <div class="home-now-actions">{children}</div>
     </div>
   );
@@ -48,10 +72,22 @@ export function LiveJob({ id, job, children }: { id: string; job: Job | undefine
 
 function waitWords(job: Job | undefined, run: Run, status: string): string {
   if (status === "queued") return job ? queueWords(job) : "Queued";
-  return isActive(status) ? run.progress?.label || "The curve begins with the first step." : "No step was logged.";
+  return isActive(status)
+    ? run.progress?.label || "The curve begins with the first step."
+    : "No step was logged.";
 }
 
-function Figure({ name, value, after, note }: { name: string; value: string; after?: string; note?: string }) {
+function Figure({
+  name,
+  value,
+  after,
+  note,
+}: {
+  name: string;
+  value: string;
+  after?: string;
+  note?: string;
+}) {
   return (
     <div title={note}>
       <dt>{name}</dt>
@@ -62,11 +98,26 @@ function Figure({ name, value, after, note }: { name: string; value: string; aft
   );
 }
 
-function Left({ job, run, total, status }: { job: Job | undefined; run: Run; total: number | null; status: string }) {
-  if (status === "queued") return <Figure name="Time left" value="–" note={job ? queueWords(job) : "Queued"} />;
+function Left({
+  job,
+  run,
+  total,
+  status,
+}: {
+  job: Job | undefined;
+  run: Run;
+  total: number | null;
+  status: string;
+}) {
+  if (status === "queued")
+    return <Figure name="Time left" value="–" note={job ? queueWords(job) : "Queued"} />;
   const left = timeLeft(run.rows, total, now.value - run.behind);
   return "ms" in left ? (
-    <Figure name="Time left" value={shortDuration(left.ms)} note={`done about ${clock(now.value + left.ms, false)}`} />
+    <Figure
+      name="Time left"
+      value={shortDuration(left.ms)}
+      note={`done about ${clock(now.value + left.ms, false)}`}
+    />
   ) : (
     <Figure name="Time left" value="–" note={left.why} />
   );
@@ -93,7 +144,9 @@ function Curve({ id, name, rows, total, waits }: CurveProps) {
     return () => observer.disconnect();
   }, []);
   const lines = drawn(rows, total, width);
-  const label = lines ? `Loss of ${name}, from ${loss(lines.high)} at most to ${loss(lines.low)} at least` : `Loss of ${name}`;
+  const label = lines
+    ? `Loss of ${name}, from ${loss(lines.high)} at most to ${loss(lines.low)} at least`
+    : `Loss of ${name}`;
   return (
     <a ref={box} class="home-curve" href={jobHref(id)} title="Open job">
       <span class="visually-hidden">{label}</span>
@@ -135,7 +188,12 @@ function drawn(rows: Rows, total: number | null, width: number): Drawn | null {
   const [low, high] = both(bounds(losses), bounds(evals));
   if (!(low <= high)) return null;
   const from = rows.step.at(0);
-  const x = linearScale(from, Math.max(total ?? 0, rows.step.last(), from + 1), 3, width - LABELS * smallLetters.value);
+  const x = linearScale(
+    from,
+    Math.max(total ?? 0, rows.step.last(), from + 1),
+    3,
+    width - LABELS * smallLetters.value,
+  );
   const y = linearScale(...padded(low, high, "linear"), HEIGHT - 3, 3);
   const paths: Drawn["paths"] = [];
   const dots: Drawn["dots"] = [];
@@ -174,4 +232,7 @@ function pointsOf(rows: Rows, values: Rows["loss"]): Points {
 }
 
 const bounds = ({ ys }: Points): [number, number] => extent(ys.view(), 0, ys.length, false);
-const both = (a: readonly number[], b: readonly number[]): [number, number] => [Math.min(a[0]!, b[0]!), Math.max(a[1]!, b[1]!)];
+const both = (a: readonly number[], b: readonly number[]): [number, number] => [
+  Math.min(a[0]!, b[0]!),
+  Math.max(a[1]!, b[1]!),
+];

@@ -1,7 +1,7 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
-import { number, plural } from "../../lib/format";
 import { fileName, saveFile } from "../../lib/download";
+import { number, plural } from "../../lib/format";
 import type { RunOutput } from "../../store/output";
 import { classOf } from "../../terminal/style";
 import type { Terminal } from "../../terminal/terminal";
@@ -24,7 +24,10 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
   const { count } = terminal;
   const total = terminal.dropped + count;
   const hits = useMemo(() => find(terminal, count, query), [terminal, version, count, query]);
-  const found = Math.max(0, hits.findIndex((index) => index + terminal.dropped >= at));
+  const found = Math.max(
+    0,
+    hits.findIndex((index) => index + terminal.dropped >= at),
+  );
   const hit = hits[found];
   const error = output.error.value;
   if (error) return <ErrorNote title="The output could not be read" error={error} />;
@@ -85,7 +88,11 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
           </Button>
         </span>
       </div>
-      <div class="term-screen" data-heir=".term-lines" style={{ height: `calc(${Math.min(MAX_ROWS_SHOWN, Math.max(6, count))}rlh + 26px)` }}>
+      <div
+        class="term-screen"
+        data-heir=".term-lines"
+        style={{ height: `calc(${Math.min(MAX_ROWS_SHOWN, Math.max(6, count))}rlh + 26px)` }}
+      >
         {count === 0 ? (
           <p class="term-none hint">The command has written nothing yet.</p>
         ) : (
@@ -116,7 +123,9 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
           </Button>
         )}
       </div>
-      {terminal.dropped > 0 && <p class="hint">The first {plural(terminal.dropped, "line")} are no longer kept here.</p>}
+      {terminal.dropped > 0 && (
+        <p class="hint">The first {plural(terminal.dropped, "line")} are no longer kept here.</p>
+      )}
     </div>
   );
 }

@@ -1,14 +1,14 @@
 /** "Run training", from its button and from anywhere: what runs was shown, and a second one was asked for. */
 import { signal } from "@preact/signals";
 import { errorText } from "../../api/client";
-import { summary } from "../../lib/job-config-text";
 import type { Trainer } from "../../contract.gen";
+import { summary } from "../../lib/job-config-text";
+import { displayName } from "../../lib/text";
 import { go, jobHref } from "../../router";
 import { isOver, jobs } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { startTraining } from "../../store/start";
-import { displayName } from "../../lib/text";
 import { announce, confirm } from "../../ui";
 import { shownRun, startedRun } from "./shown";
 
@@ -61,7 +61,11 @@ export async function pressFromAnywhere(): Promise<void> {
   const sure =
     going().length > 0
       ? await sureOfSecond(trainer)
-      : await confirm({ title: `Run ${displayName(trainer.name)}?`, text: `${lineOf(trainer)}.${others}`, action: "Run training" });
+      : await confirm({
+          title: `Run ${displayName(trainer.name)}?`,
+          text: `${lineOf(trainer)}.${others}`,
+          action: "Run training",
+        });
   if (!sure) return;
   go("#/");
   await press(trainer, false);
@@ -72,7 +76,10 @@ function going(): string[] {
   const live = (runs.peek() ?? []).filter(isLive);
   const own = new Set(live.map(({ jobId }) => jobId));
   const others = jobs.peek().filter((job) => !isOver(job) && !own.has(job.id));
-  return [...live.map(({ trainer, file }) => trainer ?? file ?? "A training"), ...others.map(({ name }) => name)].map(displayName);
+  return [
+    ...live.map(({ trainer, file }) => trainer ?? file ?? "A training"),
+    ...others.map(({ name }) => name),
+  ].map(displayName);
 }
 
 async function sureOfSecond(trainer: Trainer): Promise<boolean> {
@@ -82,7 +89,8 @@ async function sureOfSecond(trainer: Trainer): Promise<boolean> {
   const same = liveRunOf(trainer, manifest.peek());
   if (same) {
     const text = "A trainer runs once at a time: wait for its end, or cancel its job.";
-    if (await confirm({ title: `${name} is running already`, text, action: "Show it" })) go(same.jobId ? jobHref(same.jobId) : "#/");
+    if (await confirm({ title: `${name} is running already`, text, action: "Show it" }))
+      go(same.jobId ? jobHref(same.jobId) : "#/");
     return false;
   }
   const what = more.length > 0 ? `${first} and ${more.length} more are` : `${first} is`;

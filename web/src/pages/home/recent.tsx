@@ -1,9 +1,9 @@
 import type { Job } from "../../contract.gen";
 import { loss, number } from "../../lib/format";
+import { displayName } from "../../lib/text";
 import { href, jobHref } from "../../router";
 import { jobs, jobsState, refreshJobs } from "../../store/jobs";
 import { queueWords } from "../../store/queue";
-import { displayName } from "../../lib/text";
 import { DryMark, ErrorNote, RelativeTime, Skeleton, StatusDot } from "../../ui";
 
 const ROWS = 5;
@@ -32,7 +32,8 @@ function Body({ list }: { list: readonly Job[] }) {
       </ul>
     );
   }
-  if (error) return <ErrorNote title="The jobs could not be read" error={error} retry={() => void refreshJobs()} />;
+  if (error)
+    return <ErrorNote title="The jobs could not be read" error={error} retry={() => void refreshJobs()} />;
   if (!loaded) return <Skeleton lines={ROWS} height={18} />;
   return <p class="hint">Jobs appear here as soon as one has started.</p>;
 }

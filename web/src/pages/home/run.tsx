@@ -1,15 +1,15 @@
 import { useEffect, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { TrainingRun } from "../../contract.gen";
-import { clock, duration, time } from "../../lib/format";
-import { jobHref } from "../../router";
 import { now } from "../../lib/clock";
+import { clock, duration, time } from "../../lib/format";
+import { clean, displayName } from "../../lib/text";
+import { jobHref } from "../../router";
 import { cancelJob, isOver, jobById, refreshJobs } from "../../store/jobs";
 import { RunOutput } from "../../store/output";
+import { ordinal } from "../../store/queue";
 import { isLive, loadRuns, runs, stopRun } from "../../store/runs";
 import { watch } from "../../store/watch";
-import { ordinal } from "../../store/queue";
-import { clean, displayName } from "../../lib/text";
 import { announce, Button, confirm, ErrorNote, Menu, StatusDot } from "../../ui";
 import { WatchButton } from "../job/watch-button";
 import { LiveJob } from "./live";
@@ -59,11 +59,19 @@ function Panel({ run }: { run: TrainingRun }) {
   const cancel = async (): Promise<void> => {
     if (!jobId) return;
     const text = "Training ends at the next step. Checkpoints that were saved are kept.";
-    if (await confirm({ title: `Cancel ${displayName(job?.name ?? "the job")}`, text, action: "Cancel job", danger: true })) {
+    if (
+      await confirm({
+        title: `Cancel ${displayName(job?.name ?? "the job")}`,
+        text,
+        action: "Cancel job",
+        danger: true,
+      })
+    ) {
       await attempt(() => cancelJob(jobId), "The job is being cancelled");
     }
   };
-  const stop = (): Promise<void> => attempt(() => stopRun(run.id), jobId ? "Stopped watching; the job goes on" : "The command was stopped");
+  const stop = (): Promise<void> =>
+    attempt(() => stopRun(run.id), jobId ? "Stopped watching; the job goes on" : "The command was stopped");
   return (
     <section class="home-output" aria-labelledby="home-output" data-heir="a, button">
       <header class="home-output-head">
@@ -84,7 +92,13 @@ function Panel({ run }: { run: TrainingRun }) {
             </Button>
           )}
           {ended && (
-            <Button small kind="quiet" icon={open ? "up" : "down"} aria-expanded={open} onClick={() => setOpen(!open)}>
+            <Button
+              small
+              kind="quiet"
+              icon={open ? "up" : "down"}
+              aria-expanded={open}
+              onClick={() => setOpen(!open)}
+            >
               {open ? "Hide output" : "Show output"}
             </Button>
           )}
@@ -94,7 +108,11 @@ function Panel({ run }: { run: TrainingRun }) {
       {jobId && open && (
         <LiveJob id={jobId} job={job}>
           {job && !isOver(job) && (
-            <Button kind="danger" title="Ends the training; saved checkpoints are kept" onClick={() => void cancel()}>
+            <Button
+              kind="danger"
+              title="Ends the training; saved checkpoints are kept"
+              onClick={() => void cancel()}
+            >
               Cancel job
             </Button>
           )}
@@ -125,7 +143,14 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   if (!ending && run.state !== "ended") {
     const queued = job?.status === "queued";
     const place = ordinal(job?.queue?.position);
-    const word = run.state === "stopping" ? "Stopping" : output.version.value === 0 ? "Connecting" : queued ? `Queued${place && `, ${place}`}` : "Running";
+    const word =
+      run.state === "stopping"
+        ? "Stopping"
+        : output.version.value === 0
+          ? "Connecting"
+          : queued
+            ? `Queued${place && `, ${place}`}`
+            : "Running";
     return (
       <span class="row num home-output-state">
         <StatusDot status={queued ? "queued" : "running"} label={word} />
@@ -137,7 +162,11 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   const took = since !== null && run.ended ? (time(run.ended) ?? since) - since : null;
   return (
     <span class="row num home-output-state">
-      {job ? <StatusDot status={job.status} /> : <StatusDot status={exit === 0 ? "completed" : "failed"} label={exit === 0 ? "Ended" : "Failed"} />}
+      {job ? (
+        <StatusDot status={job.status} />
+      ) : (
+        <StatusDot status={exit === 0 ? "completed" : "failed"} label={exit === 0 ? "Ended" : "Failed"} />
+      )}
       <span class="hint">
         {ending?.why ? clean(ending.why, 200) : exitWords(exit)}
         {took !== null && ` after ${duration(took)}`}

@@ -1,16 +1,16 @@
 import { useEffect } from "preact/hooks";
-import { settings, summary } from "../../lib/job-config-text";
+import { useActions } from "../../actions/actions";
 import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
 import { number } from "../../lib/format";
+import { settings, summary } from "../../lib/job-config-text";
+import { displayName } from "../../lib/text";
 import { jobHref, route, setQuery } from "../../router";
 import { changeWords } from "../../store/changes";
 import { jobById } from "../../store/jobs";
 import { editsOf, trainerNamed } from "../../store/manifest";
 import { queueWords } from "../../store/queue";
 import { liveRunOf } from "../../store/runs";
-import { displayName } from "../../lib/text";
 import { Button, Chips, ErrorNote, StatusDot, Switch } from "../../ui";
-import { useActions } from "../../actions/actions";
 import { askAndPress, fault, forget, held, press, starting } from "./press";
 import { foundJob, openRun } from "./shown";
 
@@ -29,7 +29,14 @@ export function TrainerPanel({ known }: { known: Manifest }) {
   useEffect(() => forget, [trainer?.name]);
   const live = trainer && liveRunOf(trainer, known);
   useActions(
-    [{ id: "train", label: dryRun ? "Run training (dry run)" : "Run training", first: true, run: () => trainer && void askAndPress(trainer, dryRun) }],
+    [
+      {
+        id: "train",
+        label: dryRun ? "Run training (dry run)" : "Run training",
+        first: true,
+        run: () => trainer && void askAndPress(trainer, dryRun),
+      },
+    ],
     [dryRun],
   );
   if (!trainer) return null;
@@ -87,7 +94,10 @@ function Edits({ trainer, what }: { trainer: Trainer; what: string }) {
         {what} changed{edits.length > 0 ? ":" : "."}
       </strong>{" "}
       {changeWords(edits)}
-      {held.value && (edits.length > 0 ? ". Nothing was started: press again to train with this." : "Nothing was started: look at it and press again.")}
+      {held.value &&
+        (edits.length > 0
+          ? ". Nothing was started: press again to train with this."
+          : "Nothing was started: look at it and press again.")}
     </p>
   );
 }
@@ -109,7 +119,10 @@ function Live({ run }: { run: TrainingRun }) {
         Open job
       </a>
       <span class="home-live num">
-        <StatusDot status={job?.status ?? "running"} label={job ? (job.status === "queued" ? queueWords(job) : undefined) : "Started"} />
+        <StatusDot
+          status={job?.status ?? "running"}
+          label={job ? (job.status === "queued" ? queueWords(job) : undefined) : "Started"}
+        />
         {job?.metrics?.step !== undefined && (
           <span class="dim">
             step {number(job.metrics.step)}
@@ -130,7 +143,8 @@ function lineOf(trainer: Trainer, known: Manifest): string {
 }
 
 /** A trainer's name in a choice; the one that cannot run says so there, or it would be found out one by one. */
-const choiceLabel = ({ name, problem }: Trainer): string => (problem === undefined ? displayName(name) : `${displayName(name)} (has a problem)`);
+const choiceLabel = ({ name, problem }: Trainer): string =>
+  problem === undefined ? displayName(name) : `${displayName(name)} (has a problem)`;
 
 function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: string }) {
   if (trainers.length < 2) return null;
@@ -145,7 +159,12 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
   }
   return (
     <div class="home-choice">
-      <select class="ui-input" aria-label="Trainer" value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
+      <select
+        class="ui-input"
+        aria-label="Trainer"
+        value={chosen}
+        onChange={(event) => choose(event.currentTarget.value)}
+      >
         {trainers.map((trainer) => (
           <option key={trainer.name} value={trainer.name}>
             {choiceLabel(trainer)}

@@ -2,9 +2,9 @@
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
 import { exportRun, exportsOf } from "../../chart/export/menu";
-import { ChartFigures } from "../../chart/statistics-table";
-import { Legend } from "../../chart/legend";
 import type { Track } from "../../chart/geometry/track";
+import { Legend } from "../../chart/legend";
+import { ChartFigures } from "../../chart/statistics-table";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import type { Job } from "../../contract.gen";
@@ -25,8 +25,18 @@ export function JobCurve({ id, job, run, status }: Props) {
   const [settings, change] = useSettings();
   const { scene, latest, onScene } = useScene();
   const origin = originOf(job, run);
-  const track = (key: Track["metric"], label: string, tone: string): Track => ({ key, label, rows: run.rows, metric: key, origin, tone });
-  const tracks = [track("loss", "training loss", "--accent"), ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : [])];
+  const track = (key: Track["metric"], label: string, tone: string): Track => ({
+    key,
+    label,
+    rows: run.rows,
+    metric: key,
+    origin,
+    tone,
+  });
+  const tracks = [
+    track("loss", "training loss", "--accent"),
+    ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
+  ];
   const all = settings.lr ? [...tracks, track("lr", "learning rate", "--ink-3")] : tracks;
   const name = displayName(job?.name ?? id);
   return (

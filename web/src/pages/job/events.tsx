@@ -1,8 +1,8 @@
 /** The event log: the last fifty at rest, all of them on demand; one line each, the whole of one in a dialog. */
 import { useState } from "preact/hooks";
 import type { Records } from "../../events/records";
-import { bytes, clock, number } from "../../lib/format";
 import { fileName, saveFile } from "../../lib/download";
+import { bytes, clock, number } from "../../lib/format";
 import { clean, cleanBlock } from "../../lib/text";
 import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
 import { lineHeight } from "../../ui/text-size";
@@ -20,7 +20,8 @@ export function Events({ records, name }: { records: Records; version: number; n
   const indices = kind === "" ? null : records.only(new Set([kind]));
   const count = indices?.length ?? records.rows;
   const shown = all ? count : Math.min(REST, count);
-  const indexAt = (row: number): number => (indices ? indices.at(count - shown + row) : records.inRow(count - shown + row));
+  const indexAt = (row: number): number =>
+    indices ? indices.at(count - shown + row) : records.inRow(count - shown + row);
   const text = (): string => {
     const last = Math.min(shown, COPY_MOST);
     return Array.from({ length: last }, (_, row) => line(records, indexAt(shown - last + row))).join("\n");
@@ -48,8 +49,23 @@ export function Events({ records, name }: { records: Records; version: number; n
               {all ? `Last ${REST}` : `All ${number(count)}`}
             </Button>
           )}
-          <CopyButton text={text} label={shown > COPY_MOST ? `Copy the last ${number(COPY_MOST)} of the shown events` : "Copy the shown events"} small />
-          <Button kind="quiet" small icon="download" aria-label="Download all events" title="Download all events" onClick={() => save(records, name)} />
+          <CopyButton
+            text={text}
+            label={
+              shown > COPY_MOST
+                ? `Copy the last ${number(COPY_MOST)} of the shown events`
+                : "Copy the shown events"
+            }
+            small
+          />
+          <Button
+            kind="quiet"
+            small
+            icon="download"
+            aria-label="Download all events"
+            title="Download all events"
+            onClick={() => save(records, name)}
+          />
         </span>
       </div>
       {count === 0 ? (
@@ -68,7 +84,9 @@ export function Events({ records, name }: { records: Records; version: number; n
           />
         </div>
       )}
-      {open !== null && open < records.length && <Whole records={records} index={open} close={() => setOpen(null)} />}
+      {open !== null && open < records.length && (
+        <Whole records={records} index={open} close={() => setOpen(null)} />
+      )}
     </section>
   );
 }
@@ -78,7 +96,9 @@ function Row({ records, index, open }: { records: Records; index: number; open: 
   return (
     <button type="button" class="job-log-row" tabIndex={-1} onClick={() => open(index)}>
       <span class="job-log-time">{when(entry.time)}</span>
-      <span class={`job-log-name${entry.name === "training.failed" ? " job-log-bad" : ""}`}>{clean(entry.name, 60)}</span>
+      <span class={`job-log-name${entry.name === "training.failed" ? " job-log-bad" : ""}`}>
+        {clean(entry.name, 60)}
+      </span>
       <span class="job-log-text">{wordsOf(entry)}</span>
     </button>
   );

@@ -1,17 +1,17 @@
 /** What job this is, how it stands, and what can be done with it. */
 import { useState } from "preact/hooks";
+import { useActions } from "../../actions/actions";
+import { errorText } from "../../api/client";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { errorText } from "../../api/client";
-import { duration } from "../../lib/format";
-import { href } from "../../router";
 import { now } from "../../lib/clock";
-import { cancelJob } from "../../store/jobs";
+import { duration } from "../../lib/format";
 import { displayName } from "../../lib/text";
-import { Button, confirm, CopyButton, DryMark, ErrorNote, RelativeTime, StatusDot } from "../../ui";
-import { useActions } from "../../actions/actions";
-import { WatchButton } from "./watch-button";
+import { href } from "../../router";
+import { cancelJob } from "../../store/jobs";
+import { Button, CopyButton, confirm, DryMark, ErrorNote, RelativeTime, StatusDot } from "../../ui";
 import { isActive, ranFor } from "./state";
+import { WatchButton } from "./watch-button";
 
 interface Props {
   id: string;
@@ -28,8 +28,16 @@ export function Head({ id, job, run, status }: Props) {
   const playground = playgroundHref(id, run, status);
   useActions(
     [
-      { id: "job.playground", label: "Open this job in Playground", keys: "p", section: "Job", run: () => playground && (location.hash = playground) },
-      ...(active ? [{ id: "job.cancel", label: "Cancel this job", keys: "x", section: "Job", run: cancelling.ask }] : []),
+      {
+        id: "job.playground",
+        label: "Open this job in Playground",
+        keys: "p",
+        section: "Job",
+        run: () => playground && (location.hash = playground),
+      },
+      ...(active
+        ? [{ id: "job.cancel", label: "Cancel this job", keys: "x", section: "Job", run: cancelling.ask }]
+        : []),
     ],
     [active, playground],
   );
@@ -54,7 +62,10 @@ export function Head({ id, job, run, status }: Props) {
             Compare
           </a>
           {playground && (
-            <a class={`ui-button ${status === "completed" ? "ui-button-primary" : "ui-button-plain"}`} href={playground}>
+            <a
+              class={`ui-button ${status === "completed" ? "ui-button-primary" : "ui-button-plain"}`}
+              href={playground}
+            >
               Open in Playground
             </a>
           )}
@@ -80,7 +91,9 @@ export function Head({ id, job, run, status }: Props) {
 
 function Ran({ job, run, active }: { job: Job | undefined; run: Run; active: boolean }) {
   const ms = ranFor(job, run, active ? now.value : 0);
-  return ms === null ? null : <span class="num dim">{active ? `for ${duration(ms)}` : `in ${duration(ms)}`}</span>;
+  return ms === null ? null : (
+    <span class="num dim">{active ? `for ${duration(ms)}` : `in ${duration(ms)}`}</span>
+  );
 }
 
 /** The final adapter, or else the last checkpoint: a run that is still going can already be talked to. */

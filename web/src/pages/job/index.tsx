@@ -1,11 +1,11 @@
 /** One job: how it stands in four figures, its curve, what happened, what it is. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { historyOf, useStream } from "../../events/use";
-import { route } from "../../router";
-import { jobById, jobsState, refreshJobs } from "../../store/jobs";
 import { displayName } from "../../lib/text";
-import { announce, Empty, statusWord } from "../../ui";
+import { route } from "../../router";
 import { setTitle } from "../../store/document-title";
+import { jobById, jobsState, refreshJobs } from "../../store/jobs";
+import { announce, Empty, statusWord } from "../../ui";
 import { JobCurve } from "./curve";
 import { Events } from "./events";
 import { Facts } from "./facts";
@@ -35,7 +35,8 @@ function JobView({ id }: { id: string }) {
   useEffect(() => setTitle(name), [name]);
   useEnding(status, name);
   const held = useHeldBack(version === 0 && stream.state.value === "loading");
-  if (stream.state.value === "missing" && job === undefined && jobsState.value.loaded) return <Missing id={id} />;
+  if (stream.state.value === "missing" && job === undefined && jobsState.value.loaded)
+    return <Missing id={id} />;
   return (
     <article class="job">
       <Head id={id} job={job} run={run} version={version} status={status} />
@@ -46,7 +47,12 @@ function JobView({ id }: { id: string }) {
           <JobCurve id={id} job={job} run={run} version={version} status={status} />
           <div class="job-below">
             <Events records={run.records} version={version} name={name} />
-            <Facts id={id} job={job} run={run} version={`${run.startedAt} ${run.checkpoints.length} ${run.artifacts.length}`} />
+            <Facts
+              id={id}
+              job={job}
+              run={run}
+              version={`${run.startedAt} ${run.checkpoints.length} ${run.artifacts.length}`}
+            />
           </div>
         </>
       )}
@@ -83,7 +89,8 @@ function Missing({ id }: { id: string }) {
         Job not found
       </h1>
       <Empty title="No job has this id" action={<a href="#/jobs">See all jobs</a>}>
-        <span class="mono">{displayName(id)}</span> is not in this project. It may belong to another project or account.
+        <span class="mono">{displayName(id)}</span> is not in this project. It may belong to another project
+        or account.
       </Empty>
     </>
   );

@@ -17,13 +17,27 @@ function runOf(steps: number, secondsPerStep: (step: number) => number): Run {
   let at = START;
   for (let step = 1; step <= steps; step++) {
     at += secondsPerStep(step) * 1000;
-    feed(run, "training.log", { step, loss: 1, tokensPerSecond: 100 + step, timestamp: new Date(at).toISOString() });
+    feed(run, "training.log", {
+      step,
+      loss: 1,
+      tokensPerSecond: 100 + step,
+      timestamp: new Date(at).toISOString(),
+    });
   }
   return run;
 }
 
 const job = (change: Partial<Job>): Job =>
-  ({ id: "j", orgId: "o", projectId: "p", name: "n", status: "running", createdAt: "", config: { model: "m", datasetSource: { type: "file" } }, ...change }) as Job;
+  ({
+    id: "j",
+    orgId: "o",
+    projectId: "p",
+    name: "n",
+    status: "running",
+    createdAt: "",
+    config: { model: "m", datasetSource: { type: "file" } },
+    ...change,
+  }) as Job;
 
 test("time left follows the recent speed, and counts down between steps", () => {
   const run = runOf(100, (step) => (step <= 50 ? 10 : 2));
@@ -88,7 +102,10 @@ test("events are quicker than the list, which knows the rest", () => {
   expect(statusOf(job({ status: "failed" }), run)).toBe("failed");
   feed(run, "training.started", { timestamp: "2026-01-01T00:00:00Z", metadata: { totalSteps: 60 } });
   expect(statusOf(job({ status: "queued" }), run)).toBe("running");
-  expect(stepsOf(job({ config: { ...job({}).config, maxSteps: 99 }, metrics: { step: 7 } }), run)).toEqual({ step: 7, total: 60 });
+  expect(stepsOf(job({ config: { ...job({}).config, maxSteps: 99 }, metrics: { step: 7 } }), run)).toEqual({
+    step: 7,
+    total: 60,
+  });
   expect(stepsOf(undefined, new Run())).toEqual({ step: null, total: null });
   expect(originOf(undefined, run)).toBe(START);
   expect(ranFor(job({}), run, START + 5000)).toBe(5000);
@@ -104,18 +121,33 @@ test("each event is told in a line of words", () => {
     feed(run, name, data);
     return wordsOf(run.records.entry(run.records.length - 1));
   };
-  expect(words("training.log", { step: 1200, loss: 0.43211, learningRate: 2e-4, epoch: 0.5, tokensPerSecond: 411.7 })).toBe(
-    "step 1,200 · loss 0.4321 · lr 0.0002 · epoch 0.50 · 412 tokens/s",
-  );
+  expect(
+    words("training.log", {
+      step: 1200,
+      loss: 0.43211,
+      learningRate: 2e-4,
+      epoch: 0.5,
+      tokensPerSecond: 411.7,
+    }),
+  ).toBe("step 1,200 · loss 0.4321 · lr 0.0002 · epoch 0.50 · 412 tokens/s");
   expect(words("training.log", { step: 3, loss: null })).toBe("step 3 · loss not a number");
   expect(words("training.log", '{"step":4,"loss":1e309}')).toBe("step 4 · loss not a number");
   expect(words("training.started", { metadata: { totalSteps: 1, device: "cpu" } })).toBe("1 step · cpu");
-  expect(words("checkpoint.saved", { step: 20, artifacts: [{ kind: "checkpoint", bytes: 3_700_000 }, 7] })).toBe("step 20 · checkpoint 3.7 MB");
+  expect(
+    words("checkpoint.saved", { step: 20, artifacts: [{ kind: "checkpoint", bytes: 3_700_000 }, 7] }),
+  ).toBe("step 20 · checkpoint 3.7 MB");
   expect(words("training.failed", { error: "out of\nmemory", step: 9 })).toBe("out of memory · step 9");
   expect(words("training.failed", { error: { code: 1 } })).toBe('{"code":1}');
-  expect(words("training.log", { step: 5, loss: 1, evalLoss: null, learningRate: null, epoch: null })).toBe("step 5 · loss 1.000");
-  expect(words("training.log", { step: 6, loss: null, evalLoss: 2, samplesPerSecond: 12.5 })).toBe("step 6 · eval loss 2.000 · 12.5 samples/s");
-  expect([words("training.started", {}), words("training.completed", { artifacts: [] })]).toEqual(["started", "completed"]);
+  expect(words("training.log", { step: 5, loss: 1, evalLoss: null, learningRate: null, epoch: null })).toBe(
+    "step 5 · loss 1.000",
+  );
+  expect(words("training.log", { step: 6, loss: null, evalLoss: 2, samplesPerSecond: 12.5 })).toBe(
+    "step 6 · eval loss 2.000 · 12.5 samples/s",
+  );
+  expect([words("training.started", {}), words("training.completed", { artifacts: [] })]).toEqual([
+    "started",
+    "completed",
+  ]);
   expect(words("training.failed", { error: null, step: 9 })).toBe("no reason given · step 9");
   expect(words("model.progress", { label: "Fetching", done: 5, total: 9 })).toBe("Fetching · 55 %");
   expect(words("odd.event", { a: 1 })).toBe('{"a":1}');
@@ -124,7 +156,9 @@ test("each event is told in a line of words", () => {
 
 test("hostile text loses its controls and stays short", () => {
   const run = new Run();
-  feed(run, "training.message", { message: `\u001b[31mred\u001b]0;title\u0007 \u202egnirts <img src=x> ${"y".repeat(10_000_000)}` });
+  feed(run, "training.message", {
+    message: `\u001b[31mred\u001b]0;title\u0007 \u202egnirts <img src=x> ${"y".repeat(10_000_000)}`,
+  });
   feed(run, "odd.event", `\u001b[2J\u202e${"z".repeat(1000)}`);
   const [first, second] = [0, 1].map((index) => wordsOf(run.records.entry(index)));
   for (const words of [first!, second!]) {

@@ -3,9 +3,9 @@ import type { Job } from "../../contract.gen";
 import type { Progress, Run } from "../../events/run";
 import type { JobStream } from "../../events/stream";
 import { bytes } from "../../lib/format";
+import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
 import { queueWords } from "../../store/queue";
-import { clean, displayName } from "../../lib/text";
 import { ErrorNote } from "../../ui";
 
 interface Props {
@@ -21,7 +21,9 @@ export function Notices({ job, stream, status }: Props) {
   const state = stream.state.value;
   return (
     <>
-      {status === "failed" && <ErrorNote title="The training failed" error={error || "The backend gave no reason."} />}
+      {status === "failed" && (
+        <ErrorNote title="The training failed" error={error || "The backend gave no reason."} />
+      )}
       {state === "reconnecting" && (
         <p class="job-notice job-late" role="status">
           Reconnecting to the event stream; what is shown may be behind.{" "}
@@ -54,12 +56,26 @@ function Waiting({ status, job, run }: { status: string; job: Job | undefined; r
 function ModelProgress({ progress: { label, done, total } }: { progress: Progress }) {
   const part = total !== null && total > 0 ? Math.min(1, done / total) : null;
   const sized = done > 100_000 || (total ?? 0) > 100_000;
-  const amount = total === null ? (sized ? bytes(done) : "") : sized ? `${bytes(done)} of ${bytes(total)}` : `${done} of ${total}`;
+  const amount =
+    total === null
+      ? sized
+        ? bytes(done)
+        : ""
+      : sized
+        ? `${bytes(done)} of ${bytes(total)}`
+        : `${done} of ${total}`;
   return (
     <div class="job-notice">
       <span>{clean(label, 200) || "Preparing the model"}</span> <span class="dim num">{amount}</span>
       {part !== null && (
-        <span class="job-bar" role="progressbar" aria-label={clean(label, 100) || "Preparing the model"} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(100 * part)}>
+        <span
+          class="job-bar"
+          role="progressbar"
+          aria-label={clean(label, 100) || "Preparing the model"}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuenow={Math.round(100 * part)}
+        >
           <span style={{ width: `${100 * part}%` }} />
         </span>
       )}

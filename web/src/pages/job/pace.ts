@@ -20,7 +20,10 @@ export function recentSpeed({ step, time }: Rows): number | null {
     const ms = time.at(row) - time.at(row - 1);
     if (steps >= 0 && ms >= 0) paces.push({ steps, ms });
   }
-  const usual = paces.filter(({ steps }) => steps > 0).map(({ steps, ms }) => ms / steps).sort((a, b) => a - b);
+  const usual = paces
+    .filter(({ steps }) => steps > 0)
+    .map(({ steps, ms }) => ms / steps)
+    .sort((a, b) => a - b);
   const limit = OUTLIER * (usual[usual.length >> 1] || Infinity);
   const steps = paces.reduce((sum, pace) => sum + pace.steps, 0);
   const ms = paces.reduce((sum, pace) => sum + Math.min(pace.ms, limit * Math.max(1, pace.steps)), 0);
@@ -52,7 +55,8 @@ export function shortDuration(ms: number): string {
 
 /** The last value that is a number; NaN when there is none. */
 export function lastFinite(values: Rows["loss"]): number {
-  for (let index = values.length - 1; index >= 0; index--) if (Number.isFinite(values.at(index))) return values.at(index);
+  for (let index = values.length - 1; index >= 0; index--)
+    if (Number.isFinite(values.at(index))) return values.at(index);
   return NaN;
 }
 

@@ -7,7 +7,9 @@ import { time } from "../../lib/format";
 export function statusOf(job: Job | undefined, run: Run): string {
   if (run.outcome !== null) return run.outcome;
   const listed = job?.status ?? "queued";
-  return listed === "queued" && (run.rows.length > 0 || Number.isFinite(run.startedAt) || run.progress) ? "running" : listed;
+  return listed === "queued" && (run.rows.length > 0 || Number.isFinite(run.startedAt) || run.progress)
+    ? "running"
+    : listed;
 }
 
 export function isActive(status: string): boolean {
@@ -19,7 +21,9 @@ export function stepsOf(job: Job | undefined, run: Run): { step: number | null; 
   const seen = run.lastStep;
   const step = Number.isFinite(seen) ? seen : (job?.metrics?.step ?? null);
   const told = [run.metadata.totalSteps, job?.metrics?.totalSteps, job?.config?.maxSteps];
-  const total = told.find((value): value is number => typeof value === "number" && Number.isFinite(value) && value > 0) ?? null;
+  const total =
+    told.find((value): value is number => typeof value === "number" && Number.isFinite(value) && value > 0) ??
+    null;
   return { step, total };
 }
 

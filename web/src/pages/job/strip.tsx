@@ -2,8 +2,8 @@
 import type { ComponentChildren } from "preact";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { clock, day, duration, loss, number, time } from "../../lib/format";
 import { now } from "../../lib/clock";
+import { clock, day, duration, loss, number, time } from "../../lib/format";
 import { lastFinite, recentMean, shortDuration, timeLeft } from "./pace";
 import { isActive, stepsOf } from "./state";
 
@@ -20,16 +20,34 @@ export function Strip({ job, run, version, status }: Props) {
   return (
     <dl class="job-strip num">
       <LossFigure job={job} run={run} version={version} />
-      <Figure name="Step" value={step === null ? "–" : number(step)} after={total === null ? "" : `/ ${number(total)}`}>
+      <Figure
+        name="Step"
+        value={step === null ? "–" : number(step)}
+        after={total === null ? "" : `/ ${number(total)}`}
+      >
         <Bar step={step} total={total} />
       </Figure>
-      {isActive(status) ? <Left run={run} version={version} total={total} status={status} /> : <Took job={job} run={run} version={version} />}
+      {isActive(status) ? (
+        <Left run={run} version={version} total={total} status={status} />
+      ) : (
+        <Took job={job} run={run} version={version} />
+      )}
       <Speed run={run} version={version} />
     </dl>
   );
 }
 
-function Figure({ name, value, after, children }: { name: string; value: string; after?: string; children?: ComponentChildren }) {
+function Figure({
+  name,
+  value,
+  after,
+  children,
+}: {
+  name: string;
+  value: string;
+  after?: string;
+  children?: ComponentChildren;
+}) {
   return (
     <div class="job-figure">
       <dt>{name}</dt>
@@ -65,7 +83,14 @@ function Bar({ step, total }: { step: number | null; total: number | null }) {
   if (step === null || total === null || total <= 0) return null;
   const part = Math.min(1, step / total);
   return (
-    <span class="job-bar" role="progressbar" aria-label="Steps done" aria-valuemin={0} aria-valuemax={total} aria-valuenow={step}>
+    <span
+      class="job-bar"
+      role="progressbar"
+      aria-label="Steps done"
+      aria-valuemin={0}
+      aria-valuemax={total}
+      aria-valuenow={step}
+    >
       <span style={{ width: `${100 * part}%` }} />
     </span>
   );
@@ -99,7 +124,10 @@ function Speed({ run: { rows } }: { run: Run; version: number }) {
   const mean = bySample ? samples : tokens;
   const known = Number.isFinite(mean);
   return (
-    <Figure name={bySample ? "Samples/s" : "Tokens/s"} value={known ? number(mean >= 100 ? Math.round(mean) : Number(mean.toPrecision(3))) : "–"}>
+    <Figure
+      name={bySample ? "Samples/s" : "Tokens/s"}
+      value={known ? number(mean >= 100 ? Math.round(mean) : Number(mean.toPrecision(3))) : "–"}
+    >
       {known ? "mean of the last steps" : rows.length > 0 ? "not reported" : ""}
     </Figure>
   );

@@ -17,10 +17,20 @@ export function WatchButton({ id, small }: { id: string; small?: boolean }) {
     watch(id);
     const granted = await askPermission();
     asked.value++;
-    say(granted ? "A notification will tell you when it ends" : "The browser allows no notifications: this tab's title and mark will tell you");
+    say(
+      granted
+        ? "A notification will tell you when it ends"
+        : "The browser allows no notifications: this tab's title and mark will tell you",
+    );
   };
   return (
-    <Button kind="quiet" small={small ?? false} icon={told ? "check" : "bell"} aria-pressed={told} onClick={() => void press()}>
+    <Button
+      kind="quiet"
+      small={small ?? false}
+      icon={told ? "check" : "bell"}
+      aria-pressed={told}
+      onClick={() => void press()}
+    >
       Tell me when it ends
     </Button>
   );

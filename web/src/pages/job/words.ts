@@ -18,7 +18,11 @@ const KNOWN: Readonly<Record<string, (data: Json) => string>> = {
   "training.log": (data) =>
     line(
       step(data),
-      named("loss", data.loss ?? (data.loss === null && typeof data.evalLoss !== "number" ? NaN : null), loss),
+      named(
+        "loss",
+        data.loss ?? (data.loss === null && typeof data.evalLoss !== "number" ? NaN : null),
+        loss,
+      ),
       named("eval loss", data.evalLoss, loss),
       named("lr", data.learningRate, rate),
       named("epoch", data.epoch, (value) => value.toFixed(2)),
@@ -50,12 +54,16 @@ const KNOWN: Readonly<Record<string, (data: Json) => string>> = {
     );
     return words || "completed";
   },
-  "training.failed": (data) => line(text(data.error) || (data.error ? JSON.stringify(data.error) : "no reason given"), step(data)),
+  "training.failed": (data) =>
+    line(text(data.error) || (data.error ? JSON.stringify(data.error) : "no reason given"), step(data)),
   "training.cancelled": (data) => step(data) || "cancelled",
   "training.message": (data) => text(data.message),
   "model.progress": (data) => {
     const { done, total } = data;
-    const part = typeof done === "number" && typeof total === "number" && total > 0 ? `${Math.floor((100 * done) / total)} %` : "";
+    const part =
+      typeof done === "number" && typeof total === "number" && total > 0
+        ? `${Math.floor((100 * done) / total)} %`
+        : "";
     return line(text(data.label), part);
   },
 };
@@ -96,7 +104,9 @@ function named(name: string, value: unknown, format: (value: number) => string):
 }
 
 function unit(value: unknown, name: string): string {
-  return typeof value === "number" && Number.isFinite(value) ? `${number(value >= 100 ? Math.round(value) : Number(value.toPrecision(3)))} ${name}` : "";
+  return typeof value === "number" && Number.isFinite(value)
+    ? `${number(value >= 100 ? Math.round(value) : Number(value.toPrecision(3)))} ${name}`
+    : "";
 }
 
 function count(value: unknown, one: string): string {
@@ -105,8 +115,11 @@ function count(value: unknown, one: string): string {
 
 function artifacts(value: unknown): string[] {
   if (!Array.isArray(value)) return [];
-  return value.filter(isObject).slice(0, 8).map((item) => {
-    const name = text(item.name) || text(item.kind);
-    return typeof item.bytes === "number" ? `${name} ${bytes(item.bytes)}` : name;
-  });
+  return value
+    .filter(isObject)
+    .slice(0, 8)
+    .map((item) => {
+      const name = text(item.name) || text(item.kind);
+      return typeof item.bytes === "number" ? `${name} ${bytes(item.bytes)}` : name;
+    });
 }

@@ -1,14 +1,14 @@
 import { signal, useComputed, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { errorText } from "../../api/client";
-import { number, plural } from "../../lib/format";
-import { go, href, route, setQuery } from "../../router";
-import { now } from "../../lib/clock";
-import { cancelJob, jobs, jobsState, refreshJobs } from "../../store/jobs";
-import { clean, displayName } from "../../lib/text";
-import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWord } from "../../ui";
-import { setTitle } from "../../store/document-title";
 import { useActions } from "../../actions/actions";
+import { errorText } from "../../api/client";
+import { now } from "../../lib/clock";
+import { number, plural } from "../../lib/format";
+import { clean, displayName } from "../../lib/text";
+import { go, href, route, setQuery } from "../../router";
+import { setTitle } from "../../store/document-title";
+import { cancelJob, jobs, jobsState, refreshJobs } from "../../store/jobs";
+import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWord } from "../../ui";
 import { countByStatus, parseOrder, search, sorted } from "./list";
 import { OrderChoice } from "./order";
 import { JobsTable } from "./table";
@@ -42,18 +42,41 @@ export default function Jobs() {
   const compare = (): void => go(href("/compare", { jobs: [...selected.value].join(",") }));
   useActions(
     [
-      { id: "jobs.search", label: "Search jobs", keys: "/", section: "Jobs", run: () => field.current?.focus() },
+      {
+        id: "jobs.search",
+        label: "Search jobs",
+        keys: "/",
+        section: "Jobs",
+        run: () => field.current?.focus(),
+      },
       { id: "jobs.next", label: "Next job", keys: "j", section: "Jobs", hidden: true, run: () => move(1) },
-      { id: "jobs.previous", label: "Previous job", keys: "k", section: "Jobs", hidden: true, run: () => move(-1) },
-      { id: "jobs.select", label: "Select the job", keys: "x", section: "Jobs", hidden: true, run: selectFocused },
-      ...(comparable ? [{ id: "jobs.compare", label: "Compare selected jobs", keys: "c", section: "Jobs", run: compare }] : []),
+      {
+        id: "jobs.previous",
+        label: "Previous job",
+        keys: "k",
+        section: "Jobs",
+        hidden: true,
+        run: () => move(-1),
+      },
+      {
+        id: "jobs.select",
+        label: "Select the job",
+        keys: "x",
+        section: "Jobs",
+        hidden: true,
+        run: selectFocused,
+      },
+      ...(comparable
+        ? [{ id: "jobs.compare", label: "Compare selected jobs", keys: "c", section: "Jobs", run: compare }]
+        : []),
     ],
     [comparable],
   );
   useEffect(() => setTitle("Jobs"), []);
   const cancel = async (id: string, name: string): Promise<void> => {
     const text = "Training ends at the next step. Checkpoints that were saved are kept.";
-    if (!(await confirm({ title: `Cancel ${displayName(name)}`, text, action: "Cancel job", danger: true }))) return;
+    if (!(await confirm({ title: `Cancel ${displayName(name)}`, text, action: "Cancel job", danger: true })))
+      return;
     try {
       problem.value = null;
       await cancelJob(id);
@@ -63,8 +86,12 @@ export default function Jobs() {
     }
   };
 
-  const counted = (value: string, label: string, count: number) => (loaded ? { value, label, count } : { value, label });
-  const chips = [counted("", "All", found.length), ...[...counts].map(([value, count]) => counted(value, statusWord(value), count))];
+  const counted = (value: string, label: string, count: number) =>
+    loaded ? { value, label, count } : { value, label };
+  const chips = [
+    counted("", "All", found.length),
+    ...[...counts].map(([value, count]) => counted(value, statusWord(value), count)),
+  ];
   return (
     <div class="jobs" data-heir=".jobs-search">
       <header class="jobs-head">
@@ -85,16 +112,38 @@ export default function Jobs() {
         />
       </header>
       <div class="jobs-filter">
-        <Chips label="Status" items={chips} value={status} onChange={(value) => setQuery({ status: value })} />
+        <Chips
+          label="Status"
+          items={chips}
+          value={status}
+          onChange={(value) => setQuery({ status: value })}
+        />
         <OrderChoice order={order} />
-        <Selection count={selected.value.size} compare={comparable ? compare : undefined} clear={() => { selected.value = new Set(); }} />
+        <Selection
+          count={selected.value.size}
+          compare={comparable ? compare : undefined}
+          clear={() => {
+            selected.value = new Set();
+          }}
+        />
       </div>
-      {problem.value && <Problem {...problem.value} close={() => { problem.value = null; }} />}
+      {problem.value && (
+        <Problem
+          {...problem.value}
+          close={() => {
+            problem.value = null;
+          }}
+        />
+      )}
       {all.length === 0 ? (
         <Nothing loaded={loaded} error={error} />
       ) : list.length === 0 ? (
         <Empty
-          title={typed ? `No job matches “${clean(typed, 80)}”${status ? ` among the ${statusWord(status).toLowerCase()} ones` : ""}.` : `No job is ${statusWord(status).toLowerCase()}.`}
+          title={
+            typed
+              ? `No job matches “${clean(typed, 80)}”${status ? ` among the ${statusWord(status).toLowerCase()} ones` : ""}.`
+              : `No job is ${statusWord(status).toLowerCase()}.`
+          }
           action={<Button onClick={() => setQuery({ q: null, status: null })}>Show all jobs</Button>}
         />
       ) : (
@@ -112,7 +161,9 @@ function Problem({ id, text, close }: { id: string; text: string; close: () => v
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => box.current?.querySelector("button")?.focus({ preventScroll: true }), [text]);
   const putAway = (): void => {
-    document.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"] .jobs-name`)?.focus({ preventScroll: true });
+    document
+      .querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"] .jobs-name`)
+      ?.focus({ preventScroll: true });
     close();
   };
   return (
@@ -126,7 +177,15 @@ function Problem({ id, text, close }: { id: string; text: string; close: () => v
   );
 }
 
-function Selection({ count, compare, clear }: { count: number; compare: (() => void) | undefined; clear: () => void }) {
+function Selection({
+  count,
+  compare,
+  clear,
+}: {
+  count: number;
+  compare: (() => void) | undefined;
+  clear: () => void;
+}) {
   if (count === 0) return null;
   return (
     <div class="jobs-selection">
@@ -135,7 +194,13 @@ function Selection({ count, compare, clear }: { count: number; compare: (() => v
         small
         kind="plain"
         disabled={!compare}
-        title={count < 2 ? "Select another job to compare" : count > COMPARE_AT_MOST ? `At most ${COMPARE_AT_MOST} jobs can be compared` : undefined}
+        title={
+          count < 2
+            ? "Select another job to compare"
+            : count > COMPARE_AT_MOST
+              ? `At most ${COMPARE_AT_MOST} jobs can be compared`
+              : undefined
+        }
         onClick={compare}
       >
         Compare
@@ -148,10 +213,18 @@ function Selection({ count, compare, clear }: { count: number; compare: (() => v
 }
 
 function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
-  if (error) return <ErrorNote title="The jobs could not be read" error={error} retry={() => void refreshJobs()} />;
+  if (error)
+    return <ErrorNote title="The jobs could not be read" error={error} retry={() => void refreshJobs()} />;
   if (!loaded) return <Skeleton lines={10} height={20} />;
   return (
-    <Empty title="No job has run yet." action={<a class="ui-button ui-button-primary" href="#/">Go to Run training</a>}>
+    <Empty
+      title="No job has run yet."
+      action={
+        <a class="ui-button ui-button-primary" href="#/">
+          Go to Run training
+        </a>
+      }
+    >
       Each training becomes a row here, with its status, its loss and how long it took.
     </Empty>
   );
@@ -160,7 +233,12 @@ function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
 /** From the focused row to the next, or, with none in sight, to the first that is. */
 function move(step: number): void {
   const links = [...document.querySelectorAll<HTMLAnchorElement>(".jobs-name")];
-  const head = Math.max(0, ...[...document.querySelectorAll(".shell-bar, .jobs-table th, .jobs-problem")].map((one) => one.getBoundingClientRect().bottom));
+  const head = Math.max(
+    0,
+    ...[...document.querySelectorAll(".shell-bar, .jobs-table th, .jobs-problem")].map(
+      (one) => one.getBoundingClientRect().bottom,
+    ),
+  );
   const seen = links.filter((link) => {
     const { top, bottom } = link.closest("tr")!.getBoundingClientRect();
     return top > head - 1 && bottom < innerHeight + 1;

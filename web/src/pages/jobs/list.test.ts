@@ -1,6 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../../contract.gen";
-import { COLUMNS, countByStatus, durationOf, nextOrder, NEWEST_FIRST, orderText, parseOrder, parts, search, sorted } from "./list";
+import {
+  COLUMNS,
+  countByStatus,
+  durationOf,
+  NEWEST_FIRST,
+  nextOrder,
+  orderText,
+  parseOrder,
+  parts,
+  search,
+  sorted,
+} from "./list";
 
 function job(id: string, fields: Partial<Job> = {}): Job {
   return {
@@ -18,12 +29,18 @@ function job(id: string, fields: Partial<Job> = {}): Job {
 const ids = (jobs: readonly Job[]): string[] => jobs.map(({ id }) => id);
 
 describe("order in the address", () => {
-  it.each(COLUMNS.flatMap((column) => [{ column, descending: true }, { column, descending: false }]))("%j survives", (order) => {
+  it.each(
+    COLUMNS.flatMap((column) => [
+      { column, descending: true },
+      { column, descending: false },
+    ]),
+  )("%j survives", (order) => {
     expect(parseOrder(orderText(order))).toEqual(order);
   });
 
   it("is the newest first for what says nothing", () => {
-    for (const text of [null, "", "-", "constructor", "-size"]) expect(parseOrder(text)).toEqual(NEWEST_FIRST);
+    for (const text of [null, "", "-", "constructor", "-size"])
+      expect(parseOrder(text)).toEqual(NEWEST_FIRST);
   });
 
   it("turns round on the second click", () => {
@@ -46,9 +63,24 @@ describe("search", () => {
 
 describe("sorted", () => {
   it("keeps what has no value last in both directions", () => {
-    const jobs = [job("none"), job("worse", { metrics: { bestEvalLoss: 2 } }), job("better", { metrics: { bestEvalLoss: 1 } }), job("nan", { metrics: { bestEvalLoss: Number.NaN } })];
-    expect(ids(sorted(jobs, { column: "best", descending: false }, 0))).toEqual(["better", "worse", "none", "nan"]);
-    expect(ids(sorted(jobs, { column: "best", descending: true }, 0))).toEqual(["worse", "better", "none", "nan"]);
+    const jobs = [
+      job("none"),
+      job("worse", { metrics: { bestEvalLoss: 2 } }),
+      job("better", { metrics: { bestEvalLoss: 1 } }),
+      job("nan", { metrics: { bestEvalLoss: Number.NaN } }),
+    ];
+    expect(ids(sorted(jobs, { column: "best", descending: false }, 0))).toEqual([
+      "better",
+      "worse",
+      "none",
+      "nan",
+    ]);
+    expect(ids(sorted(jobs, { column: "best", descending: true }, 0))).toEqual([
+      "worse",
+      "better",
+      "none",
+      "nan",
+    ]);
   });
 
   it("orders names as people count", () => {
@@ -58,7 +90,11 @@ describe("sorted", () => {
 
   it("follows a job's course by status", () => {
     const jobs = (["failed", "running", "queued"] as const).map((status) => job(status, { status }));
-    expect(ids(sorted(jobs, { column: "status", descending: false }, 0))).toEqual(["queued", "running", "failed"]);
+    expect(ids(sorted(jobs, { column: "status", descending: false }, 0))).toEqual([
+      "queued",
+      "running",
+      "failed",
+    ]);
   });
 
   it("does not change the list it was given", () => {
@@ -69,14 +105,55 @@ describe("sorted", () => {
 });
 
 describe("parts", () => {
-  const shown = (held: number): number[][] => parts(10, 20, held, 100).map(({ gap, from, to }) => [gap, from, to]);
+  const shown = (held: number): number[][] =>
+    parts(10, 20, held, 100).map(({ gap, from, to }) => [gap, from, to]);
   it.each([
-    [-1, [[10, 10, 20], [80, 100, 100]]],
-    [12, [[10, 10, 20], [80, 100, 100]]],
-    [3, [[3, 3, 4], [6, 10, 20], [80, 100, 100]]],
-    [9, [[9, 9, 10], [0, 10, 20], [80, 100, 100]]],
-    [20, [[10, 10, 20], [0, 20, 21], [79, 100, 100]]],
-    [99, [[10, 10, 20], [79, 99, 100], [0, 100, 100]]],
+    [
+      -1,
+      [
+        [10, 10, 20],
+        [80, 100, 100],
+      ],
+    ],
+    [
+      12,
+      [
+        [10, 10, 20],
+        [80, 100, 100],
+      ],
+    ],
+    [
+      3,
+      [
+        [3, 3, 4],
+        [6, 10, 20],
+        [80, 100, 100],
+      ],
+    ],
+    [
+      9,
+      [
+        [9, 9, 10],
+        [0, 10, 20],
+        [80, 100, 100],
+      ],
+    ],
+    [
+      20,
+      [
+        [10, 10, 20],
+        [0, 20, 21],
+        [79, 100, 100],
+      ],
+    ],
+    [
+      99,
+      [
+        [10, 10, 20],
+        [79, 99, 100],
+        [0, 100, 100],
+      ],
+    ],
   ])("with %i held", (held, drawn) => expect(shown(held)).toEqual(drawn));
 });
 

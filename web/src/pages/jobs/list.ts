@@ -57,8 +57,12 @@ export interface Part {
 
 /** The parts of the table to draw: the rows in the window and, with the rest of the gap to the end, the one held outside it. */
 export function parts(start: number, end: number, held: number, count: number): Part[] {
-  const drawn = [{ from: start, to: end }, { from: count, to: count }];
-  if (held >= 0 && (held < start || held >= end)) drawn.splice(held < start ? 0 : 1, 0, { from: held, to: held + 1 });
+  const drawn = [
+    { from: start, to: end },
+    { from: count, to: count },
+  ];
+  if (held >= 0 && (held < start || held >= end))
+    drawn.splice(held < start ? 0 : 1, 0, { from: held, to: held + 1 });
   return drawn.map((part, index) => ({ ...part, gap: part.from - (drawn[index - 1]?.to ?? 0) }));
 }
 
@@ -99,6 +103,10 @@ export function sorted(jobs: readonly Job[], { column, descending }: Order, now:
 
 function keyOf(job: Job, column: Column, now: number): number | null {
   const value =
-    column === "duration" ? durationOf(job, now) : column === "last" ? job.metrics?.evalLoss : job.metrics?.bestEvalLoss;
+    column === "duration"
+      ? durationOf(job, now)
+      : column === "last"
+        ? job.metrics?.evalLoss
+        : job.metrics?.bestEvalLoss;
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }

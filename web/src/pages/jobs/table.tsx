@@ -1,15 +1,15 @@
 import { computed, type Signal, signal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
-import { duration, loss } from "../../lib/format";
-import { jobHref, setQuery } from "../../router";
 import { now } from "../../lib/clock";
+import { duration, loss } from "../../lib/format";
+import { clean, displayName } from "../../lib/text";
+import { jobHref, setQuery } from "../../router";
 import { isOver } from "../../store/jobs";
 import { ordinal, queueWords } from "../../store/queue";
-import { clean, displayName } from "../../lib/text";
 import { Button, CopyButton, DryMark, Icon, RelativeTime, StatusDot } from "../../ui";
-import { lineHeight } from "../../ui/text-size";
 import { usePageRows } from "../../ui/list/virtual-list";
+import { lineHeight } from "../../ui/text-size";
 import { type Column, durationOf, nextOrder, type Order, orderText, parts } from "./list";
 
 /** A row's height in lines of text; below the breakpoint it has two. The stylesheet says the same. */
@@ -54,7 +54,14 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
     selected.value = next;
   };
   return (
-    <table class={["jobs-table", !evaluated && "jobs-without-eval", !active && "jobs-without-actions"].filter(Boolean).join(" ")} role="table" aria-rowcount={list.length + 1} aria-label="Jobs">
+    <table
+      class={["jobs-table", !evaluated && "jobs-without-eval", !active && "jobs-without-actions"]
+        .filter(Boolean)
+        .join(" ")}
+      role="table"
+      aria-rowcount={list.length + 1}
+      aria-label="Jobs"
+    >
       <thead role="rowgroup">
         <tr role="row" aria-rowindex={1}>
           <th role="columnheader" class="jobs-pick">
@@ -70,10 +77,24 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
       </thead>
       <tbody role="rowgroup" ref={body}>
         {parts(start, end, held, list.length).flatMap(({ gap, from, to }) => [
-          gap > 0 && <Spacer key={to === from ? "after" : from === start ? "before" : "between"} height={gap * height} />,
-          ...list.slice(from, to).map((job, index) => (
-            <Row key={job.id} job={job} index={from + index} selected={selected.value.has(job.id)} toggle={toggle} cancel={cancel} />
-          )),
+          gap > 0 && (
+            <Spacer
+              key={to === from ? "after" : from === start ? "before" : "between"}
+              height={gap * height}
+            />
+          ),
+          ...list
+            .slice(from, to)
+            .map((job, index) => (
+              <Row
+                key={job.id}
+                job={job}
+                index={from + index}
+                selected={selected.value.has(job.id)}
+                toggle={toggle}
+                cancel={cancel}
+              />
+            )),
         ])}
       </tbody>
     </table>
@@ -83,7 +104,9 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
 /** Which of the columns have anything to show. */
 function shownOf(list: readonly Job[]): { eval: boolean; active: boolean } {
   return {
-    eval: list.some(({ metrics }) => typeof metrics?.evalLoss === "number" || typeof metrics?.bestEvalLoss === "number"),
+    eval: list.some(
+      ({ metrics }) => typeof metrics?.evalLoss === "number" || typeof metrics?.bestEvalLoss === "number",
+    ),
     active: list.some((job) => !isOver(job)),
   };
 }
@@ -104,7 +127,11 @@ function Head({ column, label, num, order }: { column: Column; label: string; nu
       class={`jobs-col-${column}${num ? " jobs-num" : ""}`}
       aria-sort={on ? (order.descending ? "descending" : "ascending") : undefined}
     >
-      <button type="button" class="jobs-sort" onClick={() => setQuery({ sort: orderText(nextOrder(order, column)) })}>
+      <button
+        type="button"
+        class="jobs-sort"
+        onClick={() => setQuery({ sort: orderText(nextOrder(order, column)) })}
+      >
         {label}
         {on && <Icon name={order.descending ? "down" : "up"} size={12} />}
       </button>
@@ -125,10 +152,21 @@ function Row({ job, index, selected, toggle, cancel }: RowProps) {
   const queued = job.status === "queued";
   const place = queued ? ordinal(job.queue?.position) : "";
   return (
-    <tr class={selected ? "jobs-row jobs-row-on" : "jobs-row"} role="row" aria-rowindex={index + 2} data-id={job.id} data-heir=".jobs-name">
+    <tr
+      class={selected ? "jobs-row jobs-row-on" : "jobs-row"}
+      role="row"
+      aria-rowindex={index + 2}
+      data-id={job.id}
+      data-heir=".jobs-name"
+    >
       <td role="cell" class="jobs-pick">
         <label>
-          <input class="ui-check" type="checkbox" checked={selected} onChange={(event) => toggle(job.id, event.currentTarget.checked)} />
+          <input
+            class="ui-check"
+            type="checkbox"
+            checked={selected}
+            onChange={(event) => toggle(job.id, event.currentTarget.checked)}
+          />
           <span class="visually-hidden">Select {name}</span>
         </label>
       </td>
@@ -151,11 +189,20 @@ function Row({ job, index, selected, toggle, cancel }: RowProps) {
       <td role="cell" class="jobs-col-duration jobs-num">
         <Took job={job} />
       </td>
-      <td role="cell" class="jobs-col-last jobs-num">{loss(job.metrics?.evalLoss)}</td>
-      <td role="cell" class="jobs-col-best jobs-num">{loss(job.metrics?.bestEvalLoss)}</td>
+      <td role="cell" class="jobs-col-last jobs-num">
+        {loss(job.metrics?.evalLoss)}
+      </td>
+      <td role="cell" class="jobs-col-best jobs-num">
+        {loss(job.metrics?.bestEvalLoss)}
+      </td>
       <td role="cell" class="jobs-actions">
         {!isOver(job) && (
-          <Button small kind="danger" aria-label={`Cancel ${name}`} onClick={() => void cancel(job.id, job.name)}>
+          <Button
+            small
+            kind="danger"
+            aria-label={`Cancel ${name}`}
+            onClick={() => void cancel(job.id, job.name)}
+          >
             Cancel
           </Button>
         )}

@@ -1,11 +1,18 @@
 /** The address and the open conversation, kept in step: a link opens what it names, and a reload what was open. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { current, fresh, lastQuestion, open } from "../../chat/storage/conversations";
 import { newestCheckpoint } from "../../chat/checkpoints";
 import { DEFAULT_PARAMS } from "../../chat/presets";
-import { baseModels, defaultTarget, newestAdapter, queryOfTargets, sameTarget, targetsOfQuery } from "../../chat/targets";
-import { showTargets, shownTargets } from "../../chat/tree";
+import { current, fresh, lastQuestion, open } from "../../chat/storage/conversations";
+import {
+  baseModels,
+  defaultTarget,
+  newestAdapter,
+  queryOfTargets,
+  sameTarget,
+  targetsOfQuery,
+} from "../../chat/targets";
+import { shownTargets, showTargets } from "../../chat/tree";
 import type { Target } from "../../chat/types";
 import { route, setQuery } from "../../router";
 import { jobs, jobsState } from "../../store/jobs";
@@ -20,7 +27,12 @@ let written: string | null = null;
 
 function write(): void {
   const { id, leaf } = current.peek();
-  setQuery({ ...queryOfTargets(shownTargets(current.peek())), chat: leaf === null ? null : id, prompt: null, again: null });
+  setQuery({
+    ...queryOfTargets(shownTargets(current.peek())),
+    chat: leaf === null ? null : id,
+    prompt: null,
+    again: null,
+  });
   written = route.peek().query.toString();
 }
 
@@ -70,7 +82,8 @@ export function useAddress(): void {
   useEffect(() => {
     if (!settled || current.peek().targets.length > 0) return;
     void somebody().then((target) => {
-      if (target && current.peek().targets.length === 0) current.value = showTargets(current.peek(), [target], sameTarget);
+      if (target && current.peek().targets.length === 0)
+        current.value = showTargets(current.peek(), [target], sameTarget);
       searched.value = true;
     });
   }, [settled, jobs.value, manifest.value]);

@@ -2,8 +2,8 @@
 import { stop } from "../../chat/session";
 import { change, current } from "../../chat/storage/conversations";
 import { branch, setTarget } from "../../chat/tree";
-import { figures } from "./thread/foot";
 import { Head } from "./head";
+import { figures } from "./thread/foot";
 
 export function Heads() {
   const conversation = current.value;

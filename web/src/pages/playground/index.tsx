@@ -3,25 +3,25 @@ import "./playground.css";
 import "./thread/thread.css";
 import "./panel/panel.css";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useActions } from "../../actions/actions";
+import { newestCheckpoint } from "../../chat/checkpoints";
+import { targetTrouble } from "../../chat/picker/part";
 import { busy, startNew, stop } from "../../chat/session";
 import { change, current, readShelf } from "../../chat/storage/conversations";
-import { targetTrouble } from "../../chat/picker/part";
-import { newestCheckpoint } from "../../chat/checkpoints";
 import { baseModels, comparePair, inOrder, newestAdapter, sameTarget } from "../../chat/targets";
-import { showTargets, shownTargets } from "../../chat/tree";
+import { shownTargets, showTargets } from "../../chat/tree";
 import type { Target } from "../../chat/types";
+import { setTitle } from "../../store/document-title";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { Button } from "../../ui";
-import { setTitle } from "../../store/document-title";
-import { useActions } from "../../actions/actions";
 import { useAddress } from "./address";
-import { Changed } from "./panel/changed";
 import { Composer, setDraft } from "./composer";
-import { useFollow } from "./thread/follow";
 import { Heads } from "./heads";
+import { Changed } from "./panel/changed";
 import { Panel } from "./panel/panel";
 import { composing } from "./textarea";
+import { useFollow } from "./thread/follow";
 import { Thread } from "./thread/thread";
 
 export default function Playground() {
@@ -42,9 +42,12 @@ export default function Playground() {
     const [only, other] = shownTargets(conversation);
     if (other) return;
     const before =
-      conversation.targets.length > 1 && only ? conversation.targets.find((target) => !sameTarget(target, only)) : undefined;
+      conversation.targets.length > 1 && only
+        ? conversation.targets.find((target) => !sameTarget(target, only))
+        : undefined;
     const models = baseModels(jobs.peek(), manifest.peek());
-    const pair = only && (before ? inOrder(only, before) : comparePair(only, jobs.peek(), models, checkpoint));
+    const pair =
+      only && (before ? inOrder(only, before) : comparePair(only, jobs.peek(), models, checkpoint));
     if (pair) change(showTargets(conversation, pair, sameTarget));
   };
   const again = (): void => {
@@ -53,9 +56,27 @@ export default function Playground() {
   };
   useActions([
     { id: "pg.new", label: "New conversation", keys: "n", section: "Playground", run: again },
-    { id: "pg.compare", label: "Compare two models", keys: "c", section: "Playground", run: () => void compare() },
-    { id: "pg.focus", label: "Write a message", keys: "/", section: "Playground", run: () => area.current?.focus() },
-    { id: "pg.panel", label: "Show or hide settings", keys: "s", section: "Playground", run: () => setPanel(!panel) },
+    {
+      id: "pg.compare",
+      label: "Compare two models",
+      keys: "c",
+      section: "Playground",
+      run: () => void compare(),
+    },
+    {
+      id: "pg.focus",
+      label: "Write a message",
+      keys: "/",
+      section: "Playground",
+      run: () => area.current?.focus(),
+    },
+    {
+      id: "pg.panel",
+      label: "Show or hide settings",
+      keys: "s",
+      section: "Playground",
+      run: () => setPanel(!panel),
+    },
   ]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
@@ -76,11 +97,24 @@ export default function Playground() {
           <Heads />
           <div class="pg-actions">
             {!two && (
-              <Button kind="quiet" small disabled={targets.length === 0} title="Compare two models (c)" onClick={() => void compare()}>
+              <Button
+                kind="quiet"
+                small
+                disabled={targets.length === 0}
+                title="Compare two models (c)"
+                onClick={() => void compare()}
+              >
                 Compare
               </Button>
             )}
-            <Button kind="quiet" small icon="plus" aria-label="New conversation" title="New conversation (n)" onClick={again} />
+            <Button
+              kind="quiet"
+              small
+              icon="plus"
+              aria-label="New conversation"
+              title="New conversation (n)"
+              onClick={again}
+            />
             <Button
               kind="quiet"
               small

@@ -13,8 +13,23 @@ interface Props extends Omit<ComponentProps<"button">, "size" | "icon"> {
   children?: ComponentChildren;
 }
 
-export function Button({ kind = "plain", small, busy, icon, children, class: extra, onClick, ...rest }: Props) {
-  const names = ["ui-button", `ui-button-${kind}`, small && "ui-button-small", !children && "ui-button-icon", extra];
+export function Button({
+  kind = "plain",
+  small,
+  busy,
+  icon,
+  children,
+  class: extra,
+  onClick,
+  ...rest
+}: Props) {
+  const names = [
+    "ui-button",
+    `ui-button-${kind}`,
+    small && "ui-button-small",
+    !children && "ui-button-icon",
+    extra,
+  ];
   return (
     <button
       type="button"

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { Button, type ButtonKind } from "./button";
 import type { IconName } from "../icon";
+import { Button, type ButtonKind } from "./button";
 import "./menu.css";
 
 export interface MenuItem {
@@ -33,7 +33,9 @@ export function Menu({ label, items, icon, kind = "quiet", small, children, alig
   const root = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
 
-  const entries = (): HTMLElement[] => [...(list.current?.querySelectorAll<HTMLElement>('[role^="menuitem"]:not([aria-disabled])') ?? [])];
+  const entries = (): HTMLElement[] => [
+    ...(list.current?.querySelectorAll<HTMLElement>('[role^="menuitem"]:not([aria-disabled])') ?? []),
+  ];
   const close = (): void => {
     setOpen(false);
     root.current?.querySelector("button")?.focus();
@@ -83,7 +85,14 @@ export function Menu({ label, items, icon, kind = "quiet", small, children, alig
         {children ?? (icon ? undefined : label)}
       </Button>
       {open && (
-        <div class={`ui-menu-list ui-menu-${align}`} role="menu" id={id} aria-label={label} ref={list} onKeyDown={onKeyDown}>
+        <div
+          class={`ui-menu-list ui-menu-${align}`}
+          role="menu"
+          id={id}
+          aria-label={label}
+          ref={list}
+          onKeyDown={onKeyDown}
+        >
           {items.map((item) => (
             <Item key={item.label} item={item} close={close} />
           ))}

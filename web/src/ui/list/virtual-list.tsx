@@ -45,7 +45,18 @@ interface Props {
   role?: "log" | "region";
 }
 
-export function VirtualRows({ count, rowHeight, render, label, class: extra, follow, dropped = 0, onFollow, handle, role = "region" }: Props) {
+export function VirtualRows({
+  count,
+  rowHeight,
+  render,
+  label,
+  class: extra,
+  follow,
+  dropped = 0,
+  onFollow,
+  handle,
+  role = "region",
+}: Props) {
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
   const gone = useRef(dropped);

@@ -10,13 +10,21 @@ const PROMPT = 60;
 
 export function Changed({ onOpen }: { onOpen: () => void }) {
   const { params, system } = current.value;
-  const names = (Object.keys(NAMES) as (keyof Params)[]).filter((name) => params[name] !== DEFAULT_PARAMS[name]);
+  const names = (Object.keys(NAMES) as (keyof Params)[]).filter(
+    (name) => params[name] !== DEFAULT_PARAMS[name],
+  );
   const parts = names.map((name) => `${NAMES[name]} ${number(params[name])}`);
   if (system !== "") parts.push(`System prompt “${clean(system, PROMPT)}”`);
   if (parts.length === 0) return null;
   const text = parts.join(" · ");
   return (
-    <button type="button" class="pg-changed" aria-label={`Changed settings: ${text}. Show`} title="Show the settings (s)" onClick={onOpen}>
+    <button
+      type="button"
+      class="pg-changed"
+      aria-label={`Changed settings: ${text}. Show`}
+      title="Show the settings (s)"
+      onClick={onOpen}
+    >
       <span class="ellipsis" dir="auto">
         {text}
       </span>

@@ -1,7 +1,16 @@
 /** What was asked before in this browser: open, export, delete. */
-import { afresh, current, everyConversation, forget, open, storageTrouble, summaries } from "../../../chat/storage/conversations";
-import type { Summary } from "../../../chat/storage/db";
+
 import { stop } from "../../../chat/session";
+import {
+  afresh,
+  current,
+  everyConversation,
+  forget,
+  open,
+  storageTrouble,
+  summaries,
+} from "../../../chat/storage/conversations";
+import type { Summary } from "../../../chat/storage/db";
 import { trainingSet } from "../../../chat/training";
 import type { Conversation } from "../../../chat/types";
 import { saveFile } from "../../../lib/download";
@@ -77,7 +86,12 @@ function Row({ summary, active, onOpened }: { summary: Summary; active: boolean;
   };
   return (
     <li class={active ? "pg-chat pg-chat-on" : "pg-chat"}>
-      <button type="button" class="pg-chat-open" aria-current={active ? "true" : undefined} onClick={() => void show()}>
+      <button
+        type="button"
+        class="pg-chat-open"
+        aria-current={active ? "true" : undefined}
+        onClick={() => void show()}
+      >
         <span class="ellipsis" dir="auto">
           {title}
         </span>

@@ -1,6 +1,6 @@
 /** The side panel: how to ask, and what was asked before. On a phone it is a sheet. */
 import { useEffect, useState } from "preact/hooks";
-import { current, change } from "../../../chat/storage/conversations";
+import { change, current } from "../../../chat/storage/conversations";
 import { Button, Dialog } from "../../../ui";
 import { Conversations } from "./conversations";
 import { ParamFields } from "./params";

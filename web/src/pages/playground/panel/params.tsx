@@ -1,13 +1,17 @@
 /** Temperature, top-p and length, by preset or each by itself. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { bounded, BOUNDS } from "../../../chat/presets";
+import { BOUNDS, bounded } from "../../../chat/presets";
 import { change, current } from "../../../chat/storage/conversations";
 import type { Params } from "../../../chat/types";
 import { number } from "../../../lib/format";
 import { Range } from "../../../ui";
 import { Presets } from "./presets";
 
-export const NAMES: Readonly<Record<keyof Params, string>> = { temperature: "Temperature", topP: "Top-p", maxTokens: "Max tokens" };
+export const NAMES: Readonly<Record<keyof Params, string>> = {
+  temperature: "Temperature",
+  topP: "Top-p",
+  maxTokens: "Max tokens",
+};
 
 const set = (params: Params): void => change({ ...current.peek(), params });
 
@@ -100,5 +104,7 @@ function corrected(name: keyof Params, given: number, taken: number): string {
   if (Number.isNaN(given)) return `That was no number, so it stays ${number(taken)}.`;
   if (given > max) return `${number(given)} is too high, so it is ${number(taken)} now.`;
   if (given < min) return `${number(given)} is too low, so it is ${number(taken)} now.`;
-  return step === 1 ? `Whole numbers only, so it is ${number(taken)} now.` : `Three decimals at most, so it is ${number(taken)} now.`;
+  return step === 1
+    ? `Whole numbers only, so it is ${number(taken)} now.`
+    : `Three decimals at most, so it is ${number(taken)} now.`;
 }

@@ -1,7 +1,15 @@
 /** The row of presets: choose one, keep the settings of now as another, let one go. */
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
-import { MAX_NAME, ownPreset, type Preset, presetOf, PRESETS, readOwn, withPreset } from "../../../chat/presets";
+import {
+  MAX_NAME,
+  ownPreset,
+  PRESETS,
+  type Preset,
+  presetOf,
+  readOwn,
+  withPreset,
+} from "../../../chat/presets";
 import { change, current } from "../../../chat/storage/conversations";
 import { recall, remember } from "../../../lib/storage";
 import { clean } from "../../../lib/text";
@@ -25,14 +33,20 @@ export function Presets() {
   const [name, setName] = useState<string | null>(null);
   const choose = (wanted: string): void => {
     const preset = all.findLast((each) => each.name === wanted);
-    if (preset) change({ ...current.peek(), params: preset.params, system: preset.system ?? current.peek().system });
+    if (preset)
+      change({ ...current.peek(), params: preset.params, system: preset.system ?? current.peek().system });
   };
   const save = (): void => {
     const wanted = name?.trim();
     if (!wanted) return;
-    if (PRESETS.some((each) => each.name.toLowerCase() === wanted.toLowerCase())) return say(`${wanted} is one of Studio's own presets: choose another name`);
+    if (PRESETS.some((each) => each.name.toLowerCase() === wanted.toLowerCase()))
+      return say(`${wanted} is one of Studio's own presets: choose another name`);
     const kept = keep((list) => withPreset(list, ownPreset(wanted, params, system)));
-    say(kept ? `Preset ${wanted} saved` : "This browser stores nothing for Studio: the preset is gone after a reload");
+    say(
+      kept
+        ? `Preset ${wanted} saved`
+        : "This browser stores nothing for Studio: the preset is gone after a reload",
+    );
     setName(null);
   };
   const mine = chosen !== null && own.value.includes(chosen);
@@ -47,7 +61,11 @@ export function Presets() {
       <div class="pg-preset-line">
         <p class="hint">{chosen?.hint ?? "Settings of your own"}</p>
         {mine && (
-          <Button kind="quiet" small onClick={() => keep((list) => list.filter((each) => each.name !== chosen.name))}>
+          <Button
+            kind="quiet"
+            small
+            onClick={() => keep((list) => list.filter((each) => each.name !== chosen.name))}
+          >
             Delete preset
           </Button>
         )}

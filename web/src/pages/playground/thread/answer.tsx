@@ -1,10 +1,11 @@
 /** One answer: as it streams, and as it ended. */
-import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
+
 import type { LiveAnswer } from "../../../chat/live";
+import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
 import { fullName, nameTarget, sameTarget } from "../../../chat/targets";
 import type { Answer, Target, Turn } from "../../../chat/types";
-import { Markdown } from "../../../markdown";
 import { now } from "../../../lib/clock";
+import { Markdown } from "../../../markdown";
 import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
@@ -97,7 +98,10 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
     <>
       {answer.text === "" ? <p class="chat-note">{emptyNote(answer)}</p> : <Markdown text={answer.text} />}
       {(failed || answer.state === "cut") && (
-        <ErrorNote title="The answer broke off here" error={`${answer.error ?? ""} What came is kept.`.trim()}>
+        <ErrorNote
+          title="The answer broke off here"
+          error={`${answer.error ?? ""} What came is kept.`.trim()}
+        >
           <Button small disabled={busy.value} onClick={again}>
             Regenerate
           </Button>

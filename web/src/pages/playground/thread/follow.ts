@@ -41,7 +41,12 @@ export function useFollow(talking: boolean): Follow {
     let height = document.documentElement.scrollHeight;
     let touched = 0;
     const meant = (event: Event): void => {
-      const up = event instanceof WheelEvent ? event.deltaY < 0 : event instanceof KeyboardEvent ? UP_KEYS.has(event.key) : true;
+      const up =
+        event instanceof WheelEvent
+          ? event.deltaY < 0
+          : event instanceof KeyboardEvent
+            ? UP_KEYS.has(event.key)
+            : true;
       if (up) touched = performance.now();
     };
     const scrolled = (): void => {
@@ -54,7 +59,8 @@ export function useFollow(talking: boolean): Follow {
       setAway(on.current && !following.current);
     };
     const resized = new ResizeObserver(() => {
-      if (on.current && following.current) window.scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+      if (on.current && following.current)
+        window.scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
       last = window.scrollY;
       height = document.documentElement.scrollHeight;
     });

@@ -12,7 +12,13 @@ export function Thread({ ask }: { ask: (text: string) => void }) {
   return (
     <div class="pg-thread">
       {turns.map((turn, index) => (
-        <TurnView key={turn.id} conversation={conversation} turn={turn} last={index === turns.length - 1} busy={busy.value} />
+        <TurnView
+          key={turn.id}
+          conversation={conversation}
+          turn={turn}
+          last={index === turns.length - 1}
+          busy={busy.value}
+        />
       ))}
       {turns.length === 0 && (
         <Start ask={ask} compared={conversation.columns.length > 1} known={conversation.targets.length > 0} />
@@ -21,12 +27,19 @@ export function Thread({ ask }: { ask: (text: string) => void }) {
   );
 }
 
-const OPENERS = ["Who are you, and what can you help with?", "Write a short note to a customer whose parcel is late."];
+const OPENERS = [
+  "Who are you, and what can you help with?",
+  "Write a short note to a customer whose parcel is late.",
+];
 
 function Start({ ask, compared, known }: { ask: (text: string) => void; compared: boolean; known: boolean }) {
   if (!known && !searched.value) return null;
   if (!known) {
-    return <Empty title="There is no model to ask yet">Run a training first, or choose a model above and type its name.</Empty>;
+    return (
+      <Empty title="There is no model to ask yet">
+        Run a training first, or choose a model above and type its name.
+      </Empty>
+    );
   }
   return (
     <Empty title={compared ? "Ask both the same question" : "Ask something"}>

@@ -57,7 +57,14 @@ export function TurnView({ conversation, turn, last, busy }: Props) {
           const target = targets[column];
           return (
             target && (
-              <AnswerView key={column} turn={turn} column={column} target={target} compared={columns.length > 1} last={last} />
+              <AnswerView
+                key={column}
+                turn={turn}
+                column={column}
+                target={target}
+                compared={columns.length > 1}
+                last={last}
+              />
             )
           );
         })}
