@@ -8,7 +8,7 @@
       var token = document.querySelector("meta[name=arkor-studio-token]").content;
       var answer = fetch(url, { headers: { "X-Arkor-Studio-Token": token }, cache: "no-store" });
       answer.catch(function () {});
-      window.arkorEarly = { url: url, answer: answer };
+      window.arkorPrefetched = { url: url, answer: answer };
     } catch {
       // An address that is none: the page says so.
     }

@@ -2,7 +2,7 @@
 import { CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STUDIO_TOKEN_HEADER } from "../contract.gen";
 import { daemonAnswered, daemonGone, tokenExpired } from "./connection";
 import { noticed } from "./deprecation";
-import { takeEarly } from "./prefetch";
+import { takePrefetched } from "./prefetch";
 
 export { CURSOR_HEADER, FROM_HEADER, STALE_HEADER };
 
@@ -54,7 +54,7 @@ export async function request(path: string, options: Options = {}): Promise<Resp
   let response: Response;
   try {
     const url = `/api${path}`;
-    const early = init.method === "GET" ? takeEarly(url) : null;
+    const early = init.method === "GET" ? takePrefetched(url) : null;
     response = await (early ? early.catch(() => fetch(url, init)) : fetch(url, init));
   } catch (error) {
     if (isAbort(error)) throw error;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { notice, noticed, putAway, wordsOf } from "./deprecation";
+import { deprecationText, notice, noticed, putAway } from "./deprecation";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -21,11 +21,11 @@ describe("a backend's words on its future", () => {
       "Old. What Studio asks for is deprecated since 1 Jan 2026. It ends on soon.",
     ],
   ])("%s, %s, %s", (deprecation, sunset, warning, words) =>
-    expect(wordsOf(deprecation, sunset, warning)).toBe(words),
+    expect(deprecationText(deprecation, sunset, warning)).toBe(words),
   );
 
   it("is bounded and plain", () => {
-    const words = wordsOf(null, null, `299 - "\u202e${"x".repeat(5000)}"`);
+    const words = deprecationText(null, null, `299 - "\u202e${"x".repeat(5000)}"`);
     expect(words.length).toBeLessThan(320);
     expect(words).not.toContain("\u202e");
   });

@@ -14,7 +14,7 @@ let last = "";
 
 /** Looks at an answer's headers; the same notice on every answer is one notice. */
 export function noticed(headers: Headers): void {
-  const text = wordsOf(headers.get("Deprecation"), headers.get("Sunset"), headers.get("Warning"));
+  const text = deprecationText(headers.get("Deprecation"), headers.get("Sunset"), headers.get("Warning"));
   if (text === "" || text === last) return;
   last = text;
   if (recall(KEY) !== text) notice.value = text;
@@ -30,7 +30,11 @@ export function putAway(): void {
  * `Deprecation` is `@1767225600` (RFC 9745) or, as older servers have it, `true` or a date; `Sunset` a date (RFC 8594);
  * `Warning` a code, an agent and a quoted text (RFC 7234). What is none of these is shown as it came.
  */
-export function wordsOf(deprecation: string | null, sunset: string | null, warning: string | null): string {
+export function deprecationText(
+  deprecation: string | null,
+  sunset: string | null,
+  warning: string | null,
+): string {
   const words: string[] = [];
   if (warning) words.push(sentence(quoted(warning)));
   if (deprecation)

@@ -9,8 +9,8 @@ import { anchor } from "./geometry/ticks";
 import type { Track } from "./geometry/track";
 import type { Span } from "./geometry/zoom-range";
 import { useChartInput } from "./input/use-chart-input";
-import { Overlay } from "./tooltip";
-import { useLines } from "./use-series";
+import { Tooltip } from "./tooltip";
+import { useSeries } from "./use-series";
 import "./chart.css";
 
 interface Props {
@@ -46,7 +46,7 @@ export function Chart({
 }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box);
-  const lines = useLines(
+  const lines = useSeries(
     tracks.filter(({ key }) => !settings.hidden.includes(key)),
     settings,
     until,
@@ -90,7 +90,7 @@ export function Chart({
     >
       {scene && <Picture scene={scene} href={checkpointHref} />}
       {scene && scene.blank !== null && <p class="chart-empty">{scene.blank || empty}</p>}
-      {scene && <Overlay scene={scene} input={input} settings={settings} />}
+      {scene && <Tooltip scene={scene} input={input} settings={settings} />}
     </div>
   );
 }

@@ -21,7 +21,7 @@ interface Props {
   settings: Settings;
 }
 
-export function Overlay({ scene, input, settings }: Props) {
+export function Tooltip({ scene, input, settings }: Props) {
   const cursor = input.cursor.value;
   const brush = input.brush.value;
   const { hits, here, at } = read(scene, cursor);

@@ -14,7 +14,7 @@ export function weightOf({ smooth }: Settings, tracks: readonly Track[], until =
   return tracks.some(({ rows }) => Math.max(until, rows.step.last()) >= SHORT) ? WEIGHT : 0;
 }
 
-export function useLines(
+export function useSeries(
   tracks: readonly Track[],
   settings: Settings,
   until?: number,

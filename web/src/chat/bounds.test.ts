@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkpointReader } from "./history";
+import { checkpointReader } from "./checkpoint-reader";
 import {
   bounded,
   DEFAULT_PARAMS,

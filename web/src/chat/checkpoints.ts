@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { errorText } from "../api/client";
 import type { Job } from "../contract.gen";
-import { checkpointSteps } from "./history";
+import { checkpointSteps } from "./checkpoint-reader";
 import { adapterJobs } from "./targets";
 import type { Target } from "./types";
 

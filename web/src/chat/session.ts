@@ -4,7 +4,7 @@ import { ApiError, errorText, isAbort, request } from "../api/client";
 import { project } from "../store/credentials";
 import { jobs } from "../store/jobs";
 import { announce } from "../ui/live";
-import { LiveAnswer } from "./live";
+import { LiveAnswer } from "./live-answer";
 import { chatRequest, messagesFor } from "./request";
 import { afresh, change, changeById, current, newId, saved } from "./storage/conversations";
 import { answering } from "./storage/tabs";

@@ -3,7 +3,7 @@
  *
  * A single event is kept up to `KEEP` bytes, all of them up to `TOTAL`; what was longer says so by its `size`.
  */
-import { Numbers } from "./growable";
+import { Numbers } from "./number-array";
 
 export const KEEP = 1 << 16;
 const TOTAL = 1 << 28;

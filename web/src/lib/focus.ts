@@ -1,4 +1,4 @@
-/** The focus never falls to nothing: when what has it leaves the page, another takes its place. */
+/** Moves the focus to a neighbour when the element that has it leaves the page; the browser would drop it. */
 
 /**
  * Listens to the whole page. An element with `data-heir="selector"` names who is next when the focus was in it and is

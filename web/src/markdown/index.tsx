@@ -7,7 +7,7 @@ import { blockNode } from "./blocks";
 import { MarkdownStream } from "./lex";
 import { UNWANTED } from "./safe";
 
-/** Plain text is laid out in pieces of this many characters, so that those out of sight cost nothing. */
+/** Plain text is laid out in pieces of this many characters, so that those outside the window cost nothing. */
 const PIECE = 20_000;
 
 /** A block that stands is the same object at the next token of text, and is not drawn again. */

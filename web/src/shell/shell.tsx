@@ -19,7 +19,8 @@ import { Palette } from "./palette";
 import { Shortcuts } from "./shortcuts";
 import { setTheme, type Theme, theme } from "./theme";
 import "./shell.css";
-import "./overlays.css";
+import "./shortcuts.css";
+import "./palette.css";
 
 const open = signal<"none" | "palette" | "shortcuts">("none");
 const close = (): void => {

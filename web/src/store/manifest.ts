@@ -2,7 +2,7 @@
 import { batch, signal } from "@preact/signals";
 import { ApiError, errorText, request } from "../api/client";
 import type { Manifest, Trainer } from "../contract.gen";
-import { type Change, changesOf } from "./changes";
+import { type Change, changesOf } from "./trainer-changes";
 
 export const manifest = signal<Manifest | null>(null);
 

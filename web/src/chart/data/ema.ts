@@ -2,7 +2,7 @@
  * TensorBoard's smoothing: an exponential moving average, debiased as Adam's moments are, so that the first points are not
  * drawn towards zero (tensorboard/components/vz_line_chart2/line-chart.ts, `resmoothDataset`).
  */
-import { Numbers } from "../../events/growable";
+import { Numbers } from "../../events/number-array";
 
 export class Smoothing {
   readonly values = new Numbers();

@@ -4,7 +4,7 @@
  * A run that is resumed does some steps again. What was logged of them before leaves the curve, and stays as `earlier`: both
  * passes in one line would be a comb. TensorBoard does the same (`purge_orphaned_data`), but forgets the earlier ones.
  */
-import { Numbers } from "../../events/growable";
+import { Numbers } from "../../events/number-array";
 import type { Rows } from "../../events/rows";
 import type { Curve } from "./curve";
 import { Smoothing } from "./ema";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Numbers } from "../../events/growable";
+import { Numbers } from "../../events/number-array";
 import { Smoothing } from "./ema";
 import { quantile, statistics, student95 } from "./stats";
 

@@ -20,7 +20,7 @@ export interface Hit {
 /** Pixels to either side in which the point nearest in height wins: so a spike inside a crowd can be pointed at. */
 const REACH = 1.5;
 
-/** Each line's point for a pointer at (px, py), in the order of the legend; lines without a point in sight are absent. */
+/** Each line's point for a pointer at (px, py), in the order of the legend; lines without a visible point are absent. */
 export function hitsAt(scene: Scene, px: number, py: number): Hit[] {
   return scene.drawn.flatMap((drawn) => {
     const index = nearest(drawn, scene, px, py);

@@ -80,7 +80,7 @@ test("a live run leaves room for the steps to come", () => {
   expect(sceneFor(runOf(10), { x: "epoch" }, { until: 60 }).view).toEqual([0.1, 1]);
 });
 
-test("y follows what is in sight, the faint points behind a smoothed curve included", () => {
+test("y follows what is visible, the faint points behind a smoothed curve included", () => {
   const spiky = runOf(60, (step) => (step === 30 ? 50 : 1));
   expect(sceneFor(spiky, { smooth: 0.9 }).y.to).toBeGreaterThan(50);
   expect(sceneFor(spiky, { zoom: [40, 60] }).y.to).toBeLessThan(2);

@@ -40,7 +40,7 @@ export interface Scene {
   drawn: readonly Drawn[];
   /** Pixel columns that hold a value which is no number, or has no place on a log scale. */
   gaps: readonly number[];
-  /** How many values in sight are zero or below on a log scale. */
+  /** How many visible values are zero or below on a log scale. */
   below: number;
   marks: readonly { step: number; x: number }[];
   /** Why nothing is drawn; empty where nothing was logged, null where something is drawn. */
@@ -166,7 +166,7 @@ export function dotted(dots: Path["dots"] | Drawn["points"]): string {
   return dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
 }
 
-/** Checkpoints in sight; where they stand closer than a finger the later one is kept. An epoch is not told of them. */
+/** Visible checkpoints; where they stand closer than a finger the later one is kept. An epoch is not told of them. */
 function marksOf(
   checkpoints: readonly Checkpoint[],
   x: Scale,

@@ -1,4 +1,4 @@
-/** What is in sight: how far the axes reach, which values have no place on them, and why there is nothing at all. */
+/** The visible range: how far the axes reach, which values have no place on them, and why there is nothing at all. */
 import { extent, within } from "../data/curve";
 import type { Line } from "../data/series";
 import type { Scale } from "./scale";
@@ -30,8 +30,8 @@ export function reach(lines: Lines, settings: Settings, until: number | undefine
 }
 
 /**
- * The y range of what is in sight. The faint points behind a smoothed curve count, or a spike would leave the picture; so
- * does the curve itself, which still carries what has gone out of sight.
+ * The y range of what is visible. The faint points behind a smoothed curve count, or a spike would leave the picture; so
+ * does the curve itself, which still carries what is no longer visible.
  */
 export function bounds(lines: Lines, view: Span, positive: boolean): [number, number] {
   let low = Infinity;

@@ -25,7 +25,7 @@ export function keyed(
         : undefined;
   if (next) {
     cursor.value = next;
-    keepInSight(scene, next, onZoom);
+    keepVisible(scene, next, onZoom);
     return true;
   }
   const factor = { "+": 0.6, "=": 0.6, "-": 1 / 0.6, _: 1 / 0.6 }[key];
@@ -84,7 +84,7 @@ function centre(scene: Scene, cursor: Cursor | null): number {
 }
 
 /** A zoomed chart follows the crosshair that walks out of it. */
-function keepInSight(scene: Scene, cursor: Cursor, onZoom: Zoom): void {
+function keepVisible(scene: Scene, cursor: Cursor, onZoom: Zoom): void {
   const x = xOf(scene, cursor);
   const [from, to] = scene.view;
   if (x === null || (x >= from && x <= to)) return;

@@ -124,7 +124,7 @@ globalThis.addEventListener?.("pagehide", () => leaveBehind(unsaved.values()));
 // A page that was only set aside goes on writing by itself.
 globalThis.addEventListener?.("pageshow", (event) => event.persisted && pickUp());
 
-export async function readShelf(): Promise<void> {
+export async function readConversations(): Promise<void> {
   try {
     const stored = (await listStored()).filter(({ id }) => !unsaved.has(id));
     all.value = [...[...unsaved.values()].map(summarize), ...stored].sort((a, b) => b.updated - a.updated);
@@ -144,7 +144,7 @@ export async function everyConversation(): Promise<Conversation[]> {
 
 /** What was asked last: in the open conversation, else in the newest one; null before the first question. */
 export async function lastQuestion(): Promise<string | null> {
-  if (current.peek().leaf === null && summaries.peek().length === 0) await readShelf();
+  if (current.peek().leaf === null && summaries.peek().length === 0) await readConversations();
   const newest = summaries.peek()[0];
   const conversation = current.peek().leaf === null && newest ? await find(newest.id) : current.peek();
   return (conversation && branch(conversation).at(-1)?.user) ?? null;
@@ -174,7 +174,7 @@ async function refresh(id: string): Promise<void> {
 }
 
 hear(({ id, gone }) => {
-  void readShelf();
+  void readConversations();
   if (!gone) return void refresh(id);
   seen.delete(id);
   if (current.peek().id === id) current.value = afresh();

@@ -9,7 +9,7 @@ import { Legend } from "../../chart/legend";
 import { ChartFigures } from "../../chart/statistics-table";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
-import { useStreams } from "../../events/use";
+import { useStreams } from "../../events/use-stream";
 import { route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { jobById, jobsState } from "../../store/jobs";

@@ -8,9 +8,9 @@ import { go, jobHref } from "../../router";
 import { isOver, jobs } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
-import { startTraining } from "../../store/start";
+import { startTraining } from "../../store/start-training";
 import { announce, confirm } from "../../ui";
-import { shownRun, startedRun } from "./shown";
+import { shownRun, startedRun } from "./open-run";
 
 export const starting = signal(false);
 

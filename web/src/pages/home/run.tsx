@@ -13,8 +13,8 @@ import { watch } from "../../store/watch";
 import { announce, Button, confirm, ErrorNote, Menu, StatusDot } from "../../ui";
 import { WatchButton } from "../job/watch-button";
 import { LiveJob } from "./live";
+import { foundJob, openRun, shownRun, startedRun } from "./open-run";
 import { Output } from "./output";
-import { foundJob, openRun, shownRun, startedRun } from "./shown";
 
 /** The command that was started, as a terminal, with its job beside it. */
 export function RunPanel() {

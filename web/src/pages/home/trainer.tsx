@@ -5,14 +5,14 @@ import { number } from "../../lib/format";
 import { settings, summary } from "../../lib/job-config-text";
 import { displayName } from "../../lib/text";
 import { jobHref, route, setQuery } from "../../router";
-import { changeWords } from "../../store/changes";
 import { jobById } from "../../store/jobs";
 import { editsOf, trainerNamed } from "../../store/manifest";
 import { queueWords } from "../../store/queue";
 import { liveRunOf } from "../../store/runs";
+import { changeWords } from "../../store/trainer-changes";
 import { Button, Chips, ErrorNote, StatusDot, Switch } from "../../ui";
+import { foundJob, openRun } from "./open-run";
 import { askAndPress, fault, forget, held, press, starting } from "./press";
-import { foundJob, openRun } from "./shown";
 
 const CHIPS_AT_MOST = 6;
 

@@ -6,7 +6,7 @@ import { bytes, clock, number } from "../../lib/format";
 import { clean, cleanBlock } from "../../lib/text";
 import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
 import { lineHeight } from "../../ui/text-size";
-import { wordsOf } from "./words";
+import { eventText } from "./event-text";
 
 const REST = 50;
 /** A row's height in lines of text, as in the stylesheet. */
@@ -99,7 +99,7 @@ function Row({ records, index, open }: { records: Records; index: number; open: 
       <span class={`job-log-name${entry.name === "training.failed" ? " job-log-bad" : ""}`}>
         {clean(entry.name, 60)}
       </span>
-      <span class="job-log-text">{wordsOf(entry)}</span>
+      <span class="job-log-text">{eventText(entry)}</span>
     </button>
   );
 }
@@ -149,7 +149,7 @@ function pretty(data: string): string {
 
 function line(records: Records, index: number): string {
   const entry = records.entry(index);
-  return `${when(entry.time)}  ${clean(entry.name, 60)}  ${wordsOf(entry)}`;
+  return `${when(entry.time)}  ${clean(entry.name, 60)}  ${eventText(entry)}`;
 }
 
 /** One JSON object a line, the data as they came. */

@@ -1,6 +1,6 @@
 /** One job: how it stands in four figures, its curve, what happened, what it is. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { historyOf, useStream } from "../../events/use";
+import { historyOf, useStream } from "../../events/use-stream";
 import { displayName } from "../../lib/text";
 import { route } from "../../router";
 import { setTitle } from "../../store/document-title";

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import type { Job } from "../../contract.gen";
 import { Run } from "../../events/run";
+import { eventText } from "./event-text";
 import { lastFinite, recentMean, recentSpeed, timeLeft } from "./pace";
 import { originOf, ranFor, statusOf, stepsOf } from "./state";
-import { wordsOf } from "./words";
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -119,7 +119,7 @@ test("each event is told in a line of words", () => {
   const run = new Run();
   const words = (name: string, data: object | string): string => {
     feed(run, name, data);
-    return wordsOf(run.records.entry(run.records.length - 1));
+    return eventText(run.records.entry(run.records.length - 1));
   };
   expect(
     words("training.log", {
@@ -160,7 +160,7 @@ test("hostile text loses its controls and stays short", () => {
     message: `\u001b[31mred\u001b]0;title\u0007 \u202egnirts <img src=x> ${"y".repeat(10_000_000)}`,
   });
   feed(run, "odd.event", `\u001b[2J\u202e${"z".repeat(1000)}`);
-  const [first, second] = [0, 1].map((index) => wordsOf(run.records.entry(index)));
+  const [first, second] = [0, 1].map((index) => eventText(run.records.entry(index)));
   for (const words of [first!, second!]) {
     expect(words.length).toBeLessThan(500);
     expect(words).not.toMatch(/[\u0000-\u001f\u202a-\u202e]/);

@@ -156,7 +156,7 @@ export default function Jobs() {
   );
 }
 
-/** Why a cancel failed, in sight wherever in the table it was asked for; putting it away leads back there. */
+/** Why a cancel failed, visible wherever in the table it was asked for; putting it away leads back there. */
 function Problem({ id, text, close }: { id: string; text: string; close: () => void }) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => box.current?.querySelector("button")?.focus({ preventScroll: true }), [text]);
@@ -230,7 +230,7 @@ function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
   );
 }
 
-/** From the focused row to the next, or, with none in sight, to the first that is. */
+/** From the focused row to the next, or, with none visible, to the first that is. */
 function move(step: number): void {
   const links = [...document.querySelectorAll<HTMLAnchorElement>(".jobs-name")];
   const head = Math.max(

@@ -7,7 +7,7 @@ import { useActions } from "../../actions/actions";
 import { newestCheckpoint } from "../../chat/checkpoints";
 import { targetTrouble } from "../../chat/picker/part";
 import { busy, startNew, stop } from "../../chat/session";
-import { change, current, readShelf } from "../../chat/storage/conversations";
+import { change, current, readConversations } from "../../chat/storage/conversations";
 import { baseModels, comparePair, inOrder, newestAdapter, sameTarget } from "../../chat/targets";
 import { shownTargets, showTargets } from "../../chat/tree";
 import type { Target } from "../../chat/types";
@@ -18,7 +18,7 @@ import { Button } from "../../ui";
 import { useAddress } from "./address";
 import { Composer, setDraft } from "./composer";
 import { Heads } from "./heads";
-import { Changed } from "./panel/changed";
+import { Changed } from "./panel/changed-settings";
 import { Panel } from "./panel/panel";
 import { composing } from "./textarea";
 import { useFollow } from "./thread/follow";
@@ -33,7 +33,7 @@ export default function Playground() {
   useAddress();
   useEffect(() => {
     setTitle("Playground");
-    void readShelf();
+    void readConversations();
   }, []);
 
   const compare = async (): Promise<void> => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { rangeOf } from "./virtual-list";
 
 describe("rangeOf", () => {
-  it("draws what is in sight and a few rows around it", () => {
+  it("draws the visible rows and a few around them", () => {
     expect(rangeOf(2000, 400, 20, 10_000)).toEqual({ start: 92, end: 128 });
   });
 

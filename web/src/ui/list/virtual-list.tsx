@@ -1,4 +1,4 @@
-/** Long lists of equal rows: only those in sight are in the page. */
+/** Long lists of equal rows: only the visible ones are in the page. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import "./virtual-list.css";
@@ -34,7 +34,7 @@ interface Props {
   /** Names the scrolling region for a screen reader. */
   label: string;
   class?: string;
-  /** Keeps the last row in sight while the reader is at the end. */
+  /** Keeps the last row visible while the reader is at the end. */
   follow?: boolean;
   /** Rows that have gone from the front: what the reader looks at stays where it is. */
   dropped?: number;

@@ -11,7 +11,7 @@ import {
   summaries,
 } from "../../../chat/storage/conversations";
 import type { Summary } from "../../../chat/storage/db";
-import { trainingSet } from "../../../chat/training";
+import { trainingSet } from "../../../chat/training-set";
 import type { Conversation } from "../../../chat/types";
 import { saveFile } from "../../../lib/download";
 import { clean } from "../../../lib/text";
@@ -28,8 +28,8 @@ export function Conversations({ onOpened }: { onOpened: () => void }) {
   const list = summaries.value;
   const id = current.value.id;
   return (
-    <section class="pg-section pg-shelf" aria-labelledby="pg-conversations">
-      <div class="pg-shelf-head">
+    <section class="pg-section pg-conversations" aria-labelledby="pg-conversations">
+      <div class="pg-conversations-head">
         <h2 class="pg-section-title" id="pg-conversations">
           Conversations
         </h2>

@@ -1,6 +1,6 @@
 /** One answer: as it streams, and as it ended. */
 
-import type { LiveAnswer } from "../../../chat/live";
+import type { LiveAnswer } from "../../../chat/live-answer";
 import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
 import { fullName, nameTarget, sameTarget } from "../../../chat/targets";
 import type { Answer, Target, Turn } from "../../../chat/types";

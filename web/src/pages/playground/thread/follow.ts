@@ -15,7 +15,7 @@ function fromEnd(): number {
 }
 
 export interface Follow {
-  /** Whether the end is out of sight because the reader left it. */
+  /** Whether the end is not visible because the reader scrolled away from it. */
   away: boolean;
   /** Goes to the end and stays with it. */
   toEnd: () => void;

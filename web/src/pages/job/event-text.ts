@@ -6,7 +6,7 @@ import { clean } from "../../lib/text";
 type Json = Record<string, unknown>;
 const MAX = 400;
 
-export function wordsOf(entry: Entry): string {
+export function eventText(entry: Entry): string {
   const data = entry.size === entry.data.length || entry.data.length < 4096 ? parsed(entry.data) : null;
   const words = data && (KNOWN[entry.name]?.(data) ?? rest(data));
   if (words) return clean(words, MAX);

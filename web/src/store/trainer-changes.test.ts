@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Trainer } from "../contract.gen";
-import { changesOf, changeWords } from "./changes";
+import { changesOf, changeWords } from "./trainer-changes";
 
 const trainer = (config: object, rows?: number): Trainer =>
   ({

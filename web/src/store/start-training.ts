@@ -1,9 +1,9 @@
 /** Starts a training, and only the one that the page shows: what was edited meanwhile is shown first. */
 import { ApiError } from "../api/client";
 import type { Trainer } from "../contract.gen";
-import { changesOf } from "./changes";
 import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";
 import { startRun } from "./runs";
+import { changesOf } from "./trainer-changes";
 
 /**
  * The run's id, or null when nothing was started because the project is not any more what was shown. Throws `ApiError`.
