@@ -1,8 +1,9 @@
-/** The lines behind a chart, kept from one drawing to the next so that a live update only takes what is new. */
+/** The series behind a chart, kept from one drawing to the next so that a live update only takes what is new. */
 import { useRef } from "preact/hooks";
-import { Line } from "./data/series";
+import { Series } from "./data/series";
 import type { Settings } from "./geometry/settings";
 import type { Track } from "./geometry/track";
+import type { TrackSeries } from "./geometry/visible-range";
 
 /** A curve of fewer steps is seen whole, and smoothing would only hide its first ones. */
 const SHORT = 100;
@@ -14,21 +15,17 @@ export function weightOf({ smooth }: Settings, tracks: readonly Track[], until =
   return tracks.some(({ rows }) => Math.max(until, rows.step.last()) >= SHORT) ? WEIGHT : 0;
 }
 
-export function useSeries(
-  tracks: readonly Track[],
-  settings: Settings,
-  until?: number,
-): { track: Track; line: Line }[] {
+export function useSeries(tracks: readonly Track[], settings: Settings, until?: number): TrackSeries[] {
   const smooth = weightOf(settings, tracks, until);
-  const kept = useRef(new Map<string, Line>());
-  const used = new Map<string, Line>();
+  const kept = useRef(new Map<string, Series>());
+  const used = new Map<string, Series>();
   const lines = tracks.map((track) => {
     // Eval points are few and mean themselves; smoothing them, or a schedule, would show what was never measured.
     const weight = track.metric === "loss" ? smooth : 0;
     const key = [track.key, track.metric, settings.x, track.origin, weight].join(" ");
     let line = kept.current.get(key);
     if (line === undefined || line.source !== track.rows || line.outdated) {
-      line = new Line(track.rows, track.metric, settings.x, track.origin, weight);
+      line = new Series(track.rows, track.metric, settings.x, track.origin, weight);
     }
     line.extend();
     used.set(key, line);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Run } from "../../events/run";
-import { Line } from "./series";
+import { Series } from "./series";
 
 function feed(run: Run, ...rows: object[]): void {
   for (const row of rows) {
@@ -14,7 +14,7 @@ const second = (n: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, n)).to
 test("a line takes its own points, once, and keeps gaps", () => {
   const run = new Run();
   feed(run, { step: 1, loss: 3 }, { step: 2, evalLoss: 2 }, { step: 3, loss: null });
-  const line = new Line(run.rows, "loss", "step", 0, 0);
+  const line = new Series(run.rows, "loss", "step", 0, 0);
   line.extend();
   line.extend();
   feed(run, { step: 4, loss: 1 });
@@ -33,7 +33,7 @@ test("x is what was asked for; rows that lack it are left out, but for an epoch 
     { step: 3, loss: 1, epoch: 0.3, timestamp: second(12) },
   );
   const xs = (mode: "epoch" | "elapsed" | "wall"): number[] => {
-    const line = new Line(run.rows, "loss", mode, Date.parse(second(9)), 0);
+    const line = new Series(run.rows, "loss", mode, Date.parse(second(9)), 0);
     line.extend();
     return [...line.raw.xs];
   };
@@ -44,7 +44,7 @@ test("x is what was asked for; rows that lack it are left out, but for an epoch 
 
 test("a run that goes back to a checkpoint replaces what it does again, and keeps it apart", () => {
   const run = new Run();
-  const line = new Line(run.rows, "loss", "step", 0, 0.5);
+  const line = new Series(run.rows, "loss", "step", 0, 0.5);
   feed(run, { step: 1, loss: 1 }, { step: 2, loss: 2 }, { step: 3, loss: 3 });
   line.extend();
   feed(run, { step: 2, loss: 20 }, { step: 4, loss: 4 }, { step: 4, loss: 5 });
@@ -58,18 +58,18 @@ test("a run that goes back to a checkpoint replaces what it does again, and keep
       [2, 3],
     ],
   ]);
-  const fresh = new Line(run.rows, "loss", "step", 0, 0.5);
+  const fresh = new Series(run.rows, "loss", "step", 0, 0.5);
   fresh.extend();
   expect([...line.main.ys]).toEqual([...fresh.main.ys]);
   expect(line.main.ys).toHaveLength(4);
-  const timed = new Line(run.rows, "loss", "wall", 0, 0);
+  const timed = new Series(run.rows, "loss", "wall", 0, 0);
   timed.extend();
   expect(timed.earlier).toEqual([]);
 });
 
 test("rows that are logged out of order all the time are put in order, rows and smoothing with them", () => {
   const run = new Run();
-  const line = new Line(run.rows, "loss", "step", 0, 0.5);
+  const line = new Series(run.rows, "loss", "step", 0, 0.5);
   for (let step = 2; step <= 200; step += 2)
     feed(run, { step, loss: step }, { step: step - 1, loss: step - 1 });
   line.extend();
@@ -85,7 +85,7 @@ test("an evaluation that tells no epoch stands where its step does", () => {
   const run = new Run();
   for (let step = 1; step <= 20; step++)
     feed(run, step % 5 ? { step, loss: 1, epoch: step / 10 } : { step, evalLoss: 2 });
-  const line = new Line(run.rows, "evalLoss", "epoch", 0, 0);
+  const line = new Series(run.rows, "evalLoss", "epoch", 0, 0);
   line.extend();
   expect([...line.raw.xs].map((x) => Number(x.toFixed(6)))).toEqual([0.5, 1, 1.5, 2]);
 });
@@ -93,7 +93,7 @@ test("an evaluation that tells no epoch stands where its step does", () => {
 test("a run that started over makes its lines outdated", () => {
   const run = new Run();
   feed(run, { step: 1, loss: 1 });
-  const line = new Line(run.rows, "loss", "step", 0, 0);
+  const line = new Series(run.rows, "loss", "step", 0, 0);
   line.extend();
   expect(line.outdated).toBe(false);
   run.clear();

@@ -15,7 +15,7 @@ export type Metric = "loss" | "evalLoss" | "lr";
 /** A run that goes back more often than this is not resumed: it logs out of order, and its points are sorted. */
 const MOST_PASSES = 40;
 
-export class Line {
+export class Series {
   readonly xs = new Numbers();
   /** A value that is no point (null, NaN, out of range) is not finite here: a gap. */
   readonly ys = new Numbers();

@@ -1,6 +1,6 @@
 /** Finding the point under the pointer. */
 import { lowerBound, within } from "../data/curve";
-import type { Line } from "../data/series";
+import type { Series } from "../data/series";
 import type { Drawn, Scene } from "./scene";
 
 export interface Hit {
@@ -83,7 +83,7 @@ function nearest(drawn: Drawn, scene: Scene, px: number, py: number): number {
 }
 
 /** The point of [start, end) whose x is nearest. */
-export function pointNear({ raw }: Line, at: number, start = 0, end = raw.length): number {
+export function pointNear({ raw }: Series, at: number, start = 0, end = raw.length): number {
   const right = Math.min(end - 1, Math.max(start, lowerBound(raw.xs, raw.length, at)));
   const left = Math.max(start, right - 1);
   return Math.abs(raw.xs[left]! - at) < Math.abs(raw.xs[right]! - at) ? left : right;

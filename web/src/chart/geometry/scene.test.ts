@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Run } from "../../events/run";
-import { Line, type Metric } from "../data/series";
+import { type Metric, Series } from "../data/series";
 import { escapeXml, legendOf, rowsToCsv, rowsToJson, sceneToSvg } from "../export/formats";
 import { weightOf } from "../use-series";
 import { along, closest, type Hit, hitsAt, nearestHits } from "./hit-test";
@@ -39,9 +39,9 @@ function lineOf(
   x: Settings["x"],
   smooth: number,
   label = metric as string,
-): { track: Track; line: Line } {
+): { track: Track; line: Series } {
   const track: Track = { key: metric, label, rows: run.rows, metric, origin: ORIGIN, tone: "--accent" };
-  const line = new Line(run.rows, metric, x, ORIGIN, smooth);
+  const line = new Series(run.rows, metric, x, ORIGIN, smooth);
   line.extend();
   return { track, line };
 }

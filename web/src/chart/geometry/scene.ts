@@ -1,18 +1,18 @@
 /** Everything a chart shows, computed: what the component draws and what an export writes come from the same picture. */
 import type { Checkpoint } from "../../events/run";
 import { type Curve, within } from "../data/curve";
-import type { Line } from "../data/series";
+import type { Series } from "../data/series";
 import { type Path, pathOf } from "./path";
 import { linearScale, logScale, padded, type Scale } from "./scale";
 import type { Settings } from "./settings";
 import { apart, CHARACTER, elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
 import type { Track } from "./track";
-import { blankOf, bounds, gapsOf, type Lines, NOTHING, reach } from "./visible-range";
+import { blankOf, bounds, gapsOf, NOTHING, reach, type TrackSeries } from "./visible-range";
 import type { Span } from "./zoom-range";
 
 export interface Drawn {
   track: Track;
-  line: Line;
+  line: Series;
   y: Scale;
   /** The points behind the smoothed curve, and those of steps that were done again; null when there are none. */
   raw: Path | null;
@@ -51,7 +51,7 @@ export interface Scene {
 }
 
 export interface Input {
-  lines: Lines;
+  lines: readonly TrackSeries[];
   settings: Settings;
   width: number;
   height: number;
@@ -123,7 +123,7 @@ function gutter(ticks: readonly Tick[], letters: number): number {
   );
 }
 
-function draw(track: Track, line: Line, x: Scale, y: Scale): Drawn {
+function draw(track: Track, line: Series, x: Scale, y: Scale): Drawn {
   const { raw, main } = line;
   const [start, end] = within(raw, x.from, x.to);
   const faint = [...(line.smoothed ? stretches(raw, line.breaks) : []), ...line.earlier].map((curve) =>

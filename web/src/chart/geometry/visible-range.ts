@@ -1,17 +1,20 @@
 /** The visible range: how far the axes reach, which values have no place on them, and why there is nothing at all. */
 import { extent, within } from "../data/curve";
-import type { Line } from "../data/series";
+import type { Series } from "../data/series";
 import type { Scale } from "./scale";
 import type { Settings } from "./settings";
 import type { Track } from "./track";
 import type { Span } from "./zoom-range";
 
-export type Lines = readonly { track: Track; line: Line }[];
+export interface TrackSeries {
+  track: Track;
+  line: Series;
+}
 
 export const NOTHING: Span = [0, 1];
 
 /** All there is along x. */
-export function reach(lines: Lines, settings: Settings, until: number | undefined): Span {
+export function reach(lines: readonly TrackSeries[], settings: Settings, until: number | undefined): Span {
   let low = Infinity;
   let high = -Infinity;
   for (const { line } of lines) {
@@ -33,7 +36,7 @@ export function reach(lines: Lines, settings: Settings, until: number | undefine
  * The y range of what is visible. The faint points behind a smoothed curve count, or a spike would leave the picture; so
  * does the curve itself, which still carries what is no longer visible.
  */
-export function bounds(lines: Lines, view: Span, positive: boolean): [number, number] {
+export function bounds(lines: readonly TrackSeries[], view: Span, positive: boolean): [number, number] {
   let low = Infinity;
   let high = -Infinity;
   for (const { line } of lines) {
@@ -53,7 +56,11 @@ export function bounds(lines: Lines, view: Span, positive: boolean): [number, nu
 }
 
 /** Pixel columns that hold a value without a place on the axis, and how many values a log scale has none for. */
-export function gapsOf(lines: Lines, x: Scale, log: boolean): { gaps: number[]; below: number } {
+export function gapsOf(
+  lines: readonly TrackSeries[],
+  x: Scale,
+  log: boolean,
+): { gaps: number[]; below: number } {
   const columns = new Set<number>();
   let below = 0;
   for (const { line } of lines) {
@@ -71,7 +78,12 @@ export function gapsOf(lines: Lines, x: Scale, log: boolean): { gaps: number[]; 
 }
 
 /** Why there is nothing to see, in words; empty where nothing was logged, which the page has its own words for; else null. */
-export function blankOf(lines: Lines, { x, log }: Settings, view: Span, seen: boolean): string | null {
+export function blankOf(
+  lines: readonly TrackSeries[],
+  { x, log }: Settings,
+  view: Span,
+  seen: boolean,
+): string | null {
   if (lines.length === 0) return "All curves are switched off in the legend.";
   if (lines.every(({ line }) => line.xs.length === 0)) {
     return lines.some(({ line }) => line.placeless)
