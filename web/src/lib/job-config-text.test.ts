@@ -1,13 +1,17 @@
 import { describe, expect, it, vi } from "vitest";
+import { type JobConfig, RULES, SETTINGS } from "../contract.gen";
 import { configOf, datasetName, settings, shareable, summary } from "./job-config-text";
-import { RULES, SETTINGS, type JobConfig } from "../contract.gen";
 
 /** The table with one setting more than it has. */
 vi.mock("../contract.gen", async (original) => {
   const contract = await original<typeof import("../contract.gen")>();
   const pretend = { field: "pretend", label: "Pretend", help: "Says nothing.", style: "interval" };
   const rule = { key: "lora.pretend", kind: "whole", allowed: "" };
-  return { ...contract, SETTINGS: [...contract.SETTINGS, pretend], RULES: { ...contract.RULES, pretend: rule } };
+  return {
+    ...contract,
+    SETTINGS: [...contract.SETTINGS, pretend],
+    RULES: { ...contract.RULES, pretend: rule },
+  };
 });
 
 const CONFIG: JobConfig = {
@@ -25,7 +29,9 @@ describe("summary", () => {
 
   it("counts epochs where no steps are given", () => {
     const { maxSteps: _, ...rest } = CONFIG;
-    expect(summary({ ...rest, numTrainEpochs: 1 }, 1)).toBe("LoRA r 8 on SmolLM2-135M-Instruct · 1 example · 1 epoch");
+    expect(summary({ ...rest, numTrainEpochs: 1 }, 1)).toBe(
+      "LoRA r 8 on SmolLM2-135M-Instruct · 1 example · 1 epoch",
+    );
   });
 });
 
@@ -42,7 +48,13 @@ describe("datasetName", () => {
 
 describe("settings", () => {
   it("keeps a reading order and leaves nothing out", () => {
-    const config = { newField: { deep: 1 }, datasetSplit: 0.125, evalSteps: 10, saveSteps: 0, ...CONFIG } as JobConfig;
+    const config = {
+      newField: { deep: 1 },
+      datasetSplit: 0.125,
+      evalSteps: 10,
+      saveSteps: 0,
+      ...CONFIG,
+    } as JobConfig;
     expect(settings(config).map(({ label, value }) => `${label}: ${value}`)).toEqual([
       "Base model: HuggingFaceTB/SmolLM2-135M-Instruct",
       "Data set: data/support.jsonl",
@@ -57,13 +69,27 @@ describe("settings", () => {
 
   it("labels and explains every setting of the table, a new one too", () => {
     const value = { whole: 2, number: 0.5, flag: true, choice: "a", text: "a" };
-    const config = Object.fromEntries(SETTINGS.map(({ field }) => [field, value[RULES[field].kind]])) as unknown as JobConfig;
-    expect(settings(config).map(({ label, help }) => [label, help])).toEqual(SETTINGS.map(({ label, help }) => [label, help]));
-    expect(settings(config).at(-1)).toEqual({ field: "pretend", label: "Pretend", value: "every 2 steps", help: "Says nothing." });
+    const config = Object.fromEntries(
+      SETTINGS.map(({ field }) => [field, value[RULES[field].kind]]),
+    ) as unknown as JobConfig;
+    expect(settings(config).map(({ label, help }) => [label, help])).toEqual(
+      SETTINGS.map(({ label, help }) => [label, help]),
+    );
+    expect(settings(config).at(-1)).toEqual({
+      field: "pretend",
+      label: "Pretend",
+      value: "every 2 steps",
+      help: "Says nothing.",
+    });
   });
 
   it("takes any type a backend may send", () => {
-    const odd = { model: 5, datasetSource: "text", maxSteps: "many", learningRate: {} } as unknown as JobConfig;
+    const odd = {
+      model: 5,
+      datasetSource: "text",
+      maxSteps: "many",
+      learningRate: {},
+    } as unknown as JobConfig;
     expect(() => settings(odd)).not.toThrow();
   });
 });
@@ -72,7 +98,11 @@ describe("configOf", () => {
   it("is what ran and not what was asked, and what was asked where nobody says what ran", () => {
     const config = { ...CONFIG, batchSize: 64, newField: 1 } as JobConfig;
     expect(configOf({ config })).toEqual(config);
-    expect(configOf({ config, settings: { batchSize: 18, loraAlpha: 16 } })).toEqual({ ...config, batchSize: 18, loraAlpha: 16 });
+    expect(configOf({ config, settings: { batchSize: 18, loraAlpha: 16 } })).toEqual({
+      ...config,
+      batchSize: 18,
+      loraAlpha: 16,
+    });
   });
 });
 
@@ -82,13 +112,18 @@ describe("shareable", () => {
       ...CONFIG,
       datasetSource: { type: "blob", url: "https://me:secret@x/y.jsonl?signature=secret", token: "secret" },
     };
-    expect(shareable(secret)).toEqual({ ...CONFIG, datasetSource: { type: "blob", url: "https://x/y.jsonl?…" } });
+    expect(shareable(secret)).toEqual({
+      ...CONFIG,
+      datasetSource: { type: "blob", url: "https://x/y.jsonl?…" },
+    });
     expect(shareable(CONFIG)).toEqual(CONFIG);
   });
 
   it("bears whatever a backend sends", () => {
     for (const datasetSource of [undefined, null, 7, "x", [], { url: 7 }]) {
-      expect(() => JSON.stringify(shareable({ model: "m", datasetSource } as unknown as JobConfig))).not.toThrow();
+      expect(() =>
+        JSON.stringify(shareable({ model: "m", datasetSource } as unknown as JobConfig)),
+      ).not.toThrow();
     }
   });
 });

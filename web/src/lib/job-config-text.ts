@@ -1,5 +1,5 @@
 /** A job's configuration as a person reads it: one line, and a list in which nothing is left out. */
-import { SETTINGS, type DatasetSource, type Job, type JobConfig, type Setting } from "../contract.gen";
+import { type DatasetSource, type Job, type JobConfig, SETTINGS, type Setting } from "../contract.gen";
 import { modelName, number, plural, rate } from "./format";
 import { clean } from "./text";
 
@@ -42,7 +42,10 @@ function bareUrl(url: string): string {
 /** A configuration to hand on: a data set's token, and the secrets in its address, are the backend's alone. */
 export function shareable(config: JobConfig): JobConfig {
   const { token: _, ...source } = config.datasetSource ?? {};
-  return { ...config, datasetSource: typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source };
+  return {
+    ...config,
+    datasetSource: typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source,
+  };
 }
 
 /** What a job runs with, where its backend says so, else what it was asked. */
@@ -57,10 +60,13 @@ const WORDS: Readonly<Record<Setting["style"], Words>> = {
   count: ((value: number) => number(value)) as Words,
   steps: ((value: number) => plural(value, "step")) as Words,
   tokens: ((value: number) => plural(value, "token")) as Words,
-  interval: ((value: number) => (value === 1 ? "every step" : value > 0 ? `every ${plural(value, "step")}` : "never")) as Words,
+  interval: ((value: number) =>
+    value === 1 ? "every step" : value > 0 ? `every ${plural(value, "step")}` : "never") as Words,
   rate: ((value: number) => rate(value)) as Words,
   share: ((value: unknown) =>
-    typeof value === "number" && value > 0 && value < 1 ? `${Number((value * 100).toFixed(1))} %` : raw(value)) as Words,
+    typeof value === "number" && value > 0 && value < 1
+      ? `${Number((value * 100).toFixed(1))} %`
+      : raw(value)) as Words,
   flag: ((value: boolean) => (value ? "yes" : "no")) as Words,
 };
 
@@ -78,7 +84,8 @@ export function settings(config: JobConfig): Shown[] {
   }
   const known = new Set<string>(["datasetSource", ...SETTINGS.map(({ field }) => field)]);
   for (const [key, value] of Object.entries(config)) {
-    if (!known.has(key) && value !== undefined && value !== null) list.push({ field: key, label: clean(key, 60), value: raw(value) });
+    if (!known.has(key) && value !== undefined && value !== null)
+      list.push({ field: key, label: clean(key, 60), value: raw(value) });
   }
   return list;
 }

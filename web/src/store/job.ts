@@ -9,9 +9,14 @@ export function asJob(sent: unknown): Job | null {
   const { config, settings, error } = sent;
   const told = typeof error === "string" || error === undefined || error === null;
   const known = settings === undefined || isObject(settings);
-  if (told && known && isObject(config) && TEXTS.every((key) => typeof sent[key] === "string")) return sent as unknown as Job;
-  const job: Record<string, unknown> = { ...sent, config: isObject(config) ? config : {}, error: told ? error : JSON.stringify(error) };
-  if (!known) delete job.settings;
+  if (told && known && isObject(config) && TEXTS.every((key) => typeof sent[key] === "string"))
+    return sent as unknown as Job;
+  const job: Record<string, unknown> = {
+    ...sent,
+    config: isObject(config) ? config : {},
+    error: told ? error : JSON.stringify(error),
+  };
+  if (!known) job.settings = undefined;
   for (const key of TEXTS) if (typeof job[key] !== "string") job[key] = "";
   return job as unknown as Job;
 }

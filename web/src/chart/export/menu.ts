@@ -1,12 +1,13 @@
 /** The export menu: a picture of what is shown, or all the numbers. */
-import { configOf, shareable } from "../../lib/job-config-text";
+
 import type { Job } from "../../contract.gen";
 import type { Rows } from "../../events/rows";
 import { fileName, saveFile } from "../../lib/download";
+import { configOf, shareable } from "../../lib/job-config-text";
 import { type MenuItem, say } from "../../ui";
+import type { Scene } from "../geometry/scene";
 import { rowsToCsv, rowsToJson, sceneToSvg } from "./formats";
 import { isGarbled, paletteOf, svgToPng } from "./rasterize";
-import type { Scene } from "../geometry/scene";
 
 export interface ExportRun {
   id: string;
@@ -26,12 +27,17 @@ export function exportsOf(scene: () => Scene | null, title: string, runs: readon
     if (shown) void use(sceneToSvg(shown, title, paletteOf(shown)), shown);
   };
   return [
-    { label: "SVG", hint: "picture", run: picture((svg) => saveFile(fileName(title, "svg"), svg, "image/svg+xml")) },
+    {
+      label: "SVG",
+      hint: "picture",
+      run: picture((svg) => saveFile(fileName(title, "svg"), svg, "image/svg+xml")),
+    },
     {
       label: "PNG",
       hint: "picture",
       run: picture(async (svg, { width }) => {
-        if (isGarbled()) return say("This browser garbles PNG pictures to resist fingerprinting. Save the SVG instead.");
+        if (isGarbled())
+          return say("This browser garbles PNG pictures to resist fingerprinting. Save the SVG instead.");
         const height = Number(/height="(\d+)"/.exec(svg)?.[1]);
         try {
           saveFile(fileName(title, "png"), await svgToPng(svg, width, height));
@@ -40,7 +46,15 @@ export function exportsOf(scene: () => Scene | null, title: string, runs: readon
         }
       }),
     },
-    { label: "CSV", hint: "all points", run: () => saveFile(fileName(title, "csv"), rowsToCsv(runs), "text/csv") },
-    { label: "JSON", hint: "all points", run: () => saveFile(fileName(title, "json"), rowsToJson(runs), "application/json") },
+    {
+      label: "CSV",
+      hint: "all points",
+      run: () => saveFile(fileName(title, "csv"), rowsToCsv(runs), "text/csv"),
+    },
+    {
+      label: "JSON",
+      hint: "all points",
+      run: () => saveFile(fileName(title, "json"), rowsToJson(runs), "application/json"),
+    },
   ];
 }

@@ -21,10 +21,17 @@ test("settings that differ are told from those that do not; a job not known coun
 
 test("jobs are compared by what ran: a default of one and the same value asked for by the other do not differ", () => {
   const ran = { ...job({}), settings: { loraR: 8, seed: 42 } } as Job;
-  const by = new Map(differences([ran, job({ loraR: 8, seed: 7 })]).map(({ label, values, same }) => [label, { values, same }]));
+  const by = new Map(
+    differences([ran, job({ loraR: 8, seed: 7 })]).map(({ label, values, same }) => [
+      label,
+      { values, same },
+    ]),
+  );
   expect(by.get("LoRA rank")).toEqual({ values: ["8", "8"], same: true });
   expect(by.get("Seed")).toEqual({ values: ["42", "7"], same: false });
-  const unsaid = new Map(differences([ran, job({})]).map(({ label, values, same }) => [label, { values, same }]));
+  const unsaid = new Map(
+    differences([ran, job({})]).map(({ label, values, same }) => [label, { values, same }]),
+  );
   expect(unsaid.get("Seed")).toEqual({ values: ["42", null], same: true });
 });
 

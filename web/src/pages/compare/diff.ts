@@ -1,6 +1,7 @@
 /** How the configurations of several jobs differ, setting by setting. */
-import { configOf, settings, shareable } from "../../lib/job-config-text";
+
 import type { Job, JobConfig } from "../../contract.gen";
+import { configOf, settings, shareable } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
 
 export interface Difference {
@@ -17,7 +18,9 @@ export interface Difference {
  * forms are the same and the values are not, the whole values are shown.
  */
 export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
-  const lists = jobs.map((job) => (job ? valuesOf(shareable(configOf(job)), job.config) : new Map<string, Value>()));
+  const lists = jobs.map((job) =>
+    job ? valuesOf(shareable(configOf(job)), job.config) : new Map<string, Value>(),
+  );
   const labels = new Set(lists.flatMap((list) => [...list.keys()]));
   return [...labels].map((label) => {
     const values = lists.map((list) => list.get(label) ?? null);
@@ -25,10 +28,16 @@ export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
     // A job that does not say what it ran with may well have had the same default as one that does.
     const said = all.filter((value) => value !== null);
     const known = said.some(({ given }) => given) ? all : said;
-    const kinds = (of: (value: Value) => string): number => new Set(known.map((value) => value && of(value))).size;
+    const kinds = (of: (value: Value) => string): number =>
+      new Set(known.map((value) => value && of(value))).size;
     const whole = kinds(({ words }) => words) < kinds(({ raw }) => raw);
     const help = lists.map((list) => list.get(label)?.help).find(Boolean);
-    return { label, help, values: values.map((value) => value && (whole ? value.raw : value.words)), same: kinds(({ raw }) => raw) < 2 };
+    return {
+      label,
+      help,
+      values: values.map((value) => value && (whole ? value.raw : value.words)),
+      same: kinds(({ raw }) => raw) < 2,
+    };
   });
 }
 
@@ -42,9 +51,16 @@ interface Value {
 
 function valuesOf(config: JobConfig, asked: JobConfig): Map<string, Value> {
   const raw = new Map(
-    Object.entries(config).flatMap(([key, value]) => settings({ [key]: value } as unknown as JobConfig).map(({ label }) => [label, rawOf(value)] as const)),
+    Object.entries(config).flatMap(([key, value]) =>
+      settings({ [key]: value } as unknown as JobConfig).map(({ label }) => [label, rawOf(value)] as const),
+    ),
   );
-  return new Map(settings(config).map(({ field, label, value, help }) => [label, { words: value, raw: raw.get(label) ?? value, help, given: field in asked }]));
+  return new Map(
+    settings(config).map(({ field, label, value, help }) => [
+      label,
+      { words: value, raw: raw.get(label) ?? value, help, given: field in asked },
+    ]),
+  );
 }
 
 /** The order of an object's keys says nothing. */
@@ -57,7 +73,14 @@ export const MOST = 12;
 
 /** The ids of the address: each once, and no more than can be told apart. */
 export function idsOf(query: URLSearchParams): string[] {
-  return [...new Set((query.get("jobs") ?? "").split(",").map((id) => id.trim()).filter(Boolean))].slice(0, MOST);
+  return [
+    ...new Set(
+      (query.get("jobs") ?? "")
+        .split(",")
+        .map((id) => id.trim())
+        .filter(Boolean),
+    ),
+  ].slice(0, MOST);
 }
 
 const TONES = 7;

@@ -1,21 +1,29 @@
 /** What the job was asked to do, what it ran on, what came of it: a plain definition list. */
 import type { ComponentChildren } from "preact";
-import { configOf, settings } from "../../lib/job-config-text";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { absolute, bytes, number, plural } from "../../lib/format";
-import { href } from "../../router";
+import { configOf, settings } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
+import { href } from "../../router";
 import { CopyButton, Skeleton } from "../../ui";
 
 const MOST = 12;
 
-export function Facts({ id, job, run, version }: { id: string; job: Job | undefined; run: Run; version: string }) {
+export function Facts({
+  id,
+  job,
+  run,
+  version,
+}: {
+  id: string;
+  job: Job | undefined;
+  run: Run;
+  version: string;
+}) {
   return (
     <section class="job-facts" aria-label="Facts">
-      <Group title="Configuration">
-        {job ? <Configuration job={job} /> : <Skeleton />}
-      </Group>
+      <Group title="Configuration">{job ? <Configuration job={job} /> : <Skeleton />}</Group>
       <Ran run={run} version={version} />
       <Left id={id} run={run} version={version} />
       <Group title="Job">
@@ -38,7 +46,16 @@ function Configuration({ job }: { job: Job }) {
   const asked = job.config as unknown as Readonly<Record<string, unknown>>;
   return settings(configOf(job)).map(({ field, label, value, help }) => {
     const given = asked[field] !== undefined && asked[field] !== null;
-    return <Fact key={field} name={label} help={help} value={value} title={given ? value : `${value}, the default`} quiet={!given} />;
+    return (
+      <Fact
+        key={field}
+        name={label}
+        help={help}
+        value={value}
+        title={given ? value : `${value}, the default`}
+        quiet={!given}
+      />
+    );
   });
 }
 
@@ -68,7 +85,9 @@ function Fact({ name, value, help, title, quiet, mono, copy }: FactProps) {
       <dt title={help}>{name}</dt>
       <dd class={`${mono ? "mono" : "num"}${quiet ? " dim" : ""}`} title={title}>
         {typeof value === "string" ? clean(value, 300) : value}
-        {copy && typeof value === "string" && <CopyButton text={value} label={`Copy ${name.toLowerCase()}`} small />}
+        {copy && typeof value === "string" && (
+          <CopyButton text={value} label={`Copy ${name.toLowerCase()}`} small />
+        )}
       </dd>
     </div>
   );
@@ -83,13 +102,17 @@ const WORDS: readonly (readonly [string, string])[] = [
 ];
 
 function Ran({ run: { metadata } }: { run: Run; version: string }) {
-  const known = WORDS.filter(([key]) => typeof metadata[key] === "number" || typeof metadata[key] === "string");
+  const known = WORDS.filter(
+    ([key]) => typeof metadata[key] === "number" || typeof metadata[key] === "string",
+  );
   if (known.length === 0) return null;
   return (
     <Group title="Hardware">
       {known.map(([key, label]) => {
         const value = metadata[key];
-        return <Fact key={key} name={label} value={typeof value === "number" ? number(value) : String(value)} />;
+        return (
+          <Fact key={key} name={label} value={typeof value === "number" ? number(value) : String(value)} />
+        );
       })}
     </Group>
   );
@@ -97,7 +120,9 @@ function Ran({ run: { metadata } }: { run: Run; version: string }) {
 
 /** Where it lies, to be handed to whatever else reads adapters. */
 function Folder({ path }: { path: unknown }) {
-  return typeof path === "string" && path !== "" ? <CopyButton text={path} label={`Copy the folder's path: ${clean(path, 300)}`} small /> : null;
+  return typeof path === "string" && path !== "" ? (
+    <CopyButton text={path} label={`Copy the folder's path: ${clean(path, 300)}`} small />
+  ) : null;
 }
 
 const TRY = "Open in Playground, with your last question";
@@ -142,7 +167,9 @@ function Left({ id, run }: { id: string; run: Run; version: string }) {
           }
         />
       ))}
-      {run.checkpoints.length > MOST && <p class="hint">{plural(run.checkpoints.length - MOST, "earlier checkpoint")} on the chart's axis</p>}
+      {run.checkpoints.length > MOST && (
+        <p class="hint">{plural(run.checkpoints.length - MOST, "earlier checkpoint")} on the chart's axis</p>
+      )}
     </Group>
   );
 }
