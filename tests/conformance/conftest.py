@@ -43,6 +43,8 @@ TARGETS = (
     ]
 )
 """Each is started once, so all its tests go to one worker."""
+WITH_ENDPOINTS = TARGETS[:1]
+"""Of our own two the local backend has none; of one that is named, only asking tells."""
 STEPS = 4
 QUESTION = [{"role": "user", "content": "Where is my parcel?"}]
 

@@ -6,7 +6,7 @@ import contextlib
 import hmac
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -39,6 +39,7 @@ NAME: Final = Rule(
     noun=f"text of 1 to {NAME_LIMIT} characters",
     test=lambda value: isinstance(value, str) and bool(value.strip()) and len(value) <= NAME_LIMIT,
 )
+PROJECT: Final = Schema((Field("name", NAME, needed=True), Field("slug", NAME, needed=True)))
 JOB: Final = Schema((Field("name", NAME, needed=True), Field("config", Rule("object"), needed=True)))
 """What is in the config is checked by the table of settings."""
 
@@ -174,14 +175,8 @@ async def projects(request: web.Request) -> web.Response:
 @routes.post("/v1/projects")
 async def create_project(request: web.Request) -> web.Response:
     setup = check_org(request)
-    body = await body_of(request)
-    if not isinstance(body, dict) or not all(_is_name(body.get(field)) for field in ("name", "slug")):
-        raise RequestError(400, f"name and slug must be text of 1 to {NAME_LIMIT} characters")
+    await body_of(request, PROJECT)
     raise RequestError(409, f"The local backend serves the one project {setup.slug}")
-
-
-def _is_name(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and bool(value.strip()) and len(value) <= NAME_LIMIT
 
 
 @routes.get("/v1/jobs")

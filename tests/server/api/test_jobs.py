@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import itertools
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -390,10 +391,14 @@ async def test_closing_with_open_streams_is_quick(
 async def test_tabs_that_leave_leave_nothing(studio: Studio, fake_backend: FakeBackend) -> None:
     studio.app[EVENTS]._linger = 0.05
     job = fake_backend.add_job()
+
+    def asked(times: int) -> bool:
+        return fake_backend.count(STREAM) == times
+
     for opened in (1, 2, 3):
         tabs = [await studio.session.get(f"/api/jobs/{job}/events") for _ in range(5)]
         # What is known comes at once, on a busy machine before Studio has asked the backend anew.
-        await until(lambda opened=opened: fake_backend.count(STREAM) == opened)
+        await until(partial(asked, opened))
         for tab in tabs:
             await events_until(tab, CREATED.encode())
             tab.close()
