@@ -186,6 +186,12 @@ async def test_attack(sent: bytes, studio: Studio, caplog: pytest.LogCaptureFixt
     assert not caplog.records
 
 
+async def test_a_query_s_token_is_for_reading_only(studio: Studio) -> None:
+    sent = ATTACKS["token in the query of another method"].replace(b"TOKEN", studio.token.encode())
+    answer = await exchange(studio.port, sent)
+    assert answer.status == 403  # and not 405: the guard comes before the routes, whatever they take
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
