@@ -82,6 +82,19 @@ async def test_verdicts(
     assert not owners.open
 
 
+@linux
+async def test_a_connection_that_cannot_be_looked_at_is_a_stranger_s(
+    settings: Settings, signed_in: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Blind(Owners):
+        def owner_of(self, peer: Address, own: Address) -> int | None:
+            raise OSError("gone already")
+
+    monkeypatch.setattr(same_user, "open_owners", lambda: Blind(os.getuid()))
+    async with running_studio(settings) as studio, studio.session.get("/") as answer:
+        assert answer.status == 403
+
+
 async def test_a_server_that_looks_at_nobody_serves_nobody(
     settings: Settings, signed_in: None, aiohttp_client: AiohttpClient
 ) -> None:
