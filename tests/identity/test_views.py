@@ -381,6 +381,8 @@ async def test_the_backend_is_the_first_that_is_set(
         ("http://localhost.evil", "clear text"),
         ("http://0.0.0.0:4000", "clear text"),
         ("https://user:secret@host", "no user name"),
+        ("https://user@host", "no user name"),
+        ("https://:secret@host", "no user name"),
         ("https://host?x=1", "no ?query"),
         ("https://host/#x", "no #fragment"),
     ],
