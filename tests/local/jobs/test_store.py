@@ -71,18 +71,18 @@ def test_ten_thousand_jobs_are_listed_at_once(store: Store) -> None:
     for n in range(10_000):
         new(store, f"job {n}")
     store._db.execute("COMMIT")
-    began = time.perf_counter()
+    began = time.thread_time()
     size = len(store.listing())
-    first = time.perf_counter() - began
+    first = time.thread_time() - began
     assert size > 10_000 * 200
     newest = new(store, "newest")
     store.listing()
     store.append(newest, [log(1, loss=1.0)])
-    began = time.perf_counter()
+    began = time.thread_time()
     listing = store.listing()
-    again = time.perf_counter() - began
+    again = time.thread_time() - began
     assert json.loads(listing)["jobs"][0]["metrics"]["step"] == 1
-    # Generous: 0.15 s and 0.001 s on an idle machine.
+    # Generous: 0.15 s and 0.001 s, of this thread's own time.
     assert first < 3
     assert again < 0.3
 

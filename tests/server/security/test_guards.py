@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 from typing import TYPE_CHECKING
@@ -375,7 +376,9 @@ async def test_a_half_request_is_closed(studio: Studio, monkeypatch: pytest.Monk
         if half:
             writer.write(b"x")  # a byte now and then does not keep it open
         async with asyncio.timeout(5):
-            assert await reader.read() == b""
+            # A byte that comes too late for a closed connection resets it.
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
         assert 0.15 < asyncio.get_running_loop().time() - began < 1
         writer.close()
 
