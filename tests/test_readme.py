@@ -1,4 +1,4 @@
-"""The README says what the program says."""
+"""The README says what the program says, and CONTRIBUTING what the repository has."""
 
 from __future__ import annotations
 
@@ -41,6 +41,13 @@ def test_the_toml_in_the_readme_is_a_valid_project(tmp_path: Path) -> None:
 def test_every_picture_and_link_in_the_readme_exists() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).is_file(), target
+
+
+def test_what_the_guide_for_contributors_names_is_there() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"(?<![\w/])((?:arkor_dev|docs|scripts|tests|web)/[\w./-]*\w/?)", guide)
+    assert len(named) > 40
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_the_pictures_in_docs_are_the_few_that_the_readme_shows() -> None:
