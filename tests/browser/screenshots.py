@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from playwright.async_api import Error, async_playwright
+from playwright.async_api import Error, async_playwright, expect
 
 from arkor_dev.core.settings import Settings
 from tests.support.daemon import free_port, running_daemon
@@ -27,7 +27,7 @@ from tests.support.studio import running_studio
 from .conftest import QUIET, chromium_path
 from .contact_sheet import SCHEMES, VIEWPORTS, contact_sheet, picture_name
 from .states import Scene, State, all_states
-from .steps import QUESTION, ask_both, completed, copy_example, first_loss, go_to, open_job, press_run
+from .steps import MINUTE, QUESTION, ask_both, completed, copy_example, go_to, open_job, press_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "screenshots"
 SETTLED = 400
+SOON = 10 * MINUTE
 
 
 async def set_look(page: Page, scheme: str, width: int) -> None:
@@ -130,18 +131,16 @@ async def tour(page: Page) -> None:
     await page.get_by_role("button", name="Run training").wait_for()
     await shoot_shown(page, "home")
     job_id = await press_run(page)
-    await page.wait_for_timeout(15_000)
+    # A third of the way and beyond the middle: there is a curve to be seen.
+    await expect(page.locator(".home-figures")).to_contain_text(
+        re.compile(r"(1[3-9]|[23]\d|40)\s*/\s*40"), timeout=SOON
+    )
     await shoot_shown(page, "home-running")
     await open_job(page, job_id)
-    await first_loss(page)
-    await page.wait_for_timeout(40_000)
+    await expect(page.locator(".job")).to_contain_text(re.compile(r"(2[4-9]|3\d|40)\s*/\s*40"), timeout=SOON)
     await shoot_shown(page, "job-running")
     await completed(page)
-    await page.wait_for_timeout(1_000)
     await shoot_shown(page, "job")
-    await go_to(page, "Jobs")
-    await page.wait_for_timeout(800)
-    await shoot_shown(page, "jobs")
     await go_to(page, "Playground")
     await page.get_by_label("Max tokens").last.fill("96")  # so that both answers are in the picture
     await ask_both(page, QUESTION)
