@@ -38,14 +38,13 @@ class JobsList:
 
     body: bytes
     headers: Mapping[str, str]
-    etag: str
+    tag: str
     _gzip: asyncio.Future[bytes] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, answer: Answer) -> JobsList:
-        """Wrap a backend's answer. The tag is a weak one: it stands for the list in either coding."""
-        digest = hashlib.blake2b(answer.body, digest_size=16).hexdigest()
-        return cls(answer.body, answer.headers, f'W/"{digest}"')
+        """Wrap a backend's answer, with a tag for its content."""
+        return cls(answer.body, answer.headers, hashlib.blake2b(answer.body, digest_size=16).hexdigest())
 
     async def gzipped(self) -> bytes:
         """The list in gzip coding, compressed once, in a thread."""

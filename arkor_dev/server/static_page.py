@@ -6,8 +6,6 @@ no path of the file system is made from what a browser sends.
 
 from __future__ import annotations
 
-import mimetypes
-import re
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -18,6 +16,8 @@ from aiohttp import hdrs, web
 from arkor_dev.core.errors import StudioError
 from arkor_dev.server.security.guards import is_api, refusal
 
+from .negotiation import takes
+
 if TYPE_CHECKING:
     from arkor_dev.server.security.guards import Handler
 
@@ -25,6 +25,15 @@ STATIC = Path(__file__).parents[1] / "static"
 TOKEN_PLACEHOLDER = b"__ARKOR_STUDIO_TOKEN__"
 # Names with a content hash never change their content; everything else is asked for anew.
 _IMMUTABLE = "public, max-age=31536000, immutable"
+# Not the machine's own tables: some register .js as text/plain, which nosniff then refuses.
+_CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 
 
@@ -39,7 +48,7 @@ class Asset:
     def answer(self, accept_encoding: str) -> web.Response:
         """The smallest form that the browser takes."""
         for coding in _ENCODINGS:
-            if coding in self.bodies and _takes(accept_encoding, coding):
+            if coding in self.bodies and takes(accept_encoding, coding):
                 return self._response(self.bodies[coding], {hdrs.CONTENT_ENCODING: coding})
         return self._response(self.bodies[""], {})
 
@@ -52,26 +61,11 @@ class Asset:
         return web.Response(body=body, headers=headers)
 
 
-def _takes(accept_encoding: str, coding: str) -> bool:
-    for choice in accept_encoding.split(","):
-        name, _, parameters = choice.partition(";")
-        if name.strip().lower() == coding:
-            return not re.fullmatch(r"\s*q=0(\.0*)?\s*", parameters)
-    return False
-
-
 def _is_page(path: str) -> bool:
     """A path without an extension that a person could have typed; ``//`` and dot segments are neither."""
     *folders, name = path.split("/")[1:]
     odd = not path.isprintable() or "\\" in path
     return not (odd or "." in name or any(folder == "" or folder.startswith(".") for folder in folders))
-
-
-def _content_type(path: Path) -> str:
-    guess = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    # Not left to the machine's own tables: some register .js as text/plain, which nosniff then refuses.
-    guess = {".js": "text/javascript", ".svg": "image/svg+xml"}.get(path.suffix, guess)
-    return f"{guess}; charset=utf-8" if guess.startswith("text/") else guess
 
 
 def load_assets(folder: Path) -> dict[str, Asset]:
@@ -87,7 +81,7 @@ def load_assets(folder: Path) -> dict[str, Asset]:
                 bodies[coding] = packed.read_bytes()
         name = path.relative_to(folder).as_posix()
         cache = _IMMUTABLE if name.startswith("assets/") else "no-cache"
-        assets["/" + name] = Asset(_content_type(path), cache, bodies)
+        assets["/" + name] = Asset(_CONTENT_TYPES.get(path.suffix, "application/octet-stream"), cache, bodies)
     return assets
 
 

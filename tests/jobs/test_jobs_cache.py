@@ -112,10 +112,10 @@ async def test_an_unchanged_list_stays_the_same_object(cache: JobsCache, source:
     source.text = "two"
     cache.refresh()
     changed, _ = await cache.get()
-    assert changed.etag != first.etag
+    assert changed.tag != first.tag
     source.text = "one"
     cache.refresh()
-    assert (await cache.get())[0].etag == first.etag
+    assert (await cache.get())[0].tag == first.tag
 
 
 async def test_refresh_polls_at_once_and_who_asks_waits_for_it(source: Source) -> None:

@@ -102,6 +102,7 @@ async def test_what_has_no_hash_is_asked_for_anew(client: Client) -> None:
 async def test_head_and_other_methods(client: Client) -> None:
     answer = await client.head("/assets/app-3c4d.css")
     assert (answer.status, await answer.read(), answer.headers["Content-Length"]) == (200, b"", "5")
+    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"  # nosniff: nothing else is applied
     answer = await client.post("/")
     assert answer.status == 405
     assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD"}
@@ -132,4 +133,6 @@ async def test_the_bundle_of_the_package(studio: Studio) -> None:
             assert asset.status == 200, name
     assert "style=" not in page
     assert "<script>" not in page
-    assert all(name.startswith("/") for name in load_assets(STATIC))
+    assets = load_assets(STATIC)
+    assert all(name.startswith("/") for name in assets)
+    assert "application/octet-stream" not in {asset.content_type for asset in assets.values()}

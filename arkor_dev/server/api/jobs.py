@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from urllib.parse import quote
 
 from aiohttp import ClientConnectionResetError, hdrs, web
@@ -12,11 +11,11 @@ from aiohttp_sse import EventSourceResponse
 from arkor_dev.contract.shapes import CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STALE_WHY_HEADER
 from arkor_dev.core.errors import StudioError
 from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
+from arkor_dev.server.negotiation import has, takes
 
 from .envelope import answered
 
 _WHY_CHARACTERS = 400
-_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?![.\d]))", re.IGNORECASE)
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -27,16 +26,19 @@ async def list_jobs(request: web.Request) -> web.Response:
     """
     cache = request.app[JOBS]
     jobs, stale = await cache.get()
-    headers = {**jobs.headers, hdrs.ETAG: jobs.etag, hdrs.VARY: hdrs.ACCEPT_ENCODING}
+    headers = {
+        **jobs.headers,
+        hdrs.ETAG: f'W/"{jobs.tag}"',  # weak: it stands for the list in either coding
+        hdrs.VARY: hdrs.ACCEPT_ENCODING,
+    }
     if stale is not None:
         headers[STALE_HEADER] = str(stale)
         if cache.trouble:
             headers[STALE_WHY_HEADER] = quote(cache.trouble[:_WHY_CHARACTERS])
-    # The tag is a hash in quotes, so that it can only be found as a whole member of the header's list.
-    if jobs.etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+    if has(request, jobs.tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = "application/json; charset=utf-8"
-    if _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+    if takes(request.headers.get(hdrs.ACCEPT_ENCODING, ""), "gzip"):
         headers[hdrs.CONTENT_ENCODING] = "gzip"
         return web.Response(body=await jobs.gzipped(), headers=headers)
     return web.Response(body=jobs.body, headers=headers)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from arkor_dev.core.errors import StudioError
 from arkor_dev.identity.views import credentials_view
 from arkor_dev.server.app_keys import BACKEND, MANIFEST
+from arkor_dev.server.negotiation import has
 from arkor_dev.server.security.guards import json_error
 
 from .envelope import answered
@@ -47,10 +48,10 @@ async def manifest(request: web.Request) -> web.Response:
         answer = web.json_response(await request.app[MANIFEST].read())
     except StudioError as error:
         answer = json_error(error.status, error.text, error.extra)
-    etag = f'"{hashlib.sha256(answer.body or b"").hexdigest()[:32]}"'  # type: ignore[arg-type]
-    if etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
-        return web.Response(status=304, headers={hdrs.ETAG: etag})
-    answer.headers[hdrs.ETAG] = etag
+    tag = hashlib.sha256(answer.body or b"").hexdigest()[:32]  # type: ignore[arg-type]
+    if has(request, tag):
+        answer = web.Response(status=304)
+    answer.etag = tag
     return answer
 
 
