@@ -8,7 +8,6 @@ parser sees it, which also lets a mistyped one get a suggestion.
 from __future__ import annotations
 
 import argparse
-import difflib
 import shutil
 import textwrap
 from pathlib import Path
@@ -140,6 +139,8 @@ class CommandLine(argparse.ArgumentParser):
         raise StudioError(400, f"unexpected argument {one_line(token, 200)}. {self._see()}")
 
     def _hint(self, name: str, known: dict[str, Any]) -> str:
+        import difflib  # what only a fault needs
+
         words = {word.strip("-"): word for word in known}  # dashes, being alike, say nothing
         near = difflib.get_close_matches(name.strip("-"), words, n=1)
         return f"Did you mean {words[near[0]]}?" if near else self._see()

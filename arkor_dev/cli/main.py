@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import gc
 import os
 import signal
@@ -20,12 +18,7 @@ from .command_line import CommandLine
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiohttp.web import Application
-
-    from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
-
-    from .console import Terminal
 
 LEVELS = ("debug", "info", "warning", "error")
 COMMANDS = {
@@ -167,77 +160,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     )
 
 
-async def _studio(settings: Settings, *, yes: bool) -> int:
-    gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
-    from arkor_dev.core.descriptors import raise_limit
-    from arkor_dev.server.app_keys import BACKEND
-    from arkor_dev.server.serve import bind, serving, token_file
-
-    from .ending import Ending, Words
-
-    raise_limit()
-    sock = bind(settings.port)
-    port = sock.getsockname()[1]
-    pending: list[dict[str, object]] = []
-    show = pending.append
-    async with serving(settings, sock, lambda notice: show(notice)) as app:
-        gc.freeze()
-        gc.enable()
-        words = Words("Stopping Studio.", "Studio was ended at once.", "Studio goes on.")
-        ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
-        ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-        with token_file(settings):
-            # Who has waited for the port is served first: loading what only the terminal needs would be felt.
-            await asyncio.sleep(0.02)
-            terminal = await asyncio.to_thread(_terminal)
-            terminal.use_for_logs(settings.log_level)
-            show = terminal.notice
-            ending.say, ending.ask = terminal.line, terminal.can_ask and not yes
-            for notice in pending:
-                terminal.notice(notice)
-            terminal.banner(settings, port)
-            if settings.open_browser:
-                from .browser import open_browser
-
-                if not await open_browser(f"http://localhost:{port}"):
-                    terminal.line("No browser could be opened. Open the address above in one.")
-            say_who = asyncio.create_task(_say_who(app, terminal))
-            try:
-                await ending.wait()
-            finally:
-                say_who.cancel()
-                with contextlib.suppress(OSError):
-                    terminal.close()
-    with contextlib.suppress(OSError):  # its terminal may be what has ended it
-        terminal.line("Studio has stopped.")
-    return 0
-
-
-def _terminal() -> Terminal:
-    from . import lost_jobs  # noqa: F401 (at hand for a Ctrl-C that finds no descriptor left)
-    from .console import Terminal
-
-    return Terminal()
-
-
-async def _lost(backend: Backend) -> list[str]:
-    from .lost_jobs import lost_with_studio
-
-    return await lost_with_studio(backend)
-
-
-async def _say_who(app: Application, terminal: Terminal) -> None:
-    from arkor_dev.identity.views import header_line
-    from arkor_dev.server.app_keys import BACKEND
-
-    backend = app[BACKEND]
-    try:
-        credentials = await backend.identity.credentials()
-        terminal.identity(header_line(credentials, await backend.scopes.for_read(credentials)))
-    except StudioError as error:
-        terminal.error(error.text)
-
-
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "init":
         from arkor_dev.cli.commands.init import run_init
@@ -245,6 +167,17 @@ def _run(arguments: argparse.Namespace) -> int:
         return run_init(arguments.folder)
     settings = _settings(arguments)
     yes = getattr(arguments, "yes", False)
+    if arguments.command is None:
+        if settings.local:
+            from arkor_dev.identity.local_backend import require_extra
+
+            require_extra()
+        gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
+        from arkor_dev.cli.commands.studio import run_studio
+
+        return run_studio(settings, yes=yes)
+    import asyncio  # a sixth of the time that --help would take
+
     if arguments.command == "login":
         from arkor_dev.cli.commands.login import run_login
 
@@ -261,16 +194,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.doctor import run_doctor
 
         return asyncio.run(run_doctor(settings, as_json=arguments.json))
-    if arguments.command == "start":
-        from arkor_dev.cli.commands.start import run_start
+    from arkor_dev.cli.commands.start import run_start
 
-        chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
-        return asyncio.run(run_start(settings, **chosen, yes=yes))
-    if settings.local:
-        from arkor_dev.identity.local_backend import require_extra
-
-        require_extra()
-    return asyncio.run(_studio(settings, yes=yes))
+    chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
+    return asyncio.run(run_start(settings, **chosen, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

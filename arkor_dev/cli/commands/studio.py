@@ -1,0 +1,93 @@
+"""``arkor-dev`` without a command: serve Studio until a signal ends it.
+
+The page comes first. What only the terminal or an end needs is loaded when whoever waited for it is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+from typing import TYPE_CHECKING
+
+from arkor_dev.cli.ending import Ending, Words
+from arkor_dev.core.descriptors import raise_limit
+from arkor_dev.core.errors import StudioError
+from arkor_dev.server.app_keys import BACKEND
+from arkor_dev.server.serve import bind, serving, token_file
+
+if TYPE_CHECKING:
+    from aiohttp.web import Application
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.cli.console import Terminal
+    from arkor_dev.core.settings import Settings
+
+
+def run_studio(settings: Settings, *, yes: bool) -> int:
+    """Serve until a signal comes, and return the exit code. Raises StudioError when it cannot start."""
+    return asyncio.run(_studio(settings, yes=yes))
+
+
+async def _studio(settings: Settings, *, yes: bool) -> int:
+    raise_limit()
+    sock = bind(settings.port)
+    port = sock.getsockname()[1]
+    pending: list[dict[str, object]] = []
+    show = pending.append
+    async with serving(settings, sock, lambda notice: show(notice)) as app:
+        gc.freeze()
+        gc.enable()
+        words = Words("Stopping Studio.", "Studio was ended at once.", "Studio goes on.")
+        ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
+        ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        with token_file(settings):
+            # Who has waited for the port is served first: loading what only the terminal needs would be felt.
+            await asyncio.sleep(0.02)
+            terminal = await asyncio.to_thread(_terminal)
+            terminal.use_for_logs(settings.log_level)
+            show = terminal.notice
+            ending.say, ending.ask = terminal.line, terminal.can_ask and not yes
+            for notice in pending:
+                terminal.notice(notice)
+            terminal.banner(settings, port)
+            if settings.open_browser:
+                from arkor_dev.cli.browser import open_browser
+
+                if not await open_browser(f"http://localhost:{port}"):
+                    terminal.line("No browser could be opened. Open the address above in one.")
+            say_who = asyncio.create_task(_say_who(app, terminal))
+            try:
+                await ending.wait()
+            finally:
+                say_who.cancel()
+                with contextlib.suppress(OSError):
+                    terminal.close()
+    with contextlib.suppress(OSError):  # its terminal may be what has ended it
+        terminal.line("Studio has stopped.")
+    return 0
+
+
+def _terminal() -> Terminal:
+    from arkor_dev.cli import lost_jobs  # noqa: F401 (at hand for a Ctrl-C that finds no descriptor left)
+    from arkor_dev.cli.console import Terminal
+
+    return Terminal()
+
+
+async def _lost(backend: Backend) -> list[str]:
+    from arkor_dev.cli.lost_jobs import lost_with_studio
+
+    return await lost_with_studio(backend)
+
+
+async def _say_who(app: Application, terminal: Terminal) -> None:
+    from arkor_dev.identity.views import header_line
+
+    backend = app[BACKEND]
+    try:
+        credentials = await backend.identity.credentials()
+        terminal.identity(header_line(credentials, await backend.scopes.for_read(credentials)))
+    except StudioError as error:
+        terminal.error(error.text)
