@@ -6,7 +6,7 @@ import { weightOf } from "../use-series";
 import { along, closest, type Hit, hitsAt, nearestHits } from "./hit-test";
 import { type Input, type Scene, sceneOf } from "./scene";
 import { DEFAULTS, type Settings } from "./settings";
-import { anchor } from "./ticks";
+import { anchor, CHARACTER } from "./ticks";
 import type { Track } from "./track";
 
 function runOf(count: number, loss = (step: number): number | null => 3 / step): Run {
@@ -361,4 +361,14 @@ test("CSV and JSON hold every row, and tell nothing from not a number", () => {
     time: "2026-01-01T00:00:02.000Z",
     loss: null,
   });
+});
+
+test("letters of twice the size get twice the room, and so fewer labels", () => {
+  const input = inputOf(runOf(2000), {});
+  const [usual, large] = [sceneOf(input), sceneOf({ ...input, letters: 2 })];
+  const longest = Math.max(...large.yTicks.map(({ label }) => label.length));
+  expect(large.left).toBeGreaterThan(2 * CHARACTER * longest);
+  expect(input.height - large.bottom).toBe(2 * (input.height - usual.bottom));
+  expect(large.xTicks.length).toBeLessThan(usual.xTicks.length);
+  expect(large.yTicks.length).toBeLessThan(usual.yTicks.length);
 });
