@@ -46,6 +46,8 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (job, id)
         ) WITHOUT ROWID""",
     ),
+    # To 2: what a job ran with, defaults included, as JSON.
+    ("ALTER TABLE jobs ADD COLUMN settings TEXT",),
 )
 """What leads from each version to the next. A step that was released is never changed: add one behind it,
 after ``python -m tests.local.jobs.make_store`` has kept a file of the version before."""

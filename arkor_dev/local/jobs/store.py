@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-COLUMNS: Final = "id, name, status, config, error, created, started, completed, metrics"
+COLUMNS: Final = "id, name, status, config, error, created, started, completed, metrics, settings"
 STOPPED: Final = "the local backend stopped while this job was training"
 
 Event = tuple[str, dict[str, Any]]
@@ -83,7 +83,7 @@ class Store:
     # Jobs
 
     def _shape(self, row: Sequence[Any]) -> dict[str, Any]:
-        job_id, name, status, config, error, created, started, completed, metrics = row
+        job_id, name, status, config, error, created, started, completed, metrics, settings = row
         job = {
             "id": job_id,
             "orgId": self.org,
@@ -98,6 +98,8 @@ class Store:
         }
         if error is not None:
             job["error"] = error
+        if settings is not None:
+            job["settings"] = json.loads(settings)
         return job
 
     def _row(self, db: sqlite3.Connection, job_id: str) -> Sequence[Any] | None:
@@ -201,7 +203,7 @@ class Store:
     # Events
 
     def append(self, job_id: str, events: Sequence[Event]) -> None:
-        """Write events in one commit, and keep the job's metrics up to date with them."""
+        """Write events in one commit, and keep the job's metrics and settings up to date with them."""
         with transaction(self._db):
             self._append(job_id, events)
             self._measure(job_id, events)
@@ -229,6 +231,10 @@ class Store:
         for name, fields in events:
             if name == "training.started":
                 metrics["totalSteps"] = fields["metadata"]["totalSteps"]
+                settings = fields["metadata"].get("settings")
+                if settings is not None:
+                    changed = (compact(settings), job_id)
+                    self._db.execute("UPDATE jobs SET settings = ? WHERE id = ?", changed)
             elif name == "training.log":
                 metrics.update({key: fields[key] for key in ("step", "loss", "evalLoss") if key in fields})
                 if "evalLoss" in fields:

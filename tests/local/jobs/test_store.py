@@ -208,3 +208,24 @@ def test_a_data_set_s_token_is_for_the_worker_alone(store: Store) -> None:
     started = store.start_next()
     assert started
     assert started[1]["datasetSource"]["token"] == "s3cret"
+
+
+def test_what_a_job_runs_with_is_kept(store: Store, path: Path) -> None:
+    """Its own figures, whatever the defaults of a later version are; the latest start counts."""
+    job, waiting = new(store), new(store)
+    store.start_next()
+    for steps in (40, 60):
+        settings = {"maxSteps": steps, "seed": 42, "weightDecay": 0.0}
+        store.append(job, [("training.started", {"metadata": {"totalSteps": steps, "settings": settings}})])
+    store.append(job, [log(1, loss=1.0)])
+    after = Store(path, "local")
+    try:
+        for one in (store, after):
+            found = one.get(job)
+            assert found
+            assert (found["settings"], found["config"]) == (settings, CONFIG)
+            listed = {each["id"]: each for each in json.loads(one.listing())["jobs"]}
+            assert listed[job]["settings"] == settings
+            assert "settings" not in listed[waiting]
+    finally:
+        after.close()

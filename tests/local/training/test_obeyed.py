@@ -30,6 +30,11 @@ def test_every_setting_is_read_by_the_training(shared: Backend, monkeypatch: pyt
     shared.wait_for(job, "end")
     used = shared.wait_for(job, "training.started").json["metadata"]["settings"]
     assert unread(used) == []
+    assert (used["batchSize"], used["seed"], used["loraR"]) == (36, 42, 8)
+    told = shared.job(job)
+    assert told["settings"] == used
+    assert told["config"]["batchSize"] == 64
+    assert "seed" not in told["config"]
     monkeypatch.setattr(settings, "SETTINGS", (*settings.SETTINGS, PRETEND))
     assert unread(used) == ["lora.noise_alpha"]
 
