@@ -28,9 +28,10 @@ def unread(used: dict[str, Any]) -> list[str]:
 def test_every_setting_is_read_by_the_training(shared: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     job = shared.submit({**CONFIG, "maxSteps": 2, "batchSize": 64, "evalSteps": 0})
     shared.wait_for(job, "end")
-    used = shared.wait_for(job, "training.started").json["metadata"]["settings"]
+    metadata = shared.wait_for(job, "training.started").json["metadata"]
+    used = metadata["settings"]
     assert unread(used) == []
-    assert (used["batchSize"], used["seed"], used["loraR"]) == (36, 42, 8)
+    assert (used["batchSize"], used["seed"], used["loraR"]) == (metadata["trainRows"], 42, 8)
     told = shared.job(job)
     assert told["settings"] == used
     assert told["config"]["batchSize"] == 64
