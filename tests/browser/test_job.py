@@ -498,6 +498,26 @@ async def test_speed_is_told_in_what_the_backend_counts(
         await expect(figure(page, "Tokens/s")).to_contain_text("900")
 
 
+async def test_the_configuration_is_what_ran_and_tells_defaults_from_what_was_asked(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    config = {"model": "tiny", "datasetSource": {"type": "file", "path": "d.jsonl"}, "batchSize": 64}
+    job = fake_backend.add_job(config=config, settings={"model": "tiny", "batchSize": 18, "seed": 42})
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        for name, value, title, quiet in (
+            ("Data set", "d.jsonl", "d.jsonl", False),
+            ("Batch size", "18", "18", False),
+            ("Seed", "42", "42, the default", True),
+        ):
+            fact = page.locator(".job-fact").filter(has=page.locator("dt", has_text=re.compile(f"^{name}$")))
+            told = fact.locator("dd")
+            await expect(told).to_have_text(value)
+            await expect(told).to_have_attribute("title", title)
+            await expect(told).to_have_class(re.compile(r"\bdim\b") if quiet else "num")
+        seed = page.locator(".job-fact dt", has_text="Seed")
+        await expect(seed).to_have_attribute("title", re.compile("^What everything random comes from"))
+
+
 async def test_what_is_left_behind_can_be_found_and_tried(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
