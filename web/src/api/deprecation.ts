@@ -1,10 +1,9 @@
 /** What a backend says about its own future in `Deprecation`, `Sunset` and `Warning`; the daemon passes them on. */
 import { signal } from "@preact/signals";
 import { day } from "../lib/format";
-import { recall, remember } from "../lib/storage";
+import { DISMISSED_NOTICE, readStored, writeStored } from "../lib/storage";
 import { clean } from "../lib/text";
 
-const KEY = "arkor.notice";
 const MOST = 300;
 
 /** The notice that has not been put away yet, in sentences. */
@@ -17,12 +16,12 @@ export function noticed(headers: Headers): void {
   const text = deprecationText(headers.get("Deprecation"), headers.get("Sunset"), headers.get("Warning"));
   if (text === "" || text === last) return;
   last = text;
-  if (recall(KEY) !== text) notice.value = text;
+  if (readStored(DISMISSED_NOTICE) !== text) notice.value = text;
 }
 
 /** Not shown again until the backend says something else. */
 export function putAway(): void {
-  remember(KEY, notice.peek());
+  writeStored(DISMISSED_NOTICE, notice.peek());
   notice.value = null;
 }
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { checkpointReader } from "./checkpoint-reader";
 import {
+  BUILT_IN,
   bounded,
   DEFAULT_PARAMS,
   MAX_OWN,
   ownPreset,
-  PRESETS,
   presetOf,
   readOwn,
   withPreset,
@@ -75,22 +75,25 @@ describe("parameters", () => {
   });
 
   it("know their preset", () => {
-    for (const preset of PRESETS) expect(presetOf(PRESETS, { ...preset.params }, "any")).toBe(preset);
-    expect(presetOf(PRESETS, { ...DEFAULT_PARAMS, topP: 0.31 }, "")).toBeNull();
+    for (const preset of BUILT_IN) expect(presetOf(BUILT_IN, { ...preset.params }, "any")).toBe(preset);
+    expect(presetOf(BUILT_IN, { ...DEFAULT_PARAMS, topP: 0.31 }, "")).toBeNull();
     const own = ownPreset("mine", DEFAULT_PARAMS, "Be brief.");
-    expect(presetOf([...PRESETS, own], DEFAULT_PARAMS, "Be brief.")).toBe(own);
-    expect(presetOf([...PRESETS, own], DEFAULT_PARAMS, "")?.name).toBe("Balanced");
+    expect(presetOf([...BUILT_IN, own], DEFAULT_PARAMS, "Be brief.")).toBe(own);
+    expect(presetOf([...BUILT_IN, own], DEFAULT_PARAMS, "")?.name).toBe("Balanced");
   });
 
   it("are read back as stored, and whatever else was stored is not believed", () => {
     const own = [ownPreset(" mine ", { temperature: 1, topP: 0.5, maxTokens: 9 }, "S")];
-    expect(readOwn(JSON.stringify(own))).toEqual(own);
-    expect(readOwn("oops")).toEqual([]);
-    expect(readOwn("{}")).toEqual([]);
+    expect(readOwn(own)).toEqual(own);
     expect(
-      readOwn('[null, 3, {"name": ""}, {"name": "x", "params": {"temperature": 99, "topP": "a"}}]'),
-    ).toEqual([ownPreset("x", { ...DEFAULT_PARAMS, temperature: 2 }, "")]);
-    expect(readOwn(null)).toEqual([]);
+      readOwn([
+        { name: "x", params: { temperature: 99, topP: "a" }, system: 7 },
+        { name: "y", params: 3 },
+      ]),
+    ).toEqual([
+      ownPreset("x", { ...DEFAULT_PARAMS, temperature: 2 }, ""),
+      ownPreset("y", DEFAULT_PARAMS, ""),
+    ]);
   });
 
   it("replace one of the same name and stay few", () => {

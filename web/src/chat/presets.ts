@@ -10,7 +10,7 @@ export interface Preset {
   system?: string;
 }
 
-export const PRESETS: readonly Preset[] = [
+export const BUILT_IN: readonly Preset[] = [
   {
     name: "Steady",
     hint: "The likeliest token each time: for comparing",
@@ -20,9 +20,9 @@ export const PRESETS: readonly Preset[] = [
   { name: "Free", hint: "Much variety", params: { temperature: 1.1, topP: 0.95, maxTokens: 1024 } },
 ];
 
-export const DEFAULT_PARAMS: Params = PRESETS[1]!.params;
+export const DEFAULT_PARAMS: Params = BUILT_IN[1]!.params;
 
-export interface Bound {
+interface Bound {
   min: number;
   max: number;
   step: number;
@@ -57,25 +57,20 @@ export const MAX_OWN = 20;
 export const MAX_NAME = 40;
 const MAX_SYSTEM = 20_000;
 
-/** Presets as stored by this or any other version of the page; whatever else is there is left out. */
-export function readOwn(stored: string | null): Preset[] {
-  let list: unknown;
-  try {
-    list = JSON.parse(stored ?? "[]");
-  } catch {
-    return [];
-  }
-  if (!Array.isArray(list)) return [];
-  return list
-    .flatMap((each: unknown) => {
-      const { name, params, system } = (each ?? {}) as Record<string, unknown>;
-      if (typeof name !== "string" || name.trim() === "") return [];
-      return [ownPreset(name, (params ?? {}) as Params, typeof system === "string" ? system : "")];
-    })
+/** Presets as any version of the page may have stored them. */
+export function readOwn(stored: readonly { name: string; params?: unknown; system?: unknown }[]): Preset[] {
+  return stored
+    .map(({ name, params, system }) =>
+      ownPreset(name, params ?? {}, typeof system === "string" ? system : ""),
+    )
     .slice(0, MAX_OWN);
 }
 
-export function ownPreset(name: string, params: Params, system: string): Preset {
+export function ownPreset(
+  name: string,
+  params: { [name in keyof Params]?: unknown },
+  system: string,
+): Preset {
   return {
     name: name.trim().slice(0, MAX_NAME),
     hint: system === "" ? "Settings of your own" : "Settings and system prompt of your own",

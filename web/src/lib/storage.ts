@@ -1,13 +1,160 @@
-/** What a person chose or wrote, over reloads. A browser may forbid storage: then it holds for this page alone. */
+/**
+ * Every value that the page stores in `localStorage` and `sessionStorage`, with its version. Conversations have a database
+ * of their own (`chat/storage/db.ts`).
+ *
+ * The version is part of the key: `arkor.watched` is version 1, `arkor.watched.2` would be version 2. An older page does
+ * not know a newer key, so it can neither misread nor overwrite it. To change a value's form, add a migration to its entry
+ * below and a fixture of the new form to `web/fixtures`.
+ *
+ * A browser may forbid storage: then what a person chose holds for this page alone.
+ */
 
 /** `tab`: for this tab alone, and until it is closed. */
 type Reach = "browser" | "tab";
+
+export interface StoredValue<T> {
+  name: string;
+  reach: Reach;
+  /** What is used while nothing is stored. */
+  fallback: T;
+  /** Reads the newest form. It throws where it can read nothing, and calls `damaged` where it can read a part only. */
+  parse: (text: string, damaged: () => void) => T;
+  format: (value: T) => string;
+  /** The first turns version 1 into version 2, the next that into version 3. */
+  migrations: readonly ((text: string) => string)[];
+}
+
+type Versioned = Pick<StoredValue<unknown>, "name" | "migrations">;
+
+const versionOf = ({ migrations }: Versioned): number => migrations.length + 1;
+
+export const keyOf = (value: Versioned, version = versionOf(value)): string =>
+  version === 1 ? value.name : `${value.name}.${version}`;
+
+/** The stored value; an older form is migrated, and one that cannot be read is put aside under a key of its own. */
+export function readStored<T>(value: StoredValue<T>, fallback: T = value.fallback): T {
+  const { reach, migrations, parse } = value;
+  const newest = versionOf(value);
+  for (let version = newest; version > 0; version -= 1) {
+    const key = keyOf(value, version);
+    const text = recall(key, reach);
+    if (text === null) continue;
+    // The next write overwrites the text, which may be the only copy of somebody's work.
+    const putAside = (): void => void remember(`${key}.unreadable`, text, reach);
+    try {
+      const migrated = migrations.slice(version - 1).reduce((old, migrate) => migrate(old), text);
+      const result = parse(migrated, putAside);
+      if (version < newest && remember(keyOf(value), migrated, reach)) remember(key, null, reach);
+      return result;
+    } catch {
+      putAside();
+    }
+  }
+  return fallback;
+}
+
+/** Stores a value, or removes it where it is null. True when it will be there after a reload. */
+export function writeStored<T>(value: StoredValue<T>, next: T | null): boolean {
+  return remember(keyOf(value), next === null ? null : value.format(next), value.reach);
+}
+
+/** Calls `changed` when another tab stores the value. */
+export function onStored<T>(value: StoredValue<T>, changed: (next: T) => void): void {
+  addEventListener("storage", ({ key }) => {
+    if (key === keyOf(value)) changed(readStored(value));
+  });
+}
+
+export const THEME = choice("arkor.theme", ["system", "light", "dark"]);
+export const SINGLE_KEYS = choice("arkor.keys", ["on", "off"]);
+/** The backend's notice that was dismissed last. */
+export const DISMISSED_NOTICE = text("arkor.notice", "browser");
+/** The ids of the jobs whose end is announced. */
+export const WATCHED_JOBS = list("arkor.watched", (item) => typeof item === "string");
+export const PRESETS = list("arkor.playground.presets", isNamed);
+/** Conversations that were not in the database yet when their page was left. */
+export const UNSAVED_CONVERSATIONS = list<object>("arkor.unsaved", isRecord);
+/** How a new conversation asks: sampling parameters and system prompt. */
+export const CHAT_SETTINGS: StoredValue<ChatSettings> = {
+  name: "arkor.playground.way",
+  reach: "tab",
+  fallback: { params: {}, system: "" },
+  parse: (stored) => {
+    const [params, system] = JSON.parse(stored) as [unknown, unknown];
+    if (!isRecord(params) || typeof system !== "string") throw new TypeError("no chat settings");
+    return { params, system };
+  },
+  format: ({ params, system }) => JSON.stringify([params, system]),
+  migrations: [],
+};
+/** The message that is being written. */
+export const DRAFT = text("arkor.playground.draft", "tab");
+/** The optional features of the backend, as this tab last knew them. */
+export const FEATURES: StoredValue<readonly string[]> = {
+  name: "arkor.features",
+  reach: "tab",
+  fallback: [],
+  parse: (stored) => stored.split(" ").filter(Boolean),
+  format: (features) => features.join(" "),
+  migrations: [],
+};
+
+export const STORED_VALUES = [
+  THEME,
+  SINGLE_KEYS,
+  DISMISSED_NOTICE,
+  WATCHED_JOBS,
+  PRESETS,
+  UNSAVED_CONVERSATIONS,
+  CHAT_SETTINGS,
+  DRAFT,
+  FEATURES,
+] as const;
+
+interface ChatSettings {
+  params: object;
+  system: string;
+}
+
+/** One of a few words; the first is the default. */
+function choice<T extends string>(name: string, words: readonly [T, ...T[]]): StoredValue<T> {
+  const [fallback] = words;
+  const parse = (stored: string): T => {
+    const word = words.find((known) => known === stored);
+    if (word === undefined) throw new TypeError(`${name} is none of ${words.join()}`);
+    return word;
+  };
+  return { name, reach: "browser", fallback, parse, format: (word) => word, migrations: [] };
+}
+
+function text(name: string, reach: Reach): StoredValue<string> {
+  return { name, reach, fallback: "", parse: (stored) => stored, format: (next) => next, migrations: [] };
+}
+
+/** A list in JSON, of the items that can be read. */
+function list<T>(name: string, isItem: (item: unknown) => item is T): StoredValue<readonly T[]> {
+  const parse = (stored: string, damaged: () => void): readonly T[] => {
+    const items: unknown = JSON.parse(stored);
+    if (!Array.isArray(items)) throw new TypeError(`${name} is no list`);
+    if (!items.every(isItem)) damaged();
+    return items.filter(isItem);
+  };
+  return { name, reach: "browser", fallback: [], parse, format: JSON.stringify, migrations: [] };
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isNamed(value: unknown): value is { name: string; params?: unknown; system?: unknown } {
+  return isRecord(value) && typeof value.name === "string" && value.name.trim() !== "";
+}
 
 function storage(reach: Reach): Storage {
   return reach === "tab" ? sessionStorage : localStorage;
 }
 
-export function recall(key: string, reach: Reach = "browser"): string | null {
+function recall(key: string, reach: Reach): string | null {
   try {
     return storage(reach).getItem(key);
   } catch {
@@ -16,7 +163,7 @@ export function recall(key: string, reach: Reach = "browser"): string | null {
 }
 
 /** Whether it will be there after a reload. */
-export function remember(key: string, value: string | null, reach: Reach = "browser"): boolean {
+function remember(key: string, value: string | null, reach: Reach): boolean {
   try {
     if (value === null) storage(reach).removeItem(key);
     else storage(reach).setItem(key, value);

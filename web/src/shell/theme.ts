@@ -1,9 +1,8 @@
 /** System, light or dark; remembered, and set before the first paint by `boot.js`. */
 import { signal } from "@preact/signals";
-import { remember } from "../lib/storage";
+import { onStored, THEME, writeStored } from "../lib/storage";
 
 export type Theme = "system" | "light" | "dark";
-const KEY = "arkor.theme";
 
 export const theme = signal<Theme>(stored());
 
@@ -17,14 +16,10 @@ export function setTheme(next: Theme): void {
   const root = document.documentElement;
   if (next === "system") delete root.dataset.theme;
   else root.dataset.theme = next;
-  remember(KEY, next === "system" ? null : next);
+  writeStored(THEME, next);
 }
 
 /** Another tab's choice holds here too. */
 export function startTheme(): void {
-  addEventListener("storage", (event) => {
-    if (event.key !== KEY) return;
-    const next = event.newValue;
-    setTheme(next === "light" || next === "dark" ? next : "system");
-  });
+  onStored(THEME, setTheme);
 }

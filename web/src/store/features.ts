@@ -3,13 +3,11 @@ import { effect, signal } from "@preact/signals";
 import { api } from "../api/client";
 import { connection } from "../api/connection";
 import type { Capabilities } from "../contract.gen";
-import { recall, remember } from "../lib/storage";
+import { FEATURES, readStored, writeStored } from "../lib/storage";
 import { jobs, jobsState } from "./jobs";
 
-const KEY = "arkor.features";
-
 /** As this tab last knew them, until the backend has been asked: a link that comes and goes is worse than a late one. */
-export const features = signal<ReadonlySet<string>>(new Set(recall(KEY, "tab")?.split(" ").filter(Boolean)));
+export const features = signal<ReadonlySet<string>>(new Set(readStored(FEATURES)));
 
 let settled = false;
 
@@ -33,7 +31,7 @@ async function ask(): Promise<void> {
     const known = new Set(Array.isArray(named) ? named.filter((name) => typeof name === "string") : []);
     settled = known.has("endpoints") || (await asksForEndpoints(known));
     features.value = known;
-    remember(KEY, [...known].join(" "), "tab");
+    writeStored(FEATURES, [...known]);
   } catch {
     // What was known stays; the next change of the connection asks again.
   }

@@ -5,11 +5,9 @@
 import { signal } from "@preact/signals";
 import type { Job } from "../contract.gen";
 import { TERMINAL } from "../contract.gen";
-import { recall, remember } from "../lib/storage";
+import { onStored, readStored, WATCHED_JOBS, writeStored } from "../lib/storage";
 import { displayName } from "../lib/text";
 import { jobHref } from "../router";
-
-const KEY = "arkor.watched";
 
 export interface Ending {
   id: string;
@@ -17,7 +15,7 @@ export interface Ending {
   status: string;
 }
 
-const watched = signal<ReadonlySet<string>>(new Set(parse(recall(KEY))));
+const watched = signal<ReadonlySet<string>>(new Set(readStored(WATCHED_JOBS)));
 
 /** The last watched run that ended while nobody looked at this tab; cleared when somebody does. */
 export const ending = signal<Ending | null>(null);
@@ -66,8 +64,8 @@ export function jobsChanged(jobs: readonly Job[]): void {
 }
 
 export function startWatch(): void {
-  addEventListener("storage", (event) => {
-    if (event.key === KEY) watched.value = current();
+  onStored(WATCHED_JOBS, (ids) => {
+    watched.value = new Set(ids);
   });
   const seen = (): void => {
     if (!document.hidden && document.hasFocus()) ending.value = null;
@@ -90,19 +88,9 @@ function tell(end: Ending): void {
   };
 }
 
-function parse(stored: string | null): string[] {
-  try {
-    const list: unknown = JSON.parse(stored ?? "[]");
-    return Array.isArray(list) ? list.filter((id) => typeof id === "string") : [];
-  } catch {
-    return [];
-  }
-}
-
 /** What all tabs watch; where nothing is stored, what this one does. */
 function current(): Set<string> {
-  const stored = recall(KEY);
-  return new Set(stored === null ? watched.peek() : parse(stored));
+  return new Set(readStored(WATCHED_JOBS, [...watched.peek()]));
 }
 
 const MOST = 200;
@@ -110,5 +98,5 @@ const MOST = 200;
 function save(set: ReadonlySet<string>): void {
   const kept = [...set].slice(-MOST);
   watched.value = new Set(kept);
-  remember(KEY, JSON.stringify(kept));
+  writeStored(WATCHED_JOBS, kept);
 }

@@ -1,6 +1,6 @@
 /** The list of conversations and the one that is open, kept in step with the browser's storage. */
 import { computed, signal } from "@preact/signals";
-import { recall, remember } from "../../lib/storage";
+import { CHAT_SETTINGS, readStored, writeStored } from "../../lib/storage";
 import { project } from "../../store/credentials";
 import { DEFAULT_PARAMS, ownPreset } from "../presets";
 import { branch, columnsOf, shownTargets, withStored } from "../tree";
@@ -9,8 +9,16 @@ import { listStored, load, remove, type Summary, store, summarize } from "./db";
 import { answered, hear, isAnswered, tell } from "./tabs";
 import { leaveBehind, pickUp } from "./unsaved";
 
+const TROUBLES: Readonly<Record<string, string>> = {
+  QuotaExceededError:
+    "This browser has no room left, so new messages will be gone after a reload. Export or delete conversations to make room.",
+  VersionError:
+    "A newer Arkor Studio has stored this browser's conversations in a form that this one cannot read. They stay as they are; new messages will be gone after a reload.",
+};
 const NO_STORAGE =
   "This browser does not let Studio store conversations, so they will be gone after a reload.";
+const troubleOf = (error: unknown): string =>
+  (error instanceof DOMException && TROUBLES[error.name]) || NO_STORAGE;
 
 const all = signal<readonly Summary[]>([]);
 
@@ -25,9 +33,7 @@ export const summaries = computed(() => {
 /** Why conversations are not kept, for the person to read; null while they are. */
 export const storageTrouble = signal<string | null>(null);
 
-const WAY = "arkor.playground.way";
-
-export const current = signal<Conversation>(fresh([], ...recallWay()));
+export const current = signal<Conversation>(fresh([], ...storedSettings()));
 
 export function newId(): string {
   return crypto.randomUUID();
@@ -50,7 +56,7 @@ export function fresh(targets: readonly Target[], params: Params, system: string
 
 /** A new conversation that asks the targets that are shown, with the settings that all begin with. */
 export function afresh(): Conversation {
-  remember(WAY, null, "tab");
+  writeStored(CHAT_SETTINGS, null);
   return fresh(shownTargets(current.peek()), DEFAULT_PARAMS, "");
 }
 
@@ -58,21 +64,17 @@ export function afresh(): Conversation {
 const seen = new Map<string, Conversation>();
 
 /** How this tab asks, from before the first question on: parameters and system prompt. */
-function recallWay(): [Params, string] {
-  try {
-    const { params, system } = ownPreset("", ...(JSON.parse(recall(WAY, "tab") ?? "") as [Params, string]));
-    return [params, system ?? ""];
-  } catch {
-    return [DEFAULT_PARAMS, ""];
-  }
+function storedSettings(): [Params, string] {
+  const stored = readStored(CHAT_SETTINGS);
+  const { params, system } = ownPreset("", stored.params, stored.system);
+  return [params, system ?? ""];
 }
 
 /** Changes the open conversation, and stores it once it holds a turn. */
 export function change(next: Conversation): void {
   const { params, system } = current.peek();
   current.value = next;
-  if (next.params !== params || next.system !== system)
-    remember(WAY, JSON.stringify([next.params, next.system]), "tab");
+  if (next.params !== params || next.system !== system) writeStored(CHAT_SETTINGS, next);
   keep(next);
 }
 
@@ -105,10 +107,7 @@ async function write(): Promise<void> {
       tell({ id: next.id });
       storageTrouble.value = null;
     } catch (error) {
-      storageTrouble.value =
-        error instanceof DOMException && error.name === "QuotaExceededError"
-          ? "This browser has no room left, so new messages will be gone after a reload. Export or delete conversations to make room."
-          : NO_STORAGE;
+      storageTrouble.value = troubleOf(error);
     }
     if (unsaved.get(next.id) === next) unsaved.delete(next.id);
   }
@@ -120,7 +119,7 @@ export const saved = async (): Promise<void> => void (await writing);
 const first = (): Conversation | undefined => unsaved.values().next().value;
 
 for (const conversation of pickUp()) keep(settle(conversation));
-globalThis.addEventListener?.("pagehide", () => leaveBehind(unsaved.values()));
+globalThis.addEventListener?.("pagehide", () => leaveBehind([...unsaved.values()]));
 // A page that was only set aside goes on writing by itself.
 globalThis.addEventListener?.("pageshow", (event) => event.persisted && pickUp());
 
@@ -128,8 +127,8 @@ export async function readConversations(): Promise<void> {
   try {
     const stored = (await listStored()).filter(({ id }) => !unsaved.has(id));
     all.value = [...[...unsaved.values()].map(summarize), ...stored].sort((a, b) => b.updated - a.updated);
-  } catch {
-    storageTrouble.value = NO_STORAGE;
+  } catch (error) {
+    storageTrouble.value = troubleOf(error);
   }
 }
 
@@ -181,7 +180,7 @@ hear(({ id, gone }) => {
 });
 
 /** An answer that was streaming when its page was closed is cut: nothing will be added to it. */
-export function settle(conversation: Conversation): Conversation {
+function settle(conversation: Conversation): Conversation {
   const settled = (answer: Answer | null): Answer | null =>
     answer?.state === "streaming"
       ? { ...answer, state: "cut", error: "The page was closed before the answer was complete." }

@@ -2,8 +2,10 @@
  * Conversations in this browser (IndexedDB): the list apart from the bodies, so that opening the page reads
  * little. Bounded in number and size; a browser without room or without storage is said, not suffered.
  */
+import { isRecord } from "../../lib/storage";
 import { titleOf, withStored } from "../tree";
 import type { Conversation } from "../types";
+import { isConversation } from "./check";
 
 export interface Summary {
   id: string;
@@ -14,12 +16,22 @@ export interface Summary {
   project?: string | undefined;
 }
 
-export const MAX_CONVERSATIONS = 200;
-export const MAX_SIZE = 40_000_000;
+const MAX_CONVERSATIONS = 200;
+const MAX_SIZE = 40_000_000;
 
 const NAME = "arkor-studio";
 const BODIES = "conversations";
 const LIST = "list";
+
+/**
+ * Each brings the database from one version to the next; the browser undoes one that fails. A database of a newer version
+ * than this list is long is not opened (`VersionError`) and so stays as it is.
+ */
+const UPGRADES: readonly ((db: IDBDatabase) => void)[] = [
+  (db) => {
+    for (const store of [BODIES, LIST]) db.createObjectStore(store, { keyPath: "id" });
+  },
+];
 
 export function summarize(conversation: Conversation): Summary {
   const turns = Object.values(conversation.turns);
@@ -62,13 +74,16 @@ let opened: Promise<IDBDatabase> | undefined;
 
 function database(): Promise<IDBDatabase> {
   opened ??= (async () => {
-    const request = indexedDB.open(NAME, 1);
-    request.onupgradeneeded = () => {
-      for (const store of [BODIES, LIST]) request.result.createObjectStore(store, { keyPath: "id" });
+    const request = indexedDB.open(NAME, UPGRADES.length);
+    request.onupgradeneeded = ({ oldVersion }) => {
+      for (const upgrade of UPGRADES.slice(oldVersion)) upgrade(request.result);
     };
     const db = await done(request);
     // Another tab with a newer page has to be able to go on.
-    db.onversionchange = () => db.close();
+    db.onversionchange = () => {
+      db.close();
+      opened = undefined;
+    };
     db.onclose = () => (opened = undefined);
     return db;
   })();
@@ -88,14 +103,22 @@ async function write(change: (bodies: IDBObjectStore, list: IDBObjectStore) => v
 
 /** Newest first. */
 export async function listStored(): Promise<Summary[]> {
-  const list = (await done((await database()).transaction(LIST).objectStore(LIST).getAll())) as Summary[];
-  return list.sort((a, b) => b.updated - a.updated);
+  const list: unknown[] = await done((await database()).transaction(LIST).objectStore(LIST).getAll());
+  return list.filter(isSummary).sort((a, b) => b.updated - a.updated);
 }
 
+function isSummary(value: unknown): value is Summary {
+  if (!isRecord(value)) return false;
+  const { id, title, updated, size } = value;
+  return (
+    typeof id === "string" && typeof title === "string" && Number.isFinite(updated) && Number.isFinite(size)
+  );
+}
+
+/** A conversation; undefined where it is gone, or is none that this page can read. */
 export async function load(id: string): Promise<Conversation | undefined> {
-  return (await done((await database()).transaction(BODIES).objectStore(BODIES).get(id))) as
-    | Conversation
-    | undefined;
+  const found: unknown = await done((await database()).transaction(BODIES).objectStore(BODIES).get(id));
+  return isConversation(found) ? found : undefined;
 }
 
 export async function remove(ids: readonly string[]): Promise<void> {
@@ -110,9 +133,9 @@ export async function remove(ids: readonly string[]): Promise<void> {
 /** Puts a conversation, with what another tab has added to it meanwhile. */
 const put = (conversation: Conversation): Promise<void> =>
   write((bodies, list) => {
-    const stored = bodies.get(conversation.id) as IDBRequest<Conversation | undefined>;
+    const stored: IDBRequest<unknown> = bodies.get(conversation.id);
     stored.onsuccess = () => {
-      const merged = withStored(conversation, stored.result);
+      const merged = isConversation(stored.result) ? withStored(conversation, stored.result) : conversation;
       bodies.put(merged);
       list.put(summarize(merged));
     };

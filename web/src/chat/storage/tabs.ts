@@ -3,7 +3,7 @@ import { heldLocks, locked } from "../../lib/locks";
 
 const CHANNEL = "arkor.conversations";
 
-export interface News {
+interface News {
   id: string;
   /** It was deleted; else something of it was stored. */
   gone?: boolean;

@@ -3,21 +3,20 @@ import { signal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { busy, send, stop } from "../../chat/session";
-import { recall, remember } from "../../lib/storage";
+import { DRAFT, readStored, writeStored } from "../../lib/storage";
 import { Button } from "../../ui/controls/button";
 import { fitHeight, sendsOn } from "./textarea";
 
-const KEPT = "arkor.playground.draft";
 /** Longer drafts are kept while the page lives, but not over a reload. */
 const MAX_KEPT = 100_000;
 const DOUBLE_MS = 500;
 
 /** What is being written; it outlives the page, since a restarted daemon reloads it. */
-export const draft = signal(recall(KEPT, "tab") ?? "");
+export const draft = signal(readStored(DRAFT));
 
 export function setDraft(text: string): void {
   draft.value = text;
-  if (text.length <= MAX_KEPT) remember(KEPT, text, "tab");
+  if (text.length <= MAX_KEPT) writeStored(DRAFT, text);
 }
 
 interface Props {

@@ -69,7 +69,7 @@ export function Conversations({ onOpened }: { onOpened: () => void }) {
 function Row({ summary, active, onOpened }: { summary: Summary; active: boolean; onOpened: () => void }) {
   const title = clean(summary.title, 80);
   const show = async (): Promise<void> => {
-    await open(summary.id);
+    if (!(await open(summary.id))) return say(`“${title}” cannot be read`);
     if (matchMedia("(width < 60em)").matches) onOpened();
   };
   const drop = async (): Promise<void> => {

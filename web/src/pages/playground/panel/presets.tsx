@@ -2,33 +2,30 @@
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import {
+  BUILT_IN,
   MAX_NAME,
   ownPreset,
-  PRESETS,
   type Preset,
   presetOf,
   readOwn,
   withPreset,
 } from "../../../chat/presets";
 import { change, current } from "../../../chat/storage/conversations";
-import { recall, remember } from "../../../lib/storage";
+import { PRESETS, readStored, writeStored } from "../../../lib/storage";
 import { clean } from "../../../lib/text";
 import { Button, Chips, say } from "../../../ui";
 
-const KEY = "arkor.playground.presets";
-
-const own = signal<readonly Preset[]>(readOwn(recall(KEY)));
+const own = signal<readonly Preset[]>(readOwn(readStored(PRESETS)));
 
 /** Changes the list as it is stored now, perhaps by another tab since; false when it cannot be stored. */
 function keep(change: (list: readonly Preset[]) => Preset[]): boolean {
-  const stored = recall(KEY);
-  own.value = change(stored === null ? own.peek() : readOwn(stored));
-  return remember(KEY, JSON.stringify(own.peek()));
+  own.value = change(readOwn(readStored(PRESETS, own.peek())));
+  return writeStored(PRESETS, own.peek());
 }
 
 export function Presets() {
   const { params, system } = current.value;
-  const all = [...PRESETS, ...own.value];
+  const all = [...BUILT_IN, ...own.value];
   const chosen = presetOf(all, params, system);
   const [name, setName] = useState<string | null>(null);
   const choose = (wanted: string): void => {
@@ -39,7 +36,7 @@ export function Presets() {
   const save = (): void => {
     const wanted = name?.trim();
     if (!wanted) return;
-    if (PRESETS.some((each) => each.name.toLowerCase() === wanted.toLowerCase()))
+    if (BUILT_IN.some((each) => each.name.toLowerCase() === wanted.toLowerCase()))
       return say(`${wanted} is one of Studio's own presets: choose another name`);
     const kept = keep((list) => withPreset(list, ownPreset(wanted, params, system)));
     say(

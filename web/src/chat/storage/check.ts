@@ -1,0 +1,44 @@
+/** Whether what was stored is a conversation that the page can show: nobody knows what else has written to the storage. */
+import { isRecord } from "../../lib/storage";
+import type { Conversation } from "../types";
+
+const isText = (value: unknown): value is string => typeof value === "string";
+const isId = (value: unknown): boolean => value === null || isText(value);
+const every = (value: unknown, holds: (item: unknown) => boolean): boolean =>
+  Array.isArray(value) && value.every(holds);
+
+export function isConversation(value: unknown): value is Conversation {
+  if (!isRecord(value)) return false;
+  const { id, created, updated, system, params, targets, columns, turns, leaf } = value;
+  return (
+    isText(id) &&
+    Number.isFinite(created) &&
+    Number.isFinite(updated) &&
+    isText(system) &&
+    isRecord(params) &&
+    // A column without a target is null after a way through JSON.
+    every(targets, (target) => target === null || isRecord(target)) &&
+    every(columns, Number.isInteger) &&
+    isRecord(turns) &&
+    Object.values(turns).every(isTurn) &&
+    isId(leaf)
+  );
+}
+
+function isTurn(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { id, parent, user, answers, at } = value;
+  return (
+    isText(id) &&
+    isId(parent) &&
+    isText(user) &&
+    Number.isFinite(at) &&
+    every(answers, (answer) => answer === null || isAnswer(answer))
+  );
+}
+
+function isAnswer(value: unknown): boolean {
+  return (
+    isRecord(value) && isRecord(value.by) && isText(value.name) && isText(value.text) && isText(value.state)
+  );
+}
