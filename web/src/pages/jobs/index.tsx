@@ -1,6 +1,7 @@
 import { signal, useComputed, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { useActions } from "../../actions/actions";
+import { ActionButton } from "../../actions/action-button";
+import { type Action, useActions } from "../../actions/actions";
 import { errorText } from "../../api/client";
 import { now } from "../../lib/clock";
 import { number, plural } from "../../lib/format";
@@ -9,8 +10,9 @@ import { go, href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { cancelJob, jobs, jobsState, refreshJobs } from "../../store/jobs";
 import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWord } from "../../ui";
-import { countByStatus, parseOrder, search, sorted } from "./list";
-import { OrderChoice } from "./order";
+import { countByStatus, search } from "./list";
+import { parseOrder, sorted } from "./order";
+import { OrderChoice } from "./order-choice";
 import { JobsTable } from "./table";
 import "./jobs.css";
 
@@ -34,44 +36,45 @@ export default function Jobs() {
   const counts = useMemo(() => countByStatus(found), [found]);
   const list = useMemo(
     () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
-    [found, status, order.column, order.descending, order.column === "duration" ? tick : 0],
+    [found, status, order.column, order.descending, order.column.sort.live ? tick : 0],
   );
   const problem = useSignal<{ id: string; text: string } | null>(null);
   const field = useRef<HTMLInputElement>(null);
-  const comparable = selected.value.size > 1 && selected.value.size <= COMPARE_AT_MOST;
-  const compare = (): void => go(href("/compare", { jobs: [...selected.value].join(",") }));
-  useActions(
-    [
-      {
-        id: "jobs.search",
-        label: "Search jobs",
-        keys: "/",
-        section: "Jobs",
-        run: () => field.current?.focus(),
-      },
-      { id: "jobs.next", label: "Next job", keys: "j", section: "Jobs", hidden: true, run: () => move(1) },
-      {
-        id: "jobs.previous",
-        label: "Previous job",
-        keys: "k",
-        section: "Jobs",
-        hidden: true,
-        run: () => move(-1),
-      },
-      {
-        id: "jobs.select",
-        label: "Select the job",
-        keys: "x",
-        section: "Jobs",
-        hidden: true,
-        run: selectFocused,
-      },
-      ...(comparable
-        ? [{ id: "jobs.compare", label: "Compare selected jobs", keys: "c", section: "Jobs", run: compare }]
-        : []),
-    ],
-    [comparable],
-  );
+  const compare: Action = {
+    name: "jobs.compare",
+    label: "Compare selected jobs",
+    keys: "c",
+    section: "Jobs",
+    when: () => selected.value.size > 1 && selected.value.size <= COMPARE_AT_MOST,
+    run: () => go(href("/compare", { jobs: [...selected.value].join(",") })),
+  };
+  useActions([
+    {
+      name: "jobs.search",
+      label: "Search jobs",
+      keys: "/",
+      section: "Jobs",
+      run: () => field.current?.focus(),
+    },
+    { name: "jobs.next", label: "Next job", keys: "j", section: "Jobs", hidden: true, run: () => move(1) },
+    {
+      name: "jobs.previous",
+      label: "Previous job",
+      keys: "k",
+      section: "Jobs",
+      hidden: true,
+      run: () => move(-1),
+    },
+    {
+      name: "jobs.select",
+      label: "Select the job",
+      keys: "x",
+      section: "Jobs",
+      hidden: true,
+      run: selectFocused,
+    },
+    compare,
+  ]);
   useEffect(() => setTitle("Jobs"), []);
   const cancel = async (id: string, name: string): Promise<void> => {
     const text = "Training ends at the next step. Checkpoints that were saved are kept.";
@@ -121,7 +124,7 @@ export default function Jobs() {
         <OrderChoice order={order} />
         <Selection
           count={selected.value.size}
-          compare={comparable ? compare : undefined}
+          compare={compare}
           clear={() => {
             selected.value = new Set();
           }}
@@ -177,40 +180,27 @@ function Problem({ id, text, close }: { id: string; text: string; close: () => v
   );
 }
 
-function Selection({
-  count,
-  compare,
-  clear,
-}: {
-  count: number;
-  compare: (() => void) | undefined;
-  clear: () => void;
-}) {
+function Selection({ count, compare, clear }: { count: number; compare: Action; clear: () => void }) {
   if (count === 0) return null;
   return (
     <div class="jobs-selection">
       <span class="dim num">{number(count)} selected</span>
-      <Button
+      <ActionButton
+        action={compare}
         small
-        kind="plain"
-        disabled={!compare}
-        title={
-          count < 2
-            ? "Select another job to compare"
-            : count > COMPARE_AT_MOST
-              ? `At most ${COMPARE_AT_MOST} jobs can be compared`
-              : undefined
-        }
-        onClick={compare}
+        {...(count < 2 || count > COMPARE_AT_MOST ? { title: whyNot(count) } : {})}
       >
         Compare
-      </Button>
+      </ActionButton>
       <Button small kind="quiet" onClick={clear}>
         Clear
       </Button>
     </div>
   );
 }
+
+const whyNot = (count: number): string =>
+  count < 2 ? "Select another job to compare" : `At most ${COMPARE_AT_MOST} jobs can be compared`;
 
 function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
   if (error)

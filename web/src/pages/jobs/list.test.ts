@@ -1,17 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../../contract.gen";
-import {
-  COLUMNS,
-  countByStatus,
-  durationOf,
-  NEWEST_FIRST,
-  nextOrder,
-  orderText,
-  parseOrder,
-  parts,
-  search,
-  sorted,
-} from "./list";
+import { COLUMNS, type Column } from "./columns";
+import { countByStatus, durationOf, parts, search } from "./list";
+import { NEWEST_FIRST, nextOrder, orderText, parseOrder, sorted } from "./order";
 
 function job(id: string, fields: Partial<Job> = {}): Job {
   return {
@@ -26,7 +17,20 @@ function job(id: string, fields: Partial<Job> = {}): Job {
   };
 }
 
+const column = (name: string): Column => COLUMNS.find((each) => each.name === name)!;
 const ids = (jobs: readonly Job[]): string[] => jobs.map(({ id }) => id);
+
+// @ts-expect-error A column without a sort does not compile.
+const WITHOUT_SORT: Column = { name: "unsorted", header: "Unsorted", cell: () => null };
+
+it("knows only columns that can be sorted, each by a name of its own", () => {
+  expect(new Set([...COLUMNS, WITHOUT_SORT].map(({ name }) => name)).size).toBe(COLUMNS.length + 1);
+  const jobs = [job("a"), job("b")];
+  for (const column of COLUMNS) {
+    for (const descending of [true, false])
+      expect(ids(sorted(jobs, { column, descending }, 0))).toHaveLength(2);
+  }
+});
 
 describe("order in the address", () => {
   it.each(
@@ -34,7 +38,7 @@ describe("order in the address", () => {
       { column, descending: true },
       { column, descending: false },
     ]),
-  )("%j survives", (order) => {
+  )("$column.name, descending: $descending survives", (order) => {
     expect(parseOrder(orderText(order))).toEqual(order);
   });
 
@@ -44,9 +48,9 @@ describe("order in the address", () => {
   });
 
   it("turns round on the second click", () => {
-    const once = nextOrder(NEWEST_FIRST, "best");
-    expect(once).toEqual({ column: "best", descending: false });
-    expect(nextOrder(once, "best")).toEqual({ column: "best", descending: true });
+    const once = nextOrder(NEWEST_FIRST, column("best"));
+    expect(once).toEqual({ column: column("best"), descending: false });
+    expect(nextOrder(once, column("best"))).toEqual({ column: column("best"), descending: true });
   });
 });
 
@@ -69,13 +73,13 @@ describe("sorted", () => {
       job("better", { metrics: { bestEvalLoss: 1 } }),
       job("nan", { metrics: { bestEvalLoss: Number.NaN } }),
     ];
-    expect(ids(sorted(jobs, { column: "best", descending: false }, 0))).toEqual([
+    expect(ids(sorted(jobs, { column: column("best"), descending: false }, 0))).toEqual([
       "better",
       "worse",
       "none",
       "nan",
     ]);
-    expect(ids(sorted(jobs, { column: "best", descending: true }, 0))).toEqual([
+    expect(ids(sorted(jobs, { column: column("best"), descending: true }, 0))).toEqual([
       "worse",
       "better",
       "none",
@@ -85,12 +89,16 @@ describe("sorted", () => {
 
   it("orders names as people count", () => {
     const jobs = ["run-10", "Run-2", "run-1"].map((name) => job(name));
-    expect(ids(sorted(jobs, { column: "name", descending: false }, 0))).toEqual(["run-1", "Run-2", "run-10"]);
+    expect(ids(sorted(jobs, { column: column("name"), descending: false }, 0))).toEqual([
+      "run-1",
+      "Run-2",
+      "run-10",
+    ]);
   });
 
   it("follows a job's course by status", () => {
     const jobs = (["failed", "running", "queued"] as const).map((status) => job(status, { status }));
-    expect(ids(sorted(jobs, { column: "status", descending: false }, 0))).toEqual([
+    expect(ids(sorted(jobs, { column: column("status"), descending: false }, 0))).toEqual([
       "queued",
       "running",
       "failed",
@@ -99,7 +107,7 @@ describe("sorted", () => {
 
   it("does not change the list it was given", () => {
     const jobs = [job("b"), job("a")];
-    sorted(jobs, { column: "name", descending: false }, 0);
+    sorted(jobs, { column: column("name"), descending: false }, 0);
     expect(ids(jobs)).toEqual(["b", "a"]);
   });
 });

@@ -1,16 +1,15 @@
 import { computed, type Signal, signal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
-import { now } from "../../lib/clock";
-import { duration, loss } from "../../lib/format";
-import { clean, displayName } from "../../lib/text";
-import { jobHref, setQuery } from "../../router";
+import { displayName } from "../../lib/text";
+import { setQuery } from "../../router";
 import { isOver } from "../../store/jobs";
-import { ordinal, queueWords } from "../../store/queue";
-import { Button, CopyButton, DryMark, Icon, RelativeTime, StatusDot } from "../../ui";
+import { Button, Icon } from "../../ui";
 import { usePageRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
-import { type Column, durationOf, nextOrder, type Order, orderText, parts } from "./list";
+import { COLUMNS, type Column } from "./columns";
+import { parts } from "./list";
+import { nextOrder, type Order, orderText } from "./order";
 
 /** A row's height in lines of text; below the breakpoint it has two. The stylesheet says the same. */
 const ROW = 2.2;
@@ -21,15 +20,6 @@ media.addEventListener("change", () => {
   narrow.value = media.matches;
 });
 const rowHeight = computed(() => (narrow.value ? NARROW_ROW : ROW) * lineHeight.value);
-
-export const HEADS: readonly { column: Column; label: string; short?: string; num?: boolean }[] = [
-  { column: "status", label: "Status" },
-  { column: "name", label: "Name" },
-  { column: "created", label: "Created" },
-  { column: "duration", label: "Duration", num: true },
-  { column: "last", label: "Last eval loss", num: true },
-  { column: "best", label: "Best eval loss", num: true },
-];
 
 interface Props {
   list: readonly Job[];
@@ -46,7 +36,8 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
   // The row that has the focus stays, however far away: without it the focus would fall to nothing.
   const id = document.activeElement?.closest<HTMLElement>(".jobs-row")?.dataset.id;
   const held = id === undefined ? -1 : list.findIndex((job) => job.id === id);
-  const { eval: evaluated, active } = useMemo(() => shownOf(list), [list]);
+  const columns = useMemo(() => COLUMNS.filter(({ optional }) => !optional || list.some(optional)), [list]);
+  const active = useMemo(() => list.some((job) => !isOver(job)), [list]);
   const toggle = (id: string, on: boolean): void => {
     const next = new Set(selected.value);
     if (on) next.add(id);
@@ -55,9 +46,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
   };
   return (
     <table
-      class={["jobs-table", !evaluated && "jobs-without-eval", !active && "jobs-without-actions"]
-        .filter(Boolean)
-        .join(" ")}
+      class={active ? "jobs-table" : "jobs-table jobs-without-actions"}
       role="table"
       aria-rowcount={list.length + 1}
       aria-label="Jobs"
@@ -67,8 +56,8 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
           <th role="columnheader" class="jobs-pick">
             <span class="visually-hidden">Selected</span>
           </th>
-          {HEADS.map((head) => (
-            <Head key={head.column} {...head} order={order} />
+          {columns.map((column) => (
+            <Head key={column.name} column={column} order={order} />
           ))}
           <th role="columnheader" class="jobs-actions">
             <span class="visually-hidden">Actions</span>
@@ -89,6 +78,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
               <Row
                 key={job.id}
                 job={job}
+                columns={columns}
                 index={from + index}
                 selected={selected.value.has(job.id)}
                 toggle={toggle}
@@ -101,16 +91,6 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
   );
 }
 
-/** Which of the columns have anything to show. */
-function shownOf(list: readonly Job[]): { eval: boolean; active: boolean } {
-  return {
-    eval: list.some(
-      ({ metrics }) => typeof metrics?.evalLoss === "number" || typeof metrics?.bestEvalLoss === "number",
-    ),
-    active: list.some((job) => !isOver(job)),
-  };
-}
-
 function Spacer({ height }: { height: number }) {
   return (
     <tr class="jobs-spacer" role="presentation" aria-hidden="true">
@@ -119,12 +99,16 @@ function Spacer({ height }: { height: number }) {
   );
 }
 
-function Head({ column, label, num, order }: { column: Column; label: string; num?: boolean; order: Order }) {
+function Head({ column, order }: { column: Column; order: Order }) {
   const on = order.column === column;
+  const { width, narrowWidth = width } = column;
   return (
     <th
       role="columnheader"
-      class={`jobs-col-${column}${num ? " jobs-num" : ""}`}
+      class={classOf(column)}
+      style={
+        width === undefined ? undefined : { "--width": `${width}rem`, "--narrow-width": `${narrowWidth}rem` }
+      }
       aria-sort={on ? (order.descending ? "descending" : "ascending") : undefined}
     >
       <button
@@ -132,25 +116,28 @@ function Head({ column, label, num, order }: { column: Column; label: string; nu
         class="jobs-sort"
         onClick={() => setQuery({ sort: orderText(nextOrder(order, column)) })}
       >
-        {label}
+        {column.header}
         {on && <Icon name={order.descending ? "down" : "up"} size={12} />}
       </button>
     </th>
   );
 }
 
+function classOf({ name, align, from }: Column): string {
+  return [`jobs-col-${name}`, align && "jobs-num", from && `jobs-from-${from}`].filter(Boolean).join(" ");
+}
+
 interface RowProps {
   job: Job;
+  columns: readonly Column[];
   index: number;
   selected: boolean;
   toggle: (id: string, on: boolean) => void;
   cancel: (id: string, name: string) => Promise<void>;
 }
 
-function Row({ job, index, selected, toggle, cancel }: RowProps) {
+function Row({ job, columns, index, selected, toggle, cancel }: RowProps) {
   const name = displayName(job.name);
-  const queued = job.status === "queued";
-  const place = queued ? ordinal(job.queue?.position) : "";
   return (
     <tr
       class={selected ? "jobs-row jobs-row-on" : "jobs-row"}
@@ -170,31 +157,11 @@ function Row({ job, index, selected, toggle, cancel }: RowProps) {
           <span class="visually-hidden">Select {name}</span>
         </label>
       </td>
-      <td role="cell" class="jobs-col-status" title={queued ? queueWords(job) : undefined}>
-        <StatusDot status={job.status} label={queued ? `Queued${place && `, ${place}`}` : undefined} />
-      </td>
-      <td role="cell" class="jobs-col-name">
-        <span class="jobs-title">
-          <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
-            <bdi>{name}</bdi>
-          </a>
-          <DryMark job={job} />
-          <span class="jobs-id mono">{clean(job.id, 64)}</span>
-          <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
-        </span>
-      </td>
-      <td role="cell" class="jobs-col-created">
-        <RelativeTime at={job.createdAt} />
-      </td>
-      <td role="cell" class="jobs-col-duration jobs-num">
-        <Took job={job} />
-      </td>
-      <td role="cell" class="jobs-col-last jobs-num">
-        {loss(job.metrics?.evalLoss)}
-      </td>
-      <td role="cell" class="jobs-col-best jobs-num">
-        {loss(job.metrics?.bestEvalLoss)}
-      </td>
+      {columns.map((column) => (
+        <td key={column.name} role="cell" class={classOf(column)} title={column.hint?.(job)}>
+          {column.cell(job)}
+        </td>
+      ))}
       <td role="cell" class="jobs-actions">
         {!isOver(job) && (
           <Button
@@ -209,9 +176,4 @@ function Row({ job, index, selected, toggle, cancel }: RowProps) {
       </td>
     </tr>
   );
-}
-
-function Took({ job }: { job: Job }) {
-  // Only a running job's cell listens to the clock.
-  return <>{duration(durationOf(job, job.status === "running" ? now.value : 0))}</>;
 }

@@ -1,0 +1,126 @@
+/** The columns of the jobs table, each whole in one record. */
+import type { ComponentChildren } from "preact";
+import type { Job } from "../../contract.gen";
+import { now } from "../../lib/clock";
+import { duration, loss } from "../../lib/format";
+import { clean, displayName } from "../../lib/text";
+import { jobHref } from "../../router";
+import { ordinal, queueWords } from "../../store/queue";
+import { CopyButton, DryMark, RelativeTime, StatusDot } from "../../ui";
+import { durationOf, STATUSES } from "./list";
+
+export interface Column {
+  /** Stands in the address and, after `jobs-col-`, in the stylesheet. */
+  name: string;
+  header: string;
+  cell: (job: Job) => ComponentChildren;
+  /** The tooltip of the cell. */
+  hint?: (job: Job) => string | undefined;
+  sort: Sort;
+  /** In rem; a column without a width takes what the others leave. */
+  width?: number;
+  /** In rem, in a window that is narrower than 57.5em. */
+  narrowWidth?: number;
+  align?: "end";
+  /** The window that the column needs: of 53.75em, or of 68.75em. */
+  from?: "medium" | "wide";
+  /** The column is shown once a job of the list has it. */
+  optional?: (job: Job) => boolean;
+}
+
+interface Sort {
+  /** What jobs are ordered by; null has its place at the end. Without a key they are as listed: the newest first. */
+  key?: (job: Job, now: number) => string | number | null;
+  /** The names of both directions, upwards first. */
+  words: readonly [string, string];
+  /** The direction that a first click orders by. */
+  descendingFirst?: boolean;
+  /** A running job's key changes with the clock. */
+  live?: boolean;
+}
+
+const finite = (value: unknown): number | null =>
+  typeof value === "number" && Number.isFinite(value) ? value : null;
+const evaluated = ({ metrics }: Job): boolean =>
+  typeof metrics?.evalLoss === "number" || typeof metrics?.bestEvalLoss === "number";
+
+export const CREATED: Column = {
+  name: "created",
+  header: "Created",
+  cell: (job) => <RelativeTime at={job.createdAt} />,
+  sort: { words: ["oldest first", "newest first"], descendingFirst: true },
+  width: 7,
+  narrowWidth: 6.25,
+};
+
+export const COLUMNS: readonly Column[] = [
+  {
+    name: "status",
+    header: "Status",
+    cell: (job) => <Status job={job} />,
+    hint: (job) => (job.status === "queued" ? queueWords(job) : undefined),
+    sort: { key: (job) => STATUSES.indexOf(job.status), words: ["queued first", "cancelled first"] },
+    width: 8.5,
+  },
+  {
+    name: "name",
+    header: "Name",
+    cell: (job) => <Name job={job} />,
+    sort: { key: (job) => job.name, words: ["A to Z", "Z to A"] },
+  },
+  CREATED,
+  {
+    name: "duration",
+    header: "Duration",
+    cell: (job) => <Duration job={job} />,
+    sort: { key: durationOf, words: ["shortest first", "longest first"], descendingFirst: true, live: true },
+    width: 7.5,
+    align: "end",
+    from: "medium",
+  },
+  {
+    name: "last",
+    header: "Last eval loss",
+    cell: (job) => loss(job.metrics?.evalLoss),
+    sort: { key: (job) => finite(job.metrics?.evalLoss), words: ["lowest first", "highest first"] },
+    width: 8,
+    align: "end",
+    from: "wide",
+    optional: evaluated,
+  },
+  {
+    name: "best",
+    header: "Best eval loss",
+    cell: (job) => loss(job.metrics?.bestEvalLoss),
+    sort: { key: (job) => finite(job.metrics?.bestEvalLoss), words: ["lowest first", "highest first"] },
+    width: 8.5,
+    narrowWidth: 8,
+    align: "end",
+    optional: evaluated,
+  },
+];
+
+function Status({ job }: { job: Job }) {
+  const queued = job.status === "queued";
+  const place = queued ? ordinal(job.queue?.position) : "";
+  return <StatusDot status={job.status} label={queued ? `Queued${place && `, ${place}`}` : undefined} />;
+}
+
+function Name({ job }: { job: Job }) {
+  const name = displayName(job.name);
+  return (
+    <span class="jobs-title">
+      <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
+        <bdi>{name}</bdi>
+      </a>
+      <DryMark job={job} />
+      <span class="jobs-id mono">{clean(job.id, 64)}</span>
+      <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
+    </span>
+  );
+}
+
+function Duration({ job }: { job: Job }) {
+  // Only a running job's cell listens to the clock.
+  return <>{duration(durationOf(job, job.status === "running" ? now.value : 0))}</>;
+}
