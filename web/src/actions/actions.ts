@@ -1,16 +1,22 @@
-/** What can be done here: pages put their actions in while they are shown; keys, the `?` sheet and the palette read them. */
-import { computed, signal } from "@preact/signals";
+/**
+ * What can be done here. An action is one record, which its key, the palette, the `?` sheet and its button share; pages offer
+ * theirs while they are shown.
+ */
+import { signal } from "@preact/signals";
+import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { recall, remember } from "../lib/storage";
+import { readStored, SINGLE_KEYS, writeStored } from "../lib/storage";
 import { chordOf, typing } from "./keys";
 
 export interface Action {
-  id: string;
+  name: string;
   label: string;
   /** A key (`x`, `?`, `/`) or two in a row (`g j`). */
   keys?: string;
   /** The heading it stands under in the `?` sheet. */
   section?: string;
+  /** Whether it can be done now; without it, always. */
+  when?: () => boolean;
   run: () => void;
   /** In the `?` sheet only: it needs a place to act on, so a palette entry makes no sense. */
   hidden?: boolean;
@@ -18,34 +24,33 @@ export interface Action {
   first?: boolean;
 }
 
-const groups = signal<readonly (readonly Action[])[]>([]);
+const offered = signal<readonly RefObject<readonly Action[]>[]>([]);
 
-export const actions = computed(() => groups.value.flat());
+export const canRun = ({ when }: Action): boolean => when?.() ?? true;
 
-/** Offers actions while the component is mounted. `run` may close over fresh state: the last render's is called. */
-export function useActions(list: readonly Action[], deps: readonly unknown[] = []): void {
+/** All that can be done now. */
+export function availableActions(): Action[] {
+  return offered.value.flatMap(({ current }) => current ?? []).filter(canRun);
+}
+
+/** Offers actions while the component is mounted. They may close over its state: the last render's are used. */
+export function useActions(list: readonly Action[]): void {
   const latest = useRef(list);
   latest.current = list;
   useEffect(() => {
-    const group = latest.current.map((action, index) => ({
-      ...action,
-      run: () => (latest.current.find((other) => other.id === action.id) ?? latest.current[index])?.run(),
-    }));
-    groups.value = [...groups.peek(), group];
+    offered.value = [...offered.peek(), latest];
     return () => {
-      groups.value = groups.peek().filter((other) => other !== group);
+      offered.value = offered.peek().filter((other) => other !== latest);
     };
-  }, deps);
+  }, []);
 }
 
-const KEY = "arkor.keys";
-
 /** Single keys can be in the way of speech input and of unsteady hands, so they can be turned off. */
-export const singleKeys = signal(recall(KEY) !== "off");
+export const singleKeys = signal(readStored(SINGLE_KEYS) === "on");
 
 export function setSingleKeys(on: boolean): void {
   singleKeys.value = on;
-  remember(KEY, on ? null : "off");
+  writeStored(SINGLE_KEYS, on ? "on" : "off");
 }
 
 const PAUSE_MS = 900;
@@ -59,8 +64,8 @@ export function startKeys(): void {
     if (document.querySelector("dialog[open]")) return;
     const chord = chordOf(event);
     if (!chord || (!singleKeys.peek() && chord !== "mod+k")) return;
-    // Later groups are nearer to the page that is shown, so they win.
-    const all = actions.peek().toReversed();
+    // Later ones are nearer to the page that is shown, so they win.
+    const all = availableActions().toReversed();
     const match =
       (first && all.find((action) => action.keys === `${first} ${chord}`)) ||
       all.find((action) => action.keys === chord);

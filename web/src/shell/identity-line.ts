@@ -3,7 +3,7 @@ import { clean } from "../lib/text";
 
 const PRODUCTION = "https://api.arkor.ai";
 
-export interface IdentityLine {
+interface IdentityLine {
   mode: string;
   scope: string;
   /** Null for the production backend, which need not be named. */

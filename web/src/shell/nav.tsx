@@ -1,4 +1,5 @@
-import { type PageName, route } from "../router";
+import type { Action } from "../actions/actions";
+import { go, type PageName, route } from "../router";
 import { features } from "../store/features";
 import { Icon, type IconName } from "../ui/icon";
 
@@ -6,6 +7,8 @@ interface Link {
   page: PageName;
   label: string;
   href: string;
+  /** What follows `g` in its shortcut. */
+  key: string;
   icon: IconName;
   within?: readonly PageName[];
   /** The optional feature of the backend without which there is nothing to go to. */
@@ -13,18 +16,36 @@ interface Link {
 }
 
 const LINKS: readonly Link[] = [
-  { page: "home", label: "Home", href: "#/", icon: "home" },
-  { page: "jobs", label: "Jobs", href: "#/jobs", icon: "jobs", within: ["job", "compare"] },
-  { page: "playground", label: "Playground", href: "#/playground", icon: "playground" },
-  { page: "endpoints", label: "Endpoints", href: "#/endpoints", icon: "endpoints", needs: "endpoints" },
+  { page: "home", label: "Home", href: "#/", key: "h", icon: "home" },
+  { page: "jobs", label: "Jobs", href: "#/jobs", key: "j", icon: "jobs", within: ["job", "compare"] },
+  { page: "playground", label: "Playground", href: "#/playground", key: "p", icon: "playground" },
+  {
+    page: "endpoints",
+    label: "Endpoints",
+    href: "#/endpoints",
+    key: "e",
+    icon: "endpoints",
+    needs: "endpoints",
+  },
 ];
+
+const isThere = ({ needs }: Link): boolean => needs === undefined || features.value.has(needs);
+
+export const PAGE_ACTIONS: readonly Action[] = LINKS.map((link) => ({
+  name: `go.${link.page}`,
+  label: `Go to ${link.label}`,
+  keys: `g ${link.key}`,
+  section: "Pages",
+  when: () => isThere(link),
+  run: () => go(link.href),
+}));
 
 /** The pages: words in the bar on a wide screen, signs with words at the bottom of a narrow one. */
 export function Nav() {
   const here = route.value.page;
   return (
     <nav class="shell-nav" aria-label="Pages">
-      {LINKS.filter(({ needs }) => needs === undefined || features.value.has(needs)).map((link) => {
+      {LINKS.filter(isThere).map((link) => {
         const on = link.page === here || link.within?.includes(here);
         return (
           <a

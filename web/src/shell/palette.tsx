@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Action, actions } from "../actions/actions";
+import { type Action, availableActions } from "../actions/actions";
 import { keyLabel } from "../actions/keys";
 import type { Job } from "../contract.gen";
 import { displayName } from "../lib/text";
@@ -63,7 +63,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       <ul class="shell-palette-list" id="palette-list" role="listbox" aria-label="Results" ref={list}>
         {entries.map((entry, index) => (
           <li
-            key={entry.kind === "job" ? entry.job.id : entry.action.id}
+            key={entry.kind === "job" ? entry.job.id : entry.action.name}
             id={`palette-${index}`}
             role="option"
             aria-selected={index === chosen}
@@ -81,7 +81,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
 }
 
 function find(typed: string): Entry[] {
-  const shown = actions.value.filter((action) => !action.hidden);
+  const shown = availableActions().filter((action) => !action.hidden);
   const offered = [...shown.filter(({ first }) => first), ...shown.filter(({ first }) => !first)];
   const acts = best(offered, (action) => [action.label], typed, MOST);
   const found = best(jobs.value, (job) => [job.name, job.id], typed, MOST);

@@ -19,7 +19,7 @@ export function rank(text: string, typed: string): number | null {
   return gaps <= typed.length * 3 ? 300 - gaps : null;
 }
 
-export interface Ranked<T> {
+interface Ranked<T> {
   item: T;
   score: number;
 }

@@ -1,19 +1,18 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { useActions } from "../actions/actions";
+import { ActionButton } from "../actions/action-button";
+import { type Action, useActions } from "../actions/actions";
 import { startFocus } from "../lib/focus";
 import { pressFromAnywhere } from "../pages/home/press";
-import { go, route } from "../router";
-import { features } from "../store/features";
-import { Button } from "../ui/controls/button";
+import { route } from "../router";
 import { Menu } from "../ui/controls/menu";
 import { Confirmation } from "../ui/dialog";
 import { Mark } from "../ui/icon";
 import { LiveRegion } from "../ui/live";
 import { ConnectionDot, ConnectionNote } from "./connection";
 import { Identity } from "./identity";
-import { Nav } from "./nav";
+import { Nav, PAGE_ACTIONS } from "./nav";
 import { BackendNotice } from "./notice";
 import { Palette } from "./palette";
 import { Shortcuts } from "./shortcuts";
@@ -33,63 +32,46 @@ const THEMES: readonly { value: Theme; label: string }[] = [
   { value: "dark", label: "Dark" },
 ];
 
+const PALETTE: Action = {
+  name: "palette",
+  label: "Jump to a job, page or action",
+  keys: "mod+k",
+  section: "Everywhere",
+  hidden: true,
+  run: () => {
+    open.value = "palette";
+  },
+};
+const SHORTCUTS: Action = {
+  name: "shortcuts",
+  label: "Show keyboard shortcuts",
+  keys: "?",
+  section: "Everywhere",
+  run: () => {
+    open.value = "shortcuts";
+  },
+};
+const ACTIONS: readonly Action[] = [
+  // Home has its own, for the trainer that it shows.
+  {
+    name: "train",
+    label: "Run training",
+    first: true,
+    when: () => route.value.page !== "home",
+    run: () => void pressFromAnywhere(),
+  },
+  PALETTE,
+  SHORTCUTS,
+  ...PAGE_ACTIONS,
+  ...THEMES.map(({ value, label }) => ({
+    name: `theme.${value}`,
+    label: `Theme: ${label.toLowerCase()}`,
+    run: () => setTheme(value),
+  })),
+];
+
 export function Shell({ children }: { children: ComponentChildren }) {
-  const endpoints = features.value.has("endpoints");
-  const home = route.value.page === "home";
-  useActions(
-    [
-      // Home has its own, for the trainer that it shows.
-      ...(home
-        ? []
-        : [{ id: "train", label: "Run training", first: true, run: () => void pressFromAnywhere() }]),
-      {
-        id: "palette",
-        label: "Jump to a job, page or action",
-        keys: "mod+k",
-        section: "Everywhere",
-        hidden: true,
-        run: () => {
-          open.value = "palette";
-        },
-      },
-      {
-        id: "shortcuts",
-        label: "Show keyboard shortcuts",
-        keys: "?",
-        section: "Everywhere",
-        run: () => {
-          open.value = "shortcuts";
-        },
-      },
-      { id: "go.home", label: "Go to Home", keys: "g h", section: "Pages", run: () => go("#/") },
-      { id: "go.jobs", label: "Go to Jobs", keys: "g j", section: "Pages", run: () => go("#/jobs") },
-      {
-        id: "go.playground",
-        label: "Go to Playground",
-        keys: "g p",
-        section: "Pages",
-        run: () => go("#/playground"),
-      },
-      ...(endpoints
-        ? [
-            {
-              id: "go.endpoints",
-              label: "Go to Endpoints",
-              keys: "g e",
-              section: "Pages",
-              run: () => go("#/endpoints"),
-            },
-          ]
-        : []),
-      ...THEMES.map(({ value, label }) => ({
-        id: `theme.${value}`,
-        label: `Theme: ${label.toLowerCase()}`,
-        section: "Everywhere",
-        run: () => setTheme(value),
-      })),
-    ],
-    [endpoints, home],
-  );
+  useActions(ACTIONS);
   useEffect(close, []);
   useEffect(startFocus, []);
   return (
@@ -107,16 +89,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
           <Identity />
           <ConnectionDot />
           <span class="shell-tools">
-            <Button
-              kind="quiet"
-              small
-              icon="search"
-              aria-label="Jump to a job, page or action"
-              title="Jump to… (Ctrl K)"
-              onClick={() => {
-                open.value = "palette";
-              }}
-            />
+            <ActionButton action={PALETTE} kind="quiet" small icon="search" />
             <Menu
               label="Theme"
               small
@@ -127,17 +100,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
                 run: () => setTheme(value),
               }))}
             />
-            <Button
-              kind="quiet"
-              small
-              icon="help"
-              class="shell-help"
-              aria-label="Keyboard shortcuts"
-              title="Keyboard shortcuts (?)"
-              onClick={() => {
-                open.value = "shortcuts";
-              }}
-            />
+            <ActionButton action={SHORTCUTS} kind="quiet" small icon="help" class="shell-help" />
           </span>
         </div>
       </header>

@@ -1,4 +1,4 @@
-import { actions, setSingleKeys, singleKeys } from "../actions/actions";
+import { availableActions, setSingleKeys, singleKeys } from "../actions/actions";
 import { keyLabel } from "../actions/keys";
 import { Switch } from "../ui/controls/switch";
 import { Dialog } from "../ui/dialog";
@@ -15,7 +15,7 @@ const CHART: readonly (readonly [string, ...string[]])[] = [
 /** The `?` sheet: every key that works on the page that is open. */
 export function Shortcuts({ onClose }: { onClose: () => void }) {
   const sections = new Map<string, { keys: string; label: string }[]>();
-  for (const { keys, label, section = "This page" } of actions.value) {
+  for (const { keys, label, section = "This page" } of availableActions()) {
     if (!keys) continue;
     const rows = sections.get(section) ?? [];
     rows.push({ keys, label });

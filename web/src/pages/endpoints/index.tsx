@@ -2,18 +2,23 @@
 import "./endpoints.css";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { useActions } from "../../actions/actions";
-import { href, route } from "../../router";
+import { ActionButton } from "../../actions/action-button";
+import { type Action, useActions } from "../../actions/actions";
+import { go, href, route } from "../../router";
 import { setTitle } from "../../store/document-title";
-import { Button, Empty, ErrorNote, Skeleton } from "../../ui";
+import { Empty, ErrorNote, Skeleton } from "../../ui";
 import { Create } from "./create";
 import { Detail } from "./detail";
 import { EndpointList } from "./list";
 import { Stale } from "./stale";
 import { deployments, endpointsState, refresh, watchEndpoints } from "./store";
 
-const openNew = (): void => {
-  location.hash = href("/endpoints", { new: 1 });
+const NEW_ENDPOINT: Action = {
+  name: "ep.new",
+  label: "New endpoint",
+  keys: "n",
+  section: "Endpoints",
+  run: () => go(href("/endpoints", { new: 1 })),
 };
 
 export default function Endpoints() {
@@ -25,7 +30,7 @@ export default function Endpoints() {
   useEffect(watchEndpoints, []);
   useNameFocus(creating ? "new" : id);
   useEffect(() => setTitle(chosen ? chosen.slug : "Endpoints"), [chosen?.slug]);
-  useActions([{ id: "ep.new", label: "New endpoint", keys: "n", section: "Endpoints", run: openNew }]);
+  useActions([NEW_ENDPOINT]);
 
   if (absent) {
     return (
@@ -71,9 +76,7 @@ function Page({ action, children }: { action?: boolean; children: ComponentChild
       <header class="ep-top">
         <h1 tabIndex={-1}>Endpoints</h1>
         {action && endpointsState.value.loaded && deployments.value.length > 0 && (
-          <Button kind="primary" onClick={openNew}>
-            New endpoint
-          </Button>
+          <ActionButton action={NEW_ENDPOINT} kind="primary" />
         )}
       </header>
       {children}
@@ -99,13 +102,11 @@ function Body() {
 }
 
 function None({ scopeMissing }: { scopeMissing: boolean }) {
-  const create = (
-    <Button kind="primary" onClick={openNew}>
-      New endpoint
-    </Button>
-  );
   return (
-    <Empty title="Give a model an address of its own" action={create}>
+    <Empty
+      title="Give a model an address of its own"
+      action={<ActionButton action={NEW_ENDPOINT} kind="primary" />}
+    >
       An endpoint serves an adapter or a base model as an OpenAI-compatible API, for your apps to call.
       {scopeMissing &&
         " This project is not known to the backend yet; creating an endpoint or running a training makes it known."}

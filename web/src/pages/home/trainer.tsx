@@ -28,17 +28,14 @@ export function TrainerPanel({ known }: { known: Manifest }) {
   const dryRun = known.source !== "typescript" && route.value.query.get("dry") === "1";
   useEffect(() => forget, [trainer?.name]);
   const live = trainer && liveRunOf(trainer, known);
-  useActions(
-    [
-      {
-        id: "train",
-        label: dryRun ? "Run training (dry run)" : "Run training",
-        first: true,
-        run: () => trainer && void askAndPress(trainer, dryRun),
-      },
-    ],
-    [dryRun],
-  );
+  useActions([
+    {
+      name: "train",
+      label: dryRun ? "Run training (dry run)" : "Run training",
+      first: true,
+      run: () => trainer && void askAndPress(trainer, dryRun),
+    },
+  ]);
   if (!trainer) return null;
   return (
     <>

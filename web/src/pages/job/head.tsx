@@ -1,5 +1,6 @@
 /** What job this is, how it stands, and what can be done with it. */
 import { useState } from "preact/hooks";
+import { ActionButton } from "../../actions/action-button";
 import { useActions } from "../../actions/actions";
 import { errorText } from "../../api/client";
 import type { Job } from "../../contract.gen";
@@ -7,9 +8,9 @@ import type { Run } from "../../events/run";
 import { now } from "../../lib/clock";
 import { duration } from "../../lib/format";
 import { displayName } from "../../lib/text";
-import { href } from "../../router";
+import { go, href } from "../../router";
 import { cancelJob } from "../../store/jobs";
-import { Button, CopyButton, confirm, DryMark, ErrorNote, RelativeTime, StatusDot } from "../../ui";
+import { CopyButton, confirm, DryMark, ErrorNote, RelativeTime, StatusDot } from "../../ui";
 import { isActive, ranFor } from "./state";
 import { WatchButton } from "./watch-button";
 
@@ -26,21 +27,23 @@ export function Head({ id, job, run, status }: Props) {
   const cancelling = useCancel(id, name);
   const active = isActive(status);
   const playground = playgroundHref(id, run, status);
-  useActions(
-    [
-      {
-        id: "job.playground",
-        label: "Open this job in Playground",
-        keys: "p",
-        section: "Job",
-        run: () => playground && (location.hash = playground),
-      },
-      ...(active
-        ? [{ id: "job.cancel", label: "Cancel this job", keys: "x", section: "Job", run: cancelling.ask }]
-        : []),
-    ],
-    [active, playground],
-  );
+  const open = {
+    name: "job.playground",
+    label: "Open this job in Playground",
+    keys: "p",
+    section: "Job",
+    when: () => playground !== null,
+    run: () => go(playground!),
+  };
+  const cancel = {
+    name: "job.cancel",
+    label: "Cancel this job",
+    keys: "x",
+    section: "Job",
+    when: () => active,
+    run: cancelling.ask,
+  };
+  useActions([open, cancel]);
   return (
     <header class="job-head">
       <p class="job-crumb">
@@ -54,9 +57,9 @@ export function Head({ id, job, run, status }: Props) {
         <div class="job-actions">
           {active && <WatchButton id={id} />}
           {active && (
-            <Button kind="quiet" busy={cancelling.busy} onClick={cancelling.ask}>
+            <ActionButton action={cancel} kind="quiet" busy={cancelling.busy}>
               Cancel job
-            </Button>
+            </ActionButton>
           )}
           <a class="ui-button ui-button-quiet" href={href("/compare", { jobs: id })}>
             Compare

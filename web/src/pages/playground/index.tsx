@@ -3,7 +3,8 @@ import "./playground.css";
 import "./thread/thread.css";
 import "./panel/panel.css";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { useActions } from "../../actions/actions";
+import { ActionButton } from "../../actions/action-button";
+import { type Action, useActions } from "../../actions/actions";
 import { newestCheckpoint } from "../../chat/checkpoints";
 import { targetTrouble } from "../../chat/picker/part";
 import { busy, startNew, stop } from "../../chat/session";
@@ -36,48 +37,39 @@ export default function Playground() {
     void readConversations();
   }, []);
 
-  const compare = async (): Promise<void> => {
-    const checkpoint = newestAdapter(jobs.peek()) ? null : await newestCheckpoint(jobs.peek());
-    const conversation = current.peek();
-    const [only, other] = shownTargets(conversation);
-    if (other) return;
-    const before =
-      conversation.targets.length > 1 && only
-        ? conversation.targets.find((target) => !sameTarget(target, only))
-        : undefined;
-    const models = baseModels(jobs.peek(), manifest.peek());
-    const pair =
-      only && (before ? inOrder(only, before) : comparePair(only, jobs.peek(), models, checkpoint));
-    if (pair) change(showTargets(conversation, pair, sameTarget));
+  const startAgain: Action = {
+    name: "pg.new",
+    label: "New conversation",
+    keys: "n",
+    section: "Playground",
+    run: () => {
+      startNew();
+      area.current?.focus();
+    },
   };
-  const again = (): void => {
-    startNew();
-    area.current?.focus();
+  const compare: Action = {
+    name: "pg.compare",
+    label: "Compare two models",
+    keys: "c",
+    section: "Playground",
+    when: () => targets.length === 1,
+    run: () => void addSecond(),
   };
-  useActions([
-    { id: "pg.new", label: "New conversation", keys: "n", section: "Playground", run: again },
-    {
-      id: "pg.compare",
-      label: "Compare two models",
-      keys: "c",
-      section: "Playground",
-      run: () => void compare(),
-    },
-    {
-      id: "pg.focus",
-      label: "Write a message",
-      keys: "/",
-      section: "Playground",
-      run: () => area.current?.focus(),
-    },
-    {
-      id: "pg.panel",
-      label: "Show or hide settings",
-      keys: "s",
-      section: "Playground",
-      run: () => setPanel(!panel),
-    },
-  ]);
+  const write: Action = {
+    name: "pg.focus",
+    label: "Write a message",
+    keys: "/",
+    section: "Playground",
+    run: () => area.current?.focus(),
+  };
+  const showPanel: Action = {
+    name: "pg.panel",
+    label: "Settings and conversations",
+    keys: "s",
+    section: "Playground",
+    run: () => setPanel(!panel),
+  };
+  useActions([startAgain, compare, write, showPanel]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.key !== "Escape" || event.defaultPrevented || composing(event)) return;
@@ -97,33 +89,12 @@ export default function Playground() {
           <Heads />
           <div class="pg-actions">
             {!two && (
-              <Button
-                kind="quiet"
-                small
-                disabled={targets.length === 0}
-                title="Compare two models (c)"
-                onClick={() => void compare()}
-              >
+              <ActionButton action={compare} kind="quiet" small>
                 Compare
-              </Button>
+              </ActionButton>
             )}
-            <Button
-              kind="quiet"
-              small
-              icon="plus"
-              aria-label="New conversation"
-              title="New conversation (n)"
-              onClick={again}
-            />
-            <Button
-              kind="quiet"
-              small
-              icon="panel"
-              aria-label="Settings and conversations"
-              title="Settings and conversations (s)"
-              aria-expanded={panel}
-              onClick={() => setPanel(!panel)}
-            />
+            <ActionButton action={startAgain} kind="quiet" small icon="plus" />
+            <ActionButton action={showPanel} kind="quiet" small icon="panel" aria-expanded={panel} />
           </div>
         </header>
         <Thread
@@ -145,6 +116,21 @@ export default function Playground() {
       {panel && <Panel onClose={() => setPanel(false)} />}
     </div>
   );
+}
+
+/** Shows a second model beside the one that is asked: the one that was there before, else one to compare with. */
+async function addSecond(): Promise<void> {
+  const checkpoint = newestAdapter(jobs.peek()) ? null : await newestCheckpoint(jobs.peek());
+  const conversation = current.peek();
+  const [only, other] = shownTargets(conversation);
+  if (!only || other) return;
+  const before =
+    conversation.targets.length > 1
+      ? conversation.targets.find((target) => !sameTarget(target, only))
+      : undefined;
+  const models = baseModels(jobs.peek(), manifest.peek());
+  const pair = before ? inOrder(only, before) : comparePair(only, jobs.peek(), models, checkpoint);
+  if (pair) change(showTargets(conversation, pair, sameTarget));
 }
 
 function blockedBy(targets: readonly Target[]): string | null {

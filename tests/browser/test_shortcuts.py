@@ -1,0 +1,123 @@
+"""Every key that the `?` sheet shows, on every page: no two are the same, and each does what it says."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from playwright.async_api import Locator, Page
+
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+    Check = Callable[[Page], Awaitable[None]]
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def shows(selector: str) -> Check:
+    return lambda page: expect(page.locator(selector).first).to_be_visible()
+
+
+def leads_to(address: str) -> Check:
+    return lambda page: expect(page).to_have_url(re.compile(address))
+
+
+EFFECTS: dict[str, Check] = {
+    "Jump to a job, page or action": shows("dialog .shell-palette-input"),
+    "Show keyboard shortcuts": shows("dialog .shell-keys"),
+    "Go to Home": leads_to(r"#/$"),
+    "Go to Jobs": leads_to(r"#/jobs$"),
+    "Go to Playground": leads_to(r"#/playground"),
+    "Go to Endpoints": leads_to(r"#/endpoints$"),
+    "Search jobs": shows(".jobs-search:focus"),
+    "Next job": shows(".jobs-row:nth-child(3) .jobs-name:focus"),
+    "Previous job": shows(".jobs-row:nth-child(1) .jobs-name:focus"),
+    "Select the job": shows(".jobs-row:nth-child(2):not(.jobs-row-on)"),
+    "Compare selected jobs": leads_to(r"#/compare\?jobs="),
+    "Open this job in Playground": leads_to(r"#/playground\?target=checkpoint"),
+    "Cancel this job": shows("dialog:has-text('Cancel this job?')"),
+    "New conversation": shows(".pg-main:not(:has(.chat-user)) textarea:focus"),
+    "Compare two models": shows(".pg-two"),
+    "Write a message": shows(".pg-composer textarea:focus"),
+    "Settings and conversations": shows(".pg:not(.pg-with-panel)"),
+    "New endpoint": leads_to(r"#/endpoints\?new=1"),
+}
+
+
+async def select_all(page: Page) -> None:
+    """With the focus on the row between."""
+    boxes = page.get_by_role("checkbox")
+    await expect(boxes).to_have_count(3)
+    for index in range(3):
+        await boxes.nth(index).check()
+    await page.locator(".jobs-name").nth(1).focus()
+
+
+PAGES: dict[str, Check] = {
+    "/#/": shows("main h1"),
+    "/#/jobs": select_all,
+    "/#/jobs/now": shows(".job-actions .ui-button:has-text('Playground')"),
+    "/#/playground": shows(".pg-head .ui-button:has-text('done')"),
+    "/#/endpoints": shows(".ep .ui-button"),
+}
+FRAME = ("Everywhere", "Pages")
+
+
+async def at(page: Page, origin: str, path: str) -> None:
+    """A page as it was just loaded."""
+    await page.goto(origin + path)
+    await page.reload()
+    await PAGES[path](page)
+    await expect(page.get_by_role("link", name="Endpoints", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_each_key_does_what_the_sheet_says(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, path: str
+) -> None:
+    fake_backend.add_job("queued", name="later")
+    fake_backend.add_job("completed", name="done")
+    job = fake_backend.add_job("running", name="now", id="now")
+    fake_backend.emit(job, "checkpoint.saved", step=3, artifacts=[])
+    async with open_page(studio.url, None) as page:
+        await at(page, studio.url, path)
+        await page.keyboard.press("?")
+        sections = page.locator(".shell-keys section:not(:has-text('Chart'))")
+        await expect(sections.first).to_be_visible()
+        shown = [
+            (
+                await section.locator("h3").inner_text(),
+                await row.locator("dt").inner_text(),
+                await keys_of(row),
+            )
+            for section in await sections.all()
+            for row in await section.locator("dl > div").all()
+        ]
+        assert len({keys for _, _, keys in shown}) == len(shown)
+        for section, label, keys in shown:
+            # Those of the frame lead from Home to Jobs and back: that is enough of them.
+            if section in FRAME and path not in ("/#/", "/#/jobs"):
+                continue
+            await at(page, studio.url, path)
+            for key in keys:
+                await page.keyboard.press("Control+k" if key == "Ctrl K" else key)
+            await EFFECTS[label](page)
+
+
+async def label_of(row: Locator) -> str:
+    """What a row of the sheet says."""
+    return await row.locator("dt").inner_text()
+
+
+async def keys_of(row: Locator) -> tuple[str, ...]:
+    """The keys of a row of the sheet."""
+    return tuple(await row.locator("kbd").all_inner_texts())
