@@ -4,7 +4,7 @@ import { arrive } from "./lib/scroll-restoration";
 
 export type PageName = "home" | "jobs" | "job" | "compare" | "playground" | "endpoints" | "missing";
 
-export interface Route {
+interface Route {
   page: PageName;
   /** The job's id on the job page, else empty. */
   id: string;

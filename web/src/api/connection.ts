@@ -1,7 +1,7 @@
 /** Whether the daemon and the backend behind it answer, and what the page does when they do not. */
 import { computed, signal } from "@preact/signals";
 
-export type Connection = "connecting" | "live" | "stale" | "gone";
+type Connection = "connecting" | "live" | "stale" | "gone";
 
 const daemon = signal<"unknown" | "here" | "gone">("unknown");
 

@@ -6,7 +6,7 @@ import { type Signal, signal } from "@preact/signals";
 import type { Progress } from "./deltas";
 import type { Sink } from "./stream";
 
-export interface LiveView {
+interface LiveView {
   text: string;
   progress: Progress | null;
 }

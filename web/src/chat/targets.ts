@@ -51,7 +51,7 @@ export function queryOfTargets(
   };
 }
 
-export interface TargetName {
+interface TargetName {
   /** `SmolLM2-135M`, or the job's name. */
   name: string;
   /** `base model`, `final adapter`, `step 20`. */

@@ -13,7 +13,7 @@ import { SseParser, type SseSink } from "./sse";
 import { LAST_RETRY_MS, oneGlance, retryDelay, settled, whenHidden } from "./waits";
 
 /** `reconnecting`: the daemon, or the daemon's own way to the backend, is being tried again. */
-export type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
+type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
 /** After all that has come was read, the next look is this much later: a hundred events a second cost two or three wake-ups. */
 const READ_MS = 400;

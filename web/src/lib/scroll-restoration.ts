@@ -53,7 +53,7 @@ export function arrive(fresh = false): void {
 }
 
 /** The place in a history entry's state, whoever wrote it. */
-export function placeOf(state: unknown): number | null {
+function placeOf(state: unknown): number | null {
   const y = (state as { y?: unknown } | null)?.y;
   return typeof y === "number" && y >= 0 ? y : null;
 }

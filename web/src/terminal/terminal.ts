@@ -7,7 +7,7 @@
 import { cutRow, emptyRow, freeze, type Line, type Row, textOf, thaw } from "./row";
 import { PLAIN, paramsOf, type Style, sgr } from "./style";
 
-export interface Limits {
+interface Limits {
   /** Lines kept; the oldest go first. */
   lines: number;
   /** Characters kept of one line. */

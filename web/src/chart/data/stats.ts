@@ -1,6 +1,6 @@
 /** Statistics of what is on the screen. */
 
-export interface Stats {
+interface Stats {
   count: number;
   mean: number;
   /** Half the width of the 95 % confidence interval of the mean, as if the points were independent; NaN for one point. */

@@ -9,7 +9,7 @@ import type { Scene } from "../geometry/scene";
 import { rowsToCsv, rowsToJson, sceneToSvg } from "./formats";
 import { isGarbled, paletteOf, svgToPng } from "./rasterize";
 
-export interface ExportRun {
+interface ExportRun {
   id: string;
   name: string;
   job: unknown;

@@ -1,6 +1,6 @@
 /** Scales from data to pixels, linear or logarithmic; both can be inverted, for the crosshair and for zooming. */
 
-export type ScaleKind = "linear" | "log";
+type ScaleKind = "linear" | "log";
 
 export interface Scale {
   readonly kind: ScaleKind;

@@ -16,7 +16,7 @@ export interface Settings {
 }
 
 export const DEFAULTS: Settings = { x: "step", log: false, smooth: null, lr: false, zoom: null, hidden: [] };
-export const MODES: readonly XMode[] = ["step", "epoch", "elapsed", "wall"];
+const MODES: readonly XMode[] = ["step", "epoch", "elapsed", "wall"];
 const MAX_SMOOTH = 0.999;
 
 /** Values that make no sense are as if they were not there. */

@@ -16,7 +16,7 @@ export interface Option {
 /** Rows of each group that are shown; typing narrows the rest. */
 export const MAX_ROWS = 40;
 
-export interface Offer {
+interface Offer {
   options: Option[];
   /** Jobs that match but are not shown. */
   more: number;

@@ -4,7 +4,7 @@ import type { Job, JobConfig } from "../../contract.gen";
 import { configOf, settings, shareable } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
 
-export interface Difference {
+interface Difference {
   label: string;
   /** What the setting is for, where the contract knows it. */
   help?: string | undefined;

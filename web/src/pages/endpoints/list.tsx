@@ -30,7 +30,7 @@ export function EndpointList({ list }: { list: readonly Deployment[] }) {
   );
 }
 
-export function StateWord({ enabled }: { enabled: boolean }) {
+function StateWord({ enabled }: { enabled: boolean }) {
   return (
     <span class={enabled ? "ep-state ep-state-on" : "ep-state"}>
       <svg width="10" height="10" viewBox="0 0 10 10" aria-hidden="true" focusable="false">

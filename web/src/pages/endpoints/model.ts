@@ -3,7 +3,7 @@
 import type { Target } from "../../chat/types";
 import type { Deployment, DeploymentTarget } from "../../contract.gen";
 
-export const MIN_SLUG = 2;
+const MIN_SLUG = 2;
 export const MAX_SLUG = 50;
 export const MAX_LABEL = 80;
 /** What the managed backend keeps when nothing is said. */

@@ -7,7 +7,7 @@ import type { AuthMode, Retention, RetentionMode } from "./model";
 
 const EVERY_MS = 10_000;
 
-export interface EndpointsState {
+interface EndpointsState {
   loaded: boolean;
   error: string | null;
   /** The backend has no such thing as endpoints. */
@@ -64,7 +64,7 @@ function put(deployment: Deployment): Deployment {
   return deployment;
 }
 
-export interface NewEndpoint {
+interface NewEndpoint {
   slug: string;
   target: Deployment["target"];
   authMode: AuthMode;

@@ -6,7 +6,7 @@ import { duration } from "../../lib/format";
 const WINDOW = 40;
 const QUIET_MS = 20_000;
 
-export type TimeLeft = { ms: number } | { why: string };
+type TimeLeft = { ms: number } | { why: string };
 
 /** How much longer than the usual a step may count: an evaluation does take time, a closed laptop says nothing. */
 const OUTLIER = 10;

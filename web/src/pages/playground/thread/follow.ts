@@ -14,7 +14,7 @@ function fromEnd(): number {
   return page.scrollHeight - page.clientHeight - window.scrollY;
 }
 
-export interface Follow {
+interface Follow {
   /** Whether the end is not visible because the reader scrolled away from it. */
   away: boolean;
   /** Goes to the end and stays with it. */
