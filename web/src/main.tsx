@@ -5,7 +5,7 @@ import { startKeys } from "./actions/actions";
 import { pause } from "./api/stream-slots";
 import { App, preload } from "./app";
 import { startClock } from "./lib/clock";
-import { startPlace } from "./lib/scroll-restoration";
+import { startScrollRestoration } from "./lib/scroll-restoration";
 import { startRouter } from "./router";
 import { startTheme } from "./shell/theme";
 import { loadCredentials } from "./store/credentials";
@@ -17,7 +17,7 @@ import { startWatch } from "./store/watch";
 const AT_MOST_MS = 150;
 
 startRouter();
-startPlace();
+startScrollRestoration();
 startTheme();
 startClock();
 startTitle();

@@ -1,6 +1,6 @@
 /** Hash routes: the page's address says all that is worth sharing, and the server needs no route for it. */
 import { computed, signal } from "@preact/signals";
-import { arrive } from "./lib/scroll-restoration";
+import { restorePosition } from "./lib/scroll-restoration";
 
 export type PageName = "home" | "jobs" | "job" | "compare" | "playground" | "endpoints" | "missing";
 
@@ -94,7 +94,7 @@ export function startRouter(): void {
     }
     const from = pageOf(current.peek());
     current.value = parseRoute(location.hash);
-    arrive(pageOf(current.peek()) !== from);
+    restorePosition(pageOf(current.peek()) !== from);
   });
 }
 

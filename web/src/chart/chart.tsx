@@ -3,9 +3,9 @@ import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Checkpoint } from "../events/run";
 import { plural } from "../lib/format";
 import { smallLetters } from "../ui/text-size";
-import { dotted, type Scene, sceneOf } from "./geometry/scene";
+import { dotsPath, type Scene, sceneOf } from "./geometry/scene";
 import type { Settings } from "./geometry/settings";
-import { anchor } from "./geometry/ticks";
+import { textAnchor } from "./geometry/ticks";
 import type { Track } from "./geometry/track";
 import type { Span } from "./geometry/zoom-range";
 import { useChartInput } from "./input/use-chart-input";
@@ -88,7 +88,7 @@ export function Chart({
       aria-label={`${label}: ${plural(points, "point")}. Left and right read the points, up and down change the curve, plus and minus zoom, 0 shows all.`}
       {...input.handlers}
     >
-      {scene && <Picture scene={scene} href={checkpointHref} />}
+      {scene && <Plot scene={scene} href={checkpointHref} />}
       {scene && scene.blank !== null && <p class="chart-empty">{scene.blank || empty}</p>}
       {scene && <Tooltip scene={scene} input={input} settings={settings} />}
     </div>
@@ -96,11 +96,11 @@ export function Chart({
 }
 
 function useWidth(box: { current: HTMLElement | null }): number {
-  const [width, setWidth] = useState(likely);
+  const [width, setWidth] = useState(expectedWidth);
   useLayoutEffect(() => {
     const node = box.current!;
     // Its first call comes after the layout and before the paint, so a guess that was wrong is never seen.
-    const observer = new ResizeObserver(() => setWidth((likely = Math.round(node.clientWidth))));
+    const observer = new ResizeObserver(() => setWidth((expectedWidth = Math.round(node.clientWidth))));
     observer.observe(node);
     return () => observer.disconnect();
   }, []);
@@ -111,7 +111,7 @@ function useWidth(box: { current: HTMLElement | null }): number {
  * How wide a chart will be: as the last one, or as the page's column, asked for while there is nothing to lay out yet.
  * Asking the box itself would have the whole page laid out twice before it is seen.
  */
-let likely = columnWidth();
+let expectedWidth = columnWidth();
 
 function columnWidth(): number {
   const root = document.documentElement;
@@ -121,7 +121,7 @@ function columnWidth(): number {
   return Math.round(Math.min(page, root.clientWidth) - 2 * token("--gutter"));
 }
 
-function Picture({ scene, href }: { scene: Scene; href: Props["checkpointHref"] }) {
+function Plot({ scene, href }: { scene: Scene; href: Props["checkpointHref"] }) {
   const clip = useId();
   const { width, height, letters, left, right, top, bottom } = scene;
   return (
@@ -146,7 +146,7 @@ function Picture({ scene, href }: { scene: Scene; href: Props["checkpointHref"] 
             raw && (
               <g key={track.key} class="chart-faint" style={{ stroke: `var(${track.tone})` }}>
                 <path class="chart-raw" d={raw.d} />
-                <path class="chart-dots" d={dotted(raw.dots)} />
+                <path class="chart-dots" d={dotsPath(raw.dots)} />
               </g>
             ),
         )}
@@ -176,7 +176,7 @@ function Grid({ scene }: { scene: Scene }) {
     <g>
       {scene.yTicks.map(({ value, label }) => (
         <g key={value}>
-          <path class="chart-grid" d={`M0 ${half(y.map(value))}H${width}`} />
+          <path class="chart-grid" d={`M0 ${pixelCenter(y.map(value))}H${width}`} />
           <text class="chart-tick" x={left - 10} y={y.map(value) - 4} text-anchor="end">
             {label}
           </text>
@@ -188,15 +188,15 @@ function Grid({ scene }: { scene: Scene }) {
             {label}
           </text>
         ))}
-      <path class="chart-axis" d={`M0 ${half(bottom)}H${width}`} />
+      <path class="chart-axis" d={`M0 ${pixelCenter(bottom)}H${width}`} />
       {scene.xTicks.map(({ value, label }) => (
         <g key={value}>
-          <path class="chart-axis" d={`M${half(x.map(value))} ${bottom}v4`} />
+          <path class="chart-axis" d={`M${pixelCenter(x.map(value))} ${bottom}v4`} />
           <text
             class="chart-tick"
             x={x.map(value)}
             y={bottom + 20 * letters}
-            text-anchor={anchor(x.map(value), label, width, letters)}
+            text-anchor={textAnchor(x.map(value), label, width, letters)}
           >
             {label}
           </text>
@@ -206,7 +206,7 @@ function Grid({ scene }: { scene: Scene }) {
   );
 }
 
-function half(pixel: number): number {
+function pixelCenter(pixel: number): number {
   return Math.round(pixel) + 0.5;
 }
 
@@ -221,7 +221,7 @@ function Curve({ drawn: { track, main, points } }: { drawn: Scene["drawn"][numbe
         style={tone}
         stroke-dasharray={track.dash}
       />
-      <path class="chart-dots" d={dotted(dots)} style={tone} />
+      <path class="chart-dots" d={dotsPath(dots)} style={tone} />
     </g>
   );
 }

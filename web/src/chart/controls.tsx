@@ -60,7 +60,7 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
           Learning rate
         </label>
       )}
-      <Gaps scene={scene} />
+      <GapNotes scene={scene} />
       <span class="chart-controls-end">
         {settings.zoom && (
           <Button kind="quiet" small onClick={() => onChange({ zoom: null })}>
@@ -97,7 +97,7 @@ function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" 
 }
 
 /** What is marked as a gap or drawn faintly, and why. */
-function Gaps({ scene }: { scene: Signal<Scene | null> }) {
+function GapNotes({ scene }: { scene: Signal<Scene | null> }) {
   const { drawn = [], below = 0 } = scene.value ?? {};
   const gaps = drawn.reduce((sum, { line }) => sum + line.gaps, 0);
   const earlier = drawn.reduce(

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { figuresOf } from "./statistics-table";
+import { statisticsCells } from "./statistics-table";
 
 const of = (values: number[], metric: "loss" | "lr" = "loss"): readonly string[] | null =>
-  figuresOf(Float64Array.from(values), 0, values.length, metric);
+  statisticsCells(Float64Array.from(values), 0, values.length, metric);
 
 test("a curve of several values has them all", () => {
   expect(of([1, 2, 3, 4])).toEqual(["4", "2.500 ± 2.054", "1.291", "3.700", "3.850"]);

@@ -12,7 +12,7 @@ import { Swatch } from "./swatch";
 const COLUMNS = 5;
 const CI = "95 % confidence interval of the mean by Student's t, as if the points were independent";
 
-export function ChartFigures({ scene: shown }: { scene: Signal<Scene | null> }) {
+export function ChartStatistics({ scene: shown }: { scene: Signal<Scene | null> }) {
   const scene = shown.value;
   const rows = (scene?.drawn ?? []).filter(({ y }) => y === scene!.y);
   const [open, setOpen] = useState(false);
@@ -20,12 +20,12 @@ export function ChartFigures({ scene: shown }: { scene: Signal<Scene | null> }) 
   return (
     <details class="chart-statistics" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>Statistics</summary>
-      {open && <Figures scene={scene!} rows={rows} />}
+      {open && <StatisticsTable scene={scene!} rows={rows} />}
     </details>
   );
 }
 
-function Figures({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }) {
+function StatisticsTable({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }) {
   return (
     <div class="chart-figures" role="region" aria-label="Statistics of the visible range" tabIndex={0}>
       <table class="num">
@@ -44,7 +44,7 @@ function Figures({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }) {
         <tbody>
           {rows.map(({ track, line }) => {
             const { raw } = line;
-            const cells = figuresOf(raw.ys, ...within(raw, ...scene.view), track.metric);
+            const cells = statisticsCells(raw.ys, ...within(raw, ...scene.view), track.metric);
             return (
               cells && (
                 <tr key={track.key}>
@@ -67,7 +67,7 @@ function Figures({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }) {
 }
 
 /** The cells of a curve's row, of its values in [start, end); null where there is none. The last one may span what is left. */
-export function figuresOf(
+export function statisticsCells(
   values: Float64Array,
   start: number,
   end: number,
@@ -81,7 +81,7 @@ export function figuresOf(
   if (count === 1 || sd === 0) return [number(count), words(mean), count === 1 ? "one value" : "constant"];
   return [
     number(count),
-    `${words(mean)} ± ${words === rate ? rate(ci) : spread(mean, ci)}`,
+    `${words(mean)} ± ${words === rate ? rate(ci) : confidenceText(mean, ci)}`,
     words(sd),
     words(p90),
     words(p95),
@@ -89,7 +89,7 @@ export function figuresOf(
 }
 
 /** With the mean's decimals, unless that would leave nothing of it. */
-function spread(mean: number, ci: number): string {
+function confidenceText(mean: number, ci: number): string {
   const words = loss(mean);
   if (words.includes("e")) return loss(ci);
   const decimals = words.split(".")[1]?.length ?? 0;

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { clock, loss, number, rate } from "../lib/format";
 import { announce } from "../ui/live";
-import { closest, type Hit, hitOf, hitsAt, nearestHits } from "./geometry/hit-test";
+import { closestHit, type Hit, hitOf, hitsAt, nearestHits } from "./geometry/hit-test";
 import type { Scene } from "./geometry/scene";
 import type { Settings } from "./geometry/settings";
 import { elapsed } from "./geometry/ticks";
@@ -24,8 +24,8 @@ interface Props {
 export function Tooltip({ scene, input, settings }: Props) {
   const cursor = input.cursor.value;
   const brush = input.brush.value;
-  const { hits, here, at } = read(scene, cursor);
-  const chosen = cursor !== null && "key" in cursor && here ? spoken(here, hits) : "";
+  const { hits, here, at } = hitsAtCursor(scene, cursor);
+  const chosen = cursor !== null && "key" in cursor && here ? announcement(here, hits) : "";
   useEffect(() => {
     if (chosen) announce(chosen);
   }, [chosen]);
@@ -46,19 +46,22 @@ export function Tooltip({ scene, input, settings }: Props) {
         {hits.map((hit) => Number.isFinite(hit.py) && <Dot key={hit.drawn.track.key} hit={hit} />)}
       </svg>
       {here && !brush && (
-        <Readout scene={scene} hits={hits} here={here} at={at} smooth={settings.smooth !== 0} />
+        <TooltipBox scene={scene} hits={hits} here={here} at={at} smooth={settings.smooth !== 0} />
       )}
     </>
   );
 }
 
 /** `at`: the height that the reader looks at, in pixels. */
-function read(scene: Scene, cursor: Cursor | null): { hits: Hit[]; here: Hit | undefined; at: number } {
+function hitsAtCursor(
+  scene: Scene,
+  cursor: Cursor | null,
+): { hits: Hit[]; here: Hit | undefined; at: number } {
   const none = { hits: [], here: undefined, at: 0 };
   if (cursor === null) return none;
   if (!("key" in cursor)) {
     const hits = hitsAt(scene, cursor.px, cursor.py);
-    return { hits, here: closest(hits, cursor.px), at: cursor.py };
+    return { hits, here: closestHit(hits, cursor.px), at: cursor.py };
   }
   const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
   // A run that went back has fewer points than the crosshair knew.
@@ -84,7 +87,7 @@ function Dot({ hit }: { hit: Hit }) {
 }
 
 /** Beside the crosshair, on the side with more room: so it never lies over the point it tells of. */
-function Readout({
+function TooltipBox({
   scene,
   hits,
   here,
@@ -107,13 +110,13 @@ function Readout({
   const { shown, more } = nearestHits(hits, at, most);
   return (
     <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: `${room}px`, ...place }}>
-      <div class="chart-readout-head">{whereabouts(here).join(" · ")}</div>
+      <div class="chart-readout-head">{positionWords(here).join(" · ")}</div>
       {shown.map((hit) => (
         <div key={hit.drawn.track.key} class="chart-readout-row">
           <Swatch {...hit.drawn.track} />
           <span class="chart-readout-label">{hit.drawn.track.label}</span>
           <b>{valueText(hit)}</b>
-          <span class="chart-readout-note">{noteOf(hit, here, smooth)}</span>
+          <span class="chart-readout-note">{detailOf(hit, here, smooth)}</span>
         </div>
       ))}
       {more > 0 && <div class="chart-readout-note">+{more} more</div>}
@@ -127,13 +130,13 @@ function valueText({ drawn, value }: Hit): string {
 }
 
 /** What the big number leaves open: the average, or that the point is of another step than the crosshair's. */
-function noteOf(hit: Hit, here: Hit, smooth: boolean): string {
+function detailOf(hit: Hit, here: Hit, smooth: boolean): string {
   const { step } = hit.drawn.track.rows;
   if (hit.x !== here.x) return `at step ${number(step.at(hit.row))}`;
   return smooth && hit.drawn.line.smoothed && Number.isFinite(hit.smooth) ? `avg ${loss(hit.smooth)}` : "";
 }
 
-function whereabouts({ drawn: { track }, row }: Hit): string[] {
+function positionWords({ drawn: { track }, row }: Hit): string[] {
   const { step, epoch, time } = track.rows;
   const parts = [`step ${number(step.at(row))}`];
   if (Number.isFinite(epoch.at(row))) parts.push(`epoch ${epoch.at(row).toFixed(2)}`);
@@ -145,9 +148,9 @@ function whereabouts({ drawn: { track }, row }: Hit): string[] {
 }
 
 /** The chosen line first, then what the others have there. */
-function spoken(here: Hit, hits: readonly Hit[]): string {
+function announcement(here: Hit, hits: readonly Hit[]): string {
   const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) =>
-    [hit.drawn.track.label, valueText(hit), noteOf(hit, here, false)].join(" ").trim(),
+    [hit.drawn.track.label, valueText(hit), detailOf(hit, here, false)].join(" ").trim(),
   );
-  return [whereabouts(here)[0], ...words].join(", ");
+  return [positionWords(here)[0], ...words].join(", ");
 }

@@ -8,15 +8,15 @@ import type { Scene } from "./geometry/scene";
 
 const FIRST_MS = 60;
 /** Less than between two pictures of a live run, so that its statistics come in the same frame as its curve. */
-const APART_MS = 350;
+const INTERVAL_MS = 350;
 
-export interface Shown {
+export interface SceneHandle {
   scene: Signal<Scene | null>;
   latest: () => Scene | null;
   onScene: (scene: Scene) => void;
 }
 
-export function useScene(): Shown {
+export function useScene(): SceneHandle {
   const scene = useSignal<Scene | null>(null);
   const latest = useRef<Scene | null>(null);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
@@ -30,7 +30,7 @@ export function useScene(): Shown {
   };
   const onScene = (drawn: Scene): void => {
     latest.current = drawn;
-    const wait = scene.peek() === null ? FIRST_MS : shownAt.current + APART_MS - performance.now();
+    const wait = scene.peek() === null ? FIRST_MS : shownAt.current + INTERVAL_MS - performance.now();
     if (wait <= 0) show();
     else timer.current ??= setTimeout(show, wait);
   };

@@ -6,17 +6,17 @@ import type { Track } from "./geometry/track";
 import type { TrackSeries } from "./geometry/visible-range";
 
 /** A curve of fewer steps is seen whole, and smoothing would only hide its first ones. */
-const SHORT = 100;
+const SHORT_RUN = 100;
 const WEIGHT = 0.6;
 
 /** The moving average's weight: as it was chosen, else by the longest run; `until` is the last step that is to come. */
-export function weightOf({ smooth }: Settings, tracks: readonly Track[], until = 0): number {
+export function smoothingWeight({ smooth }: Settings, tracks: readonly Track[], until = 0): number {
   if (smooth !== null) return smooth;
-  return tracks.some(({ rows }) => Math.max(until, rows.step.last()) >= SHORT) ? WEIGHT : 0;
+  return tracks.some(({ rows }) => Math.max(until, rows.step.last()) >= SHORT_RUN) ? WEIGHT : 0;
 }
 
 export function useSeries(tracks: readonly Track[], settings: Settings, until?: number): TrackSeries[] {
-  const smooth = weightOf(settings, tracks, until);
+  const smooth = smoothingWeight(settings, tracks, until);
   const kept = useRef(new Map<string, Series>());
   const used = new Map<string, Series>();
   const lines = tracks.map((track) => {

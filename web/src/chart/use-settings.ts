@@ -9,12 +9,12 @@ const REST_MS = 250;
 export function useSettings(defaults: Settings = DEFAULTS): [Settings, (change: Partial<Settings>) => void] {
   const query = route.value.query;
   const [settings, set] = useState(() => readSettings(query, defaults));
-  const written = useRef(key(settings, defaults));
+  const written = useRef(textOf(settings, defaults));
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const home = useRef(route.peek().path);
 
   // Somebody else changed the address: the back button, or a link to another view of this page.
-  const there = key(readSettings(query, defaults), defaults);
+  const there = textOf(readSettings(query, defaults), defaults);
   useEffect(() => {
     if (there === written.current || timer.current !== undefined) return;
     written.current = there;
@@ -29,7 +29,7 @@ export function useSettings(defaults: Settings = DEFAULTS): [Settings, (change: 
       timer.current = setTimeout(() => {
         timer.current = undefined;
         if (route.peek().path !== home.current) return;
-        written.current = key(next, defaults);
+        written.current = textOf(next, defaults);
         setQuery(writeSettings(next, defaults));
       }, REST_MS);
       return next;
@@ -38,6 +38,6 @@ export function useSettings(defaults: Settings = DEFAULTS): [Settings, (change: 
   return [settings, change];
 }
 
-function key(settings: Settings, defaults: Settings): string {
+function textOf(settings: Settings, defaults: Settings): string {
   return JSON.stringify(writeSettings(settings, defaults));
 }

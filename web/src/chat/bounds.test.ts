@@ -10,7 +10,7 @@ import {
   readOwn,
   withPreset,
 } from "./presets";
-import { summarize, surplus } from "./storage/db";
+import { idsToDelete, summarize } from "./storage/db";
 
 const list = [
   { id: "new", title: "", updated: 3, size: 10 },
@@ -20,13 +20,13 @@ const list = [
 
 describe("surplus", () => {
   it("lets the oldest go until the rest fit", () => {
-    expect(surplus(list, "", 3, 1000)).toEqual([]);
-    expect(surplus(list, "", 2, 1000)).toEqual(["old"]);
-    expect(surplus(list, "", 3, 50)).toEqual(["old", "mid"]);
+    expect(idsToDelete(list, "", 3, 1000)).toEqual([]);
+    expect(idsToDelete(list, "", 2, 1000)).toEqual(["old"]);
+    expect(idsToDelete(list, "", 3, 50)).toEqual(["old", "mid"]);
   });
 
   it("never lets the open one go", () => {
-    expect(surplus(list, "old", 1, 5)).toEqual(["mid", "new"]);
+    expect(idsToDelete(list, "old", 1, 5)).toEqual(["mid", "new"]);
   });
 
   it("counts every text of a conversation", () => {

@@ -4,7 +4,7 @@
  */
 import { type Signal, signal } from "@preact/signals";
 import type { Progress } from "./deltas";
-import type { Sink } from "./stream";
+import type { AnswerSink } from "./stream";
 
 interface LiveView {
   text: string;
@@ -12,19 +12,19 @@ interface LiveView {
 }
 
 /** Milliseconds between two drawings at best: faster than one reads, slower than tokens come. */
-const PACE_MS = 40;
+const MIN_INTERVAL_MS = 40;
 
 /** A drawing may take this share of the time; a long block that is dear to draw is drawn less often. */
-const SHARE = 0.25;
+const MAX_DRAW_SHARE = 0.25;
 
-export class LiveAnswer implements Sink {
+export class LiveAnswer implements AnswerSink {
   /** Milliseconds since 1970. */
   readonly startedAt = Date.now();
   readonly view: Signal<LiveView> = signal({ text: "", progress: null });
   #text = "";
   #progress: Progress | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #wait = PACE_MS;
+  #wait = MIN_INTERVAL_MS;
 
   constructor(private readonly onDrawn: (text: string) => void) {}
 
@@ -36,7 +36,7 @@ export class LiveAnswer implements Sink {
 
   progress(progress: Progress | null): void {
     this.#progress = progress;
-    this.#schedule(progress === null ? 0 : PACE_MS);
+    this.#schedule(progress === null ? 0 : MIN_INTERVAL_MS);
   }
 
   /** The whole text; nothing is drawn any more. */
@@ -54,7 +54,7 @@ export class LiveAnswer implements Sink {
     this.view.value = { text: this.#text, progress: this.#progress };
     // Preact draws in a microtask, which comes before the next task.
     setTimeout(() => {
-      this.#wait = Math.max(PACE_MS, (performance.now() - started) / SHARE);
+      this.#wait = Math.max(MIN_INTERVAL_MS, (performance.now() - started) / MAX_DRAW_SHARE);
       this.#timer = undefined;
       this.onDrawn(this.#text);
       if (this.#text !== this.view.peek().text || this.#progress !== this.view.peek().progress)

@@ -6,8 +6,15 @@ import { jobs } from "../store/jobs";
 import { announce } from "../ui/live";
 import { LiveAnswer } from "./live-answer";
 import { chatRequest, messagesFor } from "./request";
-import { afresh, change, changeById, current, newId, saved } from "./storage/conversations";
-import { answering } from "./storage/tabs";
+import {
+  allSaved,
+  changeById,
+  changeCurrent,
+  current,
+  newId,
+  nextConversation,
+} from "./storage/conversations";
+import { whileAnswering } from "./storage/tabs";
 import { type Outcome, readAnswer } from "./stream";
 import { fullName } from "./targets";
 import { addTurn, setAnswer } from "./tree";
@@ -57,7 +64,7 @@ export function resend(turn: Turn, user: string): void {
 export function regenerate(turn: Turn, column: number): void {
   const answers = turn.answers.map((answer, other) => (other === column ? null : answer));
   const again: Turn = { id: newId(), parent: turn.parent, user: turn.user, answers, at: Date.now() };
-  change(addTurn(current.peek(), again));
+  changeCurrent(addTurn(current.peek(), again));
   void answer(again.id, column);
 }
 
@@ -75,11 +82,11 @@ export function stop(id: string = current.peek().id, only?: number): void {
 
 /** A new conversation that asks the same targets the same way; one without a turn is new already. */
 export function startNew(): void {
-  if (current.peek().leaf !== null) current.value = afresh();
+  if (current.peek().leaf !== null) current.value = nextConversation();
 }
 
 function ask(conversation: Conversation, turn: Turn): void {
-  change(addTurn({ ...conversation, project: conversation.project ?? project.peek() }, turn));
+  changeCurrent(addTurn({ ...conversation, project: conversation.project ?? project.peek() }, turn));
   for (const column of conversation.columns) void answer(turn.id, column);
 }
 
@@ -108,14 +115,14 @@ async function answer(turnId: string, column: number): Promise<void> {
   const abort = new AbortController();
   setRunning(key, { conversation: id, column, name: begun.name, live, abort });
   record(begun);
-  announce(waitingFor(id));
-  await answering(id, async () => {
+  announce(waitingText(id));
+  await whileAnswering(id, async () => {
     const { status, ...outcome } = await outcomeOf(body, abort.signal, live);
     record({ ...begun, text: live.finish(), ...outcome, ...(status === undefined ? {} : { status }) });
     setRunning(key, null);
-    announce(spoken(begun.name, outcome));
+    announce(announcement(begun.name, outcome));
     // A tab that waits for the end looks for it in the storage.
-    await saved();
+    await allSaved();
   });
 }
 
@@ -142,12 +149,12 @@ async function outcomeOf(
 }
 
 /** All that answer now in one sentence: the next one said takes the last one's place. */
-function waitingFor(id: string): string {
+function waitingText(id: string): string {
   const names = [...running.peek().values()].flatMap((each) => (each.conversation === id ? each.name : []));
   return `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} answering`;
 }
 
-function spoken(name: string, { state, error }: Outcome): string {
+function announcement(name: string, { state, error }: Outcome): string {
   if (state === "done") return `${name} has answered`;
   return state === "stopped" ? "Stopped" : `${name}: ${error ?? "the answer was cut"}`;
 }

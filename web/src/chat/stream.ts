@@ -10,7 +10,7 @@ export const MAX_ANSWER = 1_000_000;
 /** Most bytes read for one answer, whatever they hold: a frame without end must not fill the memory. */
 const MAX_BYTES = 32_000_000;
 
-export interface Sink {
+export interface AnswerSink {
   text(piece: string): void;
   /** null once text comes and loading is over. */
   progress(progress: Progress | null): void;
@@ -38,7 +38,7 @@ class Reading {
 
   constructor(
     private readonly startedAt: number,
-    private readonly sink: Sink,
+    private readonly sink: AnswerSink,
     private readonly clock: () => number,
   ) {
     this.#loadedAt = startedAt;
@@ -104,7 +104,7 @@ class Reading {
 export async function readAnswer(
   response: Response,
   startedAt: number,
-  sink: Sink,
+  sink: AnswerSink,
   clock: () => number = () => performance.now(),
 ): Promise<Outcome> {
   const reading = new Reading(startedAt, sink, clock);

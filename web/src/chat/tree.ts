@@ -92,13 +92,13 @@ const RANK: Readonly<Record<AnswerState, number>> = {
 };
 
 /** Of two records of one answer the one that says more: an end before a part, a good end before a bad one, then the longer text. */
-function fuller(mine: Answer | null | undefined, other: Answer | null | undefined): Answer | null {
+function moreComplete(mine: Answer | null | undefined, other: Answer | null | undefined): Answer | null {
   if (!mine || !other) return mine ?? other ?? null;
   return (RANK[mine.state] - RANK[other.state] || mine.text.length - other.text.length) < 0 ? other : mine;
 }
 
 /** A conversation with the turns and the answers that another tab has stored of it. */
-export function withStored(mine: Conversation, stored: Conversation | undefined): Conversation {
+export function mergeStored(mine: Conversation, stored: Conversation | undefined): Conversation {
   if (!stored) return mine;
   const turns = { ...stored.turns, ...mine.turns };
   for (const [id, { answers }] of Object.entries(stored.turns)) {
@@ -107,7 +107,9 @@ export function withStored(mine: Conversation, stored: Conversation | undefined)
     const columns = Math.max(own.answers.length, answers.length);
     turns[id] = {
       ...own,
-      answers: Array.from({ length: columns }, (_, column) => fuller(own.answers[column], answers[column])),
+      answers: Array.from({ length: columns }, (_, column) =>
+        moreComplete(own.answers[column], answers[column]),
+      ),
     };
   }
   return { ...mine, turns };

@@ -5,12 +5,12 @@
  */
 import { Numbers } from "./number-array";
 
-export const KEEP = 1 << 16;
-const TOTAL = 1 << 28;
+export const MAX_EVENT_BYTES = 1 << 16;
+const MAX_TOTAL_BYTES = 1 << 28;
 /** Data in a buffer at least this large stay where they are; smaller ones are gathered, or each would hold a buffer of its own. */
 const LARGE = 1 << 14;
 /** What goes on at the same time; a backend that names more is not followed row by row. */
-const GOING_MOST = 64;
+const MAX_IN_PROGRESS = 64;
 const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
 const utf8 = new TextDecoder();
 
@@ -54,7 +54,7 @@ export class Records {
   }
 
   /** The index of the event in a row. */
-  inRow(row: number): number {
+  indexInRow(row: number): number {
     return this.#rows.at(row);
   }
 
@@ -69,10 +69,10 @@ export class Records {
     const size = end - start;
     this.#kinds.push(kind);
     this.#sizes.push(size);
-    this.#kept += Math.min(size, KEEP);
-    if (this.#kept > TOTAL) this.#starts.push(-1);
-    else if (bytes.length < LARGE || size > KEEP)
-      this.#starts.push(this.#gather(bytes, start, Math.min(size, KEEP)));
+    this.#kept += Math.min(size, MAX_EVENT_BYTES);
+    if (this.#kept > MAX_TOTAL_BYTES) this.#starts.push(-1);
+    else if (bytes.length < LARGE || size > MAX_EVENT_BYTES)
+      this.#starts.push(this.#gather(bytes, start, Math.min(size, MAX_EVENT_BYTES)));
     else {
       this.#from(bytes);
       this.#starts.push(start);
@@ -85,7 +85,7 @@ export class Records {
       this.#rows.set(row, this.length);
       return;
     }
-    if (this.#going.size > 0 && (progress === undefined || this.#going.size >= GOING_MOST))
+    if (this.#going.size > 0 && (progress === undefined || this.#going.size >= MAX_IN_PROGRESS))
       this.#going.clear();
     if (progress !== undefined) this.#going.set(progress, this.#rows.length);
     this.#counts[kind]!++;
@@ -136,7 +136,7 @@ export class Records {
   /** Copies into a buffer of our own. */
   #gather(bytes: Uint8Array, start: number, length: number): number {
     if (this.#ownUsed + length > this.#own.length) {
-      this.#own = new Uint8Array(2 * KEEP);
+      this.#own = new Uint8Array(2 * MAX_EVENT_BYTES);
       this.#ownUsed = 0;
     }
     this.#from(this.#own);
@@ -166,6 +166,6 @@ export class Records {
       if (this.#firsts[middle]! <= index) low = middle;
       else high = middle;
     }
-    return this.#buffers[low]!.subarray(start, start + Math.min(this.#sizes.at(index), KEEP));
+    return this.#buffers[low]!.subarray(start, start + Math.min(this.#sizes.at(index), MAX_EVENT_BYTES));
   }
 }

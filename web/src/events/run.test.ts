@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { KEEP } from "./records";
+import { MAX_EVENT_BYTES } from "./records";
 import { Run } from "./run";
 
 function feed(run: Run, name: string, data: unknown): void {
@@ -136,7 +136,7 @@ test("a huge event is kept in part and says its size", () => {
   feed(run, "training.message", { message: "x".repeat(10_000_000) });
   feed(run, "training.log", { step: 1, loss: 1 });
   const entry = run.records.entry(0);
-  expect(entry.data.length).toBe(KEEP);
+  expect(entry.data.length).toBe(MAX_EVENT_BYTES);
   expect(entry.size).toBeGreaterThan(10_000_000);
   expect(run.records.entry(1).data).toContain('"step":1');
 });
@@ -195,7 +195,7 @@ test("progress that repeats itself is one row, with the newest of it; every even
   const { records } = run;
   const rows = Array.from(
     { length: records.rows },
-    (_, row) => JSON.parse(records.entry(records.inRow(row)).data) as { label?: string; done?: number },
+    (_, row) => JSON.parse(records.entry(records.indexInRow(row)).data) as { label?: string; done?: number },
   );
   expect(rows.map(({ label, done }) => `${label ?? "–"} ${done ?? ""}`)).toEqual([
     "– ",

@@ -127,9 +127,9 @@ export class SseParser {
     const from = bytes[colon + 1] === SPACE && colon + 1 < end ? colon + 2 : Math.min(colon + 1, end);
     const width = colon - start;
     if (width === 0) this.sink.comment?.(utf8.decode(bytes.subarray(from, end)));
-    else if (width === 4 && is(bytes, start, "data")) this.#addData(bytes, from, end);
-    else if (width === 5 && is(bytes, start, "event")) this.#name = this.#intern(bytes, from, end);
-    else if (width === 2 && is(bytes, start, "id")) {
+    else if (width === 4 && equals(bytes, start, "data")) this.#addData(bytes, from, end);
+    else if (width === 5 && equals(bytes, start, "event")) this.#name = this.#intern(bytes, from, end);
+    else if (width === 2 && equals(bytes, start, "id")) {
       this.#idBytes = bytes;
       this.#idStart = from;
       this.#idEnd = end;
@@ -162,7 +162,7 @@ export class SseParser {
     if (this.#data < 0 && this.#name === "") return;
     const name = this.#name === "" ? "message" : this.#name;
     if (this.#parts.length > 0) {
-      const joined = join(this.#parts);
+      const joined = concat(this.#parts);
       this.#clear();
       this.sink.event(name, joined, 0, joined.length);
       return;
@@ -180,12 +180,12 @@ export class SseParser {
   }
 }
 
-function is(bytes: Uint8Array, start: number, word: string): boolean {
+function equals(bytes: Uint8Array, start: number, word: string): boolean {
   for (let k = 0; k < word.length; k++) if (bytes[start + k] !== word.charCodeAt(k)) return false;
   return true;
 }
 
-function join(parts: readonly Uint8Array[]): Uint8Array {
+function concat(parts: readonly Uint8Array[]): Uint8Array {
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length + 1, -1));
   let at = 0;
   parts.forEach((part, index) => {

@@ -10,21 +10,21 @@ import { ApiError, CURSOR_HEADER, errorText, FROM_HEADER, isAbort, request } fro
 import { pause, shown, withStream } from "../api/stream-slots";
 import { Run } from "./run";
 import { SseParser, type SseSink } from "./sse";
-import { LAST_RETRY_MS, oneGlance, retryDelay, settled, whenHidden } from "./waits";
+import { inOneTab, isSettled, LAST_RETRY_MS, retryDelay, whenHidden } from "./waits";
 
 /** `reconnecting`: the daemon, or the daemon's own way to the backend, is being tried again. */
 type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
 /** After all that has come was read, the next look is this much later: a hundred events a second cost two or three wake-ups. */
-const READ_MS = 400;
-const PAINT_MS = 400;
-const HISTORY_PAINT_MS = 1500;
+const READ_INTERVAL_MS = 400;
+const UPDATE_INTERVAL_MS = 400;
+const HISTORY_UPDATE_INTERVAL_MS = 1500;
 const GLANCE_IDLE_MS = 150;
 const GLANCE_MS = 300;
 const GLANCE_EVERY_MS = 1000;
 
-class StartOver extends Error {}
-class Missing extends Error {}
+class HistoryChanged extends Error {}
+class JobMissing extends Error {}
 
 export class JobStream implements SseSink {
   readonly run = new Run();
@@ -55,7 +55,7 @@ export class JobStream implements SseSink {
   event(name: string, bytes: Uint8Array, start: number, end: number): void {
     const { run } = this;
     if (this.#next < run.records.length && name !== "ping" && name !== "end") {
-      if (!run.records.equals(this.#next++, name, bytes, start, end)) throw new StartOver();
+      if (!run.records.equals(this.#next++, name, bytes, start, end)) throw new HistoryChanged();
       return;
     }
     run.add(name, bytes, start, end);
@@ -79,13 +79,13 @@ export class JobStream implements SseSink {
         await shown(signal);
         const held = await withStream(signal, (inner) => this.#follow(inner, false), { wait: false });
         if (held === null) {
-          await oneGlance(signal, () => this.#follow(signal, true));
+          await inOneTab(signal, () => this.#follow(signal, true));
           if (!this.run.over) await pause(GLANCE_EVERY_MS, signal);
         }
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof StartOver) this.#cursor = null;
-        const missing = error instanceof Missing || (error instanceof ApiError && error.status === 404);
+        if (error instanceof HistoryChanged) this.#cursor = null;
+        const missing = error instanceof JobMissing || (error instanceof ApiError && error.status === 404);
         this.state.value = missing ? "missing" : "reconnecting";
         this.trouble.value = error instanceof ApiError ? errorText(error) : null;
         await pause(missing ? LAST_RETRY_MS : retryDelay(this.#failures++), signal).catch(() => undefined);
@@ -99,7 +99,7 @@ export class JobStream implements SseSink {
 
   async #history(signal: AbortSignal): Promise<void> {
     const response = await request(`/jobs/${encodeURIComponent(this.id)}/history`, { signal });
-    if (response.status === 204) throw new Missing();
+    if (response.status === 204) throw new JobMissing();
     this.#painted = performance.now();
     this.run.clear();
     this.#next = 0;
@@ -120,10 +120,10 @@ export class JobStream implements SseSink {
       const response = await request(`/jobs/${encodeURIComponent(this.id)}/events?${query}`, {
         signal: inner,
       });
-      if (response.headers.get(FROM_HEADER) !== this.#cursor) throw new StartOver();
+      if (response.headers.get(FROM_HEADER) !== this.#cursor) throw new HistoryChanged();
       this.#next = this.#base;
       this.#live();
-      await this.#read(response, READ_MS, glance ? () => cut.abort() : undefined);
+      await this.#read(response, READ_INTERVAL_MS, glance ? () => cut.abort() : undefined);
       if (!this.run.over && !cut.signal.aborted) throw new Error("cut");
     } catch (error) {
       if (!cut.signal.aborted || !isAbort(error)) throw error;
@@ -155,7 +155,7 @@ export class JobStream implements SseSink {
       if (this.run.over) return void reader.cancel().catch(() => undefined);
       if (leave && performance.now() - news > GLANCE_MS) return leave();
       pending = reader.read();
-      if (apart > 0 && !leave && !(await settled(pending))) await pause(apart);
+      if (apart > 0 && !leave && !(await isSettled(pending))) await pause(apart);
     }
   }
 
@@ -167,7 +167,7 @@ export class JobStream implements SseSink {
   #changed(live: boolean): void {
     if (live) this.#failures = 0;
     // While a history comes in, each picture of a part of it would only put off the whole.
-    const apart = live ? PAINT_MS : HISTORY_PAINT_MS;
+    const apart = live ? UPDATE_INTERVAL_MS : HISTORY_UPDATE_INTERVAL_MS;
     this.#timer ??= setTimeout(() => this.#paint(), Math.max(0, this.#painted + apart - performance.now()));
   }
 

@@ -2,35 +2,35 @@
 import { useEffect, useMemo } from "preact/hooks";
 import { JobStream } from "./stream";
 
-const LINGER_MS = 20_000;
-const open = new Map<
+const CLOSE_DELAY_MS = 20_000;
+const openStreams = new Map<
   string,
   { stream: JobStream; users: number; timer?: ReturnType<typeof setTimeout> | undefined }
 >();
 
-function borrow(id: string): JobStream {
-  let known = open.get(id);
-  if (known === undefined) open.set(id, (known = { stream: new JobStream(id), users: 0 }));
+function streamOf(id: string): JobStream {
+  let known = openStreams.get(id);
+  if (known === undefined) openStreams.set(id, (known = { stream: new JobStream(id), users: 0 }));
   return known.stream;
 }
 
-function hold(id: string): () => void {
-  borrow(id);
-  const known = open.get(id)!;
+function retain(id: string): () => void {
+  streamOf(id);
+  const known = openStreams.get(id)!;
   known.users++;
   clearTimeout(known.timer);
   return () => {
     if (--known.users > 0) return;
     known.timer = setTimeout(() => {
       known.stream.close();
-      open.delete(id);
-    }, LINGER_MS);
+      openStreams.delete(id);
+    }, CLOSE_DELAY_MS);
   };
 }
 
 /** Resolves when a job's history has come, or it is known that it does not. */
-export function historyOf(id: string): Promise<void> {
-  const { state } = borrow(id);
+export function historyLoaded(id: string): Promise<void> {
+  const { state } = streamOf(id);
   return new Promise((resolve) => {
     const stop = state.subscribe((now) => {
       if (now === "loading") return;
@@ -43,9 +43,9 @@ export function historyOf(id: string): Promise<void> {
 /** The streams of these jobs, for as long as the component stands. The first render already asks for the history. */
 export function useStreams(ids: readonly string[]): readonly JobStream[] {
   const key = ids.join("\n");
-  const streams = useMemo(() => ids.map(borrow), [key]);
+  const streams = useMemo(() => ids.map(streamOf), [key]);
   useEffect(() => {
-    const leave = ids.map(hold);
+    const leave = ids.map(retain);
     return () => {
       for (const go of leave) go();
     };

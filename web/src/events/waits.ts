@@ -6,7 +6,7 @@ const FIRST_RETRY_MS = 400;
 export const LAST_RETRY_MS = 15_000;
 
 /** Whether the promise is settled already: a browser hands on each write of the server as a chunk of its own, never joined. */
-export async function settled(promise: Promise<unknown>): Promise<boolean> {
+export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let done = false;
   const mark = (): void => {
     done = true;
@@ -24,7 +24,7 @@ export function retryDelay(failures: number, random: () => number = Math.random)
 }
 
 /** One tab at a time glances, so that the other connections stay free for quick calls. */
-export async function oneGlance(signal: AbortSignal, glance: () => Promise<void>): Promise<void> {
+export async function inOneTab(signal: AbortSignal, glance: () => Promise<void>): Promise<void> {
   await locked("arkor.glance", { signal }, glance);
 }
 

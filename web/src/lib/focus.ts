@@ -4,7 +4,7 @@
  * Listens to the whole page. An element with `data-heir="selector"` names who is next when the focus was in it and is
  * gone: the first such element inside it, else on the page. The nearest one that is still there decides.
  */
-export function startFocus(): void {
+export function startFocusRecovery(): void {
   let last: Element | null = null;
   let boxes: HTMLElement[] = [];
   addEventListener("focusin", ({ target }) => {

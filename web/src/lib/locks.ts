@@ -4,7 +4,7 @@
  */
 
 /** Each lock of this tab that is held or waited for, with the end of the last one in its row. */
-const rows = new Map<string, Promise<void>>();
+const queues = new Map<string, Promise<void>>();
 
 interface Options {
   /** Not to wait: `use` is told whether the lock was free. */
@@ -30,7 +30,7 @@ export async function locked<T>(
   } catch (error) {
     if (begun || options.signal?.aborted) throw error;
   }
-  return lockedHere(name, options, use);
+  return lockedInThisTab(name, options, use);
 }
 
 /** Which locks are held in any tab; none where the browser does not say. */
@@ -42,25 +42,25 @@ export async function heldLocks(): Promise<string[]> {
   }
 }
 
-async function lockedHere<T>(
+async function lockedInThisTab<T>(
   name: string,
   { ifAvailable, signal, mode }: Options,
   use: (held: boolean) => Promise<T> | T,
 ): Promise<T> {
   // Shared ones are only ever held beside each other.
   if (mode === "shared") return use(true);
-  const before = rows.get(name);
+  const before = queues.get(name);
   if (ifAvailable && before) return use(false);
   let leave = (): void => undefined;
   const mine = new Promise<void>((resolve) => (leave = resolve));
   const last = before ? before.then(() => mine) : mine;
-  rows.set(name, last);
+  queues.set(name, last);
   try {
     await before;
     signal?.throwIfAborted();
     return await use(true);
   } finally {
     leave();
-    if (rows.get(name) === last) rows.delete(name);
+    if (queues.get(name) === last) queues.delete(name);
   }
 }

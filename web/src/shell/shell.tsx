@@ -3,8 +3,8 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { ActionButton } from "../actions/action-button";
 import { type Action, useActions } from "../actions/actions";
-import { startFocus } from "../lib/focus";
-import { pressFromAnywhere } from "../pages/home/press";
+import { startFocusRecovery } from "../lib/focus";
+import { runFromAnyPage } from "../pages/home/press";
 import { route } from "../router";
 import { Menu } from "../ui/controls/menu";
 import { Confirmation } from "../ui/dialog";
@@ -58,7 +58,7 @@ const ACTIONS: readonly Action[] = [
     label: "Run training",
     first: true,
     when: () => route.value.page !== "home",
-    run: () => void pressFromAnywhere(),
+    run: () => void runFromAnyPage(),
   },
   PALETTE,
   SHORTCUTS,
@@ -73,10 +73,10 @@ const ACTIONS: readonly Action[] = [
 export function Shell({ children }: { children: ComponentChildren }) {
   useActions(ACTIONS);
   useEffect(close, []);
-  useEffect(startFocus, []);
+  useEffect(startFocusRecovery, []);
   return (
     <>
-      <a class="shell-skip" href="#main" onClick={skip}>
+      <a class="shell-skip" href="#main" onClick={skipToContent}>
         Skip to the content
       </a>
       <header class="shell-bar">
@@ -120,7 +120,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
 }
 
 /** The hash is the route, so the link itself may not change it. */
-function skip(event: Event): void {
+function skipToContent(event: Event): void {
   event.preventDefault();
   document.querySelector<HTMLElement>("main h1")?.focus();
 }

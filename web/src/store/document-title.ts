@@ -1,7 +1,7 @@
 /** The tab's title and mark: what is shown, whether something runs, and what ended while nobody looked. */
 import { effect, signal } from "@preact/signals";
 import { clean } from "../lib/text";
-import { ending, runningCount } from "./watch";
+import { runningCount, unseenEnd } from "./watch";
 
 const page = signal("");
 
@@ -27,7 +27,7 @@ const TONES = {
 
 export function startTitle(): void {
   effect(() => {
-    const end = ending.value;
+    const end = unseenEnd.value;
     const shown = page.value;
     document.title = end
       ? `${WORDS[end.status] ?? clean(end.status, 20)}: ${clean(end.name, 60)}`
@@ -36,7 +36,7 @@ export function startTitle(): void {
         : "Arkor Studio";
   });
   effect(() => {
-    const end = ending.value;
+    const end = unseenEnd.value;
     const tone = end
       ? (TONES[end.status as keyof typeof TONES] ?? "")
       : runningCount.value > 0

@@ -28,12 +28,12 @@ export function isOver(job: Job): boolean {
 let etag = "";
 let current: Poll | null = null;
 
-async function ask(): Promise<void> {
+async function readJobs(): Promise<void> {
   try {
     const response = await request("/jobs", etag ? { headers: { "If-None-Match": etag } } : {});
     const stale = response.headers.get(STALE_HEADER);
     staleSeconds.value = stale === null ? null : Number(stale) || 0;
-    backendTrouble.value = why(response.headers.get(STALE_WHY_HEADER));
+    backendTrouble.value = decodedHeader(response.headers.get(STALE_WHY_HEADER));
     if (response.status === 304) await response.arrayBuffer();
     else {
       const { jobs: sent } = (await response.json()) as { jobs: unknown[] };
@@ -51,7 +51,7 @@ async function ask(): Promise<void> {
   }
 }
 
-function why(header: string | null): string | null {
+function decodedHeader(header: string | null): string | null {
   try {
     return header === null ? null : decodeURIComponent(header);
   } catch {
@@ -61,7 +61,7 @@ function why(header: string | null): string | null {
 
 export function startJobs(): void {
   current ??= poll(
-    ask,
+    readJobs,
     () => EVERY_MS,
     () => (watching() ? HIDDEN_MS : null),
   );

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api/client";
 import { hiddenSignal, pause, shown, withStream } from "../api/stream-slots";
-import { oneGlance } from "../events/waits";
+import { inOneTab } from "../events/waits";
 import { type Ending, endingOf, endsAt, startedJob } from "../terminal/ending";
 import { Terminal } from "../terminal/terminal";
 
@@ -14,7 +14,7 @@ const RETRY_MS = 1500;
 const SHOW_MS = 120;
 const SAVE_IDLE_MS = 2000;
 /** Characters of one line in a saved file. */
-const WIDEST = 1_000_000;
+const MAX_LINE = 1_000_000;
 
 export class RunOutput {
   /** Counts up, a few times a second at most, when there is more to show. */
@@ -39,7 +39,7 @@ export class RunOutput {
 
   /** All that the command has printed so far, as text; the page itself keeps the end of it alone. */
   async whole(): Promise<Blob> {
-    const terminal = new Terminal({ lines: Infinity, width: WIDEST });
+    const terminal = new Terminal({ lines: Infinity, width: MAX_LINE });
     const known = this.terminal.written;
     // The browser may keep these parts on the disk.
     const parts: Blob[] = [];
@@ -62,7 +62,7 @@ export class RunOutput {
           wait: false,
         });
         // All slots are with other tabs: short looks instead of a stream, until one is free.
-        if (held === null) await oneGlance(here, () => this.#glance(here));
+        if (held === null) await inOneTab(here, () => this.#glance(here));
         if (this.ending.peek()) return;
         await pause(held === null ? GLANCE_EVERY_MS : RETRY_MS, stop);
       } catch (error) {

@@ -34,7 +34,7 @@ export function changesOf(before: Trainer | undefined, after: Trainer | undefine
 
 /** `steps 40 → 60, learning rate 0.002 → 0.001` */
 export function changeWords(changes: readonly Change[]): string {
-  return changes.map(({ label, from, to }) => `${lowered(label)} ${from} → ${to}`).join(", ");
+  return changes.map(({ label, from, to }) => `${lowerFirst(label)} ${from} → ${to}`).join(", ");
 }
 
 interface Value {
@@ -54,6 +54,6 @@ function valuesOf(config: JobConfig | undefined): Map<string, Value> {
 }
 
 /** A label inside a sentence; one whose first word has more capitals (LoRA) keeps them. */
-function lowered(label: string): string {
+function lowerFirst(label: string): string {
   return /^\p{Lu}[\p{Ll}-]+(?!\S)/u.test(label) ? label[0]!.toLowerCase() + label.slice(1) : label;
 }

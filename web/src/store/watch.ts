@@ -9,7 +9,7 @@ import { onStored, readStored, WATCHED_JOBS, writeStored } from "../lib/storage"
 import { displayName } from "../lib/text";
 import { jobHref } from "../router";
 
-export interface Ending {
+export interface JobEnd {
   id: string;
   name: string;
   status: string;
@@ -18,7 +18,7 @@ export interface Ending {
 const watched = signal<ReadonlySet<string>>(new Set(readStored(WATCHED_JOBS)));
 
 /** The last watched run that ended while nobody looked at this tab; cleared when somebody does. */
-export const ending = signal<Ending | null>(null);
+export const unseenEnd = signal<JobEnd | null>(null);
 
 /** How many of the listed jobs run now, for the mark in the tab strip. */
 export const runningCount = signal(0);
@@ -32,11 +32,11 @@ export function watching(): boolean {
 }
 
 export function watch(id: string): void {
-  save(current().add(id));
+  save(watchedIds().add(id));
 }
 
 export function unwatch(id: string): boolean {
-  const set = current();
+  const set = watchedIds();
   const was = set.delete(id);
   save(set);
   return was;
@@ -58,7 +58,7 @@ export function jobsChanged(jobs: readonly Job[]): void {
   for (const job of jobs) {
     if (job.status === "running") running += 1;
     if (!watched.peek().has(job.id) || !TERMINAL.has(job.status)) continue;
-    if (unwatch(job.id)) tell({ id: job.id, name: displayName(job.name), status: job.status });
+    if (unwatch(job.id)) announceEnd({ id: job.id, name: displayName(job.name), status: job.status });
   }
   runningCount.value = running;
 }
@@ -68,14 +68,14 @@ export function startWatch(): void {
     watched.value = new Set(ids);
   });
   const seen = (): void => {
-    if (!document.hidden && document.hasFocus()) ending.value = null;
+    if (!document.hidden && document.hasFocus()) unseenEnd.value = null;
   };
   document.addEventListener("visibilitychange", seen);
   addEventListener("focus", seen);
 }
 
-function tell(end: Ending): void {
-  if (document.hidden || !document.hasFocus()) ending.value = end;
+function announceEnd(end: JobEnd): void {
+  if (document.hidden || !document.hasFocus()) unseenEnd.value = end;
   if (typeof Notification === "undefined" || Notification.permission !== "granted") return;
   const note = new Notification(`${end.name} ${end.status}`, {
     body: "Open the job in Arkor Studio.",
@@ -89,14 +89,14 @@ function tell(end: Ending): void {
 }
 
 /** What all tabs watch; where nothing is stored, what this one does. */
-function current(): Set<string> {
+function watchedIds(): Set<string> {
   return new Set(readStored(WATCHED_JOBS, [...watched.peek()]));
 }
 
-const MOST = 200;
+const MAX_WATCHED = 200;
 
 function save(set: ReadonlySet<string>): void {
-  const kept = [...set].slice(-MOST);
+  const kept = [...set].slice(-MAX_WATCHED);
   watched.value = new Set(kept);
   writeStored(WATCHED_JOBS, kept);
 }

@@ -9,10 +9,10 @@ export function rgbOf(text: string): string {
   const [a = 0, b = 0, c = 0] = inside
     .split(/[\s,/]+/)
     .map((part) => (part.endsWith("%") ? Number.parseFloat(part) / 100 : Number.parseFloat(part) || 0));
-  if (space === "rgb" || space === "rgba") return written([a, b, c]);
-  if (space === "oklab") return written(oklabToRgb(a, b, c));
+  if (space === "rgb" || space === "rgba") return rgbText([a, b, c]);
+  if (space === "oklab") return rgbText(oklabToRgb(a, b, c));
   const hue = (c * Math.PI) / 180;
-  return space === "oklch" ? written(oklabToRgb(a, b * Math.cos(hue), b * Math.sin(hue))) : text;
+  return space === "oklch" ? rgbText(oklabToRgb(a, b * Math.cos(hue), b * Math.sin(hue))) : text;
 }
 
 /** B. Ottosson, "A perceptual color space for image processing", 2020; clipped to what sRGB can show. */
@@ -30,5 +30,5 @@ function oklabToRgb(lightness: number, a: number, b: number): number[] {
   );
 }
 
-const written = (parts: number[]): string =>
+const rgbText = (parts: number[]): string =>
   `rgb(${parts.map((part) => Math.round(Math.min(255, Math.max(0, part)))).join()})`;

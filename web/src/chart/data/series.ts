@@ -13,7 +13,7 @@ export type XMode = "step" | "epoch" | "elapsed" | "wall";
 export type Metric = "loss" | "evalLoss" | "lr";
 
 /** A run that goes back more often than this is not resumed: it logs out of order, and its points are sorted. */
-const MOST_PASSES = 40;
+const MAX_PASSES = 40;
 
 export class Series {
   readonly xs = new Numbers();
@@ -113,7 +113,7 @@ export class Series {
     this.earlier.push({ xs, ys, length: xs.length });
     this.xs.length = this.ys.length = this.rows.length = from;
     if (this.#smooth) this.#smooth = new Smoothing(this.weight);
-    return this.earlier.length <= MOST_PASSES;
+    return this.earlier.length <= MAX_PASSES;
   }
 
   /** Notes that `row`'s point is the first one after a restart, where it is. */

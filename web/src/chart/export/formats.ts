@@ -1,7 +1,7 @@
 /** A chart as a file: the picture by itself (colours computed, nothing referred to), or the numbers behind it. */
 import type { Rows } from "../../events/rows";
-import { dotted, type Scene } from "../geometry/scene";
-import { anchor } from "../geometry/ticks";
+import { dotsPath, type Scene } from "../geometry/scene";
+import { textAnchor } from "../geometry/ticks";
 import type { Track } from "../geometry/track";
 
 export interface Palette {
@@ -31,7 +31,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
     d === "" ? "" : `<path d="${d}" fill="none" stroke="${stroke}"${more}/>`;
   const text = (px: number, py: number, label: string, fill: string, anchor = "middle"): string =>
     `<text x="${round(px)}" y="${round(py)}" fill="${fill}" text-anchor="${anchor}">${escapeXml(label)}</text>`;
-  const { items, rows } = legendOf(
+  const { items, rows } = legendLayout(
     scene.drawn.map(({ track }) => track),
     left,
     width,
@@ -49,17 +49,17 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
     return [
       raw
         ? line(raw.d, tone(track.tone), ' stroke-opacity="0.3"') +
-          line(dotted(raw.dots), tone(track.tone), ` stroke-opacity="0.3"${DOT}`)
+          line(dotsPath(raw.dots), tone(track.tone), ` stroke-opacity="0.3"${DOT}`)
         : "",
       line(main.d, tone(track.tone), ` stroke-width="1.75" stroke-linejoin="round"${dash(track.dash)}`),
-      line(dotted(dots), tone(track.tone), DOT),
+      line(dotsPath(dots), tone(track.tone), DOT),
     ];
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height + head}" viewBox="0 ${-head} ${width} ${height + head}" font-family="${FONT}" font-size="12">`,
     `<title>${escapeXml(title)}</title>`,
     `<rect y="${-head}" width="${width}" height="${height + head}" fill="${palette.paper}"/>`,
-    text(left, 16 - head, fitted(title, width - left - 8), palette.ink, "start"),
+    text(left, 16 - head, truncated(title, width - left - 8), palette.ink, "start"),
     ...legend,
     ...scene.yTicks.flatMap(({ value, label }) => [
       line(`M0 ${round(y.map(value))}H${width}`, palette.grid),
@@ -70,7 +70,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
     ),
     line(`M0 ${bottom}H${width}`, palette.axis),
     ...scene.xTicks.map(({ value, label }) =>
-      text(x.map(value), bottom + 20, label, palette.hint, anchor(x.map(value), label, width)),
+      text(x.map(value), bottom + 20, label, palette.hint, textAnchor(x.map(value), label, width)),
     ),
     `<clipPath id="plot"><rect x="${left - 3}" width="${right - left + 6}" height="${bottom + 3}"/></clipPath><g clip-path="url(#plot)">`,
     line(scene.gaps.map((px) => `M${px} ${top}V${bottom}`).join(""), palette.gap, ' stroke-opacity="0.22"'),
@@ -89,7 +89,7 @@ function widthOf(text: string): number {
   return [...text].reduce((sum, sign) => sum + (sign > "\u2e80" ? 2 : 1), 0) * CHARACTER;
 }
 
-function fitted(text: string, room: number): string {
+function truncated(text: string, room: number): string {
   let signs = [...text];
   if (widthOf(text) <= room) return text;
   while (signs.length > 0 && widthOf(`${signs.join("")}…`) > room) signs = signs.slice(0, -1);
@@ -97,7 +97,7 @@ function fitted(text: string, room: number): string {
 }
 
 /** Where each curve's name stands above the plot: in rows, none wider than the picture. */
-export function legendOf(
+export function legendLayout(
   tracks: readonly Track[],
   left: number,
   width: number,
@@ -106,7 +106,7 @@ export function legendOf(
   let x = left;
   let row = 0;
   const items = tracks.map((track) => {
-    const label = fitted(track.label, Math.min(room, LONGEST) - 24);
+    const label = truncated(track.label, Math.min(room, LONGEST) - 24);
     const size = 24 + widthOf(label);
     if (x > left && x + size > left + room) {
       x = left;

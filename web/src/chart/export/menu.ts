@@ -21,7 +21,11 @@ export function exportRun(id: string, name: string, job: Job | undefined, rows: 
   return { id, name, job: { id, name: job?.name, config: job && shareable(configOf(job)) }, rows };
 }
 
-export function exportsOf(scene: () => Scene | null, title: string, runs: readonly ExportRun[]): MenuItem[] {
+export function exportItems(
+  scene: () => Scene | null,
+  title: string,
+  runs: readonly ExportRun[],
+): MenuItem[] {
   const picture = (use: (svg: string, scene: Scene) => void | Promise<void>) => () => {
     const shown = scene();
     if (shown) void use(sceneToSvg(shown, title, paletteOf(shown)), shown);

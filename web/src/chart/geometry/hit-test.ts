@@ -1,10 +1,10 @@
 /** Finding the point under the pointer. */
 import { lowerBound, within } from "../data/curve";
 import type { Series } from "../data/series";
-import type { Drawn, Scene } from "./scene";
+import type { DrawnSeries, Scene } from "./scene";
 
 export interface Hit {
-  drawn: Drawn;
+  drawn: DrawnSeries;
   /** Index into the line's points. */
   index: number;
   row: number;
@@ -29,7 +29,7 @@ export function hitsAt(scene: Scene, px: number, py: number): Hit[] {
 }
 
 /** The hit that the crosshair stands on. */
-export function closest(hits: readonly Hit[], px: number): Hit | undefined {
+export function closestHit(hits: readonly Hit[], px: number): Hit | undefined {
   return hits.reduce<Hit | undefined>(
     (best, hit) => (best && Math.abs(best.px - px) <= Math.abs(hit.px - px) ? best : hit),
     undefined,
@@ -47,7 +47,7 @@ export function nearestHits(
   return { shown: hits.toSorted((a, b) => far(a) - far(b)).slice(0, most), more: hits.length - most };
 }
 
-export function hitOf(drawn: Drawn, scene: Scene, index: number): Hit {
+export function hitOf(drawn: DrawnSeries, scene: Scene, index: number): Hit {
   const { line } = drawn;
   const x = line.xs.at(index);
   const value = line.ys.at(index);
@@ -64,7 +64,7 @@ export function hitOf(drawn: Drawn, scene: Scene, index: number): Hit {
   };
 }
 
-function nearest(drawn: Drawn, scene: Scene, px: number, py: number): number {
+function nearest(drawn: DrawnSeries, scene: Scene, px: number, py: number): number {
   const { raw } = drawn.line;
   const [start, end] = within(raw, ...scene.view);
   if (start >= end) return -1;
@@ -90,7 +90,7 @@ export function pointNear({ raw }: Series, at: number, start = 0, end = raw.leng
 }
 
 /** The point `by` places on from `index`, passing over gaps; stays at the ends. */
-export function along({ line }: Drawn, index: number, by: number): number {
+export function stepAlong({ line }: DrawnSeries, index: number, by: number): number {
   const step = Math.sign(by);
   let at = index;
   for (let left = Math.abs(by); left > 0; left--) {

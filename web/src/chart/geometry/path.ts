@@ -25,7 +25,7 @@ export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
   const end = Math.min(length, upperBound(xs, length, x.to) + 1);
   const left = x.map(x.from) - MARGIN;
   const right = x.map(x.to) + MARGIN;
-  const out = new Pen();
+  const out = new PathBuilder();
   let column = NaN;
   let broken = false;
   let lowX = 0;
@@ -82,7 +82,7 @@ export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
 }
 
 /** Collects a path; coordinates to a tenth of a pixel, which is finer than anyone sees and half the text. */
-class Pen {
+class PathBuilder {
   d = "";
   dots: [number, number][] = [];
   #count = 0;

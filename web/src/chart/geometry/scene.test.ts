@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import { Run } from "../../events/run";
 import { type Metric, Series } from "../data/series";
-import { escapeXml, legendOf, rowsToCsv, rowsToJson, sceneToSvg } from "../export/formats";
-import { weightOf } from "../use-series";
-import { along, closest, type Hit, hitsAt, nearestHits } from "./hit-test";
-import { type Input, type Scene, sceneOf } from "./scene";
+import { escapeXml, legendLayout, rowsToCsv, rowsToJson, sceneToSvg } from "../export/formats";
+import { smoothingWeight } from "../use-series";
+import { closestHit, type Hit, hitsAt, nearestHits, stepAlong } from "./hit-test";
+import { type Scene, type SceneInput, sceneOf } from "./scene";
 import { DEFAULTS, type Settings } from "./settings";
-import { anchor, CHARACTER } from "./ticks";
+import { CHARACTER, textAnchor } from "./ticks";
 import type { Track } from "./track";
 
 function runOf(count: number, loss = (step: number): number | null => 3 / step): Run {
@@ -46,7 +46,7 @@ function lineOf(
   return { track, line };
 }
 
-function inputOf(run: Run, change: Partial<Settings>, label?: string): Input {
+function inputOf(run: Run, change: Partial<Settings>, label?: string): SceneInput {
   const settings = { ...DEFAULTS, smooth: 0, ...change };
   const checkpoints = [20, 21, 40].map((step) => ({ step, time: ORIGIN + step * 1000, artifacts: [] }));
   return {
@@ -138,12 +138,12 @@ test("the time between a stop and the first step after the restart is on the axi
 
 test("short runs are not smoothed unless somebody asks for it", () => {
   const track = (count: number): Track => lineOf(runOf(count), "loss", "step", 0).track;
-  expect(weightOf(DEFAULTS, [track(99)])).toBe(0);
-  expect(weightOf(DEFAULTS, [track(100)])).toBe(0.6);
-  expect(weightOf(DEFAULTS, [track(10), track(120)])).toBe(0.6);
-  expect(weightOf(DEFAULTS, [track(10)], 400)).toBe(0.6);
-  expect(weightOf({ ...DEFAULTS, smooth: 0.9 }, [track(10)])).toBe(0.9);
-  expect(weightOf({ ...DEFAULTS, smooth: 0 }, [track(400)])).toBe(0);
+  expect(smoothingWeight(DEFAULTS, [track(99)])).toBe(0);
+  expect(smoothingWeight(DEFAULTS, [track(100)])).toBe(0.6);
+  expect(smoothingWeight(DEFAULTS, [track(10), track(120)])).toBe(0.6);
+  expect(smoothingWeight(DEFAULTS, [track(10)], 400)).toBe(0.6);
+  expect(smoothingWeight({ ...DEFAULTS, smooth: 0.9 }, [track(10)])).toBe(0.9);
+  expect(smoothingWeight({ ...DEFAULTS, smooth: 0 }, [track(400)])).toBe(0);
 });
 
 test("a spike alone between two gaps is seen behind the smoothed curve", () => {
@@ -257,7 +257,7 @@ test("no two labels of the axis lie over one another", () => {
   const scene = sceneOf({ ...inputOf(runOf(2000), { zoom: [0, 2_000_000] }), width: 390 });
   const ends = scene.xTicks.map(({ value, label }) => {
     const x = scene.x.map(value);
-    return { label, x, side: anchor(x, label, 390) };
+    return { label, x, side: textAnchor(x, label, 390) };
   });
   ends.slice(1).forEach((tick, k) => {
     const size = (label: string): number => label.length * 7;
@@ -277,7 +277,7 @@ test("the pointer finds the nearest step, and in a crowd the point at its own he
   expect(hitsAt(crowd, px, crowd.y.map(1))[0]!.value).toBe(1);
   expect(hitsAt(sceneFor(runOf(0)), 50, 50)).toEqual([]);
   const [hit] = hitsAt(scene, scene.left - 40, 0);
-  expect(closest([hit!], 0)?.x).toBe(1);
+  expect(closestHit([hit!], 0)?.x).toBe(1);
 });
 
 test("a readout that cannot hold all lines has the nearest, and says how many more there are", () => {
@@ -290,11 +290,11 @@ test("keys walk from point to point, over gaps, and stop at the ends", () => {
   const scene = sceneFor(runOf(10, (step) => (step === 5 || step === 6 ? null : 1)));
   const drawn = scene.drawn[0]!;
   expect([
-    along(drawn, 3, 1),
-    along(drawn, 6, -1),
-    along(drawn, 3, 3),
-    along(drawn, 8, 10),
-    along(drawn, 1, -10),
+    stepAlong(drawn, 3, 1),
+    stepAlong(drawn, 6, -1),
+    stepAlong(drawn, 3, 3),
+    stepAlong(drawn, 8, 10),
+    stepAlong(drawn, 1, -10),
   ]).toEqual([6, 3, 8, 9, 0]);
 });
 
@@ -325,7 +325,7 @@ test("a legend of many long names stays in the picture", () => {
     label,
   }));
   for (const width of [390, 1280]) {
-    const { items, rows } = legendOf(tracks, 50, width);
+    const { items, rows } = legendLayout(tracks, 50, width);
     for (const { x, label, row } of items) {
       expect(x + 24 + [...label].length * 6.8).toBeLessThanOrEqual(width);
       expect(row).toBeLessThan(rows);

@@ -5,12 +5,12 @@ import type { Series } from "../data/series";
 import { type Path, pathOf } from "./path";
 import { linearScale, logScale, padded, type Scale } from "./scale";
 import type { Settings } from "./settings";
-import { apart, CHARACTER, elapsedTicks, linearTicks, type Tick, wallTicks, yTicks } from "./ticks";
+import { CHARACTER, elapsedTicks, linearTicks, type Tick, wallTicks, withoutOverlaps, yTicks } from "./ticks";
 import type { Track } from "./track";
-import { blankOf, bounds, gapsOf, NOTHING, reach, type TrackSeries } from "./visible-range";
+import { EMPTY_RANGE, emptyReason, findGaps, fullRange, type TrackSeries, valueRange } from "./visible-range";
 import type { Span } from "./zoom-range";
 
-export interface Drawn {
+export interface DrawnSeries {
   track: Track;
   line: Series;
   y: Scale;
@@ -37,7 +37,7 @@ export interface Scene {
   xTicks: readonly Tick[];
   yTicks: readonly Tick[];
   sideTicks: readonly Tick[];
-  drawn: readonly Drawn[];
+  drawn: readonly DrawnSeries[];
   /** Pixel columns that hold a value which is no number, or has no place on a log scale. */
   gaps: readonly number[];
   /** How many visible values are zero or below on a log scale. */
@@ -50,7 +50,7 @@ export interface Scene {
   view: Span;
 }
 
-export interface Input {
+export interface SceneInput {
   lines: readonly TrackSeries[];
   settings: Settings;
   width: number;
@@ -68,31 +68,39 @@ const APART_Y = 52;
 const FEW = 60;
 const MARK_GAP = 12;
 
-export function sceneOf({ lines, settings, width, height, letters = 1, checkpoints, until }: Input): Scene {
-  const all = reach(lines, settings, until);
+export function sceneOf({
+  lines,
+  settings,
+  width,
+  height,
+  letters = 1,
+  checkpoints,
+  until,
+}: SceneInput): Scene {
+  const all = fullRange(lines, settings, until);
   const view: Span = settings.zoom ?? all;
   const rates = lines.filter(({ track }) => track.metric === "lr");
   const losses = lines.filter(({ track, line }) => track.metric !== "lr" && line.xs.length > 0);
   // A learning rate beside nothing else is what the chart is of.
   const main = losses.length > 0 ? losses : rates;
-  const [low, high] = bounds(main, view, settings.log);
+  const [low, high] = valueRange(main, view, settings.log);
   const kind = settings.log ? "log" : "linear";
   const make = settings.log ? logScale : linearScale;
   const bottom = height - BOTTOM * letters;
   const y = make(...padded(low, high, kind), bottom, TOP);
   const rows = Math.max(2, Math.floor((bottom - TOP) / (APART_Y * letters)));
   const ticks = yTicks(y, rows);
-  const [sideLow, sideHigh] = bounds(main === rates ? [] : rates, view, false);
+  const [sideLow, sideHigh] = valueRange(main === rates ? [] : rates, view, false);
   const side =
     sideLow <= sideHigh
       ? linearScale(...padded(Math.min(0, sideLow), sideHigh, "linear"), bottom, TOP)
       : null;
   const sideTicks = side ? linearTicks(side.from, side.to, rows) : [];
-  const left = gutter(ticks, letters);
-  const right = width - (side ? gutter(sideTicks, letters) : 8);
+  const left = axisWidth(ticks, letters);
+  const right = width - (side ? axisWidth(sideTicks, letters) : 8);
   const x = linearScale(view[0], view[1], left, right);
   const drawn = lines.map(({ track, line }) =>
-    draw(track, line, x, track.metric === "lr" && side ? side : y),
+    drawSeries(track, line, x, track.metric === "lr" && side ? side : y),
   );
   return {
     width,
@@ -109,24 +117,24 @@ export function sceneOf({ lines, settings, width, height, letters = 1, checkpoin
     drawn,
     all,
     view,
-    blank: blankOf(lines, settings, view, low <= high || side !== null),
+    blank: emptyReason(lines, settings, view, low <= high || side !== null),
     yTicks: low <= high ? ticks : [],
-    xTicks: all === NOTHING ? [] : xTicks(x, settings, right - left, width, letters),
-    ...gapsOf(main, x, settings.log),
-    marks: marksOf(checkpoints, x, settings.x, lines[0]?.track.origin ?? NaN),
+    xTicks: all === EMPTY_RANGE ? [] : xTicks(x, settings, right - left, width, letters),
+    ...findGaps(main, x, settings.log),
+    marks: checkpointMarks(checkpoints, x, settings.x, lines[0]?.track.origin ?? NaN),
   };
 }
 
-function gutter(ticks: readonly Tick[], letters: number): number {
+function axisWidth(ticks: readonly Tick[], letters: number): number {
   return (
     Math.ceil(ticks.reduce((most, { label }) => Math.max(most, label.length), 1) * CHARACTER * letters) + 13
   );
 }
 
-function draw(track: Track, line: Series, x: Scale, y: Scale): Drawn {
+function drawSeries(track: Track, line: Series, x: Scale, y: Scale): DrawnSeries {
   const { raw, main } = line;
   const [start, end] = within(raw, x.from, x.to);
-  const faint = [...(line.smoothed ? stretches(raw, line.breaks) : []), ...line.earlier].map((curve) =>
+  const faint = [...(line.smoothed ? splitAtRestarts(raw, line.breaks) : []), ...line.earlier].map((curve) =>
     pathOf(curve, x, y),
   );
   const few = end - start <= FEW && track.metric !== "lr";
@@ -134,25 +142,25 @@ function draw(track: Track, line: Series, x: Scale, y: Scale): Drawn {
     track,
     line,
     y,
-    raw: faint.length > 0 ? joined(faint) : null,
-    main: joined(stretches(main, line.breaks).map((curve) => pathOf(curve, x, y))),
-    points: few ? pixels(raw, start, end, x, y) : [],
+    raw: faint.length > 0 ? joinPaths(faint) : null,
+    main: joinPaths(splitAtRestarts(main, line.breaks).map((curve) => pathOf(curve, x, y))),
+    points: few ? pixelsOf(raw, start, end, x, y) : [],
   };
 }
 
 /** A curve's parts from one restart to the next. */
-function stretches({ xs, ys, length }: Curve, breaks: readonly number[]): Curve[] {
+function splitAtRestarts({ xs, ys, length }: Curve, breaks: readonly number[]): Curve[] {
   return [0, ...breaks].map((from, part) => {
     const to = breaks[part] ?? length;
     return { xs: xs.subarray(from, to), ys: ys.subarray(from, to), length: to - from };
   });
 }
 
-function joined(paths: readonly Path[]): Path {
+function joinPaths(paths: readonly Path[]): Path {
   return { d: paths.map(({ d }) => d).join(""), dots: paths.flatMap(({ dots }) => dots) };
 }
 
-function pixels(curve: Curve, start: number, end: number, x: Scale, y: Scale): [number, number][] {
+function pixelsOf(curve: Curve, start: number, end: number, x: Scale, y: Scale): [number, number][] {
   const points: [number, number][] = [];
   for (let i = start; i < end; i++) {
     const py = y.map(curve.ys[i]!);
@@ -162,12 +170,12 @@ function pixels(curve: Curve, start: number, end: number, x: Scale, y: Scale): [
 }
 
 /** Round dots as a path: lines of no length, whose caps are seen. */
-export function dotted(dots: Path["dots"] | Drawn["points"]): string {
+export function dotsPath(dots: Path["dots"] | DrawnSeries["points"]): string {
   return dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
 }
 
 /** Visible checkpoints; where they stand closer than a finger the later one is kept. An epoch is not told of them. */
-function marksOf(
+function checkpointMarks(
   checkpoints: readonly Checkpoint[],
   x: Scale,
   mode: Settings["x"],
@@ -189,5 +197,5 @@ function xTicks(x: Scale, settings: Settings, plot: number, width: number, lette
   let ticks = make(x.from, x.to, count);
   // No tick between two steps, unless there is nothing but what lies between two steps.
   if (settings.x === "step" && x.to - x.from >= 1) ticks = linearTicks(x.from, x.to, count, true);
-  return apart(ticks, x.map, width, letters);
+  return withoutOverlaps(ticks, x.map, width, letters);
 }

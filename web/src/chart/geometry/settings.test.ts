@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { DEFAULTS, readSettings, type Settings, writeSettings } from "./settings";
-import { brushed, pan, zoomAround } from "./zoom-range";
+import { pan, rangeOfBrush, zoomAround } from "./zoom-range";
 
 const round = (settings: Settings): Settings => {
   const written = Object.entries(writeSettings(settings)).filter(
@@ -56,7 +56,7 @@ test("panning stops at the ends, a brush works both ways", () => {
   expect(pan([10, 20], [0, 100], 0.5)).toEqual([15, 25]);
   expect(pan([10, 20], [0, 100], -5)).toEqual([0, 10]);
   expect(pan([85, 95], [0, 100], 5)).toEqual([90, 100]);
-  expect(brushed(40, 20, [0, 100])).toEqual([20, 40]);
-  expect(brushed(-10, 20, [0, 100])).toEqual([0, 20]);
-  expect(brushed(30, 30, [0, 100])).toBeNull();
+  expect(rangeOfBrush(40, 20, [0, 100])).toEqual([20, 40]);
+  expect(rangeOfBrush(-10, 20, [0, 100])).toEqual([0, 20]);
+  expect(rangeOfBrush(30, 30, [0, 100])).toBeNull();
 });

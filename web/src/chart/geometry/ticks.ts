@@ -64,13 +64,13 @@ export function yTicks(scale: Scale, count: number): Tick[] {
 export const CHARACTER = 7;
 
 /** Labels at the ends lean inwards rather than out of the picture. `letters`: how large they are, 1 as a rule. */
-export function anchor(x: number, label: string, width: number, letters = 1): "start" | "middle" | "end" {
+export function textAnchor(x: number, label: string, width: number, letters = 1): "start" | "middle" | "end" {
   const reach = (label.length * CHARACTER * letters) / 2;
   return x + reach > width ? "end" : x - reach < 0 ? "start" : "middle";
 }
 
 /** The ticks whose labels leave one another room, the last one first. */
-export function apart(
+export function withoutOverlaps(
   ticks: readonly Tick[],
   map: (value: number) => number,
   width: number,
@@ -82,7 +82,7 @@ export function apart(
     .filter(({ value, label }) => {
       const x = map(value);
       const size = label.length * CHARACTER * letters;
-      const left = x - size * { start: 0, middle: 0.5, end: 1 }[anchor(x, label, width, letters)];
+      const left = x - size * { start: 0, middle: 0.5, end: 1 }[textAnchor(x, label, width, letters)];
       if (left + size > edge) return false;
       edge = left - (CHARACTER * letters) / 2;
       return true;

@@ -11,10 +11,14 @@ export interface TrackSeries {
   line: Series;
 }
 
-export const NOTHING: Span = [0, 1];
+export const EMPTY_RANGE: Span = [0, 1];
 
 /** All there is along x. */
-export function reach(lines: readonly TrackSeries[], settings: Settings, until: number | undefined): Span {
+export function fullRange(
+  lines: readonly TrackSeries[],
+  settings: Settings,
+  until: number | undefined,
+): Span {
   let low = Infinity;
   let high = -Infinity;
   for (const { line } of lines) {
@@ -26,7 +30,7 @@ export function reach(lines: readonly TrackSeries[], settings: Settings, until: 
     low = Math.min(low, 1);
     high = Math.max(high, until);
   }
-  if (!(low <= high)) return NOTHING;
+  if (!(low <= high)) return EMPTY_RANGE;
   // Loading the model is a part of what elapsed.
   if (settings.x === "elapsed") low = Math.min(low, 0);
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
@@ -36,7 +40,7 @@ export function reach(lines: readonly TrackSeries[], settings: Settings, until: 
  * The y range of what is visible. The faint points behind a smoothed curve count, or a spike would leave the picture; so
  * does the curve itself, which still carries what is no longer visible.
  */
-export function bounds(lines: readonly TrackSeries[], view: Span, positive: boolean): [number, number] {
+export function valueRange(lines: readonly TrackSeries[], view: Span, positive: boolean): [number, number] {
   let low = Infinity;
   let high = -Infinity;
   for (const { line } of lines) {
@@ -56,7 +60,7 @@ export function bounds(lines: readonly TrackSeries[], view: Span, positive: bool
 }
 
 /** Pixel columns that hold a value without a place on the axis, and how many values a log scale has none for. */
-export function gapsOf(
+export function findGaps(
   lines: readonly TrackSeries[],
   x: Scale,
   log: boolean,
@@ -78,7 +82,7 @@ export function gapsOf(
 }
 
 /** Why there is nothing to see, in words; empty where nothing was logged, which the page has its own words for; else null. */
-export function blankOf(
+export function emptyReason(
   lines: readonly TrackSeries[],
   { x, log }: Settings,
   view: Span,
@@ -91,7 +95,7 @@ export function blankOf(
       : "";
   }
   if (seen) return null;
-  const [low, high] = bounds(lines, view, false);
+  const [low, high] = valueRange(lines, view, false);
   if (low <= high) return log ? "Nothing here is above zero, where a log scale begins; choose linear." : null;
   return lines.some(({ line: { raw } }) => within(raw, ...view).reduce((start, end) => end - start) > 0)
     ? "No value here is a number."

@@ -15,23 +15,23 @@ export function zoomTo(view: Span, all: Span, center: number, part: number, fact
   const full = all[1] - all[0];
   const size = Math.max(full * CLOSEST, (view[1] - view[0]) * factor);
   if (!(full > 0) || size >= full) return null;
-  return inside([center - part * size, center + (1 - part) * size], all);
+  return clampTo([center - part * size, center + (1 - part) * size], all);
 }
 
 /** Moves by a part of what is shown; stops at the ends. */
 export function pan(view: Span, all: Span, part: number): Span {
   const by = (view[1] - view[0]) * part;
-  return inside([view[0] + by, view[1] + by], all);
+  return clampTo([view[0] + by, view[1] + by], all);
 }
 
 /** A brushed range, in either direction; null when it is too small to be meant. */
-export function brushed(a: number, b: number, all: Span): Span | null {
+export function rangeOfBrush(a: number, b: number, all: Span): Span | null {
   const from = Math.max(all[0], Math.min(a, b));
   const to = Math.min(all[1], Math.max(a, b));
   return to - from > (all[1] - all[0]) * CLOSEST ? [from, to] : null;
 }
 
-function inside([from, to]: Span, [low, high]: Span): Span {
+function clampTo([from, to]: Span, [low, high]: Span): Span {
   const size = to - from;
   if (from < low) return [low, low + size];
   return to > high ? [high - size, high] : [from, to];

@@ -1,14 +1,14 @@
 /** The keyboard on a chart: a crosshair that goes from point to point and from curve to curve, and the zoom. */
 import type { Signal } from "@preact/signals";
-import { along, closest, hitsAt, pointNear } from "../geometry/hit-test";
-import type { Drawn, Scene } from "../geometry/scene";
+import { closestHit, hitsAt, pointNear, stepAlong } from "../geometry/hit-test";
+import type { DrawnSeries, Scene } from "../geometry/scene";
 import { pan, type Span, zoomAround } from "../geometry/zoom-range";
 import type { Cursor } from "./cursor";
 
 type Zoom = (zoom: Span | null) => void;
 
 /** Answers whether the key was for the chart. */
-export function keyed(
+export function handleKey(
   key: string,
   shift: boolean,
   scene: Scene,
@@ -19,9 +19,9 @@ export function keyed(
   const line = { ArrowDown: 1, ArrowUp: -1 }[key];
   const next =
     step !== undefined
-      ? move(scene, cursor.peek(), shift ? step * 10 : step)
+      ? moveAlong(scene, cursor.peek(), shift ? step * 10 : step)
       : line !== undefined
-        ? change(scene, cursor.peek(), line)
+        ? changeSeries(scene, cursor.peek(), line)
         : undefined;
   if (next) {
     cursor.value = next;
@@ -29,46 +29,47 @@ export function keyed(
     return true;
   }
   const factor = { "+": 0.6, "=": 0.6, "-": 1 / 0.6, _: 1 / 0.6 }[key];
-  if (factor !== undefined) onZoom(zoomAround(scene.view, scene.all, centre(scene, cursor.peek()), factor));
+  if (factor !== undefined)
+    onZoom(zoomAround(scene.view, scene.all, zoomCenter(scene, cursor.peek()), factor));
   else if (key === "0") onZoom(null);
   else return false;
   return true;
 }
 
 /** The curves that have a point to stand on. */
-function walkable(scene: Scene): Drawn[] {
-  return scene.drawn.filter((drawn) => Number.isFinite(drawn.line.ys.at(along(drawn, -1, 1))));
+function seriesWithPoints(scene: Scene): DrawnSeries[] {
+  return scene.drawn.filter((drawn) => Number.isFinite(drawn.line.ys.at(stepAlong(drawn, -1, 1))));
 }
 
 /** The curve that the crosshair is on, to begin with the first that has points. */
-function current(scene: Scene, cursor: Cursor | null): Drawn | undefined {
-  const drawn = walkable(scene);
+function currentSeries(scene: Scene, cursor: Cursor | null): DrawnSeries | undefined {
+  const drawn = seriesWithPoints(scene);
   return (
     drawn.find(({ track }) => cursor !== null && "key" in cursor && track.key === cursor.key) ?? drawn[0]
   );
 }
 
 /** By points of the curve that the crosshair is on. */
-function move(scene: Scene, old: Cursor | null, by: number): Cursor | undefined {
-  const drawn = current(scene, old);
+function moveAlong(scene: Scene, old: Cursor | null, by: number): Cursor | undefined {
+  const drawn = currentSeries(scene, old);
   if (drawn === undefined) return undefined;
   const { length } = drawn.line.xs;
   const only = { ...scene, drawn: [drawn] };
   let index: number | undefined;
-  if (!Number.isFinite(by)) index = by < 0 ? along(drawn, -1, 1) : along(drawn, length, -1);
-  else if (old === null) index = closest(hitsAt(only, by > 0 ? scene.left : scene.right, NaN), 0)?.index;
+  if (!Number.isFinite(by)) index = by < 0 ? stepAlong(drawn, -1, 1) : stepAlong(drawn, length, -1);
+  else if (old === null) index = closestHit(hitsAt(only, by > 0 ? scene.left : scene.right, NaN), 0)?.index;
   else {
     const from = "key" in old ? old.index : hitsAt(only, old.px, old.py)[0]?.index;
-    index = along(drawn, Math.min(length - 1, from ?? length - 1), by);
+    index = stepAlong(drawn, Math.min(length - 1, from ?? length - 1), by);
   }
   return { key: drawn.track.key, index: index ?? length - 1 };
 }
 
 /** To the next curve, at the point nearest to where the crosshair is. */
-function change(scene: Scene, old: Cursor | null, by: number): Cursor | undefined {
-  const drawn = walkable(scene);
-  const at = drawn.indexOf(current(scene, old)!);
-  if (old === null) return move(scene, old, 1);
+function changeSeries(scene: Scene, old: Cursor | null, by: number): Cursor | undefined {
+  const drawn = seriesWithPoints(scene);
+  const at = drawn.indexOf(currentSeries(scene, old)!);
+  if (old === null) return moveAlong(scene, old, 1);
   const next = drawn[at + by];
   return next && { key: next.track.key, index: pointNear(next.line, xOf(scene, old) ?? scene.view[0]) };
 }
@@ -79,7 +80,7 @@ function xOf(scene: Scene, cursor: Cursor | null): number | null {
   return scene.drawn.find(({ track }) => track.key === cursor.key)?.line.xs.at(cursor.index) ?? null;
 }
 
-function centre(scene: Scene, cursor: Cursor | null): number {
+function zoomCenter(scene: Scene, cursor: Cursor | null): number {
   return xOf(scene, cursor) ?? (scene.view[0] + scene.view[1]) / 2;
 }
 

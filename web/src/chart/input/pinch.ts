@@ -3,7 +3,7 @@
 import { type Span, zoomTo } from "../geometry/zoom-range";
 import type { Latest } from "./cursor";
 
-interface Grip {
+interface PinchStart {
   view: Span;
   /** Where between the fingers the curve was taken, in the chart's own x. */
   center: number;
@@ -15,20 +15,20 @@ const CLOSEST_PX = 24;
 
 /** Listens until it is stopped. */
 export function pinchZoom(box: HTMLElement, now: { current: Latest }): () => void {
-  let grip: Grip | null = null;
+  let grip: PinchStart | null = null;
   const begin = (event: TouchEvent): void => {
     const { scene } = now.current;
     grip = null;
     if (scene === null || event.touches.length !== 2) return;
     if (event.cancelable) event.preventDefault();
-    const { middle, spread } = fingers(event, box);
+    const { middle, spread } = fingersOf(event, box);
     grip = { view: scene.view, center: scene.x.invert(middle), spread };
   };
   const move = (event: TouchEvent): void => {
     const { scene, onZoom } = now.current;
     if (grip === null || scene === null || event.touches.length !== 2) return;
     if (event.cancelable) event.preventDefault();
-    const { middle, spread } = fingers(event, box);
+    const { middle, spread } = fingersOf(event, box);
     const part = (middle - scene.left) / (scene.right - scene.left);
     onZoom(zoomTo(grip.view, scene.all, grip.center, part, grip.spread / spread));
   };
@@ -48,7 +48,7 @@ export function pinchZoom(box: HTMLElement, now: { current: Latest }): () => voi
   };
 }
 
-function fingers(event: TouchEvent, box: HTMLElement): { middle: number; spread: number } {
+function fingersOf(event: TouchEvent, box: HTMLElement): { middle: number; spread: number } {
   const [a, b] = [event.touches[0]!, event.touches[1]!];
   const middle = (a.clientX + b.clientX) / 2 - box.getBoundingClientRect().left;
   return { middle, spread: Math.max(CLOSEST_PX, Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY)) };

@@ -2,9 +2,9 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Scene } from "../geometry/scene";
-import { brushed, type Span } from "../geometry/zoom-range";
+import { rangeOfBrush, type Span } from "../geometry/zoom-range";
 import type { Cursor, Latest } from "./cursor";
-import { keyed } from "./keyboard";
+import { handleKey } from "./keyboard";
 import { pinchZoom } from "./pinch";
 import { wheelZoom } from "./wheel";
 
@@ -80,7 +80,7 @@ export function useChartInput(
       const span = brush.peek();
       start.current = brush.value = null;
       if (scene === null || span === null) return;
-      const zoom = brushed(scene.x.invert(span[0]), scene.x.invert(span[1]), scene.all);
+      const zoom = rangeOfBrush(scene.x.invert(span[0]), scene.x.invert(span[1]), scene.all);
       if (zoom !== null) onZoom(zoom);
     },
     onPointerCancel(event: PointerEvent) {
@@ -107,7 +107,7 @@ export function useChartInput(
       if (event.key === "Escape") {
         if (cursor.peek() === null && start.current === null) return;
         cursor.value = brush.value = start.current = null;
-      } else if (!keyed(event.key, event.shiftKey, scene, cursor, onZoom)) return;
+      } else if (!handleKey(event.key, event.shiftKey, scene, cursor, onZoom)) return;
       event.preventDefault();
       event.stopPropagation();
     },

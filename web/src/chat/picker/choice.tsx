@@ -7,7 +7,7 @@ import { jobs } from "../../store/jobs";
 import { Icon } from "../../ui";
 import { nameTarget } from "../targets";
 import type { Target } from "../types";
-import { PartSelect } from "./part";
+import { AdapterSelect } from "./part";
 import { Picker } from "./picker";
 
 interface Props {
@@ -51,7 +51,7 @@ export function TargetChoice({ label, target, onPick, id, children }: Props) {
         {target?.kind === "base" && <span class="chat-kind">base model</span>}
         {target && target.kind !== "base" && (
           <>
-            <PartSelect target={target} onPick={onPick} />
+            <AdapterSelect target={target} onPick={onPick} />
             <a class="chat-job" href={jobHref(target.jobId)} title="Open the job">
               job
             </a>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../../contract.gen";
-import { MAX_ROWS, offer } from "./options";
+import { MAX_ROWS, optionsFor } from "./options";
 
 const job = (n: number, name = `bot ${n}`): Job => ({
   id: `id${n}`,
@@ -14,7 +14,7 @@ const job = (n: number, name = `bot ${n}`): Job => ({
 
 describe("offer", () => {
   it("offers models, then jobs", () => {
-    expect(offer("", ["hub/m"], [job(1)]).options.map((each) => each.key)).toEqual([
+    expect(optionsFor("", ["hub/m"], [job(1)]).options.map((each) => each.key)).toEqual([
       "base:hub/m",
       "final:id1",
     ]);
@@ -22,22 +22,22 @@ describe("offer", () => {
 
   it("finds all words anywhere in name, id, model and status", () => {
     const jobs = [job(1, "Support Bot"), job(2, "haiku")];
-    expect(offer("bot support", [], jobs).options.map((each) => each.key)).toEqual([
+    expect(optionsFor("bot support", [], jobs).options.map((each) => each.key)).toEqual([
       "base:bot support",
       "final:id1",
     ]);
-    expect(offer("id2 completed", [], jobs).options.at(-1)?.key).toBe("final:id2");
+    expect(optionsFor("id2 completed", [], jobs).options.at(-1)?.key).toBe("final:id2");
   });
 
   it("offers what is typed as a model, but not one that is listed", () => {
-    expect(offer(" my/model ", ["hub/m"], []).options).toMatchObject([
+    expect(optionsFor(" my/model ", ["hub/m"], []).options).toMatchObject([
       { target: { kind: "base", model: "my/model" } },
     ]);
-    expect(offer("hub/m", ["hub/m"], []).options).toHaveLength(1);
+    expect(optionsFor("hub/m", ["hub/m"], []).options).toHaveLength(1);
   });
 
   it("bounds what is drawn and says what is left", () => {
-    const { options, more } = offer(
+    const { options, more } = optionsFor(
       "",
       [],
       Array.from({ length: 10_000 }, (_, n) => job(n)),

@@ -16,13 +16,13 @@ export interface Option {
 /** Rows of each group that are shown; typing narrows the rest. */
 export const MAX_ROWS = 40;
 
-interface Offer {
+interface Offered {
   options: Option[];
   /** Jobs that match but are not shown. */
   more: number;
 }
 
-export function offer(typed: string, models: readonly string[], jobs: readonly Job[]): Offer {
+export function optionsFor(typed: string, models: readonly string[], jobs: readonly Job[]): Offered {
   const words = typed.trim().toLowerCase().split(/\s+/u).filter(Boolean);
   const fits = (...texts: (string | undefined)[]): boolean => {
     const text = texts.join("\n").toLowerCase();

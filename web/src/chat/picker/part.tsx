@@ -28,7 +28,7 @@ export function targetTrouble(target: Target): string | null {
   return job && isOver(job) ? "This job ended without an adapter" : "This job has saved no checkpoint yet";
 }
 
-export function PartSelect({ target, onPick }: Props) {
+export function AdapterSelect({ target, onPick }: Props) {
   const { jobId } = target;
   const { steps } = checkpointsOf(jobId);
   const job = jobById(jobId);

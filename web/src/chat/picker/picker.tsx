@@ -6,7 +6,7 @@ import { manifest } from "../../store/manifest";
 import { DryMark, RelativeTime, StatusDot } from "../../ui";
 import { adapterJobs, baseModels } from "../targets";
 import type { Target } from "../types";
-import { type Option, offer } from "./options";
+import { type Option, optionsFor } from "./options";
 
 interface Props {
   onPick: (target: Target) => void;
@@ -22,7 +22,7 @@ export function Picker({ onPick, onClose }: Props) {
   const list = jobs.value;
   const trainers = manifest.value;
   const { options, more } = useMemo(
-    () => offer(typed, baseModels(list, trainers), adapterJobs(list)),
+    () => optionsFor(typed, baseModels(list, trainers), adapterJobs(list)),
     [typed, list, trainers],
   );
   const active = Math.min(at, options.length - 1);

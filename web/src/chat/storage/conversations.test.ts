@@ -36,7 +36,7 @@ function asked(shelf: typeof import("./conversations"), state: "done" | "streami
   const answers = [{ by: target, name: "tiny", text: "Ho", state }];
   const turn = { id: "t", parent: null, user: "Hi?", answers, at: 1 };
   return {
-    ...shelf.fresh([target], { temperature: 0, topP: 1, maxTokens: 9 }, ""),
+    ...shelf.newConversation([target], { temperature: 0, topP: 1, maxTokens: 9 }, ""),
     id: "c",
     leaf: "t",
     turns: { t: turn },
@@ -46,12 +46,12 @@ function asked(shelf: typeof import("./conversations"), state: "done" | "streami
 test("an answer that was not stored yet outlives the page", async () => {
   db.store.mockReturnValue(new Promise(() => {}));
   const before = await load();
-  before.change(asked(before, "done"));
+  before.changeCurrent(asked(before, "done"));
   page.dispatchEvent(new Event("pagehide"));
   db.store.mockResolvedValue(undefined);
   const after = await load();
   expect(after.summaries.value.map(({ id }) => id)).toEqual(["c"]);
-  expect(await after.open("c")).toBe(true);
+  expect(await after.openConversation("c")).toBe(true);
   expect(after.current.value.turns.t?.answers[0]).toMatchObject({ text: "Ho", state: "done" });
   expect(db.store).toHaveBeenLastCalledWith(expect.objectContaining({ id: "c" }));
   expect(kept.size).toBe(0);
@@ -60,24 +60,24 @@ test("an answer that was not stored yet outlives the page", async () => {
 test("one that was still coming is cut", async () => {
   db.store.mockReturnValue(new Promise(() => {}));
   const before = await load();
-  before.change(asked(before, "streaming"));
+  before.changeCurrent(asked(before, "streaming"));
   page.dispatchEvent(new Event("pagehide"));
   const after = await load();
-  await after.open("c");
+  await after.openConversation("c");
   expect(after.current.value.turns.t?.answers[0]).toMatchObject({ text: "Ho", state: "cut" });
 });
 
 test("what is stored is not noted down, nor what a page that comes back still writes", async () => {
   db.store.mockResolvedValue(undefined);
   const stored = await load();
-  stored.change(asked(stored, "done"));
+  stored.changeCurrent(asked(stored, "done"));
   await vi.waitFor(() => expect(db.store).toHaveBeenCalled());
   await Promise.resolve();
   page.dispatchEvent(new Event("pagehide"));
   expect(kept.size).toBe(0);
   db.store.mockReturnValue(new Promise(() => {}));
   const away = await load();
-  away.change(asked(away, "done"));
+  away.changeCurrent(asked(away, "done"));
   page.dispatchEvent(new Event("pagehide"));
   expect(kept.size).toBe(1);
   page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
@@ -94,7 +94,7 @@ test("what was asked in another project at the same address is not listed in thi
     ["there", "o/there"],
     ["old", undefined],
   ] as const) {
-    shelf.change({ ...asked(shelf, "done"), id, project: where });
+    shelf.changeCurrent({ ...asked(shelf, "done"), id, project: where });
   }
   expect(shelf.summaries.value.map(({ id }) => id).sort()).toEqual(["here", "old"]);
   credentials.value = { ...credentials.value, projectSlug: null };

@@ -3,11 +3,11 @@ import { computed, signal } from "@preact/signals";
 import { CHAT_SETTINGS, readStored, writeStored } from "../../lib/storage";
 import { project } from "../../store/credentials";
 import { DEFAULT_PARAMS, ownPreset } from "../presets";
-import { branch, columnsOf, shownTargets, withStored } from "../tree";
+import { branch, columnsOf, mergeStored, shownTargets } from "../tree";
 import type { Answer, Conversation, Params, Target } from "../types";
 import { listStored, load, remove, type Summary, store, summarize } from "./db";
-import { answered, hear, isAnswered, tell } from "./tabs";
-import { leaveBehind, pickUp } from "./unsaved";
+import { answersEnded, broadcast, isBeingAnswered, onBroadcast } from "./tabs";
+import { saveUnsaved, takeUnsaved } from "./unsaved";
 
 const TROUBLES: Readonly<Record<string, string>> = {
   QuotaExceededError:
@@ -33,13 +33,13 @@ export const summaries = computed(() => {
 /** Why conversations are not kept, for the person to read; null while they are. */
 export const storageTrouble = signal<string | null>(null);
 
-export const current = signal<Conversation>(fresh([], ...storedSettings()));
+export const current = signal<Conversation>(newConversation([], ...storedSettings()));
 
 export function newId(): string {
   return crypto.randomUUID();
 }
 
-export function fresh(targets: readonly Target[], params: Params, system: string): Conversation {
+export function newConversation(targets: readonly Target[], params: Params, system: string): Conversation {
   const now = Date.now();
   return {
     id: newId(),
@@ -55,13 +55,13 @@ export function fresh(targets: readonly Target[], params: Params, system: string
 }
 
 /** A new conversation that asks the targets that are shown, with the settings that all begin with. */
-export function afresh(): Conversation {
+export function nextConversation(): Conversation {
   writeStored(CHAT_SETTINGS, null);
-  return fresh(shownTargets(current.peek()), DEFAULT_PARAMS, "");
+  return newConversation(shownTargets(current.peek()), DEFAULT_PARAMS, "");
 }
 
 /** Conversations that this page has had open: newer than what is stored, for as long as the page lives. */
-const seen = new Map<string, Conversation>();
+const opened = new Map<string, Conversation>();
 
 /** How this tab asks, from before the first question on: parameters and system prompt. */
 function storedSettings(): [Params, string] {
@@ -71,40 +71,40 @@ function storedSettings(): [Params, string] {
 }
 
 /** Changes the open conversation, and stores it once it holds a turn. */
-export function change(next: Conversation): void {
+export function changeCurrent(next: Conversation): void {
   const { params, system } = current.peek();
   current.value = next;
   if (next.params !== params || next.system !== system) writeStored(CHAT_SETTINGS, next);
-  keep(next);
+  queueSave(next);
 }
 
 /** Changes a conversation that this page has had open, whether it still is or not. */
 export function changeById(id: string, by: (conversation: Conversation) => Conversation): void {
-  if (current.peek().id === id) return change(by(current.peek()));
-  const known = seen.get(id);
-  if (known) keep(by(known));
+  if (current.peek().id === id) return changeCurrent(by(current.peek()));
+  const known = opened.get(id);
+  if (known) queueSave(by(known));
 }
 
 /** Writes come one after another; of those that wait, only a conversation's last one is made. One stays here until it is stored. */
 const unsaved = new Map<string, Conversation>();
 let writing: Promise<void> | null = null;
 
-function keep(conversation: Conversation): void {
+function queueSave(conversation: Conversation): void {
   if (conversation.leaf === null) return;
-  seen.set(conversation.id, conversation);
+  opened.set(conversation.id, conversation);
   unsaved.set(conversation.id, conversation);
   const others = all.peek().filter((each) => each.id !== conversation.id);
   all.value = [summarize(conversation), ...others].sort((a, b) => b.updated - a.updated);
-  writing ??= write().finally(() => {
+  writing ??= saveQueued().finally(() => {
     writing = null;
   });
 }
 
-async function write(): Promise<void> {
-  for (let next = first(); next; next = first()) {
+async function saveQueued(): Promise<void> {
+  for (let next = nextQueued(); next; next = nextQueued()) {
     try {
       await store(next);
-      tell({ id: next.id });
+      broadcast({ id: next.id });
       storageTrouble.value = null;
     } catch (error) {
       storageTrouble.value = troubleOf(error);
@@ -114,14 +114,14 @@ async function write(): Promise<void> {
 }
 
 /** Resolves when everything is stored, or could not be. */
-export const saved = async (): Promise<void> => void (await writing);
+export const allSaved = async (): Promise<void> => void (await writing);
 
-const first = (): Conversation | undefined => unsaved.values().next().value;
+const nextQueued = (): Conversation | undefined => unsaved.values().next().value;
 
-for (const conversation of pickUp()) keep(settle(conversation));
-globalThis.addEventListener?.("pagehide", () => leaveBehind([...unsaved.values()]));
+for (const conversation of takeUnsaved()) queueSave(markCutAnswers(conversation));
+globalThis.addEventListener?.("pagehide", () => saveUnsaved([...unsaved.values()]));
 // A page that was only set aside goes on writing by itself.
-globalThis.addEventListener?.("pageshow", (event) => event.persisted && pickUp());
+globalThis.addEventListener?.("pageshow", (event) => event.persisted && takeUnsaved());
 
 export async function readConversations(): Promise<void> {
   try {
@@ -132,12 +132,12 @@ export async function readConversations(): Promise<void> {
   }
 }
 
-const find = async (id: string): Promise<Conversation | undefined> =>
-  seen.get(id) ?? (await load(id).catch(() => undefined));
+const findConversation = async (id: string): Promise<Conversation | undefined> =>
+  opened.get(id) ?? (await load(id).catch(() => undefined));
 
 /** Every conversation of the list, newest first. */
-export async function everyConversation(): Promise<Conversation[]> {
-  const found = await Promise.all(summaries.peek().map(({ id }) => find(id)));
+export async function allConversations(): Promise<Conversation[]> {
+  const found = await Promise.all(summaries.peek().map(({ id }) => findConversation(id)));
   return found.filter((each) => each !== undefined);
 }
 
@@ -145,42 +145,43 @@ export async function everyConversation(): Promise<Conversation[]> {
 export async function lastQuestion(): Promise<string | null> {
   if (current.peek().leaf === null && summaries.peek().length === 0) await readConversations();
   const newest = summaries.peek()[0];
-  const conversation = current.peek().leaf === null && newest ? await find(newest.id) : current.peek();
+  const conversation =
+    current.peek().leaf === null && newest ? await findConversation(newest.id) : current.peek();
   return (conversation && branch(conversation).at(-1)?.user) ?? null;
 }
 
 /** Opens a conversation; false when it is gone. */
-export async function open(id: string): Promise<boolean> {
-  const found = await find(id);
+export async function openConversation(id: string): Promise<boolean> {
+  const found = await findConversation(id);
   if (!found) return false;
-  const elsewhere = !seen.has(id) && (await isAnswered(id));
-  if (!seen.has(id)) seen.set(id, elsewhere ? found : settle(found));
-  current.value = seen.get(id) ?? found;
-  if (elsewhere) void answered(id).then(() => refresh(id));
+  const elsewhere = !opened.has(id) && (await isBeingAnswered(id));
+  if (!opened.has(id)) opened.set(id, elsewhere ? found : markCutAnswers(found));
+  current.value = opened.get(id) ?? found;
+  if (elsewhere) void answersEnded(id).then(() => mergeFromStorage(id));
   return true;
 }
 
 /** Takes over what other tabs have stored of a conversation that this page has had open. */
-async function refresh(id: string): Promise<void> {
-  const [stored, elsewhere] = await Promise.all([load(id).catch(() => undefined), isAnswered(id)]);
-  const known = seen.get(id);
+async function mergeFromStorage(id: string): Promise<void> {
+  const [stored, elsewhere] = await Promise.all([load(id).catch(() => undefined), isBeingAnswered(id)]);
+  const known = opened.get(id);
   if (!known || !stored) return;
   // Where the other tab went on from what is shown here, the reader goes along.
   const leaf = branch(stored).some((turn) => turn.id === known.leaf) ? stored.leaf : known.leaf;
-  const merged = { ...withStored(known, stored), leaf };
-  seen.set(id, elsewhere ? merged : settle(merged));
-  if (current.peek().id === id) current.value = seen.get(id)!;
+  const merged = { ...mergeStored(known, stored), leaf };
+  opened.set(id, elsewhere ? merged : markCutAnswers(merged));
+  if (current.peek().id === id) current.value = opened.get(id)!;
 }
 
-hear(({ id, gone }) => {
+onBroadcast(({ id, gone }) => {
   void readConversations();
-  if (!gone) return void refresh(id);
-  seen.delete(id);
-  if (current.peek().id === id) current.value = afresh();
+  if (!gone) return void mergeFromStorage(id);
+  opened.delete(id);
+  if (current.peek().id === id) current.value = nextConversation();
 });
 
 /** An answer that was streaming when its page was closed is cut: nothing will be added to it. */
-function settle(conversation: Conversation): Conversation {
+function markCutAnswers(conversation: Conversation): Conversation {
   const settled = (answer: Answer | null): Answer | null =>
     answer?.state === "streaming"
       ? { ...answer, state: "cut", error: "The page was closed before the answer was complete." }
@@ -192,11 +193,11 @@ function settle(conversation: Conversation): Conversation {
 }
 
 /** Deletes a conversation here and in the browser's storage. */
-export async function forget(id: string): Promise<void> {
+export async function deleteConversation(id: string): Promise<void> {
   unsaved.delete(id);
-  seen.delete(id);
+  opened.delete(id);
   await writing;
   await remove([id]).catch(() => undefined);
-  tell({ id, gone: true });
+  broadcast({ id, gone: true });
   all.value = all.peek().filter((each) => each.id !== id);
 }

@@ -3,7 +3,7 @@
  * little. Bounded in number and size; a browser without room or without storage is said, not suffered.
  */
 import { isRecord } from "../../lib/storage";
-import { titleOf, withStored } from "../tree";
+import { mergeStored, titleOf } from "../tree";
 import type { Conversation } from "../types";
 import { isConversation } from "./check";
 
@@ -45,7 +45,7 @@ export function summarize(conversation: Conversation): Summary {
 }
 
 /** The conversations to let go, oldest first, so that the rest fit; `keep` never goes. */
-export function surplus(
+export function idsToDelete(
   list: readonly Summary[],
   keep: string,
   count = MAX_CONVERSATIONS,
@@ -64,7 +64,7 @@ export function surplus(
   return gone;
 }
 
-const done = <T>(request: IDBRequest<T>): Promise<T> =>
+const resultOf = <T>(request: IDBRequest<T>): Promise<T> =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -78,7 +78,7 @@ function database(): Promise<IDBDatabase> {
     request.onupgradeneeded = ({ oldVersion }) => {
       for (const upgrade of UPGRADES.slice(oldVersion)) upgrade(request.result);
     };
-    const db = await done(request);
+    const db = await resultOf(request);
     // Another tab with a newer page has to be able to go on.
     db.onversionchange = () => {
       db.close();
@@ -103,7 +103,7 @@ async function write(change: (bodies: IDBObjectStore, list: IDBObjectStore) => v
 
 /** Newest first. */
 export async function listStored(): Promise<Summary[]> {
-  const list: unknown[] = await done((await database()).transaction(LIST).objectStore(LIST).getAll());
+  const list: unknown[] = await resultOf((await database()).transaction(LIST).objectStore(LIST).getAll());
   return list.filter(isSummary).sort((a, b) => b.updated - a.updated);
 }
 
@@ -117,7 +117,7 @@ function isSummary(value: unknown): value is Summary {
 
 /** A conversation; undefined where it is gone, or is none that this page can read. */
 export async function load(id: string): Promise<Conversation | undefined> {
-  const found: unknown = await done((await database()).transaction(BODIES).objectStore(BODIES).get(id));
+  const found: unknown = await resultOf((await database()).transaction(BODIES).objectStore(BODIES).get(id));
   return isConversation(found) ? found : undefined;
 }
 
@@ -135,7 +135,7 @@ const put = (conversation: Conversation): Promise<void> =>
   write((bodies, list) => {
     const stored: IDBRequest<unknown> = bodies.get(conversation.id);
     stored.onsuccess = () => {
-      const merged = isConversation(stored.result) ? withStored(conversation, stored.result) : conversation;
+      const merged = isConversation(stored.result) ? mergeStored(conversation, stored.result) : conversation;
       bodies.put(merged);
       list.put(summarize(merged));
     };
@@ -148,9 +148,9 @@ export async function store(conversation: Conversation): Promise<void> {
   } catch (error) {
     if (!(error instanceof DOMException && error.name === "QuotaExceededError")) throw error;
     const list = await listStored();
-    await remove(surplus(list, conversation.id, Math.floor(list.length / 2)));
+    await remove(idsToDelete(list, conversation.id, Math.floor(list.length / 2)));
     await put(conversation);
   }
-  const gone = surplus(await listStored(), conversation.id);
+  const gone = idsToDelete(await listStored(), conversation.id);
   if (gone.length > 0) await remove(gone);
 }

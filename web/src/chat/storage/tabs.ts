@@ -3,7 +3,7 @@ import { heldLocks, locked } from "../../lib/locks";
 
 const CHANNEL = "arkor.conversations";
 
-interface News {
+interface ConversationChange {
   id: string;
   /** It was deleted; else something of it was stored. */
   gone?: boolean;
@@ -20,14 +20,14 @@ function openChannel(): BroadcastChannel | null {
   }
 }
 
-export const tell = (news: News): void => channel?.postMessage(news);
+export const broadcast = (news: ConversationChange): void => channel?.postMessage(news);
 
 const PAUSE_MS = 200;
 
 /** Calls `on` for each conversation of which there is news, not for each of the writes of a slider that is being moved. */
-export function hear(on: (news: News) => void): void {
-  const heard = new Map<string, News>();
-  channel?.addEventListener("message", ({ data }: MessageEvent<News>) => {
+export function onBroadcast(on: (news: ConversationChange) => void): void {
+  const heard = new Map<string, ConversationChange>();
+  channel?.addEventListener("message", ({ data }: MessageEvent<ConversationChange>) => {
     if (heard.size === 0)
       setTimeout(() => {
         const all = [...heard.values()];
@@ -38,19 +38,19 @@ export function hear(on: (news: News) => void): void {
   });
 }
 
-const lockOf = (id: string): string => `arkor.answering.${id}`;
+const lockName = (id: string): string => `arkor.answering.${id}`;
 
 /** Does `work`, an answer, under a sign that other tabs can see; a tab that goes takes its sign along. */
-export function answering<T>(id: string, work: () => Promise<T>): Promise<T> {
-  return locked(lockOf(id), { mode: "shared" }, work);
+export function whileAnswering<T>(id: string, work: () => Promise<T>): Promise<T> {
+  return locked(lockName(id), { mode: "shared" }, work);
 }
 
 /** Whether a tab, this one included, is getting an answer of the conversation. */
-export async function isAnswered(id: string): Promise<boolean> {
-  return (await heldLocks()).includes(lockOf(id));
+export async function isBeingAnswered(id: string): Promise<boolean> {
+  return (await heldLocks()).includes(lockName(id));
 }
 
 /** Resolves when no tab is getting an answer of the conversation any more. */
-export async function answered(id: string): Promise<void> {
-  await locked(lockOf(id), {}, () => undefined);
+export async function answersEnded(id: string): Promise<void> {
+  await locked(lockName(id), {}, () => undefined);
 }

@@ -7,7 +7,7 @@ import type { Conversation } from "../types";
 import { isConversation } from "./check";
 
 /** Notes them down, beside what another tab may have noted in the same moment. */
-export function leaveBehind(conversations: readonly Conversation[]): void {
+export function saveUnsaved(conversations: readonly Conversation[]): void {
   if (conversations.length === 0) return;
   const ids = new Set(conversations.map(({ id }) => id));
   const others = readStored(UNSAVED_CONVERSATIONS).filter(
@@ -17,7 +17,7 @@ export function leaveBehind(conversations: readonly Conversation[]): void {
 }
 
 /** What the last page left, once; what cannot be read stays there. */
-export function pickUp(): Conversation[] {
+export function takeUnsaved(): Conversation[] {
   const left = readStored(UNSAVED_CONVERSATIONS);
   const unreadable = left.filter((each) => !isConversation(each));
   if (unreadable.length < left.length)

@@ -3,10 +3,10 @@ import { useEffect } from "preact/hooks";
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
 import type { Metric } from "../../chart/data/series";
-import { exportRun, exportsOf } from "../../chart/export/menu";
+import { exportItems, exportRun } from "../../chart/export/menu";
 import type { Track } from "../../chart/geometry/track";
 import { Legend } from "../../chart/legend";
-import { ChartFigures } from "../../chart/statistics-table";
+import { ChartStatistics } from "../../chart/statistics-table";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import { useStreams } from "../../events/use-stream";
@@ -119,9 +119,9 @@ function Curves({ compared }: { compared: readonly Compared[]; version: number }
         settings={settings}
         onChange={change}
         scene={scene}
-        exports={exportsOf(latest, "Compare", runs)}
+        exports={exportItems(latest, "Compare", runs)}
       />
-      <ChartFigures scene={scene} />
+      <ChartStatistics scene={scene} />
     </section>
   );
 }

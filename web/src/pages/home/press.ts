@@ -15,43 +15,43 @@ import { shownRun, startedRun } from "./open-run";
 export const starting = signal(false);
 
 /** Why the last press started nothing. */
-export const fault = signal<string | null>(null);
+export const startError = signal<string | null>(null);
 
 /** The last press has found other settings than it was to run: they are shown now, and wait for another press. */
-export const held = signal(false);
+export const editedMeanwhile = signal(false);
 
-export function forget(): void {
-  fault.value = null;
-  held.value = false;
+export function clearStartError(): void {
+  startError.value = null;
+  editedMeanwhile.value = false;
 }
 
-export async function press(trainer: Trainer, dryRun: boolean): Promise<void> {
+export async function runTrainer(trainer: Trainer, dryRun: boolean): Promise<void> {
   if (starting.peek() || trainer.problem !== undefined) return;
   starting.value = true;
-  forget();
+  clearStartError();
   try {
     const run = await startTraining(trainer, dryRun);
-    held.value = run === null;
+    editedMeanwhile.value = run === null;
     if (run === null) announce("The project has changed. Look at the settings, then press again.");
     else {
       shownRun.value = startedRun.value = run;
       announce("Training started");
     }
   } catch (problem) {
-    fault.value = errorText(problem);
+    startError.value = errorText(problem);
   } finally {
     starting.value = false;
   }
 }
 
 /** As `press`, but a training that goes on is named first. */
-export async function askAndPress(trainer: Trainer, dryRun: boolean): Promise<void> {
+export async function confirmAndRun(trainer: Trainer, dryRun: boolean): Promise<void> {
   await loadRuns();
-  if (await sureOfSecond(trainer)) await press(trainer, dryRun);
+  if (await confirmSecond(trainer)) await runTrainer(trainer, dryRun);
 }
 
 /** From a page that shows no trainer: what would run is read and said first. */
-export async function pressFromAnywhere(): Promise<void> {
+export async function runFromAnyPage(): Promise<void> {
   await Promise.all([loadManifest(), loadRuns()]);
   const known = manifest.peek();
   const trainer = known?.trainers.find(({ problem }) => problem === undefined);
@@ -59,8 +59,8 @@ export async function pressFromAnywhere(): Promise<void> {
   if (!known || !trainer || manifestError.peek() !== null) return go("#/");
   const others = known.trainers.length > 1 ? " Home has the project's other trainers." : "";
   const sure =
-    going().length > 0
-      ? await sureOfSecond(trainer)
+    runningNames().length > 0
+      ? await confirmSecond(trainer)
       : await confirm({
           title: `Run ${displayName(trainer.name)}?`,
           text: `${lineOf(trainer)}.${others}`,
@@ -68,11 +68,11 @@ export async function pressFromAnywhere(): Promise<void> {
         });
   if (!sure) return;
   go("#/");
-  await press(trainer, false);
+  await runTrainer(trainer, false);
 }
 
 /** What goes on now, by the names that people know it by: commands of this launch, and jobs that others started. */
-function going(): string[] {
+function runningNames(): string[] {
   const live = (runs.peek() ?? []).filter(isLive);
   const own = new Set(live.map(({ jobId }) => jobId));
   const others = jobs.peek().filter((job) => !isOver(job) && !own.has(job.id));
@@ -82,8 +82,8 @@ function going(): string[] {
   ].map(displayName);
 }
 
-async function sureOfSecond(trainer: Trainer): Promise<boolean> {
-  const [first, ...more] = going();
+async function confirmSecond(trainer: Trainer): Promise<boolean> {
+  const [first, ...more] = runningNames();
   if (first === undefined) return true;
   const name = displayName(trainer.name);
   const same = liveRunOf(trainer, manifest.peek());

@@ -12,7 +12,7 @@ import { liveRunOf } from "../../store/runs";
 import { changeWords } from "../../store/trainer-changes";
 import { Button, Chips, ErrorNote, StatusDot, Switch } from "../../ui";
 import { foundJob, openRun } from "./open-run";
-import { askAndPress, fault, forget, held, press, starting } from "./press";
+import { clearStartError, confirmAndRun, editedMeanwhile, runTrainer, startError, starting } from "./press";
 
 const CHIPS_AT_MOST = 6;
 
@@ -26,14 +26,14 @@ export function TrainerPanel({ known }: { known: Manifest }) {
   const trainer = chosenTrainer(known);
   // A TypeScript trainer says in its own code whether it is a dry run.
   const dryRun = known.source !== "typescript" && route.value.query.get("dry") === "1";
-  useEffect(() => forget, [trainer?.name]);
+  useEffect(() => clearStartError, [trainer?.name]);
   const live = trainer && liveRunOf(trainer, known);
   useActions([
     {
       name: "train",
       label: dryRun ? "Run training (dry run)" : "Run training",
       first: true,
-      run: () => trainer && void askAndPress(trainer, dryRun),
+      run: () => trainer && void confirmAndRun(trainer, dryRun),
     },
   ]);
   if (!trainer) return null;
@@ -55,7 +55,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
               busy={starting.value}
               disabled={trainer.problem !== undefined}
               aria-describedby={trainer.problem === undefined ? undefined : "home-problem"}
-              onClick={() => void press(trainer, dryRun)}
+              onClick={() => void runTrainer(trainer, dryRun)}
             >
               Run training
             </Button>
@@ -76,7 +76,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
           <ErrorNote title="This trainer cannot run as it is" error={trainer.problem} />
         </div>
       )}
-      {fault.value && <ErrorNote title="The training could not be started" error={fault.value} />}
+      {startError.value && <ErrorNote title="The training could not be started" error={startError.value} />}
     </>
   );
 }
@@ -84,14 +84,14 @@ export function TrainerPanel({ known }: { known: Manifest }) {
 /** What was edited since it was shown first or run last; after a press that found it, with what to do. */
 function Edits({ trainer, what }: { trainer: Trainer; what: string }) {
   const edits = editsOf(trainer);
-  if (edits.length === 0 && !held.value) return null;
+  if (edits.length === 0 && !editedMeanwhile.value) return null;
   return (
-    <p class={held.value ? "home-edits home-edits-held" : "home-edits"}>
+    <p class={editedMeanwhile.value ? "home-edits home-edits-held" : "home-edits"}>
       <strong>
         {what} changed{edits.length > 0 ? ":" : "."}
       </strong>{" "}
       {changeWords(edits)}
-      {held.value &&
+      {editedMeanwhile.value &&
         (edits.length > 0
           ? ". Nothing was started: press again to train with this."
           : "Nothing was started: look at it and press again.")}

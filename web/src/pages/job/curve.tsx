@@ -1,10 +1,10 @@
 /** The job's chart with everything that belongs to it: legend, controls, exports, statistics. */
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
-import { exportRun, exportsOf } from "../../chart/export/menu";
+import { exportItems, exportRun } from "../../chart/export/menu";
 import type { Track } from "../../chart/geometry/track";
 import { Legend } from "../../chart/legend";
-import { ChartFigures } from "../../chart/statistics-table";
+import { ChartStatistics } from "../../chart/statistics-table";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import type { Job } from "../../contract.gen";
@@ -60,9 +60,9 @@ export function JobCurve({ id, job, run, status }: Props) {
         onChange={change}
         rates
         scene={scene}
-        exports={exportsOf(latest, name, [exportRun(id, name, job, run.rows)])}
+        exports={exportItems(latest, name, [exportRun(id, name, job, run.rows)])}
       />
-      <ChartFigures scene={scene} />
+      <ChartStatistics scene={scene} />
     </section>
   );
 }

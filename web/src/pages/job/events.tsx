@@ -21,7 +21,7 @@ export function Events({ records, name }: { records: Records; version: number; n
   const count = indices?.length ?? records.rows;
   const shown = all ? count : Math.min(REST, count);
   const indexAt = (row: number): number =>
-    indices ? indices.at(count - shown + row) : records.inRow(count - shown + row);
+    indices ? indices.at(count - shown + row) : records.indexInRow(count - shown + row);
   const text = (): string => {
     const last = Math.min(shown, COPY_MOST);
     return Array.from({ length: last }, (_, row) => line(records, indexAt(shown - last + row))).join("\n");

@@ -1,6 +1,6 @@
 /** One job: how it stands in four figures, its curve, what happened, what it is. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { historyOf, useStream } from "../../events/use-stream";
+import { historyLoaded, useStream } from "../../events/use-stream";
 import { displayName } from "../../lib/text";
 import { route } from "../../router";
 import { setTitle } from "../../store/document-title";
@@ -17,7 +17,7 @@ import "./job.css";
 
 const PATIENCE_MS = 150;
 
-export const ready = (): Promise<void> => historyOf(route.peek().id);
+export const ready = (): Promise<void> => historyLoaded(route.peek().id);
 
 export default function JobPage() {
   const { id } = route.value;

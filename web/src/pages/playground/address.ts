@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { newestCheckpoint } from "../../chat/checkpoints";
 import { DEFAULT_PARAMS } from "../../chat/presets";
-import { current, fresh, lastQuestion, open } from "../../chat/storage/conversations";
+import { current, lastQuestion, newConversation, openConversation } from "../../chat/storage/conversations";
 import {
   baseModels,
   defaultTarget,
@@ -43,12 +43,13 @@ async function read(query: URLSearchParams): Promise<void> {
   const prompt = query.get("prompt") ?? (query.get("again") ? await lastQuestion() : null);
   // What somebody has begun to write is worth more than the question of a link.
   if (prompt && draft.peek().trim() === "") setDraft(prompt);
-  if (chat && chat !== current.peek().id && (await open(chat)) && targets.length === 0) return write();
+  if (chat && chat !== current.peek().id && (await openConversation(chat)) && targets.length === 0)
+    return write();
   const { leaf, id } = current.peek();
   if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {
     // A link to a model is a question to it alone, not the next turn of what was said to another.
     if (leaf === null || chat === id) current.value = showTargets(current.peek(), targets, sameTarget);
-    else current.value = fresh(targets, DEFAULT_PARAMS, "");
+    else current.value = newConversation(targets, DEFAULT_PARAMS, "");
   }
   write();
 }

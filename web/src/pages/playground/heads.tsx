@@ -1,6 +1,6 @@
 /** One head a column; compared ones tell the figures of their last answer, where the eye compares. */
 import { stop } from "../../chat/session";
-import { change, current } from "../../chat/storage/conversations";
+import { changeCurrent, current } from "../../chat/storage/conversations";
 import { branch, setTarget } from "../../chat/tree";
 import { Head } from "./head";
 import { figures } from "./thread/foot";
@@ -12,7 +12,7 @@ export function Heads() {
   const two = columns.length > 1;
   const close = (column: number) => (): void => {
     stop(conversation.id, column);
-    change({ ...current.peek(), columns: columns.filter((other) => other !== column) });
+    changeCurrent({ ...current.peek(), columns: columns.filter((other) => other !== column) });
   };
   return (
     <div class={two ? "pg-heads pg-heads-two" : "pg-heads"}>
@@ -24,7 +24,7 @@ export function Heads() {
             place={two ? (place === 0 ? "Left " : "Right ") : ""}
             target={targets[column]}
             figures={timing ? figures(timing) : ""}
-            onPick={(target) => change(setTarget(current.peek(), column, target))}
+            onPick={(target) => changeCurrent(setTarget(current.peek(), column, target))}
             {...(two ? { onClose: close(column) } : {})}
           />
         );

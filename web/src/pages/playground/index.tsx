@@ -8,7 +8,7 @@ import { type Action, useActions } from "../../actions/actions";
 import { newestCheckpoint } from "../../chat/checkpoints";
 import { targetTrouble } from "../../chat/picker/part";
 import { busy, startNew, stop } from "../../chat/session";
-import { change, current, readConversations } from "../../chat/storage/conversations";
+import { changeCurrent, current, readConversations } from "../../chat/storage/conversations";
 import { baseModels, comparePair, inOrder, newestAdapter, sameTarget } from "../../chat/targets";
 import { shownTargets, showTargets } from "../../chat/tree";
 import type { Target } from "../../chat/types";
@@ -130,7 +130,7 @@ async function addSecond(): Promise<void> {
       : undefined;
   const models = baseModels(jobs.peek(), manifest.peek());
   const pair = before ? inOrder(only, before) : comparePair(only, jobs.peek(), models, checkpoint);
-  if (pair) change(showTargets(conversation, pair, sameTarget));
+  if (pair) changeCurrent(showTargets(conversation, pair, sameTarget));
 }
 
 function blockedBy(targets: readonly Target[]): string | null {

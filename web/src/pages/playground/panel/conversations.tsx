@@ -2,11 +2,11 @@
 
 import { stop } from "../../../chat/session";
 import {
-  afresh,
+  allConversations,
   current,
-  everyConversation,
-  forget,
-  open,
+  deleteConversation,
+  nextConversation,
+  openConversation,
   storageTrouble,
   summaries,
 } from "../../../chat/storage/conversations";
@@ -46,7 +46,7 @@ export function Conversations({ onOpened }: { onOpened: () => void }) {
               },
               {
                 label: "Export all as JSONL",
-                run: () => void everyConversation().then((all) => download(all, "conversations.jsonl")),
+                run: () => void allConversations().then((all) => download(all, "conversations.jsonl")),
               },
             ]}
           />
@@ -69,7 +69,7 @@ export function Conversations({ onOpened }: { onOpened: () => void }) {
 function Row({ summary, active, onOpened }: { summary: Summary; active: boolean; onOpened: () => void }) {
   const title = clean(summary.title, 80);
   const show = async (): Promise<void> => {
-    if (!(await open(summary.id))) return say(`“${title}” cannot be read`);
+    if (!(await openConversation(summary.id))) return say(`“${title}” cannot be read`);
     if (matchMedia("(width < 60em)").matches) onOpened();
   };
   const drop = async (): Promise<void> => {
@@ -81,8 +81,8 @@ function Row({ summary, active, onOpened }: { summary: Summary; active: boolean;
     };
     if (!(await confirm(question))) return;
     stop(summary.id);
-    if (current.peek().id === summary.id) current.value = afresh();
-    await forget(summary.id);
+    if (current.peek().id === summary.id) current.value = nextConversation();
+    await deleteConversation(summary.id);
   };
   return (
     <li class={active ? "pg-chat pg-chat-on" : "pg-chat"}>

@@ -1,6 +1,6 @@
 /** The side panel: how to ask, and what was asked before. On a phone it is a sheet. */
 import { useEffect, useState } from "preact/hooks";
-import { change, current } from "../../../chat/storage/conversations";
+import { changeCurrent, current } from "../../../chat/storage/conversations";
 import { Button, Dialog } from "../../../ui";
 import { Conversations } from "./conversations";
 import { ParamFields } from "./params";
@@ -55,10 +55,15 @@ function System() {
         dir="auto"
         placeholder="None"
         value={conversation.system}
-        onInput={(event) => change({ ...current.peek(), system: event.currentTarget.value })}
+        onInput={(event) => changeCurrent({ ...current.peek(), system: event.currentTarget.value })}
       />
       {conversation.system !== "" && (
-        <Button kind="quiet" small class="pg-clear" onClick={() => change({ ...current.peek(), system: "" })}>
+        <Button
+          kind="quiet"
+          small
+          class="pg-clear"
+          onClick={() => changeCurrent({ ...current.peek(), system: "" })}
+        >
           Clear
         </Button>
       )}

@@ -1,7 +1,7 @@
 /** Temperature, top-p and length, by preset or each by itself. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { BOUNDS, bounded } from "../../../chat/presets";
-import { change, current } from "../../../chat/storage/conversations";
+import { changeCurrent, current } from "../../../chat/storage/conversations";
 import type { Params } from "../../../chat/types";
 import { number } from "../../../lib/format";
 import { Range } from "../../../ui";
@@ -13,7 +13,7 @@ export const NAMES: Readonly<Record<keyof Params, string>> = {
   maxTokens: "Max tokens",
 };
 
-const set = (params: Params): void => change({ ...current.peek(), params });
+const set = (params: Params): void => changeCurrent({ ...current.peek(), params });
 
 export function ParamFields() {
   const { params } = current.value;

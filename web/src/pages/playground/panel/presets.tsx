@@ -10,7 +10,7 @@ import {
   readOwn,
   withPreset,
 } from "../../../chat/presets";
-import { change, current } from "../../../chat/storage/conversations";
+import { changeCurrent, current } from "../../../chat/storage/conversations";
 import { PRESETS, readStored, writeStored } from "../../../lib/storage";
 import { clean } from "../../../lib/text";
 import { Button, Chips, say } from "../../../ui";
@@ -31,7 +31,11 @@ export function Presets() {
   const choose = (wanted: string): void => {
     const preset = all.findLast((each) => each.name === wanted);
     if (preset)
-      change({ ...current.peek(), params: preset.params, system: preset.system ?? current.peek().system });
+      changeCurrent({
+        ...current.peek(),
+        params: preset.params,
+        system: preset.system ?? current.peek().system,
+      });
   };
   const save = (): void => {
     const wanted = name?.trim();

@@ -1,7 +1,7 @@
 /** One turn: the question, its versions, and its answers side by side. */
 import { useState } from "preact/hooks";
 import { resend } from "../../../chat/session";
-import { change, current } from "../../../chat/storage/conversations";
+import { changeCurrent, current } from "../../../chat/storage/conversations";
 import { showVersion, versions } from "../../../chat/tree";
 import type { Conversation, Turn } from "../../../chat/types";
 import { PlainText } from "../../../markdown";
@@ -78,7 +78,7 @@ function Versions({ conversation, turn }: { conversation: Conversation; turn: Tu
   const all = versions(conversation, turn);
   if (all.length < 2) return null;
   const at = all.findIndex((each) => each.id === turn.id) + 1;
-  const by = (step: number) => () => change(showVersion(current.peek(), turn, step));
+  const by = (step: number) => () => changeCurrent(showVersion(current.peek(), turn, step));
   return (
     <span class="chat-versions num" role="group" aria-label={`Version ${at} of ${all.length}`}>
       <Button kind="quiet" small aria-label="Previous version" disabled={at === 1} onClick={by(-1)}>
