@@ -127,7 +127,7 @@ async def test_a_learning_rate_has_the_axis_to_itself(
     async with open_page(studio.url, f"/#/compare?jobs={job}&metric=lr") as page:
         await expect(page.locator(".chart-grid").nth(2)).to_be_attached()
         await page.get_by_text("Statistics").click()
-        await expect(page.locator(".chart-figures tbody")).to_contain_text("29")
+        await expect(page.locator(".chart-statistics-table tbody")).to_contain_text("29")
 
 
 async def test_runs_of_one_name_are_told_apart(

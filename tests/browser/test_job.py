@@ -50,7 +50,7 @@ def finished(fake: FakeBackend, count: int, **more: Any) -> str:
 
 def figure(page: Page, name: str) -> Any:
     """One of the four figures, by its name."""
-    return page.locator(".job-figure").filter(has=page.locator("dt", has_text=re.compile(f"^{name}$")))
+    return page.locator(".job-metric").filter(has=page.locator("dt", has_text=re.compile(f"^{name}$")))
 
 
 async def settle(page: Page) -> None:
@@ -301,7 +301,7 @@ async def test_a_tap_reads_until_something_else_is_tapped(
         await chart.tap(position={"x": 250, "y": 120})
         await expect(readout).not_to_have_text(first or "")
         await expect(readout).to_be_visible()
-        await page.locator(".job-figure").first.tap()
+        await page.locator(".job-metric").first.tap()
         await expect(readout).to_have_count(0)
 
 
@@ -386,12 +386,12 @@ async def test_what_has_no_data_is_not_drawn(
     steps(fake_backend, once, 1, 1)
     async with open_page(studio.url, f"/#/jobs/{nothing}") as page:
         await expect(page.get_by_text("No step was logged.")).to_be_visible()
-        for absent in (".chart", ".chart-controls", ".chart-figures"):
+        for absent in (".chart", ".chart-controls", ".chart-statistics-table"):
             await expect(page.locator(absent)).to_have_count(0)
         legend = page.get_by_role("group", name="Curves")
         await page.goto(f"{studio.url}/#/jobs/{once}")
         await page.get_by_text("Statistics").click()
-        await expect(page.locator(".chart-figures tbody tr")).to_have_text(
+        await expect(page.locator(".chart-statistics-table tbody tr")).to_have_text(
             re.compile(r"training loss\s*1.*one value")
         )
         await expect(legend.get_by_role("button")).to_have_text(["training loss"])

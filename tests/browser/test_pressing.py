@@ -189,7 +189,7 @@ async def test_the_running_job_in_a_glance(
         fake_backend.jobs[job]["status"] = "running"
         for step in range(1, 7):
             fake_backend.log(job, step=step, loss=4 / step)
-        figures = page.locator(".home-figures")
+        figures = page.locator(".home-metrics")
         await expect(figures).to_contain_text("0.6667")
         await expect(figures).to_contain_text("6 / 12")
         await expect(figures).to_contain_text("Time left")

@@ -57,7 +57,7 @@ async def completed(scene: Scene) -> None:
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_text("Adapter and checkpoints")).to_be_attached()
     await scene.page.get_by_text("Statistics").click()
-    await expect(scene.page.locator(".chart-figures")).to_contain_text("400")
+    await expect(scene.page.locator(".chart-statistics-table")).to_contain_text("400")
 
 
 @state("job-failed", "A failed job says why, in full")

@@ -64,7 +64,7 @@ export function Chart({
           ...(until === undefined ? {} : { until }),
         });
   // Where nothing was logged and no steps are known to come, axes would frame nothing.
-  const bare = scene?.blank === "" && until === undefined;
+  const bare = scene?.emptyReason === "" && until === undefined;
   const input = useChartInput(box, bare ? null : scene, onZoom);
   useLayoutEffect(() => {
     if (scene) onScene?.(scene);
@@ -89,7 +89,7 @@ export function Chart({
       {...input.handlers}
     >
       {scene && <Plot scene={scene} href={checkpointHref} />}
-      {scene && scene.blank !== null && <p class="chart-empty">{scene.blank || empty}</p>}
+      {scene && scene.emptyReason !== null && <p class="chart-empty">{scene.emptyReason || empty}</p>}
       {scene && <Tooltip scene={scene} input={input} settings={settings} />}
     </div>
   );

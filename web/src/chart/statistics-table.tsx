@@ -27,7 +27,12 @@ export function ChartStatistics({ scene: shown }: { scene: Signal<Scene | null> 
 
 function StatisticsTable({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }) {
   return (
-    <div class="chart-figures" role="region" aria-label="Statistics of the visible range" tabIndex={0}>
+    <div
+      class="chart-statistics-table"
+      role="region"
+      aria-label="Statistics of the visible range"
+      tabIndex={0}
+    >
       <table class="num">
         <thead>
           <tr>
@@ -44,7 +49,7 @@ function StatisticsTable({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }
         <tbody>
           {rows.map(({ track, line }) => {
             const { raw } = line;
-            const cells = statisticsCells(raw.ys, ...within(raw, ...scene.view), track.metric);
+            const cells = statisticsCells(raw.ys, ...within(raw, ...scene.visibleRange), track.metric);
             return (
               cells && (
                 <tr key={track.key}>

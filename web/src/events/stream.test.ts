@@ -183,10 +183,10 @@ test.each([204, 404])("an error answer is told and tried again, a %i is missing"
   expect([stream.state.value, stream.trouble.value, steps()]).toEqual(["live", null, [1]]);
 });
 
-test("without a free slot it glances now and again, and misses nothing", async () => {
+test("without a free slot it reads for short times and misses nothing", async () => {
   locks = {
     request: vi.fn(async (name: string, _options: object, use: (lock: object | null) => unknown) =>
-      use(name === "arkor.glance" ? {} : null),
+      use(name === "arkor.short-read" ? {} : null),
     ),
   };
   daemon.log(1);
@@ -200,10 +200,10 @@ test("without a free slot it glances now and again, and misses nothing", async (
   expect(daemon.tabs.size).toBeLessThanOrEqual(1);
 });
 
-test("a glance ends though events never stop coming", async () => {
+test("a short read ends though events never stop coming", async () => {
   locks = {
     request: vi.fn(async (name: string, _options: object, use: (lock: object | null) => unknown) =>
-      use(name === "arkor.glance" ? {} : null),
+      use(name === "arkor.short-read" ? {} : null),
     ),
   };
   await open();

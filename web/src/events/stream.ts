@@ -19,9 +19,9 @@ type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 const READ_INTERVAL_MS = 400;
 const UPDATE_INTERVAL_MS = 400;
 const HISTORY_UPDATE_INTERVAL_MS = 1500;
-const GLANCE_IDLE_MS = 150;
-const GLANCE_MS = 300;
-const GLANCE_EVERY_MS = 1000;
+const SHORT_READ_IDLE_MS = 150;
+const SHORT_READ_MS = 300;
+const SHORT_READ_EVERY_MS = 1000;
 
 class HistoryChanged extends Error {}
 class JobMissing extends Error {}
@@ -80,7 +80,7 @@ export class JobStream implements SseSink {
         const held = await withStream(signal, (inner) => this.#follow(inner, false), { wait: false });
         if (held === null) {
           await inOneTab(signal, () => this.#follow(signal, true));
-          if (!this.run.over) await pause(GLANCE_EVERY_MS, signal);
+          if (!this.run.over) await pause(SHORT_READ_EVERY_MS, signal);
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -110,8 +110,8 @@ export class JobStream implements SseSink {
     this.#paint();
   }
 
-  /** Reads what comes from the cursor on until the stream ends, or for a glance. */
-  async #follow(signal: AbortSignal, glance: boolean): Promise<void> {
+  /** Reads what comes from the cursor on until the stream ends, or for a short time only (`short`). */
+  async #follow(signal: AbortSignal, short: boolean): Promise<void> {
     const cut = new AbortController();
     const away = whenHidden(() => cut.abort());
     const inner = AbortSignal.any([signal, cut.signal]);
@@ -123,7 +123,7 @@ export class JobStream implements SseSink {
       if (response.headers.get(FROM_HEADER) !== this.#cursor) throw new HistoryChanged();
       this.#next = this.#base;
       this.#live();
-      await this.#read(response, READ_INTERVAL_MS, glance ? () => cut.abort() : undefined);
+      await this.#read(response, READ_INTERVAL_MS, short ? () => cut.abort() : undefined);
       if (!this.run.over && !cut.signal.aborted) throw new Error("cut");
     } catch (error) {
       if (!cut.signal.aborted || !isAbort(error)) throw error;
@@ -133,14 +133,14 @@ export class JobStream implements SseSink {
     }
   }
 
-  /** With `leave` it stays for a glance only: until a moment of silence, or a little after the first news. */
+  /** With `leave` it reads for a short time only: until a moment of silence, or a little after the first news. */
   async #read(response: Response, apart: number, leave?: () => void): Promise<void> {
     const reader = response.body!.getReader();
     this.#parser.reset();
     let news = Infinity;
     let pending = reader.read();
     while (true) {
-      const timer = leave && setTimeout(leave, GLANCE_IDLE_MS);
+      const timer = leave && setTimeout(leave, SHORT_READ_IDLE_MS);
       const { done, value } = await pending;
       clearTimeout(timer);
       if (done) return;
@@ -153,7 +153,7 @@ export class JobStream implements SseSink {
         news = Math.min(news, performance.now());
       }
       if (this.run.over) return void reader.cancel().catch(() => undefined);
-      if (leave && performance.now() - news > GLANCE_MS) return leave();
+      if (leave && performance.now() - news > SHORT_READ_MS) return leave();
       pending = reader.read();
       if (apart > 0 && !leave && !(await isSettled(pending))) await pause(apart);
     }

@@ -23,9 +23,9 @@ export function retryDelay(failures: number, random: () => number = Math.random)
   return most / 2 + (random() * most) / 2;
 }
 
-/** One tab at a time glances, so that the other connections stay free for quick calls. */
-export async function inOneTab(signal: AbortSignal, glance: () => Promise<void>): Promise<void> {
-  await locked("arkor.glance", { signal }, glance);
+/** Lets one tab at a time read for a short time, so that the other connections stay free for quick calls. */
+export async function inOneTab(signal: AbortSignal, read: () => Promise<void>): Promise<void> {
+  await locked("arkor.short-read", { signal }, read);
 }
 
 /** Calls `leave` once the tab has been hidden for a while; the answer stops listening. */

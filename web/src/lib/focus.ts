@@ -1,7 +1,7 @@
 /** Moves the focus to a neighbour when the element that has it leaves the page; the browser would drop it. */
 
 /**
- * Listens to the whole page. An element with `data-heir="selector"` names who is next when the focus was in it and is
+ * Listens to the whole page. An element with `data-focus-next="selector"` names who is next when the focus was in it and is
  * gone: the first such element inside it, else on the page. The nearest one that is still there decides.
  */
 export function startFocusRecovery(): void {
@@ -11,16 +11,16 @@ export function startFocusRecovery(): void {
     last = target as Element;
     boxes = [];
     for (let box: Element | null = last; box; box = box.parentElement) {
-      if (box instanceof HTMLElement && box.dataset.heir) boxes.push(box);
+      if (box instanceof HTMLElement && box.dataset.focusNext) boxes.push(box);
     }
   });
   new MutationObserver(() => {
     if (!last || last.isConnected || document.activeElement !== document.body) return;
     last = null;
     const box = boxes.find((one) => one.isConnected);
-    const heir = box?.dataset.heir;
-    if (!heir) return;
-    const next = box.querySelector<HTMLElement>(heir) ?? document.querySelector<HTMLElement>(heir);
+    const selector = box?.dataset.focusNext;
+    if (!selector) return;
+    const next = box.querySelector<HTMLElement>(selector) ?? document.querySelector<HTMLElement>(selector);
     next?.focus({ preventScroll: true });
   }).observe(document.body, { childList: true, subtree: true });
 }

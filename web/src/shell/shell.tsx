@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { ActionButton } from "../actions/action-button";
 import { type Action, useActions } from "../actions/actions";
 import { startFocusRecovery } from "../lib/focus";
-import { runFromAnyPage } from "../pages/home/press";
+import { runFromAnyPage } from "../pages/home/run-trainer";
 import { route } from "../router";
 import { Menu } from "../ui/controls/menu";
 import { Confirmation } from "../ui/dialog";
@@ -105,7 +105,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         </div>
       </header>
       <main class="shell-main" id="main">
-        <div data-heir="main h1">
+        <div data-focus-next="main h1">
           <ConnectionNote />
           <BackendNotice />
         </div>

@@ -6,9 +6,9 @@ import { inOneTab } from "../events/waits";
 import { type Ending, endingOf, endsAt, startedJob } from "../terminal/ending";
 import { Terminal } from "../terminal/terminal";
 
-const GLANCE_IDLE_MS = 400;
-const GLANCE_MS = 1000;
-const GLANCE_EVERY_MS = 3000;
+const SHORT_READ_IDLE_MS = 400;
+const SHORT_READ_MS = 1000;
+const SHORT_READ_EVERY_MS = 3000;
 const RETRY_MS = 1500;
 /** A chatty command writes more often than anyone reads. */
 const SHOW_MS = 120;
@@ -62,9 +62,9 @@ export class RunOutput {
           wait: false,
         });
         // All slots are with other tabs: short looks instead of a stream, until one is free.
-        if (held === null) await inOneTab(here, () => this.#glance(here));
+        if (held === null) await inOneTab(here, () => this.#readShortly(here));
         if (this.ending.peek()) return;
-        await pause(held === null ? GLANCE_EVERY_MS : RETRY_MS, stop);
+        await pause(held === null ? SHORT_READ_EVERY_MS : RETRY_MS, stop);
       } catch (error) {
         if (stop.aborted) return;
         if (isAbort(error)) continue;
@@ -88,15 +88,15 @@ export class RunOutput {
   }
 
   /** Not until a silence alone: a command that prints often never leaves one. */
-  async #glance(stop: AbortSignal): Promise<void> {
+  async #readShortly(stop: AbortSignal): Promise<void> {
     const fresh = new Terminal();
     let until = Infinity;
     const take = (text: string): boolean => {
       fresh.write(text);
-      until = Math.min(until, performance.now() + GLANCE_MS);
+      until = Math.min(until, performance.now() + SHORT_READ_MS);
       return performance.now() < until;
     };
-    this.#show(fresh, await readOutput(this.#path, stop, take, GLANCE_IDLE_MS));
+    this.#show(fresh, await readOutput(this.#path, stop, take, SHORT_READ_IDLE_MS));
   }
 
   #show(fresh: Terminal, ending: Ending | null = null): void {

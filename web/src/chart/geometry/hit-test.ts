@@ -66,7 +66,7 @@ export function hitOf(drawn: DrawnSeries, scene: Scene, index: number): Hit {
 
 function nearest(drawn: DrawnSeries, scene: Scene, px: number, py: number): number {
   const { raw } = drawn.line;
-  const [start, end] = within(raw, ...scene.view);
+  const [start, end] = within(raw, ...scene.visibleRange);
   if (start >= end) return -1;
   const [first, last] = within(raw, scene.x.invert(px - REACH), scene.x.invert(px + REACH));
   let best = -1;

@@ -68,7 +68,7 @@ function sceneFor(
 
 test("all there is fills the plot, and the first step stays on the axis", () => {
   const scene = sceneFor(runOf(60));
-  expect([scene.view, scene.x.map(1), scene.x.map(60)]).toEqual([[1, 60], scene.left, scene.right]);
+  expect([scene.visibleRange, scene.x.map(1), scene.x.map(60)]).toEqual([[1, 60], scene.left, scene.right]);
   expect(scene.left).toBeGreaterThan(16);
   const { d } = scene.drawn[0]!.main;
   expect(d.startsWith(`M${scene.left} `)).toBe(true);
@@ -76,8 +76,8 @@ test("all there is fills the plot, and the first step stays on the axis", () => 
 });
 
 test("a live run leaves room for the steps to come", () => {
-  expect(sceneFor(runOf(10), {}, { until: 60 })).toMatchObject({ view: [1, 60], blank: null });
-  expect(sceneFor(runOf(10), { x: "epoch" }, { until: 60 }).view).toEqual([0.1, 1]);
+  expect(sceneFor(runOf(10), {}, { until: 60 })).toMatchObject({ visibleRange: [1, 60], emptyReason: null });
+  expect(sceneFor(runOf(10), { x: "epoch" }, { until: 60 }).visibleRange).toEqual([0.1, 1]);
 });
 
 test("y follows what is visible, the faint points behind a smoothed curve included", () => {
@@ -103,8 +103,8 @@ test("a smoothed curve that lags behind its points stays in the picture", () => 
 });
 
 test("elapsed time begins with the run, not with its first logged step", () => {
-  expect(sceneFor(runOf(60), { x: "elapsed" }).view).toEqual([0, 60_000]);
-  expect(sceneFor(runOf(60), { x: "wall" }).view).toEqual([ORIGIN + 1000, ORIGIN + 60_000]);
+  expect(sceneFor(runOf(60), { x: "elapsed" }).visibleRange).toEqual([0, 60_000]);
+  expect(sceneFor(runOf(60), { x: "wall" }).visibleRange).toEqual([ORIGIN + 1000, ORIGIN + 60_000]);
 });
 
 test("the time between a stop and the first step after the restart is on the axis, and no curve lies over it", () => {
@@ -122,7 +122,7 @@ test("the time between a stop and the first step after the restart is on the axi
     for (const smooth of [0, 0.6]) {
       const scene = sceneFor(run, { x, smooth });
       const { d } = scene.drawn[0]!.main;
-      expect(scene.view[1] - scene.view[0]).toBe(x === "elapsed" ? 94_000 : 93_000);
+      expect(scene.visibleRange[1] - scene.visibleRange[0]).toBe(x === "elapsed" ? 94_000 : 93_000);
       expect(d.match(/M/g)).toHaveLength(2);
       // From the last step before the stop the curve goes nowhere; it begins again with the first step after the restart.
       const [before, after] = [10, 80].map((second) =>
@@ -181,13 +181,14 @@ test("gaps have their columns, checkpoints their marks, the closest thinned", ()
 
 test("an empty run is an empty picture, with the steps to come where they are known", () => {
   const scene = sceneFor(runOf(0));
-  expect([scene.blank, scene.drawn[0]!.main.d, scene.xTicks, scene.yTicks]).toEqual(["", "", [], []]);
+  expect([scene.emptyReason, scene.drawn[0]!.main.d, scene.xTicks, scene.yTicks]).toEqual(["", "", [], []]);
   const waiting = sceneFor(runOf(0), {}, { until: 60 });
-  expect([waiting.blank, waiting.view, waiting.xTicks.length > 3]).toEqual(["", [1, 60], true]);
+  expect([waiting.emptyReason, waiting.visibleRange, waiting.xTicks.length > 3]).toEqual(["", [1, 60], true]);
 });
 
 test("a picture without a curve says why", () => {
-  const blank = (run: Run, change: Partial<Settings> = {}): string | null => sceneFor(run, change).blank;
+  const blank = (run: Run, change: Partial<Settings> = {}): string | null =>
+    sceneFor(run, change).emptyReason;
   const untimed = new Run();
   feed(untimed, { step: 1, loss: 2 }, { step: 2, loss: 1 });
   expect(blank(untimed)).toBeNull();
@@ -203,7 +204,7 @@ test("a picture without a curve says why", () => {
   expect(blank(runOf(9, () => null))).toMatch(/number/);
   expect(blank(runOf(9), { zoom: [90, 100] })).toMatch(/in this range/);
   const none = sceneOf({ lines: [], settings: DEFAULTS, width: 1000, height: 340, checkpoints: [] });
-  expect(none.blank).toMatch(/switched off/);
+  expect(none.emptyReason).toMatch(/switched off/);
 });
 
 test("below one step there is the line between its points, and ticks", () => {
@@ -211,7 +212,7 @@ test("below one step there is the line between its points, and ticks", () => {
     runOf(200, (step) => step),
     { zoom: [100.2, 100.8] },
   );
-  expect([scene.blank, scene.xTicks.length > 1, scene.yTicks.length > 1]).toEqual([null, true, true]);
+  expect([scene.emptyReason, scene.xTicks.length > 1, scene.yTicks.length > 1]).toEqual([null, true, true]);
   expect([scene.y.from < 100, scene.y.to > 101]).toEqual([true, true]);
 });
 

@@ -7,7 +7,7 @@ import { linearScale, logScale, padded, type Scale } from "./scale";
 import type { Settings } from "./settings";
 import { CHARACTER, elapsedTicks, linearTicks, type Tick, wallTicks, withoutOverlaps, yTicks } from "./ticks";
 import type { Track } from "./track";
-import { EMPTY_RANGE, emptyReason, findGaps, fullRange, type TrackSeries, valueRange } from "./visible-range";
+import { EMPTY_RANGE, emptyReason, findGaps, type TrackSeries, xExtent, yExtent } from "./visible-range";
 import type { Span } from "./zoom-range";
 
 export interface DrawnSeries {
@@ -44,10 +44,10 @@ export interface Scene {
   below: number;
   marks: readonly { step: number; x: number }[];
   /** Why nothing is drawn; empty where nothing was logged, null where something is drawn. */
-  blank: string | null;
+  emptyReason: string | null;
   /** All there is along x, and what is shown of it. */
-  all: Span;
-  view: Span;
+  fullRange: Span;
+  visibleRange: Span;
 }
 
 export interface SceneInput {
@@ -77,20 +77,20 @@ export function sceneOf({
   checkpoints,
   until,
 }: SceneInput): Scene {
-  const all = fullRange(lines, settings, until);
-  const view: Span = settings.zoom ?? all;
+  const fullRange = xExtent(lines, settings, until);
+  const visibleRange: Span = settings.zoom ?? fullRange;
   const rates = lines.filter(({ track }) => track.metric === "lr");
   const losses = lines.filter(({ track, line }) => track.metric !== "lr" && line.xs.length > 0);
   // A learning rate beside nothing else is what the chart is of.
   const main = losses.length > 0 ? losses : rates;
-  const [low, high] = valueRange(main, view, settings.log);
+  const [low, high] = yExtent(main, visibleRange, settings.log);
   const kind = settings.log ? "log" : "linear";
   const make = settings.log ? logScale : linearScale;
   const bottom = height - BOTTOM * letters;
   const y = make(...padded(low, high, kind), bottom, TOP);
   const rows = Math.max(2, Math.floor((bottom - TOP) / (APART_Y * letters)));
   const ticks = yTicks(y, rows);
-  const [sideLow, sideHigh] = valueRange(main === rates ? [] : rates, view, false);
+  const [sideLow, sideHigh] = yExtent(main === rates ? [] : rates, visibleRange, false);
   const side =
     sideLow <= sideHigh
       ? linearScale(...padded(Math.min(0, sideLow), sideHigh, "linear"), bottom, TOP)
@@ -98,7 +98,7 @@ export function sceneOf({
   const sideTicks = side ? linearTicks(side.from, side.to, rows) : [];
   const left = axisWidth(ticks, letters);
   const right = width - (side ? axisWidth(sideTicks, letters) : 8);
-  const x = linearScale(view[0], view[1], left, right);
+  const x = linearScale(visibleRange[0], visibleRange[1], left, right);
   const drawn = lines.map(({ track, line }) =>
     drawSeries(track, line, x, track.metric === "lr" && side ? side : y),
   );
@@ -115,11 +115,11 @@ export function sceneOf({
     side,
     sideTicks,
     drawn,
-    all,
-    view,
-    blank: emptyReason(lines, settings, view, low <= high || side !== null),
+    fullRange,
+    visibleRange,
+    emptyReason: emptyReason(lines, settings, visibleRange, low <= high || side !== null),
     yTicks: low <= high ? ticks : [],
-    xTicks: all === EMPTY_RANGE ? [] : xTicks(x, settings, right - left, width, letters),
+    xTicks: fullRange === EMPTY_RANGE ? [] : xTicks(x, settings, right - left, width, letters),
     ...findGaps(main, x, settings.log),
     marks: checkpointMarks(checkpoints, x, settings.x, lines[0]?.track.origin ?? NaN),
   };

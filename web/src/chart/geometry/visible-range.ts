@@ -14,11 +14,7 @@ export interface TrackSeries {
 export const EMPTY_RANGE: Span = [0, 1];
 
 /** All there is along x. */
-export function fullRange(
-  lines: readonly TrackSeries[],
-  settings: Settings,
-  until: number | undefined,
-): Span {
+export function xExtent(lines: readonly TrackSeries[], settings: Settings, until: number | undefined): Span {
   let low = Infinity;
   let high = -Infinity;
   for (const { line } of lines) {
@@ -40,7 +36,7 @@ export function fullRange(
  * The y range of what is visible. The faint points behind a smoothed curve count, or a spike would leave the picture; so
  * does the curve itself, which still carries what is no longer visible.
  */
-export function valueRange(lines: readonly TrackSeries[], view: Span, positive: boolean): [number, number] {
+export function yExtent(lines: readonly TrackSeries[], view: Span, positive: boolean): [number, number] {
   let low = Infinity;
   let high = -Infinity;
   for (const { line } of lines) {
@@ -95,7 +91,7 @@ export function emptyReason(
       : "";
   }
   if (seen) return null;
-  const [low, high] = valueRange(lines, view, false);
+  const [low, high] = yExtent(lines, view, false);
   if (low <= high) return log ? "Nothing here is above zero, where a log scale begins; choose linear." : null;
   return lines.some(({ line: { raw } }) => within(raw, ...view).reduce((start, end) => end - start) > 0)
     ? "No value here is a number."

@@ -30,7 +30,7 @@ export function handleKey(
   }
   const factor = { "+": 0.6, "=": 0.6, "-": 1 / 0.6, _: 1 / 0.6 }[key];
   if (factor !== undefined)
-    onZoom(zoomAround(scene.view, scene.all, zoomCenter(scene, cursor.peek()), factor));
+    onZoom(zoomAround(scene.visibleRange, scene.fullRange, zoomCenter(scene, cursor.peek()), factor));
   else if (key === "0") onZoom(null);
   else return false;
   return true;
@@ -71,7 +71,9 @@ function changeSeries(scene: Scene, old: Cursor | null, by: number): Cursor | un
   const at = drawn.indexOf(currentSeries(scene, old)!);
   if (old === null) return moveAlong(scene, old, 1);
   const next = drawn[at + by];
-  return next && { key: next.track.key, index: pointNear(next.line, xOf(scene, old) ?? scene.view[0]) };
+  return (
+    next && { key: next.track.key, index: pointNear(next.line, xOf(scene, old) ?? scene.visibleRange[0]) }
+  );
 }
 
 function xOf(scene: Scene, cursor: Cursor | null): number | null {
@@ -81,18 +83,18 @@ function xOf(scene: Scene, cursor: Cursor | null): number | null {
 }
 
 function zoomCenter(scene: Scene, cursor: Cursor | null): number {
-  return xOf(scene, cursor) ?? (scene.view[0] + scene.view[1]) / 2;
+  return xOf(scene, cursor) ?? (scene.visibleRange[0] + scene.visibleRange[1]) / 2;
 }
 
 /** A zoomed chart follows the crosshair that walks out of it. */
 function keepVisible(scene: Scene, cursor: Cursor, onZoom: Zoom): void {
   const x = xOf(scene, cursor);
-  const [from, to] = scene.view;
+  const [from, to] = scene.visibleRange;
   if (x === null || (x >= from && x <= to)) return;
   onZoom(
     pan(
-      scene.view,
-      scene.all,
+      scene.visibleRange,
+      scene.fullRange,
       (x < from ? x - from - (to - from) / 10 : x - to + (to - from) / 10) / (to - from),
     ),
   );

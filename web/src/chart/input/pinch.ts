@@ -22,7 +22,7 @@ export function pinchZoom(box: HTMLElement, now: { current: Latest }): () => voi
     if (scene === null || event.touches.length !== 2) return;
     if (event.cancelable) event.preventDefault();
     const { middle, spread } = fingersOf(event, box);
-    grip = { view: scene.view, center: scene.x.invert(middle), spread };
+    grip = { view: scene.visibleRange, center: scene.x.invert(middle), spread };
   };
   const move = (event: TouchEvent): void => {
     const { scene, onZoom } = now.current;
@@ -30,7 +30,7 @@ export function pinchZoom(box: HTMLElement, now: { current: Latest }): () => voi
     if (event.cancelable) event.preventDefault();
     const { middle, spread } = fingersOf(event, box);
     const part = (middle - scene.left) / (scene.right - scene.left);
-    onZoom(zoomTo(grip.view, scene.all, grip.center, part, grip.spread / spread));
+    onZoom(zoomTo(grip.view, scene.fullRange, grip.center, part, grip.spread / spread));
   };
   const end = (event: TouchEvent): void => {
     if (event.touches.length < 2) grip = null;

@@ -80,7 +80,7 @@ export function useChartInput(
       const span = brush.peek();
       start.current = brush.value = null;
       if (scene === null || span === null) return;
-      const zoom = rangeOfBrush(scene.x.invert(span[0]), scene.x.invert(span[1]), scene.all);
+      const zoom = rangeOfBrush(scene.x.invert(span[0]), scene.x.invert(span[1]), scene.fullRange);
       if (zoom !== null) onZoom(zoom);
     },
     onPointerCancel(event: PointerEvent) {

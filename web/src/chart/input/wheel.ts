@@ -17,16 +17,24 @@ export function wheelZoom(box: HTMLElement, now: { current: Latest }): () => voi
     const { scene, onZoom } = now.current;
     if (scene === null || (event.timeStamp - elsewhere < CHAIN_MS && !event.ctrlKey)) return;
     const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-    const whole = scene.view[1] - scene.view[0] >= scene.all[1] - scene.all[0];
+    const whole = scene.visibleRange[1] - scene.visibleRange[0] >= scene.fullRange[1] - scene.fullRange[0];
     // Nothing left to zoom out of, or to pan to: the turn is the page's.
     if (whole && (sideways || event.deltaY > 0)) return;
     event.preventDefault();
     const pixels =
       (sideways ? event.deltaX || event.deltaY : event.deltaY) * (event.deltaMode === 1 ? 16 : 1);
-    if (sideways) return onZoom(pan(scene.view, scene.all, pixels / (scene.right - scene.left)));
+    if (sideways)
+      return onZoom(pan(scene.visibleRange, scene.fullRange, pixels / (scene.right - scene.left)));
     const px = event.clientX - box.getBoundingClientRect().left;
     const center = scene.x.invert(Math.min(scene.right, Math.max(scene.left, px)));
-    onZoom(zoomAround(scene.view, scene.all, center, Math.exp(pixels * WHEEL * (event.ctrlKey ? 4 : 1))));
+    onZoom(
+      zoomAround(
+        scene.visibleRange,
+        scene.fullRange,
+        center,
+        Math.exp(pixels * WHEEL * (event.ctrlKey ? 4 : 1)),
+      ),
+    );
   };
   box.addEventListener("wheel", turn, { passive: false });
   addEventListener("wheel", passing, { passive: true });

@@ -7,7 +7,7 @@ import { jobs } from "../../store/jobs";
 import { Icon } from "../../ui";
 import { nameTarget } from "../targets";
 import type { Target } from "../types";
-import { AdapterSelect } from "./part";
+import { AdapterSelect } from "./adapter-select";
 import { Picker } from "./picker";
 
 interface Props {

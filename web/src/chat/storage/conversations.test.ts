@@ -23,7 +23,7 @@ beforeEach(() => {
 
 afterEach(() => vi.unstubAllGlobals());
 
-/** The shelf of a page that was just loaded. */
+/** The conversations of a page that was just loaded. */
 async function load(): Promise<typeof import("./conversations")> {
   page = new EventTarget();
   vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
@@ -31,12 +31,12 @@ async function load(): Promise<typeof import("./conversations")> {
   return import("./conversations");
 }
 
-function asked(shelf: typeof import("./conversations"), state: "done" | "streaming"): Conversation {
+function asked(conversations: typeof import("./conversations"), state: "done" | "streaming"): Conversation {
   const target = { kind: "base", model: "tiny" } as const;
   const answers = [{ by: target, name: "tiny", text: "Ho", state }];
   const turn = { id: "t", parent: null, user: "Hi?", answers, at: 1 };
   return {
-    ...shelf.newConversation([target], { temperature: 0, topP: 1, maxTokens: 9 }, ""),
+    ...conversations.newConversation([target], { temperature: 0, topP: 1, maxTokens: 9 }, ""),
     id: "c",
     leaf: "t",
     turns: { t: turn },
@@ -86,7 +86,7 @@ test("what is stored is not noted down, nor what a page that comes back still wr
 
 test("what was asked in another project at the same address is not listed in this one", async () => {
   db.store.mockResolvedValue(undefined);
-  const shelf = await load();
+  const conversations = await load();
   const { credentials, project } = await import("../../store/credentials");
   credentials.value = { mode: "anon", orgSlug: "o", projectSlug: "here", baseUrl: "", token: "" };
   for (const [id, where] of [
@@ -94,11 +94,11 @@ test("what was asked in another project at the same address is not listed in thi
     ["there", "o/there"],
     ["old", undefined],
   ] as const) {
-    shelf.changeCurrent({ ...asked(shelf, "done"), id, project: where });
+    conversations.changeCurrent({ ...asked(conversations, "done"), id, project: where });
   }
-  expect(shelf.summaries.value.map(({ id }) => id).sort()).toEqual(["here", "old"]);
+  expect(conversations.summaries.value.map(({ id }) => id).sort()).toEqual(["here", "old"]);
   credentials.value = { ...credentials.value, projectSlug: null };
-  expect(shelf.summaries.value).toHaveLength(3);
+  expect(conversations.summaries.value).toHaveLength(3);
 });
 
 test("nonsense in the storage is nothing", async () => {

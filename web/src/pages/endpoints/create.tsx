@@ -1,8 +1,8 @@
 /** A new endpoint: who it serves is picked, its address proposed. */
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { ApiError, errorText } from "../../api/client";
+import { targetTrouble } from "../../chat/picker/adapter-select";
 import { TargetChoice } from "../../chat/picker/choice";
-import { targetTrouble } from "../../chat/picker/part";
 import { baseModels, defaultTarget, nameTarget, parseTarget } from "../../chat/targets";
 import type { Target } from "../../chat/types";
 import { go, href, route } from "../../router";

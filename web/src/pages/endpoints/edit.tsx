@@ -1,8 +1,8 @@
 /** The facts of an endpoint that can be changed, each in its own line. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { targetTrouble } from "../../chat/picker/adapter-select";
 import { TargetChoice } from "../../chat/picker/choice";
-import { targetTrouble } from "../../chat/picker/part";
 import { sameTarget } from "../../chat/targets";
 import type { Target } from "../../chat/types";
 import type { Deployment } from "../../contract.gen";

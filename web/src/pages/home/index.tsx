@@ -38,7 +38,7 @@ export default function Home() {
     return () => commands.stop();
   }, [live]);
   return (
-    <div class="home" data-heir=".home-output .ui-menu button">
+    <div class="home" data-focus-next=".home-output .ui-menu button">
       <section class="home-trainer">
         <Project />
       </section>

@@ -44,7 +44,7 @@ export function LiveJob({
   const value = Number.isFinite(seen) ? seen : job?.metrics?.loss;
   return (
     <div class="home-now">
-      <dl class="home-figures num">
+      <dl class="home-metrics num">
         <Figure name="Loss" value={loss(value)} />
         <Figure
           name="Step"

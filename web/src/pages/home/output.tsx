@@ -90,7 +90,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
       </div>
       <div
         class="term-screen"
-        data-heir=".term-lines"
+        data-focus-next=".term-lines"
         style={{ height: `calc(${Math.min(MAX_ROWS_SHOWN, Math.max(6, count))}rlh + 26px)` }}
       >
         {count === 0 ? (

@@ -73,13 +73,13 @@ function Panel({ run }: { run: TrainingRun }) {
   const stop = (): Promise<void> =>
     attempt(() => stopRun(run.id), jobId ? "Stopped watching; the job goes on" : "The command was stopped");
   return (
-    <section class="home-output" aria-labelledby="home-output" data-heir="a, button">
+    <section class="home-output" aria-labelledby="home-output" data-focus-next="a, button">
       <header class="home-output-head">
         <h2 id="home-output">
           Output <Command run={run} />
         </h2>
         <State run={run} output={output} />
-        <span class="home-output-actions" data-heir="a, button">
+        <span class="home-output-actions" data-focus-next="a, button">
           {jobId && ended && (
             <a class="ui-button ui-button-small ui-button-plain" href={jobHref(jobId)}>
               Open job

@@ -12,7 +12,14 @@ import { liveRunOf } from "../../store/runs";
 import { changeWords } from "../../store/trainer-changes";
 import { Button, Chips, ErrorNote, StatusDot, Switch } from "../../ui";
 import { foundJob, openRun } from "./open-run";
-import { clearStartError, confirmAndRun, editedMeanwhile, runTrainer, startError, starting } from "./press";
+import {
+  clearStartError,
+  confirmAndRun,
+  editedMeanwhile,
+  runTrainer,
+  startError,
+  starting,
+} from "./run-trainer";
 
 const CHIPS_AT_MOST = 6;
 
@@ -44,7 +51,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
         <bdi>{displayName(trainer.name)}</bdi>
       </h1>
       <p class="home-line">{lineOf(trainer, known)}</p>
-      <div class="home-start" data-heir="a, button">
+      <div class="home-start" data-focus-next="a, button">
         {live ? (
           <Live run={live} />
         ) : (

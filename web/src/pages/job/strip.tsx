@@ -49,13 +49,13 @@ function Figure({
   children?: ComponentChildren;
 }) {
   return (
-    <div class="job-figure">
+    <div class="job-metric">
       <dt>{name}</dt>
       <dd>
-        <span class={value === "–" ? "job-figure-value job-figure-none" : "job-figure-value"}>
+        <span class={value === "–" ? "job-metric-value job-metric-none" : "job-metric-value"}>
           {value} {after && <small>{after}</small>}
         </span>
-        <span class="job-figure-note">{children}</span>
+        <span class="job-metric-note">{children}</span>
       </dd>
     </div>
   );

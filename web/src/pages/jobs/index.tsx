@@ -96,7 +96,7 @@ export default function Jobs() {
     ...[...counts].map(([value, count]) => counted(value, statusWord(value), count)),
   ];
   return (
-    <div class="jobs" data-heir=".jobs-search">
+    <div class="jobs" data-focus-next=".jobs-search">
       <header class="jobs-head">
         <h1 tabIndex={-1}>Jobs</h1>
         <input

@@ -144,7 +144,7 @@ function Row({ job, columns, index, selected, toggle, cancel }: RowProps) {
       role="row"
       aria-rowindex={index + 2}
       data-id={job.id}
-      data-heir=".jobs-name"
+      data-focus-next=".jobs-name"
     >
       <td role="cell" class="jobs-pick">
         <label>

@@ -8,13 +8,13 @@ interface Props {
   place: string;
   target: Target | undefined;
   /** Figures of the last answer. */
-  figures: string;
+  timingText: string;
   onPick: (target: Target) => void;
   /** Leaves the other column alone; absent where there is none. */
   onClose?: () => void;
 }
 
-export function Head({ place, target, figures, onPick, onClose }: Props) {
+export function Head({ place, target, timingText, onPick, onClose }: Props) {
   return (
     <div class="pg-head">
       <TargetChoice label={place ? `${place}column` : "Answers"} target={target} onPick={onPick}>
@@ -30,7 +30,7 @@ export function Head({ place, target, figures, onPick, onClose }: Props) {
           />
         )}
       </TargetChoice>
-      {onClose && <p class="chat-figures num">{figures}</p>}
+      {onClose && <p class="chat-timing num">{timingText}</p>}
     </div>
   );
 }

@@ -1,9 +1,9 @@
-/** One head a column; compared ones tell the figures of their last answer, where the eye compares. */
+/** One head a column; compared ones show the timing of their last answer, where the eye compares. */
 import { stop } from "../../chat/session";
 import { changeCurrent, current } from "../../chat/storage/conversations";
 import { branch, setTarget } from "../../chat/tree";
 import { Head } from "./head";
-import { figures } from "./thread/foot";
+import { timingText } from "./thread/foot";
 
 export function Heads() {
   const conversation = current.value;
@@ -23,7 +23,7 @@ export function Heads() {
             key={column}
             place={two ? (place === 0 ? "Left " : "Right ") : ""}
             target={targets[column]}
-            figures={timing ? figures(timing) : ""}
+            timingText={timing ? timingText(timing) : ""}
             onPick={(target) => changeCurrent(setTarget(current.peek(), column, target))}
             {...(two ? { onClose: close(column) } : {})}
           />

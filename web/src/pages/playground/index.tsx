@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ActionButton } from "../../actions/action-button";
 import { type Action, useActions } from "../../actions/actions";
 import { newestCheckpoint } from "../../chat/checkpoints";
-import { targetTrouble } from "../../chat/picker/part";
+import { targetTrouble } from "../../chat/picker/adapter-select";
 import { busy, startNew, stop } from "../../chat/session";
 import { changeCurrent, current, readConversations } from "../../chat/storage/conversations";
 import { baseModels, comparePair, inOrder, newestAdapter, sameTarget } from "../../chat/targets";

@@ -1,4 +1,4 @@
-/** What stands below an answer: how it ended, its figures, and what can be done with it. */
+/** What stands below an answer: how it ended, its timing, and what can be done with it. */
 import { chatRequest, messagesFor } from "../../../chat/request";
 import { busy } from "../../../chat/session";
 import { asCurl, asPython } from "../../../chat/snippets";
@@ -27,12 +27,12 @@ export function AnswerFoot({ turn, column, answer, regenerate }: Props) {
   const end = ending(answer);
   return (
     <footer class="chat-foot">
-      <p class="chat-figures num">
+      <p class="chat-timing num">
         {end}
         {answer.timing && (
           <span class="chat-timing">
             {end && " · "}
-            {figures(answer.timing)}
+            {timingText(answer.timing)}
           </span>
         )}
       </p>
@@ -70,7 +70,7 @@ function ending({ state, finish, text }: Answer): string {
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
 
 /** Loading is told apart: it is paid once, the rest with every question. */
-export function figures(timing: Timing): string {
+export function timingText(timing: Timing): string {
   const speed = tokensPerSecond(timing);
   const about = timing.counted ? "" : "≈ ";
   return [
