@@ -27,8 +27,8 @@ export function daemonAnswered(): void {
 }
 
 /**
- * A request found nobody. The page asks for itself until somebody answers: by another launch it is loaded anew, by the
- * same one it goes on, since then only the way there was cut for a moment.
+ * A request got no response. The page is requested until the daemon responds: after a restart it is loaded again, else it
+ * goes on, since only the connection was cut for a moment.
  */
 export function daemonGone(): void {
   if (waiting) return;

@@ -11,7 +11,7 @@ export const notice = signal<string | null>(null);
 
 let last = "";
 
-/** Looks at an answer's headers; the same notice on every answer is one notice. */
+/** Reads a response's headers; the same notice on every response is shown once. */
 export function noticed(headers: Headers): void {
   const text = deprecationText(headers.get("Deprecation"), headers.get("Sunset"), headers.get("Warning"));
   if (text === "" || text === last) return;

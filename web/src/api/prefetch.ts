@@ -1,4 +1,4 @@
-/** The one answer that boot.js has asked for while this code was still on its way; it is taken once. */
+/** The response that boot.js requested while this code was still being loaded; it is used once. */
 declare global {
   var arkorPrefetched: { url: string; answer: Promise<Response> } | undefined;
 }

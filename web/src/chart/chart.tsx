@@ -23,7 +23,7 @@ interface Props {
   checkpointHref?: (step: number) => string;
   until?: number | undefined;
   height?: number;
-  /** Gets each picture that was drawn, for exports and statistics. */
+  /** Is called with each scene that was drawn, for exports and statistics. */
   onScene?: (scene: Scene) => void;
   /** What to say where there is no point yet. */
   empty: string;
@@ -63,7 +63,7 @@ export function Chart({
           checkpoints,
           ...(until === undefined ? {} : { until }),
         });
-  // Where nothing was logged and no steps are known to come, axes would frame nothing.
+  // Without points, and without an expected number of steps, there are no axes to draw.
   const bare = scene?.emptyReason === "" && until === undefined;
   const input = useChartInput(box, bare ? null : scene, onZoom);
   useLayoutEffect(() => {
@@ -99,7 +99,7 @@ function useWidth(box: { current: HTMLElement | null }): number {
   const [width, setWidth] = useState(expectedWidth);
   useLayoutEffect(() => {
     const node = box.current!;
-    // Its first call comes after the layout and before the paint, so a guess that was wrong is never seen.
+    // The observer's first call comes before the paint, so a wrong guess is never visible.
     const observer = new ResizeObserver(() => setWidth((expectedWidth = Math.round(node.clientWidth))));
     observer.observe(node);
     return () => observer.disconnect();
@@ -108,8 +108,8 @@ function useWidth(box: { current: HTMLElement | null }): number {
 }
 
 /**
- * How wide a chart will be: as the last one, or as the page's column, asked for while there is nothing to lay out yet.
- * Asking the box itself would have the whole page laid out twice before it is seen.
+ * The expected width of a chart: that of the last one, or of the page's column. Measuring the element itself would force
+ * a second layout of the whole page before the first paint.
  */
 let expectedWidth = columnWidth();
 

@@ -1,4 +1,4 @@
-/** How the chart is looked at, as a row of words under it; and the ways to take it along. */
+/** The controls under the chart: axes, smoothing, learning rate, export. */
 import { type Signal, useComputed } from "@preact/signals";
 import { plural } from "../lib/format";
 import { Button, Chips, Menu, type MenuItem, Range } from "../ui";
@@ -75,7 +75,7 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
   );
 }
 
-/** By itself, because what the length of a run chooses is known only with the picture. */
+/** A component of its own: the default depends on the run's length, which is known once the chart is computed. */
 function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" | "onChange" | "scene">) {
   const weight =
     settings.smooth ?? scene.value?.drawn.find(({ track }) => track.metric === "loss")?.line.weight ?? 0;
@@ -96,7 +96,7 @@ function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" 
   );
 }
 
-/** What is marked as a gap or drawn faintly, and why. */
+/** Says how many values are gaps, and how many points are faint because a later pass replaced them. */
 function GapNotes({ scene }: { scene: Signal<Scene | null> }) {
   const { drawn = [], below = 0 } = scene.value ?? {};
   const gaps = drawn.reduce((sum, { line }) => sum + line.gaps, 0);

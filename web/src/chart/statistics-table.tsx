@@ -1,4 +1,4 @@
-/** Statistics of the visible range, one line a curve, for whoever asks for them. */
+/** Statistics of the visible range, one row a curve; computed when opened. */
 import type { Signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { loss, number, rate } from "../lib/format";

@@ -1,4 +1,4 @@
-/** A curve's colour and dashes, as a short piece of it: SVG, because forced colours take backgrounds away. */
+/** A curve's colour and dash pattern. An SVG line, because forced-colors mode removes backgrounds. */
 export function Swatch({ tone, dash }: { tone: string; dash?: string | undefined }) {
   return (
     <svg class="chart-key" width="18" height="8" aria-hidden="true">

@@ -1,4 +1,4 @@
-/** Crosshair, readout and brush: drawn over the picture, so that moving the pointer redraws nothing else. */
+/** Crosshair, tooltip and zoom brush, drawn over the chart: moving the pointer redraws nothing else. */
 import { useEffect } from "preact/hooks";
 import { clock, loss, number, rate } from "../lib/format";
 import { announce } from "../ui/live";
@@ -52,7 +52,7 @@ export function Tooltip({ scene, input, settings }: Props) {
   );
 }
 
-/** `at`: the height that the reader looks at, in pixels. */
+/** `at`: the height of the cursor, in pixels. */
 function hitsAtCursor(
   scene: Scene,
   cursor: Cursor | null,
@@ -64,7 +64,7 @@ function hitsAtCursor(
     return { hits, here: closestHit(hits, cursor.px), at: cursor.py };
   }
   const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
-  // A run that went back has fewer points than the crosshair knew.
+  // A run that was resumed from a checkpoint may have fewer points than before.
   if (drawn === undefined || cursor.index >= drawn.line.xs.length) return none;
   const here = hitOf(drawn, scene, cursor.index);
   return {
@@ -86,7 +86,7 @@ function Dot({ hit }: { hit: Hit }) {
   );
 }
 
-/** Beside the crosshair, on the side with more room: so it never lies over the point it tells of. */
+/** Stands beside the crosshair, on the side with more room, so that it never covers its point. */
 function TooltipBox({
   scene,
   hits,
@@ -129,7 +129,7 @@ function valueText({ drawn, value }: Hit): string {
   return drawn.track.metric === "lr" ? rate(value) : loss(value);
 }
 
-/** What the big number leaves open: the average, or that the point is of another step than the crosshair's. */
+/** The smoothed value, or the point's own step where that is not the crosshair's. */
 function detailOf(hit: Hit, here: Hit, smooth: boolean): string {
   const { step } = hit.drawn.track.rows;
   if (hit.x !== here.x) return `at step ${number(step.at(hit.row))}`;
@@ -147,7 +147,7 @@ function positionWords({ drawn: { track }, row }: Hit): string[] {
   return parts;
 }
 
-/** The chosen line first, then what the others have there. */
+/** What a screen reader says: the chosen curve first, then the others. */
 function announcement(here: Hit, hits: readonly Hit[]): string {
   const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) =>
     [hit.drawn.track.label, valueText(hit), detailOf(hit, here, false)].join(" ").trim(),

@@ -1,13 +1,13 @@
 /**
- * The picture that was drawn last: for exports at once, and for statistics, the first time a moment later, so that the curve
- * comes first. A signal, because whoever draws the chart must not be drawn anew by what was drawn.
+ * The scene that was drawn last: exports read it at once; statistics get it a moment later, so that the curve is painted
+ * first. It is a signal, so that the component which draws the chart is not rendered again by its own scene.
  */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Scene } from "./geometry/scene";
 
 const FIRST_MS = 60;
-/** Less than between two pictures of a live run, so that its statistics come in the same frame as its curve. */
+/** Shorter than the interval between two updates of a live run, so that statistics change in the same frame as the curve. */
 const INTERVAL_MS = 350;
 
 export interface SceneHandle {

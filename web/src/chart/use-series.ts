@@ -5,11 +5,11 @@ import type { Settings } from "./geometry/settings";
 import type { Track } from "./geometry/track";
 import type { TrackSeries } from "./geometry/visible-range";
 
-/** A curve of fewer steps is seen whole, and smoothing would only hide its first ones. */
+/** Runs of fewer steps are not smoothed by default: smoothing would hide their first steps. */
 const SHORT_RUN = 100;
 const WEIGHT = 0.6;
 
-/** The moving average's weight: as it was chosen, else by the longest run; `until` is the last step that is to come. */
+/** The moving average's weight: as chosen, else by the length of the longest run. `until`: the last step expected. */
 export function smoothingWeight({ smooth }: Settings, tracks: readonly Track[], until = 0): number {
   if (smooth !== null) return smooth;
   return tracks.some(({ rows }) => Math.max(until, rows.step.last()) >= SHORT_RUN) ? WEIGHT : 0;
@@ -20,7 +20,7 @@ export function useSeries(tracks: readonly Track[], settings: Settings, until?: 
   const kept = useRef(new Map<string, Series>());
   const used = new Map<string, Series>();
   const lines = tracks.map((track) => {
-    // Eval points are few and mean themselves; smoothing them, or a schedule, would show what was never measured.
+    // Evaluations and learning rates are never smoothed: that would show values that nobody measured.
     const weight = track.metric === "loss" ? smooth : 0;
     const key = [track.key, track.metric, settings.x, track.origin, weight].join(" ");
     let line = kept.current.get(key);

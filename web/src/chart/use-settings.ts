@@ -1,9 +1,9 @@
-/** Chart settings between the controls and the address: at once here, and in the address when the hand rests. */
+/** Chart settings: they change at once, and are written to the address when no change has come for a moment. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { route, setQuery } from "../router";
 import { DEFAULTS, readSettings, type Settings, writeSettings } from "./geometry/settings";
 
-/** Browsers refuse more than a hundred or so history calls in ten seconds; a wheel turn makes as many. */
+/** Browsers refuse more than about a hundred history calls in ten seconds, and a wheel turn makes as many. */
 const REST_MS = 250;
 
 export function useSettings(defaults: Settings = DEFAULTS): [Settings, (change: Partial<Settings>) => void] {
@@ -13,7 +13,7 @@ export function useSettings(defaults: Settings = DEFAULTS): [Settings, (change: 
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const home = useRef(route.peek().path);
 
-  // Somebody else changed the address: the back button, or a link to another view of this page.
+  // The address was changed from outside: by the back button, or by a link to another view of this page.
   const there = textOf(readSettings(query, defaults), defaults);
   useEffect(() => {
     if (there === written.current || timer.current !== undefined) return;

@@ -18,7 +18,7 @@ const list = [
   { id: "mid", title: "", updated: 2, size: 100 },
 ];
 
-describe("surplus", () => {
+describe("idsToDelete", () => {
   it("lets the oldest go until the rest fit", () => {
     expect(idsToDelete(list, "", 3, 1000)).toEqual([]);
     expect(idsToDelete(list, "", 2, 1000)).toEqual(["old"]);

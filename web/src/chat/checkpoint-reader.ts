@@ -1,4 +1,4 @@
-/** The checkpoints of a job, from its event history: the one place that every backend tells them in. */
+/** The checkpoints of a job, from its event history: every backend has them there. */
 import { request } from "../api/client";
 import { SseParser } from "../events/sse";
 

@@ -1,6 +1,6 @@
 /**
- * An answer while it streams, apart from its conversation: text arrives up to hundreds of times a second,
- * and only what shows it should have to know.
+ * An answer while it streams, apart from its conversation: text arrives up to hundreds of times a second, and only the
+ * component that shows it is rendered again.
  */
 import { type Signal, signal } from "@preact/signals";
 import type { Progress } from "./deltas";
@@ -14,7 +14,7 @@ interface LiveView {
 /** Milliseconds between two drawings at best: faster than one reads, slower than tokens come. */
 const MIN_INTERVAL_MS = 40;
 
-/** A drawing may take this share of the time; a long block that is dear to draw is drawn less often. */
+/** The share of the time that drawing may take: a long block, which is slow to draw, is drawn less often. */
 const MAX_DRAW_SHARE = 0.25;
 
 export class LiveAnswer implements AnswerSink {

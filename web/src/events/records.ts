@@ -1,7 +1,7 @@
 /**
  * Every event of a job as it came, for the event log: kept as bytes, decoded only for the rows that are on the screen.
  *
- * A single event is kept up to `KEEP` bytes, all of them up to `TOTAL`; what was longer says so by its `size`.
+ * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; what was longer says so by its `size`.
  */
 import { Numbers } from "./number-array";
 
@@ -9,7 +9,7 @@ export const MAX_EVENT_BYTES = 1 << 16;
 const MAX_TOTAL_BYTES = 1 << 28;
 /** Data in a buffer at least this large stay where they are; smaller ones are gathered, or each would hold a buffer of its own. */
 const LARGE = 1 << 14;
-/** What goes on at the same time; a backend that names more is not followed row by row. */
+/** The most kinds of progress at a time; beyond that, each event is a row of its own. */
 const MAX_IN_PROGRESS = 64;
 const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
 const utf8 = new TextDecoder();
@@ -19,7 +19,7 @@ export interface Entry {
   name: string;
   /** Milliseconds since 1970; NaN when the event has no time. */
   time: number;
-  /** The data as text, at most `KEEP` bytes of it. */
+  /** The data as text, at most `MAX_EVENT_BYTES` of it. */
   data: string;
   /** Bytes of the whole data. */
   size: number;
@@ -30,7 +30,7 @@ export class Records {
   #counts: number[] = [];
   #kinds = new Numbers();
   #sizes = new Numbers();
-  /** Where the data begin in their buffer; negative for those that found no room any more. */
+  /** Where the data begin in their buffer; negative for data that were not kept. */
   #starts = new Numbers();
   #buffers: Uint8Array[] = [];
   /** The first event that lies in each of the buffers. */
@@ -38,7 +38,7 @@ export class Records {
   #own = new Uint8Array(0);
   #ownUsed = 0;
   #kept = 0;
-  /** For reading: the event that stands in each row. Progress that repeats itself is one row, with the newest of it. */
+  /** The event of each row of the log. Repeated progress is one row, with its newest event. */
   #rows = new Numbers();
   /** The rows of what is in progress at the end of the log, by what it is. */
   #going = new Map<string, number>();
@@ -58,7 +58,7 @@ export class Records {
     return this.#rows.at(row);
   }
 
-  /** `progress`: of what this event tells the progress; it takes the place of the last one that did. */
+  /** `progress`: what the event reports the progress of; it replaces the last event with the same value in the log. */
   add(name: string, bytes: Uint8Array, start: number, end: number, progress?: string): void {
     let kind = this.names.indexOf(name);
     if (kind < 0) {

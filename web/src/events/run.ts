@@ -1,5 +1,5 @@
 /**
- * What a job's events add up to: points in typed arrays, checkpoints, the run's facts, and the raw log.
+ * The state of a run, from its events: points in typed arrays, checkpoints, metadata, and the raw log.
  *
  * One mutable object a job, fed event by event; the page reads it when `stream.ts` says that something changed.
  */
@@ -59,7 +59,7 @@ export class Run {
   evaluated = false;
   bestLoss: Best | null = null;
   bestEvalLoss: Best | null = null;
-  /** The stream said that it is over. */
+  /** Whether the stream has ended. */
   over = false;
   /** How much the backend's clock is behind this one, in milliseconds, as the row that came quickest while we listened tells it; 0 before. */
   behind = 0;
@@ -97,7 +97,7 @@ export class Run {
     else if (data !== null) this.#other(name, data, fields);
   }
 
-  /** The newest row has come just now, at `now` on this machine's clock. */
+  /** Notes that the newest row has arrived at `now`, on this machine's clock. */
   heard(now: number): void {
     const late = now - this.rows.time.last();
     if (late < this.behind || (!this.#heard && late === late)) this.behind = late;

@@ -1,6 +1,6 @@
 /**
- * One job's events, kept up to date for as long as somebody looks: the history in one answer, then live frames from
- * exactly there, over cuts, restarts and full connection slots.
+ * One job's events: the history in one response, then live frames from exactly there on, over cut connections, restarts
+ * of the daemon and full connection slots.
  *
  * A stream that is resumed asks from the history's cursor again and passes over what it has, comparing byte by byte, so
  * neither a lost nor a doubled event can slip in; whatever does not match starts over from an empty run.
@@ -15,7 +15,7 @@ import { inOneTab, isSettled, LAST_RETRY_MS, retryDelay, whenHidden } from "./wa
 /** `reconnecting`: the daemon, or the daemon's own way to the backend, is being tried again. */
 type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
-/** After all that has come was read, the next look is this much later: a hundred events a second cost two or three wake-ups. */
+/** The pause between two reads: a hundred events a second are read in two or three batches. */
 const READ_INTERVAL_MS = 400;
 const UPDATE_INTERVAL_MS = 400;
 const HISTORY_UPDATE_INTERVAL_MS = 1500;
@@ -166,7 +166,7 @@ export class JobStream implements SseSink {
 
   #changed(live: boolean): void {
     if (live) this.#failures = 0;
-    // While a history comes in, each picture of a part of it would only put off the whole.
+    // While the history is read, drawing parts of it would only delay the whole.
     const apart = live ? UPDATE_INTERVAL_MS : HISTORY_UPDATE_INTERVAL_MS;
     this.#timer ??= setTimeout(() => this.#paint(), Math.max(0, this.#painted + apart - performance.now()));
   }

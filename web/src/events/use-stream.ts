@@ -1,4 +1,4 @@
-/** Streams shared by everything on the page that shows the same job; the last one to leave closes it, after a moment. */
+/** One stream a job, shared by all components that show the job; it is closed a while after the last one is unmounted. */
 import { useEffect, useMemo } from "preact/hooks";
 import { JobStream } from "./stream";
 
@@ -28,7 +28,7 @@ function retain(id: string): () => void {
   };
 }
 
-/** Resolves when a job's history has come, or it is known that it does not. */
+/** Resolves when a job's history has been read, or cannot be. */
 export function historyLoaded(id: string): Promise<void> {
   const { state } = streamOf(id);
   return new Promise((resolve) => {
@@ -40,7 +40,7 @@ export function historyLoaded(id: string): Promise<void> {
   });
 }
 
-/** The streams of these jobs, for as long as the component stands. The first render already asks for the history. */
+/** The streams of these jobs, while the component is mounted. The first render already requests the history. */
 export function useStreams(ids: readonly string[]): readonly JobStream[] {
   const key = ids.join("\n");
   const streams = useMemo(() => ids.map(streamOf), [key]);

@@ -1,11 +1,11 @@
-/** What a stream waits for: the next try, a turn, the tab to be left. */
+/** Retry delays, and waiting for a lock, for more data or for a hidden tab, as event streams need them. */
 import { locked } from "../lib/locks";
 
 const HIDDEN_MS = 10_000;
 const FIRST_RETRY_MS = 400;
 export const LAST_RETRY_MS = 15_000;
 
-/** Whether the promise is settled already: a browser hands on each write of the server as a chunk of its own, never joined. */
+/** Whether the promise is settled already. Browsers never join the server's writes: each is a chunk of its own. */
 export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let done = false;
   const mark = (): void => {
@@ -28,7 +28,7 @@ export async function inOneTab(signal: AbortSignal, read: () => Promise<void>): 
   await locked("arkor.short-read", { signal }, read);
 }
 
-/** Calls `leave` once the tab has been hidden for a while; the answer stops listening. */
+/** Calls `leave` once the tab has been hidden for a while. Returns a function that stops listening. */
 export function whenHidden(leave: () => void): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const look = (): void => {

@@ -1,9 +1,9 @@
 /**
- * Turns among the tabs of this origin (Web Locks). A browser may lack them or refuse them, as Firefox and Chromium do where
- * cookies are blocked: then turns are taken within this tab alone, since it cannot know of others.
+ * Locks shared by the tabs of this origin (Web Locks). A browser may lack them or refuse them, as Firefox and Chromium do
+ * where cookies are blocked: then a lock holds within this tab alone.
  */
 
-/** Each lock of this tab that is held or waited for, with the end of the last one in its row. */
+/** Each lock of this tab that is held or waited for, with a promise that resolves when the last in its queue is done. */
 const queues = new Map<string, Promise<void>>();
 
 interface Options {
@@ -47,7 +47,7 @@ async function lockedInThisTab<T>(
   { ifAvailable, signal, mode }: Options,
   use: (held: boolean) => Promise<T> | T,
 ): Promise<T> {
-  // Shared ones are only ever held beside each other.
+  // Nothing holds a shared lock exclusively, so there is nothing to wait for.
   if (mode === "shared") return use(true);
   const before = queues.get(name);
   if (ifAvailable && before) return use(false);

@@ -1,12 +1,12 @@
 /**
- * Where the reader was: Back, Forward and a reload lead there, and a new page begins at its top. The place is kept in the
- * history's own entry; browsers restore one by themselves only where the page has its full height at once.
+ * Scroll restoration: Back, Forward and a reload restore the scroll position, and a new page begins at its top. The
+ * position is kept in the history entry's state; browsers restore it only where the page has its full height at once.
  */
 
 const REST_MS = 150;
 /** How long a page may take until it is as high as it was. */
 const MAX_WAIT_MS = 5000;
-/** What a reader does who wants to be elsewhere by now. */
+/** Input that ends the restoration: the person scrolls elsewhere. */
 const MOVES = ["wheel", "touchstart", "pointerdown", "keydown"] as const;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -30,7 +30,7 @@ function savePosition(): void {
   history.replaceState({ y: Math.round(scrollY) }, "");
 }
 
-/** Goes to where the reader was in this entry of the history, or, on a page that is `fresh`, to its top. */
+/** Restores the position of this history entry, or, on a page that is `fresh`, goes to the top. */
 export function restorePosition(fresh = false): void {
   stopRestoring();
   const y = positionOf(history.state) ?? (fresh ? 0 : null);
@@ -39,7 +39,7 @@ export function restorePosition(fresh = false): void {
   let frame = 0;
   const go = (): void => {
     scrollTo({ top: y, behavior: "instant" });
-    // A list that is still on its way is too short to scroll.
+    // The page is too short to scroll until its list has been loaded.
     if (Math.abs(scrollY - y) > 1 && performance.now() < until) frame = requestAnimationFrame(go);
     else stopRestoring();
   };
@@ -52,7 +52,7 @@ export function restorePosition(fresh = false): void {
   frame = requestAnimationFrame(go);
 }
 
-/** The place in a history entry's state, whoever wrote it. */
+/** The position in a history entry's state, whoever wrote it. */
 function positionOf(state: unknown): number | null {
   const y = (state as { y?: unknown } | null)?.y;
   return typeof y === "number" && y >= 0 ? y : null;

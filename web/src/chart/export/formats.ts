@@ -1,4 +1,4 @@
-/** A chart as a file: the picture by itself (colours computed, nothing referred to), or the numbers behind it. */
+/** A chart as a file: a self-contained SVG with computed colours, or its numbers as CSV or JSON. */
 import type { Rows } from "../../events/rows";
 import { dotsPath, type Scene } from "../geometry/scene";
 import { textAnchor } from "../geometry/ticks";
@@ -162,7 +162,7 @@ export function rowsToCsv(runs: readonly { id: string; name: string; rows: Rows 
   return `${lines.join("\r\n")}\r\n`;
 }
 
-/** A cell that a spreadsheet would take for a formula is quoted away from it. */
+/** Quotes a cell that a spreadsheet would take for a formula. */
 function cell(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

@@ -1,4 +1,4 @@
-/** A chart's way out of the browser: colours as they are computed now, and a picture drawn from the SVG. */
+/** Computed colours for an exported SVG, and its conversion to PNG. */
 import { rgbOf } from "../data/colour";
 import type { Scene } from "../geometry/scene";
 import type { Palette } from "./formats";
@@ -26,11 +26,11 @@ export function paletteOf(scene: Scene): Palette {
   return palette;
 }
 
-/** What a canvas that was filled with one colour may differ by, in 255ths, and still make a picture of use. */
+/** How far the pixels of a canvas filled with one colour may be off, in 255ths, for a PNG to be of use. */
 const MOST_NOISE = 16;
 const SAMPLE = 8;
 
-/** Whether this browser gives back noise instead of what a page has drawn, so that nobody is told apart by it. */
+/** Whether this browser adds noise to canvas pixels, which it does to resist fingerprinting. */
 export function isGarbled(): boolean {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = SAMPLE;

@@ -11,7 +11,7 @@ const MARGIN = 8;
 
 export interface Path {
   d: string;
-  /** Points drawn alone because a gap is on both sides: a line of one point would be invisible. */
+  /** Points with a gap on both sides, drawn as dots: a line of one point would be invisible. */
   dots: [x: number, y: number][];
 }
 

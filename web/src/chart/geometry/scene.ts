@@ -1,4 +1,4 @@
-/** Everything a chart shows, computed: what the component draws and what an export writes come from the same picture. */
+/** Everything that a chart draws, computed once: the component and the export use the same scene. */
 import type { Checkpoint } from "../../events/run";
 import { type Curve, within } from "../data/curve";
 import type { Series } from "../data/series";
@@ -17,7 +17,7 @@ export interface DrawnSeries {
   /** The points behind the smoothed curve, and those of steps that were done again; null when there are none. */
   raw: Path | null;
   main: Path;
-  /** Single points, drawn while there are few enough to tell apart. */
+  /** Single points, drawn while there are few of them. */
   points: readonly (readonly [number, number])[];
 }
 
@@ -57,7 +57,7 @@ export interface SceneInput {
   height: number;
   letters?: number;
   checkpoints: readonly Checkpoint[];
-  /** Steps known to be still to come: the axis reaches that far, so that a live curve grows into its place. */
+  /** The last step expected: the axis extends to it, so that a live curve does not rescale. */
   until?: number;
 }
 
@@ -81,7 +81,7 @@ export function sceneOf({
   const visibleRange: Span = settings.zoom ?? fullRange;
   const rates = lines.filter(({ track }) => track.metric === "lr");
   const losses = lines.filter(({ track, line }) => track.metric !== "lr" && line.xs.length > 0);
-  // A learning rate beside nothing else is what the chart is of.
+  // Without a loss, the learning rate uses the main axis.
   const main = losses.length > 0 ? losses : rates;
   const [low, high] = yExtent(main, visibleRange, settings.log);
   const kind = settings.log ? "log" : "linear";
@@ -169,12 +169,12 @@ function pixelsOf(curve: Curve, start: number, end: number, x: Scale, y: Scale):
   return points;
 }
 
-/** Round dots as a path: lines of no length, whose caps are seen. */
+/** Round dots as a path: lines of length 0 with round caps. */
 export function dotsPath(dots: Path["dots"] | DrawnSeries["points"]): string {
   return dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
 }
 
-/** Visible checkpoints; where they stand closer than a finger the later one is kept. An epoch is not told of them. */
+/** Marks of the visible checkpoints; of those that would overlap the latest is kept. On an epoch axis there are none. */
 function checkpointMarks(
   checkpoints: readonly Checkpoint[],
   x: Scale,
@@ -195,7 +195,7 @@ function xTicks(x: Scale, settings: Settings, plot: number, width: number, lette
   const count = Math.max(2, Math.floor(plot / (APART_X * letters)));
   const make = { step: linearTicks, epoch: linearTicks, elapsed: elapsedTicks, wall: wallTicks }[settings.x];
   let ticks = make(x.from, x.to, count);
-  // No tick between two steps, unless there is nothing but what lies between two steps.
+  // No tick between two steps, unless the range is shorter than a step.
   if (settings.x === "step" && x.to - x.from >= 1) ticks = linearTicks(x.from, x.to, count, true);
   return withoutOverlaps(ticks, x.map, width, letters);
 }

@@ -1,11 +1,11 @@
-/** How a chart is looked at. It lives in the page's address, so that a view can be shared and survives a reload. */
+/** Chart settings. They are kept in the page's address, so that a view can be shared and survives a reload. */
 import type { XMode } from "../data/series";
 import type { Span } from "./zoom-range";
 
 export interface Settings {
   x: XMode;
   log: boolean;
-  /** Weight of the moving average, 0 to 0.999; 0 is off, null leaves it to the length of the run (`weightOf`). */
+  /** Weight of the moving average, 0 to 0.999; 0 is off, null leaves it to the length of the run (`smoothingWeight`). */
   smooth: number | null;
   /** The learning rate, on an axis of its own. */
   lr: boolean;
@@ -19,7 +19,7 @@ export const DEFAULTS: Settings = { x: "step", log: false, smooth: null, lr: fal
 const MODES: readonly XMode[] = ["step", "epoch", "elapsed", "wall"];
 const MAX_SMOOTH = 0.999;
 
-/** Values that make no sense are as if they were not there. */
+/** Ignores values that make no sense. */
 export function readSettings(query: URLSearchParams, defaults: Settings = DEFAULTS): Settings {
   const x = MODES.find((mode) => mode === query.get("x")) ?? defaults.x;
   const smooth = query.get("smooth") === null ? NaN : Number(query.get("smooth"));
@@ -36,13 +36,13 @@ export function readSettings(query: URLSearchParams, defaults: Settings = DEFAUL
   };
 }
 
-/** With as many digits as tell a thousandth of the range apart. */
+/** Keeps enough digits to tell a thousandth of the range apart. */
 function edgeText(edge: number, [from, to]: Span): string {
   const digits = Math.ceil(Math.log10(Math.max(Math.abs(from), Math.abs(to)) / (to - from))) + 4;
   return String(Number(edge.toPrecision(Math.min(17, Math.max(6, digits)))));
 }
 
-/** What `setQuery` takes: null for whatever is as by default. */
+/** The argument for `setQuery`: null for each value that is the default. */
 export function writeSettings(
   settings: Settings,
   defaults: Settings = DEFAULTS,

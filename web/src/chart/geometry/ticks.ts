@@ -63,13 +63,13 @@ export function yTicks(scale: Scale, count: number): Tick[] {
 /** Pixels that a letter of a label takes at most, where letters have their ordinary size. */
 export const CHARACTER = 7;
 
-/** Labels at the ends lean inwards rather than out of the picture. `letters`: how large they are, 1 as a rule. */
+/** Aligns labels at the ends inwards, so that they stay in the chart. `letters`: the letters' size, 1 by default. */
 export function textAnchor(x: number, label: string, width: number, letters = 1): "start" | "middle" | "end" {
   const reach = (label.length * CHARACTER * letters) / 2;
   return x + reach > width ? "end" : x - reach < 0 ? "start" : "middle";
 }
 
-/** The ticks whose labels leave one another room, the last one first. */
+/** Drops ticks whose labels would overlap, from the last one on. */
 export function withoutOverlaps(
   ticks: readonly Tick[],
   map: (value: number) => number,

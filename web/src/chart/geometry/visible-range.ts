@@ -1,4 +1,4 @@
-/** The visible range: how far the axes reach, which values have no place on them, and why there is nothing at all. */
+/** The visible range: the extent of the axes, the values that cannot be drawn on them, and why a chart is empty. */
 import { extent, within } from "../data/curve";
 import type { Series } from "../data/series";
 import type { Scale } from "./scale";
@@ -13,7 +13,7 @@ export interface TrackSeries {
 
 export const EMPTY_RANGE: Span = [0, 1];
 
-/** All there is along x. */
+/** The extent of all series along x. */
 export function xExtent(lines: readonly TrackSeries[], settings: Settings, until: number | undefined): Span {
   let low = Infinity;
   let high = -Infinity;
@@ -27,14 +27,14 @@ export function xExtent(lines: readonly TrackSeries[], settings: Settings, until
     high = Math.max(high, until);
   }
   if (!(low <= high)) return EMPTY_RANGE;
-  // Loading the model is a part of what elapsed.
+  // Elapsed time includes the loading of the model, so it begins at 0.
   if (settings.x === "elapsed") low = Math.min(low, 0);
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 
 /**
- * The y range of what is visible. The faint points behind a smoothed curve count, or a spike would leave the picture; so
- * does the curve itself, which still carries what is no longer visible.
+ * The extent along y of the visible points. The faint points behind a smoothed curve count, or a spike would be cut off;
+ * so does the curve itself, which lags behind points that are no longer visible.
  */
 export function yExtent(lines: readonly TrackSeries[], view: Span, positive: boolean): [number, number] {
   let low = Infinity;
@@ -42,7 +42,7 @@ export function yExtent(lines: readonly TrackSeries[], view: Span, positive: boo
   for (const { line } of lines) {
     for (const curve of [line.raw, ...(line.smoothed ? [line.main] : []), ...line.earlier]) {
       let [start, end] = within(curve, ...view);
-      // Between two points: the line that joins them is what is seen.
+      // Between two points, the line that joins them is visible.
       if (start >= end && start > 0 && start < curve.length) {
         start -= 1;
         end = start + 2;
@@ -55,7 +55,7 @@ export function yExtent(lines: readonly TrackSeries[], view: Span, positive: boo
   return [low, high];
 }
 
-/** Pixel columns that hold a value without a place on the axis, and how many values a log scale has none for. */
+/** The pixel columns of values that cannot be drawn, and how many of them are zero or below on a log scale. */
 export function findGaps(
   lines: readonly TrackSeries[],
   x: Scale,

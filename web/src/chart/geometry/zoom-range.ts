@@ -24,7 +24,7 @@ export function pan(view: Span, all: Span, part: number): Span {
   return clampTo([view[0] + by, view[1] + by], all);
 }
 
-/** A brushed range, in either direction; null when it is too small to be meant. */
+/** The range that was brushed, in either direction; null when it is too small to be intended. */
 export function rangeOfBrush(a: number, b: number, all: Span): Span | null {
   const from = Math.max(all[0], Math.min(a, b));
   const to = Math.min(all[1], Math.max(a, b));

@@ -7,7 +7,7 @@ import type { Cursor } from "./cursor";
 
 type Zoom = (zoom: Span | null) => void;
 
-/** Answers whether the key was for the chart. */
+/** True when the chart has used the key. */
 export function handleKey(
   key: string,
   shift: boolean,
@@ -36,12 +36,12 @@ export function handleKey(
   return true;
 }
 
-/** The curves that have a point to stand on. */
+/** The series that have a point for the cursor. */
 function seriesWithPoints(scene: Scene): DrawnSeries[] {
   return scene.drawn.filter((drawn) => Number.isFinite(drawn.line.ys.at(stepAlong(drawn, -1, 1))));
 }
 
-/** The curve that the crosshair is on, to begin with the first that has points. */
+/** The series that the cursor is on; at first the first one with points. */
 function currentSeries(scene: Scene, cursor: Cursor | null): DrawnSeries | undefined {
   const drawn = seriesWithPoints(scene);
   return (
@@ -49,7 +49,7 @@ function currentSeries(scene: Scene, cursor: Cursor | null): DrawnSeries | undef
   );
 }
 
-/** By points of the curve that the crosshair is on. */
+/** Moves the cursor by points of its series. */
 function moveAlong(scene: Scene, old: Cursor | null, by: number): Cursor | undefined {
   const drawn = currentSeries(scene, old);
   if (drawn === undefined) return undefined;
@@ -65,7 +65,7 @@ function moveAlong(scene: Scene, old: Cursor | null, by: number): Cursor | undef
   return { key: drawn.track.key, index: index ?? length - 1 };
 }
 
-/** To the next curve, at the point nearest to where the crosshair is. */
+/** Moves the cursor to the next series, to the point nearest in x. */
 function changeSeries(scene: Scene, old: Cursor | null, by: number): Cursor | undefined {
   const drawn = seriesWithPoints(scene);
   const at = drawn.indexOf(currentSeries(scene, old)!);
@@ -86,7 +86,7 @@ function zoomCenter(scene: Scene, cursor: Cursor | null): number {
   return xOf(scene, cursor) ?? (scene.visibleRange[0] + scene.visibleRange[1]) / 2;
 }
 
-/** A zoomed chart follows the crosshair that walks out of it. */
+/** Pans a zoomed chart when the cursor has left its visible range. */
 function keepVisible(scene: Scene, cursor: Cursor, onZoom: Zoom): void {
   const x = xOf(scene, cursor);
   const [from, to] = scene.visibleRange;

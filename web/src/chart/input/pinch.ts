@@ -1,16 +1,16 @@
-/** Two fingers on a chart: they stay on the points they were put on, as in a map. */
+/** Pinch zoom: each finger stays on the point that it was put on, as in a map. */
 
 import { type Span, zoomTo } from "../geometry/zoom-range";
 import type { Latest } from "./cursor";
 
 interface PinchStart {
   view: Span;
-  /** Where between the fingers the curve was taken, in the chart's own x. */
+  /** The middle between the fingers at the start, in the chart's x. */
   center: number;
   spread: number;
 }
 
-/** Fingers closer than this tell nothing about how far apart they are. */
+/** Fingers closer than this, in pixels, count as this far apart. */
 const CLOSEST_PX = 24;
 
 /** Listens until it is stopped. */
@@ -35,7 +35,7 @@ export function pinchZoom(box: HTMLElement, now: { current: Latest }): () => voi
   const end = (event: TouchEvent): void => {
     if (event.touches.length < 2) grip = null;
   };
-  // Not passive: what the fingers do here must not zoom or scroll the page as well.
+  // Not passive: a pinch here must not zoom or scroll the page as well.
   box.addEventListener("touchstart", begin, { passive: false });
   box.addEventListener("touchmove", move, { passive: false });
   box.addEventListener("touchend", end);

@@ -1,4 +1,4 @@
-/** What pointer, wheel and keys do to a chart: a cursor to read by, a brush, and the next zoom. */
+/** Pointer, wheel, touch and keyboard input of a chart: they move the cursor, brush a range and zoom. */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Scene } from "../geometry/scene";
@@ -25,7 +25,7 @@ export function useChartInput(
   const brush = useSignal<Span | null>(null);
   const start = useRef<number | null>(null);
   const touching = useRef(new Set<number>());
-  /** What a finger that turns out to scroll the page puts back. */
+  /** The cursor before a touch, restored when the touch becomes a scroll of the page. */
   const before = useRef<Cursor | null>(null);
   const now = useRef<Latest>({ scene, onZoom });
   now.current = { scene, onZoom };
@@ -33,7 +33,7 @@ export function useChartInput(
   useEffect(() => wheelZoom(box.current!, now), []);
   useEffect(() => pinchZoom(box.current!, now), []);
   useEffect(() => {
-    // A finger cannot stay to read: the crosshair stays for it, until something else is touched.
+    // After a tap the crosshair stays, until something else is touched.
     const elsewhere = (event: Event): void => {
       if (!box.current!.contains(event.target as Node)) cursor.value = null;
     };
@@ -67,7 +67,7 @@ export function useChartInput(
     onPointerMove(event: PointerEvent) {
       const { scene } = now.current;
       if (scene === null) return;
-      // Two fingers zoom: neither of them reads the curve.
+      // Two fingers zoom; they do not move the cursor.
       if (touching.current.size > 1) return void (cursor.value = null);
       const px = read(event, scene);
       const from = start.current;

@@ -1,10 +1,10 @@
-/** The wheel on a chart: zooms where the pointer is, sideways pans, and leaves the page its own turns. */
+/** The wheel on a chart zooms around the pointer; sideways it pans. Turns that began as scrolling stay the page's. */
 
 import { pan, zoomAround } from "../geometry/zoom-range";
 import type { Latest } from "./cursor";
 
 const WHEEL = 0.0022;
-/** Wheel turns this soon after others were for the page: the page was being scrolled when the chart came by. */
+/** A turn this soon after one outside the chart continues it: the page is being scrolled past the chart. */
 const CHAIN_MS = 350;
 
 /** Listens until it is stopped. */
@@ -18,7 +18,7 @@ export function wheelZoom(box: HTMLElement, now: { current: Latest }): () => voi
     if (scene === null || (event.timeStamp - elsewhere < CHAIN_MS && !event.ctrlKey)) return;
     const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
     const whole = scene.visibleRange[1] - scene.visibleRange[0] >= scene.fullRange[1] - scene.fullRange[0];
-    // Nothing left to zoom out of, or to pan to: the turn is the page's.
+    // With nothing to zoom out of or to pan to, the page scrolls.
     if (whole && (sideways || event.deltaY > 0)) return;
     event.preventDefault();
     const pixels =

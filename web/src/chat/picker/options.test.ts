@@ -12,7 +12,7 @@ const job = (n: number, name = `bot ${n}`): Job => ({
   config: { model: "hub/m", datasetSource: { type: "file" } },
 });
 
-describe("offer", () => {
+describe("optionsFor", () => {
   it("offers models, then jobs", () => {
     expect(optionsFor("", ["hub/m"], [job(1)]).options.map((each) => each.key)).toEqual([
       "base:hub/m",

@@ -16,7 +16,7 @@ export function isConversation(value: unknown): value is Conversation {
     Number.isFinite(updated) &&
     isText(system) &&
     isRecord(params) &&
-    // A column without a target is null after a way through JSON.
+    // JSON turns a column without a target into null.
     every(targets, (target) => target === null || isRecord(target)) &&
     every(columns, Number.isInteger) &&
     isRecord(turns) &&

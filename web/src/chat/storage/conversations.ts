@@ -22,7 +22,7 @@ const troubleOf = (error: unknown): string =>
 
 const all = signal<readonly Summary[]>([]);
 
-/** The conversations of this project, and those of which nobody knows whose they are; newest first. */
+/** The conversations of this project, and those whose project is not known; newest first. */
 export const summaries = computed(() => {
   const here = project.value;
   return all.value.filter(
@@ -30,7 +30,7 @@ export const summaries = computed(() => {
   );
 });
 
-/** Why conversations are not kept, for the person to read; null while they are. */
+/** Why conversations are not stored, as a sentence for the page; null while they are. */
 export const storageTrouble = signal<string | null>(null);
 
 export const current = signal<Conversation>(newConversation([], ...storedSettings()));
@@ -54,16 +54,16 @@ export function newConversation(targets: readonly Target[], params: Params, syst
   };
 }
 
-/** A new conversation that asks the targets that are shown, with the settings that all begin with. */
+/** A new conversation with the targets that are shown and the default settings. */
 export function nextConversation(): Conversation {
   writeStored(CHAT_SETTINGS, null);
   return newConversation(shownTargets(current.peek()), DEFAULT_PARAMS, "");
 }
 
-/** Conversations that this page has had open: newer than what is stored, for as long as the page lives. */
+/** Conversations that this page has opened; they are newer than what is stored. */
 const opened = new Map<string, Conversation>();
 
-/** How this tab asks, from before the first question on: parameters and system prompt. */
+/** The parameters and the system prompt that were set before the first question. */
 function storedSettings(): [Params, string] {
   const stored = readStored(CHAT_SETTINGS);
   const { params, system } = ownPreset("", stored.params, stored.system);
@@ -78,14 +78,14 @@ export function changeCurrent(next: Conversation): void {
   queueSave(next);
 }
 
-/** Changes a conversation that this page has had open, whether it still is or not. */
+/** Changes a conversation that this page has opened, whether it is still shown or not. */
 export function changeById(id: string, by: (conversation: Conversation) => Conversation): void {
   if (current.peek().id === id) return changeCurrent(by(current.peek()));
   const known = opened.get(id);
   if (known) queueSave(by(known));
 }
 
-/** Writes come one after another; of those that wait, only a conversation's last one is made. One stays here until it is stored. */
+/** Conversations to store. Writes happen one after another; of several changes only the last is written. */
 const unsaved = new Map<string, Conversation>();
 let writing: Promise<void> | null = null;
 
@@ -120,7 +120,7 @@ const nextQueued = (): Conversation | undefined => unsaved.values().next().value
 
 for (const conversation of takeUnsaved()) queueSave(markCutAnswers(conversation));
 globalThis.addEventListener?.("pagehide", () => saveUnsaved([...unsaved.values()]));
-// A page that was only set aside goes on writing by itself.
+// A page from the back/forward cache continues to write by itself.
 globalThis.addEventListener?.("pageshow", (event) => event.persisted && takeUnsaved());
 
 export async function readConversations(): Promise<void> {
@@ -166,7 +166,7 @@ async function mergeFromStorage(id: string): Promise<void> {
   const [stored, elsewhere] = await Promise.all([load(id).catch(() => undefined), isBeingAnswered(id)]);
   const known = opened.get(id);
   if (!known || !stored) return;
-  // Where the other tab went on from what is shown here, the reader goes along.
+  // When the other tab has continued the branch that is shown here, its newest turn is shown.
   const leaf = branch(stored).some((turn) => turn.id === known.leaf) ? stored.leaf : known.leaf;
   const merged = { ...mergeStored(known, stored), leaf };
   opened.set(id, elsewhere ? merged : markCutAnswers(merged));
@@ -180,7 +180,7 @@ onBroadcast(({ id, gone }) => {
   if (current.peek().id === id) current.value = nextConversation();
 });
 
-/** An answer that was streaming when its page was closed is cut: nothing will be added to it. */
+/** Marks answers that were streaming when their page was closed as cut. */
 function markCutAnswers(conversation: Conversation): Conversation {
   const settled = (answer: Answer | null): Answer | null =>
     answer?.state === "streaming"

@@ -1,6 +1,6 @@
 /**
- * Conversations in this browser (IndexedDB): the list apart from the bodies, so that opening the page reads
- * little. Bounded in number and size; a browser without room or without storage is said, not suffered.
+ * Conversations in this browser (IndexedDB). The list is stored apart from the bodies, so that opening the page reads
+ * little. Number and size are bounded; a browser without room or storage is reported to the person.
  */
 import { isRecord } from "../../lib/storage";
 import { mergeStored, titleOf } from "../tree";
@@ -24,8 +24,8 @@ const BODIES = "conversations";
 const LIST = "list";
 
 /**
- * Each brings the database from one version to the next; the browser undoes one that fails. A database of a newer version
- * than this list is long is not opened (`VersionError`) and so stays as it is.
+ * Each upgrades the database by one version; the browser rolls back one that fails. A database of a newer version is not
+ * opened (`VersionError`), and so stays as it is.
  */
 const UPGRADES: readonly ((db: IDBDatabase) => void)[] = [
   (db) => {
@@ -44,7 +44,7 @@ export function summarize(conversation: Conversation): Summary {
   return { id, title: titleOf(conversation), updated, size, project };
 }
 
-/** The conversations to let go, oldest first, so that the rest fit; `keep` never goes. */
+/** The conversations to delete, oldest first, so that the rest fit; never `keep`. */
 export function idsToDelete(
   list: readonly Summary[],
   keep: string,
@@ -79,7 +79,7 @@ function database(): Promise<IDBDatabase> {
       for (const upgrade of UPGRADES.slice(oldVersion)) upgrade(request.result);
     };
     const db = await resultOf(request);
-    // Another tab with a newer page has to be able to go on.
+    // A newer page in another tab can upgrade the database only when this one has closed it.
     db.onversionchange = () => {
       db.close();
       opened = undefined;
@@ -130,7 +130,7 @@ export async function remove(ids: readonly string[]): Promise<void> {
   });
 }
 
-/** Puts a conversation, with what another tab has added to it meanwhile. */
+/** Stores a conversation, merged with what another tab has added to it. */
 const put = (conversation: Conversation): Promise<void> =>
   write((bodies, list) => {
     const stored: IDBRequest<unknown> = bodies.get(conversation.id);
@@ -141,7 +141,7 @@ const put = (conversation: Conversation): Promise<void> =>
     };
   });
 
-/** Stores a conversation and lets go of what is too much; when the browser has no room, of the older half, once. */
+/** Stores a conversation and deletes the oldest beyond the limits; when the browser has no room, once the older half. */
 export async function store(conversation: Conversation): Promise<void> {
   try {
     await put(conversation);

@@ -1,4 +1,4 @@
-/** Conversations over several tabs of one browser: what was stored or deleted elsewhere, and what is being answered there. */
+/** Conversations in several tabs of one browser: tells the others what was stored or deleted, and which are being answered. */
 import { heldLocks, locked } from "../../lib/locks";
 
 const CHANNEL = "arkor.conversations";
@@ -11,7 +11,7 @@ interface ConversationChange {
 
 const channel = openChannel();
 
-/** null where the browser has none, or refuses it because cookies are blocked: then this tab hears of no other. */
+/** null where the browser has none, or refuses it because cookies are blocked: then tabs do not know of each other. */
 function openChannel(): BroadcastChannel | null {
   try {
     return new BroadcastChannel(CHANNEL);
@@ -24,7 +24,7 @@ export const broadcast = (news: ConversationChange): void => channel?.postMessag
 
 const PAUSE_MS = 200;
 
-/** Calls `on` for each conversation of which there is news, not for each of the writes of a slider that is being moved. */
+/** Calls `on` once for each changed conversation, not for every write while a slider is moved. */
 export function onBroadcast(on: (news: ConversationChange) => void): void {
   const heard = new Map<string, ConversationChange>();
   channel?.addEventListener("message", ({ data }: MessageEvent<ConversationChange>) => {
@@ -40,7 +40,7 @@ export function onBroadcast(on: (news: ConversationChange) => void): void {
 
 const lockName = (id: string): string => `arkor.answering.${id}`;
 
-/** Does `work`, an answer, under a sign that other tabs can see; a tab that goes takes its sign along. */
+/** Does `work`, an answer, while holding a lock that other tabs can see; the browser releases it with the tab. */
 export function whileAnswering<T>(id: string, work: () => Promise<T>): Promise<T> {
   return locked(lockName(id), { mode: "shared" }, work);
 }

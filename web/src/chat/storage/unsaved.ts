@@ -1,12 +1,12 @@
 /**
- * What was not stored yet when the page was left. IndexedDB answers too late for a page that goes, localStorage at once:
- * so an answer that had just come is still there after a reload.
+ * Conversations that were not in the database yet when the page was closed. IndexedDB is asynchronous, which is too late
+ * then; localStorage is not. So an answer that has just arrived is still there after a reload.
  */
 import { readStored, UNSAVED_CONVERSATIONS, writeStored } from "../../lib/storage";
 import type { Conversation } from "../types";
 import { isConversation } from "./check";
 
-/** Notes them down, beside what another tab may have noted in the same moment. */
+/** Keeps them for the next page, beside those of other tabs. */
 export function saveUnsaved(conversations: readonly Conversation[]): void {
   if (conversations.length === 0) return;
   const ids = new Set(conversations.map(({ id }) => id));
@@ -16,7 +16,7 @@ export function saveUnsaved(conversations: readonly Conversation[]): void {
   writeStored(UNSAVED_CONVERSATIONS, [...others, ...conversations]);
 }
 
-/** What the last page left, once; what cannot be read stays there. */
+/** Takes what the last page has left. What cannot be read stays there. */
 export function takeUnsaved(): Conversation[] {
   const left = readStored(UNSAVED_CONVERSATIONS);
   const unreadable = left.filter((each) => !isConversation(each));

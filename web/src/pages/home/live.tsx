@@ -1,4 +1,4 @@
-/** The job that runs, in a glance: its curve, small, with loss, step and time left; its own page has the rest. */
+/** The job that runs: a small curve with loss, step and time left. Its own page has the rest. */
 
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";

@@ -33,7 +33,7 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
   const body = useRef<HTMLTableSectionElement>(null);
   const height = rowHeight.value;
   const { start, end } = usePageRows(body, list.length, height);
-  // The row that has the focus stays, however far away: without it the focus would fall to nothing.
+  // The row that has the focus is drawn even far outside the window: removing it would lose the focus.
   const id = document.activeElement?.closest<HTMLElement>(".jobs-row")?.dataset.id;
   const held = id === undefined ? -1 : list.findIndex((job) => job.id === id);
   const columns = useMemo(() => COLUMNS.filter(({ optional }) => !optional || list.some(optional)), [list]);
