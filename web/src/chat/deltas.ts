@@ -2,6 +2,7 @@
  * One frame of a chat stream, read. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at
  * the top, or bare text. Whatever comes is read here, so that nothing behind it has to know.
  */
+import { isObject, type JsonObject } from "../lib/json";
 
 export interface Progress {
   label: string;
@@ -21,11 +22,6 @@ export interface Delta {
   tokens?: number;
   end?: true;
 }
-
-type Json = Record<string, unknown>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isCount = (value: unknown): value is number =>
   typeof value === "number" && Number.isFinite(value) && value >= 0;
@@ -55,7 +51,7 @@ function readProgress(body: unknown): Delta {
   };
 }
 
-function readObject(body: Json): Delta {
+function readObject(body: JsonObject): Delta {
   if (body.error !== undefined && body.error !== null) return { error: errorText(body.error) };
   const delta: Delta = {};
   const choice: unknown = Array.isArray(body.choices) ? body.choices[0] : undefined;

@@ -4,6 +4,7 @@
  * One mutable object a job, fed event by event; the page reads it when `stream.ts` says that something changed.
  */
 import type { Artifact } from "../contract.gen";
+import { finite, isObject, type JsonObject } from "../lib/json";
 import { Records } from "./records";
 import { Rows } from "./rows";
 import {
@@ -37,7 +38,6 @@ export interface Progress {
   total: number | null;
 }
 
-type Json = Record<string, unknown>;
 const utf8 = new TextDecoder();
 const MAX_NAME = 80;
 
@@ -47,12 +47,12 @@ export class Run {
   checkpoints: Checkpoint[] = [];
   /** The first `training.started`'s time, the last one's metadata. */
   startedAt = NaN;
-  metadata: Json = {};
+  metadata: JsonObject = {};
   /** How the job ended, once its events say so. */
   outcome: "completed" | "failed" | "cancelled" | null = null;
   endedAt = NaN;
   error: string | null = null;
-  metrics: Json = {};
+  metrics: JsonObject = {};
   artifacts: readonly Artifact[] = [];
   progress: Progress | null = null;
   /** Whether any row tells an eval loss, be it no number. */
@@ -85,7 +85,7 @@ export class Run {
       return;
     }
     const fields = this.#fields;
-    let data: Json | null = null;
+    let data: JsonObject | null = null;
     if (!scanFlat(bytes, start, end, fields) || name !== "training.log") {
       data = parse(bytes, start, end);
       pick(data, fields);
@@ -129,7 +129,7 @@ export class Run {
     }
   }
 
-  #other(name: string, data: Json, fields: Float64Array): void {
+  #other(name: string, data: JsonObject, fields: Float64Array): void {
     const time = fields[TIMESTAMP]!;
     const step = fields[STEP]!;
     switch (name) {
@@ -190,17 +190,17 @@ const EMPTY = {
   over: false,
 } as const;
 
-function parse(bytes: Uint8Array, start: number, end: number): Json | null {
+function parse(bytes: Uint8Array, start: number, end: number): JsonObject | null {
   try {
     const data: unknown = JSON.parse(utf8.decode(bytes.subarray(start, end)));
-    return typeof data === "object" && data !== null && !Array.isArray(data) ? (data as Json) : null;
+    return isObject(data) ? data : null;
   } catch {
     return null;
   }
 }
 
 /** The same reading as `scanFlat`, of an object that it left to `JSON.parse`. */
-function pick(data: Json | null, fields: Float64Array): void {
+function pick(data: JsonObject | null, fields: Float64Array): void {
   fields.fill(NaN);
   if (data === null) return;
   for (let field = 0; field < TIMESTAMP; field++) {
@@ -211,16 +211,12 @@ function pick(data: Json | null, fields: Float64Array): void {
   if (typeof data.timestamp === "string") fields[TIMESTAMP] = Date.parse(data.timestamp);
 }
 
-function object(value: unknown): Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
+function object(value: unknown): JsonObject {
+  return isObject(value) ? value : {};
 }
 
 function list(value: unknown): readonly Artifact[] {
   return Array.isArray(value)
     ? value.filter((item): item is Artifact => typeof item === "object" && item !== null)
     : [];
-}
-
-function finite(value: unknown): number | null {
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
 }

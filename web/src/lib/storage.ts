@@ -8,6 +8,7 @@
  *
  * A browser may forbid storage: then what a person chose holds for this page alone.
  */
+import { isObject } from "./json";
 
 /** `tab`: for this tab alone, and until it is closed. */
 type Reach = "browser" | "tab";
@@ -73,7 +74,7 @@ export const DISMISSED_NOTICE = text("arkor.notice", "browser");
 export const WATCHED_JOBS = list("arkor.watched", (item) => typeof item === "string");
 export const PRESETS = list("arkor.playground.presets", isNamed);
 /** Conversations that were not in the database yet when their page was left. */
-export const UNSAVED_CONVERSATIONS = list<object>("arkor.unsaved", isRecord);
+export const UNSAVED_CONVERSATIONS = list<object>("arkor.unsaved", isObject);
 /** How a new conversation asks: sampling parameters and system prompt. */
 export const CHAT_SETTINGS: StoredValue<ChatSettings> = {
   name: "arkor.playground.way",
@@ -81,7 +82,7 @@ export const CHAT_SETTINGS: StoredValue<ChatSettings> = {
   fallback: { params: {}, system: "" },
   parse: (stored) => {
     const [params, system] = JSON.parse(stored) as [unknown, unknown];
-    if (!isRecord(params) || typeof system !== "string") throw new TypeError("no chat settings");
+    if (!isObject(params) || typeof system !== "string") throw new TypeError("no chat settings");
     return { params, system };
   },
   format: ({ params, system }) => JSON.stringify([params, system]),
@@ -142,12 +143,8 @@ function list<T>(name: string, isItem: (item: unknown) => item is T): StoredValu
   return { name, reach: "browser", fallback: [], parse, format: JSON.stringify, migrations: [] };
 }
 
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function isNamed(value: unknown): value is { name: string; params?: unknown; system?: unknown } {
-  return isRecord(value) && typeof value.name === "string" && value.name.trim() !== "";
+  return isObject(value) && typeof value.name === "string" && value.name.trim() !== "";
 }
 
 function storage(reach: Reach): Storage {

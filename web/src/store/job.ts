@@ -1,5 +1,6 @@
 /** A job as the contract has it, whatever a backend sent: everything behind this reads its fields without looking. */
 import type { Job } from "../contract.gen";
+import { isObject } from "../lib/json";
 
 const TEXTS = ["orgId", "projectId", "name", "status", "createdAt"] as const;
 
@@ -19,8 +20,4 @@ export function asJob(sent: unknown): Job | null {
   if (!known) job.settings = undefined;
   for (const key of TEXTS) if (typeof job[key] !== "string") job[key] = "";
   return job as unknown as Job;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,5 @@
 /** Whether what was stored is a conversation that the page can show: nobody knows what else has written to the storage. */
-import { isRecord } from "../../lib/storage";
+import { isObject } from "../../lib/json";
 import type { Conversation } from "../types";
 
 const isText = (value: unknown): value is string => typeof value === "string";
@@ -8,25 +8,25 @@ const every = (value: unknown, holds: (item: unknown) => boolean): boolean =>
   Array.isArray(value) && value.every(holds);
 
 export function isConversation(value: unknown): value is Conversation {
-  if (!isRecord(value)) return false;
+  if (!isObject(value)) return false;
   const { id, created, updated, system, params, targets, columns, turns, leaf } = value;
   return (
     isText(id) &&
     Number.isFinite(created) &&
     Number.isFinite(updated) &&
     isText(system) &&
-    isRecord(params) &&
+    isObject(params) &&
     // JSON turns a column without a target into null.
-    every(targets, (target) => target === null || isRecord(target)) &&
+    every(targets, (target) => target === null || isObject(target)) &&
     every(columns, Number.isInteger) &&
-    isRecord(turns) &&
+    isObject(turns) &&
     Object.values(turns).every(isTurn) &&
     isId(leaf)
   );
 }
 
 function isTurn(value: unknown): boolean {
-  if (!isRecord(value)) return false;
+  if (!isObject(value)) return false;
   const { id, parent, user, answers, at } = value;
   return (
     isText(id) &&
@@ -39,6 +39,6 @@ function isTurn(value: unknown): boolean {
 
 function isAnswer(value: unknown): boolean {
   return (
-    isRecord(value) && isRecord(value.by) && isText(value.name) && isText(value.text) && isText(value.state)
+    isObject(value) && isObject(value.by) && isText(value.name) && isText(value.text) && isText(value.state)
   );
 }

@@ -2,7 +2,7 @@
  * Conversations in this browser (IndexedDB). The list is stored apart from the bodies, so that opening the page reads
  * little. Number and size are bounded; a browser without room or storage is reported to the person.
  */
-import { isRecord } from "../../lib/storage";
+import { isObject } from "../../lib/json";
 import { mergeStored, titleOf } from "../tree";
 import type { Conversation } from "../types";
 import { isConversation } from "./check";
@@ -108,7 +108,7 @@ export async function listStored(): Promise<Summary[]> {
 }
 
 function isSummary(value: unknown): value is Summary {
-  if (!isRecord(value)) return false;
+  if (!isObject(value)) return false;
   const { id, title, updated, size } = value;
   return (
     typeof id === "string" && typeof title === "string" && Number.isFinite(updated) && Number.isFinite(size)

@@ -5,6 +5,7 @@ import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { now } from "../../lib/clock";
 import { duration, loss, number } from "../../lib/format";
+import { finite } from "../../lib/json";
 import { jobHref } from "../../router";
 import { Button, DryMark, StatusDot, Switch } from "../../ui";
 import { lastFinite, recentMean } from "../job/pace";
@@ -82,8 +83,6 @@ interface Row {
   /** Which end is the better one; absent: neither. */
   better?: "low" | "high";
 }
-
-const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
 const ROWS: readonly Row[] = [
   {

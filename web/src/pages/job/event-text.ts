@@ -1,9 +1,9 @@
 /** One line of words for each event of the log; what nobody knows is shown as it came. */
 import type { Entry } from "../../events/records";
 import { bytes, loss, number, plural, rate } from "../../lib/format";
+import { isObject, type JsonObject } from "../../lib/json";
 import { clean } from "../../lib/text";
 
-type Json = Record<string, unknown>;
 const MAX = 400;
 
 export function eventText(entry: Entry): string {
@@ -14,7 +14,7 @@ export function eventText(entry: Entry): string {
   return clean(entry.data, MAX) + size;
 }
 
-const KNOWN: Readonly<Record<string, (data: Json) => string>> = {
+const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
   "training.log": (data) =>
     line(
       step(data),
@@ -68,7 +68,7 @@ const KNOWN: Readonly<Record<string, (data: Json) => string>> = {
   },
 };
 
-function parsed(data: string): Json | null {
+function parsed(data: string): JsonObject | null {
   try {
     const value: unknown = JSON.parse(data);
     return isObject(value) ? value : null;
@@ -78,12 +78,8 @@ function parsed(data: string): Json | null {
 }
 
 /** What an event of an unknown name says beyond what every event says. */
-function rest({ type: _type, jobId: _job, timestamp: _time, ...data }: Json): string {
+function rest({ type: _type, jobId: _job, timestamp: _time, ...data }: JsonObject): string {
   return Object.keys(data).length > 0 ? JSON.stringify(data) : "";
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function line(...parts: (string | undefined)[]): string {
@@ -94,7 +90,7 @@ function text(value: unknown): string {
   return typeof value === "string" ? clean(value, MAX) : "";
 }
 
-function step(data: Json): string {
+function step(data: JsonObject): string {
   return typeof data.step === "number" ? `step ${number(data.step)}` : "";
 }
 

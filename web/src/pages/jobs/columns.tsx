@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import type { Job } from "../../contract.gen";
 import { now } from "../../lib/clock";
 import { duration, loss } from "../../lib/format";
+import { finite } from "../../lib/json";
 import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
 import { ordinal, queueWords } from "../../store/queue";
@@ -39,8 +40,6 @@ interface Sort {
   live?: boolean;
 }
 
-const finite = (value: unknown): number | null =>
-  typeof value === "number" && Number.isFinite(value) ? value : null;
 const evaluated = ({ metrics }: Job): boolean =>
   typeof metrics?.evalLoss === "number" || typeof metrics?.bestEvalLoss === "number";
 
