@@ -66,7 +66,7 @@ PAGES: dict[str, Check] = {
     "/#/": shows("main h1"),
     "/#/jobs": select_all,
     "/#/jobs/now": shows(".job-actions .ui-button:has-text('Playground')"),
-    "/#/playground": shows(".pg-head .ui-button:has-text('done')"),
+    "/#/playground": shows(".pg-head button:has-text('done')"),
     "/#/endpoints": shows(".ep .ui-button"),
 }
 FRAME = ("Everywhere", "Pages")

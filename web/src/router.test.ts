@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { href, jobHref, parseRoute } from "./router";
 
 describe("parseRoute", () => {
@@ -34,5 +34,27 @@ describe("href", () => {
   it("survives a round trip through a hostile id", () => {
     const id = 'a/b?c#d"<é';
     expect(parseRoute(jobHref(id)).id).toBe(id);
+  });
+});
+
+describe("setQuery", () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("does not undo a navigation that has just begun", async () => {
+    const address = { hash: "#/playground?chat=1" };
+    vi.stubGlobal("location", address);
+    vi.stubGlobal("history", {
+      state: null,
+      replaceState: (_: unknown, __: string, url: string) => (address.hash = url),
+    });
+    vi.resetModules();
+    const router = await import("./router");
+    router.setQuery({ chat: 2 });
+    expect(address.hash).toBe("#/playground?chat=2");
+    expect(router.route.value.query.get("chat")).toBe("2");
+    // A link was pressed, and the browser has not told of it yet.
+    address.hash = "#/jobs/a";
+    router.setQuery({ chat: 3 });
+    expect(address.hash).toBe("#/jobs/a");
   });
 });

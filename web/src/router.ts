@@ -58,8 +58,14 @@ export function jobHref(id: string, values: Values = {}): string {
   return href(`/jobs/${encodeURIComponent(id)}`, values);
 }
 
-const here = typeof location === "undefined" ? "" : location.hash;
-const current = signal<Route>(parseRoute(here));
+/** The hash of the route that is shown; the location's own is ahead of it until the browser tells of a navigation. */
+let shownHash = typeof location === "undefined" ? "" : location.hash;
+const current = signal<Route>(parseRoute(shownHash));
+
+function show(): void {
+  shownHash = location.hash;
+  current.value = parseRoute(shownHash);
+}
 
 /** The route that is shown; read `.value` in a component to follow it. */
 export const route = computed(() => current.value);
@@ -93,7 +99,7 @@ export function startRouter(): void {
       return;
     }
     const from = pageOf(current.peek());
-    current.value = parseRoute(location.hash);
+    show();
     restorePosition(pageOf(current.peek()) !== from);
   });
 }
@@ -104,14 +110,15 @@ export function go(target: string): void {
 
 /**
  * Changes some of the query's values and keeps the rest, without a new history entry: a filter that is typed
- * should not fill the back button.
+ * should not fill the back button. A navigation that has begun wins.
  */
 export function setQuery(values: Values): void {
+  if (location.hash !== shownHash) return;
   const { path, query } = current.peek();
   const merged: Values = Object.fromEntries(query);
   Object.assign(merged, values);
   const target = href(path, merged);
   if (target === location.hash) return;
   history.replaceState(history.state, "", target);
-  current.value = parseRoute(target);
+  show();
 }
