@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.settings import by_field
+
 from .target import OVER
 
 if TYPE_CHECKING:
@@ -81,6 +83,13 @@ def test_a_config_is_given_back_with_what_nobody_knows(target: Target, finished:
     asked = {**target.quick, "aFieldThatNobodyKnows": {"kept": [1, None, "é"]}}
     for job in (finished.created, finished.job):
         assert {name: job["config"].get(name) for name in asked} == asked
+
+
+def test_what_a_job_ran_with_is_told_whole_where_it_is_told(finished: Finished) -> None:
+    if "settings" not in finished.job:
+        pytest.skip("this backend does not say what a job ran with")
+    assert finished.job["settings"].keys() >= by_field().keys()
+    assert "settings" not in finished.created
 
 
 def test_a_finished_job_says_when(finished: Finished) -> None:
