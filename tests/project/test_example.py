@@ -12,7 +12,8 @@ import pytest
 
 from arkor_dev.project.arkor_toml import load_trainers
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "support-bot"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "support-bot"
 FORM = re.compile(
     r"Log (?P<time>[0-2]\d:[0-5]\d) — (?P<remark>[A-Z][^\n]+[.!?])\n"
     r"(?P<bearings>(?:\d\. Bearing [0-3]\d\d: [^\n]+[.!?]\n)+)"
@@ -89,3 +90,18 @@ def test_the_trainers_are_valid_and_differ() -> None:
     assert main["config"]["model"] == patient["config"]["model"] == "smollm2-135m-instruct"
     rates = [dict(trainer["config"])["learningRate"] for trainer in (main, patient)]
     assert rates == [2e-3, 1e-3]
+
+
+@pytest.mark.parametrize("shown", ["README.md", "web/src/pages/home/first.tsx"])
+def test_an_example_that_is_shown_is_valid(tmp_path: Path, shown: str) -> None:
+    found = re.search(
+        r"^(?:```toml\n|.*`)?(\[\[trainer\]\]\n.*?)`", (ROOT / shown).read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert found
+    (tmp_path / "arkor.toml").write_text(found[1])
+    (tmp_path / "data").mkdir()
+    for name in ("chats", "support"):
+        (tmp_path / "data" / f"{name}.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    (trainer,) = load_trainers(tmp_path)
+    assert "problem" not in trainer
+    assert trainer["config"]["model"] == "smollm2-135m-instruct"
