@@ -77,16 +77,16 @@ async def running(scene: Scene) -> None:
     scene.fake.add_job(
         "failed", name="support-bot-with-a-name-that-somebody-found-meaningful", createdAt=ago(9000)
     )
-    await scene.go("/", clock=True)
+    await scene.go("/")
     await scene.page.get_by_role("button", name="Run training").click()
     await expect(scene.page.locator(".home-curve")).to_be_visible(timeout=PROMPTLY)
     job = list(scene.fake.jobs)[-1]
     steps_of(scene.fake, job, 230, of=400)
     metrics = {"step": 230, "totalSteps": 400}
-    scene.fake.jobs[job] |= {"status": "running", "startedAt": ago(230 * PACE), "metrics": metrics}
-    async with hurried(scene.page):
-        await expect(scene.page.locator(".home-curve path")).to_have_count(3, timeout=PROMPTLY)
-        await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
+    times = {"createdAt": ago(230 * PACE + 3), "startedAt": ago(230 * PACE)}
+    scene.fake.jobs[job] |= {"status": "running", "metrics": metrics, **times}
+    await expect(scene.page.locator(".home-curve path")).to_have_count(3, timeout=PROMPTLY)
+    await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
 
 
 @state("home-queued", "What was started waits for its turn")
@@ -100,7 +100,8 @@ async def waiting(scene: Scene) -> None:
     await scene.page.get_by_role("button", name="Run training").click()
     await expect(scene.page.locator(".home-now")).to_be_visible(timeout=PROMPTLY)
     job = list(scene.fake.jobs)[-1]
-    scene.fake.jobs[job]["queue"] = {"position": 1, "behind": {"id": busy, "name": name}}
+    queue = {"position": 1, "behind": {"id": busy, "name": name}}
+    scene.fake.jobs[job] |= {"createdAt": ago(3), "queue": queue}
     async with hurried(scene.page):
         await expect(scene.page.locator(".home-recent")).to_contain_text("Queued, next", timeout=PROMPTLY)
 
