@@ -169,6 +169,29 @@ def assert_safe(answer: RawAnswer) -> None:
     assert not [name for name, _ in answer.headers if name.startswith("access-control-")]
 
 
+def test_the_headers_say_what_they_should() -> None:
+    """Each word by itself: the answers' tests compare with the table, whatever that says."""
+    headers = dict(SECURITY_HEADERS)
+    policy = dict(part.split(" ", 1) for part in headers.pop("Content-Security-Policy").split("; "))
+    assert policy == {
+        "default-src": "'none'",
+        **dict.fromkeys(("script-src", "style-src", "font-src", "connect-src", "worker-src"), "'self'"),
+        "manifest-src": "'self'",
+        "img-src": "'self' data:",
+        **dict.fromkeys(("base-uri", "form-action", "frame-ancestors"), "'none'"),
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
+    }
+    assert headers == {
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Server": "arkor-dev",
+    }
+
+
 @pytest.mark.parametrize("sent", ALLOWED.values(), ids=ALLOWED)
 async def test_the_page_is_for_its_user(sent: bytes, studio: Studio) -> None:
     answer = await exchange(studio.port, sent)
