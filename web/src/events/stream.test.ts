@@ -115,6 +115,22 @@ test("after a cut nothing is lost and nothing comes twice", async () => {
   expect([steps(), stream.state.value]).toEqual([[1, 2, 3, 4], "live"]);
 });
 
+test("a place that is named amid repeats is not taken for the newest", async () => {
+  daemon.log(1);
+  await open();
+  daemon.log(2);
+  daemon.log(3);
+  await vi.advanceTimersByTimeAsync(500);
+  daemon.frames[1] += ": at f1.2\n\n";
+  for (let cut = 0; cut < 2; cut++) {
+    daemon.cut();
+    await vi.advanceTimersByTimeAsync(5000);
+  }
+  daemon.log(4);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(steps()).toEqual([1, 2, 3, 4]);
+});
+
 test("equal frames that are no repeats are all kept", async () => {
   await open();
   for (let i = 0; i < 3; i++) daemon.send('event: training.log\ndata: {"step":1,"loss":2}\n\n');
