@@ -27,7 +27,7 @@ MARGIN: Final = 1.15
 """How many times quicker a less plain way has to be."""
 THREADS_MARGIN: Final = 1.5
 """And more threads than half: they wait for each other, so one that shares its core (with the browser that
-shows the answer, say) holds all of them back, to a third of what half the threads do then."""
+shows the answer, say) holds all of them back, to less than half of what half the threads do then."""
 
 
 @dataclass(frozen=True, slots=True)
