@@ -104,10 +104,10 @@ def test_it_is_measured_in_a_moment_and_buffers_keep_their_format() -> None:
 
     whole = model(1024, 40)
     threads = torch.get_num_threads()
-    began = time.monotonic()
+    began = time.thread_time()
     quickest(whole, torch.float32)
-    # 0.2 s on an idle machine.
-    assert time.monotonic() - began < 5
+    # 0.2 s, of its own: a busy machine may take far longer to give them.
+    assert time.thread_time() - began < 5
     assert torch.get_num_threads() == threads
     convert(whole, Way(torch.bfloat16, False, 1, 1))
     assert {weight.dtype for weight in whole.parameters()} == {torch.bfloat16}
