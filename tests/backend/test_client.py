@@ -207,6 +207,15 @@ async def test_other_fields_of_an_error_pass_through(backend: Backend, fake_back
     assert (error.status, error.text) == (409, "No.")
 
 
+async def test_other_fields_of_an_error_that_hold_our_token_are_dropped(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
+    body = json.dumps({"error": "No.", "code": "c", "seen": {"headers": [f"Bearer {TOKEN}"]}}).encode()
+    fake_backend.fault("GET /v1/me", status=409, body=body)
+    error = await fails(backend.me())
+    assert (error.status, error.text, error.extra) == (409, "No.", {})
+
+
 async def test_an_error_whose_body_breaks_off_keeps_its_status(
     backend: Backend, fake_backend: FakeBackend
 ) -> None:
