@@ -13,7 +13,7 @@ const WORDS = {
   gone: "Studio is not answering",
 } as const;
 
-/** The dot in the bar: quiet while all is well, a word beside it when not. */
+/** The dot in the bar; a word stands beside it while the connection is not live. */
 export function ConnectionDot() {
   const state = connection.value;
   useEffect(() => {
@@ -33,7 +33,7 @@ export function ConnectionDot() {
   );
 }
 
-/** What is wrong and what is being tried, above a page whose data may be old. */
+/** Says above the page's data that they may be old, why, and what is being tried. */
 export function ConnectionNote() {
   const state = connection.value;
   if (state === "gone") {
@@ -46,7 +46,7 @@ export function ConnectionNote() {
       </div>
     );
   }
-  // Without any data the page itself says what is wrong, where the data would be.
+  // A page without any data shows the error itself.
   if (state !== "stale" || !jobsState.value.loaded) return null;
   const seconds = staleSeconds.value;
   return (

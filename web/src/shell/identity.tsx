@@ -8,7 +8,7 @@ export function Identity() {
   const view = credentials.value;
   const error = credentialsError.value;
   if (view) return <Line view={view} />;
-  // Only the backend itself can say that nobody is; a way to it that is cut says nothing.
+  // Only the backend can tell that nobody is signed in; a failed connection cannot.
   const words = error && (error.status === 401 ? "Not signed in" : "Sign-in unknown");
   return (
     <span class="shell-identity" title={error?.message}>

@@ -40,7 +40,7 @@ export const PAGE_ACTIONS: readonly Action[] = LINKS.map((link) => ({
   run: () => go(link.href),
 }));
 
-/** The pages: words in the bar on a wide screen, signs with words at the bottom of a narrow one. */
+/** The links to the pages: in the bar on a wide screen, with icons at the bottom of a narrow one. */
 export function Nav() {
   const here = route.value.page;
   return (

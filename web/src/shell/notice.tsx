@@ -1,7 +1,7 @@
 import { notice, putAway } from "../api/deprecation";
 import { Button } from "../ui/controls/button";
 
-/** That the backend will soon want a newer Studio: while there is time, not when it has stopped working. */
+/** Shows the backend's notice that it will soon require a newer Studio. */
 export function BackendNotice() {
   if (notice.value === null) return null;
   return (

@@ -3,7 +3,7 @@ import { keyLabel } from "../actions/keys";
 import { Switch } from "../ui/controls/switch";
 import { Dialog } from "../ui/dialog";
 
-/** A chart's own ways, which are no actions: they belong to the chart that has the focus, or the pointer. */
+/** A chart's own input. It is no action: it belongs to the chart with the focus or the pointer. */
 const CHART: readonly (readonly [string, ...string[]])[] = [
   ["Zoom", "drag", "wheel", "pinch"],
   ["Zoom by keys", "+", "−"],

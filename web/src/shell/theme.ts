@@ -19,7 +19,7 @@ export function setTheme(next: Theme): void {
   writeStored(THEME, next);
 }
 
-/** Another tab's choice holds here too. */
+/** Applies what another tab has chosen. */
 export function startTheme(): void {
   onStored(THEME, setTheme);
 }

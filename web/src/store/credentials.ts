@@ -13,7 +13,7 @@ export const project = computed(() => {
   return projectSlug ? `${orgSlug}/${projectSlug}` : undefined;
 });
 
-/** Asks at once and, until somebody is known, whenever the way to the backend has changed. */
+/** Requests them at once and, until they are known, whenever the connection to the backend changes. */
 export function loadCredentials(): void {
   let asking = false;
   effect(() => {

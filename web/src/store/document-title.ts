@@ -1,4 +1,4 @@
-/** The tab's title and mark: what is shown, whether something runs, and what ended while nobody looked. */
+/** The tab's title and icon: the page's name, whether a job runs, and which one ended while the tab was not focused. */
 import { effect, signal } from "@preact/signals";
 import { clean } from "../lib/text";
 import { runningCount, unseenEnd } from "./watch";

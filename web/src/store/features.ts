@@ -6,12 +6,12 @@ import type { Capabilities } from "../contract.gen";
 import { FEATURES, readStored, writeStored } from "../lib/storage";
 import { jobs, jobsState } from "./jobs";
 
-/** As this tab last knew them, until the backend has been asked: a link that comes and goes is worse than a late one. */
+/** Until the backend has answered, as this tab last knew them, so that links do not appear and disappear. */
 export const features = signal<ReadonlySet<string>>(new Set(readStored(FEATURES)));
 
 let settled = false;
 
-/** Asks once the jobs are there, which everybody waits for; again when a project that was new has its first job. */
+/** Requests them after the jobs, which come first; again when a new project has its first job. */
 export function loadFeatures(): void {
   let asking = false;
   effect(() => {
@@ -33,7 +33,7 @@ async function ask(): Promise<void> {
     features.value = known;
     writeStored(FEATURES, [...known]);
   } catch {
-    // What was known stays; the next change of the connection asks again.
+    // The known ones stay; the next change of the connection requests them again.
   }
 }
 

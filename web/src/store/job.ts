@@ -1,4 +1,4 @@
-/** A job as the contract has it, whatever a backend sent: everything behind this reads its fields without looking. */
+/** Makes a job of the contract's shape from whatever a backend has sent, so that no other code has to check its fields. */
 import type { Job } from "../contract.gen";
 import { isObject } from "../lib/json";
 

@@ -45,7 +45,7 @@ async function readJobs(): Promise<void> {
     }
     jobsState.value = { loaded: true, error: null };
   } catch (error) {
-    // A daemon that is gone is the shell's to say; everything else is the backend's.
+    // The shell reports a daemon that is gone; every other error is the backend's.
     if (!(error instanceof ApiError && error.status === 0)) backendTrouble.value = errorText(error);
     jobsState.value = { loaded: jobsState.peek().loaded, error: errorText(error) };
   }

@@ -1,4 +1,4 @@
-/** The trainers that the project declares; asked for anew whenever the window comes back from the editor. */
+/** The trainers that the project declares; read again whenever the window gets the focus, as after an edit. */
 import { batch, signal } from "@preact/signals";
 import { ApiError, errorText, request } from "../api/client";
 import type { Manifest, Trainer } from "../contract.gen";
@@ -6,20 +6,20 @@ import { type Change, changesOf } from "./trainer-changes";
 
 export const manifest = signal<Manifest | null>(null);
 
-/** Why none of the trainers can be read, as the daemon says it. */
+/** The daemon's error where the trainers cannot be read. */
 export const manifestError = signal<string | null>(null);
 
-/** The stack and whatever else was printed, where the fault leaves it out. */
+/** The stack trace and other output, where the error leaves it out. */
 export const manifestDetails = signal<string | null>(null);
 
-/** What was shown first, or was run last: what has been edited since is told against it. */
+/** The trainers as first shown or last run; edits are compared with it. */
 const known = signal<Manifest | null>(null);
 
 /** Of what is shown, be it the manifest or the fault. */
 let etag = "";
 let asking: Promise<void> | null = null;
 
-/** Asks for the manifest, once for all that ask at the same time. */
+/** Reads the manifest; simultaneous calls share one request. */
 export function loadManifest(): Promise<void> {
   asking ??= ask().finally(() => {
     asking = null;
@@ -45,7 +45,7 @@ export function editsOf(trainer: Trainer): Change[] {
   return changesOf(trainerNamed(trainer.name, known.value), trainer);
 }
 
-/** From now on edits count from what is shown now. */
+/** Edits are compared with what is shown now. */
 export function forgetEdits(): void {
   known.value = manifest.peek();
 }

@@ -1,4 +1,4 @@
-/** A run's output as it comes: read from its start, followed to its end, and read anew after a loss. */
+/** A run's output: read from its start, followed to its end, and read again after a cut connection. */
 import { signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api/client";
 import { hiddenSignal, pause, shown, withStream } from "../api/stream-slots";
@@ -10,7 +10,7 @@ const SHORT_READ_IDLE_MS = 400;
 const SHORT_READ_MS = 1000;
 const SHORT_READ_EVERY_MS = 3000;
 const RETRY_MS = 1500;
-/** A chatty command writes more often than anyone reads. */
+/** The shortest time between two updates of the page. */
 const SHOW_MS = 120;
 const SAVE_IDLE_MS = 2000;
 /** Characters of one line in a saved file. */
@@ -37,7 +37,7 @@ export class RunOutput {
     clearTimeout(this.#timer);
   }
 
-  /** All that the command has printed so far, as text; the page itself keeps the end of it alone. */
+  /** All that the command has printed so far, as text; the page itself keeps only its end. */
   async whole(): Promise<Blob> {
     const terminal = new Terminal({ lines: Infinity, width: MAX_LINE });
     const known = this.terminal.written;
@@ -61,7 +61,7 @@ export class RunOutput {
         const held = await withStream(here, (signal) => this.#follow(signal).then(() => true), {
           wait: false,
         });
-        // All slots are with other tabs: short looks instead of a stream, until one is free.
+        // Other tabs hold all slots: short reads instead of a stream, until one is free.
         if (held === null) await inOneTab(here, () => this.#readShortly(here));
         if (this.ending.peek()) return;
         await pause(held === null ? SHORT_READ_EVERY_MS : RETRY_MS, stop);
@@ -87,7 +87,7 @@ export class RunOutput {
     this.#show(fresh, await readOutput(this.#path, stop, take));
   }
 
-  /** Not until a silence alone: a command that prints often never leaves one. */
+  /** Also ends after a fixed time: a command that prints often is never silent. */
   async #readShortly(stop: AbortSignal): Promise<void> {
     const fresh = new Terminal();
     let until = Infinity;

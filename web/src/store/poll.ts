@@ -1,11 +1,11 @@
-/** Asks again and again, but only as often as somebody looks: at `every` while visible, at `hidden` (or never) in the background. */
+/** Polls: every `every()` milliseconds while the page is visible, and every `hidden()` (null: never) in the background. */
 
 import { connection } from "../api/connection";
 
 const GONE_MS = 1000;
 
 export interface Poll {
-  /** Asks anew; an answer that is on its way was asked for too early to count. */
+  /** Polls again at once; a response to an earlier request does not count. */
   now(): Promise<void>;
   stop(): void;
 }
@@ -26,7 +26,7 @@ export function poll(
     if (wait !== null) timer = setTimeout(() => void run(), Math.min(wait, most));
   };
   const run = (): Promise<void> => {
-    // While nobody is there one loop asks for the daemon itself; once it is found, all is asked for at once.
+    // While the daemon is gone, connection.ts alone looks for it; once it is found, every poll runs at once.
     if (connection.peek() === "gone") {
       plan(GONE_MS);
       return Promise.resolve();

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { ApiError, api, request } from "../api/client";
 import type { Manifest, Trainer, TrainingRun, TrainRequest } from "../contract.gen";
 
-/** Newest first; null until the daemon has said. */
+/** Newest first; null until they have been read. */
 export const runs = signal<readonly TrainingRun[] | null>(null);
 
 export async function loadRuns(): Promise<void> {
@@ -24,8 +24,8 @@ export function liveRunOf(trainer: Trainer, known: Manifest | null): TrainingRun
 }
 
 /**
- * Starts the command and gives its run's id. The answer is itself the output; it is let go at once, since
- * the output is read by the run's id, the same way after a reload as at the start.
+ * Starts the command and returns its run's id. The response streams the output; it is closed at once, because the output
+ * is read by the run's id, in the same way as after a reload.
  */
 export async function startRun(body: TrainRequest): Promise<string> {
   try {
@@ -35,7 +35,7 @@ export async function startRun(body: TrainRequest): Promise<string> {
     await loadRuns();
     return id;
   } catch (error) {
-    // The same trainer runs already, perhaps from another tab: showing it is what was wanted.
+    // The same trainer runs already, perhaps started in another tab: that run is shown.
     if (error instanceof ApiError && error.status === 409 && typeof error.extra.run === "string") {
       await loadRuns();
       return error.extra.run;

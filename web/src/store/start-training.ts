@@ -1,4 +1,4 @@
-/** Starts a training, and only the one that the page shows: what was edited meanwhile is shown first. */
+/** Starts a training with exactly the settings that the page shows; after an edit, the new ones are shown first. */
 import { ApiError } from "../api/client";
 import type { Trainer } from "../contract.gen";
 import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";
@@ -25,7 +25,7 @@ export async function startTraining(shown: Trainer, dryRun: boolean): Promise<st
     return run;
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 409 || revision === undefined) throw error;
-    // Saved in the last moment: the daemon has refused what is no longer there.
+    // The project was edited a moment ago: the daemon has refused the old revision.
     await reloadManifest();
     if (manifest.peek()?.revision === revision && manifestError.peek() === null) throw error;
     return null;

@@ -1,6 +1,6 @@
 /**
- * The runs a person waits for. When one ends, the one tab that notices first says so: by a system
- * notification where that is allowed, and by the title and the mark in the tab strip everywhere.
+ * Watched jobs. When one ends, the first tab to notice announces it: by a system notification where that is allowed, and
+ * always by the tab's title and icon.
  */
 import { signal } from "@preact/signals";
 import type { Job } from "../contract.gen";
@@ -17,10 +17,10 @@ export interface JobEnd {
 
 const watched = signal<ReadonlySet<string>>(new Set(readStored(WATCHED_JOBS)));
 
-/** The last watched run that ended while nobody looked at this tab; cleared when somebody does. */
+/** The last watched job that ended while this tab was not focused; cleared when it is. */
 export const unseenEnd = signal<JobEnd | null>(null);
 
-/** How many of the listed jobs run now, for the mark in the tab strip. */
+/** How many of the listed jobs run now, for the tab's icon. */
 export const runningCount = signal(0);
 
 export function isWatched(id: string): boolean {
@@ -52,7 +52,7 @@ export async function askPermission(): Promise<boolean> {
   return (await Notification.requestPermission()) === "granted";
 }
 
-/** Compares a fresh list with what is watched; each ending is taken once, over all tabs. */
+/** Finds watched jobs that have ended in a new list; each is announced once, by one tab. */
 export function jobsChanged(jobs: readonly Job[]): void {
   let running = 0;
   for (const job of jobs) {
@@ -88,7 +88,7 @@ function announceEnd(end: JobEnd): void {
   };
 }
 
-/** What all tabs watch; where nothing is stored, what this one does. */
+/** The ids that all tabs watch; without storage, those of this tab. */
 function watchedIds(): Set<string> {
   return new Set(readStored(WATCHED_JOBS, [...watched.peek()]));
 }

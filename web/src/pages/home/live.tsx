@@ -22,7 +22,7 @@ import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
 import "./live.css";
 
 const HEIGHT = 72;
-/** Under so many points the curve is what was logged; from there on the mean is drawn over it. */
+/** From this many points on, the moving average is drawn over the curve. */
 const SMOOTH_FROM = 100;
 const WEIGHT = 0.8;
 
@@ -181,7 +181,7 @@ interface Drawn {
 
 const LABELS = 52;
 
-/** Null until there is a point. The axis runs to the last step that is planned: what is empty is still to come. */
+/** Null until there is a point. The axis extends to the last planned step. */
 function drawn(rows: Rows, total: number | null, width: number): Drawn | null {
   if (width <= LABELS * smallLetters.value) return null;
   const [losses, evals] = [pointsOf(rows, rows.loss), pointsOf(rows, rows.evalLoss)];

@@ -1,4 +1,4 @@
-/** "Run training", from its button and from anywhere: what runs was shown, and a second one was asked for. */
+/** "Run training", from its button and from any page: it runs what was shown, and asks before a second run. */
 import { signal } from "@preact/signals";
 import { errorText } from "../../api/client";
 import type { Trainer } from "../../contract.gen";
@@ -14,10 +14,10 @@ import { shownRun, startedRun } from "./open-run";
 
 export const starting = signal(false);
 
-/** Why the last press started nothing. */
+/** Why the last attempt started nothing. */
 export const startError = signal<string | null>(null);
 
-/** The last press has found other settings than it was to run: they are shown now, and wait for another press. */
+/** The settings had been edited at the last attempt: the new ones are shown now, and another press runs them. */
 export const editedMeanwhile = signal(false);
 
 export function clearStartError(): void {
@@ -44,18 +44,18 @@ export async function runTrainer(trainer: Trainer, dryRun: boolean): Promise<voi
   }
 }
 
-/** As `press`, but a training that goes on is named first. */
+/** As `runTrainer`, but asks first while another training runs. */
 export async function confirmAndRun(trainer: Trainer, dryRun: boolean): Promise<void> {
   await loadRuns();
   if (await confirmSecond(trainer)) await runTrainer(trainer, dryRun);
 }
 
-/** From a page that shows no trainer: what would run is read and said first. */
+/** From a page that shows no trainer: reads the trainer and asks first. */
 export async function runFromAnyPage(): Promise<void> {
   await Promise.all([loadManifest(), loadRuns()]);
   const known = manifest.peek();
   const trainer = known?.trainers.find(({ problem }) => problem === undefined);
-  // What is missing or wrong is said on Home.
+  // Home shows what is missing or wrong.
   if (!known || !trainer || manifestError.peek() !== null) return go("#/");
   const others = known.trainers.length > 1 ? " Home has the project's other trainers." : "";
   const sure =
@@ -71,7 +71,7 @@ export async function runFromAnyPage(): Promise<void> {
   await runTrainer(trainer, false);
 }
 
-/** What goes on now, by the names that people know it by: commands of this launch, and jobs that others started. */
+/** The names of what runs now: commands of this launch, and jobs that others started. */
 function runningNames(): string[] {
   const live = (runs.peek() ?? []).filter(isLive);
   const own = new Set(live.map(({ jobId }) => jobId));

@@ -25,7 +25,7 @@ export function RunPanel() {
 function Panel({ run }: { run: TrainingRun }) {
   const [output] = useState(() => new RunOutput(run.id));
   const [error, setError] = useState<string | null>(null);
-  // What ended before this visit is history: there, but folded.
+  // A run that ended before this visit is collapsed.
   const [open, setOpen] = useState(isLive(run) || shownRun.value === run.id);
   useEffect(() => () => output.close(), [output]);
   const jobId = output.jobId.value ?? run.jobId;
@@ -35,12 +35,12 @@ function Panel({ run }: { run: TrainingRun }) {
     foundJob.value = jobId;
     if (jobId) void refreshJobs();
   }, [jobId, ended]);
-  // The output's end is known before the list of runs says so, and the next run should not have to wait for that.
+  // The output ends before the list of runs says so; the next run need not wait for the list.
   const over = output.ending.value !== null;
   useEffect(() => {
     if (over && isLive(run)) void loadRuns();
   }, [over]);
-  // Whoever starts a training waits for its end, unless they say later that they do not.
+  // A training that was started here is watched, until the person turns that off.
   useEffect(() => {
     if (!jobId || ended || startedRun.peek() !== run.id) return;
     startedRun.value = null;

@@ -88,7 +88,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
   );
 }
 
-/** What was edited since it was shown first or run last; after a press that found it, with what to do. */
+/** What was edited since it was first shown or last run; after an attempt to run it, with what to do. */
 function Edits({ trainer, what }: { trainer: Trainer; what: string }) {
   const edits = editsOf(trainer);
   if (edits.length === 0 && !editedMeanwhile.value) return null;
@@ -106,7 +106,7 @@ function Edits({ trainer, what }: { trainer: Trainer; what: string }) {
   );
 }
 
-/** While it runs, the one thing to do is to look at its job, from the moment that it has one. */
+/** While it runs, the button leads to its job, once it has one. */
 function Live({ run }: { run: TrainingRun }) {
   const id = run.jobId ?? (openRun.value?.id === run.id ? foundJob.value : null);
   if (!id) {
@@ -146,7 +146,7 @@ function lineOf(trainer: Trainer, known: Manifest): string {
     : "This trainer lists no settings.";
 }
 
-/** A trainer's name in a choice; the one that cannot run says so there, or it would be found out one by one. */
+/** A trainer's name in the choice; it says where the trainer cannot run. */
 const choiceLabel = ({ name, problem }: Trainer): string =>
   problem === undefined ? displayName(name) : `${displayName(name)} (has a problem)`;
 
@@ -179,7 +179,7 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
   );
 }
 
-/** What the trainer is set to, to read before pressing. */
+/** The trainer's settings. */
 export function Settings({ known }: { known: Manifest }) {
   const trainer = chosenTrainer(known);
   if (!trainer?.config) return null;

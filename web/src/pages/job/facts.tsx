@@ -1,4 +1,4 @@
-/** What the job was asked to do, what it ran on, what came of it: a plain definition list. */
+/** The job's configuration, hardware and artifacts, as definition lists. */
 import type { ComponentChildren } from "preact";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";

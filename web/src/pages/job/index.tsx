@@ -1,4 +1,4 @@
-/** One job: how it stands in four figures, its curve, what happened, what it is. */
+/** One job: its metrics, its chart, its events and its configuration. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { historyLoaded, useStream } from "../../events/use-stream";
 import { displayName } from "../../lib/text";
@@ -28,7 +28,7 @@ function JobView({ id }: { id: string }) {
   const stream = useStream(id);
   const job = jobById(id);
   const { run } = stream;
-  // The run is one object that changes in place, and parts whose props are as before are not drawn again.
+  // The run is one object that changes in place; `version` renders the components that read it again.
   const version = stream.version.value;
   const status = statusOf(job, run);
   const name = displayName(job?.name ?? id);
@@ -60,7 +60,7 @@ function JobView({ id }: { id: string }) {
   );
 }
 
-/** True for a moment while `waiting`: a history that is nearly there is drawn once, not after its own skeleton. */
+/** True for a moment while `waiting`: a history that comes soon is drawn at once, without a skeleton before it. */
 function useHeldBack(waiting: boolean): boolean {
   const [patient, setPatient] = useState(true);
   useEffect(() => {
@@ -70,7 +70,7 @@ function useHeldBack(waiting: boolean): boolean {
   return patient && waiting;
 }
 
-/** Says the end once, and has the list follow the events, which are quicker. */
+/** Announces the end once, and refreshes the list, which is slower than the events. */
 function useEnding(status: string, name: string): void {
   const before = useRef(status);
   useEffect(() => {

@@ -1,4 +1,4 @@
-/** What stands between a person and their curve: an error in full, a stream that is being tried again, a model on its way. */
+/** Notices above the chart: an error in full, a connection that is being retried, the progress of fetching a model. */
 import type { Job } from "../../contract.gen";
 import type { Progress, Run } from "../../events/run";
 import type { JobStream } from "../../events/stream";

@@ -1,4 +1,4 @@
-/** How fast a run goes and how long it still takes: from what it did lately, and honest where that says nothing. */
+/** The recent speed of a run and its time left; null where they cannot be known. */
 import type { Rows } from "../../events/rows";
 import { duration } from "../../lib/format";
 
@@ -8,7 +8,7 @@ const QUIET_MS = 20_000;
 
 type TimeLeft = { ms: number } | { why: string };
 
-/** How much longer than the usual a step may count: an evaluation does take time, a closed laptop says nothing. */
+/** A step counts as this many times the usual time at most: a laptop that was closed says nothing of the speed. */
 const OUTLIER = 10;
 
 /** Steps a millisecond over the last rows; null while there are fewer than two steps with times. */
@@ -48,7 +48,7 @@ export function timeLeft(rows: Rows, total: number | null, now: number): TimeLef
   return { ms: Math.max(0, steps / speed - since) };
 }
 
-/** Without seconds that nobody can know once minutes are left. */
+/** Without seconds once minutes are left. */
 export function shortDuration(ms: number): string {
   return ms >= 600_000 && ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : duration(ms);
 }

@@ -1,4 +1,4 @@
-/** What the list and the events say together: the events are quicker, the list knows the rest. */
+/** Merges the list's and the events' knowledge of a job: the events are quicker, the list has the rest. */
 import type { Job } from "../../contract.gen";
 import { TERMINAL } from "../../contract.gen";
 import type { Run } from "../../events/run";

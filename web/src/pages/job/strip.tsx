@@ -1,4 +1,4 @@
-/** The four figures of a run: how good, how far, how long still, how fast. */
+/** The four metrics of a run: loss, progress, time left and speed. */
 import type { ComponentChildren } from "preact";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
