@@ -21,11 +21,10 @@ from urllib.parse import quote, urlencode
 from yarl import URL
 
 from arkor_dev import __version__
+from arkor_dev.contract.errors import BackendError, NotFoundError, UnauthorizedError
 from arkor_dev.contract.shapes import CLIENT_HEADER
-from arkor_dev.core.errors import StudioError
 
 from .http_client import MIB, Answer, Wire
-from .http_errors import UpstreamError
 from .interfaces import refused
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from .interfaces import Credentials, IdentitySource, Scope, ScopeSource
 
-__all__ = ["Answer", "Backend", "ProjectCalls", "UpstreamError", "anonymous_identity", "sign_in_config"]
+__all__ = ["Answer", "Backend", "ProjectCalls", "anonymous_identity", "sign_in_config"]
 
 Need = Literal["none", "read", "write"]
 
@@ -83,7 +82,7 @@ class ProjectCalls:
     async def create_project(
         self, credentials: Credentials, org_slug: str, name: str, slug: str
     ) -> dict[str, object]:
-        """The new project; raises ``StudioError`` 409 when the slug exists."""
+        """The new project; raises ``ConflictError`` when the slug exists."""
         url = _url(credentials.base_url, "projects", query={"orgSlug": org_slug})
         data = json.dumps({"name": name, "slug": slug}).encode()
         answer = await self._wire.call(
@@ -94,7 +93,7 @@ class ProjectCalls:
 
 
 class Backend:
-    """Every project call; raises ``StudioError`` for all but a 2xx, with the backend's status and words.
+    """Every project call; raises ``ArkorError`` for all but a 2xx, with the backend's status and words.
 
     ``ends_with_launch``: the backend was started for this launch, so its running jobs end with it.
     """
@@ -135,7 +134,7 @@ class Backend:
     def events(
         self, job_id: str, last_event_id: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        """The job's SSE stream from behind ``last_event_id``; 60 s of silence raise ``StudioError`` 504."""
+        """The job's SSE stream from behind ``last_event_id``; 60 s of silence raise ``TimedOutError``."""
         headers = {"Accept": EVENT_STREAM}
         # An id that no header can carry: the stream then begins at the start, and the reader drops repeats.
         if last_event_id is not None and last_event_id.isprintable():
@@ -207,8 +206,8 @@ class Backend:
                     limit=limit,
                     secrets=[credentials.token],
                 )
-            except UpstreamError as refusal:
-                if refusal.status != 401:
+            except UnauthorizedError as refusal:
+                if refusal.answered is None:  # not the backend's word: no other token would help
                     raise
                 credentials = await self.identity.renew(credentials)
         raise refused(credentials)
@@ -243,15 +242,15 @@ class Backend:
                     )
                     response = await stack.enter_async_context(attempt)
                     break
-                except UpstreamError as refusal:
-                    if refusal.status != 401:
+                except UnauthorizedError as refusal:
+                    if refusal.answered is None:
                         raise
                     credentials = await self.identity.renew(credentials)
             if response is None:
                 raise refused(credentials)
             if path[-1] == "stream" and response.content_type != EVENT_STREAM:
-                raise StudioError(
-                    502, "The backend answered with no event stream. Check its address, or try again later."
+                raise BackendError(
+                    "The backend answered with no event stream. Check its address, or try again later."
                 )
             yield response
 
@@ -268,8 +267,8 @@ class Backend:
 
 
 def _nothing_here() -> NoReturn:
-    raise StudioError(
-        404, "This project has no scope that you can use yet, so there is nothing here. Start a job first."
+    raise NotFoundError(
+        "This project has no scope that you can use yet, so there is nothing here. Start a job first."
     )
 
 
@@ -283,8 +282,8 @@ def _object(body: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise StudioError(
-            502, "The backend's answer is not a JSON object. Check the backend address, or try again later."
+        raise BackendError(
+            "The backend's answer is not a JSON object. Check the backend address, or try again later."
         )
     return value
 
@@ -299,6 +298,6 @@ def _headers(credentials: Credentials | None) -> dict[str, str]:
 def _url(base_url: str, *path: str, query: Mapping[str, str] | None = None) -> URL:
     """Below ``/v1``. Segments are data: one that could climb or end the path stays one segment."""
     if not all(path) or "." in path or ".." in path:
-        raise StudioError(404, "There is nothing by that name.")
+        raise NotFoundError("There is nothing by that name.")
     url = "/".join([base_url, "v1", *(quote(segment, safe="") for segment in path)])
     return URL(f"{url}?{urlencode(query)}" if query else url, encoded=True)

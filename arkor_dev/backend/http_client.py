@@ -1,7 +1,7 @@
 """How one call goes over the network: limits, timeouts, and faults turned into words.
 
 ``backend.py`` says what is called, this module how. Everything that can go wrong between two machines
-ends here as a :class:`StudioError` that names the host and the next step; no text that leaves this module
+ends here as a :class:`ArkorError` that names the host and the next step; no text that leaves this module
 holds a secret. Redirects are never followed, since that would hand the token to whoever is named.
 
 The proxy: ``HTTPS_PROXY`` (or the system's) is honoured for https, so that Studio works in a company's
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from yarl import URL
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import BackendError, BadRequestError, TimedOutError
 
-from .http_errors import UpstreamError, bounded, in_words, passed_on, place, refusal
+from .http_errors import bounded, in_words, passed_on, place, refusal
 from .unix_address import is_private, on_socket, socket_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Wire:
     ) -> Answer:
         """One whole answer of at most ``limit`` bytes of JSON, or none at all.
 
-        It is looked at, not parsed. Raises ``StudioError`` for anything but a 2xx.
+        It is looked at, not parsed. Raises ``ArkorError`` for anything but a 2xx.
         """
         host = place(url)
         try:
@@ -107,17 +107,17 @@ class Wire:
             ):
                 body = await bounded(response, limit)
                 if len(body) > limit:
-                    raise StudioError(
-                        502, f"{host} sent more than {limit // MIB} MiB. Ask for less, or try later."
+                    raise BackendError(
+                        f"{host} sent more than {limit // MIB} MiB. Ask for less, or try later."
                     )
                 if body and bytes(body[:64]).lstrip()[:1] not in (b"{", b"["):
-                    raise StudioError(
-                        502, f"{host} answered with something else than JSON. Check that it is the backend."
+                    raise BackendError(
+                        f"{host} answered with something else than JSON. Check that it is the backend."
                     )
                 return Answer(response.status, bytes(body), passed_on(response, secrets))
         except TimeoutError:
-            raise StudioError(
-                504, f"{host} did not finish its answer in {self.timeouts.whole:g} s. Try again."
+            raise TimedOutError(
+                f"{host} did not finish its answer in {self.timeouts.whole:g} s. Try again."
             ) from None
 
     @asynccontextmanager
@@ -132,10 +132,10 @@ class Wire:
         pause: float | None = None,
         secrets: Iterable[str] = (),
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A 2xx answer to read as it comes; raises ``StudioError`` for any other.
+        """A 2xx answer to read as it comes; raises ``ArkorError`` for any other.
 
         ``first_byte`` bounds the wait for the status line, ``pause`` the silence between two reads. A fault
-        of the stream itself that the reader runs into leaves the ``async with`` as a ``StudioError`` too;
+        of the stream itself that the reader runs into leaves the ``async with`` as a ``ArkorError`` too;
         whatever else the reader raises passes unchanged.
         """
         self.check_address(url)
@@ -154,20 +154,18 @@ class Wire:
             response.close()
 
     def check_address(self, url: URL) -> None:
-        """Raise ``StudioError`` where a token must not go: off this machine in clear text, to ourselves."""
+        """Raise ``ArkorError`` where a token must not go: off this machine in clear text, to ourselves."""
         if (socket := socket_of(url)) is not None:
             _check_socket(socket, url)
             return
         if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
-            raise StudioError(
-                400,
+            raise BadRequestError(
                 f"Studio does not call {place(url)} over {url.scheme or 'no protocol'}, "
                 "which would send your token in clear text. "
                 "Set ARKOR_CLOUD_API_URL to an https:// address, or to http:// on this machine.",
             )
         if is_loopback(url.host) and url.port in self.own_ports:
-            raise StudioError(
-                400,
+            raise BadRequestError(
                 f"The backend address {place(url)} is this Studio itself. "
                 "Set ARKOR_CLOUD_API_URL to the backend's address, or unset it.",
             )
@@ -226,12 +224,12 @@ class Wire:
             return
         if status < 400:
             target = _host_of(response.headers.get("Location", ""))
-            raise UpstreamError(
-                502,
+            error = BackendError(
                 f"{host} redirects{f' to {target}' if target else ''} ({status}). Studio does not follow "
-                "that with your token: set ARKOR_CLOUD_API_URL to the final address.",
-                headers,
+                "that with your token: set ARKOR_CLOUD_API_URL to the final address."
             )
+            error.headers = headers
+            raise error
         raise await refusal(response, host, headers, secrets, self.timeouts.first_byte)
 
     def _tell(self, host: str, headers: Mapping[str, str]) -> None:
@@ -265,8 +263,8 @@ def _check_socket(socket: Path, url: URL) -> None:
     except OSError as error:
         raise in_words(error, place(url), 0) from None
     if not private:
-        raise StudioError(
-            502, f"{socket} is not this user's alone, so Studio does not talk to it. Start Studio again."
+        raise BackendError(
+            f"{socket} is not this user's alone, so Studio does not talk to it. Start Studio again."
         )
 
 

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp.client_exceptions import UnixClientConnectorError
 
 from arkor_dev.contract import strict_json
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, TimedOutError, fault_of
 
 from .unix_address import socket_of
 
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 PASSED_ON: Final = ("Deprecation", "Sunset", "Warning")
 TEXT_LIMIT: Final = 2_000
 BODY_LIMIT: Final = 64 * 1024
-
-
-class UpstreamError(StudioError):
-    """The backend answered with an error; ``headers`` are the ones to pass on to the browser."""
-
-    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status, text)
-        self.headers: Mapping[str, str] = headers or {}
 
 
 async def bounded(response: aiohttp.ClientResponse, limit: int) -> bytearray:
@@ -54,7 +46,7 @@ async def refusal(
     headers: Mapping[str, str],
     secrets: tuple[str, ...],
     patience: float,
-) -> UpstreamError:
+) -> ArkorError:
     """The backend's own words, bounded and without our tokens, whatever form they came in.
 
     The status alone decides what happens next, so a body that breaks off or takes longer than ``patience``
@@ -72,8 +64,7 @@ async def refusal(
         text = f"{host} answered {response.status}: {text}"
     if response.status == 426:
         text = f"{text} This arkor-dev is too old for it: pip install --upgrade arkor-dev"
-    # A status that HTTP does not know would be no error to the browser.
-    error = UpstreamError(response.status if response.status < 600 else 502, text, headers)
+    error = fault_of(response.status, text, headers)
     if extra and not any(secret in json.dumps(extra, ensure_ascii=False) for secret in secrets):
         error.extra.update(extra)
     return error
@@ -120,35 +111,32 @@ def place(url: URL) -> str:
     return host if url.is_default_port() else f"{host}:{url.port}"
 
 
-def in_words(fault: Exception, host: str, waited: float) -> StudioError:
+def in_words(fault: Exception, host: str, waited: float) -> ArkorError:
     """What to tell a person about a call to ``host`` that brought no answer; ``waited`` is in seconds."""
     match fault:
         case aiohttp.ConnectionTimeoutError():
-            return StudioError(
-                504, f"{host} did not accept a connection in time. Check your network and try again."
+            return TimedOutError(
+                f"{host} did not accept a connection in time. Check your network and try again."
             )
         case TimeoutError():
-            return StudioError(504, f"{host} sent nothing for {waited:g} s. Try again later.")
+            return TimedOutError(f"{host} sent nothing for {waited:g} s. Try again later.")
         case aiohttp.ClientConnectorDNSError():
-            return StudioError(502, f"The host {host} was not found. Check the address and your network.")
+            return BackendError(f"The host {host} was not found. Check the address and your network.")
         case aiohttp.ClientSSLError():
-            return StudioError(
-                502,
+            return BackendError(
                 f"No trusted TLS connection to {host}. Check the address and this machine's certificates.",
             )
         case aiohttp.ClientProxyConnectionError():
-            return StudioError(502, f"Cannot reach the proxy for {host}. Check HTTPS_PROXY and NO_PROXY.")
+            return BackendError(f"Cannot reach the proxy for {host}. Check HTTPS_PROXY and NO_PROXY.")
         case aiohttp.ClientHttpProxyError():
-            return StudioError(
-                502, f"The proxy refused {host} ({fault.status}). Check HTTPS_PROXY and NO_PROXY."
-            )
+            return BackendError(f"The proxy refused {host} ({fault.status}). Check HTTPS_PROXY and NO_PROXY.")
         case UnixClientConnectorError() | FileNotFoundError():
-            return StudioError(502, f"{host} does not answer. Start Studio again if it does not come back.")
+            return BackendError(f"{host} does not answer. Start Studio again if it does not come back.")
         case aiohttp.ClientConnectorError():
             # asyncio puts a text of its own into strerror: "Connect call failed ('127.0.0.1', 4000)".
             why = os.strerror(fault.os_error.errno) if fault.os_error.errno else "connection failed"
-            return StudioError(502, f"Cannot reach {host} ({why}). Check that it is running and try again.")
+            return BackendError(f"Cannot reach {host} ({why}). Check that it is running and try again.")
         case aiohttp.InvalidURL():
-            return StudioError(400, f"The backend address {host} is not usable. Check ARKOR_CLOUD_API_URL.")
+            return BadRequestError(f"The backend address {host} is not usable. Check ARKOR_CLOUD_API_URL.")
         case _:
-            return StudioError(502, f"{host} broke off the connection ({type(fault).__name__}). Try again.")
+            return BackendError(f"{host} broke off the connection ({type(fault).__name__}). Try again.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, UnauthorizedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,14 @@ class Credentials:
     base_url: str
 
 
-def refused(credentials: Credentials) -> StudioError:
+def refused(credentials: Credentials) -> ArkorError:
     """What to say when the backend does not take this identity's token."""
     if credentials.mode == "anon":
-        return StudioError(
-            401,
+        return UnauthorizedError(
             "The backend no longer takes this anonymous identity. Run `arkor-dev login`, or move "
             "~/.arkor/credentials.json away and start Studio again for a new one.",
         )
-    return StudioError(401, "The backend does not take your sign-in any more. Run `arkor-dev login`.")
+    return UnauthorizedError("The backend does not take your sign-in any more. Run `arkor-dev login`.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class ScopeSource(Protocol):
         """The usable scope, or None; never creates anything."""
 
     async def for_write(self, credentials: Credentials) -> Scope:
-        """The scope, created where that is possible; raises ``StudioError`` 409 or 400."""
+        """The scope, created where that is possible; raises ``ConflictError`` or 400."""
 
 
 class IdentitySource(Protocol):
@@ -61,7 +60,7 @@ class IdentitySource(Protocol):
     sign_in: str | None
 
     async def credentials(self) -> Credentials:
-        """One snapshot, made or refreshed as needed; raises ``StudioError``."""
+        """One snapshot, made or refreshed as needed; raises ``ArkorError``."""
 
     async def renew(self, rejected: Credentials) -> Credentials:
-        """Another snapshot after the backend answered 401 to ``rejected``; raises ``StudioError`` 401."""
+        """Another snapshot after the backend answered 401 to ``rejected``; raises ``UnauthorizedError``."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import hdrs, web
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import SlowRequestError
 from arkor_dev.identity.oauth import CALLBACK_PATH
 from arkor_dev.server.security.guards import SECURITY_HEADERS
 from arkor_dev.server.security.http_protocol import protocol_factory
@@ -89,13 +89,12 @@ class Callback:
         self._sock.close()
 
     async def query(self, patience: float = PATIENCE) -> Mapping[str, list[str]]:
-        """What the browser has brought. Raises StudioError 408 after ``patience`` seconds without it."""
+        """What the browser has brought. Raises SlowRequestError after ``patience`` seconds without it."""
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.shield(self._query)
         except TimeoutError:
-            raise StudioError(
-                408,
+            raise SlowRequestError(
                 f"No answer came from the browser within {patience / 60:g} minutes, so this sign-in has "
                 "ended. Run `arkor-dev login` again; with --no-browser you open the address yourself.",
             ) from None

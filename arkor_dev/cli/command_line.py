@@ -13,7 +13,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class CommandLine(argparse.ArgumentParser):
     """The options and arguments of one command, or of the program itself with its commands.
 
     ``usage`` is what follows ``usage: <prog>``, a line each; ``notes`` are titled lists under the options, of
-    terms and their explanations. Every fault is a ``StudioError`` 400.
+    terms and their explanations. Every fault is a ``BadRequestError``.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class CommandLine(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """What is left to the standard parser: a value that its option's type refuses."""
-        raise StudioError(400, one_line(message.removeprefix("argument ")))
+        raise BadRequestError(one_line(message.removeprefix("argument ")))
 
     # --- faults -------------------------------------------------------------------------------------------
 
@@ -107,10 +107,10 @@ class CommandLine(argparse.ArgumentParser):
             self._unknown_option(name, program)
         if option.nargs == 0:
             if equals:
-                raise StudioError(400, f"{name} takes no value. {self._see()}")
+                raise BadRequestError(f"{name} takes no value. {self._see()}")
         elif not equals:
             if not following or following[0].startswith("-"):
-                raise StudioError(400, f"{name} needs a value: {name} {option.metavar}. {self._see()}")
+                raise BadRequestError(f"{name} needs a value: {name} {option.metavar}. {self._see()}")
             following.pop(0)
 
     def options(self) -> dict[str, argparse.Action]:
@@ -123,20 +123,20 @@ class CommandLine(argparse.ArgumentParser):
         owners = [other.prog for other in program._all() if name in other.options()]
         if owners:
             have = "has" if len(owners) == 1 else "have"
-            raise StudioError(400, f"unknown option {name}{within}. {_listed(owners)} {have} it.")
-        raise StudioError(400, f"unknown option {name}{within}. {self._hint(name, self.options())}")
+            raise BadRequestError(f"unknown option {name}{within}. {_listed(owners)} {have} it.")
+        raise BadRequestError(f"unknown option {name}{within}. {self._hint(name, self.options())}")
 
     def _unknown_command(self, token: str) -> NoReturn:
         name = one_line(token, 200)
         if Path(token).is_dir():
-            raise StudioError(
-                400, f"unknown command {name}. Name a project's folder with --project: --project {name}"
+            raise BadRequestError(
+                f"unknown command {name}. Name a project's folder with --project: --project {name}"
             )
-        raise StudioError(400, f"unknown command {name}. {self._hint(name, self._commands)}")
+        raise BadRequestError(f"unknown command {name}. {self._hint(name, self._commands)}")
 
     def unexpected(self, token: str) -> NoReturn:
         """Raise for an argument too many."""
-        raise StudioError(400, f"unexpected argument {one_line(token, 200)}. {self._see()}")
+        raise BadRequestError(f"unexpected argument {one_line(token, 200)}. {self._see()}")
 
     def _hint(self, name: str, known: dict[str, Any]) -> str:
         import difflib  # what only a fault needs

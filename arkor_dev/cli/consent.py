@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 
 
 def confirm(what: str, question: str, *, yes: bool) -> bool:
     """Say ``what`` is at stake and ask; ``yes`` answers beforehand.
 
-    Raises StudioError 400 where nobody can be asked: silence is no consent.
+    Raises BadRequestError where nobody can be asked: silence is no consent.
     """
     if yes:
         return True
     what = one_line(what, 1000)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise StudioError(400, f"{what} Nobody can be asked here: add --yes if that is what you want.")
+        raise BadRequestError(f"{what} Nobody can be asked here: add --yes if that is what you want.")
     try:
         answer = input(f"{what}\n{question} [y/N] ")
     except EOFError:

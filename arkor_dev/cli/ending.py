@@ -14,7 +14,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -92,7 +92,7 @@ class Ending:
         try:
             async with asyncio.timeout(PATIENCE):
                 lost = await self._lost()
-        except (StudioError, TimeoutError):
+        except (ArkorError, TimeoutError):
             pass
         except Exception:
             log.exception("What would be lost cannot be said")  # and must not keep anybody from ending

@@ -7,7 +7,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.jobs.follow import read_event
 from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
@@ -55,7 +55,7 @@ def lost(name: str, run: RunLines, ends_with: str) -> str:
 async def _progress(backend: Backend, job_id: str) -> RunLines:
     """How far a job has come, as far as its events say so at once."""
     run, splitter = RunLines(), FrameSplitter()
-    with contextlib.suppress(StudioError, TimeoutError):
+    with contextlib.suppress(ArkorError, TimeoutError):
         async with asyncio.timeout(PATIENCE), backend.events(job_id) as answer:
             while True:
                 async with asyncio.timeout(QUIET):

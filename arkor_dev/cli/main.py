@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arkor_dev import __version__
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, BadRequestError
 
 from .command_line import CommandLine
 
@@ -148,7 +148,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
     project = Path(getattr(arguments, "project", Path()))
     if not project.is_dir():
-        raise StudioError(400, f"{project} is not a folder. Name the project's folder with --project.")
+        raise BadRequestError(f"{project} is not a folder. Name the project's folder with --project.")
     return Settings.from_environment(
         os.environ,
         project,
@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"arkor-dev {__version__}")  # noqa: T201
             return 0
         return _run(arguments)
-    except StudioError as error:
+    except ArkorError as error:
         print(f"arkor-dev: {error.text}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from arkor_dev.backend.http_client import is_loopback
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import PRODUCTION_URL
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ def base_url_of(cloud_url: str | None, stored: Stored | None) -> str:
 
 
 def clean_base_url(value: str, source: str) -> str:
-    """The address without trailing slashes; raises ``StudioError`` 400 that names ``source`` if unusable."""
+    """The address without trailing slashes; raises ``BadRequestError`` that names ``source`` if unusable."""
     text = value.strip().rstrip("/")
     if not text:
-        raise StudioError(
-            400, f"{source} is set but empty. Unset it, or set it to the backend's https:// address."
+        raise BadRequestError(
+            f"{source} is set but empty. Unset it, or set it to the backend's https:// address."
         )
     try:
         url = URL(text)
@@ -37,12 +37,11 @@ def clean_base_url(value: str, source: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise StudioError(400, f"{source} is no web address. Set it to the backend's https:// address.")
+        raise BadRequestError(f"{source} is no web address. Set it to the backend's https:// address.")
     if url.user is not None or url.password is not None or url.query_string or url.fragment:
-        raise StudioError(400, f"{source} must be a plain address: no user name, no ?query, no #fragment.")
+        raise BadRequestError(f"{source} must be a plain address: no user name, no ?query, no #fragment.")
     if url.scheme == "http" and not is_loopback(url.host):
-        raise StudioError(
-            400,
+        raise BadRequestError(
             f"{source} is http:// to {url.host}, which would send your token in clear text. "
             "Use https://, or http:// on this machine only.",
         )

@@ -12,8 +12,8 @@ from arkor_dev.backend.client import Backend, ProjectCalls
 from arkor_dev.backend.http_client import Wire, open_wire
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import socket_of
+from arkor_dev.contract.errors import ArkorError, UnavailableError
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.core.errors import StudioError
 from arkor_dev.identity.file_identity import FileIdentity
 
 from .scope import FileScopes, FixedScope
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
     """A backend for one launch; under ``--local`` it starts the local one and ends it afterwards.
 
-    Raises StudioError when the managed backend can never work as things are.
+    Raises ArkorError when the managed backend can never work as things are.
     """
     async with AsyncExitStack() as stack:
         wire = await stack.enter_async_context(open_wire())
@@ -72,13 +72,13 @@ async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:
         scope = _handoff(settings)[1]
         backend = Backend(wire, FixedIdentity(credentials), FixedScope(scope))
         await backend.me()
-    except StudioError:
+    except ArkorError:
         return None
     return backend
 
 
 def _handoff(settings: Settings) -> tuple[Credentials, Scope]:
-    """What the running Studio has left word of. Raises StudioError 503 when there is none."""
+    """What the running Studio has left word of. Raises UnavailableError when there is none."""
     try:
         handoff = json.loads(read_small(settings.local_data / "backend.json"))
         org = handoff["orgSlug"]
@@ -88,6 +88,6 @@ def _handoff(settings: Settings) -> tuple[Credentials, Scope]:
             raise ValueError  # left by an older version: whoever listens on its port now is not ours
         return credentials, scope
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise StudioError(
-            503, "Studio has ended, and the local backend with it. Start `arkor-dev --local` again."
+        raise UnavailableError(
+            "Studio has ended, and the local backend with it. Start `arkor-dev --local` again."
         ) from None

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeGuard
 
+from arkor_dev.contract.errors import InternalError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
-from arkor_dev.core.errors import StudioError
 
 try:
     import fcntl
@@ -40,7 +40,7 @@ class NoCredentialsError(Exception):
         self.damaged = damaged
 
 
-class UnknownIdentityError(StudioError):
+class UnknownIdentityError(InternalError):
     """The file is JSON but holds no identity: a newer version's, perhaps. Only a person may replace it."""
 
 
@@ -89,7 +89,7 @@ class Stored:
 def read_credentials(path: Path) -> Stored:
     """The file as it is now.
 
-    Raises ``NoCredentialsError`` when it is absent or not JSON, and ``StudioError`` when it is there but
+    Raises ``NoCredentialsError`` when it is absent or not JSON, and ``ArkorError`` when it is there but
     cannot be read or does not hold an identity: such a file is somebody's, and never overwritten.
     """
     try:
@@ -97,8 +97,8 @@ def read_credentials(path: Path) -> Stored:
     except FileNotFoundError:
         raise NoCredentialsError(damaged=False) from None
     except OSError as fault:
-        raise StudioError(
-            500, f"{path} cannot be read ({fault.strerror}). Fix its permissions, or move it away."
+        raise InternalError(
+            f"{path} cannot be read ({fault.strerror}). Fix its permissions, or move it away."
         ) from None
     try:
         document = json.loads(content)
@@ -106,7 +106,7 @@ def read_credentials(path: Path) -> Stored:
         raise NoCredentialsError(damaged=True) from None
     if not _is_identity(document):
         raise UnknownIdentityError(
-            500, f"{path} holds no identity that Studio knows. Run `arkor-dev login`, or move the file away."
+            f"{path} holds no identity that Studio knows. Run `arkor-dev login`, or move the file away."
         )
     return Stored(document)
 

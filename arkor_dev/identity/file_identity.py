@@ -17,8 +17,14 @@ from yarl import URL
 from arkor_dev.backend.client import anonymous_identity
 from arkor_dev.backend.http_errors import place
 from arkor_dev.backend.interfaces import Credentials, refused
+from arkor_dev.contract.errors import (
+    ArkorError,
+    BackendError,
+    PassingError,
+    UnauthorizedError,
+    status_of,
+)
 from arkor_dev.core.atomic_write import check_writable
-from arkor_dev.core.errors import StudioError
 
 from .base_url import base_url_of
 from .credentials_file import (
@@ -40,10 +46,9 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 LOG: Final = logging.getLogger(__name__)
-TEMPORARY: Final = frozenset({408, 425, 429})
 
 
-class HopelessError(StudioError):
+class HopelessError(ArkorError):
     """A bootstrap that no retry can mend."""
 
 
@@ -70,7 +75,7 @@ class FileIdentity:
         self._obtained: str | None = None
 
     async def credentials(self) -> Credentials:
-        """One snapshot, fit for a call right now; raises ``StudioError``."""
+        """One snapshot, fit for a call right now; raises ``ArkorError``."""
         try:
             stored = await self._read()
         except NoCredentialsError:
@@ -80,7 +85,7 @@ class FileIdentity:
         return self._snapshot(stored)
 
     async def renew(self, rejected: Credentials) -> Credentials:
-        """Another token than the one that the backend just answered 401 to, or ``StudioError`` 401."""
+        """Another token than the one that the backend just answered 401 to, or ``UnauthorizedError``."""
         try:
             stored = await self._read()
         except NoCredentialsError:
@@ -96,7 +101,7 @@ class FileIdentity:
 
     @asynccontextmanager
     async def opened(self, patience: float = 3.0) -> AsyncIterator[FileIdentity]:
-        """A launch: raises ``StudioError`` when this can never work, else goes on within ``patience`` s.
+        """A launch: raises ``ArkorError`` when this can never work, else goes on within ``patience`` s.
 
         An anonymous identity that cannot be had yet, because the backend is briefly away, is asked for again
         until it is there; an account is only read, so that starting waits for no network.
@@ -123,7 +128,7 @@ class FileIdentity:
                 await self._making.run(self._bootstrap)
         except HopelessError:
             raise
-        except StudioError as fault:
+        except ArkorError as fault:
             LOG.warning("No identity yet, Studio keeps trying: %s", fault.text)
             return False
         except TimeoutError:
@@ -138,7 +143,7 @@ class FileIdentity:
             except HopelessError as fault:
                 LOG.error("%s", fault.text)
                 return
-            except StudioError:
+            except ArkorError:
                 await asyncio.sleep(self._making.wait + 0.01)
             else:
                 return
@@ -179,12 +184,12 @@ class FileIdentity:
             raise self._unwritable(fault.strerror) from None
 
     def _unwritable(self, why: str | None) -> HopelessError:
-        return HopelessError(500, f"{self._path} cannot be written ({why}). Fix the folder's permissions.")
+        return HopelessError(f"{self._path} cannot be written ({why}). Fix the folder's permissions.")
 
     async def _kept_fresh(self, stored: Stored) -> Stored:
         try:
             return await self._renewing.run(lambda: self._refresh(None))
-        except StudioError:
+        except ArkorError:
             # The refresh begins a little early, so the token may outlive a short outage of the sign-in.
             if is_expired(stored, self._clock()):
                 raise
@@ -195,7 +200,7 @@ class FileIdentity:
             try:
                 stored = await self._read()
             except NoCredentialsError:
-                raise StudioError(401, "You have been signed out. Run `arkor-dev login`.") from None
+                raise UnauthorizedError("You have been signed out. Run `arkor-dev login`.") from None
             if stored.token != rejected and not is_due(stored, self._clock()):
                 return stored
             return await self._save(stored, await refreshed(self._wire, stored, self._clock()))
@@ -221,18 +226,19 @@ class FileIdentity:
 
 
 async def new_anonymous(wire: Wire, base_url: str) -> dict[str, object]:
-    """The credentials file of a new anonymous identity. Raises ``StudioError``."""
+    """The credentials file of a new anonymous identity. Raises ``ArkorError``."""
     host = place(URL(base_url))
     try:
         answer = await anonymous_identity(wire, base_url)
-    except StudioError as fault:
-        if fault.status >= 500 or fault.status in TEMPORARY:
-            raise
-        raise HopelessError(
-            fault.status,
+    except PassingError:
+        raise
+    except ArkorError as fault:
+        hopeless = HopelessError(
             f"{host} gives out no anonymous identity: {fault.text} "
-            "Run `arkor-dev login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local",
-        ) from None
+            "Run `arkor-dev login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local"
+        )
+        hopeless.answered = status_of(fault)
+        raise hopeless from None
     match answer:
         case {"token": str(token), "anonymousId": str(known_as), "personalOrg": {"slug": str(org)}} if (
             is_token(token) and org
@@ -244,4 +250,4 @@ async def new_anonymous(wire: Wire, base_url: str) -> dict[str, object]:
                 "arkorCloudApiUrl": base_url,
                 "orgSlug": org,
             }
-    raise StudioError(502, f"{host} answered, but not with an anonymous identity. Check ARKOR_CLOUD_API_URL.")
+    raise BackendError(f"{host} answered, but not with an anonymous identity. Check ARKOR_CLOUD_API_URL.")

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Self
 
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import address_of
+from arkor_dev.contract.errors import ArkorError, BadRequestError, UnauthorizedError, UnavailableError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
-from arkor_dev.core.errors import StudioError
 from arkor_dev.core.slug import tidy_name
 from arkor_dev.core.torch_build import install_advice
 
@@ -51,9 +51,9 @@ def missing_extra() -> str | None:
 
 
 def require_extra() -> None:
-    """Raise StudioError 400 where local training is not installed."""
+    """Raise BadRequestError where local training is not installed."""
     if (text := missing_extra()) is not None:
-        raise StudioError(400, text)
+        raise BadRequestError(text)
 
 
 class Embedded:
@@ -88,21 +88,21 @@ class Embedded:
             self._ready.exception()  # looked at, so that an unread failure is no warning
 
     async def credentials(self) -> Credentials:
-        """Where the backend is and its token, once it serves. Raises StudioError 503 when it cannot."""
+        """Where the backend is and its token, once it serves. Raises UnavailableError when it cannot."""
         if self._ready is None:
-            raise StudioError(503, "The local backend was not started.")
+            raise UnavailableError("The local backend was not started.")
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 return await asyncio.shield(self._ready)
         except TimeoutError:
             text = f"The local backend did not start in {START_TIMEOUT:g} s."
-            raise StudioError(503, text + self._log.ending()) from None
+            raise UnavailableError(text + self._log.ending()) from None
 
     async def renew(self, rejected: Credentials) -> Credentials:
         """The credentials after a restart of the backend."""
         now = await self.credentials()
         if now == rejected:
-            raise StudioError(401, "The local backend refused its own token. Start Studio again.")
+            raise UnauthorizedError("The local backend refused its own token. Start Studio again.")
         return now
 
     async def _keep_running(self) -> None:
@@ -117,16 +117,16 @@ class Embedded:
                 code, text = -1, f"The local backend cannot be started: {error}."
             if code in FINAL:
                 text = self._log.last_line
-                self._fail(StudioError(503, text))
+                self._fail(UnavailableError(text))
                 self._on_notice({"notice": "message", "level": "error", "text": text})
                 return
             log.error("%s Starting it again.", text)
-            self._fail(StudioError(503, text + self._log.ending()))
+            self._fail(UnavailableError(text + self._log.ending()))
             pause = 0.5 if asyncio.get_running_loop().time() - started > 30 else min(pause * 2, 15)
             await asyncio.sleep(pause)
             self._ready = asyncio.get_running_loop().create_future()
 
-    def _fail(self, error: StudioError) -> None:
+    def _fail(self, error: ArkorError) -> None:
         assert self._ready is not None
         if self._ready.done():
             self._ready = asyncio.get_running_loop().create_future()

@@ -17,7 +17,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import (
+    ArkorError,
+    BackendError,
+    BadRequestError,
+    ForbiddenError,
+    UnauthorizedError,
+)
 from arkor_dev.core.plain_text import one_line
 
 from .credentials_file import is_token
@@ -48,11 +54,10 @@ class Service:
 
     @classmethod
     def of(cls, config: Mapping[str, object], host: str) -> Service:
-        """From ``GET /v1/auth/cli/config`` of ``host``. StudioError 400 when that has no account sign-in."""
+        """From ``GET /v1/auth/cli/config`` of ``host``. BadRequestError when that has no account sign-in."""
         texts = [config.get(key) for key in ("auth0Domain", "clientId", "audience")]
         if not all(isinstance(text, str) and text for text in texts):
-            raise StudioError(
-                400,
+            raise BadRequestError(
                 f"{host} has no account sign-in. Use an anonymous identity (arkor-dev login --anonymous), "
                 "or train on this machine: arkor-dev --local",
             )
@@ -62,9 +67,9 @@ class Service:
         try:
             service_url(domain, "/authorize")
         except ValueError:
-            raise StudioError(502, f"{host} names a sign-in service that is no host name. {BROKEN}") from None
+            raise BackendError(f"{host} names a sign-in service that is no host name. {BROKEN}") from None
         if not ports:
-            raise StudioError(502, f"{host} names no callback port for the sign-in. {BROKEN}")
+            raise BackendError(f"{host} names no callback port for the sign-in. {BROKEN}")
         return cls(domain, client_id, audience, ports[:PORTS])
 
 
@@ -101,22 +106,21 @@ class Attempt:
         return f"{service_url(self.service.domain, '/authorize')}?{urlencode(query)}"
 
     def code(self, answer: Mapping[str, list[str]]) -> str:
-        """The code in the callback's query. Raises StudioError 400 when there is none for this attempt."""
+        """The code in the callback's query. Raises BadRequestError when there is none for this attempt."""
         states = answer.get("state", [])
         if len(states) != 1 or not hmac.compare_digest(_bytes(states[0]), _bytes(self.state)):
-            raise StudioError(
-                400,
+            raise BadRequestError(
                 "The answer in the browser belongs to another sign-in (its state is not ours): an old tab, "
                 f"or somebody who wants you to use their account. Nothing was changed. {AGAIN}",
             )
         if error := answer.get("error"):
             said = one_line((answer.get("error_description") or error)[0], 300)
             if error == ["access_denied"]:
-                raise StudioError(400, f"You were not signed in: {said}. {AGAIN}")
-            raise StudioError(400, f"The sign-in service refused: {said}. {AGAIN}")
+                raise BadRequestError(f"You were not signed in: {said}. {AGAIN}")
+            raise BadRequestError(f"The sign-in service refused: {said}. {AGAIN}")
         codes = answer.get("code", [])
         if len(codes) != 1 or not codes[0] or len(codes[0]) > 4096:
-            raise StudioError(400, f"The sign-in service sent the browser back without a code. {AGAIN}")
+            raise BadRequestError(f"The sign-in service sent the browser back without a code. {AGAIN}")
         return codes[0]
 
     async def credentials(self, wire: Wire, code: str, base_url: str, now: float) -> dict[str, object]:
@@ -133,18 +137,18 @@ class Attempt:
             answer = await tokens(
                 wire, service_url(service.domain, "/oauth/token"), form, [code, self.verifier]
             )
-        except StudioError as fault:
-            if fault.status in (400, 401, 403):
-                raise StudioError(
-                    400, "The sign-in service did not take the code: used already, too old, or not "
-                    f"for this sign-in ({one_line(fault.text, 300)}). {AGAIN}",
-                ) from None  # fmt: skip
-            raise StudioError(fault.status, f"The sign-in was not finished. {fault.text}") from None
+        except (BadRequestError, UnauthorizedError, ForbiddenError) as fault:
+            raise BadRequestError(
+                "The sign-in service did not take the code: used already, too old, or not "
+                f"for this sign-in ({one_line(fault.text, 300)}). {AGAIN}"
+            ) from None
+        except ArkorError as fault:
+            raise fault.reworded(f"The sign-in was not finished. {fault.text}") from None
         self._check_identity(answer.get("id_token"), now)
         renewing = answer.get("refresh_token")
         if not is_token(renewing):
-            raise StudioError(
-                502, f"The sign-in service sent no refresh token, without which a sign-in ends soon. {BROKEN}"
+            raise BackendError(
+                f"The sign-in service sent no refresh token, without which a sign-in ends soon. {BROKEN}"
             )
         document: dict[str, object] = {
             "mode": "oauth",
@@ -164,21 +168,20 @@ class Attempt:
         claims = _claims(id_token)
         issuer = str(service_url(self.service.domain, "/"))
         if str(claims.get("iss")).rstrip("/") != issuer.rstrip("/"):
-            raise StudioError(502, f"The sign-in service signs as somebody else than {issuer}. {BROKEN}")
+            raise BackendError(f"The sign-in service signs as somebody else than {issuer}. {BROKEN}")
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         authorized = claims.get("azp", self.service.client_id if len(audiences) == 1 else None)
         if self.service.client_id not in audiences or authorized != self.service.client_id:
-            raise StudioError(502, f"The sign-in service's answer is meant for another program. {BROKEN}")
+            raise BackendError(f"The sign-in service's answer is meant for another program. {BROKEN}")
         ends = claims.get("exp")
         if isinstance(ends, bool) or not isinstance(ends, (int, float)) or not ends > now - CLOCK_LEEWAY:
-            raise StudioError(
-                502, f"The sign-in service's answer has expired. Set this machine's clock right. {AGAIN}"
+            raise BackendError(
+                f"The sign-in service's answer has expired. Set this machine's clock right. {AGAIN}"
             )
         nonce = claims.get("nonce")
         if not isinstance(nonce, str) or not hmac.compare_digest(_bytes(nonce), _bytes(self.nonce)):
-            raise StudioError(
-                502,
+            raise BackendError(
                 f"The sign-in service's answer belongs to another sign-in (its nonce is not ours). {AGAIN}",
             )
 
@@ -201,5 +204,5 @@ def _claims(id_token: object) -> dict[str, object]:
     except (ValueError, binascii.Error, RecursionError):
         claims = None
     if not isinstance(claims, dict):
-        raise StudioError(502, f"The sign-in service did not say who has signed in (id_token). {BROKEN}")
+        raise BackendError(f"The sign-in service did not say who has signed in (id_token). {BROKEN}")
     return claims

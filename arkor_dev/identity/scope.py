@@ -12,9 +12,9 @@ import json
 from typing import TYPE_CHECKING, Protocol
 
 from arkor_dev.backend.interfaces import Scope
+from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import check_writable, write_private
-from arkor_dev.core.errors import StudioError
 from arkor_dev.core.slug import slug_of, tidy_name
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Projects(Protocol):
     async def create_project(
         self, credentials: Credentials, org_slug: str, name: str, slug: str
     ) -> dict[str, object]:
-        """The new project; raises ``StudioError`` 409 when the slug exists."""
+        """The new project; raises ``ConflictError`` when the slug exists."""
 
 
 def state_path(project: Path) -> Path:
@@ -47,7 +47,7 @@ def state_path(project: Path) -> Path:
 def read_state(project: Path) -> Scope | None:
     """The scope of ``state.json``; None when it is absent or is not three strings.
 
-    Raises ``StudioError`` 409 when the file is there and cannot be read.
+    Raises ``ConflictError`` when the file is there and cannot be read.
     """
     path = state_path(project)
     try:
@@ -57,8 +57,8 @@ def read_state(project: Path) -> Scope | None:
     except (ValueError, RecursionError):
         return None
     except OSError as fault:
-        raise StudioError(
-            409, f"{path} cannot be read ({fault.strerror}). Fix its permissions, or move it away."
+        raise ConflictError(
+            f"{path} cannot be read ({fault.strerror}). Fix its permissions, or move it away."
         ) from None
     if not isinstance(state, dict):
         return None
@@ -69,7 +69,7 @@ def read_state(project: Path) -> Scope | None:
 
 
 def check_folder(project: Path) -> None:
-    """Raise ``StudioError`` 409 when ``.arkor`` is a link out of the project.
+    """Raise ``ConflictError`` when ``.arkor`` is a link out of the project.
 
     A folder that somebody else has prepared must not decide where on this machine Studio writes.
     """
@@ -79,8 +79,7 @@ def check_folder(project: Path) -> None:
     except (OSError, RuntimeError):
         return  # a link to itself: whoever writes through it is told so
     if not real.is_relative_to(project.resolve()):
-        raise StudioError(
-            409,
+        raise ConflictError(
             f"{folder} is a link that leads out of the project, so nothing is written there. "
             "Replace it by a folder.",
         )
@@ -89,7 +88,7 @@ def check_folder(project: Path) -> None:
 def write_state(project: Path, scope: Scope, *, exclusive: bool = False) -> None:
     """Write ``state.json`` whole; with ``exclusive`` raise ``FileExistsError`` rather than replace one.
 
-    Raises ``StudioError`` 409 where ``.arkor`` leads out of the project, and ``OSError``.
+    Raises ``ConflictError`` where ``.arkor`` leads out of the project, and ``OSError``.
     """
     check_folder(project)
     state = {
@@ -117,7 +116,7 @@ class FileScopes:
         """The usable scope, or None; an unreadable file reads as none: a list is empty, not broken."""
         try:
             scope = await asyncio.to_thread(read_state, self._project)
-        except StudioError:
+        except ArkorError:
             return None
         return scope if scope and _usable(scope, credentials) else None
 
@@ -126,8 +125,7 @@ class FileScopes:
         async with self._creating:
             scope = await asyncio.to_thread(read_state, self._project) or await self._create(credentials)
         if not _usable(scope, credentials):
-            raise StudioError(
-                409,
+            raise ConflictError(
                 f"{state_path(self._project)} belongs to the organisation {scope.org_slug}, not to your "
                 f"anonymous identity {credentials.org_slug}. Run `arkor-dev login` with the account that "
                 "owns it, or move the file away to start a new project.",
@@ -136,8 +134,7 @@ class FileScopes:
 
     async def _create(self, credentials: Credentials) -> Scope:
         if credentials.mode != "anon" or credentials.org_slug is None:
-            raise StudioError(
-                400,
+            raise BadRequestError(
                 "This project is not linked to an organisation yet. "
                 f"Write {state_path(self._project)} by hand: "
                 '{"orgSlug": "…", "projectSlug": "…", "projectId": "…"}, with the values of your account.',
@@ -157,13 +154,10 @@ class FileScopes:
     async def _new(self, credentials: Credentials, org: str, slug: str) -> dict[str, object]:
         try:
             return await self._projects.create_project(credentials, org, self._project.name or slug, slug)
-        except StudioError as fault:
-            if fault.status != 409:
-                raise
+        except ConflictError:
             if (project := await self._existing(credentials, org, slug)) is not None:
                 return project
-        raise StudioError(
-            409,
+        raise ConflictError(
             f"The backend says that the project {slug} exists but does not list it in {org}. Try again.",
         )
 
@@ -192,9 +186,8 @@ class FileScopes:
             raise self._unwritable(fault) from None
         return scope
 
-    def _unwritable(self, fault: OSError) -> StudioError:
-        return StudioError(
-            409,
+    def _unwritable(self, fault: OSError) -> ArkorError:
+        return ConflictError(
             f"{state_path(self._project)} cannot be written ({fault.strerror}). Fix its permissions.",
         )
 
@@ -221,5 +214,5 @@ def _usable(scope: Scope, credentials: Credentials) -> bool:
 def _scope_of(project: dict[str, object], org: str) -> Scope:
     slug, identifier = project.get("slug"), project.get("id")
     if not isinstance(slug, str) or not isinstance(identifier, str) or not slug:
-        raise StudioError(502, "The backend created a project but did not say which. Try again later.")
+        raise BackendError("The backend created a project but did not say which. Try again later.")
     return Scope(org, slug, identifier)

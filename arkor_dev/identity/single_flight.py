@@ -11,7 +11,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -29,7 +29,7 @@ class SingleFlight(Generic[T]):
         self._first_pause = first_pause
         self._pause = first_pause
         self._task: asyncio.Task[T] | None = None
-        self._fault: StudioError | None = None
+        self._fault: ArkorError | None = None
         self._until = 0.0
 
     @property
@@ -38,7 +38,7 @@ class SingleFlight(Generic[T]):
         return max(0.0, self._until - asyncio.get_running_loop().time())
 
     async def run(self, work: Callable[[], Coroutine[object, object, T]]) -> T:
-        """The result of the run under way, or of a new one; raises its ``StudioError``."""
+        """The result of the run under way, or of a new one; raises its ``ArkorError``."""
         if self._task is None or self._task.done():
             if self._fault is not None and self.wait > 0:
                 raise self._fault
@@ -55,7 +55,7 @@ class SingleFlight(Generic[T]):
     async def _remember(self, work: Callable[[], Coroutine[object, object, T]]) -> T:
         try:
             result = await work()
-        except StudioError as fault:
+        except ArkorError as fault:
             self._fault = fault
             # Spread out, or all that the outage has put to sleep would wake at the same moment.
             jitter = random.uniform(0.75, 1.0)  # noqa: S311

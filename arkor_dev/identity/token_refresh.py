@@ -11,7 +11,13 @@ from urllib.parse import urlencode
 from yarl import URL
 
 from arkor_dev.backend.http_client import is_loopback
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import (
+    ArkorError,
+    BackendError,
+    BadRequestError,
+    ForbiddenError,
+    UnauthorizedError,
+)
 
 from .credentials_file import Stored, is_token
 
@@ -39,20 +45,20 @@ def is_expired(stored: Stored, now: float) -> bool:
 async def refreshed(wire: Wire, stored: Stored, now: float) -> Stored:
     """The same file with new tokens and end, every other field as it was.
 
-    Raises ``StudioError`` 401 when the sign-in service says no, and its 5xx when that cannot be reached.
+    Raises ``UnauthorizedError`` when the sign-in service says no, and its 5xx when that cannot be reached.
     """
     domain, client, token = (stored.text(key) for key in ("auth0Domain", "clientId", "refreshToken"))
     if not (domain and client and token):
-        raise StudioError(
-            401, "Your sign-in has ended and cannot be renewed by itself. Run `arkor-dev login`."
+        raise UnauthorizedError(
+            "Your sign-in has ended and cannot be renewed by itself. Run `arkor-dev login`."
         )
     form = {"grant_type": "refresh_token", "client_id": client, "refresh_token": token}
     try:
         answer = await tokens(wire, token_url(domain), form, [token, stored.token])
-    except StudioError as fault:
-        if fault.status in (400, 401, 403):
-            raise StudioError(401, "Your sign-in has ended or was revoked. Run `arkor-dev login`.") from None
-        raise StudioError(fault.status, f"Your sign-in could not be renewed. {fault.text}") from None
+    except (BadRequestError, UnauthorizedError, ForbiddenError):
+        raise UnauthorizedError("Your sign-in has ended or was revoked. Run `arkor-dev login`.") from None
+    except ArkorError as fault:
+        raise fault.reworded(f"Your sign-in could not be renewed. {fault.text}") from None
     document = {**stored.document, "accessToken": answer["access_token"]}
     if isinstance(answer.get("refresh_token"), str):
         document["refreshToken"] = answer["refresh_token"]
@@ -65,7 +71,7 @@ async def refreshed(wire: Wire, stored: Stored, now: float) -> Stored:
 async def tokens(wire: Wire, url: URL, form: Mapping[str, str], secrets: Iterable[str]) -> dict[str, object]:
     """What the token endpoint answers to ``form``; ``access_token`` in it can be sent in a header.
 
-    Raises ``StudioError``: the service's own status and words, rid of ``secrets``, or 502 without a token.
+    Raises ``ArkorError``: the service's own status and words, rid of ``secrets``, or 502 without a token.
     """
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     answer = await wire.call("POST", url, headers=headers, data=urlencode(form).encode(), secrets=secrets)
@@ -74,8 +80,8 @@ async def tokens(wire: Wire, url: URL, form: Mapping[str, str], secrets: Iterabl
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or not is_token(document.get("access_token")):
-        raise StudioError(
-            502, "The sign-in service answered without a token. Try again, or run `arkor-dev login`."
+        raise BackendError(
+            "The sign-in service answered without a token. Try again, or run `arkor-dev login`."
         )
     return document
 
@@ -89,12 +95,12 @@ def lifetime(answer: Mapping[str, object]) -> float | None:
 
 
 def token_url(domain: str) -> URL:
-    """``https://<domain>/oauth/token``; raises ``StudioError`` 401 when the file's domain is none."""
+    """``https://<domain>/oauth/token``; raises ``UnauthorizedError`` when the file's domain is none."""
     try:
         return service_url(domain, "/oauth/token")
     except ValueError:
-        raise StudioError(
-            401, "auth0Domain in ~/.arkor/credentials.json is no host name. Run `arkor-dev login`."
+        raise UnauthorizedError(
+            "auth0Domain in ~/.arkor/credentials.json is no host name. Run `arkor-dev login`."
         ) from None
 
 

@@ -15,7 +15,7 @@ from yarl import URL
 from arkor_dev.backend.http_errors import place
 from arkor_dev.backend.interfaces import Credentials
 from arkor_dev.backend.unix_address import socket_of
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import UnauthorizedError
 from arkor_dev.core.settings import PRODUCTION_URL
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class FixedIdentity:
         """The identity, if it has changed meanwhile."""
         now = await self.credentials()
         if now == rejected:
-            raise StudioError(401, "The backend does not take this launch's token. Start Studio again.")
+            raise UnauthorizedError("The backend does not take this launch's token. Start Studio again.")
         return now
 
 

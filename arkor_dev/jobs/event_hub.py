@@ -167,7 +167,7 @@ class Reader:
         self._over = False
 
     async def __aenter__(self) -> Self:
-        """Join the feed. Raises StudioError when there is none to be had."""
+        """Join the feed. Raises ArkorError when there is none to be had."""
         self._feed = self._hub.enter(self._job_id)
         try:
             await (self._feed.ready() if self._whole else self._feed.opened())

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import aiohttp
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 
 from .event_dedup import Deduplicator
 from .frame_log import FrameLog
@@ -67,7 +67,7 @@ class Feed:
         self.readers = 0
         self.connected = False
         self.closed = False
-        self.failure: StudioError | None = None
+        self.failure: ArkorError | None = None
         self._open = open_events
         self._grown = grown
         self._sleep = sleep
@@ -106,7 +106,7 @@ class Feed:
             self._timer = asyncio.get_running_loop().call_later(self._linger, self.stop)
 
     async def ready(self) -> None:
-        """Wait until the history is in. Raises StudioError if the backend refused the job or is away."""
+        """Wait until the history is in. Raises ArkorError if the backend refused the job or is away."""
         try:
             # The backend client bounds how long a connection may take.
             async with asyncio.timeout(CATCH_UP if self.log.size else None):
@@ -117,7 +117,7 @@ class Feed:
             raise self.failure
 
     async def opened(self) -> None:
-        """Wait until there is something to follow. Raises StudioError as :meth:`ready` does."""
+        """Wait until there is something to follow. Raises ArkorError as :meth:`ready` does."""
         while not (self.connected or self.log.size or self._settled.is_set()):
             await self.log.changed()
         if self.failure is not None:
@@ -157,7 +157,7 @@ class Feed:
             try:
                 if await self._connection():
                     pause = BACKOFF[0]
-            except StudioError as error:
+            except ArkorError as error:
                 if not (self.connected or self._settled.is_set() or self.log.size):
                     self.failure = error  # refused, and nothing was ever shown: say why at once
                     break

@@ -13,8 +13,8 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from arkor_dev.contract.errors import ArkorError, PassingError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.core.errors import StudioError
 
 from .event_dedup import Deduplicator
 from .sse_frames import FrameSplitter, frames_in
@@ -30,7 +30,6 @@ QUEUE_SECONDS: Final = (0.3, 2.0)
 """When a job with a silent stream is asked for its place in the queue first, and how often then."""
 REASONS: Final = 5
 """How many reasons one outage may have, so that one with ever new words is no flood."""
-PASSING: Final = frozenset({408, 425, 429})
 
 
 class Sleep(Protocol):
@@ -69,7 +68,7 @@ async def follow(
 
     Before the first of them, the job's place in the queue is yielded too, each time that it changes.
 
-    Raises StudioError when the backend refuses the job or the identity.
+    Raises ArkorError when the backend refuses the job or the identity.
     """
     deduplicator = Deduplicator()
     pause, reasons = BACKOFF[0], set[str]()
@@ -102,9 +101,7 @@ async def follow(
                         yield read_event(frame)
                     if deduplicator.end is not None:
                         return
-        except StudioError as fault:
-            if not _may_pass(fault):
-                raise
+        except PassingError as fault:
             if fault.text not in reasons and len(reasons) < REASONS:
                 reasons.add(fault.text)
                 yield Connection(fault.text)
@@ -135,7 +132,7 @@ class _Queue:
             if reading.done():
                 return
             pause = QUEUE_SECONDS[1]
-            with contextlib.suppress(StudioError):  # the stream tells what is wrong, and tries again
+            with contextlib.suppress(ArkorError):  # the stream tells what is wrong, and tries again
                 job = await job_of(self._backend, self._job_id)
                 place = waiting_of(job)
                 self.left = place is None
@@ -175,7 +172,7 @@ def read_event(frame: bytes) -> JobEvent:
 
 
 async def job_of(backend: Backend, job_id: str) -> dict[str, object]:
-    """The job as it is now; empty when the backend's answer has none. Raises StudioError."""
+    """The job as it is now; empty when the backend's answer has none. Raises ArkorError."""
     body = (await backend.get_job(job_id)).body
     try:
         job = json.loads(body).get("job")
@@ -187,11 +184,5 @@ async def job_of(backend: Backend, job_id: str) -> dict[str, object]:
 async def _is_over(backend: Backend, job_id: str) -> bool:
     try:
         return (await job_of(backend, job_id)).get("status") in TERMINAL
-    except StudioError as fault:
-        if not _may_pass(fault):
-            raise
+    except PassingError:
         return False
-
-
-def _may_pass(fault: StudioError) -> bool:
-    return fault.status >= 500 or fault.status in PASSING

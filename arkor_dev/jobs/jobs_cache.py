@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, InternalError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -73,7 +73,7 @@ class JobsCache:
         self._list: JobsList | None = None
         self._good_at = 0.0
         self._asked_at = 0.0
-        self._failure: StudioError | None = None
+        self._failure: ArkorError | None = None
         self._poller: asyncio.Task[None] | None = None
         self._round = asyncio.Event()
         self._round_at = 0.0
@@ -82,7 +82,7 @@ class JobsCache:
     async def get(self) -> tuple[JobsList, int | None]:
         """The list, and the seconds since it was good when it is not fresh (else None).
 
-        Raises the backend's StudioError when there is no list to fall back on.
+        Raises the backend's ArkorError when there is no list to fall back on.
         """
         self._asked_at = self._clock()
         if self._poller is None:
@@ -91,7 +91,7 @@ class JobsCache:
         if not self._round.is_set():
             await self._wait(self._round)
         if self._list is None:
-            raise self._failure or StudioError(503, "Studio is closing.")
+            raise self._failure or UnavailableError("Studio is closing.")
         age = self._clock() - self._good_at
         fresh = self._failure is None and age < self._interval + self._patience
         return self._list, None if fresh else int(age)
@@ -138,14 +138,14 @@ class JobsCache:
     async def _once(self) -> None:
         try:
             answer = await self._fetch()
-        except StudioError as error:
+        except ArkorError as error:
             if self._failure is None:
                 log.warning("The jobs list could not be refreshed: %s", error.text)
             self._failure = error
             return
         except Exception:
             log.exception("The poll of the jobs list met an unexpected fault")
-            self._failure = StudioError(500, "Studio met an unexpected fault. Its terminal has the details.")
+            self._failure = InternalError("Studio met an unexpected fault. Its terminal has the details.")
             return
         self._failure = None
         self._good_at = self._clock()

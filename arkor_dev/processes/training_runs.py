@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ConflictError, InternalError, NotFoundError
 
 from .leftovers import Marks
 from .output_log import OutputBudget, OutputLog
@@ -117,7 +117,7 @@ class Run:
     async def start(self) -> None:
         """Start the supervisor; the command's own failure to start is a line of the output.
 
-        Raises StudioError 500 when not even the supervisor starts (no folder any more, no process left).
+        Raises InternalError when not even the supervisor starts (no folder any more, no process left).
         """
         try:
             self._supervisor = await asyncio.create_subprocess_exec(
@@ -127,7 +127,7 @@ class Run:
                 limit=256 << 10, env={**os.environ, **self._marks.of(self.id)},
             )  # fmt: skip
         except OSError as error:
-            raise StudioError(500, f"No command can be started in {self._cwd}: {error.strerror}.") from None
+            raise InternalError(f"No command can be started in {self._cwd}: {error.strerror}.") from None
 
     async def follow(self) -> None:
         """Collect output and the end. Ending this task closes the supervisor's pipe: it ends the command."""
@@ -239,14 +239,14 @@ class TrainingRuns:
         return [run.view() for run in reversed(self._runs.values())]
 
     def get(self, run_id: str) -> Run:
-        """One run. StudioError 404 for an id that this launch has not given out."""
+        """One run. NotFoundError for an id that this launch has not given out."""
         try:
             return self._runs[run_id]
         except KeyError:
-            raise StudioError(404, "This launch of Studio has no such run.") from None
+            raise NotFoundError("This launch of Studio has no such run.") from None
 
     async def start(self, launch: Launch, prepare: Prepare | None = None) -> Run:
-        """Start a command. StudioError 409, with the run's id, when its trainer already runs.
+        """Start a command. ConflictError, with the run's id, when its trainer already runs.
 
         ``prepare`` is what has to be done before, once it is known that nothing runs. It answers with the
         launch as it is to be run, and what to call once that has a job, and again when it has ended.
@@ -255,7 +255,7 @@ class TrainingRuns:
             for run in self._runs.values():
                 if run.running and run.launch.key == launch.key:
                     name = run.launch.trainer or run.launch.file or "this project's trainer"
-                    raise StudioError(409, f"{name} is already running.", run=run.id)
+                    raise ConflictError(f"{name} is already running.", run=run.id)
             await asyncio.to_thread(self._marks.write_down)
             launch, on_begun = await prepare(launch) if prepare else (launch, _nothing)
             run = Run(launch, self._project, self._on_change, on_begun, self._budget, self._marks)

@@ -15,9 +15,9 @@ import tomllib
 from typing import TYPE_CHECKING, cast
 
 from arkor_dev.contract import settings
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.contract.rules import quoted, shortened, text_line
-from arkor_dev.core.errors import StudioError
 
 from .dataset_source import KEYS as DATASET_KEYS
 from .dataset_source import DatasetError, file_source, look_at, table_source
@@ -45,7 +45,7 @@ def load_trainers(project: Path) -> list[Trainer]:
     """The trainers of ``<project>/arkor.toml``, in the file's order, at least one.
 
     One that cannot be run has a ``problem``: what is wrong with its table, or the first fault of its data
-    file. Raises StudioError 400 when the file as a whole says nothing: one line a problem, as
+    file. Raises BadRequestError when the file as a whole says nothing: one line a problem, as
     ``arkor.toml:<line>: <what>``.
     """
     text = _read(project / FILE)
@@ -53,37 +53,37 @@ def load_trainers(project: Path) -> list[Trainer]:
         check_limits(text)
         document = tomllib.loads(text)
     except TomlLimitError as fault:
-        raise StudioError(400, f"{FILE}:{fault.line}: {fault}. No trainer needs that; shorten it") from None
+        raise BadRequestError(f"{FILE}:{fault.line}: {fault}. No trainer needs that; shorten it") from None
     except (ValueError, RecursionError) as fault:
-        raise StudioError(400, _syntax_error(fault, text)) from None
+        raise BadRequestError(_syntax_error(fault, text)) from None
     lines = key_lines(text)
     problems = _Problems(lines)
     trainers = _trainers(project, document, problems)
     if problems:
-        raise StudioError(400, problems.text())
+        raise BadRequestError(problems.text())
     _mark_duplicates(trainers, lines)
     _check_data(project, trainers)
     return trainers
 
 
 def revision(project: Path) -> str:
-    """A short text that stands for the content of ``arkor.toml``; raises StudioError as above."""
+    """A short text that stands for the content of ``arkor.toml``; raises ArkorError as above."""
     return hashlib.sha256(_read(project / FILE).encode()).hexdigest()[:16]
 
 
 def choose(trainers: list[Trainer], name: str | None) -> Trainer:
     """The trainer called ``name``, or the first, to be run.
 
-    Raises StudioError 400 when there is none of that name, and with its ``problem`` when it has one.
+    Raises BadRequestError when there is none of that name, and with its ``problem`` when it has one.
     """
     for trainer in trainers:
         if name is None or trainer["name"] == name:
             if "problem" in trainer:
-                raise StudioError(400, trainer["problem"])
+                raise BadRequestError(trainer["problem"])
             return trainer
     assert name is not None  # an arkor.toml without a trainer is a problem of the whole file
     names = [trainer["name"] for trainer in trainers]
-    raise StudioError(400, f"{FILE} has no trainer {quoted(name)}.{_suggest(name, names, 'It has')}")
+    raise BadRequestError(f"{FILE} has no trainer {quoted(name)}.{_suggest(name, names, 'It has')}")
 
 
 class _Problems:
@@ -263,14 +263,14 @@ def _read(path: Path) -> str:
         return read_small(path, SIZE_LIMIT).decode()
     except UnicodeDecodeError as fault:
         line = fault.object.count(b"\n", 0, fault.start) + 1
-        raise StudioError(400, f"{FILE}:{line}: this line is not UTF-8. Save the file as UTF-8") from None
+        raise BadRequestError(f"{FILE}:{line}: this line is not UTF-8. Save the file as UTF-8") from None
     except FileNotFoundError:
-        raise StudioError(
-            400, f"There is no {FILE} in {path.parent}. `arkor-dev init` writes one with a small data set"
+        raise BadRequestError(
+            f"There is no {FILE} in {path.parent}. `arkor-dev init` writes one with a small data set"
         ) from None
     except OSError as fault:
-        raise StudioError(
-            400, f"{FILE} cannot be read ({fault.strerror}). Check that it is a file you may read"
+        raise BadRequestError(
+            f"{FILE} cannot be read ({fault.strerror}). Check that it is a file you may read"
         ) from None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, BadRequestError
 
 SHOWN_PROBLEMS: Final = 8
 SHOWN_CHARACTERS: Final = 2000
@@ -18,7 +18,7 @@ _ESBUILD: Final = re.compile(r"^(\S.*?:\d+:\d+): ERROR: (.*)$", re.MULTILINE)
 _STACK: Final = re.compile(r"^\s+at .+$|^Node\.js v\d.*$", re.MULTILINE)
 
 
-def build_fault(what: str, output: str) -> StudioError:
+def build_fault(what: str, output: str) -> ArkorError:
     """The error for a command that has failed: ``what``, then file, line, column and message of each problem.
 
     ``details`` holds all that it printed, where the text leaves some of it out.
@@ -34,18 +34,18 @@ def build_fault(what: str, output: str) -> StudioError:
     return fault(f"{what}\n{said}" if said else what, output if output.strip() not in said else "")
 
 
-def load_fault(message: str, stack: str, printed: str) -> StudioError:
+def load_fault(message: str, stack: str, printed: str) -> ArkorError:
     """The error for an exception of the project's own code, or of the SDK, at import."""
     shown = message if len(message) <= SHOWN_CHARACTERS else f"{message[:SHOWN_CHARACTERS]}…"
     printed = f"\n\nIt printed:\n{printed.strip()}" if printed.strip() else ""
     return fault(f"The project's code fails when it is loaded.\n{shown}", stack + printed)
 
 
-def fault(text: str, details: str) -> StudioError:
+def fault(text: str, details: str) -> ArkorError:
     """A 400, with ``details`` cut to what a person may still read."""
     if not details:
-        return StudioError(400, text)
+        return BadRequestError(text)
     half = KEPT_CHARACTERS // 2
     if len(details) > KEPT_CHARACTERS:
         details = f"{details[:half]}\n…\n{details[-half:]}"
-    return StudioError(400, text, details=details)
+    return BadRequestError(text, details=details)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import BadRequestError
 
 from .node_tools import is_typescript
 from .training_command import NOT_LOCAL
@@ -30,7 +30,7 @@ class ManifestReader:
         return NOT_LOCAL if self._local and not self._has_toml() and is_typescript(self._project) else None
 
     async def read(self) -> Manifest:
-        """The manifest; raises StudioError 400 with a text for the person who wrote the project.
+        """The manifest; raises BadRequestError with a text for the person who wrote the project.
 
         A folder that is no project yet is no error: it has no trainers and no ``source``.
         """
@@ -64,5 +64,5 @@ class ManifestReader:
         if not await asyncio.to_thread(is_typescript, self._project):
             return {"trainer": None, "trainers": []}
         if self._local:
-            raise StudioError(400, NOT_LOCAL)
+            raise BadRequestError(NOT_LOCAL)
         return await self.typescript.read()

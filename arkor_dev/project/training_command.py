@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.processes.training_runs import Launch
 
 from .node_tools import find_cli, is_typescript, not_installed
@@ -31,18 +31,18 @@ OUTDATED = "The project has changed since it was shown. Look at what it would tr
 
 
 def inside(project: Path, name: str) -> Path:
-    """``name`` resolved inside ``project``, symlinks followed. StudioError 400 when it is not there."""
+    """``name`` resolved inside ``project``, symlinks followed. BadRequestError when it is not there."""
     try:
         path = (project / name).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
-        raise StudioError(400, f"There is no {name!r} in this project.") from None
+        raise BadRequestError(f"There is no {name!r} in this project.") from None
     if not path.is_relative_to(project.resolve()) or not path.is_file():
-        raise StudioError(400, f"{name!r} is not a file inside this project.")
+        raise BadRequestError(f"{name!r} is not a file inside this project.")
     return path
 
 
 def training_command(settings: Settings, request: TrainRequest) -> Launch:
-    """Choose and check the command for one ``POST /api/train``. Raises StudioError 400."""
+    """Choose and check the command for one ``POST /api/train``. Raises BadRequestError."""
     project = settings.project
     name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
@@ -51,14 +51,14 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     declared = file is not None or is_typescript(project)
     found = find_cli(project)
     if found is None and not declared:
-        raise StudioError(400, NO_COMMAND)
+        raise BadRequestError(NO_COMMAND)
     if settings.local:
-        raise StudioError(400, NOT_LOCAL)
+        raise BadRequestError(NOT_LOCAL)
     if found is None:
-        raise StudioError(400, not_installed(project))
+        raise BadRequestError(not_installed(project))
     if dry_run:
-        raise StudioError(
-            400, "`arkor start` takes no dry run from outside: set `dryRun: true` in the trainer's own code."
+        raise BadRequestError(
+            "`arkor start` takes no dry run from outside: set `dryRun: true` in the trainer's own code."
         )
     # "./" keeps a name that begins with a dash from being read as an option.
     argv = [found, "start", *([f"./{file}"] if file else [])]

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError
 from arkor_dev.contract.regular_files import MIB, read_small
-from arkor_dev.core.errors import StudioError
 from arkor_dev.core.plain_text import plain
 from arkor_dev.processes.run_child import run_child
 
@@ -89,11 +89,10 @@ class Built:
     give_back: Callable[[], None]
 
     def check_name(self, shown: str | None) -> None:
-        """StudioError 409 when the trainer has another name than the one that was asked for."""
+        """ConflictError when the trainer has another name than the one that was asked for."""
         if shown is not None and shown != self.name:
             now, before = (json.dumps(name, ensure_ascii=False) for name in (self.name, shown))
-            raise StudioError(
-                409,
+            raise ConflictError(
                 f"The trainer is called {now} in the project now, not {before}. Nothing was started. "
                 "Look at it, then run it again.",
             )
@@ -106,12 +105,12 @@ class TypeScriptProject:
         self._project = project.absolute()
         self._turn = ProjectTurn(self._project)
         self._began = -1.0
-        self._latest: Manifest | StudioError | None = None
+        self._latest: Manifest | ArkorError | None = None
         self._loaded: tuple[str, str | None] | None = None
         self._while_starting: Manifest | None = None
 
     async def read(self) -> Manifest:
-        """Build the project and name its trainer. Raises StudioError 400 with the tool's own words.
+        """Build the project and name its trainer. Raises BadRequestError with the tool's own words.
 
         While a start has the turn, which may take it long, the answer is what was built for it.
         """
@@ -126,11 +125,11 @@ class TypeScriptProject:
                 began = loop.time()
                 try:
                     self._latest = _manifest(await self._build(None))
-                except StudioError as fault:
+                except ArkorError as fault:
                     self._latest = fault
                 self._began = began
-            if isinstance(self._latest, StudioError):
-                raise StudioError(self._latest.status, self._latest.text, **self._latest.extra)
+            if isinstance(self._latest, ArkorError):
+                raise self._latest.reworded(self._latest.text, **self._latest.extra)
             return self._latest
         finally:
             give_back()
@@ -138,19 +137,19 @@ class TypeScriptProject:
     async def build(self, file: str | None) -> Built:
         """Build what is to be run, the project or one file of it, and keep others from building meanwhile.
 
-        Raises StudioError 400 when it does not build, cannot be loaded or exports no trainer.
+        Raises BadRequestError when it does not build, cannot be loaded or exports no trainer.
         """
         give_back = await self._turn.take()
         try:
             name = await self._build(file)
             if name is None:
-                raise StudioError(400, NO_TRAINER.format(file=file or ENTRY))
+                raise BadRequestError(NO_TRAINER.format(file=file or ENTRY))
         except BaseException:
             give_back()
             raise
         if file is None:
             self._while_starting = _manifest(name)
-        elif not isinstance(self._latest, StudioError):
+        elif not isinstance(self._latest, ArkorError):
             self._while_starting = self._latest
 
         def started() -> None:
@@ -165,14 +164,13 @@ class TypeScriptProject:
         argv = [cli, "build", *([f"./{file}"] if file else [])]
         try:
             await self._run(argv, BUILD_TIMEOUT, "`arkor build` failed")
-        except StudioError as fault:
+        except ArkorError as fault:
             raise await self._with_version(fault, node) from None
         bundle = self._project / BUNDLE
         try:
             content = await asyncio.to_thread(read_small, bundle, BUNDLE_LIMIT)
         except OSError as fault:
-            raise StudioError(
-                400,
+            raise BadRequestError(
                 f"`arkor build` ended well but {BUNDLE} cannot be read ({fault.strerror}). Run it by hand.",
             ) from None
         digest = hashlib.sha256(content).hexdigest()
@@ -181,22 +179,22 @@ class TypeScriptProject:
         return self._loaded[1]
 
     def _tools(self) -> tuple[str, str]:
-        """The ``arkor`` and the ``node`` command. Raises StudioError 400 that says what to install."""
+        """The ``arkor`` and the ``node`` command. Raises BadRequestError that says what to install."""
         cli, node = find_cli(self._project), shutil.which("node")
         if node is None:
-            raise StudioError(400, no_node(self._project))
+            raise BadRequestError(no_node(self._project))
         if cli is None:
-            raise StudioError(400, not_installed(self._project))
+            raise BadRequestError(not_installed(self._project))
         return cli, node
 
-    async def _with_version(self, fault: StudioError, node: str) -> StudioError:
+    async def _with_version(self, fault: ArkorError, node: str) -> ArkorError:
         """The fault of a build, and that Node is too old where that may be why."""
         wanted = await asyncio.to_thread(wanted_node, self._project)
         version = await node_version(node)
         if wanted is None or version is None or satisfies(version, wanted):
             return fault
         text = f"{fault.text}\n(Node.js here is {version}; the project asks for {wanted}.)"
-        return StudioError(fault.status, text, **fault.extra)
+        return fault.reworded(text, **fault.extra)
 
     async def _load(self, node: str, bundle: Path) -> str | None:
         mark = secrets.token_hex(16)
@@ -215,7 +213,7 @@ class TypeScriptProject:
         try:
             output = await run_child(argv, self._project, seconds)
         except OSError as fault:
-            raise StudioError(400, f"{argv[0]} cannot be started ({fault}).") from None
+            raise BadRequestError(f"{argv[0]} cannot be started ({fault}).") from None
         if output.code is None:
             raise build_fault(f"{failed}: it took more than {seconds:g} s.", output.text)
         if output.code != 0:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from arkor_dev.contract.errors import InternalError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.descriptors import connections_at_most
-from arkor_dev.core.errors import StudioError
 from arkor_dev.core.settings import DEFAULT_PORT, PORT_TRIES
 from arkor_dev.server.security.http_protocol import protocol_factory
 from arkor_dev.server.security.listener import Listener
@@ -42,7 +42,7 @@ TOKEN_PATIENCE = 1.0
 def bind(port: int | None) -> socket.socket:
     """A socket on 127.0.0.1: ``port``, or the first free one of ten from 4000 on when it is None.
 
-    Raises StudioError when an explicit port is taken, or all ten are.
+    Raises ArkorError when an explicit port is taken, or all ten are.
     """
     tries = [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + PORT_TRIES)
     for candidate in tries:
@@ -57,16 +57,16 @@ def bind(port: int | None) -> socket.socket:
             continue
         return sock
     if port is not None:
-        raise StudioError(500, f"Port {port} cannot be used: {reason}. Choose another with --port.")
+        raise InternalError(f"Port {port} cannot be used: {reason}. Choose another with --port.")
     last = DEFAULT_PORT + PORT_TRIES - 1
-    raise StudioError(500, f"Ports {DEFAULT_PORT} to {last} are all taken. Choose another with --port.")
+    raise InternalError(f"Ports {DEFAULT_PORT} to {last} are all taken. Choose another with --port.")
 
 
 @asynccontextmanager
 async def serving(
     settings: Settings, sock: socket.socket, on_notice: Callable[[Notice], None] = lambda _: None
 ) -> AsyncIterator[web.Application]:
-    """Serve Studio on ``sock`` while the block runs. Raises StudioError when it cannot start."""
+    """Serve Studio on ``sock`` while the block runs. Raises ArkorError when it cannot start."""
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
         is_stranger = stack.enter_context(strangers(allow_other_users=settings.allow_other_users))

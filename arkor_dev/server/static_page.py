@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import InternalError
 from arkor_dev.server.security.guards import is_api, refusal
 
 from .negotiation import takes
@@ -88,13 +88,12 @@ def load_assets(folder: Path) -> dict[str, Asset]:
 def bundle_handler(token: str, folder: Path = STATIC) -> Handler:
     """The handler of everything that is not the API: an asset by its name, else the page.
 
-    Raises StudioError at start when the bundle was never built.
+    Raises ArkorError at start when the bundle was never built.
     """
     try:
         page = (folder / "index.html").read_bytes()
     except OSError as error:
-        raise StudioError(
-            500,
+        raise InternalError(
             f"Studio's page cannot be read ({folder / 'index.html'}: {error.strerror}). "
             "Install arkor-dev again; in a checkout, run scripts/build-web.",
         ) from None

@@ -14,9 +14,8 @@ from yarl import URL
 
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import MIB, Timeouts, Wire, is_loopback, open_wire
-from arkor_dev.backend.http_errors import UpstreamError
 from arkor_dev.backend.interfaces import Credentials, Scope
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, TooOldError, status_of
 from arkor_dev.identity.scope import FixedScope
 from arkor_dev.identity.views import FixedIdentity
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
@@ -59,9 +58,9 @@ def backend(fake_backend: FakeBackend, wire: Wire) -> Backend:
     return backend_at(fake_backend.url, wire)
 
 
-async def fails(call: Any) -> StudioError:
-    """The StudioError that ``call`` raises, which never holds the token."""
-    with pytest.raises(StudioError) as raised:
+async def fails(call: Any) -> ArkorError:
+    """The ArkorError that ``call`` raises, which never holds the token."""
+    with pytest.raises(ArkorError) as raised:
         await call
     assert TOKEN not in f"{raised.value!r} {raised.value.text} {raised.value.extra}"
     return raised.value
@@ -117,8 +116,8 @@ async def test_reads_without_a_scope_call_nobody(fake_backend: FakeBackend, wire
     backend = Backend(wire, identity, NoScope())
     assert json.loads((await backend.list_jobs()).body) == {"jobs": []}
     assert json.loads((await backend.list_deployments()).body) == {"deployments": [], "scopeMissing": True}
-    assert (await fails(backend.get_job("j"))).status == 404
-    assert (await fails(read_events(backend, "j"))).status == 404
+    assert status_of(await fails(backend.get_job("j"))) == 404
+    assert status_of(await fails(read_events(backend, "j"))) == 404
     assert fake_backend.requests == []
 
 
@@ -128,7 +127,7 @@ async def test_reads_without_a_scope_call_nobody(fake_backend: FakeBackend, wire
 async def test_an_id_is_one_segment_whatever_it_holds(
     backend: Backend, fake_backend: FakeBackend, name: str
 ) -> None:
-    assert (await fails(backend.get_job(name))).status == 404
+    assert status_of(await fails(backend.get_job(name))) == 404
     for seen in fake_backend.requests:
         assert seen.route == "GET /v1/jobs/{id}"
         assert seen.url.name == name
@@ -188,7 +187,7 @@ async def test_each_fault_becomes_words(
 ) -> None:
     fake_backend.fault("GET /v1/me", **fault)
     error = await fails(backend.me())
-    assert error.status == status
+    assert status_of(error) == status
     assert words in error.text
     assert len(error.text) < 2_200
     if "Told" not in error.text and fault.get("status", 500) >= 500 and "x" * 9 not in error.text:
@@ -204,7 +203,7 @@ async def test_other_fields_of_an_error_pass_through(backend: Backend, fake_back
     )
     error = await fails(backend.me())
     assert error.extra == {"code": "c", "status": 1, "text": "t"}
-    assert (error.status, error.text) == (409, "No.")
+    assert (status_of(error), error.text) == (409, "No.")
 
 
 async def test_other_fields_of_an_error_that_hold_our_token_are_dropped(
@@ -213,14 +212,14 @@ async def test_other_fields_of_an_error_that_hold_our_token_are_dropped(
     body = json.dumps({"error": "No.", "code": "c", "seen": {"headers": [f"Bearer {TOKEN}"]}}).encode()
     fake_backend.fault("GET /v1/me", status=409, body=body)
     error = await fails(backend.me())
-    assert (error.status, error.text, error.extra) == (409, "No.", {})
+    assert (status_of(error), error.text, error.extra) == (409, "No.", {})
 
 
 async def test_an_error_whose_body_breaks_off_keeps_its_status(
     backend: Backend, fake_backend: FakeBackend
 ) -> None:
     fake_backend.fault("GET /v1/me", times=1, status=418, body=b'{"error": "half')
-    assert (await fails(backend.me())).status == 418
+    assert status_of(await fails(backend.me())) == 418
 
 
 async def test_a_job_list_may_be_long(backend: Backend, fake_backend: FakeBackend) -> None:
@@ -250,7 +249,7 @@ async def test_a_compressed_answer_is_unpacked(backend: Backend, fake_backend: F
 async def test_a_page_is_no_answer(backend: Backend, fake_backend: FakeBackend, body: bytes) -> None:
     fake_backend.fault("GET /v1/me", status=200, body=body)
     error = await fails(backend.me())
-    assert error.status == 502
+    assert status_of(error) == 502
     assert f"127.0.0.1:{fake_backend.port} answered with something else than JSON" in error.text
 
 
@@ -261,7 +260,7 @@ async def test_a_backend_that_is_away_is_named_and_found_again(
     await fake_backend.stop()
     for call in (backend.me(), backend.list_jobs(), read_events(backend, job)):
         error = await fails(call)
-        assert error.status == 502
+        assert status_of(error) == 502
         assert f"Cannot reach 127.0.0.1:{fake_backend.port} (Connection refused)." in error.text
         assert "Check that it is running" in error.text
     await fake_backend.restart()
@@ -270,9 +269,9 @@ async def test_a_backend_that_is_away_is_named_and_found_again(
 
 async def test_an_unknown_host_and_a_wrong_protocol(wire: Wire, fake_backend: FakeBackend) -> None:
     error = await fails(backend_at("https://nowhere.invalid", wire).me())
-    assert (error.status, "nowhere.invalid was not found" in error.text) == (502, True)
+    assert (status_of(error), "nowhere.invalid was not found" in error.text) == (502, True)
     error = await fails(backend_at(f"https://127.0.0.1:{fake_backend.port}", wire).me())
-    assert error.status == 502
+    assert status_of(error) == 502
     assert f"127.0.0.1:{fake_backend.port}" in error.text
 
 
@@ -281,7 +280,7 @@ async def test_an_unknown_host_and_a_wrong_protocol(wire: Wire, fake_backend: Fa
 )
 async def test_no_token_leaves_in_clear_text(wire: Wire, base_url: str) -> None:
     error = await fails(backend_at(base_url, wire).me())
-    assert error.status == 400
+    assert status_of(error) == 400
     assert "clear text" in error.text
 
 
@@ -303,7 +302,7 @@ async def test_silence_ends_an_event_stream_and_pings_keep_it(
 ) -> None:
     job = fake_backend.add_job()
     error = await fails(read_events(backend, job))
-    assert error.status == 504
+    assert status_of(error) == 504
     assert "sent nothing for 0.3 s" in error.text
     fake_backend.ping_every = 0.1
 
@@ -330,7 +329,7 @@ async def test_a_stream_cut_in_a_frame_is_a_fault_after_what_came(
                 got += piece
 
     error = await fails(read())
-    assert error.status == 502
+    assert status_of(error) == 502
     assert len(got) == 10
 
 
@@ -349,7 +348,7 @@ async def test_what_the_reader_itself_raises_passes_unchanged(
 async def test_a_login_page_is_no_event_stream(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.fault(STREAM, status=200, body=b"<html>", headers={"Content-Type": "text/html"})
     error = await fails(read_events(backend, fake_backend.add_job()))
-    assert error.status == 502
+    assert status_of(error) == 502
     assert "no event stream" in error.text
 
 
@@ -370,7 +369,7 @@ async def test_a_chat_may_wait_longer_than_other_calls(backend: Backend, fake_ba
         async with backend.chat(ASK):
             pass
 
-    assert (await fails(chat())).status == 504
+    assert status_of(await fails(chat())) == 504
 
 
 async def test_a_models_first_word_has_a_patience_of_its_own(fake_backend: FakeBackend) -> None:
@@ -391,7 +390,7 @@ async def test_a_chat_error_has_the_backends_words(backend: Backend, fake_backen
             pass
 
     error = await fails(chat())
-    assert (error.status, error.text) == (422, "No such adapter.")
+    assert (status_of(error), error.text) == (422, "No such adapter.")
 
 
 async def test_notices_are_passed_on_and_told_once(
@@ -414,7 +413,7 @@ async def test_notices_are_passed_on_and_told_once(
         f'127.0.0.1:{fake_backend.port} says Warning: 299 - "Old"',
     ]
     fake_backend.fault("*", status=426, headers={"Warning": f"leak {TOKEN}"})
-    with pytest.raises(UpstreamError) as raised:
+    with pytest.raises(TooOldError) as raised:
         await backend.me()
     assert raised.value.headers == {"Warning": "leak …"}
     for number in range(50):
@@ -489,7 +488,7 @@ async def test_no_secret_is_logged(
 
 async def test_a_401_without_another_identity_says_so(wire: Wire, fake_backend: FakeBackend) -> None:
     error = await fails(backend_at(fake_backend.url, wire, token="wrong").me())
-    assert error.status == 401
+    assert status_of(error) == 401
     assert "Start Studio again" in error.text
     assert fake_backend.count("GET /v1/me") == 1
 

@@ -15,7 +15,7 @@ from yarl import URL
 from arkor_dev.backend.http_client import Wire, open_wire
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import address_of, socket_of
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.base_url import clean_base_url
 from arkor_dev.identity.views import credentials_view, header_line
 
@@ -63,7 +63,7 @@ def test_what_is_no_such_address(url: str) -> None:
 
 def test_nobody_can_name_one_from_outside() -> None:
     """A backend's address in a file or the environment is a web address."""
-    with pytest.raises(StudioError, match="no web address"):
+    with pytest.raises(ArkorError, match="no web address"):
         clean_base_url(address_of("/tmp/s"), "ARKOR_CLOUD_API_URL")
 
 
@@ -78,16 +78,16 @@ async def test_it_is_called_over_its_socket(folder: Path, wire: Wire) -> None:
     await runner.cleanup()
     other = URL(address_of(folder / "t") + "/v1", encoded=True)
     assert b"second" in (await wire.call("GET", other, headers={})).body
-    with pytest.raises(StudioError, match=r"The local backend does not answer\. Start Studio again") as fault:
+    with pytest.raises(ArkorError, match=r"The local backend does not answer\. Start Studio again") as fault:
         await wire.call("GET", url, headers={})
-    assert fault.value.status == 502
+    assert status_of(fault.value) == 502
     await again.cleanup()
 
 
 async def test_nobody_listens(folder: Path, wire: Wire) -> None:
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(folder / "s"))
-    with pytest.raises(StudioError, match="The local backend does not answer"):
+    with pytest.raises(ArkorError, match="The local backend does not answer"):
         await wire.call("GET", URL(address_of(folder / "s") + "/v1", encoded=True), headers={})
 
 
@@ -95,13 +95,13 @@ async def test_a_socket_that_others_could_have_made_is_not_talked_to(folder: Pat
     runner = await listen(folder / "s", "anybody")
     folder.chmod(0o755)
     url = URL(address_of(folder / "s") + "/v1", encoded=True)
-    with pytest.raises(StudioError, match="is not this user's alone"):
+    with pytest.raises(ArkorError, match="is not this user's alone"):
         await wire.call("GET", url, headers={"Authorization": "secret"})
     folder.chmod(0o700)
     assert b"anybody" in (await wire.call("GET", url, headers={})).body
     if os.geteuid() == 0:
         os.chown(folder, 65534, 65534)
-        with pytest.raises(StudioError, match="is not this user's alone"):
+        with pytest.raises(ArkorError, match="is not this user's alone"):
             await wire.call("GET", url, headers={"Authorization": "secret"})
         os.chown(folder, 0, 0)
     await runner.cleanup()

@@ -10,7 +10,7 @@ import pytest
 
 from arkor_dev.cli import callback as module
 from arkor_dev.cli.callback import Callback
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.server.serve import bind
 from tests.support.raw import exchange
 
@@ -83,7 +83,7 @@ async def test_what_does_not_count(waiting: Waiting, head: str, more: list[str],
     answer = await waiting.send(head, *more)
     assert answer.status == status
     assert b"code=c" not in answer.body
-    with pytest.raises(StudioError, match="No answer came"):
+    with pytest.raises(ArkorError, match="No answer came"):
         await waiting.callback.query(0.05)
 
 
@@ -93,7 +93,7 @@ async def test_what_does_not_count(waiting: Waiting, head: str, more: list[str],
 async def test_a_foreign_host_does_not_count(waiting: Waiting, host: str) -> None:
     answer = await waiting.send(RIGHT, host=host.format(port=waiting.port))
     assert answer.status == 403
-    with pytest.raises(StudioError):
+    with pytest.raises(ArkorError):
         await waiting.callback.query(0.05)
 
 
@@ -116,7 +116,7 @@ async def test_another_account_of_the_machine_does_not_count(monkeypatch: pytest
     port = sock.getsockname()[1]
     async with Callback(sock) as callback:
         assert (await Waiting(callback, port).send(RIGHT)).status == 403
-        with pytest.raises(StudioError):
+        with pytest.raises(ArkorError):
             await callback.query(0.05)
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract import settings
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.local.jobs.job_config import check_config
-from arkor_dev.local.workers.errors import RequestError
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter_toml import starter_toml
 from tests.support.pretend_setting import PRETEND
@@ -68,7 +68,7 @@ def test_a_new_setting_is_read_and_checked_in_arkor_toml(
 @pytest.mark.usefixtures("pretend")
 def test_a_new_setting_is_checked_on_the_wire() -> None:
     assert check_config({**CONFIG, "noiseAlpha": 5})["noiseAlpha"] == 5
-    with pytest.raises(RequestError) as refused:
+    with pytest.raises(ArkorError) as refused:
         check_config({**CONFIG, "noiseAlpha": -1})
     assert refused.value.text == "config.noiseAlpha must be a number from 0 to 100, not -1"
 
@@ -133,7 +133,7 @@ def test_both_sides_have_the_same_bounds(setting: Setting, problem: Callable[[st
         by_file = problem(BLOCK.replace('model = "m"\n', others) + written) is None
         try:
             by_backend = bool(check_config({**CONFIG, setting.field: value}))
-        except RequestError:
+        except ArkorError:
             by_backend = False
         assert by_file == by_backend == rule.fits(value), value
         told += 1
@@ -144,7 +144,7 @@ def test_a_rate_above_one_and_a_seed_of_33_bits_are_refused_by_both(tmp_path: Pa
     for key, field, value in (("learning_rate", "learningRate", 1.5), ("seed", "seed", 2**32)):
         (tmp_path / "arkor.toml").write_text(f"{BLOCK}{key} = {value}\n")
         assert f"{key} = {value} is not possible" in load_trainers(tmp_path)[0].get("problem", "")
-        with pytest.raises(RequestError, match=f"config.{field} must be"):
+        with pytest.raises(ArkorError, match=f"config.{field} must be"):
             check_config({**CONFIG, field: value})
 
 

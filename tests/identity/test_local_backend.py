@@ -20,7 +20,7 @@ import pytest
 from yarl import URL
 
 from arkor_dev.backend.unix_address import socket_of
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.core.torch_build import install_advice
 from arkor_dev.identity import local_backend as embedded
 from arkor_dev.identity import local_backend_log as backend_log
@@ -77,7 +77,7 @@ async def test_from_start_to_end(local: Settings) -> None:
             credentials.base_url, credentials.token, os.getpid(),
         )  # fmt: skip
         assert credentials.token not in (await asyncio.to_thread(cmdline, pid))
-        with pytest.raises(StudioError, match="refused its own token"):
+        with pytest.raises(ArkorError, match="refused its own token"):
             await backend.renew(credentials)
         began = time.monotonic()
     assert time.monotonic() - began < 4
@@ -108,7 +108,7 @@ async def test_a_backend_that_dies_is_started_again(local: Settings) -> None:
                 await asyncio.sleep(0.05)
                 try:
                     second = await backend.credentials()
-                except StudioError as fault:
+                except ArkorError as fault:
                     faults.append(fault.text)
         assert all("ended unexpectedly (exit code -9" in fault for fault in faults)
         assert await status_of_me(second) == 200
@@ -120,9 +120,9 @@ async def test_a_data_folder_in_use(local: Settings) -> None:
     async with Embedded(local) as first:
         await first.credentials()
         async with Embedded(local, notices.append) as second:
-            with pytest.raises(StudioError, match=f"process {pid_of(local)}") as fault:
+            with pytest.raises(ArkorError, match=f"process {pid_of(local)}") as fault:
                 await second.credentials()
-            assert fault.value.status == 503
+            assert status_of(fault.value) == 503
         assert await status_of_me(await first.credentials()) == 200
         # The second has not taken the first one's word away.
         assert json.loads((local.local_data / "backend.json").read_text())["token"]
@@ -136,7 +136,7 @@ async def test_a_store_of_a_later_version(local: Settings) -> None:
     notices: list[dict[str, object]] = []
     async with Embedded(local, notices.append) as backend:
         with pytest.raises(
-            StudioError, match=r"format 99, written by a later .* Update arkor-dev, or"
+            ArkorError, match=r"format 99, written by a later .* Update arkor-dev, or"
         ) as fault:
             await backend.credentials()
         # It is told once, and not tried again and again.
@@ -159,9 +159,9 @@ async def test_a_data_folder_that_cannot_be_made(local: Settings) -> None:
     local.data.parent.mkdir(parents=True, exist_ok=True)
     local.data.write_text("a file")
     async with Embedded(local) as backend:
-        with pytest.raises(StudioError, match=r"cannot be started: .*Not a directory") as fault:
+        with pytest.raises(ArkorError, match=r"cannot be started: .*Not a directory") as fault:
             await backend.credentials()
-        assert fault.value.status == 503
+        assert status_of(fault.value) == 503
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, path: Path, body: str) -> None:
@@ -187,7 +187,7 @@ async def test_a_backend_that_fails_says_why(
 ) -> None:
     stand_in(monkeypatch, tmp_path, body)
     async with Embedded(local) as backend:
-        with pytest.raises(StudioError, match=said):
+        with pytest.raises(ArkorError, match=said):
             await backend.credentials()
 
 
@@ -204,7 +204,7 @@ async def test_the_end_of_the_log_is_in_the_error(
     stand_in(monkeypatch, tmp_path, body)
     path = local.local_data / "backend.log"
     async with Embedded(local) as backend:
-        with pytest.raises(StudioError) as fault:
+        with pytest.raises(ArkorError) as fault:
             await backend.credentials()
         assert path.stat().st_mode & 0o777 == 0o600
         first, *lines = fault.value.text.splitlines()
@@ -220,7 +220,7 @@ async def test_one_that_does_not_start_in_time_shows_its_log(
     monkeypatch.setattr(embedded, "START_TIMEOUT", 1)
     stand_in(monkeypatch, tmp_path, "sys.stderr.write('waiting for a disk\\n')\nsys.stdin.read()")
     async with Embedded(local) as backend:
-        with pytest.raises(StudioError, match=r"did not start in 1 s\. Its log is .*backend\.log\.$"):
+        with pytest.raises(ArkorError, match=r"did not start in 1 s\. Its log is .*backend\.log\.$"):
             await backend.credentials()
 
 
@@ -230,7 +230,7 @@ async def test_a_log_that_cannot_be_written_is_a_warning(
     stand_in(monkeypatch, tmp_path, f"sys.stderr.write({TRACEBACK!r})\nsys.exit(3)")
     (local.local_data / "backend.log").mkdir(parents=True)
     async with Embedded(local) as backend:
-        with pytest.raises(StudioError, match=r"\(exit code 3: Boom: it broke\)\.$"):
+        with pytest.raises(ArkorError, match=r"\(exit code 3: Boom: it broke\)\.$"):
             await backend.credentials()
     assert "backend.log cannot be written (Is a directory)." in caplog.text
 
@@ -286,7 +286,7 @@ async def test_one_that_is_slow_to_start(
     monkeypatch.setattr(embedded, "START_TIMEOUT", 0.2)
     stand_in(monkeypatch, tmp_path, "sys.stdin.read()")
     async with Embedded(local) as backend:
-        with pytest.raises(StudioError, match=r"did not start in 0\.2 s"):
+        with pytest.raises(ArkorError, match=r"did not start in 0\.2 s"):
             await backend.credentials()
 
 

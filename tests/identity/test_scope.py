@@ -13,8 +13,8 @@ import pytest
 from arkor_dev.backend.client import Backend, ProjectCalls
 from arkor_dev.backend.http_client import Timeouts, Wire, open_wire
 from arkor_dev.backend.interfaces import Credentials, Scope
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.core.atomic_write import write_private
-from arkor_dev.core.errors import StudioError
 from arkor_dev.core.slug import slug_of
 from arkor_dev.identity.scope import FileScopes, FixedScope, read_state, state_path, write_state
 from arkor_dev.identity.views import FixedIdentity
@@ -61,8 +61,8 @@ def put(project: Path, content: object) -> None:
     state_path(project).write_text(content if isinstance(content, str) else json.dumps(content))
 
 
-async def fails(call: Any) -> StudioError:
-    with pytest.raises(StudioError) as raised:
+async def fails(call: Any) -> ArkorError:
+    with pytest.raises(ArkorError) as raised:
         await call
     return raised.value
 
@@ -119,7 +119,7 @@ async def test_a_write_with_anothers_state_says_what_to_do_and_touches_nothing(
     put(project, STATE)
     before = state_path(project).read_bytes()
     error = await fails(scopes.for_write(anonymous))
-    assert error.status == 409
+    assert status_of(error) == 409
     for words in (str(state_path(project)), "other", ORG, "arkor-dev login"):
         assert words in error.text
     assert state_path(project).read_bytes() == before
@@ -130,7 +130,7 @@ async def test_an_account_without_state_is_told_to_write_it(
     project: Path, scopes: FileScopes, account: Credentials, fake_backend: FakeBackend
 ) -> None:
     error = await fails(scopes.for_write(account))
-    assert error.status == 400
+    assert status_of(error) == 400
     for words in (str(state_path(project)), "orgSlug", "projectSlug", "projectId", "by hand"):
         assert words in error.text
     assert not state_path(project).exists()
@@ -227,7 +227,7 @@ async def test_an_odd_answer_writes_nothing(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend, body: bytes
 ) -> None:
     fake_backend.fault(CREATE, status=201, body=body)
-    assert (await fails(scopes.for_write(anonymous))).status == 502
+    assert status_of(await fails(scopes.for_write(anonymous))) == 502
     assert not state_path(project).exists()
 
 
@@ -236,14 +236,14 @@ async def test_an_identity_that_is_refused_while_creating_hears_what_to_do(
 ) -> None:
     unknown = Credentials("anon", "unknown", ORG, fake_backend.url)
     error = await fails(Backend(wire, FixedIdentity(unknown), scopes).create_job("j", {}))
-    assert (error.status, "Start Studio again" in error.text) == (401, True)
+    assert (status_of(error), "Start Studio again" in error.text) == (401, True)
 
 
 async def test_a_backend_that_is_away_writes_nothing(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     await fake_backend.stop()
-    assert (await fails(scopes.for_write(anonymous))).status == 502
+    assert status_of(await fails(scopes.for_write(anonymous))) == 502
     assert not state_path(project).exists()
 
 
@@ -265,7 +265,7 @@ async def test_a_strangers_file_that_appears_meanwhile_is_not_used(
     writing = asyncio.create_task(scopes.for_write(anonymous))
     await fake_backend.until(lambda: fake_backend.count(CREATE) == 1)
     put(project, STATE)
-    assert (await fails(writing)).status == 409
+    assert status_of(await fails(writing)) == 409
     assert read_state(project) == Scope("other", "p", "i")
 
 
@@ -275,13 +275,13 @@ async def test_state_that_cannot_be_read_or_written_is_said_and_kept(
     state_path(project).mkdir(parents=True)
     assert await scopes.for_read(anonymous) is None
     error = await fails(scopes.for_write(anonymous))
-    assert (error.status, "cannot be read" in error.text) == (409, True)
+    assert (status_of(error), "cannot be read" in error.text) == (409, True)
     assert fake_backend.requests == []
     state_path(project).rmdir()
     state_path(project).parent.rmdir()
     state_path(project).parent.write_text("a file in the folder's place")
     error = await fails(scopes.for_write(anonymous))
-    assert (error.status, "cannot be written" in error.text) == (409, True)
+    assert (status_of(error), "cannot be written" in error.text) == (409, True)
     assert fake_backend.requests == []
 
 
@@ -292,9 +292,9 @@ async def test_a_folder_that_leads_out_of_the_project_is_not_written(
     outside.mkdir()
     (project / ".arkor").symlink_to(outside)
     error = await fails(scopes.for_write(anonymous))
-    assert (error.status, "leads out of the project" in error.text) == (409, True)
+    assert (status_of(error), "leads out of the project" in error.text) == (409, True)
     assert fake_backend.requests == []  # nothing was created that could not be kept
-    with pytest.raises(StudioError, match="leads out of the project"):
+    with pytest.raises(ArkorError, match="leads out of the project"):
         write_state(project, Scope("o", "p", "i"))
     assert list(outside.iterdir()) == []
     (project / "kept").mkdir()

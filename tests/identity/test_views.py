@@ -17,7 +17,7 @@ import pytest
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import Timeouts, Wire, open_wire
 from arkor_dev.backend.interfaces import Credentials, Scope
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, UnavailableError, status_of
 from arkor_dev.core.settings import PRODUCTION_URL, Settings
 from arkor_dev.identity.base_url import clean_base_url
 from arkor_dev.identity.credentials_file import credentials_lock
@@ -76,8 +76,8 @@ def account(fake: FakeBackend, *, left: float = 3600, **more: object) -> dict[st
     }
 
 
-async def fails(call: Any) -> StudioError:
-    with pytest.raises(StudioError) as raised:
+async def fails(call: Any) -> ArkorError:
+    with pytest.raises(ArkorError) as raised:
         await call
     assert "token-0123456789" not in f"{raised.value!r} {raised.value.text}"
     return raised.value
@@ -140,7 +140,7 @@ async def test_json_that_is_no_identity_is_somebodys_and_stays(
     put(path, document)
     before = path.read_bytes()
     assert "holds no identity" in (await fails(identity.credentials())).text
-    with pytest.raises(StudioError, match="holds no identity"):
+    with pytest.raises(ArkorError, match="holds no identity"):
         async with identity.opened():
             pass
     assert path.read_bytes() == before
@@ -182,7 +182,7 @@ async def test_a_folder_that_cannot_be_written_costs_no_identity(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(StudioError, match=r"cannot be written \(Permission denied\)"):
+    with pytest.raises(ArkorError, match=r"cannot be written \(Permission denied\)"):
         async with identity.opened():
             pass
     assert fake_backend.count(ANONYMOUS) == 0
@@ -275,10 +275,10 @@ async def test_a_launch_that_can_never_work_fails_at_once(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, status: int
 ) -> None:
     fake_backend.fault(ANONYMOUS, status=status, body=b'{"error": "Not here."}')
-    with pytest.raises(StudioError) as raised:
+    with pytest.raises(ArkorError) as raised:
         async with identity.opened():
             pass
-    assert raised.value.status == status
+    assert status_of(raised.value) == status
     for words in (f"127.0.0.1:{fake_backend.port}", "Not here.", "arkor-dev login", "arkor-dev --local"):
         assert words in raised.value.text
     assert not path.exists()
@@ -297,7 +297,7 @@ async def test_a_launch_goes_on_without_a_backend_and_finds_it_later(
     async with identity.opened(patience=0.1):
         assert time.monotonic() - began < 1
         assert "keeps trying" in caplog.text
-        assert (await fails(identity.credentials())).status in (429, 502, 503, 504)
+        assert status_of(await fails(identity.credentials())) in (429, 502, 503, 504)
         fake_backend.heal()
         await fake_backend.until(path.exists)  # nobody has asked again
         assert (await identity.credentials()).org_slug == "anon-1"
@@ -391,7 +391,7 @@ async def test_an_unusable_address_fails_clearly(
     settings: Settings, wire: Wire, path: Path, value: str, words: str
 ) -> None:
     identity = FileIdentity(replace(settings, cloud_url=value), wire)
-    with pytest.raises(StudioError) as raised:
+    with pytest.raises(ArkorError) as raised:
         async with identity.opened():
             pass
     assert words in raised.value.text
@@ -493,7 +493,7 @@ async def test_a_sign_in_that_was_revoked_says_arkor_login(
     put(path, account(fake_backend, left=0))
     fake_backend.refresh_tokens.clear()
     error = await fails(identity.credentials())
-    assert error.status == 401
+    assert status_of(error) == 401
     assert "arkor-dev login" in error.text
     for missing in ("refreshToken", "clientId", "auth0Domain"):
         document = account(fake_backend, left=0)
@@ -514,7 +514,7 @@ async def test_a_short_outage_of_the_sign_in_is_bridged_by_the_old_token(
     put(path, account(fake_backend, left=-1))
     await asyncio.sleep(0.1)
     error = await fails(identity.credentials())
-    assert error.status == 503
+    assert status_of(error) == 503
     assert "could not be renewed" in error.text
     assert f"127.0.0.1:{fake_backend.port}" in error.text
     fake_backend.heal()
@@ -599,7 +599,7 @@ def test_the_sign_in_is_https_but_on_this_machine(domain: str, url: str) -> None
 
 @pytest.mark.parametrize("domain", ["https://x", "a/b", "a?b", "u@host", "a#b", "host:x", ""])
 def test_a_domain_is_a_host_and_nothing_else(domain: str) -> None:
-    with pytest.raises(StudioError, match="no host name"):
+    with pytest.raises(ArkorError, match="no host name"):
         token_url(domain)
 
 
@@ -622,7 +622,7 @@ async def test_a_401_is_answered_by_one_refresh_for_all(
     job = fake_backend.add_job("completed")
     fake_backend.tokens = {"none-at-all": set()}
     async with asyncio.timeout(2):
-        with pytest.raises(StudioError, match="arkor-dev login"):
+        with pytest.raises(ArkorError, match="arkor-dev login"):
             async with backend.events(job):
                 pass
 
@@ -648,7 +648,7 @@ async def test_a_token_refused_even_when_new_says_arkor_login(
     backend = backend_of(identity, wire)
     for _ in range(5):
         error = await fails(backend.me())
-        assert error.status == 401
+        assert status_of(error) == 401
         assert "arkor-dev login" in error.text
     assert fake_backend.count(REFRESH) == 1
 
@@ -659,7 +659,7 @@ async def test_a_refused_anonymous_identity_is_not_thrown_away(
     put(path, {"mode": "anon", "token": "gone-token-0123456789", "orgSlug": ORG})
     before = path.read_bytes()
     error = await fails(backend_of(identity, wire).me())
-    assert error.status == 401
+    assert status_of(error) == 401
     assert "credentials.json away" in error.text
     assert path.read_bytes() == before
     assert fake_backend.count(ANONYMOUS) == 0
@@ -761,7 +761,7 @@ async def test_a_fixed_identity_may_come_later() -> None:
     assert await FixedIdentity(credentials).credentials() == credentials
     changed = await FixedIdentity(credentials).renew(replace(credentials, token="old"))
     assert changed == credentials
-    assert (await fails(FixedIdentity(credentials).renew(credentials))).status == 401
+    assert status_of(await fails(FixedIdentity(credentials).renew(credentials))) == 401
 
 
 async def test_a_flight_recovers_and_closes() -> None:
@@ -772,11 +772,11 @@ async def test_a_flight_recovers_and_closes() -> None:
         nonlocal runs
         runs += 1
         if runs < 3:
-            raise StudioError(503, "not yet")
+            raise UnavailableError("not yet")
         return runs
 
     while runs < 3:
-        with pytest.raises(StudioError):
+        with pytest.raises(ArkorError):
             await flight.run(work)
         await asyncio.sleep(flight.wait)
         if runs == 2:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import (
+    ArkorError,
+    BackendError,
+    NotFoundError,
+    TimedOutError,
+    fault_of,
+    status_of,
+)
 from arkor_dev.jobs import event_hub as events
 from arkor_dev.jobs import feed as feed_module
 from arkor_dev.jobs.event_hub import MARK_EVERY, EventHub, Reader
@@ -103,7 +110,7 @@ async def test_a_cut_is_resumed_and_told(hub: EventHub, upstream: Upstream, naps
         reader = await first_reader(hub, upstream, stack, row(1), row(2))
         assert await take(reader, 1) == rows(1, 2)
         upstream.connections[0].send_raw(b"id: 3\ndata: ha")
-        upstream.refuse = [StudioError(502, "away"), StudioError(502, "away")]
+        upstream.refuse = [BackendError("away"), BackendError("away")]
         upstream.connections[0].fail(aiohttp.ClientPayloadError("cut"))
         second = await upstream.nth(2)
         assert second.last_event_id == "2"
@@ -128,11 +135,11 @@ async def test_comments_tell_the_state_and_the_stream_stays(upstream: Upstream) 
     async with AsyncExitStack() as stack:
         reader = await first_reader(hub, upstream, stack, row(1))
         assert await take(reader, 1, comments=True) == rows(1, 1)
-        upstream.connections[0].fail(StudioError(504, "silent"))
+        upstream.connections[0].fail(TimedOutError("silent"))
         assert await take(reader, 1, comments=True) == b": reconnecting\n\n"
         async with reading(hub) as late:
             assert await take(late, 30, comments=True) == b": reconnecting\n\n" + rows(1, 1)
-        upstream.refuse = [StudioError(status, "no") for status in (404, 403, 426, 500)]
+        upstream.refuse = [fault_of(status, "no") for status in (404, 403, 426, 500)]
         gate.set()
         (await upstream.nth(2)).send(row(2))
         assert await take(reader, 30, comments=True) == b": connected\n\n" + rows(2, 2)
@@ -144,7 +151,7 @@ async def test_backoff_doubles_to_its_limit_has_jitter_and_starts_over(
 ) -> None:
     async with AsyncExitStack() as stack:
         await first_reader(hub, upstream, stack, row(1))
-        upstream.refuse = [StudioError(502, "away")] * 200
+        upstream.refuse = [BackendError("away")] * 200
         upstream.connections[0].send_raw(b"")
         second = await upstream.nth(2)
         for index, nap in enumerate(naps.taken):
@@ -173,11 +180,11 @@ async def test_an_unexpected_fault_is_logged_and_survived(
 async def test_a_fault_before_the_first_frame_is_the_readers(
     hub: EventHub, upstream: Upstream, status: int
 ) -> None:
-    upstream.refuse = [StudioError(status, "no")]
+    upstream.refuse = [fault_of(status, "no")]
     entering = [asyncio.create_task(first_piece(hub)) for _ in range(5)]
     for result in await asyncio.gather(*entering, return_exceptions=True):
-        assert isinstance(result, StudioError)
-        assert result.status == status
+        assert isinstance(result, ArkorError)
+        assert status_of(result) == status
     assert hub.held == 0
     async with AsyncExitStack() as stack:  # the next one asks anew
         await first_reader(hub, upstream, stack, row(1))
@@ -191,7 +198,7 @@ async def first_piece(hub: EventHub) -> bytes:
 async def test_an_empty_stream_that_is_cut_goes_on(hub: EventHub, upstream: Upstream) -> None:
     """A job that waits its turn has no event yet; that its stream is cut is no refusal."""
     async with reading(hub) as reader:
-        upstream.refuse = [StudioError(404, "no")] * 3
+        upstream.refuse = [NotFoundError("no")] * 3
         upstream.connections[0].send_raw(b"")
         (await upstream.nth(2)).send(row(1))
         assert await take(reader, 1) == rows(1, 1)

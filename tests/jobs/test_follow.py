@@ -12,7 +12,7 @@ import pytest
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import Timeouts, open_wire
 from arkor_dev.backend.interfaces import Credentials, Scope
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.scope import FixedScope
 from arkor_dev.identity.views import FixedIdentity
 from arkor_dev.jobs import follow as follow_module
@@ -141,9 +141,9 @@ async def test_what_can_pass_is_tried_again(fake_backend: FakeBackend, status: i
 async def test_what_cannot_pass_ends_it(fake_backend: FakeBackend, status: int) -> None:
     job = fake_backend.add_job()
     fake_backend.fault(STREAM, status=status)
-    with pytest.raises(StudioError) as caught:
+    with pytest.raises(ArkorError) as caught:
         await collect(fake_backend, job)
-    assert caught.value.status == status
+    assert status_of(caught.value) == status
     assert fake_backend.count(STREAM) == 1
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.backend.http_client import Answer
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, BackendError, TooOldError, status_of
 from arkor_dev.jobs.jobs_cache import IDLE, INTERVAL, JobsCache
 from tests.support.waiting import until
 
@@ -158,7 +158,7 @@ async def test_a_backend_that_is_away_leaves_the_last_list_marked(
     cache: JobsCache, source: Source, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert (await cache.get())[1] is None
-    source.fault = StudioError(502, "Cannot reach it.")
+    source.fault = BackendError("Cannot reach it.")
     await until(lambda: cache._failure is not None)
     clock.now += 0.1
     _, stale = await cache.get()
@@ -173,9 +173,9 @@ async def test_a_backend_that_is_away_leaves_the_last_list_marked(
 
 
 async def test_the_first_failure_is_the_askers(cache: JobsCache, source: Source) -> None:
-    source.fault = StudioError(426, "Too old.")
+    source.fault = TooOldError("Too old.")
     for _ in range(50):
-        with pytest.raises(StudioError, match="Too old"):
+        with pytest.raises(ArkorError, match="Too old"):
             await cache.get()
     assert source.polls == 1, "a backend that is down is not hammered"
     source.fault = None
@@ -232,9 +232,9 @@ async def test_a_bug_in_a_poll_stops_nothing(
     cache: JobsCache, source: Source, caplog: pytest.LogCaptureFixture
 ) -> None:
     source.fault = ValueError("a bug")
-    with pytest.raises(StudioError) as raised:
+    with pytest.raises(ArkorError) as raised:
         await cache.get()
-    assert raised.value.status == 500
+    assert status_of(raised.value) == 500
     source.fault = None
     await until(lambda: source.polls >= 2)
     assert await body(cache) == "one"

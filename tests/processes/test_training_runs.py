@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.processes import training_runs as training
 from arkor_dev.processes.training_runs import Launch, Run, TrainingRuns
 from tests.support.processes import HIDDEN, STUBBORN, STUBBORN_COUNT, children, gone, pids_in, script
@@ -95,9 +95,9 @@ async def test_a_command_that_cannot_start(rooms: Rooms) -> None:
 
 async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     rooms = Rooms(tmp_path / "gone")
-    with pytest.raises(StudioError, match=r"No command can be started in .*gone: No such file") as fault:
+    with pytest.raises(ArkorError, match=r"No command can be started in .*gone: No such file") as fault:
         await rooms.shell("true")
-    assert fault.value.status == 500
+    assert status_of(fault.value) == 500
     assert rooms.runs.views() == []
 
 
@@ -128,8 +128,8 @@ async def test_one_click_one_run(rooms: Rooms) -> None:
         *(rooms.shell("sleep 60", key="a") for _ in range(5)), return_exceptions=True
     )
     (run,) = [start for start in starts if isinstance(start, Run)]
-    faults = [start for start in starts if isinstance(start, StudioError)]
-    assert [(fault.status, fault.extra) for fault in faults] == [(409, {"run": run.id})] * 4
+    faults = [start for start in starts if isinstance(start, ArkorError)]
+    assert [(status_of(fault), fault.extra) for fault in faults] == [(409, {"run": run.id})] * 4
     assert "a is already running" in faults[0].text
     other = await rooms.shell("true", key="b")
     await other.finished.wait()
@@ -218,9 +218,9 @@ async def test_old_runs_are_forgotten_and_running_ones_never(
         await run.finished.wait()
     assert len(rooms.runs.views()) == 3
     assert rooms.runs.get(stays.id) is stays
-    with pytest.raises(StudioError, match="no such run") as fault:
+    with pytest.raises(ArkorError, match="no such run") as fault:
         rooms.runs.get(first.id)
-    assert fault.value.status == 404
+    assert status_of(fault.value) == 404
 
 
 SUPERVISORS = {"the outer": [0], "the inner": [1], "both": [1, 0], "both, the outer first": [0, 1]}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.core.errors import StudioError
 from arkor_dev.project import arkor_toml as trainers
 from arkor_dev.project.arkor_toml import choose, load_trainers
 
@@ -39,8 +39,8 @@ def problem(project: Path, text: str) -> str:
     """What is wrong with the file, or with its first trainer that is."""
     try:
         found = load_trainers(write(project, text))
-    except StudioError as fault:
-        return f"{fault.text}" if fault.status == 400 else f"{fault.status}: {fault.text}"
+    except ArkorError as fault:
+        return f"{fault.text}" if status_of(fault) == 400 else f"{status_of(fault)}: {fault.text}"
     problems = [trainer["problem"] for trainer in found if "problem" in trainer]
     assert problems, found
     return problems[0]
@@ -265,13 +265,13 @@ def test_a_long_value_is_not_repeated_in_full(project: Path) -> None:
 
 def test_a_file_that_is_not_utf8(project: Path) -> None:
     (project / "arkor.toml").write_bytes(SMALL.encode() + b"# caf\xe9\n")
-    with pytest.raises(StudioError, match=r"arkor.toml:5: this line is not UTF-8"):
+    with pytest.raises(ArkorError, match=r"arkor.toml:5: this line is not UTF-8"):
         load_trainers(project)
 
 
 def test_a_folder_in_place_of_the_file(project: Path) -> None:
     (project / "arkor.toml").mkdir()
-    with pytest.raises(StudioError, match=r"arkor.toml cannot be read \(Is a directory\)"):
+    with pytest.raises(ArkorError, match=r"arkor.toml cannot be read \(Is a directory\)"):
         load_trainers(project)
 
 
@@ -311,9 +311,9 @@ def test_choosing(project: Path) -> None:
     both = load_trainers(write(project, SMALL + SMALL.replace('"a"', '"Second-One"')))
     assert choose(both, None)["name"] == "a"
     assert choose(both, "Second-One")["name"] == "Second-One"
-    with pytest.raises(StudioError, match=r'no trainer "second_one". Did you mean Second-One\?'):
+    with pytest.raises(ArkorError, match=r'no trainer "second_one". Did you mean Second-One\?'):
         choose(both, "second_one")
-    with pytest.raises(StudioError, match=r'no trainer "zzz". It has: a, Second-One'):
+    with pytest.raises(ArkorError, match=r'no trainer "zzz". It has: a, Second-One'):
         choose(both, "zzz")
 
 
@@ -397,7 +397,7 @@ def test_a_file_past_the_size(project: Path) -> None:
 
 def test_half_a_character_as_bytes(project: Path) -> None:
     (project / "arkor.toml").write_bytes(SMALL.encode() + b'x = "\xed\xa0\x80"\n')
-    with pytest.raises(StudioError, match=r"arkor.toml:5: this line is not UTF-8"):
+    with pytest.raises(ArkorError, match=r"arkor.toml:5: this line is not UTF-8"):
         load_trainers(project)
 
 
@@ -426,9 +426,9 @@ def test_the_right_trainers_stay_beside_the_wrong(project: Path) -> None:
     assert nameless["problem"].startswith("arkor.toml:15: this [[trainer]] has no name.")
     assert all("config" not in trainer for trainer in (wrong, second, nameless))
     assert choose([right, wrong], None) is right
-    with pytest.raises(StudioError, match=r"^arkor.toml:9: steps = 0") as caught:
+    with pytest.raises(ArkorError, match=r"^arkor.toml:9: steps = 0") as caught:
         choose([right, wrong], "b")
-    assert caught.value.status == 400
+    assert status_of(caught.value) == 400
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.project.manifest import ManifestReader
 from arkor_dev.project.training_command import NOT_LOCAL
 from arkor_dev.server.serve import bind, serving
@@ -63,21 +63,21 @@ async def test_the_revision_is_that_of_the_files_content(tmp_path: Path) -> None
 
 async def test_a_dangling_link_is_said(tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").symlink_to(tmp_path / "gone")
-    with pytest.raises(StudioError, match=r"There is no arkor.toml in"):
+    with pytest.raises(ArkorError, match=r"There is no arkor.toml in"):
         await ManifestReader(tmp_path).read()
 
 
 @pytest.mark.usefixtures("node_on_path")
 async def test_a_typescript_project_is_asked_of_its_own_tools(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
-    with pytest.raises(StudioError, match="Run `npm install` in the project"):
+    with pytest.raises(ArkorError, match="Run `npm install` in the project"):
         await ManifestReader(tmp_path).read()
 
 
 async def test_a_typescript_project_that_cannot_train_here_is_said_before_the_press(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
     reader = ManifestReader(tmp_path, local=True)
-    with pytest.raises(StudioError, match="trains on the managed backend only") as refused:
+    with pytest.raises(ArkorError, match="trains on the managed backend only") as refused:
         await reader.read()
     assert reader.warning() == refused.value.text
     assert ManifestReader(tmp_path).warning() is None

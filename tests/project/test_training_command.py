@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.project.training_command import NO_COMMAND, inside, training_command
 from tests.support.processes import script
 
@@ -52,9 +52,9 @@ def test_arkor_toml(settings: Settings, arkor: Path) -> None:
 
 
 def test_local_training_does_not_start_the_managed_backends_command(settings: Settings, arkor: Path) -> None:
-    with pytest.raises(StudioError, match=r"arkor\.toml") as refused:
+    with pytest.raises(ArkorError, match=r"arkor\.toml") as refused:
         training_command(replace(settings, local=True), {})
-    assert refused.value.status == 400
+    assert status_of(refused.value) == 400
 
 
 def test_a_trainer_named_like_an_option(settings: Settings) -> None:
@@ -64,16 +64,16 @@ def test_a_trainer_named_like_an_option(settings: Settings) -> None:
 
 def test_an_unknown_trainer(settings: Settings) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
-    with pytest.raises(StudioError, match=r'no trainer "x"\. It has: first') as fault:
+    with pytest.raises(ArkorError, match=r'no trainer "x"\. It has: first') as fault:
         training_command(settings, {"trainer": "x"})
-    assert fault.value.status == 400
+    assert status_of(fault.value) == 400
 
 
 def test_an_invalid_arkor_toml_says_where(settings: Settings) -> None:
     (settings.project / "arkor.toml").write_text(TOML + "steps = 0")
-    with pytest.raises(StudioError, match=r"arkor\.toml:5") as fault:
+    with pytest.raises(ArkorError, match=r"arkor\.toml:5") as fault:
         training_command(settings, {})
-    assert fault.value.status == 400
+    assert status_of(fault.value) == 400
 
 
 def test_the_projects_own_command_comes_first(settings: Settings, arkor: Path, nothing_on_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_then_the_one_on_path(settings: Settings, nothing_on_path: Path) -> None
 
 
 def test_neither(settings: Settings, nothing_on_path: Path) -> None:
-    with pytest.raises(StudioError) as fault:
+    with pytest.raises(ArkorError) as fault:
         training_command(settings, {})
-    assert (fault.value.status, fault.value.text) == (400, NO_COMMAND)
+    assert (status_of(fault.value), fault.value.text) == (400, NO_COMMAND)
     assert "arkor-dev init" in NO_COMMAND
     assert "npm install arkor" in NO_COMMAND
 
@@ -101,9 +101,9 @@ def test_a_project_that_is_not_installed_is_told_how(settings: Settings, nothing
     for lock, install in ((None, "npm install"), ("bun.lock", "bun install")):
         if lock:
             (settings.project / lock).touch()
-        with pytest.raises(StudioError, match=f"names arkor, but it is not installed. Run `{install}`"):
+        with pytest.raises(ArkorError, match=f"names arkor, but it is not installed. Run `{install}`"):
             training_command(settings, {})
-    with pytest.raises(StudioError, match="trains on the managed backend only"):
+    with pytest.raises(ArkorError, match="trains on the managed backend only"):
         training_command(replace(settings, local=True), {})
 
 
@@ -163,15 +163,15 @@ def test_what_is_no_file_of_the_project(name: str, settings: Settings, arkor: Pa
     (settings.project / "loop").symlink_to("loop")
     (settings.project / "dangling").symlink_to("nowhere")
     os.mkfifo(settings.project / "pipe")
-    with pytest.raises(StudioError) as fault:
+    with pytest.raises(ArkorError) as fault:
         inside(settings.project, name)
-    assert fault.value.status == 400
+    assert status_of(fault.value) == 400
 
 
 def test_a_dry_run_of_typescript_says_what_to_do(settings: Settings, arkor: Path) -> None:
-    with pytest.raises(StudioError, match="dryRun: true") as fault:
+    with pytest.raises(ArkorError, match="dryRun: true") as fault:
         training_command(settings, {"dryRun": True})
-    assert fault.value.status == 400
+    assert status_of(fault.value) == 400
 
 
 def test_one_click_one_run_is_told_apart_by_what_runs(settings: Settings, arkor: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, BadRequestError, status_of
 from arkor_dev.project import typescript
 from arkor_dev.project.typescript import TypeScriptProject
 from tests.support.typescript_projects import trainer
@@ -59,9 +59,9 @@ def source(project: Path, text: str) -> Path:
 
 
 async def failure(project: Path) -> str:
-    with pytest.raises(StudioError) as caught:
+    with pytest.raises(ArkorError) as caught:
         await TypeScriptProject(project).read()
-    assert caught.value.status == 400
+    assert status_of(caught.value) == 400
     return caught.value.text
 
 
@@ -163,7 +163,7 @@ async def test_an_edit_shows_and_unchanged_bytes_are_not_loaded_again(project: P
 async def test_a_failed_load_is_tried_again(project: Path) -> None:
     needs = 'import fs from "node:fs"; fs.readFileSync("key");\n'
     reader = TypeScriptProject(source(project, needs + TRAINER + 'export const trainer = make("one");'))
-    with pytest.raises(StudioError, match="no such file or directory"):
+    with pytest.raises(ArkorError, match="no such file or directory"):
         await reader.read()
     (project / "key").write_text("")
     assert await reader.read() == named("one")
@@ -172,7 +172,7 @@ async def test_a_failed_load_is_tried_again(project: Path) -> None:
 async def test_many_readers_share_a_build_and_its_fault(project: Path) -> None:
     reader = TypeScriptProject(source(project, "BROKEN"))
     answers = await asyncio.gather(*(reader.read() for _ in range(20)), return_exceptions=True)
-    assert {type(answer) for answer in answers} == {StudioError}
+    assert {type(answer) for answer in answers} == {BadRequestError}
     assert 1 <= len((project / "builds").read_text()) <= 2
 
 
@@ -183,7 +183,7 @@ async def test_a_reader_that_leaves_does_not_spoil_it_for_the_next(project: Path
         await asyncio.sleep(0.02)
     second = asyncio.create_task(reader.read())
     first.cancel()
-    with pytest.raises(StudioError, match="not TypeScript"):
+    with pytest.raises(ArkorError, match="not TypeScript"):
         await second
 
 
@@ -227,8 +227,8 @@ async def test_a_cli_that_cannot_be_run(project: Path) -> None:
 # --- the real esbuild, as the CLI calls it ----------------------------------------------------------------
 
 
-async def refused(project: RealProject) -> StudioError:
-    with pytest.raises(StudioError) as caught:
+async def refused(project: RealProject) -> ArkorError:
+    with pytest.raises(ArkorError) as caught:
         await TypeScriptProject(project.path).read()
     return caught.value
 

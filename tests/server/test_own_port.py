@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.server.serve import bind, serving
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 async def test_a_studio_that_is_its_own_backend_does_not_start(settings: Settings, host: str) -> None:
     sock = bind(0)
     own = f"http://{host}:{sock.getsockname()[1]}"
-    with pytest.raises(StudioError, match="is this Studio itself"):
+    with pytest.raises(ArkorError, match="is this Studio itself"):
         async with serving(replace(settings, cloud_url=own), sock):
             pass
     assert not (settings.arkor_home / "credentials.json").exists()

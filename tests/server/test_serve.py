@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract import regular_files
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.server import serve
 from arkor_dev.server import static_page as bundle
 from arkor_dev.server.serve import bind, serving, token_file
@@ -61,7 +61,7 @@ def test_ten_ports_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     used = taken(10)
     first = used[0].getsockname()[1]
     monkeypatch.setattr(serve, "DEFAULT_PORT", first)
-    with pytest.raises(StudioError, match=f"Ports {first} to {first + 9} are all taken"):
+    with pytest.raises(ArkorError, match=f"Ports {first} to {first + 9} are all taken"):
         bind(None)
     for each in used:
         each.close()
@@ -70,7 +70,7 @@ def test_ten_ports_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_explicit_port_that_is_taken() -> None:
     (used,) = taken(1)
     port = used.getsockname()[1]
-    with pytest.raises(StudioError, match=rf"Port {port} cannot be used: Address already in use.* --port"):
+    with pytest.raises(ArkorError, match=rf"Port {port} cannot be used: Address already in use.* --port"):
         bind(port)
     used.close()
 
@@ -194,7 +194,7 @@ async def test_open_streams_and_tabs_do_not_keep_it_alive(
 async def test_a_fault_of_the_start_frees_the_port(settings: Settings) -> None:
     sock = bind(0)
     port = sock.getsockname()[1]
-    with pytest.raises(StudioError, match="set but empty"):
+    with pytest.raises(ArkorError, match="set but empty"):
         async with serving(replace(settings, cloud_url=""), sock):
             raise AssertionError("it must not start")
     with bind(port):
@@ -205,7 +205,7 @@ async def test_a_bundle_that_was_never_built(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(bundle.bundle_handler, "__defaults__", (tmp_path,))
-    with pytest.raises(StudioError, match=r"index\.html"):
+    with pytest.raises(ArkorError, match=r"index\.html"):
         async with serving(settings, bind(0)):
             raise AssertionError("it must not start")
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.server.static_page import STATIC, TOKEN_PLACEHOLDER, bundle_handler, load_assets
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ async def test_head_and_other_methods(client: Client) -> None:
 
 
 def test_a_bundle_that_was_never_built(tmp_path: Path) -> None:
-    with pytest.raises(StudioError, match="scripts/build-web"):
+    with pytest.raises(ArkorError, match="scripts/build-web"):
         bundle_handler("token", tmp_path)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from arkor_dev import __version__
 from arkor_dev.backend.client import Backend, ProjectCalls, sign_in_config
 from arkor_dev.backend.http_client import open_wire
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.settings import DEFAULT_PORT
 from arkor_dev.core.torch_build import surplus
@@ -91,7 +91,7 @@ def _port(settings: Settings) -> Check:
     try:
         with bind(settings.port) as sock:
             port = sock.getsockname()[1]
-    except StudioError as fault:
+    except ArkorError as fault:
         return Check("Port", "fail", fault.text)
     if settings.port is None and port != DEFAULT_PORT:
         return Check("Port", "warn", f"{DEFAULT_PORT} is taken; Studio will use {port}.")
@@ -110,7 +110,7 @@ def _project(settings: Settings) -> Check:
         )  # fmt: skip
     try:
         check_folder(folder)
-    except StudioError as fault:
+    except ArkorError as fault:
         return Check("Project", "fail", fault.text)
     return Check("Project", "ok", f"{folder}")
 
@@ -118,7 +118,7 @@ def _project(settings: Settings) -> Check:
 def _command(settings: Settings) -> Check:
     try:
         launch = training_command(settings, {})
-    except StudioError as fault:
+    except ArkorError as fault:
         # A folder that is no project yet is no fault, but one whose trainer cannot be run is.
         declared = (settings.project / "arkor.toml").exists() or is_typescript(settings.project)
         return Check("Training", "fail" if declared else "warn", fault.text)
@@ -191,7 +191,7 @@ async def _managed(settings: Settings) -> list[Check]:
         known = Check(
             "Credentials", "warn", f"{path} {what}; Studio makes an anonymous identity at its start."
         )
-    except StudioError as fault:
+    except ArkorError as fault:
         return [Check("Credentials", "fail", fault.text)]
     else:
         known = _rights(path, stored)
@@ -232,7 +232,7 @@ async def _backend(settings: Settings, stored: Stored | None) -> list[Check]:
                     Check("Scope", "warn", text, "Run `arkor-dev login`, or move the file away."),
                 ]
             return [answers]
-    except StudioError as fault:
+    except ArkorError as fault:
         return [Check("Backend", "fail", fault.text)]
     except TimeoutError:
         return [Check("Backend", "fail", f"{url} has not answered in {BACKEND_SECONDS:g} s.")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ConflictError
 from arkor_dev.project.arkor_toml import FILE
 from arkor_dev.project.node_tools import typescript_sign
 from arkor_dev.project.starter_toml import starter_toml
@@ -31,13 +31,12 @@ def project_files() -> dict[Path, bytes]:
 def initialize(folder: Path) -> list[Path]:
     """Write a new project into ``folder``, creating it where needed; the files written, relative to it.
 
-    Nothing is overwritten, and no TypeScript project is given a second way to be trained: StudioError 409
+    Nothing is overwritten, and no TypeScript project is given a second way to be trained: ConflictError
     names what is there already, and then nothing was written.
     """
     declared = typescript_sign(folder)
     if declared is not None:
-        raise StudioError(
-            409,
+        raise ConflictError(
             f"{folder} is a TypeScript project: {declared}. Studio would use an arkor.toml in its place. "
             "Nothing was written. Run `arkor-dev start` to train it, or choose another folder: "
             "arkor-dev init my-bot",
@@ -46,8 +45,7 @@ def initialize(folder: Path) -> list[Path]:
     there = [file.as_posix() for file in files if _exists(folder / file)]
     if there:
         is_are = "is" if len(there) == 1 else "are"
-        raise StudioError(
-            409,
+        raise ConflictError(
             f"{' and '.join(there)} {is_are} in {folder} already. Nothing was written. "
             "Choose an empty folder, or move them away first.",
         )
@@ -63,7 +61,7 @@ def initialize(folder: Path) -> list[Path]:
         # Half a project would make the next attempt refuse to go on.
         for file in written:
             (folder / file).unlink(missing_ok=True)
-        raise StudioError(409, f"{fault.filename or folder} cannot be written ({fault.strerror}).") from None
+        raise ConflictError(f"{fault.filename or folder} cannot be written ({fault.strerror}).") from None
     return written
 
 

@@ -21,8 +21,14 @@ from arkor_dev.backend.http_errors import place
 from arkor_dev.cli.browser import open_browser
 from arkor_dev.cli.callback import PATIENCE, Callback
 from arkor_dev.cli.consent import confirm
+from arkor_dev.contract.errors import (
+    ArkorError,
+    BadRequestError,
+    ConflictError,
+    InternalError,
+    PassingError,
+)
 from arkor_dev.core.atomic_write import check_writable
-from arkor_dev.core.errors import StudioError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.base_url import base_url_of
 from arkor_dev.identity.credentials_file import (
@@ -60,7 +66,7 @@ def run_login(
     patience: float = PATIENCE,
     browse: Callable[[str], Awaitable[bool]] = open_browser,
 ) -> int:
-    """Sign in and say what came of it; the exit code. Raises StudioError, and then nothing was changed."""
+    """Sign in and say what came of it; the exit code. Raises ArkorError, and then nothing was changed."""
     path = settings.arkor_home / "credentials.json"
     there, lost = _what_is_there(path)
     base_url = base_url_of(settings.cloud_url, there)
@@ -92,7 +98,7 @@ def run_logout(
         _say(console, f"Nobody is signed in: there is no {path}.")
     else:
         if there is None and lost:
-            raise StudioError(400, f"{lost} Move the file away yourself.")
+            raise BadRequestError(f"{lost} Move the file away yourself.")
         if lost and not confirm(lost, "Remove it?", yes=yes):
             _say(console, "Nothing was changed.")
             return 0
@@ -151,7 +157,7 @@ class _Login:
                 answer = await callback.query(self._patience)
                 try:
                     who, *more = await self._finish(wire, attempt, answer)
-                except StudioError as fault:
+                except ArkorError as fault:
                     await callback.show("Not signed in", fault.text)
                     raise
                 await callback.show("Signed in", f"{who} You can close this tab and go back to the terminal.")
@@ -179,14 +185,13 @@ class _Login:
         document = await attempt.credentials(wire, code, self._base_url, time.time())
         try:
             account = await account_of(wire, Stored(document), self._base_url)
-        except StudioError as fault:
-            if fault.status < 500:
-                raise StudioError(
-                    fault.status,
-                    f"{self._host} does not take the new sign-in: {fault.text} Nothing was changed.",
-                ) from None
+        except PassingError as fault:
             await self._keep(document)
             return [f"Signed in. {self._host} could not say yet as whom: {fault.text}"]
+        except ArkorError as fault:
+            raise fault.reworded(
+                f"{self._host} does not take the new sign-in: {fault.text} Nothing was changed."
+            ) from None
         await self._keep(document)
         stranger = account.stranger_to(self._project)
         return [f"Signed in at {self._host} as {account}.", *([stranger] if stranger else [])]
@@ -203,7 +208,7 @@ class _Login:
 
 
 def _what_is_there(path: Path) -> tuple[Stored | None, str | None]:
-    """The credentials, and what a person would lose with them; StudioError when they cannot be read."""
+    """The credentials, and what a person would lose with them; ArkorError when they cannot be read."""
     try:
         stored = read_credentials(path)
     except NoCredentialsError:
@@ -225,12 +230,12 @@ async def _remove(path: Path, there: Stored | None) -> None:
         except NoCredentialsError:
             now = None
         if now is not None and (there is None or now.document != there.document):
-            raise StudioError(409, f"{path} has changed meanwhile. Run `arkor-dev logout` again.")
+            raise ConflictError(f"{path} has changed meanwhile. Run `arkor-dev logout` again.")
         try:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         except OSError as fault:
-            raise StudioError(
-                500, f"{path} cannot be removed ({fault.strerror}). Fix the folder's permissions."
+            raise InternalError(
+                f"{path} cannot be removed ({fault.strerror}). Fix the folder's permissions."
             ) from None
 
 
@@ -238,11 +243,10 @@ def _first_free(ports: tuple[int, ...]) -> socket.socket:
     for port in ports:
         try:
             return bind(port)
-        except StudioError:
+        except ArkorError:
             continue
     listed = ", ".join(map(str, ports))
-    raise StudioError(
-        500,
+    raise InternalError(
         f"The browser's answer can come back to none of the ports {listed} of this machine: all are taken. "
         "End what uses one of them (another sign-in, perhaps) and try again.",
     )
@@ -253,8 +257,8 @@ def _names_a_token(name: str) -> bool:
     return words[0] == "ARKOR" and not {"TOKEN", "KEY", "SECRET"}.isdisjoint(words)
 
 
-def _unwritable(path: Path, fault: OSError) -> StudioError:
-    return StudioError(500, f"{path} cannot be written ({fault.strerror}). Fix the folder's permissions.")
+def _unwritable(path: Path, fault: OSError) -> ArkorError:
+    return InternalError(f"{path} cannot be written ({fault.strerror}). Fix the folder's permissions.")
 
 
 def _say(console: Console, line: str) -> None:

@@ -20,8 +20,8 @@ from rich.console import Console
 from arkor_dev.cli.ending import Ending, Words
 from arkor_dev.cli.lost_jobs import lost
 from arkor_dev.cli.progress_view import view_for
+from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.core.errors import StudioError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 from arkor_dev.identity.local_backend import require_extra
@@ -66,14 +66,14 @@ async def run_start(
     """Run ``trainer`` (None: the first) and return the exit code.
 
     0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 128 + n stopped by
-    signal n; of a TypeScript project, what its own command says. Raises StudioError when no job was created:
+    signal n; of a TypeScript project, what its own command says. Raises ArkorError when no job was created:
     a wrong ``arkor.toml``, a backend that is away.
     """
     if await asyncio.to_thread(runs_typescript, settings):
         return await run_typescript(settings, trainer=trainer, dry_run=dry_run)
     trainers = await asyncio.to_thread(load_trainers, settings.project)
     if revision is not None and revision != await asyncio.to_thread(revision_of, settings.project):
-        raise StudioError(409, OUTDATED)
+        raise ConflictError(OUTDATED)
     chosen = choose(trainers, trainer)
     config = dict(chosen["config"])
     if dry_run:
@@ -92,7 +92,7 @@ async def run_start(
             except _StoppedError as stopped:
                 await _say_stopped(backend, settings, job_id, view)
                 return 128 + stopped.number
-            except StudioError as fault:
+            except ArkorError as fault:
                 view.say(f"The job can be followed no longer: {one_line(fault.text, 2000)}", "red")
                 return 1
             view.say(f"Job {job_id} finished with status={status}")
@@ -104,16 +104,10 @@ async def run_start(
 async def _create(backend: Backend, settings: Settings, trainer: Trainer, config: dict[str, object]) -> str:
     try:
         answer = await backend.create_job(trainer["name"], config)
-    except StudioError as fault:
+    except BadRequestError as fault:
         source = config.get("datasetSource")
-        if (
-            fault.status == 400
-            and isinstance(source, dict)
-            and source.get("type") == "file"
-            and not settings.local
-        ):
-            raise StudioError(
-                400,
+        if isinstance(source, dict) and source.get("type") == "file" and not settings.local:
+            raise BadRequestError(
                 f"{one_line(fault.text)} (This trainer's dataset is a file of the project, which only the "
                 "local backend reads: add --local, or name a dataset by huggingface or url.)",
             ) from None
@@ -121,7 +115,7 @@ async def _create(backend: Backend, settings: Settings, trainer: Trainer, config
     job = answer.get("job")
     job_id = job.get("id") if isinstance(job, dict) else None
     if not isinstance(job_id, str) or not job_id or one_line(job_id, 200) != job_id:
-        raise StudioError(502, "The backend created a job but did not say which. Look for it in Studio.")
+        raise BackendError("The backend created a job but did not say which. Look for it in Studio.")
     return job_id
 
 
@@ -138,7 +132,7 @@ async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
     # The stream may end a moment before the job's record says so.
     for pause in (0.0, 0.2, 0.8, 2.0):
         await asyncio.sleep(pause)
-        with contextlib.suppress(StudioError):
+        with contextlib.suppress(ArkorError):
             job = await job_of(backend, job_id)
             status = str(job.get("status"))
             if status in TERMINAL:
@@ -161,7 +155,7 @@ async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: 
         "goes on, keep `arkor-dev --local` open in another terminal.",
         "yellow",
     )
-    with contextlib.suppress(StudioError, TimeoutError):
+    with contextlib.suppress(ArkorError, TimeoutError):
         async with asyncio.timeout(CANCEL_SECONDS):
             await backend.cancel_job(job_id)
             for pause in itertools.repeat(0.1):

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.backend.http_client import open_wire
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.project.node_tools import is_typescript
 from arkor_dev.project.training_command import training_command
@@ -36,7 +36,7 @@ def runs_typescript(settings: Settings) -> bool:
 async def run_typescript(settings: Settings, *, trainer: str | None, dry_run: bool) -> int:
     """Build the project, run its command and return its exit code, 128 + n for signal n.
 
-    Raises StudioError when nothing was started: it does not build, or cannot be trained so.
+    Raises ArkorError when nothing was started: it does not build, or cannot be trained so.
     """
     launch = training_command(settings, {"dryRun": dry_run})
     async with open_wire() as wire:
@@ -48,7 +48,7 @@ async def run_typescript(settings: Settings, *, trainer: str | None, dry_run: bo
         try:
             command = await asyncio.create_subprocess_exec(*launch.argv, cwd=settings.project)
         except OSError as fault:
-            raise StudioError(400, f"{launch.argv[0]} cannot be started ({fault.strerror}).") from None
+            raise BadRequestError(f"{launch.argv[0]} cannot be started ({fault.strerror}).") from None
         with _obeying(command):
             ended = asyncio.create_task(command.wait())
             await asyncio.wait({ended}, timeout=START_SECONDS)

@@ -12,8 +12,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from arkor_dev.cli.ending import Ending, Words
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.descriptors import raise_limit
-from arkor_dev.core.errors import StudioError
 from arkor_dev.server.app_keys import BACKEND
 from arkor_dev.server.serve import bind, serving, token_file
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def run_studio(settings: Settings, *, yes: bool) -> int:
-    """Serve until a signal comes, and return the exit code. Raises StudioError when it cannot start."""
+    """Serve until a signal comes, and return the exit code. Raises ArkorError when it cannot start."""
     return asyncio.run(_studio(settings, yes=yes))
 
 
@@ -89,5 +89,5 @@ async def _say_who(app: Application, terminal: Terminal) -> None:
     try:
         credentials = await backend.identity.credentials()
         terminal.identity(header_line(credentials, await backend.scopes.for_read(credentials)))
-    except StudioError as error:
+    except ArkorError as error:
         terminal.error(error.text)

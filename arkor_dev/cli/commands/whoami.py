@@ -13,7 +13,7 @@ from arkor_dev.backend.client import Backend, ProjectCalls
 from arkor_dev.backend.http_client import open_wire
 from arkor_dev.backend.http_errors import place
 from arkor_dev.backend.interfaces import Credentials, Scope
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, UnauthorizedError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.base_url import base_url_of
 from arkor_dev.identity.credentials_file import NoCredentialsError, Stored, read_credentials
@@ -69,7 +69,7 @@ class Account:
         """What to do about a project that belongs to none of these organisations; None when it does."""
         try:
             scope = read_state(project)
-        except StudioError as fault:
+        except ArkorError as fault:
             return fault.text
         if scope is None or not self.slugs or scope.org_slug in self.slugs:
             return None
@@ -80,15 +80,13 @@ class Account:
 
 
 async def account_of(wire: Wire, stored: Stored, base_url: str) -> Account:
-    """Whose these credentials are. Raises StudioError when the backend does not take them, or is away."""
+    """Whose these credentials are. Raises ArkorError when the backend does not take them, or is away."""
     credentials = Credentials(stored.mode, stored.token, stored.org_slug, base_url)
     backend = Backend(wire, FixedIdentity(credentials), FixedScope(Scope("", "")))
     try:
         return Account.of(stored.mode, (await backend.me()).body)
-    except StudioError as fault:
-        if fault.status == 401:
-            raise StudioError(401, "it refuses the token (401).") from None
-        raise
+    except UnauthorizedError:
+        raise UnauthorizedError("it refuses the token (401).") from None
 
 
 def run_whoami(settings: Settings, *, as_json: bool = False) -> int:
@@ -122,8 +120,9 @@ async def _look(settings: Settings) -> dict[str, object]:
             scopes = FileScopes(settings.project, ProjectCalls(wire))
             account = Account.of(stored.mode, (await Backend(wire, identity, scopes).me()).body)
             scope = await scopes.for_read(await identity.credentials())
-    except StudioError as fault:
-        return found | {"signedIn": False if fault.status == 401 else None, "error": fault.text}
+    except ArkorError as fault:
+        refused = isinstance(fault, UnauthorizedError)
+        return found | {"signedIn": False if refused else None, "error": fault.text}
     if scope is not None:
         found |= {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug}
     return found | {"signedIn": True, "user": account.user, "orgs": account.orgs}

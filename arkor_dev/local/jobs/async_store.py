@@ -17,7 +17,7 @@ import threading
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
-from arkor_dev.local.workers.errors import RequestError
+from arkor_dev.contract.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,13 +133,12 @@ class AsyncStore:
         return await asyncio.shield(asyncio.wrap_future(self.post(call, *args, **more)))
 
     async def request(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
-        """``call``'s result; :class:`RequestError` 503, and nothing written, when the disk takes too long."""
+        """``call``'s result; `UnavailableError`, and nothing written, when the disk takes too long."""
         writing = asyncio.wrap_future(self.post(call, *args, **more))
         try:
             return await asyncio.wait_for(writing, REQUEST_SECONDS)
         except TimeoutError:
-            raise RequestError(
-                503,
+            raise UnavailableError(
                 "The local backend's data base cannot be written: another program holds it, or the disk is "
                 "full. Nothing was changed; try again",
             ) from None

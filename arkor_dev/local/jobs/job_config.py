@@ -11,10 +11,11 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
-from arkor_dev.local.workers.errors import JobFailure, RequestError
+from arkor_dev.local.workers.errors import JobFailure
 
 ADDRESS: Final = Rule(
     "other",
@@ -36,18 +37,18 @@ SOURCE: Final = Schema(
 
 
 def check_config(config: object) -> dict[str, Any]:
-    """Return ``config`` unchanged, or raise :class:`RequestError` 400 with the field and what it must be."""
+    """Return ``config`` unchanged, or raise `BadRequestError` with the field and what it must be."""
     if not isinstance(config, dict):
-        raise RequestError(400, "config must be an object with model and datasetSource")
+        raise BadRequestError("config must be an object with model and datasetSource")
     problem = wire_problem(config)
     if problem is not None:
-        raise RequestError(400, problem)
+        raise BadRequestError(problem)
     where = "config.datasetSource"
     try:
         source = check(config.get("datasetSource"), SOURCE, where, f"{where}.")
         check(source, Schema((SOURCES[source["type"]],)), where, f"{where}.")
     except SchemaError as fault:
-        raise RequestError(400, str(fault)) from None
+        raise BadRequestError(str(fault)) from None
     return config
 
 

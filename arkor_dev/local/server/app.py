@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract import strict_json
+from arkor_dev.contract.errors import (
+    ArkorError,
+    BadRequestError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    UnauthorizedError,
+    status_of,
+)
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.local.inference.client import Inference
@@ -19,7 +28,7 @@ from arkor_dev.local.jobs.job_config import check_config, inside
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Models
-from arkor_dev.local.workers.errors import JobFailure, RequestError
+from arkor_dev.local.workers.errors import JobFailure
 
 from .chat import ASK, Chat
 from .event_stream import stream_events
@@ -33,6 +42,8 @@ log = logging.getLogger(__name__)
 BODY_LIMIT: Final = 8 * 2**20
 NAME_LIMIT: Final = 200
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
+TEXT_LIMIT: Final = 1000
+"""Characters of a fault: it may quote what was sent."""
 ORG: Final = {"id": "local", "name": "This machine"}
 NAME: Final = Rule(
     "other",
@@ -79,8 +90,9 @@ async def envelope(
     """Turn every fault into ``{"error"}``; nothing but the sentence leaves the process."""
     try:
         return await handler(request)
-    except RequestError as error:
-        return web.json_response({"error": error.text}, status=error.status)
+    except ArkorError as error:
+        text = error.text if len(error.text) <= TEXT_LIMIT else f"{error.text[: TEXT_LIMIT - 1]}…"
+        return web.json_response({"error": text}, status=status_of(error))
     except web.HTTPException as error:
         text = f"{error.reason}: {request.method} {request.path}"
         return web.json_response({"error": text}, status=error.status)
@@ -99,13 +111,13 @@ async def guard(
     """Let nobody in but the daemon: it asks for ``localhost``, and has the launch's token."""
     setup = request.app[SETUP]
     if request.headers.getall("Host", []) != ["localhost"]:
-        raise RequestError(403, "This host name is not served")
+        raise ForbiddenError("This host name is not served")
     if request.path not in OPEN_PATHS:
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(
             given.encode("utf-8", "surrogateescape"), f"Bearer {setup.token}".encode()
         ):
-            raise RequestError(401, "Missing or invalid token")
+            raise UnauthorizedError("Missing or invalid token")
     return await handler(request)
 
 
@@ -114,9 +126,9 @@ def check_org(request: web.Request) -> Setup:
     setup = request.app[SETUP]
     org = request.query.get("orgSlug")
     if org is None:
-        raise RequestError(400, "orgSlug is missing")
+        raise BadRequestError("orgSlug is missing")
     if org != setup.org:
-        raise RequestError(403, f"This backend serves {setup.org}/{setup.slug}, not the organisation {org}")
+        raise ForbiddenError(f"This backend serves {setup.org}/{setup.slug}, not the organisation {org}")
     return setup
 
 
@@ -125,9 +137,9 @@ def check_scope(request: web.Request) -> Setup:
     setup = check_org(request)
     project = request.query.get("projectSlug")
     if project is None:
-        raise RequestError(400, "projectSlug is missing")
+        raise BadRequestError("projectSlug is missing")
     if project != setup.slug:
-        raise RequestError(404, f"This backend serves {setup.org}/{setup.slug}, not {setup.org}/{project}")
+        raise NotFoundError(f"This backend serves {setup.org}/{setup.slug}, not {setup.org}/{project}")
     return setup
 
 
@@ -136,9 +148,9 @@ async def body_of(request: web.Request, schema: Schema) -> dict[str, Any]:
     try:
         return check(strict_json.parse(await request.read()), schema)
     except strict_json.StrictJSONError as fault:
-        raise RequestError(400, f"The body {fault}") from None
+        raise BadRequestError(f"The body {fault}") from None
     except SchemaError as fault:
-        raise RequestError(400, str(fault)) from None
+        raise BadRequestError(str(fault)) from None
 
 
 async def job_of(request: web.Request) -> dict[str, Any]:
@@ -146,7 +158,7 @@ async def job_of(request: web.Request) -> dict[str, Any]:
     setup = check_scope(request)
     job = await setup.store.read(Store.get, request.match_info["id"])
     if job is None:
-        raise RequestError(404, f"There is no job {request.match_info['id']}")
+        raise NotFoundError(f"There is no job {request.match_info['id']}")
     return job
 
 
@@ -176,7 +188,7 @@ async def projects(request: web.Request) -> web.Response:
 async def create_project(request: web.Request) -> web.Response:
     setup = check_org(request)
     await body_of(request, PROJECT)
-    raise RequestError(409, f"The local backend serves the one project {setup.slug}")
+    raise ConflictError(f"The local backend serves the one project {setup.slug}")
 
 
 @routes.get("/v1/jobs")
@@ -194,7 +206,7 @@ async def create_job(request: web.Request) -> web.Response:
         try:
             inside(setup.project, config["datasetSource"]["path"])
         except JobFailure as failure:
-            raise RequestError(400, f"config.datasetSource.path: {failure}") from None
+            raise BadRequestError(f"config.datasetSource.path: {failure}") from None
     job = await setup.store.request(Store.create, body["name"].strip(), config)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": job})
@@ -225,9 +237,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
 
 @routes.route("*", "/v1/endpoints{rest:.*}")
 async def endpoints(_: web.Request) -> web.Response:
-    raise RequestError(
-        404, "Endpoints are a feature of the managed backend; this machine only trains and chats"
-    )
+    raise NotFoundError("Endpoints are a feature of the managed backend; this machine only trains and chats")
 
 
 def create_app(setup: Setup) -> web.Application:

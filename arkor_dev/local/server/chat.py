@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.bodies import ADAPTER
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder
 from arkor_dev.local.jobs.store import Store, compact
 from arkor_dev.local.workers import daemon_messages as notices
-from arkor_dev.local.workers.errors import JobFailure, RequestError
+from arkor_dev.local.workers.errors import JobFailure
 
 from .event_stream import frame, open_stream
 
@@ -114,7 +115,7 @@ class Chat:
         try:
             self._models.at_hand(name)
         except JobFailure as failure:
-            raise RequestError(400, str(failure)) from None
+            raise BadRequestError(str(failure)) from None
         if body.get("stream") is False:
             return await self._whole(name, ask)
         return await self._stream(request, name, ask)
@@ -127,19 +128,19 @@ class Chat:
         job_id, step = adapter["jobId"], adapter.get("step")
         job = await self._store.read(Store.get, job_id)
         if job is None:
-            raise RequestError(404, f"There is no job {job_id}")
+            raise NotFoundError(f"There is no job {job_id}")
         steps = checkpoint_steps(self._data, job["id"])
         if adapter["kind"] == "final":
             folder = final_folder(self._data, job["id"])
             if not folder.is_dir():
                 instead = f"; its checkpoints are at steps {', '.join(map(str, steps))}" if steps else ""
-                raise RequestError(
-                    409, f"The job {job['name']} is {job['status']} and has no final adapter{instead}"
+                raise ConflictError(
+                    f"The job {job['name']} is {job['status']} and has no final adapter{instead}"
                 )
             return job["config"]["model"], folder
         if step not in steps:
             there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
-            raise RequestError(404, f"The job {job['name']} has no checkpoint of step {step}; {there}")
+            raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
         return job["config"]["model"], checkpoint_folder(self._data, job["id"], step)
 
     async def _events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -173,7 +174,7 @@ class Chat:
                     words.append(message.get("text", ""))
                     done = message.get("done", done)
         except JobFailure as failure:
-            raise RequestError(503, str(failure)) from None
+            raise UnavailableError(str(failure)) from None
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": "".join(words)},

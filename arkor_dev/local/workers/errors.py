@@ -1,22 +1,9 @@
-"""The two kinds of fault that a person is meant to read.
+"""What ends a job, with a reason for a person; what refuses a request is in ``contract.errors``.
 
-One is the answer to a request, the other the end of a job; both carry finished sentences that name the
-thing, the cause and the next step. Anything else that escapes is a bug and is logged as one.
+Anything else that escapes is a bug and is logged as one.
 """
 
 from __future__ import annotations
-
-
-class RequestError(Exception):
-    """A request that cannot be served: ``status`` is the HTTP status, ``text`` goes into ``{"error"}``.
-
-    A text may quote what was sent, so it is cut to a thousand characters.
-    """
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text if len(text) <= 1000 else f"{text[:999]}…"
 
 
 class JobFailure(Exception):  # noqa: N818 - it ends a job; it is no error in the program

@@ -8,9 +8,9 @@ import aiohttp
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.backend.http_errors import passed_on
+from arkor_dev.contract.errors import ArkorError, BackendError, TimedOutError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
-from arkor_dev.core.errors import StudioError
 from arkor_dev.server.app_keys import BACKEND
 
 from .envelope import parse_object, read_body
@@ -35,7 +35,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
             await response.write_eof()
         except ClientConnectionResetError:
             pass  # the tab has gone
-        except StudioError as fault:
+        except ArkorError as fault:
             await _cut(request, response, fault.text)
         return response
 
@@ -50,13 +50,13 @@ def _headers(upstream: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 async def _next(upstream: aiohttp.ClientResponse) -> bytes:
-    """What has come, as soon as it has; a cut is a StudioError, so that it is not taken for the tab's."""
+    """What has come, as soon as it has; a cut is a ArkorError, so that it is not taken for the tab's."""
     try:
         return await upstream.content.readany()
     except TimeoutError:
-        raise StudioError(504, "The backend has stopped in the middle of its answer. Try again.") from None
+        raise TimedOutError("The backend has stopped in the middle of its answer. Try again.") from None
     except (aiohttp.ClientError, OSError):
-        raise StudioError(502, "The backend has cut its answer off. Try again.") from None
+        raise BackendError("The backend has cut its answer off. Try again.") from None
 
 
 async def _cut(request: web.Request, response: web.StreamResponse, text: str) -> None:

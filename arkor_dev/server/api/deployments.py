@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import NotFoundError, UnsupportedError
 from arkor_dev.server.app_keys import BACKEND
 
 from .deployment_schema import CREATE, KEY, UPDATE
@@ -15,9 +15,7 @@ async def list_all(request: web.Request) -> web.Response:
     """``GET /api/deployments``; ``{"deployments": [], "unsupported": true}`` where the backend has none."""
     try:
         return answered(await request.app[BACKEND].list_deployments())
-    except StudioError as error:
-        if error.status not in (404, 501):
-            raise
+    except (NotFoundError, UnsupportedError):
         # The local backend, say. A page that asks regularly is told a fact, not an error each time.
         return web.json_response({"deployments": [], "unsupported": True})
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.contract import strict_json
+from arkor_dev.contract.errors import ArkorError, BadRequestError, SlowRequestError, TooLargeError, status_of
 from arkor_dev.contract.schema import SchemaError, check
-from arkor_dev.core.errors import StudioError
 from arkor_dev.server.security.guards import is_api, json_error
 
 if TYPE_CHECKING:
@@ -40,11 +40,9 @@ async def error_envelope(request: web.Request, handler: Handler) -> web.StreamRe
 def _answer_to(error: Exception, request: web.Request) -> web.Response:
     api = is_api(request.path)
     match error:
-        case StudioError():
-            answer = json_error(error.status, error.text, error.extra)
-            answer.headers.update(getattr(error, "headers", {}))
-            return answer
-        case web.HTTPException() if not api or error.status < 400:
+        case ArkorError():
+            return fault_answer(error)
+        case web.HTTPException() if not api or not isinstance(error, web.HTTPError):
             raise error
         case web.HTTPException():
             answer = json_error(error.status, f"{request.method} {request.path}: {error.reason.lower()}.")
@@ -56,11 +54,18 @@ def _answer_to(error: Exception, request: web.Request) -> web.Response:
     return json_error(500, text) if api else web.Response(status=500, text=text + "\n")
 
 
+def fault_answer(error: ArkorError) -> web.Response:
+    """An expected fault as ``{"error": …}``."""
+    answer = json_error(status_of(error), error.text, error.extra)
+    answer.headers.update(error.headers)
+    return answer
+
+
 def _log_break(error: Exception, request: web.Request) -> None:
     match error:
         case ClientConnectionResetError():
             pass  # the reader has gone
-        case StudioError():
+        case ArkorError():
             log.warning("%s %s broke off: %s", request.method, request.path, error.text)
         case _:
             log.error("%s %s broke off", request.method, request.path, exc_info=error)
@@ -73,18 +78,18 @@ def answered(answer: Answer) -> web.Response:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body. StudioError 413 when it is too large, 408 when it does not arrive."""
+    """The whole body. TooLargeError when it is too large, SlowRequestError when it does not arrive."""
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await request.read()
     except TimeoutError:
-        raise StudioError(408, "The request's body did not arrive in time.") from None
+        raise SlowRequestError("The request's body did not arrive in time.") from None
     except web.HTTPRequestEntityTooLarge:
-        raise StudioError(413, f"The request's body is larger than {BODY_LIMIT >> 20} MiB.") from None
+        raise TooLargeError(f"The request's body is larger than {BODY_LIMIT >> 20} MiB.") from None
 
 
 async def read_object(request: web.Request, schema: Schema, *, optional: bool = False) -> dict[str, Any]:
-    """The body as a JSON object that ``schema`` allows; StudioError 400 when it is anything else."""
+    """The body as a JSON object that ``schema`` allows; BadRequestError when it is anything else."""
     body = await read_body(request)
     if optional and not body:
         return {}
@@ -92,11 +97,11 @@ async def read_object(request: web.Request, schema: Schema, *, optional: bool = 
 
 
 def parse_object(body: bytes, schema: Schema) -> dict[str, Any]:
-    """``body`` as a JSON object that ``schema`` allows; StudioError 400 when it is anything else."""
+    """``body`` as a JSON object that ``schema`` allows; BadRequestError when it is anything else."""
     name = "The request's body"
     try:
         return check(strict_json.parse(body), schema, name)
     except strict_json.StrictJSONError as fault:
-        raise StudioError(400, f"{name} {fault}.") from None
+        raise BadRequestError(f"{name} {fault}.") from None
     except SchemaError as fault:
-        raise StudioError(400, f"{fault}.") from None
+        raise BadRequestError(f"{fault}.") from None

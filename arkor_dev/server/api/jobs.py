@@ -8,8 +8,8 @@ from urllib.parse import quote
 from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp_sse import EventSourceResponse
 
+from arkor_dev.contract.errors import NotFoundError
 from arkor_dev.contract.shapes import CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STALE_WHY_HEADER
-from arkor_dev.core.errors import StudioError
 from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
 from arkor_dev.server.negotiation import has, takes
 
@@ -58,9 +58,7 @@ async def history(request: web.Request) -> web.StreamResponse:
     async with contextlib.AsyncExitStack() as stack:
         try:
             reader = await stack.enter_async_context(request.app[EVENTS].follow(request.match_info["id"]))
-        except StudioError as error:
-            if error.status != 404:
-                raise
+        except NotFoundError:
             return web.Response(status=204)
         begin, end, last = reader.begin(), reader.end(), reader.last_frame
         response = web.StreamResponse(headers={CURSOR_HEADER: str(end), FROM_HEADER: str(begin)})

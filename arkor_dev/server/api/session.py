@@ -6,13 +6,12 @@ import hashlib
 
 from aiohttp import web
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, NotFoundError, UnsupportedError
 from arkor_dev.identity.views import credentials_view
 from arkor_dev.server.app_keys import BACKEND, MANIFEST
 from arkor_dev.server.negotiation import has
-from arkor_dev.server.security.guards import json_error
 
-from .envelope import answered
+from .envelope import answered, fault_answer
 
 
 async def credentials(request: web.Request) -> web.Response:
@@ -32,9 +31,7 @@ async def capabilities(request: web.Request) -> web.Response:
     """``GET /api/capabilities``: the backend's optional features; none where it does not know the call."""
     try:
         return answered(await request.app[BACKEND].capabilities())
-    except StudioError as error:
-        if error.status not in (404, 501):
-            raise
+    except (NotFoundError, UnsupportedError):
         return web.json_response({"features": []})
 
 
@@ -46,8 +43,8 @@ async def manifest(request: web.Request) -> web.Response:
     """
     try:
         answer = web.json_response(await request.app[MANIFEST].read())
-    except StudioError as error:
-        answer = json_error(error.status, error.text, error.extra)
+    except ArkorError as error:
+        answer = fault_answer(error)
     tag = hashlib.sha256(answer.body or b"").hexdigest()[:32]  # type: ignore[arg-type]
     if has(request, tag):
         answer = web.Response(status=304)

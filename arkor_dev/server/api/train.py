@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import ClientConnectionResetError, web
 
+from arkor_dev.contract.errors import ConflictError
 from arkor_dev.contract.rules import FILLED, FLAG
 from arkor_dev.contract.schema import Field, Schema
-from arkor_dev.core.errors import StudioError
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
 from arkor_dev.project.training_command import OUTDATED, training_command
 from arkor_dev.project.typescript import START_SECONDS
@@ -90,7 +90,7 @@ async def start(request: web.Request) -> web.StreamResponse:
     body = cast("TrainRequest", {name: value for name, value in sent.items() if value is not None})
     shown = body.get("revision")
     if shown is not None and shown != await request.app[MANIFEST].revision():
-        raise StudioError(409, OUTDATED)
+        raise ConflictError(OUTDATED)
     launch = await asyncio.to_thread(training_command, request.app[SETTINGS], body)
     # A tab that leaves now must not leave half a run: the start is finished without it.
     prepare = _built(request.app) if launch.typescript else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import InternalError
 
 from .guards import refusal
 from .socket_owner import open_owners
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def strangers(*, allow_other_users: bool) -> Iterator[IsStranger]:
     """What tells a stranger by a connection's two ends, ``(peer, own)``, for the length of a launch.
 
-    Raises StudioError where it should and cannot be told.
+    Raises ArkorError where it should and cannot be told.
     """
     if allow_other_users or sys.platform != "linux":
         yield lambda _peer, _own: False
@@ -40,8 +40,7 @@ def strangers(*, allow_other_users: bool) -> Iterator[IsStranger]:
     try:
         owners = open_owners()
     except OSError as error:
-        raise StudioError(
-            500,
+        raise InternalError(
             f"Studio cannot tell which user of this machine connects to it: {error}. "
             "If you are its only user, start Studio with --allow-other-users.",
         ) from None

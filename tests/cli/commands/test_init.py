@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from arkor_dev.cli.commands.init import TEMPLATE, initialize, project_files, run_init
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.core.errors import StudioError
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter_toml import VALUES, starter_toml
 
@@ -70,7 +70,7 @@ def test_the_chats_are_real_and_all_alike_in_form() -> None:
 def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
     (tmp_path / there).parent.mkdir(exist_ok=True)
     (tmp_path / there).write_text("mine")
-    with pytest.raises(StudioError, match=f"{re.escape(there)} is in .* already. Nothing was written"):
+    with pytest.raises(ArkorError, match=f"{re.escape(there)} is in .* already. Nothing was written"):
         initialize(tmp_path)
     assert (tmp_path / there).read_text() == "mine"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / there]
@@ -78,14 +78,14 @@ def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
 
 def test_a_link_counts_as_there(tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StudioError, match=r"arkor.toml is in"):
+    with pytest.raises(ArkorError, match=r"arkor.toml is in"):
         initialize(tmp_path)
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_both_are_named(tmp_path: Path) -> None:
     initialize(tmp_path)
-    with pytest.raises(StudioError, match=r"arkor.toml and data/train.jsonl are in"):
+    with pytest.raises(ArkorError, match=r"arkor.toml and data/train.jsonl are in"):
         initialize(tmp_path)
 
 
@@ -94,7 +94,7 @@ def test_a_typescript_project_is_not_given_a_second_trainer(tmp_path: Path, ther
     """An arkor.toml would be used in place of what the person has written."""
     (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / there).write_text('{"dependencies": {"arkor": "1"}}')
-    with pytest.raises(StudioError, match="is a TypeScript project") as refused:
+    with pytest.raises(ArkorError, match="is a TypeScript project") as refused:
         initialize(tmp_path)
     assert there in refused.value.text
     assert "Nothing was written" in refused.value.text
@@ -108,7 +108,7 @@ def test_a_package_without_arkor_is_no_typescript_project(tmp_path: Path) -> Non
 
 def test_a_failure_halfway_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
-    with pytest.raises(StudioError, match=r"data cannot be written"):
+    with pytest.raises(ArkorError, match=r"data cannot be written"):
         initialize(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from arkor_dev.cli import main as cli
 from arkor_dev.cli.callback import PATIENCE
 from arkor_dev.cli.commands import login
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.credentials_file import read_credentials
 from arkor_dev.identity.oauth import Attempt, Service
 from tests.cli.test_main import arkor_dev
@@ -81,11 +81,11 @@ class SignIn:
             for secret in SECRETS:
                 assert secret not in self.out.getvalue() + self.browser.page
 
-    async def refused(self, **how: Any) -> StudioError:
+    async def refused(self, **how: Any) -> ArkorError:
         """The reason; nothing was written."""
         path = self.settings.arkor_home / "credentials.json"
         before = path.read_bytes() if path.exists() else None
-        with pytest.raises(StudioError) as raised:
+        with pytest.raises(ArkorError) as raised:
             await self.run(**how)
         assert (path.read_bytes() if path.exists() else None) == before
         for secret in SECRETS:
@@ -241,14 +241,15 @@ async def test_an_answer_that_is_no_sign_in(
 async def test_a_service_that_is_down(sign_in: SignIn, service: FakeSignIn) -> None:
     service.status = 503
     error = await sign_in.refused()
-    assert error.status == 503
+    assert status_of(error) == 503
     assert f"The sign-in was not finished. {service.domain} answered 503" in error.text
 
 
-async def test_a_backend_that_is_away_does_not_cost_the_sign_in(
-    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, path: Path
+@pytest.mark.parametrize("status", [503, 429])
+async def test_a_backend_that_is_away_or_busy_does_not_cost_the_sign_in(
+    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, path: Path, status: int
 ) -> None:
-    fake_backend.fault("GET /v1/me", status=503, body=b'{"error": "Back soon."}')
+    fake_backend.fault("GET /v1/me", status=status, body=b'{"error": "Back soon."}')
     assert await sign_in.run() == 0
     assert "could not say yet as whom: Back soon." in sign_in.out.getvalue()
     assert json.loads(path.read_bytes())["accessToken"] == ACCESS
@@ -332,7 +333,7 @@ async def test_nobody_comes(sign_in: SignIn, service: FakeSignIn, fake_backend: 
         return True
 
     error = await sign_in.refused(browse=nowhere, patience=0.1)
-    assert error.status == 408
+    assert status_of(error) == 408
     assert error.text.startswith("No answer came from the browser within ")
     assert fake_backend.cli_config is not None
     with socket.socket() as sock:  # nobody listens there any more
@@ -432,7 +433,7 @@ async def test_a_folder_that_cannot_be_written_asks_nobody(
     sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, path: Path
 ) -> None:
     path.parent.write_text("a file in the folder's place")
-    with pytest.raises(StudioError, match="cannot be"):
+    with pytest.raises(ArkorError, match="cannot be"):
         await sign_in.run()
     assert fake_backend.requests == []
 
@@ -450,7 +451,7 @@ async def test_anonymously(sign_in: SignIn, fake_backend: FakeBackend, path: Pat
     said = sign_in.out.getvalue()
     assert f"Signed in anonymously at 127.0.0.1:{fake_backend.port}, as the organisation anon-1.\n" in said
     assert "anonymous-token" not in said
-    with pytest.raises(StudioError, match="cannot be had back"):
+    with pytest.raises(ArkorError, match="cannot be had back"):
         await sign_in.run(anonymous=True)
 
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from arkor_dev.backend.http_client import open_wire
 from arkor_dev.backend.unix_address import address_of
 from arkor_dev.cli.commands.start import run_start
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.connect import _running_backend
 from arkor_dev.jobs import follow
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
@@ -199,19 +199,17 @@ async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBa
 async def test_a_backend_that_is_away_creates_nothing(settings: Settings, fake_backend: FakeBackend) -> None:
     await fake_backend.stop()
     started = Started(settings)
-    with pytest.raises(StudioError) as caught:
+    with pytest.raises(ArkorError) as caught:
         await started.end()
-    assert caught.value.status >= 500
+    assert status_of(caught.value) >= 500
     assert started.out.getvalue() == ""
 
 
 async def test_a_file_for_a_backend_that_takes_none(settings: Settings, fake_backend: FakeBackend) -> None:
     fake_backend.fault("POST /v1/jobs", status=400, body=b'{"error": "datasetSource.type is invalid"}')
-    with pytest.raises(
-        StudioError, match=r"datasetSource.type is invalid \(This trainer's dataset is a file"
-    ):
+    with pytest.raises(ArkorError, match=r"datasetSource.type is invalid \(This trainer's dataset is a file"):
         await Started(settings, "second").end()
-    with pytest.raises(StudioError, match=r"datasetSource.type is invalid$"):
+    with pytest.raises(ArkorError, match=r"datasetSource.type is invalid$"):
         await Started(settings, "first").end()
 
 
@@ -228,14 +226,14 @@ async def test_a_file_for_a_backend_that_takes_none(settings: Settings, fake_bac
 async def test_an_answer_without_an_id(settings: Settings, fake_backend: FakeBackend, body: bytes) -> None:
     fake_backend.fault("POST /v1/jobs", status=201, body=body)
     started = Started(settings)
-    with pytest.raises(StudioError, match="did not say which"):
+    with pytest.raises(ArkorError, match="did not say which"):
         await started.end()
     assert started.out.getvalue() == ""
 
 
 async def test_a_file_that_is_no_longer_what_was_shown(settings: Settings, fake_backend: FakeBackend) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
-    with pytest.raises(StudioError, match="has changed since it was shown"):
+    with pytest.raises(ArkorError, match="has changed since it was shown"):
         await run_start(settings, revision="0123456789abcdef")
     assert fake_backend.jobs == {}
 
@@ -245,7 +243,7 @@ async def test_a_fault_of_the_data_is_told_before_anything_is_started(
 ) -> None:
     (settings.project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a",}\n')
     with pytest.raises(
-        StudioError, match=r"^data.jsonl, line 2: not JSON \(a comma with nothing behind it at column 15\)$"
+        ArkorError, match=r"^data.jsonl, line 2: not JSON \(a comma with nothing behind it at column 15\)$"
     ):
         await Started(settings, "second").end()
     assert fake_backend.requests == []
@@ -268,7 +266,7 @@ async def test_wrong_usage_asks_nobody(
         path.unlink()
     else:
         path.write_text(toml)
-    with pytest.raises(StudioError, match=said):
+    with pytest.raises(ArkorError, match=said):
         await Started(settings, trainer).end()
     assert fake_backend.requests == []
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.local.jobs import async_store
 from arkor_dev.local.jobs.artifacts import final_folder, keep_verdict, kept_verdict
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store, Verdict
-from arkor_dev.local.workers.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -88,9 +88,9 @@ async def test_a_request_is_refused_and_then_nothing_comes_of_it(
 ) -> None:
     monkeypatch.setattr(async_store, "REQUEST_SECONDS", 0.2)
     fill_up(store)
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(ArkorError) as caught:
         await store.request(Store.create, "x" * 20_000, CONFIG)
-    assert caught.value.status == 503
+    assert status_of(caught.value) == 503
     make_room(store)
     await store.write(Store.create, "b", CONFIG)
     assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["b"]

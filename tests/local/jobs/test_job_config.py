@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.local.jobs.job_config import check_config
-from arkor_dev.local.workers.errors import RequestError
 
 GOOD: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d.jsonl"}}
 
@@ -74,9 +74,9 @@ BAD: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("config", "reason"), BAD)
 def test_a_wrong_value_is_refused_by_its_field(config: Any, reason: str) -> None:
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(ArkorError) as caught:
         check_config(config)
-    assert caught.value.status == 400
+    assert status_of(caught.value) == 400
     assert reason in caught.value.text
 
 

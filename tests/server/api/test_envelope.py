@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from arkor_dev.contract.errors import ArkorError, ConflictError, InternalError, fault_of, status_of
 from arkor_dev.contract.schema import Schema
-from arkor_dev.core.errors import StudioError
 from arkor_dev.processes.training_runs import Launch
 from arkor_dev.server.api.envelope import error_envelope, parse_object, read_object
 from arkor_dev.server.app_keys import RUNS
@@ -23,15 +23,9 @@ if TYPE_CHECKING:
     Client = TestClient[web.Request, web.Application]
 
 
-class PassedOnError(StudioError):
-    """A fault with headers, as the backend's are."""
-
-    headers = {"Deprecation": "true"}  # noqa: RUF012
-
-
 FAULTS: dict[str, Exception] = {
-    "known": StudioError(409, "It runs already.", run="run-1"),
-    "upstream": PassedOnError(426, "Update it."),
+    "known": ConflictError("It runs already.", run="run-1"),
+    "upstream": fault_of(426, "Update it.", {"Deprecation": "true"}),
     "missing": web.HTTPNotFound(),
     "method": web.HTTPMethodNotAllowed("PUT", ["GET", "POST"]),
     "bug": ZeroDivisionError("with details"),
@@ -132,7 +126,7 @@ async def test_midway_in_the_whole_studio(
 
     async def breaks(offset: int) -> tuple[bytes, int]:
         if offset:
-            raise StudioError(500, "The log cannot be read.")
+            raise InternalError("The log cannot be read.")
         return await real(offset)
 
     monkeypatch.setattr(run.output, "read", breaks)
@@ -146,9 +140,9 @@ async def test_midway_in_the_whole_studio(
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"[" * 100_000, b'{"a": NaN'])
 def test_what_is_no_object(body: bytes) -> None:
-    with pytest.raises(StudioError) as fault:
+    with pytest.raises(ArkorError) as fault:
         parse_object(body, Schema(()))
-    assert fault.value.status == 400
+    assert status_of(fault.value) == 400
 
 
 async def test_an_object(client: Client) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from arkor_dev.core.errors import StudioError
+from arkor_dev.contract.errors import ArkorError
 from arkor_dev.server import serve
 from arkor_dev.server.app import create_app
 from arkor_dev.server.security import same_user
@@ -110,7 +110,7 @@ async def test_a_system_that_does_not_tell(settings: Settings, monkeypatch: pyte
         raise OSError("this system does not tell whose a connection is")
 
     monkeypatch.setattr(same_user, "open_owners", closed)
-    with pytest.raises(StudioError, match=r"does not tell .* --allow-other-users"):
+    with pytest.raises(ArkorError, match=r"does not tell .* --allow-other-users"):
         async with serving(settings, bind(0)):
             raise AssertionError("it must not start")
 
