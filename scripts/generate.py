@@ -1,8 +1,9 @@
 """Writes what is made from the contract: the page's types and settings, and the reference of settings.
 
-``web/src/contract.gen.ts`` comes from ``arkor_dev/contract/shapes.py``, read as syntax and not by import:
-type annotations stay as they were written, in the order they were written, and the result does not depend on
-the Python that runs this. Its settings and ``docs/settings.md`` come from ``arkor_dev/contract/settings.py``.
+``web/src/contract.gen.ts`` comes from ``shapes.py`` and ``events.py`` of ``arkor_dev/contract``, read as
+syntax and not by import: type annotations stay as they were written, in the order they were written, and the
+result does not depend on the Python that runs this. Its settings and ``docs/settings.md`` come from
+``arkor_dev/contract/settings.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from arkor_dev.contract.setting import EVERYWHERE  # noqa: E402
 if TYPE_CHECKING:
     from arkor_dev.contract.setting import Setting
 
-SHAPES = ROOT / "arkor_dev" / "contract" / "shapes.py"
+MODULES = [ROOT / "arkor_dev" / "contract" / name for name in ("shapes.py", "events.py")]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"
 
@@ -39,13 +40,18 @@ CONFIG = "JobConfig"
 """The shape that has every setting as a field besides its own."""
 
 
-def types(shapes: str) -> str:
+def shapes() -> str:
+    """The source of what is read as syntax."""
+    return "".join(module.read_text(encoding="utf-8") for module in MODULES)
+
+
+def types(source: str) -> str:
     """The TypeScript for the contract's shapes and settings; ``ValueError`` for a type it does not know."""
     parts = ["// Generated from arkor_dev/contract by scripts/generate.py. Not edited by hand.\n"]
-    for node in ast.parse(shapes).body:
+    for node in ast.parse(source).body:
         match node:
-            case ast.ClassDef(bases=[ast.Name(id="TypedDict")]):
-                parts.append(_interface(node))
+            case ast.ClassDef(bases=[ast.Name(id=base)]):
+                parts.append(_interface(node, base))
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript() as value):
                 parts.append(f"export type {name} = {_type(value)};\n")
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str() as text)):
@@ -57,8 +63,9 @@ def types(shapes: str) -> str:
     return "\n".join([*parts, _settings()])
 
 
-def _interface(node: ast.ClassDef) -> str:
-    lines = [f"/** {_summary(node)} */", f"export interface {node.name} {{"]
+def _interface(node: ast.ClassDef, base: str) -> str:
+    extends = "" if base == "TypedDict" else f" extends {base}"
+    lines = [f"/** {_summary(node)} */", f"export interface {node.name}{extends} {{"]
     own = set()
     for item in node.body:
         if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
@@ -200,7 +207,10 @@ def reference() -> str:
 
 def generated() -> dict[Path, str]:
     """Every file that is made here, and what has to be in it."""
-    return {TYPES: types(SHAPES.read_text(encoding="utf-8")), REFERENCE: reference()}
+    return {
+        TYPES: types("".join(shapes.read_text(encoding="utf-8") for shapes in SHAPES)),
+        REFERENCE: reference(),
+    }
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.contract import events
 from arkor_dev.core.plain_text import one_line, plain
 
 if TYPE_CHECKING:
@@ -39,29 +40,29 @@ class RunLines:
         if isinstance(data, str):
             return f"{one_line(event.name, 80)}: {one_line(data)}"
         match event.name:
-            case "training.started":
+            case events.TRAINING_STARTED:
                 return self._started(data.get("metadata"))
-            case "training.log":
+            case events.TRAINING_LOG:
                 return self._row(data)
-            case "checkpoint.saved":
+            case events.CHECKPOINT_SAVED:
                 size, saved = _bytes(data.get("artifacts")), _number(data.get("step"))
                 if saved is not None and saved >= 0:
                     self.checkpoint = int(saved)
                 return f"step {one_line(data.get('step'), 20)}: checkpoint saved" + (
                     f", {size}" if size else ""
                 )
-            case "training.completed":
+            case events.TRAINING_COMPLETED:
                 self.ended = "completed"
                 return self._completed(data.get("metrics"))
-            case "training.failed":
+            case events.TRAINING_FAILED:
                 self.ended = "failed"
                 reason = plain(str(data.get("error") or "no reason given")[:ERROR_LIMIT]).strip()
                 return f"failed: {reason}"
-            case "training.cancelled":
+            case events.TRAINING_CANCELLED:
                 self.ended = "cancelled"
                 step = _number(data.get("step"))
                 return "cancelled" if step is None else f"cancelled at step {step:g}"
-            case "training.message":
+            case events.TRAINING_MESSAGE:
                 return one_line(data.get("message"), 1000) or "(an empty message)"
         rest = {key: value for key, value in data.items() if key not in ("type", "jobId", "timestamp")}
         return f"{one_line(event.name, 80)}: {one_line(json.dumps(rest, ensure_ascii=False))}"

@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Final, Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from arkor_dev.contract.events import (
+    MODEL_PROGRESS,
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_LOG,
+    TRAINING_STARTED,
+)
 from arkor_dev.core.plain_text import one_line, plain
 from arkor_dev.jobs.follow import Connection, JobEvent, Waiting
 
@@ -55,7 +63,7 @@ class PlainView:
             self._connection(item)
         elif isinstance(item, Waiting):
             self.say(waiting_line(item), "yellow")
-        elif item.name == "model.progress" and isinstance(item.data, dict):
+        elif item.name == MODEL_PROGRESS and isinstance(item.data, dict):
             self._progress(item.data)
         else:
             self._event(item, self.run.read(item))
@@ -73,7 +81,7 @@ class PlainView:
             self.say(f"connection lost, trying again: {one_line(connection.fault)}", "yellow")
 
     def _event(self, event: JobEvent, line: str) -> None:
-        styles = {"training.failed": "red", "training.completed": "green", "training.cancelled": "yellow"}
+        styles = {TRAINING_FAILED: "red", TRAINING_COMPLETED: "green", TRAINING_CANCELLED: "yellow"}
         self.say(line, styles.get(event.name, ""))
 
     def _progress(self, data: dict[str, object]) -> None:
@@ -113,9 +121,9 @@ class LiveView(PlainView):
 
     def _event(self, event: JobEvent, line: str) -> None:
         evaluated = isinstance(event.data, dict) and event.data.get("evalLoss") is not None
-        if event.name != "training.log" or evaluated:
+        if event.name != TRAINING_LOG or evaluated:
             super()._event(event, line)
-        if event.name in ("training.started", "training.log"):
+        if event.name in (TRAINING_STARTED, TRAINING_LOG):
             self._clear_preparations()
             if self._bar is None:
                 self._bar = self._bars.add_task("training", total=self.run.total, words="")

@@ -20,16 +20,6 @@ FROM_HEADER: Final = "X-Arkor-From"
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
 
-EventName = Literal[
-    "training.started",
-    "training.log",
-    "checkpoint.saved",
-    "training.completed",
-    "training.failed",
-    "ping",
-    "end",
-]
-
 
 class DatasetSource(TypedDict):
     """Where the rows come from; ``file`` is known to the local backend only."""
@@ -108,28 +98,6 @@ class Artifact(TypedDict):
     step: NotRequired[int]
     bytes: NotRequired[int]
     path: NotRequired[str]
-
-
-class TrainingEvent(TypedDict):
-    """One frame's data in a job's event stream; which fields are there depends on ``type``."""
-
-    type: str
-    jobId: str
-    timestamp: str
-    step: NotRequired[int]
-    loss: NotRequired[float | None]
-    evalLoss: NotRequired[float | None]
-    learningRate: NotRequired[float | None]
-    epoch: NotRequired[float | None]
-    samplesPerSecond: NotRequired[float | None]
-    tokensPerSecond: NotRequired[float | None]
-    metadata: NotRequired[dict[str, object]]
-    metrics: NotRequired[dict[str, object]]
-    artifacts: NotRequired[list[Artifact]]
-    error: NotRequired[str]
-    label: NotRequired[str]
-    done: NotRequired[int]
-    total: NotRequired[int | None]
 
 
 class ChatMessage(TypedDict):

@@ -16,7 +16,16 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from .counting import Counting
-from .sse_frames import event_name, frame_id, frames_in, has_fields, is_plain, without_comments
+from .sse_frames import (
+    END_NAME,
+    PING_NAME,
+    event_name,
+    frame_id,
+    frames_in,
+    has_fields,
+    is_plain,
+    without_comments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -131,9 +140,9 @@ class Deduplicator:
         """The frame in its clean form if it is news, else ``b""``."""
         frame = without_comments(frame)
         name = event_name(frame)
-        if self.end is not None or name == b"ping" or not has_fields(frame):
+        if self.end is not None or name == PING_NAME or not has_fields(frame):
             return b""
-        if name == b"end":
+        if name == END_NAME:
             self.end = frame + b"\n\n"
             return b""
         if frame_id(frame) is not None:

@@ -13,6 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from arkor_dev.contract.events import STREAM_AT, STREAM_CONNECTED, STREAM_RECONNECTING
 from arkor_dev.core.memory import give_back
 
 from .feed import Feed, OpenEvents, Sleep
@@ -230,7 +231,8 @@ class Reader:
         while not (self._over or feed.closed or self._offset < log.base):
             if feed.connected != self._told and feed.end is None:
                 self._told = feed.connected
-                return b": connected\n\n" if self._told else b": reconnecting\n\n"
+                state = STREAM_CONNECTED if self._told else STREAM_RECONNECTING
+                return f": {state}\n\n".encode()
             data = log.read(self._offset)
             if data:
                 self._offset += len(data)
@@ -240,6 +242,6 @@ class Reader:
                 return feed.end
             if self._offset - self._marked >= MARK_EVERY:
                 self._marked = self._offset
-                return f": at {Cursor(feed.name, self._offset)}\n\n".encode()
+                return f": {STREAM_AT}{Cursor(feed.name, self._offset)}\n\n".encode()
             await log.changed()
         return b""

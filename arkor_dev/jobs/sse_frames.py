@@ -11,6 +11,11 @@ from __future__ import annotations
 
 import re
 
+from arkor_dev.contract.events import END, PING
+
+PING_NAME = PING.encode()
+END_NAME = END.encode()
+
 MAX_FRAME = 32 << 20
 """Bytes; a longer frame is dropped whole, so that a backend cannot fill the memory with one."""
 
@@ -19,7 +24,7 @@ SHORT = 100
 
 _BOM = b"\xef\xbb\xbf"
 _COMMENTS = re.compile(rb"\A(?::[^\n]*(?:\n|\Z))+")
-_CONTROL = re.compile(rb"\nevent: ?(?:ping|end)\n")
+_CONTROL = re.compile(rb"\nevent: ?(?:%s|%s)\n" % (PING_NAME, END_NAME))
 _EVENT = re.compile(rb"^event: ?([^\n]*)$", re.MULTILINE)
 _FIELD = re.compile(rb"^(?:data|event|id)(?::|$)", re.MULTILINE)
 _ID = re.compile(rb"^id: ?([^\0\n]*)$", re.MULTILINE)

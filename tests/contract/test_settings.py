@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.setting import Setting
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-from generate import SHAPES, reference, types
+from generate import reference, shapes, types
 
 BLOCK = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { url = "https://example.org/a" }\n'
 CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
@@ -48,7 +48,7 @@ def problem(tmp_path: Path) -> Callable[[str], str | None]:
 def test_without_it_nobody_knows_it(problem: Callable[[str], str | None]) -> None:
     assert "unknown key lora.noise_alpha" in str(problem(BLOCK + "lora.noise_alpha = 5\n"))
     assert check_config({**CONFIG, "noiseAlpha": -1})
-    assert "noise_alpha" not in starter_toml() + reference() + types(SHAPES.read_text())
+    assert "noise_alpha" not in starter_toml() + reference() + types(shapes())
 
 
 @pytest.mark.usefixtures("pretend")
@@ -90,7 +90,7 @@ def test_a_new_setting_is_in_the_starter_file_and_in_the_reference() -> None:
 
 @pytest.mark.usefixtures("pretend")
 def test_a_new_setting_is_typed_and_in_the_form() -> None:
-    text = types(SHAPES.read_text())
+    text = types(shapes())
     assert f"  /** {PRETEND.help} */\n  noiseAlpha?: number;\n}}" in text
     label = f'{{ field: "noiseAlpha", label: "Noise", help: "{PRETEND.help}", style: "count" }}'
     rule = (

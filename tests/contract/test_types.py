@@ -45,6 +45,11 @@ def test_each_shape_has_its_typescript(python: str, typescript: str) -> None:
     assert typescript in types(f'class T(TypedDict):\n    """Doc."""\n    {python}\n').splitlines()
 
 
+def test_a_shape_that_adds_to_another() -> None:
+    source = 'class A(TypedDict):\n    """Doc."""\n    a: str\n\nclass B(A):\n    """More."""\n    b: int\n'
+    assert "/** More. */\nexport interface B extends A {\n  b: number;\n}" in types(source)
+
+
 def test_a_set_of_words_and_a_constant() -> None:
     source = 'A: Final = "x"\nB: Final[frozenset[str]] = frozenset({"d", "c"})\nC = Literal["p", "q"]\n'
     text = types(source)

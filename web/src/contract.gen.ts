@@ -18,8 +18,6 @@ export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancell
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
 
-export type EventName = "training.started" | "training.log" | "checkpoint.saved" | "training.completed" | "training.failed" | "ping" | "end";
-
 /** Where the rows come from; `file` is known to the local backend only. */
 export interface DatasetSource {
   type: "huggingface" | "blob" | "file";
@@ -123,27 +121,6 @@ export interface Artifact {
   step?: number;
   bytes?: number;
   path?: string;
-}
-
-/** One frame's data in a job's event stream; which fields are there depends on `type`. */
-export interface TrainingEvent {
-  type: string;
-  jobId: string;
-  timestamp: string;
-  step?: number;
-  loss?: number | null;
-  evalLoss?: number | null;
-  learningRate?: number | null;
-  epoch?: number | null;
-  samplesPerSecond?: number | null;
-  tokensPerSecond?: number | null;
-  metadata?: Record<string, unknown>;
-  metrics?: Record<string, unknown>;
-  artifacts?: Artifact[];
-  error?: string;
-  label?: string;
-  done?: number;
-  total?: number | null;
 }
 
 /** One turn of a conversation. */
@@ -267,6 +244,150 @@ export interface DeploymentKey {
   createdAt: string;
   lastUsedAt: string | null;
   plaintext?: string;
+}
+
+export const TRAINING_STARTED = "training.started";
+
+export const TRAINING_LOG = "training.log";
+
+export const TRAINING_MESSAGE = "training.message";
+
+export const TRAINING_COMPLETED = "training.completed";
+
+export const TRAINING_FAILED = "training.failed";
+
+export const TRAINING_CANCELLED = "training.cancelled";
+
+export const CHECKPOINT_SAVED = "checkpoint.saved";
+
+export const MODEL_PROGRESS = "model.progress";
+
+export const PING = "ping";
+
+export const END = "end";
+
+export const STREAM_CONNECTED = "connected";
+
+export const STREAM_RECONNECTING = "reconnecting";
+
+export const STREAM_AT = "at ";
+
+export const CHAT_PROGRESS = "progress";
+
+export const CHAT_ERROR = "error";
+
+export const CHAT_DONE = "[DONE]";
+
+/** What every event of a job has. */
+export interface AnyEvent {
+  jobId: string;
+  timestamp: string;
+}
+
+/** What a backend says of a run when it begins; the local one says all of it. */
+export interface RunMetadata {
+  totalSteps?: number;
+  epochs?: number;
+  device?: string;
+  dtype?: string;
+  dtypeReason?: string;
+  trainRows?: number;
+  evalRows?: number;
+  trainableParameters?: number;
+  model?: string;
+  modelNote?: string;
+}
+
+/** What a run came to, in all; null where nothing was measured. */
+export interface RunMetrics {
+  loss?: number | null;
+  evalLoss?: number | null;
+  bestEvalLoss?: number | null;
+  steps?: number;
+  seconds?: number;
+}
+
+/** The first step is about to be made; sent again when a run is resumed. From the trainer. */
+export interface TrainingStarted extends AnyEvent {
+  type: "training.started";
+  metadata?: RunMetadata;
+}
+
+/** One row of figures, of training or (then without `loss`) of an evaluation. From the trainer. */
+export interface TrainingLog extends AnyEvent {
+  type: "training.log";
+  step: number;
+  loss?: number | null;
+  evalLoss?: number | null;
+  learningRate?: number | null;
+  epoch?: number | null;
+  samplesPerSecond?: number | null;
+  tokensPerSecond?: number | null;
+}
+
+/** A sentence for the log. From the local backend's trainer. */
+export interface TrainingMessage extends AnyEvent {
+  type: "training.message";
+  message: string;
+}
+
+/** The adapter as it is after `step` has been written and can be talked to. From the trainer. */
+export interface CheckpointSaved extends AnyEvent {
+  type: "checkpoint.saved";
+  step: number;
+  artifacts?: Artifact[];
+}
+
+/** How far a preparation has come, in `unit`; `total` is null while unknown. From the local backend. */
+export interface ModelProgress extends AnyEvent {
+  type: "model.progress";
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** The job has ended well. From the backend, and nothing but `end` follows. */
+export interface TrainingCompleted extends AnyEvent {
+  type: "training.completed";
+  metrics?: RunMetrics;
+  artifacts?: Artifact[];
+}
+
+/** The job has ended without its result; `error` is the reason for a person. From the backend. */
+export interface TrainingFailed extends AnyEvent {
+  type: "training.failed";
+  error: string;
+  step?: number;
+}
+
+/** Somebody has cancelled the job; `step` is the last that was reported. From the local backend. */
+export interface TrainingCancelled extends AnyEvent {
+  type: "training.cancelled";
+  step?: number;
+}
+
+/** Keep-alive without an id, no progress. From the backend's stream, and it goes no further. */
+export interface Ping extends AnyEvent {
+  type: "ping";
+}
+
+/** The stream is over: close, and do not reconnect. From the backend's stream, without an id. */
+export interface End extends AnyEvent {
+  type: "end";
+}
+
+/** In a chat's stream: how far loading the model has come (`ModelProgress`). From the local backend. */
+export interface ChatProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit?: string;
+}
+
+/** In a chat's stream: why the answer ends here. From the local backend, or from Studio at a cut. */
+export interface ChatError {
+  error: string;
 }
 
 /** One setting of a trainer, as it is shown. */

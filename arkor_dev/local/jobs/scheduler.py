@@ -14,6 +14,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.events import MODEL_PROGRESS
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
@@ -59,7 +60,7 @@ class Preparing:
         if label == self._label and moment - self._told < PROGRESS_SECONDS and not over:
             return
         self._label, self._told, self._last = label, moment, progress
-        self._store.post(Store.append, self._job, [("model.progress", progress)])
+        self._store.post(Store.append, self._job, [(MODEL_PROGRESS, progress)])
         notices.progress(progress)
 
 

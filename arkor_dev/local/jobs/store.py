@@ -14,6 +14,7 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from arkor_dev.contract.events import ENDINGS, TRAINING_LOG, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 
 from .database import BUSY_MILLISECONDS, connect, open_database, transaction
@@ -194,7 +195,7 @@ class Store:
             return
         step = json.loads(metrics).get("step")
         known = {} if step is None or verdict.status == "completed" else {"step": step}
-        self._append(job_id, [(f"training.{verdict.status}", {**verdict.fields, **known})])
+        self._append(job_id, [(ENDINGS[verdict.status], {**verdict.fields, **known})])
         self._db.execute(
             "UPDATE jobs SET status = ?, error = ?, completed = ? WHERE id = ?",
             (verdict.status, verdict.error, now(), job_id),
@@ -229,13 +230,13 @@ class Store:
         found = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
         metrics = json.loads(found[0])
         for name, fields in events:
-            if name == "training.started":
+            if name == TRAINING_STARTED:
                 metrics["totalSteps"] = fields["metadata"]["totalSteps"]
                 settings = fields["metadata"].get("settings")
                 if settings is not None:
                     changed = (compact(settings), job_id)
                     self._db.execute("UPDATE jobs SET settings = ? WHERE id = ?", changed)
-            elif name == "training.log":
+            elif name == TRAINING_LOG:
                 metrics.update({key: fields[key] for key in ("step", "loss", "evalLoss") if key in fields})
                 if "evalLoss" in fields:
                     metrics["bestEvalLoss"] = min(

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import ADAPTER
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
+from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder
@@ -205,7 +206,7 @@ class Chat:
             try:
                 async for message in events:
                     if "progress" in message:
-                        await response.write(frame("progress", compact(message["progress"])))
+                        await response.write(frame(CHAT_PROGRESS, compact(message["progress"])))
                     elif "text" in message:
                         await response.write(chunk({"content": message["text"]}))
                     else:
@@ -213,8 +214,8 @@ class Chat:
                         last = chunk({}, done["reason"], usage=_usage(done), timings=_timings(done))
                         await response.write(last)
             except JobFailure as failure:
-                await response.write(frame("error", compact({"error": str(failure)})))
-            await response.write(b"data: [DONE]\n\n")
+                await response.write(frame(CHAT_ERROR, compact({"error": str(failure)})))
+            await response.write(frame(None, CHAT_DONE))
         await response.write_eof()
         return response
 
@@ -226,7 +227,7 @@ async def _pinging(response: web.StreamResponse) -> AsyncIterator[None]:
     async def ping() -> None:
         while True:
             await asyncio.sleep(PING_SECONDS)
-            await response.write(frame("ping", "{}"))
+            await response.write(frame(PING, "{}"))
 
     task = asyncio.create_task(ping())
     try:

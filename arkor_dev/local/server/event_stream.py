@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from arkor_dev.contract.events import END, PING
 from arkor_dev.local.jobs.store import Store, compact, now
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def stream_events(request: web.Request, store: AsyncStore, job_id: str) ->
         try:
             await asyncio.wait_for(news.wait(), PING_SECONDS)
         except TimeoutError:
-            await response.write(_mark("ping", job_id))
-    await response.write(_mark("end", job_id))
+            await response.write(_mark(PING, job_id))
+    await response.write(_mark(END, job_id))
     await response.write_eof()
     return response

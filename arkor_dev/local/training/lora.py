@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
+from arkor_dev.contract.events import CHECKPOINT_SAVED, TRAINING_LOG, TRAINING_STARTED
 from arkor_dev.local.jobs.artifacts import OPTIMIZER, checkpoint_folder, describe, final_folder, write_whole
 from arkor_dev.local.modeling.base_model import Base, adapter_targets
 from arkor_dev.local.models.catalog import travelling_name
@@ -91,7 +92,7 @@ class Run:
             else torch.optim.AdamW(trainable, lr=plan.learning_rate, weight_decay=plan.weight_decay)
         )
         per_epoch = math.ceil(len(self.train) / plan.batch_size)
-        self.emit("training.started", metadata=self._metadata(trainable, per_epoch))
+        self.emit(TRAINING_STARTED, metadata=self._metadata(trainable, per_epoch))
         pace, eval_loss, best, loss = Pace(), None, None, math.nan
         batches = self._batches()
         for step in range(1, plan.steps + 1):
@@ -110,11 +111,11 @@ class Run:
             if step % plan.logging == 0 or step == plan.steps:
                 row = {**pace.report(), "learningRate": rate}
                 loss = row["loss"]
-                self.emit("training.log", step=step, epoch=epoch, **row)
+                self.emit(TRAINING_LOG, step=step, epoch=epoch, **row)
             if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
                 eval_loss = self._evaluate()
                 best = eval_loss if best is None else min(best, eval_loss)
-                self.emit("training.log", step=step, epoch=epoch, evalLoss=eval_loss)
+                self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=eval_loss)
             if plan.save and step % plan.save == 0:
                 self._checkpoint()
         final = final_folder(self.data, self.job_id)
@@ -249,4 +250,4 @@ class Run:
 
         folder = checkpoint_folder(self.data, self.job_id, self.step)
         artifact = describe("checkpoint", f"step {self.step}", folder, write_whole(folder, write), self.step)
-        self.emit("checkpoint.saved", step=self.step, artifacts=[artifact])
+        self.emit(CHECKPOINT_SAVED, step=self.step, artifacts=[artifact])

@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
+from arkor_dev.contract.events import TRAINING_MESSAGE
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
@@ -77,7 +78,7 @@ class Work:
 
         model = self.link.receive()
         if model["note"]:
-            self.emit("training.message", message=model["note"])
+            self.emit(TRAINING_MESSAGE, message=model["note"])
         self.link.progress(f"Loading {model['name']}", 0, None, "")
         four_bit = settings.get("loadIn4bit")
         base = load_base(Path(model["path"]), four_bit)
@@ -95,7 +96,7 @@ class Work:
         held_out, cut_held = encoded(eval_rows)
         if cut + cut_held:
             message = f"{cut + cut_held} of {len(rows)} rows are longer than maxLength {longest} and were cut"
-            self.emit("training.message", message=message)
+            self.emit(TRAINING_MESSAGE, message=message)
         tokens = plan.batch_size * sum(len(example.ids) for example in train) // len(train)
         choice = choose(
             base.model,
@@ -107,7 +108,7 @@ class Work:
         )
         settings.settle("numberFormat", choice.name)
         self.emit(
-            "training.message",
+            TRAINING_MESSAGE,
             message=f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}",
         )
         run = Run(

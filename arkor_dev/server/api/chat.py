@@ -9,6 +9,7 @@ from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.backend.http_errors import passed_on
 from arkor_dev.contract.errors import ArkorError, BackendError, TimedOutError
+from arkor_dev.contract.events import CHAT_ERROR, PING
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.server.app_keys import BACKEND
@@ -19,7 +20,7 @@ CHAT = Schema((Field("messages", Rule("list"), needed=True),))
 """The backend checks the rest: it knows its models. What it gets is the body as it came, byte by byte."""
 EVENT_STREAM = "text/event-stream"
 # The cut may have come in the middle of a frame: what there is of it becomes a ping, which is no answer.
-CUT = b"\nevent: ping\n\nevent: error\ndata: %s\n\n"
+CUT = f"\nevent: {PING}\n\nevent: {CHAT_ERROR}\ndata: %s\n\n"
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -62,7 +63,7 @@ async def _next(upstream: aiohttp.ClientResponse) -> bytes:
 async def _cut(request: web.Request, response: web.StreamResponse, text: str) -> None:
     """Say in the stream that it was cut: the status line has long been sent."""
     if response.content_type == EVENT_STREAM:
-        await response.write(CUT % json.dumps({"error": text}).encode())
+        await response.write((CUT % json.dumps({"error": text})).encode())
         await response.write_eof()
     elif request.transport is not None:
         request.transport.abort()  # half a JSON answer must not look like a whole one

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract import events
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import Plan
 from arkor_dev.local.workers.errors import JobFailure
@@ -48,6 +49,25 @@ def test_events_come_in_the_contract_s_order_with_counting_ids(trained: Trained)
         assert frame.json["type"] == frame.event
         assert frame.json["jobId"] == trained.job
         assert frame.json["timestamp"].endswith("Z")
+
+
+def test_events_have_the_fields_that_the_contract_documents(trained: Trained) -> None:
+    documented: dict[str, Any] = {
+        events.TRAINING_STARTED: events.TrainingStarted,
+        events.TRAINING_LOG: events.TrainingLog,
+        events.TRAINING_MESSAGE: events.TrainingMessage,
+        events.CHECKPOINT_SAVED: events.CheckpointSaved,
+        events.MODEL_PROGRESS: events.ModelProgress,
+        events.TRAINING_COMPLETED: events.TrainingCompleted,
+        events.END: events.End,
+    }
+    assert {frame.event for frame in trained.events} == set(documented)
+    for frame in trained.events:
+        kind = documented[frame.event]
+        assert set(frame.json) <= set(kind.__annotations__), frame
+        assert {"type", "jobId", "timestamp"} <= set(frame.json)
+        for part, known in (("metadata", events.RunMetadata), ("metrics", events.RunMetrics)):
+            assert set(frame.json.get(part, {})) <= set(known.__annotations__), frame
 
 
 def test_started_says_what_is_trained(trained: Trained) -> None:

@@ -225,6 +225,20 @@ async def test_history_then_events_from_exactly_there(studio: Studio, fake_backe
         assert await answer.read() == log_of(fake_backend, job) + END
 
 
+async def test_events_and_fields_that_nobody_knows_pass_untouched(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job()
+    fake_backend.emit(job, "sample.created", text="ä\u2028\\n", odd={"deep": [1e309, None]})
+    fake_backend.emit(job, "of.tomorrow", **{"a key": "with spaces"})
+    fake_backend.log(job, step=1, loss=2.5, newMeasure={"p50": 1})
+    fake_backend.finish(job)
+    async with studio.session.get(f"/api/jobs/{job}/history") as answer:
+        assert await answer.read() == log_of(fake_backend, job) + END
+    async with studio.session.get(f"/api/jobs/{job}/events") as answer:
+        assert without_comments(await answer.read()) == log_of(fake_backend, job) + END
+
+
 async def test_an_unknown_cursor_starts_over_and_says_so(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.finish(job)

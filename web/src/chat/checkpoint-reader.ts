@@ -1,4 +1,5 @@
 /** The checkpoints of a job, from its event history: every backend has them there. */
+import { CHECKPOINT_SAVED } from "../contract.gen";
 import { request } from "../api/client";
 import { SseParser } from "../events/sse";
 
@@ -9,7 +10,7 @@ export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): nu
   const found = new Set<number>();
   const parser = new SseParser({
     event(name, bytes, start, end) {
-      if (name !== "checkpoint.saved") return;
+      if (name !== CHECKPOINT_SAVED) return;
       try {
         const { step } = JSON.parse(utf8.decode(bytes.subarray(start, end))) as { step?: unknown };
         if (typeof step === "number" && Number.isSafeInteger(step) && step >= 0) found.add(step);

@@ -3,6 +3,7 @@
  * the top, or bare text. Whatever comes is read here, so that nothing behind it has to know.
  */
 import { isObject, type JsonObject } from "../lib/json";
+import { CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, END, PING } from "../contract.gen";
 
 export interface Progress {
   label: string;
@@ -75,18 +76,18 @@ function readObject(body: JsonObject): Delta {
 
 /** Reads one SSE frame; an empty `event` is the standard's `message`. */
 export function readDelta(event: string, data: string): Delta {
-  if (event === "ping") return {};
-  if (event === "end" || data.trim() === "[DONE]") return { end: true };
+  if (event === PING) return {};
+  if (event === END || data.trim() === CHAT_DONE) return { end: true };
   let body: unknown;
   try {
     body = JSON.parse(data);
   } catch {
-    if (event === "progress") return {};
-    if (event === "error") return { error: data };
+    if (event === CHAT_PROGRESS) return {};
+    if (event === CHAT_ERROR) return { error: data };
     return data === "" ? {} : { text: data };
   }
-  if (event === "progress") return readProgress(body);
-  if (event === "error")
+  if (event === CHAT_PROGRESS) return readProgress(body);
+  if (event === CHAT_ERROR)
     return { error: errorText(isObject(body) && body.error !== undefined ? body.error : body) };
   if (isObject(body)) return readObject(body);
   if (body === null) return {};

@@ -3,7 +3,18 @@
  *
  * One mutable object a job, fed event by event; the page reads it when `stream.ts` says that something changed.
  */
-import type { Artifact } from "../contract.gen";
+import {
+  type Artifact,
+  CHECKPOINT_SAVED,
+  END,
+  MODEL_PROGRESS,
+  PING,
+  TRAINING_CANCELLED,
+  TRAINING_COMPLETED,
+  TRAINING_FAILED,
+  TRAINING_LOG,
+  TRAINING_STARTED,
+} from "../contract.gen";
 import { finite, isObject, type JsonObject } from "../lib/json";
 import { Records } from "./records";
 import { Rows } from "./rows";
@@ -79,21 +90,21 @@ export class Run {
   /** Takes one event; its data are the bytes [start, end), copied where they are kept. */
   add(event: string, bytes: Uint8Array, start: number, end: number): void {
     let name = event;
-    if (name === "ping") return;
-    if (name === "end") {
+    if (name === PING) return;
+    if (name === END) {
       this.over = true;
       return;
     }
     const fields = this.#fields;
     let data: JsonObject | null = null;
-    if (!scanFlat(bytes, start, end, fields) || name !== "training.log") {
+    if (!scanFlat(bytes, start, end, fields) || name !== TRAINING_LOG) {
       data = parse(bytes, start, end);
       pick(data, fields);
       if (name === "message" && typeof data?.type === "string") name = data.type;
     }
-    const progress = name === "model.progress" ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
+    const progress = name === MODEL_PROGRESS ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
     this.records.add(name.length > MAX_NAME ? name.slice(0, MAX_NAME) : name, bytes, start, end, progress);
-    if (name === "training.log") this.#log(fields);
+    if (name === TRAINING_LOG) this.#log(fields);
     else if (data !== null) this.#other(name, data, fields);
   }
 
@@ -133,38 +144,38 @@ export class Run {
     const time = fields[TIMESTAMP]!;
     const step = fields[STEP]!;
     switch (name) {
-      case "training.started":
+      case TRAINING_STARTED:
         // A run that is resumed starts again; what elapses is counted from the first time.
         if (!Number.isFinite(this.startedAt)) this.startedAt = time;
         else if (this.rows.length > 0) this.rows.restarts.push(this.rows.length);
         this.metadata = object(data.metadata);
         break;
-      case "checkpoint.saved":
+      case CHECKPOINT_SAVED:
         if (Number.isFinite(step)) {
           this.checkpoints = this.checkpoints.filter((known) => known.step !== step);
           this.checkpoints.push({ step, time, artifacts: list(data.artifacts) });
         }
         break;
-      case "model.progress":
+      case MODEL_PROGRESS:
         this.progress = {
           label: String(data.label ?? ""),
           done: finite(data.done) ?? 0,
           total: finite(data.total),
         };
         break;
-      case "training.completed":
+      case TRAINING_COMPLETED:
         this.metrics = object(data.metrics);
         this.artifacts = list(data.artifacts);
         this.#close("completed", time);
         break;
-      case "training.failed":
+      case TRAINING_FAILED:
         this.error =
           typeof data.error === "object" && data.error
             ? JSON.stringify(data.error)
             : String(data.error ?? "") || null;
         this.#close("failed", time);
         break;
-      case "training.cancelled":
+      case TRAINING_CANCELLED:
         this.#close("cancelled", time);
     }
   }

@@ -7,6 +7,7 @@
  */
 import { signal } from "@preact/signals";
 import { ApiError, CURSOR_HEADER, errorText, FROM_HEADER, isAbort, request } from "../api/client";
+import { END, PING, STREAM_AT, STREAM_CONNECTED, STREAM_RECONNECTING } from "../contract.gen";
 import { pause, shown, withStream } from "../api/stream-slots";
 import { Run } from "./run";
 import { SseParser, type SseSink } from "./sse";
@@ -54,7 +55,7 @@ export class JobStream implements SseSink {
 
   event(name: string, bytes: Uint8Array, start: number, end: number): void {
     const { run } = this;
-    if (this.#next < run.records.length && name !== "ping" && name !== "end") {
+    if (this.#next < run.records.length && name !== PING && name !== END) {
       if (!run.records.equals(this.#next++, name, bytes, start, end)) throw new HistoryChanged();
       return;
     }
@@ -63,10 +64,10 @@ export class JobStream implements SseSink {
   }
 
   comment(text: string): void {
-    if (text.startsWith("reconnecting")) this.state.value = "reconnecting";
-    else if (text.startsWith("connected")) this.state.value = "live";
-    else if (text.startsWith("at ") && this.#next === this.run.records.length) {
-      this.#cursor = text.slice(3);
+    if (text === STREAM_RECONNECTING) this.state.value = "reconnecting";
+    else if (text === STREAM_CONNECTED) this.state.value = "live";
+    else if (text.startsWith(STREAM_AT) && this.#next === this.run.records.length) {
+      this.#cursor = text.slice(STREAM_AT.length);
       this.#base = this.run.records.length;
     }
   }

@@ -1,4 +1,14 @@
 /** One line of words for each event of the log; what nobody knows is shown as it came. */
+import {
+  CHECKPOINT_SAVED,
+  MODEL_PROGRESS,
+  TRAINING_CANCELLED,
+  TRAINING_COMPLETED,
+  TRAINING_FAILED,
+  TRAINING_LOG,
+  TRAINING_MESSAGE,
+  TRAINING_STARTED,
+} from "../../contract.gen";
 import type { Entry } from "../../events/records";
 import { bytes, loss, number, plural, rate } from "../../lib/format";
 import { isObject, type JsonObject } from "../../lib/json";
@@ -15,7 +25,7 @@ export function eventText(entry: Entry): string {
 }
 
 const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
-  "training.log": (data) =>
+  [TRAINING_LOG]: (data) =>
     line(
       step(data),
       named(
@@ -28,7 +38,7 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
       named("epoch", data.epoch, (value) => value.toFixed(2)),
       unit(data.tokensPerSecond, "tokens/s") || unit(data.samplesPerSecond, "samples/s"),
     ),
-  "training.started": ({ metadata }) => {
+  [TRAINING_STARTED]: ({ metadata }) => {
     const facts = isObject(metadata) ? metadata : {};
     const words = line(
       count(facts.totalSteps, "step"),
@@ -41,8 +51,8 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
     );
     return words || "started";
   },
-  "checkpoint.saved": (data) => line(step(data), ...artifacts(data.artifacts)),
-  "training.completed": ({ metrics, artifacts: left }) => {
+  [CHECKPOINT_SAVED]: (data) => line(step(data), ...artifacts(data.artifacts)),
+  [TRAINING_COMPLETED]: ({ metrics, artifacts: left }) => {
     const facts = isObject(metrics) ? metrics : {};
     const words = line(
       count(facts.steps, "step"),
@@ -54,11 +64,11 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
     );
     return words || "completed";
   },
-  "training.failed": (data) =>
+  [TRAINING_FAILED]: (data) =>
     line(text(data.error) || (data.error ? JSON.stringify(data.error) : "no reason given"), step(data)),
-  "training.cancelled": (data) => step(data) || "cancelled",
-  "training.message": (data) => text(data.message),
-  "model.progress": (data) => {
+  [TRAINING_CANCELLED]: (data) => step(data) || "cancelled",
+  [TRAINING_MESSAGE]: (data) => text(data.message),
+  [MODEL_PROGRESS]: (data) => {
     const { done, total } = data;
     const part =
       typeof done === "number" && typeof total === "number" && total > 0

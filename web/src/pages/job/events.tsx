@@ -1,5 +1,6 @@
 /** The event log: the last fifty at rest, all of them on demand; one line each, the whole of one in a dialog. */
 import { useState } from "preact/hooks";
+import { TRAINING_FAILED } from "../../contract.gen";
 import type { Records } from "../../events/records";
 import { fileName, saveFile } from "../../lib/download";
 import { bytes, clock, number } from "../../lib/format";
@@ -96,7 +97,7 @@ function Row({ records, index, open }: { records: Records; index: number; open: 
   return (
     <button type="button" class="job-log-row" tabIndex={-1} onClick={() => open(index)}>
       <span class="job-log-time">{when(entry.time)}</span>
-      <span class={`job-log-name${entry.name === "training.failed" ? " job-log-bad" : ""}`}>
+      <span class={`job-log-name${entry.name === TRAINING_FAILED ? " job-log-bad" : ""}`}>
         {clean(entry.name, 60)}
       </span>
       <span class="job-log-text">{eventText(entry)}</span>
