@@ -208,7 +208,7 @@ def reference() -> str:
 def generated() -> dict[Path, str]:
     """Every file that is made here, and what has to be in it."""
     return {
-        TYPES: types("".join(shapes.read_text(encoding="utf-8") for shapes in SHAPES)),
+        TYPES: types(shapes()),
         REFERENCE: reference(),
     }
 

@@ -29,8 +29,6 @@ STREAM_CONNECTED: Final = "connected"
 """A comment in Studio's stream to the page: the backend is there."""
 STREAM_RECONNECTING: Final = "reconnecting"
 """A comment in Studio's stream to the page: the backend is away and is being called again."""
-STREAM_AT: Final = "at "
-"""Begins a comment in Studio's stream to the page; the cursor of the place just reached follows."""
 
 CHAT_PROGRESS: Final = "progress"
 CHAT_ERROR: Final = "error"

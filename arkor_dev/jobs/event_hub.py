@@ -13,7 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from arkor_dev.contract.events import STREAM_AT, STREAM_CONNECTED, STREAM_RECONNECTING
+from arkor_dev.contract.events import STREAM_CONNECTED, STREAM_RECONNECTING
 from arkor_dev.core.memory import give_back
 
 from .feed import Feed, OpenEvents, Sleep
@@ -29,13 +29,15 @@ KEEP = 60.0
 """Seconds that a feed is kept after its last reader has left, whatever it takes."""
 LINGER = 10.0
 """Seconds that an upstream stream is kept after its last reader has left (a reload comes back at once)."""
-MARK_EVERY = 64 << 10
-"""Bytes after which a stream that has caught up names its place, so that a resumed one repeats little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in one feed's log: the feed's own random name and a byte offset."""
+    """A place in one feed's log: the feed's own random name and a byte offset.
+
+    Whoever reads on from it adds the bytes of the frames that have come (comments are no part of the log) and
+    knows the exact place to resume at, so that nothing is sent twice and nobody has to look for repeats.
+    """
 
     feed: str
     offset: int
@@ -191,14 +193,14 @@ class Reader:
         place = log.after(last_event_id.encode(errors="surrogateescape")) if last_event_id else None
         if place is None and after is not None:
             place = self._offset_of(after)
-        self._offset = self._marked = log.base if place is None else place
+        self._offset = log.base if place is None else place
         return Cursor(self._feed.name, self._offset)
 
     def _offset_of(self, cursor: str) -> int | None:
         name, _, digits = cursor.partition(".")
         if name != self._feed.name or not digits.isdecimal() or len(digits) > 18:
             return None
-        return int(digits) if self._feed.log.base <= int(digits) <= self._feed.log.size else None
+        return int(digits) if self._feed.log.is_between_frames(int(digits)) else None
 
     def end(self) -> Cursor:
         """The place after the newest frame."""
@@ -240,8 +242,5 @@ class Reader:
             if feed.end is not None:
                 self._over = True
                 return feed.end
-            if self._offset - self._marked >= MARK_EVERY:
-                self._marked = self._offset
-                return f": {STREAM_AT}{Cursor(feed.name, self._offset)}\n\n".encode()
             await log.changed()
         return b""

@@ -80,6 +80,16 @@ class FrameLog:
             stop += 1
         return first if stop == index + 1 else b"".join([first, *self._blocks[index + 1 : stop]])
 
+    def is_between_frames(self, offset: int) -> bool:
+        """Whether a frame that is kept begins at ``offset``, or the next one will."""
+        if not self.base <= offset <= self.size:
+            return False
+        index = bisect_right(self._starts, offset) - 1
+        if index < 0 or offset == self._starts[index]:
+            return True
+        inside = offset - self._starts[index]
+        return self._blocks[index][inside - 2 : inside] == b"\n\n"
+
     def after(self, identity: bytes) -> int | None:
         """The offset after the first frame with this id; None when no frame kept has it.
 

@@ -85,10 +85,9 @@ class Reader:
 
 
 class Page(Reader):
-    """History in one answer, then events from there; what a resumed stream repeats is put back."""
+    """History in one answer, then events from there; a stream that was cut is resumed at the byte."""
 
     cursor: str | None = None
-    base = 0
 
     async def visit(self) -> None:
         """History, or the stream from the cursor on."""
@@ -96,20 +95,20 @@ class Page(Reader):
             async with self.session.get(self.url + "/history") as answer:
                 if answer.status == 200:
                     self.got = (await answer.read()).split(b"\n\n")[:-1]
-                    self.base, self.cursor = len(self.got), answer.headers["X-Arkor-Cursor"]
+                    self.cursor = answer.headers["X-Arkor-Cursor"]
             return
         async with self.session.get(self.url + "/events", params={"after": self.cursor}) as answer:
             if answer.status != 200 or answer.headers["X-Arkor-From"] != self.cursor:
                 self.cursor = None
                 return
-            del self.got[self.base :]
             await self.frames(answer)
 
     def take(self, frame: bytes) -> None:
-        """Note the places that the stream names."""
+        """Count on to the place after this frame."""
         super().take(frame)
-        if frame.startswith(b": at "):
-            self.cursor, self.base = frame[5:].decode(), len(self.got)
+        if not frame.startswith(b":") and self.cursor is not None:
+            feed, _, offset = self.cursor.partition(".")
+            self.cursor = f"{feed}.{int(offset) + len(frame) + 2}"
 
 
 class Source(Reader):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.jobs import event_hub as events
 from arkor_dev.jobs import feed as feed_module
-from arkor_dev.jobs.event_hub import MARK_EVERY, EventHub, Reader
+from arkor_dev.jobs.event_hub import EventHub, Reader
 from arkor_dev.jobs.feed import BACKOFF
 from arkor_dev.jobs.sse_frames import FrameSplitter
 from tests.support.scripted_upstream import Naps, Upstream
@@ -262,19 +263,26 @@ async def test_a_place_by_event_id_goes_before_the_cursor(hub: EventHub, upstrea
             assert str(reader.begin(last_event_id="unknown")) == start
 
 
-async def test_a_stream_names_its_place_now_and_then(hub: EventHub, upstream: Upstream) -> None:
+async def test_the_bytes_that_have_come_give_the_place_to_resume_at(
+    hub: EventHub, upstream: Upstream
+) -> None:
     async with AsyncExitStack() as stack:
-        reader = await first_reader(hub, upstream, stack, row(1))
-        upstream.connections[0].send(row(2, MARK_EVERY))
-        got = await take(reader, MARK_EVERY)
-        mark = await take(reader, 1)
-        assert mark == f": at {reader.end()}\n\n".encode()
-        upstream.connections[0].send(row(3))
-        assert await take(reader, 1) == rows(3, 3)
-        async with hub.follow("j") as resumed:
-            resumed.begin(after=mark.decode().split()[2])
-            assert await take(resumed, 1) == rows(3, 3)
-        assert got.startswith(rows(1, 1))
+        await first_reader(hub, upstream, stack, row(1))
+        upstream.connections[0].send(row(2, 70_000), row(3), row(4))
+        whole = rows(1, 1) + row(2, 70_000).encode() + b"\n\n" + rows(3, 4)
+        async with hub.follow("j") as reader:
+            start = reader.begin()
+            await take(reader, len(whole))
+        places = [0, *(match.end() for match in re.finditer(rb"\n\n", whole))]
+        for place in places:
+            cursor = f"{start.feed}.{start.offset + place}"
+            async with hub.follow("j") as resumed:
+                assert str(resumed.begin(after=cursor)) == cursor
+                if rest := whole[place:]:
+                    assert await take(resumed, len(rest)) == rest
+        for place in (1, places[1] - 1, places[1] + 1, 40_000):
+            async with hub.follow("j") as lost:  # in the middle of a frame: nobody has counted to there
+                assert lost.begin(after=f"{start.feed}.{start.offset + place}") == start
 
 
 async def test_the_stream_lingers_then_closes_and_the_log_stays(upstream: Upstream) -> None:

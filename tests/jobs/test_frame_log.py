@@ -35,6 +35,20 @@ async def test_every_offset_reads_the_same_bytes() -> None:
     assert max(len(log.read(0)), len(log.read(5))) < 2 * SLICE
 
 
+async def test_only_the_places_between_frames_are_places_to_go_on_from() -> None:
+    log, whole = FrameLog(3 * MERGED), b""
+    for number in range(12):  # each second block is joined by the small one after it
+        sizes = [MERGED // 3 - 100] * 3 if number % 2 else [3, 0, 9]
+        block = b"".join(frame(number, size) for size in sizes)
+        log.append(block)
+        whole += block
+    assert 0 < log.base < log.size == len(whole)
+    places = {place for place in range(2, len(whole) + 1) if whole[place - 2 : place] == b"\n\n"}
+    held = {place for place in places if place >= log.base}
+    assert {place for place in range(-2, len(whole) + 3) if log.is_between_frames(place)} == held
+    assert FrameLog(1).is_between_frames(0)
+
+
 async def test_small_blocks_are_merged_and_nothing_is_appended_by_nothing() -> None:
     log = FrameLog(1 << 20)
     log.append(b"")

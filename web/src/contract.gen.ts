@@ -270,8 +270,6 @@ export const STREAM_CONNECTED = "connected";
 
 export const STREAM_RECONNECTING = "reconnecting";
 
-export const STREAM_AT = "at ";
-
 export const CHAT_PROGRESS = "progress";
 
 export const CHAT_ERROR = "error";

@@ -83,8 +83,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     """``GET /api/jobs/:id/events[?after=<cursor>]``: server-sent events until the job's ``end``.
 
     ``X-Arkor-From`` says where the stream begins: when that is not the cursor asked for, the reader starts
-    over. Comments are for the reader: ``: reconnecting`` and ``: connected`` tell whether the backend is
-    there, ``: at <cursor>`` names the place that the stream has come to.
+    over. A cursor is a name, a point and an offset: whoever adds the bytes of the frames that have come
+    since, comments left out, has the cursor of the place after them and resumes there. Comments are for the
+    reader: ``: reconnecting`` and ``: connected`` tell whether the backend is there.
     """
     last_id = request.headers.get("Last-Event-ID")
     async with request.app[EVENTS].follow(request.match_info["id"], whole=last_id is not None) as reader:

@@ -1,6 +1,7 @@
 /** The checkpoints of a job, from its event history: every backend has them there. */
-import { CHECKPOINT_SAVED } from "../contract.gen";
+
 import { request } from "../api/client";
+import { CHECKPOINT_SAVED } from "../contract.gen";
 import { SseParser } from "../events/sse";
 
 const utf8 = new TextDecoder();

@@ -2,8 +2,9 @@
  * One frame of a chat stream, read. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at
  * the top, or bare text. Whatever comes is read here, so that nothing behind it has to know.
  */
-import { isObject, type JsonObject } from "../lib/json";
+
 import { CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, END, PING } from "../contract.gen";
+import { isObject, type JsonObject } from "../lib/json";
 
 export interface Progress {
   label: string;

@@ -109,12 +109,6 @@ export class Records {
     };
   }
 
-  /** Whether the event at `index` is this one: a stream that was resumed repeats what is known. */
-  equals(index: number, name: string, bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.#name(index) !== name || this.#sizes.at(index) !== end - start) return false;
-    return this.#data(index).every((byte, k) => byte === bytes[start + k]);
-  }
-
   /** The indices of the events in the rows that have one of these names, in order. */
   only(names: ReadonlySet<string>): Numbers {
     const wanted = this.names.map((name) => names.has(name));

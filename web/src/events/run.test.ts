@@ -67,7 +67,6 @@ test("a run's story: start, progress, checkpoints, end", () => {
   feed(run, "checkpoint.saved", { step: 20, artifacts: [{ kind: "checkpoint", step: 20, bytes: 9 }, "odd"] });
   feed(run, "checkpoint.saved", { step: 20 });
   feed(run, "checkpoint.saved", { step: 40 });
-  feed(run, "ping", {});
   expect(run.progress).toEqual({ label: "Converting", done: 1, total: null });
   expect(run.metadata).toEqual({ totalSteps: 60, device: "cpu" });
   expect(run.checkpoints.map(({ step, artifacts }) => [step, artifacts.length])).toEqual([
@@ -141,17 +140,12 @@ test("a huge event is kept in part and says its size", () => {
   expect(run.records.entry(1).data).toContain('"step":1');
 });
 
-test("records can be filtered by name and compared in place", () => {
+test("records can be filtered by name", () => {
   const run = new Run();
   for (let step = 0; step < 500; step++)
     feed(run, step % 5 === 0 ? "checkpoint.saved" : "training.log", { step });
   expect([...run.records.only(new Set(["checkpoint.saved"])).view()].slice(0, 3)).toEqual([0, 5, 10]);
   expect(run.records.count("training.log")).toBe(400);
-  const { data } = run.records.entry(7);
-  const bytes = new TextEncoder().encode(data);
-  expect(run.records.equals(7, "training.log", bytes, 0, bytes.length)).toBe(true);
-  expect(run.records.equals(7, "checkpoint.saved", bytes, 0, bytes.length)).toBe(false);
-  expect(run.records.equals(8, "training.log", bytes, 0, bytes.length)).toBe(false);
 });
 
 test("events keep their data whether they came in large buffers or small ones", () => {

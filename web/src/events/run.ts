@@ -8,7 +8,6 @@ import {
   CHECKPOINT_SAVED,
   END,
   MODEL_PROGRESS,
-  PING,
   TRAINING_CANCELLED,
   TRAINING_COMPLETED,
   TRAINING_FAILED,
@@ -90,7 +89,6 @@ export class Run {
   /** Takes one event; its data are the bytes [start, end), copied where they are kept. */
   add(event: string, bytes: Uint8Array, start: number, end: number): void {
     let name = event;
-    if (name === PING) return;
     if (name === END) {
       this.over = true;
       return;

@@ -43,7 +43,6 @@ for (const [label, newline] of [
       for (let i = 0; i < whole.length; i += size) parser.push(whole.slice(i, i + size));
       expect(events, `pieces of ${size}`).toEqual(EVENTS);
       expect(comments).toEqual(["connected", "bye"]);
-      expect(parser.lastId).toBe("8");
     }
   });
 }
@@ -54,12 +53,24 @@ test("a byte order mark at the start is no part of the first field", () => {
   expect(events.map(([, data]) => data.length)).toEqual([1, 2]);
 });
 
-test("an id lasts until the next, and one with NUL is ignored", () => {
-  const { parser } = collect();
-  parser.push(bytes("id: a\ndata: 1\n\ndata: 2\n\n"));
-  expect(parser.lastId).toBe("a");
-  parser.push(bytes("id: b\0c\ndata: 3\n\n"));
-  expect(parser.lastId).toBe("a");
+test("the bytes of whole frames are counted, comments left out, at every cut", () => {
+  const frames = [
+    'id: 1\nevent: training.log\ndata: {"step":1}\n\n',
+    "data: ünï\n\n",
+    "id: 7\n\n",
+    ": reconnecting\n\n",
+    "id: 8\n: note\ndata: x\n\n",
+  ];
+  const whole = bytes(frames.join(""));
+  const expected = whole.length - bytes(frames[3]!).length;
+  for (let size = 1; size <= whole.length; size++) {
+    const { parser } = collect();
+    for (let i = 0; i < whole.length; i += size) parser.push(whole.slice(i, i + size));
+    parser.push(bytes("data: not whole yet\n"));
+    expect(parser.taken, `pieces of ${size}`).toBe(expected);
+    parser.reset();
+    expect(parser.taken).toBe(0);
+  }
 });
 
 test("reset drops what was cut off", () => {

@@ -4,7 +4,7 @@
  * It works on bytes, not on text, because a finished job replays 150,000 frames: decoding and slicing each would cost
  * more than everything else the page does. A frame's data is handed on as a range of a buffer, valid only during the
  * call. Two leniencies: an event that has a name but no data is dispatched too (`event: end`), and a frame that the
- * connection cut off is dropped by `reset`, not by a time limit.
+ * connection cut off is dropped by `reset`, not by a time limit. Ids are passed over: a reader resumes by counting bytes.
  */
 
 const LF = 10;
@@ -20,10 +20,8 @@ export interface SseSink {
 }
 
 export class SseParser {
-  #id = "";
-  #idBytes: Uint8Array | undefined;
-  #idStart = 0;
-  #idEnd = 0;
+  /** Bytes of the whole frames since the last `reset`; a frame that begins with a comment is none of them. */
+  taken = 0;
   #names: { bytes: Uint8Array; text: string }[] = [];
   #buffer = new Uint8Array(0);
   #used = 0;
@@ -38,19 +36,9 @@ export class SseParser {
 
   constructor(private readonly sink: SseSink) {}
 
-  /** The last id seen; it stays until another one comes. Decoded only when asked for: most frames' ids never are. */
-  get lastId(): string {
-    if (this.#idBytes !== undefined) {
-      const id = utf8.decode(this.#idBytes.subarray(this.#idStart, this.#idEnd));
-      if (!id.includes("\0")) this.#id = id;
-      this.#idBytes = undefined;
-    }
-    return this.#id;
-  }
-
   /** Forgets a frame that is not complete; the connection it came from is gone. */
   reset(): void {
-    this.#used = this.#line = this.#scan = 0;
+    this.#used = this.#line = this.#scan = this.taken = 0;
     this.#skipLf = this.#begun = false;
     this.#clear();
   }
@@ -77,6 +65,7 @@ export class SseParser {
       }
       if (end === line) {
         this.#dispatch(bytes);
+        if (bytes[frame] !== COLON) this.taken += i - frame;
         frame = i;
       } else this.#field(bytes, line, end);
       line = i;
@@ -129,11 +118,6 @@ export class SseParser {
     if (width === 0) this.sink.comment?.(utf8.decode(bytes.subarray(from, end)));
     else if (width === 4 && equals(bytes, start, "data")) this.#addData(bytes, from, end);
     else if (width === 5 && equals(bytes, start, "event")) this.#name = this.#intern(bytes, from, end);
-    else if (width === 2 && equals(bytes, start, "id")) {
-      this.#idBytes = bytes;
-      this.#idStart = from;
-      this.#idEnd = end;
-    }
   }
 
   #addData(bytes: Uint8Array, from: number, end: number): void {

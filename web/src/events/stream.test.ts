@@ -29,19 +29,22 @@ class Daemon {
     if (this.refuse?.status === 204) return new Response(null, { status: 204 });
     if (this.refuse)
       return new Response(JSON.stringify({ error: this.refuse.error }), { status: this.refuse.status });
-    const cursor = `${this.feed}.${this.frames.length}`;
+    const whole = bytes(this.frames.join(""));
+    const cursor = `${this.feed}.${whole.length}`;
     if (url.includes("/history")) {
-      return new Response(bytes(this.frames.join("")) as BodyInit, { headers: { "X-Arkor-Cursor": cursor } });
+      return new Response(whole as BodyInit, { headers: { "X-Arkor-Cursor": cursor } });
     }
     const after = new URL(url, "http://x").searchParams.get("after") ?? "";
-    const from = after.startsWith(`${this.feed}.`) ? Number(after.split(".")[1]) : 0;
+    const offset = after.startsWith(`${this.feed}.`) ? Number(after.split(".")[1]) : 0;
+    const places = this.frames.map((_, index) => bytes(this.frames.slice(0, index + 1).join("")).length);
+    const from = places.includes(offset) ? offset : 0;
     const body = new ReadableStream<Uint8Array>({
       start: (tab) => {
         this.tabs.add(tab);
         init.signal?.addEventListener("abort", () => {
           if (this.tabs.delete(tab)) tab.error(new DOMException("", "AbortError"));
         });
-        if (this.frames.length > from) tab.enqueue(bytes(this.frames.slice(from).join("")));
+        if (whole.length > from) tab.enqueue(whole.slice(from));
       },
     });
     return new Response(body, { headers: { "X-Arkor-From": `${this.feed}.${from}` } });
@@ -84,7 +87,8 @@ test("history first, then live frames from exactly there, until the end", async 
   daemon.log(2);
   await open();
   expect([steps(), stream.state.value]).toEqual([[1, 2], "live"]);
-  expect(daemon.asked).toEqual(["/api/jobs/a%2Fb/history", "/api/jobs/a%2Fb/events?after=f1.2"]);
+  const known = bytes(daemon.frames.join("")).length;
+  expect(daemon.asked).toEqual(["/api/jobs/a%2Fb/history", `/api/jobs/a%2Fb/events?after=f1.${known}`]);
   daemon.log(3);
   daemon.send("event: end\ndata: {}\n\n");
   await vi.advanceTimersByTimeAsync(500);
@@ -154,26 +158,30 @@ test("a daemon that let go of the job makes the page start over", async () => {
   expect([steps(), stream.run.records.length, stream.state.value]).toEqual([[7], 1, "live"]);
 });
 
-test("a repeat that is not what it was makes the page start over too", async () => {
+test("a place that the daemon does not have makes the page start over too", async () => {
   await open();
   daemon.log(1);
   await vi.advanceTimersByTimeAsync(300);
-  daemon.frames = ['event: training.log\ndata: {"step":9,"loss":9}\n\n'];
+  daemon.frames = ['event: training.log\ndata: {"step":9,"loss":9,"longer":true}\n\n'];
   daemon.cut();
   await vi.advanceTimersByTimeAsync(10_000);
   expect(steps()).toEqual([9]);
 });
 
-test("a mark in the stream moves the place to go on from", async () => {
-  await open();
+test("what was cut in the middle of a frame goes on with the whole of it, and comments count for nothing", async () => {
   daemon.log(1);
+  await open();
   daemon.log(2);
-  for (const tab of daemon.tabs) tab.enqueue(bytes(": at f1.2\n\n"));
-  await vi.advanceTimersByTimeAsync(500);
+  const frame = 'id: 3\nevent: training.log\ndata: {"step":3,"loss":1}\n\n';
+  for (const tab of daemon.tabs) tab.enqueue(bytes(`: reconnecting\n\n: connected\n\n${frame.slice(0, 20)}`));
+  await vi.advanceTimersByTimeAsync(1000);
+  const known = bytes(daemon.frames.join("")).length;
+  daemon.frames.push(frame);
   daemon.cut();
   await vi.advanceTimersByTimeAsync(5000);
-  expect(daemon.asked.at(-1)).toContain("after=f1.2");
-  expect(steps()).toEqual([1, 2]);
+  expect(daemon.asked.at(-1)).toBe(`/api/jobs/a%2Fb/events?after=f1.${known}`);
+  expect(steps()).toEqual([1, 2, 3]);
+  expect(daemon.asked.filter((url) => url.includes("/history"))).toHaveLength(1);
 });
 
 test("the daemon's own trouble is shown until it is over", async () => {

@@ -2,15 +2,15 @@
  * One job's events: the history in one response, then live frames from exactly there on, over cut connections, restarts
  * of the daemon and full connection slots.
  *
- * A stream that is resumed asks from the history's cursor again and passes over what it has, comparing byte by byte, so
- * neither a lost nor a doubled event can slip in; whatever does not match starts over from an empty run.
+ * A stream that is resumed asks for exactly the byte after the last whole frame, so that no event is lost or doubled:
+ * Studio drops repeats, once for all tabs. Where Studio no longer has that place, the page starts over from an empty run.
  */
 import { signal } from "@preact/signals";
 import { ApiError, CURSOR_HEADER, errorText, FROM_HEADER, isAbort, request } from "../api/client";
-import { END, PING, STREAM_AT, STREAM_CONNECTED, STREAM_RECONNECTING } from "../contract.gen";
 import { pause, shown, withStream } from "../api/stream-slots";
+import { STREAM_CONNECTED, STREAM_RECONNECTING } from "../contract.gen";
 import { Run } from "./run";
-import { SseParser, type SseSink } from "./sse";
+import { SseParser } from "./sse";
 import { inOneTab, isSettled, LAST_RETRY_MS, retryDelay, whenHidden } from "./waits";
 
 /** `reconnecting`: the daemon, or the daemon's own way to the backend, is being tried again. */
@@ -27,19 +27,20 @@ const SHORT_READ_EVERY_MS = 1000;
 class HistoryChanged extends Error {}
 class JobMissing extends Error {}
 
-export class JobStream implements SseSink {
+export class JobStream {
   readonly run = new Run();
   /** Counts up when the run has changed, at most every 400 ms. */
   readonly version = signal(0);
   readonly state = signal<StreamState>("loading");
   /** Why the state is `reconnecting` or `missing`, where there is a text for it. */
   readonly trouble = signal<string | null>(null);
-  #parser = new SseParser(this);
+  #parser = new SseParser({
+    event: (name, bytes, start, end) => this.run.add(name, bytes, start, end),
+    comment: (text) => this.#comment(text),
+  });
   #stop = new AbortController();
+  /** Where the stream that was read last began; the parser knows how far it has come from there. */
   #cursor: string | null = null;
-  /** Events known at the place that the cursor names (the history's end, or a later `: at <cursor>`); those after it are repeated by a resumed stream. */
-  #base = 0;
-  #next = 0;
   #painted = 0;
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -53,23 +54,15 @@ export class JobStream implements SseSink {
     clearTimeout(this.#timer);
   }
 
-  event(name: string, bytes: Uint8Array, start: number, end: number): void {
-    const { run } = this;
-    if (this.#next < run.records.length && name !== PING && name !== END) {
-      if (!run.records.equals(this.#next++, name, bytes, start, end)) throw new HistoryChanged();
-      return;
-    }
-    run.add(name, bytes, start, end);
-    this.#next = run.records.length;
-  }
-
-  comment(text: string): void {
+  #comment(text: string): void {
     if (text === STREAM_RECONNECTING) this.state.value = "reconnecting";
     else if (text === STREAM_CONNECTED) this.state.value = "live";
-    else if (text.startsWith(STREAM_AT) && this.#next === this.run.records.length) {
-      this.#cursor = text.slice(STREAM_AT.length);
-      this.#base = this.run.records.length;
-    }
+  }
+
+  /** The cursor of the place after the last whole frame. */
+  #place(cursor: string): string {
+    const digits = cursor.lastIndexOf(".") + 1;
+    return cursor.slice(0, digits) + (Number(cursor.slice(digits)) + this.#parser.taken);
   }
 
   async #main(signal: AbortSignal): Promise<void> {
@@ -103,10 +96,9 @@ export class JobStream implements SseSink {
     if (response.status === 204) throw new JobMissing();
     this.#painted = performance.now();
     this.run.clear();
-    this.#next = 0;
     await this.#read(response, 0);
+    this.#parser.reset();
     this.#cursor = response.headers.get(CURSOR_HEADER) ?? "";
-    this.#base = this.run.records.length;
     this.#live();
     this.#paint();
   }
@@ -117,12 +109,13 @@ export class JobStream implements SseSink {
     const away = whenHidden(() => cut.abort());
     const inner = AbortSignal.any([signal, cut.signal]);
     try {
-      const query = new URLSearchParams({ after: this.#cursor ?? "" });
+      const place = this.#place(this.#cursor ?? "");
+      const query = new URLSearchParams({ after: place });
       const response = await request(`/jobs/${encodeURIComponent(this.id)}/events?${query}`, {
         signal: inner,
       });
-      if (response.headers.get(FROM_HEADER) !== this.#cursor) throw new HistoryChanged();
-      this.#next = this.#base;
+      if (response.headers.get(FROM_HEADER) !== place) throw new HistoryChanged();
+      this.#cursor = place;
       this.#live();
       await this.#read(response, READ_INTERVAL_MS, short ? () => cut.abort() : undefined);
       if (!this.run.over && !cut.signal.aborted) throw new Error("cut");
