@@ -47,7 +47,10 @@ class AnyEvent(TypedDict):
 
 
 class RunMetadata(TypedDict):
-    """What a backend says of a run when it begins; the local one says all of it."""
+    """What a backend says of a run when it begins; the local one says all of it.
+
+    ``settings`` is the whole effective config, defaults included, by field of the wire.
+    """
 
     totalSteps: NotRequired[int]
     epochs: NotRequired[float]
@@ -59,6 +62,7 @@ class RunMetadata(TypedDict):
     trainableParameters: NotRequired[int]
     model: NotRequired[str]
     modelNote: NotRequired[str]
+    settings: NotRequired[dict[str, object]]
 
 
 class RunMetrics(TypedDict):

@@ -294,6 +294,7 @@ export interface RunMetadata {
   trainableParameters?: number;
   model?: string;
   modelNote?: string;
+  settings?: Record<string, unknown>;
 }
 
 /** What a run came to, in all; null where nothing was measured. */
