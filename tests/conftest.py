@@ -101,7 +101,7 @@ def typescript_project(arkor_package: Path, node_on_path: None, tmp_path: Path) 
 @pytest.fixture
 async def studio(settings: Settings, signed_in: None) -> AsyncIterator[Studio]:
     """A whole Studio, signed in at the fake backend, on a real socket."""
-    # Here, so that a room under repair fails its own tests and not everybody's.
+    # Here, so that a module under repair fails its own tests and not everybody's.
     from tests.support.studio import running_studio
 
     async with running_studio(settings) as studio:

@@ -95,11 +95,11 @@ def test_no_package_holds_more_than_twelve_modules() -> None:
 def test_only_backend_calls_v1() -> None:
     users = [name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(TREES[name]))]
     assert users == ["backend/client"]
-    by_wire = {
+    by_http = {
         name for name in STUDIO for call in calls(TREES[name])
-        if call.endswith(("wire.call", "wire.stream"))
+        if call.endswith(("http.call", "http.stream"))
     }  # fmt: skip
-    assert by_wire == {
+    assert by_http == {
         "backend/client",
         "identity/token_refresh",
     }  # refresh: the account's token, from the sign-in service
@@ -110,9 +110,9 @@ def test_only_backend_calls_v1() -> None:
 def test_the_api_does_not_call_the_network() -> None:
     for name in TREES:
         if name.startswith("server/api/"):
-            assert not [call for call in calls(TREES[name]) if call.startswith(("aiohttp.", "open_wire"))], (
-                name
-            )
+            assert not [
+                call for call in calls(TREES[name]) if call.startswith(("aiohttp.", "open_http_client"))
+            ], name
 
 
 def test_studio_imports_five_packages_and_the_standard_library() -> None:

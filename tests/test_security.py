@@ -1,4 +1,4 @@
-"""SECURITY.md names rooms and tests; both have to be there."""
+"""SECURITY.md names modules and tests; both have to be there."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def test_every_threat_has_an_answer_a_room_and_a_test() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:50])
-def test_the_rooms_and_tests_are_there(row: list[str]) -> None:
-    for room in names(row[2]):
-        assert (ROOT / "arkor_dev" / room).is_file(), room
+def test_the_modules_and_tests_are_there(row: list[str]) -> None:
+    for module in names(row[2]):
+        assert (ROOT / "arkor_dev" / module).is_file(), module
     for test in names(row[3]):
         path, _, function = test.partition("::")
         tree = ast.parse((ROOT / path).read_text())

@@ -5,10 +5,10 @@ call it guards: nobody can change sides in between. Bodies that Studio only pass
 
 One launch is wired like this::
 
-    async with open_wire() as wire, FileIdentity(settings, wire).opened() as identity:
-        scopes = FileScopes(settings.project, ProjectCalls(wire))
-        backend = Backend(wire, identity, scopes)
-        wire.own_ports.add(port)  # once bound
+    async with open_http_client() as http, FileIdentity(settings, http).opened() as identity:
+        scopes = FileScopes(settings.project, ProjectCalls(http))
+        backend = Backend(http, identity, scopes)
+        http.own_ports.add(port)  # once bound
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from arkor_dev import __version__
 from arkor_dev.contract.errors import BackendError, NotFoundError, UnauthorizedError
 from arkor_dev.contract.shapes import CLIENT_HEADER
 
-from .http_client import MIB, Answer, Wire
+from .http_client import MIB, Answer, HttpClient
 from .interfaces import refused
 
 if TYPE_CHECKING:
@@ -48,30 +48,30 @@ NO_JOBS: Final = Answer(200, b'{"jobs":[]}')
 NO_DEPLOYMENTS: Final = Answer(200, b'{"deployments":[],"scopeMissing":true}')
 
 
-async def anonymous_identity(wire: Wire, base_url: str) -> dict[str, object]:
+async def anonymous_identity(http: HttpClient, base_url: str) -> dict[str, object]:
     """A new anonymous identity: ``{token, anonymousId, kind, personalOrg:{id, slug, name}}``."""
-    answer = await wire.call(
+    answer = await http.call(
         "POST", _url(base_url, "auth", "anonymous"), headers=_headers(None), data=b'{"kind":"cli"}'
     )
     return _object(answer.body)
 
 
-async def sign_in_config(wire: Wire, base_url: str) -> dict[str, object]:
+async def sign_in_config(http: HttpClient, base_url: str) -> dict[str, object]:
     """How accounts sign in, nulls where they cannot; needs no identity, so it also tells who is there."""
-    answer = await wire.call("GET", _url(base_url, "auth", "cli", "config"), headers=_headers(None))
+    answer = await http.call("GET", _url(base_url, "auth", "cli", "config"), headers=_headers(None))
     return _object(answer.body)
 
 
 class ProjectCalls:
     """The calls that make a scope, and therefore cannot ask for one."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
 
     async def list_projects(self, credentials: Credentials, org_slug: str) -> list[dict[str, object]]:
         """The organisation's projects ``{id, slug, name, orgId}``."""
         url = _url(credentials.base_url, "projects", query={"orgSlug": org_slug})
-        answer = await self._wire.call("GET", url, headers=_headers(credentials), secrets=[credentials.token])
+        answer = await self._http.call("GET", url, headers=_headers(credentials), secrets=[credentials.token])
         projects = _object(answer.body).get("projects")
         return (
             [project for project in projects if isinstance(project, dict)]
@@ -85,7 +85,7 @@ class ProjectCalls:
         """The new project; raises ``ConflictError`` when the slug exists."""
         url = _url(credentials.base_url, "projects", query={"orgSlug": org_slug})
         data = json.dumps({"name": name, "slug": slug}).encode()
-        answer = await self._wire.call(
+        answer = await self._http.call(
             "POST", url, headers=_headers(credentials), data=data, secrets=[credentials.token]
         )
         project = _object(answer.body).get("project")
@@ -99,9 +99,14 @@ class Backend:
     """
 
     def __init__(
-        self, wire: Wire, identity: IdentitySource, scopes: ScopeSource, *, ends_with_launch: bool = False
+        self,
+        http: HttpClient,
+        identity: IdentitySource,
+        scopes: ScopeSource,
+        *,
+        ends_with_launch: bool = False,
     ) -> None:
-        self.wire = wire
+        self.http = http
         self.identity = identity
         self.scopes = scopes
         self.ends_with_launch = ends_with_launch
@@ -140,13 +145,13 @@ class Backend:
         if last_event_id is not None and last_event_id.isprintable():
             headers["Last-Event-ID"] = last_event_id
         return self._stream(
-            "GET", "jobs", job_id, "events", "stream", headers=headers, pause=self.wire.timeouts.silence
+            "GET", "jobs", job_id, "events", "stream", headers=headers, pause=self.http.timeouts.silence
         )
 
     def chat(self, body: bytes | Mapping[str, object]) -> AbstractAsyncContextManager[ClientResponse]:
         """A model's answer as it comes, SSE or JSON; leaving the context ends the upstream call."""
         data = body if isinstance(body, bytes) else _json(body)
-        patience = self.wire.timeouts.chat
+        patience = self.http.timeouts.chat
         return self._stream(
             "POST", "inference", "chat", need="write", data=data, first_byte=patience, pause=patience
         )
@@ -198,7 +203,7 @@ class Backend:
                 query = await self._query(credentials, need)
                 if query is None:
                     return without or _nothing_here()
-                return await self.wire.call(
+                return await self.http.call(
                     method,
                     _url(credentials.base_url, *path, query=query),
                     headers=_headers(credentials),
@@ -231,7 +236,7 @@ class Backend:
                     query = await self._query(credentials, need)
                     if query is None:
                         _nothing_here()
-                    attempt = self.wire.stream(
+                    attempt = self.http.stream(
                         method,
                         _url(credentials.base_url, *path, query=query),
                         headers={**_headers(credentials), **STREAMED, **(headers or {})},

@@ -67,7 +67,7 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-class Wire:
+class HttpClient:
     """One ``ClientSession`` and the rules that every call on it obeys.
 
     A backend may listen on a Unix socket instead of a port (``unix_address.py``). ``own_ports`` are the ports
@@ -243,14 +243,14 @@ class Wire:
 
 
 @asynccontextmanager
-async def open_wire(timeouts: Timeouts | None = None) -> AsyncIterator[Wire]:
+async def open_http_client(timeouts: Timeouts | None = None) -> AsyncIterator[HttpClient]:
     """The session that everything shares: no cookies, and no limit that streams could use up."""
     async with _session(aiohttp.TCPConnector(limit=0, limit_per_host=0)) as session:
-        wire = Wire(session, timeouts)
+        http = HttpClient(session, timeouts)
         try:
-            yield wire
+            yield http
         finally:
-            await wire.close()
+            await http.close()
 
 
 def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:

@@ -1,7 +1,8 @@
 """Addresses of backends that listen on a Unix socket: ``http+unix://<the path's bytes in hex>``.
 
 They are base URLs like others, so that whoever calls a backend need not know what it listens on; only the
-wire does. Hex, since a host is put into lower case on its way, and a path is not what it was after that.
+HTTP client does. Hex, since a host is put into lower case on its way, and a path is not what it was after
+that.
 """
 
 from __future__ import annotations

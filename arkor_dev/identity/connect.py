@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from arkor_dev.backend.client import Backend, ProjectCalls
-from arkor_dev.backend.http_client import Wire, open_wire
+from arkor_dev.backend.http_client import HttpClient, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import socket_of
 from arkor_dev.contract.errors import ArkorError, UnavailableError
@@ -34,26 +34,26 @@ async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> 
     Raises ArkorError when the managed backend can never work as things are.
     """
     async with AsyncExitStack() as stack:
-        wire = await stack.enter_async_context(open_wire())
+        http = await stack.enter_async_context(open_http_client())
         if settings.port is not None:
-            wire.own_ports.add(settings.port)
-        wire.on_notice = lambda text: on_notice({"notice": "message", "level": "warning", "text": text})
+            http.own_ports.add(settings.port)
+        http.on_notice = lambda text: on_notice({"notice": "message", "level": "warning", "text": text})
         if settings.local:
-            from .local_backend import Embedded  # what only --local needs
+            from .local_backend import LocalBackend  # what only --local needs
 
-            embedded = await stack.enter_async_context(Embedded(settings, on_notice))
-            yield Backend(wire, embedded, FixedScope(embedded.scope), ends_with_launch=True)
+            local = await stack.enter_async_context(LocalBackend(settings, on_notice))
+            yield Backend(http, local, FixedScope(local.scope), ends_with_launch=True)
         else:
-            identity = await stack.enter_async_context(FileIdentity(settings, wire).opened())
-            yield Backend(wire, identity, FileScopes(settings.project, ProjectCalls(wire)))
+            identity = await stack.enter_async_context(FileIdentity(settings, http).opened())
+            yield Backend(http, identity, FileScopes(settings.project, ProjectCalls(http)))
 
 
 @asynccontextmanager
 async def joined(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
     """As :func:`connected`, but joins the local backend of a running Studio where there is one."""
     if settings.local:
-        async with open_wire() as wire:
-            running = await _running_backend(settings, wire)
+        async with open_http_client() as http:
+            running = await _running_backend(settings, http)
             if running is not None:
                 yield running
                 return
@@ -61,7 +61,7 @@ async def joined(settings: Settings, on_notice: Callable[[Notice], None]) -> Asy
         yield backend
 
 
-async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:
+async def _running_backend(settings: Settings, http: HttpClient) -> Backend | None:
     """The local backend that a running Studio has left word of, if it answers."""
 
     async def credentials() -> Credentials:
@@ -70,7 +70,7 @@ async def _running_backend(settings: Settings, wire: Wire) -> Backend | None:
 
     try:
         scope = _handoff(settings)[1]
-        backend = Backend(wire, FixedIdentity(credentials), FixedScope(scope))
+        backend = Backend(http, FixedIdentity(credentials), FixedScope(scope))
         await backend.me()
     except ArkorError:
         return None

@@ -42,7 +42,7 @@ from .token_refresh import is_due, is_expired, refreshed
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from arkor_dev.backend.http_client import Wire
+    from arkor_dev.backend.http_client import HttpClient
     from arkor_dev.core.settings import Settings
 
 LOG: Final = logging.getLogger(__name__)
@@ -60,14 +60,14 @@ class FileIdentity:
     def __init__(
         self,
         settings: Settings,
-        wire: Wire,
+        http: HttpClient,
         *,
         clock: Callable[[], float] = time.time,
         first_pause: float = 1.0,
     ) -> None:
         self._cloud_url = settings.cloud_url
         self._path = settings.arkor_home / "credentials.json"
-        self._wire = wire
+        self._http = http
         self._clock = clock
         self._cached: tuple[object, Stored] | None = None
         self._making: SingleFlight[Stored] = SingleFlight(first_pause)
@@ -165,7 +165,7 @@ class FileIdentity:
             except NoCredentialsError as fault:
                 damaged = fault.damaged
             self._check_folder()
-            document = await new_anonymous(self._wire, base_url)
+            document = await new_anonymous(self._http, base_url)
             try:
                 write_credentials(self._path, document, exclusive=not damaged)
             except FileExistsError:
@@ -203,7 +203,7 @@ class FileIdentity:
                 raise UnauthorizedError("You have been signed out. Run `arkor-dev login`.") from None
             if stored.token != rejected and not is_due(stored, self._clock()):
                 return stored
-            return await self._save(stored, await refreshed(self._wire, stored, self._clock()))
+            return await self._save(stored, await refreshed(self._http, stored, self._clock()))
 
     async def _save(self, used: Stored, fresh: Stored) -> Stored:
         try:
@@ -225,11 +225,11 @@ class FileIdentity:
         return fresh
 
 
-async def new_anonymous(wire: Wire, base_url: str) -> dict[str, object]:
+async def new_anonymous(http: HttpClient, base_url: str) -> dict[str, object]:
     """The credentials file of a new anonymous identity. Raises ``ArkorError``."""
     host = place(URL(base_url))
     try:
-        answer = await anonymous_identity(wire, base_url)
+        answer = await anonymous_identity(http, base_url)
     except PassingError:
         raise
     except ArkorError as fault:

@@ -56,7 +56,7 @@ def require_extra() -> None:
         raise BadRequestError(text)
 
 
-class Embedded:
+class LocalBackend:
     """The process, the way to it (an :class:`~arkor_dev.identity.IdentitySource`), and its one scope.
 
     ``on_notice`` receives what the backend has to tell a person: ``{"notice": "progress" | "message", …}``.

@@ -32,7 +32,7 @@ from .token_refresh import lifetime, service_url, tokens
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from arkor_dev.backend.http_client import Wire
+    from arkor_dev.backend.http_client import HttpClient
 
 SCOPE: Final = "openid profile email offline_access"
 CALLBACK_PATH: Final = "/callback"
@@ -123,7 +123,7 @@ class Attempt:
             raise BadRequestError(f"The sign-in service sent the browser back without a code. {AGAIN}")
         return codes[0]
 
-    async def credentials(self, wire: Wire, code: str, base_url: str, now: float) -> dict[str, object]:
+    async def credentials(self, http: HttpClient, code: str, base_url: str, now: float) -> dict[str, object]:
         """The credentials file that ``code`` is worth. ``now`` is in seconds since the epoch."""
         service = self.service
         form = {
@@ -135,7 +135,7 @@ class Attempt:
         }
         try:
             answer = await tokens(
-                wire, service_url(service.domain, "/oauth/token"), form, [code, self.verifier]
+                http, service_url(service.domain, "/oauth/token"), form, [code, self.verifier]
             )
         except (BadRequestError, UnauthorizedError, ForbiddenError) as fault:
             raise BadRequestError(

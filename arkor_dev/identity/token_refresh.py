@@ -24,7 +24,7 @@ from .credentials_file import Stored, is_token
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from arkor_dev.backend.http_client import Wire
+    from arkor_dev.backend.http_client import HttpClient
 
 DOMAIN: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 EARLY: Final = 60.0
@@ -42,7 +42,7 @@ def is_expired(stored: Stored, now: float) -> bool:
     return stored.mode != "anon" and stored.expires_at is not None and now >= stored.expires_at
 
 
-async def refreshed(wire: Wire, stored: Stored, now: float) -> Stored:
+async def refreshed(http: HttpClient, stored: Stored, now: float) -> Stored:
     """The same file with new tokens and end, every other field as it was.
 
     Raises ``UnauthorizedError`` when the sign-in service says no, and its 5xx when that cannot be reached.
@@ -54,7 +54,7 @@ async def refreshed(wire: Wire, stored: Stored, now: float) -> Stored:
         )
     form = {"grant_type": "refresh_token", "client_id": client, "refresh_token": token}
     try:
-        answer = await tokens(wire, token_url(domain), form, [token, stored.token])
+        answer = await tokens(http, token_url(domain), form, [token, stored.token])
     except (BadRequestError, UnauthorizedError, ForbiddenError):
         raise UnauthorizedError("Your sign-in has ended or was revoked. Run `arkor-dev login`.") from None
     except ArkorError as fault:
@@ -68,13 +68,15 @@ async def refreshed(wire: Wire, stored: Stored, now: float) -> Stored:
     return Stored(document)
 
 
-async def tokens(wire: Wire, url: URL, form: Mapping[str, str], secrets: Iterable[str]) -> dict[str, object]:
+async def tokens(
+    http: HttpClient, url: URL, form: Mapping[str, str], secrets: Iterable[str]
+) -> dict[str, object]:
     """What the token endpoint answers to ``form``; ``access_token`` in it can be sent in a header.
 
     Raises ``ArkorError``: the service's own status and words, rid of ``secrets``, or 502 without a token.
     """
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-    answer = await wire.call("POST", url, headers=headers, data=urlencode(form).encode(), secrets=secrets)
+    answer = await http.call("POST", url, headers=headers, data=urlencode(form).encode(), secrets=secrets)
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):

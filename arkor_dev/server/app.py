@@ -1,4 +1,4 @@
-"""The application: wires the rooms together and does nothing else."""
+"""The application: wires the services together and does nothing else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
     # The API's own paths are left out, so that a wrong method there is a 405 and an unknown one a 404.
     app.router.add_get("/{path:(?!api(?:/|$)).*}", bundle_handler(settings.studio_token))
 
-    async def rooms(app: web.Application) -> AsyncIterator[None]:
+    async def services(app: web.Application) -> AsyncIterator[None]:
         if (warning := app[keys.MANIFEST].warning()) is not None:
             on_notice({"notice": "message", "level": "warning", "text": warning})
         async with AsyncExitStack() as stack:
@@ -52,14 +52,14 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
             hub = EventHub(backend.events)
             runs = TrainingRuns(settings.project, jobs.refresh, settings.data / "launches")
             runs.settle()
-            for room in (jobs, hub, runs):
-                stack.push_async_callback(room.close)
+            for service in (jobs, hub, runs):
+                stack.push_async_callback(service.close)
             app[keys.BACKEND], app[keys.JOBS], app[keys.EVENTS], app[keys.RUNS] = backend, jobs, hub, runs
             yield
 
     async def end_streams(app: web.Application) -> None:
         await app[keys.EVENTS].close()
 
-    app.cleanup_ctx.append(rooms)
+    app.cleanup_ctx.append(services)
     app.on_shutdown.append(end_streams)  # before the open requests are waited for
     return app

@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from arkor_dev.backend.client import Backend
-from arkor_dev.backend.http_client import MIB, Timeouts, Wire, is_loopback, open_wire
+from arkor_dev.backend.http_client import MIB, HttpClient, Timeouts, is_loopback, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, TooOldError, status_of
 from arkor_dev.identity.scope import FixedScope
@@ -42,20 +42,20 @@ CONFIG = {"model": "tiny", "datasetSource": {"type": "huggingface", "name": "row
 
 
 @pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
-    async with open_wire(QUICK) as wire:
-        yield wire
+async def http() -> AsyncIterator[HttpClient]:
+    async with open_http_client(QUICK) as http:
+        yield http
 
 
-def backend_at(base_url: str, wire: Wire, token: str = TOKEN) -> Backend:
+def backend_at(base_url: str, http: HttpClient, token: str = TOKEN) -> Backend:
     return Backend(
-        wire, FixedIdentity(Credentials("anon", token, ORG, base_url)), FixedScope(Scope(ORG, PROJECT))
+        http, FixedIdentity(Credentials("anon", token, ORG, base_url)), FixedScope(Scope(ORG, PROJECT))
     )
 
 
 @pytest.fixture
-def backend(fake_backend: FakeBackend, wire: Wire) -> Backend:
-    return backend_at(fake_backend.url, wire)
+def backend(fake_backend: FakeBackend, http: HttpClient) -> Backend:
+    return backend_at(fake_backend.url, http)
 
 
 async def fails(call: Any) -> ArkorError:
@@ -111,9 +111,9 @@ async def test_bodies_that_are_passed_on_stay_as_they_are(
     assert (await backend.list_jobs()).body == odd
 
 
-async def test_reads_without_a_scope_call_nobody(fake_backend: FakeBackend, wire: Wire) -> None:
+async def test_reads_without_a_scope_call_nobody(fake_backend: FakeBackend, http: HttpClient) -> None:
     identity = FixedIdentity(Credentials("anon", TOKEN, ORG, fake_backend.url))
-    backend = Backend(wire, identity, NoScope())
+    backend = Backend(http, identity, NoScope())
     assert json.loads((await backend.list_jobs()).body) == {"jobs": []}
     assert json.loads((await backend.list_deployments()).body) == {"deployments": [], "scopeMissing": True}
     assert status_of(await fails(backend.get_job("j"))) == 404
@@ -267,10 +267,10 @@ async def test_a_backend_that_is_away_is_named_and_found_again(
     assert (await backend.me()).status == 200
 
 
-async def test_an_unknown_host_and_a_wrong_protocol(wire: Wire, fake_backend: FakeBackend) -> None:
-    error = await fails(backend_at("https://nowhere.invalid", wire).me())
+async def test_an_unknown_host_and_a_wrong_protocol(http: HttpClient, fake_backend: FakeBackend) -> None:
+    error = await fails(backend_at("https://nowhere.invalid", http).me())
     assert (status_of(error), "nowhere.invalid was not found" in error.text) == (502, True)
-    error = await fails(backend_at(f"https://127.0.0.1:{fake_backend.port}", wire).me())
+    error = await fails(backend_at(f"https://127.0.0.1:{fake_backend.port}", http).me())
     assert status_of(error) == 502
     assert f"127.0.0.1:{fake_backend.port}" in error.text
 
@@ -278,16 +278,16 @@ async def test_an_unknown_host_and_a_wrong_protocol(wire: Wire, fake_backend: Fa
 @pytest.mark.parametrize(
     "base_url", ["http://api.arkor.ai", "http://192.168.0.1:80", "ftp://127.0.0.1", "api"]
 )
-async def test_no_token_leaves_in_clear_text(wire: Wire, base_url: str) -> None:
-    error = await fails(backend_at(base_url, wire).me())
+async def test_no_token_leaves_in_clear_text(http: HttpClient, base_url: str) -> None:
+    error = await fails(backend_at(base_url, http).me())
     assert status_of(error) == 400
     assert "clear text" in error.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
-async def test_this_daemon_is_no_backend(wire: Wire, fake_backend: FakeBackend, host: str) -> None:
-    wire.own_ports.add(fake_backend.port)
-    error = await fails(backend_at(f"http://{host}:{fake_backend.port}", wire).me())
+async def test_this_daemon_is_no_backend(http: HttpClient, fake_backend: FakeBackend, host: str) -> None:
+    http.own_ports.add(fake_backend.port)
+    error = await fails(backend_at(f"http://{host}:{fake_backend.port}", http).me())
     assert "is this Studio itself" in error.text
     assert fake_backend.requests == []
 
@@ -376,8 +376,8 @@ async def test_a_models_first_word_has_a_patience_of_its_own(fake_backend: FakeB
     fake_backend.chat.first_delay = 0.5
     quick = Timeouts(connect=0.1, first_byte=0.1, chat=2)
     async with (
-        open_wire(quick) as wire,
-        backend_at(fake_backend.url, wire).chat(ASK) as answer,
+        open_http_client(quick) as http,
+        backend_at(fake_backend.url, http).chat(ASK) as answer,
     ):
         assert b"Hello" in await answer.read()
 
@@ -394,10 +394,10 @@ async def test_a_chat_error_has_the_backends_words(backend: Backend, fake_backen
 
 
 async def test_notices_are_passed_on_and_told_once(
-    backend: Backend, fake_backend: FakeBackend, wire: Wire
+    backend: Backend, fake_backend: FakeBackend, http: HttpClient
 ) -> None:
     told: list[str] = []
-    wire.on_notice = told.append
+    http.on_notice = told.append
     fake_backend.headers = {
         "Deprecation": "@1767225600",
         "Sunset": "soon",
@@ -449,7 +449,11 @@ async def test_many_streams_do_not_starve_a_call(backend: Backend, fake_backend:
 
 
 async def test_the_proxy_is_for_others_only(
-    backend: Backend, wire: Wire, fake_backend: FakeBackend, home: object, monkeypatch: pytest.MonkeyPatch
+    backend: Backend,
+    http: HttpClient,
+    fake_backend: FakeBackend,
+    home: object,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[bytes] = []
 
@@ -466,12 +470,12 @@ async def test_the_proxy_is_for_others_only(
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
         assert (await backend.me()).status == 200
         assert seen == []
-        error = await fails(backend_at("https://api.example", wire).me())
+        error = await fails(backend_at("https://api.example", http).me())
         assert "proxy refused api.example (403)" in error.text
         assert seen == [b"CONNECT api.example:443 HTTP/1.1\r\n"]
         monkeypatch.setenv("NO_PROXY", "nowhere.invalid")
-        assert "was not found" in (await fails(backend_at("https://nowhere.invalid", wire).me())).text
-    assert "reach the proxy" in (await fails(backend_at("https://api.example", wire).me())).text
+        assert "was not found" in (await fails(backend_at("https://nowhere.invalid", http).me())).text
+    assert "reach the proxy" in (await fails(backend_at("https://api.example", http).me())).text
 
 
 async def test_no_secret_is_logged(
@@ -486,12 +490,12 @@ async def test_no_secret_is_logged(
     assert TOKEN not in repr(await backend.identity.credentials())
 
 
-async def test_a_401_without_another_identity_says_so(wire: Wire, fake_backend: FakeBackend) -> None:
-    error = await fails(backend_at(fake_backend.url, wire, token="wrong").me())
+async def test_a_401_without_another_identity_says_so(http: HttpClient, fake_backend: FakeBackend) -> None:
+    error = await fails(backend_at(fake_backend.url, http, token="wrong").me())
     assert status_of(error) == 401
     assert "Start Studio again" in error.text
     assert fake_backend.count("GET /v1/me") == 1
 
 
-def test_an_address_with_a_path_is_kept(wire: Wire) -> None:
-    wire.check_address(URL("https://host/prefix/v1/me"))
+def test_an_address_with_a_path_is_kept(http: HttpClient) -> None:
+    http.check_address(URL("https://host/prefix/v1/me"))

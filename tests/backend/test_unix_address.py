@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from arkor_dev.backend.http_client import Wire, open_wire
+from arkor_dev.backend.http_client import HttpClient, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import address_of, socket_of
 from arkor_dev.contract.errors import ArkorError, status_of
@@ -31,9 +31,9 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
-    async with open_wire() as wire:
-        yield wire
+async def http() -> AsyncIterator[HttpClient]:
+    async with open_http_client() as http:
+        yield http
 
 
 async def listen(path: Path, says: str) -> web.AppRunner:
@@ -67,42 +67,42 @@ def test_nobody_can_name_one_from_outside() -> None:
         clean_base_url(address_of("/tmp/s"), "ARKOR_CLOUD_API_URL")
 
 
-async def test_it_is_called_over_its_socket(folder: Path, wire: Wire) -> None:
-    wire.own_ports.add(80)  # what a bare "localhost" would be
+async def test_it_is_called_over_its_socket(folder: Path, http: HttpClient) -> None:
+    http.own_ports.add(80)  # what a bare "localhost" would be
     runner = await listen(folder / "s", "first")
     url = URL(address_of(folder / "s") + "/v1/jobs%2Fx?a=%20b", encoded=True)
-    answer = await wire.call("GET", url, headers={})
+    answer = await http.call("GET", url, headers={})
     assert answer.body == b'["first", "/v1/jobs%2Fx?a=%20b", "localhost"]'
     # Started again, it listens somewhere else.
     again = await listen(folder / "t", "second")
     await runner.cleanup()
     other = URL(address_of(folder / "t") + "/v1", encoded=True)
-    assert b"second" in (await wire.call("GET", other, headers={})).body
+    assert b"second" in (await http.call("GET", other, headers={})).body
     with pytest.raises(ArkorError, match=r"The local backend does not answer\. Start Studio again") as fault:
-        await wire.call("GET", url, headers={})
+        await http.call("GET", url, headers={})
     assert status_of(fault.value) == 502
     await again.cleanup()
 
 
-async def test_nobody_listens(folder: Path, wire: Wire) -> None:
+async def test_nobody_listens(folder: Path, http: HttpClient) -> None:
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(folder / "s"))
     with pytest.raises(ArkorError, match="The local backend does not answer"):
-        await wire.call("GET", URL(address_of(folder / "s") + "/v1", encoded=True), headers={})
+        await http.call("GET", URL(address_of(folder / "s") + "/v1", encoded=True), headers={})
 
 
-async def test_a_socket_that_others_could_have_made_is_not_talked_to(folder: Path, wire: Wire) -> None:
+async def test_a_socket_that_others_could_have_made_is_not_talked_to(folder: Path, http: HttpClient) -> None:
     runner = await listen(folder / "s", "anybody")
     folder.chmod(0o755)
     url = URL(address_of(folder / "s") + "/v1", encoded=True)
     with pytest.raises(ArkorError, match="is not this user's alone"):
-        await wire.call("GET", url, headers={"Authorization": "secret"})
+        await http.call("GET", url, headers={"Authorization": "secret"})
     folder.chmod(0o700)
-    assert b"anybody" in (await wire.call("GET", url, headers={})).body
+    assert b"anybody" in (await http.call("GET", url, headers={})).body
     if os.geteuid() == 0:
         os.chown(folder, 65534, 65534)
         with pytest.raises(ArkorError, match="is not this user's alone"):
-            await wire.call("GET", url, headers={"Authorization": "secret"})
+            await http.call("GET", url, headers={"Authorization": "secret"})
         os.chown(folder, 0, 0)
     await runner.cleanup()
 

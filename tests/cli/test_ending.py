@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STAND_IN = f"""
 import os, sys
 from arkor_dev.cli import main as cli
-from arkor_dev.identity import local_backend as embedded
+from arkor_dev.identity import local_backend
 from arkor_dev.cli import ending
 from arkor_dev.backend.interfaces import Credentials
 from arkor_dev.identity.views import FixedIdentity
@@ -40,8 +40,8 @@ class StandIn(FixedIdentity):
     async def __aexit__(self, *_):
         pass
 
-embedded.Embedded = StandIn
-embedded.missing_extra = lambda: None
+local_backend.LocalBackend = StandIn
+local_backend.missing_extra = lambda: None
 ending.WINDOW = float(os.environ.get("WINDOW", ending.WINDOW))
 sys.exit(cli.main(sys.argv[1:]))
 """

@@ -22,9 +22,9 @@ from yarl import URL
 from arkor_dev.backend.unix_address import socket_of
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.core.torch_build import install_advice
-from arkor_dev.identity import local_backend as embedded
+from arkor_dev.identity import local_backend
 from arkor_dev.identity import local_backend_log as backend_log
-from arkor_dev.identity.local_backend import Embedded, missing_extra
+from arkor_dev.identity.local_backend import LocalBackend, missing_extra
 from arkor_dev.identity.local_backend_log import BackendLog
 from tests.support.processes import alive, gone, script
 
@@ -63,7 +63,7 @@ def pid_of(backend: Settings) -> int:
 
 async def test_from_start_to_end(local: Settings) -> None:
     handoff = local.local_data / "backend.json"
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         credentials = await backend.credentials()
         assert await status_of_me(credentials) == 200
         assert await status_of_me(credentials, "wrong") == 401
@@ -97,7 +97,7 @@ def cmdline(pid: int) -> str:
 
 
 async def test_a_backend_that_dies_is_started_again(local: Settings) -> None:
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         first = await backend.credentials()
         os.kill(pid := pid_of(local), signal.SIGKILL)
         assert await gone([pid], 5) == []
@@ -117,9 +117,9 @@ async def test_a_backend_that_dies_is_started_again(local: Settings) -> None:
 
 async def test_a_data_folder_in_use(local: Settings) -> None:
     notices: list[dict[str, object]] = []
-    async with Embedded(local) as first:
+    async with LocalBackend(local) as first:
         await first.credentials()
-        async with Embedded(local, notices.append) as second:
+        async with LocalBackend(local, notices.append) as second:
             with pytest.raises(ArkorError, match=f"process {pid_of(local)}") as fault:
                 await second.credentials()
             assert status_of(fault.value) == 503
@@ -134,7 +134,7 @@ async def test_a_store_of_a_later_version(local: Settings) -> None:
     with closing(sqlite3.connect(local.local_data / "backend.sqlite")) as db:
         db.execute("PRAGMA user_version = 99")
     notices: list[dict[str, object]] = []
-    async with Embedded(local, notices.append) as backend:
+    async with LocalBackend(local, notices.append) as backend:
         with pytest.raises(
             ArkorError, match=r"format 99, written by a later .* Update arkor-dev, or"
         ) as fault:
@@ -151,14 +151,14 @@ async def test_a_projects_own_modules_do_not_stand_in(
     for name in ("random", "json", "aiohttp", "sqlite3"):
         (local.project / f"{name}.py").write_text("raise SystemExit(9)")
     monkeypatch.chdir(local.project)
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         assert await status_of_me(await backend.credentials()) == 200
 
 
 async def test_a_data_folder_that_cannot_be_made(local: Settings) -> None:
     local.data.parent.mkdir(parents=True, exist_ok=True)
     local.data.write_text("a file")
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         with pytest.raises(ArkorError, match=r"cannot be started: .*Not a directory") as fault:
             await backend.credentials()
         assert status_of(fault.value) == 503
@@ -186,7 +186,7 @@ async def test_a_backend_that_fails_says_why(
     body: str, said: str, local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, tmp_path, body)
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         with pytest.raises(ArkorError, match=said):
             await backend.credentials()
 
@@ -203,7 +203,7 @@ async def test_the_end_of_the_log_is_in_the_error(
     body = f"sys.stderr.write('x' * 70_000 + '\\n' + {TRACEBACK!r})\nsys.exit(3)"
     stand_in(monkeypatch, tmp_path, body)
     path = local.local_data / "backend.log"
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         with pytest.raises(ArkorError) as fault:
             await backend.credentials()
         assert path.stat().st_mode & 0o777 == 0o600
@@ -217,9 +217,9 @@ async def test_the_end_of_the_log_is_in_the_error(
 async def test_one_that_does_not_start_in_time_shows_its_log(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "START_TIMEOUT", 1)
+    monkeypatch.setattr(local_backend, "START_TIMEOUT", 1)
     stand_in(monkeypatch, tmp_path, "sys.stderr.write('waiting for a disk\\n')\nsys.stdin.read()")
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         with pytest.raises(ArkorError, match=r"did not start in 1 s\. Its log is .*backend\.log\.$"):
             await backend.credentials()
 
@@ -229,7 +229,7 @@ async def test_a_log_that_cannot_be_written_is_a_warning(
 ) -> None:
     stand_in(monkeypatch, tmp_path, f"sys.stderr.write({TRACEBACK!r})\nsys.exit(3)")
     (local.local_data / "backend.log").mkdir(parents=True)
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         with pytest.raises(ArkorError, match=r"\(exit code 3: Boom: it broke\)\.$"):
             await backend.credentials()
     assert "backend.log cannot be written (Is a directory)." in caplog.text
@@ -259,7 +259,7 @@ async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch
         f'for line in {lines!r}: print(line)\nprint(\'{{"socket": "/x/y"}}\', flush=True)\nsys.stdin.read()',
     )
     notices: list[dict[str, object]] = []
-    async with Embedded(local, notices.append) as backend:
+    async with LocalBackend(local, notices.append) as backend:
         assert socket_at(await backend.credentials()) == Path("/x/y")
     assert notices == [{"notice": "message", "level": "info", "text": "hello"}]
 
@@ -272,7 +272,7 @@ async def test_one_that_does_not_end_is_killed(
         tmp_path,
         "print(json.dumps({'socket': str(os.getpid())}), flush=True)\nwhile True: time.sleep(1)",
     )
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         pid = int(str(socket_at(await backend.credentials())))
         assert alive(pid)
         began = time.monotonic()
@@ -283,18 +283,18 @@ async def test_one_that_does_not_end_is_killed(
 async def test_one_that_is_slow_to_start(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "START_TIMEOUT", 0.2)
+    monkeypatch.setattr(local_backend, "START_TIMEOUT", 0.2)
     stand_in(monkeypatch, tmp_path, "sys.stdin.read()")
-    async with Embedded(local) as backend:
+    async with LocalBackend(local) as backend:
         with pytest.raises(ArkorError, match=r"did not start in 0\.2 s"):
             await backend.credentials()
 
 
 def test_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "REQUIRED", ("json", "no_such_package"))
+    monkeypatch.setattr(local_backend, "REQUIRED", ("json", "no_such_package"))
     text = missing_extra()
     assert text is not None
     assert "no_such_package" in text
     assert install_advice() in text
-    monkeypatch.setattr(embedded, "REQUIRED", ("json",))
+    monkeypatch.setattr(local_backend, "REQUIRED", ("json",))
     assert missing_extra() is None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.backend.client import Backend, ProjectCalls
-from arkor_dev.backend.http_client import Timeouts, Wire, open_wire
+from arkor_dev.backend.http_client import HttpClient, Timeouts, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.core.atomic_write import write_private
@@ -36,14 +36,14 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
-    async with open_wire(Timeouts(connect=1, first_byte=0.5)) as wire:
-        yield wire
+async def http() -> AsyncIterator[HttpClient]:
+    async with open_http_client(Timeouts(connect=1, first_byte=0.5)) as http:
+        yield http
 
 
 @pytest.fixture
-def scopes(project: Path, wire: Wire) -> FileScopes:
-    return FileScopes(project, ProjectCalls(wire))
+def scopes(project: Path, http: HttpClient) -> FileScopes:
+    return FileScopes(project, ProjectCalls(http))
 
 
 @pytest.fixture
@@ -174,21 +174,21 @@ def test_slugs_are_the_other_sides(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["demo (1)", "a" * 39 + "-b"])
 async def test_a_lost_state_finds_the_project_that_the_cli_made(
-    tmp_path: Path, wire: Wire, anonymous: Credentials, fake_backend: FakeBackend, name: str
+    tmp_path: Path, http: HttpClient, anonymous: Credentials, fake_backend: FakeBackend, name: str
 ) -> None:
     (tmp_path / name).mkdir()
     there = fake_backend.add_project(SLUGS[name])
-    scopes = FileScopes(tmp_path / name, ProjectCalls(wire))
+    scopes = FileScopes(tmp_path / name, ProjectCalls(http))
     assert await scopes.for_write(anonymous) == Scope(ORG, SLUGS[name], there["id"])
     assert fake_backend.count(CREATE) == 0
 
 
 async def test_a_lost_state_finds_the_project_that_an_older_studio_made(
-    tmp_path: Path, wire: Wire, anonymous: Credentials, fake_backend: FakeBackend
+    tmp_path: Path, http: HttpClient, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     (tmp_path / "demo (1)").mkdir()
     there = fake_backend.add_project("demo-1")
-    scopes = FileScopes(tmp_path / "demo (1)", ProjectCalls(wire))
+    scopes = FileScopes(tmp_path / "demo (1)", ProjectCalls(http))
     # The slug alone may be another folder's, one that is called demo-1.
     assert (await scopes.for_write(anonymous)).project_slug == "demo--1"
     state_path(tmp_path / "demo (1)").unlink()
@@ -232,10 +232,10 @@ async def test_an_odd_answer_writes_nothing(
 
 
 async def test_an_identity_that_is_refused_while_creating_hears_what_to_do(
-    scopes: FileScopes, wire: Wire, fake_backend: FakeBackend
+    scopes: FileScopes, http: HttpClient, fake_backend: FakeBackend
 ) -> None:
     unknown = Credentials("anon", "unknown", ORG, fake_backend.url)
-    error = await fails(Backend(wire, FixedIdentity(unknown), scopes).create_job("j", {}))
+    error = await fails(Backend(http, FixedIdentity(unknown), scopes).create_job("j", {}))
     assert (status_of(error), "Start Studio again" in error.text) == (401, True)
 
 
@@ -305,7 +305,7 @@ async def test_a_folder_that_leads_out_of_the_project_is_not_written(
 
 
 async def test_one_snapshot_serves_the_check_and_the_call(
-    project: Path, wire: Wire, scopes: FileScopes, fake_backend: FakeBackend
+    project: Path, http: HttpClient, scopes: FileScopes, fake_backend: FakeBackend
 ) -> None:
     """Whoever signs in between two calls, no call ever mixes one's token with the other's scope."""
     fake_backend.tokens = {"token-of-a": {"org-a"}, "token-of-b": {"org-b"}}
@@ -319,7 +319,7 @@ async def test_one_snapshot_serves_the_check_and_the_call(
         who = "ab"[next(turns) % 2]
         return Credentials("anon", f"token-of-{who}", f"org-{who}", fake_backend.url)
 
-    backend = Backend(wire, FixedIdentity(alternating), scopes)
+    backend = Backend(http, FixedIdentity(alternating), scopes)
     answers = await asyncio.gather(*(backend.list_jobs() for _ in range(20)))
     assert [answer.status for answer in answers] == [200] * 20
     assert fake_backend.count("GET /v1/jobs") == 10

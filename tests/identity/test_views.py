@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.backend.client import Backend
-from arkor_dev.backend.http_client import Timeouts, Wire, open_wire
+from arkor_dev.backend.http_client import HttpClient, Timeouts, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, UnavailableError, status_of
 from arkor_dev.core.settings import PRODUCTION_URL, Settings
 from arkor_dev.identity.base_url import clean_base_url
 from arkor_dev.identity.credentials_file import credentials_lock
 from arkor_dev.identity.file_identity import FileIdentity
-from arkor_dev.identity.local_backend import Embedded
+from arkor_dev.identity.local_backend import LocalBackend
 from arkor_dev.identity.scope import FixedScope
 from arkor_dev.identity.single_flight import SingleFlight
 from arkor_dev.identity.token_refresh import token_url
@@ -39,9 +39,9 @@ NOW = 1_800_000_000.0
 
 
 @pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
-    async with open_wire(Timeouts(connect=1, first_byte=0.3, whole=1)) as wire:
-        yield wire
+async def http() -> AsyncIterator[HttpClient]:
+    async with open_http_client(Timeouts(connect=1, first_byte=0.3, whole=1)) as http:
+        yield http
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def path(settings: Settings) -> Path:
 
 
 @pytest.fixture
-def identity(settings: Settings, wire: Wire) -> FileIdentity:
-    return FileIdentity(settings, wire, clock=lambda: NOW, first_pause=0.05)
+def identity(settings: Settings, http: HttpClient) -> FileIdentity:
+    return FileIdentity(settings, http, clock=lambda: NOW, first_pause=0.05)
 
 
 def put(path: Path, document: object) -> None:
@@ -191,12 +191,12 @@ async def test_a_folder_that_cannot_be_written_costs_no_identity(
 
 @pytest.mark.parametrize("damaged", [False, True])
 async def test_two_launches_share_the_first_ones_identity(
-    settings: Settings, wire: Wire, path: Path, fake_backend: FakeBackend, *, damaged: bool
+    settings: Settings, http: HttpClient, path: Path, fake_backend: FakeBackend, *, damaged: bool
 ) -> None:
     if damaged:
         put(path, "{")
     fake_backend.fault(ANONYMOUS, delay=0.1)
-    launches = [FileIdentity(settings, wire) for _ in range(4)]
+    launches = [FileIdentity(settings, http) for _ in range(4)]
     got = await asyncio.gather(*(launch.credentials() for launch in launches))
     assert len(set(got)) == 1
     assert fake_backend.count(ANONYMOUS) == 1
@@ -211,12 +211,12 @@ import asyncio, sys
 from pathlib import Path
 from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.core.settings import Settings
-from arkor_dev.backend.http_client import open_wire
+from arkor_dev.backend.http_client import open_http_client
 
 async def main(home, url):
-    async with open_wire() as wire:
+    async with open_http_client() as http:
         settings = Settings(project=home, home=home, data=home, cache=home, cloud_url=url)
-        print((await FileIdentity(settings, wire).credentials()).token)
+        print((await FileIdentity(settings, http).credentials()).token)
 
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 """
@@ -360,11 +360,11 @@ async def test_signing_in_elsewhere_takes_effect_at_once(
     ],
 )
 async def test_the_backend_is_the_first_that_is_set(
-    settings: Settings, wire: Wire, path: Path, variable: str | None, stored: object, expected: str
+    settings: Settings, http: HttpClient, path: Path, variable: str | None, stored: object, expected: str
 ) -> None:
     extra = {} if stored is None else {"arkorCloudApiUrl": stored}
     put(path, {"mode": "anon", "token": TOKEN, "orgSlug": ORG, **extra})
-    identity = FileIdentity(replace(settings, cloud_url=variable), wire)
+    identity = FileIdentity(replace(settings, cloud_url=variable), http)
     assert (await identity.credentials()).base_url == expected
 
 
@@ -388,9 +388,9 @@ async def test_the_backend_is_the_first_that_is_set(
     ],
 )
 async def test_an_unusable_address_fails_clearly(
-    settings: Settings, wire: Wire, path: Path, value: str, words: str
+    settings: Settings, http: HttpClient, path: Path, value: str, words: str
 ) -> None:
-    identity = FileIdentity(replace(settings, cloud_url=value), wire)
+    identity = FileIdentity(replace(settings, cloud_url=value), http)
     with pytest.raises(ArkorError) as raised:
         async with identity.opened():
             pass
@@ -398,7 +398,7 @@ async def test_an_unusable_address_fails_clearly(
     assert "ARKOR_CLOUD_API_URL" in raised.value.text
     assert "secret" not in raised.value.text
     put(path, {"mode": "anon", "token": TOKEN, "orgSlug": ORG, "arkorCloudApiUrl": value})
-    identity = FileIdentity(replace(settings, cloud_url=None), wire)
+    identity = FileIdentity(replace(settings, cloud_url=None), http)
     error = await fails(identity.credentials())
     assert words in error.text
     assert "credentials.json" in error.text
@@ -606,16 +606,16 @@ def test_a_domain_is_a_host_and_nothing_else(domain: str) -> None:
 # --- 401 --------------------------------------------------------------------------------------------------
 
 
-def backend_of(identity: FileIdentity, wire: Wire) -> Backend:
-    return Backend(wire, identity, FixedScope(Scope(ORG, PROJECT)))
+def backend_of(identity: FileIdentity, http: HttpClient) -> Backend:
+    return Backend(http, identity, FixedScope(Scope(ORG, PROJECT)))
 
 
 async def test_a_401_is_answered_by_one_refresh_for_all(
-    identity: FileIdentity, wire: Wire, path: Path, fake_backend: FakeBackend
+    identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend))
     del fake_backend.tokens["old-access-token-0123456789"]
-    backend = backend_of(identity, wire)
+    backend = backend_of(identity, http)
     answers = await asyncio.gather(*(backend.me() for _ in range(10)))
     assert [answer.status for answer in answers] == [200] * 10
     assert fake_backend.count(REFRESH) == 1
@@ -628,11 +628,11 @@ async def test_a_401_is_answered_by_one_refresh_for_all(
 
 
 async def test_a_stream_and_a_post_are_tried_again_with_the_new_token(
-    identity: FileIdentity, wire: Wire, path: Path, fake_backend: FakeBackend
+    identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend))
     del fake_backend.tokens["old-access-token-0123456789"]
-    backend = backend_of(identity, wire)
+    backend = backend_of(identity, http)
     ask = {"messages": [{"role": "user", "content": "hi"}], "baseModel": "tiny"}
     async with backend.chat(ask) as answer:
         assert b"Hello" in await answer.read()
@@ -641,11 +641,11 @@ async def test_a_stream_and_a_post_are_tried_again_with_the_new_token(
 
 
 async def test_a_token_refused_even_when_new_says_arkor_login(
-    identity: FileIdentity, wire: Wire, path: Path, fake_backend: FakeBackend
+    identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend))
     fake_backend.fault("GET /v1/me", status=401)
-    backend = backend_of(identity, wire)
+    backend = backend_of(identity, http)
     for _ in range(5):
         error = await fails(backend.me())
         assert status_of(error) == 401
@@ -654,11 +654,11 @@ async def test_a_token_refused_even_when_new_says_arkor_login(
 
 
 async def test_a_refused_anonymous_identity_is_not_thrown_away(
-    identity: FileIdentity, wire: Wire, path: Path, fake_backend: FakeBackend
+    identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, {"mode": "anon", "token": "gone-token-0123456789", "orgSlug": ORG})
     before = path.read_bytes()
-    error = await fails(backend_of(identity, wire).me())
+    error = await fails(backend_of(identity, http).me())
     assert status_of(error) == 401
     assert "credentials.json away" in error.text
     assert path.read_bytes() == before
@@ -666,11 +666,11 @@ async def test_a_refused_anonymous_identity_is_not_thrown_away(
 
 
 async def test_a_sign_in_between_the_call_and_its_401_is_used(
-    identity: FileIdentity, wire: Wire, path: Path, fake_backend: FakeBackend
+    identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, {"mode": "anon", "token": "gone-token-0123456789", "orgSlug": ORG})
     fake_backend.fault("GET /v1/me", times=1, delay=0.1, status=401)
-    calling = asyncio.create_task(backend_of(identity, wire).me())
+    calling = asyncio.create_task(backend_of(identity, http).me())
     await fake_backend.until(lambda: fake_backend.count("GET /v1/me") == 1)
     put(path, account(fake_backend))
     assert (await calling).status == 200
@@ -679,7 +679,7 @@ async def test_a_sign_in_between_the_call_and_its_401_is_used(
 
 async def test_no_token_is_ever_logged(
     identity: FileIdentity,
-    wire: Wire,
+    http: HttpClient,
     path: Path,
     fake_backend: FakeBackend,
     caplog: pytest.LogCaptureFixture,
@@ -691,7 +691,7 @@ async def test_no_token_is_ever_logged(
     assert "You sent …" in error.text
     await asyncio.sleep(0.1)
     made = await identity.credentials()
-    await backend_of(identity, wire).me()
+    await backend_of(identity, http).me()
     for secret in ("old-access-token", "old-refresh-token", made.token):
         assert secret not in caplog.text
         assert secret not in repr(made)
@@ -736,7 +736,7 @@ def test_the_view_offers_to_sign_in_where_that_is_possible() -> None:
     assert credentials_view(anonymous, None, FileIdentity.sign_in)["signIn"] == "arkor-dev login"
     assert "signIn" not in credentials_view(account, None, FileIdentity.sign_in)
     assert "signIn" not in credentials_view(anonymous, None, FixedIdentity.sign_in)
-    assert "signIn" not in credentials_view(anonymous, None, Embedded.sign_in)
+    assert "signIn" not in credentials_view(anonymous, None, LocalBackend.sign_in)
 
 
 # --- the local backend's identity -------------------------------------------------------------------------

@@ -275,7 +275,7 @@ async def test_chaos(
         aiohttp.ClientSession(headers=headers, connector=connector) as session,
     ):
         studio.app[EVENTS]._sleep = hurried
-        studio.app[BACKEND].wire.timeouts = Timeouts(connect=1, first_byte=0.5, silence=0.5)
+        studio.app[BACKEND].http.timeouts = Timeouts(connect=1, first_byte=0.5, silence=0.5)
         readers: list[Reader] = [Page(studio, session, log.job) for log in logs for _ in range(2)]
         readers += [Source(studio, session, log.job) for log in logs if log.counted]
         running = [asyncio.create_task(reader.run()) for reader in readers]

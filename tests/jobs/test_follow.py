@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.backend.client import Backend
-from arkor_dev.backend.http_client import Timeouts, open_wire
+from arkor_dev.backend.http_client import Timeouts, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.scope import FixedScope
@@ -32,9 +32,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def backend_at(fake: FakeBackend, **timeouts: float) -> AsyncIterator[Backend]:
-    async with open_wire(Timeouts(**timeouts)) as wire:
+    async with open_http_client(Timeouts(**timeouts)) as http:
         yield Backend(
-            wire,
+            http,
             FixedIdentity(Credentials("anon", TOKEN, ORG, fake.url)),
             FixedScope(Scope(ORG, PROJECT)),
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Rooms:
+class Services:
     """Runs in a folder, and how often they told of a change."""
 
     def __init__(self, folder: Path) -> None:
@@ -41,11 +41,11 @@ class Rooms:
 
 
 @pytest.fixture
-async def rooms(tmp_path: Path) -> AsyncIterator[Rooms]:
+async def services(tmp_path: Path) -> AsyncIterator[Services]:
     """Runs that are all ended afterwards."""
-    rooms = Rooms(tmp_path)
-    yield rooms
-    await rooms.runs.close()
+    services = Services(tmp_path)
+    yield services
+    await services.runs.close()
 
 
 async def output(run: Run) -> bytes:
@@ -66,81 +66,81 @@ async def printed(run: Run, what: bytes) -> None:
             await run.output.read(run.output.size)
 
 
-async def test_a_run_from_start_to_end(rooms: Rooms) -> None:
-    run = await rooms.shell("pwd; echo to-stderr >&2; exit 4")
+async def test_a_run_from_start_to_end(services: Services) -> None:
+    run = await services.shell("pwd; echo to-stderr >&2; exit 4")
     assert run.running
     assert run.view()["state"] == "running"
-    assert await output(run) == f"{rooms.folder}\nto-stderr\n\n---\nexit=4\n".encode()
+    assert await output(run) == f"{services.folder}\nto-stderr\n\n---\nexit=4\n".encode()
     view = run.view()
     assert (view["state"], view["exitCode"], view["jobId"]) == ("ended", 4, None)
     assert view["command"] == ["/bin/sh", "-c", "pwd; echo to-stderr >&2; exit 4"]
     assert view["ended"] is not None
     assert view["started"] <= view["ended"]
-    assert rooms.changes == 1
+    assert services.changes == 1
 
 
-async def test_bytes_stay_bytes(rooms: Rooms) -> None:
-    run = await rooms.shell(r"printf 'a\r\n\000\377\342\202'")
+async def test_bytes_stay_bytes(services: Services) -> None:
+    run = await services.shell(r"printf 'a\r\n\000\377\342\202'")
     assert await output(run) == b"a\r\n\x00\xff\xe2\x82\n---\nexit=0\n"
 
 
-async def test_a_command_that_cannot_start(rooms: Rooms) -> None:
-    run = await rooms.start(str(rooms.folder / "nothing"))
+async def test_a_command_that_cannot_start(services: Services) -> None:
+    run = await services.start(str(services.folder / "nothing"))
     assert await output(run) == (
-        f"\n---\nfailed to start: No such file or directory: {rooms.folder / 'nothing'}\n".encode()
+        f"\n---\nfailed to start: No such file or directory: {services.folder / 'nothing'}\n".encode()
     )
     assert run.view()["exitCode"] is None
     assert run.view()["state"] == "ended"
 
 
 async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
-    rooms = Rooms(tmp_path / "gone")
+    services = Services(tmp_path / "gone")
     with pytest.raises(ArkorError, match=r"No command can be started in .*gone: No such file") as fault:
-        await rooms.shell("true")
+        await services.shell("true")
     assert status_of(fault.value) == 500
-    assert rooms.runs.views() == []
+    assert services.runs.views() == []
 
 
-async def test_the_jobs_id_is_found_however_it_comes(rooms: Rooms) -> None:
-    run = await rooms.shell(
+async def test_the_jobs_id_is_found_however_it_comes(services: Services) -> None:
+    run = await services.shell(
         "printf 'Not Started job a\\nStar'; sleep 0.1; "
         "printf 'ted job job-7\\r\\nStarted job job-8\\n'; sleep 60"
     )
     await printed(run, b"job-8")
     assert run.view()["jobId"] == "job-7"
-    assert rooms.changes == 1
+    assert services.changes == 1
 
 
-async def test_a_line_without_an_end_is_no_job_yet(rooms: Rooms) -> None:
-    run = await rooms.shell("printf 'Started job job-7'; sleep 60")
+async def test_a_line_without_an_end_is_no_job_yet(services: Services) -> None:
+    run = await services.shell("printf 'Started job job-7'; sleep 60")
     await printed(run, b"job-7")
     assert run.view()["jobId"] is None
 
 
-async def test_a_long_line_does_not_grow_memory(rooms: Rooms) -> None:
-    run = await rooms.start(sys.executable, "-IS", "-c", "print('x' * 3_000_000, end='')")
+async def test_a_long_line_does_not_grow_memory(services: Services) -> None:
+    run = await services.start(sys.executable, "-IS", "-c", "print('x' * 3_000_000, end='')")
     await run.finished.wait()
     assert len(run._line) <= 4096
 
 
-async def test_one_click_one_run(rooms: Rooms) -> None:
+async def test_one_click_one_run(services: Services) -> None:
     starts = await asyncio.gather(
-        *(rooms.shell("sleep 60", key="a") for _ in range(5)), return_exceptions=True
+        *(services.shell("sleep 60", key="a") for _ in range(5)), return_exceptions=True
     )
     (run,) = [start for start in starts if isinstance(start, Run)]
     faults = [start for start in starts if isinstance(start, ArkorError)]
     assert [(status_of(fault), fault.extra) for fault in faults] == [(409, {"run": run.id})] * 4
     assert "a is already running" in faults[0].text
-    other = await rooms.shell("true", key="b")
+    other = await services.shell("true", key="b")
     await other.finished.wait()
     run.stop()
     await run.finished.wait()
-    again = await rooms.shell("true", key="a")
-    assert [view["id"] for view in rooms.runs.views()] == [again.id, other.id, run.id]
+    again = await services.shell("true", key="a")
+    assert [view["id"] for view in services.runs.views()] == [again.id, other.id, run.id]
 
 
-async def test_stop_is_an_interrupt_first(rooms: Rooms) -> None:
-    run = await rooms.shell("trap 'echo bye; exit 5' INT; echo ready; while :; do sleep 0.02; done")
+async def test_stop_is_an_interrupt_first(services: Services) -> None:
+    run = await services.shell("trap 'echo bye; exit 5' INT; echo ready; while :; do sleep 0.02; done")
     await printed(run, b"ready")
     run.stop()
     run.stop()
@@ -150,7 +150,7 @@ async def test_stop_is_an_interrupt_first(rooms: Rooms) -> None:
 
 @pytest.mark.parametrize(("deaf", "code"), [([], 130), ([2], 143), ([2, 15], 137)])
 async def test_stop_becomes_firmer(
-    deaf: list[int], code: int, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+    deaf: list[int], code: int, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "STOP_GRACE", 0.3)
     program = (
@@ -159,19 +159,19 @@ async def test_stop_becomes_firmer(
         f"for number in {deaf}: signal.signal(number, signal.SIG_IGN)\n"
         "print('ready', flush=True); time.sleep(60)"
     )
-    run = await rooms.start(sys.executable, "-IS", "-c", program)
+    run = await services.start(sys.executable, "-IS", "-c", program)
     await printed(run, b"ready")
     run.stop()
     assert (await output(run)).endswith(f"\n---\nexit={code}\n".encode())
 
 
 async def test_stop_reaches_the_whole_group_and_all_it_left(
-    rooms: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "STOP_GRACE", 0.2)
     folder = tmp_path / "pids"
     folder.mkdir()
-    run = await rooms.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
+    run = await services.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
     pids = await pids_in(folder, STUBBORN_COUNT)
     run.stop()
     assert await gone(pids, 4) == []
@@ -179,25 +179,25 @@ async def test_stop_reaches_the_whole_group_and_all_it_left(
 
 
 async def test_closing_leaves_nothing(tmp_path: Path) -> None:
-    rooms = Rooms(tmp_path)
+    services = Services(tmp_path)
     folder = tmp_path / "pids"
     folder.mkdir()
-    await rooms.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
-    polite = await rooms.shell(
+    await services.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
+    polite = await services.shell(
         f"trap 'exit 0' TERM; : > {folder}/$$; while :; do sleep 0.02; done", key="polite"
     )
     pids = await pids_in(folder, STUBBORN_COUNT + 1)
     before = asyncio.all_tasks()
     async with asyncio.timeout(4):
-        await rooms.runs.close()
+        await services.runs.close()
     assert await gone(pids, 0.5) == []
     assert polite.exit_code == 0
     assert not [task for task in before if not task.done() and task.get_name().startswith("run ")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the daemon itself kills the group")
-async def test_a_killed_supervisor_is_no_failure_to_start(rooms: Rooms) -> None:
-    run = await rooms.shell("echo ready; exec sleep 60")
+async def test_a_killed_supervisor_is_no_failure_to_start(services: Services) -> None:
+    run = await services.shell("echo ready; exec sleep 60")
     await printed(run, b"ready")
     await asyncio.sleep(0.3)  # the supervisor's word that it has started may come after the command's
     assert run._supervisor is not None
@@ -208,18 +208,18 @@ async def test_a_killed_supervisor_is_no_failure_to_start(rooms: Rooms) -> None:
 
 
 async def test_old_runs_are_forgotten_and_running_ones_never(
-    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "KEPT_RUNS", 3)
-    stays = await rooms.shell("sleep 60", key="stays")
-    first = await rooms.shell("true", key="0")
+    stays = await services.shell("sleep 60", key="stays")
+    first = await services.shell("true", key="0")
     for number in range(4):
-        run = await rooms.shell("true", key=str(number + 1))
+        run = await services.shell("true", key=str(number + 1))
         await run.finished.wait()
-    assert len(rooms.runs.views()) == 3
-    assert rooms.runs.get(stays.id) is stays
+    assert len(services.runs.views()) == 3
+    assert services.runs.get(stays.id) is stays
     with pytest.raises(ArkorError, match="no such run") as fault:
-        rooms.runs.get(first.id)
+        services.runs.get(first.id)
     assert status_of(fault.value) == 404
 
 
@@ -228,10 +228,12 @@ SUPERVISORS = {"the outer": [0], "the inner": [1], "both": [1, 0], "both, the ou
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing finds what has detached itself")
 @pytest.mark.parametrize("killed", SUPERVISORS.values(), ids=SUPERVISORS)
-async def test_a_killed_supervisor_leaves_nothing(rooms: Rooms, tmp_path: Path, killed: list[int]) -> None:
+async def test_a_killed_supervisor_leaves_nothing(
+    services: Services, tmp_path: Path, killed: list[int]
+) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
-    run = await rooms.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
+    run = await services.start(str(script(tmp_path / "stubborn", STUBBORN)), str(folder))
     pids = await pids_in(folder, STUBBORN_COUNT)
     assert run._supervisor is not None
     outer = run._supervisor.pid
@@ -247,10 +249,10 @@ async def test_a_killed_supervisor_leaves_nothing(rooms: Rooms, tmp_path: Path, 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing finds what has detached itself")
 @pytest.mark.parametrize("killed", [0, 1], ids=["the outer", "the inner"])
-async def test_not_even_what_has_hidden_itself(rooms: Rooms, tmp_path: Path, killed: int) -> None:
+async def test_not_even_what_has_hidden_itself(services: Services, tmp_path: Path, killed: int) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
-    run = await rooms.start(str(script(tmp_path / "hidden", HIDDEN)), str(folder))
+    run = await services.start(str(script(tmp_path / "hidden", HIDDEN)), str(folder))
     (pid,) = await pids_in(folder, 1)
     assert run._supervisor is not None
     outer = run._supervisor.pid

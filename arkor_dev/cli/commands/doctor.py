@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from arkor_dev import __version__
 from arkor_dev.backend.client import Backend, ProjectCalls, sign_in_config
-from arkor_dev.backend.http_client import open_wire
+from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.settings import DEFAULT_PORT
@@ -213,13 +213,13 @@ def _rights(path: Path, stored: Stored) -> Check:
 async def _backend(settings: Settings, stored: Stored | None) -> list[Check]:
     try:
         url = base_url_of(settings.cloud_url, stored)
-        async with asyncio.timeout(BACKEND_SECONDS), open_wire() as wire:
+        async with asyncio.timeout(BACKEND_SECONDS), open_http_client() as http:
             if stored is None:
-                await sign_in_config(wire, url)
+                await sign_in_config(http, url)
                 return [Check("Backend", "ok", f"{url} answers.")]
-            identity = FileIdentity(settings, wire)
-            scopes = FileScopes(settings.project, ProjectCalls(wire))
-            await Backend(wire, identity, scopes).me()
+            identity = FileIdentity(settings, http)
+            scopes = FileScopes(settings.project, ProjectCalls(http))
+            await Backend(http, identity, scopes).me()
             credentials = await identity.credentials()
             scope = await scopes.for_read(credentials)
             answers = Check("Backend", "ok", f"{url} answers: {header_line(credentials, scope)}")

@@ -16,7 +16,7 @@ from rich.console import Console
 from yarl import URL
 
 from arkor_dev.backend.client import sign_in_config
-from arkor_dev.backend.http_client import open_wire
+from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.http_errors import place
 from arkor_dev.cli.browser import open_browser
 from arkor_dev.cli.callback import PATIENCE, Callback
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from arkor_dev.backend.http_client import Wire
+    from arkor_dev.backend.http_client import HttpClient
     from arkor_dev.core.settings import Settings
 
 NEXT: Final = "Next: `arkor-dev` opens Studio on the project in this folder."
@@ -138,25 +138,25 @@ class _Login:
         self._browse = browse
 
     async def anonymous(self) -> int:
-        async with open_wire() as wire:
-            wire.on_notice = self._say
-            document = await new_anonymous(wire, self._base_url)
+        async with open_http_client() as http:
+            http.on_notice = self._say
+            document = await new_anonymous(http, self._base_url)
             await self._keep(document)
         self._say(f"Signed in anonymously at {self._host}, as the organisation {document['orgSlug']}.")
         self._say(f"Keep {self._path}: this identity cannot be had back without it. {NEXT}")
         return 0
 
     async def account(self) -> int:
-        async with open_wire() as wire:
-            wire.on_notice = self._say
-            service = Service.of(await sign_in_config(wire, self._base_url), self._host)
+        async with open_http_client() as http:
+            http.on_notice = self._say
+            service = Service.of(await sign_in_config(http, self._base_url), self._host)
             sock = _first_free(service.ports)
             attempt = Attempt(service, sock.getsockname()[1])
             async with Callback(sock) as callback:
                 await self._send_to(attempt)
                 answer = await callback.query(self._patience)
                 try:
-                    who, *more = await self._finish(wire, attempt, answer)
+                    who, *more = await self._finish(http, attempt, answer)
                 except ArkorError as fault:
                     await callback.show("Not signed in", fault.text)
                     raise
@@ -179,12 +179,12 @@ class _Login:
             self._say(f"For a browser on another machine, first let its answer through: {tunnel}")
         self._say(f"Waiting for {self._patience / 60:g} minutes. Ctrl-C stops it.")
 
-    async def _finish(self, wire: Wire, attempt: Attempt, answer: Mapping[str, list[str]]) -> list[str]:
+    async def _finish(self, http: HttpClient, attempt: Attempt, answer: Mapping[str, list[str]]) -> list[str]:
         """Turn the browser's answer into a credentials file; who has signed in, and what that means here."""
         code = attempt.code(answer)
-        document = await attempt.credentials(wire, code, self._base_url, time.time())
+        document = await attempt.credentials(http, code, self._base_url, time.time())
         try:
-            account = await account_of(wire, Stored(document), self._base_url)
+            account = await account_of(http, Stored(document), self._base_url)
         except PassingError as fault:
             await self._keep(document)
             return [f"Signed in. {self._host} could not say yet as whom: {fault.text}"]

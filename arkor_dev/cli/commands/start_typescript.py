@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.backend.http_client import open_wire
+from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.project.node_tools import is_typescript
@@ -39,9 +39,9 @@ async def run_typescript(settings: Settings, *, trainer: str | None, dry_run: bo
     Raises ArkorError when nothing was started: it does not build, or cannot be trained so.
     """
     launch = training_command(settings, {"dryRun": dry_run})
-    async with open_wire() as wire:
+    async with open_http_client() as http:
         # The command reads the credentials file and cannot renew what has expired in it.
-        await FileIdentity(settings, wire).credentials()
+        await FileIdentity(settings, http).credentials()
     built = await TypeScriptProject(settings.project).build(None)
     try:
         built.check_name(trainer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from arkor_dev.backend.client import Backend, ProjectCalls
-from arkor_dev.backend.http_client import open_wire
+from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.http_errors import place
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, UnauthorizedError
@@ -24,7 +24,7 @@ from arkor_dev.identity.views import FixedIdentity
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.backend.http_client import Wire
+    from arkor_dev.backend.http_client import HttpClient
     from arkor_dev.core.settings import Settings
 
 
@@ -79,10 +79,10 @@ class Account:
         )
 
 
-async def account_of(wire: Wire, stored: Stored, base_url: str) -> Account:
+async def account_of(http: HttpClient, stored: Stored, base_url: str) -> Account:
     """Whose these credentials are. Raises ArkorError when the backend does not take them, or is away."""
     credentials = Credentials(stored.mode, stored.token, stored.org_slug, base_url)
-    backend = Backend(wire, FixedIdentity(credentials), FixedScope(Scope("", "")))
+    backend = Backend(http, FixedIdentity(credentials), FixedScope(Scope("", "")))
     try:
         return Account.of(stored.mode, (await backend.me()).body)
     except UnauthorizedError:
@@ -115,10 +115,10 @@ async def _look(settings: Settings) -> dict[str, object]:
     base_url = base_url_of(settings.cloud_url, stored)
     found |= {"mode": stored.mode, "baseUrl": base_url, "orgSlug": stored.org_slug}
     try:
-        async with open_wire() as wire:
-            identity = FileIdentity(settings, wire)
-            scopes = FileScopes(settings.project, ProjectCalls(wire))
-            account = Account.of(stored.mode, (await Backend(wire, identity, scopes).me()).body)
+        async with open_http_client() as http:
+            identity = FileIdentity(settings, http)
+            scopes = FileScopes(settings.project, ProjectCalls(http))
+            account = Account.of(stored.mode, (await Backend(http, identity, scopes).me()).body)
             scope = await scopes.for_read(await identity.credentials())
     except ArkorError as fault:
         refused = isinstance(fault, UnauthorizedError)

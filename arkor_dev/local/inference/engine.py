@@ -22,7 +22,7 @@ from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.workers.errors import JobFailure
 
 from .answer_speed import Way, convert, quickest
-from .model_sharing import Baton, Stage
+from .model_sharing import FairLock, Stage
 
 if TYPE_CHECKING:
     import threading
@@ -101,7 +101,7 @@ class _Pen(BaseStreamer, StoppingCriteria):  # type: ignore[misc]
         pass
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        if not self._stop.is_set() and self._engine.baton.share():
+        if not self._stop.is_set() and self._engine.lock.share():
             self._engine.wear(self._adapter)
         return torch.full(
             (input_ids.shape[0],), self._stop.is_set(), dtype=torch.bool, device=input_ids.device
@@ -113,7 +113,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.stage = Stage()
-        self.baton = Baton()
+        self.lock = FairLock()
         self._path: str | None = None
         self._base: Base | None = None
         self._adapters: OrderedDict[str, int] = OrderedDict()
@@ -140,7 +140,7 @@ class Engine:
         """
         self.stage.enter(ask["base"])
         try:
-            self.baton.take()
+            self.lock.take()
             try:
                 if stop.is_set():
                     return {**UNSAID}
@@ -151,7 +151,7 @@ class Engine:
                     if adapter is not None:
                         self._adapters[adapter] -= 1
             finally:
-                self.baton.give()
+                self.lock.give()
         finally:
             self.stage.leave()
 

@@ -1,9 +1,9 @@
 """Sharing one loaded model between several answers: who may use it, and whose token is next.
 
-Two questions, two small locks, both first come first served. The *stage* decides which base model is loaded:
-a request for another waits until the running ones are through, and those behind it wait too, so that nobody
-is passed by for ever. The *baton* hands the model around between the answers on the stage every tenth of a
-second, so that two columns of one page stream side by side.
+Two questions, two locks, both first come first served. The *stage* decides which base model is loaded: a
+request for another waits until the running ones are through, and those behind it wait too, so that nobody
+is passed by for ever. The *fair lock* hands the model around between the answers on the stage every tenth of
+a second, so that two columns of one page stream side by side.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Stage:
         return self._active == 0 or (base == self._base and self._active < TOGETHER)
 
 
-class Baton:
+class FairLock:
     """A fair lock that is handed on by time."""
 
     def __init__(self) -> None:

@@ -47,7 +47,7 @@ class Link:
         self._lock = threading.Lock()
         self._out: IO[bytes] = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
-        threading.Thread(target=self._read, name="leash", daemon=True).start()
+        threading.Thread(target=self._read, name="parent watch", daemon=True).start()
 
     def _read(self) -> None:
         for line in sys.stdin.buffer:
@@ -78,7 +78,7 @@ class Link:
 
 
 def main() -> None:
-    """``python -m arkor_dev.local.leash MODULE ARGS…``: become that module, tied to the parent."""
+    """``python -m arkor_dev.local.workers.link MODULE ARGS…``: become that module, tied to the parent."""
     die_with_parent()
     os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
 

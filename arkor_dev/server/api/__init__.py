@@ -1,4 +1,4 @@
-"""Studio's API: one thin module a resource. Each parses, calls one room and answers."""
+"""Studio's API: one thin module a resource. Each parses, calls one service and answers."""
 
 from __future__ import annotations
 

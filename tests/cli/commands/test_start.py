@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from arkor_dev.backend.http_client import open_wire
+from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.unix_address import address_of
 from arkor_dev.cli.commands.start import run_start
 from arkor_dev.contract.errors import ArkorError, status_of
@@ -373,8 +373,8 @@ async def test_under_local_it_joins_the_backend_of_a_running_studio(
 async def test_under_local_a_port_is_not_trusted(settings: Settings, fake_backend: FakeBackend) -> None:
     """An older version has left word of one; anybody's program may listen there by now."""
     local = leave_word(settings, fake_backend, TOKEN, fake_backend.url)
-    async with open_wire() as wire:
-        assert await _running_backend(local, wire) is None
+    async with open_http_client() as http:
+        assert await _running_backend(local, http) is None
     assert fake_backend.requests == []
 
 

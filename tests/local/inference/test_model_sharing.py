@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from arkor_dev.local.inference.model_sharing import TOGETHER, Baton, Stage
+from arkor_dev.local.inference.model_sharing import TOGETHER, FairLock, Stage
 from tests.local.harness import until
 
 
@@ -48,26 +48,26 @@ def test_another_base_waits_for_the_stage_and_is_not_passed_by() -> None:
     assert entered == ["b", "a"]
 
 
-def test_the_baton_stays_with_one_who_is_alone() -> None:
-    baton = Baton()
-    baton.take()
+def test_the_lock_stays_with_one_who_is_alone() -> None:
+    lock = FairLock()
+    lock.take()
     time.sleep(0.15)
-    assert not baton.share()
-    baton.give()
+    assert not lock.share()
+    lock.give()
 
 
-def test_the_baton_goes_around_by_time() -> None:
-    baton, order = Baton(), list[str]()
+def test_the_lock_goes_around_by_time() -> None:
+    lock, order = FairLock(), list[str]()
     over = time.monotonic() + 1.0
 
     def play(name: str) -> None:
-        baton.take()
+        lock.take()
         while time.monotonic() < over:
             if not order or order[-1] != name:
                 order.append(name)
             time.sleep(0.005)
-            baton.share()
-        baton.give()
+            lock.share()
+        lock.give()
 
     threads = [threading.Thread(target=play, args=(name,), daemon=True) for name in "abc"]
     for thread in threads:
