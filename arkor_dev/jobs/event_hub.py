@@ -19,6 +19,7 @@ from arkor_dev.core.memory import give_back
 from .feed import Feed, OpenEvents, Sleep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 JOB_BYTES = 128 << 20
@@ -47,14 +48,18 @@ class Cursor:
 
 
 class EventHub:
-    """The feeds of all jobs that anybody has looked at, bounded in bytes."""
+    """The feeds of all jobs that anybody has looked at, bounded in bytes.
+
+    ``ended`` is called whenever one of the jobs ends.
+    """
 
     def __init__(
-        self, open_events: OpenEvents, *, sleep: Sleep = asyncio.sleep, linger: float = LINGER,
-        job_bytes: int = JOB_BYTES, total_bytes: int = TOTAL_BYTES, idle_bytes: int = IDLE_BYTES,
-        keep: float = KEEP,
+        self, open_events: OpenEvents, ended: Callable[[], None] = lambda: None, *,
+        sleep: Sleep = asyncio.sleep, linger: float = LINGER, job_bytes: int = JOB_BYTES,
+        total_bytes: int = TOTAL_BYTES, idle_bytes: int = IDLE_BYTES, keep: float = KEEP,
     ) -> None:  # fmt: skip
         self._open = open_events
+        self._ended = ended
         self._sleep = sleep
         self._linger = linger
         self._job_bytes = job_bytes
@@ -83,7 +88,7 @@ class EventHub:
     def enter(self, job_id: str) -> Feed:
         """Hand out a job's feed to a reader."""
         feed = self._feeds.pop(job_id, None) or Feed(
-            job_id, self._open, self._grown,
+            job_id, self._open, self._grown, self._ended,
             sleep=self._sleep, linger=self._linger, limit=self._job_bytes,
         )  # fmt: skip
         self._feeds[job_id] = feed

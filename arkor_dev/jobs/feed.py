@@ -49,13 +49,17 @@ class Sleep(Protocol):
 
 
 class Feed:
-    """``grown`` is called with the feed whenever it may hold more than before."""
+    """``grown`` is called with the feed whenever it may hold more than before, ``ended`` when the job ends.
+
+    An end that the history has already tells nobody anything.
+    """
 
     def __init__(
         self,
         job_id: str,
         open_events: OpenEvents,
         grown: Callable[[Feed], None],
+        ended: Callable[[], None],
         *,
         sleep: Sleep,
         linger: float,
@@ -70,6 +74,7 @@ class Feed:
         self.failure: ArkorError | None = None
         self._open = open_events
         self._grown = grown
+        self._ended = ended
         self._sleep = sleep
         self._linger = linger
         self._deduplicator = Deduplicator(self.log.blocks)
@@ -192,6 +197,8 @@ class Feed:
                         self.log.append(block)
                         self._grown(self)
                     if deduplicator.end is not None:
+                        if self._settled.is_set():
+                            self._ended()  # before any reader can ask what has come of the job
                         break
             finally:
                 if settling is not None:

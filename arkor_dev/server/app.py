@@ -49,7 +49,7 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
         async with AsyncExitStack() as stack:
             backend = await stack.enter_async_context(connected(settings, on_notice))
             jobs = JobsCache(backend.list_jobs)
-            hub = EventHub(backend.events)
+            hub = EventHub(backend.events, jobs.refresh)
             runs = TrainingRuns(settings.project, jobs.refresh, settings.data / "launches")
             runs.settle()
             for service in (jobs, hub, runs):

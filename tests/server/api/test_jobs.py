@@ -65,6 +65,31 @@ async def test_the_list_is_the_backends(studio: Studio, fake_backend: FakeBacken
         assert "X-Arkor-Stale" not in answer.headers
 
 
+async def test_the_list_knows_of_an_end_as_soon_as_the_stream_does(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job()
+    fake_backend.begin(job)
+
+    async def listed() -> str:
+        async with studio.session.get("/api/jobs") as answer:
+            status: str = (await answer.json())["jobs"][0]["status"]
+            return status
+
+    async with studio.session.get(f"/api/jobs/{job}/events") as stream:
+        await events_until(stream, b"training.started")
+        assert await listed() == "running"
+        await studio.app[EVENTS]._feeds[job].ready()
+        fake_backend.finish(job)
+        await events_until(stream, b"event: end")
+        assert await listed() == "completed"
+    polls = fake_backend.count("GET /v1/jobs")
+    async with studio.session.get(f"/api/jobs/{job}/events") as stream:  # a look at what is over is no news
+        await events_until(stream, b"event: end")
+        await listed()
+    assert fake_backend.count("GET /v1/jobs") == polls
+
+
 async def test_fifty_askers_cost_one_poll(studio: Studio, fake_backend: FakeBackend) -> None:
     async def ask() -> int:
         async with studio.session.get("/api/jobs") as answer:
