@@ -46,40 +46,38 @@ def problem(tmp_path: Path) -> Callable[[str], str | None]:
 
 
 def test_without_it_nobody_knows_it(problem: Callable[[str], str | None]) -> None:
-    assert "unknown key lora.noise_alpha" in str(problem(BLOCK + "lora.noise_alpha = 5\n"))
-    assert check_config({**CONFIG, "noiseAlpha": -1})
-    assert "noise_alpha" not in starter_toml() + reference() + types(shapes())
+    assert "unknown key lora.pretend" in str(problem(BLOCK + "lora.pretend = 5\n"))
+    assert check_config({**CONFIG, "pretendLora": -1})
+    assert "pretend" not in starter_toml() + reference() + types(shapes())
 
 
 @pytest.mark.usefixtures("pretend")
 def test_a_new_setting_is_read_and_checked_in_arkor_toml(
     tmp_path: Path, problem: Callable[[str], str | None]
 ) -> None:
-    assert problem(BLOCK + "lora.noise_alpha = 5\n") is None
-    assert dict(load_trainers(tmp_path)[0]["config"])["noiseAlpha"] == 5
-    assert problem(BLOCK + "lora.noise_alpha = 101\n") == (
-        "arkor.toml:5: lora.noise_alpha = 101 is not possible. Allowed is a number from 0 to 100"
+    assert problem(BLOCK + "lora.pretend = 5\n") is None
+    assert dict(load_trainers(tmp_path)[0]["config"])["pretendLora"] == 5
+    assert problem(BLOCK + "lora.pretend = 101\n") == (
+        "arkor.toml:5: lora.pretend = 101 is not possible. Allowed is a number from 0 to 100"
     )
-    assert "unknown key lora.noise_alfa. Did you mean noise_alpha?" in str(
-        problem(BLOCK + "lora.noise_alfa = 1\n")
-    )
+    assert "unknown key lora.pretent. Did you mean pretend?" in str(problem(BLOCK + "lora.pretent = 1\n"))
 
 
 @pytest.mark.usefixtures("pretend")
 def test_a_new_setting_is_checked_on_the_wire() -> None:
-    assert check_config({**CONFIG, "noiseAlpha": 5})["noiseAlpha"] == 5
+    assert check_config({**CONFIG, "pretendLora": 5})["pretendLora"] == 5
     with pytest.raises(ArkorError) as refused:
-        check_config({**CONFIG, "noiseAlpha": -1})
-    assert refused.value.text == "config.noiseAlpha must be a number from 0 to 100, not -1"
+        check_config({**CONFIG, "pretendLora": -1})
+    assert refused.value.text == "config.pretendLora must be a number from 0 to 100, not -1"
 
 
 @pytest.mark.usefixtures("pretend")
 def test_a_new_setting_is_in_the_starter_file_and_in_the_reference() -> None:
-    said = f"# {PRETEND.help} Only for nobody. Unset: none.\n# noise_alpha = 5\n"
+    said = f"# {PRETEND.help} Only for nobody. Unset: none.\n# pretend = 5\n"
     assert said in starter_toml().partition("[trainer.lora]")[2]
     cells = (
-        "`lora.noise_alpha`",
-        "`noiseAlpha`",
+        "`lora.pretend`",
+        "`pretendLora`",
         PRETEND.help,
         "a number from 0 to 100 (parts)",
         "none",
@@ -91,14 +89,14 @@ def test_a_new_setting_is_in_the_starter_file_and_in_the_reference() -> None:
 @pytest.mark.usefixtures("pretend")
 def test_a_new_setting_is_typed_and_in_the_form() -> None:
     text = types(shapes())
-    assert f"  /** {PRETEND.help} */\n  noiseAlpha?: number;\n}}" in text
-    label = f'{{ field: "noiseAlpha", label: "Noise", help: "{PRETEND.help}", style: "count" }}'
+    assert f"  /** {PRETEND.help} */\n  pretendLora?: number;\n}}" in text
+    label = f'{{ field: "pretendLora", label: "Noise", help: "{PRETEND.help}", style: "count" }}'
     rule = (
-        '{ key: "lora.noise_alpha", kind: "number", low: 0, high: 100, allowed: "a number from 0 to 100", '
+        '{ key: "lora.pretend", kind: "number", low: 0, high: 100, allowed: "a number from 0 to 100", '
         'unit: "parts", defaultWords: "none", where: "nobody" }'
     )
     assert f"  {label},\n];" in text
-    assert f"  noiseAlpha: {rule},\n}};" in text
+    assert f"  pretendLora: {rule},\n}};" in text
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)

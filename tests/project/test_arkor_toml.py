@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract.errors import ArkorError, status_of
-from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.project import arkor_toml as trainers
 from arkor_dev.project.arkor_toml import choose, load_trainers
 
@@ -124,12 +123,6 @@ lora = { r = 4 }
         "maxSteps": 40,
         "loraR": 4,
     }
-
-
-def test_no_setting_is_left_out_above(project: Path) -> None:
-    test_every_key_reaches_the_contract(project)
-    fields = {field for trainer in load_trainers(project) for field in trainer["config"]}
-    assert fields == {"datasetSource", *(setting.field for setting in SETTINGS)}
 
 
 @pytest.mark.parametrize(

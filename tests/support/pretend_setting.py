@@ -6,8 +6,8 @@ from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.setting import Setting
 
 PRETEND = Setting(
-    key="lora.noise_alpha",
-    field="noiseAlpha",
+    key="lora.pretend",
+    field="pretendLora",
     label="Noise",
     help="How much noise is added to what the model reads.",
     rule=Rule("number", 0, 100),

@@ -37,7 +37,7 @@ def test_every_setting_is_read_by_the_training(shared: Backend, monkeypatch: pyt
     assert told["config"]["batchSize"] == 64
     assert "seed" not in told["config"]
     monkeypatch.setattr(settings, "SETTINGS", (*settings.SETTINGS, PRETEND))
-    assert unread(used) == ["lora.noise_alpha"]
+    assert unread(used) == ["lora.pretend"]
 
 
 def unused(names: list[str]) -> list[str]:
@@ -56,4 +56,4 @@ def unused(names: list[str]) -> list[str]:
 
 def test_whatever_is_planned_is_used() -> None:
     names = [field.name for field in fields(Plan)]
-    assert unused([*names, "noise_alpha"]) == ["noise_alpha"]
+    assert unused([*names, "pretend"]) == ["pretend"]
