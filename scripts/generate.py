@@ -1,9 +1,9 @@
-"""Writes what is made from the contract: the page's types and settings, and the reference of settings.
+"""Writes what is made from the contract: the page's types and settings, and the references in docs/.
 
 ``web/src/contract.gen.ts`` comes from ``shapes.py`` and ``events.py`` of ``arkor_dev/contract``, read as
 syntax and not by import: type annotations stay as they were written, in the order they were written, and the
-result does not depend on the Python that runs this. Its settings and ``docs/settings.md`` come from
-``arkor_dev/contract/settings.py``.
+result does not depend on the Python that runs this; so does ``docs/events.md``. Settings and
+``docs/settings.md`` come from ``arkor_dev/contract/settings.py``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MODULES = [ROOT / "arkor_dev" / "contract" / name for name in ("shapes.py", "events.py")]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"
+EVENTS = ROOT / "docs" / "events.md"
 
 SCALARS = {
     "str": "string",
@@ -205,11 +206,40 @@ def reference() -> str:
     return "\n".join([*lines, ""])
 
 
+def events(source: str) -> str:
+    """The Markdown that documents every event of a job's stream, and what stands in one."""
+    lines = [
+        "# Events of a job",
+        "",
+        "Made from `arkor_dev/contract/events.py` by `scripts/generate.py`. Not edited by hand.",
+        "",
+        "Every event has `type` (its name), `jobId` and `timestamp` besides these fields. Those with `?` may",
+        "be missing.",
+    ]
+    kinds = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    for kind in kinds:
+        fields = [item for item in kind.body if isinstance(item, ast.AnnAssign)]
+        hints = {ast.unparse(field.target): ast.unparse(field.annotation) for field in fields}
+        named = hints.pop("type", "")
+        if kind.name == "AnyEvent" or kind.name.startswith("Chat"):
+            continue
+        title = f"`{ast.literal_eval(named.removeprefix('Literal[')[:-1])}`" if named else f"`{kind.name}`"
+        lines += ["", f"## {title}", "", (ast.get_docstring(kind) or "").replace("``", "`")]
+        if hints:
+            lines += ["", "| field | type |", "|---|---|"]
+        for name, hint in hints.items():
+            bare = hint.removeprefix("NotRequired[")
+            plain, mark = (bare[:-1], "?") if bare != hint else (hint, "")
+            lines.append(f"| `{name}{mark}` | `{plain.replace('|', 'or')}` |")
+    return "\n".join([*lines, ""])
+
+
 def generated() -> dict[Path, str]:
     """Every file that is made here, and what has to be in it."""
     return {
         TYPES: types(shapes()),
         REFERENCE: reference(),
+        EVENTS: events(MODULES[1].read_text(encoding="utf-8")),
     }
 
 

@@ -93,7 +93,7 @@ def test_the_fake_backend_sends_only_what_the_contract_names() -> None:
     assert {"training.started", "training.log", "ping", "end"} <= spelled
 
 
-def test_the_contract_in_words_has_each_of_them() -> None:
-    text = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+def test_the_reference_has_each_of_them() -> None:
+    text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
     missing = [name for name in JOB_EVENTS if f"`{name}" not in text]
     assert missing == []

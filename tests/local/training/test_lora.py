@@ -12,6 +12,7 @@ from arkor_dev.contract import events
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import Plan
 from arkor_dev.local.workers.errors import JobFailure
+from tests.contract.test_events import CLASSES
 from tests.local.conftest import CONFIG, ENDLESS, STEPS, Trained
 from tests.local.harness import Backend, frames_of, until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
@@ -52,18 +53,10 @@ def test_events_come_in_the_contract_s_order_with_counting_ids(trained: Trained)
 
 
 def test_events_have_the_fields_that_the_contract_documents(trained: Trained) -> None:
-    documented: dict[str, Any] = {
-        events.TRAINING_STARTED: events.TrainingStarted,
-        events.TRAINING_LOG: events.TrainingLog,
-        events.TRAINING_MESSAGE: events.TrainingMessage,
-        events.CHECKPOINT_SAVED: events.CheckpointSaved,
-        events.MODEL_PROGRESS: events.ModelProgress,
-        events.TRAINING_COMPLETED: events.TrainingCompleted,
-        events.END: events.End,
-    }
-    assert {frame.event for frame in trained.events} == set(documented)
+    sent = {frame.event for frame in trained.events}
+    assert {events.TRAINING_STARTED, events.TRAINING_LOG, events.TRAINING_COMPLETED, events.END} < sent
     for frame in trained.events:
-        kind = documented[frame.event]
+        kind = CLASSES[frame.event]
         assert set(frame.json) <= set(kind.__annotations__), frame
         assert {"type", "jobId", "timestamp"} <= set(frame.json)
         for part, known in (("metadata", events.RunMetadata), ("metrics", events.RunMetrics)):
