@@ -40,7 +40,7 @@ class Ending:
     """Waits for a signal to end a command. ``lost`` gives a sentence for each job that would end with it.
 
     ``say`` prints a line; ``ask`` is whether a person at a terminal can be asked. A signal after the one that
-    ended it ends the process on the spot, with exit code 130.
+    ended it ends the process on the spot, with exit code 130; SIGHUP does not.
     """
 
     def __init__(
@@ -79,6 +79,8 @@ class Ending:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():
+            if number == signal.SIGHUP:
+                return  # a closed terminal says so twice: to its session's leader, and to the foreground
             self._tell(self.words.at_once)
             os._exit(130)  # children hold a pipe to us and end by themselves
         if self._looking is not None and not self._looking.done():

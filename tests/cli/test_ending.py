@@ -184,6 +184,28 @@ async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
         assert await screen.end(6) == 0
 
 
+HUNG_UP_TWICE = """
+import asyncio, os, signal
+from arkor_dev.cli.ending import Ending, Words
+
+async def main():
+    ending = Ending(Words("", "", ""), lambda: asyncio.sleep(0, []), lambda _: None, ask=False)
+    ending.watch([signal.SIGHUP])
+    os.kill(os.getpid(), signal.SIGHUP)
+    await ending.wait()
+    os.kill(os.getpid(), signal.SIGHUP)
+    await asyncio.sleep(0.1)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_terminal_that_is_closed_says_so_twice() -> None:
+    """The kernel tells the leader of the session, and then every process in the foreground: no impatience."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", HUNG_UP_TWICE)
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
 async def test_a_question_that_fails_does_not_keep_it(launch: Launch) -> None:
     broken = STAND_IN.replace(
         "sys.exit(", "from arkor_dev.cli import lost_jobs\nlost_jobs._progress = None\nsys.exit("
