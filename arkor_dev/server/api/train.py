@@ -92,8 +92,15 @@ async def start(request: web.Request) -> web.StreamResponse:
     if shown is not None and shown != await request.app[MANIFEST].revision():
         raise ConflictError(OUTDATED)
     launch = await asyncio.to_thread(training_command, request.app[SETTINGS], body)
+    backend = request.app[BACKEND]
+
+    async def served(launch: Launch) -> tuple[Launch, Callable[[], None]]:
+        # A command that comes before the launch's own backend finds none, and would start another beside it.
+        await backend.identity.credentials()
+        return launch, lambda: None
+
+    prepare = _built(request.app) if launch.typescript else served if backend.ends_with_launch else None
     # A tab that leaves now must not leave half a run: the start is finished without it.
-    prepare = _built(request.app) if launch.typescript else None
     run = await asyncio.shield(request.app[RUNS].start(launch, prepare))
     request.app[JOBS].refresh()
     return await _stream(request, run)

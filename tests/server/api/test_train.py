@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.backend.interfaces import Credentials
 from arkor_dev.contract.shapes import STUDIO_TOKEN_HEADER
-from arkor_dev.server.app_keys import RUNS
+from arkor_dev.identity.views import FixedIdentity
+from arkor_dev.server.app_keys import BACKEND, RUNS
 from tests.project.test_training_command import TOML
 from tests.support.daemon import running_daemon
 from tests.support.processes import training_command
@@ -117,6 +119,21 @@ async def test_a_wrong_body_starts_nothing(body: bytes, said: str, studio: Studi
         assert answer.status == 400
         assert said in (await answer.json())["error"]
     assert await runs(studio) == []
+
+
+async def test_a_run_waits_for_the_launchs_own_backend(studio: Studio) -> None:
+    """A command that comes before it finds none, and would start another beside it."""
+    (studio.settings.project / "arkor.toml").write_text(TOML)
+    backend = studio.app[BACKEND]
+    serves = asyncio.get_running_loop().create_future()
+    backend.identity, backend.ends_with_launch = FixedIdentity(serves), True
+    pressed = asyncio.create_task(studio.session.post("/api/train").__aenter__())
+    await asyncio.sleep(0.1)
+    assert await runs(studio) == []
+    serves.set_result(Credentials("anon", "t", None, "http://127.0.0.1:9"))
+    answer = await pressed
+    assert [run["id"] for run in await runs(studio)] == [answer.headers["X-Arkor-Run"]]
+    answer.close()
 
 
 async def test_only_what_was_shown_is_run(studio: Studio) -> None:
