@@ -54,6 +54,7 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
         <label class="chart-control chart-check">
           <input
             type="checkbox"
+            class="ui-check"
             checked={settings.lr}
             onChange={(event) => onChange({ lr: event.currentTarget.checked })}
           />
