@@ -1,7 +1,7 @@
 /** Crosshair, tooltip and zoom brush, drawn over the chart: moving the pointer redraws nothing else. */
 import { useEffect } from "preact/hooks";
 import { clock, loss, number, rate } from "../lib/format";
-import { announce } from "../ui/live";
+import { announce } from "../ui/controls/live";
 import { closestHit, type Hit, hitOf, hitsAt, nearestHits } from "./geometry/hit-test";
 import type { Scene } from "./geometry/scene";
 import type { Settings } from "./geometry/settings";

@@ -9,7 +9,7 @@ import {
   presetOf,
   readOwn,
   withPreset,
-} from "./presets";
+} from "./model/presets";
 import { idsToDelete, summarize } from "./storage/db";
 
 const list = [

@@ -3,8 +3,8 @@ import { signal } from "@preact/signals";
 import { errorText } from "../api/client";
 import type { Job } from "../contract.gen";
 import { checkpointSteps } from "./checkpoint-reader";
+import type { Target } from "./model/types";
 import { adapterJobs } from "./targets";
-import type { Target } from "./types";
 
 export interface Checkpoints {
   /** In order; what was known stays while it is asked for again. */

@@ -1,7 +1,7 @@
 /** What is sent: the messages of a branch as one column sees it, with its target and parameters. */
 import type { ChatMessage, ChatRequest } from "../contract.gen";
-import { answerFor, branch } from "./tree";
-import type { Conversation, Params, Target } from "./types";
+import { answerFor, branch } from "./model/tree";
+import type { Conversation, Params, Target } from "./model/types";
 
 /**
  * The messages up to and including the question of `turnId`. Chat templates want roles to alternate, so a

@@ -3,8 +3,10 @@ import { computed, signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api/client";
 import { project } from "../store/credentials";
 import { jobs } from "../store/jobs";
-import { announce } from "../ui/live";
+import { announce } from "../ui/controls/live";
 import { LiveAnswer } from "./live-answer";
+import { addTurn, setAnswer } from "./model/tree";
+import type { Answer, Conversation, Turn } from "./model/types";
 import { chatRequest, messagesFor } from "./request";
 import {
   allSaved,
@@ -17,8 +19,6 @@ import {
 import { whileAnswering } from "./storage/tabs";
 import { type Outcome, readAnswer } from "./stream";
 import { fullName } from "./targets";
-import { addTurn, setAnswer } from "./tree";
-import type { Answer, Conversation, Turn } from "./types";
 
 interface Running {
   conversation: string;

@@ -2,7 +2,7 @@
 import { isAbort } from "../api/client";
 import { SseParser } from "../events/sse";
 import { type Delta, type Progress, readDelta } from "./deltas";
-import type { AnswerState, Timing } from "./types";
+import type { AnswerState, Timing } from "./model/types";
 
 /** Longest answer that is kept, in UTF-16 units; a model that goes on beyond it is stopped. */
 export const MAX_ANSWER = 1_000_000;

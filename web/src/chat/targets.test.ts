@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Job, Manifest } from "../contract.gen";
 import { href } from "../router";
+import type { Target } from "./model/types";
 import {
   baseModels,
   comparePair,
@@ -11,7 +12,6 @@ import {
   targetKey,
   targetsOfQuery,
 } from "./targets";
-import type { Target } from "./types";
 
 const job = (id: string, status: Job["status"], createdAt: string, model = "hub/m"): Job => ({
   id,

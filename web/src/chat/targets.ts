@@ -2,7 +2,7 @@
 import type { Job, Manifest } from "../contract.gen";
 import { modelName } from "../lib/format";
 import { displayName } from "../lib/text";
-import type { Target } from "./types";
+import type { Target } from "./model/types";
 
 /** A target as one word, for URLs, options and comparisons. */
 export function targetKey(target: Target): string {

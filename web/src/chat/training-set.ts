@@ -1,7 +1,7 @@
 /** Conversations as a training set: one `{messages}` line a shown column of the shown branch, as the engine reads them. */
 import type { ChatMessage } from "../contract.gen";
-import { branch, hasText } from "./tree";
-import type { Answer, Conversation } from "./types";
+import { branch, hasText } from "./model/tree";
+import type { Answer, Conversation } from "./model/types";
 
 /** An answer worth learning from: it ended by itself, and not because its tokens ran out. */
 const isWhole = (answer: Answer): boolean => answer.state === "done" && answer.finish !== "length";

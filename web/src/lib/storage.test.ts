@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ownPreset, readOwn } from "../chat/presets";
+import { ownPreset, readOwn } from "../chat/model/presets";
 import { isConversation } from "../chat/storage/check";
 import {
   CHAT_SETTINGS,

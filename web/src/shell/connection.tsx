@@ -4,7 +4,7 @@ import { duration } from "../lib/format";
 import { cleanBlock } from "../lib/text";
 import { jobsState, refreshJobs } from "../store/jobs";
 import { Button } from "../ui/controls/button";
-import { announce } from "../ui/live";
+import { announce } from "../ui/controls/live";
 
 const WORDS = {
   connecting: "Connecting",

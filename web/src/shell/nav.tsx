@@ -1,7 +1,7 @@
 import type { Action } from "../actions/actions";
 import { go, type PageName, route } from "../router";
 import { features } from "../store/features";
-import { Icon, type IconName } from "../ui/icon";
+import { Icon, type IconName } from "../ui/controls/icon";
 
 interface Link {
   page: PageName;

@@ -1,14 +1,14 @@
 export { Button } from "./controls/button";
 export { CopyButton, copyText } from "./controls/copy";
+export { Icon } from "./controls/icon";
+export { announce, say } from "./controls/live";
 export { Menu, type MenuItem } from "./controls/menu";
 export { Range } from "./controls/range";
 export { Chips, Field, Switch } from "./controls/switch";
 export { confirm, Dialog } from "./dialog";
 export { DryMark } from "./dry";
 export { Empty, ErrorNote } from "./empty";
-export { Icon } from "./icon";
 export { type VirtualHandle, VirtualRows } from "./list/virtual-list";
-export { announce, say } from "./live";
 export { Skeleton } from "./skeleton";
 export { StatusDot, statusWord } from "./status";
 export { RelativeTime } from "./time";

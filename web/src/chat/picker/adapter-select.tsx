@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect } from "preact/hooks";
 import { isOver, jobById } from "../../store/jobs";
 import { checkpointsOf, loadCheckpoints } from "../checkpoints";
-import type { Target } from "../types";
+import type { Target } from "../model/types";
 
 const EVERY_MS = 10_000;
 

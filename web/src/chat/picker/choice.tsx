@@ -5,8 +5,8 @@ import { useRef, useState } from "preact/hooks";
 import { jobHref } from "../../router";
 import { jobs } from "../../store/jobs";
 import { Icon } from "../../ui";
+import type { Target } from "../model/types";
 import { nameTarget } from "../targets";
-import type { Target } from "../types";
 import { AdapterSelect } from "./adapter-select";
 import { Picker } from "./picker";
 

@@ -1,7 +1,7 @@
 /** What the target picker offers for what is typed. Pure, so that ten thousand jobs can be counted on. */
 import type { Job } from "../../contract.gen";
 import { displayName } from "../../lib/text";
-import type { Target } from "../types";
+import type { Target } from "../model/types";
 
 export interface Option {
   key: string;

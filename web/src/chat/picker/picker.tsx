@@ -4,8 +4,8 @@ import { number } from "../../lib/format";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { DryMark, RelativeTime, StatusDot } from "../../ui";
+import type { Target } from "../model/types";
 import { adapterJobs, baseModels } from "../targets";
-import type { Target } from "../types";
 import { type Option, optionsFor } from "./options";
 
 interface Props {

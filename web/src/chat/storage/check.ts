@@ -1,6 +1,6 @@
 /** Whether what was stored is a conversation that the page can show: nobody knows what else has written to the storage. */
 import { isObject } from "../../lib/json";
-import type { Conversation } from "../types";
+import type { Conversation } from "../model/types";
 
 const isText = (value: unknown): value is string => typeof value === "string";
 const isId = (value: unknown): boolean => value === null || isText(value);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Conversation } from "../types";
+import type { Conversation } from "../model/types";
 
 const db = {
   store: vi.fn(),

@@ -2,9 +2,9 @@
 import { computed, signal } from "@preact/signals";
 import { CHAT_SETTINGS, readStored, writeStored } from "../../lib/storage";
 import { project } from "../../store/credentials";
-import { DEFAULT_PARAMS, ownPreset } from "../presets";
-import { branch, columnsOf, mergeStored, shownTargets } from "../tree";
-import type { Answer, Conversation, Params, Target } from "../types";
+import { DEFAULT_PARAMS, ownPreset } from "../model/presets";
+import { branch, columnsOf, mergeStored, shownTargets } from "../model/tree";
+import type { Answer, Conversation, Params, Target } from "../model/types";
 import { listStored, load, remove, type Summary, store, summarize } from "./db";
 import { answersEnded, broadcast, isBeingAnswered, onBroadcast } from "./tabs";
 import { saveUnsaved, takeUnsaved } from "./unsaved";

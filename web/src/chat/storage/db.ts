@@ -3,8 +3,8 @@
  * little. Number and size are bounded; a browser without room or storage is reported to the person.
  */
 import { isObject } from "../../lib/json";
-import { mergeStored, titleOf } from "../tree";
-import type { Conversation } from "../types";
+import { mergeStored, titleOf } from "../model/tree";
+import type { Conversation } from "../model/types";
 import { isConversation } from "./check";
 
 export interface Summary {

@@ -3,7 +3,7 @@
  * then; localStorage is not. So an answer that has just arrived is still there after a reload.
  */
 import { readStored, UNSAVED_CONVERSATIONS, writeStored } from "../../lib/storage";
-import type { Conversation } from "../types";
+import type { Conversation } from "../model/types";
 import { isConversation } from "./check";
 
 /** Keeps them for the next page, beside those of other tabs. */

@@ -1,10 +1,10 @@
 /** A new endpoint: who it serves is picked, its address proposed. */
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { ApiError, errorText } from "../../api/client";
+import type { Target } from "../../chat/model/types";
 import { targetTrouble } from "../../chat/picker/adapter-select";
 import { TargetChoice } from "../../chat/picker/choice";
 import { baseModels, defaultTarget, nameTarget, parseTarget } from "../../chat/targets";
-import type { Target } from "../../chat/types";
 import { go, href, route } from "../../router";
 import { jobs, jobsState } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";

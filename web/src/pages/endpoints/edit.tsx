@@ -1,10 +1,10 @@
 /** The facts of an endpoint that can be changed, each in its own line. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Target } from "../../chat/model/types";
 import { targetTrouble } from "../../chat/picker/adapter-select";
 import { TargetChoice } from "../../chat/picker/choice";
 import { sameTarget } from "../../chat/targets";
-import type { Target } from "../../chat/types";
 import type { Deployment } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { Button } from "../../ui";

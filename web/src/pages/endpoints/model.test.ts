@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import type { Target } from "../../chat/types";
+import type { Target } from "../../chat/model/types";
 import {
   daysTrouble,
   fromWire,

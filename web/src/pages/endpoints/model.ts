@@ -1,6 +1,6 @@
 /** What an endpoint is to the page: its address, its target, what may be asked of the backend. Pure. */
 
-import type { Target } from "../../chat/types";
+import type { Target } from "../../chat/model/types";
 import type { Deployment, DeploymentTarget } from "../../contract.gen";
 
 const MIN_SLUG = 2;

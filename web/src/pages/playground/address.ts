@@ -2,7 +2,9 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { newestCheckpoint } from "../../chat/checkpoints";
-import { DEFAULT_PARAMS } from "../../chat/presets";
+import { DEFAULT_PARAMS } from "../../chat/model/presets";
+import { shownTargets, showTargets } from "../../chat/model/tree";
+import type { Target } from "../../chat/model/types";
 import { current, lastQuestion, newConversation, openConversation } from "../../chat/storage/conversations";
 import {
   baseModels,
@@ -12,8 +14,6 @@ import {
   sameTarget,
   targetsOfQuery,
 } from "../../chat/targets";
-import { shownTargets, showTargets } from "../../chat/tree";
-import type { Target } from "../../chat/types";
 import { route, setQuery } from "../../router";
 import { jobs, jobsState } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";

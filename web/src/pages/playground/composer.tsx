@@ -4,8 +4,8 @@ import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { busy, send, stop } from "../../chat/session";
 import { DRAFT, readStored, writeStored } from "../../lib/storage";
+import { fitHeight, sendsOn } from "../../lib/textarea";
 import { Button } from "../../ui/controls/button";
-import { fitHeight, sendsOn } from "./textarea";
 
 /** Longer drafts are kept while the page lives, but not over a reload. */
 const MAX_KEPT = 100_000;

@@ -1,6 +1,7 @@
 /** The head of a column: who answers there, and how fast the last answer came. */
+
+import type { Target } from "../../chat/model/types";
 import { TargetChoice } from "../../chat/picker/choice";
-import type { Target } from "../../chat/types";
 import { Button } from "../../ui";
 
 interface Props {

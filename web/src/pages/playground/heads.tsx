@@ -1,7 +1,8 @@
 /** One head a column; compared ones show the timing of their last answer, where the eye compares. */
+
+import { branch, setTarget } from "../../chat/model/tree";
 import { stop } from "../../chat/session";
 import { changeCurrent, current } from "../../chat/storage/conversations";
-import { branch, setTarget } from "../../chat/tree";
 import { Head } from "./head";
 import { timingText } from "./thread/foot";
 

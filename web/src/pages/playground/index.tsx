@@ -6,22 +6,22 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ActionButton } from "../../actions/action-button";
 import { type Action, useActions } from "../../actions/actions";
 import { newestCheckpoint } from "../../chat/checkpoints";
+import { shownTargets, showTargets } from "../../chat/model/tree";
+import type { Target } from "../../chat/model/types";
 import { targetTrouble } from "../../chat/picker/adapter-select";
 import { busy, startNew, stop } from "../../chat/session";
 import { changeCurrent, current, readConversations } from "../../chat/storage/conversations";
 import { baseModels, comparePair, inOrder, newestAdapter, sameTarget } from "../../chat/targets";
-import { shownTargets, showTargets } from "../../chat/tree";
-import type { Target } from "../../chat/types";
+import { composing } from "../../lib/textarea";
 import { setTitle } from "../../store/document-title";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { Button } from "../../ui";
-import { useAddress } from "./address";
+import { searched, useAddress } from "./address";
 import { Composer, setDraft } from "./composer";
 import { Heads } from "./heads";
 import { Changed } from "./panel/changed-settings";
 import { Panel } from "./panel/panel";
-import { composing } from "./textarea";
 import { useFollow } from "./thread/follow";
 import { Thread } from "./thread/thread";
 
@@ -98,6 +98,7 @@ export default function Playground() {
           </div>
         </header>
         <Thread
+          searched={searched.value}
           ask={(text) => {
             setDraft(text);
             area.current?.focus();

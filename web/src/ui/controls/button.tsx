@@ -1,5 +1,5 @@
 import type { ComponentChildren, ComponentProps } from "preact";
-import { Icon, type IconName } from "../icon";
+import { Icon, type IconName } from "./icon";
 import "./button.css";
 
 export type ButtonKind = "primary" | "plain" | "quiet" | "danger";

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { announce } from "../live";
 import { Button, type ButtonKind } from "./button";
+import { announce } from "./live";
 
 /** The clipboard API needs a secure context; localhost is one, so its refusal is a person's choice and is said. */
 export async function copyText(text: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import type { IconName } from "../icon";
 import { Button, type ButtonKind } from "./button";
+import type { IconName } from "./icon";
 import "./menu.css";
 
 export interface MenuItem {

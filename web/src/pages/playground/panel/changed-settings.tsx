@@ -1,7 +1,7 @@
 /** What is not set as by default, told where one asks while the panel is closed: an answer depends on it. */
-import { DEFAULT_PARAMS } from "../../../chat/presets";
+import { DEFAULT_PARAMS } from "../../../chat/model/presets";
+import type { Params } from "../../../chat/model/types";
 import { current } from "../../../chat/storage/conversations";
-import type { Params } from "../../../chat/types";
 import { number } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 import { NAMES } from "./params";

@@ -1,5 +1,6 @@
 /** What was asked before in this browser: open, export, delete. */
 
+import type { Conversation } from "../../../chat/model/types";
 import { stop } from "../../../chat/session";
 import {
   allConversations,
@@ -12,7 +13,6 @@ import {
 } from "../../../chat/storage/conversations";
 import type { Summary } from "../../../chat/storage/db";
 import { trainingSet } from "../../../chat/training-set";
-import type { Conversation } from "../../../chat/types";
 import { saveFile } from "../../../lib/download";
 import { clean } from "../../../lib/text";
 import { Button, confirm, Menu, RelativeTime, say } from "../../../ui";

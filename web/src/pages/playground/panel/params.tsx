@@ -1,8 +1,8 @@
 /** Temperature, top-p and length, by preset or each by itself. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { BOUNDS, bounded } from "../../../chat/presets";
+import { BOUNDS, bounded } from "../../../chat/model/presets";
+import type { Params } from "../../../chat/model/types";
 import { changeCurrent, current } from "../../../chat/storage/conversations";
-import type { Params } from "../../../chat/types";
 import { number } from "../../../lib/format";
 import { Range } from "../../../ui";
 import { Presets } from "./presets";

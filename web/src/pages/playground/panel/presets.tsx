@@ -9,7 +9,7 @@ import {
   presetOf,
   readOwn,
   withPreset,
-} from "../../../chat/presets";
+} from "../../../chat/model/presets";
 import { changeCurrent, current } from "../../../chat/storage/conversations";
 import { PRESETS, readStored, writeStored } from "../../../lib/storage";
 import { clean } from "../../../lib/text";

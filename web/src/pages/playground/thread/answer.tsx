@@ -1,9 +1,9 @@
 /** One answer: as it streams, and as it ended. */
 
 import type { LiveAnswer } from "../../../chat/live-answer";
+import type { Answer, Target, Turn } from "../../../chat/model/types";
 import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
 import { fullName, nameTarget, sameTarget } from "../../../chat/targets";
-import type { Answer, Target, Turn } from "../../../chat/types";
 import { now } from "../../../lib/clock";
 import { Markdown } from "../../../markdown";
 import { jobs } from "../../../store/jobs";

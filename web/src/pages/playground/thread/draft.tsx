@@ -1,8 +1,8 @@
 /** A question that is being written anew in its own place. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { busy } from "../../../chat/session";
+import { composing, fitHeight, sendsOn } from "../../../lib/textarea";
 import { Button } from "../../../ui/controls/button";
-import { composing, fitHeight, sendsOn } from "../textarea";
 
 interface Props {
   text: string;

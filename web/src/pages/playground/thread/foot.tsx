@@ -1,15 +1,16 @@
 /** What stands below an answer: how it ended, its timing, and what can be done with it. */
+
+import type { Answer, Timing, Turn } from "../../../chat/model/types";
 import { chatRequest, messagesFor } from "../../../chat/request";
 import { busy } from "../../../chat/session";
 import { asCurl, asPython } from "../../../chat/snippets";
 import { current } from "../../../chat/storage/conversations";
 import { tokensPerSecond } from "../../../chat/stream";
-import type { Answer, Timing, Turn } from "../../../chat/types";
 import { number } from "../../../lib/format";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton, copyText } from "../../../ui/controls/copy";
+import { say } from "../../../ui/controls/live";
 import { Menu } from "../../../ui/controls/menu";
-import { say } from "../../../ui/live";
 
 interface Props {
   turn: Turn;

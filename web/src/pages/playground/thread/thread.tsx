@@ -1,12 +1,13 @@
 /** The conversation: its shown branch, from the first question down. */
+
+import { branch } from "../../../chat/model/tree";
 import { busy } from "../../../chat/session";
 import { current } from "../../../chat/storage/conversations";
-import { branch } from "../../../chat/tree";
 import { Empty } from "../../../ui";
-import { searched } from "../address";
 import { TurnView } from "./turn";
 
-export function Thread({ ask }: { ask: (text: string) => void }) {
+/** `searched`: whether somebody to ask has been looked for; until then nothing is said of there being nobody. */
+export function Thread({ ask, searched }: { ask: (text: string) => void; searched: boolean }) {
   const conversation = current.value;
   const turns = branch(conversation);
   return (
@@ -21,7 +22,12 @@ export function Thread({ ask }: { ask: (text: string) => void }) {
         />
       ))}
       {turns.length === 0 && (
-        <Start ask={ask} compared={conversation.columns.length > 1} known={conversation.targets.length > 0} />
+        <Start
+          ask={ask}
+          compared={conversation.columns.length > 1}
+          known={conversation.targets.length > 0}
+          searched={searched}
+        />
       )}
     </div>
   );
@@ -32,8 +38,15 @@ const OPENERS = [
   "Write a short note to a customer whose parcel is late.",
 ];
 
-function Start({ ask, compared, known }: { ask: (text: string) => void; compared: boolean; known: boolean }) {
-  if (!known && !searched.value) return null;
+interface StartProps {
+  ask: (text: string) => void;
+  compared: boolean;
+  known: boolean;
+  searched: boolean;
+}
+
+function Start({ ask, compared, known, searched }: StartProps) {
+  if (!known && !searched) return null;
   if (!known) {
     return (
       <Empty title="There is no model to ask yet">

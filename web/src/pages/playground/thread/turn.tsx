@@ -1,9 +1,9 @@
 /** One turn: the question, its versions, and its answers side by side. */
 import { useState } from "preact/hooks";
+import { showVersion, versions } from "../../../chat/model/tree";
+import type { Conversation, Turn } from "../../../chat/model/types";
 import { resend } from "../../../chat/session";
 import { changeCurrent, current } from "../../../chat/storage/conversations";
-import { showVersion, versions } from "../../../chat/tree";
-import type { Conversation, Turn } from "../../../chat/types";
 import { PlainText } from "../../../markdown";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton } from "../../../ui/controls/copy";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { chatRequest, messagesFor } from "./request";
-import { sameTarget } from "./targets";
-import { trainingLine, trainingSet } from "./training-set";
+import { chatRequest, messagesFor } from "../request";
+import { sameTarget } from "../targets";
+import { trainingLine, trainingSet } from "../training-set";
 import {
   addTurn,
   answerFor,
