@@ -65,7 +65,7 @@ async def refusal(
     if response.status == 426:
         text = f"{text} This arkor-dev is too old for it: pip install --upgrade arkor-dev"
     error = fault_of(response.status, text, headers)
-    if extra and not any(secret in json.dumps(extra, ensure_ascii=False) for secret in secrets):
+    if extra and not holds(extra, secrets):
         error.extra.update(extra)
     return error
 
@@ -93,6 +93,12 @@ def without(text: str, secrets: Iterable[str]) -> str:
         if secret:
             text = text.replace(secret, "…")
     return text
+
+
+def holds(document: object, secrets: Iterable[str]) -> bool:
+    """Whether a text of the JSON ``document`` has a secret in it, one with quotes or backslashes too."""
+    text = json.dumps(document, ensure_ascii=False)
+    return any(json.dumps(secret, ensure_ascii=False)[1:-1] in text for secret in secrets)
 
 
 def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str]) -> dict[str, str]:

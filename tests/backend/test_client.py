@@ -14,6 +14,7 @@ from yarl import URL
 
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import MIB, HttpClient, Timeouts, is_loopback, open_http_client
+from arkor_dev.backend.http_errors import holds
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, TooOldError, status_of
 from arkor_dev.identity.scope import FixedScope
@@ -213,6 +214,12 @@ async def test_other_fields_of_an_error_that_hold_our_token_are_dropped(
     fake_backend.fault("GET /v1/me", status=409, body=body)
     error = await fails(backend.me())
     assert (status_of(error), error.text, error.extra) == (409, "No.", {})
+
+
+@pytest.mark.parametrize("secret", ["tok", 'a"b', "a\\b", "é"])
+def test_a_secret_is_found_in_any_text_of_a_document(secret: str) -> None:
+    assert holds({"a": [1, {"b": f"Bearer {secret}."}]}, [secret])
+    assert not holds({"a": [1, {"b": "Bearer."}]}, [secret])
 
 
 async def test_an_error_whose_body_breaks_off_keeps_its_status(
