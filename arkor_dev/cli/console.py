@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, ClassVar
@@ -58,13 +59,26 @@ class _StandardError(io.TextIOBase):
     encoding = property(lambda self: sys.stderr.encoding)
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
+        try:
             sys.stderr.write(text)
+        except OSError:
+            self._let_go()
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             sys.stderr.flush()
+        except OSError:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """What Python still has in its buffer is written at the very end: failing there is exit code 120."""
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            try:
+                os.dup2(nowhere, sys.stderr.fileno())
+            finally:
+                os.close(nowhere)
 
     def isatty(self) -> bool:
         return sys.stderr.isatty()

@@ -61,7 +61,8 @@ class Daemon:
 
 def environment(home: Path) -> dict[str, str]:
     """This process's environment with everything personal moved below ``home``."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ARKOR_"))}
+    dropped = ("XDG_", "ARKOR_", "PYTHONUNBUFFERED")  # a person's Python writes through a buffer
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     cache = os.environ.get("ARKOR_TEST_CACHE")
     return kept | {
         "HOME": str(home),
