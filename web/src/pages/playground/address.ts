@@ -18,22 +18,23 @@ import { route, setQuery } from "../../router";
 import { jobs, jobsState } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { draft, setDraft } from "./composer";
+import { OwnQueries } from "./own-queries";
 
 const same = (a: readonly Target[], b: readonly Target[]): boolean =>
   a.length === b.length && a.every((target, index) => sameTarget(target, b[index]!));
 
-/** The query that this page has written itself: an effect that sees it late must not undo what was chosen since. */
-let written: string | null = null;
+const own = new OwnQueries();
 
 function write(): void {
   const { id, leaf } = current.peek();
+  const before = route.peek().query.toString();
   setQuery({
     ...queryOfTargets(shownTargets(current.peek())),
     chat: leaf === null ? null : id,
     prompt: null,
     again: null,
   });
-  written = route.peek().query.toString();
+  own.wrote(before, route.peek().query.toString());
 }
 
 /** Opens what the address names; a conversation that is gone or unnamed becomes a new one with its targets. */
@@ -68,10 +69,10 @@ export function useAddress(): void {
   const { query } = route.value;
   const text = query.toString();
   useEffect(() => {
-    written = null;
+    own.clear();
   }, []);
   useEffect(() => {
-    if (text !== written) void read(query);
+    if (!own.hear(text)) void read(query);
   }, [text]);
   const { id, targets, columns, leaf } = current.value;
   useEffect(() => {
