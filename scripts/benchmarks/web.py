@@ -58,7 +58,7 @@ TABLE = "document.querySelector('.jobs-row') !== null"
 CURVE = """(() => {
   const curves = [...document.querySelectorAll(".chart-curve")].map((path) => path.getAttribute("d") ?? "");
   const curve = curves.find((d) => d !== "") ?? "";
-  const step = document.querySelectorAll(".job-figure-value")[1]?.textContent.replace(/,/g, "") ?? "";
+  const step = document.querySelectorAll(".job-metric-value")[1]?.textContent.replace(/,/g, "") ?? "";
   const start = parseFloat(curve.slice(1));
   return step.startsWith("%d") && start < 60;
 })()"""

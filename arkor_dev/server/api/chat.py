@@ -51,7 +51,7 @@ def _headers(upstream: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 async def _next(upstream: aiohttp.ClientResponse) -> bytes:
-    """What has come, as soon as it has; a cut is a ArkorError, so that it is not taken for the tab's."""
+    """What has come, as soon as it has; a cut is an ArkorError, so that it is not taken for the tab's."""
     try:
         return await upstream.content.readany()
     except TimeoutError:
