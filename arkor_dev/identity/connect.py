@@ -57,6 +57,9 @@ async def joined(settings: Settings, on_notice: Callable[[Notice], None]) -> Asy
             if running is not None:
                 yield running
                 return
+        from .local_backend import require_extra
+
+        require_extra()  # whoever joins a running one needs no training libraries here
     async with connected(settings, on_notice) as backend:
         yield backend
 

@@ -24,7 +24,6 @@ from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError,
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
-from arkor_dev.identity.local_backend import require_extra
 from arkor_dev.jobs.follow import follow, job_of
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.arkor_toml import revision as revision_of
@@ -79,8 +78,6 @@ async def run_start(
     if dry_run:
         config["dryRun"] = True
     total = None if config.get("dryRun") else config.get("maxSteps")
-    if settings.local:  # only now: installing it takes gigabytes, and mends nothing of the above
-        require_extra()
     view = view_for(console or _stdout(), total if isinstance(total, int) else None)
     async with joined(settings, view.notice) as backend:
         job_id = await _create(backend, settings, chosen, config)
