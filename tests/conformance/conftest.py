@@ -43,8 +43,9 @@ TARGETS = (
     ]
 )
 """Each is started once, so all its tests go to one worker."""
-WITH_ENDPOINTS = TARGETS[:1]
-"""Of our own two the local backend has none; of one that is named, only asking tells."""
+WITH_ENDPOINTS, WITH_SETTINGS = TARGETS[:1], TARGETS[-1:]
+"""Of our own two the first alone has endpoints, and the last alone tells what a job ran with; one that is
+named is asked."""
 STEPS = 4
 QUESTION = [{"role": "user", "content": "Where is my parcel?"}]
 
