@@ -1,8 +1,7 @@
 /** Polls: every `every()` milliseconds while the page is visible, and every `hidden()` (null: never) in the background. */
 
+import { effect, untracked } from "@preact/signals";
 import { connection } from "../api/connection";
-
-const GONE_MS = 1000;
 
 export interface Poll {
   /** Polls again at once; a response to an earlier request does not count. */
@@ -19,34 +18,39 @@ export function poll(
   let running: Promise<void> | null = null;
   let stopped = false;
 
-  const plan = (most = Infinity): void => {
+  const plan = (): void => {
     clearTimeout(timer);
     if (stopped) return;
     const wait = document.hidden ? hidden() : every();
-    if (wait !== null) timer = setTimeout(() => void run(), Math.min(wait, most));
+    if (wait !== null) timer = setTimeout(() => void run(), wait);
   };
   const run = (): Promise<void> => {
     // While the daemon is gone, connection.ts alone looks for it; once it is found, every poll runs at once.
-    if (connection.peek() === "gone") {
-      plan(GONE_MS);
-      return Promise.resolve();
-    }
+    if (connection.peek() === "gone") return Promise.resolve();
     running ??= ask().finally(() => {
       running = null;
       plan();
     });
     return running;
   };
+  const now = (): Promise<void> => (running ? running.then(run) : run());
   const shown = (): void => {
     if (document.hidden) plan();
     else void run();
   };
+  let gone = false;
+  const unfollow = effect(() => {
+    const back = gone && connection.value !== "gone";
+    gone = connection.value === "gone";
+    if (back) void untracked(document.hidden ? plan : now);
+  });
   document.addEventListener("visibilitychange", shown);
   void run();
   return {
-    now: () => (running ? running.then(run) : run()),
+    now,
     stop() {
       stopped = true;
+      unfollow();
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", shown);
     },

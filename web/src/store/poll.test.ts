@@ -1,0 +1,46 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { connection, daemonAnswered, daemonGone } from "../api/connection";
+import { poll } from "./poll";
+
+const EVERY_MS = 60_000;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  const page = Object.assign(new EventTarget(), { hidden: false, querySelector: () => null });
+  vi.stubGlobal("document", page);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+test("once the daemon is found again, a poll runs at once and not at its next time", async () => {
+  let answers = true;
+  vi.stubGlobal("fetch", () =>
+    answers ? Promise.resolve(new Response("")) : Promise.reject(new TypeError("away")),
+  );
+  let asked = 0;
+  const polled = poll(
+    async () => {
+      asked += 1;
+      if (answers) daemonAnswered();
+      else daemonGone();
+    },
+    () => EVERY_MS,
+  );
+  await vi.advanceTimersByTimeAsync(0);
+  expect([asked, connection.value]).toEqual([1, "live"]);
+  answers = false;
+  // The request fails before it is known that the daemon is gone: its next time is a whole period away.
+  await vi.advanceTimersByTimeAsync(EVERY_MS);
+  expect([asked, connection.value]).toEqual([2, "gone"]);
+  await vi.advanceTimersByTimeAsync(3 * EVERY_MS);
+  expect(asked).toBe(2);
+  answers = true;
+  await vi.advanceTimersByTimeAsync(1000);
+  expect([asked, connection.value]).toEqual([3, "live"]);
+  polled.stop();
+  await vi.advanceTimersByTimeAsync(3 * EVERY_MS);
+  expect(asked).toBe(3);
+});
