@@ -11,7 +11,7 @@ interface Link {
   key: string;
   icon: IconName;
   within?: readonly PageName[];
-  /** The optional feature of the backend without which there is nothing to go to. */
+  /** The backend's optional feature that the page needs. */
   needs?: string;
 }
 

@@ -1,4 +1,4 @@
-/** The optional features of the backend: what is not among them is not in the navigation. */
+/** The backend's optional features: a page whose feature is missing is not in the navigation. */
 import { effect, signal } from "@preact/signals";
 import { api } from "../api/client";
 import { connection } from "../api/connection";
@@ -33,7 +33,7 @@ async function ask(): Promise<void> {
     features.value = known;
     writeStored(FEATURES, [...known]);
   } catch {
-    // The known ones stay; the next change of the connection requests them again.
+    // Keeps the known ones; the next change of the connection requests them again.
   }
 }
 

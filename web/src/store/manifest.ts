@@ -15,7 +15,7 @@ export const manifestDetails = signal<string | null>(null);
 /** The trainers as first shown or last run; edits are compared with it. */
 const known = signal<Manifest | null>(null);
 
-/** Of what is shown, be it the manifest or the fault. */
+/** The revision of what is shown, whether that is the manifest or an error. */
 let etag = "";
 let asking: Promise<void> | null = null;
 

@@ -11,7 +11,7 @@ export function queueWords({ queue }: Pick<Job, "queue">): string {
   return place === "next" ? `Queued, next after ${name}` : `Queued, ${place && `${place}, `}behind ${name}`;
 }
 
-/** A place in the queue: `next`, `2nd`, `3rd`; empty for what is none. */
+/** A position in the queue: `next`, `2nd`, `3rd`; empty for an invalid one. */
 export function ordinal(position: unknown): string {
   if (typeof position !== "number" || !Number.isInteger(position) || position < 1) return "";
   if (position === 1) return "next";

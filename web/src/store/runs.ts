@@ -18,7 +18,7 @@ export function isLive(run: TrainingRun): boolean {
   return run.state !== "ended";
 }
 
-/** The run of a trainer that goes on; a command that names no trainer runs the project's only one. */
+/** The trainer's running command; a command that names no trainer runs the project's only one. */
 export function liveRunOf(trainer: Trainer, known: Manifest | null): TrainingRun | undefined {
   return runs.value?.find((run) => isLive(run) && (run.trainer ?? known?.trainer?.name) === trainer.name);
 }

@@ -1,4 +1,4 @@
-/** Adding a job to the comparison: a plain select over what is not in it yet. */
+/** Adds a job to the comparison: a select with the jobs that are not in it yet. */
 
 import { now } from "../../lib/clock";
 import { relative } from "../../lib/format";

@@ -8,7 +8,7 @@ interface Difference {
   label: string;
   /** What the setting is for, where the contract knows it. */
   help?: string | undefined;
-  /** In the order of the jobs; null where a job does not set it, or is not known. */
+  /** In the order of the jobs; null where a job does not set it, or the job is unknown. */
   values: readonly (string | null)[];
   same: boolean;
 }
@@ -25,7 +25,7 @@ export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
   return [...labels].map((label) => {
     const values = lists.map((list) => list.get(label) ?? null);
     const all = values.filter((_, index) => jobs[index] !== undefined);
-    // A job that does not say what it ran with may well have had the same default as one that does.
+    // A job that does not report its defaults may have run with the same value as one that does.
     const said = all.filter((value) => value !== null);
     const known = said.some(({ given }) => given) ? all : said;
     const kinds = (of: (value: Value) => string): number =>
@@ -45,7 +45,7 @@ interface Value {
   words: string;
   raw: string;
   help?: string | undefined;
-  /** Whether the job was asked for it; else it is a default. */
+  /** Whether the job's config sets it; otherwise it is a default. */
   given: boolean;
 }
 
@@ -63,7 +63,7 @@ function valuesOf(config: JobConfig, asked: JobConfig): Map<string, Value> {
   );
 }
 
-/** The order of an object's keys says nothing. */
+/** The value as JSON; an object's keys are sorted, because their order carries no meaning. */
 function rawOf(value: unknown): string {
   const plain = typeof value === "object" && value !== null && !Array.isArray(value);
   return clean(JSON.stringify(plain ? Object.fromEntries(Object.entries(value).sort()) : value), 2000);
@@ -71,7 +71,7 @@ function rawOf(value: unknown): string {
 
 export const MOST = 12;
 
-/** The ids of the address: each once, and no more than can be told apart. */
+/** The job ids in the address, without duplicates, and no more than the chart has distinct styles. */
 export function idsOf(query: URLSearchParams): string[] {
   return [
     ...new Set(
@@ -92,7 +92,7 @@ export function styleOf(index: number): { tone: string; dash?: string } {
   return { tone: `--series-${(index % TONES) + 1}`, ...(dash ? { dash } : {}) };
 }
 
-/** Where the smallest (or largest) of the numbers stands; -1 when none is one, or when all are the same. */
+/** The index of the smallest (or largest) number; -1 when there is no number, or when all are equal. */
 export function bestIndex(values: readonly (number | null)[], largest = false): number {
   let best = -1;
   let different = false;

@@ -1,4 +1,4 @@
-/** Several jobs over one another: their curves under one legend, their best values, and what was set differently. */
+/** Compares several jobs: their curves in one chart, their best values, and the settings that differ. */
 import { useEffect } from "preact/hooks";
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";

@@ -1,4 +1,4 @@
-/** Names that tell the compared jobs apart: runs of one trainer share theirs, so as much of the id joins as tells them apart. */
+/** Distinct names for the compared jobs: runs of one trainer share a name, so a part of the id is added to it. */
 import { displayName } from "../../lib/text";
 
 const SHORTEST = 6;
@@ -11,7 +11,7 @@ export function distinctNames(jobs: readonly { id: string; name: string | undefi
   });
 }
 
-/** From behind what all the ids begin with (`job_`) up to where no two are the same any more. */
+/** The part of each id after their common prefix (`job_`), just long enough that no two are equal. */
 function partOf(id: string, ids: readonly string[]): string {
   const head = /^.*?[_-]/.exec(id)?.[0] ?? "";
   const from = ids.every((other) => other.startsWith(head)) ? head.length : 0;

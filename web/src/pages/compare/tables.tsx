@@ -1,4 +1,4 @@
-/** What the compared jobs reached, and what they were asked to do: a column for each. */
+/** The results and settings of the compared jobs, one column each. */
 import { useState } from "preact/hooks";
 import { Swatch } from "../../chart/swatch";
 import type { Job } from "../../contract.gen";
@@ -80,7 +80,7 @@ interface Row {
   label: string;
   value: (one: Compared) => number | null;
   words: (value: number) => string;
-  /** Which end is the better one; absent: neither. */
+  /** Whether lower or higher is better; absent: neither. */
   better?: "low" | "high";
 }
 
@@ -135,7 +135,7 @@ function Results({ compared }: { compared: readonly Compared[] }) {
       </tr>
       {ROWS.map(({ label, value, words, better }) => {
         const values = compared.map(value);
-        // A run that has not come to its end is not quick.
+        // A run that did not finish must not count as the quickest.
         const ranked =
           label === "Time"
             ? values.map((ms, index) => (statuses[index] === "completed" ? ms : null))

@@ -1,4 +1,4 @@
-/** A new endpoint: who it serves is picked, its address proposed. */
+/** The form for a new endpoint: the reader picks what it serves, and the page proposes its address. */
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { ApiError, errorText } from "../../api/client";
 import type { Target } from "../../chat/model/types";
@@ -41,7 +41,7 @@ export function Create() {
 
   const target = picked ?? defaultTarget(jobs.value, baseModels(jobs.value, manifest.value));
   const known = jobsState.value.loaded && (manifest.value ?? manifestError.value) !== null;
-  // What is proposed stays, whatever ends while the form is filled in.
+  // Keeps the proposal even when another job ends while the form is being filled in.
   useLayoutEffect(() => {
     if (known) setPicked((now) => now ?? target);
   });

@@ -1,4 +1,4 @@
-/** The end of an endpoint, asked for by its name. */
+/** Deletes an endpoint once its name has been typed. */
 import { useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";

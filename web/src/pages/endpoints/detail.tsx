@@ -1,4 +1,4 @@
-/** One endpoint: what it serves, who may call it, how to call it, and its end. */
+/** One endpoint: what it serves, who may call it, how to call it, and how to delete it. */
 import { useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
@@ -17,7 +17,7 @@ export function Detail({ deployment }: { deployment: Deployment }) {
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const slug = clean(deployment.slug, 60);
-  /** True when the backend took the change. */
+  /** Whether the backend accepted the change. */
   const change = async (body: EndpointChange, said: string): Promise<boolean> => {
     setBusy(true);
     setError(null);

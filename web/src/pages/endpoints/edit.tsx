@@ -1,4 +1,4 @@
-/** The facts of an endpoint that can be changed, each in its own line. */
+/** The properties of an endpoint that can be changed, one a line. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Target } from "../../chat/model/types";
@@ -43,7 +43,7 @@ function Line({ name, value, editing, setEditing, trouble, blocked, save, childr
   const [busy, setBusy] = useState(false);
   const box = useRef<HTMLElement>(null);
   const before = useRef(editing);
-  // To what stands where the focus was: the first field, or Change.
+  // Moves the focus to what replaced the focused element: the first field, or Change.
   useLayoutEffect(() => {
     if (before.current !== editing && document.activeElement === document.body)
       box.current?.querySelector<HTMLElement>("input:checked, button")?.focus();

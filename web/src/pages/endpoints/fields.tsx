@@ -1,4 +1,4 @@
-/** The choices that creating and changing an endpoint share. */
+/** The form fields that creating and editing an endpoint share. */
 import type { ComponentChildren } from "preact";
 import { type AuthMode, daysTrouble, type RetentionMode } from "./model";
 
@@ -25,7 +25,7 @@ interface RadiosProps<T extends string> {
   choices: readonly Choice<T>[];
   value: T;
   onChange: (value: T) => void;
-  /** Stands behind the label of one choice. */
+  /** Text behind the label of one choice. */
   more?: Partial<Record<T, ComponentChildren>>;
 }
 

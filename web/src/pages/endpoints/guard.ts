@@ -6,7 +6,7 @@ import { unask } from "../../ui/dialog";
 
 /** While mounted, closing the tab asks in the browser's own words, and going elsewhere asks `question`. */
 export function useGuard(question: { title: string; text: string; action: string }): void {
-  // Not a passive effect, which begins and ends a frame late.
+  // A passive effect would begin and end one frame too late.
   useLayoutEffect(() => {
     const closing = (event: BeforeUnloadEvent): void => event.preventDefault();
     const release = guardRoute((leave) => {
@@ -15,7 +15,7 @@ export function useGuard(question: { title: string; text: string; action: string
     addEventListener("beforeunload", closing);
     return () => {
       release();
-      // A question about what is over may not stay.
+      // Closes a question that is about something already finished.
       unask();
       removeEventListener("beforeunload", closing);
     };

@@ -60,7 +60,7 @@ export default function Endpoints() {
   );
 }
 
-/** From one endpoint to another the page's name takes the focus, as between pages. */
+/** Focuses the heading when another endpoint is opened, as a change of page does. */
 function useNameFocus(shown: string | null): void {
   const before = useRef(shown);
   useLayoutEffect(() => {

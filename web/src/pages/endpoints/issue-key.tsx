@@ -61,7 +61,7 @@ const LEAVE = {
   action: "Leave",
 };
 
-/** While the key is on its way: who leaves would never see it. */
+/** While the request runs: a reader who leaves now would never see the key. */
 function Held() {
   useGuard(LEAVE);
   return null;

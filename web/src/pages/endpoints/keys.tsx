@@ -36,7 +36,7 @@ export function Keys({ deployment }: { deployment: Deployment }) {
     if (!(await confirm(question))) return;
     try {
       await revokeKey(id, key.id);
-      // The button goes with its row.
+      // The focused button is removed together with its row.
       if (document.activeElement === button || document.activeElement === document.body) {
         const row = button.closest("tr");
         const next = (row?.nextElementSibling ?? row?.previousElementSibling)?.querySelector("button");

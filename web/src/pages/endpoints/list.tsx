@@ -41,7 +41,7 @@ function StateWord({ enabled }: { enabled: boolean }) {
   );
 }
 
-/** What an endpoint serves, in words; a kind that the page does not know is named as it came. */
+/** What an endpoint serves, in words; an unknown kind is shown unchanged. */
 export function targetWords(deployment: Deployment): string {
   const target = fromWire(deployment.target);
   return target ? fullName(target, jobs.value) : `An unknown target (${clean(deployment.target?.kind, 40)})`;

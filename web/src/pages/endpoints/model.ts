@@ -1,4 +1,4 @@
-/** What an endpoint is to the page: its address, its target, what may be asked of the backend. Pure. */
+/** An endpoint as the page shows it: address, target, and which values the backend accepts. Pure. */
 
 import type { Target } from "../../chat/model/types";
 import type { Deployment, DeploymentTarget } from "../../contract.gen";
@@ -12,7 +12,7 @@ export const DEFAULT_DAYS = 7;
 export type AuthMode = Deployment["authMode"];
 export type RetentionMode = "days" | "unlimited" | "disabled";
 
-/** `days` only with the mode of that name; anything else the backend refuses. */
+/** Sends `days` only with the mode of that name: the backend refuses anything else. */
 export interface Retention {
   runRetentionMode: RetentionMode;
   runRetentionDays?: number;
@@ -30,7 +30,7 @@ export function slugTrouble(slug: string): string | null {
   return slug.startsWith("-") || slug.endsWith("-") ? "No dash at either end." : null;
 }
 
-/** A slug made of a name; empty when nothing of it can stand in one. */
+/** A slug made from a name; empty when none of its characters is allowed in a slug. */
 export function slugOf(name: string): string {
   const slug = name
     .normalize("NFKD")
@@ -62,7 +62,7 @@ export function toWire(target: Target): DeploymentTarget {
   };
 }
 
-/** The target as the page knows it, or null for a kind that it does not know. */
+/** The target, or null for a kind that the page does not know. */
 export function fromWire(wire: DeploymentTarget | null | undefined): Target | null {
   if (wire?.kind === "base_model" && wire.baseModel) return { kind: "base", model: wire.baseModel };
   const adapter = wire?.kind === "adapter" ? wire.adapter : undefined;
@@ -79,7 +79,7 @@ export function retentionBody(mode: RetentionMode, days: number): Retention {
 export const daysTrouble = (days: number): string | null =>
   Number.isInteger(days) && days >= 1 ? null : "A whole number of days, 1 or more.";
 
-/** How long chats are kept, in words; modes that the page does not know are shown as they came. */
+/** How long chats are kept, in words; an unknown mode is shown unchanged. */
 export function retentionWords(mode: string | null | undefined, days: number | null | undefined): string {
   if (mode === "days") return days === 1 ? "1 day" : `${days ?? DEFAULT_DAYS} days`;
   if (mode === "unlimited") return "Forever";

@@ -1,4 +1,4 @@
-/** How to call the endpoint, in the language of the reader. */
+/** How to call the endpoint, in the programming language that the reader picks. */
 import { useState } from "preact/hooks";
 import { Chips, CopyButton } from "../../ui";
 import type { AuthMode } from "./model";

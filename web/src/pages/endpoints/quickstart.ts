@@ -9,7 +9,7 @@ export const LANGUAGES: readonly { value: Language; label: string }[] = [
   { value: "javascript", label: "JavaScript" },
 ];
 
-/** Null for a slug that no endpoint can have, since in code it could mean anything; all others are safe in every language. */
+/** Null for a slug that no endpoint can have: inside code it could mean anything. A valid slug is safe in every language. */
 export function quickstart(language: Language, slug: string, auth: AuthMode): string | null {
   if (slugTrouble(slug)) return null;
   const base = baseUrlOf(slug);

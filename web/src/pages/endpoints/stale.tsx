@@ -1,4 +1,4 @@
-/** Says so when what is shown could not be asked for again. */
+/** Says that the shown data may be outdated, because the last request failed. */
 import { ErrorNote } from "../../ui";
 import { endpointsState, refresh } from "./store";
 

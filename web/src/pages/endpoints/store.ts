@@ -1,4 +1,4 @@
-/** The endpoints of the project, asked for again while somebody looks, and the calls that change them. */
+/** The project's endpoints, polled while they are shown, and the calls that change them. */
 import { signal } from "@preact/signals";
 import { api, errorText } from "../../api/client";
 import type { Deployment, DeploymentKey } from "../../contract.gen";
@@ -10,9 +10,9 @@ const EVERY_MS = 10_000;
 interface EndpointsState {
   loaded: boolean;
   error: string | null;
-  /** The backend has no such thing as endpoints. */
+  /** The backend does not support endpoints. */
   absent: boolean;
-  /** The project has no scope at the backend yet. */
+  /** The project does not exist on the backend yet. */
   scopeMissing: boolean;
 }
 
@@ -26,7 +26,7 @@ export const endpointsState = signal<EndpointsState>({
 
 const path = (id: string, more = ""): string => `/deployments/${encodeURIComponent(id)}${more}`;
 
-/** Answers that came before a change was made are older than the change. */
+/** Counts changes: a list requested before a change is outdated when it arrives. */
 let changes = 0;
 
 export async function refresh(): Promise<void> {
@@ -37,7 +37,7 @@ export async function refresh(): Promise<void> {
     );
     if (before !== changes) return;
     const { loaded, absent } = endpointsState.peek();
-    // What has been there does not go away as a whole, so this is a fault on the way to it.
+    // The endpoints existed a moment ago and do not all vanish: treat this answer as a failure.
     if (answer.unsupported && loaded && !absent)
       throw new Error("The backend answered as if it had no endpoints.");
     deployments.value = [...answer.deployments].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
@@ -52,7 +52,7 @@ export async function refresh(): Promise<void> {
   }
 }
 
-/** Keeps the list fresh until the answer is called. */
+/** Polls the list until the returned function is called. */
 export function watchEndpoints(): () => void {
   return poll(refresh, () => EVERY_MS).stop;
 }
@@ -93,7 +93,7 @@ export async function listKeys(id: string): Promise<DeploymentKey[]> {
   return (await api<{ keys: DeploymentKey[] }>(path(id, "/keys"))).keys;
 }
 
-/** The one answer that holds the key itself. */
+/** The only response that contains the key itself. */
 export async function createKey(id: string, label: string): Promise<{ label: string; plaintext: string }> {
   const { key } = await api<{ key: DeploymentKey & { plaintext: string } }>(path(id, "/keys"), {
     method: "POST",

@@ -1,4 +1,4 @@
-/** The job that runs: a small curve with loss, step and time left. Its own page has the rest. */
+/** The running job: a small curve with loss, step and time left. The job's page has the rest. */
 
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
@@ -132,7 +132,7 @@ interface CurveProps {
   waits: string;
 }
 
-/** The whole of it is a link to the chart that can be read and zoomed. */
+/** The whole panel is a link to the job's full chart. */
 function Curve({ id, name, rows, total, waits }: CurveProps) {
   const box = useRef<HTMLAnchorElement>(null);
   const [width, setWidth] = useState(0);
@@ -222,7 +222,7 @@ function pointsOf(rows: Rows, values: Rows["loss"]): Points {
   let last = -Infinity;
   for (let row = 0; row < rows.length; row++) {
     const value = values.at(row);
-    // A run that went on from a checkpoint repeats its steps: what came later counts.
+    // A run that resumed from a checkpoint repeats steps: the later value counts.
     if (value !== value || rows.step.at(row) < last) continue;
     last = rows.step.at(row);
     points.xs.push(last);

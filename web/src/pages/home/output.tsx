@@ -18,7 +18,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
   const [leftAt, setLeftAt] = useState<number | null>(null);
   const [query, setQuery] = useState("");
   const [saving, setSaving] = useState(false);
-  /** The line that was found, counted from the first that ever was. */
+  /** The found line's number, counted from the first line of the output. */
   const [at, setAt] = useState(0);
   const { terminal } = output;
   const { count } = terminal;

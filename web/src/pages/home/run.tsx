@@ -40,7 +40,7 @@ function Panel({ run }: { run: TrainingRun }) {
   useEffect(() => {
     if (over && isLive(run)) void loadRuns();
   }, [over]);
-  // A training that was started here is watched, until the person turns that off.
+  // Watches a training that was started here, unless the person turns that off.
   useEffect(() => {
     if (!jobId || ended || startedRun.peek() !== run.id) return;
     startedRun.value = null;
@@ -135,7 +135,7 @@ function Command({ run }: { run: TrainingRun }) {
   );
 }
 
-/** What the command is doing, in a word and a shape; its job's state is another thing and is named as such. */
+/** The command's state, as a word and a shape; its job's state is shown separately. */
 function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   const ending = output.ending.value;
   const job = jobById(output.jobId.value ?? run.jobId ?? "");

@@ -1,4 +1,4 @@
-/** The address and the open conversation, kept in step: a link opens what it names, and a reload what was open. */
+/** Keeps the address and the open conversation in step: a link opens what it names, a reload what was open. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { newestCheckpoint } from "../../chat/checkpoints";
@@ -42,29 +42,29 @@ async function read(query: URLSearchParams): Promise<void> {
   const chat = query.get("chat");
   const targets = targetsOfQuery(query);
   const prompt = query.get("prompt") ?? (query.get("again") ? await lastQuestion() : null);
-  // What somebody has begun to write is worth more than the question of a link.
+  // Does not overwrite a draft with the question of a link.
   if (prompt && draft.peek().trim() === "") setDraft(prompt);
   if (chat && chat !== current.peek().id && (await openConversation(chat)) && targets.length === 0)
     return write();
   const { leaf, id } = current.peek();
   if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {
-    // A link to a model is a question to it alone, not the next turn of what was said to another.
+    // A link to a model starts a conversation with it, and does not continue one with another model.
     if (leaf === null || chat === id) current.value = showTargets(current.peek(), targets, sameTarget);
     else current.value = newConversation(targets, DEFAULT_PARAMS, "");
   }
   write();
 }
 
-/** Whether everybody who could be asked has been looked for. */
+/** Whether all lists of models have been read. */
 export const searched = signal(false);
 
-/** What a fresh playground asks: what was trained, be it to a checkpoint, before what it was trained from. */
+/** The target of a new playground: an adapter or a checkpoint before a base model. */
 async function somebody(): Promise<Target | null> {
   const checkpoint = newestAdapter(jobs.peek()) ? null : await newestCheckpoint(jobs.peek());
   return checkpoint ?? defaultTarget(jobs.peek(), baseModels(jobs.peek(), manifest.peek()));
 }
 
-/** Follows the address while the playground is shown, and finds somebody to ask once the lists are there. */
+/** Follows the address while the playground is shown, and picks a target once the lists are there. */
 export function useAddress(): void {
   const { query } = route.value;
   const text = query.toString();

@@ -1,4 +1,4 @@
-/** Where one asks: Enter sends, Escape stops. */
+/** The message field: Enter sends, Escape stops. */
 import { signal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
@@ -7,11 +7,11 @@ import { DRAFT, readStored, writeStored } from "../../lib/storage";
 import { fitHeight, sendsOn } from "../../lib/textarea";
 import { Button } from "../../ui/controls/button";
 
-/** Longer drafts are kept while the page lives, but not over a reload. */
+/** Longer drafts are kept in memory only, and are lost on a reload. */
 const MAX_KEPT = 100_000;
 const DOUBLE_MS = 500;
 
-/** What is being written; it outlives the page, since a restarted daemon reloads it. */
+/** The draft; it survives a reload, because a restarted daemon reloads the page. */
 export const draft = signal(readStored(DRAFT));
 
 export function setDraft(text: string): void {
@@ -21,7 +21,7 @@ export function setDraft(text: string): void {
 
 interface Props {
   area: RefObject<HTMLTextAreaElement | null>;
-  /** Why nothing can be asked yet, or null. */
+  /** Why sending is not possible yet, or null. */
   blocked: string | null;
   onSent: () => void;
 }
@@ -40,7 +40,7 @@ export function Composer({ area, blocked, onSent }: Props) {
     area.current?.focus();
   };
   const cancel = (): void => {
-    // The second click of a double one was not meant for the button that had just come into its place.
+    // The second click of a double-click was not meant for the button that has just replaced the first.
     if (performance.now() - sentAt.current >= DOUBLE_MS) stop();
     area.current?.focus();
   };

@@ -1,4 +1,4 @@
-/** The head of a column: who answers there, and how fast the last answer came. */
+/** A column's header: which model answers, and how fast its last answer was. */
 
 import type { Target } from "../../chat/model/types";
 import { TargetChoice } from "../../chat/picker/choice";
@@ -11,7 +11,7 @@ interface Props {
   /** Figures of the last answer. */
   timingText: string;
   onPick: (target: Target) => void;
-  /** Leaves the other column alone; absent where there is none. */
+  /** Closes this column; absent when it is the only one. */
   onClose?: () => void;
 }
 

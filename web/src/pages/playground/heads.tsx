@@ -1,4 +1,4 @@
-/** One head a column; compared ones show the timing of their last answer, where the eye compares. */
+/** The columns' headers; compared columns show the timing of their last answer side by side. */
 
 import { branch, setTarget } from "../../chat/model/tree";
 import { stop } from "../../chat/session";

@@ -1,4 +1,4 @@
-/** The playground: ask a model, or two of them the same thing. */
+/** The playground: chat with one model, or ask two the same question. */
 import "./playground.css";
 import "./thread/thread.css";
 import "./panel/panel.css";
@@ -119,7 +119,7 @@ export default function Playground() {
   );
 }
 
-/** Shows a second model beside the one that is asked: the one that was there before, else one to compare with. */
+/** Opens a second column: with its earlier model, else with one to compare with. */
 async function addSecond(): Promise<void> {
   const checkpoint = newestAdapter(jobs.peek()) ? null : await newestCheckpoint(jobs.peek());
   const conversation = current.peek();

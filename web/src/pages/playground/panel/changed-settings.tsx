@@ -1,4 +1,4 @@
-/** What is not set as by default, told where one asks while the panel is closed: an answer depends on it. */
+/** Lists the settings that are not the default beside the composer while the panel is closed: answers depend on them. */
 import { DEFAULT_PARAMS } from "../../../chat/model/presets";
 import type { Params } from "../../../chat/model/types";
 import { current } from "../../../chat/storage/conversations";

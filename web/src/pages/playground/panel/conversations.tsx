@@ -1,4 +1,4 @@
-/** What was asked before in this browser: open, export, delete. */
+/** The conversations kept in this browser: open, export, delete. */
 
 import type { Conversation } from "../../../chat/model/types";
 import { stop } from "../../../chat/session";
@@ -17,7 +17,7 @@ import { saveFile } from "../../../lib/download";
 import { clean } from "../../../lib/text";
 import { Button, confirm, Menu, RelativeTime, say } from "../../../ui";
 
-/** Hands `lines` to the browser as a file; says so when there is nothing to hand. */
+/** Hands `lines` to the browser as a file; says so when there is nothing to export. */
 function download(conversations: readonly Conversation[], name: string): void {
   const lines = trainingSet(conversations);
   if (lines === "") return say("No whole answer to export yet");

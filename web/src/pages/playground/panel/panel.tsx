@@ -1,4 +1,4 @@
-/** The side panel: how to ask, and what was asked before. On a phone it is a sheet. */
+/** The side panel: parameters and earlier conversations. On a phone it is a sheet. */
 import { useEffect, useState } from "preact/hooks";
 import { changeCurrent, current } from "../../../chat/storage/conversations";
 import { Button, Dialog } from "../../../ui";
@@ -7,7 +7,7 @@ import { ParamFields } from "./params";
 
 const NARROW = "(width < 60em)";
 
-/** A panel beside the answers that would become a sheet over them, because the window got narrow, closes instead. */
+/** Closes the panel when the window gets so narrow that it would cover the answers as a sheet. */
 function useNarrow(onClose: () => void): boolean {
   const [narrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
   useEffect(() => {

@@ -1,4 +1,4 @@
-/** Temperature, top-p and length, by preset or each by itself. */
+/** Temperature, top-p and length, by preset or one by one. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { BOUNDS, bounded } from "../../../chat/model/presets";
 import type { Params } from "../../../chat/model/types";
@@ -44,11 +44,11 @@ interface ParamProps {
 function Param({ name, value, onChange }: ParamProps) {
   const { min, max, step } = BOUNDS[name];
   const field = useRef<HTMLInputElement>(null);
-  /** Whether what stands in the field cannot be taken as it is. */
+  /** Whether the field's text is not a valid value. */
   const [wrong, setWrong] = useState(false);
   const [note, setNote] = useState("");
   const id = `pg-${name}`;
-  // Nothing is written under the hand that types: in Firefox that takes the point of `9.5` away.
+  // Does not rewrite the field while one types: in Firefox that would remove the point of `9.5`.
   useLayoutEffect(() => {
     if (document.activeElement !== field.current) field.current!.value = String(value);
   }, [value]);
@@ -98,7 +98,7 @@ function Param({ name, value, onChange }: ParamProps) {
   );
 }
 
-/** What became of a text that could not be taken as it was. */
+/** Says how an invalid text was corrected. */
 function corrected(name: keyof Params, given: number, taken: number): string {
   const { min, max, step } = BOUNDS[name];
   if (Number.isNaN(given)) return `That was no number, so it stays ${number(taken)}.`;

@@ -1,4 +1,4 @@
-/** The row of presets: choose one, keep the settings of now as another, let one go. */
+/** The presets: choose one, save the current settings as a new one, delete one. */
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import {
@@ -17,7 +17,7 @@ import { Button, Chips, say } from "../../../ui";
 
 const own = signal<readonly Preset[]>(readOwn(readStored(PRESETS)));
 
-/** Changes the list as it is stored now, perhaps by another tab since; false when it cannot be stored. */
+/** Changes the stored list, which another tab may have changed; false when it cannot be stored. */
 function keep(change: (list: readonly Preset[]) => Preset[]): boolean {
   own.value = change(readOwn(readStored(PRESETS, own.peek())));
   return writeStored(PRESETS, own.peek());

@@ -15,7 +15,7 @@ import { Loading } from "./loading";
 interface Props {
   turn: Turn;
   column: number;
-  /** The column's target now; the answer may be of another. */
+  /** The column's current target; the answer may come from another one. */
   target: Target;
   compared: boolean;
   last: boolean;
@@ -53,7 +53,7 @@ function Streaming({ live }: { live: LiveAnswer }) {
   return progress ? <Loading progress={progress} /> : <Waiting since={live.startedAt} />;
 }
 
-/** Another tab is getting it, and stores what has come every few seconds. */
+/** Another tab receives the answer, and stores it every few seconds. */
 function Elsewhere({ text }: { text: string }) {
   return (
     <>
@@ -63,7 +63,7 @@ function Elsewhere({ text }: { text: string }) {
   );
 }
 
-/** Says how long it has been only once that is worth saying. */
+/** Shows the waiting time once it is long enough to matter. */
 function Waiting({ since }: { since: number }) {
   const seconds = Math.floor((now.value - since) / 1000);
   return <p class="chat-waiting">Waiting for the first token{seconds >= 3 ? ` · ${seconds} s` : ""}</p>;
@@ -90,7 +90,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   const again = (): void => regenerate(turn, column);
   const failed = answer.state === "failed";
   if (failed && answer.text === "") {
-    // A daemon that is gone says so in the text itself.
+    // The text itself already says that the daemon is gone.
     const title = answer.status === 0 ? {} : { title: TITLES[answer.status ?? -1] ?? "No answer came" };
     return <ErrorNote {...title} error={answer.error ?? ""} retry={() => askColumn(turn, column)} />;
   }

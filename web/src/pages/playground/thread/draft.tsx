@@ -1,4 +1,4 @@
-/** A question that is being written anew in its own place. */
+/** Edits a question in place. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { busy } from "../../../chat/session";
 import { composing, fitHeight, sendsOn } from "../../../lib/textarea";

@@ -1,10 +1,10 @@
 /** Keeps the end of a growing page in view, until the reader scrolls away from it. */
 import { useEffect, useRef, useState } from "preact/hooks";
 
-/** Pixels from the end that still count as being there. */
+/** Pixels from the end that still count as the end. */
 const NEAR = 48;
 
-/** What a reader does to scroll, and for how many milliseconds a scroll after it is theirs. */
+/** Input events that scroll, and for how many milliseconds after one a scroll counts as the reader's. */
 const MEANT = ["wheel", "touchmove", "keydown"] as const;
 const UP_KEYS: ReadonlySet<string> = new Set(["ArrowUp", "PageUp", "Home", " "]);
 const MEANT_MS = 600;
@@ -23,10 +23,10 @@ interface Follow {
 
 /**
  * Follows the end of a conversation (`talking`) while it grows. Only the reader's own scrolling changes whether it follows:
- * a page that grows or shrinks moves its end, and the browser its place, but not the reader's mind.
+ * a page that grows or shrinks moves its end, and the browser its place, but that is not the reader's decision.
  */
 export function useFollow(talking: boolean): Follow {
-  // Before the first question the beginning is what one reads, however short the window.
+  // Before the first question the reader wants the beginning, however short the window is.
   const on = useRef(talking);
   on.current = talking;
   const following = useRef(true);

@@ -1,4 +1,4 @@
-/** What stands below an answer: how it ended, its timing, and what can be done with it. */
+/** An answer's footer: how it ended, its timing, and its actions. */
 
 import type { Answer, Timing, Turn } from "../../../chat/model/types";
 import { chatRequest, messagesFor } from "../../../chat/request";
@@ -70,7 +70,7 @@ function ending({ state, finish, text }: Answer): string {
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
 
-/** Loading is told apart: it is paid once, the rest with every question. */
+/** Shows loading time separately: it is spent once, the rest with every question. */
 export function timingText(timing: Timing): string {
   const speed = tokensPerSecond(timing);
   const about = timing.counted ? "" : "≈ ";

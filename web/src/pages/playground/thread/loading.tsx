@@ -1,4 +1,4 @@
-/** A model on its way into memory, with how far it is where the backend says so. */
+/** Says that the model is being loaded, with the progress where the backend reports it. */
 import type { Progress } from "../../../chat/deltas";
 import { clean } from "../../../lib/text";
 

@@ -6,7 +6,7 @@ import { current } from "../../../chat/storage/conversations";
 import { Empty } from "../../../ui";
 import { TurnView } from "./turn";
 
-/** `searched`: whether somebody to ask has been looked for; until then nothing is said of there being nobody. */
+/** `searched`: whether the models have been looked for; until then the page does not say that there is none. */
 export function Thread({ ask, searched }: { ask: (text: string) => void; searched: boolean }) {
   const conversation = current.value;
   const turns = branch(conversation);

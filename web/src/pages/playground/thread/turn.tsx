@@ -21,7 +21,7 @@ export function TurnView({ conversation, turn, last, busy }: Props) {
   const [editing, setEditing] = useState(false);
   const { targets, columns } = conversation;
   const asked = columns.filter((column) => turn.answers[column]);
-  // What only one was asked, before the other was there, reads as the conversation of one that it was.
+  // A turn from before the second column was added is shown with the one answer that it has.
   const shown = !last && asked.length === 1 ? asked : columns;
   const edited = (text: string): void => {
     setEditing(false);
@@ -73,7 +73,7 @@ export function TurnView({ conversation, turn, last, busy }: Props) {
   );
 }
 
-/** `‹ 2/3 ›`: the same place in the conversation, asked in other words or again. */
+/** `‹ 2/3 ›`: switches between the versions of a question at this point of the conversation. */
 function Versions({ conversation, turn }: { conversation: Conversation; turn: Turn }) {
   const all = versions(conversation, turn);
   if (all.length < 2) return null;
