@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.local.training.lora import Run
     from arkor_dev.local.training.number_format import Choice
     from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.run import Run
 
 ROWS = 6
 
@@ -19,7 +19,7 @@ def tiny_run(tiny: Path, data: Path, plan: Plan, choice: Choice, emit: Callable[
     """A run of ``plan`` on ``ROWS`` rows of made-up tokens; ``emit`` gets its events."""
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.training.encoding import Example
-    from arkor_dev.local.training.lora import Run
+    from arkor_dev.local.training.run import Run
 
     rows = [Example(list(range(10 + n, 30 + n)), list(range(10 + n, 30 + n))) for n in range(ROWS)]
     facts: dict[str, Any] = {"base_name": "tiny", "base_note": None, "job_id": choice.name, "settings": {}}

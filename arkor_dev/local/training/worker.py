@@ -73,8 +73,8 @@ class Work:
         from arkor_dev.local.modeling.base_model import load_base
 
         from .encoding import encode_all
-        from .lora import Run
         from .number_format import choose
+        from .run import Run
 
         model = self.link.receive()
         if model["note"]:

@@ -1,4 +1,4 @@
-"""Low-rank adaptation (LoRA, Hu et al. 2021) of a causal language model, as a plain loop.
+"""The training of a causal language model, as a plain loop.
 
 The loop is our own, at the same speed as a library's, so that every step can be reported, stopped and
 saved. Loss is the mean cross entropy over completion tokens. Everything random comes from one seed: the
@@ -7,29 +7,29 @@ same job on the same machine gives the same adapter.
 
 from __future__ import annotations
 
-import inspect
 import math
-import random
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
 from arkor_dev.contract.events import CHECKPOINT_SAVED, TRAINING_LOG, TRAINING_STARTED
 from arkor_dev.local.jobs.artifacts import OPTIMIZER, checkpoint_folder, describe, final_folder, write_whole
-from arkor_dev.local.modeling.base_model import Base, adapter_targets
-from arkor_dev.local.models.catalog import travelling_name
 from arkor_dev.local.workers.errors import JobFailure
 
-from .encoding import IGNORED, Example
+from .adapter import adapted
+from .batches import collate, endless
+from .loss import Loss
+from .optimizers import make_optimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.modeling.base_model import Base
+
+    from .encoding import Example
     from .number_format import Choice
     from .plan import Plan
 
@@ -84,17 +84,14 @@ class Run:
         """Train to the end; the fields of ``training.completed``, or None when cancelled."""
         torch.manual_seed(self.seed)
         plan, started = self.plan, time.monotonic()
-        model = self.model = self._adapted()
+        model = self.model = adapted(self.base.model, self.base_name, plan, self.four_bit)
+        self.loss = Loss(model, self.base.device, self.choice.dtype)
         trainable = [weight for weight in model.parameters() if weight.requires_grad]
-        optimizer = self.optimizer = (
-            torch.optim.SGD(trainable, lr=plan.learning_rate, weight_decay=plan.weight_decay)
-            if plan.optim == "sgd"
-            else torch.optim.AdamW(trainable, lr=plan.learning_rate, weight_decay=plan.weight_decay)
-        )
+        optimizer = self.optimizer = make_optimizer(plan, trainable)
         per_epoch = math.ceil(len(self.train) / plan.batch_size)
         self.emit(TRAINING_STARTED, metadata=self._metadata(trainable, per_epoch))
         pace, eval_loss, best, loss = Pace(), None, None, math.nan
-        batches = self._batches()
+        batches = endless(self.train, plan.batch_size, self.seed)
         for step in range(1, plan.steps + 1):
             if self.cancelled():
                 return None
@@ -130,26 +127,6 @@ class Run:
         }
         return {"metrics": figures, "artifacts": [describe("adapter", "final", final, size)]}
 
-    def _adapted(self) -> Any:
-        model = self.base.model
-        if self.four_bit:
-            model = prepare_model_for_kbit_training(model)
-        model.config.use_cache = False
-        # PEFT writes these into the adapter and into its README; the model's name is what travels, and not
-        # the path that it has on this machine.
-        model.name_or_path = model.config._name_or_path = travelling_name(self.base_name)  # noqa: SLF001
-        settings = LoraConfig(
-            r=self.plan.rank,
-            lora_alpha=self.plan.alpha,
-            lora_dropout=0.0,
-            target_modules=adapter_targets(model),
-            task_type="CAUSAL_LM",
-        )
-        adapted = get_peft_model(model, settings)
-        adapted.train()
-        self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
-        return adapted
-
     def _metadata(self, trainable: Sequence[Any], per_epoch: int) -> dict[str, Any]:
         return {
             "totalSteps": self.plan.steps,
@@ -165,54 +142,9 @@ class Run:
             **({"modelNote": self.base_note} if self.base_note else {}),
         }
 
-    def _batches(self) -> Iterator[list[Example]]:
-        """Endless batches: each epoch goes through every row once, in an order of its own."""
-        epoch = 0
-        while True:
-            order = list(self.train)
-            random.Random(f"{self.seed}/{epoch}").shuffle(order)  # noqa: S311 - order, not secrecy
-            for start in range(0, len(order), self.plan.batch_size):
-                yield order[start : start + self.plan.batch_size]
-            epoch += 1
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.choice.dtype == torch.bfloat16:
-            cast: AbstractContextManager[Any] = torch.autocast(self.base.device, torch.bfloat16)
-            return cast
-        return nullcontext()
-
-    def _loss(self, batch: Sequence[Example]) -> tuple[Any, int]:
-        """Summed cross entropy of a batch's completion tokens, and their number.
-
-        Logits are computed only at positions that some row learns from: with a vocabulary of tens of
-        thousands, the output layer is a large part of a small model's work.
-        """
-        width = max(len(example.ids) for example in batch)
-        ids = torch.zeros(len(batch), width, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        labels = torch.full_like(ids, IGNORED)
-        for place, example in enumerate(batch):
-            length = len(example.ids)
-            ids[place, :length] = torch.tensor(example.ids)
-            mask[place, :length] = 1
-            labels[place, :length] = torch.tensor(example.labels)
-        targets = labels[:, 1:]
-        kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
-        device = self.base.device
-        extra = {"logits_to_keep": kept.to(device)} if self._keeps_logits else {}
-        with self._autocast():
-            logits = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), **extra).logits
-        if not extra:
-            logits = logits[:, kept.to(device)]
-        wanted = targets[:, kept].to(device)
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
-        return loss, int((wanted != IGNORED).sum())
-
     def _learn(self, batch: Sequence[Example], trainable: Sequence[Any]) -> float:
         self.optimizer.zero_grad(set_to_none=True)
-        total, count = self._loss(batch)
+        total, count = self.loss(collate(batch))
         loss = total / count
         value = self._finite(float(loss.detach()))
         loss.backward()
@@ -234,7 +166,7 @@ class Run:
         total, count = 0.0, 0
         with torch.no_grad():
             for start in range(0, len(self.held_out), self.plan.batch_size):
-                loss, tokens = self._loss(self.held_out[start : start + self.plan.batch_size])
+                loss, tokens = self.loss(collate(self.held_out[start : start + self.plan.batch_size]))
                 total += float(loss)
                 count += tokens
         self.model.train()
