@@ -2,8 +2,9 @@
 
 ``web/src/contract.gen.ts`` comes from ``shapes.py`` and ``events.py`` of ``arkor_dev/contract``, read as
 syntax and not by import: type annotations stay as they were written, in the order they were written, and the
-result does not depend on the Python that runs this; so does ``docs/events.md``. Settings and
-``docs/settings.md`` come from ``arkor_dev/contract/settings.py``.
+result does not depend on the Python that runs this; so does ``docs/events.md``. Settings, what a form has to
+know of them (``web/src/form.gen.ts``, apart as only the form loads it) and ``docs/settings.md`` come from
+``arkor_dev/contract/settings.py``.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from arkor_dev.contract import settings  # noqa: E402
-from arkor_dev.contract.setting import EVERYWHERE  # noqa: E402
+from arkor_dev.contract.setting import EVERYWHERE, GROUPS  # noqa: E402
 
 if TYPE_CHECKING:
     from arkor_dev.contract.setting import Setting
 
 MODULES = [ROOT / "arkor_dev" / "contract" / name for name in ("shapes.py", "events.py")]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
+FORM = ROOT / "web" / "src" / "form.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"
 EVENTS = ROOT / "docs" / "events.md"
 
@@ -37,6 +39,7 @@ SCALARS = {
     "None": "null",
 }
 KINDS = {"whole": "number", "number": "number", "flag": "boolean", "choice": "string", "text": "string"}
+NOTE = "// Generated from arkor_dev/contract by scripts/generate.py. Not edited by hand.\n"
 CONFIG = "JobConfig"
 """The shape that has every setting as a field besides its own."""
 
@@ -48,7 +51,7 @@ def shapes() -> str:
 
 def types(source: str) -> str:
     """The TypeScript for the contract's shapes and settings; ``ValueError`` for a type it does not know."""
-    parts = ["// Generated from arkor_dev/contract by scripts/generate.py. Not edited by hand.\n"]
+    parts = [NOTE]
     for node in ast.parse(source).body:
         match node:
             case ast.ClassDef(bases=[ast.Name(id=base)]):
@@ -113,9 +116,8 @@ def _quoted(text: str) -> str:
 
 
 def _settings() -> str:
-    """The table for the page. Labels and rules apart: a page that only shows settings loads no rules."""
+    """The table as the page shows it."""
     styles = sorted({row.style for row in settings.SETTINGS})
-    kinds = sorted({row.rule.kind for row in settings.SETTINGS})
     return "\n".join(
         [
             "/** One setting of a trainer, as it is shown. */",
@@ -129,8 +131,25 @@ def _settings() -> str:
             "export const SETTINGS: readonly Setting[] = [",
             *(f"  {_record(_shown(row))}," for row in settings.SETTINGS),
             "];\n",
+        ]
+    )
+
+
+def form() -> str:
+    """The TypeScript for a form of all settings."""
+    kinds = sorted({row.rule.kind for row in settings.SETTINGS})
+    return "\n".join(
+        [
+            NOTE,
+            'import { SETTINGS, type Setting } from "./contract.gen";\n',
+            f"export type Group = {' | '.join(map(_quoted, GROUPS))};\n",
+            "/** The parts of a form, in reading order. */",
+            "export const GROUPS: readonly { group: Group; title: string }[] = [",
+            *(f"  {_record({'group': group, 'title': title})}," for group, title in GROUPS.items()),
+            "];\n",
             "/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`. */",
-            "export interface SettingRule {",
+            "export interface FormSetting extends Setting {",
+            "  group: Group;",
             "  /** As arkor.toml spells it; what stands before a dot is its table. */",
             "  key: string;",
             f"  kind: {' | '.join(map(_quoted, kinds))};",
@@ -141,15 +160,22 @@ def _settings() -> str:
             "  /** What a value must be, in words. */",
             "  allowed: string;",
             "  unit?: string;",
-            "  /** A value, or words where it depends on the job. */",
+            "  required?: boolean;",
+            "  /** A value, or words where it depends on the job, and then a value as an example. */",
             "  default?: string | number | boolean;",
             "  defaultWords?: string;",
+            "  example?: string | number | boolean;",
             "  /** Which backends and devices obey it, where that is not all of them. */",
             "  where?: string;",
             "}\n",
-            'export const RULES: Readonly<Record<Setting["field"], SettingRule>> = {',
+            'const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>> = {',
             *(f"  {row.field}: {_record(_rule(row))}," for row in settings.SETTINGS),
             "};\n",
+            "/** Every setting, in reading order. */",
+            "export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({",
+            "  ...shown,",
+            "  ...RULES[shown.field],",
+            "}));\n",
         ]
     )
 
@@ -167,6 +193,7 @@ def _shown(row: Setting) -> dict[str, object]:
 def _rule(row: Setting) -> dict[str, object]:
     rule, number = row.rule, row.rule.kind in ("whole", "number")
     return {
+        "group": row.group,
         "key": row.key,
         "kind": rule.kind,
         "low": rule.low if number else None,
@@ -175,8 +202,10 @@ def _rule(row: Setting) -> dict[str, object]:
         "choices": rule.choices,
         "allowed": rule.words,
         "unit": row.unit,
+        "required": row.required or None,
         "default": row.default,
         "defaultWords": row.default_words,
+        "example": row.example,
         "where": None if row.where == EVERYWHERE else row.where,
     }
 
@@ -238,6 +267,7 @@ def generated() -> dict[Path, str]:
     """Every file that is made here, and what has to be in it."""
     return {
         TYPES: types(shapes()),
+        FORM: form(),
         REFERENCE: reference(),
         EVENTS: events(MODULES[1].read_text(encoding="utf-8")),
     }

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
 Style = Literal["text", "count", "steps", "tokens", "interval", "rate", "share", "flag"]
 """How the page writes a value: ``steps`` as "5 steps", ``interval`` as "every 5 steps", ``share`` in %."""
 
+Group = Literal["usual", "schedule", "adapter", "data", "evaluation", "precision", "advanced"]
+GROUPS: Final[dict[Group, str]] = {
+    "usual": "The usual ones",
+    "schedule": "Learning rate and optimiser",
+    "adapter": "Adapter",
+    "data": "Data and loss",
+    "evaluation": "Evaluation and checkpoints",
+    "precision": "Numbers and memory",
+    "advanced": "Advanced",
+}
+"""The parts of a form, in reading order, each by its heading."""
+
 EVERYWHERE: Final = "every backend"
 
 
@@ -32,6 +44,7 @@ class Setting:
     help: str
     rule: Rule
     style: Style
+    group: Group
     unit: str = ""
     default: str | float | bool | None = None
     default_words: str = ""

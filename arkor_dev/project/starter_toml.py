@@ -1,7 +1,7 @@
 """The ``arkor.toml`` of a new project: the table of settings as a commented file that trains as it is.
 
-What the example sets is switched on; every other setting follows as a comment, so that a person finds all of
-them in the file that they edit.
+What the example sets is switched on; the other usual settings follow as comments. The file stays short enough
+to be read: the rest are in the reference, ``docs/settings.md``.
 """
 
 from __future__ import annotations
@@ -51,14 +51,23 @@ WIDTH: Final = 110
 
 def starter_toml() -> str:
     """The whole file."""
-    rows = settings.below("")
+    rows = _usual("")
     model, *rest = [row for row in rows if row.key in VALUES]
     parts = [HEAD, _entry(model), DATASET, *map(_entry, rest)]
-    parts += ["# More that may be said:\n", *(_entry(row) for row in rows if row.key not in VALUES)]
+    parts += [
+        "# More that may be said; docs/settings.md of Arkor Studio has every setting:\n",
+        *(_entry(row) for row in rows if row.key not in VALUES),
+    ]
     for table in settings.tables():
-        first, *others = map(_entry, settings.below(table))
-        parts += [f"[trainer.{table}]\n{first}", *others]
+        head = f"[trainer.{table}]\n"
+        for row in _usual(table):
+            parts.append(head + _entry(row))
+            head = ""
     return "\n".join(parts)
+
+
+def _usual(table: str) -> list[Setting]:
+    return [row for row in settings.below(table) if row.group == "usual"]
 
 
 def _entry(row: Setting) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.setting import Setting
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-from generate import reference, shapes, types
+from generate import form, reference, shapes, types
 
 BLOCK = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { url = "https://example.org/a" }\n'
 CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
@@ -48,7 +49,7 @@ def problem(tmp_path: Path) -> Callable[[str], str | None]:
 def test_without_it_nobody_knows_it(problem: Callable[[str], str | None]) -> None:
     assert "unknown key lora.pretend" in str(problem(BLOCK + "lora.pretend = 5\n"))
     assert check_config({**CONFIG, "pretendLora": -1})
-    assert "pretend" not in starter_toml() + reference() + types(shapes())
+    assert "pretend" not in starter_toml() + reference() + types(shapes()) + form()
 
 
 @pytest.mark.usefixtures("pretend")
@@ -71,9 +72,13 @@ def test_a_new_setting_is_checked_on_the_wire() -> None:
     assert refused.value.text == "config.pretendLora must be a number from 0 to 100, not -1"
 
 
-@pytest.mark.usefixtures("pretend")
-def test_a_new_setting_is_in_the_starter_file_and_in_the_reference() -> None:
+def test_a_new_setting_is_in_the_reference_and_a_usual_one_in_the_starter_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     said = f"# {PRETEND.help} Only for nobody. Unset: none.\n# pretend = 5\n"
+    monkeypatch.setattr(settings, "SETTINGS", (*SETTINGS, PRETEND))
+    assert "pretend" not in starter_toml()
+    monkeypatch.setattr(settings, "SETTINGS", (*SETTINGS, replace(PRETEND, group="usual")))
     assert said in starter_toml().partition("[trainer.lora]")[2]
     cells = (
         "`lora.pretend`",
@@ -92,11 +97,11 @@ def test_a_new_setting_is_typed_and_in_the_form() -> None:
     assert f"  /** {PRETEND.help} */\n  pretendLora?: number;\n}}" in text
     label = f'{{ field: "pretendLora", label: "Noise", help: "{PRETEND.help}", style: "count" }}'
     rule = (
-        '{ key: "lora.pretend", kind: "number", low: 0, high: 100, allowed: "a number from 0 to 100", '
-        'unit: "parts", defaultWords: "none", where: "nobody" }'
+        '{ group: "adapter", key: "lora.pretend", kind: "number", low: 0, high: 100, allowed: "a number from '
+        '0 to 100", unit: "parts", defaultWords: "none", example: 5, where: "nobody" }'
     )
     assert f"  {label},\n];" in text
-    assert f"  pretendLora: {rule},\n}};" in text
+    assert f"  pretendLora: {rule},\n}};" in form()
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)

@@ -12,6 +12,7 @@ PRETEND = Setting(
     help="How much noise is added to what the model reads.",
     rule=Rule("number", 0, 100),
     style="count",
+    group="adapter",
     unit="parts",
     default_words="none",
     example=5,

@@ -36,13 +36,18 @@ def test_the_project_is_complete_and_valid(tmp_path: Path) -> None:
     assert {"maxSteps", "learningRate", "evalSteps", "saveSteps", "loraR"} <= trainer["config"].keys()
 
 
-def test_every_setting_is_there_and_explained() -> None:
+USUAL = [setting for setting in SETTINGS if setting.group == "usual"]
+
+
+def test_the_usual_settings_are_there_and_explained_and_no_others() -> None:
     text = starter_toml()
-    for setting in SETTINGS:
+    for setting in USUAL:
         said, line = re.findall(rf"(?m)((?:^# .+\n)+)((?:# )?{setting.name} = .+)$", text)[0]
         assert setting.help in said.replace("\n# ", " "), setting.key
         assert line.startswith("# ") == (setting.key not in VALUES)
-    assert set(VALUES) <= {setting.key for setting in SETTINGS}
+    assert set(VALUES) <= {setting.key for setting in USUAL}
+    written = re.findall(r"(?m)^(?:# )?([a-z_0-9]+) = ", text)
+    assert set(written) == {"name", "dataset", *(setting.name for setting in USUAL)}
     assert max(map(len, text.splitlines())) <= 110
 
 
@@ -52,7 +57,7 @@ def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     switched_on = re.sub(r"(?m)^# (?=(?!dataset|epochs)[a-z_0-9]+ = )", "", text)
     (tmp_path / "arkor.toml").write_text(switched_on)
     (trainer,) = load_trainers(tmp_path)
-    fields = {setting.field for setting in SETTINGS if setting.key != "epochs"}
+    fields = {setting.field for setting in USUAL if setting.key != "epochs"}
     assert trainer["config"].keys() == {*fields, "datasetSource"}
 
 

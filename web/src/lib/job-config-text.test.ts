@@ -1,17 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
-import { type JobConfig, RULES, SETTINGS } from "../contract.gen";
+import { type JobConfig, SETTINGS } from "../contract.gen";
+import { FORM } from "../form.gen";
 import { configOf, datasetName, settings, shareable, summary } from "./job-config-text";
 
 /** The table with one setting more than it has. */
 vi.mock("../contract.gen", async (original) => {
   const contract = await original<typeof import("../contract.gen")>();
   const pretend = { field: "pretend", label: "Pretend", help: "Says nothing.", style: "interval" };
-  const rule = { key: "lora.pretend", kind: "whole", allowed: "" };
-  return {
-    ...contract,
-    SETTINGS: [...contract.SETTINGS, pretend],
-    RULES: { ...contract.RULES, pretend: rule },
-  };
+  return { ...contract, SETTINGS: [...contract.SETTINGS, pretend] };
 });
 
 const CONFIG: JobConfig = {
@@ -70,7 +66,7 @@ describe("settings", () => {
   it("labels and explains every setting of the table, a new one too", () => {
     const value = { whole: 2, number: 0.5, flag: true, choice: "a", text: "a" };
     const config = Object.fromEntries(
-      SETTINGS.map(({ field }) => [field, value[RULES[field].kind]]),
+      FORM.map(({ field, kind }) => [field, value[kind] ?? 2]),
     ) as unknown as JobConfig;
     expect(settings(config).map(({ label, help }) => [label, help])).toEqual(
       SETTINGS.map(({ label, help }) => [label, help]),

@@ -1,0 +1,68 @@
+// Generated from arkor_dev/contract by scripts/generate.py. Not edited by hand.
+
+import { SETTINGS, type Setting } from "./contract.gen";
+
+export type Group = "usual" | "schedule" | "adapter" | "data" | "evaluation" | "precision" | "advanced";
+
+/** The parts of a form, in reading order. */
+export const GROUPS: readonly { group: Group; title: string }[] = [
+  { group: "usual", title: "The usual ones" },
+  { group: "schedule", title: "Learning rate and optimiser" },
+  { group: "adapter", title: "Adapter" },
+  { group: "data", title: "Data and loss" },
+  { group: "evaluation", title: "Evaluation and checkpoints" },
+  { group: "precision", title: "Numbers and memory" },
+  { group: "advanced", title: "Advanced" },
+];
+
+/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`. */
+export interface FormSetting extends Setting {
+  group: Group;
+  /** As arkor.toml spells it; what stands before a dot is its table. */
+  key: string;
+  kind: "choice" | "flag" | "number" | "text" | "whole";
+  low?: number;
+  high?: number;
+  above?: boolean;
+  choices?: readonly string[];
+  /** What a value must be, in words. */
+  allowed: string;
+  unit?: string;
+  required?: boolean;
+  /** A value, or words where it depends on the job, and then a value as an example. */
+  default?: string | number | boolean;
+  defaultWords?: string;
+  example?: string | number | boolean;
+  /** Which backends and devices obey it, where that is not all of them. */
+  where?: string;
+}
+
+const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>> = {
+  model: { group: "usual", key: "model", kind: "text", allowed: "a model's name or folder, as one line of text, 300 characters at most", required: true, example: "smollm2-135m-instruct" },
+  maxSteps: { group: "usual", key: "steps", kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "as many as the epochs take", example: 40 },
+  numTrainEpochs: { group: "usual", key: "epochs", kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", unit: "passes", default: 3 },
+  batchSize: { group: "usual", key: "batch_size", kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", unit: "chats", default: 4 },
+  learningRate: { group: "usual", key: "learning_rate", kind: "number", low: 0, high: 1, above: true, allowed: "a number above 0, 1 at most", default: 0.0002 },
+  lrSchedulerType: { group: "usual", key: "scheduler", kind: "choice", choices: ["linear", "cosine", "constant", "constant_with_warmup"], allowed: "one of \"linear\", \"cosine\", \"constant\", \"constant_with_warmup\"", default: "linear" },
+  warmupSteps: { group: "usual", key: "warmup_steps", kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a twentieth of the steps", example: 2 },
+  loraR: { group: "usual", key: "lora.r", kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", default: 8 },
+  loraAlpha: { group: "usual", key: "lora.alpha", kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", defaultWords: "twice r", example: 16 },
+  maxLength: { group: "usual", key: "max_length", kind: "whole", low: 8, high: 1000000, allowed: "a whole number from 8 to 1,000,000", unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, and no more than the model takes", example: 1024 },
+  trainOnResponsesOnly: { group: "data", key: "train_on_responses_only", kind: "flag", allowed: "true or false", default: true },
+  datasetSplit: { group: "usual", key: "eval_split", kind: "number", low: 0, high: 0.9, allowed: "a fraction of the rows, from 0 to 0.9", defaultWords: "a tenth and 32 rows at most; none of fewer than ten rows", example: 0.1 },
+  evalSteps: { group: "usual", key: "eval_every", kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a fifth of the steps", example: 10 },
+  saveSteps: { group: "usual", key: "save_every", kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a quarter of the steps", example: 20 },
+  loggingSteps: { group: "evaluation", key: "log_every", kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "a five-hundredth of the steps", example: 1 },
+  optim: { group: "schedule", key: "optimizer", kind: "choice", choices: ["adamw", "sgd"], allowed: "one of \"adamw\", \"sgd\"", default: "adamw" },
+  weightDecay: { group: "schedule", key: "weight_decay", kind: "number", low: 0, high: 1, allowed: "a number from 0 to 1", default: 0.0 },
+  seed: { group: "advanced", key: "seed", kind: "whole", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
+  loadIn4bit: { group: "precision", key: "load_in_4bit", kind: "flag", allowed: "true or false", default: false, where: "CUDA GPUs" },
+  numberFormat: { group: "precision", key: "number_format", kind: "choice", choices: ["float32", "bfloat16"], allowed: "one of \"float32\", \"bfloat16\"", defaultWords: "the quicker one, measured", example: "float32", where: "the local backend on a CPU" },
+  dryRun: { group: "advanced", key: "dry_run", kind: "flag", allowed: "true or false", default: false },
+};
+
+/** Every setting, in reading order. */
+export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({
+  ...shown,
+  ...RULES[shown.field],
+}));
