@@ -6,23 +6,21 @@ Imported by worker processes only: it brings torch and transformers.
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .chat_template import ready_tokenizer
+from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "o_proj")
-DEFAULT_CONTEXT: Final = 2048
 
 
 @dataclass(slots=True)
@@ -61,37 +59,20 @@ def _four_bit(device: str) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": 0}}
 
 
-def _own_code(path: Path) -> str | None:
-    """Why a model that failed to load did so, if it names code of its own that the library has no part in."""
-    for file in (path / "config.json", path / "tokenizer_config.json"):
-        try:
-            own = "auto_map" in json.loads(file.read_text())
-        except (OSError, ValueError, TypeError):
-            continue
-        if own:
-            return (
-                f"The model in {path} needs code of its own to be loaded (auto_map in its {file.name}), and "
-                "a model's code is not run here: choose a model whose architecture transformers knows itself"
-            )
-    return None
-
-
 def load_base(path: Path, four_bit: bool = False) -> Base:
     """Load the model and tokenizer in ``path``; raises :class:`JobFailure` when they cannot be read."""
     device, dtype = pick_device()
     extra = _four_bit(device) if four_bit else {}
+    tokenizer = load_tokenizer(path)
     try:
-        tokenizer = ready_tokenizer(AutoTokenizer.from_pretrained(path, trust_remote_code=False))
         model = AutoModelForCausalLM.from_pretrained(
             path, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise JobFailure(_own_code(path) or f"The model in {path} cannot be loaded: {error}") from error
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
     if not four_bit:
         model.to(device)
-    text = model.config.get_text_config()
-    context = getattr(text, "max_position_embeddings", None) or DEFAULT_CONTEXT
-    return Base(model, tokenizer, device, dtype, context)
+    return Base(model, tokenizer, device, dtype, context_of(model.config))
 
 
 def adapter_targets(model: Any) -> str | list[str]:

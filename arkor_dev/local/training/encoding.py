@@ -28,35 +28,61 @@ class Example:
     labels: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """One row before it is cut: the ``text`` that the chat template made of it, and its tokens.
+
+    ``offsets`` are the characters of ``text`` that each token stands for, and ``spans`` those of the answers;
+    ``labels`` are as an :class:`Example` has them. A tokenizer in Python has no offsets, and gives none where
+    they are not needed.
+    """
+
+    text: str
+    ids: list[int]
+    labels: list[int]
+    offsets: list[tuple[int, int]]
+    spans: list[tuple[int, int]]
+
+
+def coded(tokenizer: Any, row: Row, responses_only: bool) -> Coded:
+    """One row as tokens, however long; raises :class:`JobFailure` where the template refuses it."""
+    text, spans = completion_spans(tokenizer, row.messages)
+    wanted = responses_only or bool(getattr(tokenizer, "is_fast", False))
+    coding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=wanted)
+    ids, offsets = coding["input_ids"], coding.get("offset_mapping", [])
+    labels = list(ids)
+    if responses_only:
+        labels = [
+            token if any(start <= left < end and left < right for start, end in spans) else IGNORED
+            for token, (left, right) in zip(ids, offsets, strict=True)
+        ]
+    return Coded(text, ids, labels, offsets, spans)
+
+
 def encode(tokenizer: Any, row: Row, max_length: int, responses_only: bool) -> tuple[Example, bool]:
     """One row as an :class:`Example`, and whether it had to be cut to ``max_length`` tokens.
 
     Raises :class:`JobFailure` with the row's place when nothing to learn from survives the cut.
     """
     try:
-        text, spans = completion_spans(tokenizer, row.messages)
+        whole = coded(tokenizer, row, responses_only)
     except JobFailure as failure:
         raise JobFailure(f"{row.where}: {failure}") from None
-    if responses_only:
-        coded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids = coded["input_ids"]
-        labels = [
-            token if any(start <= left < end and left < right for start, end in spans) else IGNORED
-            for token, (left, right) in zip(ids, coded["offset_mapping"], strict=True)
-        ]
-    else:
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        labels = list(ids)
-    cut = len(ids) > max_length
-    example = Example(ids[:max_length], labels[:max_length])
-    if all(label == IGNORED for label in example.labels[1:]):
+    cut = len(whole.ids) > max_length
+    example = Example(whole.ids[:max_length], whole.labels[:max_length])
+    if not teaches(example.labels):
         if cut:
             raise JobFailure(
-                f"{row.where}: {len(ids)} tokens long, and maxLength {max_length} cuts it before the answer "
-                "begins: raise maxLength or shorten the row"
+                f"{row.where}: {len(whole.ids)} tokens long, and maxLength {max_length} cuts it before the "
+                "answer begins: raise maxLength or shorten the row"
             )
         raise JobFailure(f"{row.where}: the model's chat template leaves nothing of the answer to learn from")
     return example, cut
+
+
+def teaches(labels: Sequence[int]) -> bool:
+    """Whether something is learned from ``labels``: the first token never is, as nothing stands before it."""
+    return any(label != IGNORED for label in labels[1:])
 
 
 def encode_all(

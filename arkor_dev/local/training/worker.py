@@ -71,6 +71,7 @@ class Work:
         # Everything is read from local folders from here on: no library may ask the hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
         from arkor_dev.local.modeling.base_model import load_base
+        from arkor_dev.local.modeling.tokenizer import default_length
 
         from .encoding import encode_all
         from .number_format import choose
@@ -82,7 +83,7 @@ class Work:
         self.link.progress(f"Loading {model['name']}", 0, None, "")
         four_bit = settings.get("loadIn4bit")
         base = load_base(Path(model["path"]), four_bit)
-        asked = settings.get("maxLength", 512 if base.device == "cpu" else 1024)
+        asked = settings.get("maxLength", default_length(base.device))
         longest = settings.settle("maxLength", min(asked, base.context))
         responses_only = settings.get("trainOnResponsesOnly")
 

@@ -1,0 +1,82 @@
+"""What of a model can be known without torch: its tokenizer, how much it takes, and where it is computed.
+
+Looking at data needs no more than this, in a fraction of the time and memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import json
+import platform
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from transformers import AutoConfig, AutoTokenizer
+
+from arkor_dev.local.workers.errors import JobFailure
+
+from .chat_template import ready_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_CONTEXT: Final = 2048
+UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
+"""What transformers raises for files that it cannot make a model of."""
+
+
+def load_tokenizer(path: Path) -> Any:
+    """The tokenizer in ``path``, ready for training and chat; raises :class:`JobFailure`."""
+    try:
+        return ready_tokenizer(AutoTokenizer.from_pretrained(path, trust_remote_code=False))
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
+
+
+def context_of(config: Any) -> int:
+    """The longest input of a model, in tokens, by its configuration."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
+
+
+def load_context(path: Path) -> int:
+    """The longest input of the model in ``path``, in tokens; raises :class:`JobFailure`."""
+    try:
+        return context_of(AutoConfig.from_pretrained(path, trust_remote_code=False))
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> JobFailure:
+    """Why a model failed to load; where it names code of its own that the library has no part in, that."""
+    for file in (path / "config.json", path / "tokenizer_config.json"):
+        try:
+            own = "auto_map" in json.loads(file.read_text())
+        except (OSError, ValueError, TypeError):
+            continue
+        if own:
+            return JobFailure(
+                f"The model in {path} needs code of its own to be loaded (auto_map in its {file.name}), and "
+                "a model's code is not run here: choose a model whose architecture transformers knows itself"
+            )
+    return JobFailure(f"The model in {path} cannot be loaded: {error}")
+
+
+def default_length(device: str) -> int:
+    """The longest row, in tokens, of a job that does not say."""
+    return 512 if device == "cpu" else 1024
+
+
+def likely_device() -> str:
+    """What ``pick_device`` will find, as far as that can be told without torch: cuda, mps or cpu."""
+    if sys.platform == "darwin":
+        return "mps" if platform.machine() == "arm64" else "cpu"
+    if importlib.metadata.version("torch").endswith("+cpu"):
+        return "cpu"
+    count = ctypes.c_int()
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    except (OSError, AttributeError):
+        return "cpu"
+    return "cuda" if found and count.value > 0 else "cpu"
