@@ -66,13 +66,17 @@ class RunMetadata(TypedDict):
 
 
 class RunMetrics(TypedDict):
-    """What a run came to, in all; null where nothing was measured."""
+    """What a run came to, in all; null where nothing was measured.
+
+    ``peakBytes`` is the most resident memory of the training process since its model was loaded.
+    """
 
     loss: NotRequired[float | None]
     evalLoss: NotRequired[float | None]
     bestEvalLoss: NotRequired[float | None]
     steps: NotRequired[int]
     seconds: NotRequired[float]
+    peakBytes: NotRequired[int]
 
 
 class TrainingStarted(AnyEvent):

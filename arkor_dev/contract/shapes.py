@@ -42,13 +42,17 @@ class JobConfig(TypedDict):
 
 
 class JobMetrics(TypedDict):
-    """How far a job has come. The local backend adds it to each job; others may not."""
+    """How far a job has come. The local backend adds it to each job; others may not.
+
+    ``peakBytes`` is the most memory that its training took, of one that has completed.
+    """
 
     step: NotRequired[int]
     totalSteps: NotRequired[int]
     loss: NotRequired[float | None]
     evalLoss: NotRequired[float | None]
     bestEvalLoss: NotRequired[float | None]
+    peakBytes: NotRequired[int]
 
 
 class QueuedBehind(TypedDict):

@@ -83,6 +83,7 @@ export interface JobMetrics {
   loss?: number | null;
   evalLoss?: number | null;
   bestEvalLoss?: number | null;
+  peakBytes?: number;
 }
 
 /** The job that a queued one waits for first. */
@@ -304,6 +305,7 @@ export interface RunMetrics {
   bestEvalLoss?: number | null;
   steps?: number;
   seconds?: number;
+  peakBytes?: number;
 }
 
 /** The first step is about to be made; sent again when a run is resumed. From the trainer. */

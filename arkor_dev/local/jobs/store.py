@@ -193,12 +193,16 @@ class Store:
         ).fetchone()
         if status in TERMINAL:
             return
-        step = json.loads(metrics).get("step")
+        metrics = json.loads(metrics)
+        step = metrics.get("step")
+        peak = verdict.fields.get("metrics", {}).get("peakBytes")
+        if peak is not None:
+            metrics["peakBytes"] = peak
         known = {} if step is None or verdict.status == "completed" else {"step": step}
         self._append(job_id, [(ENDINGS[verdict.status], {**verdict.fields, **known})])
         self._db.execute(
-            "UPDATE jobs SET status = ?, error = ?, completed = ? WHERE id = ?",
-            (verdict.status, verdict.error, now(), job_id),
+            "UPDATE jobs SET status = ?, error = ?, completed = ?, metrics = ? WHERE id = ?",
+            (verdict.status, verdict.error, now(), compact(metrics), job_id),
         )
 
     # Events

@@ -80,16 +80,20 @@ class Run:
     choice: Choice
     step: int = 0
 
+    def begin(self) -> None:
+        """Make what the steps need: the model with its adapter, the loss and the optimizer."""
+        torch.manual_seed(self.seed)
+        model = self.model = adapted(self.base.model, self.base_name, self.plan, self.four_bit)
+        self.loss = Loss(model, self.base.device, self.choice.dtype)
+        self.trainable = [weight for weight in model.parameters() if weight.requires_grad]
+        self.optimizer = make_optimizer(self.plan, self.trainable)
+
     def run(self) -> dict[str, Any] | None:
         """Train to the end; the fields of ``training.completed``, or None when cancelled."""
-        torch.manual_seed(self.seed)
         plan, started = self.plan, time.monotonic()
-        model = self.model = adapted(self.base.model, self.base_name, plan, self.four_bit)
-        self.loss = Loss(model, self.base.device, self.choice.dtype)
-        trainable = [weight for weight in model.parameters() if weight.requires_grad]
-        optimizer = self.optimizer = make_optimizer(plan, trainable)
+        self.begin()
         per_epoch = math.ceil(len(self.train) / plan.batch_size)
-        self.emit(TRAINING_STARTED, metadata=self._metadata(trainable, per_epoch))
+        self.emit(TRAINING_STARTED, metadata=self._metadata(per_epoch))
         pace, eval_loss, best, loss = Pace(), None, None, math.nan
         batches = endless(self.train, plan.batch_size, self.seed)
         for step in range(1, plan.steps + 1):
@@ -97,10 +101,10 @@ class Run:
                 return None
             self.step, began = step, time.monotonic()
             rate = plan.rate_at(step)
-            for group in optimizer.param_groups:
+            for group in self.optimizer.param_groups:
                 group["lr"] = rate
             batch = next(batches)
-            pace.losses.append(self._learn(batch, trainable))
+            pace.losses.append(self.learn(batch))
             pace.seconds += time.monotonic() - began
             pace.samples += len(batch)
             pace.tokens += sum(len(example.ids) for example in batch)
@@ -110,13 +114,13 @@ class Run:
                 loss = row["loss"]
                 self.emit(TRAINING_LOG, step=step, epoch=epoch, **row)
             if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
-                eval_loss = self._evaluate()
+                eval_loss = self.evaluate()
                 best = eval_loss if best is None else min(best, eval_loss)
                 self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=eval_loss)
             if plan.save and step % plan.save == 0:
                 self._checkpoint()
         final = final_folder(self.data, self.job_id)
-        size = write_whole(final, self._save_adapter)
+        size = write_whole(final, self.save_adapter)
         seconds = round(time.monotonic() - started, 3)
         figures = {
             "loss": loss,
@@ -127,7 +131,7 @@ class Run:
         }
         return {"metrics": figures, "artifacts": [describe("adapter", "final", final, size)]}
 
-    def _metadata(self, trainable: Sequence[Any], per_epoch: int) -> dict[str, Any]:
+    def _metadata(self, per_epoch: int) -> dict[str, Any]:
         return {
             "totalSteps": self.plan.steps,
             "epochs": round(self.plan.steps / per_epoch, 4),
@@ -136,19 +140,20 @@ class Run:
             "dtypeReason": self.choice.reason,
             "trainRows": len(self.train),
             "evalRows": len(self.held_out),
-            "trainableParameters": sum(weight.numel() for weight in trainable),
+            "trainableParameters": sum(weight.numel() for weight in self.trainable),
             "model": self.base_name,
             "settings": dict(self.settings),
             **({"modelNote": self.base_note} if self.base_note else {}),
         }
 
-    def _learn(self, batch: Sequence[Example], trainable: Sequence[Any]) -> float:
+    def learn(self, batch: Sequence[Example]) -> float:
+        """One step on ``batch``; its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         total, count = self.loss(collate(batch))
         loss = total / count
         value = self._finite(float(loss.detach()))
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trainable, GRADIENT_NORM)
+        torch.nn.utils.clip_grad_norm_(self.trainable, GRADIENT_NORM)
         self.optimizer.step()
         return value
 
@@ -160,7 +165,7 @@ class Run:
             )
         return loss
 
-    def _evaluate(self) -> float:
+    def evaluate(self) -> float:
         """Mean cross entropy a completion token over every held-out row."""
         self.model.eval()
         total, count = 0.0, 0
@@ -172,14 +177,18 @@ class Run:
         self.model.train()
         return self._finite(total / count)
 
-    def _save_adapter(self, folder: Path) -> None:
+    def save_adapter(self, folder: Path) -> None:
+        """Write the adapter in PEFT's format."""
         self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
 
-    def _checkpoint(self) -> None:
-        def write(folder: Path) -> None:
-            self._save_adapter(folder)
-            torch.save({"step": self.step, "optimizer": self.optimizer.state_dict()}, folder / OPTIMIZER)
+    def save_checkpoint(self, folder: Path) -> None:
+        """Write the adapter, and what going on from here takes."""
+        self.save_adapter(folder)
+        torch.save({"step": self.step, "optimizer": self.optimizer.state_dict()}, folder / OPTIMIZER)
 
+    def _checkpoint(self) -> None:
         folder = checkpoint_folder(self.data, self.job_id, self.step)
-        artifact = describe("checkpoint", f"step {self.step}", folder, write_whole(folder, write), self.step)
+        artifact = describe(
+            "checkpoint", f"step {self.step}", folder, write_whole(folder, self.save_checkpoint), self.step
+        )
         self.emit(CHECKPOINT_SAVED, step=self.step, artifacts=[artifact])

@@ -12,15 +12,21 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
+from arkor_dev.local.workers import peak_memory
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
 from .datasets import Row, load_rows
 from .job_settings import JobSettings
 from .plan import DRY_ROWS, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .run import Run
 
 EVAL_SHARE: Final = 0.1
 EVAL_MOST: Final = 32
@@ -46,89 +52,114 @@ def split(rows: list[Row], settings: JobSettings) -> tuple[list[Row], list[Row]]
     return [row for n, row in enumerate(rows) if n not in held], [rows[n] for n in sorted(held)]
 
 
+class Preparation:
+    """All that comes before the first step, one stage after another; a forecast goes through the same ones.
+
+    ``emit`` sends an event, ``progress`` says how far a stage has come.
+    """
+
+    def __init__(
+        self, job: Mapping[str, Any], emit: Callable[..., None], progress: Callable[..., None]
+    ) -> None:
+        self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
+        self.project = Path(job["project"])
+        self.emit, self.progress = emit, progress
+        self.settings = JobSettings(self.config)
+
+    def read(self) -> None:
+        """Read the rows and plan the run: ``train_rows``, ``eval_rows``, ``plan``."""
+        scratch = self.data / "jobs" / self.job_id / "scratch"
+        limit = DRY_ROWS if self.settings.get("dryRun") else None
+        rows = load_rows(self.config["datasetSource"], self.project, scratch, self.progress, limit)
+        self.train_rows, self.eval_rows = split(rows, self.settings)
+        self.plan = Plan.of(self.settings, len(self.train_rows), len(self.eval_rows))
+
+    def load(self, model: Mapping[str, Any]) -> None:
+        """Load the ``model`` that the backend has found: ``base``, and its longest row, ``longest``."""
+        # Everything is read from local folders from here on: no library may ask the hub.
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        from arkor_dev.local.modeling.base_model import load_base
+        from arkor_dev.local.modeling.tokenizer import default_length
+
+        self.name, self.note = self.settings.settle("model", model["name"]), model["note"]
+        if self.note:
+            self.emit(TRAINING_MESSAGE, message=self.note)
+        self.progress(f"Loading {self.name}", 0, None, "")
+        self.base = load_base(Path(model["path"]), self.settings.get("loadIn4bit"))
+        asked = self.settings.get("maxLength", default_length(self.base.device))
+        self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
+        peak_memory.forget()
+
+    def encode(self) -> None:
+        """The rows as tokens, ``train`` and ``held_out``, and how many of them were ``cut``."""
+        from .encoding import encode_all
+
+        responses_only = self.settings.get("trainOnResponsesOnly")
+        total = len(self.train_rows) + len(self.eval_rows)
+
+        def encoded(part: list[Row]) -> Any:
+            return encode_all(self.base.tokenizer, part, self.longest, responses_only, progress)
+
+        def progress(done: int) -> None:
+            self.progress("Reading the data set", done, total, "rows")
+
+        self.train, cut = encoded(self.train_rows)
+        self.held_out, cut_held = encoded(self.eval_rows)
+        self.cut = cut + cut_held
+        if self.cut:
+            message = f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were cut"
+            self.emit(TRAINING_MESSAGE, message=message)
+
+    def make_run(self, cancelled: Callable[[], bool]) -> Run:
+        """The run, in the number format that suits this processor."""
+        from .number_format import choose
+        from .run import Run
+
+        tokens = self.plan.batch_size * sum(len(example.ids) for example in self.train) // len(self.train)
+        asked, kept = self.settings.get("numberFormat"), self.data / "number-formats.json"
+        base = self.base
+        choice = choose(base.model, base.device, base.dtype, tokens, asked, kept)
+        self.settings.settle("numberFormat", choice.name)
+        self.emit(
+            TRAINING_MESSAGE,
+            message=f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}",
+        )
+        return Run(
+            base=base,
+            base_name=self.name,
+            base_note=self.note,
+            plan=self.plan,
+            train=self.train,
+            held_out=self.held_out,
+            data=self.data,
+            job_id=self.job_id,
+            four_bit=self.settings.get("loadIn4bit"),
+            seed=self.settings.get("seed"),
+            settings=self.settings.used,
+            emit=self.emit,
+            cancelled=cancelled,
+            choice=choice,
+        )
+
+
 class Work:
     """One job, from its message to its end."""
 
     def __init__(self) -> None:
         self.cancel = threading.Event()
         self.link = Link({"cancel": lambda _: self.cancel.set()})
-        self.step = 0
 
     def emit(self, name: str, **fields: Any) -> None:
-        self.step = fields.get("step", self.step)
         self.link.send(event=name, fields=fields)
 
     def train(self) -> None:
-        job = self.link.receive()
-        config, data, job_id = job["config"], Path(job["data"]), job["id"]
-        settings = JobSettings(config)
-        scratch = data / "jobs" / job_id / "scratch"
-        limit = DRY_ROWS if settings.get("dryRun") else None
-        rows = load_rows(config["datasetSource"], Path(job["project"]), scratch, self.link.progress, limit)
-        train_rows, eval_rows = split(rows, settings)
-        plan = Plan.of(settings, len(train_rows), len(eval_rows))
-
-        # Everything is read from local folders from here on: no library may ask the hub.
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        from arkor_dev.local.modeling.base_model import load_base
-        from arkor_dev.local.modeling.tokenizer import default_length
-
-        from .encoding import encode_all
-        from .number_format import choose
-        from .run import Run
-
-        model = self.link.receive()
-        if model["note"]:
-            self.emit(TRAINING_MESSAGE, message=model["note"])
-        self.link.progress(f"Loading {model['name']}", 0, None, "")
-        four_bit = settings.get("loadIn4bit")
-        base = load_base(Path(model["path"]), four_bit)
-        asked = settings.get("maxLength", default_length(base.device))
-        longest = settings.settle("maxLength", min(asked, base.context))
-        responses_only = settings.get("trainOnResponsesOnly")
-
-        def encoded(part: list[Row]) -> Any:
-            return encode_all(base.tokenizer, part, longest, responses_only, progress)
-
-        def progress(done: int) -> None:
-            self.link.progress("Reading the data set", done, len(rows), "rows")
-
-        train, cut = encoded(train_rows)
-        held_out, cut_held = encoded(eval_rows)
-        if cut + cut_held:
-            message = f"{cut + cut_held} of {len(rows)} rows are longer than maxLength {longest} and were cut"
-            self.emit(TRAINING_MESSAGE, message=message)
-        tokens = plan.batch_size * sum(len(example.ids) for example in train) // len(train)
-        choice = choose(
-            base.model,
-            base.device,
-            base.dtype,
-            tokens,
-            settings.get("numberFormat"),
-            data / "number-formats.json",
-        )
-        settings.settle("numberFormat", choice.name)
-        self.emit(
-            TRAINING_MESSAGE,
-            message=f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}",
-        )
-        run = Run(
-            base=base,
-            base_name=settings.settle("model", model["name"]),
-            base_note=model["note"],
-            plan=plan,
-            train=train,
-            held_out=held_out,
-            data=data,
-            job_id=job_id,
-            four_bit=four_bit,
-            seed=settings.get("seed"),
-            settings=settings.used,
-            emit=self.emit,
-            cancelled=self.cancel.is_set,
-            choice=choice,
-        )
-        result = run.run()
+        preparation = Preparation(self.link.receive(), self.emit, self.link.progress)
+        preparation.read()
+        preparation.load(self.link.receive())
+        preparation.encode()
+        result = preparation.make_run(self.cancel.is_set).run()
+        if result is not None:
+            result["metrics"]["peakBytes"] = peak_memory.peak()
         self.link.send(end="cancelled" if result is None else "completed", fields=result or {})
 
     def run(self) -> None:

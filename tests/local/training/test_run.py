@@ -92,6 +92,7 @@ def test_the_job_s_record_sums_the_run_up(trained: Trained) -> None:
     done = next(frame.json for frame in trained.events if frame.event == "training.completed")
     assert job["metrics"]["step"] == job["metrics"]["totalSteps"] == done["metrics"]["steps"] == STEPS
     assert job["metrics"]["loss"] == done["metrics"]["loss"]
+    assert job["metrics"]["peakBytes"] == done["metrics"]["peakBytes"] > 100 * 2**20
     assert job["metrics"]["bestEvalLoss"] == done["metrics"]["bestEvalLoss"]
     (adapter,) = done["artifacts"]
     folder = (trained.data / "jobs" / trained.job).resolve()
