@@ -122,7 +122,7 @@ def _settings() -> str:
         [
             "/** One setting of a trainer, as it is shown. */",
             "export interface Setting {",
-            f'  field: Exclude<keyof {CONFIG}, "datasetSource" | "datasetFormat">;',
+            f'  field: Exclude<keyof {CONFIG}, "datasetSource" | "datasetFormat" | "setByHand">;',
             "  label: string;",
             "  help: string;",
             f"  style: {' | '.join(map(_quoted, styles))};",

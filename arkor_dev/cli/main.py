@@ -82,6 +82,11 @@ def _parser() -> CommandLine:
     start.add_argument("--trainer", metavar="NAME", help="which trainer (default: the first one)")
     start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
     start.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
+        help="train with another value than arkor.toml has, such as lora.r=16; may be given often, and "
+        "KEY= takes a setting of the file away",
+    )  # fmt: skip
+    start.add_argument(
         "--revision",
         metavar="R",
         help="run nothing when arkor.toml has changed since Studio showed this one",
@@ -195,9 +200,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
         return asyncio.run(run_doctor(settings, as_json=arguments.json))
     from arkor_dev.cli.commands.start import run_start
+    from arkor_dev.cli.set_option import parse_settings
 
+    changes = parse_settings(arguments.changes)
     chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
-    return asyncio.run(run_start(settings, **chosen, yes=yes))
+    return asyncio.run(run_start(settings, **chosen, changes=changes, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -39,6 +39,8 @@ class JobConfig(TypedDict):
     model: str
     datasetSource: DatasetSource
     datasetFormat: NotRequired[object]
+    setByHand: NotRequired[list[str]]
+    """The fields that somebody set for this job alone, in another way than the file says."""
 
 
 class JobMetrics(TypedDict):
@@ -189,6 +191,8 @@ class TrainRequest(TypedDict):
     trainer: NotRequired[str]
     dryRun: NotRequired[bool]
     revision: NotRequired[str]
+    settings: NotRequired[dict[str, object]]
+    """Settings by field that go before those of the file; null takes one away."""
 
 
 class TrainingRun(TypedDict):

@@ -7,7 +7,6 @@ none of the others from being run.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 import time
@@ -15,30 +14,28 @@ import tomllib
 from typing import TYPE_CHECKING, cast
 
 from arkor_dev.contract import settings
+from arkor_dev.contract.changes import BOTH
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.contract.rules import quoted, shortened, text_line
+from arkor_dev.contract.rules import quoted, text_line
 
 from .dataset_source import KEYS as DATASET_KEYS
 from .dataset_source import DatasetError, file_source, look_at, table_source
-from .toml_limits import SIZE_LIMIT, TomlLimitError, check_limits
-from .toml_positions import Path as KeyPath
-from .toml_positions import key_lines
+from .toml.limits import SIZE_LIMIT, TomlLimitError, check_limits
+from .toml.positions import key_lines
+from .toml.problems import FILE, Problems, line_of, spelled, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import DatasetSource, JobConfig, Trainer
 
-FILE = "arkor.toml"
+    from .toml.positions import Path as KeyPath
+
 NAME = text_line(80)
-SHOWN_PROBLEMS = 8
 TRAINERS = 200
 DATA_SECONDS = 0.5
 """After so much time no further data file is opened."""
-# Too short for a likeness to show, and common elsewhere.
-ABBREVIATIONS = {"lr": "learning_rate", "rank": "r", "lora_r": "lora", "data": "dataset"}
 
 
 def load_trainers(project: Path) -> list[Trainer]:
@@ -48,7 +45,13 @@ def load_trainers(project: Path) -> list[Trainer]:
     file. Raises BadRequestError when the file as a whole says nothing: one line a problem, as
     ``arkor.toml:<line>: <what>``.
     """
-    text = _read(project / FILE)
+    trainers = parse(project, read(project))
+    _check_data(project, trainers)
+    return trainers
+
+
+def parse(project: Path, text: str) -> list[Trainer]:
+    """As `load_trainers` with ``text`` for the file's, and without a look into the data files."""
     try:
         check_limits(text)
         document = tomllib.loads(text)
@@ -57,18 +60,22 @@ def load_trainers(project: Path) -> list[Trainer]:
     except (ValueError, RecursionError) as fault:
         raise BadRequestError(_syntax_error(fault, text)) from None
     lines = key_lines(text)
-    problems = _Problems(lines)
+    problems = Problems(lines)
     trainers = _trainers(project, document, problems)
     if problems:
         raise BadRequestError(problems.text())
     _mark_duplicates(trainers, lines)
-    _check_data(project, trainers)
     return trainers
 
 
 def revision(project: Path) -> str:
     """A short text that stands for the content of ``arkor.toml``; raises ArkorError as above."""
-    return hashlib.sha256(_read(project / FILE).encode()).hexdigest()[:16]
+    return revision_of(read(project))
+
+
+def revision_of(text: str) -> str:
+    """The revision of a file that holds ``text``."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def choose(trainers: list[Trainer], name: str | None) -> Trainer:
@@ -76,57 +83,23 @@ def choose(trainers: list[Trainer], name: str | None) -> Trainer:
 
     Raises BadRequestError when there is none of that name, and with its ``problem`` when it has one.
     """
-    for trainer in trainers:
+    trainer = trainers[place(trainers, name)]
+    if "problem" in trainer:
+        raise BadRequestError(trainer["problem"])
+    return trainer
+
+
+def place(trainers: list[Trainer], name: str | None) -> int:
+    """Which of the trainers is called ``name``; the first for None. BadRequestError when there is none."""
+    for index, trainer in enumerate(trainers):
         if name is None or trainer["name"] == name:
-            if "problem" in trainer:
-                raise BadRequestError(trainer["problem"])
-            return trainer
+            return index
     assert name is not None  # an arkor.toml without a trainer is a problem of the whole file
     names = [trainer["name"] for trainer in trainers]
-    raise BadRequestError(f"{FILE} has no trainer {quoted(name)}.{_suggest(name, names, 'It has')}")
+    raise BadRequestError(f"{FILE} has no trainer {quoted(name)}.{suggest(name, names, 'It has')}")
 
 
-class _Problems:
-    """What is wrong, each with the line where it stands. Texts are made when they are shown."""
-
-    def __init__(self, lines: dict[KeyPath, int]) -> None:
-        self.lines = lines
-        self._found: list[tuple[int, Callable[[], str]]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._found)
-
-    def add(self, at: KeyPath, text: str) -> None:
-        """Something is wrong with the key ``at``, or with the nearest above it that has a line."""
-        self._add(at, lambda: text)
-
-    def not_allowed(self, at: KeyPath, value: object, allowed: str) -> None:
-        """A value is not one of those that are ``allowed``, in words."""
-        self._add(at, lambda: f"{_spelled(at)} = {quoted(value)} is not possible. Allowed is {allowed}")
-
-    def check_keys(self, at: KeyPath, table: dict[str, object], allowed: Sequence[str]) -> bool:
-        """Whether ``table`` has none but the ``allowed`` keys; each other one is a problem."""
-        unknown = [key for key in table if key not in allowed]
-        for key in unknown:
-            self._unknown_key((*at, key), key, allowed)
-        return not unknown
-
-    def _unknown_key(self, at: KeyPath, key: str, allowed: Sequence[str]) -> None:
-        self._add(at, lambda: f"unknown key {_spelled(at)}.{_suggest(key, allowed, 'Allowed here')}")
-
-    def _add(self, at: KeyPath, text: Callable[[], str]) -> None:
-        self._found.append((_line(self.lines, at), text))
-
-    def text(self) -> str:
-        """One line a problem, in the order of the file, the first few of them."""
-        found = sorted(self._found, key=lambda problem: problem[0])
-        lines = [f"{FILE}:{line}: {text()}" for line, text in found[:SHOWN_PROBLEMS]]
-        if len(found) > SHOWN_PROBLEMS:
-            lines.append(f"… and {len(found) - SHOWN_PROBLEMS} more")
-        return "\n".join(lines)
-
-
-def _trainers(project: Path, document: dict[str, object], problems: _Problems) -> list[Trainer]:
+def _trainers(project: Path, document: dict[str, object], problems: Problems) -> list[Trainer]:
     """Every ``[[trainer]]``; what is wrong with the document around them goes into ``problems``."""
     problems.check_keys((), document, ("trainer",))
     blocks = document.get("trainer")
@@ -156,7 +129,7 @@ class _TableReader:
     def __init__(self, project: Path, lines: dict[KeyPath, int], at: KeyPath) -> None:
         self.project = project
         self.at = at
-        self.problems = _Problems(lines)
+        self.problems = Problems(lines)
 
     def read(self, block: dict[str, object]) -> Trainer:
         """The trainer, with a ``problem`` and nothing to run when its table is wrong."""
@@ -177,9 +150,7 @@ class _TableReader:
         config: dict[str, object] = {}
         self._settings(at, block, "", config)
         if "steps" in block and "epochs" in block:
-            self.problems.add(
-                (*at, "epochs"), "steps and epochs are both set. Keep the one that should decide the length"
-            )
+            self.problems.add((*at, "epochs"), BOTH)
         for table in tables:
             self._table((*at, table), block.get(table), table, config)
         source = self._dataset((*at, "dataset"), block.get("dataset"))
@@ -219,7 +190,7 @@ class _TableReader:
                 return table_source(dataset) if self.problems.check_keys(at, dataset, DATASET_KEYS) else None
         except DatasetError as fault:
             place = at if fault.key is None else (*at, fault.key)
-            self.problems.add(place, f"{_spelled(place)}: {fault}")
+            self.problems.add(place, f"{spelled(place)}: {fault}")
             return None
         self.problems.not_allowed(at, dataset, 'a path, or a table such as { huggingface = "owner/name" }')
         return None
@@ -231,7 +202,7 @@ def _mark_duplicates(trainers: list[Trainer], lines: dict[KeyPath, int]) -> None
     for index, trainer in enumerate(trainers):
         name = trainer["name"]
         if first.setdefault(name, index) != index:
-            line, there = (_line(lines, ("trainer", n, "name")) for n in (index, first[name]))
+            line, there = (line_of(lines, ("trainer", n, "name")) for n in (index, first[name]))
             text = f"a trainer called {quoted(name)} is on line {there} already. Names must differ"
             trainers[index] = {
                 "name": f"{name} (line {line})",
@@ -252,13 +223,9 @@ def _check_data(project: Path, trainers: list[Trainer]) -> None:
             trainer["problem"] = data.problem
 
 
-def _line(lines: dict[KeyPath, int], at: KeyPath) -> int:
-    while at and at not in lines:
-        at = at[:-1]
-    return lines.get(at, 1)
-
-
-def _read(path: Path) -> str:
+def read(project: Path) -> str:
+    """The text of ``arkor.toml``. Raises BadRequestError when it is not there or cannot be read."""
+    path = project / FILE
     try:
         return read_small(path, SIZE_LIMIT).decode()
     except UnicodeDecodeError as fault:
@@ -280,19 +247,3 @@ def _syntax_error(fault: Exception, text: str) -> str:
     if found:
         return f"{FILE}:{found[2]}: not valid TOML at column {found[3]}: {found[1]}"
     return f"{FILE}:{len(text.splitlines()) or 1}: not valid TOML: {fault}"
-
-
-def _spelled(at: KeyPath) -> str:
-    """A key as one would write it inside its ``[[trainer]]``: ``lora.r``."""
-    text = ".".join(str(part) for part in (at[2:] if len(at) > 2 else at))
-    return shortened(text) if text.isprintable() else quoted(text)
-
-
-def _suggest(written: str, known: Iterable[str], otherwise: str) -> str:
-    names = list(known)
-    guess = ABBREVIATIONS.get(written, written)
-    spelled = guess.lower().replace("-", "_")
-    near = difflib.get_close_matches(guess, names, n=1) or difflib.get_close_matches(spelled, names, n=1)
-    if near:
-        return f" Did you mean {near[0]}?"
-    return f" {otherwise}: {', '.join(names)}"

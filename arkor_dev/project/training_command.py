@@ -7,9 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.settings import by_field
 from arkor_dev.processes.training_runs import Launch
 
 from .node_tools import find_cli, is_typescript, not_installed
+from .toml.values import written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,12 +44,19 @@ def inside(project: Path, name: str) -> Path:
 
 
 def training_command(settings: Settings, request: TrainRequest) -> Launch:
-    """Choose and check the command for one ``POST /api/train``. Raises BadRequestError."""
+    """Choose and check the command for one ``POST /api/train``, whose ``settings`` have been checked.
+
+    Raises BadRequestError.
+    """
     project = settings.project
     name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
     if file is None and os.path.lexists(project / "arkor.toml"):  # what is no file is said by the reader
-        return _from_toml(settings, trainer, request.get("revision"), dry_run=dry_run)
+        return _from_toml(settings, request)
+    if request.get("settings"):
+        raise BadRequestError(
+            "Only settings of arkor.toml can be changed for a run. Change these in the trainer's own code."
+        )
     declared = file is not None or is_typescript(project)
     found = find_cli(project)
     if found is None and not declared:
@@ -66,14 +75,18 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     return Launch(argv, key=key, trainer=trainer, file=file, dry_run=False, typescript=True)
 
 
-def _from_toml(settings: Settings, trainer: str | None, revision: str | None, *, dry_run: bool) -> Launch:
+def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     from .arkor_toml import choose, load_trainers  # parsed at the click: the file may have changed since
 
-    chosen = choose(load_trainers(settings.project), trainer)["name"]
+    revision, dry_run = request.get("revision"), request.get("dryRun", False)
+    chosen = choose(load_trainers(settings.project), request.get("trainer"))["name"]
     # -P: a project's own random.py or datasets/ must not stand in for the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
     argv += ["--local"] if settings.local else []
     # The command reads the file anew, a moment after we did.
     argv += [f"--revision={revision}"] if revision else []
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
+    rows = by_field()
+    for field, value in request.get("settings", {}).items():
+        argv.append(f"--set={rows[field].key}={'' if value is None else written(value)}")
     return Launch(argv, key=f"trainer {chosen}", trainer=chosen, file=None, dry_run=dry_run)

@@ -111,6 +111,12 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
             "unknown option --port for start. arkor-dev and arkor-dev doctor have it.",
         ),
         (["--json"], "unknown option --json. arkor-dev whoami and arkor-dev doctor have it."),
+        (["start", "--set"], "--set needs a value: --set KEY=VALUE. See arkor-dev start --help."),
+        (
+            ["start", "--set", "lora.r=8", "--set=lora.r=0"],
+            "lora.r = 0 is not possible. Allowed is a whole number from 1 to 1,024",
+        ),
+        (["start", "--set", "rank=8"], "unknown setting rank. Did you mean lora.r?"),
         (["start", "mine"], "unexpected argument mine. See arkor-dev start --help."),
         (["init", "a", "b"], "unexpected argument b. See arkor-dev init --help."),
         (["start", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract.errors import ArkorError, status_of
-from arkor_dev.project import arkor_toml as trainers
 from arkor_dev.project.arkor_toml import choose, load_trainers
+from arkor_dev.project.toml.problems import SHOWN_PROBLEMS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -248,7 +248,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_lines(project: Path) -> N
 
 def test_a_flood_of_mistakes_is_cut(project: Path) -> None:
     lines = problem(project, SMALL + "".join(f"z{n} = 1\n" for n in range(100))).splitlines()
-    assert len(lines) == trainers.SHOWN_PROBLEMS + 1
+    assert len(lines) == SHOWN_PROBLEMS + 1
     assert lines[-1] == "… and 92 more"
 
 

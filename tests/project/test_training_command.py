@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.cli.set_option import parse_settings
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.project.training_command import NO_COMMAND, inside, training_command
 from tests.support.processes import script
@@ -49,6 +50,30 @@ def test_arkor_toml(settings: Settings, arkor: Path) -> None:
     assert launch.dry_run
     assert "--revision=r1" in training_command(settings, {"revision": "r1"}).argv
     assert "--local" in training_command(replace(settings, local=True), {}).argv
+
+
+def test_settings_of_one_run_are_arguments_of_their_own(settings: Settings, arkor: Path) -> None:
+    (settings.project / "arkor.toml").write_text(TOML)
+    changes = {
+        "model": "--x 'y' $(z)\\",
+        "loraR": 16,
+        "learningRate": 0.0002,
+        "loadIn4bit": False,
+        "maxSteps": None,
+    }
+    launch = training_command(settings, {"settings": changes})
+    sets = [argument for argument in launch.argv if argument.startswith("--set")]
+    assert sets == [
+        "--set=model=\"--x 'y' $(z)\\\\\"",
+        "--set=lora.r=16",
+        "--set=learning_rate=2e-4",
+        "--set=load_in_4bit=false",
+        "--set=steps=",
+    ]
+    assert parse_settings(each.removeprefix("--set=") for each in sets) == changes
+    (settings.project / "arkor.toml").unlink()
+    with pytest.raises(ArkorError, match="Only settings of"):
+        training_command(settings, {"settings": changes})
 
 
 def test_local_training_does_not_start_the_managed_backends_command(settings: Settings, arkor: Path) -> None:

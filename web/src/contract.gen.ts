@@ -34,6 +34,7 @@ export interface JobConfig {
   model: string;
   datasetSource: DatasetSource;
   datasetFormat?: unknown;
+  setByHand?: string[];
   /** How long to train, in steps of one batch each. Set steps or epochs, not both. */
   maxSteps?: number;
   /** How long to train, in passes through the whole data set. Set steps or epochs, not both. */
@@ -196,6 +197,7 @@ export interface TrainRequest {
   trainer?: string;
   dryRun?: boolean;
   revision?: string;
+  settings?: Record<string, unknown>;
 }
 
 /** One child process that this launch of Studio has started (`GET /api/train`). */
@@ -393,7 +395,7 @@ export interface ChatError {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: Exclude<keyof JobConfig, "datasetSource" | "datasetFormat">;
+  field: Exclude<keyof JobConfig, "datasetSource" | "datasetFormat" | "setByHand">;
   label: string;
   help: string;
   style: "count" | "flag" | "interval" | "rate" | "share" | "steps" | "text" | "tokens";

@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.project.arkor_toml import FILE
 from arkor_dev.project.node_tools import typescript_sign
 from arkor_dev.project.starter_toml import starter_toml
+from arkor_dev.project.toml.problems import FILE
 
 TEMPLATE = Path(__file__).with_name("template")
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from arkor_dev.cli.ending import Ending, Words
 from arkor_dev.cli.lost_jobs import lost
 from arkor_dev.cli.progress_view import view_for
+from arkor_dev.contract.changes import applied, complete
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
@@ -32,7 +33,7 @@ from arkor_dev.project.training_command import OUTDATED
 from .start_typescript import run_typescript, runs_typescript
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.cli.progress_view import PlainView
@@ -58,6 +59,7 @@ async def run_start(
     *,
     trainer: str | None = None,
     dry_run: bool = False,
+    changes: Mapping[str, object] | None = None,
     revision: str | None = None,
     yes: bool = False,
     console: Console | None = None,
@@ -65,16 +67,23 @@ async def run_start(
     """Run ``trainer`` (None: the first) and return the exit code.
 
     0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 128 + n stopped by
-    signal n; of a TypeScript project, what its own command says. Raises ArkorError when no job was created:
-    a wrong ``arkor.toml``, a backend that is away.
+    signal n; of a TypeScript project, what its own command says. ``changes`` are settings by field
+    (`contract.changes`) that go before the file's; the job says which they were. Raises ArkorError when no
+    job was created: a wrong ``arkor.toml``, a backend that is away.
     """
     if await asyncio.to_thread(runs_typescript, settings):
+        if changes:
+            raise BadRequestError(
+                "--set changes settings of arkor.toml. This project has its settings in its own code."
+            )
         return await run_typescript(settings, trainer=trainer, dry_run=dry_run)
     trainers = await asyncio.to_thread(load_trainers, settings.project)
     if revision is not None and revision != await asyncio.to_thread(revision_of, settings.project):
         raise ConflictError(OUTDATED)
     chosen = choose(trainers, trainer)
-    config = dict(chosen["config"])
+    config = applied(chosen["config"], changes or {})
+    if changes:
+        config["setByHand"] = list(complete(chosen["config"], changes))
     if dry_run:
         config["dryRun"] = True
     total = None if config.get("dryRun") else config.get("maxSteps")

@@ -35,6 +35,18 @@ SOURCE: Final = Schema(
     )
 )
 
+SET_BY_HAND: Final = Schema(
+    (
+        Field(
+            "setByHand",
+            Rule(
+                "list", 0, 200, "a list of fields", test=lambda names: all(isinstance(n, str) for n in names)
+            ),
+            null=True,
+        ),
+    )
+)
+
 
 def check_config(config: object) -> dict[str, Any]:
     """Return ``config`` unchanged, or raise `BadRequestError` with the field and what it must be."""
@@ -45,6 +57,7 @@ def check_config(config: object) -> dict[str, Any]:
         raise BadRequestError(problem)
     where = "config.datasetSource"
     try:
+        check(config, SET_BY_HAND, "config", "config.")
         source = check(config.get("datasetSource"), SOURCE, where, f"{where}.")
         check(source, Schema((SOURCES[source["type"]],)), where, f"{where}.")
     except SchemaError as fault:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import ClientConnectionResetError, web
 
+from arkor_dev.contract.changes import problem
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.contract.rules import FILLED, FLAG
+from arkor_dev.contract.rules import FILLED, FLAG, Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
 from arkor_dev.project.training_command import OUTDATED, training_command
@@ -30,7 +31,9 @@ TRAIN = Schema(
         Field("trainer", FILLED, null=True),
         Field("dryRun", FLAG, null=True),
         Field("revision", FILLED, null=True),
-    )
+        Field("settings", Rule("object"), null=True),
+    ),
+    lambda body: problem(body.get("settings") or {}),
 )
 
 

@@ -57,11 +57,18 @@ def _project(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 class Started:
     """A run under way in this process."""
 
-    def __init__(self, settings: Settings, trainer: str | None = None, *, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        trainer: str | None = None,
+        *,
+        dry_run: bool = False,
+        changes: dict[str, object] | None = None,
+    ) -> None:
         self.out = io.StringIO()
         console = Console(file=self.out, width=40)
         self.task = asyncio.create_task(
-            run_start(settings, trainer=trainer, dry_run=dry_run, console=console)
+            run_start(settings, trainer=trainer, dry_run=dry_run, changes=changes, console=console)
         )
 
     async def job(self, fake: FakeBackend) -> str:
@@ -105,6 +112,22 @@ async def test_from_start_to_end(
             "maxSteps": 3,
             "loraR": 4,
         },
+    }
+
+
+async def test_settings_by_hand_go_before_the_files_and_are_named(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
+    started = Started(settings, changes={"loraR": 16, "numTrainEpochs": 2})
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    assert (await started.end())[0] == 0
+    assert fake_backend.last("POST /v1/jobs").json()["config"] == {
+        "model": "m",
+        "datasetSource": {"type": "huggingface", "name": "owner/rows"},
+        "numTrainEpochs": 2,
+        "loraR": 16,
+        "setByHand": ["maxSteps", "numTrainEpochs", "loraR"],
     }
 
 

@@ -69,6 +69,8 @@ BAD: list[tuple[Any, str]] = [
         'config.numberFormat must be one of "float32", "bfloat16", not "float16"',
     ),
     ({**GOOD, "dryRun": "yes"}, "config.dryRun must be true or false"),
+    ({**GOOD, "setByHand": "loraR"}, 'config.setByHand must be a list of fields, not "loraR"'),
+    ({**GOOD, "setByHand": [1]}, "config.setByHand must be a list of fields, not [1]"),
 ]
 
 

@@ -105,6 +105,10 @@ async def test_a_command_that_cannot_start(studio: Studio) -> None:
         (b'{"trainer": ["x"]}', 'trainer must be text that is not blank, not ["x"].'),
         (b'{"revision": 7}', "revision must be text that is not blank, not 7."),
         (b'{"dryRun": "yes"}', 'dryRun must be true or false, not "yes".'),
+        (b'{"settings": [1]}', "settings must be a JSON object, not [1]."),
+        (b'{"settings": {"loraR": 0}}', "settings.loraR must be a whole number from 1 to 1,024, not 0."),
+        (b'{"settings": {"rank": 1}}', 'settings."rank" is no setting of a trainer.'),
+        (b'{"settings": {"loraR": 1}}', "Only settings of arkor.toml can be changed for a run."),
         (b'{"file": "missing.ts"}', "There is no 'missing.ts' in this project."),
         (b'{"file": "link.ts"}', "'link.ts' is not a file inside this project."),
         (b'{"file": "/etc/hostname"}', "'/etc/hostname' is not a file inside this project."),
@@ -134,6 +138,25 @@ async def test_a_run_waits_for_the_launchs_own_backend(studio: Studio) -> None:
     answer = await pressed
     assert [run["id"] for run in await runs(studio)] == [answer.headers["X-Arkor-Run"]]
     answer.close()
+
+
+async def test_a_run_with_other_settings_than_the_files(studio: Studio, fake_backend: FakeBackend) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    toml.write_text(TOML + "steps = 4\nseed = 7\n")
+    settings = {"model": "a 'b' \"c\" $(d) \\", "maxSteps": 9, "learningRate": 2e-5, "seed": None}
+    pressed = asyncio.create_task(train(studio, settings=settings))
+    await fake_backend.until(lambda: bool(fake_backend.jobs), 20)
+    ((job, view),) = fake_backend.jobs.items()
+    fake_backend.finish(job)
+    await pressed
+    assert view["config"] == {
+        "model": settings["model"],
+        "datasetSource": {"type": "huggingface", "name": "a/b"},
+        "maxSteps": 9,
+        "learningRate": 2e-5,
+        "setByHand": ["model", "maxSteps", "learningRate", "seed"],
+    }
+    assert toml.read_text() == TOML + "steps = 4\nseed = 7\n"
 
 
 async def test_only_what_was_shown_is_run(studio: Studio) -> None:

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from arkor_dev.project.toml_positions import Path, key_lines
+from arkor_dev.project.toml.positions import Path, key_lines
 
 DOCUMENT = r"""# [[not a table]]
 top = "a # b = c"

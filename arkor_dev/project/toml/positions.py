@@ -1,14 +1,16 @@
-"""On which line each key of a TOML document stands.
+"""Where the keys of a TOML document stand, and from where to where their values reach.
 
-``tomllib`` gives values without places, and an error that names its line is worth more than one that does
-not. This scanner reads nothing but keys, tables and the extent of values (https://toml.io/en/v1.0.0), and
-is only meant for a document that ``tomllib`` has already accepted: what is invalid never gets here.
+``tomllib`` gives values without places: an error should name its line, and an edit should leave the rest of
+the file as it is. This scanner reads nothing but keys, tables and the extent of values
+(https://toml.io/en/v1.0.0), and is only meant for a document that ``tomllib`` has already accepted: what is
+invalid never gets here.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
 
@@ -27,6 +29,46 @@ _STRING = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """``[path]`` or ``[[path]]`` from ``start`` to ``end``; an array's header has its element's path."""
+
+    path: Path
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """``key = value``: the key from ``start`` to ``key_end``, the value from ``value`` to ``end``.
+
+    ``braces`` is where the inline table opens in which it stands; None for one that is a line of its own.
+    """
+
+    path: Path
+    start: int
+    key_end: int
+    value: int
+    end: int
+    braces: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Every header and every pair in the order of the file, and where each inline table opens."""
+
+    headers: list[Header]
+    pairs: list[Pair]
+    braces: dict[Path, int]
+
+
+def layout(text: str) -> Layout:
+    """Where everything stands, as offsets into ``text``."""
+    scanner = _Scanner(text)
+    scanner.document()
+    return scanner.layout
+
+
 def key_lines(text: str) -> dict[Path, int]:
     """Map the path of every key, table and array element to its 1-based line.
 
@@ -43,6 +85,7 @@ class _Scanner:
         self.text = text
         self.at = 0
         self.lines: dict[Path, int] = {}
+        self.layout = Layout([], [], {})
         self.arrays: dict[Path, int] = {}
         self._counted = (0, 1)
 
@@ -68,26 +111,30 @@ class _Scanner:
         for key in keys[:-1]:
             path = self._enter((*path, key), start)
         path = (*path, keys[-1])
-        if not many:
-            return self._note(path, start)
         self._note(path, start)
-        self.arrays[path] = self.arrays.get(path, -1) + 1
-        return self._note((*path, self.arrays[path]), start)
+        if many:
+            self.arrays[path] = self.arrays.get(path, -1) + 1
+            path = self._note((*path, self.arrays[path]), start)
+        self.layout.headers.append(Header(path, start, self.at))
+        return path
 
     def _enter(self, path: Path, start: int) -> Path:
         """A header that goes through an array of tables means the array's latest element."""
         self._note(path, start)
         return (*path, self.arrays[path]) if path in self.arrays else path
 
-    def _pair(self, table: Path) -> None:
+    def _pair(self, table: Path, braces: int | None = None) -> None:
         start = self.at
         path = table
         for key in self._dotted_key():
             path = self._note((*path, key), start)
-        self._skip(_SPACE)
+        key_end = start + len(self.text[start : self.at].rstrip(" \t"))
         self.at += 1  # the equals sign
         self._skip(_SPACE)
+        place, value = len(self.layout.pairs), self.at
         self._value(path)
+        end = value + len(self.text[value : self.at].rstrip(" \t"))
+        self.layout.pairs.insert(place, Pair(path, start, key_end, value, end, braces))
 
     def _dotted_key(self) -> list[str]:
         keys: list[str] = []
@@ -113,12 +160,15 @@ class _Scanner:
 
     def _sequence(self, path: Path, closing: str) -> None:
         """An array or an inline table: elements between commas, with comments and line breaks between."""
+        braces = self.at if closing == "}" else None
+        if braces is not None:
+            self.layout.braces[path] = braces
         self.at += 1
         index = 0
         self._skip(_BLANK)
         while not self.text.startswith(closing, self.at):
-            if closing == "}":
-                self._pair(path)
+            if braces is not None:
+                self._pair(path, braces)
             else:
                 self._value(self._note((*path, index), self.at))
                 index += 1

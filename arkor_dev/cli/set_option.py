@@ -1,0 +1,81 @@
+"""``--set key=value``: settings by their keys in ``arkor.toml``, with values as one writes them there."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.changes import BOTH, ONE_OF
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.rules import quoted
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.project.toml.limits import TomlLimitError, check_limits
+from arkor_dev.project.toml.problems import ABBREVIATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from arkor_dev.contract.setting import Setting
+
+LONGEST: Final = 4000
+"""Characters of one value."""
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, object]:
+    """The changes by field, of which the last of a key counts. ``key=`` takes a setting of the file away.
+
+    Text needs no quotes. Raises BadRequestError for a key that is none, with the nearest, and for a value
+    that is not allowed, with the bounds.
+    """
+    rows = {row.key: row for row in SETTINGS}
+    changes: dict[str, object] = {}
+    for text in texts:
+        key, equals, written = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise BadRequestError(f"--set needs a key and a value: --set key=value, not {quoted(text)}")
+        if key not in rows:
+            raise BadRequestError(f"unknown setting {_shown(key)}. {_hint(key)}")
+        changes[rows[key].field] = _value(rows[key], written)
+    if all(changes.get(field) is not None for field in ONE_OF):
+        raise BadRequestError(BOTH)
+    return changes
+
+
+def _value(row: Setting, written: str) -> object:
+    if not written and not row.required:
+        return None
+    value: object = written
+    try:
+        check_limits(written[:LONGEST])
+        parsed = tomllib.loads(f"value = {written[:LONGEST]}")
+        # A line break would begin another key.
+        if list(parsed) == ["value"]:
+            value = parsed["value"]
+    except (ValueError, TomlLimitError, RecursionError):
+        pass  # a word without quotes is no TOML
+    for each in (value, written):
+        if len(written) <= LONGEST and row.rule.fits(each):
+            return each
+    raise BadRequestError(f"{row.key} = {quoted(value)} is not possible. Allowed is {row.rule.words}")
+
+
+def _hint(key: str) -> str:
+    """The nearest key, however it is spelled: as elsewhere, as on the wire, or without its table."""
+    spellings = {_bare(name): row.key for row in SETTINGS for name in (row.field, row.name, row.key)}
+    for short, name in ABBREVIATIONS.items():
+        if _bare(name) in spellings:
+            spellings[_bare(short)] = spellings[_bare(name)]
+    near = difflib.get_close_matches(_bare(key), spellings, n=1)
+    if near:
+        return f"Did you mean {spellings[near[0]]}?"
+    return f"There are: {', '.join(row.key for row in SETTINGS)}"
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name[:100].lower())
+
+
+def _shown(key: str) -> str:
+    return key if key.isprintable() and 0 < len(key) <= 60 else quoted(key)

@@ -1,0 +1,82 @@
+"""What is wrong in a project's ``arkor.toml``, each with its line and with what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from arkor_dev.contract.rules import quoted, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from .positions import Path as KeyPath
+
+FILE = "arkor.toml"
+SHOWN_PROBLEMS = 8
+# Too short for a likeness to show, and common elsewhere.
+ABBREVIATIONS = {"lr": "learning_rate", "rank": "r", "lora_r": "lora", "data": "dataset"}
+
+
+class Problems:
+    """What is wrong, each with the line where it stands. Texts are made when they are shown."""
+
+    def __init__(self, lines: dict[KeyPath, int]) -> None:
+        self.lines = lines
+        self._found: list[tuple[int, Callable[[], str]]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, at: KeyPath, text: str) -> None:
+        """Something is wrong with the key ``at``, or with the nearest above it that has a line."""
+        self._add(at, lambda: text)
+
+    def not_allowed(self, at: KeyPath, value: object, allowed: str) -> None:
+        """A value is not one of those that are ``allowed``, in words."""
+        self._add(at, lambda: f"{spelled(at)} = {quoted(value)} is not possible. Allowed is {allowed}")
+
+    def check_keys(self, at: KeyPath, table: dict[str, object], allowed: Sequence[str]) -> bool:
+        """Whether ``table`` has none but the ``allowed`` keys; each other one is a problem."""
+        unknown = [key for key in table if key not in allowed]
+        for key in unknown:
+            self._unknown_key((*at, key), key, allowed)
+        return not unknown
+
+    def _unknown_key(self, at: KeyPath, key: str, allowed: Sequence[str]) -> None:
+        self._add(at, lambda: f"unknown key {spelled(at)}.{suggest(key, allowed, 'Allowed here')}")
+
+    def _add(self, at: KeyPath, text: Callable[[], str]) -> None:
+        self._found.append((line_of(self.lines, at), text))
+
+    def text(self) -> str:
+        """One line a problem, in the order of the file, the first few of them."""
+        found = sorted(self._found, key=lambda problem: problem[0])
+        lines = [f"{FILE}:{line}: {text()}" for line, text in found[:SHOWN_PROBLEMS]]
+        if len(found) > SHOWN_PROBLEMS:
+            lines.append(f"… and {len(found) - SHOWN_PROBLEMS} more")
+        return "\n".join(lines)
+
+
+def line_of(lines: dict[KeyPath, int], at: KeyPath) -> int:
+    """The line of ``at``, or of the nearest above it that has one."""
+    while at and at not in lines:
+        at = at[:-1]
+    return lines.get(at, 1)
+
+
+def spelled(at: KeyPath) -> str:
+    """A key as one would write it inside its ``[[trainer]]``: ``lora.r``."""
+    text = ".".join(str(part) for part in (at[2:] if len(at) > 2 else at))
+    return shortened(text) if text.isprintable() else quoted(text)
+
+
+def suggest(written: str, known: Iterable[str], otherwise: str) -> str:
+    """What may have been meant by a word that is not ``known``, or else all that there is."""
+    names = list(known)
+    guess = ABBREVIATIONS.get(written, written)
+    spelled = guess.lower().replace("-", "_")
+    near = difflib.get_close_matches(guess, names, n=1) or difflib.get_close_matches(spelled, names, n=1)
+    if near:
+        return f" Did you mean {near[0]}?"
+    return f" {otherwise}: {', '.join(names)}"

@@ -1,0 +1,42 @@
+"""Values as TOML text, in the way in which the file wrote them before."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+SMALL = 1e-3
+"""Below this a number is written with an exponent: ``2e-4``."""
+
+
+def written(value: object, before: str = "") -> str:
+    """A flag, number, text or list of them as TOML; ``before`` is the text of the value that it replaces."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return _number(value, before)
+        case str():
+            return _text(value, before)
+        case list():
+            return f"[{', '.join(written(each, before.lstrip('[ ')) for each in value)}]"
+    raise TypeError(f"no TOML for {type(value).__name__}")
+
+
+def _number(value: float, before: str) -> str:
+    if value == 0 or (abs(value) >= SMALL and "e" not in before.lower()):
+        return repr(value)
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    assert isinstance(exponent, int)  # infinity and NaN are no setting
+    first, *rest = map(str, digits)
+    fraction = f".{''.join(rest)}" if rest else ""
+    return f"{'-' if sign else ''}{first}{fraction}e{exponent + len(rest)}"
+
+
+def _text(value: str, before: str) -> str:
+    if before.startswith("'") and "'" not in value and value.isprintable():
+        return f"'{value}'"
+    # A basic string has the escapes of JSON, but for DEL, which TOML wants escaped too.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

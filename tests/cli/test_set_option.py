@@ -1,0 +1,80 @@
+"""``--set``: values as TOML or as a bare word, suggestions for keys, bounds for values."""
+
+from __future__ import annotations
+
+import pytest
+
+from arkor_dev.cli.set_option import parse_settings
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.project.toml.values import written
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("lora.r=16", "loraR", 16),
+        (" lora.r = 16 ", "loraR", 16),
+        ("learning_rate=2e-4", "learningRate", 2e-4),
+        ("epochs=2", "numTrainEpochs", 2),
+        ("load_in_4bit=true", "loadIn4bit", True),
+        ("scheduler=cosine", "lrSchedulerType", "cosine"),
+        ('scheduler="cosine"', "lrSchedulerType", "cosine"),
+        ("model=a/b=c", "model", "a/b=c"),
+        ("model=7", "model", "7"),
+        ("model='a \"b\"'", "model", 'a "b"'),
+        ("steps=", "maxSteps", None),
+        ("steps=1_000 # a thousand", "maxSteps", 1000),
+    ],
+)
+def test_a_value(text: str, field: str, value: object) -> None:
+    assert parse_settings([text]) == {field: value}
+
+
+def test_every_setting_by_its_own_writing() -> None:
+    for row in SETTINGS:
+        assert parse_settings([f"{row.key}={written(row.shown)}"]) == {row.field: row.shown}
+
+
+def test_several_of_which_the_last_counts() -> None:
+    assert parse_settings(["steps=1", "lora.r=2", "steps=3"]) == {"maxSteps": 3, "loraR": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lora.rr=16", "unknown setting lora.rr. Did you mean lora.r?"),
+        ("rank=16", "unknown setting rank. Did you mean lora.r?"),
+        ("r=16", "unknown setting r. Did you mean lora.r?"),
+        ("lora_r=16", "unknown setting lora_r. Did you mean lora.r?"),
+        ("loraR=16", "unknown setting loraR. Did you mean lora.r?"),
+        ("lr=1", "unknown setting lr. Did you mean learning_rate?"),
+        ("maxSteps=1", "unknown setting maxSteps. Did you mean steps?"),
+        ("Batch-Size=1", "unknown setting Batch-Size. Did you mean batch_size?"),
+        ("qqq=1", "unknown setting qqq. There are: model, steps, "),
+        ("\x1b[31m=1", 'unknown setting "\\u001b[31m". '),
+        ("=1", 'unknown setting "". '),
+        ("steps", '--set needs a key and a value: --set key=value, not "steps"'),
+        ("lora.r=0", "lora.r = 0 is not possible. Allowed is a whole number from 1 to 1,024"),
+        ("lora.r=2.5", "lora.r = 2.5 is not possible. Allowed is a whole number from 1 to 1,024"),
+        ("lora.r=many", 'lora.r = "many" is not possible. Allowed is a whole number from 1 to 1,024'),
+        ("learning_rate=nan", "learning_rate = NaN is not possible. Allowed is a number above 0, 1 at most"),
+        ("load_in_4bit=yes", 'load_in_4bit = "yes" is not possible. Allowed is true or false'),
+        ("scheduler=linera", 'scheduler = "linera" is not possible. Allowed is one of "linear", "cosine"'),
+        ("model=", 'model = "" is not possible. Allowed is a model\'s name'),
+        ("steps=3\nseed = 1", 'steps = "3\\nseed = 1" is not possible.'),
+        ("model=a\nb", 'model = "a\\nb" is not possible.'),
+        (f"steps={'9' * 5000}", 'steps = "999'),
+        (f"model={'[' * 3000}", 'model = "[[['),
+    ],
+)
+def test_what_is_wrong(text: str, said: str) -> None:
+    with pytest.raises(BadRequestError) as refused:
+        parse_settings([text])
+    assert refused.value.text.startswith(said)
+    assert len(refused.value.text) < 1500
+
+
+def test_steps_and_epochs() -> None:
+    with pytest.raises(BadRequestError, match="steps and epochs are both set"):
+        parse_settings(["steps=1", "epochs=1"])

@@ -1,0 +1,41 @@
+"""Settings changed by hand: held to the table, and what they make of a config."""
+
+from __future__ import annotations
+
+import pytest
+
+from arkor_dev.contract.changes import BOTH, applied, complete, problem
+from arkor_dev.contract.settings import by_field
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"loraR": 0}, "settings.loraR must be a whole number from 1 to 1,024, not 0"),
+        ({"loraR": True}, "settings.loraR must be a whole number from 1 to 1,024, not true"),
+        ({"maxSteps": -1}, "settings.maxSteps must be a whole number from 1 to 10,000,000, not -1"),
+        ({"model": None}, "settings.model must be a model's name"),
+        ({"datasetSource": {}}, 'settings."datasetSource" is no setting of a trainer'),
+        ({"\x1b[2J": 1}, 'settings."\\u001b[2J" is no setting of a trainer'),
+        ({"maxSteps": 3, "numTrainEpochs": 1}, BOTH),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_tables_words(changes: dict[str, object], said: str) -> None:
+    found = problem(changes)
+    assert found is not None
+    assert found.startswith(said)
+
+
+def test_every_setting_may_be_changed_to_what_it_shows_or_taken_away() -> None:
+    for field, row in by_field().items():
+        assert problem({field: row.shown}) is None
+        assert (problem({field: None}) is None) is not row.required
+
+
+def test_steps_take_the_place_of_epochs_and_the_other_way_round() -> None:
+    config = {"model": "m", "numTrainEpochs": 2, "loraR": 4}
+    assert applied(config, {"maxSteps": 9, "loraR": None}) == {"model": "m", "maxSteps": 9}
+    assert list(complete(config, {"loraR": 8, "maxSteps": 9})) == ["maxSteps", "numTrainEpochs", "loraR"]
+    assert applied(config, {"numTrainEpochs": 1}) == {**config, "numTrainEpochs": 1}
+    # Neither is needed, and what is taken away takes nothing else with it.
+    assert applied(config, {"maxSteps": None}) == config
