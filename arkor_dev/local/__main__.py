@@ -29,7 +29,8 @@ from typing import IO, Any, Final
 from aiohttp import web
 
 from arkor_dev.local.jobs.database import NewerFormatError
-from arkor_dev.local.server.app import Setup, create_app
+from arkor_dev.local.server.app import create_app
+from arkor_dev.local.server.requests import Setup
 from arkor_dev.local.server.socket_folder import SocketFolder
 from arkor_dev.local.workers import daemon_messages as notices
 

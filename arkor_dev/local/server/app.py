@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import hmac
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import (
     ArkorError,
     BadRequestError,
@@ -21,9 +19,8 @@ from arkor_dev.contract.errors import (
     status_of,
 )
 from arkor_dev.contract.rules import Rule
-from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.inference.client import Inference
-from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.job_config import check_config, inside
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
@@ -32,10 +29,10 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .chat import ASK, Chat
 from .event_stream import stream_events
+from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +41,6 @@ NAME_LIMIT: Final = 200
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
 """Characters of a fault: it may quote what was sent."""
-ORG: Final = {"id": "local", "name": "This machine"}
 NAME: Final = Rule(
     "other",
     noun=f"text of 1 to {NAME_LIMIT} characters",
@@ -55,28 +51,6 @@ JOB: Final = Schema((Field("name", NAME, needed=True), Field("config", Rule("obj
 """What is in the config is checked by the table of settings."""
 
 
-@dataclass
-class Setup:
-    """Everything one process serves."""
-
-    data: Path
-    project: Path
-    cache: Path
-    token: str = field(repr=False)
-    org: str
-    slug: str
-    store: AsyncStore
-
-    @classmethod
-    def open(cls, data: Path, project: Path, cache: Path, hello: dict[str, Any]) -> Setup:
-        """Open the data folder for the daemon that sent ``hello``."""
-        store = AsyncStore(Store(data / "backend.sqlite", ORG["id"]))
-        return cls(
-            data, project.resolve(), cache, hello["token"], hello["orgSlug"], hello["projectSlug"], store
-        )
-
-
-SETUP: Final = web.AppKey("setup", Setup)
 SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
 CHAT: Final = web.AppKey("chat", Chat)
 
@@ -119,38 +93,6 @@ async def guard(
         ):
             raise UnauthorizedError("Missing or invalid token")
     return await handler(request)
-
-
-def check_org(request: web.Request) -> Setup:
-    """Every call below ``/v1/me`` names the organisation; this process knows exactly one."""
-    setup = request.app[SETUP]
-    org = request.query.get("orgSlug")
-    if org is None:
-        raise BadRequestError("orgSlug is missing")
-    if org != setup.org:
-        raise ForbiddenError(f"This backend serves {setup.org}/{setup.slug}, not the organisation {org}")
-    return setup
-
-
-def check_scope(request: web.Request) -> Setup:
-    """Every call on a project says which one; this process serves exactly one."""
-    setup = check_org(request)
-    project = request.query.get("projectSlug")
-    if project is None:
-        raise BadRequestError("projectSlug is missing")
-    if project != setup.slug:
-        raise NotFoundError(f"This backend serves {setup.org}/{setup.slug}, not {setup.org}/{project}")
-    return setup
-
-
-async def body_of(request: web.Request, schema: Schema) -> dict[str, Any]:
-    """The request's JSON body, as ``schema`` says it has to be."""
-    try:
-        return check(strict_json.parse(await request.read()), schema)
-    except strict_json.StrictJSONError as fault:
-        raise BadRequestError(f"The body {fault}") from None
-    except SchemaError as fault:
-        raise BadRequestError(str(fault)) from None
 
 
 async def job_of(request: web.Request) -> dict[str, Any]:

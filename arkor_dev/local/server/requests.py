@@ -1,0 +1,77 @@
+"""What every call begins with: what this process serves, whether it is asked for that, and the body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from arkor_dev.contract import strict_json
+from arkor_dev.contract.errors import BadRequestError, ForbiddenError, NotFoundError
+from arkor_dev.contract.schema import SchemaError, check
+from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.contract.schema import Schema
+
+ORG: Final = {"id": "local", "name": "This machine"}
+
+
+@dataclass
+class Setup:
+    """Everything one process serves."""
+
+    data: Path
+    project: Path
+    cache: Path
+    token: str = field(repr=False)
+    org: str
+    slug: str
+    store: AsyncStore
+
+    @classmethod
+    def open(cls, data: Path, project: Path, cache: Path, hello: dict[str, Any]) -> Setup:
+        """Open the data folder for the daemon that sent ``hello``."""
+        store = AsyncStore(Store(data / "backend.sqlite", ORG["id"]))
+        return cls(
+            data, project.resolve(), cache, hello["token"], hello["orgSlug"], hello["projectSlug"], store
+        )
+
+
+SETUP: Final = web.AppKey("setup", Setup)
+
+
+def check_org(request: web.Request) -> Setup:
+    """Every call below ``/v1/me`` names the organisation; this process knows exactly one."""
+    setup = request.app[SETUP]
+    org = request.query.get("orgSlug")
+    if org is None:
+        raise BadRequestError("orgSlug is missing")
+    if org != setup.org:
+        raise ForbiddenError(f"This backend serves {setup.org}/{setup.slug}, not the organisation {org}")
+    return setup
+
+
+def check_scope(request: web.Request) -> Setup:
+    """Every call on a project says which one; this process serves exactly one."""
+    setup = check_org(request)
+    project = request.query.get("projectSlug")
+    if project is None:
+        raise BadRequestError("projectSlug is missing")
+    if project != setup.slug:
+        raise NotFoundError(f"This backend serves {setup.org}/{setup.slug}, not {setup.org}/{project}")
+    return setup
+
+
+async def body_of(request: web.Request, schema: Schema) -> dict[str, Any]:
+    """The request's JSON body, as ``schema`` says it has to be."""
+    try:
+        return check(strict_json.parse(await request.read()), schema)
+    except strict_json.StrictJSONError as fault:
+        raise BadRequestError(f"The body {fault}") from None
+    except SchemaError as fault:
+        raise BadRequestError(str(fault)) from None
