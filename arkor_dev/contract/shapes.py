@@ -22,15 +22,22 @@ TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"}
 
 
 class DatasetSource(TypedDict):
-    """Where the rows come from; ``file`` is known to the local backend only."""
+    """Where the rows come from; ``file`` (or a folder) and ``list`` are known to the local backend only.
 
-    type: Literal["huggingface", "blob", "file"]
+    ``form`` and ``columns`` say how rows are to be read where that cannot be seen from them: ``columns`` has
+    the row's own key for each of ours.
+    """
+
+    type: Literal["huggingface", "blob", "file", "list"]
     name: NotRequired[str]
     split: NotRequired[str]
     subset: NotRequired[str]
     url: NotRequired[str]
     token: NotRequired[str]
     path: NotRequired[str]
+    sources: NotRequired[list[DatasetSource]]
+    form: NotRequired[str]
+    columns: NotRequired[dict[str, str]]
 
 
 class JobConfig(TypedDict):
@@ -38,9 +45,37 @@ class JobConfig(TypedDict):
 
     model: str
     datasetSource: DatasetSource
+    evalDatasetSource: NotRequired[DatasetSource]
     datasetFormat: NotRequired[object]
     setByHand: NotRequired[list[str]]
     """The fields that somebody set for this job alone, in another way than the file says."""
+
+
+class FindingRow(TypedDict):
+    """A row that a finding names: its number from 1, its place for a person, and a few words of it.
+
+    ``excerpt`` is one line without control characters; secrets in it are masked.
+    """
+
+    row: int
+    where: str
+    excerpt: str
+
+
+class Finding(TypedDict):
+    """One thing that is wrong, or odd, with the rows of a data set.
+
+    ``code`` names the check; ``title`` is one line with the count in it, ``why`` says what it does to the
+    model and ``fix`` what to do. ``count`` rows have it, of which ``rows`` are the first few.
+    """
+
+    code: str
+    level: Literal["error", "warning", "note"]
+    title: str
+    why: str
+    fix: str
+    count: int
+    rows: list[FindingRow]
 
 
 class JobMetrics(TypedDict):

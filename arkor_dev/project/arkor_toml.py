@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 import tomllib
 from typing import TYPE_CHECKING, cast
 
@@ -18,9 +17,10 @@ from arkor_dev.contract.changes import BOTH
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.contract.rules import quoted, text_line
+from arkor_dev.data.sources import SourceError
 
 from .dataset_source import KEYS as DATASET_KEYS
-from .dataset_source import DatasetError, file_source, look_at, table_source
+from .dataset_source import check_data, read_source
 from .toml.limits import SIZE_LIMIT, TomlLimitError, check_limits
 from .toml.positions import key_lines
 from .toml.problems import FILE, Problems, line_of, spelled, suggest
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 NAME = text_line(80)
 TRAINERS = 200
-DATA_SECONDS = 0.5
-"""After so much time no further data file is opened."""
 
 
 def load_trainers(project: Path) -> list[Trainer]:
@@ -46,7 +44,7 @@ def load_trainers(project: Path) -> list[Trainer]:
     ``arkor.toml:<line>: <what>``.
     """
     trainers = parse(project, read(project))
-    _check_data(project, trainers)
+    check_data(project, trainers)
     return trainers
 
 
@@ -135,7 +133,7 @@ class _TableReader:
         """The trainer, with a ``problem`` and nothing to run when its table is wrong."""
         at = self.at
         tables = settings.tables()
-        keys = ["name", "dataset", *tables, *(setting.name for setting in settings.below(""))]
+        keys = ["name", "dataset", "eval_dataset", *tables, *(setting.name for setting in settings.below(""))]
         self.problems.check_keys(at, block, keys)
         for key, example in (
             ("name", '"my-bot"'),
@@ -153,9 +151,15 @@ class _TableReader:
             self.problems.add((*at, "epochs"), BOTH)
         for table in tables:
             self._table((*at, table), block.get(table), table, config)
-        source = self._dataset((*at, "dataset"), block.get("dataset"))
-        if source is not None:
-            config["datasetSource"] = source
+        for key, field in (("dataset", "datasetSource"), ("eval_dataset", "evalDatasetSource")):
+            source = self._dataset((*at, key), block.get(key))
+            if source is not None:
+                config[field] = source
+        if "eval_dataset" in block and "eval_split" in block:
+            self.problems.add(
+                (*at, "eval_split"),
+                "eval_dataset and eval_split are both set. Keep the one to measure the loss on",
+            )
         if self.problems:
             shown = str(name) if named else f"(trainer {cast('int', at[-1]) + 1})"
             return {"name": shown, "problem": self.problems.text()}
@@ -183,17 +187,18 @@ class _TableReader:
     def _dataset(self, at: KeyPath, dataset: object) -> DatasetSource | None:
         if dataset is None:
             return None
+        parts = enumerate(dataset) if isinstance(dataset, list) else [(None, dataset)]
+        places = {(*at, index) if index is not None else at: part for index, part in parts}
+        tables = {place: part for place, part in places.items() if isinstance(part, dict)}
+        known = [self.problems.check_keys(place, part, DATASET_KEYS) for place, part in tables.items()]
+        if not all(known):
+            return None
         try:
-            if isinstance(dataset, str):
-                return file_source(self.project, dataset)
-            if isinstance(dataset, dict):
-                return table_source(dataset) if self.problems.check_keys(at, dataset, DATASET_KEYS) else None
-        except DatasetError as fault:
+            return read_source(self.project, dataset)
+        except SourceError as fault:
             place = at if fault.key is None else (*at, fault.key)
             self.problems.add(place, f"{spelled(place)}: {fault}")
             return None
-        self.problems.not_allowed(at, dataset, 'a path, or a table such as { huggingface = "owner/name" }')
-        return None
 
 
 def _mark_duplicates(trainers: list[Trainer], lines: dict[KeyPath, int]) -> None:
@@ -208,19 +213,6 @@ def _mark_duplicates(trainers: list[Trainer], lines: dict[KeyPath, int]) -> None
                 "name": f"{name} (line {line})",
                 "problem": trainer.get("problem", f"{FILE}:{line}: {text}"),
             }
-
-
-def _check_data(project: Path, trainers: list[Trainer]) -> None:
-    """Add what a look at the data files tells, as far as there is time for it."""
-    until = time.monotonic() + DATA_SECONDS
-    for trainer in trainers:
-        if "problem" in trainer or time.monotonic() > until:
-            continue
-        data = look_at(project, trainer["config"]["datasetSource"])
-        if data.rows is not None:
-            trainer["rows"] = data.rows
-        if data.problem is not None:
-            trainer["problem"] = data.problem
 
 
 def read(project: Path) -> str:

@@ -1,171 +1,204 @@
-"""What a trainer's ``dataset`` means: a file of the project, a data set of a hub, or an address.
+"""What a trainer's ``dataset`` means: files of the project, a data set of a hub, an address, or several.
 
-A file is looked at and its rows are counted here, before anything is sent, because a person who mistyped a
+Files are looked at and their rows are counted here, before anything is sent, because a person who mistyped a
 path or left a comma out should read so at once and not from a failed job.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from arkor_dev.contract.regular_files import MIB, open_regular
+from arkor_dev.contract.regular_files import MIB
 from arkor_dev.contract.rules import text_line
-from arkor_dev.contract.training_rows import RowError, lines_in, no_rows, read_row
+from arkor_dev.data.containers import TooLargeError
+from arkor_dev.data.forms import COLUMNS, FORMS
+from arkor_dev.data.reader import DataFile, no_rows, open_data
+from arkor_dev.data.rows import RowError
+from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.shapes import DatasetSource
+    from collections.abc import Sequence
+    from pathlib import Path
 
-KEYS = ("huggingface", "split", "subset", "url")
+    from arkor_dev.contract.shapes import DatasetSource, Trainer
+
+KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns")
 """What a ``dataset`` table may say."""
+KINDS = ("path", "huggingface", "url")
+"""Of which it says one."""
+PARTS = 100
 COUNTED_BYTES = 256 * MIB
 CHECKED_BYTES = 16 * MIB
 SECONDS = 1.5
-CHECKED_LINE = MIB
+ALL_SECONDS = 0.5
+"""After so much time no further data file is opened."""
+CHECKED_ROW = MIB
 """Bytes; a longer row is left to the training, since its objects could take a hundred times that here."""
-SHOWN_CHARACTERS = 80
 
 
-class DatasetError(Exception):
-    """Why a dataset cannot be used; ``key`` is the key inside its table, where there is one."""
-
-    def __init__(self, text: str, key: str | None = None) -> None:
-        super().__init__(text)
-        self.key = key
-
-
-def file_source(project: Path, written: str) -> DatasetSource:
-    """The file that ``written`` names, as a path relative to the project, symlinks resolved.
-
-    Raises DatasetError when it is outside the project, missing, or no file.
-    """
-    if "://" in written:
-        raise DatasetError(f'is an address. Write it as a table: dataset = {{ url = "{written}" }}')
-    if not text_line(1000).fits(written):
-        raise DatasetError("must be a path on one line")
-    root = project.resolve()
-    shown = written if len(written) <= SHOWN_CHARACTERS else f"{written[: SHOWN_CHARACTERS - 1]}…"
-    try:
-        # Not Path.resolve: on a loop of symlinks it raises or does not, depending on the Python.
-        path = Path(os.path.realpath(root / written))
-        if not path.is_relative_to(root):
-            raise DatasetError(
-                f'"{shown}" is outside the project. Copy the file into {root.name}/ and name that'
-            )
-        if path.is_symlink():
-            raise DatasetError(f'"{shown}" is a symlink that leads back to itself. Name the file itself')
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise DatasetError(
-            f'there is no file "{shown}" in the project. Create it, one chat a line, or correct the path'
-            + _hub_hint(written)
-        ) from None
-    except OSError as fault:
-        raise DatasetError(f'"{shown}" cannot be read ({fault.strerror}). Correct the path') from None
-    if stat.S_ISDIR(mode):
-        raise DatasetError(
-            f'"{shown}" is a folder. Name one JSONL file, such as "{shown.rstrip("/")}/train.jsonl"'
-        )
-    if not stat.S_ISREG(mode):
-        raise DatasetError(f'"{shown}" is not a regular file. Name a JSONL file, one chat a line')
-    return {"type": "file", "path": path.relative_to(root).as_posix()}
+def read_source(project: Path, written: object) -> DatasetSource:
+    """The source that a ``dataset`` of ``arkor.toml`` is; files are looked for. Raises SourceError."""
+    if isinstance(written, str):
+        return _file_source(project, written)
+    if isinstance(written, dict):
+        return _table_source(project, written)
+    if isinstance(written, list) and 0 < len(written) <= PARTS:
+        if any(isinstance(part, list) for part in written):
+            raise SourceError("is a list inside a list. Write one list of paths or tables")
+        return {"type": "list", "sources": [read_source(project, part) for part in written]}
+    raise SourceError(
+        'must be a path, a table such as { huggingface = "owner/name" }, or a list of these, '
+        f"{PARTS} at most"
+    )
 
 
-def table_source(table: dict[str, object]) -> DatasetSource:
-    """A table ``{huggingface, split?, subset?}`` or ``{url}``; raises DatasetError."""
+def _file_source(project: Path, written: str) -> DatasetSource:
+    inside(project, written)
+    return {"type": "file", "path": resolved(project, written).relative_to(project.resolve()).as_posix()}
+
+
+def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
     for key, value in table.items():
-        if not text_line(2000).fits(value):
-            raise DatasetError("must be text on one line", key)
-    text = {key: str(value) for key, value in table.items()}
-    if ("huggingface" in text) == ("url" in text):
-        raise DatasetError('needs either huggingface = "owner/name" or url = "https://…", and not both')
-    if "url" in text:
-        beside = [key for key in text if key != "url"]
+        if key != "columns" and not text_line(2000).fits(value):
+            raise SourceError("must be text on one line", key)
+    text = {key: str(value) for key, value in table.items() if key != "columns"}
+    if sum(kind in text for kind in KINDS) != 1:
+        raise SourceError('needs one of path = "…", huggingface = "owner/name" and url = "https://…"')
+    source: DatasetSource
+    if "huggingface" in text:
+        source = {"type": "huggingface", "name": text["huggingface"]}
+        if "split" in text:
+            source["split"] = text["split"]
+        if "subset" in text:
+            source["subset"] = text["subset"]
+    else:
+        beside = next((key for key in ("split", "subset") if key in text), None)
         if beside:
-            raise DatasetError(f"{beside[0]} goes with huggingface, not with url", beside[0])
-        if not text["url"].startswith(("https://", "http://")):
-            raise DatasetError("must begin with https://", "url")
-        return {"type": "blob", "url": text["url"]}
-    source: DatasetSource = {"type": "huggingface", "name": text["huggingface"]}
-    if "split" in text:
-        source["split"] = text["split"]
-    if "subset" in text:
-        source["subset"] = text["subset"]
+            kind = "url" if "url" in text else "path"
+            raise SourceError(f"{beside} goes with huggingface, not with {kind}", beside)
+        if "path" in text:
+            source = _file_source(project, text["path"])
+        elif text["url"].startswith(("https://", "http://")):
+            source = {"type": "blob", "url": text["url"]}
+        else:
+            raise SourceError("must begin with https://", "url")
+    if "form" in text:
+        if text["form"] not in FORMS:
+            raise SourceError(f"must be one of {', '.join(FORMS)}", "form")
+        source["form"] = text["form"]
+    if "columns" in table:
+        source["columns"] = _columns(table["columns"])
     return source
 
 
+def _columns(written: object) -> dict[str, str]:
+    if not isinstance(written, dict) or not written:
+        raise SourceError('must be a table such as { prompt = "question", completion = "answer" }', "columns")
+    for key, value in written.items():
+        if key not in COLUMNS:
+            raise SourceError(
+                f"maps {key!r}, which no row has. On the left stand {', '.join(COLUMNS)}; on the right, "
+                "your columns",
+                "columns",
+            )
+        if not text_line(200).fits(value):
+            raise SourceError(f"must give {key} the name of a column", "columns")
+    return {str(key): str(value) for key, value in written.items()}
+
+
 @dataclass(frozen=True, slots=True)
-class DataFile:
-    """What a look at a data file has told: its rows, where they were counted, and its first fault."""
+class DataLook:
+    """What a look at data files has told: their rows, where they were counted, and the first fault."""
 
     rows: int | None = None
     problem: str | None = None
 
 
-def look_at(project: Path, source: DatasetSource) -> DataFile:
-    """Count the rows of a file source and read them up to the first that cannot be trained on.
+def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
+    """Add to each trainer what a look at its data files tells, as far as there is time for it."""
+    until = time.monotonic() + ALL_SECONDS
+    for trainer in trainers:
+        if "problem" in trainer or time.monotonic() > until:
+            continue
+        config = trainer["config"]
+        look = look_at(project, config["datasetSource"])
+        if look.rows is not None:
+            trainer["rows"] = look.rows
+        held_out = config.get("evalDatasetSource")
+        problem = look.problem or (look_at(project, held_out).problem if held_out else None)
+        if problem is not None:
+            trainer["problem"] = problem
+
+
+def look_at(project: Path, source: DatasetSource) -> DataLook:
+    """Count the rows of a source's files and read them up to the first that cannot be trained on.
 
     Bounded: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s; so
-    no fault found does not mean that there is none. A file that has not changed is not read again. Other
-    sources have neither rows nor a problem.
+    no fault found does not mean that there is none. Files that have not changed are not read again. A source
+    with a part that is elsewhere has no rows to be counted.
     """
-    if source["type"] != "file":
-        return DataFile()
-    path = project / source["path"]
+    parts = parts_of(source)
     try:
-        state = path.stat()
-        seen = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
-        return _looked_at(path, source["path"], seen)
+        files = [file for part in parts if part["type"] == "file" for file in files_of(part, project)]
+        seen = tuple(_state(file.path) for file in files)
+    except SourceError as fault:
+        return DataLook(problem=f"dataset: {fault}")
     except OSError as fault:
-        return DataFile(problem=f"{source['path']} cannot be read: {fault.strerror}")
+        return DataLook(problem=f"{fault.filename} cannot be read: {fault.strerror}")
+    if not files:
+        return DataLook()
+    key = tuple((file.path, file.name, file.form, tuple(file.columns.items())) for file in files)
+    look = _looked_at(key, seen)
+    return look if all(part["type"] == "file" for part in parts) else DataLook(None, look.problem)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    state = path.stat()
+    return (state.st_size, state.st_dev, state.st_ino, state.st_mtime_ns)
+
+
+_Key = tuple[tuple["Path", str, str | None, tuple[tuple[str, str], ...]], ...]
 
 
 @lru_cache(maxsize=64)
-def _looked_at(path: Path, name: str, seen: tuple[int, ...]) -> DataFile:
+def _looked_at(key: _Key, seen: tuple[tuple[int, ...], ...]) -> DataLook:
     until = time.monotonic() + SECONDS
-    with open_regular(path) as file:
-        problem = _first_fault(file, name, until)
-        if seen[-1] > COUNTED_BYTES:
-            return DataFile(None, problem)
-        file.seek(0)
-        return DataFile(_count(file, until), problem)
-
-
-def _first_fault(file: BinaryIO, name: str, until: float) -> str | None:
-    read = 0
+    files = [DataFile(path, name, form, dict(columns)) for path, name, form, columns in key]
     try:
-        for number, line in lines_in(file, name):
-            read += len(line)
-            if read > CHECKED_BYTES or time.monotonic() > until:
+        problem = _first_fault(files, until)
+        if sum(state[0] for state in seen) > COUNTED_BYTES:
+            return DataLook(None, problem)
+        return DataLook(_count(files, until), problem)
+    except OSError as fault:
+        return DataLook(problem=f"{files[0].name} cannot be read: {fault.strerror or fault}")
+
+
+def _first_fault(files: Sequence[DataFile], until: float) -> str | None:
+    read = 0
+    with open_data(files, CHECKED_BYTES) as data:
+        for found in data.scan():
+            read += max(1, found.place.size)
+            late = read > CHECKED_BYTES or time.monotonic() > until
+            if late or isinstance(found.record.raw, TooLargeError):
                 return None
-            if len(line) <= CHECKED_LINE:
-                read_row(line, number, name)
-        if not read:
-            raise no_rows(name)
-    except RowError as fault:
-        return str(fault)
-    return None
+            if found.place.size <= CHECKED_ROW or isinstance(found.record.raw, RowError):
+                item = data.item(found)
+                if isinstance(item.row, RowError):
+                    return f"{item.where}: {item.row}"
+    return None if read else str(no_rows(files[0].name))
 
 
-def _count(file: BinaryIO, until: float) -> int | None:
-    """The lines that are not blank, however long they are; None when that takes too long."""
-    rows, filled = 0, False
-    while piece := file.readline(CHECKED_LINE):
-        filled = filled or not piece.isspace()
-        if piece.endswith(b"\n"):
-            rows += filled
-            filled = False
+def _count(files: Sequence[DataFile], until: float) -> int | None:
+    """The rows, wrong ones too; None when that takes too long."""
+    rows = 0
+    with open_data(files, COUNTED_BYTES) as data:
+        for found in data.scan():
+            if isinstance(found.record.raw, TooLargeError):
+                return None
+            rows += found.place.line > 0
             if rows % 1000 == 0 and time.monotonic() > until:
                 return None
-    return rows + filled
-
-
-def _hub_hint(written: str) -> str:
-    if written.count("/") == 1 and not Path(written).suffix:
-        return f'. For a data set of the hub write dataset = {{ huggingface = "{written}" }}'
-    return ""
+    return rows

@@ -166,7 +166,10 @@ lora = { r = 4 }
         ("learningRate = 1", "arkor.toml:5: unknown key learningRate. Did you mean learning_rate?"),
         ("lr = 1", "arkor.toml:5: unknown key lr. Did you mean learning_rate?"),
         ("eval-every = 1", "arkor.toml:5: unknown key eval-every. Did you mean eval_every?"),
-        ("zzz = 1", "arkor.toml:5: unknown key zzz. Allowed here: name, dataset, lora, model, steps,"),
+        (
+            "zzz = 1",
+            "arkor.toml:5: unknown key zzz. Allowed here: name, dataset, eval_dataset, lora, model, steps,",
+        ),
         ("steps = 1\nepochs = 1", "arkor.toml:6: steps and epochs are both set"),
         ("[trainers]", "arkor.toml:5: unknown key trainers. Did you mean trainer?"),
         ("x = 1979-05-27", "arkor.toml:5: unknown key x."),
@@ -216,7 +219,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
     [
         ('"gone.jsonl"', 'arkor.toml:4: dataset: there is no file "gone.jsonl" in the project. Create it'),
         ('"owner/rows"', 'dataset = { huggingface = "owner/rows" }'),
-        ('"."', 'arkor.toml:4: dataset: "." is a folder. Name one JSONL file'),
+        ('"empty"', 'arkor.toml:4: dataset: "empty" is a folder without data files (jsonl, '),
         ('"../secret.jsonl"', 'arkor.toml:4: dataset: "../secret.jsonl" is outside the project.'),
         ('"link.jsonl"', 'arkor.toml:4: dataset: "link.jsonl" is outside the project.'),
         ('"/etc/passwd"', 'arkor.toml:4: dataset: "/etc/passwd" is outside the project.'),
@@ -224,9 +227,24 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
         ('"https://example.org/x"', 'dataset = { url = "https://example.org/x" }'),
         ('"a\\u0000b"', "arkor.toml:4: dataset: must be a path on one line"),
         ('""', "arkor.toml:4: dataset: must be a path on one line"),
-        ("3", "arkor.toml:4: dataset = 3 is not possible. Allowed is a path, or a table"),
-        ("{}", "arkor.toml:4: dataset: needs either huggingface"),
-        ('{ huggingface = "a/b", url = "https://x" }', "arkor.toml:4: dataset: needs either huggingface"),
+        ("3", "arkor.toml:4: dataset: must be a path, a table such as"),
+        ("[]", "arkor.toml:4: dataset: must be a path, a table such as"),
+        ('[["data.jsonl"]]', "arkor.toml:4: dataset: is a list inside a list"),
+        ('["data.jsonl", "gone.jsonl"]', 'arkor.toml:4: dataset: there is no file "gone.jsonl"'),
+        (
+            '["data.jsonl", { urk = "https://x" }]',
+            "arkor.toml:4: unknown key dataset.1.urk. Did you mean url?",
+        ),
+        ("{}", "arkor.toml:4: dataset: needs one of path"),
+        ('{ huggingface = "a/b", url = "https://x" }', "arkor.toml:4: dataset: needs one of path"),
+        ('{ path = "data.jsonl", split = "a" }', "split goes with huggingface, not with path"),
+        ('{ path = "data.jsonl", form = "x" }', "arkor.toml:4: dataset.form: must be one of chat, sharegpt"),
+        ('{ path = "data.jsonl", columns = {} }', "arkor.toml:4: dataset.columns: must be a table such as"),
+        (
+            '{ path = "data.jsonl", columns = { question = "prompt" } }',
+            "arkor.toml:4: dataset.columns: maps 'question', which no row has",
+        ),
+        ('{ path = "data.jsonl", columns = { prompt = 3 } }', "must give prompt the name of a column"),
         ('{ url = "https://x", split = "a" }', "arkor.toml:4: dataset.split: split goes with huggingface"),
         ('{ url = "ftp://x" }', "arkor.toml:4: dataset.url: must begin with https://"),
         ("{ huggingface = 3 }", "arkor.toml:4: dataset.huggingface: must be text on one line"),
@@ -237,6 +255,7 @@ def test_a_dataset_that_cannot_be_used(project: Path, dataset: str, said: str) -
     (project.parent / "secret.jsonl").write_text("{}\n")
     (project / "link.jsonl").symlink_to(project.parent / "secret.jsonl")
     (project / "loop.jsonl").symlink_to("loop.jsonl")
+    (project / "empty").mkdir()
     text = f'[[trainer]]\nname = "a"\nmodel = "m"\ndataset = {dataset}\n'
     assert said in problem(project, text)
 
@@ -435,8 +454,8 @@ def test_the_right_trainers_stay_beside_the_wrong(project: Path) -> None:
             "data.jsonl, line 2: prompt must be text, not int",
         ),
         (b'{"question": "a"}', "data.jsonl, line 1: has the keys question; wanted messages, or prompt"),
-        (b"\xff\xfe", "data.jsonl, line 1: not UTF-8"),
-        (b"[" * 100_000, "data.jsonl, line 1: begins a JSON list"),
+        (b"{\xff\xfe", "data.jsonl, line 1: not UTF-8"),
+        (b"[" * 100_000, "data.jsonl: not JSON: a bracket is never closed"),
         (b"{" + b" " * 5_000_000, "data.jsonl, line 1: longer than 4 MiB"),
     ],
 )
@@ -447,7 +466,8 @@ def test_the_first_fault_of_the_data_is_told_beside_the_trainer(
     (trainer,) = load_trainers(write(project, SMALL))
     assert trainer["problem"].startswith(said)
     assert trainer["config"]["model"] == "m"
-    assert trainer["rows"] == sum(1 for line in content.split(b"\n") if line.strip())
+    lines = sum(1 for line in content.split(b"\n") if line.strip())
+    assert trainer["rows"] == (0 if content.startswith(b"[") else lines)
     (project / "data.jsonl").write_text(f"{ROW}\n")
     assert "problem" not in load_trainers(project)[0]
 

@@ -18,21 +18,25 @@ export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancell
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
 
-/** Where the rows come from; `file` is known to the local backend only. */
+/** Where the rows come from; `file` (or a folder) and `list` are known to the local backend only. */
 export interface DatasetSource {
-  type: "huggingface" | "blob" | "file";
+  type: "huggingface" | "blob" | "file" | "list";
   name?: string;
   split?: string;
   subset?: string;
   url?: string;
   token?: string;
   path?: string;
+  sources?: DatasetSource[];
+  form?: string;
+  columns?: Record<string, string>;
 }
 
 /** What a job is asked to do: its data, and any setting of `contract/settings.py` by its field. */
 export interface JobConfig {
   model: string;
   datasetSource: DatasetSource;
+  evalDatasetSource?: DatasetSource;
   datasetFormat?: unknown;
   setByHand?: string[];
   /** How long to train, in steps of one batch each. Set steps or epochs, not both. */
@@ -75,6 +79,24 @@ export interface JobConfig {
   numberFormat?: string;
   /** Train on a few rows for a few steps, to see that everything works. */
   dryRun?: boolean;
+}
+
+/** A row that a finding names: its number from 1, its place for a person, and a few words of it. */
+export interface FindingRow {
+  row: number;
+  where: string;
+  excerpt: string;
+}
+
+/** One thing that is wrong, or odd, with the rows of a data set. */
+export interface Finding {
+  code: string;
+  level: "error" | "warning" | "note";
+  title: string;
+  why: string;
+  fix: string;
+  count: number;
+  rows: FindingRow[];
 }
 
 /** How far a job has come. The local backend adds it to each job; others may not. */

@@ -6,32 +6,42 @@ refused by the field's name.
 
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.data.forms import COLUMNS, FORMS
+from arkor_dev.data.sources import SourceError, inside, parts_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ADDRESS: Final = Rule(
     "other",
     noun="an address that begins with http:// or https://",
     test=lambda value: isinstance(value, str) and value.startswith(("http://", "https://")),
 )
+MAPPED: Final = Rule(
+    "object",
+    noun=f"an object of texts with any of the keys {', '.join(COLUMNS)}",
+    test=lambda value: all(key in COLUMNS and isinstance(name, str) for key, name in value.items()),
+)
+PARTS: Final = Rule("list", 1, 100, noun="a list of up to 100 data sets")
 SOURCES: Final = {
     "file": Field("path", FILLED, needed=True),
     "huggingface": Field("name", FILLED, needed=True),
     "blob": Field("url", ADDRESS, needed=True),
+    "list": Field("sources", PARTS, needed=True),
 }
 """The kinds of data sets, and the field that says which one."""
 SOURCE: Final = Schema(
     (
         Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
         *(Field(name, TEXT, null=True) for name in ("split", "subset", "token")),
+        Field("form", Rule("choice", choices=tuple(FORMS)), null=True),
+        Field("columns", MAPPED, null=True),
     )
 )
 
@@ -55,36 +65,32 @@ def check_config(config: object) -> dict[str, Any]:
     problem = wire_problem(config)
     if problem is not None:
         raise BadRequestError(problem)
-    where = "config.datasetSource"
     try:
         check(config, SET_BY_HAND, "config", "config.")
-        source = check(config.get("datasetSource"), SOURCE, where, f"{where}.")
-        check(source, Schema((SOURCES[source["type"]],)), where, f"{where}.")
+        _check_source(config.get("datasetSource"), "config.datasetSource")
+        if config.get("evalDatasetSource") is not None:
+            _check_source(config["evalDatasetSource"], "config.evalDatasetSource")
     except SchemaError as fault:
         raise BadRequestError(str(fault)) from None
     return config
 
 
-def inside(project: Path, path: str) -> Path:
-    """The real path of a data file, which must lie in the project once symlinks are resolved."""
-    root = project.resolve()
-    try:
-        # Pythons differ in what Path.resolve does with a loop of symlinks; the system's own answer is one.
-        real = Path(os.path.realpath(root / path))
-        if not real.is_relative_to(root):
-            raise JobFailure(
-                f"The data file {path!r} lies outside the project {root.name}: move it into the project"
-            )
-        regular = stat.S_ISREG(real.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        raise JobFailure(
-            f"The data file {path!r} does not exist in the project {root.name}: check dataset's path"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise JobFailure(f"The data file {path!r} cannot be resolved: {reason}") from None
-    if not regular:
-        raise JobFailure(
-            f"The data file {path!r} is not a file: name a .jsonl file with one JSON object a line"
-        )
-    return real
+def check_files(config: dict[str, Any], project: Path) -> None:
+    """Look for the files of a checked config's data sets; `BadRequestError` where one is not there."""
+    for where in ("datasetSource", "evalDatasetSource"):
+        for part in parts_of(config[where]) if config.get(where) else []:
+            try:
+                if part["type"] == "file":
+                    inside(project, part["path"])
+            except SourceError as fault:
+                raise BadRequestError(f"config.{where}: {fault}") from None
+
+
+def _check_source(source: object, where: str) -> None:
+    checked = check(source, SOURCE, where, f"{where}.")
+    check(checked, Schema((SOURCES[checked["type"]],)), where, f"{where}.")
+    for index, part in enumerate(checked["sources"] if checked["type"] == "list" else []):
+        place = f"{where}.sources[{index}]"
+        if isinstance(part, dict) and part.get("type") == "list":
+            raise SchemaError(f"{place} must be a data set itself, not a list of them")
+        _check_source(part, place)

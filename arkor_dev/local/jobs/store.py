@@ -299,8 +299,15 @@ def _queue(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
 
 
 def _public(config: dict[str, Any]) -> dict[str, Any]:
-    """A config without the data set's access token, which only the worker needs."""
-    source = config.get("datasetSource")
-    if isinstance(source, dict) and source.get("token"):
-        return {**config, "datasetSource": {**source, "token": "***"}}
-    return config
+    """A config without the data sets' access tokens, which only the worker needs."""
+    sources = ("datasetSource", "evalDatasetSource")
+    return {**config, **{name: _without_token(config[name]) for name in sources if name in config}}
+
+
+def _without_token(source: Any) -> Any:
+    if not isinstance(source, dict):
+        return source
+    public = {**source, "token": "***"} if source.get("token") else source
+    if isinstance(source.get("sources"), list):
+        public = {**public, "sources": [_without_token(part) for part in source["sources"]]}
+    return public

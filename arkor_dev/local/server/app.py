@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import logging
@@ -11,7 +12,6 @@ from aiohttp import web
 
 from arkor_dev.contract.errors import (
     ArkorError,
-    BadRequestError,
     ConflictError,
     ForbiddenError,
     NotFoundError,
@@ -21,11 +21,10 @@ from arkor_dev.contract.errors import (
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.inference.client import Inference
-from arkor_dev.local.jobs.job_config import check_config, inside
+from arkor_dev.local.jobs.job_config import check_config, check_files
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Models
-from arkor_dev.local.workers.errors import JobFailure
 
 from .chat import ASK, Chat
 from .event_stream import stream_events
@@ -144,11 +143,7 @@ async def create_job(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, JOB)
     config = check_config(body["config"])
-    if config["datasetSource"]["type"] == "file":
-        try:
-            inside(setup.project, config["datasetSource"]["path"])
-        except JobFailure as failure:
-            raise BadRequestError(f"config.datasetSource.path: {failure}") from None
+    await asyncio.to_thread(check_files, config, setup.project)
     job = await setup.store.request(Store.create, body["name"].strip(), config)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": job})

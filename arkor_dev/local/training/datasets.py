@@ -1,70 +1,88 @@
 """Training rows from a file, the web or the model hub, each checked and told apart by where it stands.
 
-A row becomes a list of chat messages, whatever form it came in. Bad data ends the job with file, line and
-reason, never with a silent skip: a person who trains on half of their data should know it.
+Bad data ends the job with file, line and reason, never with a silent skip: a person who trains on half of
+their data should know it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.regular_files import open_regular
-from arkor_dev.contract.training_rows import RowError, lines_in, messages_of, no_rows, read_row
-from arkor_dev.local.jobs.job_config import inside
+from arkor_dev.data.detect import SUFFIXES
+from arkor_dev.data.reader import DataFile, no_rows, open_data
+from arkor_dev.data.rows import Row, RowError
+from arkor_dev.data.sources import SourceError, every_file
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import DatasetSource
 
     Progress = Callable[[str, float, float | None, str], None]
 
 MAX_DOWNLOAD: Final = 2 * 2**30
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One training conversation, and where it stands (``data/chats.jsonl, line 3``)."""
-
-    messages: list[dict[str, Any]]
-    where: str
-
-
 def load_rows(
-    source: Mapping[str, Any], project: Path, scratch: Path, progress: Progress, limit: int | None
+    source: DatasetSource, project: Path, scratch: Path, progress: Progress, limit: int | None
 ) -> list[Row]:
     """Every row of ``source``, or the first ``limit``; raises :class:`JobFailure` on the first bad one."""
-    kind = source["type"]
-    if kind == "huggingface":
-        return _hub_rows(source, progress, limit)
-    if kind == "blob":
+    return read_rows(fetched(source, project, scratch, progress, limit), limit)
+
+
+def fetched(
+    source: DatasetSource, project: Path, scratch: Path, progress: Progress, limit: int | None = None
+) -> list[DataFile]:
+    """The files of a data set; what is elsewhere is put into ``scratch`` first, of a hub ``limit`` rows.
+
+    Raises :class:`JobFailure`.
+    """
+    number = 0
+
+    def fetch(part: DatasetSource) -> DataFile:
+        nonlocal number
+        number += 1
         scratch.mkdir(parents=True, exist_ok=True)
-        path = scratch / "dataset.jsonl"
-        _download(source["url"], source.get("token"), path, progress)
-        return read_jsonl(path, "the downloaded data set", limit)
-    path = inside(project, source["path"])
-    return read_jsonl(path, source["path"], limit)
+        how = (part.get("form"), part.get("columns") or {})
+        if part["type"] == "huggingface":
+            path = scratch / f"dataset-{number}.jsonl"
+            name = _fetch_from_hub(part, path, progress, limit)
+            return DataFile(path, name, *how, unit="row")
+        address = urllib.parse.urlsplit(part["url"]).path.lower()
+        ending = next((each for each in SUFFIXES if address.removesuffix(".gz").endswith(each)), "")
+        path = scratch / f"dataset-{number}{ending}"
+        _download(part["url"], part.get("token"), path, progress)
+        return DataFile(path, "the downloaded data set", *how)
+
+    try:
+        return every_file(source, project, fetch)
+    except SourceError as fault:
+        raise JobFailure(f"The data set cannot be read: {fault}") from None
 
 
-def read_jsonl(path: Path, name: str, limit: int | None = None) -> list[Row]:
-    """Read a JSON Lines file; ``name`` is what the person calls it."""
+def read_rows(files: list[DataFile], limit: int | None = None) -> list[Row]:
+    """The rows of ``files``, or the first ``limit``; raises :class:`JobFailure` on the first bad one."""
     rows: list[Row] = []
     try:
-        with open_regular(path) as file:
-            for number, line in lines_in(file, name):
-                rows.append(Row(read_row(line, number, name), f"{name}, line {number}"))
+        with open_data(files) as data:
+            for item in data:
+                if isinstance(item.row, RowError):
+                    raise JobFailure(f"{item.where}: {item.row}")
+                rows.append(item.row)
                 if limit is not None and len(rows) >= limit:
                     break
-        if not rows:
-            raise no_rows(name)
-    except RowError as fault:
-        raise JobFailure(str(fault)) from None
     except OSError as error:
+        name = files[0].name if len(files) == 1 else "A file of the data set"
         raise JobFailure(f"{name} cannot be read: {error.strerror or error}") from None
+    if not rows:
+        raise JobFailure(str(no_rows(files[0].name)))
     return rows
 
 
@@ -106,7 +124,8 @@ def _download(url: str, token: str | None, path: Path, progress: Progress) -> No
         raise JobFailure(f"The data set could not be fetched from {host}: {reason}") from None
 
 
-def _hub_rows(source: Mapping[str, Any], progress: Progress, limit: int | None) -> list[Row]:
+def _fetch_from_hub(source: DatasetSource, path: Path, progress: Progress, limit: int | None) -> str:
+    """Write the rows to ``path``, one a line; how the data set is called."""
     try:
         import datasets
     except ImportError:
@@ -119,17 +138,11 @@ def _hub_rows(source: Mapping[str, Any], progress: Progress, limit: int | None) 
         table = datasets.load_dataset(
             name, source.get("subset"), split=split, token=os.environ.get("HF_TOKEN")
         )
+        with path.open("w", encoding="utf-8") as file:
+            for number, record in enumerate(table, 1):
+                file.write(json.dumps(record, default=str) + "\n")
+                if limit is not None and number >= limit:
+                    break
     except Exception as error:  # noqa: BLE001 - the library raises dozens of kinds, all for the person
         raise JobFailure(f"The data set {name} (split {split}) could not be loaded: {error}") from None
-    rows = []
-    for number, record in enumerate(table, 1):
-        where = f"{name} ({split}), row {number}"
-        try:
-            rows.append(Row(messages_of(record), where))
-        except RowError as reason:
-            raise JobFailure(f"{where}: {reason}") from None
-        if limit is not None and number >= limit:
-            break
-    if not rows:
-        raise JobFailure(f"The data set {name} (split {split}) is empty")
-    return rows
+    return f"{name} ({split})"

@@ -14,7 +14,7 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .datasets import Row
+    from arkor_dev.data.rows import Row
 
 
 IGNORED: Final = -100

@@ -19,12 +19,14 @@ from arkor_dev.local.workers import peak_memory
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
-from .datasets import Row, load_rows
+from .datasets import load_rows
 from .job_settings import JobSettings
 from .plan import DRY_ROWS, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from arkor_dev.data.rows import Row
 
     from .run import Run
 

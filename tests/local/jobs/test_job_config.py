@@ -23,7 +23,7 @@ BAD: list[tuple[Any, str]] = [
     ({"model": "m"}, "config.datasetSource must be a JSON object, not null"),
     (
         {**GOOD, "datasetSource": {"type": "ftp"}},
-        'config.datasetSource.type must be one of "file", "huggingface", "blob", not "ftp"',
+        'config.datasetSource.type must be one of "file", "huggingface", "blob", "list", not "ftp"',
     ),
     ({**GOOD, "datasetSource": {"type": "file"}}, "config.datasetSource.path is missing"),
     (

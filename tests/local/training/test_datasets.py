@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.training_rows import MAX_LINE
+from arkor_dev.data.reader import DataFile
+from arkor_dev.data.rows import MAX_ROW, Row
 from arkor_dev.local.training import datasets
-from arkor_dev.local.training.datasets import load_rows, read_jsonl
+from arkor_dev.local.training.datasets import load_rows, read_rows
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import write_jsonl
 from tests.support.http_server import serving
@@ -20,6 +21,13 @@ from tests.support.http_server import serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import DatasetSource
+
+
+def read_jsonl(path: Path, name: str, limit: int | None = None) -> list[Row]:
+    return read_rows([DataFile(path, name)], limit)
+
 
 GOOD = b'{"prompt": "a", "completion": "b"}\n'
 
@@ -32,7 +40,7 @@ BAD: list[tuple[bytes, str]] = [
     (GOOD + b'{"a":,}\n', "d.jsonl, line 2: not JSON (Expecting value at column 6)"),
     (GOOD + b"\n" + b'{"prompt": "a",}\n', "d.jsonl, line 3: not JSON"),
     (GOOD + b"[" * 100_000 + b"\n", "d.jsonl, line 2: not JSON that can be read: nested too deeply"),
-    (b'[\n{"prompt": "a", "completion": "b"}]\n', "d.jsonl, line 1: begins a JSON list"),
+    (b'[{"prompt": "a", "completion": "b"},\n{"prompt": "a"}]\n', "d.jsonl, row 2: has the keys prompt"),
     (GOOD + "é".encode("latin-1"), "d.jsonl, line 2: not UTF-8 (byte 1 is 0xe9)"),
     (GOOD + b"3\n", "d.jsonl, line 2: must be a JSON object"),
     (
@@ -51,8 +59,8 @@ BAD: list[tuple[bytes, str]] = [
     (GOOD + b'{"messages": "hi"}\n', "d.jsonl, line 2: messages must be a list"),
     (GOOD + b'{"messages": ["hi"]}\n', "d.jsonl, line 2: message 1 must be an object"),
     (
-        GOOD + b'{"messages": [{"role": "bot", "content": "x"}]}\n',
-        "line 2: message 1 has the role 'bot'; wanted",
+        GOOD + b'{"messages": [{"role": "boss", "content": "x"}]}\n',
+        "line 2: message 1 has the role 'boss'; wanted",
     ),
     (
         GOOD + b'{"messages": [{"role": "user", "content": null}]}\n',
@@ -68,7 +76,7 @@ BAD: list[tuple[bytes, str]] = [
         "line 2: not JSON that can be",
     ),
     (GOOD + b'{"prompt": "a", "completion": "\\ud83d"}\n', "line 2: message 2 holds half a character"),
-    (GOOD + b'{"prompt": "' + b"x" * MAX_LINE + b'", "completion": "b"}\n', "line 2: longer than 4 MiB"),
+    (GOOD + b'{"prompt": "' + b"x" * MAX_ROW + b'", "completion": "b"}\n', "line 2: longer than 4 MiB"),
 ]
 
 
@@ -122,7 +130,7 @@ def test_a_byte_order_mark_blank_lines_and_no_last_newline_are_fine(tmp_path: Pa
     assert len(read_jsonl(path, "d", limit=1)) == 1
 
 
-def load(source: dict[str, Any], project: Path, limit: int | None = None) -> list[datasets.Row]:
+def load(source: Any, project: Path, limit: int | None = None) -> list[Row]:
     return load_rows(source, project, project / "scratch", lambda *_: None, limit)
 
 
@@ -135,19 +143,20 @@ def test_a_file_must_lie_in_the_project_after_symlinks(tmp_path: Path) -> None:
     (project / "data" / "escape.jsonl").symlink_to(outside)
     (project / "data" / "loop.jsonl").symlink_to(project / "data" / "loop.jsonl")
     os.mkfifo(project / "data" / "fifo.jsonl")
+    (project / "empty").mkdir()
     assert load({"type": "file", "path": "data/in.jsonl"}, project)
     assert load({"type": "file", "path": "data/link.jsonl"}, project)
     assert load({"type": "file", "path": str(project / "data" / "in.jsonl")}, project)
     for path, reason in [
-        ("data/escape.jsonl", "lies outside the project"),
-        ("../outside.jsonl", "lies outside the project"),
-        (str(outside), "lies outside the project"),
-        ("data/none.jsonl", "does not exist"),
-        ("data", "is not a file"),
-        ("data/fifo.jsonl", "is not a file"),
-        ("x" * 300, "cannot be resolved"),
-        ("data/loop.jsonl", "cannot be resolved"),
-        ("data/\0.jsonl", "cannot be resolved"),
+        ("data/escape.jsonl", "is outside the project"),
+        ("../outside.jsonl", "is outside the project"),
+        (str(outside), "is outside the project"),
+        ("data/none.jsonl", "there is no file"),
+        ("empty", "is a folder without data files"),
+        ("data/fifo.jsonl", "is not a regular file"),
+        ("x" * 300, "cannot be read"),
+        ("data/loop.jsonl", "leads back to itself|cannot be read"),
+        ("data/\0.jsonl", "must be a path on one line"),
     ]:
         with pytest.raises(JobFailure, match=reason):
             load({"type": "file", "path": path}, project)
@@ -192,7 +201,7 @@ def web() -> Iterator[str]:
 
 def test_a_blob_is_fetched_with_its_token(tmp_path: Path, web: str) -> None:
     heard: list[tuple[str, float, float | None, str]] = []
-    source = {"type": "blob", "url": f"{web}/data", "token": "t0ken"}
+    source: DatasetSource = {"type": "blob", "url": f"{web}/data", "token": "t0ken"}
     rows = load_rows(source, tmp_path, tmp_path / "scratch", lambda *args: heard.append(args), None)
     assert [row.where for row in rows] == [
         "the downloaded data set, line 1",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.local.training.datasets import Row
+from arkor_dev.data.rows import Row
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.worker import split
 

@@ -1,0 +1,117 @@
+"""The forms that a row may have, told apart by its keys, and how each becomes a conversation or a text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .messages import conversation, from_text, tools_of, turn, whole
+from .rows import Row, RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WANTED: Final = "messages, or prompt and completion, or instruction and output, or conversations, or text"
+FORMS: Final[dict[str, tuple[str, ...]]] = {
+    "chat": ("messages",),
+    "sharegpt": ("conversations",),
+    "prompt-completion": ("prompt", "completion"),
+    "alpaca": ("instruction", "output"),
+    "text": ("text",),
+}
+"""Each form by the name it is asked for under, with the keys that it needs; the first that fits is taken."""
+WORDS: Final = {
+    "chat": "chat",
+    "sharegpt": "ShareGPT",
+    "prompt-completion": "prompt and completion",
+    "alpaca": "Alpaca",
+    "text": "plain text",
+}
+COLUMNS: Final = (
+    "messages", "conversations", "prompt", "completion", "instruction", "input", "output", "text", "system",
+    "tools",
+)  # fmt: skip
+"""What a column can be mapped to."""
+ASKING: Final = ("question", "query", "input", "user", "human", "request", "source")
+ANSWERING: Final = ("answer", "response", "output", "assistant", "reply", "bot", "target", "completion")
+"""Names that people give to a question and its answer: what to suggest, never what to take."""
+
+
+def row_of(record: object, where: str, form: str | None, columns: Mapping[str, str]) -> Row:
+    """The row that ``record`` is; ``columns`` gives its keys for some of ours: ``{"prompt": "question"}``.
+
+    Raises RowError with the reason alone.
+    """
+    if not isinstance(record, dict):
+        raise RowError(f"must be a JSON object with the keys {WANTED}, not {type(record).__name__}", "keys")
+    if columns:
+        taken = set(columns.values())
+        for wanted, column in columns.items():
+            if column not in record:
+                raise RowError(f"has no column {column!r} for {wanted}; it has {_listed(record)}", "keys")
+        record = {
+            **{key: value for key, value in record.items() if key not in taken},
+            **{wanted: record[column] for wanted, column in columns.items()},
+        }
+    found = form or next((name for name, keys in FORMS.items() if all(key in record for key in keys)), None)
+    if found is None:
+        raise RowError(f"has the keys {_listed(record)}; wanted {WANTED}{_hint(record)}", "keys")
+    missing = [key for key in FORMS[found] if key not in record]
+    if missing:
+        raise RowError(
+            f"has the keys {_listed(record)}; the form {found} needs {' and '.join(FORMS[found])}", "keys"
+        )
+    if found == "text":
+        text = whole(_text(record, "text"), "text")
+        if not text.strip():
+            raise RowError("has an empty text, so there is nothing to learn from it")
+        return Row([], where, text=text, form=found)
+    return Row(_messages(record, found), where, tools=tools_of(record), form=found)
+
+
+def _messages(record: dict[str, Any], form: str) -> list[dict[str, Any]]:
+    messages: list[Any]
+    if form == "chat":
+        return conversation(record["messages"])
+    if form == "sharegpt":
+        said = from_text(record["conversations"])
+        messages = said if isinstance(said, list) else []
+        return conversation([*_system(record, "from", "value"), *messages], "from", "value")
+    if form == "prompt-completion":
+        prompt, completion = record["prompt"], record["completion"]
+        if isinstance(prompt, list) and isinstance(completion, list):
+            return conversation([*prompt, *completion])
+        messages = turn(_text(record, "prompt"), _text(record, "completion"))
+    else:
+        extra = _text(record, "input").strip() if record.get("input") is not None else ""
+        asked = _text(record, "instruction") + (f"\n\n{extra}" if extra else "")
+        messages = turn(asked, _text(record, "output"))
+    return conversation([*_system(record, "role", "content"), *messages])
+
+
+def _system(record: dict[str, Any], who: str, said: str) -> list[dict[str, Any]]:
+    system = record.get("system")
+    return [{who: "system", said: system}] if isinstance(system, str) and system.strip() else []
+
+
+def _text(record: Mapping[str, Any], key: str) -> str:
+    value = record.get(key)
+    if not isinstance(value, str):
+        raise RowError(f"{key} must be text, not {type(value).__name__}")
+    return value
+
+
+def _listed(record: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, list(record)[:8])) or "none"
+
+
+def _hint(record: Mapping[str, Any]) -> str:
+    """How to map the columns, where their names tell which is which."""
+    if "chosen" in record and "rejected" in record:
+        return ". Chosen and rejected are for preference tuning, which is not supported: keep the chosen one"
+    names = {key.strip().lower(): key for key in record if len(key) <= 40}
+    asking = next((names[name] for name in ASKING if name in names), None)
+    answering = next((names[name] for name in ANSWERING if name in names and names[name] != asking), None)
+    asking = asking or next((key for key in ("prompt", "instruction") if key in record), None)
+    if asking is None or answering is None:
+        return ""
+    return f'. To use these: columns = {{ prompt = "{asking}", completion = "{answering}" }}'

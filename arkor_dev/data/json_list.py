@@ -1,0 +1,178 @@
+"""A file that is one JSON list of rows, or rows spread over lines one after another, read in pieces.
+
+Rows are told apart by brackets and quotes alone, so that a file larger than the memory can be read and a row
+that is wrong inside leaves the others readable.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from .containers import Record, TooLargeError, too_long
+from .json_lines import BYTE_ORDER_MARK
+from .json_text import parsed
+from .rows import MAX_ROW, DataError, RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE: Final = 2**18
+_BETWEEN: Final = re.compile(rb'["\[\]{},]')
+_INSIDE: Final = re.compile(rb'["\[\]{}]')
+_TEXT: Final = re.compile(rb'[^"\\]*(?:\\[\s\S][^"\\]*)*')
+
+
+class JsonRows:
+    """Rows inside one list (``listed``), or one after another without one."""
+
+    unit = "row"
+
+    def __init__(self, file: BinaryIO, limit: int, *, listed: bool) -> None:
+        self._file, self._limit = file, limit
+        self._listed = listed
+        self.words = "JSON" if listed else "JSON objects over several lines"
+
+    def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
+        """As ``Container.scan``; the raw record is its bytes and the line where they begin.
+
+        From another place than the first, lines are counted from there.
+        """
+        splitter = _Splitter(self._file, offset, self._limit, listed=self._listed)
+        try:
+            for start, raw, at_line, size in splitter.parts():
+                yield Record(start, line, size, too_long() if raw is None else (raw, at_line))
+                line += 1
+        except DataError as fault:
+            yield Record(offset, 0, 0, fault)
+
+    def value(self, record: Record) -> object:
+        """As ``Container.value``."""
+        raw, line = record.raw
+        if not raw:
+            raise RowError(f"nothing between two commas at line {line}", "json")
+        return parsed(raw, line)
+
+    def close(self) -> None:
+        """As ``Container.close``."""
+        self._file.close()
+
+
+class _Splitter:
+    """Finds where each row begins and ends; keeps no more than one row and one piece."""
+
+    def __init__(self, file: BinaryIO, offset: int, limit: int, *, listed: bool) -> None:
+        file.seek(offset)
+        self.file, self.limit = file, limit
+        self.listed = listed
+        self.kept = b""
+        self.offset = offset
+        """Of ``kept`` in the file."""
+        self.start = 0
+        """In ``kept``: where the row begins."""
+        self.at = 0
+        """In ``kept``: what is before has been looked at."""
+        self.line = 1
+        """Of ``start``."""
+        self.let_go = 0
+        """Bytes of the row that are kept no longer: it is too long."""
+
+    def parts(self) -> Iterator[tuple[int, bytes | None, int, int]]:
+        """Offset, bytes (None: too long), line and size of each row."""
+        base = 1 if self.listed else 0
+        if self.offset == 0:
+            self._begin()
+        depth, rows = base, self.offset > 0
+        while True:
+            between = self.listed and depth == base
+            found = (_BETWEEN if between else _INSIDE).search(self.kept, self.at)
+            if found is None:
+                self.at = len(self.kept)
+                if self._more():
+                    continue
+                break
+            token, self.at = found[0], found.end()
+            if token == b'"':
+                self._pass_text()
+            elif token in b"[{":
+                depth += 1
+            elif token == b",":
+                yield self._row(self.at - 1)
+                self._next(self.at)
+                rows = True
+            elif depth > base:
+                depth -= 1
+                if depth == 0:
+                    yield self._row(self.at)
+                    self._next(self.at)
+            elif self.listed and token == b"]":
+                end = self.at - 1
+                if rows or self.let_go or self.kept[self.start : end].strip():
+                    yield self._row(end)
+                self._next(self.at)
+                self._end()
+                return
+            else:
+                line = self.line + self.kept.count(b"\n", self.start, self.at)
+                raise DataError(f"not JSON: a {token.decode()} too many at line {line}", "json")
+        if depth > base or self.listed:
+            what = "the list is" if depth == base else "a bracket is"
+            raise DataError(f"not JSON: {what} never closed; the file may have been cut off", "json")
+        if self.kept[self.start :].strip():
+            yield self._row(len(self.kept))
+
+    def _begin(self) -> None:
+        while not self.kept.removeprefix(BYTE_ORDER_MARK).strip() and self._more():
+            pass
+        if self.listed:
+            self.at = self.kept.index(b"[") + 1
+        elif self.kept.startswith(BYTE_ORDER_MARK):
+            self.at = len(BYTE_ORDER_MARK)
+        self._next(self.at)
+
+    def _end(self) -> None:
+        while not self.kept[self.start :].strip():
+            self._next(len(self.kept))
+            if not self._more():
+                return
+        raise DataError("not JSON: something follows the end of the list", "json")
+
+    def _pass_text(self) -> None:
+        """Go behind the quote that ends the text that has begun."""
+        while True:
+            found = _TEXT.match(self.kept, self.at)
+            assert found is not None  # it matches nothing, too
+            self.at = found.end()
+            if self.kept.startswith(b'"', self.at):
+                self.at += 1
+                return
+            if not self._more():
+                raise DataError("not JSON: a text is never closed; the file may have been cut off", "json")
+
+    def _row(self, end: int) -> tuple[int, bytes | None, int, int]:
+        size = self.let_go + end - self.start
+        if size > MAX_ROW:
+            return self.offset + self.start - self.let_go, None, self.line, size
+        raw = self.kept[self.start : end]
+        blank = len(raw) - len(raw.lstrip())
+        stripped = raw.strip()
+        line = self.line + raw.count(b"\n", 0, blank)
+        return self.offset + self.start + blank, stripped, line, len(stripped)
+
+    def _next(self, start: int) -> None:
+        self.line += self.kept.count(b"\n", self.start, start)
+        self.start, self.let_go = start, 0
+
+    def _more(self) -> bool:
+        piece = self.file.read(PIECE)
+        if self.offset + len(self.kept) > self.limit:
+            raise TooLargeError(self.limit)
+        if self.at - self.start > MAX_ROW:
+            self.line += self.kept.count(b"\n", self.start, self.at)
+            self.let_go += self.at - self.start
+            self.start = self.at
+        self.kept = self.kept[self.start :] + piece
+        self.offset += self.start
+        self.at -= self.start
+        self.start = 0
+        return bool(piece)

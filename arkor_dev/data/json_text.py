@@ -1,0 +1,51 @@
+"""One row's JSON, and where it is wrong."""
+
+from __future__ import annotations
+
+import json
+
+from .rows import RowError
+
+
+def parsed(raw: bytes, line: int | None = None) -> object:
+    """What the bytes of one row say; raises RowError with the place of the fault.
+
+    The place is a column, or where the row began at ``line`` of a file that spreads rows over lines, a line
+    and a column.
+    """
+    text = decoded(raw)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RowError(f"not JSON ({_fault(text, error, line)})", "json") from None
+    except ValueError:
+        raise RowError("not JSON that can be read: it has a number of thousands of digits", "json") from None
+    except RecursionError:
+        raise RowError("not JSON that can be read: nested too deeply", "json") from None
+
+
+def decoded(raw: bytes) -> str:
+    """The text of a row; raises RowError where it is not UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise RowError(
+            f"not UTF-8 (byte {error.start + 1} is 0x{raw[error.start]:02x}); save the file as UTF-8",
+            "encoding",
+        ) from None
+
+
+def _fault(text: str, error: json.JSONDecodeError, line: int | None) -> str:
+    """The fault and its place, in the same words on every Python: 3.13 names a last comma for itself."""
+    before, said, at = text[: error.pos].rstrip(), error.msg, error.pos
+    if said.startswith("Illegal trailing comma"):
+        before = text[: error.pos + 1]
+        said, at = "a comma with nothing behind it", len(before) - 1
+    elif before.endswith(",") and text[error.pos : error.pos + 1] in ("}", "]"):
+        said, at = "a comma with nothing behind it", len(before) - 1
+    column = at - text.rfind("\n", 0, at)
+    if line is None:
+        return f"{said} at column {column}"
+    below = text.count("\n", 0, at)
+    place = f"column {column}" if below else f"character {column} of the row"
+    return f"{said} at line {line + below}, {place}"

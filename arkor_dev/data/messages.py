@@ -1,0 +1,150 @@
+"""The messages of a conversation, checked and spelled as chat templates expect them.
+
+Data sets spell one thing in several ways: a table keeps lists as JSON text, its files fill absent keys with
+null, and arguments of a tool call are JSON text with one vendor and an object with another.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from .rows import RowError
+
+ROLES: Final = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+    "function_response": "tool",
+    "function_call": "assistant",
+}
+"""Who speaks, as data sets call it, and as chat templates do."""
+DEPTH: Final = 60
+"""Lists and objects inside each other, in tools and their calls: templates go through them by recursion."""
+
+
+def conversation(messages: object, who: str = "role", said: str = "content") -> list[dict[str, Any]]:
+    """A list of messages with ``role`` and ``content``; ``who`` and ``said`` are the keys they stand under.
+
+    Raises RowError with the first fault, and when no assistant says anything.
+    """
+    messages = from_text(messages)
+    if not isinstance(messages, list) or not messages:
+        raise RowError("messages must be a list with at least one user and one assistant message")
+    checked = [_message(message, place, who, said) for place, message in enumerate(messages, 1)]
+    if not any(
+        message["role"] == "assistant" and (message["content"].strip() or message.get("tool_calls"))
+        for message in checked
+    ):
+        raise RowError("has no assistant message with text, so there is nothing to learn from it")
+    return checked
+
+
+def tools_of(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tools that a row declares; raises RowError when they are no list of objects."""
+    tools = from_text(row.get("tools"))
+    if tools is None or tools == "":
+        return []
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise RowError("tools must be a list of objects, one a function")
+    return [_without_nulls(tool) for tool in tools]
+
+
+def turn(asked: str, answered: str) -> list[dict[str, Any]]:
+    """A question and its answer."""
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+
+
+def from_text(value: object) -> object:
+    """``value``; where it is JSON text of a list or an object, as in a table's cell, what that says."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def whole(text: str, what: str) -> str:
+    """``text``; raises RowError where it has half a character: JSON can spell one, no tokenizer takes it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RowError(f"{what} holds half a character (a lone \\ud800 to \\udfff)") from None
+    return text
+
+
+def _message(message: object, place: int, who: str, said: str) -> dict[str, Any]:
+    if not isinstance(message, dict):
+        raise RowError(f"message {place} must be an object with {who} and {said}")
+    if who not in message and "role" in message:
+        who, said = "role", "content"
+    spoken, value = message.get(who), message.get(said)
+    role = ROLES.get(spoken.lower()) if isinstance(spoken, str) else None
+    if role is None:
+        raise RowError(
+            f"message {place} has the {who} {spoken!r}; wanted system, user, assistant or tool", "content"
+        )
+    calls = from_text(message.get("tool_calls"))
+    if spoken == "function_call" and isinstance(call := from_text(value), dict | list):
+        calls, value = (call if isinstance(call, list) else [call]), None
+    text = _text(value)
+    if text is None and not (value is None and calls):
+        raise RowError(f"message {place} has no text in {said}")
+    others = {
+        key: each
+        for key, each in message.items()
+        if each is not None and key not in (who, said, "role", "content", "tool_calls")
+    }
+    checked = {"role": role, "content": whole(text or "", f"message {place}"), **others}
+    if calls:
+        checked["tool_calls"] = _calls(calls, place)
+    return checked
+
+
+def _text(value: object) -> str | None:
+    """The text of a content, which may be a list of parts; None where it has another part or is no text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(
+        isinstance(part, dict) and isinstance(part.get("text"), str) for part in value
+    ):
+        return "".join(part["text"] for part in value)
+    return None
+
+
+def _calls(calls: object, place: int) -> list[dict[str, Any]]:
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        raise RowError(f"message {place}: tool_calls must be a list of objects")
+    return [_call(_without_nulls(call), place) for call in calls]
+
+
+def _call(call: dict[str, Any], place: int) -> dict[str, Any]:
+    """A call as ``{type, function: {name, arguments}}``, the arguments as an object."""
+    function = call.get("function", call)
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise RowError(f"message {place}: a tool call needs the name of its function")
+    function = {**function, "arguments": from_text(function.get("arguments", {}))}
+    return {"type": "function", **call, "function": function} if "function" in call else {
+        "type": "function", "function": function,
+    }  # fmt: skip
+
+
+def _without_nulls(value: Any, depth: int = 0) -> Any:
+    """``value`` without the keys that are null: a Parquet file has every key of any row in all of them."""
+    if depth > DEPTH:
+        raise RowError("tools are nested too deeply")
+    if isinstance(value, dict):
+        return {key: _without_nulls(each, depth + 1) for key, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_without_nulls(each, depth + 1) for each in value]
+    return value

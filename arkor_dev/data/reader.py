@@ -1,0 +1,171 @@
+"""A data set, opened: its files in their formats, as rows one after another or any one of them.
+
+A row that is wrong is handed over as its error and the next one follows, so that training can stop at the
+first, a check can count them all, and the page can show each where it stands.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from .containers import MAX_BYTES, Record
+from .detect import open_container
+from .forms import WANTED, WORDS, row_of
+from .rows import DataError, Row, RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from .containers import Container
+
+FIRST_ROWS: Final = 20
+OPEN_FILES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file of a data set. ``name`` is what the person calls it; ``form`` and ``columns`` as in ``row_of``.
+
+    ``unit`` is what its rows are counted in, where that is not the format's own: the rows of a hub's data set
+    are kept in a file whose lines nobody has seen.
+    """
+
+    path: Path
+    name: str
+    form: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    unit: str | None = None
+
+
+class Place(NamedTuple):
+    """Where a row lies: what ``DataSet.read`` needs. All numbers, so that many of them can lie in arrays.
+
+    ``number`` counts the rows of the data set from 1, ``line`` those of its file; ``size`` is in bytes.
+    Where a file cannot be read any further, ``line`` is 0.
+    """
+
+    number: int
+    file: int
+    offset: int
+    line: int
+    size: int
+
+
+class Item(NamedTuple):
+    """A row, or why it is none: with a DataError nothing that follows in its file can be read."""
+
+    place: Place
+    where: str
+    row: Row | RowError
+
+
+class Found(NamedTuple):
+    """A row that has been found and not looked into; ``DataSet.item`` does."""
+
+    place: Place
+    record: Record
+    container: Container | None
+
+
+class DataSet:
+    """The rows of some files. Reading may raise OSError; not for several threads at once."""
+
+    def __init__(self, files: Sequence[DataFile], limit: int) -> None:
+        self.files, self.limit = list(files), limit
+        self._open: dict[int, Container] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what ``read`` has opened; a walk through the rows closes its files itself."""
+        for container in self._open.values():
+            container.close()
+        self._open.clear()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Every row from the first on."""
+        return map(self.item, self.scan())
+
+    def scan(self) -> Iterator[Found]:
+        """Where every row lies, without looking into it: of a hundred thousand in a fraction of a second."""
+        number = 0
+        for index, file in enumerate(self.files):
+            try:
+                container, _ = open_container(file.path, self.limit)
+            except DataError as fault:
+                number += 1
+                yield Found(Place(number, index, 0, 0, 0), Record(0, 0, 0, fault), None)
+                continue
+            with closing(container):
+                for record in container.scan():
+                    number += 1
+                    place = Place(number, index, record.offset, record.line, record.size)
+                    yield Found(place, record, container)
+
+    def item(self, found: Found) -> Item:
+        """The row that ``scan`` has found."""
+        place, record, container = found
+        file = self.files[place.file]
+        where = file.name if container is None else f"{file.name}, {file.unit or container.unit} {place.line}"
+        try:
+            if isinstance(record.raw, RowError):
+                raise record.raw
+            assert container is not None  # only an error has none
+            return Item(place, where, row_of(container.value(record), where, file.form, file.columns))
+        except RowError as fault:
+            return Item(place, file.name if isinstance(fault, DataError) else where, fault)
+
+    def read(self, place: Place) -> Item:
+        """The row at a place that ``scan`` told; of a file that has changed since, what lies there now."""
+        container = self._open.get(place.file)
+        if place.line == 0:
+            return self.item(Found(place, Record(0, 0, 0, DataError("cannot be read further")), container))
+        try:
+            if container is None:
+                if len(self._open) >= OPEN_FILES:
+                    self.close()
+                container, _ = open_container(self.files[place.file].path, self.limit)
+                self._open[place.file] = container
+            record = next(iter(container.scan(place.offset, place.line)), None)
+        except DataError as fault:
+            record = Record(0, 0, 0, fault)
+        if record is None:
+            record = Record(0, 0, 0, DataError("has changed: this row is not there any more"))
+        return self.item(Found(place, record, container))
+
+    def words(self, index: int = 0) -> str:
+        """What a file is, for a person: ``ShareGPT, JSON Lines, gzip``. Looks at its first few rows."""
+        file = self.files[index]
+        try:
+            container, packed = open_container(file.path, self.limit)
+        except DataError:
+            return "unknown"
+        with closing(container):
+            form = None
+            for record in islice(container.scan(), FIRST_ROWS):
+                row = self.item(Found(Place(1, index, *record[:3]), record, container)).row
+                if isinstance(row, Row):
+                    form = WORDS[row.form]
+                    break
+        return ", ".join([*([form] if form else []), container.words, *(["gzip"] if packed else [])])
+
+
+def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES) -> DataSet:
+    """The rows of ``files``, which are opened as they are come to. ``with`` closes what is left open.
+
+    A file of more than ``limit`` bytes, unpacked, ends with a TooLargeError.
+    """
+    return DataSet(files, limit)
+
+
+def no_rows(name: str) -> RowError:
+    """What to say of a data set without a row."""
+    return RowError(f"{name} is empty: write one JSON object a line, with the keys {WANTED}")

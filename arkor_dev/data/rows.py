@@ -1,0 +1,40 @@
+"""What a row of a data set becomes, whatever it was written as, and why it may become nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+MAX_ROW: Final = 4 * 2**20
+"""Bytes of one row."""
+REASON_LIMIT: Final = 400
+
+Fault = Literal["json", "encoding", "size", "keys", "content"]
+"""What is wrong with a row: its JSON or table, its bytes, its length, its keys, or what stands under them."""
+
+
+class RowError(Exception):
+    """Why a row cannot be trained on, in words for a person; cut to size, since it may quote the row."""
+
+    def __init__(self, text: str, fault: Fault = "content") -> None:
+        super().__init__(text if len(text) <= REASON_LIMIT else f"{text[: REASON_LIMIT - 1]}…")
+        self.fault: Fault = fault
+
+
+class DataError(RowError):
+    """Why a whole file cannot be read, or no further: what follows in it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: a conversation in ``messages``, or else plain ``text`` of which everything is learned.
+
+    ``where`` is its place for a person (``data/chats.jsonl, line 3``). ``tools`` are the functions that the
+    assistant may call, as JSON schemas; ``form`` is the row's own form by its key in ``forms.FORMS``.
+    """
+
+    messages: list[dict[str, Any]]
+    where: str
+    text: str | None = None
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    form: str = "chat"

@@ -1,0 +1,127 @@
+"""Which files a data set is: one of the project, a folder of them, or several."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.rules import text_line
+
+from .detect import SUFFIXES
+from .reader import DataFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from arkor_dev.contract.shapes import DatasetSource
+
+FILES: Final = 1000
+SHOWN_CHARACTERS: Final = 80
+
+
+class SourceError(Exception):
+    """Why a data set cannot be used, in words for a person; ``key`` is what is wrong inside its table."""
+
+    def __init__(self, text: str, key: str | None = None) -> None:
+        super().__init__(text)
+        self.key = key
+
+
+def parts_of(source: DatasetSource) -> list[DatasetSource]:
+    """The sources of which a ``list`` is made; of another, itself alone."""
+    return source["sources"] if source["type"] == "list" else [source]
+
+
+def files_of(source: DatasetSource, project: Path) -> list[DataFile]:
+    """Every file of a source of type ``file``, in the order of their names; raises SourceError."""
+    root = project.resolve()
+    return [
+        DataFile(path, path.relative_to(root).as_posix(), source.get("form"), source.get("columns") or {})
+        for path in inside(project, source["path"])
+    ]
+
+
+def every_file(
+    source: DatasetSource, project: Path, fetch: Callable[[DatasetSource], DataFile]
+) -> list[DataFile]:
+    """Every file of a source of any type; ``fetch`` brings one that is not of the project."""
+    files: list[DataFile] = []
+    for part in parts_of(source):
+        files += files_of(part, project) if part["type"] == "file" else [fetch(part)]
+    return files
+
+
+def resolved(project: Path, written: str) -> Path:
+    """The real path of a file or folder that lies in the project; raises SourceError where it does not."""
+    if "://" in written:
+        raise SourceError(f'is an address. Write it as a table: dataset = {{ url = "{written}" }}')
+    if not text_line(1000).fits(written):
+        raise SourceError("must be a path on one line")
+    root = project.resolve()
+    shown = _shown(written)
+    try:
+        # Not Path.resolve: on a loop of symlinks it raises or does not, depending on the Python.
+        path = Path(os.path.realpath(root / written))
+        if not path.is_relative_to(root):
+            raise SourceError(
+                f'"{shown}" is outside the project. Copy the file into {root.name}/ and name that'
+            )
+        if path.is_symlink():
+            raise SourceError(f'"{shown}" is a symlink that leads back to itself. Name the file itself')
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceError(
+            f'there is no file "{shown}" in the project. Create it, one chat a line, or correct the path'
+            + _hub_hint(written)
+        ) from None
+    except OSError as fault:
+        raise SourceError(f'"{shown}" cannot be read ({fault.strerror}). Correct the path') from None
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise SourceError(f'"{shown}" is not a regular file. Name a JSONL file, one chat a line')
+    return path
+
+
+def inside(project: Path, written: str) -> list[Path]:
+    """The real paths of the file, or of a folder's files, that ``written`` names; raises SourceError."""
+    path = resolved(project, written)
+    if not path.is_dir():
+        return [path]
+    root, found = project.resolve(), []
+    for name in _data_files(path):
+        found.append(resolved(project, name.relative_to(root).as_posix()))
+        if len(found) > FILES:
+            raise SourceError(
+                f'"{_shown(written)}" holds more than {FILES:,} files. Put their rows into fewer'
+            )
+    if not found:
+        listed = ", ".join(suffix.removeprefix(".") for suffix in SUFFIXES)
+        raise SourceError(
+            f'"{_shown(written)}" is a folder without data files ({listed}, or one of these as gz). '
+            "Put some there, or name a file"
+        )
+    return found
+
+
+def _data_files(folder: Path) -> Iterator[Path]:
+    """The files of a folder and of those in it that are data by their names; hidden ones are none."""
+    for at, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name.lower().removesuffix(".gz").endswith(SUFFIXES):
+                yield Path(at) / name
+
+
+def _raise(fault: OSError) -> None:
+    raise SourceError(f'"{_shown(str(fault.filename))}" cannot be read ({fault.strerror})')
+
+
+def _shown(written: str) -> str:
+    return written if len(written) <= SHOWN_CHARACTERS else f"{written[: SHOWN_CHARACTERS - 1]}…"
+
+
+def _hub_hint(written: str) -> str:
+    if written.count("/") == 1 and not Path(written).suffix:
+        return f'. For a data set of the hub write dataset = {{ huggingface = "{written}" }}'
+    return ""

@@ -1,0 +1,162 @@
+"""Tables as text: CSV and TSV, the first line naming the columns."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from .containers import Record, TooLargeError, too_long
+from .forms import COLUMNS as OURS
+from .json_lines import BYTE_ORDER_MARK
+from .json_text import decoded
+from .rows import MAX_ROW, DataError, RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMES: Final = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV"}
+COLUMNS: Final = 1000
+
+
+class Table:
+    """A file of cells, as spreadsheets write it; a quoted cell may hold line breaks."""
+
+    unit = "line"
+
+    def __init__(self, file: BinaryIO, limit: int, delimiter: str) -> None:
+        self._file, self._limit = file, limit
+        self._delimiter = delimiter
+        self.words = NAMES[delimiter]
+        self._header: list[str] | None = None
+        self._first = (0, 1)
+        """Offset and line behind the header."""
+
+    def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
+        """As ``Container.scan``; the raw record is its cells."""
+        try:
+            if self._header is None:
+                self._read_header()
+            if offset == 0:
+                offset, line = self._first
+            for record in self._records(offset, line):
+                if record.raw:
+                    yield record
+        except DataError as fault:
+            yield Record(offset, 0, 0, fault)
+
+    def value(self, record: Record) -> object:
+        """As ``Container.value``."""
+        cells, header = record.raw, self._header or []
+        if len(cells) > len(header):
+            raise RowError(
+                f"has {len(cells)} cells, and the first line names {len(header)} columns; "
+                'write a cell that holds the delimiter in quotes, as in "a, b"',
+                "json",
+            )
+        return {name: cell for name, cell in zip(header, cells, strict=False) if name}
+
+    def close(self) -> None:
+        """As ``Container.close``."""
+        self._file.close()
+
+    def _read_header(self) -> None:
+        first = next(self._records(0, 1), None)
+        if first is None:
+            self._header = []
+            return
+        if isinstance(first.raw, RowError):
+            raise DataError(f"the first line has no names of columns: {first.raw}", first.raw.fault)
+        header = [_named(cell.strip()) for cell in first.raw]
+        named = [name for name in header if name]
+        if len(header) > COLUMNS:
+            raise DataError(f"more than {COLUMNS:,} columns", "keys")
+        if len(set(named)) < len(named):
+            twice = next(name for name in named if named.count(name) > 1)
+            raise DataError(f"two columns are called {twice[:80]!r}; rename one of them", "keys")
+        self._header = header
+        lines = _Lines(self._file, 0, 1, self._limit)
+        for _ in csv.reader(lines, delimiter=self._delimiter, strict=True):
+            break
+        self._first = (lines.offset, lines.line)
+
+    def _records(self, offset: int, line: int) -> Iterator[Record]:
+        csv.field_size_limit(MAX_ROW)
+        lines = _Lines(self._file, offset, line, self._limit)
+        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        while True:
+            lines.begin()
+            start, number = lines.offset, lines.line
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except (csv.Error, RowError) as fault:
+                if isinstance(fault, DataError):
+                    raise
+                yield Record(start, number, lines.offset - start, _reason(fault, lines))
+                # A quote that is never closed takes all that follows for one cell: go on at the next line.
+                lines.back(start, number)
+                reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+                continue
+            yield Record(start, number, lines.offset - start, cells)
+
+
+def _named(column: str) -> str:
+    """A column's name; ours are known in capitals, too."""
+    return column.lower() if column.lower() in OURS else column
+
+
+def _reason(fault: Exception, lines: _Lines) -> RowError:
+    if isinstance(fault, RowError):
+        if fault.fault != "size" or lines.passed == 1:
+            return fault
+    elif "expected after" in str(fault):
+        return RowError('a quote inside a quoted cell; write it twice, as in "say ""hi"""', "json")
+    elif "unexpected end" not in str(fault):
+        return RowError(f"not a row of a table ({fault})", "json")
+    return RowError("a quote that is never closed", "json")
+
+
+class _Lines:
+    """The text lines of a file from a place on, for ``csv``; ``offset`` and ``line`` are of the next."""
+
+    def __init__(self, file: BinaryIO, offset: int, line: int, limit: int) -> None:
+        self.file, self.offset, self.line, self.limit = file, offset, line, limit
+        self.begun = offset
+        self.passed = 0
+        """How many lines the row has so far."""
+        file.seek(offset)
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        raw = self.file.readline(MAX_ROW + 1)
+        if not raw:
+            raise StopIteration
+        at_start = self.offset == 0
+        self.offset += len(raw)
+        self.line += raw.endswith(b"\n")
+        self.passed += 1
+        if self.offset > self.limit:
+            raise TooLargeError(self.limit)
+        if self.offset - self.begun > MAX_ROW:
+            raise too_long()
+        if b"\0" in raw:
+            raise RowError("holds the character NUL; save the table as UTF-8", "encoding")
+        return decoded(raw.removeprefix(BYTE_ORDER_MARK) if at_start else raw)
+
+    def begin(self) -> None:
+        """A row begins here."""
+        self.begun, self.passed = self.offset, 0
+
+    def back(self, start: int, line: int) -> None:
+        """Go to the line after the one that begins at ``start``."""
+        self.file.seek(start)
+        self.offset, self.line = start, line + 1
+        while piece := self.file.readline(MAX_ROW):
+            self.offset += len(piece)
+            if self.offset > self.limit:
+                raise TooLargeError(self.limit)
+            if piece.endswith(b"\n"):
+                break
