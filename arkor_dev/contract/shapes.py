@@ -213,6 +213,13 @@ class Manifest(TypedDict):
     revision: NotRequired[str]
 
 
+class SettingsWritten(TypedDict):
+    """``POST /api/manifest/settings``: the unified diff, and the file's revision once it is written."""
+
+    diff: str
+    revision: str
+
+
 class Capabilities(TypedDict):
     """``GET /api/capabilities``: the optional features that the backend names."""
 

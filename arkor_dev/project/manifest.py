@@ -12,9 +12,10 @@ from .training_command import NOT_LOCAL
 from .typescript import TypeScriptProject
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Manifest
+    from arkor_dev.contract.shapes import Manifest, SettingsWritten
 
 
 class ManifestReader:
@@ -23,6 +24,7 @@ class ManifestReader:
     def __init__(self, project: Path, *, local: bool = False) -> None:
         self._project = project
         self._local = local
+        self._writing = asyncio.Lock()
         self.typescript = TypeScriptProject(project)
 
     def warning(self) -> str | None:
@@ -43,6 +45,19 @@ class ManifestReader:
         from .arkor_toml import revision
 
         return await asyncio.to_thread(revision, self._project)
+
+    async def write_settings(
+        self, trainer: str, revision: str, changes: Mapping[str, object], *, preview: bool
+    ) -> SettingsWritten:
+        """As `project.write_settings`, one at a time."""
+        if not await asyncio.to_thread(self._has_toml):
+            raise BadRequestError("This project has no arkor.toml to write settings into.")
+        from .write_settings import write_settings
+
+        async with self._writing:
+            return await asyncio.to_thread(
+                write_settings, self._project, trainer, revision, changes, preview=preview
+            )
 
     def _has_toml(self) -> bool:
         # A dangling link or an unreadable file is there all the same, and is reported as what it is.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.core.atomic_write import write_private
+from arkor_dev.core.atomic_write import ChangedError, replace_regular, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,3 +30,55 @@ def test_the_content_is_flushed_to_the_disk_before_the_file_has_its_name(
     write_private(path, b"newer", exclusive=exclusive)
     assert seen == [(5, None if exclusive else b"old")]
     assert path.read_bytes() == b"newer"
+
+
+def test_a_file_is_replaced_only_while_it_holds_what_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o604)
+    replace_regular(path, b"new", b"old")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o604
+    for held in (b"old", b"ne", b"newer"):
+        with pytest.raises(ChangedError):
+            replace_regular(path, b"x", held)
+    assert path.read_bytes() == b"new"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("rename", [False, True])
+def test_a_change_while_the_new_content_is_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rename: bool
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    flush = os.fsync
+
+    def meanwhile(handle: int) -> None:
+        flush(handle)
+        other = tmp_path / "other"
+        (other if rename else path).write_bytes(b"odd")
+        if rename:
+            other.rename(path)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    with pytest.raises(ChangedError):
+        replace_regular(path, b"new", b"old")
+    assert path.read_bytes() == b"odd"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "fifo", "nothing"])
+def test_only_a_regular_file_is_replaced(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "file"
+    if kind == "link":
+        (tmp_path / "target").write_bytes(b"old")
+        path.symlink_to("target")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    with pytest.raises(OSError, match=r"file|directory|links"):
+        replace_regular(path, b"new", b"old")
+    assert path.is_symlink() is (kind == "link")
+    assert not (tmp_path / "target").exists() or (tmp_path / "target").read_bytes() == b"old"

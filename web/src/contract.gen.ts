@@ -208,6 +208,12 @@ export interface Manifest {
   revision?: string;
 }
 
+/** `POST /api/manifest/settings`: the unified diff, and the file's revision once it is written. */
+export interface SettingsWritten {
+  diff: string;
+  revision: string;
+}
+
 /** `GET /api/capabilities`: the optional features that the backend names. */
 export interface Capabilities {
   features: string[];

@@ -1,11 +1,10 @@
-"""``/api/credentials``, ``/api/me``, ``/api/manifest``: who is signed in where, and what can be trained."""
+"""``/api/credentials``, ``/api/me``, ``/api/capabilities``: who is signed in, what the backend can do."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from tests.project.test_training_command import TOML
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
 from tests.support.studio import running_studio
 
@@ -51,59 +50,6 @@ async def test_me_when_the_backend_is_away(studio: Studio, fake_backend: FakeBac
     async with studio.session.get("/api/me") as answer:
         assert answer.status in (502, 503, 504)
         assert f"127.0.0.1:{fake_backend.port}" in (await answer.json())["error"]
-
-
-async def test_the_manifest(studio: Studio) -> None:
-    async with studio.session.get("/api/manifest") as answer:
-        assert await answer.json() == {"trainer": None, "trainers": []}
-    toml = studio.settings.project / "arkor.toml"
-    toml.write_text(TOML)
-    async with studio.session.get("/api/manifest") as answer:
-        manifest = await answer.json()
-    assert manifest["trainer"] == {"name": "first"}
-    assert [trainer["name"] for trainer in manifest["trainers"]] == ["first"]
-    toml.write_text(TOML + "steps = ")
-    async with studio.session.get("/api/manifest") as answer:
-        assert answer.status == 400
-        assert "arkor.toml:5" in (await answer.json())["error"]
-
-
-async def test_a_wrong_trainer_leaves_the_others_alone(studio: Studio) -> None:
-    project = studio.settings.project
-    (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
-    text = TOML + TOML.replace("first", "second") + "steps = 0\n"
-    text += '[[trainer]]\nname = "third"\nmodel = "m"\ndataset = "data.jsonl"\n'
-    (project / "arkor.toml").write_text(text)
-    async with studio.session.get("/api/manifest") as answer:
-        assert answer.status == 200
-        first, second, third = (await answer.json())["trainers"]
-    assert "problem" not in first
-    assert set(second) == {"name", "problem"}
-    assert (second["name"], third["name"]) == ("second", "third")
-    assert second["problem"].startswith("arkor.toml:9: steps = 0 is not possible.")
-    assert third["problem"].startswith("data.jsonl, line 2: has the keys prompt; wanted messages")
-    assert third["rows"] == 2
-    for wrong in (second, third):
-        async with studio.session.post("/api/train", json={"trainer": wrong["name"]}) as answer:
-            assert (answer.status, await answer.json()) == (400, {"error": wrong["problem"]})
-    async with studio.session.get("/api/train") as answer:
-        assert await answer.json() == {"runs": []}
-
-
-async def test_the_manifest_is_told_once_whatever_it_is(studio: Studio) -> None:
-    toml = studio.settings.project / "arkor.toml"
-    seen: set[str] = set()
-    for text, status in ((TOML, 200), (TOML + "steps = ", 400), (TOML + "steps = 2", 200)):
-        toml.write_text(text)
-        async with studio.session.get("/api/manifest") as answer:
-            assert answer.status == status
-            etag = answer.headers["ETag"]
-        for known in seen:
-            async with studio.session.get("/api/manifest", headers={"If-None-Match": known}) as answer:
-                assert answer.status == status
-        async with studio.session.get("/api/manifest", headers={"If-None-Match": etag}) as answer:
-            assert (answer.status, await answer.read()) == (304, b"")
-        seen.add(etag)
 
 
 async def test_capabilities_are_the_backends(studio: Studio, fake_backend: FakeBackend) -> None:

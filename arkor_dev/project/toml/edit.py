@@ -1,0 +1,239 @@
+"""Changes settings of one trainer in the text of ``arkor.toml`` and leaves all else as it is.
+
+Comments, order, spacing, quotes and line ends stay. A new key goes below the last of those that come before
+it in the table of settings, or below the comment in which ``arkor-dev init`` shows it. Nothing here is
+trusted: what comes out is parsed again, and has to say what was asked and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract import settings
+
+from .positions import Header, Pair, layout
+from .values import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .positions import Layout, Path
+
+_COMMENT: Final = re.compile(
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}'
+    r"|'''(?:[^']++|'(?!''))*+'{3,5}"
+    r'|"(?:[^"\\\n]++|\\.)*+"'
+    r"|'[^'\n]*+'"
+    r"|(?P<comment>#[^\r\n]*+)",
+    re.DOTALL,
+)
+_FIRST: Final = ("name", "model", "dataset")
+"""What a trainer begins with; every other key that is no setting stands behind them."""
+_TABLES: Final = float("inf")
+
+
+class EditError(Exception):
+    """The text is written in a way that cannot be edited here without changing something else."""
+
+
+def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
+    """``text`` with changes by key (``lora.r``) in its trainer of that number; None takes a key out.
+
+    ``text`` is a valid document. Raises EditError where the result would not be exactly what was asked.
+    """
+    result = text
+    for key, value in changes.items():
+        result = _Editor(result, trainer).change(key, value)
+    if not _says(result, text, trainer, changes) or _comments(result) != _comments(text):
+        raise EditError
+    return result
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a new line goes: behind the one of ``at``, as far indented as it, spaced like ``like``."""
+
+    at: int
+    indent: str
+    like: Pair | None
+
+
+class _Editor:
+    """One change in one text."""
+
+    def __init__(self, text: str, trainer: int) -> None:
+        self.text = text
+        self.layout: Layout = layout(text)
+        self.at: Path = ("trainer", trainer)
+
+    def change(self, key: str, value: object) -> str:
+        """The text with the key's value, or without the key."""
+        path = (*self.at, *key.split("."))
+        pair = next((pair for pair in self.layout.pairs if pair.path == path), None)
+        if pair is None:
+            return self.text if value is None else self._insert(key, value)
+        if value is not None:
+            return self._replace(pair, value)
+        return self._take_line(pair) if pair.braces is None else self._take_from_braces(pair)
+
+    # --- a key that is there --------------------------------------------------------------------------------
+
+    def _replace(self, pair: Pair, value: object) -> str:
+        before, statement = self.text[pair.value : pair.end], self._statement(pair).start
+        start, indent = self._line_start(statement), self._indent(statement)
+        lifted = [f"{indent}{comment}{self._line_end(start)}" for comment in _comments(before).elements()]
+        head, between = self.text[:start], self.text[start : pair.value]
+        return f"{head}{''.join(lifted)}{between}{written(value, before)}{self.text[pair.end :]}"
+
+    def _take_line(self, pair: Pair) -> str:
+        """The line goes; a comment behind the value, or in it, becomes a line of its own."""
+        start, end = self._line_start(pair.start), self._next_line(pair.end)
+        comments = _comments(self.text[pair.value : end]).elements()
+        indent, line_end = self.text[start : pair.start], self._line_end(start)
+        kept = "".join(f"{indent}{comment}{line_end}" for comment in comments)
+        if not self.text[start:end].endswith("\n"):  # the last line, without an end of its own
+            kept = kept.removesuffix(line_end)
+            if not kept:
+                start -= len(re.search(r"(?:\r?\n)*\Z", self.text[:start])[0])  # type: ignore[index]
+        return self.text[:start] + kept + self.text[end:]
+
+    def _take_from_braces(self, pair: Pair) -> str:
+        """The pair goes with one of its commas."""
+        behind = re.compile(r"[ \t]*,[ \t]*").match(self.text, pair.end)
+        if behind:
+            return self.text[: pair.start] + self.text[behind.end() :]
+        before = re.search(r"[ \t]*,[ \t]*\Z", self.text[: pair.start])
+        start = before.start() if before else pair.start
+        rest = self.text[pair.end :]
+        return self.text[:start] + (rest if before else rest.lstrip(" \t"))
+
+    # --- a new key ------------------------------------------------------------------------------------------
+
+    def _insert(self, key: str, value: object) -> str:
+        table, _, name = key.rpartition(".")
+        # In its own table, or else under a dotted key, which needs none.
+        for path, inner in [((*self.at, *table.split(".")), name), (self.at, key)]:
+            if path in self.layout.braces:
+                return self._into_braces(self.layout.braces[path], f"{inner} = {written(value)}")
+            header = next((header for header in self.layout.headers if header.path == path), None)
+            if header is not None:
+                return self._line(self._place(header, inner), inner, value)
+        raise EditError
+
+    def _into_braces(self, opening: int, pair: str) -> str:
+        inside = [each for each in self.layout.pairs if each.braces == opening]
+        if inside:
+            end = inside[-1].end
+            return f"{self.text[:end]}, {pair}{self.text[end:]}"
+        return f"{self.text[: opening + 1]} {pair} {self.text[opening + 1 :].lstrip(' ')}"
+
+    def _place(self, header: Header, key: str) -> _Place:
+        """Below the comment that shows the key, or the last pair that comes before it, or the header."""
+        after = [other.start for other in self.layout.headers if other.start > header.start]
+        end = min(after, default=len(self.text))
+        pairs = [pair for pair in self._lines() if header.end <= pair.start < end]
+        like = next(iter(reversed(pairs)), None)
+        depth = len(header.path)
+        shown = re.compile(rf"^([ \t]*)#+[ \t]*{re.escape(key)}[ \t]*=[^\n]*$", re.MULTILINE)
+        for found in reversed(list(shown.finditer(self.text, header.end, end))):
+            if not any(pair.start < found.start() < pair.end for pair in pairs):
+                return _Place(found.end(), found[1], like)
+        first = key.partition(".")[0]
+        before = [pair for pair in pairs if pair.path[depth] == first]  # of the same table, under dotted keys
+        before = before or [pair for pair in pairs if _rank(str(pair.path[depth])) < _rank(first)]
+        if not before:
+            return _Place(header.end, self._indent(header.start), like)
+        return _Place(before[-1].end, self._indent(before[-1].start), before[-1])
+
+    def _line(self, place: _Place, key: str, value: object) -> str:
+        at = self._next_line(place.at)
+        line_end = self._line_end(self._line_start(place.at))
+        line = f"{place.indent}{key}{self._equals(place.like, key)}{written(value)}"
+        if self.text[:at].endswith("\n"):
+            return f"{self.text[:at]}{line}{line_end}{self.text[at:]}"
+        return f"{self.text}{line_end}{line}"  # the file ends without a line end, and goes on to
+
+    def _equals(self, like: Pair | None, key: str) -> str:
+        """The equals sign, spaced like the neighbour's and in its column where that can be."""
+        if like is None:
+            return " = "
+        left, _, right = self.text[like.key_end : like.value].partition("=")
+        if len(left) > 1 and not left.strip(" "):
+            left = " " * max(1, like.key_end - like.start + len(left) - len(key))
+        return f"{left}={right}"
+
+    # --- lines ----------------------------------------------------------------------------------------------
+
+    def _lines(self) -> list[Pair]:
+        return [pair for pair in self.layout.pairs if pair.braces is None]
+
+    def _statement(self, pair: Pair) -> Pair:
+        """The pair on lines of its own in which this one stands."""
+        return next(each for each in reversed(self._lines()) if each.start <= pair.start)
+
+    def _line_start(self, at: int) -> int:
+        return self.text.rfind("\n", 0, at) + 1
+
+    def _next_line(self, at: int) -> int:
+        found = self.text.find("\n", at)
+        return len(self.text) if found < 0 else found + 1
+
+    def _indent(self, start: int) -> str:
+        return self.text[self._line_start(start) : start]
+
+    def _line_end(self, start: int) -> str:
+        """The end of the line that begins there, or of the one before where it has none."""
+        at = self.text.find("\n", start)
+        at = self.text.rfind("\n") if at < 0 else at
+        return "\r\n" if at > 0 and self.text[at - 1] == "\r" else "\n"
+
+
+def _rank(key: str) -> float:
+    """A key's place among those of its table, in the order of the table of settings; tables stand last."""
+    names = [row.name for row in settings.SETTINGS]
+    if key in settings.tables():
+        return _TABLES
+    if key in _FIRST:
+        return _FIRST.index(key)
+    return len(_FIRST) + (names.index(key) if key in names else -0.5)
+
+
+def _comments(text: str) -> Counter[str]:
+    """Each comment with how often it is there, in the order of their first appearance."""
+    found = (match["comment"] for match in _COMMENT.finditer(text))
+    return Counter(comment.rstrip() for comment in found if comment is not None)
+
+
+def _says(text: str, before: str, trainer: int, changes: Mapping[str, object]) -> bool:
+    """Whether ``text`` says what ``before`` did, with the changes and nothing else."""
+    try:
+        document: dict[str, Any] = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    wanted: dict[str, Any] = tomllib.loads(before)
+    block = wanted["trainer"][trainer]
+    for key, value in changes.items():
+        table, _, name = key.rpartition(".")
+        held = block.setdefault(table, {}) if table else block
+        if value is None:
+            held.pop(name, None)
+        else:
+            held[name] = value
+    for each in (block, document["trainer"][trainer]):
+        for table in settings.tables():
+            if each.get(table) == {}:
+                del each[table]  # an empty table says as much as none
+    return _same(document, wanted)
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal in type too: 1 is not 1.0 and not true, and NaN is NaN."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and repr(one) == repr(other)

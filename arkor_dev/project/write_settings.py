@@ -1,0 +1,85 @@
+"""Writes settings that were changed on the page into ``arkor.toml``, or shows how the file would change."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from arkor_dev.contract.changes import applied, complete
+from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.contract.settings import by_field
+from arkor_dev.core.atomic_write import ChangedError, replace_regular
+
+from .arkor_toml import parse, place, read, revision_of
+from .toml.edit import EditError, edit
+from .toml.problems import FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from arkor_dev.contract.shapes import SettingsWritten
+
+CHANGED = (
+    f"{FILE} has been changed on the disk since this page showed it, so nothing was written. "
+    "Look at what it says now, then write again."
+)
+LINKED = f"{FILE} is a symlink, which Studio does not write through. Edit the file that it leads to."
+NOT_EDITABLE = (
+    f"{FILE} is written in a way that Studio cannot edit without changing more than these settings. "
+    "Nothing was written: make the change by hand."
+)
+
+MANY_LINES = 10_000
+TOO_LONG = f"{FILE} has more than {MANY_LINES:,} lines, too many to compare. Make the change by hand."
+
+
+def write_settings(
+    project: Path, trainer: str, revision: str, changes: Mapping[str, object], *, preview: bool
+) -> SettingsWritten:
+    """Write changes that have no `contract.changes.problem` into a trainer's table; None takes a key out.
+
+    Answers with the unified diff, empty where nothing differs, and the revision that the file then has. With
+    ``preview`` nothing is written. Raises ConflictError when the file does not have the ``revision`` any
+    more, and BadRequestError when there is no such trainer, its table is wrong, or it cannot be written.
+    """
+    path = project / FILE
+    text = read(project)
+    if path.is_symlink():
+        raise BadRequestError(LINKED)
+    if revision_of(text) != revision:
+        raise ConflictError(CHANGED)
+    after = _edited(project, text, trainer, changes)
+    diff = "".join(difflib.unified_diff(_lines(text), _lines(after), FILE, FILE, n=2))
+    if not preview and after != text:
+        try:
+            replace_regular(path, after.encode(), text.encode())
+        except ChangedError:
+            raise ConflictError(CHANGED) from None
+        except OSError as fault:
+            raise BadRequestError(f"{FILE} cannot be written: {fault.strerror}. It is as it was.") from None
+    return {"diff": diff, "revision": revision if preview else revision_of(after)}
+
+
+def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object]) -> str:
+    trainers = parse(project, text)
+    index = place(trainers, trainer)
+    if text.count("\n") > MANY_LINES:
+        raise BadRequestError(TOO_LONG)
+    config = trainers[index].get("config")
+    if config is None:
+        raise BadRequestError(trainers[index].get("problem", NOT_EDITABLE))
+    rows = by_field()
+    keys = {rows[field].key: value for field, value in complete(config, changes).items()}
+    try:
+        after = edit(text, index, keys)
+    except EditError:
+        raise BadRequestError(NOT_EDITABLE) from None
+    if parse(project, after)[index].get("config") != applied(config, changes):
+        raise BadRequestError(NOT_EDITABLE)
+    return after
+
+
+def _lines(text: str) -> list[str]:
+    """Its lines, each with an end of one kind, so that one without an end does not run into the next."""
+    return [f"{line}\n" for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")]

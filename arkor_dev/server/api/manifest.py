@@ -1,0 +1,55 @@
+"""What the project can train, and changes of its settings that are written into its file."""
+
+from __future__ import annotations
+
+import hashlib
+
+from aiohttp import web
+
+from arkor_dev.contract.changes import problem
+from arkor_dev.contract.errors import ArkorError
+from arkor_dev.contract.rules import FILLED, FLAG, Rule
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.server.app_keys import MANIFEST
+from arkor_dev.server.negotiation import has
+
+from .envelope import fault_answer, read_object
+
+WRITE = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field("revision", FILLED, needed=True),
+        Field("settings", Rule("object"), needed=True),
+        Field("preview", FLAG, null=True),
+    ),
+    lambda body: problem(body["settings"]),
+)
+
+
+async def manifest(request: web.Request) -> web.Response:
+    """``GET /api/manifest``: the trainers that the project declares.
+
+    With an ETag, also while the project does not build: a page that asks every other second hears the same
+    fault once, and a browser reports each 400 in its console.
+    """
+    try:
+        answer = web.json_response(await request.app[MANIFEST].read())
+    except ArkorError as error:
+        answer = fault_answer(error)
+    tag = hashlib.sha256(answer.body or b"").hexdigest()[:32]  # type: ignore[arg-type]
+    if has(request, tag):
+        answer = web.Response(status=304)
+    answer.etag = tag
+    return answer
+
+
+async def write(request: web.Request) -> web.Response:
+    """``POST /api/manifest/settings``: write settings into the file; with ``preview`` only show how."""
+    body = await read_object(request, WRITE)
+    answer = await request.app[MANIFEST].write_settings(
+        body["trainer"], body["revision"], body["settings"], preview=bool(body.get("preview"))
+    )
+    return web.json_response(answer)
+
+
+ROUTES = [web.get("/api/manifest", manifest), web.post("/api/manifest/settings", write)]

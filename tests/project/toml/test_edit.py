@@ -1,0 +1,312 @@
+"""Edits of arkor.toml: exactly what was asked, and all else as it stood, on odd and on generated files."""
+
+from __future__ import annotations
+
+import difflib
+import random
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.project.starter_toml import starter_toml
+from arkor_dev.project.toml import edit as editor
+from arkor_dev.project.toml.edit import EditError, edit
+from arkor_dev.project.toml.values import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLAIN = """\
+# My trainers.
+
+[[trainer]]  # the first
+name = "a"
+model = "m"   # small
+dataset = "d.jsonl"
+steps = 40    # enough for a try
+learning_rate = 2e-3
+
+[trainer.lora]
+r = 8  # rank
+
+# The long one.
+[[trainer]]
+name = "b"
+model = "m"
+dataset = "d.jsonl"
+"""
+
+
+def difference(before: str, after: str) -> list[str]:
+    """The lines that went (-) and came (+), without those around them."""
+    lines = difflib.ndiff(before.splitlines(keepends=True), after.splitlines(keepends=True))
+    return [line[0] + line[2:] for line in lines if line[0] in "+-"]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "changes", "lines"),
+    [
+        (0, {"steps": 60}, ["-steps = 40    # enough for a try\n", "+steps = 60    # enough for a try\n"]),
+        (0, {"learning_rate": 5e-4}, ["-learning_rate = 2e-3\n", "+learning_rate = 5e-4\n"]),
+        (0, {"learning_rate": 0.01}, ["-learning_rate = 2e-3\n", "+learning_rate = 1e-2\n"]),
+        (0, {"lora.r": 16}, ["-r = 8  # rank\n", "+r = 16  # rank\n"]),
+        (0, {"lora.alpha": 32}, ["+alpha = 32\n"]),
+        (0, {"batch_size": 2}, ["+batch_size = 2\n"]),
+        (0, {"steps": None}, ["-steps = 40    # enough for a try\n", "+# enough for a try\n"]),
+        (0, {"learning_rate": None}, ["-learning_rate = 2e-3\n"]),
+        (0, {"seed": None, "lora.alpha": None}, []),
+        (1, {"lora.r": 4}, ["+lora.r = 4\n"]),
+        (1, {"epochs": 2, "seed": 0}, ["+epochs = 2\n", "+seed = 0\n"]),
+        (1, {"model": 'C:\\new "x"'}, ['-model = "m"\n', '+model = "C:\\\\new \\"x\\""\n']),
+    ],
+)
+def test_only_the_lines_that_have_to(trainer: int, changes: dict[str, object], lines: list[str]) -> None:
+    assert difference(PLAIN, edit(PLAIN, trainer, changes)) == lines
+
+
+def test_a_new_key_stands_where_the_table_of_settings_has_it() -> None:
+    after = edit(PLAIN, 0, {"batch_size": 2, "seed": 1, "epochs": 1, "lora.alpha": 16})
+    keys = [line.partition(" ")[0] for line in after.splitlines()[3:13]]
+    assert keys == [
+        "name",
+        "model",
+        "dataset",
+        "steps",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "seed",
+        "",
+        "[trainer.lora]",
+    ]
+    assert after.splitlines()[13:15] == ["r = 8  # rank", "alpha = 16"]
+
+
+def test_in_the_file_of_init_a_key_stands_below_its_own_comment() -> None:
+    starter = starter_toml()
+    shown = [row for row in SETTINGS if f"\n# {row.name} = " in starter]
+    assert len(shown) > 1
+    for row in shown:
+        lines = edit(starter, 0, {row.key: row.shown}).splitlines()
+        at = next(n for n, line in enumerate(lines) if line.startswith(f"# {row.name} = "))
+        assert lines[at + 1] == f"{row.name} = {written(row.shown)}"
+        assert edit("\n".join([*lines, ""]), 0, {row.key: None}) == starter
+
+
+ODD: list[tuple[str, Mapping[str, object], str]] = [
+    # line ends, and none at the end
+    ("A\r\nsteps = 1 # c\r\nseed = 2\r\n", {"steps": 3, "epochs": None},
+     "A\r\nsteps = 3 # c\r\nseed = 2\r\n"),
+    ("A\r\nsteps = 1\r\n", {"seed": 2}, "A\r\nsteps = 1\r\nseed = 2\r\n"),
+    ("A\r\nsteps = 1", {"seed": 2}, "A\r\nsteps = 1\r\nseed = 2"),
+    ("A\nsteps = 1", {"seed": 2}, "A\nsteps = 1\nseed = 2"),
+    ("A\nsteps = 1\nseed = 2", {"seed": None}, "A\nsteps = 1"),
+    ("A\r\nsteps = 1\r\nseed = 2", {"seed": None}, "A\r\nsteps = 1"),
+    ("A\nsteps = 1\nseed = 2 # c", {"seed": None}, "A\nsteps = 1\n# c"),
+    # spacing
+    ("A\n\tsteps=1\t# c\n", {"steps": 2, "seed": 3}, "A\n\tsteps=2\t# c\n\tseed=3\n"),
+    ("A\nsteps      = 1\n", {"seed": 3}, "A\nsteps      = 1\nseed       = 3\n"),
+    ("A\nseed  = 1\n", {"batch_size": 3}, "A\nbatch_size = 3\nseed  = 1\n"),
+    ("A\nsteps\t=\t1\n", {"seed": 3}, "A\nsteps\t=\t1\nseed\t=\t3\n"),
+    ("A\n  steps = 1\n  \n", {"steps": None}, "A\n  \n"),
+    # quotes
+    ("A\nscheduler = 'linear' # 'c'\n", {"scheduler": "cosine"}, "A\nscheduler = 'cosine' # 'c'\n"),
+    ('A\nscheduler = """linear"""\n', {"scheduler": "cosine"}, 'A\nscheduler = "cosine"\n'),
+    ("A\n\"steps\" = 1\n'seed'=2\n", {"steps": 5, "seed": 6}, "A\n\"steps\" = 5\n'seed'=6\n"),
+    # a text that looks like keys, with the same key in it
+    ("A\nnote = '''\nsteps = 9\n[[trainer]]\n# no comment'''\nsteps = 1\n", {"steps": 2},
+     "A\nnote = '''\nsteps = 9\n[[trainer]]\n# no comment'''\nsteps = 2\n"),
+    ("A\nnote = '''\n# seed = 9'''\nsteps = 1\n", {"seed": 2},
+     "A\nnote = '''\n# seed = 9'''\nsteps = 1\nseed = 2\n"),
+    ("A\nnote = [ # c\n 1, # seed = 2\n]\nseed = 3\n", {"seed": 4},
+     "A\nnote = [ # c\n 1, # seed = 2\n]\nseed = 4\n"),
+    # a comment that shows the key
+    ("A\n#seed = 9\n\n# end\n", {"seed": 2}, "A\n#seed = 9\nseed = 2\n\n# end\n"),
+    ("A\nsteps = 1\n\n[trainer.lora]\n# r = 9\n", {"lora.r": 2},
+     "A\nsteps = 1\n\n[trainer.lora]\n# r = 9\nr = 2\n"),
+    # tables
+    ("A\nlora = {}\n", {"lora.r": 2}, "A\nlora = { r = 2 }\n"),
+    ("A\nlora = { r = 8 } # c\n", {"lora.alpha": 16}, "A\nlora = { r = 8, alpha = 16 } # c\n"),
+    ("A\nlora = { r = 8, alpha = 16 }\n", {"lora.r": None}, "A\nlora = { alpha = 16 }\n"),
+    ("A\nlora = { r = 8, alpha = 16 }\n", {"lora.alpha": None}, "A\nlora = { r = 8 }\n"),
+    ("A\nlora = {r=8}\n", {"lora.r": None}, "A\nlora = {}\n"),
+    ("A\nlora.r = 8\nseed = 1\n", {"lora.alpha": 2}, "A\nlora.r = 8\nlora.alpha = 2\nseed = 1\n"),
+    ("A\nlora . \"r\" = 8\n", {"lora.r": 2}, "A\nlora . \"r\" = 2\n"),
+    ("A\nlora.r = 8\n", {"steps": 2}, "A\nsteps = 2\nlora.r = 8\n"),
+    ("A\n\n[trainer.lora] # c", {"lora.r": 2}, "A\n\n[trainer.lora] # c\nr = 2"),
+    ("A\n\n  [ trainer . 'lora' ]\n  r = 1\n", {"lora.alpha": 2},
+     "A\n\n  [ trainer . 'lora' ]\n  r = 1\n  alpha = 2\n"),
+]  # fmt: skip
+HEAD = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = "d"'
+
+
+@pytest.mark.parametrize(("before", "changes", "after"), ODD, ids=[repr(each[0]) for each in ODD])
+def test_an_odd_file(before: str, changes: Mapping[str, object], after: str) -> None:
+    head = HEAD.replace("\n", "\r\n") if "\r" in before else HEAD
+    before, after = (text.replace("A", head, 1) for text in (before, after))
+    assert edit(before, 0, changes) == after
+    # As the second of three, too: what stands around it is left alone.
+    around = [f'[[trainer]]\nname = "{n}"\nsteps = 7 # seven\nlora = {{ r = 1 }}\n\n' for n in "xy"]
+    if before.endswith("\n"):
+        assert edit(around[0] + before + around[1], 1, changes) == around[0] + after + around[1]
+    assert edit(around[0] + before, 1, changes) == around[0] + after
+
+
+def test_trainers_in_an_inline_array() -> None:
+    text = 'trainer = [\n  { name = "a", steps = 3 }, # one\n  { name = "b", lora = { r = 1 } },\n]\n'
+    assert edit(text, 0, {"steps": 4, "lora.r": 2}) == text.replace("steps = 3", "steps = 4, lora.r = 2")
+    assert edit(text, 1, {"lora.r": None, "seed": 5}) == text.replace("{ r = 1 }", "{ }, seed = 5")
+
+
+def test_comments_inside_a_list_are_kept_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"{HEAD}\n  steps = [ # why\n    1, # one\n  ] # all\n"
+    assert edit(text, 0, {"steps": 2}) == f"{HEAD}\n  # why\n  # one\n  steps = 2 # all\n"
+    assert edit(text, 0, {"steps": None}) == f"{HEAD}\n  # why\n  # one\n  # all\n"
+
+
+def test_a_list_is_written_with_the_quotes_that_it_had() -> None:
+    assert written(["q_proj", "v_proj"], "['a', \"b\"]") == "['q_proj', 'v_proj']"
+    assert written(["a'b\x7f", 1, True]) == '["a\'b\\u007f", 1, true]'
+
+
+def test_what_else_is_in_the_file_stays_to_the_last_bit() -> None:
+    """NaN, dates and deep tables: compared by what they are, and never touched."""
+    more = "[other]\nn = nan\nwhen = 1979-05-27T07:32:00.5Z\nx = -0.0\nhex = 0xFF\n"
+    text = f"{HEAD}\nsteps = 1\n{more}"
+    assert edit(text, 0, {"steps": 2}) == f"{HEAD}\nsteps = 2\n{more}"
+
+
+def test_nothing_is_changed_where_the_result_would_say_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(EditError):
+        edit(f"{HEAD}\nlora = 3\n", 0, {"lora.r": 2})
+    for wrong in ("7", '"2"', "2.0", "2\nseed = 1", "2 # more", "["):
+        monkeypatch.setattr(editor, "written", lambda *_, wrong=wrong: wrong)
+        with pytest.raises(EditError):
+            edit(f"{HEAD}\nsteps = 1\n", 0, {"steps": 2})
+
+
+# --- generated files ----------------------------------------------------------------------------------------
+
+
+class Author:
+    """Writes files as people might, each of them valid, with a comment wherever one can stand."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.end = self.chance.choice(["\n", "\r\n"])
+        self.comments: list[str] = []
+
+    def comment(self) -> str:
+        text = self.chance.choice(["steps = 3", "'", '"""', "[[trainer]]", "ö \u2028", "lora.r = 2", "{", ""])
+        self.comments.append(f"#{self.chance.choice(['', ' '])}{text} {len(self.comments)}")
+        return self.comments[-1]
+
+    def space(self) -> str:
+        return self.chance.choice(["", " ", " ", "  ", "\t"])
+
+    def value(self, value: object) -> str:
+        if isinstance(value, str) and "'" not in value and self.chance.random() < 0.4:
+            return f"'{value}'"
+        if isinstance(value, str) and self.chance.random() < 0.2:
+            return f'"""{self.end}{value}"""'
+        return written(value)
+
+    def pair(self, key: str, value: object, indent: str = "") -> str:
+        name = key if self.chance.random() < 0.8 else self.chance.choice(['"{}"', "'{}'"]).format(key)
+        tail = self.space() + (self.comment() if self.chance.random() < 0.4 else "")
+        return f"{indent}{name}{self.space()}={self.space()}{self.value(value)}{tail}{self.end}"
+
+    def filler(self) -> str:
+        lines = [
+            self.chance.choice(["", self.space(), self.comment()]) for _ in range(self.chance.randrange(3))
+        ]
+        return "".join(line + self.end for line in lines)
+
+    def trainer(self, number: int) -> str:
+        rows = self.chance.sample(SETTINGS, self.chance.randrange(len(SETTINGS)))
+        direct = [row for row in rows if not row.table]
+        pairs: list[tuple[str, object]] = [
+            ("name", f"t{number}"),
+            ("dataset", "d.jsonl"),
+            *((r.key, value_of(r, self.chance)) for r in direct),
+        ]
+        self.chance.shuffle(pairs)
+        lora = {row.name: value_of(row, self.chance) for row in rows if row.table == "lora"}
+        form = self.chance.choice(["table", "inline", "dotted"])
+        lines = [self.pair(key, value, self.space()) for key, value in pairs]
+        if form == "dotted":
+            lines += [f"lora{self.space()}.{self.pair(name, value)}" for name, value in lora.items()]
+            self.chance.shuffle(lines)
+        elif form == "inline" and lora:
+            inner = f"{self.space()},{self.space()}".join(
+                f"{name}{self.space()}={self.space()}{written(v)}" for name, v in lora.items()
+            )
+            lines.append(
+                f"lora = {{{self.space()}{inner}{self.space()}}}{self.space()}{self.comment()}{self.end}"
+            )
+            self.chance.shuffle(lines)
+        body = "".join(self.filler() + line for line in lines)
+        if form == "table" and lora:
+            body += f"{self.filler()}[trainer.lora]{self.space()}{self.end}"
+            body += "".join(self.filler() + self.pair(name, value) for name, value in lora.items())
+        return f"{self.filler()}[[trainer]]{self.space()}{self.comment()}{self.end}{body}"
+
+    def file(self, trainers: int) -> str:
+        text = "".join(self.trainer(n) for n in range(trainers)) + self.filler()
+        return text.rstrip("\r\n") if self.chance.random() < 0.3 else text
+
+
+def value_of(row: Any, chance: random.Random) -> object:
+    """Some value that the row allows."""
+    rule = row.rule
+    match rule.kind:
+        case "flag":
+            return chance.random() < 0.5
+        case "choice":
+            return chance.choice(rule.choices)
+        case "whole":
+            return chance.randint(int(rule.low), int(min(rule.high, 10**6)))
+        case "number":
+            return chance.choice([rule.high, (rule.low + rule.high) / 3, 3.25e-7 if rule.above else rule.low])
+        case "text":
+            return chance.choice(["m", "a/b", 'q"uo\\te', "it's # no comment", "ünï"])
+    return row.shown
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_generated_files(seed: int) -> None:
+    author = Author(seed)
+    count = author.chance.randint(1, 3)
+    text = author.file(count)
+    before = tomllib.loads(text)
+    trainer = author.chance.randrange(count)
+    rows = author.chance.sample(SETTINGS, author.chance.randint(1, 6))
+    changes = {
+        row.key: None if author.chance.random() < 0.3 else value_of(row, author.chance) for row in rows
+    }
+    after = edit(text, trainer, changes)
+
+    wanted = before["trainer"][trainer]
+    for key, value in changes.items():
+        table, _, name = key.rpartition(".")
+        held = wanted.setdefault(table, {}) if table else wanted
+        held.pop(name, None) if value is None else held.__setitem__(name, value)
+    now = tomllib.loads(after)
+    for side in (wanted, now["trainer"][trainer]):
+        if not side.get("lora"):
+            side.pop("lora", None)
+    assert now == before
+    # No other line has moved, gone or come, and none has another end.
+    went = [line for line in difference(text, after) if line[0] == "-"]
+    came = [line for line in difference(text, after) if line[0] == "+"]
+    assert len(went) <= 3 * len(changes)
+    assert len(came) <= 3 * len(changes)
+    assert after.count("\r") == (after.count("\n") if author.end == "\r\n" else 0)
+    assert after.endswith(("\n", "\r\n")) == text.endswith(("\n", "\r\n"))
+    assert [each for each in author.comments if after.count(each) != text.count(each)] == []
+    # What is asked again changes nothing more.
+    assert edit(after, trainer, changes) == after

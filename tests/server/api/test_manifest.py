@@ -1,0 +1,118 @@
+"""``/api/manifest``: what can be trained, and settings that are written into its file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.project.test_training_command import TOML
+
+if TYPE_CHECKING:
+    from tests.support.studio import Studio
+
+
+async def test_the_manifest(studio: Studio) -> None:
+    async with studio.session.get("/api/manifest") as answer:
+        assert await answer.json() == {"trainer": None, "trainers": []}
+    toml = studio.settings.project / "arkor.toml"
+    toml.write_text(TOML)
+    async with studio.session.get("/api/manifest") as answer:
+        manifest = await answer.json()
+    assert manifest["trainer"] == {"name": "first"}
+    assert [trainer["name"] for trainer in manifest["trainers"]] == ["first"]
+    toml.write_text(TOML + "steps = ")
+    async with studio.session.get("/api/manifest") as answer:
+        assert answer.status == 400
+        assert "arkor.toml:5" in (await answer.json())["error"]
+
+
+async def test_a_wrong_trainer_leaves_the_others_alone(studio: Studio) -> None:
+    project = studio.settings.project
+    (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
+    text = TOML + TOML.replace("first", "second") + "steps = 0\n"
+    text += '[[trainer]]\nname = "third"\nmodel = "m"\ndataset = "data.jsonl"\n'
+    (project / "arkor.toml").write_text(text)
+    async with studio.session.get("/api/manifest") as answer:
+        assert answer.status == 200
+        first, second, third = (await answer.json())["trainers"]
+    assert "problem" not in first
+    assert set(second) == {"name", "problem"}
+    assert (second["name"], third["name"]) == ("second", "third")
+    assert second["problem"].startswith("arkor.toml:9: steps = 0 is not possible.")
+    assert third["problem"].startswith("data.jsonl, line 2: has the keys prompt; wanted messages")
+    assert third["rows"] == 2
+    for wrong in (second, third):
+        async with studio.session.post("/api/train", json={"trainer": wrong["name"]}) as answer:
+            assert (answer.status, await answer.json()) == (400, {"error": wrong["problem"]})
+    async with studio.session.get("/api/train") as answer:
+        assert await answer.json() == {"runs": []}
+
+
+async def test_the_manifest_is_told_once_whatever_it_is(studio: Studio) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    seen: set[str] = set()
+    for text, status in ((TOML, 200), (TOML + "steps = ", 400), (TOML + "steps = 2", 200)):
+        toml.write_text(text)
+        async with studio.session.get("/api/manifest") as answer:
+            assert answer.status == status
+            etag = answer.headers["ETag"]
+        for known in seen:
+            async with studio.session.get("/api/manifest", headers={"If-None-Match": known}) as answer:
+                assert answer.status == status
+        async with studio.session.get("/api/manifest", headers={"If-None-Match": etag}) as answer:
+            assert (answer.status, await answer.read()) == (304, b"")
+        seen.add(etag)
+
+
+async def post(studio: Studio, **body: object) -> tuple[int, dict[str, Any]]:
+    """``POST /api/manifest/settings``: the status and the answer."""
+    async with studio.session.post("/api/manifest/settings", json=body) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_settings_are_shown_then_written(studio: Studio) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    toml.write_text(TOML + "steps = 4 # few\n")
+    async with studio.session.get("/api/manifest") as answer:
+        shown = (await answer.json())["revision"]
+    asked = {"trainer": "first", "revision": shown, "settings": {"maxSteps": 9, "loraR": 2}}
+    status, preview = await post(studio, **asked, preview=True)
+    assert (status, preview["revision"]) == (200, shown)
+    assert "-steps = 4 # few\n+steps = 9 # few\n+lora.r = 2\n" in preview["diff"]
+    assert toml.read_text() == TOML + "steps = 4 # few\n"
+    status, done = await post(studio, **asked)
+    assert (status, done["diff"]) == (200, preview["diff"])
+    assert toml.read_text() == TOML + "steps = 9 # few\nlora.r = 2\n"
+    async with studio.session.get("/api/manifest") as answer:
+        manifest = await answer.json()
+    assert manifest["revision"] == done["revision"]
+    assert manifest["trainers"][0]["config"]["loraR"] == 2
+    # What was shown is not there any more.
+    status, refused = await post(studio, **asked)
+    assert (status, "changed on the disk" in refused["error"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "trainer is missing"),
+        ({"trainer": "first", "revision": "r"}, "settings is missing: it must be a JSON object"),
+        ({"settings": {"loraR": 2000}}, "settings.loraR must be a whole number from 1 to 1,024, not 2000."),
+        ({"settings": {"name": "x"}}, 'settings."name" is no setting of a trainer.'),
+        ({"settings": {"model": None}}, "settings.model must be a model's name"),
+        ({"settings": {}, "preview": 1}, "preview must be true or false, not 1."),
+    ],
+)
+async def test_a_wrong_body_writes_nothing(studio: Studio, body: dict[str, object], said: str) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    toml.write_text(TOML)
+    known = {"trainer": "first", "revision": "r"} if "settings" in body else {}
+    status, answer = await post(studio, **known, **body)
+    assert (status, said in answer["error"]) == (400, True), answer
+    assert toml.read_text() == TOML
+
+
+async def test_a_project_without_the_file(studio: Studio) -> None:
+    status, answer = await post(studio, trainer="a", revision="r", settings={})
+    assert (status, answer) == (400, {"error": "This project has no arkor.toml to write settings into."})
