@@ -4,7 +4,7 @@
 syntax and not by import: type annotations stay as they were written, in the order they were written, and the
 result does not depend on the Python that runs this; so does ``docs/events.md``. Settings, what a form has to
 know of them (``web/src/form.gen.ts``, apart as only the form loads it) and ``docs/settings.md`` come from
-``arkor_dev/contract/settings.py``.
+``arkor_dev/contract/settings/``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from arkor_dev.contract import settings  # noqa: E402
-from arkor_dev.contract.setting import EVERYWHERE, GROUPS  # noqa: E402
+from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.setting import Setting
+    from arkor_dev.contract.settings.setting import Setting
 
 MODULES = [ROOT / "arkor_dev" / "contract" / name for name in ("shapes.py", "events.py")]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
@@ -152,6 +152,8 @@ def form() -> str:
             "  group: Group;",
             "  /** As arkor.toml spells it; what stands before a dot is its table. */",
             "  key: string;",
+            "  /** Other keys that mean the same there. */",
+            "  aliases?: readonly string[];",
             f"  kind: {' | '.join(map(_quoted, kinds))};",
             "  low?: number;",
             "  high?: number;",
@@ -195,6 +197,7 @@ def _rule(row: Setting) -> dict[str, object]:
     return {
         "group": row.group,
         "key": row.key,
+        "aliases": row.aliases,
         "kind": rule.kind,
         "low": rule.low if number else None,
         "high": rule.high if number else None,
@@ -215,11 +218,14 @@ def reference() -> str:
     lines = [
         "# Settings of a trainer",
         "",
-        "Made from `arkor_dev/contract/settings.py` by `scripts/generate.py`. Not edited by hand.",
+        "Made from `arkor_dev/contract/settings/` by `scripts/generate.py`. Not edited by hand.",
         "",
         "Each stands in a `[[trainer]]` of `arkor.toml`, those with a dot in its table (`lora.r`: `r` in",
         "`[trainer.lora]`). A job's `config` has them under the name in the second column. A trainer also",
         'needs `name`, and `dataset`: a path, `{ huggingface = "owner/name" }` or `{ url = "https://…" }`.',
+        "",
+        "A key that transformers, PEFT or TRL has means here what it means there; where ours is another,",
+        "theirs is taken as well.",
         "",
         "The defaults are the local backend's; a job keeps what it ran with, so a later default changes no",
         "record of it.",
@@ -230,7 +236,8 @@ def reference() -> str:
     for row in settings.SETTINGS:
         unit = f" ({row.unit})" if row.unit else ""
         default = row.default_words or ("required" if row.required else f"`{json.dumps(row.default)}`")
-        cells = [f"`{row.key}`", f"`{row.field}`", row.help, row.rule.words + unit, default, row.where]
+        keys = " or ".join(f"`{key}`" for key in (row.key, *row.aliases))
+        cells = [keys, f"`{row.field}`", row.help, row.rule.words + unit, default, row.where]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join([*lines, ""])
 

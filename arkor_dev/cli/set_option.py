@@ -17,7 +17,7 @@ from arkor_dev.project.toml.problems import ABBREVIATIONS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from arkor_dev.contract.setting import Setting
+    from arkor_dev.contract.settings.setting import Setting
 
 LONGEST: Final = 4000
 """Characters of one value."""
@@ -29,7 +29,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, object]:
     Text needs no quotes. Raises BadRequestError for a key that is none, with the nearest, and for a value
     that is not allowed, with the bounds.
     """
-    rows = {row.key: row for row in SETTINGS}
+    rows = {key: row for row in SETTINGS for key in (row.key, *row.aliases)}
     changes: dict[str, object] = {}
     for text in texts:
         key, equals, written = (part.strip() for part in text.partition("="))

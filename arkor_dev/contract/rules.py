@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +95,19 @@ def text_line(limit: int, noun: str = "") -> Rule:
 
 def _is_filled(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+MANY: Final = 10_000_000
+
+
+def whole(low: int, high: int = MANY) -> Rule:
+    """A whole number, bounds included."""
+    return Rule("whole", low, high)
+
+
+def above_zero(high: float) -> Rule:
+    """A number above zero."""
+    return Rule("number", 0, high, above=True)
 
 
 FLAG = Rule("flag")

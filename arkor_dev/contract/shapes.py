@@ -41,7 +41,7 @@ class DatasetSource(TypedDict):
 
 
 class JobConfig(TypedDict):
-    """What a job is asked to do: its data, and any setting of ``contract/settings.py`` by its field."""
+    """What a job is asked to do: its data, and any setting of ``contract/settings/`` by its field."""
 
     model: str
     datasetSource: DatasetSource

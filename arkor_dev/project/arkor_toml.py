@@ -13,10 +13,10 @@ import tomllib
 from typing import TYPE_CHECKING, cast
 
 from arkor_dev.contract import settings
-from arkor_dev.contract.changes import BOTH
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.contract.rules import quoted, text_line
+from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.data.sources import SourceError
 
 from .dataset_source import KEYS as DATASET_KEYS
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .toml.positions import Path as KeyPath
 
 NAME = text_line(80)
+SHOWN_EXAMPLES = 2
 TRAINERS = 200
 
 
@@ -128,13 +129,14 @@ class _TableReader:
         self.project = project
         self.at = at
         self.problems = Problems(lines)
+        self.written: dict[str, KeyPath] = {}
+        """Where each setting stands, by its field."""
 
     def read(self, block: dict[str, object]) -> Trainer:
         """The trainer, with a ``problem`` and nothing to run when its table is wrong."""
         at = self.at
         tables = settings.tables()
-        keys = ["name", "dataset", "eval_dataset", *tables, *(setting.name for setting in settings.below(""))]
-        self.problems.check_keys(at, block, keys)
+        self.problems.check_keys(at, block, ["name", "dataset", "eval_dataset", *_names(""), *tables])
         for key, example in (
             ("name", '"my-bot"'),
             *((row.key, quoted(row.shown)) for row in settings.SETTINGS if row.required),
@@ -147,10 +149,9 @@ class _TableReader:
             self.problems.not_allowed((*at, "name"), name, NAME.words)
         config: dict[str, object] = {}
         self._settings(at, block, "", config)
-        if "steps" in block and "epochs" in block:
-            self.problems.add((*at, "epochs"), BOTH)
         for table in tables:
             self._table((*at, table), block.get(table), table, config)
+        self._conflicts(config)
         for key, field in (("dataset", "datasetSource"), ("eval_dataset", "evalDatasetSource")):
             source = self._dataset((*at, key), block.get(key))
             if source is not None:
@@ -167,21 +168,40 @@ class _TableReader:
 
     def _settings(self, at: KeyPath, block: dict[str, object], table: str, config: dict[str, object]) -> None:
         for setting in settings.below(table):
-            if setting.name not in block:
+            written = [name for name in setting.names if name in block]
+            if not written:
                 continue
-            value = block[setting.name]
+            place = self.written[setting.field] = (*at, written[0])
+            if len(written) > 1:
+                again = spelled((*at, written[1]))
+                self.problems.add((*at, written[1]), f"{again} means the same as {spelled(place)}. Keep one")
+            value = block[written[0]]
             if setting.rule.fits(value):
                 config[setting.field] = value
             else:
-                self.problems.not_allowed((*at, setting.name), value, setting.rule.words)
+                self.problems.not_allowed(place, value, setting.rule.words)
+
+    def _conflicts(self, config: dict[str, object]) -> None:
+        """Add what is set and does not go together, by the keys that were written."""
+        known = settings.by_field()
+
+        def spell(field: str) -> str:
+            return spelled(self.written[field]) if field in self.written else known[field].key
+
+        if "maxSteps" in config and "numTrainEpochs" in config:  # on the wire steps decide, as elsewhere
+            steps, epochs = spell("maxSteps"), spell("numTrainEpochs")
+            text = f"{steps} and {epochs} are both set. Keep the one that should decide the length"
+            self.problems.add(self.written["numTrainEpochs"], text)
+        for field, text in conflicts(config, spell):
+            self.problems.add(self.written[field], text)
 
     def _table(self, at: KeyPath, block: object, table: str, config: dict[str, object]) -> None:
-        allowed = {setting.name: setting.shown for setting in settings.below(table)}
         if isinstance(block, dict):
-            self.problems.check_keys(at, block, list(allowed))
+            self.problems.check_keys(at, block, _names(table))
             self._settings(at, block, table, config)
         elif block is not None:
-            example = ", ".join(f"{name} = {quoted(value)}" for name, value in allowed.items())
+            shown = settings.below(table)[:SHOWN_EXAMPLES]
+            example = ", ".join(f"{setting.name} = {quoted(setting.shown)}" for setting in shown)
             self.problems.not_allowed(at, block, f"a table, such as {{ {example} }}")
 
     def _dataset(self, at: KeyPath, dataset: object) -> DatasetSource | None:
@@ -199,6 +219,12 @@ class _TableReader:
             place = at if fault.key is None else (*at, fault.key)
             self.problems.add(place, f"{spelled(place)}: {fault}")
             return None
+
+
+def _names(table: str) -> list[str]:
+    """Every key of a table that is a setting, the aliases last."""
+    rows = settings.below(table)
+    return [setting.name for setting in rows] + [name for setting in rows for name in setting.names[1:]]
 
 
 def _mark_duplicates(trainers: list[Trainer], lines: dict[KeyPath, int]) -> None:

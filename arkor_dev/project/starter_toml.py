@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import settings
 from arkor_dev.contract.rules import quoted
-from arkor_dev.contract.setting import EVERYWHERE
+from arkor_dev.contract.settings.setting import EVERYWHERE
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.setting import Setting
+    from arkor_dev.contract.settings.setting import Setting
 
 VALUES: Final = {
     "model": "smollm2-135m-instruct",

@@ -23,6 +23,7 @@ from arkor_dev.project.toml.values import written
         ("model=a/b=c", "model", "a/b=c"),
         ("model=7", "model", "7"),
         ("model='a \"b\"'", "model", 'a "b"'),
+        ("optim=sgd", "optim", "sgd"),
         ("steps=", "maxSteps", None),
         ("steps=1_000 # a thousand", "maxSteps", 1000),
     ],

@@ -22,12 +22,18 @@ from tests.support.pretend_setting import PRETEND
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arkor_dev.contract.setting import Setting
+    from arkor_dev.contract.settings.setting import Setting
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from generate import form, reference, shapes, types
 
 BLOCK = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { url = "https://example.org/a" }\n'
+BESIDE = {
+    "lrNumCycles": {"lrSchedulerType": "cosine_with_restarts"},
+    "lrPower": {"lrSchedulerType": "polynomial"},
+    "lrNumDecaySteps": {"lrSchedulerType": "wsd"},
+}
+"""What some settings need beside them to have a meaning, by field."""
 CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
 
 
@@ -115,8 +121,31 @@ def test_a_row_is_sound(setting: Setting) -> None:
 
 
 def test_no_two_rows_share_a_name() -> None:
-    for names in ([s.key for s in SETTINGS], [s.field for s in SETTINGS], [s.label for s in SETTINGS]):
+    keys = [key for s in SETTINGS for key in (s.key, *s.aliases)]
+    for names in (keys, [s.field for s in SETTINGS], [s.label for s in SETTINGS]):
         assert len(set(names)) == len(names)
+    tables = settings.tables()
+    assert not set(tables) & set(keys)
+
+
+def test_an_alias_is_read_as_the_setting_that_it_stands_for(tmp_path: Path) -> None:
+    aliased = [setting for setting in SETTINGS if setting.aliases]
+    assert {"optim", "lr_scheduler_type", "eval_steps"} <= {key for s in aliased for key in s.aliases}
+    for setting in aliased:
+        for key in setting.aliases:
+            assert key.rpartition(".")[0] == setting.table
+            (tmp_path / "arkor.toml").write_text(f"{BLOCK}{key} = {json.dumps(setting.shown)}\n")
+            (trainer,) = load_trainers(tmp_path)
+            assert dict(trainer["config"])[setting.field] == setting.shown, trainer
+
+
+def test_the_wire_refuses_what_does_not_go_together() -> None:
+    with pytest.raises(ArkorError) as refused:
+        check_config({**CONFIG, "warmupSteps": 2, "warmupRatio": 0.1})
+    assert refused.value.text == (
+        "config.warmupRatio and config.warmupSteps are both set. Keep the one that should decide the warm-up"
+    )
+    assert check_config({**CONFIG, "optim": "adamw_8bit", "adamEpsilon": 1e-6})
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
@@ -132,10 +161,15 @@ def test_both_sides_have_the_same_bounds(setting: Setting, problem: Callable[[st
         if setting.passes(value):
             continue  # another backend's form, which only the wire may carry
         others = "" if setting.key == "model" else 'model = "m"\n'
-        written = f"{setting.key} = {json.dumps(value)}\n"
+        beside = BESIDE.get(setting.field, {})
+        lines = {
+            setting.key: value,
+            **{settings.by_field()[field].key: said for field, said in beside.items()},
+        }
+        written = "".join(f"{key} = {json.dumps(said)}\n" for key, said in lines.items())
         by_file = problem(BLOCK.replace('model = "m"\n', others) + written) is None
         try:
-            by_backend = bool(check_config({**CONFIG, setting.field: value}))
+            by_backend = bool(check_config({**CONFIG, **beside, setting.field: value}))
         except ArkorError:
             by_backend = False
         assert by_file == by_backend == rule.fits(value), value
@@ -151,6 +185,9 @@ def test_a_rate_above_one_and_a_seed_of_33_bits_are_refused_by_both(tmp_path: Pa
             check_config({**CONFIG, field: value})
 
 
+WSD = ("lrSchedulerType", "warmup_stable_decay")
+
+
 def test_another_backends_forms_pass_on_the_wire_alone() -> None:
-    for field, value in (("maxSteps", -1), ("optim", "adamw_8bit"), ("datasetSplit", "test")):
+    for field, value in (("maxSteps", -1), ("optim", "adamw_8bit"), ("datasetSplit", "test"), WSD):
         assert check_config({**CONFIG, field: value})[field] == value

@@ -168,9 +168,24 @@ lora = { r = 4 }
         ("eval-every = 1", "arkor.toml:5: unknown key eval-every. Did you mean eval_every?"),
         (
             "zzz = 1",
-            "arkor.toml:5: unknown key zzz. Allowed here: name, dataset, eval_dataset, lora, model, steps,",
+            "arkor.toml:5: unknown key zzz. Allowed here: name, dataset, eval_dataset, model, steps,",
         ),
         ("steps = 1\nepochs = 1", "arkor.toml:6: steps and epochs are both set"),
+        ("num_train_epochs = 1\nmax_steps = 1", "arkor.toml:5: max_steps and num_train_epochs are both set"),
+        ("optim = 'x'", 'arkor.toml:5: optim = "x" is not possible. Allowed is one of "adamw",'),
+        ("optimizer = 'sgd'\noptim = 'sgd'", "arkor.toml:6: optim means the same as optimizer. Keep one"),
+        (
+            "warmup_ratio = 0.1\nwarmup_steps = 1",
+            "arkor.toml:5: warmup_ratio and warmup_steps are both set. Keep the one that should decide",
+        ),
+        (
+            "lr_scheduler_kwargs.num_cycles = 3\nlr_scheduler_type = 'cosine'",
+            "arkor.toml:5: lr_scheduler_kwargs.num_cycles has a meaning only where lr_scheduler_type is",
+        ),
+        (
+            "adam_epsilon = 1e-6\noptimizer = 'lion'",
+            'arkor.toml:5: adam_epsilon has a meaning only where optimizer is "adamw" or "adamw_torch" or',
+        ),
         ("[trainers]", "arkor.toml:5: unknown key trainers. Did you mean trainer?"),
         ("x = 1979-05-27", "arkor.toml:5: unknown key x."),
         ("steps = ", "arkor.toml:5: not valid TOML at column 9: Invalid value"),

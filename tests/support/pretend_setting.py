@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arkor_dev.contract.rules import Rule
-from arkor_dev.contract.setting import Setting
+from arkor_dev.contract.settings.setting import Setting
 
 PRETEND = Setting(
     key="lora.pretend",

@@ -32,7 +32,7 @@ export interface DatasetSource {
   columns?: Record<string, string>;
 }
 
-/** What a job is asked to do: its data, and any setting of `contract/settings.py` by its field. */
+/** What a job is asked to do: its data, and any setting of `contract/settings/` by its field. */
 export interface JobConfig {
   model: string;
   datasetSource: DatasetSource;
@@ -57,26 +57,42 @@ export interface JobConfig {
   loraAlpha?: number;
   /** Tokens of one chat. What is longer is cut. */
   maxLength?: number;
-  /** Learn the answers, not the questions. */
-  trainOnResponsesOnly?: boolean;
   /** The part of the chats that is kept out of training, to measure the loss on. */
   datasetSplit?: number;
   /** Measure the loss on the chats kept out of training every so many steps; 0 is never. */
   evalSteps?: number;
   /** Save a checkpoint every so many steps, to talk to in the Playground; 0 is never. */
   saveSteps?: number;
-  /** Report the loss every so many steps. */
-  loggingSteps?: number;
+  /** The part of all steps over which the learning rate rises. Set this or warmup_steps. */
+  warmupRatio?: number;
+  /** How often cosine_with_restarts falls from the height; once is the plain cosine. */
+  lrNumCycles?: number;
+  /** How a polynomial schedule falls: 1 is a line, 2 falls early, 0.5 late. */
+  lrPower?: number;
+  /** Over how many steps at the end wsd (warm-up, stable, decay) falls to nothing. */
+  lrNumDecaySteps?: number;
   /** The rule by which the weights follow the gradient. */
   optim?: string;
   /** How strongly the weights are drawn towards zero at each step. */
   weightDecay?: number;
-  /** What everything random comes from: the same seed on the same machine gives the same adapter. */
-  seed?: number;
+  /** How long AdamW and lion remember the gradient: 0.9 is about ten steps. */
+  adamBeta1?: number;
+  /** How long AdamW remembers the gradient's size: 0.999 is about a thousand steps. */
+  adamBeta2?: number;
+  /** Keeps AdamW's steps small where gradients are nearly nothing. */
+  adamEpsilon?: number;
+  /** A longer gradient is cut to this length: one odd batch cannot undo the rest. 0 is never. */
+  maxGradNorm?: number;
+  /** Learn the answers, not the questions. */
+  trainOnResponsesOnly?: boolean;
+  /** Report the loss every so many steps. */
+  loggingSteps?: number;
   /** Load the base model in 4 bit, which needs a quarter of the memory. */
   loadIn4bit?: boolean;
   /** What a CPU computes in; the weights that learn are float32 in any case. */
   numberFormat?: string;
+  /** What everything random comes from: the same seed on the same machine gives the same adapter. */
+  seed?: number;
   /** Train on a few rows for a few steps, to see that everything works. */
   dryRun?: boolean;
 }
@@ -441,15 +457,23 @@ export const SETTINGS: readonly Setting[] = [
   { field: "loraR", label: "LoRA rank", help: "The size of the adapter. Larger holds more and needs more memory.", style: "count" },
   { field: "loraAlpha", label: "LoRA alpha", help: "How strongly the adapter counts, usually twice r.", style: "count" },
   { field: "maxLength", label: "Maximum length", help: "Tokens of one chat. What is longer is cut.", style: "tokens" },
-  { field: "trainOnResponsesOnly", label: "Loss on answers only", help: "Learn the answers, not the questions.", style: "flag" },
   { field: "datasetSplit", label: "Evaluation split", help: "The part of the chats that is kept out of training, to measure the loss on.", style: "share" },
   { field: "evalSteps", label: "Evaluation", help: "Measure the loss on the chats kept out of training every so many steps; 0 is never.", style: "interval" },
   { field: "saveSteps", label: "Checkpoints", help: "Save a checkpoint every so many steps, to talk to in the Playground; 0 is never.", style: "interval" },
-  { field: "loggingSteps", label: "Logging", help: "Report the loss every so many steps.", style: "interval" },
+  { field: "warmupRatio", label: "Warm-up, as a share", help: "The part of all steps over which the learning rate rises. Set this or warmup_steps.", style: "share" },
+  { field: "lrNumCycles", label: "Waves of the schedule", help: "How often cosine_with_restarts falls from the height; once is the plain cosine.", style: "count" },
+  { field: "lrPower", label: "Power of the polynomial", help: "How a polynomial schedule falls: 1 is a line, 2 falls early, 0.5 late.", style: "count" },
+  { field: "lrNumDecaySteps", label: "Fall of wsd", help: "Over how many steps at the end wsd (warm-up, stable, decay) falls to nothing.", style: "steps" },
   { field: "optim", label: "Optimiser", help: "The rule by which the weights follow the gradient.", style: "text" },
   { field: "weightDecay", label: "Weight decay", help: "How strongly the weights are drawn towards zero at each step.", style: "rate" },
-  { field: "seed", label: "Seed", help: "What everything random comes from: the same seed on the same machine gives the same adapter.", style: "text" },
+  { field: "adamBeta1", label: "Adam's beta 1", help: "How long AdamW and lion remember the gradient: 0.9 is about ten steps.", style: "rate" },
+  { field: "adamBeta2", label: "Adam's beta 2", help: "How long AdamW remembers the gradient's size: 0.999 is about a thousand steps.", style: "rate" },
+  { field: "adamEpsilon", label: "Adam's epsilon", help: "Keeps AdamW's steps small where gradients are nearly nothing.", style: "rate" },
+  { field: "maxGradNorm", label: "Longest gradient", help: "A longer gradient is cut to this length: one odd batch cannot undo the rest. 0 is never.", style: "count" },
+  { field: "trainOnResponsesOnly", label: "Loss on answers only", help: "Learn the answers, not the questions.", style: "flag" },
+  { field: "loggingSteps", label: "Logging", help: "Report the loss every so many steps.", style: "interval" },
   { field: "loadIn4bit", label: "Loaded in 4 bit", help: "Load the base model in 4 bit, which needs a quarter of the memory.", style: "flag" },
   { field: "numberFormat", label: "Number format", help: "What a CPU computes in; the weights that learn are float32 in any case.", style: "text" },
+  { field: "seed", label: "Seed", help: "What everything random comes from: the same seed on the same machine gives the same adapter.", style: "text" },
   { field: "dryRun", label: "Dry run", help: "Train on a few rows for a few steps, to see that everything works.", style: "flag" },
 ];

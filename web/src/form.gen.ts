@@ -20,6 +20,8 @@ export interface FormSetting extends Setting {
   group: Group;
   /** As arkor.toml spells it; what stands before a dot is its table. */
   key: string;
+  /** Other keys that mean the same there. */
+  aliases?: readonly string[];
   kind: "choice" | "flag" | "number" | "text" | "whole";
   low?: number;
   high?: number;
@@ -39,25 +41,33 @@ export interface FormSetting extends Setting {
 
 const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>> = {
   model: { group: "usual", key: "model", kind: "text", allowed: "a model's name or folder, as one line of text, 300 characters at most", required: true, example: "smollm2-135m-instruct" },
-  maxSteps: { group: "usual", key: "steps", kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "as many as the epochs take", example: 40 },
-  numTrainEpochs: { group: "usual", key: "epochs", kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", unit: "passes", default: 3 },
-  batchSize: { group: "usual", key: "batch_size", kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", unit: "chats", default: 4 },
+  maxSteps: { group: "usual", key: "steps", aliases: ["max_steps"], kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "as many as the epochs take", example: 40 },
+  numTrainEpochs: { group: "usual", key: "epochs", aliases: ["num_train_epochs"], kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", unit: "passes", default: 3 },
+  batchSize: { group: "usual", key: "batch_size", aliases: ["per_device_train_batch_size"], kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", unit: "chats", default: 4 },
   learningRate: { group: "usual", key: "learning_rate", kind: "number", low: 0, high: 1, above: true, allowed: "a number above 0, 1 at most", default: 0.0002 },
-  lrSchedulerType: { group: "usual", key: "scheduler", kind: "choice", choices: ["linear", "cosine", "constant", "constant_with_warmup"], allowed: "one of \"linear\", \"cosine\", \"constant\", \"constant_with_warmup\"", default: "linear" },
+  lrSchedulerType: { group: "usual", key: "scheduler", aliases: ["lr_scheduler_type"], kind: "choice", choices: ["linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "wsd"], allowed: "one of \"linear\", \"cosine\", \"constant\", \"constant_with_warmup\", \"cosine_with_restarts\", \"polynomial\", \"wsd\"", default: "linear" },
   warmupSteps: { group: "usual", key: "warmup_steps", kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a twentieth of the steps", example: 2 },
   loraR: { group: "usual", key: "lora.r", kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", default: 8 },
-  loraAlpha: { group: "usual", key: "lora.alpha", kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", defaultWords: "twice r", example: 16 },
-  maxLength: { group: "usual", key: "max_length", kind: "whole", low: 8, high: 1000000, allowed: "a whole number from 8 to 1,000,000", unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, and no more than the model takes", example: 1024 },
-  trainOnResponsesOnly: { group: "data", key: "train_on_responses_only", kind: "flag", allowed: "true or false", default: true },
+  loraAlpha: { group: "usual", key: "lora.alpha", aliases: ["lora.lora_alpha"], kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", defaultWords: "twice r", example: 16 },
+  maxLength: { group: "usual", key: "max_length", aliases: ["max_seq_length"], kind: "whole", low: 8, high: 1000000, allowed: "a whole number from 8 to 1,000,000", unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, and no more than the model takes", example: 1024 },
   datasetSplit: { group: "usual", key: "eval_split", kind: "number", low: 0, high: 0.9, allowed: "a fraction of the rows, from 0 to 0.9", defaultWords: "a tenth and 32 rows at most; none of fewer than ten rows", example: 0.1 },
-  evalSteps: { group: "usual", key: "eval_every", kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a fifth of the steps", example: 10 },
-  saveSteps: { group: "usual", key: "save_every", kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a quarter of the steps", example: 20 },
-  loggingSteps: { group: "evaluation", key: "log_every", kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "a five-hundredth of the steps", example: 1 },
-  optim: { group: "schedule", key: "optimizer", kind: "choice", choices: ["adamw", "sgd"], allowed: "one of \"adamw\", \"sgd\"", default: "adamw" },
+  evalSteps: { group: "usual", key: "eval_every", aliases: ["eval_steps"], kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a fifth of the steps", example: 10 },
+  saveSteps: { group: "usual", key: "save_every", aliases: ["save_steps"], kind: "whole", low: 0, high: 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a quarter of the steps", example: 20 },
+  warmupRatio: { group: "schedule", key: "warmup_ratio", kind: "number", low: 0, high: 1, allowed: "a fraction of the steps, from 0 to 1", defaultWords: "as warmup_steps says", example: 0.05, where: "the local backend" },
+  lrNumCycles: { group: "schedule", key: "lr_scheduler_kwargs.num_cycles", kind: "whole", low: 1, high: 1000, allowed: "a whole number from 1 to 1,000", default: 1, where: "the local backend" },
+  lrPower: { group: "schedule", key: "lr_scheduler_kwargs.power", kind: "number", low: 0, high: 100, above: true, allowed: "a number above 0, 100 at most", default: 1.0, where: "the local backend" },
+  lrNumDecaySteps: { group: "schedule", key: "lr_scheduler_kwargs.num_decay_steps", kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "a tenth of the steps", example: 10, where: "the local backend" },
+  optim: { group: "schedule", key: "optimizer", aliases: ["optim"], kind: "choice", choices: ["adamw", "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "lion"], allowed: "one of \"adamw\", \"adamw_torch\", \"adamw_torch_fused\", \"adafactor\", \"sgd\", \"lion\"", default: "adamw" },
   weightDecay: { group: "schedule", key: "weight_decay", kind: "number", low: 0, high: 1, allowed: "a number from 0 to 1", default: 0.0 },
-  seed: { group: "advanced", key: "seed", kind: "whole", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
+  adamBeta1: { group: "schedule", key: "adam_beta1", kind: "number", low: 0, high: 0.9999999, allowed: "a fraction from 0 to 0.9999999", default: 0.9, where: "the local backend" },
+  adamBeta2: { group: "schedule", key: "adam_beta2", kind: "number", low: 0, high: 0.9999999, allowed: "a fraction from 0 to 0.9999999", default: 0.999, where: "the local backend" },
+  adamEpsilon: { group: "schedule", key: "adam_epsilon", kind: "number", low: 0, high: 1, above: true, allowed: "a number above 0, 1 at most", default: 1e-08, where: "the local backend" },
+  maxGradNorm: { group: "schedule", key: "max_grad_norm", kind: "number", low: 0, high: 1000, allowed: "a number from 0 to 1,000", default: 1.0, where: "the local backend" },
+  trainOnResponsesOnly: { group: "data", key: "train_on_responses_only", aliases: ["assistant_only_loss"], kind: "flag", allowed: "true or false", default: true },
+  loggingSteps: { group: "evaluation", key: "log_every", aliases: ["logging_steps"], kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "a five-hundredth of the steps", example: 1 },
   loadIn4bit: { group: "precision", key: "load_in_4bit", kind: "flag", allowed: "true or false", default: false, where: "CUDA GPUs" },
   numberFormat: { group: "precision", key: "number_format", kind: "choice", choices: ["float32", "bfloat16"], allowed: "one of \"float32\", \"bfloat16\"", defaultWords: "the quicker one, measured", example: "float32", where: "the local backend on a CPU" },
+  seed: { group: "advanced", key: "seed", kind: "whole", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
   dryRun: { group: "advanced", key: "dry_run", kind: "flag", allowed: "true or false", default: false },
 };
 

@@ -12,6 +12,7 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
+from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.data.forms import COLUMNS, FORMS
 from arkor_dev.data.sources import SourceError, inside, parts_of
 
@@ -62,7 +63,7 @@ def check_config(config: object) -> dict[str, Any]:
     """Return ``config`` unchanged, or raise `BadRequestError` with the field and what it must be."""
     if not isinstance(config, dict):
         raise BadRequestError("config must be an object with model and datasetSource")
-    problem = wire_problem(config)
+    problem = wire_problem(config) or next((text for _, text in conflicts(config, "config.{}".format)), None)
     if problem is not None:
         raise BadRequestError(problem)
     try:

@@ -1,18 +1,71 @@
-"""The rule by which the weights that learn follow the gradient."""
+"""The rule by which the weights that learn follow the gradient, and which of them decay."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from transformers.optimization import Adafactor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
-    from .plan import Plan
+    from .plan import OptimizerPlan
+
+KEPT_FREE: Final = re.compile(r"bias|layernorm|rmsnorm|(?:^|[._])norm(?:$|\.)")
+"""Weights that no decay draws to zero: a bias has nothing to unlearn, and a norm's rest is one."""
 
 
-def make_optimizer(plan: Plan, weights: Sequence[Any]) -> Any:
-    """The optimizer that ``plan`` names, over ``weights``."""
-    kind = torch.optim.SGD if plan.optim == "sgd" else torch.optim.AdamW
-    return kind(weights, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+def make_optimizer(model: Any, plan: OptimizerPlan) -> Any:
+    """The optimizer that ``plan`` describes, over the weights of ``model`` that learn."""
+    free = {
+        id(weight)
+        for module in model.modules()
+        if isinstance(module, torch.nn.LayerNorm)
+        for weight in module.parameters(recurse=False)
+    }
+    decays: list[Any] = []
+    stays: list[Any] = []
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            (stays if id(weight) in free or KEPT_FREE.search(name.lower()) else decays).append(weight)
+    groups = [
+        {"params": weights, "weight_decay": decay}
+        for weights, decay in ((decays, plan.weight_decay), (stays, 0.0))
+        if weights
+    ]
+    adam = {"betas": plan.betas, "eps": plan.epsilon}
+    match plan.kind:
+        case "sgd":
+            return torch.optim.SGD(groups, lr=plan.rate)
+        case "lion":
+            return Lion(groups, plan.rate, plan.betas)
+        case "adafactor":
+            return Adafactor(groups, lr=plan.rate, scale_parameter=False, relative_step=False)
+        case "adamw_torch_fused":
+            return torch.optim.AdamW(groups, lr=plan.rate, fused=True, **adam)
+    return torch.optim.AdamW(groups, lr=plan.rate, **adam)
+
+
+class Lion(torch.optim.Optimizer):  # type: ignore[misc]
+    """Each weight moves by the learning rate along the sign of a momentum (Chen et al. 2023).
+
+    Half of AdamW's memory. A good learning rate is a third to a tenth of AdamW's.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], rate: float, betas: tuple[float, float]) -> None:
+        super().__init__(groups, {"lr": rate, "betas": betas, "weight_decay": 0.0})
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def step(self, closure: Callable[[], float] | None = None) -> None:
+        """Move every weight that has a gradient."""
+        for group in self.param_groups:
+            (fast, slow), rate = group["betas"], group["lr"]
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+                weight.mul_(1 - rate * group["weight_decay"])
+                weight.sub_(momentum.lerp(weight.grad, 1 - fast).sign_(), alpha=rate)
+                momentum.lerp_(weight.grad, 1 - slow)

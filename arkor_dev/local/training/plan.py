@@ -1,32 +1,59 @@
-"""A job's settings with every default filled in: how many steps, at which rate, when to report and save."""
+"""A job's settings with every default filled in: how many steps, by which rule, when to report and save."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
+from arkor_dev.contract.settings.schedule import OPTIMIZERS
+
+from .schedule import Schedule
 
 if TYPE_CHECKING:
     from .job_settings import JobSettings
 
 
 DRY_ROWS: Final = 20
-
-
 DRY_STEPS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
+class OptimizerPlan:
+    """Which optimizer, and what it begins with. ``betas`` and ``epsilon`` are those of Adam's family."""
+
+    kind: str
+    rate: float
+    weight_decay: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+
+    @classmethod
+    def of(cls, settings: JobSettings) -> OptimizerPlan:
+        """What a job asks for; another backend's kind of AdamW becomes ours."""
+        get, asked = settings.get, settings.get("optim")
+        kind = settings.settle("optim", asked if asked in OPTIMIZERS else "adamw")
+        facts: dict[str, Any] = {}
+        if kind in BETAS:
+            facts["betas"] = (get("adamBeta1"), get("adamBeta2"))
+        if kind in EPSILON:
+            facts["epsilon"] = get("adamEpsilon")
+        return cls(kind, get("learningRate"), get("weightDecay"), **facts)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """A job's settings with every default filled in. Counts are optimizer steps, ``max_length`` tokens."""
+    """A job's settings with every default filled in. Counts are optimizer steps, ``max_length`` tokens.
+
+    ``max_norm``: a longer gradient is cut to that length; 0 leaves it as it is.
+    """
 
     steps: int
     batch_size: int
-    learning_rate: float
-    schedule: str
-    warmup: int
-    weight_decay: float
-    optim: str
+    schedule: Schedule
+    optimizer: OptimizerPlan
+    max_norm: float
     logging: int
     save: int
     evaluate: int
@@ -51,24 +78,12 @@ class Plan:
         return cls(
             steps=settle("maxSteps", steps),
             batch_size=batch,
-            learning_rate=get("learningRate"),
-            schedule=get("lrSchedulerType"),
-            warmup=settle("warmupSteps", min(get("warmupSteps", steps // 20), steps)),
-            weight_decay=get("weightDecay"),
-            optim=settle("optim", "sgd" if get("optim") == "sgd" else "adamw"),
+            schedule=Schedule.of(settings, steps),
+            optimizer=OptimizerPlan.of(settings),
+            max_norm=get("maxGradNorm"),
             logging=get("loggingSteps", max(1, steps // 500)),
             save=settle("saveSteps", save),
             evaluate=settle("evalSteps", evaluate if eval_rows else 0),
             rank=rank,
             alpha=get("loraAlpha", 2 * rank),
         )
-
-    def rate_at(self, step: int) -> float:
-        """The learning rate of step ``step`` (from 1): linear warm-up, then the schedule's decay."""
-        if step <= self.warmup:
-            return self.learning_rate * step / (self.warmup + 1)
-        if self.schedule.startswith("constant"):
-            return self.learning_rate
-        share = (step - 1 - self.warmup) / max(1, self.steps - self.warmup)
-        decay = 1 - share if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * share))
-        return self.learning_rate * decay

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from .encoding import Example
     from .number_format import Choice
     from .plan import Plan
-
-GRADIENT_NORM: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -86,7 +84,7 @@ class Run:
         model = self.model = adapted(self.base.model, self.base_name, self.plan, self.four_bit)
         self.loss = Loss(model, self.base.device, self.choice.dtype)
         self.trainable = [weight for weight in model.parameters() if weight.requires_grad]
-        self.optimizer = make_optimizer(self.plan, self.trainable)
+        self.optimizer = make_optimizer(model, self.plan.optimizer)
 
     def run(self) -> dict[str, Any] | None:
         """Train to the end; the fields of ``training.completed``, or None when cancelled."""
@@ -100,7 +98,7 @@ class Run:
             if self.cancelled():
                 return None
             self.step, began = step, time.monotonic()
-            rate = plan.rate_at(step)
+            rate = plan.schedule.rate_at(step)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             batch = next(batches)
@@ -153,15 +151,17 @@ class Run:
         loss = total / count
         value = self._finite(float(loss.detach()))
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.trainable, GRADIENT_NORM)
+        if self.plan.max_norm:
+            torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)
         self.optimizer.step()
         return value
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
+            rate = self.plan.schedule.height
             raise JobFailure(
-                f"The loss became {loss} at step {self.step}: the learning rate {self.plan.learning_rate:g} "
-                f"is too high for this model and data; try learningRate {self.plan.learning_rate / 10:g}"
+                f"The loss became {loss} at step {self.step}: the learning rate {rate:g} is too high for "
+                f"this model and data; try learningRate {rate / 10:g}"
             )
         return loss
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FILE = "arkor.toml"
 SHOWN_PROBLEMS = 8
+SHOWN_NAMES = 16
 # Too short for a likeness to show, and common elsewhere.
 ABBREVIATIONS = {"lr": "learning_rate", "rank": "r", "lora_r": "lora", "data": "dataset"}
 
@@ -72,11 +73,12 @@ def spelled(at: KeyPath) -> str:
 
 
 def suggest(written: str, known: Iterable[str], otherwise: str) -> str:
-    """What may have been meant by a word that is not ``known``, or else all that there is."""
+    """What may have been meant by a word that is not ``known``, or else the first of them."""
     names = list(known)
     guess = ABBREVIATIONS.get(written, written)
     spelled = guess.lower().replace("-", "_")
     near = difflib.get_close_matches(guess, names, n=1) or difflib.get_close_matches(spelled, names, n=1)
     if near:
         return f" Did you mean {near[0]}?"
-    return f" {otherwise}: {', '.join(names)}"
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return f" {otherwise}: {', '.join(names[:SHOWN_NAMES])}{more}"

@@ -63,7 +63,10 @@ BAD: list[tuple[Any, str]] = [
     ({**GOOD, "maxLength": 1}, "config.maxLength must be a whole number from 8"),
     ({**GOOD, "loraR": -8}, "config.loraR must be a whole number from 1"),
     ({**GOOD, "lrSchedulerType": "wild"}, 'config.lrSchedulerType must be one of "linear", "cosine"'),
-    ({**GOOD, "optim": "lion"}, 'config.optim must be one of "adamw", "sgd", not "lion"'),
+    (
+        {**GOOD, "optim": "rmsprop"},
+        'config.optim must be one of "adamw", "adamw_torch", "adamw_torch_fused", ',
+    ),
     (
         {**GOOD, "numberFormat": "float16"},
         'config.numberFormat must be one of "float32", "bfloat16", not "float16"',

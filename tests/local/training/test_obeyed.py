@@ -11,7 +11,9 @@ import pytest
 
 from arkor_dev.contract import settings
 from arkor_dev.local.training import plan as plan_module
-from arkor_dev.local.training.plan import Plan
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.plan import OptimizerPlan, Plan
+from arkor_dev.local.training.schedule import Schedule
 from tests.local.conftest import CONFIG
 from tests.support.pretend_setting import PRETEND
 
@@ -24,36 +26,54 @@ def unread(used: dict[str, Any]) -> list[str]:
     return [setting.key for setting in settings.SETTINGS if setting.field not in used]
 
 
+OTHERS: tuple[dict[str, Any], ...] = (
+    {"lrSchedulerType": "cosine_with_restarts"},
+    {"lrSchedulerType": "polynomial"},
+    {"lrSchedulerType": "wsd"},
+)
+"""What makes a plan read the settings that have a meaning only beside others."""
+
+
+def used_elsewhere() -> dict[str, Any]:
+    """What is read of the settings that the run of the test gives no meaning."""
+    found: dict[str, Any] = {}
+    for config in OTHERS:
+        asked = JobSettings(config)
+        Plan.of(asked, 90, 10)
+        found |= asked.used
+    return found
+
+
 @pytest.mark.engine
 def test_every_setting_is_read_by_the_training(shared: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     job = shared.submit({**CONFIG, "maxSteps": 2, "batchSize": 64, "evalSteps": 0})
     shared.wait_for(job, "end")
     metadata = shared.wait_for(job, "training.started").json["metadata"]
     used = metadata["settings"]
-    assert unread(used) == []
+    assert unread({**used, **used_elsewhere()}) == []
     assert (used["batchSize"], used["seed"], used["loraR"]) == (metadata["trainRows"], 42, 8)
     told = shared.job(job)
     assert told["settings"] == used
     assert told["config"]["batchSize"] == 64
     assert "seed" not in told["config"]
     monkeypatch.setattr(settings, "SETTINGS", (*settings.SETTINGS, PRETEND))
-    assert unread(used) == ["lora.pretend"]
+    assert unread({**used, **used_elsewhere()}) == ["lora.pretend"]
 
 
 def unused(names: list[str]) -> list[str]:
     """Those of a plan's figures that no training code looks at."""
     folder = Path(plan_module.__file__).parent
-    owners = {"plan.py": ("self",)}
+    owners = {"plan.py": ("self",), "schedule.py": ("self",)}
     used = {
         node.attr
         for path in folder.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute)
-        and ast.unparse(node.value) in owners.get(path.name, ("plan", "self.plan"))
+        and ast.unparse(node.value) in owners.get(path.name, ("plan", "self.plan", "self.plan.schedule"))
     }
     return [name for name in names if name not in used]
 
 
 def test_whatever_is_planned_is_used() -> None:
-    names = [field.name for field in fields(Plan)]
+    names = [field.name for plan in (Plan, OptimizerPlan, Schedule) for field in fields(plan)]
     assert unused([*names, "pretend"]) == ["pretend"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.contract.settings import SETTINGS, tables
 from arkor_dev.project.starter_toml import starter_toml
 from arkor_dev.project.toml import edit as editor
 from arkor_dev.project.toml.edit import EditError, edit
@@ -297,8 +297,9 @@ def test_generated_files(seed: int) -> None:
         held.pop(name, None) if value is None else held.__setitem__(name, value)
     now = tomllib.loads(after)
     for side in (wanted, now["trainer"][trainer]):
-        if not side.get("lora"):
-            side.pop("lora", None)
+        for table in tables():
+            if not side.get(table):
+                side.pop(table, None)
     assert now == before
     # No other line has moved, gone or come, and none has another end.
     went = [line for line in difference(text, after) if line[0] == "-"]

@@ -1,4 +1,4 @@
-"""What is said of one setting of a trainer; ``settings.py`` has the table of them."""
+"""What is said of one setting of a trainer; the modules beside this one have them, a group each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .rules import Rule
+    from arkor_dev.contract.rules import Rule
 
 Style = Literal["text", "count", "steps", "tokens", "interval", "rate", "share", "flag"]
 """How the page writes a value: ``steps`` as "5 steps", ``interval`` as "every 5 steps", ``share`` in %."""
@@ -26,12 +26,14 @@ GROUPS: Final[dict[Group, str]] = {
 """The parts of a form, in reading order, each by its heading."""
 
 EVERYWHERE: Final = "every backend"
+LOCAL: Final = "the local backend"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """``key`` as arkor.toml spells it (``lora.r``: in a table), ``field`` as a job's config does.
 
+    ``aliases`` are other keys that mean the same: those of transformers, PEFT and TRL where ours differ.
     ``default`` is what a job gets that says nothing; where it depends on the job it is None, and
     ``default_words`` say how it is found. ``example`` is a value to show where there is no fixed default.
     ``where`` names the backends and devices that obey it. Another backend's form of a value ``passes`` on the
@@ -45,6 +47,7 @@ class Setting:
     rule: Rule
     style: Style
     group: Group
+    aliases: tuple[str, ...] = ()
     unit: str = ""
     default: str | float | bool | None = None
     default_words: str = ""
@@ -62,6 +65,11 @@ class Setting:
     def name(self) -> str:
         """The key inside that table."""
         return self.key.rpartition(".")[2]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The key and its aliases, inside that table."""
+        return tuple(key.rpartition(".")[2] for key in (self.key, *self.aliases))
 
     @property
     def shown(self) -> str | float | bool:

@@ -1,0 +1,85 @@
+"""How the learning rate rises and falls over a run; each schedule as transformers defines it by that name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .job_settings import JobSettings
+
+LOWEST: Final = 1e-7
+"""What a polynomial falls to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """``kind`` from ``height``, over ``steps`` steps of which the first ``warmup`` rise to it.
+
+    ``cycles`` are those of cosine_with_restarts, ``power`` is the polynomial's, and over the last ``decay``
+    steps wsd falls.
+    """
+
+    kind: str
+    height: float
+    steps: int
+    warmup: int
+    cycles: int
+    power: float
+    decay: int
+
+    @classmethod
+    def of(cls, settings: JobSettings, steps: int) -> Schedule:
+        """The schedule of a job of ``steps`` steps."""
+        get, settle = settings.get, settings.settle
+        kind = get("lrSchedulerType")
+        kind = settle("lrSchedulerType", "wsd" if kind == "warmup_stable_decay" else kind)
+        share, usual = get("warmupRatio"), 0 if kind == "constant" else steps // 20
+        if share is not None:
+            usual = math.ceil(share * steps)
+        warmup = settle("warmupSteps", min(get("warmupSteps", usual), steps))
+        return cls(
+            kind=kind,
+            height=get("learningRate"),
+            steps=steps,
+            warmup=warmup,
+            cycles=get("lrNumCycles") if kind == "cosine_with_restarts" else 1,
+            power=get("lrPower") if kind == "polynomial" else 1.0,
+            decay=_decay(settings, steps, steps - warmup) if kind == "wsd" else 0,
+        )
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of step ``step`` (from 1). A warm-up begins at 0."""
+        done = step - 1
+        if done < self.warmup:
+            return self.height * done / self.warmup
+        return self.height * self._share(done)
+
+    def _share(self, done: int) -> float:
+        part = (done - self.warmup) / max(1, self.steps - self.warmup)
+        match self.kind:
+            case "linear":
+                return 1 - part
+            case "cosine":
+                return _half_wave(part)
+            case "cosine_with_restarts":
+                return _half_wave(self.cycles * part % 1)
+            case "polynomial":
+                lowest = min(1.0, LOWEST / self.height)
+                return (1 - lowest) * math.pow(1 - part, self.power) + lowest
+            case "wsd":
+                falling = done - (self.steps - self.decay)
+                return _half_wave(falling / self.decay) if falling > 0 else 1.0
+        return 1.0
+
+
+def _decay(settings: JobSettings, steps: int, most: int) -> int:
+    """Over how many steps, ``most`` at most, wsd falls."""
+    return int(
+        settings.settle("lrNumDecaySteps", min(settings.get("lrNumDecaySteps", max(1, steps // 10)), most))
+    )
+
+
+def _half_wave(part: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * part))
