@@ -122,7 +122,7 @@ def _settings() -> str:
         [
             "/** One setting of a trainer, as it is shown. */",
             "export interface Setting {",
-            f'  field: Exclude<keyof {CONFIG}, "datasetSource" | "datasetFormat" | "setByHand">;',
+            f"  field: {' | '.join(_quoted(row.field) for row in settings.SETTINGS)};",
             "  label: string;",
             "  help: string;",
             f"  style: {' | '.join(map(_quoted, styles))};",

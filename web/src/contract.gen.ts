@@ -439,7 +439,7 @@ export interface ChatError {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: Exclude<keyof JobConfig, "datasetSource" | "datasetFormat" | "setByHand">;
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "trainOnResponsesOnly" | "loggingSteps" | "loadIn4bit" | "numberFormat" | "seed" | "dryRun";
   label: string;
   help: string;
   style: "count" | "flag" | "interval" | "rate" | "share" | "steps" | "text" | "tokens";

@@ -115,8 +115,36 @@ describe("shareable", () => {
     expect(shareable(CONFIG)).toEqual(CONFIG);
   });
 
+  it("has nothing in it that opens one of several data sets, or those to measure on", () => {
+    const open = {
+      type: "blob",
+      url: "https://me:secret@x/y.jsonl?signature=secret",
+      token: "secret",
+    } as const;
+    const closed = { type: "blob", url: "https://x/y.jsonl?…" };
+    expect(
+      shareable({
+        ...CONFIG,
+        datasetSource: { type: "list", sources: [open, open] },
+        evalDatasetSource: open,
+      }),
+    ).toEqual({
+      ...CONFIG,
+      datasetSource: { type: "list", sources: [closed, closed] },
+      evalDatasetSource: closed,
+    });
+  });
+
   it("bears whatever a backend sends", () => {
-    for (const datasetSource of [undefined, null, 7, "x", [], { url: 7 }]) {
+    for (const datasetSource of [
+      undefined,
+      null,
+      7,
+      "x",
+      [],
+      { url: 7 },
+      { sources: [null, 7, { sources: 7 }] },
+    ]) {
       expect(() =>
         JSON.stringify(shareable({ model: "m", datasetSource } as unknown as JobConfig)),
       ).not.toThrow();

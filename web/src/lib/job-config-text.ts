@@ -29,6 +29,8 @@ function extent(config: JobConfig): string {
 
 export function datasetName(source: DatasetSource | undefined): string {
   if (!source) return "–";
+  if (Array.isArray(source.sources))
+    return source.sources.map((part) => datasetName(closed(part))).join(", ");
   const name = source.path ?? source.name ?? (source.url && bareUrl(source.url)) ?? source.type;
   const parts = [source.subset, source.split].filter(Boolean);
   return parts.length > 0 ? `${name} (${parts.join(", ")})` : name;
@@ -41,11 +43,22 @@ function bareUrl(url: string): string {
 
 /** A configuration to hand on: a data set's token, and the secrets in its address, are the backend's alone. */
 export function shareable(config: JobConfig): JobConfig {
-  const { token: _, ...source } = config.datasetSource ?? {};
   return {
     ...config,
-    datasetSource: typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source,
+    datasetSource: shareableSource(config.datasetSource),
+    ...(config.evalDatasetSource ? { evalDatasetSource: shareableSource(config.evalDatasetSource) } : {}),
   };
+}
+
+function shareableSource(given: DatasetSource): DatasetSource {
+  const source = closed(given);
+  // The parts of a list are no lists themselves: whatever else they hold is left out.
+  return Array.isArray(given?.sources) ? { ...source, sources: given.sources.map(closed) } : source;
+}
+
+function closed(given: DatasetSource): DatasetSource {
+  const { token: _, sources: __, ...source } = given ?? {};
+  return typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source;
 }
 
 /** What a job runs with, where its backend says so, else what it was asked. */
@@ -80,9 +93,15 @@ export function settings(config: JobConfig): Shown[] {
   };
   for (const { field, label, style, help } of SETTINGS) {
     add(field, label, WORDS[style], help);
-    if (field === "model") add("datasetSource", "Data set", datasetName as Words);
+    if (field !== "model") continue;
+    add("datasetSource", "Data set", datasetName as Words);
+    add("evalDatasetSource", "Evaluation data set", datasetName as Words);
   }
-  const known = new Set<string>(["datasetSource", ...SETTINGS.map(({ field }) => field)]);
+  const known = new Set<string>([
+    "datasetSource",
+    "evalDatasetSource",
+    ...SETTINGS.map(({ field }) => field),
+  ]);
   for (const [key, value] of Object.entries(config)) {
     if (!known.has(key) && value !== undefined && value !== null)
       list.push({ field: key, label: clean(key, 60), value: raw(value) });
