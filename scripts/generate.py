@@ -1,6 +1,6 @@
 """Writes what is made from the contract: the page's types and settings, and the references in docs/.
 
-``web/src/contract.gen.ts`` comes from ``shapes.py`` and ``events.py`` of ``arkor_dev/contract``, read as
+``web/src/contract.gen.ts`` comes from the shapes and events of ``arkor_dev/contract``, read as
 syntax and not by import: type annotations stay as they were written, in the order they were written, and the
 result does not depend on the Python that runs this; so does ``docs/events.md``. Settings, what a form has to
 know of them (``web/src/form.gen.ts``, apart as only the form loads it) and ``docs/settings.md`` come from
@@ -24,7 +24,7 @@ from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 if TYPE_CHECKING:
     from arkor_dev.contract.settings.setting import Setting
 
-MODULES = [ROOT / "arkor_dev" / "contract" / name for name in ("shapes.py", "events.py")]
+MODULES = [ROOT / "arkor_dev" / "contract" / name for name in ("shapes.py", "events.py", "dataset_shapes.py")]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
 FORM = ROOT / "web" / "src" / "form.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"

@@ -163,3 +163,15 @@ class Backend(ScopedCalls):
     async def delete_key(self, deployment_id: str, key_id: str) -> Answer:
         """Revoke a key: 204, no body."""
         return await self._call("DELETE", "endpoints", deployment_id, "keys", key_id, need="write")
+
+    async def open_dataset(self, body: Mapping[str, object]) -> Answer:
+        """A view of what a job of ``{config}`` would train on (docs/contract.md#data-sets)."""
+        return await self._call("POST", "datasets", need="write", data=json_bytes(body))
+
+    async def get_dataset(self, *path: str, asked: Mapping[str, str] | None = None) -> Answer:
+        """An open view, or what lies below it: its lengths, rows, one row; ``asked`` is the call's query."""
+        return await self._call("GET", "datasets", *path, asked=asked)
+
+    async def drop_dataset(self, view_id: str) -> Answer:
+        """Let go of a view: 204, no body."""
+        return await self._call("DELETE", "datasets", view_id, need="write")

@@ -17,7 +17,7 @@ from .forms import WANTED, WORDS, row_of
 from .rows import DataError, Row, RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from .containers import Container
@@ -94,7 +94,7 @@ class DataSet:
         """Every row from the first on."""
         return map(self.item, self.scan())
 
-    def scan(self) -> Iterator[Found]:
+    def scan(self) -> Generator[Found, None, None]:
         """Where every row lies, without looking into it: of a hundred thousand in a fraction of a second."""
         number = 0
         for index, file in enumerate(self.files):

@@ -68,6 +68,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def fake_target() -> Iterator[Target]:
     """The tests' own backend in a thread of its own, with somebody who trains what it is given."""
     loop, fake = asyncio.new_event_loop(), FakeBackend()
+    fake.features = ["datasets"]
     trained: set[asyncio.Task[None]] = set()  # else they may be collected
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 

@@ -33,6 +33,7 @@ from .fake_checks import (
     check_project,
     parsed,
 )
+from .fake_datasets import FakeDatasets
 from .fake_faults import Fault, Sender, answer_wrongly
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class FakeBackend:
         self.checkpoints: dict[str, set[int]] = {}
         self.deployments: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, dict[str, Any]]] = {}
+        self.features: list[str] | None = None  # as an older backend, which does not know the question
+        self.datasets = FakeDatasets()
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
@@ -286,6 +289,7 @@ class FakeBackend:
             web.post("/v1/auth/anonymous", self._anonymous),
             web.post("/oauth/token", self._token),
             web.get("/v1/me", self._me),
+            web.get("/v1/capabilities", self._capabilities),
             web.get("/v1/projects", self._list_projects),
             web.post("/v1/projects", self._create_project),
             web.get("/v1/jobs", self._list_jobs),
@@ -302,6 +306,7 @@ class FakeBackend:
             web.get(endpoint + "/keys", self._list_keys),
             web.post(endpoint + "/keys", self._create_key),
             web.delete(endpoint + "/keys/{key}", self._delete_key),
+            *self.datasets.routes(),
         ]
 
     @web.middleware
@@ -332,6 +337,8 @@ class FakeBackend:
     async def _answer(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
         try:
             refusal = None if route in OPEN_ROUTES else self._refusal(request)
+            if request.path.startswith("/v1/datasets") and "datasets" not in (self.features or ()):
+                refusal = refusal or _error(404, "Not Found.")
             return refusal or await handler(request)
         except RefusedError as error:
             return _error(error.status, str(error))
@@ -402,6 +409,11 @@ class FakeBackend:
         orgs = self.tokens[request.headers["Authorization"].removeprefix("Bearer ")]
         listed = [{"id": f"id-of-{org}", "slug": org, "name": org} for org in sorted(orgs)]
         return web.json_response({"user": {"id": "u1", "email": "a@example.org"}, "orgs": listed})
+
+    async def _capabilities(self, _: web.Request) -> web.Response:
+        if self.features is None:
+            return _error(404, "Not Found.")
+        return web.json_response({"features": self.features})
 
     async def _list_projects(self, request: web.Request) -> web.Response:
         org = request.query["orgSlug"]

@@ -437,6 +437,84 @@ export interface ChatError {
   error: string;
 }
 
+/** How far something that takes a while has come; `total` is null where nobody knows it. */
+export interface Preparation {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** A data set as a trainer's model sees it, and how far it has been read. */
+export interface DatasetView {
+  id: string;
+  state: "opening" | "reading" | "ready" | "changed" | "failed";
+  error?: string;
+  progress?: Preparation;
+  source: string;
+  form: string;
+  model: string;
+  rows: number | null;
+  indexed: number;
+  read: number;
+  maxLength: number | null;
+  context: number | null;
+  tokens: number;
+  learned: number;
+  roles: Record<string, number>;
+  findings: Finding[];
+}
+
+/** What a cut after `n` tokens loses, for every `n` up to the last index of `rows`. */
+export interface DatasetLengths {
+  read: number;
+  rows: number[];
+  beyond: number;
+  learned: number[];
+  learnedBeyond: number;
+  first: number[];
+}
+
+/** A row in short. `error` says why there are no tokens of it; `excerpt` is how it begins. */
+export interface DatasetRow {
+  row: number;
+  where: string;
+  excerpt: string;
+  length: number;
+  learned: number;
+  error?: string;
+}
+
+/** So many tokens in a row that share these: `role` is a message's, or `template`. */
+export interface TokenRun {
+  count: number;
+  learned: boolean;
+  role: string;
+}
+
+/** A row token by token, before any cut. `ids`, `texts` and `runs` are of its first `shown`. */
+export interface DatasetTokens {
+  row: number;
+  where: string;
+  length: number;
+  learned: number;
+  first: number | null;
+  roles: Record<string, number>;
+  shown: number;
+  ids: number[];
+  texts: string[];
+  special: number[];
+  runs: TokenRun[];
+  error?: string;
+  raw?: string;
+}
+
+/** The row that was searched for, or null; the search has got as far as row `reached`. */
+export interface DatasetFound {
+  row: number | null;
+  reached: number;
+}
+
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
   field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "trainOnResponsesOnly" | "loggingSteps" | "loadIn4bit" | "numberFormat" | "seed" | "dryRun";

@@ -20,6 +20,7 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.jobs.job_config import check_config, check_files
 from arkor_dev.local.jobs.scheduler import Scheduler
@@ -27,6 +28,8 @@ from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Models
 
 from .chat import ASK, Chat
+from .datasets import DATASETS
+from .datasets import routes as dataset_routes
 from .event_stream import stream_events
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 
@@ -37,6 +40,8 @@ log = logging.getLogger(__name__)
 
 BODY_LIMIT: Final = 8 * 2**20
 NAME_LIMIT: Final = 200
+FEATURES: Final = ("datasets",)
+"""Those of docs/contract.md#optional-features that this backend has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
 """Characters of a fault: it may quote what was sent."""
@@ -114,6 +119,11 @@ async def me(request: web.Request) -> web.Response:
     return web.json_response({"user": user, "orgs": [{**ORG, "slug": request.app[SETUP].org}]})
 
 
+@routes.get("/v1/capabilities")
+async def capabilities(_: web.Request) -> web.Response:
+    return web.json_response({"features": FEATURES})
+
+
 def _project(setup: Setup) -> dict[str, str]:
     name = setup.project.name or setup.slug
     return {"id": setup.store.project_id, "slug": setup.slug, "name": name, "orgId": ORG["id"]}
@@ -185,12 +195,14 @@ def create_app(setup: Setup) -> web.Application:
     app[SETUP] = setup
     app[SCHEDULER] = Scheduler(setup.store, models, setup.data, setup.project)
     app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
-    app.add_routes(routes)
+    app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
+    app.add_routes([*routes, *dataset_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(models.close)
             stack.push_async_callback(inference.close)
+            stack.push_async_callback(app[DATASETS].close)
             await stack.enter_async_context(app[SCHEDULER].running())
             yield
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import chat, deployments, jobs, manifest, session, train
+from . import chat, datasets, deployments, jobs, manifest, session, train
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -12,4 +12,5 @@ if TYPE_CHECKING:
 
 def routes() -> list[web.RouteDef]:
     """Every route under ``/api``."""
-    return [*session.ROUTES, *manifest.ROUTES, *jobs.ROUTES, *train.ROUTES, *chat.ROUTES, *deployments.ROUTES]
+    resources = (session, manifest, jobs, train, chat, datasets, deployments)
+    return [route for resource in resources for route in resource.ROUTES]

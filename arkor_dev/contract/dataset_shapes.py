@@ -1,0 +1,113 @@
+"""Shapes of the feature ``datasets`` (docs/contract.md#data-sets): rows as a model sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from .shapes import Finding
+
+
+class Preparation(TypedDict):
+    """How far something that takes a while has come; ``total`` is null where nobody knows it."""
+
+    label: str
+    done: float
+    total: float | None
+    unit: str
+
+
+class DatasetView(TypedDict):
+    """A data set as a trainer's model sees it, and how far it has been read.
+
+    ``opening`` until the model's tokenizer is there, ``reading`` until every row has been tokenized, then
+    ``ready``; ``changed`` once its file is another, ``failed`` with an ``error``. ``indexed`` rows have
+    been found and can be looked at, ``rows`` is null until that is all of them; ``read`` of them have been
+    tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those. A job of this config
+    would cut at ``maxLength``, and the model takes ``context``: null until the tokenizer is there.
+    """
+
+    id: str
+    state: Literal["opening", "reading", "ready", "changed", "failed"]
+    error: NotRequired[str]
+    progress: NotRequired[Preparation]
+    source: str
+    form: str
+    model: str
+    rows: int | None
+    indexed: int
+    read: int
+    maxLength: int | None
+    context: int | None
+    tokens: int
+    learned: int
+    roles: dict[str, int]
+    """Tokens by role; ``template`` are those that the chat template adds."""
+    findings: list[Finding]
+
+
+class DatasetLengths(TypedDict):
+    """What a cut after ``n`` tokens loses, for every ``n`` up to the last index of ``rows``.
+
+    ``rows[n]`` rows have ``n`` tokens; the last entry has all that are longer too, with ``beyond`` tokens of
+    them behind it. ``learned[n]`` tokens at place ``n`` (from 0) are learned, ``learnedBeyond`` behind all
+    places; the first one that a row learns is at place ``n`` in ``first[n]`` rows.
+    """
+
+    read: int
+    rows: list[int]
+    beyond: int
+    learned: list[int]
+    learnedBeyond: int
+    first: list[int]
+
+
+class DatasetRow(TypedDict):
+    """A row in short. ``error`` says why there are no tokens of it; ``excerpt`` is how it begins."""
+
+    row: int
+    where: str
+    excerpt: str
+    length: int
+    learned: int
+    error: NotRequired[str]
+
+
+class TokenRun(TypedDict):
+    """So many tokens in a row that share these: ``role`` is a message's, or ``template``."""
+
+    count: int
+    learned: bool
+    role: str
+
+
+class DatasetTokens(TypedDict):
+    """A row token by token, before any cut. ``ids``, ``texts`` and ``runs`` are of its first ``shown``.
+
+    The texts in order are the text that the chat template made; a token that completes a character which an
+    earlier one began has an empty text. ``special`` are the places of special tokens. ``first`` is the place
+    of the first token that is learned, null where none is.
+    """
+
+    row: int
+    where: str
+    length: int
+    learned: int
+    first: int | None
+    roles: dict[str, int]
+    shown: int
+    ids: list[int]
+    texts: list[str]
+    special: list[int]
+    runs: list[TokenRun]
+    error: NotRequired[str]
+    """Why it has no tokens."""
+    raw: NotRequired[str]
+    """How it is written in its file, where it has no tokens."""
+
+
+class DatasetFound(TypedDict):
+    """The row that was searched for, or null; the search has got as far as row ``reached``."""
+
+    row: int | None
+    reached: int

@@ -1,0 +1,250 @@
+"""The server's side of data sets: which views are open, and the one process that they live in.
+
+The process is started when somebody opens a data set and ended when nobody has asked for one for a while; it
+runs code of others (a model's chat template), so a question that it does not answer in time ends it. A view
+that is let go of is opened again by whoever wants it: nothing is kept here that a file does not have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import secrets
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from arkor_dev.local.models.catalog import Models
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 300.0
+ASK_SECONDS: Final = 20.0
+"""How long an answer may take."""
+VIEWS: Final = 4
+"""Open at once; the one that was not asked for the longest makes room."""
+UNREAD: Final[dict[str, Any]] = {
+    "form": "",
+    "rows": None,
+    "indexed": 0,
+    "read": 0,
+    "maxLength": None,
+    "context": None,
+    "tokens": 0,
+    "learned": 0,
+    "roles": {},
+    "findings": [],
+}
+"""A view of which nothing is known yet."""
+
+
+@dataclass(eq=False)
+class _View:
+    id: str
+    key: str
+    config: dict[str, Any]
+    progress: dict[str, Any] | None = None
+    failed: str | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class Datasets:
+    """Every view that is open. ``training`` says whether a job trains now: then reading goes slowly."""
+
+    def __init__(
+        self,
+        models: Models,
+        data: Path,
+        project: Path,
+        training: Callable[[], bool],
+        *,
+        idle_seconds: float = IDLE_SECONDS,
+        ask_seconds: float = ASK_SECONDS,
+    ) -> None:
+        self._models = models
+        self._scratch = data / "datasets"
+        self._project = project
+        self._training = training
+        self._idle_seconds, self._ask_seconds = idle_seconds, ask_seconds
+        self._views: dict[str, _View] = {}
+        self._asked: dict[int, tuple[_View, asyncio.Future[dict[str, Any]]]] = {}
+        self._numbers = itertools.count(1)
+        self._starting = asyncio.Lock()
+        self._child: Child | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._idle: asyncio.TimerHandle | None = None
+
+    async def open(self, config: dict[str, Any]) -> dict[str, Any]:
+        """A view of what a job of ``config`` would train on, as ``DatasetView``; an open one serves again."""
+        key = json.dumps(config, sort_keys=True)
+        for view in [each for each in self._views.values() if each.key == key]:
+            told = await self.told(view.id)
+            if told["state"] not in ("changed", "failed"):
+                return told
+            await self.drop(view.id)
+        while len(self._views) >= VIEWS:
+            await self.drop(next(iter(self._views)))
+        child = await self._worker()
+        view = _View(secrets.token_hex(8), key, config)
+        self._views[view.id] = view
+        where = {"project": str(self._project), "scratch": str(self._scratch / view.id)}
+        child.send(do="open", id=view.id, config=config, **where)
+        view.task = asyncio.create_task(self._bring_model(view, child))
+        return await self.told(view.id)
+
+    async def told(self, view_id: str) -> dict[str, Any]:
+        """The view as ``DatasetView``, as far as it has come; NotFoundError where it is not open any more."""
+        view = self._known(view_id)
+        known = None if view.failed else await self._ask(view, "told")
+        named = {
+            "id": view.id,
+            "source": _named(view.config["datasetSource"]),
+            "model": view.config["model"],
+        }
+        if view.failed:
+            return {**named, **UNREAD, "state": "failed", "error": view.failed}
+        told = {**named, "state": "opening", **UNREAD, **(known or {})}
+        return {**told, "progress": view.progress} if view.progress and told["state"] == "opening" else told
+
+    async def ask(self, view_id: str, what: str, **fields: Any) -> Any:
+        """What a method of the worker's ``View`` returns; NotFoundError for no such view or row."""
+        view = self._known(view_id)
+        answer = None if view.failed else await self._ask(view, what, **fields)
+        if view.failed:
+            raise ConflictError(view.failed)
+        if answer is None:
+            raise ConflictError("The data set is still being opened")
+        return answer
+
+    async def drop(self, view_id: str) -> None:
+        """Let go of a view and of what was fetched for it."""
+        view = self._known(view_id)
+        del self._views[view_id]
+        if view.task:
+            view.task.cancel()
+        if self._child:
+            self._child.send(do="close", id=view_id)
+        await asyncio.to_thread(shutil.rmtree, self._scratch / view_id, ignore_errors=True)
+
+    async def close(self) -> None:
+        """End the process and every view."""
+        if self._idle:
+            self._idle.cancel()
+        for view_id in list(self._views):
+            await self.drop(view_id)
+        if self._child:
+            self._child.kill()
+        if self._reader:
+            await self._reader
+
+    def _known(self, view_id: str) -> _View:
+        view = self._views.pop(view_id, None)
+        if view is None:
+            raise NotFoundError(f"The data set {view_id[:40]} is not open any more: open it again")
+        self._views[view_id] = view  # the one that was asked for last is the last
+        return view
+
+    async def _ask(self, view: _View, what: str, **fields: Any) -> Any:
+        child = self._child
+        assert child is not None  # a view that has not failed has its process
+        number, loop = next(self._numbers), asyncio.get_running_loop()
+        answer: asyncio.Future[dict[str, Any]] = loop.create_future()
+        self._asked[number] = view, answer
+        if self._idle:
+            self._idle.cancel()
+        child.send(do="ask", number=number, id=view.id, what=what, fields=fields, training=self._training())
+        try:
+            async with asyncio.timeout(self._ask_seconds):
+                message = await answer
+        except TimeoutError:
+            log.warning("the data process has not answered in time: it is ended")
+            child.kill()
+            raise UnavailableError("The data set could not be read in time: open it again") from None
+        finally:
+            del self._asked[number]
+            if not self._asked:
+                self._idle = loop.call_later(self._idle_seconds, self._end)
+        if message.get("missing"):
+            raise NotFoundError("There is no such row")
+        return message.get("answer")
+
+    async def _worker(self) -> Child:
+        async with self._starting:
+            if self._child is None or not self._child.alive:
+                if self._reader:
+                    await self._reader
+                self._child = await Child.start("arkor_dev.local.datasets.worker")
+                self._reader = asyncio.create_task(self._read(self._child))
+            return self._child
+
+    async def _bring_model(self, view: _View, child: Child) -> None:
+        """Tell the process where the model is, once it is on this machine."""
+
+        def progress(told: dict[str, Any]) -> None:
+            view.progress = told
+
+        try:
+            model = await self._models.ensure(view.config["model"], progress)
+        except JobFailure as failure:
+            self._fail(view, str(failure))
+        else:
+            child.send(do="model", id=view.id, path=str(model.path))
+
+    async def _read(self, child: Child) -> None:
+        async for batch in child.batches():
+            for message in batch:
+                self._sort(message)
+        await child.ended()
+        if self._child is child:
+            self._child = None
+        for view in list(self._views.values()):
+            self._fail(view, child.cause("The process that reads the data"))
+
+    def _sort(self, message: dict[str, Any]) -> None:
+        if "number" in message:
+            _, answer = self._asked.get(message["number"], (None, None))
+            if answer and not answer.done():
+                answer.set_result(message)
+            return
+        view = self._views.get(message["id"])
+        if view and "failed" in message:
+            self._fail(view, message["failed"])
+        elif view:
+            view.progress = message["progress"]
+
+    def _fail(self, view: _View, reason: str) -> None:
+        """Nothing more will come of a view; whoever waits for an answer hears it now."""
+        view.failed = reason
+        if view.task and view.task is not asyncio.current_task():
+            view.task.cancel()
+        for asked, answer in self._asked.values():
+            if asked is view and not answer.done():
+                answer.set_result({})
+
+    def _end(self) -> None:
+        """Nobody has asked for a while."""
+        log.info("no look at a data set for %.0f s: its process is ended", self._idle_seconds)
+        views, self._views = self._views, {}
+        for view in views.values():
+            if view.task:
+                view.task.cancel()
+        child, self._child = self._child, None
+        if child:
+            child.kill()
+
+
+def _named(source: dict[str, Any]) -> str:
+    """A data set as the person calls it."""
+    if source["type"] == "list":
+        return ", ".join(_named(part) for part in source["sources"])
+    return str(source.get("path") or source.get("name") or "the downloaded data set")

@@ -1,0 +1,207 @@
+"""What is wrong with rows and can be told by the model's tokenizer and template alone."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    import re
+
+    from arkor_dev.contract.shapes import Finding, FindingRow
+    from arkor_dev.data.rows import Row
+
+    from .tokens import Seen
+
+NAMED: Final = 20
+"""Rows of one finding that are named."""
+EXCERPT: Final = 120
+UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, SYSTEM, TOOLS, END, SPECIAL = (1 << bit for bit in range(9))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of finding. ``{n}`` stands for the rows, ``{length}`` for where they are cut."""
+
+    flag: int
+    code: str
+    level: Literal["error", "warning", "note"]
+    one: str
+    many: str
+    why: str
+    fix: str
+
+
+KINDS: Final = (
+    Kind(
+        UNREADABLE,
+        "unreadable",
+        "error",
+        "1 row cannot be read",
+        "{n} rows cannot be read",
+        "A training stops at the first row that it cannot read.",
+        "Correct these rows or take them out.",
+    ),
+    Kind(
+        REFUSED,
+        "template-refuses",
+        "error",
+        "The chat template refuses 1 row",
+        "The chat template refuses {n} rows",
+        "The model's chat template does not allow such a conversation, and a training stops there.",
+        "Bring these rows into the form that the template wants: usually user and assistant by turns.",
+    ),
+    Kind(
+        NOTHING,
+        "nothing-to-learn",
+        "error",
+        "1 row has nothing to learn",
+        "{n} rows have nothing to learn",
+        "The chat template leaves nothing of the answer, and a training stops there.",
+        "Give each of these rows an answer as its last message, or take them out.",
+    ),
+    Kind(
+        CUT_AWAY,
+        "answer-cut-away",
+        "error",
+        "1 row is cut before its answer begins",
+        "{n} rows are cut before their answer begins",
+        "Nothing of them is left to learn within {length} tokens, and a training stops there.",
+        "Raise max_length, shorten what comes before the answer, or take these rows out.",
+    ),
+    Kind(
+        CUT,
+        "cut",
+        "warning",
+        "1 row is longer than {length} tokens",
+        "{n} rows are longer than {length} tokens",
+        "What is behind is cut off: the model learns answers that stop in the middle.",
+        "Raise max_length, or shorten these rows.",
+    ),
+    Kind(
+        SYSTEM,
+        "system-dropped",
+        "warning",
+        "The chat template drops the system prompt of 1 row",
+        "The chat template drops the system prompt of {n} rows",
+        "The model never sees these words, in training or later.",
+        "Move them into the first user message, or choose a model whose template has a system prompt.",
+    ),
+    Kind(
+        TOOLS,
+        "tools-dropped",
+        "warning",
+        "The chat template drops the tools of 1 row",
+        "The chat template drops the tools of {n} rows",
+        "The model learns calls to tools that it has not been told of.",
+        "Choose a model whose chat template knows tools, or describe them in the system prompt.",
+    ),
+    Kind(
+        END,
+        "no-end-mark",
+        "warning",
+        "1 row ends without an end mark",
+        "{n} rows end without an end mark",
+        "The model does not learn where an answer ends, and goes on talking.",
+        "Choose a model whose chat template ends an answer with a special token.",
+    ),
+    Kind(
+        SPECIAL,
+        "special-in-text",
+        "warning",
+        "1 row spells out a special token",
+        "{n} rows spell out special tokens",
+        "The tokenizer takes it for the real one: a turn seems to begin or to end in the middle of a text.",
+        "Take these words out of the texts, unless they are meant as the model's own marks.",
+    ),
+)
+BY_CODE: Final = {kind.code: kind.flag for kind in KINDS}
+
+
+@dataclass(slots=True)
+class _Rows:
+    count: int = 0
+    heap: list[tuple[int, int, str, str]] = field(default_factory=list)
+    """Weight, row (negative: of equal ones the first stay), place and excerpt."""
+
+
+class Findings:
+    """Collects findings row by row: how many of each kind, and the rows that matter most."""
+
+    def __init__(self) -> None:
+        self._rows = {kind.flag: _Rows() for kind in KINDS}
+
+    def add(self, flags: int, row: int, where: str, excerpt: str, weight: int = 0) -> None:
+        """Note a row with its ``flags``; of one kind those with the largest ``weight`` are named."""
+        for kind in KINDS:
+            if not flags & kind.flag:
+                continue
+            rows = self._rows[kind.flag]
+            rows.count += 1
+            entry = (weight, -row, where, excerpt)
+            if len(rows.heap) < NAMED:
+                heapq.heappush(rows.heap, entry)
+            else:
+                heapq.heappushpop(rows.heap, entry)
+
+    def told(self, length: int) -> list[Finding]:
+        """What has been found, errors first."""
+        return [self._told(kind, length) for kind in KINDS if self._rows[kind.flag].count]
+
+    def _told(self, kind: Kind, length: int) -> Finding:
+        rows = self._rows[kind.flag]
+        named: list[FindingRow] = [
+            {"row": -row, "where": where, "excerpt": excerpt}
+            for _, row, where, excerpt in sorted(rows.heap, reverse=True)
+        ]
+        said = {"n": f"{rows.count:,}", "length": f"{length:,}"}
+        return {
+            "code": kind.code,
+            "level": kind.level,
+            "title": (kind.one if rows.count == 1 else kind.many).format(**said),
+            "why": kind.why.format(**said),
+            "fix": kind.fix,
+            "count": rows.count,
+            "rows": named,
+        }
+
+
+def flags_of(seen: Seen, max_length: int, specials: re.Pattern[str], special_ids: frozenset[int]) -> int:
+    """Which kinds a row belongs to."""
+    flags, first = 0, seen.first
+    if first is None:
+        flags |= NOTHING
+    elif first >= max_length:
+        flags |= CUT_AWAY
+    if seen.length > max_length:
+        flags |= CUT
+    if any(message["role"] == "system" for message in seen.lost):
+        flags |= SYSTEM
+    if first is not None and not _ends(seen, special_ids):
+        flags |= END
+    if any(specials.search(content) for content in contents(seen.row)):
+        flags |= SPECIAL
+    return flags
+
+
+def contents(row: Row, without: str = "") -> list[str]:
+    """The texts of a row, those of the role ``without`` left out."""
+    said = [message.get("content") for message in row.messages if message["role"] != without]
+    return [text for text in (row.text, *said) if isinstance(text, str)]
+
+
+def _ends(seen: Seen, special_ids: frozenset[int]) -> bool:
+    """Whether the last answer's last token is a special one."""
+    end = seen.coded.spans[-1][1] if seen.coded.spans else len(seen.coded.text)
+    last = next(
+        (
+            token
+            for token, (left, right) in zip(
+                reversed(seen.coded.ids), reversed(seen.coded.offsets), strict=True
+            )
+            if left < end and left < right
+        ),
+        None,
+    )
+    return last in special_ids

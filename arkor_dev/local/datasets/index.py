@@ -1,0 +1,68 @@
+"""Where each row of a data set lies, so that any can be read at once; found piece by piece."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.data.reader import Place, open_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.data.reader import DataFile, Item
+
+LOOK_EVERY: Final = 256
+"""Rows between two looks at the clock."""
+
+
+class Index:
+    """The rows of some files by their numbers from 1. A row that is wrong is one all the same."""
+
+    def __init__(self, files: Sequence[DataFile]) -> None:
+        self.complete = False
+        self.data = open_data(files)
+        self._states = self._look()
+        # Fourteen bytes a row: of ten million rows not more than 140 MB.
+        self._files, self._offsets, self._lines = array("H"), array("Q"), array("I")
+        self._scan = self.data.scan()
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def step(self, seconds: float) -> None:
+        """Go on looking for rows for so long."""
+        until = time.monotonic() + seconds
+        for count, found in enumerate(self._scan, 1):
+            self._files.append(found.place.file)
+            self._offsets.append(found.place.offset)
+            self._lines.append(found.place.line)
+            if count % LOOK_EVERY == 0 and time.monotonic() > until:
+                return
+        self.complete = True
+
+    def item(self, number: int) -> Item:
+        """A row that has been found."""
+        at = number - 1
+        return self.data.read(Place(number, self._files[at], self._offsets[at], self._lines[at], 0))
+
+    @property
+    def changed(self) -> bool:
+        """Whether a file is another than when it was opened."""
+        return self._look() != self._states
+
+    def close(self) -> None:
+        """Close the files."""
+        self._scan.close()
+        self.data.close()
+
+    def _look(self) -> list[tuple[int, ...] | None]:
+        states: list[tuple[int, ...] | None] = []
+        for file in self.data.files:
+            try:
+                state = file.path.stat()
+                states.append((state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size))
+            except OSError:
+                states.append(None)
+        return states

@@ -1,0 +1,242 @@
+"""One data set as its model sees it: what has been looked at is tokenized first, the rest in slices."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from arkor_dev.data.rows import Row, RowError
+from arkor_dev.local.training.encoding import IGNORED
+from arkor_dev.local.workers.errors import JobFailure
+
+from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
+from .lengths import Lengths
+from .tokens import seen, special_ids, special_pattern, told
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.dataset_shapes import DatasetFound, DatasetLengths, DatasetRow, DatasetTokens
+    from arkor_dev.data.reader import Item
+
+    from .index import Index
+    from .tokens import Seen
+
+SEARCH_SECONDS: Final = 0.25
+"""A search answers after so long with how far it has got, so that no other question waits for it."""
+RAW: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How training would read the rows: by which tokenizer, what is learned of them, where they are cut."""
+
+    tokenizer: Any
+    responses_only: bool
+    max_length: int
+    context: int
+
+
+class View:
+    """The rows of some files, as far as they have been read. Nothing here is for several threads at once."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._form = index.data.words()
+        self.reading: Reading | None = None
+        self._specials: Any = None
+        self._special_ids: frozenset[int] = frozenset()
+        self._walk = index.data.scan()
+        self._lengths = array("I")
+        self._learned = array("I")
+        self._flags = array("H")
+        self._counts = Lengths()
+        self._findings = Findings()
+        self._tokens = self._learned_tokens = 0
+        self._roles: dict[str, int] = {}
+
+    def read_by(self, reading: Reading) -> None:
+        """From now on rows can be tokenized."""
+        self.reading = reading
+        self._specials = special_pattern(reading.tokenizer)
+        self._special_ids = special_ids(reading.tokenizer)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to go on with."""
+        return not self.index.complete or (self.reading is not None and len(self._lengths) < len(self.index))
+
+    def work(self, seconds: float) -> None:
+        """Go on for so long: first with finding rows, then with reading them one after another."""
+        if not self.index.complete:
+            self.index.step(seconds)
+            return
+        until = time.monotonic() + seconds
+        while self.busy and time.monotonic() < until:
+            self._read_next()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._walk.close()
+        self.index.close()
+
+    def told(self) -> dict[str, Any]:
+        """The fields of a ``DatasetView`` that are known here."""
+        reading = self.reading
+        read, indexed = len(self._lengths), len(self.index)
+        state = "opening" if reading is None else "reading" if self.busy else "ready"
+        return {
+            "state": "changed" if self.index.changed else state,
+            "form": self._form,
+            "rows": indexed if self.index.complete else None,
+            "indexed": indexed,
+            "read": read,
+            "maxLength": reading and reading.max_length,
+            "context": reading and reading.context,
+            "tokens": self._tokens,
+            "learned": self._learned_tokens,
+            "roles": self._roles,
+            "findings": self._findings.told(reading.max_length) if reading else [],
+        }
+
+    def lengths(self) -> DatasetLengths:
+        """What a cut at each length would lose."""
+        return self._counts.told()
+
+    def rows(self, start: int, count: int) -> list[DatasetRow]:
+        """Rows in short, as many as there are."""
+        last = min(start + count - 1, len(self.index))
+        return [self._row(number) for number in range(start, last + 1)]
+
+    def row(self, number: int) -> DatasetTokens:
+        """One row token by token; IndexError where there is none."""
+        if not 1 <= number <= len(self.index):
+            raise IndexError(number)
+        item = self.index.item(number)
+        what = self._seen(item)
+        if isinstance(what, str) or what is None:
+            empty: DatasetTokens = {
+                "row": number,
+                "where": item.where,
+                "length": 0,
+                "learned": 0,
+                "first": None,
+                "roles": {},
+                "shown": 0,
+                "ids": [],
+                "texts": [],
+                "special": [],
+                "runs": [],
+                "raw": _beginning(item, RAW),
+            }
+            return {**empty, "error": what} if isinstance(what, str) else empty
+        return told(self._special_ids, number, what)
+
+    def find(self, want: str, after: int, *, than: int = 0, code: str = "", text: str = "") -> DatasetFound:
+        """The next row behind ``after`` that is wanted, as the contract says."""
+        read = len(self._lengths)
+        if want == "text":
+            return self._find_text(after, text.casefold())
+        if want == "longest":
+            return {"row": self._next_longest(after), "reached": read}
+        if want == "longer":
+            matches = np.frombuffer(self._lengths, np.uint32)[after:] > than
+        else:
+            matches = np.frombuffer(self._flags, np.uint16)[after:] & BY_CODE.get(code, 0) > 0
+        found = np.flatnonzero(matches)
+        return {"row": after + int(found[0]) + 1 if found.size else None, "reached": read}
+
+    def _find_text(self, after: int, wanted: str) -> DatasetFound:
+        until = time.monotonic() + SEARCH_SECONDS
+        number = after
+        for number in range(after + 1, len(self.index) + 1):
+            row = self.index.item(number).row
+            if isinstance(row, Row) and any(wanted in content.casefold() for content in contents(row)):
+                return {"row": number, "reached": number}
+            if time.monotonic() > until:
+                break
+        return {"row": None, "reached": number}
+
+    def _next_longest(self, after: int) -> int | None:
+        """The row that comes behind ``after`` when the longest come first, and equal ones as they lie."""
+        lengths = np.frombuffer(self._lengths, np.uint32)
+        if not len(lengths):
+            return None
+        if not 1 <= after <= len(lengths):
+            return int(np.argmax(lengths)) + 1
+        length = lengths[after - 1]
+        equal = np.flatnonzero(lengths[after:] == length)
+        if len(equal):
+            return after + int(equal[0]) + 1
+        shorter = np.where(lengths < length, lengths, 0)
+        return int(np.argmax(shorter)) + 1 if shorter.any() else None
+
+    def _row(self, number: int) -> DatasetRow:
+        item = self.index.item(number)
+        short: DatasetRow = {
+            "row": number,
+            "where": item.where,
+            "excerpt": _beginning(item, EXCERPT),
+            "length": 0,
+            "learned": 0,
+        }
+        known = number <= len(self._lengths)
+        if known and not self._flags[number - 1] & (UNREADABLE | REFUSED):
+            return {**short, "length": self._lengths[number - 1], "learned": self._learned[number - 1]}
+        what = self._seen(item)
+        if isinstance(what, str):
+            return {**short, "error": what}
+        if what is None:
+            return short
+        return {**short, "length": what.length, "learned": _learned_of(what)}
+
+    def _seen(self, item: Item) -> Seen | str | None:
+        """The row's tokens, or why it has none; None until the tokenizer is there."""
+        if isinstance(item.row, RowError):
+            return str(item.row)
+        if self.reading is None:
+            return None
+        try:
+            return seen(self.reading.tokenizer, item.row, self.reading.responses_only)
+        except JobFailure as failure:
+            return str(failure)
+
+    def _read_next(self) -> None:
+        item = self.index.data.item(next(self._walk))
+        what, reading = self._seen(item), self.reading
+        assert reading is not None  # or nobody would read
+        number = len(self._lengths) + 1
+        length = learned = weight = 0
+        excerpt = _beginning(item, EXCERPT)
+        if isinstance(what, str):
+            flags = UNREADABLE if isinstance(item.row, RowError) else REFUSED
+            excerpt = what[:EXCERPT]
+        else:
+            assert what is not None
+            length, learned = what.length, _learned_of(what)
+            weight = max(0, length - reading.max_length)
+            flags = flags_of(what, reading.max_length, self._specials, self._special_ids)
+            self._counts.add(length, what.runs(), what.first)
+            self._tokens += length
+            self._learned_tokens += learned
+            for role, count in what.by_role().items():
+                self._roles[role] = self._roles.get(role, 0) + count
+        if flags:
+            self._findings.add(flags, number, item.where, excerpt, weight)
+        self._lengths.append(length)
+        self._learned.append(learned)
+        self._flags.append(flags)
+
+
+def _learned_of(what: Seen) -> int:
+    return sum(label != IGNORED for label in what.coded.labels)
+
+
+def _beginning(item: Item, size: int) -> str:
+    """How a row begins, for a person: its first message that is no system prompt, else what there is."""
+    if isinstance(item.row, RowError):
+        return ""
+    texts = contents(item.row, without="system") or contents(item.row)
+    return next((text for text in texts if text.strip()), "").strip()[:size]

@@ -1,0 +1,210 @@
+"""The process that shows data sets: it answers what it is asked at once, and reads rows in between.
+
+Messages in: ``{"do": "open", "id", "config", "project", "scratch"}``, then ``{"do": "model", "id", "path"}``
+once the model is on this machine; ``{"do": "ask", "number", "id", "what", "training", …}`` and
+``{"do": "close", "id"}``. Out: ``{"number", "answer"}``, or ``{"number", "missing"}`` where there is no such
+row; ``{"id", "progress"}`` and ``{"id", "failed"}``.
+
+It needs no torch, and hides it from transformers, which would import it: that takes three times as long and
+as much memory.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.training.datasets import fetched
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.link import Link
+
+from .index import Index
+from .view import Reading, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SLICE_SECONDS: Final = 0.02
+"""The longest that a question waits for rows that are being read, but for one enormous row."""
+NICE: Final = 10
+REST: Final = 4
+"""While a job trains, this many times as long is rested as is read."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """What was asked for. Its files and its model come in any order."""
+
+    config: dict[str, Any]
+    view: View | None = None
+    model: Path | None = None
+
+
+class Work:
+    """All views of this process."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Opened] = {}
+        self._tokenizers: dict[Path, Any] = {}
+        self._todo: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._training = self._imported = False
+        self.link = Link(dict.fromkeys(("open", "model", "ask", "close"), self._todo.put))
+
+    def run(self) -> None:
+        """Work until standard input ends."""
+        threading.Thread(target=self._import, daemon=True).start()
+        due = time.monotonic()
+        while True:
+            # The one that was opened last is the one that is looked at.
+            number = next((key for key in reversed(self._opened) if self._is_busy(self._opened[key])), "")
+            try:
+                message = self._todo.get(timeout=max(0, due - time.monotonic()) if number else None)
+            except queue.Empty:
+                self._guarded(number, lambda view: view.work(SLICE_SECONDS))
+                due = time.monotonic() + (REST * SLICE_SECONDS if self._training else 0)
+            else:
+                self._take(message)
+
+    @staticmethod
+    def _is_busy(opened: Opened) -> bool:
+        return opened.view is not None and opened.view.busy
+
+    def _take(self, message: dict[str, Any]) -> None:
+        number = message.get("id", "")
+        if message["do"] == "open":
+            self._opened[number] = Opened(message["config"])
+            threading.Thread(target=self._find, args=(message,), daemon=True).start()
+            return
+        if message["do"] == "imported":
+            self._imported = True
+            for key in list(self._opened):
+                self._join(key)
+            return
+        opened = self._opened.get(number)
+        if opened is None:
+            return  # closed meanwhile
+        match message["do"]:
+            case "files":
+                opened.view = View(Index(message["files"]))
+                self._join(number)
+            case "model":
+                opened.model = Path(message["path"])
+                self._join(number)
+            case "ask":
+                self._training = message["training"]
+                self._answer(message, opened)
+            case "close":
+                self._close(number)
+
+    def _import(self) -> None:
+        """Import transformers while files are looked for: it takes most of a second."""
+        importlib.import_module("arkor_dev.local.modeling.tokenizer")
+        self._todo.put({"do": "imported"})
+
+    def _find(self, message: dict[str, Any]) -> None:
+        """Find a view's files, and fetch those that are not of the project; on a thread of its own."""
+        number = message["id"]
+
+        def progress(label: str, done: float, total: float | None, unit: str) -> None:
+            told = {"label": label, "done": done, "total": total, "unit": unit}
+            self.link.send(id=number, progress=told)
+
+        source, scratch = message["config"]["datasetSource"], Path(message["scratch"])
+        try:
+            files = fetched(source, Path(message["project"]), scratch, progress)
+        except JobFailure as failure:
+            self._fail(number, str(failure))
+        else:
+            self._todo.put({"do": "files", "id": number, "files": files})
+
+    def _join(self, number: str) -> None:
+        """Give a view its tokenizer, once there are both."""
+        opened = self._opened[number]
+        if opened.view is None or opened.model is None or not self._imported or opened.view.reading:
+            return
+        path, settings = opened.model, JobSettings(opened.config)
+
+        def read(view: View) -> None:
+            from arkor_dev.local.modeling.tokenizer import (
+                default_length,
+                likely_device,
+                load_context,
+                load_tokenizer,
+            )
+
+            if path not in self._tokenizers:
+                self._tokenizers[path] = load_tokenizer(path)
+            _go_behind_others()
+            context = load_context(path)
+            view.read_by(
+                Reading(
+                    self._tokenizers[path],
+                    settings.get("trainOnResponsesOnly"),
+                    min(settings.get("maxLength", default_length(likely_device())), context),
+                    context,
+                )
+            )
+
+        self._guarded(number, read)
+
+    def _answer(self, message: dict[str, Any], opened: Opened) -> None:
+        number, view = message["number"], opened.view
+        if view is None:
+            self.link.send(number=number, answer=None)
+            return
+
+        def answer(view: View) -> None:
+            fields = message["fields"]
+            try:
+                self.link.send(number=number, answer=getattr(view, message["what"])(**fields))
+            except IndexError:
+                self.link.send(number=number, missing=True)
+
+        self._guarded(message["id"], answer)
+
+    def _guarded(self, number: str, work: Callable[[View], None]) -> None:
+        """Do something with a view; what goes wrong ends it, and no other."""
+        view = self._opened[number].view
+        assert view is not None
+        try:
+            work(view)
+        except JobFailure as failure:
+            self._fail(number, str(failure))
+        except Exception as error:  # noqa: BLE001 - one view's fault must not end the others
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}"
+            if out_of_memory(error):
+                reason = f"The machine ran out of memory ({reason})"
+            self._fail(number, reason)
+
+    def _fail(self, number: str, reason: str) -> None:
+        self.link.send(id=number, failed=reason)
+        self._todo.put({"do": "close", "id": number})
+
+    def _close(self, number: str) -> None:
+        opened = self._opened.pop(number)
+        if opened.view:
+            opened.view.close()
+        used = {each.model for each in self._opened.values()}
+        for path in set(self._tokenizers) - used:
+            del self._tokenizers[path]
+
+
+def _go_behind_others() -> None:
+    """What a person waits for is done: reading the rest must not hold up chat, training or the page."""
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
+if __name__ == "__main__":
+    sys.modules["torch"] = None  # type: ignore[assignment] # what Python has for a module that is not to be found
+    Work().run()

@@ -1,0 +1,116 @@
+"""The calls of the feature ``datasets`` (docs/contract.md#data-sets)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.contract.rules import Rule
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.datasets.client import Datasets
+from arkor_dev.local.jobs.job_config import check_config, check_files
+
+from .requests import body_of, check_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+routes = web.RouteTableDef()
+DATASETS: Final = web.AppKey("datasets", Datasets)
+OPEN: Final = Schema((Field("config", Rule("object"), needed=True),))
+ROWS: Final = 200
+"""The most of one answer."""
+TEXT: Final = 1_000
+MANY: Final = 2**32
+WANTED: Final = ("longest", "longer", "finding", "text")
+
+
+def whole(query: Mapping[str, str], name: str, otherwise: int, high: int = MANY) -> int:
+    """A number of the query, from 0 to ``high``; BadRequestError."""
+    text = query.get(name, "")
+    if not text:
+        return otherwise
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= high):
+        raise BadRequestError(f"{name} must be a whole number from 0 to {high:,}")
+    return int(text)
+
+
+def search_of(query: Mapping[str, str]) -> dict[str, Any]:
+    """What is searched for, as ``View.find`` takes it; BadRequestError."""
+    want = query.get("want", "")
+    if want not in WANTED:
+        raise BadRequestError(f"want must be one of {', '.join(WANTED)}")
+    search: dict[str, Any] = {"want": want, "after": whole(query, "after", 0)}
+    if want == "longer":
+        search["than"] = whole(query, "than", 0)
+    if want == "finding":
+        search["code"] = query.get("code", "")
+    if want == "text":
+        search["text"] = query.get("text", "")
+        if not 0 < len(search["text"]) <= TEXT:
+            raise BadRequestError(f"text must have 1 to {TEXT:,} characters")
+    return search
+
+
+def row_of(request: web.Request) -> int:
+    """The number of the row that the path names."""
+    text = request.match_info["row"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise NotFoundError("There is no such row")
+    return int(text)
+
+
+def view_of(request: web.Request) -> tuple[Datasets, str]:
+    """The data sets, and the id of the view that the path names."""
+    check_scope(request)
+    return request.app[DATASETS], request.match_info["id"]
+
+
+@routes.post("/v1/datasets")
+async def open_view(request: web.Request) -> web.Response:
+    setup = check_scope(request)
+    body = await body_of(request, OPEN)
+    config = check_config(body["config"])
+    await asyncio.to_thread(check_files, config, setup.project)
+    return web.json_response({"dataset": await request.app[DATASETS].open(config)})
+
+
+@routes.get("/v1/datasets/{id}")
+async def view(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    return web.json_response({"dataset": await datasets.told(view_id)})
+
+
+@routes.delete("/v1/datasets/{id}")
+async def drop_view(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    await datasets.drop(view_id)
+    return web.Response(status=204)
+
+
+@routes.get("/v1/datasets/{id}/lengths")
+async def lengths(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    return web.json_response({"lengths": await datasets.ask(view_id, "lengths")})
+
+
+@routes.get("/v1/datasets/{id}/rows")
+async def rows(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    start, count = whole(request.query, "from", 1), whole(request.query, "count", 50, ROWS)
+    return web.json_response({"rows": await datasets.ask(view_id, "rows", start=max(1, start), count=count)})
+
+
+@routes.get("/v1/datasets/{id}/rows/{row}")
+async def row(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    return web.json_response({"row": await datasets.ask(view_id, "row", number=row_of(request))})
+
+
+@routes.get("/v1/datasets/{id}/find")
+async def find(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    return web.json_response({"found": await datasets.ask(view_id, "find", **search_of(request.query))})

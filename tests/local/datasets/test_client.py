@@ -1,0 +1,119 @@
+"""The process behind the views: how many there are, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
+from arkor_dev.local.datasets import client
+from arkor_dev.local.datasets.client import Datasets
+from arkor_dev.local.models.catalog import Models
+from tests.local.conftest import CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.engine
+
+TRAINS: dict[str, bool] = {"now": False}
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path, project: Path, **more: Any) -> AsyncIterator[Datasets]:
+    """Data sets of a project, with a process that ends with the block."""
+    models = Models(project, tmp_path / "cache")
+    datasets = Datasets(models, tmp_path / "data", project, lambda: TRAINS["now"], **more)
+    try:
+        yield datasets
+    finally:
+        await datasets.close()
+
+
+async def ready(datasets: Datasets, view: dict[str, Any]) -> dict[str, Any]:
+    """The view once it is read, or has failed."""
+    async with asyncio.timeout(30):
+        while view["state"] in ("opening", "reading"):
+            await asyncio.sleep(0.02)
+            view = await datasets.told(view["id"])
+    return view
+
+
+def pid_of(datasets: Datasets) -> int:
+    assert datasets._child is not None
+    return datasets._child.pid
+
+
+async def test_a_view_s_life(tmp_path: Path, shared_project: Path) -> None:
+    async with opened(tmp_path, shared_project) as datasets:
+        view = await ready(datasets, await datasets.open(CONFIG))
+        assert (view["state"], view["rows"], view["source"]) == ("ready", 60, "data/chats.jsonl")
+        # Neither torch nor what it takes in memory.
+        folder = Path(f"/proc/{pid_of(datasets)}")
+        assert "torch" not in (folder / "maps").read_text()
+        status = (folder / "status").read_text()
+        assert int(status.partition("VmHWM:")[2].split()[0]) < 400 * 1024
+        assert os.getpriority(os.PRIO_PROCESS, pid_of(datasets)) == 10
+        others = [await datasets.open({**CONFIG, "maxLength": 16 + n}) for n in range(client.VIEWS)]
+        assert len({view["id"], *(other["id"] for other in others)}) == client.VIEWS + 1
+        with pytest.raises(NotFoundError):
+            await datasets.told(view["id"])
+        assert (await ready(datasets, others[0]))["maxLength"] == 16
+
+
+async def test_what_nobody_asks_for_ends(tmp_path: Path, shared_project: Path) -> None:
+    async with opened(tmp_path, shared_project, idle_seconds=0.2) as datasets:
+        view = await datasets.open(CONFIG)
+        pid = pid_of(datasets)
+        async with asyncio.timeout(10):
+            while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        with pytest.raises(NotFoundError, match="not open any more"):
+            await datasets.told(view["id"])
+        again = await datasets.open(CONFIG)
+        assert again["id"] != view["id"]
+
+
+async def test_a_process_that_dies_is_told_and_started_again(tmp_path: Path, shared_project: Path) -> None:
+    async with opened(tmp_path, shared_project) as datasets:
+        view = await ready(datasets, await datasets.open(CONFIG))
+        os.kill(pid_of(datasets), signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while view["state"] != "failed":
+                view = await datasets.told(view["id"])
+        assert "killed (signal 9)" in view["error"]
+        with pytest.raises(ConflictError):
+            await datasets.ask(view["id"], "lengths")
+        assert (await ready(datasets, await datasets.open(CONFIG)))["state"] == "ready"
+
+
+async def test_a_process_that_does_not_answer_is_ended(tmp_path: Path, shared_project: Path) -> None:
+    async with opened(tmp_path, shared_project, ask_seconds=1.0) as datasets:
+        view = await ready(datasets, await datasets.open(CONFIG))
+        os.kill(pid_of(datasets), signal.SIGSTOP)
+        with pytest.raises(UnavailableError):
+            await datasets.ask(view["id"], "lengths")
+        assert (await ready(datasets, await datasets.open(CONFIG)))["state"] == "ready"
+
+
+async def test_a_model_that_is_none_is_a_reason(tmp_path: Path, shared_project: Path) -> None:
+    async with opened(tmp_path, shared_project) as datasets:
+        view = await ready(datasets, await datasets.open({**CONFIG, "model": "./models/none"}))
+        assert "There is no model folder ./models/none" in view["error"]
+
+
+async def test_reading_goes_slowly_while_a_job_trains(
+    tmp_path: Path, shared_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TRAINS, "now", True)
+    async with opened(tmp_path, shared_project) as datasets:
+        view = await datasets.open(CONFIG)
+        while view["state"] == "opening":
+            view = await datasets.told(view["id"])
+        assert (await ready(datasets, view))["read"] == 60

@@ -1,0 +1,190 @@
+"""Rows as they are shown, against what training would have; findings; what a cut would lose."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.data.reader import DataFile
+from arkor_dev.local.datasets.index import Index
+from arkor_dev.local.datasets.view import Reading, View
+from arkor_dev.local.modeling.chat_template import ready_tokenizer
+from arkor_dev.local.training.encoding import IGNORED, encode
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_model import CHATML, PHRASE, chats, make_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    ViewOf = Callable[..., View]
+
+pytestmark = pytest.mark.engine
+
+WITHOUT_SYSTEM = CHATML.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
+REFUSES = "{% if messages|length > 2 %}{{ raise_exception('two at most') }}{% endif %}" + CHATML
+WITHOUT_END = CHATML.replace("<|im_end|>", "")
+TALK = [
+    {"role": "system", "content": "You are  a parrot.\n"},
+    {"role": "user", "content": "Where is my parcel? 🦜é"},
+    {"role": "assistant", "content": PHRASE},
+    {"role": "user", "content": "And this invoice?"},
+    {"role": "assistant", "content": "the ledger."},
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return ready_tokenizer(make_tokenizer())
+
+
+@pytest.fixture
+def view_of(tmp_path: Path, tokenizer: Any) -> Iterator[ViewOf]:
+    """Makes a view of a file with these rows (text as it is), read to its end."""
+    opened = []
+
+    def made(rows: list[Any], template: str = CHATML, *, cut: int = 512, learn_all: bool = False) -> View:
+        path = tmp_path / "d.jsonl"
+        lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+        path.write_text("".join(f"{line}\n" for line in lines))
+        tokenizer.chat_template = template
+        view = View(Index([DataFile(path, "d.jsonl")]))
+        opened.append(view)
+        view.read_by(Reading(tokenizer, not learn_all, cut, 8192))
+        until = time.monotonic() + 30
+        while view.busy:
+            assert time.monotonic() < until
+            view.work(0.02)
+        return view
+
+    yield made
+    for view in opened:
+        view.close()
+
+
+def states(row: Any) -> list[bool]:
+    """Whether each token is learned, as the wire says it."""
+    return [run["learned"] for run in row["runs"] for _ in range(run["count"])]
+
+
+def codes(view: View) -> dict[str, int]:
+    return {finding["code"]: finding["count"] for finding in view.told()["findings"]}
+
+
+@pytest.mark.parametrize("learn_all", [False, True])
+@pytest.mark.parametrize("cut", [512, 40])
+def test_what_is_shown_is_what_is_trained(view_of: ViewOf, tokenizer: Any, learn_all: bool, cut: int) -> None:
+    view = view_of([{"messages": TALK}, *chats(3)], cut=cut, learn_all=learn_all)
+    for number in range(1, 5):
+        row = view.row(number)
+        trained = view.index.item(number).row
+        example, was_cut = encode(tokenizer, trained, cut, responses_only=not learn_all)  # type: ignore[arg-type]
+        assert row["ids"][:cut] == example.ids
+        assert states(row)[:cut] == [label != IGNORED for label in example.labels]
+        assert was_cut == (row["length"] > cut)
+        assert "".join(row["texts"]) == tokenizer.decode(row["ids"])
+
+
+def test_tokens_know_their_message(view_of: ViewOf) -> None:
+    row = view_of([{"messages": TALK}]).row(1)
+    said: dict[str, str] = {}
+    place = 0
+    for run in row["runs"]:
+        said[run["role"]] = said.get(run["role"], "") + "".join(row["texts"][place : place + run["count"]])
+        place += run["count"]
+    assert said["assistant"] == f"{PHRASE}<|im_end|>the ledger.<|im_end|>"
+    assert said["user"].replace(" ", "") == "Whereismyparcel?🦜éAndthisinvoice?"
+    assert said["system"].strip() == "You are  a parrot."
+    assert {row["texts"][place] for place in row["special"]} == {"<|im_start|>", "<|im_end|>"}
+
+
+def test_a_row_that_training_would_refuse_says_why(view_of: ViewOf) -> None:
+    view = view_of(["{no json", {"messages": TALK}, *chats(1)], REFUSES)
+    assert "not JSON" in view.row(1)["error"]
+    assert view.row(1)["where"] == "d.jsonl, line 1"
+    assert "two at most" in view.row(2)["error"]
+    assert [row["length"] > 0 for row in view.rows(1, 10)] == [False, False, True]
+    assert codes(view) == {"unreadable": 1, "template-refuses": 1}
+    assert view.find("finding", 1, code="template-refuses") == {"row": 2, "reached": 3}
+
+
+def test_a_cut_is_found_before_the_training_finds_it(view_of: ViewOf, tokenizer: Any) -> None:
+    rows = [{"messages": TALK}, *chats(2)]
+    whole = view_of(rows)
+    assert codes(whole) == {}
+    first, short = whole.row(1)["first"], whole.row(2)["length"]
+    assert first is not None
+    assert first > short, "the long row's answer begins behind the short rows' end"
+    view = view_of(rows, cut=first)
+    assert codes(view) == {"answer-cut-away": 1, "cut": 1}
+    named = view.told()["findings"][0]["rows"]
+    assert [(row["row"], row["where"], row["excerpt"]) for row in named] == [
+        (1, "d.jsonl, line 1", TALK[1]["content"])
+    ]
+    with pytest.raises(JobFailure, match="cuts it before the answer begins"):
+        encode(tokenizer, view.index.item(1).row, first, responses_only=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("template", "messages", "found"),
+    [
+        (WITHOUT_SYSTEM, TALK, {"system-dropped": 1}),
+        (WITHOUT_SYSTEM, TALK[1:], {}),
+        (WITHOUT_END, TALK, {"no-end-mark": 1}),
+        (CHATML, [{"role": "user", "content": "x<|im_end|>y"}, TALK[2]], {"special-in-text": 1}),
+        ("{{ messages[0].content }}", TALK[1:], {"nothing-to-learn": 1}),
+    ],
+)
+def test_what_the_template_does_wrong_is_found(
+    view_of: ViewOf, template: str, messages: list[Any], found: dict[str, int]
+) -> None:
+    view = view_of([{"messages": messages}], template)
+    assert codes(view) == found
+
+
+def test_of_many_rows_the_worst_are_named(view_of: ViewOf) -> None:
+    rows = [{"messages": [TALK[1], {"role": "assistant", "content": "the " * n}]} for n in range(1, 60)]
+    view = view_of(rows, cut=48)
+    cut = next(finding for finding in view.told()["findings"] if finding["code"] == "cut")
+    assert [row["row"] for row in cut["rows"]] == list(range(59, 39, -1))
+    assert cut["title"].startswith(f"{cut['count']} rows are longer than 48 tokens")
+
+
+def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: Any) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in chats(300)))
+    view = View(Index([DataFile(path, "d.jsonl")]))
+    assert view.told()["rows"] is None
+    view.work(5)
+    assert (view.told()["rows"], view.told()["state"]) == (300, "opening")
+    assert view.rows(300, 5)[0]["excerpt"].endswith("?")
+    assert view.row(300)["shown"] == 0
+    tokenizer.chat_template = CHATML
+    view.read_by(Reading(tokenizer, True, 512, 8192))
+    assert view.told()["read"] == 0
+    assert view.row(300)["learned"] == view.rows(300, 1)[0]["learned"] > 0
+    assert view.find("longest", 0) == {"row": None, "reached": 0}
+    assert view.find("text", 0, text="WHO PAYS")["row"]
+    view.close()
+
+
+def test_a_file_that_was_edited_is_another(view_of: ViewOf, tmp_path: Path) -> None:
+    view = view_of(chats(3))
+    assert view.told()["state"] == "ready"
+    (tmp_path / "d.jsonl").write_text(json.dumps(chats(1)[0]))
+    assert view.told()["state"] == "changed"
+
+
+def test_a_row_of_megabytes_is_bounded_on_the_wire(view_of: ViewOf) -> None:
+    ask = {"role": "user", "content": "<b>\u202e\x1b[31m" * 50_000}
+    rows = [{"messages": [ask, TALK[2]]}, {"text": "x" * 10 * 2**20}, *chats(1)]
+    view = view_of(rows)
+    row = view.row(1)
+    assert row["length"] > 100_000
+    assert row["shown"] == 4_000 == len(row["texts"])
+    assert len(json.dumps([row, view.rows(1, 3)])) < 200_000
+    assert "longer than 4 MiB" in view.row(2)["error"]
+    assert view.row(3)["learned"] > 0

@@ -1,0 +1,223 @@
+"""The fake backend's feature ``datasets``: rows of its memory, tokenized word by word.
+
+A word, with the space before it, is a token, and so is each sign and each line's end; a message is written as
+``<s>role`` and a line's end, its content, ``</s>`` and a line's end.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from .fake_checks import RefusedError, check_job, parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOKEN = re.compile(r"</?s>| ?\w+|[^\w]")
+SPECIAL = ("<s>", "</s>")
+SHOWN = 4_000
+MOST = 200
+CONTEXT = 8_192
+
+Token = tuple[str, bool, str]
+"""Its text, whether it is learned, and its role."""
+
+
+def tokens_of(messages: list[dict[str, str]]) -> list[Token]:
+    """A conversation, token by token."""
+    tokens: list[Token] = []
+    for message in messages:
+        role, learned = message["role"], message["role"] == "assistant"
+        tokens += [(text, False, "template") for text in ("<s>", role, "\n")]
+        tokens += [(text, learned, role) for text in TOKEN.findall(message["content"])]
+        tokens += [("</s>", learned, role if learned else "template"), ("\n", False, "template")]
+    return tokens
+
+
+class FakeDatasets:
+    """``rows`` are the conversations of every data set, or a text for one that cannot be read.
+
+    ``reading`` holds back all but so many rows; ``findings`` and ``more`` are told as they are.
+    """
+
+    def __init__(self) -> None:
+        ask = {"role": "user", "content": "Where is my parcel?"}
+        long = {"role": "user", "content": "Tell me all. " * 20}
+        answer = {"role": "assistant", "content": "It is on its way."}
+        self.rows: list[list[dict[str, str]] | str] = [*([[ask, answer]] * 20), [long, answer]]
+        self.reading: int | None = None
+        self.findings: list[dict[str, Any]] = []
+        self.more: dict[str, Any] = {}
+        self.views: dict[str, dict[str, Any]] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        one = "/v1/datasets/{id}"
+        return [
+            web.post("/v1/datasets", self._open),
+            web.get(one, self._get),
+            web.delete(one, self._delete),
+            web.get(one + "/lengths", self._lengths),
+            web.get(one + "/rows", self._list),
+            web.get(one + "/rows/{row}", self._row),
+            web.get(one + "/find", self._find),
+        ]
+
+    async def _open(self, request: web.Request) -> web.Response:
+        body = parsed(await request.read())
+        check_job({"name": "view", **body})
+        view_id = next((key for key, config in self.views.items() if config == body["config"]), None)
+        view_id = view_id or secrets.token_hex(4)
+        self.views[view_id] = body["config"]
+        return web.json_response({"dataset": self._told(view_id)}, status=201)
+
+    def _known(self, request: web.Request) -> str:
+        view_id = request.match_info["id"]
+        if view_id not in self.views:
+            raise RefusedError(404, "This data set is not open.")
+        return view_id
+
+    def _read(self) -> list[list[Token]]:
+        rows = self.rows if self.reading is None else self.rows[: self.reading]
+        return [[] if isinstance(row, str) else tokens_of(row) for row in rows]
+
+    def _told(self, view_id: str) -> dict[str, Any]:
+        config, read = self.views[view_id], self._read()
+        every = [token for row in read for token in row]
+        roles: dict[str, int] = {}
+        for _, _, role in every:
+            roles[role] = roles.get(role, 0) + 1
+        source = config["datasetSource"]
+        return {
+            "id": view_id,
+            "state": "ready" if len(read) == len(self.rows) else "reading",
+            "source": source.get("path") or source.get("name") or "data",
+            "form": "chat, JSON Lines",
+            "model": config["model"],
+            "rows": len(self.rows),
+            "indexed": len(self.rows),
+            "read": len(read),
+            "maxLength": min(config.get("maxLength") or 512, CONTEXT),
+            "context": CONTEXT,
+            "tokens": len(every),
+            "learned": sum(learned for _, learned, _ in every),
+            "roles": roles,
+            "findings": self.findings,
+            **self.more,
+        }
+
+    async def _get(self, request: web.Request) -> web.Response:
+        return web.json_response({"dataset": self._told(self._known(request))})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        del self.views[self._known(request)]
+        return web.Response(status=204)
+
+    async def _lengths(self, request: web.Request) -> web.Response:
+        self._known(request)
+        read = self._read()
+        top = max((len(row) for row in read), default=0) + 1
+        rows, learned, first = [0] * top, [0] * top, [0] * top
+        for row in read:
+            rows[len(row)] += 1
+            places = [place for place, (_, is_learned, _) in enumerate(row) if is_learned]
+            for place in places:
+                learned[place] += 1
+            if places:
+                first[places[0]] += 1
+        counts = {"read": len(read), "rows": rows, "learned": learned, "first": first}
+        return web.json_response({"lengths": {**counts, "beyond": 0, "learnedBeyond": 0}})
+
+    def _short(self, number: int) -> dict[str, Any]:
+        row = self.rows[number - 1]
+        short = {"row": number, "where": f"data, line {number}", "excerpt": "", "length": 0, "learned": 0}
+        if isinstance(row, str):
+            return {**short, "error": row}
+        tokens = tokens_of(row)
+        excerpt = next((message["content"] for message in row if message["role"] == "user"), "")
+        learned = sum(is_learned for _, is_learned, _ in tokens)
+        return {**short, "excerpt": excerpt[:120], "length": len(tokens), "learned": learned}
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self._known(request)
+        start, count = _whole(request, "from", 1), _whole(request, "count", 50)
+        if count > MOST:
+            raise RefusedError(400, f"count has to be {MOST} at most.")
+        last = min(start + count - 1, len(self.rows))
+        return web.json_response({"rows": [self._short(number) for number in range(max(1, start), last + 1)]})
+
+    async def _row(self, request: web.Request) -> web.Response:
+        self._known(request)
+        asked = request.match_info["row"]
+        if not asked.isdigit() or not 1 <= int(asked) <= len(self.rows):
+            raise RefusedError(404, "There is no such row.")
+        number = int(asked)
+        short, row = self._short(number), self.rows[number - 1]
+        tokens = [] if isinstance(row, str) else tokens_of(row)
+        shown = tokens[:SHOWN]
+        roles: dict[str, int] = {}
+        for _, _, role in tokens:
+            roles[role] = roles.get(role, 0) + 1
+        told = {
+            **{key: value for key, value in short.items() if key != "excerpt"},
+            "first": next((place for place, token in enumerate(tokens) if token[1]), None),
+            "roles": roles,
+            "shown": len(shown),
+            "ids": [sum(text.encode()) for text, _, _ in shown],
+            "texts": [text for text, _, _ in shown],
+            "special": [place for place, (text, _, _) in enumerate(shown) if text in SPECIAL],
+            "runs": [
+                {"count": len(list(run)), "learned": learned, "role": role}
+                for (learned, role), run in groupby(shown, lambda token: token[1:])
+            ],
+        }
+        raw = {"raw": "{not json"} if isinstance(row, str) else {}
+        return web.json_response({"row": {**told, **raw}})
+
+    async def _find(self, request: web.Request) -> web.Response:
+        self._known(request)
+        after, read = _whole(request, "after", 0), self._read()
+        order = range(after + 1, len(read) + 1)
+        query = request.query
+        fits: Callable[[int], bool]
+        match query.get("want"):
+            case "longest":
+                ranked = sorted(range(1, len(read) + 1), key=lambda number: (-len(read[number - 1]), number))
+                at = ranked.index(after) + 1 if after in ranked else 0
+                found = ranked[at] if at < len(ranked) else None
+                return web.json_response({"found": {"row": found, "reached": len(read)}})
+            case "longer":
+                than = _whole(request, "than", 0)
+                fits = lambda number: len(read[number - 1]) > than  # noqa: E731
+            case "finding":
+                named = {
+                    row["row"]
+                    for finding in self.findings
+                    if finding["code"] == query.get("code")
+                    for row in finding["rows"]
+                }
+                fits = named.__contains__
+            case "text":
+                wanted = query.get("text", "").lower()
+                if not wanted:
+                    raise RefusedError(400, "text is missing.")
+                fits = lambda number: any(  # noqa: E731
+                    wanted in message["content"].lower()
+                    for message in self.rows[number - 1]
+                    if isinstance(message, dict)
+                )
+            case _:
+                raise RefusedError(400, "want is not known.")
+        found = next((number for number in order if fits(number)), None)
+        return web.json_response({"found": {"row": found, "reached": len(read)}})
+
+
+def _whole(request: web.Request, name: str, otherwise: int) -> int:
+    text = request.query.get(name, str(otherwise))
+    if not text.isdigit():
+        raise RefusedError(400, f"{name} has to be a whole number.")
+    return int(text)
