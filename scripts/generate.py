@@ -24,7 +24,8 @@ from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 if TYPE_CHECKING:
     from arkor_dev.contract.settings.setting import Setting
 
-MODULES = [ROOT / "arkor_dev" / "contract" / name for name in ("shapes.py", "events.py", "dataset_shapes.py")]
+SHAPES = ("shapes.py", "events.py", "dataset_shapes.py", "order_shapes.py")
+MODULES = [ROOT / "arkor_dev" / "contract" / name for name in SHAPES]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
 FORM = ROOT / "web" / "src" / "form.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"

@@ -106,6 +106,26 @@ class Backend(ScopedCalls):
         """``{job, events?}``."""
         return await self._call("GET", "jobs", job_id)
 
+    async def edit_job(self, job_id: str, changes: Mapping[str, object]) -> Answer:
+        """Change any of a job's ``{name, notes, tags, starred}``; the answer is ``{job}``."""
+        return await self._call("PATCH", "jobs", job_id, need="write", data=json_bytes(changes))
+
+    async def delete_job(self, job_id: str) -> Answer:
+        """Take a job that is over and its files away: 204, no body."""
+        return await self._call("DELETE", "jobs", job_id, need="write")
+
+    async def arrange_queue(self, changes: Mapping[str, object]) -> Answer:
+        """Put waiting jobs in order, hold the queue or let it go on, ``{order?, held?}``: ``{queue}``."""
+        return await self._call("PATCH", "queue", need="write", data=json_bytes(changes))
+
+    async def disk(self) -> Answer:
+        """What jobs and models take on the disk: ``{disk}``."""
+        return await self._call("GET", "disk")
+
+    async def clean_disk(self) -> Answer:
+        """Remove what belongs to no job: ``{freed}``, in bytes."""
+        return await self._call("POST", "disk", "clean", need="write")
+
     async def cancel_job(self, job_id: str) -> Answer:
         """Ask for the job's end; the answer says that it was asked, not that it has happened."""
         return await self._call("POST", "jobs", job_id, "cancel", need="write")

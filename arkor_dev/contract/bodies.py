@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
-from .rules import FILLED, Rule
+from .rules import FILLED, FLAG, Rule
 from .schema import Field, Schema
 
 
@@ -23,3 +24,104 @@ ADAPTER: Final = Schema(
     _step_of,
 )
 """``{kind: "final", jobId}`` or ``{kind: "checkpoint", jobId, step}``."""
+
+NAME_LIMIT: Final = 200
+NOTES_LIMIT: Final = 10_000
+TAGS_LIMIT: Final = 50
+TAG_LIMIT: Final = 50
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters but for tab and line feed, line separators, and what turns the direction of a line."""
+
+
+def _line(value: object, limit: int) -> bool:
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and len(value) <= limit
+        and not _CONTROLS.search(value)
+        and not re.search(r"[\t\n]", value)
+    )
+
+
+def _is_tags(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= TAGS_LIMIT
+        and all(_line(tag, TAG_LIMIT) and "," not in tag for tag in value)
+    )
+
+
+def _changes(body: dict[str, Any]) -> str | None:
+    if not {"name", "notes", "tags", "starred"} & body.keys():
+        return "There is nothing to change: give name, notes, tags or starred"
+    return None
+
+
+JOB_CHANGES: Final = Schema(
+    (
+        Field(
+            "name",
+            Rule(
+                "other",
+                noun=f"one line of 1 to {NAME_LIMIT} characters, none of them a control character",
+                test=lambda value: _line(value, NAME_LIMIT),
+            ),
+        ),
+        Field(
+            "notes",
+            Rule(
+                "other",
+                noun=f"text of at most {NOTES_LIMIT:,} characters, without control characters",
+                test=lambda value: (
+                    isinstance(value, str) and len(value) <= NOTES_LIMIT and not _CONTROLS.search(value)
+                ),
+            ),
+        ),
+        Field(
+            "tags",
+            Rule(
+                "other",
+                noun=f"a list of at most {TAGS_LIMIT} tags, each one line of 1 to {TAG_LIMIT} characters "
+                "without a comma or a control character",
+                test=_is_tags,
+            ),
+        ),
+        Field("starred", FLAG),
+    ),
+    _changes,
+)
+"""What a person says of a job: any of ``{name, notes, tags, starred}``."""
+
+
+def job_changes(body: dict[str, Any]) -> dict[str, Any]:
+    """A body that is as ``JOB_CHANGES`` says, without spaces around a name or tag, each tag once."""
+    tidy: dict[str, Any] = {}
+    if "name" in body:
+        tidy["name"] = body["name"].strip()
+    if "tags" in body:
+        tidy["tags"] = list(dict.fromkeys(tag.strip() for tag in body["tags"]))
+    return body | tidy
+
+
+def _is_order(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(job_id, str) and job_id for job_id in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _arrangement(body: dict[str, Any]) -> str | None:
+    if not {"order", "held"} & body.keys():
+        return "There is nothing to change: give order or held"
+    return None
+
+
+QUEUE_CHANGES: Final = Schema(
+    (
+        Field("order", Rule("other", noun="a list of the ids of jobs, each once", test=_is_order)),
+        Field("held", FLAG),
+    ),
+    _arrangement,
+)
+"""``{order?, held?}``."""

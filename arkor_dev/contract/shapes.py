@@ -100,10 +100,11 @@ class QueuedBehind(TypedDict):
 
 
 class QueuePlace(TypedDict):
-    """Where a queued job stands: ``position`` 1 is the next one to start."""
+    """Where a queued job stands: ``position`` 1 is the next one to start, unless the queue is ``held``."""
 
     position: int
     behind: QueuedBehind | None
+    held: NotRequired[bool]
 
 
 class Job(TypedDict):
@@ -126,6 +127,9 @@ class Job(TypedDict):
     settings: NotRequired[dict[str, object]]
     metrics: NotRequired[JobMetrics]
     queue: NotRequired[QueuePlace]
+    notes: NotRequired[str]
+    tags: NotRequired[list[str]]
+    starred: NotRequired[bool]
 
 
 class Artifact(TypedDict):

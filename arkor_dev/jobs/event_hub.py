@@ -112,6 +112,13 @@ class EventHub:
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(self._keep, self._forget)
 
+    def forget(self, job_id: str) -> None:
+        """Let go of a deleted job's events; whoever reads them sees the end of their stream."""
+        feed = self._feeds.get(job_id)
+        if feed is not None:
+            self._drop(feed)
+            feed.retire()
+
     async def close(self) -> None:
         """Stop every upstream stream, and end every reader's."""
         if self._sweep is not None:

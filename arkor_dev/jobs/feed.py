@@ -140,11 +140,15 @@ class Feed:
             self._task = None
             self._tell(connected=False)
 
-    async def close(self) -> None:
+    def retire(self) -> None:
         """Stop for good: readers see the end of their stream."""
         self.closed = True
         self.stop()
         self._history_is_in()
+
+    async def close(self) -> None:
+        """As :meth:`retire`; waits until the upstream stream is left."""
+        self.retire()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     def _tell(self, *, connected: bool) -> None:

@@ -68,8 +68,8 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def fake_target() -> Iterator[Target]:
     """The tests' own backend in a thread of its own, with somebody who trains what it is given."""
     loop, fake = asyncio.new_event_loop(), FakeBackend()
-    fake.features = ["datasets"]
     trained: set[asyncio.Task[None]] = set()  # else they may be collected
+    fake.features = ["datasets", "delete", "edit", "queue"]
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 
     async def stop() -> None:
@@ -97,6 +97,8 @@ async def train(fake: FakeBackend, job_id: str) -> None:
     """Play a job's life as a trainer would report it."""
     job = fake.jobs[job_id]
     await asyncio.sleep(0.01)
+    while fake.order.held and job["status"] == "queued":  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     if job["status"] != "queued":
         return
     fake.begin(job_id)

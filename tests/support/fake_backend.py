@@ -35,6 +35,7 @@ from .fake_checks import (
 )
 from .fake_datasets import FakeDatasets
 from .fake_faults import Fault, Sender, answer_wrongly
+from .fake_order import Order
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -85,6 +86,7 @@ class FakeBackend:
         self.requests: list[Seen] = []
         self.active: Counter[str] = Counter()
         self.peers: set[object] = set()
+        self.order = Order(self)
         self.chat = ChatScript()
         self.chat_bytes = 0
         self.headers: dict[str, str] = {}
@@ -263,6 +265,7 @@ class FakeBackend:
 
     def begin(self, job_id: str) -> None:
         """The first event of a job that waited."""
+        self.jobs[job_id].pop("queue", None)
         self.jobs[job_id].update(status="running", startedAt=CREATED)
         self.emit(job_id, "training.started")
 
@@ -273,6 +276,7 @@ class FakeBackend:
         )
         why = {"error": "it broke"} if status == "failed" else {}
         self.emit(job_id, name, **why)
+        self.jobs[job_id].pop("queue", None)
         self.jobs[job_id].update(status=status, completedAt=CREATED, **why)
         self._wake(job_id)
 
@@ -307,6 +311,7 @@ class FakeBackend:
             web.post(endpoint + "/keys", self._create_key),
             web.delete(endpoint + "/keys/{key}", self._delete_key),
             *self.datasets.routes(),
+            *self.order.routes(),
         ]
 
     @web.middleware
@@ -434,7 +439,11 @@ class FakeBackend:
 
     async def _list_jobs(self, request: web.Request) -> web.Response:
         here = self._here(request)
-        return web.json_response({"jobs": [job for job in self.jobs.values() if job["projectId"] == here]})
+        listed: dict[str, Any] = {"jobs": [job for job in self.jobs.values() if job["projectId"] == here]}
+        if "queue" in (self.features or ()):
+            self.place(self.order.waiting())
+            listed["queue"] = {"held": self.order.held}
+        return web.json_response(listed)
 
     async def _create_job(self, request: web.Request) -> web.Response:
         body, query = parsed(await request.read()), request.query
@@ -452,23 +461,41 @@ class FakeBackend:
         self.created(job_id)
         return web.json_response({"job": self.jobs[job_id]}, status=201)
 
-    def _job(self, request: web.Request) -> dict[str, Any]:
+    def place(self, order: list[str]) -> None:
+        """Tell each waiting job its place."""
+        before = next((job for job in self.jobs.values() if job["status"] == "running"), None)
+        held = {"held": True} if self.order.held else {}
+        for position, job_id in enumerate(order, 1):
+            behind = before and {"id": before["id"], "name": before["name"]}
+            before = self.jobs[job_id]
+            before["queue"] = {"position": position, "behind": behind, **held}
+
+    def forget(self, job_id: str) -> None:
+        """Take a job away, with all that is known of it; its streams end."""
+        del self.jobs[job_id]
+        self._wake(job_id)
+
+    def job_of(self, request: web.Request) -> dict[str, Any]:
         job = self.jobs.get(request.match_info["id"])
         if job is None or job["projectId"] != self._here(request):
             raise RefusedError(404, "No such job.")
         return job
 
     async def _get_job(self, request: web.Request) -> web.Response:
-        return web.json_response({"job": self._job(request)})
+        job = self.job_of(request)
+        size = {"bytes": self.order.size(job["id"])} if "delete" in (self.features or ()) else {}
+        if "queue" in (self.features or ()):
+            self.place(self.order.waiting())
+        return web.json_response({"job": job, **size})
 
     async def _cancel_job(self, request: web.Request) -> web.Response:
-        job = self._job(request)
+        job = self.job_of(request)
         if job["status"] in ("queued", "running"):
             self.finish(job["id"], "cancelled")
         return web.json_response({"job": job})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        job = self._job(request)
+        job = self.job_of(request)
         frames, position = self.frames[job["id"]], 0
         last = request.headers.get("Last-Event-ID")
         for index, (event_id, _) in enumerate(frames):

@@ -131,10 +131,11 @@ export interface QueuedBehind {
   name: string;
 }
 
-/** Where a queued job stands: `position` 1 is the next one to start. */
+/** Where a queued job stands: `position` 1 is the next one to start, unless the queue is `held`. */
 export interface QueuePlace {
   position: number;
   behind: QueuedBehind | null;
+  held?: boolean;
 }
 
 /** One training job. Times are ISO 8601 in UTC; `queue` is there while it waits, where it is known. */
@@ -152,6 +153,9 @@ export interface Job {
   settings?: Record<string, unknown>;
   metrics?: JobMetrics;
   queue?: QueuePlace;
+  notes?: string;
+  tags?: string[];
+  starred?: boolean;
 }
 
 /** A file set that a job left behind; `kind` is `adapter` or `checkpoint`. */
@@ -513,6 +517,50 @@ export interface DatasetTokens {
 export interface DatasetFound {
   row: number | null;
   reached: number;
+}
+
+/** `PATCH /v1/jobs/:id`: any of what a person says of a job. `notes` is Markdown. Feature `edit`. */
+export interface JobChanges {
+  name?: string;
+  notes?: string;
+  tags?: string[];
+  starred?: boolean;
+}
+
+/** The jobs that wait, the next one first; while it is `held` none of them starts. Feature `queue`. */
+export interface Queue {
+  held: boolean;
+  order: string[];
+}
+
+/** `PATCH /v1/queue`: jobs that are not named in `order` stay in theirs, behind those that are. */
+export interface QueueChanges {
+  order?: string[];
+  held?: boolean;
+}
+
+/** What a job's files take on the disk, in bytes. */
+export interface JobOnDisk {
+  id: string;
+  name: string;
+  bytes: number;
+}
+
+/** What a base model takes on the disk, in bytes. */
+export interface ModelOnDisk {
+  name: string;
+  bytes: number;
+  used?: boolean;
+  shared?: boolean;
+}
+
+/** `GET /v1/disk`, in bytes: what each job and base model takes. Feature `delete`. */
+export interface Disk {
+  jobs: JobOnDisk[];
+  models: ModelOnDisk[];
+  leftovers: number;
+  database: number;
+  free: number;
 }
 
 /** One setting of a trainer, as it is shown. */

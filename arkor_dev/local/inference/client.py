@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
@@ -90,6 +91,11 @@ class Inference:
     def loaded(self) -> bool:
         """Whether a worker is running, and so a model in memory."""
         return self._child is not None and self._child.alive
+
+    def answers_from(self, folder: Path) -> bool:
+        """Whether an answer is being given by an adapter that lies in ``folder``."""
+        adapters = [answer.ask.get("adapter") for answer in self._answers.values()]
+        return any(adapter and Path(adapter).is_relative_to(folder) for adapter in adapters)
 
     async def _messages(self, answer: _Answer) -> AsyncIterator[dict[str, Any]]:
         while True:

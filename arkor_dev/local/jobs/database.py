@@ -48,6 +48,17 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # To 2: what a job ran with, defaults included, as JSON.
     ("ALTER TABLE jobs ADD COLUMN settings TEXT",),
+    # To 3: what a person says of a job (tags: a JSON list), its place among those that wait where that is not
+    # by age, and the jobs that were deleted and whose files have not all left the disk.
+    (
+        "ALTER TABLE jobs ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE jobs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN place INTEGER",
+        "CREATE INDEX jobs_placed ON jobs (place) WHERE place IS NOT NULL",
+        "CREATE INDEX jobs_waiting ON jobs (coalesce(place, seq)) WHERE status = 'queued'",
+        "CREATE TABLE removed (job TEXT PRIMARY KEY) WITHOUT ROWID",
+    ),
 )
 """What leads from each version to the next. A step that was released is never changed: add one behind it,
 after ``python -m tests.local.jobs.make_store`` has kept a file of the version before."""

@@ -20,6 +20,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 from .artifacts import drop_verdict, keep_verdict, kept_verdict, sweep
+from .disk import remove_files
 from .store import Store, Verdict
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Preparing:
 
 
 class Scheduler:
-    """Runs queued jobs in the order they came."""
+    """Runs queued jobs in the queue's order, and takes jobs away."""
 
     def __init__(self, store: AsyncStore, models: Models, data: Path, project: Path) -> None:
         self._store = store
@@ -96,7 +97,7 @@ class Scheduler:
         return self._current is not None
 
     def wake(self) -> None:
-        """Say that there is a new job."""
+        """Say that there is a new job, or that the queue goes on."""
         self._wake.set()
 
     async def cancel(self, job_id: str) -> None:
@@ -154,6 +155,26 @@ class Scheduler:
         for job_id in await self._store.write(Store.recover, verdict_of):
             sweep(self._data, job_id)
             drop_verdict(self._data, job_id)
+        for job_id in await self._store.write(Store.removed):
+            await self._remove_files(job_id)
+
+    async def delete(self, job_id: str) -> None:
+        """Take a job that is over, its events and its files away.
+
+        The record goes first. Whatever ends this process after that, the next one removes the files, so that
+        no job is ever there in part.
+        """
+        await self._store.request(Store.remove, job_id)
+        await self._remove_files(job_id)
+
+    async def _remove_files(self, job_id: str) -> None:
+        try:
+            await asyncio.to_thread(remove_files, self._data, job_id)
+        except OSError as error:
+            text = f"Files of the deleted job {job_id} cannot be removed: {error}. The next start tries again"
+            notices.message("warning", text)
+            return
+        await self._store.write(Store.forget_removed, job_id)
 
     async def _end(self, job_id: str, verdict: Verdict) -> None:
         """Write the verdict, however long that takes; one that has to wait is kept beside the data base."""

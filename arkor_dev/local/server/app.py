@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hmac
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -18,19 +17,17 @@ from arkor_dev.contract.errors import (
     UnauthorizedError,
     status_of,
 )
-from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.inference.client import Inference
-from arkor_dev.local.jobs.job_config import check_config, check_files
 from arkor_dev.local.jobs.scheduler import Scheduler
-from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Models
 
 from .chat import ASK, Chat
 from .datasets import DATASETS
 from .datasets import routes as dataset_routes
-from .event_stream import stream_events
+from .jobs import INFERENCE, NAME, SCHEDULER
+from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 
 if TYPE_CHECKING:
@@ -39,23 +36,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BODY_LIMIT: Final = 8 * 2**20
-NAME_LIMIT: Final = 200
-FEATURES: Final = ("datasets",)
+FEATURES: Final = ("datasets", "delete", "edit", "queue")
 """Those of docs/contract.md#optional-features that this backend has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
 """Characters of a fault: it may quote what was sent."""
-NAME: Final = Rule(
-    "other",
-    noun=f"text of 1 to {NAME_LIMIT} characters",
-    test=lambda value: isinstance(value, str) and bool(value.strip()) and len(value) <= NAME_LIMIT,
-)
 PROJECT: Final = Schema((Field("name", NAME, needed=True), Field("slug", NAME, needed=True)))
-JOB: Final = Schema((Field("name", NAME, needed=True), Field("config", Rule("object"), needed=True)))
-"""What is in the config is checked by the table of settings."""
-
-
-SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
 CHAT: Final = web.AppKey("chat", Chat)
 
 routes = web.RouteTableDef()
@@ -99,15 +85,6 @@ async def guard(
     return await handler(request)
 
 
-async def job_of(request: web.Request) -> dict[str, Any]:
-    """The job that the path names."""
-    setup = check_scope(request)
-    job = await setup.store.read(Store.get, request.match_info["id"])
-    if job is None:
-        raise NotFoundError(f"There is no job {request.match_info['id']}")
-    return job
-
-
 @routes.get("/v1/auth/cli/config")
 async def auth_config(_: web.Request) -> web.Response:
     return web.json_response({"auth0Domain": None, "clientId": None, "audience": None, "callbackPorts": None})
@@ -142,40 +119,6 @@ async def create_project(request: web.Request) -> web.Response:
     raise ConflictError(f"The local backend serves the one project {setup.slug}")
 
 
-@routes.get("/v1/jobs")
-async def jobs(request: web.Request) -> web.Response:
-    listing = await check_scope(request).store.read(Store.listing)
-    return web.Response(body=listing, content_type="application/json")
-
-
-@routes.post("/v1/jobs")
-async def create_job(request: web.Request) -> web.Response:
-    setup = check_scope(request)
-    body = await body_of(request, JOB)
-    config = check_config(body["config"])
-    await asyncio.to_thread(check_files, config, setup.project)
-    job = await setup.store.request(Store.create, body["name"].strip(), config)
-    request.app[SCHEDULER].wake()
-    return web.json_response({"job": job})
-
-
-@routes.get("/v1/jobs/{id}")
-async def job(request: web.Request) -> web.Response:
-    return web.json_response({"job": await job_of(request)})
-
-
-@routes.post("/v1/jobs/{id}/cancel")
-async def cancel_job(request: web.Request) -> web.Response:
-    job_id = (await job_of(request))["id"]
-    await request.app[SCHEDULER].cancel(job_id)
-    return web.json_response({"job": await request.app[SETUP].store.read(Store.get, job_id)})
-
-
-@routes.get("/v1/jobs/{id}/events/stream")
-async def job_events(request: web.Request) -> web.StreamResponse:
-    return await stream_events(request, request.app[SETUP].store, (await job_of(request))["id"])
-
-
 @routes.post("/v1/inference/chat")
 async def chat(request: web.Request) -> web.StreamResponse:
     check_scope(request)
@@ -192,11 +135,11 @@ def create_app(setup: Setup) -> web.Application:
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
     inference = Inference()
-    app[SETUP] = setup
+    app[SETUP], app[INFERENCE] = setup, inference
     app[SCHEDULER] = Scheduler(setup.store, models, setup.data, setup.project)
     app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
-    app.add_routes([*routes, *dataset_routes])
+    app.add_routes([*routes, *job_routes, *dataset_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:

@@ -20,7 +20,8 @@ from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder
-from arkor_dev.local.jobs.store import Store, compact
+from arkor_dev.local.jobs.records import compact
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from arkor_dev.contract.events import END, PING
-from arkor_dev.local.jobs.store import Store, compact, now
+from arkor_dev.local.jobs.records import compact, now
+from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
     from arkor_dev.local.jobs.async_store import AsyncStore

@@ -1,4 +1,4 @@
-"""The jobs list, a job's events, and its cancelling."""
+"""The jobs list, a job's events, and what is done with jobs: changed, put in order, cancelled, deleted."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from urllib.parse import quote
 from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp_sse import EventSourceResponse
 
+from arkor_dev.contract.bodies import JOB_CHANGES, QUEUE_CHANGES, job_changes
 from arkor_dev.contract.errors import NotFoundError
 from arkor_dev.contract.shapes import CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STALE_WHY_HEADER
 from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
 from arkor_dev.server.negotiation import has, takes
 
-from .envelope import answered
+from .envelope import answered, read_object
 
 _WHY_CHARACTERS = 400
 
@@ -108,8 +109,47 @@ async def cancel(request: web.Request) -> web.Response:
     return answered(answer)
 
 
+async def get(request: web.Request) -> web.Response:
+    """``GET /api/jobs/:id``: the backend's answer."""
+    return answered(await request.app[BACKEND].get_job(request.match_info["id"]))
+
+
+async def edit(request: web.Request) -> web.Response:
+    """``PATCH /api/jobs/:id``: the backend's answer; the list is fetched anew at once."""
+    body = await read_object(request, JOB_CHANGES)
+    answer = await request.app[BACKEND].edit_job(request.match_info["id"], job_changes(body))
+    request.app[JOBS].refresh()
+    return answered(answer)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """``DELETE /api/jobs/:id``: ``{}``; neither the list nor the history has the job any more."""
+    answer = await request.app[BACKEND].delete_job(request.match_info["id"])
+    request.app[EVENTS].forget(request.match_info["id"])
+    request.app[JOBS].refresh()
+    return web.json_response({}, headers=answer.headers)
+
+
+async def arrange(request: web.Request) -> web.Response:
+    """``PATCH /api/queue``: the backend's answer; the list is fetched anew at once."""
+    body = await read_object(request, QUEUE_CHANGES)
+    answer = await request.app[BACKEND].arrange_queue(body)
+    request.app[JOBS].refresh()
+    return answered(answer)
+
+
+async def disk(request: web.Request) -> web.Response:
+    """``GET /api/disk``: the backend's answer."""
+    return answered(await request.app[BACKEND].disk())
+
+
 ROUTES = [
     web.get("/api/jobs", list_jobs),
+    web.get("/api/jobs/{id}", get),
+    web.patch("/api/jobs/{id}", edit),
+    web.delete("/api/jobs/{id}", delete),
+    web.patch("/api/queue", arrange),
+    web.get("/api/disk", disk),
     web.get("/api/jobs/{id}/history", history),
     web.get("/api/jobs/{id}/events", events),
     web.post("/api/jobs/{id}/cancel", cancel),

@@ -226,7 +226,7 @@ def test_the_data_folder_may_be_a_link(tmp_path: Path, project: Path) -> None:
     (tmp_path / "data").symlink_to(tmp_path / "other-disk")
     backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
     try:
-        assert backend.call("GET", "/v1/jobs").json == {"jobs": []}
+        assert backend.call("GET", "/v1/jobs").json["jobs"] == []
         assert (tmp_path / "other-disk" / "backend.sqlite").is_file()
     finally:
         backend.stop()

@@ -1,0 +1,124 @@
+"""What jobs and models take on the disk, and what can go: files of jobs that are deleted, and of none.
+
+Everything here blocks, and is called from a thread. A link is never followed: what it leads to is not ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
+from arkor_dev.local.models.download_progress import size_of
+
+from .artifacts import job_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+HUB_FOLDER: Final = "models--"
+BUSY_SECONDS: Final = 1.0
+
+
+def job_bytes(data: Path, job_id: str) -> int:
+    """The size of all files of a job."""
+    return _bytes(job_folder(data, job_id))
+
+
+def remove_files(data: Path, job_id: str) -> None:
+    """Remove all files of a job; does nothing where there are none, raises OSError where one stays."""
+    _remove(job_folder(data, job_id))
+
+
+def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any]:
+    """The contract's ``Disk``; ``names`` are those of all jobs, by id."""
+    jobs = [{"id": job_id, "name": name, "bytes": job_bytes(data, job_id)} for job_id, name in names.items()]
+    return {
+        "jobs": sorted(jobs, key=lambda job: -job["bytes"]),
+        "models": [*_own_models(data, cache), *_hub_models()],
+        "leftovers": sum(_bytes(path) for path in leftovers(data, names)),
+        "database": sum(path.stat().st_size for path in data.glob("backend*.sqlite*")),
+        "free": shutil.disk_usage(data).free,
+    }
+
+
+def leftovers(data: Path, known: Collection[str]) -> list[Path]:
+    """What lies among the jobs' folders and belongs to no job."""
+    with contextlib.suppress(OSError):
+        return [path for path in sorted((data / "jobs").iterdir()) if path.name not in known]
+    return []
+
+
+def remove_leftovers(paths: Collection[Path]) -> int:
+    """Remove ``paths``; how many bytes that gave back."""
+    freed = 0
+    for path in paths:
+        size = _bytes(path)
+        _remove(path)
+        freed += size
+    return freed
+
+
+def remove_models(data: Path, cache: Path) -> int:
+    """Remove the models of Studio's own cache that no job uses; how many bytes that gave back."""
+    freed = 0
+    for model in _own_models(data, cache):
+        if not model["used"]:
+            _remove(cache / "models" / model["name"])
+            freed += model["bytes"]
+    return freed
+
+
+def _bytes(path: Path) -> int:
+    if path.is_symlink():
+        return 0
+    if path.is_file():
+        return path.stat().st_size
+    return size_of(path)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+        else:
+            shutil.rmtree(path)
+
+
+def _own_models(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
+    used = _starter_is_used(data)
+    with contextlib.suppress(OSError):
+        for path in sorted((cache / "models").iterdir()):
+            if (path / "config.json").is_file() and not path.is_symlink():
+                needed = used or path.name != STARTER_FOLDER
+                yield {"name": path.name, "bytes": _bytes(path), "used": needed, "shared": False}
+
+
+def _hub_models() -> Iterator[dict[str, Any]]:
+    """What lies in the model hub's cache, which is not Studio's alone."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith(HUB_FOLDER) and path.is_dir() and not path.is_symlink():
+                name = path.name.removeprefix(HUB_FOLDER).replace("--", "/")
+                yield {"name": name, "bytes": _bytes(path), "shared": True}
+
+
+def _starter_is_used(data: Path) -> bool:
+    """Whether a job of any project asks for the starter model; a file that cannot be read may say so."""
+    for path in data.parent.glob("*/backend.sqlite"):
+        try:
+            with contextlib.closing(
+                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            ) as db:
+                rows = db.execute("SELECT DISTINCT json_extract(config, '$.model') FROM jobs").fetchall()
+        except sqlite3.Error:
+            return True
+        if any(isinstance(name, str) and is_starter(name) for (name,) in rows):
+            return True
+    return False

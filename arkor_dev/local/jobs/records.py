@@ -1,0 +1,207 @@
+"""The jobs' records: their shape on the wire, the list of them, and what a person changes of them.
+
+One thread may write while another reads (``async_store.py`` has them), each with a connection of its own; the
+list of jobs is kept as encoded bytes, so that ten thousand of them cost nothing to serve again. A job's life
+is in ``store.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.shapes import TERMINAL
+
+from . import waiting
+from .database import BUSY_MILLISECONDS, connect, open_database, transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+COLUMNS: Final = (
+    "id, name, status, config, error, created, started, completed, metrics, settings, notes, tags, starred"
+)
+
+
+def now() -> str:
+    """This moment in UTC, ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+class Records:
+    """The jobs of one project, without their events."""
+
+    def __init__(self, path: Path, org: str) -> None:
+        self._db = open_database(path)
+        self.org = org
+        self.project_id = self._project_id()
+        self._db.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+        self._reader = connect(path)
+        self._lock = threading.Lock()  # of the two below, which both threads use
+        self._encoded: dict[str, bytes] | None = None
+        self._listing: bytes | None = None
+
+    def close(self) -> None:
+        self._reader.close()
+        self._db.close()
+
+    def _project_id(self) -> str:
+        self._db.execute(
+            "INSERT OR IGNORE INTO meta VALUES ('projectId', ?)", (f"prj_{secrets.token_hex(6)}",)
+        )
+        found = self._db.execute("SELECT value FROM meta WHERE key = 'projectId'").fetchone()
+        return str(found[0])
+
+    def _shape(self, row: Sequence[Any]) -> dict[str, Any]:
+        job_id, name, status, config, error, created, started, completed, metrics, settings, *said = row
+        job = {
+            "id": job_id,
+            "orgId": self.org,
+            "projectId": self.project_id,
+            "name": name,
+            "status": status,
+            "config": _public(json.loads(config)),
+            "createdAt": created,
+            "startedAt": started,
+            "completedAt": completed,
+            "metrics": json.loads(metrics),
+        }
+        if error is not None:
+            job["error"] = error
+        if settings is not None:
+            job["settings"] = json.loads(settings)
+        notes, tags, starred = said
+        told = {"notes": notes, "tags": json.loads(tags), "starred": bool(starred)}
+        return job | {field: value for field, value in told.items() if value}
+
+    def _row(self, db: sqlite3.Connection, job_id: str) -> Sequence[Any] | None:
+        row: Sequence[Any] | None = db.execute(
+            f"SELECT {COLUMNS} FROM jobs WHERE id = ?",  # noqa: S608 - constant text
+            (job_id,),
+        ).fetchone()
+        return row
+
+    def _changed(self, job_id: str) -> None:
+        with self._lock:
+            self._listing = None
+            if self._encoded is not None and (row := self._row(self._db, job_id)):
+                self._encoded[job_id] = compact(self._shape(row)).encode()
+
+    def get(self, job_id: str) -> dict[str, Any] | None:
+        """The contract's ``Job``."""
+        return self._get(self._reader, job_id)
+
+    def _get(self, db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
+        row = self._row(db, job_id)
+        if row is None:
+            return None
+        job = self._shape(row)
+        if job["status"] == "queued" and (place := waiting.place(db, job_id)):
+            job["queue"] = place
+        return job
+
+    def listing(self) -> bytes:
+        """``{"jobs": [...], "queue": {"held"}}``, newest first, as JSON."""
+        with self._lock:
+            if self._listing is None:
+                if self._encoded is None:
+                    rows = self._reader.execute(f"SELECT {COLUMNS} FROM jobs ORDER BY seq")  # noqa: S608 - constant text
+                    self._encoded = {row[0]: compact(self._shape(row)).encode() for row in rows}
+                jobs = dict(self._encoded)
+                # A place in the queue changes without its job: it is not kept with the rest.
+                for job_id, place in waiting.places(self._reader).items():
+                    if job_id in jobs:
+                        jobs[job_id] = jobs[job_id][:-1] + b',"queue":' + compact(place).encode() + b"}"
+                queue = compact({"held": waiting.is_held(self._reader)}).encode()
+                self._listing = b'{"jobs":[%s],"queue":%s}' % (b",".join(reversed(jobs.values())), queue)
+            return self._listing
+
+    # What a person changes
+
+    def edit(self, job_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a job's ``name``, ``notes``, ``tags`` or ``starred``, those that are given; the job."""
+        columns = {field: changes[field] for field in ("name", "notes", "starred") if field in changes}
+        if "tags" in changes:
+            columns["tags"] = compact(changes["tags"])
+        if columns:
+            self._db.execute(
+                f"UPDATE jobs SET {', '.join(f'{column} = ?' for column in columns)} WHERE id = ?",  # noqa: S608 - our own names
+                (*columns.values(), job_id),
+            )
+            self._changed(job_id)
+        job = self._get(self._db, job_id)
+        if job is None:
+            raise NotFoundError(f"There is no job {job_id}")
+        return job
+
+    def remove(self, job_id: str) -> None:
+        """Take a job that is over and its events out of the list, and note that its files are to go.
+
+        All of it in one transaction: after any kind of end the job is whole, or is gone with the note that
+        has the rest taken away (:meth:`removed`).
+        """
+        with transaction(self._db):
+            found = self._db.execute("SELECT name, status FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            if found is None:
+                raise NotFoundError(f"There is no job {job_id}")
+            if found[1] not in TERMINAL:
+                raise ConflictError(f"The job {found[0]} is {found[1]}: cancel it before you delete it")
+            self._db.execute("INSERT OR IGNORE INTO removed VALUES (?)", (job_id,))
+            self._db.execute("DELETE FROM events WHERE job = ?", (job_id,))
+            self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+        with self._lock:
+            self._listing = None
+            if self._encoded is not None:
+                self._encoded.pop(job_id, None)
+
+    def removed(self) -> list[str]:
+        """The ids of deleted jobs whose files may be on the disk yet."""
+        return [job_id for (job_id,) in self._db.execute("SELECT job FROM removed")]
+
+    def forget_removed(self, job_id: str) -> None:
+        """Say that a deleted job's files are gone."""
+        self._db.execute("DELETE FROM removed WHERE job = ?", (job_id,))
+
+    def arrange(self, order: Sequence[str] | None, held: bool | None) -> dict[str, Any]:
+        """Put waiting jobs into an order, hold the queue or let it go on; the contract's ``Queue``."""
+        with transaction(self._db):
+            if order is not None:
+                waiting.arrange(self._db, order)
+            if held is not None:
+                waiting.hold(self._db, held)
+        with self._lock:
+            self._listing = None
+        return waiting.queue(self._db)
+
+    def names(self) -> dict[str, str]:
+        """The name of every job, by id, the newest first."""
+        return dict(self._reader.execute("SELECT id, name FROM jobs ORDER BY seq DESC").fetchall())
+
+    def queue(self) -> dict[str, Any]:
+        """The contract's ``Queue``."""
+        return waiting.queue(self._reader)
+
+
+def _public(config: dict[str, Any]) -> dict[str, Any]:
+    """A config without the data sets' access tokens, which only the worker needs."""
+    sources = ("datasetSource", "evalDatasetSource")
+    return {**config, **{name: _without_token(config[name]) for name in sources if name in config}}
+
+
+def _without_token(source: Any) -> Any:
+    if not isinstance(source, dict):
+        return source
+    public = {**source, "token": "***"} if source.get("token") else source
+    if isinstance(source.get("sources"), list):
+        public = {**public, "sources": [_without_token(part) for part in source["sources"]]}
+    return public

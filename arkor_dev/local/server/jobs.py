@@ -1,0 +1,134 @@
+"""The calls on jobs: made, listed, changed, cancelled, deleted; their order, their events, their disk."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from arkor_dev.contract.bodies import JOB_CHANGES, QUEUE_CHANGES, job_changes
+from arkor_dev.contract.errors import ConflictError, InternalError, NotFoundError
+from arkor_dev.contract.rules import Rule
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.jobs.artifacts import job_folder
+from arkor_dev.local.jobs.disk import disk_use, job_bytes, leftovers, remove_leftovers, remove_models
+from arkor_dev.local.jobs.job_config import check_config, check_files
+from arkor_dev.local.jobs.scheduler import Scheduler
+from arkor_dev.local.jobs.store import Store
+
+from .event_stream import stream_events
+from .requests import SETUP, body_of, check_scope
+
+NAME_LIMIT: Final = 200
+NAME: Final = Rule(
+    "other",
+    noun=f"text of 1 to {NAME_LIMIT} characters",
+    test=lambda value: isinstance(value, str) and bool(value.strip()) and len(value) <= NAME_LIMIT,
+)
+JOB: Final = Schema((Field("name", NAME, needed=True), Field("config", Rule("object"), needed=True)))
+"""What is in the config is checked by the table of settings."""
+
+SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
+INFERENCE: Final = web.AppKey("inference", Inference)
+
+routes = web.RouteTableDef()
+
+
+async def job_of(request: web.Request) -> dict[str, Any]:
+    """The job that the path names."""
+    setup = check_scope(request)
+    job = await setup.store.read(Store.get, request.match_info["id"])
+    if job is None:
+        raise NotFoundError(f"There is no job {request.match_info['id']}")
+    return job
+
+
+@routes.get("/v1/jobs")
+async def jobs(request: web.Request) -> web.Response:
+    listing = await check_scope(request).store.read(Store.listing)
+    return web.Response(body=listing, content_type="application/json")
+
+
+@routes.post("/v1/jobs")
+async def create_job(request: web.Request) -> web.Response:
+    setup = check_scope(request)
+    body = await body_of(request, JOB)
+    config = check_config(body["config"])
+    await asyncio.to_thread(check_files, config, setup.project)
+    job = await setup.store.request(Store.create, body["name"].strip(), config)
+    request.app[SCHEDULER].wake()
+    return web.json_response({"job": job})
+
+
+@routes.get("/v1/jobs/{id}")
+async def job(request: web.Request) -> web.Response:
+    found = await job_of(request)
+    size = await asyncio.to_thread(job_bytes, request.app[SETUP].data, found["id"])
+    return web.json_response({"job": found, "bytes": size})
+
+
+@routes.patch("/v1/jobs/{id}")
+async def edit_job(request: web.Request) -> web.Response:
+    job_id = (await job_of(request))["id"]
+    changes = job_changes(await body_of(request, JOB_CHANGES))
+    return web.json_response({"job": await request.app[SETUP].store.request(Store.edit, job_id, changes)})
+
+
+@routes.delete("/v1/jobs/{id}")
+async def delete_job(request: web.Request) -> web.Response:
+    found = await job_of(request)
+    folder = job_folder(request.app[SETUP].data, found["id"])
+    if request.app[INFERENCE].answers_from(folder):
+        raise ConflictError(f"The job {found['name']} is answering in a chat: stop it before you delete it")
+    await request.app[SCHEDULER].delete(found["id"])
+    return web.Response(status=204)
+
+
+@routes.get("/v1/queue")
+async def queue(request: web.Request) -> web.Response:
+    return web.json_response({"queue": await check_scope(request).store.read(Store.queue)})
+
+
+@routes.patch("/v1/queue")
+async def arrange_queue(request: web.Request) -> web.Response:
+    store = check_scope(request).store
+    body = await body_of(request, QUEUE_CHANGES)
+    arranged = await store.request(Store.arrange, body.get("order"), body.get("held"))
+    request.app[SCHEDULER].wake()
+    return web.json_response({"queue": arranged})
+
+
+@routes.get("/v1/disk")
+async def disk(request: web.Request) -> web.Response:
+    setup = check_scope(request)
+    names = await setup.store.read(Store.names)
+    return web.json_response({"disk": await asyncio.to_thread(disk_use, setup.data, setup.cache, names)})
+
+
+@routes.post("/v1/disk/clean")
+async def clean_disk(request: web.Request) -> web.Response:
+    setup = check_scope(request)
+    # Read before the names: a folder that is made meanwhile belongs to a job that is made meanwhile.
+    found = await asyncio.to_thread(leftovers, setup.data, ())
+    names = await setup.store.read(Store.names)
+    spare = [path for path in found if path.name not in names]
+    try:
+        freed = await asyncio.to_thread(remove_leftovers, spare)
+        freed += await asyncio.to_thread(remove_models, setup.data, setup.cache)
+    except OSError as error:
+        raise InternalError(f"Not everything could be removed: {error}") from None
+    return web.json_response({"freed": freed})
+
+
+@routes.post("/v1/jobs/{id}/cancel")
+async def cancel_job(request: web.Request) -> web.Response:
+    job_id = (await job_of(request))["id"]
+    await request.app[SCHEDULER].cancel(job_id)
+    return web.json_response({"job": await request.app[SETUP].store.read(Store.get, job_id)})
+
+
+@routes.get("/v1/jobs/{id}/events/stream")
+async def job_events(request: web.Request) -> web.StreamResponse:
+    return await stream_events(request, request.app[SETUP].store, (await job_of(request))["id"])

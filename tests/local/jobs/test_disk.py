@@ -1,0 +1,113 @@
+"""What lies on the disk: counted without following a link, and removed without touching what is another's."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.local.jobs.disk import (
+    disk_use,
+    job_bytes,
+    leftovers,
+    remove_files,
+    remove_leftovers,
+    remove_models,
+)
+from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.models.catalog import STARTER_FOLDER
+
+from .test_order import fill
+from .test_store import CONFIG
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of one project among several, and a model hub's cache of the test's own."""
+    folder = tmp_path / "projects" / "one"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    Store(folder / "backend.sqlite", "local").close()
+    return folder
+
+
+def model(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"x" * 998)
+    return folder
+
+
+def test_sizes_of_jobs_models_and_the_rest(data: Path, tmp_path: Path) -> None:
+    for job_id in ("job_a", "job_gone"):
+        fill(data, job_id)
+    (data / "jobs" / "job_a" / "more").write_bytes(b"x" * 5)
+    (data / "jobs" / "stray").write_bytes(b"x" * 7)
+    model(tmp_path / "cache" / "models" / STARTER_FOLDER)
+    blob = model(tmp_path / "hub" / "models--org--small")
+    (blob / "linked.safetensors").symlink_to(blob / "model.safetensors")
+    use = disk_use(data, tmp_path / "cache", {"job_b": "bare", "job_a": "full"})
+    assert use["jobs"] == [
+        {"id": "job_a", "name": "full", "bytes": 105},
+        {"id": "job_b", "name": "bare", "bytes": 0},
+    ]
+    assert use["models"] == [
+        {"name": STARTER_FOLDER, "bytes": 1000, "used": False, "shared": False},
+        {"name": "org/small", "bytes": 1000, "shared": True},
+    ]
+    assert use["leftovers"] == 107
+    assert use["database"] >= (data / "backend.sqlite").stat().st_size
+    assert use["free"] > 0
+
+
+def test_a_link_is_neither_counted_nor_followed(data: Path, tmp_path: Path) -> None:
+    treasure = tmp_path / "treasure"
+    treasure.mkdir()
+    (treasure / "kept").write_bytes(b"x" * 1000)
+    folder = fill(data, "job_a")
+    (folder / "out").symlink_to(treasure)
+    (data / "jobs" / "job_link").symlink_to(treasure)
+    assert (job_bytes(data, "job_a"), job_bytes(data, "job_link")) == (100, 0)
+    assert remove_leftovers(leftovers(data, {"job_a"})) == 0
+    remove_files(data, "job_a")
+    assert list((data / "jobs").iterdir()) == []
+    assert (treasure / "kept").exists()
+
+
+def test_only_what_no_job_has_is_a_leftover(data: Path) -> None:
+    kept, gone = fill(data, "job_a"), fill(data, "job_b")
+    assert remove_leftovers(leftovers(data, {"job_a"})) == 100
+    assert (kept.exists(), gone.exists()) == (True, False)
+    remove_files(data, "job_never")
+
+
+def test_a_model_that_no_job_uses_goes_and_the_hub_s_stay(data: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    starter = model(cache / "models" / STARTER_FOLDER)
+    shared = model(tmp_path / "hub" / "models--org--small")
+    assert remove_models(data, cache) == 1000
+    assert not starter.exists()
+    assert shared.exists()
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_model_that_a_job_of_another_project_uses_stays(
+    data: Path, tmp_path: Path, unreadable: bool
+) -> None:
+    cache, other = tmp_path / "cache", data.parent / "other"
+    starter = model(cache / "models" / STARTER_FOLDER)
+    other.mkdir()
+    if unreadable:
+        (other / "backend.sqlite").write_bytes(b"no data base" * 1000)
+    else:
+        with closing(Store(other / "backend.sqlite", "local")) as store:
+            store.create("a", {**CONFIG, "model": STARTER_FOLDER.upper()})
+    assert remove_models(data, cache) == 0
+    assert starter.exists()
+    with closing(sqlite3.connect(data / "backend.sqlite")) as db:
+        assert db.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
