@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from arkor_dev.contract import settings  # noqa: E402
+from arkor_dev.contract.settings.conflicts import CONFLICTS  # noqa: E402
 from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ SCALARS = {
     "None": "null",
 }
 KINDS = {"whole": "number", "number": "number", "flag": "boolean", "choice": "string", "text": "string"}
+VALUE = "string | number | boolean | readonly (string | number)[]"
 NOTE = "// Generated from arkor_dev/contract by scripts/generate.py. Not edited by hand.\n"
 CONFIG = "JobConfig"
 """The shape that has every setting as a field besides its own."""
@@ -84,8 +87,16 @@ def _interface(node: ast.ClassDef, base: str) -> str:
     if node.name == CONFIG:
         for row in settings.SETTINGS:
             if row.field not in own:
-                lines += [f"  /** {row.help} */", f"  {row.field}?: {KINDS[row.rule.kind]};"]
+                lines += [f"  /** {row.help} */", f"  {row.field}?: {_kind(row)};"]
     return "\n".join([*lines, "}\n"])
+
+
+def _kind(row: Setting) -> str:
+    """The type of a setting's value; a list may stand for itself where it has one member."""
+    if row.rule.of is None:
+        return KINDS[row.rule.kind]
+    member = KINDS[row.rule.of.kind]
+    return f"{member} | {member}[]"
 
 
 def _summary(node: ast.ClassDef) -> str:
@@ -148,7 +159,8 @@ def form() -> str:
             "export const GROUPS: readonly { group: Group; title: string }[] = [",
             *(f"  {_record({'group': group, 'title': title})}," for group, title in GROUPS.items()),
             "];\n",
-            "/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`. */",
+            "/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`, and",
+            " * so does how many members a list has. */",
             "export interface FormSetting extends Setting {",
             "  group: Group;",
             "  /** As arkor.toml spells it; what stands before a dot is its table. */",
@@ -156,6 +168,8 @@ def form() -> str:
             "  /** Other keys that mean the same there. */",
             "  aliases?: readonly string[];",
             f"  kind: {' | '.join(map(_quoted, kinds))};",
+            "  /** What the members of a list are; one may stand alone. */",
+            '  of?: "text" | "whole";',
             "  low?: number;",
             "  high?: number;",
             "  above?: boolean;",
@@ -165,15 +179,27 @@ def form() -> str:
             "  unit?: string;",
             "  required?: boolean;",
             "  /** A value, or words where it depends on the job, and then a value as an example. */",
-            "  default?: string | number | boolean;",
+            f"  default?: {VALUE};",
             "  defaultWords?: string;",
-            "  example?: string | number | boolean;",
+            f"  example?: {VALUE};",
             "  /** Which backends and devices obey it, where that is not all of them. */",
             "  where?: string;",
             "}\n",
             'const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>> = {',
             *(f"  {row.field}: {_record(_rule(row))}," for row in settings.SETTINGS),
             "};\n",
+            "/** `field`, where it is not at its default, wants of `other` one of `allowed`, or none of",
+            " * `refused`, or without either that it is not set. `{field}` in the text is a setting. */",
+            "export interface Conflict {",
+            '  field: Setting["field"];',
+            '  other: Setting["field"];',
+            "  text: string;",
+            "  allowed?: readonly unknown[];",
+            "  refused?: readonly unknown[];",
+            "}\n",
+            "export const CONFLICTS: readonly Conflict[] = [",
+            *(f"  {_record(asdict(conflict))}," for conflict in CONFLICTS),
+            "];\n",
             "/** Every setting, in reading order. */",
             "export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({",
             "  ...shown,",
@@ -194,12 +220,13 @@ def _shown(row: Setting) -> dict[str, object]:
 
 
 def _rule(row: Setting) -> dict[str, object]:
-    rule, number = row.rule, row.rule.kind in ("whole", "number")
+    rule, number = row.rule, row.rule.kind in ("whole", "number", "list")
     return {
         "group": row.group,
         "key": row.key,
         "aliases": row.aliases,
         "kind": rule.kind,
+        "of": rule.of and rule.of.kind,
         "low": rule.low if number else None,
         "high": rule.high if number else None,
         "above": True if rule.above else None,

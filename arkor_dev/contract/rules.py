@@ -24,7 +24,8 @@ class Rule:
     """What a value may be. ``noun`` is its name in an error, where the kind alone says too little.
 
     ``low`` and ``high`` bound a number, the characters of a text (one line, not blank), or the members of a
-    list. ``above``: ``low`` itself is not allowed. ``test`` has the last word.
+    list; each of these fits ``of``, and where a rule has it, one member may stand alone. ``above``: ``low``
+    itself is not allowed. ``test`` has the last word.
     """
 
     kind: Kind
@@ -33,6 +34,7 @@ class Rule:
     noun: str = ""
     above: bool = False
     choices: tuple[str, ...] = ()
+    of: Rule | None = None
     test: Callable[[Any], bool] | None = None
 
     def fits(self, value: object) -> bool:
@@ -54,7 +56,10 @@ class Rule:
                     and value.isprintable()
                 )
             case "list":
-                return isinstance(value, list) and self.low <= len(value) <= self.high
+                if not isinstance(value, list):
+                    return self.of is not None and self.of.fits(value)
+                whole = self.low <= len(value) <= self.high
+                return whole and (self.of is None or all(self.of.fits(member) for member in value))
             case "object":
                 return isinstance(value, dict)
             case "whole" | "number":

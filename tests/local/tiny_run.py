@@ -1,13 +1,15 @@
-"""A training of the tiny model in this process, for what no job on the wire may ask."""
+"""Trainings of the tiny model in this process: quick enough for one a setting, and open to look into."""
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.training.encoding import Example
     from arkor_dev.local.training.number_format import Choice
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.run import Run
@@ -15,24 +17,91 @@ if TYPE_CHECKING:
 ROWS = 6
 
 
-def tiny_run(tiny: Path, data: Path, plan: Plan, choice: Choice, emit: Callable[..., None]) -> Run:
-    """A run of ``plan`` on ``ROWS`` rows of made-up tokens; ``emit`` gets its events."""
+def made_up(count: int, answers_only: bool = True) -> list[Example]:
+    """Rows of unlike lengths, whose second half is the answer; the same ones whenever they are asked for."""
+    from arkor_dev.local.training.encoding import IGNORED, Example
+
+    chance = random.Random(7)
+    rows = []
+    for _ in range(count):
+        ids = [chance.randrange(3, 1024) for _ in range(chance.randrange(8, 20))]
+        asked = len(ids) // 2 if answers_only else 0
+        rows.append(Example(ids, [IGNORED] * asked + ids[asked:]))
+    return rows
+
+
+def tiny_run(
+    tiny: Path,
+    data: Path,
+    plan: Plan,
+    choice: Choice,
+    emit: Callable[..., None],
+    train: Sequence[Example] | None = None,
+    held_out: Sequence[Example] = (),
+    **facts: Any,
+) -> Run:
+    """A run of ``plan`` on ``train``, else on ``ROWS`` rows of made-up tokens; ``emit`` gets its events."""
     from arkor_dev.local.modeling.base_model import load_base
-    from arkor_dev.local.training.encoding import Example
     from arkor_dev.local.training.run import Run
 
-    rows = [Example(list(range(10 + n, 30 + n)), list(range(10 + n, 30 + n))) for n in range(ROWS)]
-    facts: dict[str, Any] = {"base_name": "tiny", "base_note": None, "job_id": choice.name, "settings": {}}
+    named: dict[str, Any] = {
+        "base_name": "tiny",
+        "base_note": None,
+        "job_id": choice.name,
+        "settings": {},
+        "seed": 1,
+    }
     return Run(
         base=load_base(tiny),
         plan=plan,
-        train=rows,
-        held_out=[],
+        train=made_up(ROWS, answers_only=False) if train is None else train,
+        held_out=held_out,
         data=data,
         four_bit=False,
-        seed=1,
         emit=emit,
         cancelled=lambda: False,
         choice=choice,
-        **facts,
+        **{**named, **facts},
     )
+
+
+def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **more: Any) -> Run:
+    """A run of a job's ``config`` in float32 on 12 rows; its events lie in ``run.emit.calls``, in order."""
+    import torch
+
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.number_format import Choice
+    from arkor_dev.local.training.plan import Plan
+
+    rows = more.pop("train", None) or made_up(12)
+    plan = Plan.of(JobSettings({"saveSteps": 0, "warmupSteps": 0, **config}), len(rows), held_out)
+    choice = more.pop("choice", Choice(torch.float32, "of the test"))
+    return tiny_run(
+        tiny, data, plan, choice, Events(), train=rows, held_out=made_up(12 + held_out)[12:], **more
+    )
+
+
+class Events:
+    """Takes a run's events."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, name: str, **fields: Any) -> None:
+        self.calls.append((name, fields))
+
+    def figures(self, field: str) -> list[float]:
+        """That figure of every row of the log that has it."""
+        return [fields[field] for name, fields in self.calls if name == "training.log" and field in fields]
+
+
+def losses_of(run: Run) -> list[float]:
+    """Run it to its end; the loss of each step."""
+    run.run()
+    return events_of(run).figures("loss")
+
+
+def events_of(run: Run) -> Events:
+    """What a run of `set_up` has sent."""
+    assert isinstance(run.emit, Events)
+    return run.emit

@@ -83,8 +83,24 @@ export interface JobConfig {
   adamEpsilon?: number;
   /** A longer gradient is cut to this length: one odd batch cannot undo the rest. 0 is never. */
   maxGradNorm?: number;
+  /** The layers that get an adapter, by the end of their names; "all-linear" is every linear one. */
+  loraTargetModules?: string | string[];
+  /** Only these blocks of the model get an adapter, counted from 0. */
+  loraLayersToTransform?: number | number[];
+  /** Layers that learn in full beside the adapter, and are saved with it: a new head, say. */
+  loraModulesToSave?: string | string[];
+  /** The part of an adapter's inputs that is left out by chance, against learning by heart. */
+  loraDropout?: number;
+  /** Scale the adapter by alpha over the root of r, not by alpha over r: large ranks learn more. */
+  useRslora?: boolean;
+  /** Let each weight's length learn apart from its direction. Better at small ranks, and slower. */
+  useDora?: boolean;
+  /** Begin at nothing (default, gaussian, orthogonal), or at the strongest parts of the weights. */
+  initLoraWeights?: string;
   /** Learn the answers, not the questions. */
   trainOnResponsesOnly?: boolean;
+  /** The part of a token's probability that is wanted of all tokens alike, against overconfidence. */
+  labelSmoothingFactor?: number;
   /** Report the loss every so many steps. */
   loggingSteps?: number;
   /** Load the base model in 4 bit, which needs a quarter of the memory. */
@@ -565,10 +581,10 @@ export interface Disk {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "trainOnResponsesOnly" | "loggingSteps" | "loadIn4bit" | "numberFormat" | "seed" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "labelSmoothingFactor" | "loggingSteps" | "loadIn4bit" | "numberFormat" | "seed" | "dryRun";
   label: string;
   help: string;
-  style: "count" | "flag" | "interval" | "rate" | "share" | "steps" | "text" | "tokens";
+  style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
 
 /** In reading order. */
@@ -596,7 +612,15 @@ export const SETTINGS: readonly Setting[] = [
   { field: "adamBeta2", label: "Adam's beta 2", help: "How long AdamW remembers the gradient's size: 0.999 is about a thousand steps.", style: "rate" },
   { field: "adamEpsilon", label: "Adam's epsilon", help: "Keeps AdamW's steps small where gradients are nearly nothing.", style: "rate" },
   { field: "maxGradNorm", label: "Longest gradient", help: "A longer gradient is cut to this length: one odd batch cannot undo the rest. 0 is never.", style: "count" },
+  { field: "loraTargetModules", label: "Adapted layers", help: "The layers that get an adapter, by the end of their names; \"all-linear\" is every linear one.", style: "list" },
+  { field: "loraLayersToTransform", label: "Adapted blocks", help: "Only these blocks of the model get an adapter, counted from 0.", style: "list" },
+  { field: "loraModulesToSave", label: "Layers trained whole", help: "Layers that learn in full beside the adapter, and are saved with it: a new head, say.", style: "list" },
+  { field: "loraDropout", label: "LoRA dropout", help: "The part of an adapter's inputs that is left out by chance, against learning by heart.", style: "share" },
+  { field: "useRslora", label: "Scaled by the root of the rank", help: "Scale the adapter by alpha over the root of r, not by alpha over r: large ranks learn more.", style: "flag" },
+  { field: "useDora", label: "DoRA", help: "Let each weight's length learn apart from its direction. Better at small ranks, and slower.", style: "flag" },
+  { field: "initLoraWeights", label: "How the adapter begins", help: "Begin at nothing (default, gaussian, orthogonal), or at the strongest parts of the weights.", style: "text" },
   { field: "trainOnResponsesOnly", label: "Loss on answers only", help: "Learn the answers, not the questions.", style: "flag" },
+  { field: "labelSmoothingFactor", label: "Label smoothing", help: "The part of a token's probability that is wanted of all tokens alike, against overconfidence.", style: "share" },
   { field: "loggingSteps", label: "Logging", help: "Report the loss every so many steps.", style: "interval" },
   { field: "loadIn4bit", label: "Loaded in 4 bit", help: "Load the base model in 4 bit, which needs a quarter of the memory.", style: "flag" },
   { field: "numberFormat", label: "Number format", help: "What a CPU computes in; the weights that learn are float32 in any case.", style: "text" },

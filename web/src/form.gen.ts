@@ -15,14 +15,17 @@ export const GROUPS: readonly { group: Group; title: string }[] = [
   { group: "advanced", title: "Advanced" },
 ];
 
-/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`. */
+/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`, and
+ * so does how many members a list has. */
 export interface FormSetting extends Setting {
   group: Group;
   /** As arkor.toml spells it; what stands before a dot is its table. */
   key: string;
   /** Other keys that mean the same there. */
   aliases?: readonly string[];
-  kind: "choice" | "flag" | "number" | "text" | "whole";
+  kind: "choice" | "flag" | "list" | "number" | "text" | "whole";
+  /** What the members of a list are; one may stand alone. */
+  of?: "text" | "whole";
   low?: number;
   high?: number;
   above?: boolean;
@@ -32,9 +35,9 @@ export interface FormSetting extends Setting {
   unit?: string;
   required?: boolean;
   /** A value, or words where it depends on the job, and then a value as an example. */
-  default?: string | number | boolean;
+  default?: string | number | boolean | readonly (string | number)[];
   defaultWords?: string;
-  example?: string | number | boolean;
+  example?: string | number | boolean | readonly (string | number)[];
   /** Which backends and devices obey it, where that is not all of them. */
   where?: string;
 }
@@ -63,13 +66,44 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>
   adamBeta2: { group: "schedule", key: "adam_beta2", kind: "number", low: 0, high: 0.9999999, allowed: "a fraction from 0 to 0.9999999", default: 0.999, where: "the local backend" },
   adamEpsilon: { group: "schedule", key: "adam_epsilon", kind: "number", low: 0, high: 1, above: true, allowed: "a number above 0, 1 at most", default: 1e-08, where: "the local backend" },
   maxGradNorm: { group: "schedule", key: "max_grad_norm", kind: "number", low: 0, high: 1000, allowed: "a number from 0 to 1,000", default: 1.0, where: "the local backend" },
+  loraTargetModules: { group: "adapter", key: "lora.target_modules", kind: "list", of: "text", low: 1, high: 200, allowed: "a name or a list of names, or \"all-linear\" alone", defaultWords: "the attention's four projections", example: ["q_proj", "v_proj"], where: "the local backend" },
+  loraLayersToTransform: { group: "adapter", key: "lora.layers_to_transform", kind: "list", of: "whole", low: 1, high: 1000, allowed: "a whole number or a list of them", defaultWords: "all of them", example: [0, 1], where: "the local backend" },
+  loraModulesToSave: { group: "adapter", key: "lora.modules_to_save", kind: "list", of: "text", low: 1, high: 200, allowed: "a name or a list of names", defaultWords: "none", example: ["lm_head"], where: "the local backend" },
+  loraDropout: { group: "adapter", key: "lora.dropout", aliases: ["lora.lora_dropout"], kind: "number", low: 0, high: 0.9, allowed: "a fraction from 0 to 0.9", default: 0.0, where: "the local backend" },
+  useRslora: { group: "adapter", key: "lora.use_rslora", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
+  useDora: { group: "adapter", key: "lora.use_dora", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
+  initLoraWeights: { group: "adapter", key: "lora.init_lora_weights", kind: "choice", choices: ["default", "gaussian", "orthogonal", "pissa", "olora"], allowed: "one of \"default\", \"gaussian\", \"orthogonal\", \"pissa\", \"olora\"", default: "default", where: "the local backend" },
   trainOnResponsesOnly: { group: "data", key: "train_on_responses_only", aliases: ["assistant_only_loss"], kind: "flag", allowed: "true or false", default: true },
+  labelSmoothingFactor: { group: "data", key: "label_smoothing_factor", kind: "number", low: 0, high: 0.9, allowed: "a fraction from 0 to 0.9", default: 0.0, where: "the local backend" },
   loggingSteps: { group: "evaluation", key: "log_every", aliases: ["logging_steps"], kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "a five-hundredth of the steps", example: 1 },
   loadIn4bit: { group: "precision", key: "load_in_4bit", kind: "flag", allowed: "true or false", default: false, where: "CUDA GPUs" },
   numberFormat: { group: "precision", key: "number_format", kind: "choice", choices: ["float32", "bfloat16"], allowed: "one of \"float32\", \"bfloat16\"", defaultWords: "the quicker one, measured", example: "float32", where: "the local backend on a CPU" },
   seed: { group: "advanced", key: "seed", kind: "whole", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
   dryRun: { group: "advanced", key: "dry_run", kind: "flag", allowed: "true or false", default: false },
 };
+
+/** `field`, where it is not at its default, wants of `other` one of `allowed`, or none of
+ * `refused`, or without either that it is not set. `{field}` in the text is a setting. */
+export interface Conflict {
+  field: Setting["field"];
+  other: Setting["field"];
+  text: string;
+  allowed?: readonly unknown[];
+  refused?: readonly unknown[];
+}
+
+export const CONFLICTS: readonly Conflict[] = [
+  { field: "warmupRatio", other: "warmupSteps", text: "{warmupRatio} and {warmupSteps} are both set. Keep the one that should decide the warm-up" },
+  { field: "lrNumCycles", other: "lrSchedulerType", text: "{lrNumCycles} has a meaning only where {lrSchedulerType} is \"cosine_with_restarts\". Set that, or leave {lrNumCycles} out", allowed: ["cosine_with_restarts"] },
+  { field: "lrPower", other: "lrSchedulerType", text: "{lrPower} has a meaning only where {lrSchedulerType} is \"polynomial\". Set that, or leave {lrPower} out", allowed: ["polynomial"] },
+  { field: "lrNumDecaySteps", other: "lrSchedulerType", text: "{lrNumDecaySteps} has a meaning only where {lrSchedulerType} is \"wsd\". Set that, or leave {lrNumDecaySteps} out", allowed: ["wsd"] },
+  { field: "adamBeta1", other: "optim", text: "{adamBeta1} has a meaning only where {optim} is \"adamw\" or \"adamw_torch\" or \"adamw_torch_fused\" or \"lion\". Set that, or leave {adamBeta1} out", allowed: ["adamw", "adamw_torch", "adamw_torch_fused", "lion"] },
+  { field: "adamBeta2", other: "optim", text: "{adamBeta2} has a meaning only where {optim} is \"adamw\" or \"adamw_torch\" or \"adamw_torch_fused\" or \"lion\". Set that, or leave {adamBeta2} out", allowed: ["adamw", "adamw_torch", "adamw_torch_fused", "lion"] },
+  { field: "adamEpsilon", other: "optim", text: "{adamEpsilon} has a meaning only where {optim} is \"adamw\" or \"adamw_torch\" or \"adamw_torch_fused\". Set that, or leave {adamEpsilon} out", allowed: ["adamw", "adamw_torch", "adamw_torch_fused"] },
+  { field: "loraLayersToTransform", other: "loraTargetModules", text: "{loraLayersToTransform} needs the names of layers in {loraTargetModules}, not all-linear", refused: ["all-linear"] },
+  { field: "useDora", other: "initLoraWeights", text: "{useDora} does not go with pissa and olora in {initLoraWeights}. Choose one of the two", refused: ["pissa", "olora"] },
+  { field: "loadIn4bit", other: "initLoraWeights", text: "pissa and olora in {initLoraWeights} need the base's weights in full. Leave {loadIn4bit} out", refused: ["pissa", "olora"] },
+];
 
 /** Every setting, in reading order. */
 export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.contract.rules import quoted
 
-from . import advanced, data, evaluation, precision, schedule, usual
+from . import adapter, advanced, data, evaluation, precision, schedule, usual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SETTINGS: tuple[Setting, ...] = (
     *usual.ROWS,
     *schedule.ROWS,
+    *adapter.ROWS,
     *data.ROWS,
     *evaluation.ROWS,
     *precision.ROWS,

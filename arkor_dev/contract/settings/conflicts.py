@@ -1,4 +1,4 @@
-"""Settings that do not go together, each pair said once; ``arkor.toml`` and the wire are checked by the same.
+"""Settings that do not go together, each pair said once; ``arkor.toml``, the wire and the form are checked.
 
 A setting that would have no effect beside another is refused too: who sets it believes that it counts.
 """
@@ -17,56 +17,78 @@ ADAM: Final = ("adamw", "adamw_torch", "adamw_torch_fused")
 BETAS: Final = (*ADAM, "lion")
 EPSILON: Final = ADAM
 """The optimizers that look at the betas, and at epsilon."""
+FROM_BASE: Final = ("pissa", "olora")
+"""The adapters that begin at parts of the base's weights, which are taken out of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """``field`` is set and ``forbidden`` is true of the config: ``text`` is what to say.
+    """``field``, where it is not at its default, and what ``other`` must be beside it.
 
-    In ``text``, ``{field}`` stands for a setting as the reader spells it.
+    Either one of ``allowed``, or none of ``refused``, or not set at all where both are empty. In ``text``,
+    ``{field}`` stands for a setting as the reader spells it.
     """
 
     field: str
+    other: str
     text: str
-    forbidden: Callable[[Mapping[str, Any]], bool]
+    allowed: tuple[object, ...] = ()
+    refused: tuple[object, ...] = ()
 
-
-def _value(config: Mapping[str, Any], field: str) -> Any:
-    """What the job says, else the table's default."""
-    said = config.get(field)
-    return by_field()[field].default if said is None else said
+    def arises(self, config: Mapping[str, Any]) -> bool:
+        """Whether ``config`` has it."""
+        said, row = config.get(self.field), by_field()[self.other]
+        if said is None or said == by_field()[self.field].default:
+            return False
+        beside = config.get(self.other)
+        if not self.allowed and not self.refused:
+            return beside is not None
+        if beside is None:
+            beside = row.default
+        elif not row.rule.fits(beside):
+            return False  # another backend's form, of which nothing is known here
+        if isinstance(beside, list) and len(beside) == 1:
+            beside = beside[0]
+        return beside not in self.allowed if self.allowed else beside in self.refused
 
 
 def _both(first: str, second: str, what: str) -> Conflict:
     text = f"{{{second}}} and {{{first}}} are both set. Keep the one that should decide {what}"
-    return Conflict(second, text, lambda config: config.get(first) is not None)
+    return Conflict(second, first, text)
 
 
-def _only_with(field: str, other: str, allowed: tuple[str, ...]) -> Conflict:
+def _only_with(field: str, other: str, *allowed: str) -> Conflict:
     words = " or ".join(f'"{value}"' for value in allowed)
-    return Conflict(
-        field,
-        f"{{{field}}} has a meaning only where {{{other}}} is {words}. Set that, or leave {{{field}}} out",
-        lambda config: _value(config, other) not in allowed,
-    )
-
-
-def _optimizer(field: str, allowed: tuple[str, ...]) -> Conflict:
-    rule = _only_with(field, "optim", allowed)
-    # Any kind of AdamW of another backend becomes ours.
-    return Conflict(
-        field, rule.text, lambda config: "adamw" not in _value(config, "optim") and rule.forbidden(config)
-    )
+    text = f"{{{field}}} has a meaning only where {{{other}}} is {words}. Set that, or leave {{{field}}} out"
+    return Conflict(field, other, text, allowed=allowed)
 
 
 CONFLICTS: Final = (
     _both("warmupSteps", "warmupRatio", "the warm-up"),
-    _only_with("lrNumCycles", "lrSchedulerType", ("cosine_with_restarts",)),
-    _only_with("lrPower", "lrSchedulerType", ("polynomial",)),
-    _only_with("lrNumDecaySteps", "lrSchedulerType", ("wsd", "warmup_stable_decay")),
-    _optimizer("adamBeta1", BETAS),
-    _optimizer("adamBeta2", BETAS),
-    _optimizer("adamEpsilon", EPSILON),
+    _only_with("lrNumCycles", "lrSchedulerType", "cosine_with_restarts"),
+    _only_with("lrPower", "lrSchedulerType", "polynomial"),
+    _only_with("lrNumDecaySteps", "lrSchedulerType", "wsd"),
+    _only_with("adamBeta1", "optim", *BETAS),
+    _only_with("adamBeta2", "optim", *BETAS),
+    _only_with("adamEpsilon", "optim", *EPSILON),
+    Conflict(
+        "loraLayersToTransform",
+        "loraTargetModules",
+        "{loraLayersToTransform} needs the names of layers in {loraTargetModules}, not all-linear",
+        refused=("all-linear",),
+    ),
+    Conflict(
+        "useDora",
+        "initLoraWeights",
+        "{useDora} does not go with pissa and olora in {initLoraWeights}. Choose one of the two",
+        refused=FROM_BASE,
+    ),
+    Conflict(
+        "loadIn4bit",
+        "initLoraWeights",
+        "pissa and olora in {initLoraWeights} need the base's weights in full. Leave {loadIn4bit} out",
+        refused=FROM_BASE,
+    ),
 )
 
 
@@ -76,16 +98,6 @@ def conflicts(config: Mapping[str, Any], spell: Callable[[str], str]) -> Iterato
     ``spell`` writes a field as the person knows it: a key of arkor.toml, or a field of the wire.
     """
     for conflict in CONFLICTS:
-        if config.get(conflict.field) is not None and conflict.forbidden(config):
-            yield conflict.field, conflict.text.format_map(_Spelled(spell))
-
-
-class _Spelled(dict[str, str]):
-    """Every field as ``spell`` writes it."""
-
-    def __init__(self, spell: Callable[[str], str]) -> None:
-        super().__init__()
-        self._spell = spell
-
-    def __missing__(self, field: str) -> str:
-        return self._spell(field)
+        if conflict.arises(config):
+            names = {field: spell(field) for field in (conflict.field, conflict.other)}
+            yield conflict.field, conflict.text.format(**names)

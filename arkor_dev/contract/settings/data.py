@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import FLAG
+from arkor_dev.contract.rules import FLAG, Rule
 
-from .setting import Setting
+from .setting import LOCAL, Setting
 
 ROWS: Final = (
     Setting(
@@ -19,5 +19,16 @@ ROWS: Final = (
         style="flag",
         group="data",
         default=True,
+    ),
+    Setting(
+        key="label_smoothing_factor",
+        field="labelSmoothingFactor",
+        label="Label smoothing",
+        help="The part of a token's probability that is wanted of all tokens alike, against overconfidence.",
+        rule=Rule("number", 0, 0.9, "a fraction"),
+        style="share",
+        group="data",
+        default=0.0,
+        where=LOCAL,
     ),
 )

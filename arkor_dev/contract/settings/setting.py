@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.rules import Rule
 
-Style = Literal["text", "count", "steps", "tokens", "interval", "rate", "share", "flag"]
+Style = Literal["text", "count", "steps", "tokens", "interval", "rate", "share", "flag", "list"]
 """How the page writes a value: ``steps`` as "5 steps", ``interval`` as "every 5 steps", ``share`` in %."""
 
 Group = Literal["usual", "schedule", "adapter", "data", "evaluation", "precision", "advanced"]
@@ -24,6 +24,8 @@ GROUPS: Final[dict[Group, str]] = {
     "advanced": "Advanced",
 }
 """The parts of a form, in reading order, each by its heading."""
+
+Value = str | float | bool | list[str] | list[int]
 
 EVERYWHERE: Final = "every backend"
 LOCAL: Final = "the local backend"
@@ -49,9 +51,9 @@ class Setting:
     group: Group
     aliases: tuple[str, ...] = ()
     unit: str = ""
-    default: str | float | bool | None = None
+    default: Value | None = None
     default_words: str = ""
-    example: str | float | bool | None = None
+    example: Value | None = None
     where: str = EVERYWHERE
     required: bool = False
     passes: Callable[[Any], bool] = lambda _: False
@@ -72,7 +74,7 @@ class Setting:
         return tuple(key.rpartition(".")[2] for key in (self.key, *self.aliases))
 
     @property
-    def shown(self) -> str | float | bool:
+    def shown(self) -> Value:
         """A value to show: the default, or else the example."""
         value = self.example if self.default is None else self.default
         assert value is not None, f"{self.key} has neither a default nor an example"

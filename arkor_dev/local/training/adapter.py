@@ -1,23 +1,37 @@
-"""The low-rank adapter (LoRA, Hu et al. 2021): its configuration, and the model that wears it."""
+"""The low-rank adapter (LoRA, Hu et al. 2021): the model that wears it, and its files."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+import math
+from typing import TYPE_CHECKING, Any, Final
 
+import torch
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from safetensors.torch import load_file, save_file
 
 from arkor_dev.local.modeling.base_model import adapter_targets
 from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from .plan import Plan
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from .plan import AdapterPlan
+
+WEIGHTS: Final = "adapter_model.safetensors"
+CONFIG: Final = "adapter_config.json"
 
 
-def adapted(model: Any, name: str, plan: Plan, four_bit: bool) -> Any:
+def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
     """``model`` with a fresh adapter, ready to train: only the adapter's weights want gradients.
 
-    ``name`` is the model's own, which the adapter's files will name.
+    ``name`` is the model's own, which the adapter's files will name. Raises :class:`JobFailure` for layers
+    that the model does not have, and where PEFT cannot adapt them.
     """
+    targets = _targets(model, plan)
+    _check_names(model, plan.saved, "modules_to_save")
     if four_bit:
         model = prepare_model_for_kbit_training(model)
     model.config.use_cache = False
@@ -27,10 +41,85 @@ def adapted(model: Any, name: str, plan: Plan, four_bit: bool) -> Any:
     settings = LoraConfig(
         r=plan.rank,
         lora_alpha=plan.alpha,
-        lora_dropout=0.0,
-        target_modules=adapter_targets(model),
+        lora_dropout=plan.dropout,
+        target_modules=targets,
+        layers_to_transform=list(plan.layers) or None,
+        modules_to_save=list(plan.saved) or None,
+        use_rslora=plan.rslora,
+        use_dora=plan.dora,
+        init_lora_weights=True if plan.init == "default" else plan.init,
         task_type="CAUSAL_LM",
     )
-    wearing = get_peft_model(model, settings)
+    try:
+        wearing = get_peft_model(model, settings)
+    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        raise JobFailure(f"The model {name} cannot have this adapter: {error}") from None
     wearing.train()
     return wearing
+
+
+def _targets(model: Any, plan: AdapterPlan) -> str | list[str]:
+    targets = adapter_targets(model) if not plan.targets else list(plan.targets)
+    if targets == ["all-linear"]:
+        targets = "all-linear"
+    if isinstance(targets, list):
+        _check_names(model, targets, "target_modules")
+    elif plan.layers:
+        raise JobFailure(
+            "lora.layers_to_transform needs lora.target_modules for this model: name the layers that get an "
+            f"adapter, such as {_linear_names(model)}"
+        )
+    blocks = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    if blocks is not None and any(layer >= blocks for layer in plan.layers):
+        raise JobFailure(f"lora.layers_to_transform: the model has {blocks} blocks, 0 to {blocks - 1}")
+    return targets
+
+
+def _check_names(model: Any, names: Sequence[str], setting: str) -> None:
+    """A name that no layer has would be left out without a word."""
+    there = [name for name, _ in model.named_modules()]
+    for wanted in names:
+        if not any(name == wanted or name.endswith(f".{wanted}") for name in there):
+            raise JobFailure(
+                f"lora.{setting}: the model has no layer called {wanted}. Its linear layers are "
+                f"{_linear_names(model)}"
+            )
+
+
+def _linear_names(model: Any) -> str:
+    linear = (name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
+    return ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in linear))
+
+
+def beginning(model: Any) -> dict[str, Any]:
+    """A fresh adapter's weights where they were taken out of the base (pissa, olora), by name; else none."""
+    if model.peft_config["default"].init_lora_weights in ("pissa", "olora"):
+        return {
+            name: weight.detach().clone() for name, weight in model.named_parameters() if ".lora_" in name
+        }
+    return {}
+
+
+def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
+    """Write the adapter into ``folder``, for the base as it was; ``begun`` is its `beginning`."""
+    model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
+    if begun:
+        _make_plain(folder, begun)
+
+
+def _make_plain(folder: Path, begun: Mapping[str, Any]) -> None:
+    """Turn an adapter for the base without its beginning into one for the base itself, of twice the rank.
+
+    The base lost ``B0 A0``, so that the change is ``B A - B0 A0``: one product of matrices side by side.
+    """
+    weights = load_file(folder / WEIGHTS)
+    for name, first in begun.items():
+        key = name.replace(".default.", ".")
+        first = first.to(weights[key])
+        down = ".lora_A." in name
+        weights[key] = torch.cat([weights[key], first if down else -first], dim=0 if down else 1).contiguous()
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    config = json.loads((folder / CONFIG).read_text())
+    growth = math.sqrt(2) if config["use_rslora"] else 2
+    config |= {"r": 2 * config["r"], "lora_alpha": growth * config["lora_alpha"], "init_lora_weights": True}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2))

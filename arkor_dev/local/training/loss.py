@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 
 class Loss:
-    """Measures ``model``, which computes on ``device`` in the number format ``dtype``."""
+    """Measures ``model``, which computes on ``device`` in the number format ``dtype``.
 
-    def __init__(self, model: Any, device: str, dtype: Any) -> None:
-        self._model, self._device, self._dtype = model, device, dtype
+    While the model trains, ``smoothing`` of each token's probability is wanted of all tokens alike; what is
+    measured apart from training stays comparable.
+    """
+
+    def __init__(self, model: Any, device: str, dtype: Any, smoothing: float = 0.0) -> None:
+        self._model, self._device, self._dtype, self._smoothing = model, device, dtype, smoothing
         inner = model.get_base_model()
         self._keeps_logits = "logits_to_keep" in inspect.signature(inner.forward).parameters
 
@@ -42,7 +46,11 @@ class Loss:
             logits = logits[:, kept.to(device)]
         wanted = targets[:, kept].to(device)
         loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=IGNORED, reduction="sum"
+            logits.flatten(0, 1).float(),
+            wanted.flatten(),
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=self._smoothing if self._model.training else 0.0,
         )
         return loss, int((wanted != IGNORED).sum())
 

@@ -43,10 +43,53 @@ class OptimizerPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterPlan:
+    """The adapter. ``targets`` and ``saved`` end the names of layers, ``layers`` are numbers of blocks.
+
+    No ``targets``: the attention's projections. No ``layers``: every block. ``init`` is the contract's word.
+    """
+
+    rank: int
+    alpha: float
+    dropout: float
+    targets: tuple[str, ...]
+    layers: tuple[int, ...]
+    saved: tuple[str, ...]
+    rslora: bool
+    dora: bool
+    init: str
+
+    @classmethod
+    def of(cls, settings: JobSettings) -> AdapterPlan:
+        """What a job asks for."""
+        get = settings.get
+        rank, init = get("loraR"), get("initLoraWeights")
+        return cls(
+            rank=rank,
+            alpha=get("loraAlpha", 2 * rank),
+            dropout=get("loraDropout"),
+            targets=_members(get("loraTargetModules")),
+            layers=_members(get("loraLayersToTransform")),
+            saved=_members(get("loraModulesToSave")),
+            rslora=get("useRslora"),
+            dora=get("useDora"),
+            init=settings.settle("initLoraWeights", "default" if init is True else init),
+        )
+
+
+def _members(value: Any) -> tuple[Any, ...]:
+    """A list as a tuple; a member alone is a list of one, and nothing is none."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A job's settings with every default filled in. Counts are optimizer steps, ``max_length`` tokens.
 
-    ``max_norm``: a longer gradient is cut to that length; 0 leaves it as it is.
+    ``max_norm``: a longer gradient is cut to that length; 0 leaves it as it is. ``smoothing`` is the part
+    of a token's probability that is wanted of all tokens alike.
     """
 
     steps: int
@@ -54,11 +97,11 @@ class Plan:
     schedule: Schedule
     optimizer: OptimizerPlan
     max_norm: float
+    smoothing: float
     logging: int
     save: int
     evaluate: int
-    rank: int
-    alpha: float
+    adapter: AdapterPlan
 
     @classmethod
     def of(cls, settings: JobSettings, train_rows: int, eval_rows: int) -> Plan:
@@ -74,16 +117,15 @@ class Plan:
             steps = min(steps, DRY_STEPS)
             save, evaluate = max(1, steps - 1), steps
         settle("numTrainEpochs", round(steps / per_epoch, 4))
-        rank = get("loraR")
         return cls(
             steps=settle("maxSteps", steps),
             batch_size=batch,
             schedule=Schedule.of(settings, steps),
             optimizer=OptimizerPlan.of(settings),
             max_norm=get("maxGradNorm"),
+            smoothing=get("labelSmoothingFactor"),
             logging=get("loggingSteps", max(1, steps // 500)),
             save=settle("saveSteps", save),
             evaluate=settle("evalSteps", evaluate if eval_rows else 0),
-            rank=rank,
-            alpha=get("loraAlpha", 2 * rank),
+            adapter=AdapterPlan.of(settings),
         )

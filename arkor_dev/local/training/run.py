@@ -18,7 +18,7 @@ from arkor_dev.contract.events import CHECKPOINT_SAVED, TRAINING_LOG, TRAINING_S
 from arkor_dev.local.jobs.artifacts import OPTIMIZER, checkpoint_folder, describe, final_folder, write_whole
 from arkor_dev.local.workers.errors import JobFailure
 
-from .adapter import adapted
+from .adapter import adapted, beginning, save_adapter
 from .batches import collate, endless
 from .loss import Loss
 from .optimizers import make_optimizer
@@ -81,8 +81,9 @@ class Run:
     def begin(self) -> None:
         """Make what the steps need: the model with its adapter, the loss and the optimizer."""
         torch.manual_seed(self.seed)
-        model = self.model = adapted(self.base.model, self.base_name, self.plan, self.four_bit)
-        self.loss = Loss(model, self.base.device, self.choice.dtype)
+        model = self.model = adapted(self.base.model, self.base_name, self.plan.adapter, self.four_bit)
+        self.begun = beginning(model)
+        self.loss = Loss(model, self.base.device, self.choice.dtype, self.plan.smoothing)
         self.trainable = [weight for weight in model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(model, self.plan.optimizer)
 
@@ -179,7 +180,7 @@ class Run:
 
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter in PEFT's format."""
-        self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
+        save_adapter(self.model, self.begun, folder)
 
     def save_checkpoint(self, folder: Path) -> None:
         """Write the adapter, and what going on from here takes."""

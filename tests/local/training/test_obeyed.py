@@ -12,7 +12,7 @@ import pytest
 from arkor_dev.contract import settings
 from arkor_dev.local.training import plan as plan_module
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.plan import OptimizerPlan, Plan
+from arkor_dev.local.training.plan import AdapterPlan, OptimizerPlan, Plan
 from arkor_dev.local.training.schedule import Schedule
 from tests.local.conftest import CONFIG
 from tests.support.pretend_setting import PRETEND
@@ -75,5 +75,5 @@ def unused(names: list[str]) -> list[str]:
 
 
 def test_whatever_is_planned_is_used() -> None:
-    names = [field.name for plan in (Plan, OptimizerPlan, Schedule) for field in fields(plan)]
+    names = [field.name for plan in (Plan, AdapterPlan, OptimizerPlan, Schedule) for field in fields(plan)]
     assert unused([*names, "pretend"]) == ["pretend"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.plan import OptimizerPlan, Plan
+from arkor_dev.local.training.plan import AdapterPlan, OptimizerPlan, Plan
 
 GOOD: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d.jsonl"}}
 
@@ -19,7 +19,8 @@ def plan_of(config: dict[str, Any], train_rows: int, eval_rows: int) -> Plan:
 def test_defaults() -> None:
     plan = plan_of(GOOD, 90, 10)
     assert plan.steps == 3 * 23
-    assert (plan.batch_size, plan.rank, plan.alpha, plan.max_norm) == (4, 8, 16, 1.0)
+    assert (plan.batch_size, plan.max_norm) == (4, 1.0)
+    assert plan.adapter == AdapterPlan(8, 16, 0.0, (), (), (), rslora=False, dora=False, init="default")
     assert plan.optimizer == OptimizerPlan("adamw", 2e-4, 0.0, (0.9, 0.999), 1e-8)
     assert (plan.schedule.kind, plan.schedule.warmup) == ("linear", 3)
     assert (plan.save, plan.evaluate, plan.logging) == (17, 13, 1)

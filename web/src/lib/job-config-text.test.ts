@@ -64,7 +64,7 @@ describe("settings", () => {
   });
 
   it("labels and explains every setting of the table, a new one too", () => {
-    const value = { whole: 2, number: 0.5, flag: true, choice: "a", text: "a" };
+    const value = { whole: 2, number: 0.5, flag: true, choice: "a", text: "a", list: ["a", "b"] };
     const config = Object.fromEntries(
       FORM.map(({ field, kind }) => [field, value[kind] ?? 2]),
     ) as unknown as JobConfig;

@@ -80,6 +80,7 @@ const WORDS: Readonly<Record<Setting["style"], Words>> = {
     typeof value === "number" && value > 0 && value < 1
       ? `${Number((value * 100).toFixed(1))} %`
       : raw(value)) as Words,
+  list: ((value: unknown) => (Array.isArray(value) ? value.map(String).join(", ") : raw(value))) as Words,
   flag: ((value: boolean) => (value ? "yes" : "no")) as Words,
 };
 

@@ -1,0 +1,136 @@
+"""The adapter's settings by what they do: which weights there are, how they begin, and what they come to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_run import events_of, losses_of, made_up, set_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.local.training.run import Run
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+BRIEF: dict[str, Any] = {"maxSteps": 3, "learningRate": 1e-2, "lrSchedulerType": "constant"}
+
+
+def begun(tiny: Path, folder: Path, **config: Any) -> Run:
+    """A run before its first step."""
+    run = set_up(tiny, folder, {**BRIEF, **config})
+    run.begin()
+    return run
+
+
+def learning(run: Run) -> list[str]:
+    """The names of what learns, without the model's and PEFT's own words around them."""
+    return [
+        name.removeprefix("base_model.model.model.").replace(".default", "").removesuffix(".weight")
+        for name, weight in run.model.named_parameters()
+        if weight.requires_grad
+    ]
+
+
+def test_only_the_named_layers_of_the_named_blocks_learn(tiny: Path, tmp_path: Path) -> None:
+    run = begun(tiny, tmp_path, loraTargetModules=["up_proj", "q_proj"], loraLayersToTransform=[1, 3])
+    assert {name.rpartition(".")[0] for name in learning(run)} == {
+        f"layers.{block}.{layer}" for block in (1, 3) for layer in ("self_attn.q_proj", "mlp.up_proj")
+    }
+    alone = begun(tiny, tmp_path, loraTargetModules="v_proj", loraLayersToTransform=2)
+    assert {name.rpartition(".")[0] for name in learning(alone)} == {"layers.2.self_attn.v_proj"}
+    every = begun(tiny, tmp_path, loraTargetModules="all-linear")
+    assert len(learning(every)) == 2 * 7 * 4
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            {"loraTargetModules": ["q_proj", "query"]},
+            r"no layer called query. Its linear layers are q_proj, ",
+        ),
+        ({"loraModulesToSave": "score"}, r"lora.modules_to_save: the model has no layer called score"),
+        ({"loraLayersToTransform": [0, 4]}, r"the model has 4 blocks, 0 to 3"),
+        ({"loraTargetModules": "norm"}, r"The model tiny cannot have this adapter: "),
+    ],
+)
+def test_layers_that_cannot_be_adapted_are_named(
+    tiny: Path, tmp_path: Path, config: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(JobFailure, match=said):
+        begun(tiny, tmp_path, **config)
+
+
+def test_a_layer_trained_whole_changes_and_is_saved(tiny: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    run = set_up(tiny, tmp_path, {**BRIEF, "loraModulesToSave": ["layers.0.mlp.down_proj"]})
+    run.run()
+    saved = load_file(tmp_path / "jobs" / run.job_id / "final" / "adapter_model.safetensors")
+    after = saved["base_model.model.model.layers.0.mlp.down_proj.weight"]
+    before = load_file(tiny / "model.safetensors")["model.layers.0.mlp.down_proj.weight"]
+    assert 1e-3 < float((after - before).abs().max()) < 0.1
+
+
+def test_dropout_changes_what_is_learned_and_not_what_is_measured(tiny: Path, tmp_path: Path) -> None:
+    plain, dropped = (
+        set_up(tiny, tmp_path, {**BRIEF, "loraDropout": share, "evalSteps": 3}, held_out=4)
+        for share in (0.0, 0.5)
+    )
+    one, other = losses_of(plain), losses_of(dropped)
+    assert one[0] == other[0]  # B is nothing yet, so there is nothing to drop
+    assert one[2] != other[2]
+    # Measured twice, the same adapter gives the same loss: nothing is dropped then.
+    assert events_of(dropped).figures("evalLoss")[-1] == dropped.evaluate()
+
+
+def test_each_beginning_is_its_own_and_leaves_the_model_as_it_was(tiny: Path, tmp_path: Path) -> None:
+    import torch
+
+    def first(**config: Any) -> tuple[torch.Tensor, float]:
+        run = begun(tiny, tmp_path, **config)
+        weights = dict(run.model.named_parameters())
+        name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight"
+        return weights[name].detach().clone(), run.learn(run.train[:4])
+
+    plain, loss = first()
+    seen = [plain]
+    for kind in ("gaussian", "orthogonal", "pissa", "olora"):
+        weight, begins_at = first(initLoraWeights=kind)
+        assert begins_at == pytest.approx(loss, abs=1e-4), kind
+        assert all(not torch.allclose(weight, other) for other in seen), kind
+        seen.append(weight)
+    again, _ = first(initLoraWeights=True)
+    assert torch.equal(again, plain)
+
+
+@pytest.mark.parametrize("rooted", [False, True])
+@pytest.mark.parametrize("kind", ["pissa", "olora"])
+def test_what_began_in_the_base_is_saved_as_an_adapter_of_the_base_itself(
+    tiny: Path, tmp_path: Path, kind: str, rooted: bool
+) -> None:
+    """A chat puts it on the base as it is on the disk, beside other adapters."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    run = set_up(tiny, tmp_path, {**BRIEF, "initLoraWeights": kind, "useRslora": rooted})
+    run.run()
+    folder = tmp_path / "jobs" / run.job_id / "final"
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    assert (settings["r"], settings["init_lora_weights"]) == (16, True)
+    loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), folder)
+    run.model.eval()
+    ids = torch.tensor([made_up(1)[0].ids])
+    with torch.no_grad():
+        wanted = run.model(input_ids=ids).logits
+        assert torch.allclose(loaded(input_ids=ids).logits, wanted, atol=1e-3)
+        with loaded.disable_adapter():
+            assert not torch.allclose(loaded(input_ids=ids).logits, wanted, atol=1e-1)

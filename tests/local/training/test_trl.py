@@ -1,0 +1,146 @@
+"""Our mathematics against TRL's: from the same adapter and rows, the same losses, whatever is set.
+
+TRL gets our tokens in our order, so that nothing is compared but the training itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.tiny_run import losses_of, made_up, set_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.local.training.run import Run
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.numeric,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+STEPS, BATCH, ROWS = 20, 4, 40
+PLAIN: dict[str, Any] = {"maxSteps": STEPS, "batchSize": BATCH, "learningRate": 5e-3, "evalSteps": 0}
+
+# What is set here and what it is called there: of SFTConfig, and of LoraConfig below "lora".
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}),
+    "cosine": ({"lrSchedulerType": "cosine"}, {"lr_scheduler_type": "cosine"}),
+    "constant": ({"lrSchedulerType": "constant"}, {"lr_scheduler_type": "constant"}),
+    "constant_with_warmup": (
+        {"lrSchedulerType": "constant_with_warmup", "warmupSteps": 5},
+        {"lr_scheduler_type": "constant_with_warmup", "warmup_steps": 5},
+    ),
+    "cosine_with_restarts": (
+        {"lrSchedulerType": "cosine_with_restarts", "lrNumCycles": 3},
+        {"lr_scheduler_type": "cosine_with_restarts", "lr_scheduler_kwargs": {"num_cycles": 3}},
+    ),
+    "polynomial": (
+        {"lrSchedulerType": "polynomial", "lrPower": 2.0},
+        {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"power": 2.0}},
+    ),
+    "wsd": (
+        {"lrSchedulerType": "wsd", "lrNumDecaySteps": 12},
+        {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": {"num_decay_steps": 12}},
+    ),
+    "warmup_ratio": ({"warmupRatio": 0.3, "warmupSteps": None}, {"warmup_steps": 0.3}),
+    "weight_decay": ({"weightDecay": 1.0}, {"weight_decay": 1.0}),
+    "max_grad_norm": ({"maxGradNorm": 0.05, "optim": "sgd"}, {"max_grad_norm": 0.05, "optim": "sgd"}),
+    "sgd": ({"optim": "sgd", "learningRate": 1.0}, {"optim": "sgd", "learning_rate": 1.0}),
+    "adafactor": ({"optim": "adafactor"}, {"optim": "adafactor"}),
+    "adam_beta1": ({"adamBeta1": 0.5}, {"adam_beta1": 0.5}),
+    "adam_beta2": ({"adamBeta2": 0.9}, {"adam_beta2": 0.9}),
+    "adam_epsilon": ({"adamEpsilon": 1e-2}, {"adam_epsilon": 1e-2}),
+    "label_smoothing_factor": ({"labelSmoothingFactor": 0.2}, {"label_smoothing_factor": 0.2}),
+    "assistant_only_loss off": ({"trainOnResponsesOnly": False}, {}),
+    "lora_alpha": ({"loraAlpha": 64}, {"lora": {"lora_alpha": 64}}),
+    "use_rslora": ({"useRslora": True}, {"lora": {"use_rslora": True}}),
+    "use_dora": ({"useDora": True}, {"lora": {"use_dora": True}}),
+    "target_modules": ({"loraTargetModules": "all-linear"}, {"lora": {"target_modules": "all-linear"}}),
+    "pissa": ({"initLoraWeights": "pissa"}, {"lora": {"init_lora_weights": "pissa"}}),
+}
+
+
+def theirs(tiny: Path, folder: Path, ours: Run, options: dict[str, Any]) -> list[float]:
+    """The losses of TRL's trainer, from the adapter that ``ours`` has before its first step, on its rows."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig, get_peft_model
+    from torch.utils.data import SequentialSampler
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    from arkor_dev.local.training.batches import collate, endless
+    from arkor_dev.local.training.encoding import Example
+
+    class Trainer(SFTTrainer):  # type: ignore[misc]
+        def _get_train_sampler(self, *_: Any) -> Any:
+            return SequentialSampler(self.train_dataset)
+
+    def together(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = collate([Example(row["input_ids"], row["labels"]) for row in rows])
+        return {"input_ids": batch.ids, "attention_mask": batch.mask, "labels": batch.labels}
+
+    lora = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32),
+        LoraConfig(**{**lora, **options.get("lora", {})}, task_type="CAUSAL_LM"),
+    )
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, weight in ours.model.named_parameters():
+            weights[name].copy_(weight)
+    batches = endless(ours.train, BATCH, ours.seed)
+    rows = [row for _ in range(STEPS) for row in next(batches)]
+    standard: dict[str, Any] = {"learning_rate": PLAIN["learningRate"], "optim": "adamw_torch"}
+    chosen = {name: value for name, value in options.items() if name != "lora"}
+    trainer = Trainer(
+        model=model,
+        args=SFTConfig(
+            output_dir=str(folder),
+            max_steps=STEPS,
+            per_device_train_batch_size=BATCH,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            use_cpu=True,
+            bf16=False,
+            activation_checkpointing=False,
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            **{**standard, **chosen},
+        ),
+        train_dataset=Dataset.from_list([{"input_ids": row.ids, "labels": row.labels} for row in rows]),
+        data_collator=together,
+        processing_class=AutoTokenizer.from_pretrained(tiny),
+    )
+    trainer.train()
+    return [row["loss"] for row in trainer.state.log_history if "loss" in row]
+
+
+@pytest.fixture(scope="module")
+def plain(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    """Our losses with nothing set."""
+    run = set_up(tiny, tmp_path_factory.mktemp("plain"), PLAIN, train=made_up(ROWS))
+    return losses_of(run)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_our_losses_are_trl_s(
+    case: str, tiny: Path, tmp_path: Path, plain: list[float], record_property: Any
+) -> None:
+    config, options = CASES[case]
+    rows = made_up(ROWS, answers_only=config.get("trainOnResponsesOnly", True))
+    ours = set_up(tiny, tmp_path, {**PLAIN, **config}, train=rows)
+    ours.begin()
+    wanted = theirs(tiny, tmp_path, ours, options)
+    found = losses_of(set_up(tiny, tmp_path, {**PLAIN, **config}, train=rows))
+    assert len(found) == len(wanted) == STEPS
+    furthest = max(abs(one - other) for one, other in zip(found, wanted, strict=True))
+    record_property("furthest", furthest)
+    assert furthest < 1e-3
+    if case != "plain":  # the setting has had an effect, or else nothing was compared
+        assert max(abs(one - other) for one, other in zip(found, plain, strict=True)) > 1e-2
