@@ -78,6 +78,22 @@ class Finding(TypedDict):
     rows: list[FindingRow]
 
 
+class CheckedFile(TypedDict):
+    """A file of a data set, and what it was taken for: ``ShareGPT, JSON Lines, gzip``."""
+
+    name: str
+    words: str
+
+
+class DataCheck(TypedDict):
+    """What a check of a data set says; ``leftOut`` is what it did not look at, a sentence each."""
+
+    rows: int
+    files: list[CheckedFile]
+    findings: list[Finding]
+    leftOut: list[str]
+
+
 class JobMetrics(TypedDict):
     """How far a job has come. The local backend adds it to each job; others may not.
 

@@ -131,6 +131,20 @@ export interface Finding {
   rows: FindingRow[];
 }
 
+/** A file of a data set, and what it was taken for: `ShareGPT, JSON Lines, gzip`. */
+export interface CheckedFile {
+  name: string;
+  words: string;
+}
+
+/** What a check of a data set says; `leftOut` is what it did not look at, a sentence each. */
+export interface DataCheck {
+  rows: number;
+  files: CheckedFile[];
+  findings: Finding[];
+  leftOut: string[];
+}
+
 /** How far a job has come. The local backend adds it to each job; others may not. */
 export interface JobMetrics {
   step?: number;

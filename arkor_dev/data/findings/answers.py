@@ -1,0 +1,133 @@
+"""Answers that teach nothing, or what nobody wants: empty, very short, refusing; and lengths that are odd."""
+
+from __future__ import annotations
+
+import math
+import re
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final
+
+from .finding import SHOWN_ROWS, Check, Found, Seen, be, have, named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arkor_dev.contract.shapes import Finding, FindingRow
+
+TINY: Final = 3
+"""Characters."""
+USUAL: Final = 60
+"""Characters of a middling answer, from which on a tiny one is odd: of labels, all are tiny."""
+FAR: Final = 8
+"""Times as long as nine rows in ten are."""
+FROM_ROWS: Final = 50
+STEPS: Final = 8
+"""Of a doubling: lengths are counted in classes, each 9 % longer than the one before."""
+_REFUSAL: Final = re.compile(
+    r"\bas an ai(?: language)? (?:model|assistant)\b|\bi(?:'|\u2019)?m (?:just|only) an ai\b"
+    r"|\bi(?: can(?:not|(?:'|\u2019)t)|(?:'|\u2019)m (?:not able|unable) to) "
+    r"(?:assist|help|comply|fulfill?|provide|answer|do|discuss|engage)\b(?: you)?(?: with| in)? "
+    r"(?:that|this|such|(?:your|the) request)\b",
+    re.IGNORECASE,
+)
+BEGINNING: Final = 300
+"""Characters of an answer in which it refuses, if it does."""
+
+
+class Answers(Check):
+    """What the assistant says, and how long rows are."""
+
+    def __init__(self) -> None:
+        self._empty, self._refusing, self._tiny = Found(), Found(), Found()
+        self._answers, self._rows = Lengths(), Lengths()
+        self._longest: list[tuple[int, int, FindingRow]] = []
+
+    def see(self, seen: Seen) -> None:
+        """As ``Check.see``."""
+        answer = seen.answer.strip()
+        said = [message for message in seen.row.messages if message["role"] == "assistant"]
+        if any(not message["content"].strip() and not message.get("tool_calls") for message in said):
+            self._empty.add(seen, seen.asked)
+        elif seen.row.text is None and len(answer) <= TINY and not said[-1].get("tool_calls"):
+            self._tiny.add(seen, f"{seen.asked} → {answer}", len(seen.asked))
+        if seen.row.text is None and _REFUSAL.search(answer, 0, BEGINNING):
+            self._refusing.add(seen)
+        self._answers.add(len(answer))
+        self._rows.add(len(seen.text))
+        if len(self._longest) < SHOWN_ROWS or len(seen.text) > self._longest[0][0]:
+            # Named at once: rows that were kept for later could take hundreds of megabytes.
+            row = named(seen.number, seen.row.where, seen.text)
+            heappush(self._longest, (len(seen.text), -seen.number, row))
+            if len(self._longest) > SHOWN_ROWS:
+                heappop(self._longest)
+
+    def findings(self) -> Iterator[Finding]:
+        """As ``Check.findings``."""
+        if self._empty.count:
+            yield self._empty.finding(
+                "empty-answer",
+                "warning",
+                f"{have(self._empty.count)} an empty answer",
+                "The model learns to say nothing.",
+                "Fill the answer in, or remove the row.",
+            )
+        if self._tiny.count and self._answers.at(0.5) >= USUAL:
+            yield self._tiny.finding(
+                "tiny-answer",
+                "note",
+                f"{have(self._tiny.count)} an answer of {TINY} characters or fewer",
+                "Half of the answers are many times as long, so these may have been cut off.",
+                "Look at them: a full answer teaches more.",
+            )
+        if self._refusing.count:
+            yield self._refusing.finding(
+                "refusal",
+                "note",
+                f"{have(self._refusing.count)} an answer that refuses, or speaks as an AI",
+                "Often it is left from the model that wrote the data. A small model soon learns to refuse all.",
+                "Remove them, unless it is to refuse just this.",
+            )
+        yield from self._odd_lengths()
+
+    def _odd_lengths(self) -> Iterator[Finding]:
+        if self._rows.count < FROM_ROWS:
+            return
+        usual = self._rows.at(0.9)
+        longest = sorted(self._longest, reverse=True)
+        rows = [row for length, _, row in longest if length > FAR * usual]
+        odd = Found(max(len(rows), self._rows.longer_than(FAR * usual)) if rows else 0, rows)
+        if 0 < odd.count <= self._rows.count / 50:
+            yield odd.finding(
+                "odd-length",
+                "note",
+                f"{be(odd.count)} far longer than the rest",
+                f"The longest has {longest[0][0]:,} characters; nine rows in ten have fewer than {usual:,}. "
+                "What is longer than max_length is cut, and one such row slows down its whole step.",
+                "Split them into shorter ones, or remove them.",
+            )
+
+
+class Lengths:
+    """How many texts are how long, in classes that grow with the length: a few hundred numbers."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._counts = [0] * (40 * STEPS)
+
+    def add(self, length: int) -> None:
+        """One more, of ``length`` characters."""
+        self.count += 1
+        self._counts[int(math.log2(length + 1) * STEPS)] += 1
+
+    def at(self, share: float) -> int:
+        """A length that ``share`` of the texts do not exceed, to 9 %."""
+        left = share * self.count
+        for step, count in enumerate(self._counts):
+            left -= count
+            if left <= 0:
+                return math.ceil(2 ** ((step + 1) / STEPS)) - 1
+        return 0
+
+    def longer_than(self, length: int) -> int:
+        """How many are longer than ``length``, to 9 %."""
+        return sum(self._counts[math.ceil(math.log2(length + 1) * STEPS) :])

@@ -1,0 +1,148 @@
+"""Everything that can be said of a data set without the model's tokenizer, in two readings of its files.
+
+Memory is bounded whatever the size: hashes lie in arrays, and rows that a finding names are read a second
+time. What is beyond a bound is left out, and the report says so.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.data.reader import open_data
+from arkor_dev.data.rows import DataError, RowError
+
+from . import likeness, repeats
+from .answers import Answers
+from .characters import Characters
+from .finding import Seen
+from .languages import Languages
+from .likeness import Likeness
+from .repeats import Leaks, Repeats
+from .secrets import Secrets
+from .shape import Turns, Unreadable, empty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from arkor_dev.contract.shapes import CheckedFile, DataCheck, Finding
+    from arkor_dev.data.reader import DataFile
+
+    Progress = Callable[[str, int, int], None]
+    """What is being done, and how many bytes of how many have been read."""
+
+LEVELS: Final = ("error", "warning", "note")
+EVERY: Final = 200
+"""Rows between two looks at the clock."""
+TOKENIZER: Final = (
+    "What needs the model's tokenizer: rows that max_length cuts or that leave nothing to learn, and what "
+    "the chat template drops. Studio's Data page shows it."
+)
+
+
+def check_data(
+    files: Sequence[DataFile],
+    held_out: Sequence[DataFile] = (),
+    progress: Progress = lambda *_: None,
+    seconds: float | None = None,
+) -> DataCheck:
+    """What is wrong, or odd, with the rows of ``files``; ``held_out`` are those of an evaluation set.
+
+    With ``seconds`` it stops reading in time and says where. Raises OSError for a file that cannot be read.
+    """
+    return _Reading(files, held_out, progress, seconds).report()
+
+
+class _Reading:
+    def __init__(
+        self,
+        files: Sequence[DataFile],
+        held_out: Sequence[DataFile],
+        progress: Progress,
+        seconds: float | None,
+    ) -> None:
+        self.files, self.held_out, self.progress = files, held_out, progress
+        self.until = None if seconds is None else time.monotonic() + seconds
+        self.unreadable = Unreadable()
+        self.repeats, self.likeness, self.leaks = Repeats(), Likeness(), Leaks()
+        self.checks = [
+            self.repeats, self.leaks, self.likeness, Turns(), Answers(), Characters(), Secrets(), Languages(),
+        ]  # fmt: skip
+        self.left_out = [TOKENIZER]
+        self.rows = 0
+
+    def report(self) -> DataCheck:
+        self._learn_held_out()
+        self._read()
+        self._read_again()
+        findings: list[Finding] = [*self.unreadable.findings()]
+        if not self.rows:
+            findings.append(empty())
+        for check in self.checks:
+            findings += check.findings()
+        findings.sort(key=lambda finding: LEVELS.index(finding["level"]))
+        if self.likeness.rows > likeness.MOST_ROWS:
+            self.left_out.append(f"Near duplicates behind the first {likeness.MOST_ROWS:,} rows.")
+        if self.repeats.rows > repeats.MOST_ROWS:
+            self.left_out.append(f"Repetitions behind the first {repeats.MOST_ROWS:,} rows.")
+        with open_data(self.files) as data:
+            described: list[CheckedFile] = [
+                {"name": file.name, "words": data.words(at)} for at, file in enumerate(self.files)
+            ]
+        return {"rows": self.rows, "files": described, "findings": findings, "leftOut": self.left_out}
+
+    def _learn_held_out(self) -> None:
+        with open_data(self.held_out) as data:
+            for item in data:
+                if isinstance(item.row, RowError):
+                    self.unreadable.add(item.place.number, item.where, item.row)
+                else:
+                    self.leaks.learn(Seen.of(item.place.number, item.row))
+                if self._is_late(item.place.number):
+                    self.left_out.append("A part of the evaluation set: there was no more time.")
+                    return
+
+    def _read(self) -> None:
+        total, done = self._size(), 0
+        with open_data(self.files) as data:
+            for item in data:
+                if isinstance(item.row, DataError):
+                    self.unreadable.add(item.place.number, item.where, item.row)
+                    continue
+                self.rows += 1
+                done += item.place.size
+                if isinstance(item.row, RowError):
+                    self.unreadable.add(item.place.number, item.where, item.row)
+                else:
+                    seen = Seen.of(item.place.number, item.row)
+                    for check in self.checks:
+                        check.see(seen)
+                if self.rows % EVERY == 0:
+                    self.progress("Checking", done, total)
+                    if self._is_late(self.rows):
+                        self.left_out.append(f"Everything behind the first {self.rows:,} rows: no more time.")
+                        return
+
+    def _read_again(self) -> None:
+        wanted = {number for check in self.checks for number in check.wanted()}
+        total, done = self._size(), 0
+        with open_data(self.files) as data:
+            for found in data.scan() if wanted else ():
+                done += found.place.size
+                if found.place.number % EVERY == 0:
+                    self.progress("Comparing", done, total)
+                if found.place.number in wanted:
+                    wanted.remove(found.place.number)
+                    item = data.item(found)
+                    if not isinstance(item.row, RowError):  # one that has changed meanwhile may be
+                        seen = Seen.of(item.place.number, item.row)
+                        for check in self.checks:
+                            check.again(seen)
+                    if not wanted:
+                        break
+
+    def _is_late(self, rows: int) -> bool:
+        return self.until is not None and rows % EVERY == 0 and time.monotonic() > self.until
+
+    def _size(self) -> int:
+        return sum(file.path.stat().st_size for file in self.files)

@@ -1,0 +1,143 @@
+"""What the checks have in common: the row they look at, and the finding that they make of some."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Final, Literal
+
+from .masking import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from arkor_dev.contract.shapes import Finding, FindingRow
+    from arkor_dev.data.rows import Row
+
+SHOWN_ROWS: Final = 20
+EXCERPT: Final = 120
+BEFORE: Final = 40
+"""Characters of an excerpt, and of those the ones before what it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A row that can be trained on, and its texts: the last answer, all before it, and all together."""
+
+    number: int
+    row: Row
+    asked: str
+    answer: str
+    text: str
+
+    @classmethod
+    def of(cls, number: int, row: Row) -> Seen:
+        """The texts of a row; a plain text is an answer to nothing."""
+        if row.text is not None:
+            return cls(number, row, "", row.text, row.text)
+        said = [message["content"] for message in row.messages]
+        last = max(at for at, message in enumerate(row.messages) if message["role"] == "assistant")
+        return cls(number, row, "\n".join(said[:last]), said[last], "\n".join(said))
+
+
+@dataclass
+class Found:
+    """Rows that have something in common; the first few are kept to be shown."""
+
+    count: int = 0
+    rows: list[FindingRow] = field(default_factory=list)
+
+    def add(self, seen: Seen, text: str | None = None, at: int = 0) -> None:
+        """One more row; its excerpt is of ``text``, or else the answer, around the character ``at``."""
+        self.count += 1
+        if len(self.rows) < SHOWN_ROWS:
+            self.rows.append(named(seen.number, seen.row.where, seen.answer if text is None else text, at))
+
+    def finding(
+        self, code: str, level: Literal["error", "warning", "note"], title: str, why: str, fix: str
+    ) -> Finding:
+        """The finding of these rows; ``title`` goes on from their number: "3 rows …"."""
+        return {
+            "code": code,
+            "level": level,
+            "title": f"{rows_of(self.count)} {title}",
+            "why": why,
+            "fix": fix,
+            "count": self.count,
+            "rows": self.rows,
+        }
+
+
+class Numbered(Found):
+    """Rows of which only the numbers are known; the first few are shown when they are seen again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers = array("I")
+        self._first: list[int] = []
+
+    def note(self, number: int) -> None:
+        """One more, in any order."""
+        self.count += 1
+        self._numbers.append(number)
+
+    def first(self) -> list[int]:
+        """The numbers of those to be shown."""
+        self._first = nsmallest(SHOWN_ROWS, self._numbers)
+        return self._first
+
+    def show(self, seen: Seen) -> None:
+        """Show the row, if it is one of the first."""
+        if seen.number in self._first:
+            self.rows.append(named(seen.number, seen.row.where, seen.answer))
+
+
+class Check:
+    """One kind of check. It sees every row once, and those that it wants a second time."""
+
+    def see(self, seen: Seen) -> None:
+        """A row that can be trained on, in the order of the data."""
+
+    def wanted(self) -> Iterable[int]:
+        """The numbers of the rows to see again."""
+        return ()
+
+    def again(self, seen: Seen) -> None:
+        """A row that this check, or another, has wanted."""
+
+    def findings(self) -> Iterator[Finding]:
+        """What has been found, after the last row."""
+        yield from ()
+
+
+def named(number: int, where: str, text: str, at: int = 0) -> FindingRow:
+    """A row as a finding shows it: some words of ``text``, on one line, secrets masked."""
+    start = max(0, at - BEFORE)
+    if start:  # at the beginning of a word: half of a key would not be known as one
+        start = max((text.rfind(space, 0, start + 1) + 1 for space in " \n\t"), default=0)
+        start = start if at - start <= 4 * BEFORE else at
+    window = text[start : start + 8 * EXCERPT]
+    words = masked(window, goes_on=start + len(window) < len(text))
+    line = " ".join("".join(each if each.isprintable() else " " for each in words).split())
+    line = ("…" if start else "") + line
+    return {
+        "row": number,
+        "where": where,
+        "excerpt": line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…",
+    }
+
+
+def rows_of(count: int) -> str:
+    """``1 row``, ``2,000 rows``."""
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def be(count: int) -> str:
+    """``is`` or ``are``."""
+    return "is" if count == 1 else "are"
+
+
+def have(count: int) -> str:
+    """``has`` or ``have``."""
+    return "has" if count == 1 else "have"

@@ -1,0 +1,99 @@
+"""Rows in another language than most: told by script, and among Latin scripts by their commonest words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from .finding import Check, Found, Seen, be
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arkor_dev.contract.shapes import Finding
+
+_COMMON: Final = {
+    "English": "the and is are was were of to in that it you your for with this have has not but they from",
+    "German": "der die das und ist sind nicht ein eine einen mit auf für von den dem im zu sie ich auch sich",
+    "French": "le la les des est et une un dans pour pas que qui vous ne sur avec il elle sont du ce cette",
+    "Spanish": "el la los las es y una un en para que por con no se del son está lo su como más pero esta",
+    "Italian": "il la le gli è e una un di che per non con sono del della si nel come più anche questo ma",
+    "Portuguese": "o a os as é e uma um em para que não com do da dos das se por mais como são você está",
+    "Dutch": "de het een en is van niet op zijn voor met dat die te ook aan er maar bij naar wordt deze",
+    "Polish": "i w na nie się jest to z do że jak co po ale są dla czy od tym być oraz można przez",
+    "Turkish": "ve bir bu için ile de da çok ne olarak var daha gibi ama en olan kadar değil mi her",
+    "Swedish": "och att det som en på är av för med till den har inte om ett men jag vi kan från eller",
+    "Indonesian": "yang dan di untuk dengan ini itu dari dalam tidak akan pada adalah ke atau juga bisa anda",
+    "Vietnamese": "và của là có không được trong cho một những với các này khi đã để người bạn nhưng",
+}
+_WORDS: Final = {language: frozenset(words.split()) for language, words in _COMMON.items()}
+_SCRIPTS: Final = {
+    "Japanese": re.compile("[\u3040-\u30ff]"),
+    "Korean": re.compile("[\uac00-\ud7af]"),
+    "Chinese": re.compile("[\u4e00-\u9fff]"),
+    "Russian or another in Cyrillic": re.compile("[\u0400-\u04ff]"),
+    "Greek": re.compile("[\u0370-\u03ff]"),
+    "Arabic or another in its script": re.compile("[\u0600-\u06ff]"),
+    "Hebrew": re.compile("[\u0590-\u05ff]"),
+    "Hindi or another in Devanagari": re.compile("[\u0900-\u097f]"),
+    "Thai": re.compile("[\u0e00-\u0e7f]"),
+}
+"""In the order of their telling: Japanese has Chinese characters as well."""
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
+CHARACTERS: Final = 600
+"""Of an answer's beginning, by which its language is told."""
+FEWEST: Final = 4
+"""Common words, and three times as many as the next language has; else the language is not known."""
+MOST_OTHERS: Final = 0.4
+"""Of the rows; data with more of them is in several languages on purpose."""
+
+
+def language_of(text: str) -> str | None:
+    """The language of a text, where its beginning leaves no doubt."""
+    text = text[:CHARACTERS]
+    if not text.isascii():
+        letters = sum(map(len, _LETTERS.findall(text)))
+        for language, script in _SCRIPTS.items():
+            share = 0.2 if language == "Japanese" else 0.5
+            if letters >= 8 and len(script.findall(text)) >= share * letters:
+                return language
+    words = Counter(_LETTERS.findall(text.lower()))
+    counts = sorted(
+        ((sum(words[word] for word in known & words.keys()), name) for name, known in _WORDS.items()),
+        reverse=True,
+    )
+    (most, language), (second, _) = counts[:2]
+    return language if most >= FEWEST and most >= 3 * second else None
+
+
+class Languages(Check):
+    """Answers in another language than most of them."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Found] = {}
+
+    def see(self, seen: Seen) -> None:
+        """As ``Check.see``."""
+        language = language_of(seen.answer)
+        if language is not None:
+            self._found.setdefault(language, Found()).add(seen)
+
+    def findings(self) -> Iterator[Finding]:
+        """As ``Check.findings``."""
+        if len(self._found) < 2:
+            return
+        by_count = sorted(self._found.items(), key=lambda entry: -entry[1].count)
+        (main, most), *others = by_count
+        count = sum(found.count for _, found in others)
+        if count > MOST_OTHERS * (count + most.count):
+            return
+        listed = ", ".join(f"{name} ({found.count:,})" for name, found in others[:4])
+        rows = sorted((row for _, found in others for row in found.rows), key=lambda row: row["row"])
+        yield Found(count, rows[:20]).finding(
+            "languages",
+            "note",
+            f"{be(count)} answered in another language than most: {listed}",
+            f"Most answers are in {main}. A few in another teach the model to change into it now and then.",
+            "Leave it so if it is meant; else remove them.",
+        )

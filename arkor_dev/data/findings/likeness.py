@@ -1,0 +1,164 @@
+"""Rows that are nearly the same: MinHash in bands, and the likeness of what meets there, measured.
+
+A row is the set of its runs of three words. Of each set the smallest hash in each of 32 classes stays (one
+permutation hashing, Li et al. 2012, with empty classes filled from the next); rows that agree in one band of
+four are looked at a second time, and their sets compared. All hashes come from one seed.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+from .finding import Check, Found, Seen, be
+from .repeats import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from arkor_dev.contract.shapes import Finding
+
+SEED: Final = 20_011
+BANDS: Final = 8
+DEEP: Final = 4
+CLASSES: Final = BANDS * DEEP
+RUN: Final = 3
+ALIKE: Final = 0.8
+"""Of the runs that either row has, those that both have."""
+FEWEST_RUNS: Final = 8
+"""Short rows differ in little: "What is 2 + 2?" and "What is 2 + 3?"."""
+WORDS: Final = 2000
+"""Of a row; what follows is not compared."""
+SAMPLE: Final = 200
+COMMON: Final = 0.3
+"""A run that this share of the first 200 rows has is a part of their form."""
+MOST_ROWS: Final = 1_000_000
+MOST_PAIRS: Final = 4000
+MOST_RUNS: Final = 8_000_000
+"""In memory at a time, of 4 bytes each."""
+_WORD: Final = re.compile(rb"[^\s!-/:-@\[-`{-~]+")
+_EMPTY: Final = 2**32
+
+
+def runs_of(text: str) -> set[int]:
+    """The hashes of a text's runs of words; of one without spaces, of its characters."""
+    words = _WORD.findall(text[: 16 * WORDS].lower().encode(errors="replace"))[:WORDS]
+    if len(words) * 16 < len(text[: 16 * WORDS]):  # a script that puts no spaces between words
+        words = [each.encode(errors="replace") for each in text[:WORDS] if not each.isspace()]
+    return {
+        crc32(third, crc32(second, crc32(first, SEED)))
+        for first, second, third in zip(words, words[1:], words[2:], strict=False)
+    }
+
+
+class Likeness(Check):
+    """Nearly the same rows. Exact repetitions are another check's."""
+
+    def __init__(self) -> None:
+        self._bands = [array("I") for _ in range(BANDS)]
+        self._exact = array("Q")
+        self._numbers = array("I")
+        self.rows = 0
+        self._first_rows: list[tuple[int, int, set[int]]] = []
+        self._common: set[int] = set()
+        self._pairs: dict[int, set[int]] = {}
+        """Of a row that may be like some before it: their numbers."""
+        self._earlier: dict[int, tuple[str, array[int]] | None] = {}
+        """Place and runs of those, once they have been seen again."""
+        self._kept = 0
+        self._found = Found()
+
+    def see(self, seen: Seen) -> None:
+        """As ``Check.see``."""
+        self.rows += 1
+        if self.rows > MOST_ROWS:
+            return
+        runs = runs_of(_said(seen))
+        if self.rows > SAMPLE:
+            self._keep(seen.number, digest(seen.text), runs)
+            return
+        self._first_rows.append((seen.number, digest(seen.text), runs))
+        if self.rows == SAMPLE:
+            self._take_first_rows()
+
+    def _take_first_rows(self) -> None:
+        """What very many rows begin or end with, as a prompt does, makes no two of them alike."""
+        counts = Counter(run for *_, runs in self._first_rows for run in runs)
+        enough = max(5, COMMON * len(self._first_rows))
+        self._common = {run for run, count in counts.items() if count >= enough}
+        for number, exact, runs in self._first_rows:
+            self._keep(number, exact, runs)
+        self._first_rows = []
+
+    def _keep(self, number: int, exact: int, runs: set[int]) -> None:
+        runs -= self._common
+        if len(runs) < FEWEST_RUNS:
+            return
+        least = [_EMPTY] * CLASSES
+        for run in runs:
+            at = run % CLASSES
+            if run < least[at]:
+                least[at] = run
+        for at in range(2 * CLASSES - 1, -1, -1):  # twice round: the last class is filled from the first
+            if least[at % CLASSES] == _EMPTY:
+                least[at % CLASSES] = least[(at + 1) % CLASSES]
+        for band, kept in enumerate(self._bands):
+            kept.append(hash(tuple(least[band * DEEP : (band + 1) * DEEP])) % _EMPTY)
+        self._exact.append(exact)
+        self._numbers.append(number)
+
+    def wanted(self) -> Iterable[int]:
+        """As ``Check.wanted``."""
+        self._take_first_rows()
+        pairs = 0
+        for band in self._bands:
+            first = -1
+            for at in sorted(range(len(band)), key=band.__getitem__):
+                if first < 0 or band[at] != band[first]:
+                    first = at
+                elif self._exact[at] != self._exact[first] and pairs < MOST_PAIRS:
+                    pairs += 1
+                    self._pairs.setdefault(self._numbers[at], set()).add(self._numbers[first])
+        self._earlier = {number: None for numbers in self._pairs.values() for number in numbers}
+        return {*self._pairs, *self._earlier}
+
+    def again(self, seen: Seen) -> None:
+        """As ``Check.again``."""
+        if seen.number not in self._pairs and seen.number not in self._earlier:
+            return
+        runs = runs_of(_said(seen)) - self._common
+        for number in self._pairs.get(seen.number, ()):
+            earlier = self._earlier[number]
+            if earlier is not None and _likeness(runs, earlier[1]) >= ALIKE:
+                self._found.add(seen, f"as {earlier[0]}: {seen.answer}")
+                break
+        if seen.number in self._earlier and self._kept < MOST_RUNS:
+            self._earlier[seen.number] = (seen.row.where, array("I", runs))
+            self._kept += len(runs)
+
+    def findings(self) -> Iterator[Finding]:
+        """As ``Check.findings``."""
+        if self._found.count:
+            yield self._found.finding(
+                "near-duplicate",
+                "note",
+                f"{be(self._found.count)} nearly the same as another",
+                "They teach little that is new, count more than once, and may stand on both sides of the "
+                "split into training and evaluation.",
+                "Keep one of each, unless the small difference is what the model is to learn.",
+            )
+
+
+def _said(seen: Seen) -> str:
+    """A row's text without its system prompt, which many rows share."""
+    if seen.row.text is not None:
+        return seen.text
+    return "\n".join(message["content"] for message in seen.row.messages if message["role"] != "system")
+
+
+def _likeness(runs: set[int], others: array[int]) -> float:
+    both = sum(run in runs for run in others)
+    return both / (len(runs) + len(others) - both)

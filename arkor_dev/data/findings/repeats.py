@@ -1,0 +1,179 @@
+"""Rows that are there more than once, questions with several answers, an answer that dominates, leaks.
+
+Of a row that was seen, two hashes of 64 bits and its number stay, in arrays of plain numbers; what is equal
+is found by sorting them, a part at a time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from hashlib import blake2b
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from .finding import Check, Found, Numbered, Seen, be, have
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from arkor_dev.contract.shapes import Finding
+
+PARTS: Final = 32
+MOST_ROWS: Final = 8_000_000
+"""Of 20 bytes each."""
+COUNTERS: Final = 64
+"""Answers that are counted at a time: one that makes up a fiftieth of the rows cannot be missed."""
+DOMINATES: Final = 0.2
+FROM_ROWS: Final = 20
+EVAL_ROWS: Final = 500_000
+
+
+def digest(text: str) -> int:
+    """A hash of ``text`` in 64 bits; all white space counts as one space, capitals as small letters."""
+    plain = " ".join(text.split()).lower().encode(errors="replace")
+    return int.from_bytes(blake2b(plain, digest_size=8).digest(), "little")
+
+
+NOTHING: Final = digest("")
+
+
+class Repeats(Check):
+    """What is equal among the rows."""
+
+    def __init__(self) -> None:
+        self._asked = [array("Q") for _ in range(PARTS)]
+        self._answers = [array("Q") for _ in range(PARTS)]
+        self._numbers = [array("I") for _ in range(PARTS)]
+        self.rows = 0
+        self._frequent: dict[int, int] = {}
+        self._twice, self._differing, self._same_answer = Numbered(), Numbered(), Numbered()
+
+    def see(self, seen: Seen) -> None:
+        """As ``Check.see``."""
+        self.rows += 1
+        if self.rows > MOST_ROWS:
+            return
+        asked, answer = digest(seen.asked), digest(seen.answer)
+        part = (answer if asked == NOTHING else asked) % PARTS
+        self._asked[part].append(asked)
+        self._answers[part].append(answer)
+        self._numbers[part].append(seen.number)
+        self._count(answer)
+
+    def _count(self, answer: int) -> None:
+        """The counters of Misra and Gries: whatever is frequent is among them at the end."""
+        frequent = self._frequent
+        if answer in frequent:
+            frequent[answer] += 1
+        elif len(frequent) < COUNTERS:
+            frequent[answer] = 1
+        else:
+            self._frequent = {each: count - 1 for each, count in frequent.items() if count > 1}
+
+    def wanted(self) -> Iterable[int]:
+        """As ``Check.wanted``."""
+        for part in range(PARTS):
+            asked, answers, numbers = self._asked[part], self._answers[part], self._numbers[part]
+            order = sorted(range(len(asked)), key=lambda at: (asked[at], answers[at], numbers[at]))
+            start = 0
+            for at in range(1, len(order) + 1):
+                if at == len(order) or asked[order[at]] != asked[order[start]]:
+                    if at - start > 1:
+                        self._compare(order[start:at], part)
+                    start = at
+        self._find_dominating()
+        for found in (self._twice, self._differing, self._same_answer):
+            yield from found.first()
+
+    def _compare(self, group: list[int], part: int) -> None:
+        """Rows that ask the same, ordered by their answers."""
+        answers, numbers = self._answers[part], self._numbers[part]
+        differing = 1
+        for before, at in pairwise(group):
+            if answers[at] == answers[before]:
+                self._twice.note(numbers[at])
+            else:
+                differing += 1
+        if differing > 1 and self._asked[part][group[0]] != NOTHING:
+            for at in group:
+                self._differing.note(numbers[at])
+
+    def _find_dominating(self) -> None:
+        rows = min(self.rows, MOST_ROWS)
+        if rows < FROM_ROWS or not self._frequent:
+            return
+        answer = max(self._frequent, key=self._frequent.__getitem__)
+        if sum(answers.count(answer) for answers in self._answers) >= DOMINATES * rows:
+            for answers, numbers in zip(self._answers, self._numbers, strict=True):
+                for each, number in zip(answers, numbers, strict=True):
+                    if each == answer:
+                        self._same_answer.note(number)
+
+    def again(self, seen: Seen) -> None:
+        """As ``Check.again``."""
+        for found in (self._twice, self._differing, self._same_answer):
+            found.show(seen)
+
+    def findings(self) -> Iterator[Finding]:
+        """As ``Check.findings``."""
+        twice, differing, same = self._twice, self._differing, self._same_answer
+        if twice.count:
+            yield twice.finding(
+                "duplicate",
+                "warning",
+                f"{be(twice.count)} in the data already",
+                "The model learns what is repeated more strongly, by heart in the end; and of two equal rows "
+                "one may be held back to measure the loss, which then looks too good.",
+                "Keep one of each.",
+            )
+        if differing.count:
+            yield differing.finding(
+                "differing-answers",
+                "warning",
+                f"{'asks' if differing.count == 1 else 'ask'} what another row answers differently",
+                "The model cannot give both answers: it learns something between them.",
+                "Keep the better answer, or add to the question what makes the difference.",
+            )
+        if same.count:
+            share = same.count / min(self.rows, MOST_ROWS)
+            yield same.finding(
+                "same-answer",
+                "warning" if share >= 0.5 else "note",
+                f"{have(same.count)} the same answer: {share:.0%} of all",
+                "The model learns to give it to whatever is asked.",
+                "Leave some of these rows out, if that answer is not as frequent in use.",
+            )
+
+
+class Leaks(Check):
+    """Rows that are in the evaluation set as well."""
+
+    def __init__(self) -> None:
+        self._held_out: set[int] = set()
+        self._found = Found()
+
+    def learn(self, held_out: Seen) -> None:
+        """A row of the evaluation set; they come before those of the training set."""
+        if len(self._held_out) < EVAL_ROWS:
+            self._held_out.add(_of(held_out))
+
+    def see(self, seen: Seen) -> None:
+        """As ``Check.see``."""
+        if self._held_out and _of(seen) in self._held_out:
+            self._found.add(seen)
+
+    def findings(self) -> Iterator[Finding]:
+        """As ``Check.findings``."""
+        if self._found.count:
+            yield self._found.finding(
+                "in-eval",
+                "warning",
+                f"{be(self._found.count)} in the evaluation set as well",
+                "The loss is measured on what was learned by heart, and looks better than the model is.",
+                "Remove them from one of the two files.",
+            )
+
+
+def _of(seen: Seen) -> int:
+    """A question counts, whatever its answer; a text without one counts itself."""
+    return digest(seen.asked) if seen.asked.strip() else digest(seen.answer)

@@ -1,0 +1,132 @@
+"""Rows that cannot be read at all, by what is wrong with them, and conversations out of turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .finding import SHOWN_ROWS, Check, Found, Seen, be, have, named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arkor_dev.contract.shapes import Finding
+    from arkor_dev.data.rows import Fault, RowError
+
+STOPS: Final = "Training ends with an error at the first of them."
+_WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
+    "json": (
+        "not-json",
+        "not JSON, or not a row of the table",
+        STOPS,
+        "Correct each at the line and column that it names; often it is a comma or a quote.",
+    ),
+    "encoding": (
+        "not-utf8",
+        "not UTF-8",
+        STOPS,
+        "Save the file as UTF-8; in a spreadsheet the format is called CSV UTF-8.",
+    ),
+    "size": ("too-long", "longer than a row may be", STOPS, "Split each into smaller rows, or remove it."),
+    "keys": (
+        "wrong-keys",
+        "without the keys that a row needs",
+        STOPS,
+        "Rename the keys, or say which is which: dataset = { path = …, columns = { prompt = …, … } }.",
+    ),
+    "content": (
+        "wrong-content",
+        "not what its keys promise",
+        STOPS,
+        "Correct each as its reason says, or remove it.",
+    ),
+}
+"""Of each fault: code, title, why, fix."""
+
+
+class Unreadable:
+    """Rows that are none. Their excerpt is the reason, which names line and column."""
+
+    def __init__(self) -> None:
+        self._found: dict[Fault, Found] = {}
+
+    def add(self, number: int, where: str, fault: RowError) -> None:
+        """One more."""
+        found = self._found.setdefault(fault.fault, Found())
+        found.count += 1
+        if len(found.rows) < SHOWN_ROWS:
+            found.rows.append(named(number, where, str(fault)))
+
+    @property
+    def count(self) -> int:
+        return sum(found.count for found in self._found.values())
+
+    def findings(self) -> Iterator[Finding]:
+        """As ``Check.findings``."""
+        for fault, (code, title, why, fix) in _WRONG.items():
+            if found := self._found.get(fault):
+                yield found.finding(code, "error", f"{be(found.count)} {title}", why, fix)
+
+
+def empty() -> Finding:
+    """What to say of a data set without a row."""
+    return {
+        "code": "empty",
+        "level": "error",
+        "title": "There are no rows",
+        "why": "There is nothing to train on.",
+        "fix": 'Write one JSON object a line, such as {"prompt": "…", "completion": "…"}.',
+        "count": 0,
+        "rows": [],
+    }
+
+
+class Turns(Check):
+    """Conversations in which two of a kind follow each other, or the last words are not the assistant's."""
+
+    def __init__(self) -> None:
+        self._out_of_turn, self._unanswered = Found(), Found()
+
+    def see(self, seen: Seen) -> None:
+        """As ``Check.see``."""
+        said = [message for message in seen.row.messages if message["role"] != "system"]
+        if not said:
+            return
+        place = _out_of_turn(said)
+        if place is not None:
+            roles = " → ".join(message["role"] for message in said[max(0, place - 1) : place + 1])
+            self._out_of_turn.add(seen, f"{roles}: {said[place]['content']}")
+        elif said[-1]["role"] != "assistant":
+            self._unanswered.add(seen, f"{said[-1]['role']}: {said[-1]['content']}")
+
+    def findings(self) -> Iterator[Finding]:
+        """As ``Check.findings``."""
+        if self._out_of_turn.count:
+            yield self._out_of_turn.finding(
+                "roles",
+                "warning",
+                f"{have(self._out_of_turn.count)} roles that do not alternate",
+                "Users and assistant take turns when the model is used. Some chat templates refuse anything "
+                "else, and the job ends.",
+                "Join messages of one role that follow each other; begin with the user.",
+            )
+        if self._unanswered.count:
+            yield self._unanswered.finding(
+                "unanswered",
+                "note",
+                f"{'ends' if self._unanswered.count == 1 else 'end'} with a message that nobody answers",
+                "What comes after the last answer is left out of training.",
+                "Add the answer, or remove the message.",
+            )
+
+
+def _out_of_turn(said: list[dict[str, Any]]) -> int | None:
+    """The place of the first message that cannot follow the one before it."""
+    before = ""
+    for place, message in enumerate(said):
+        role = message["role"]
+        if (role == before and role != "tool") or (role == "assistant" and not before):
+            return place
+        if (role == "tool" and before not in ("assistant", "tool")) or (role == "user" and before == "tool"):
+            return place
+        before = role
+    return None
