@@ -41,7 +41,7 @@ def open_container(path: Path, limit: int) -> tuple[Container, bool]:
         packed = head.startswith(GZIP)
         if packed:
             file.seek(0)
-            file = cast("BinaryIO", io.BufferedReader(_Unpacked(fileobj=file)))
+            file = cast("BinaryIO", io.BufferedReader(_Unpacked(file)))
             head = file.read(HEAD)
         file.seek(0)
         name = path.name.removesuffix(".gz").lower()
@@ -52,7 +52,15 @@ def open_container(path: Path, limit: int) -> tuple[Container, bool]:
 
 
 class _Unpacked(gzip.GzipFile):
-    """The content of a gzip file; what is wrong with it is a DataError."""
+    """The content of a gzip file, which is closed with it; what is wrong with it is a DataError."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(fileobj=file)
+        self._packed = file
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]

@@ -40,8 +40,13 @@ name = "my-bot"
 """
 DATASET: Final = """\
 # One chat a line: {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
-# or {"prompt": "…", "completion": "…"}. A data set of a hub instead of a file:
+# or {"prompt": "…", "completion": "…"}; ShareGPT, Alpaca and {"text": "…"} are known too. JSON, CSV, TSV and
+# Parquet do as well, each but Parquet packed as .gz or not. A folder is all of its files. More:
+# dataset = ["data/a.jsonl", "data/b.json"]
+# dataset = { path = "data/faq.csv", columns = { prompt = "question", completion = "answer" } }
 # dataset = { huggingface = "owner/name", split = "train" }
+# Rows to measure the loss on, instead of a part of these (eval_split):
+# eval_dataset = "data/eval.jsonl"
 dataset = "data/train.jsonl"
 """
 

@@ -84,7 +84,7 @@ class Answers(Check):
                 "refusal",
                 "note",
                 f"{have(self._refusing.count)} an answer that refuses, or speaks as an AI",
-                "Often it is left from the model that wrote the data. A small model soon learns to refuse all.",
+                "Often it is left from the model that wrote the data. A small model soon refuses all.",
                 "Remove them, unless it is to refuse just this.",
             )
         yield from self._odd_lengths()

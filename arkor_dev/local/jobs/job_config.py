@@ -87,6 +87,21 @@ def check_files(config: dict[str, Any], project: Path) -> None:
                 raise BadRequestError(f"config.{where}: {fault}") from None
 
 
+def public(config: dict[str, Any]) -> dict[str, Any]:
+    """A config without the data sets' access tokens, which only the worker needs."""
+    sources = ("datasetSource", "evalDatasetSource")
+    return {**config, **{name: _without_token(config[name]) for name in sources if name in config}}
+
+
+def _without_token(source: Any) -> Any:
+    if not isinstance(source, dict):
+        return source
+    shown = {**source, "token": "***"} if source.get("token") else source
+    if isinstance(source.get("sources"), list):
+        shown = {**shown, "sources": [_without_token(part) for part in source["sources"]]}
+    return shown
+
+
 def _check_source(source: object, where: str) -> None:
     checked = check(source, SOURCE, where, f"{where}.")
     check(checked, Schema((SOURCES[checked["type"]],)), where, f"{where}.")

@@ -18,6 +18,7 @@ from arkor_dev.contract.shapes import TERMINAL
 
 from . import waiting
 from .database import BUSY_MILLISECONDS, connect, open_database, transaction
+from .job_config import public
 
 if TYPE_CHECKING:
     import sqlite3
@@ -70,7 +71,7 @@ class Records:
             "projectId": self.project_id,
             "name": name,
             "status": status,
-            "config": _public(json.loads(config)),
+            "config": public(json.loads(config)),
             "createdAt": created,
             "startedAt": started,
             "completedAt": completed,
@@ -190,18 +191,3 @@ class Records:
     def queue(self) -> dict[str, Any]:
         """The contract's ``Queue``."""
         return waiting.queue(self._reader)
-
-
-def _public(config: dict[str, Any]) -> dict[str, Any]:
-    """A config without the data sets' access tokens, which only the worker needs."""
-    sources = ("datasetSource", "evalDatasetSource")
-    return {**config, **{name: _without_token(config[name]) for name in sources if name in config}}
-
-
-def _without_token(source: Any) -> Any:
-    if not isinstance(source, dict):
-        return source
-    public = {**source, "token": "***"} if source.get("token") else source
-    if isinstance(source.get("sources"), list):
-        public = {**public, "sources": [_without_token(part) for part in source["sources"]]}
-    return public

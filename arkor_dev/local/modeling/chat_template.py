@@ -54,20 +54,22 @@ def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[A
         raise JobFailure(f"The model's chat template refuses the conversation: {error}") from None
 
 
-def completion_spans(tokenizer: Any, messages: Sequence[Any]) -> tuple[str, list[tuple[int, int]]]:
+def completion_spans(
+    tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any] = ()
+) -> tuple[str, list[tuple[int, int]]]:
     """The rendered conversation, and the character range of each assistant message in it, end mark included.
 
     A template that rewrites earlier turns (some drop old reasoning) does not grow by prefixes; only the
     last assistant message is learned from there.
     """
     last = max(place for place, message in enumerate(messages) if message["role"] == "assistant")
-    whole = render(tokenizer, messages[: last + 1], cue=False)
+    whole = render(tokenizer, messages[: last + 1], cue=False, tools=tools)
     spans: list[tuple[int, int]] = []
     for place, message in enumerate(messages[: last + 1]):
         if message["role"] != "assistant":
             continue
-        before = render(tokenizer, messages[:place], cue=True) if place else ""
-        after = whole if place == last else render(tokenizer, messages[: place + 1], cue=False)
+        before = render(tokenizer, messages[:place], cue=True, tools=tools) if place else ""
+        after = whole if place == last else render(tokenizer, messages[: place + 1], cue=False, tools=tools)
         if not whole.startswith(after):
             continue
         start = next((n for n, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), len(before))

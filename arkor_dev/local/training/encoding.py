@@ -45,10 +45,20 @@ class Coded:
 
 
 def coded(tokenizer: Any, row: Row, responses_only: bool) -> Coded:
-    """One row as tokens, however long; raises :class:`JobFailure` where the template refuses it."""
-    text, spans = completion_spans(tokenizer, row.messages)
+    """One row as tokens, however long; raises :class:`JobFailure` where the template refuses it.
+
+    Of a plain text everything is learned, and the end mark behind it, so that the model knows when to stop.
+    """
+    if row.text is None:
+        text, spans = completion_spans(tokenizer, row.messages, row.tools)
+    else:
+        end = tokenizer.eos_token or ""
+        text = row.text if row.text.endswith(end) else row.text + end
+        spans = [(0, len(text))]
     wanted = responses_only or bool(getattr(tokenizer, "is_fast", False))
-    coding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=wanted)
+    # A chat template writes its special tokens itself; to a plain text the tokenizer adds them.
+    special = row.text is not None
+    coding = tokenizer(text, add_special_tokens=special, return_offsets_mapping=wanted)
     ids, offsets = coding["input_ids"], coding.get("offset_mapping", [])
     labels = list(ids)
     if responses_only:

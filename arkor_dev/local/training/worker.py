@@ -26,6 +26,7 @@ from .plan import DRY_ROWS, Plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from arkor_dev.contract.shapes import DatasetSource
     from arkor_dev.data.rows import Row
 
     from .run import Run
@@ -72,8 +73,18 @@ class Preparation:
         """Read the rows and plan the run: ``train_rows``, ``eval_rows``, ``plan``."""
         scratch = self.data / "jobs" / self.job_id / "scratch"
         limit = DRY_ROWS if self.settings.get("dryRun") else None
-        rows = load_rows(self.config["datasetSource"], self.project, scratch, self.progress, limit)
-        self.train_rows, self.eval_rows = split(rows, self.settings)
+
+        def rows_of(source: DatasetSource, folder: Path) -> list[Row]:
+            return load_rows(source, self.project, folder, self.progress, limit)
+
+        rows, held_out = rows_of(self.config["datasetSource"], scratch), self.config.get("evalDatasetSource")
+        if held_out is None:
+            self.train_rows, self.eval_rows = split(rows, self.settings)
+        else:
+            self.settings.settle("datasetSplit", 0)
+            evaluates = self.settings.get("evalSteps") != 0
+            self.train_rows = rows
+            self.eval_rows = rows_of(held_out, scratch / "eval") if evaluates else []
         self.plan = Plan.of(self.settings, len(self.train_rows), len(self.eval_rows))
 
     def load(self, model: Mapping[str, Any]) -> None:

@@ -47,7 +47,7 @@ def test_the_usual_settings_are_there_and_explained_and_no_others() -> None:
         assert line.startswith("# ") == (setting.key not in VALUES)
     assert set(VALUES) <= {setting.key for setting in USUAL}
     written = re.findall(r"(?m)^(?:# )?([a-z_0-9]+) = ", text)
-    assert set(written) == {"name", "dataset", *(setting.name for setting in USUAL)}
+    assert set(written) == {"name", "dataset", "eval_dataset", *(setting.name for setting in USUAL)}
     assert max(map(len, text.splitlines())) <= 110
 
 

@@ -202,7 +202,8 @@ def test_what_was_written_is_there_without_a_clean_end(store: Store, path: Path)
 
 def test_a_data_set_s_token_is_for_the_worker_alone(store: Store) -> None:
     source = {"type": "blob", "url": "https://example.org/d.jsonl", "token": "s3cret"}
-    job = store.create("a", {**CONFIG, "datasetSource": source})
+    several = {"type": "list", "sources": [CONFIG["datasetSource"], source]}
+    job = store.create("a", {**CONFIG, "datasetSource": source, "evalDatasetSource": several})
     assert "s3cret" not in json.dumps(job)
     assert b"s3cret" not in store.listing()
     started = store.start_next()

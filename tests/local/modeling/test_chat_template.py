@@ -8,7 +8,7 @@ import pytest
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, completion_spans, ready_tokenizer
-from arkor_dev.local.training.encoding import IGNORED, encode
+from arkor_dev.local.training.encoding import IGNORED, coded, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer
 
@@ -61,6 +61,34 @@ def test_a_model_without_a_template_gets_a_plain_one() -> None:
     assert tokenizer.pad_token == tokenizer.eos_token
     assert tokenizer.chat_template == PLAIN_TEMPLATE
     assert learned(tokenizer, TALK) == [f" {PHRASE}<|im_end|>", " the ledger.<|im_end|>"]
+
+
+TOOLED = (
+    "{% if tools %}{% for t in tools %}[{{ t.name }}]{% endfor %}{% endif %}"
+    "{% for m in messages %}{{ m.role }}:{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}<{{ c.function.name }} {{ c.function.arguments.x }}>{% endfor %};"
+    "{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
+)
+
+
+def test_tools_stand_in_the_text_and_their_calls_are_learned(tokenizer: Any) -> None:
+    tokenizer.chat_template = TOOLED
+    call = {"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}
+    talk: list[Any] = [TALK[1], {"role": "assistant", "content": "", "tool_calls": [call]}]
+    row = Row(talk, "d, line 1", tools=[{"name": "look"}])
+    found = coded(tokenizer, row, responses_only=True)
+    assert found.text == "[look]user:What is a refund?;assistant:<look 1>;"
+    assert [found.text[start:end] for start, end in found.spans] == ["<look 1>;"]
+    assert tokenizer.decode([label for label in found.labels if label != IGNORED]) == "<look 1>;"
+
+
+@pytest.mark.parametrize("responses_only", [True, False])
+def test_of_a_plain_text_everything_is_learned_and_its_end(tokenizer: Any, responses_only: bool) -> None:
+    found = coded(tokenizer, Row([], "d, line 1", text="the ledger."), responses_only)
+    assert found.labels == found.ids
+    assert tokenizer.decode(found.ids) == f"the ledger.{tokenizer.eos_token}"
+    ended = Row([], "d, line 1", text=f"the ledger.{tokenizer.eos_token}")
+    assert coded(tokenizer, ended, responses_only).ids == found.ids
 
 
 def test_labels_are_the_completion_s_tokens_and_nothing_else(tokenizer: Any) -> None:

@@ -1,0 +1,244 @@
+"""Each finding on rows that have it, and none on rows that have not."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.data.findings import check
+from arkor_dev.data.findings.check import check_data
+from arkor_dev.data.findings.masking import masked
+from arkor_dev.data.reader import DataFile
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import DataCheck, Finding
+
+ROOT = Path(__file__).parents[3]
+GERMAN = "Das ist nicht der Weg, den wir mit den anderen auf die Insel nehmen, und ich weiß es auch."
+ENGLISH = "That is not the way that we have to the island, but it is what you were told by the others."
+KEY = "sk-proj-Ab3dEf6hIj9kLmN0pQrStUvWx"
+CARD = "4539 1488 0343 6467"
+
+
+def filler(number: int, words: int = 20) -> str:
+    """Words that no other row has."""
+    chosen = random.Random(number)
+    return " ".join("".join(chosen.choices("abdegiklmnoprstu", k=6)) for _ in range(words))
+
+
+def turn(asked: str, answered: str) -> dict[str, Any]:
+    return {"prompt": asked, "completion": answered}
+
+
+def plain(count: int) -> list[dict[str, Any]]:
+    """Rows without anything to be found."""
+    return [turn(f"{filler(2 * n, 6)}?", filler(2 * n + 1)) for n in range(count)]
+
+
+def checked(folder: Path, rows: list[Any], held_out: list[Any] | None = None, **how: Any) -> DataCheck:
+    files = []
+    for name, content in (("d.jsonl", rows), ("eval.jsonl", held_out or [])):
+        lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in content]
+        (folder / name).write_bytes(b"\n".join(lines))
+        files.append(DataFile(folder / name, name))
+    return check_data(files[:1], files[1:] if held_out else (), **how)
+
+
+def found(folder: Path, *rows: Any, among: int = 30, held_out: list[Any] | None = None) -> dict[str, Finding]:
+    """What is found in ``rows`` behind plain ones, by its code."""
+    report = checked(folder, [*plain(among), *rows], held_out)
+    return {finding["code"]: finding for finding in report["findings"]}
+
+
+def numbers(finding: Finding) -> list[int]:
+    return [row["row"] for row in finding["rows"]]
+
+
+def test_nothing_is_found_in_what_is_right(tmp_path: Path) -> None:
+    assert found(tmp_path, among=300) == {}
+    for path in [*ROOT.glob("examples/*/data/*.jsonl"), *ROOT.glob("arkor_dev/cli/commands/template/data/*")]:
+        report = check_data([DataFile(path, path.name)])
+        assert report["rows"] > 20
+        assert report["findings"] == []
+
+
+def said(text: str | None, **more: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": text, **more}
+
+
+TALK = [{"role": "user", "content": "who?"}, said(filler(-1))]
+LATER = "Ask again later, please, as nobody knows."
+CASES: list[tuple[str, str, list[Any], int]] = [
+    ("not-json", "error", [b'{"prompt": "a",}', b"nonsense"], 2),
+    ("not-utf8", "error", [b'{"prompt": "\xe9", "completion": "b"}'], 1),
+    ("wrong-keys", "error", [{"question": "a"}], 1),
+    ("wrong-content", "error", [turn("a", " ")], 1),
+    ("too-long", "error", [turn("a", "x" * 5_000_000)], 1),
+    ("secret", "error", [turn("key?", f"Take {KEY} and go")], 1),
+    ("secret", "error", [turn("-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA", filler(1, 30))], 1),
+    ("card-number", "warning", [turn(f"I paid with {CARD}.", filler(1, 30))], 1),
+    ("e-mail", "warning", [turn("who?", f"write to ada.byron+x@mail.engines.co.uk, {filler(1)}")], 1),
+    ("duplicate", "warning", [turn(" Why? ", filler(-2)), turn("why?", filler(-2).upper())], 1),
+    ("differing-answers", "warning", [turn("Why?", filler(-2)), turn("why?", filler(-3))], 2),
+    ("near-duplicate", "note", [turn("Why?", filler(-2, 60)), turn("How?", f"{filler(-2, 60)} indeed")], 1),
+    ("roles", "warning", [{"messages": [TALK[0], *TALK]}, {"messages": [said(filler(3))]}], 2),
+    ("unanswered", "note", [{"messages": [*TALK, {"role": "user", "content": "and?"}]}], 1),
+    ("empty-answer", "warning", [{"messages": [TALK[0], {**TALK[1], "content": ""}, *TALK]}], 1),
+    ("tiny-answer", "note", [turn("Is it?", "No.")], 1),
+    ("refusal", "note", [turn("who?", "As an AI language model, I have no opinion of this matter.")], 1),
+    ("refusal", "note", [turn("who?", "I\u2019m sorry, but I can\u2019t assist with that request.")], 1),
+    ("mojibake", "warning", [turn("a", f"It\u00e2\u20ac\u2122s a caf\u00c3\u00a9 {filler(1)}")], 1),
+    ("mojibake", "warning", [turn("a", f"a caf\ufffd {filler(1)}")], 1),
+    ("control-characters", "warning", [turn("a", f"\x1b[31mred\x1b[0m {filler(1)}")], 1),
+    ("control-characters", "warning", [turn("a", f"\u202egpj.exe {filler(1)}")], 1),
+    ("same-answer", "note", [turn(filler(-n, 6), LATER) for n in range(1, 16)], 15),
+    ("languages", "note", [*(turn(filler(-n), ENGLISH + filler(n)) for n in range(9)), turn("a", GERMAN)], 1),
+    ("odd-length", "note", [*plain(60)[30:], turn("a", filler(-5, 900))], 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "level", "rows", "count"), CASES, ids=[case[0] for case in CASES])
+def test_a_finding_names_its_rows(tmp_path: Path, code: str, level: str, rows: list[Any], count: int) -> None:
+    findings = found(tmp_path, *rows)
+    assert findings.keys() == {code}
+    finding = findings[code]
+    assert (finding["level"], finding["count"]) == (level, count)
+    assert finding["title"].startswith(f"{count} row")
+    assert finding["why"]
+    assert finding["fix"]
+    last = 30 + len(rows)
+    assert set(numbers(finding)) <= set(range(31, last + 1))
+    assert len(numbers(finding)) == count
+    for row in finding["rows"]:
+        assert row["where"] == f"d.jsonl, line {row['row']}"
+        assert row["excerpt"].isprintable()
+        assert len(row["excerpt"]) <= 120
+
+
+def test_an_unreadable_row_s_excerpt_is_its_reason(tmp_path: Path) -> None:
+    (row,) = found(tmp_path, b'{"a": [1, ]}')["not-json"]["rows"]
+    assert row["excerpt"] == "not JSON (a comma with nothing behind it at column 9)"
+
+
+NOTHING_TO_SAY = [
+    turn("placeholder?", "Use sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxx or ghp_00000000000000000000000000000000."),
+    turn("order?", "Your order 4539 1488 0343 6468 has the number 1234567812345678, since 20240101."),
+    turn("who?", "Write to support@example.com, or @arkor, and to git@test; the price is 3@4."),
+    turn("S\u00c3O\u201d?", f"The \u201cMA\u00c7\u00c3\u201d of \u00c2ngelo: \u00c9\u2026 {filler(1)}"),
+    turn("emoji", f"\U0001f469\u200d\U0001f4bb \u2764\ufe0f\tdone\n{filler(2)}"),
+    turn("refund?", "I'm sorry, but we can't refund that order. I cannot find your parcel; can you help me?"),
+    {"messages": [TALK[0], said(None, tool_calls=[{"function": {"name": "f"}}]),
+                  {"role": "tool", "content": "1"}, said(filler(-9))]},
+    {"text": filler(-7)},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", NOTHING_TO_SAY)
+def test_what_only_looks_like_a_finding_is_none(tmp_path: Path, row: dict[str, Any]) -> None:
+    assert found(tmp_path, row) == {}
+
+
+def test_rows_of_one_form_are_not_alike(tmp_path: Path) -> None:
+    """A long prompt that all rows share, and a short answer that many do, are how labelling looks."""
+    form = f"Say whether this is praise or blame. {filler(-1, 60)} The text:"
+    rows = [turn(f"{form} {filler(n, 12)}", "praise" if n % 2 else "blame") for n in range(300)]
+    codes = {finding["code"] for finding in checked(tmp_path, rows)["findings"]}
+    assert codes == {"same-answer"}
+    system = {"role": "system", "content": filler(-1, 300)}
+    talks = [
+        {"messages": [system, {"role": "user", "content": filler(n, 9)}, said(filler(n + 999, 9))]}
+        for n in range(20)
+    ]
+    assert checked(tmp_path, talks)["findings"] == []
+
+
+def test_near_duplicates_are_found_among_many(tmp_path: Path) -> None:
+    """Ninety in a hundred pairs that share nine words in ten, and no others."""
+    rows, pairs = plain(400), 0
+    for n in range(100):
+        words = filler(10_000 + n, 80).split()
+        rows.append(turn("Tell me", " ".join(words)))
+        words[40] = "otherwise"
+        rows.append(turn("Tell me", " ".join(words)))
+        pairs += 1
+    findings = {finding["code"]: finding for finding in checked(tmp_path, rows)["findings"]}
+    near = findings["near-duplicate"]
+    assert 90 <= near["count"] <= pairs
+    assert all((row["row"] - 400) % 2 == 0 for row in near["rows"])
+    assert near["rows"][0]["excerpt"].startswith(f"as d.jsonl, line {near['rows'][0]['row'] - 1}: ")
+    assert checked(tmp_path, rows) == checked(tmp_path, rows)
+
+
+def test_rows_of_the_evaluation_set(tmp_path: Path) -> None:
+    held_out = [turn(filler(1, 9), filler(2)), b"nonsense", {"text": filler(3)}]
+    findings = found(tmp_path, turn(filler(1, 9).upper(), filler(5)), {"text": filler(3)}, held_out=held_out)
+    assert (findings["in-eval"]["count"], numbers(findings["in-eval"])) == (2, [31, 32])
+    assert findings["not-json"]["rows"][0]["where"] == "eval.jsonl, line 2"
+
+
+def test_an_answer_that_dominates_is_a_warning_from_a_half_on(tmp_path: Path) -> None:
+    rows = [turn(filler(n, 6), LATER) for n in range(1000, 1040)]
+    finding = found(tmp_path, *rows)["same-answer"]
+    assert (finding["level"], finding["count"], len(finding["rows"])) == ("warning", 40, 20)
+    assert finding["title"] == "40 rows have the same answer: 57% of all"
+    assert numbers(finding) == list(range(31, 51))
+
+
+def test_data_without_a_row(tmp_path: Path) -> None:
+    report = checked(tmp_path, [])
+    assert [(finding["code"], finding["level"]) for finding in report["findings"]] == [("empty", "error")]
+
+
+def test_the_report_names_files_and_what_it_left_out(tmp_path: Path) -> None:
+    report = checked(tmp_path, [*plain(3), b"nonsense"])
+    assert report["rows"] == 4
+    assert report["files"] == [{"name": "d.jsonl", "words": "prompt and completion, JSON Lines"}]
+    assert ["tokenizer" in text for text in report["leftOut"]] == [True]
+
+
+def test_errors_come_first(tmp_path: Path) -> None:
+    report = checked(tmp_path, [*plain(30), turn("a", "No."), turn("b", CARD), b"x"])
+    levels = [finding["level"] for finding in report["findings"]]
+    assert levels == sorted(levels, key=check.LEVELS.index)
+    assert set(levels) == set(check.LEVELS)
+
+
+def test_it_stops_in_time_and_says_where(tmp_path: Path) -> None:
+    report = checked(tmp_path, plain(1000), seconds=0)
+    assert report["rows"] == check.EVERY
+    assert "Everything behind the first 200 rows: no more time." in report["leftOut"]
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    heard: list[tuple[str, int, int]] = []
+    checked(tmp_path, [*plain(1000), *plain(1)], progress=lambda *told: heard.append(told))
+    size = (tmp_path / "d.jsonl").stat().st_size
+    assert {what for what, _, _ in heard} == {"Checking", "Comparing"}
+    assert all(0 < done <= size + 1 == total + 1 for _, done, total in heard)
+
+
+SECRETS = [
+    KEY,
+    "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "AKIAIOSFODNN7EXAMPLE",
+    "xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy",
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n",
+    CARD,
+    "3714-496353-98431",
+    "ada@engines.uk",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_secrets_are_masked_wherever_they_stand(tmp_path: Path, secret: str) -> None:
+    assert secret.strip()[5:-6] not in masked(f"before {secret} after")
+    for before in range(0, 140, 7):
+        rows = [turn("who?", f"{'word ' * before}{secret} {'more ' * 300}"), turn("Who?", "x" * 9)]
+        report = checked(tmp_path, rows)
+        assert secret.strip()[5:-6] not in json.dumps(report)
+        codes = {finding["code"] for finding in report["findings"]}
+        assert codes & {"secret", "card-number", "e-mail"}

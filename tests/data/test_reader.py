@@ -1,0 +1,256 @@
+"""Every format of a file, told by its content, walked through and read at any row."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.data.containers import TooLargeError
+from arkor_dev.data.reader import DataFile, Item, open_data
+from arkor_dev.data.rows import MAX_ROW, DataError, Row, RowError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TURN = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+GOOD = b'{"prompt": "a", "completion": "b"}'
+SHAREGPT = {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}
+
+
+def opened(path: Path, content: bytes, **how: Any) -> tuple[str, list[Item]]:
+    """What the file is, and its rows, each read a second time by its place alone."""
+    path.write_bytes(content)
+    with open_data([DataFile(path, path.name, **how)]) as data:
+        items = list(data)
+        for item in reversed(items):
+            again = data.read(item.place)
+            if not isinstance(item.row, DataError):
+                assert (again.where, str(again.row)) == (item.where, str(item.row))
+        return data.words(), items
+
+
+def said(items: list[Item]) -> list[Any]:
+    """Each row's messages or text, or why it is none."""
+    return [
+        f"{item.where}: {item.row}" if isinstance(item.row, RowError) else item.row.text or item.row.messages
+        for item in items
+    ]
+
+
+FORMATS = [
+    ("d.jsonl", GOOD + b"\n\n" + GOOD, "prompt and completion, JSON Lines", ["line 1", "line 3"]),
+    (
+        "d.txt",
+        b"\xef\xbb\xbf" + GOOD + b"\r\n" + GOOD,
+        "prompt and completion, JSON Lines",
+        ["line 1", "line 2"],
+    ),
+    (
+        "d.jsonl",
+        b"\n [" + GOOD + b",\n\n" + GOOD + b"]\n ",
+        "prompt and completion, JSON",
+        ["row 1", "row 2"],
+    ),
+    ("d", json.dumps([SHAREGPT] * 2, indent=2).encode(), "ShareGPT, JSON", ["row 1", "row 2"]),
+    (
+        "d.json",
+        json.dumps(SHAREGPT, indent=1).encode() * 2,
+        "ShareGPT, JSON objects over several lines",
+        ["row 1", "row 2"],
+    ),
+    ("d.csv", b"prompt,completion\na,b\n\na,b", "prompt and completion, CSV", ["line 2", "line 4"]),
+    (
+        "d",
+        b'\xef\xbb\xbfCompletion;PROMPT;note\r\n"b";"a";"x\r\ny"\r\nb;a;\r\n',
+        "prompt and completion, CSV with semicolons",
+        ["line 2", "line 4"],
+    ),
+    ("d.tsv", b"prompt\tcompletion\na\tb\na\tb\n", "prompt and completion, TSV", ["line 2", "line 3"]),
+    (
+        "d.csv",
+        b'messages\n"' + json.dumps(TURN).replace('"', '""').encode() + b'"\n',
+        "chat, CSV",
+        ["line 2"],
+    ),
+]
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["", "gzip"])
+@pytest.mark.parametrize(("name", "content", "words", "places"), FORMATS)
+def test_a_format_is_told_by_its_content(
+    tmp_path: Path, name: str, content: bytes, words: str, places: list[str], packed: bool
+) -> None:
+    if packed:
+        name, content, words = f"{name}.gz", gzip.compress(content), f"{words}, gzip"
+    found, items = opened(tmp_path / name, content)
+    assert found == words
+    assert [item.where for item in items] == [f"{name}, {place}" for place in places]
+    assert said(items) == [TURN] * len(places)
+    assert [item.place.number for item in items] == list(range(1, len(places) + 1))
+
+
+def test_parquet_with_nulls_where_rows_differ(tmp_path: Path) -> None:
+    """Its columns have every key of any row: those that a row lacks are null, and must not come back."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    call = {"type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+    talk = [TURN[0], {"role": "assistant", "content": None, "tool_calls": [call]}]
+    table = arrow.table({"messages": [TURN, talk, TURN], "tools": [None, '[{"name": "f"}]', ""]})
+    parquet.write_table(table, tmp_path / "made", row_group_size=2)
+    words, items = opened(tmp_path / "d.parquet", (tmp_path / "made").read_bytes())
+    assert words == "chat, Parquet"
+    assert [item.where for item in items] == [f"d.parquet, row {n}" for n in (1, 2, 3)]
+    first, second, third = (item.row for item in items)
+    assert isinstance(first, Row)
+    assert isinstance(second, Row)
+    assert isinstance(third, Row)
+    assert (first.messages, first.tools, third.messages) == (TURN, [], TURN)
+    assert second.tools == [{"name": "f"}]
+    assert second.messages[1] == {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}],
+    }
+
+
+def test_parquet_needs_its_package_and_a_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    _, items = opened(tmp_path / "d.parquet", b"PAR1 and nothing more")
+    assert str(items[0].row).startswith("cannot be read as Parquet")
+    _, items = opened(tmp_path / "d.parquet.gz", gzip.compress(b"PAR1"))
+    assert str(items[0].row).startswith("is a Parquet file inside gzip")
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    _, items = opened(tmp_path / "d.parquet", b"PAR1")
+    assert said(items) == ["d.parquet: needs one more package: pip install 'arkor-dev[parquet]'"]
+
+
+BAD_ROWS = [
+    ("d.json", b"[" + GOOD + b', {"prompt": }, ' + GOOD + b"]", "row 2: not JSON (Expecting value at line 1"),
+    ("d.json", b"[" + GOOD + b',\n{\n "prompt":: 1}, ' + GOOD + b"]", "at line 3, column 11)"),
+    ("d.json", b"[" + GOOD + b", 3, " + GOOD + b"]", "row 2: must be a JSON object"),
+    ("d.json", b"[" + GOOD + b", , " + GOOD + b"]", "row 2: nothing between two commas at line 1"),
+    (
+        "d.csv",
+        b"prompt,completion\na,b\na,b,c\na,b",
+        "line 3: has 3 cells, and the first line names 2 columns",
+    ),
+    ("d.csv", b"prompt,completion\na,b\na\na,b", "line 3: has the keys prompt; wanted"),
+    ("d.csv", b'prompt,completion\na,b\n"a"x,b\na,b', "line 3: a quote inside a quoted cell; write it twice"),
+    ("d.csv", b'prompt,completion\na,b\n"a,b\na,b', "line 3: a quote that is never closed"),
+    ("d.csv", b"prompt,completion\na,b\na,\xe9\na,b", "line 3: not UTF-8 (byte 3 is 0xe9)"),
+    ("d.csv", b"prompt,completion\na,b\na,\0\na,b", "line 3: holds the character NUL"),
+    (
+        "d.csv",
+        b'prompt,completion\na,b\n"' + (b"x" * 999 + b"\n") * (MAX_ROW // 900) + b'"\na,b',
+        "line 3: a quote that is never closed",
+    ),
+    ("d.jsonl", GOOD + b'\n{"text": "' + b"x" * 10**7 + b'"}\n' + GOOD, "line 2: longer than 4 MiB"),
+    (
+        "d.json",
+        b"[" + GOOD + b',{"text": "' + b"\\\\" * 10**6 * 5 + b'"},' + GOOD + b"]",
+        "row 2: longer than",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), BAD_ROWS)
+def test_a_bad_row_leaves_the_others(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with open_data([DataFile(tmp_path / name, name)]) as data:
+        items = [said([item])[0] for item in data]
+    first, bad, *_, last = items
+    assert (first, last) == (TURN, TURN)
+    assert reason in bad
+
+
+BAD_FILES = [
+    (
+        "d.json",
+        b"[" + GOOD + b", " + GOOD,
+        [TURN],
+        "the list is never closed; the file may have been cut off",
+    ),
+    ("d.json", b"[" + GOOD + b',{"a": "', [TURN], "a text is never closed"),
+    ("d.json", b"[" + GOOD + b',{"a": {', [TURN], "a bracket is never closed"),
+    ("d.json", b"[" + GOOD + b"] x", [TURN], "something follows the end of the list"),
+    ("d.json", b"[" * 100_000, [], "a bracket is never closed"),
+    ("d.csv", "prompt,completion".encode("utf-16"), [], "is written in UTF-16; save the file as UTF-8"),
+    ("d.csv", b"prompt,prompt\na,b\n", [], "two columns are called 'prompt'"),
+    ("d.csv", b"c," * 1001, [], "more than 1,000 columns"),
+    ("d.csv", b'"prompt\n', [], "the first line has no names of columns: a quote that is never closed"),
+    ("d.jsonl.gz", gzip.compress(GOOD)[:-9], [], "cannot be unpacked further"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "before", "reason"), BAD_FILES)
+def test_a_file_that_cannot_be_read_on_says_so_once(
+    tmp_path: Path, name: str, content: bytes, before: list[Any], reason: str
+) -> None:
+    _, items = opened(tmp_path / name, content)
+    assert isinstance(items[-1].row, DataError)
+    assert reason in str(items[-1].row)
+    assert items[-1].place.line == 0
+    assert said(items)[: len(before)] == before
+
+
+def test_rows_of_several_files_are_counted_through(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(GOOD + b"\n")
+    (tmp_path / "b.csv").write_bytes(b"question,answer\na,b\n")
+    columns = {"prompt": "question", "completion": "answer"}
+    files = [DataFile(tmp_path / "a.jsonl", "a"), DataFile(tmp_path / "b.csv", "b", None, columns)]
+    with open_data(files) as data:
+        items = list(data)
+        assert [(item.place.number, item.place.file, item.where) for item in items] == [
+            (1, 0, "a, line 1"),
+            (2, 1, "b, line 2"),
+        ]
+        # A walk is not disturbed by rows that are read in between.
+        walk = iter(data)
+        assert next(walk).where == "a, line 1"
+        assert data.read(items[1].place).where == "b, line 2"
+        assert data.read(items[0].place).where == "a, line 1"
+        assert [item.where for item in walk] == ["b, line 2"]
+    assert said(items) == [TURN, TURN]
+
+
+def test_a_row_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(GOOD + b"\n" + GOOD)
+    with open_data([DataFile(path, "d")]) as data:
+        last = list(data)[-1].place
+        path.write_bytes(GOOD)
+        assert "has changed" in str(data.read(last).row)
+
+
+@pytest.mark.parametrize("start", [b"", b"[", b"prompt,completion\n", b'prompt,completion\n"'])
+def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: bytes) -> None:
+    """Zeros and spaces without an end."""
+    path = tmp_path / "d.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(start)
+        for _ in range(20):
+            file.write(b"  \0\0" * 2**20)
+    tracemalloc.start()
+    began = time.monotonic()
+    with open_data([DataFile(path, "d")], limit=48 * 2**20) as data:
+        rows = [item.row for item in data]
+    assert isinstance(rows[-1], TooLargeError)
+    assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    tracemalloc.stop()
+    assert time.monotonic() - began < 20
+
+
+def test_a_hundred_thousand_rows_are_found_in_a_second(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes((GOOD + b"\n") * 100_000)
+    with open_data([DataFile(path, "d")]) as data:
+        began = time.process_time()
+        places = [found.place for found in data.scan()]
+        assert time.process_time() - began < 1
+        assert len(places) == 100_000
+        assert said([data.read(places[-1])]) == [TURN]

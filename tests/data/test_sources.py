@@ -1,0 +1,76 @@
+"""Which files a data set is: a file, a folder, several; none of them outside the project."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.data import sources
+from arkor_dev.data.reader import DataFile
+from arkor_dev.data.sources import SourceError, every_file, files_of, inside
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    for name in ("data/b.JSONL", "data/a.csv.gz", "data/deep/c.json", "data/README.md", "data/.hidden.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+    (folder / "data" / ".git").mkdir()
+    (folder / "data" / ".git" / "d.json").write_text("x")
+    return folder
+
+
+def test_a_folder_is_its_data_files_in_order(project: Path) -> None:
+    columns = {"prompt": "q"}
+    found = files_of({"type": "file", "path": "data", "form": "chat", "columns": columns}, project)
+    assert [file.name for file in found] == ["data/a.csv.gz", "data/b.JSONL", "data/deep/c.json"]
+    assert {(file.form, file.columns["prompt"]) for file in found} == {("chat", "q")}
+
+
+def test_a_list_keeps_its_order_and_fetches_what_is_elsewhere(project: Path) -> None:
+    fetched = DataFile(project / "f", "fetched")
+    found = every_file(
+        {
+            "type": "list",
+            "sources": [
+                {"type": "file", "path": "data/deep"},
+                {"type": "blob", "url": "https://x"},
+                {"type": "file", "path": "data/b.JSONL"},
+            ],
+        },
+        project,
+        lambda source: fetched if source["url"] == "https://x" else DataFile(project, "?"),
+    )
+    assert [file.name for file in found] == ["data/deep/c.json", "fetched", "data/b.JSONL"]
+
+
+def test_a_folder_leads_nowhere_else(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.parent / "secret.jsonl").write_text("x")
+    link = project / "data" / "z.jsonl"
+    link.symlink_to(project.parent / "secret.jsonl")
+    with pytest.raises(SourceError, match=r'"data/z.jsonl" is outside the project'):
+        inside(project, "data")
+    link.unlink()
+    os.mkfifo(link)
+    with pytest.raises(SourceError, match=r'"data/z.jsonl" is not a regular file'):
+        inside(project, "data")
+    link.unlink()
+    (project / "data" / "up").symlink_to(project.parent)  # a folder's links to folders are not followed
+    assert len(inside(project, "data")) == 3
+    monkeypatch.setattr(sources, "FILES", 2)
+    with pytest.raises(SourceError, match="more than 2 files"):
+        inside(project, "data")
+
+
+def test_a_folder_without_data(project: Path) -> None:
+    (project / "none").mkdir()
+    with pytest.raises(
+        SourceError, match=r'"none" is a folder without data files \(jsonl, ndjson, json, csv'
+    ):
+        inside(project, "none")
