@@ -67,7 +67,26 @@ class CommandLine(argparse.ArgumentParser):
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """The arguments' values; ``command`` is None without one. Ends the process after ``--help``."""
         self._check(list(argv))
-        return self.parse_args(argv)
+        return self.parse_args(self._in_order(list(argv)))
+
+    def _in_order(self, tokens: list[str]) -> list[str]:
+        """The tokens, a command's arguments behind its options: the standard parser takes one that may be
+        left out for left out as soon as an option comes between."""
+        parser, options, arguments = self, [], []
+        while tokens:
+            token = tokens.pop(0)
+            option = parser.options().get(token.partition("=")[0])
+            if token == "--":  # noqa: S105 (from here on nothing is an option)
+                arguments += tokens
+                break
+            if option is not None:
+                options += [token, *([tokens.pop(0)] if option.nargs != 0 and "=" not in token else [])]
+            elif parser is self and token in self._commands:
+                options.append(token)
+                parser = self._commands[token]
+            else:
+                arguments.append(token)
+        return [*options, *(["--", *arguments] if arguments else [])]
 
     def error(self, message: str) -> NoReturn:
         """What is left to the standard parser: a value that its option's type refuses."""

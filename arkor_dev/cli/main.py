@@ -24,6 +24,7 @@ LEVELS = ("debug", "info", "warning", "error")
 COMMANDS = {
     "init": "write a commented arkor.toml and a small data set",
     "start": "run a trainer and follow it in this terminal",
+    "data": "check a data set: what is wrong, or odd, with its rows",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
     "whoami": "show who is signed in where",
@@ -31,7 +32,7 @@ COMMANDS = {
 }
 EXIT_CODES = {
     "0": "done or stopped",
-    "1": "failed: the job, a check of doctor; whoami: nobody is signed in",
+    "1": "failed: the job, a check of doctor or of data; whoami: nobody is signed in",
     "2": "wrong usage, or it cannot start",
     "3": "start: the job was cancelled",
     "130": "interrupted",
@@ -42,6 +43,12 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text} is no port number. Choose one from 1 to 65535.")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 5):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds. Choose a whole one up to 99999.")
+    return float(text)
 
 
 def _level(text: str) -> str:
@@ -92,6 +99,7 @@ def _parser() -> CommandLine:
         help="run nothing when arkor.toml has changed since Studio showed this one",
     )
     _add_yes(start, "at Ctrl-C, end a job that cannot go on without this command without asking")
+    _add_data(parser)
     login = parser.add_command(
         "login",
         "Sign in to the managed backend with an account, in the browser. The credentials are kept in "
@@ -121,6 +129,27 @@ def _parser() -> CommandLine:
         "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
     )
     return parser
+
+
+def _add_data(parser: CommandLine) -> None:
+    data = parser.add_command(
+        "data",
+        "Check a data set, and say of each finding why it matters and what to do: rows that cannot be read, "
+        "repetitions, secrets, broken text and more. Ends with 1 when there is an error.",
+        "check [FILE]",
+    )
+    data.add_argument("action", metavar="check", nargs="?", help="what to do")
+    data.add_argument(
+        "file", metavar="FILE", nargs="?", type=Path,
+        help="a file or a folder of files (default: the data of a trainer in arkor.toml)",
+    )  # fmt: skip
+    _add_project(data)
+    data.add_argument("--trainer", metavar="NAME", help="whose data (default: the first trainer's)")
+    data.add_argument("--strict", action="store_true", help="end with 1 when there is a warning, too")
+    data.add_argument(
+        "--seconds", metavar="N", type=_seconds, help="stop reading after so long, and say where"
+    )
+    data.add_argument("--json", action="store_true", help="print {rows, files, findings, leftOut}")
 
 
 # Defaults are left out: a command's would replace what was said before its name.
@@ -181,6 +210,11 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.studio import run_studio
 
         return run_studio(settings, yes=yes)
+    if arguments.command == "data":
+        from arkor_dev.cli.commands.data import run_data
+
+        how = {"trainer": arguments.trainer, "as_json": arguments.json, "strict": arguments.strict}
+        return run_data(settings, arguments.action, arguments.file, **how, seconds=arguments.seconds)
     import asyncio  # a sixth of the time that --help would take
 
     if arguments.command == "login":

@@ -51,49 +51,6 @@ class JobConfig(TypedDict):
     """The fields that somebody set for this job alone, in another way than the file says."""
 
 
-class FindingRow(TypedDict):
-    """A row that a finding names: its number from 1, its place for a person, and a few words of it.
-
-    ``excerpt`` is one line without control characters; secrets in it are masked.
-    """
-
-    row: int
-    where: str
-    excerpt: str
-
-
-class Finding(TypedDict):
-    """One thing that is wrong, or odd, with the rows of a data set.
-
-    ``code`` names the check; ``title`` is one line with the count in it, ``why`` says what it does to the
-    model and ``fix`` what to do. ``count`` rows have it, of which ``rows`` are the first few.
-    """
-
-    code: str
-    level: Literal["error", "warning", "note"]
-    title: str
-    why: str
-    fix: str
-    count: int
-    rows: list[FindingRow]
-
-
-class CheckedFile(TypedDict):
-    """A file of a data set, and what it was taken for: ``ShareGPT, JSON Lines, gzip``."""
-
-    name: str
-    words: str
-
-
-class DataCheck(TypedDict):
-    """What a check of a data set says; ``leftOut`` is what it did not look at, a sentence each."""
-
-    rows: int
-    files: list[CheckedFile]
-    findings: list[Finding]
-    leftOut: list[str]
-
-
 class JobMetrics(TypedDict):
     """How far a job has come. The local backend adds it to each job; others may not.
 

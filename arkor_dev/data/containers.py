@@ -45,7 +45,7 @@ class TooLargeError(DataError):
     """The file goes on past what is to be read of it."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"is larger than {limit // 2**30} GiB when unpacked; split it", "size")
+        super().__init__(f"is larger than {limit // 2**30} GiB when unpacked; split it")
 
 
 def lines_in(

@@ -72,16 +72,16 @@ class _Unpacked(gzip.GzipFile):
         try:
             return super().read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise DataError("cannot be unpacked further: the file is damaged or cut off", "json") from None
+            raise DataError("cannot be unpacked further: the file is damaged or cut off") from None
 
 
 def _container(file: BinaryIO, head: bytes, name: str, limit: int, *, packed: bool) -> Container:
     if head.startswith(PARQUET):
         if packed:
-            raise DataError("is a Parquet file inside gzip; unpack it, since Parquet packs its own", "json")
+            raise DataError("is a Parquet file inside gzip; unpack it, since Parquet packs its own")
         return Parquet(file)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("is written in UTF-16; save the file as UTF-8", "encoding")
+        raise DataError("is written in UTF-16; save the file as UTF-8")
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if text.startswith(b"["):
         return JsonRows(file, limit, listed=True)

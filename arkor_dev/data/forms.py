@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from .messages import conversation, from_text, tools_of, turn, whole
@@ -105,13 +107,22 @@ def _listed(record: Mapping[str, Any]) -> str:
 
 
 def _hint(record: Mapping[str, Any]) -> str:
-    """How to map the columns, where their names tell which is which."""
+    """How to come by the keys, where the names of those that are there tell it."""
     if "chosen" in record and "rejected" in record:
         return ". Chosen and rejected are for preference tuning, which is not supported: keep the chosen one"
     names = {key.strip().lower(): key for key in record if len(key) <= 40}
     asking = next((names[name] for name in ASKING if name in names), None)
-    answering = next((names[name] for name in ANSWERING if name in names and names[name] != asking), None)
     asking = asking or next((key for key in ("prompt", "instruction") if key in record), None)
+    answering = next((names[name] for name in ANSWERING if name in names and names[name] != asking), None)
     if asking is None or answering is None:
-        return ""
-    return f'. To use these: columns = {{ prompt = "{asking}", completion = "{answering}" }}'
+        for name, key in names.items():
+            near = get_close_matches(name, [known for known in COLUMNS if known not in record], 1, 0.8)
+            if near:
+                return f". Is {key} meant to be {near[0]}?"
+        texts = [key for key, value in record.items() if isinstance(value, str) and len(key) <= 40]
+        if len(texts) < 2:
+            return ""
+        asking = asking or texts[0]
+        answering = answering or next(key for key in texts if key != asking)
+    columns = f"{{ prompt = {dumps(asking)}, completion = {dumps(answering)} }}"
+    return f". If these are a question and its answer: columns = {columns}"

@@ -82,7 +82,7 @@ class _Splitter:
         base = 1 if self.listed else 0
         if self.offset == 0:
             self._begin()
-        depth, rows = base, self.offset > 0
+        depth = base
         while True:
             between = self.listed and depth == base
             found = (_BETWEEN if between else _INSIDE).search(self.kept, self.at)
@@ -99,7 +99,6 @@ class _Splitter:
             elif token == b",":
                 yield self._row(self.at - 1)
                 self._next(self.at)
-                rows = True
             elif depth > base:
                 depth -= 1
                 if depth == 0:
@@ -107,17 +106,18 @@ class _Splitter:
                     self._next(self.at)
             elif self.listed and token == b"]":
                 end = self.at - 1
-                if rows or self.let_go or self.kept[self.start : end].strip():
+                # A comma behind the last row is no row more, although JSON knows none there.
+                if self.let_go or self.kept[self.start : end].strip():
                     yield self._row(end)
                 self._next(self.at)
                 self._end()
                 return
             else:
                 line = self.line + self.kept.count(b"\n", self.start, self.at)
-                raise DataError(f"not JSON: a {token.decode()} too many at line {line}", "json")
+                raise DataError(f"not JSON: a {token.decode()} too many at line {line}")
         if depth > base or self.listed:
             what = "the list is" if depth == base else "a bracket is"
-            raise DataError(f"not JSON: {what} never closed; the file may have been cut off", "json")
+            raise DataError(f"not JSON: {what} never closed; the file may have been cut off")
         if self.kept[self.start :].strip():
             yield self._row(len(self.kept))
 
@@ -135,7 +135,7 @@ class _Splitter:
             self._next(len(self.kept))
             if not self._more():
                 return
-        raise DataError("not JSON: something follows the end of the list", "json")
+        raise DataError("not JSON: something follows the end of the list")
 
     def _pass_text(self) -> None:
         """Go behind the quote that ends the text that has begun."""
@@ -147,7 +147,7 @@ class _Splitter:
                 self.at += 1
                 return
             if not self._more():
-                raise DataError("not JSON: a text is never closed; the file may have been cut off", "json")
+                raise DataError("not JSON: a text is never closed; the file may have been cut off")
 
     def _row(self, end: int) -> tuple[int, bytes | None, int, int]:
         size = self.let_go + end - self.start

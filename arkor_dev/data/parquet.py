@@ -45,7 +45,7 @@ class Parquet:
         try:
             import pyarrow.parquet as library
         except ImportError:
-            raise DataError("needs one more package: pip install 'arkor-dev[parquet]'", "json") from None
+            raise DataError("needs one more package: pip install 'arkor-dev[parquet]'") from None
         number = 0
         try:
             if self._table is None:
@@ -57,7 +57,7 @@ class Parquet:
                     number += about.num_rows
                     continue
                 if about.total_byte_size > MAX_GROUP:
-                    raise DataError(f"a row group of more than {MAX_GROUP // 2**30} GiB", "size")
+                    raise DataError(f"a row group of more than {MAX_GROUP // 2**30} GiB")
                 size = about.total_byte_size // max(1, about.num_rows)
                 for batch in table.iter_batches(BATCH, row_groups=[group]):
                     if number + batch.num_rows <= offset:
@@ -70,4 +70,4 @@ class Parquet:
         except DataError:
             raise
         except Exception as error:  # noqa: BLE001 - the library raises what its parts raise
-            raise DataError(f"cannot be read as Parquet: {error}", "json") from None
+            raise DataError(f"cannot be read as Parquet: {error}") from None

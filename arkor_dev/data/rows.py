@@ -9,8 +9,9 @@ MAX_ROW: Final = 4 * 2**20
 """Bytes of one row."""
 REASON_LIMIT: Final = 400
 
-Fault = Literal["json", "encoding", "size", "keys", "content"]
-"""What is wrong with a row: its JSON or table, its bytes, its length, its keys, or what stands under them."""
+Fault = Literal["file", "json", "table", "encoding", "size", "keys", "content"]
+"""What is wrong: the file as a whole; or of a row its JSON, cells, bytes, length or keys, or what is
+under them."""
 
 
 class RowError(Exception):
@@ -23,6 +24,9 @@ class RowError(Exception):
 
 class DataError(RowError):
     """Why a whole file cannot be read, or no further: what follows in it is not known."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "file")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Table:
             raise RowError(
                 f"has {len(cells)} cells, and the first line names {len(header)} columns; "
                 'write a cell that holds the delimiter in quotes, as in "a, b"',
-                "json",
+                "table",
             )
         return {name: cell for name, cell in zip(header, cells, strict=False) if name}
 
@@ -65,14 +65,14 @@ class Table:
             self._header = []
             return
         if isinstance(first.raw, RowError):
-            raise DataError(f"the first line has no names of columns: {first.raw}", first.raw.fault)
+            raise DataError(f"the first line has no names of columns: {first.raw}")
         header = [_named(cell.strip()) for cell in first.raw]
         named = [name for name in header if name]
         if len(header) > COLUMNS:
-            raise DataError(f"more than {COLUMNS:,} columns", "keys")
+            raise DataError(f"more than {COLUMNS:,} columns")
         if len(set(named)) < len(named):
             twice = next(name for name in named if named.count(name) > 1)
-            raise DataError(f"two columns are called {twice[:80]!r}; rename one of them", "keys")
+            raise DataError(f"two columns are called {twice[:80]!r}; rename one of them")
         self._header = header
         lines = _Lines(self._file, 0, 1, self._limit)
         for _ in csv.reader(lines, delimiter=self._delimiter, strict=True):
@@ -111,10 +111,10 @@ def _reason(fault: Exception, lines: _Lines) -> RowError:
         if fault.fault != "size" or lines.passed == 1:
             return fault
     elif "expected after" in str(fault):
-        return RowError('a quote inside a quoted cell; write it twice, as in "say ""hi"""', "json")
+        return RowError('a quote inside a quoted cell; write it twice, as in "say ""hi"""', "table")
     elif "unexpected end" not in str(fault):
-        return RowError(f"not a row of a table ({fault})", "json")
-    return RowError("a quote that is never closed", "json")
+        return RowError(f"not a row of a table ({fault})", "table")
+    return RowError("a quote that is never closed", "table")
 
 
 class _Lines:

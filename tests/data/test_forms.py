@@ -93,6 +93,8 @@ def test_columns_are_mapped() -> None:
         ({"question": "a", "answer": "b"}, 'columns = { prompt = "question", completion = "answer" }'),
         ({"id": 1, "Query": "a", "Response": "b"}, 'columns = { prompt = "Query", completion = "Response" }'),
         ({"prompt": "a", "response": "b"}, 'columns = { prompt = "prompt", completion = "response" }'),
+        ({"conversation": [USER, SAID]}, "Is conversation meant to be conversations?"),
+        ({"Frage": "a", "Antwort": "b", "n": 3}, 'columns = { prompt = "Frage", completion = "Antwort" }'),
         ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference tuning"),
     ],
 )

@@ -52,7 +52,7 @@ FORMATS = [
     ),
     (
         "d.jsonl",
-        b"\n [" + GOOD + b",\n\n" + GOOD + b"]\n ",
+        b"\n [" + GOOD + b",\n\n" + GOOD + b",]\n ",
         "prompt and completion, JSON",
         ["row 1", "row 2"],
     ),

@@ -113,38 +113,6 @@ export interface JobConfig {
   dryRun?: boolean;
 }
 
-/** A row that a finding names: its number from 1, its place for a person, and a few words of it. */
-export interface FindingRow {
-  row: number;
-  where: string;
-  excerpt: string;
-}
-
-/** One thing that is wrong, or odd, with the rows of a data set. */
-export interface Finding {
-  code: string;
-  level: "error" | "warning" | "note";
-  title: string;
-  why: string;
-  fix: string;
-  count: number;
-  rows: FindingRow[];
-}
-
-/** A file of a data set, and what it was taken for: `ShareGPT, JSON Lines, gzip`. */
-export interface CheckedFile {
-  name: string;
-  words: string;
-}
-
-/** What a check of a data set says; `leftOut` is what it did not look at, a sentence each. */
-export interface DataCheck {
-  rows: number;
-  files: CheckedFile[];
-  findings: Finding[];
-  leftOut: string[];
-}
-
 /** How far a job has come. The local backend adds it to each job; others may not. */
 export interface JobMetrics {
   step?: number;
@@ -469,6 +437,38 @@ export interface ChatProgress {
 /** In a chat's stream: why the answer ends here. From the local backend, or from Studio at a cut. */
 export interface ChatError {
   error: string;
+}
+
+/** A row that a finding names: its number from 1, its place for a person, and a few words of it. */
+export interface FindingRow {
+  row: number;
+  where: string;
+  excerpt: string;
+}
+
+/** One thing that is wrong, or odd, with the rows of a data set. */
+export interface Finding {
+  code: string;
+  level: "error" | "warning" | "note";
+  title: string;
+  why: string;
+  fix: string;
+  count: number;
+  rows: FindingRow[];
+}
+
+/** A file of a data set, and what it was taken for: `ShareGPT, JSON Lines, gzip`. */
+export interface CheckedFile {
+  name: string;
+  words: string;
+}
+
+/** What a check of a data set says; `leftOut` is what it did not look at, a sentence each. */
+export interface DataCheck {
+  rows: number;
+  files: CheckedFile[];
+  findings: Finding[];
+  leftOut: string[];
 }
 
 /** How far something that takes a while has come; `total` is null where nobody knows it. */

@@ -12,7 +12,7 @@ from .finding import SHOWN_ROWS, Check, Found, Seen, be, have, named
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.contract.shapes import Finding, FindingRow
+    from arkor_dev.contract.dataset_shapes import Finding, FindingRow
 
 TINY: Final = 3
 """Characters."""

@@ -10,7 +10,7 @@ from .finding import Check, Found, Seen, have
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.contract.shapes import Finding
+    from arkor_dev.contract.dataset_shapes import Finding
 
 _LATER: Final = "\u0080-\u009f" + re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", errors="ignore"))
 """What the later bytes of a character in UTF-8 become when they are read as Windows-1252."""

@@ -25,7 +25,7 @@ from .shape import Turns, Unreadable, empty
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from arkor_dev.contract.shapes import CheckedFile, DataCheck, Finding
+    from arkor_dev.contract.dataset_shapes import CheckedFile, DataCheck, Finding
     from arkor_dev.data.reader import DataFile
 
     Progress = Callable[[str, int, int], None]

@@ -12,7 +12,7 @@ from .masking import masked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from arkor_dev.contract.shapes import Finding, FindingRow
+    from arkor_dev.contract.dataset_shapes import Finding, FindingRow
     from arkor_dev.data.rows import Row
 
 SHOWN_ROWS: Final = 20
@@ -118,14 +118,18 @@ def named(number: int, where: str, text: str, at: int = 0) -> FindingRow:
         start = max((text.rfind(space, 0, start + 1) + 1 for space in " \n\t"), default=0)
         start = start if at - start <= 4 * BEFORE else at
     window = text[start : start + 8 * EXCERPT]
-    words = masked(window, goes_on=start + len(window) < len(text))
-    line = " ".join("".join(each if each.isprintable() else " " for each in words).split())
+    line = one_line(masked(window, goes_on=start + len(window) < len(text)))
     line = ("…" if start else "") + line
     return {
         "row": number,
         "where": where,
         "excerpt": line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…",
     }
+
+
+def one_line(text: str) -> str:
+    """``text`` without line breaks, and without what does not show."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def rows_of(count: int) -> str:

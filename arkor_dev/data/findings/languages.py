@@ -11,7 +11,7 @@ from .finding import Check, Found, Seen, be
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.contract.shapes import Finding
+    from arkor_dev.contract.dataset_shapes import Finding
 
 _COMMON: Final = {
     "English": "the and is are was were of to in that it you your for with this have has not but they from",

@@ -19,7 +19,7 @@ from .repeats import digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from arkor_dev.contract.shapes import Finding
+    from arkor_dev.contract.dataset_shapes import Finding
 
 SEED: Final = 20_011
 BANDS: Final = 8

@@ -16,7 +16,7 @@ from .finding import Check, Found, Numbered, Seen, be, have
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from arkor_dev.contract.shapes import Finding
+    from arkor_dev.contract.dataset_shapes import Finding
 
 PARTS: Final = 32
 MOST_ROWS: Final = 8_000_000

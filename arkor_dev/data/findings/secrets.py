@@ -10,7 +10,7 @@ from .masking import addresses, cards, keys
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.contract.shapes import Finding
+    from arkor_dev.contract.dataset_shapes import Finding
 
 
 class Secrets(Check):

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .finding import SHOWN_ROWS, Check, Found, Seen, be, have, named
+from .finding import SHOWN_ROWS, Check, Found, Seen, be, have, one_line
+from .masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.contract.shapes import Finding
+    from arkor_dev.contract.dataset_shapes import Finding
     from arkor_dev.data.rows import Fault, RowError
 
 STOPS: Final = "Training ends with an error at the first of them."
 _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
     "json": (
         "not-json",
-        "not JSON, or not a row of the table",
+        "not JSON",
         STOPS,
-        "Correct each at the line and column that it names; often it is a comma or a quote.",
+        "Correct each at the place that it names; often it is a comma or a quote.",
+    ),
+    "table": (
+        "not-cells",
+        "not written as the table's first line says",
+        STOPS,
+        "Correct each; often it is a quote, or a comma in a cell that has no quotes around it.",
     ),
     "encoding": (
         "not-utf8",
@@ -40,7 +47,7 @@ _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
         "Correct each as its reason says, or remove it.",
     ),
 }
-"""Of each fault: code, title, why, fix."""
+"""Of each fault of a row: code, title, why, fix."""
 
 
 class Unreadable:
@@ -54,14 +61,14 @@ class Unreadable:
         found = self._found.setdefault(fault.fault, Found())
         found.count += 1
         if len(found.rows) < SHOWN_ROWS:
-            found.rows.append(named(number, where, str(fault)))
-
-    @property
-    def count(self) -> int:
-        return sum(found.count for found in self._found.values())
+            found.rows.append({"row": number, "where": where, "excerpt": one_line(masked(str(fault)))})
 
     def findings(self) -> Iterator[Finding]:
         """As ``Check.findings``."""
+        if files := self._found.get("file"):
+            finding = files.finding("unreadable", "error", "", STOPS, "Correct or remove the file.")
+            many = "1 file" if files.count == 1 else f"{files.count:,} files"
+            yield {**finding, "title": f"{many} cannot be read, or not to the end"}
         for fault, (code, title, why, fix) in _WRONG.items():
             if found := self._found.get(fault):
                 yield found.finding(code, "error", f"{be(found.count)} {title}", why, fix)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     import re
 
-    from arkor_dev.contract.shapes import Finding, FindingRow
+    from arkor_dev.contract.dataset_shapes import Finding, FindingRow
     from arkor_dev.data.rows import Row
 
     from .tokens import Seen

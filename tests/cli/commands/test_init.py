@@ -54,7 +54,7 @@ def test_the_usual_settings_are_there_and_explained_and_no_others() -> None:
 def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     initialize(tmp_path)
     text = (tmp_path / "arkor.toml").read_text()
-    switched_on = re.sub(r"(?m)^# (?=(?!dataset|epochs)[a-z_0-9]+ = )", "", text)
+    switched_on = re.sub(r"(?m)^# (?=(?!dataset|eval_dataset|epochs)[a-z_0-9]+ = )", "", text)
     (tmp_path / "arkor.toml").write_text(switched_on)
     (trainer,) = load_trainers(tmp_path)
     fields = {setting.field for setting in USUAL if setting.key != "epochs"}

@@ -15,7 +15,7 @@ from arkor_dev.data.findings.masking import masked
 from arkor_dev.data.reader import DataFile
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.shapes import DataCheck, Finding
+    from arkor_dev.contract.dataset_shapes import DataCheck, Finding
 
 ROOT = Path(__file__).parents[3]
 GERMAN = "Das ist nicht der Weg, den wir mit den anderen auf die Insel nehmen, und ich weiß es auch."
@@ -186,6 +186,22 @@ def test_an_answer_that_dominates_is_a_warning_from_a_half_on(tmp_path: Path) ->
     assert (finding["level"], finding["count"], len(finding["rows"])) == ("warning", 40, 20)
     assert finding["title"] == "40 rows have the same answer: 57% of all"
     assert numbers(finding) == list(range(31, 51))
+
+
+def test_a_file_that_cannot_be_read_on_is_one_finding_with_its_reason(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps(plain(3))[:-1])
+    (finding,) = check_data([DataFile(path, "d.json")])["findings"]
+    assert (finding["code"], finding["level"]) == ("unreadable", "error")
+    assert finding["title"] == "1 file cannot be read, or not to the end"
+    assert finding["rows"][0]["excerpt"].startswith("not JSON: the list is never closed")
+
+
+def test_a_row_of_a_table_has_words_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("prompt,completion\na,b\na,b,c\n")
+    (finding,) = check_data([DataFile(path, "d.csv")])["findings"]
+    assert finding["title"] == "1 row is not written as the table's first line says"
 
 
 def test_data_without_a_row(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""Checks the data of a trainer, or a file that somebody names, without anything being started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.data.findings.check import check_data
+from arkor_dev.data.reader import DataFile
+from arkor_dev.data.sources import SourceError, files_of, inside, parts_of
+
+from .arkor_toml import load_trainers, place
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.dataset_shapes import DataCheck
+    from arkor_dev.contract.shapes import DatasetSource
+    from arkor_dev.data.findings.check import Progress
+
+
+def check_trainer(
+    project: Path, trainer: str | None, progress: Progress, seconds: float | None = None
+) -> DataCheck:
+    """The data of ``trainer`` (None: the first). What is no file of the project is left out, and said.
+
+    Raises BadRequestError when there is no such trainer, its table is wrong, or a file is not there.
+    """
+    trainers = load_trainers(project)
+    chosen = trainers[place(trainers, trainer)]
+    if "config" not in chosen:
+        raise BadRequestError(chosen["problem"])
+    config = chosen["config"]
+    left_out: list[str] = []
+    held_out = config.get("evalDatasetSource")
+    try:
+        files = _files(config["datasetSource"], project, left_out)
+        others = _files(held_out, project, left_out) if held_out else []
+    except SourceError as fault:
+        raise BadRequestError(f"The data set of {chosen['name']}: {fault}") from None
+    if not files:
+        return {"rows": 0, "files": [], "findings": [], "leftOut": left_out}
+    report = _checked(files, others, progress, seconds)
+    return {**report, "leftOut": [*left_out, *report["leftOut"]]}
+
+
+def check_path(path: Path, progress: Progress, seconds: float | None = None) -> DataCheck:
+    """A file, or the files of a folder, wherever it lies; raises BadRequestError when it is not there."""
+    folder = path.resolve().parent
+    try:
+        found = inside(folder, path.resolve().name)
+    except SourceError as fault:
+        raise BadRequestError(str(fault).replace(" in the project", f" in {folder}")) from None
+    one = found == [path.resolve()]
+    files = [DataFile(each, str(path) if one else each.relative_to(folder).as_posix()) for each in found]
+    return _checked(files, [], progress, seconds)
+
+
+def _files(source: DatasetSource, project: Path, left_out: list[str]) -> list[DataFile]:
+    files: list[DataFile] = []
+    for part in parts_of(source):
+        if part["type"] == "file":
+            files += files_of(part, project)
+        else:
+            left_out.append(
+                f"{part.get('name') or part.get('url')}: it is elsewhere, and only files are checked."
+            )
+    return files
+
+
+def _checked(
+    files: list[DataFile], held_out: list[DataFile], progress: Progress, seconds: float | None
+) -> DataCheck:
+    try:
+        return check_data(files, held_out, progress, seconds)
+    except OSError as fault:
+        name = Path(fault.filename).name if fault.filename else files[0].name
+        raise BadRequestError(f"{name} cannot be read: {fault.strerror or fault}") from None
