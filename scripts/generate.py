@@ -26,7 +26,7 @@ from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 if TYPE_CHECKING:
     from arkor_dev.contract.settings.setting import Setting
 
-SHAPES = ("shapes.py", "events.py", "dataset_shapes.py", "order_shapes.py")
+SHAPES = ("shapes.py", "events.py", "feature_shapes.py", "dataset_shapes.py", "order_shapes.py")
 MODULES = [ROOT / "arkor_dev" / "contract" / name for name in SHAPES]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
 FORM = ROOT / "web" / "src" / "form.gen.ts"

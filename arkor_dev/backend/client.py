@@ -150,6 +150,18 @@ class Backend(ScopedCalls):
             "POST", "inference", "chat", need="write", data=data, first_byte=patience, pause=patience
         )
 
+    async def create_forecast(self, config: Mapping[str, object]) -> Answer:
+        """What a job with ``config`` would take: ``{forecast}``, known or still to be measured."""
+        return await self._call("POST", "forecast", need="write", data=json_bytes({"config": config}))
+
+    async def get_forecast(self, forecast_id: str) -> Answer:
+        """``{forecast}``, as far as it has come."""
+        return await self._call("GET", "forecast", forecast_id)
+
+    async def cancel_forecast(self, forecast_id: str) -> Answer:
+        """End its measurement: 204, no body."""
+        return await self._call("DELETE", "forecast", forecast_id, need="write")
+
     async def list_deployments(self) -> Answer:
         """The deployments; ``{"deployments":[],"scopeMissing":true}`` without a usable scope."""
         return await self._call("GET", "endpoints", without=NO_DEPLOYMENTS)

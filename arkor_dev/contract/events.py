@@ -141,11 +141,15 @@ class TrainingCompleted(AnyEvent):
 
 
 class TrainingFailed(AnyEvent):
-    """The job has ended without its result; ``error`` is the reason for a person. From the backend."""
+    """The job has ended without its result; ``error`` is the reason for a person. From the backend.
+
+    ``outOfMemory`` is there, and true, where memory was the reason, or most likely was.
+    """
 
     type: Literal["training.failed"]
     error: str
     step: NotRequired[int]
+    outOfMemory: NotRequired[bool]
 
 
 class TrainingCancelled(AnyEvent):

@@ -7,7 +7,10 @@ Unknown fields pass through everywhere, so each shape lists what is known and to
 
 from __future__ import annotations
 
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from .feature_shapes import Forecast
 
 CLIENT_HEADER: Final = "X-Arkor-Client"
 STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"  # noqa: S105 (a name, no secret)
@@ -84,7 +87,8 @@ class Job(TypedDict):
     """One training job. Times are ISO 8601 in UTC; ``queue`` is there while it waits, where it is known.
 
     ``config`` is what was asked. ``settings`` is what it runs with, where the backend says so: every setting
-    by its field, defaults and corrections included, from its start on.
+    by its field, defaults and corrections included, from its start on. ``forecast`` is what was forecast when
+    it was made, where that was known.
     """
 
     id: str
@@ -103,6 +107,7 @@ class Job(TypedDict):
     notes: NotRequired[str]
     tags: NotRequired[list[str]]
     starred: NotRequired[bool]
+    forecast: NotRequired[Forecast]
 
 
 class Artifact(TypedDict):
@@ -231,41 +236,3 @@ class TrainingRun(TypedDict):
     state: Literal["running", "stopping", "ended"]
     exitCode: int | None
     jobId: str | None
-
-
-class DeploymentTarget(TypedDict):
-    """What a deployment serves."""
-
-    kind: Literal["adapter", "base_model"]
-    adapter: NotRequired[AdapterRef]
-    baseModel: NotRequired[str]
-
-
-class Deployment(TypedDict):
-    """A public OpenAI-compatible endpoint of the managed backend."""
-
-    id: str
-    slug: str
-    orgId: str
-    projectId: str
-    target: DeploymentTarget
-    authMode: Literal["none", "fixed_api_key"]
-    urlFormat: str
-    enabled: bool
-    customDomain: NotRequired[str | None]
-    runRetentionMode: NotRequired[str | None]
-    runRetentionDays: NotRequired[int | None]
-    createdAt: str
-    updatedAt: str
-
-
-class DeploymentKey(TypedDict):
-    """An API key of a deployment; ``plaintext`` is in the answer to its creation alone."""
-
-    id: str
-    label: str
-    prefix: str
-    enabled: bool
-    createdAt: str
-    lastUsedAt: str | None
-    plaintext: NotRequired[str]

@@ -25,7 +25,7 @@ from tests.local.harness import TOKEN as LOCAL_TOKEN
 from tests.local.harness import Backend
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 
-from .target import Frame, Target, first, history_of
+from .target import Frame, Target, first, history_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def fake_target() -> Iterator[Target]:
     """The tests' own backend in a thread of its own, with somebody who trains what it is given."""
     loop, fake = asyncio.new_event_loop(), FakeBackend()
     trained: set[asyncio.Task[None]] = set()  # else they may be collected
-    fake.features = ["datasets", "delete", "edit", "queue"]
+    fake.features = ["datasets", "delete", "edit", "forecast", "queue"]
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 
     async def stop() -> None:
@@ -214,7 +214,28 @@ def failed(target: Target) -> str:
 
 
 @pytest.fixture(scope="session")
-def endless(target: Target, finished: Finished, cancelled: Cancelled, failed: str) -> Iterator[str]:
+def forecast(target: Target, finished: Finished) -> dict[str, Any] | None:
+    """The measured forecast of the quick job, where the backend makes any; made while no job trains."""
+    del finished
+    if "forecast" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
+        return None
+    answer = target.call("POST", "/v1/forecast", {"config": target.quick})
+    assert answer.status in (200, 201), answer
+    found: dict[str, Any] = answer.json["forecast"]
+
+    def over() -> bool:
+        nonlocal found
+        found = target.get(f"/v1/forecast/{found['id']}")["forecast"]
+        return found["state"] in ("measured", "failed")
+
+    until(over)
+    return found
+
+
+@pytest.fixture(scope="session")
+def endless(
+    target: Target, finished: Finished, cancelled: Cancelled, failed: str, forecast: object
+) -> Iterator[str]:
     """The id of a job that runs until the session is over, and no test may end it.
 
     It comes after those that end: a backend may run one job at a time. It need not have begun.

@@ -35,6 +35,7 @@ from .fake_checks import (
 )
 from .fake_datasets import FakeDatasets
 from .fake_faults import Fault, Sender, answer_wrongly
+from .fake_forecasts import FakeForecasts
 from .fake_order import Order
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class FakeBackend:
         self.keys: dict[str, dict[str, dict[str, Any]]] = {}
         self.features: list[str] | None = None  # as an older backend, which does not know the question
         self.datasets = FakeDatasets()
+        self.forecasts = FakeForecasts()
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
@@ -312,6 +314,7 @@ class FakeBackend:
             web.delete(endpoint + "/keys/{key}", self._delete_key),
             *self.datasets.routes(),
             *self.order.routes(),
+            *self.forecasts.routes(),
         ]
 
     @web.middleware
@@ -342,7 +345,8 @@ class FakeBackend:
     async def _answer(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
         try:
             refusal = None if route in OPEN_ROUTES else self._refusal(request)
-            if request.path.startswith("/v1/datasets") and "datasets" not in (self.features or ()):
+            feature = request.path.split("/")[2]
+            if feature in ("datasets", "forecast") and feature not in (self.features or ()):
                 refusal = refusal or _error(404, "Not Found.")
             return refusal or await handler(request)
         except RefusedError as error:

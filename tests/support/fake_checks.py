@@ -72,7 +72,10 @@ def check_project(body: dict[str, Any]) -> None:
 
 def check_job(body: dict[str, Any]) -> None:
     text(body, "name")
-    config = body.get("config")
+    check_config(body.get("config"))
+
+
+def check_config(config: object) -> None:
     if not isinstance(config, dict):
         wrong("config has to be an object.")
     text(config, "model")

@@ -154,6 +154,7 @@ export interface Job {
   notes?: string;
   tags?: string[];
   starred?: boolean;
+  forecast?: Forecast;
 }
 
 /** A file set that a job left behind; `kind` is `adapter` or `checkpoint`. */
@@ -258,41 +259,6 @@ export interface TrainingRun {
   state: "running" | "stopping" | "ended";
   exitCode: number | null;
   jobId: string | null;
-}
-
-/** What a deployment serves. */
-export interface DeploymentTarget {
-  kind: "adapter" | "base_model";
-  adapter?: AdapterRef;
-  baseModel?: string;
-}
-
-/** A public OpenAI-compatible endpoint of the managed backend. */
-export interface Deployment {
-  id: string;
-  slug: string;
-  orgId: string;
-  projectId: string;
-  target: DeploymentTarget;
-  authMode: "none" | "fixed_api_key";
-  urlFormat: string;
-  enabled: boolean;
-  customDomain?: string | null;
-  runRetentionMode?: string | null;
-  runRetentionDays?: number | null;
-  createdAt: string;
-  updatedAt: string;
-}
-
-/** An API key of a deployment; `plaintext` is in the answer to its creation alone. */
-export interface DeploymentKey {
-  id: string;
-  label: string;
-  prefix: string;
-  enabled: boolean;
-  createdAt: string;
-  lastUsedAt: string | null;
-  plaintext?: string;
 }
 
 export const TRAINING_STARTED = "training.started";
@@ -408,6 +374,7 @@ export interface TrainingFailed extends AnyEvent {
   type: "training.failed";
   error: string;
   step?: number;
+  outOfMemory?: boolean;
 }
 
 /** Somebody has cancelled the job; `step` is the last that was reported. From the local backend. */
@@ -437,6 +404,90 @@ export interface ChatProgress {
 /** In a chat's stream: why the answer ends here. From the local backend, or from Studio at a cut. */
 export interface ChatError {
   error: string;
+}
+
+/** Memory of the training process, or of its device, in bytes; null where the system does not say. */
+export interface ForecastMemory {
+  name?: string;
+  peakBytes: number;
+  freeBytes: number | null;
+  totalBytes: number | null;
+}
+
+/** Settings, by field, with which a job fits; `words` say what changes, `peakBytes` what it takes. */
+export interface ForecastFix {
+  settings: Record<string, unknown>;
+  words: string;
+  peakBytes?: number;
+}
+
+/** How far a measurement has come; `total` is null while unknown. */
+export interface ForecastProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** What a job will take, where a backend measures it: docs/contract.md#forecasts. */
+export interface Forecast {
+  id?: string;
+  state?: "measured" | "measuring" | "waiting" | "failed";
+  progress?: ForecastProgress;
+  error?: string;
+  seconds?: number;
+  loadingSeconds?: number;
+  trainingSeconds?: number;
+  evaluationSeconds?: number;
+  savingSeconds?: number;
+  steps?: number;
+  memory?: ForecastMemory;
+  device?: ForecastMemory;
+  rows?: number;
+  lookedAtRows?: number;
+  cutRows?: number;
+  tokens?: number;
+  learnedTokens?: number;
+  diskBytes?: number;
+  freeDiskBytes?: number | null;
+  checkpoints?: number;
+  fits?: boolean;
+  fixes?: ForecastFix[];
+}
+
+/** What a deployment serves. */
+export interface DeploymentTarget {
+  kind: "adapter" | "base_model";
+  adapter?: AdapterRef;
+  baseModel?: string;
+}
+
+/** A public OpenAI-compatible endpoint of the managed backend. */
+export interface Deployment {
+  id: string;
+  slug: string;
+  orgId: string;
+  projectId: string;
+  target: DeploymentTarget;
+  authMode: "none" | "fixed_api_key";
+  urlFormat: string;
+  enabled: boolean;
+  customDomain?: string | null;
+  runRetentionMode?: string | null;
+  runRetentionDays?: number | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+/** An API key of a deployment; `plaintext` is in the answer to its creation alone. */
+export interface DeploymentKey {
+  id: string;
+  label: string;
+  prefix: string;
+  enabled: boolean;
+  createdAt: string;
+  lastUsedAt: string | null;
+  plaintext?: string;
 }
 
 /** A row that a finding names: its number from 1, its place for a person, and a few words of it. */

@@ -59,6 +59,8 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX jobs_waiting ON jobs (coalesce(place, seq)) WHERE status = 'queued'",
         "CREATE TABLE removed (job TEXT PRIMARY KEY) WITHOUT ROWID",
     ),
+    # To 4: what was forecast of a job when it was made, as JSON.
+    ("ALTER TABLE jobs ADD COLUMN forecast TEXT",),
 )
 """What leads from each version to the next. A step that was released is never changed: add one behind it,
 after ``python -m tests.local.jobs.make_store`` has kept a file of the version before."""

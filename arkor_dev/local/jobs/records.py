@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS: Final = (
-    "id, name, status, config, error, created, started, completed, metrics, settings, notes, tags, starred"
+    "id, name, status, config, error, created, started, completed, metrics, settings, forecast, notes, tags,"
+    " starred"
 )
 
 
@@ -64,7 +65,8 @@ class Records:
         return str(found[0])
 
     def _shape(self, row: Sequence[Any]) -> dict[str, Any]:
-        job_id, name, status, config, error, created, started, completed, metrics, settings, *said = row
+        job_id, name, status, config, error, created, started, completed, metrics, *told = row
+        *kept, notes, tags, starred = told
         job = {
             "id": job_id,
             "orgId": self.org,
@@ -79,11 +81,11 @@ class Records:
         }
         if error is not None:
             job["error"] = error
-        if settings is not None:
-            job["settings"] = json.loads(settings)
-        notes, tags, starred = said
-        told = {"notes": notes, "tags": json.loads(tags), "starred": bool(starred)}
-        return job | {field: value for field, value in told.items() if value}
+        for field, text in zip(("settings", "forecast"), kept, strict=True):
+            if text is not None:
+                job[field] = json.loads(text)
+        said = {"notes": notes, "tags": json.loads(tags), "starred": bool(starred)}
+        return job | {field: value for field, value in said.items() if value}
 
     def _row(self, db: sqlite3.Connection, job_id: str) -> Sequence[Any] | None:
         row: Sequence[Any] | None = db.execute(

@@ -12,7 +12,7 @@ import functools
 import logging
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from arkor_dev.contract.events import MODEL_PROGRESS
 from arkor_dev.local.workers import daemon_messages as notices
@@ -24,7 +24,7 @@ from .disk import remove_files
 from .store import Store, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from arkor_dev.local.models.catalog import Models
@@ -65,8 +65,23 @@ class Preparing:
         notices.progress(progress)
 
 
+class Observer(Protocol):
+    """Who follows trainings from outside: forecasts, which are not to be in their way."""
+
+    def training_begins(self) -> None:
+        """A job is about to start."""
+
+    def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
+        """A job that took so long is over."""
+
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
+        """Sentences to help with a job that ran out of memory, or nothing."""
+
+
 class Scheduler:
     """Runs queued jobs in the queue's order, and takes jobs away."""
+
+    observer: Observer | None = None
 
     def __init__(self, store: AsyncStore, models: Models, data: Path, project: Path) -> None:
         self._store = store
@@ -135,6 +150,8 @@ class Scheduler:
                 continue
             job_id, config = started
             self._current = job_id
+            if self.observer:
+                self.observer.training_begins()
             self._cancel = asyncio.Event()
             if job_id in self._unwanted:
                 self._cancel.set()
@@ -184,6 +201,30 @@ class Scheduler:
         drop_verdict(self._data, job_id)
 
     async def _one(self, job_id: str, config: dict[str, Any]) -> None:
+        began = time.monotonic()
+        verdict = await self._trained(job_id, config)
+        seconds = time.monotonic() - began
+        if self.observer and verdict.fields.get("outOfMemory"):
+            verdict = await self._advised(self.observer, job_id, config, verdict)
+        await self._end(job_id, verdict)
+        if self.observer:
+            self.observer.training_ended(config, verdict, seconds)
+
+    async def _advised(
+        self, observer: Observer, job_id: str, config: dict[str, Any], verdict: Verdict
+    ) -> Verdict:
+        """A job ran out of memory: its verdict with what would fit. A cancellation need not wait for it."""
+        advising = asyncio.create_task(observer.what_fits(config, Preparing(self._store, job_id)))
+        cancelling = asyncio.create_task(self._cancel.wait())
+        await asyncio.wait({advising, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+        said = advising.result() if advising.done() and not advising.exception() else ""
+        for task in (advising, cancelling):
+            task.cancel()
+        await asyncio.gather(advising, cancelling, return_exceptions=True)
+        return Verdict(verdict.status, {**verdict.fields, "error": f"{verdict.error} {said}".strip()})
+
+    async def _trained(self, job_id: str, config: dict[str, Any]) -> Verdict:
+        """Let a worker train, and end it; how the job ended."""
         child = await Child.start("arkor_dev.local.training.worker")
         child.send(id=job_id, config=config, data=str(self._data), project=str(self._project))
         following = asyncio.create_task(self._follow(child, job_id))
@@ -196,13 +237,12 @@ class Scheduler:
             if cancelling.done() and not following.done():
                 child.send(do="cancel")
                 await asyncio.wait({following}, timeout=GRACE_SECONDS)
-            verdict = self._verdict(following, providing, cancelling.done())
+            return self._verdict(following, providing, cancelling.done())
         finally:
             for task in (following, providing, cancelling):
                 task.cancel()
             await child.stop()
             await asyncio.gather(following, providing, cancelling, return_exceptions=True)
-        await self._end(job_id, verdict)
 
     def _verdict(
         self,
@@ -234,6 +274,7 @@ class Scheduler:
                 if "progress" in message:
                     preparing(message["progress"])
                 if "end" in message:
-                    return Verdict(message["end"], message.get("fields") or {"error": message.get("error")})
+                    return Verdict(message["end"], message["fields"])
         await child.ended()
-        return Verdict("failed", {"error": child.cause("The training process")})
+        fields: dict[str, Any] = {"error": child.cause("The training process")}
+        return Verdict("failed", {**fields, "outOfMemory": True} if child.killed else fields)

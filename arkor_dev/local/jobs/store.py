@@ -46,13 +46,15 @@ class Store(Records):
             self.finish(job_id, verdict_of(job_id) or Verdict("failed", {"error": STOPPED}))
         return [job_id for (job_id,) in rows]
 
-    def create(self, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A new queued job."""
+    def create(
+        self, name: str, config: Mapping[str, Any], forecast: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A new queued job, with what is forecast of it, where that is known."""
         job_id = f"job_{secrets.token_hex(6)}"
         self._db.execute(
-            f"""INSERT INTO jobs (seq, id, name, status, config, created)
-                VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?)""",  # noqa: S608 - constant text
-            (job_id, name, compact(config), now()),
+            f"""INSERT INTO jobs (seq, id, name, status, config, created, forecast)
+                VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?, ?)""",  # noqa: S608 - constant text
+            (job_id, name, compact(config), now(), None if forecast is None else compact(forecast)),
         )
         self._changed(job_id)
         job = self._get(self._db, job_id)

@@ -19,6 +19,7 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.datasets.client import Datasets
+from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
@@ -26,6 +27,8 @@ from arkor_dev.local.models.catalog import Models
 from .chat import ASK, Chat
 from .datasets import DATASETS
 from .datasets import routes as dataset_routes
+from .forecasts import FORECASTS
+from .forecasts import routes as forecast_routes
 from .jobs import INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BODY_LIMIT: Final = 8 * 2**20
-FEATURES: Final = ("datasets", "delete", "edit", "queue")
+FEATURES: Final = ("datasets", "delete", "edit", "forecast", "queue")
 """Those of docs/contract.md#optional-features that this backend has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
@@ -96,14 +99,14 @@ async def me(request: web.Request) -> web.Response:
     return web.json_response({"user": user, "orgs": [{**ORG, "slug": request.app[SETUP].org}]})
 
 
-@routes.get("/v1/capabilities")
-async def capabilities(_: web.Request) -> web.Response:
-    return web.json_response({"features": FEATURES})
-
-
 def _project(setup: Setup) -> dict[str, str]:
     name = setup.project.name or setup.slug
     return {"id": setup.store.project_id, "slug": setup.slug, "name": name, "orgId": ORG["id"]}
+
+
+@routes.get("/v1/capabilities")
+async def capabilities(_: web.Request) -> web.Response:
+    return web.json_response({"features": FEATURES})
 
 
 @routes.get("/v1/projects")
@@ -139,13 +142,16 @@ def create_app(setup: Setup) -> web.Application:
     app[SCHEDULER] = Scheduler(setup.store, models, setup.data, setup.project)
     app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
-    app.add_routes([*routes, *job_routes, *dataset_routes])
+    app[FORECASTS] = Forecasts(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
+    app[SCHEDULER].observer = app[FORECASTS]
+    app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(models.close)
             stack.push_async_callback(inference.close)
             stack.push_async_callback(app[DATASETS].close)
+            await stack.enter_async_context(app[FORECASTS].running())
             await stack.enter_async_context(app[SCHEDULER].running())
             yield
 

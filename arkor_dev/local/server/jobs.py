@@ -19,6 +19,7 @@ from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 
 from .event_stream import stream_events
+from .forecasts import FORECASTS
 from .requests import SETUP, body_of, check_scope
 
 NAME_LIMIT: Final = 200
@@ -57,7 +58,8 @@ async def create_job(request: web.Request) -> web.Response:
     body = await body_of(request, JOB)
     config = check_config(body["config"])
     await asyncio.to_thread(check_files, config, setup.project)
-    job = await setup.store.request(Store.create, body["name"].strip(), config)
+    forecast = await request.app[FORECASTS].known(config)
+    job = await setup.store.request(Store.create, body["name"].strip(), config, forecast)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": job})
 

@@ -180,13 +180,15 @@ class Work:
         try:
             self.train()
         except JobFailure as failure:
-            self.link.send(end="failed", error=str(failure))
+            self.link.send(end="failed", fields={"error": str(failure)})
         except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
             traceback.print_exc()
-            reason = f"{type(error).__name__}: {error}"
+            fields: dict[str, Any] = {"error": f"{type(error).__name__}: {error}"}
             if out_of_memory(error):
-                reason = f"The machine ran out of memory: lower batchSize or maxLength ({reason})"
-            self.link.send(end="failed", error=reason)
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                fields["error"] = f"The machine ran out of memory: lower batchSize or maxLength ({reason})."
+                fields["outOfMemory"] = True
+            self.link.send(end="failed", fields=fields)
 
 
 if __name__ == "__main__":

@@ -101,13 +101,18 @@ class Child:
         self.kill()
         await self.ended()
 
+    @property
+    def killed(self) -> bool:
+        """Whether it was ended by signal 9, which is what a system does when memory runs out."""
+        return self._process.returncode == -signal.SIGKILL
+
     def cause(self, what: str) -> str:
         """Say why a worker that ended without a word of its own has ended."""
         status = self._process.returncode
-        if status == -signal.SIGKILL:
+        if self.killed:
             return (
                 f"{what} was killed (signal 9), most likely because the machine ran out of memory: "
-                "close other programs, or choose a smaller model, batchSize or maxLength"
+                "close other programs, or choose a smaller model, batchSize or maxLength."
             )
         ending = f"by signal {-status}" if status is not None and status < 0 else f"with exit status {status}"
         last = next((line for line in reversed(self._tail) if line.strip()), "it left no message")

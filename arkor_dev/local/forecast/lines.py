@@ -1,0 +1,98 @@
+"""Straight lines through measured points, and how much one batch works and holds, by a model's sizes.
+
+Time and memory of a step grow in a straight line with what these sizes say of its batch. The line's height
+and slope are measured, so a formula need not be exact: it only has to weigh a batch's parts as they are
+(layers against output layer).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PLAUSIBLE: Final = (0.25, 1.5)
+"""How many times the bytes of `Sizes.held` a step may really hold: number formats and kernels differ."""
+
+
+class Shape(NamedTuple):
+    """A batch: its rows, the tokens of the longest one, and at how many places something is learned."""
+
+    rows: int
+    width: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What of a model decides about time and memory; ``parameters`` are those of its layers."""
+
+    layers: int
+    hidden: int
+    inner: int
+    vocabulary: int
+    parameters: int
+    recomputed: bool = False
+
+    def work(self, shape: Shape) -> float:
+        """Products of one step, forward, in multiply-adds."""
+        attention = self.layers * self.hidden * shape.width**2
+        head = self.vocabulary * self.hidden * shape.kept
+        return shape.rows * (self.parameters * shape.width + attention + head)
+
+    def held(self, shape: Shape) -> float:
+        """Bytes that one step keeps for its way back, in float32; with ``recomputed`` layers, far fewer."""
+        layer = 4 * (10 * self.hidden + 4 * self.inner)
+        token = self.layers * 4 * self.hidden + layer if self.recomputed else self.layers * layer
+        return shape.rows * (shape.width * token + self.looked_up(shape.kept))
+
+    def passed(self, shape: Shape) -> float:
+        """Bytes that an evaluation of the batch holds at once: one layer's, and the output's."""
+        return shape.rows * (
+            shape.width * 8 * (10 * self.hidden + 4 * self.inner) + self.looked_up(shape.kept)
+        )
+
+    def looked_up(self, kept: int) -> float:
+        """Bytes of the output layer's answer: in the model's format, in float32, and its gradient."""
+        return 12 * self.vocabulary * kept
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``base + slope * x``."""
+
+    base: float
+    slope: float
+
+    def at(self, x: float) -> float:
+        return self.base + self.slope * x
+
+    @classmethod
+    def rising(cls, points: Sequence[tuple[float, float]]) -> Line:
+        """Through the last and largest of points that are to lie on a line of slope 1, or nearly so."""
+        (low, least), (x, y) = points[0], points[-1]
+        slope = (y - least) / (x - low) if x > low else 1.0
+        low, high = PLAUSIBLE
+        slope = min(max(slope, low), high)
+        return cls(y - slope * x, slope)
+
+    @classmethod
+    def through(cls, points: Sequence[tuple[float, float]]) -> Line:
+        """The line with the least relative errors; through the origin, or flat, where it would run below."""
+        weights = [1 / max(y, 1e-12) ** 2 for _, y in points]
+        total = sum(weights)
+        mean_x = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / total
+        mean_y = sum(w * y for w, (_, y) in zip(weights, points, strict=True)) / total
+        spread = sum(w * (x - mean_x) ** 2 for w, (x, _) in zip(weights, points, strict=True))
+        common = sum(w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points, strict=True))
+        slope = common / spread if spread > 0 else 0.0
+        if slope <= 0:
+            # One size only: as much as it grows from nothing.
+            return cls(0.0, mean_y / mean_x) if mean_x > 0 and spread == 0 else cls(mean_y, 0.0)
+        base = mean_y - slope * mean_x
+        if base < 0:
+            squares = sum(w * x * x for w, (x, _) in zip(weights, points, strict=True))
+            return cls(0.0, sum(w * x * y for w, (x, y) in zip(weights, points, strict=True)) / squares)
+        return cls(base, slope)

@@ -1,0 +1,169 @@
+"""What was measured of a job's settings, as it is kept: enough for every number of steps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.settings import SETTINGS
+
+from .lines import Line, Shape, Sizes
+from .machine import makers_of_speed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+KEPT: Final = "forecasts.json"
+KEPT_MOST: Final = 100
+WITHOUT_EFFECT: Final = frozenset(
+    {
+        "maxSteps", "numTrainEpochs", "saveSteps", "evalSteps", "loggingSteps", "learningRate", "weightDecay",
+        "lrSchedulerType", "lrNumCycles", "lrPower", "lrNumDecaySteps", "warmupSteps", "warmupRatio",
+        "maxGradNorm", "adamBeta1", "adamBeta2", "adamEpsilon", "loraAlpha", "useRslora",
+        "labelSmoothingFactor", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit",
+    }
+)  # fmt: skip
+"""Settings that change neither a step's time nor its memory."""
+TRUST: Final = (0.5, 2.0)
+"""How far a run may correct what was measured: one beside a busy program says little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Times in seconds, sizes in bytes.
+
+    ``first`` are the times of the first steps and ``mean`` that of those after them; ``peaks`` says for the
+    same steps to which height memory has risen, as ``[step, bytes]`` where it rises, and ``worst`` is the
+    height after them. ``lengths`` are percentiles of the rows' tokens, before they are cut. ``late`` and
+    ``heavy`` are how much longer and larger runs were than was measured.
+
+    Memory is the process's where the processor computes, else the device's; ``host`` is then the process's.
+    """
+
+    device: str
+    loading: float
+    first: list[float]
+    mean: float
+    evaluation: float
+    saving: float
+    checkpoint: int
+    adapter: int
+    peaks: list[tuple[int, int]]
+    worst: int
+    memory: Line
+    sizes: Sizes
+    longest: Shape
+    weights: int
+    rows: int
+    held_out: int
+    cut: int
+    tokens: int
+    learned: int
+    looked: int
+    lengths: list[int]
+    recomputed: Line | None = None
+    slower: float = 1.0
+    host: int = 0
+    device_free: int = 0
+    device_total: int = 0
+    late: float = 1.0
+    heavy: float = 1.0
+
+    def training(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        known = self.first[:steps]
+        return sum(known) + (steps - len(known)) * self.mean
+
+    def peak(self, steps: int) -> int:
+        """The most that a run of so many steps holds."""
+        if steps > len(self.first):
+            return round(self.worst * self.heavy)
+        return round(
+            max((size for step, size in self.peaks if step <= steps), default=self.worst) * self.heavy
+        )
+
+    def corrected(self, seconds: float, size: float) -> Measurement:
+        """As a run has shown it that took so many times the ``seconds`` and the ``size`` of its forecast."""
+        low, high = TRUST
+        late = self.late * math.sqrt(min(max(seconds, low), high))
+        heavy = self.heavy * min(max(size, low), high)
+        return replace(self, late=min(max(late, low), high), heavy=min(max(heavy, low), high))
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> Measurement:
+        """Raises TypeError or KeyError for what another version has kept."""
+        recomputed = kept["recomputed"]
+        return cls(
+            **{
+                **kept,
+                "memory": Line(**kept["memory"]),
+                "recomputed": Line(**recomputed) if recomputed else None,
+                "sizes": Sizes(**kept["sizes"]),
+                "longest": Shape(*kept["longest"]),
+                "peaks": [(step, size) for step, size in kept["peaks"]],
+            }
+        )
+
+
+class Kept:
+    """The measurements of one data folder, in a file; the newest ``KEPT_MOST`` stay."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / KEPT
+        self._known: dict[str, Any] | None = None
+
+    def get(self, key: str) -> Measurement | None:
+        try:
+            return Measurement.of_json(self._all()[key])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def put(self, key: str, measurement: Measurement) -> None:
+        """Keep it; on a full disk it is known until the process ends."""
+        known = self._all()
+        known.pop(key, None)
+        known[key] = measurement.as_json()
+        for old in list(known)[:-KEPT_MOST]:
+            del known[old]
+        part = self._path.with_suffix(".part")
+        try:
+            part.write_text(json.dumps(known))
+            part.replace(self._path)
+        except OSError:
+            part.unlink(missing_ok=True)
+
+    def _all(self) -> dict[str, Any]:
+        if self._known is None:
+            try:
+                found = json.loads(self._path.read_text())
+            except (OSError, ValueError):
+                found = {}
+            self._known = found if isinstance(found, dict) else {}
+        return self._known
+
+
+def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
+    """What a measurement is kept by: model, data, machine, versions, and the settings that matter."""
+    settings = {
+        row.field: row.default if config.get(row.field) is None else config[row.field]
+        for row in SETTINGS
+        if row.field not in WITHOUT_EFFECT and row.field != "model"
+    }
+    told = [config.get(name) for name in ("datasetSource", "evalDatasetSource", "datasetFormat")]
+    files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
+    parts = [makers_of_speed(), files, told, settings, config.get("evalSteps") != 0]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """A file as it is now: name, size, time of change."""
+    stat = path.stat()
+    return os.fspath(path), stat.st_size, stat.st_mtime_ns

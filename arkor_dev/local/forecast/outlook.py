@@ -1,0 +1,184 @@
+"""The forecast of a job, made of a measurement: docs/contract.md#forecasts. Pure, and quick."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.settings import by_field
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from arkor_dev.contract.feature_shapes import Forecast, ForecastFix
+
+    from .lines import Line, Shape
+    from .machine import Memory
+    from .measurement import Measurement
+
+MARGIN: Final = 1.05
+"""How much more than the forecast has to be free: what other programs take changes meanwhile."""
+LENGTH_STEP: Final = 32
+SHORTEST: Final = 64
+FIXES: Final = 4
+QUARTER: Final = 0.3
+"""What 4-bit weights take of 16-bit ones, their scales included."""
+
+
+def outlook(
+    measured: Measurement, config: Mapping[str, Any], memory: Memory, disk: int | None, busy: bool
+) -> Forecast:
+    """What a job with ``config`` will take; while another one runs (``busy``), not whether it fits."""
+    plan = Plan.of(JobSettings(config), measured.rows, measured.held_out)
+    evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
+    saves = _times(plan.save, plan.steps)
+    late = measured.late
+    parts = {
+        "loadingSeconds": round(measured.loading * late, 1),
+        "trainingSeconds": round(measured.training(plan.steps) * late, 1),
+        "evaluationSeconds": round(evaluations * measured.evaluation * late, 1),
+        "savingSeconds": round((saves + 1) * measured.saving * late, 1),
+    }
+    peak = measured.peak(plan.steps)
+    written = saves * measured.checkpoint + measured.adapter
+    forecast: Forecast = {
+        "seconds": round(sum(parts.values()), 1),
+        **parts,  # type: ignore[typeddict-item]
+        "steps": plan.steps,
+        "memory": {
+            "peakBytes": measured.host or peak,
+            "freeBytes": memory.free,
+            "totalBytes": memory.total,
+        },
+        "rows": measured.rows + measured.held_out,
+        "cutRows": measured.cut,
+        "tokens": measured.tokens,
+        "learnedTokens": measured.learned,
+        "lookedAtRows": measured.looked,
+        "diskBytes": written,
+        "checkpoints": saves,
+        "freeDiskBytes": disk,
+    }
+    room = memory.free
+    if measured.host:
+        room = measured.device_free
+        forecast["device"] = {
+            "name": measured.device,
+            "peakBytes": peak,
+            "freeBytes": room,
+            "totalBytes": measured.device_total,
+        }
+    if room is not None and not busy:
+        forecast["fits"] = peak * MARGIN <= room and (disk is None or disk > written)
+        if peak * MARGIN > room:
+            forecast["fixes"] = fixes(measured, config, plan, peak, room / MARGIN)
+    return forecast
+
+
+def _times(every: int, steps: int) -> int:
+    return steps // every if every else 0
+
+
+def fixes(
+    measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, room: float
+) -> list[ForecastFix]:
+    """The nearest settings with which a step keeps within ``room`` bytes, the nearest of them first."""
+    made = _Fixes(measured, config, plan, need, room)
+    return list(made.found())[:FIXES]
+
+
+class _Fixes:
+    """Tries changes, alone and then together, and keeps those that fit."""
+
+    def __init__(
+        self, measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, room: float
+    ) -> None:
+        self.measured, self.config, self.plan, self.room = measured, config, plan, room
+        shape = measured.longest
+        # What the line says of the longest batch, brought to what was forecast.
+        self.surplus = max(0.0, need - measured.memory.at(measured.sizes.held(shape)))
+        self.cheaper = replace(measured.sizes, recomputed=True)
+        self.known = by_field()
+
+    def held(self, shape: Shape, recomputed: bool) -> float:
+        """The peak of a run whose longest batch has this shape."""
+        line: Line | None = self.measured.recomputed if recomputed else self.measured.memory
+        sizes = self.cheaper if recomputed else self.measured.sizes
+        return math.inf if line is None else line.at(sizes.held(shape)) + self.surplus
+
+    def found(self) -> Iterator[ForecastFix]:
+        shape, recompute = self.measured.longest, self.measured.recomputed is not None
+        batch = self._most(range(1, shape.rows), lambda rows: self.held(shape._replace(rows=rows), False))
+        if batch:
+            yield self._fix(self._fewer(batch), self.held(shape._replace(rows=batch), False))
+        whole = self.held(shape, True)
+        if recompute and whole <= self.room:
+            yield self._fix({"gradientCheckpointing": True}, whole)
+        if recompute and not batch and whole > self.room:
+            batch = self._most(range(1, shape.rows), lambda rows: self.held(shape._replace(rows=rows), True))
+            if batch:
+                settings = {**self._fewer(batch), "gradientCheckpointing": True}
+                yield self._fix(settings, self.held(shape._replace(rows=batch), True))
+        for rows, checkpointing in ((shape.rows, False), (1, False), (1, recompute)):
+            lengths = range(SHORTEST, shape.width, LENGTH_STEP)
+            length = self._most(lengths, lambda width: self.held(self._cut(rows, width), checkpointing))  # noqa: B023
+            if length:
+                settings = {"maxLength": length}
+                if rows < shape.rows:
+                    settings = {**self._fewer(rows), **settings}
+                if checkpointing:
+                    settings["gradientCheckpointing"] = True
+                yield self._fix(settings, self.held(self._cut(rows, length), checkpointing))
+                break
+        if self.measured.device == "cuda" and not self.config.get("loadIn4bit"):
+            need = self.held(shape, False) - (1 - QUARTER) * self.measured.weights
+            if need <= self.room:
+                yield self._fix({"loadIn4bit": True}, need)
+
+    def _cut(self, rows: int, width: int) -> Shape:
+        shape = self.measured.longest
+        return shape._replace(rows=rows, width=width, kept=min(shape.kept, width))
+
+    def _most(self, choices: range, held: Callable[[int], float]) -> int:
+        """The last choice that fits; 0 for none. More of it never takes less."""
+        fitting = bisect.bisect_right(choices, self.room, key=held)
+        return choices[fitting - 1] if fitting else 0
+
+    def _fewer(self, rows: int) -> dict[str, Any]:
+        """Fewer rows at a time, and as many in a step as before, where steps can be accumulated."""
+        settings: dict[str, Any] = {"batchSize": rows}
+        if "gradientAccumulationSteps" in self.known:
+            before = self.config.get("gradientAccumulationSteps") or 1
+            settings["gradientAccumulationSteps"] = math.ceil(self.plan.batch_size * before / rows)
+        return settings
+
+    def _fix(self, settings: dict[str, Any], held: float) -> ForecastFix:
+        return {"settings": settings, "words": self._words(settings), "peakBytes": round(held)}
+
+    def _words(self, settings: Mapping[str, Any]) -> str:
+        words = []
+        for field, value in settings.items():
+            match field:
+                case "batchSize":
+                    words.append(f"a batch size of {value:,}")
+                case "gradientAccumulationSteps":
+                    words[-1] += f", {value:,} accumulated"
+                case "gradientCheckpointing":
+                    words.append(f"gradient checkpointing ({self._slower()} slower)")
+                case "maxLength":
+                    words.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
+                case "loadIn4bit":
+                    words.append("the model in 4 bit")
+        return " and ".join(words)
+
+    def _slower(self) -> str:
+        return f"{max(1, round(100 * (self.measured.slower - 1)))} %"
+
+    def _cut_words(self, length: int) -> str:
+        lengths = self.measured.lengths
+        share = 100 * (len(lengths) - bisect.bisect_right(lengths, length)) / max(1, len(lengths))
+        return "cuts no row" if share == 0 else f"cuts {max(1, round(share))} % of the rows"

@@ -1,0 +1,308 @@
+"""The forecasts of one project: known ones at once, others measured one after another while nothing trains.
+
+A measurement is never in the way: it is killed when a job starts, and begins anew when none runs; what nobody
+asks for any more is dropped. What was measured is kept, and corrected by the runs that follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import shutil
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.data.sources import SourceError, inside, parts_of
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+from .machine import free_disk, memory
+from .measurement import Kept, Measurement, key_of
+from .outlook import outlook
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
+
+    from arkor_dev.contract.feature_shapes import Forecast
+    from arkor_dev.contract.shapes import DatasetSource
+    from arkor_dev.local.jobs.store import Verdict
+    from arkor_dev.local.models.catalog import Model, Models
+
+log = logging.getLogger(__name__)
+
+SECONDS: Final = 17.0
+"""How long a measurement may make steps, counted from its start; what it has begun it ends."""
+PATIENCE: Final = 120.0
+"""After so many seconds a measurement is given up: the data take long to read, or the machine is busy."""
+WANTED_SECONDS: Final = 30.0
+"""What has not been asked for in so long is not measured any more."""
+ENTRIES: Final = 50
+FAILED_SECONDS: Final = 60.0
+"""How long a failure stands, before the same question is tried again."""
+
+
+@dataclass
+class Entry:
+    """One question: a job's config, and how far its answer has come."""
+
+    id: str
+    key: str
+    config: dict[str, Any]
+    model: Model
+    asked: float = field(default_factory=time.monotonic)
+    progress: dict[str, Any] | None = None
+    error: str | None = None
+
+
+class Forecasts:
+    """Answers what jobs will take. ``busy`` says whether one is training."""
+
+    def __init__(self, models: Models, data: Path, project: Path, busy: Callable[[], bool]) -> None:
+        self._models = models
+        self._data = data
+        self._project = project
+        self._busy = busy
+        self._kept = Kept(data)
+        self._entries: dict[str, Entry] = {}
+        self._news = asyncio.Event()
+        self._current: tuple[Entry, Child] | None = None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Measure what is asked for as long as the body runs."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    # Asked by the server
+
+    async def request(self, config: dict[str, Any]) -> Forecast:
+        """The forecast of a job with ``config``: known, or from now on to be measured."""
+        try:
+            entry = await self._entry(config)
+        except JobFailure as failure:
+            return {"id": _id_of("", config), "state": "failed", "error": str(failure)}
+        before = self._entries.pop(entry.id, None)
+        if before and before.error and time.monotonic() - before.asked > FAILED_SECONDS:
+            before.error = None
+        entry = self._entries[entry.id] = before or entry
+        for old in list(self._entries)[:-ENTRIES]:
+            self._drop(old)
+        return await self._view(entry)
+
+    async def get(self, forecast_id: str) -> Forecast | None:
+        """As ``request``, by the id that it gave; None for one that is not known (any more)."""
+        entry = self._entries.get(forecast_id)
+        return await self._view(entry) if entry else None
+
+    def cancel(self, forecast_id: str) -> bool:
+        """Stop measuring, and forget the question; false where there is none."""
+        return self._drop(forecast_id)
+
+    async def known(self, config: dict[str, Any]) -> Forecast | None:
+        """The forecast of a job that is about to be made, where nothing has to be measured for it."""
+        try:
+            entry = await self._entry(config)
+        except JobFailure:
+            return None
+        forecast = await self._view(entry)
+        return forecast if forecast.get("state") == "measured" else None
+
+    # Told by the scheduler
+
+    def training_begins(self) -> None:
+        """Get out of a job's way."""
+        if self._current:
+            self._current[1].kill()
+
+    def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
+        """Correct what was forecast by what a completed run took, and go on with what waits."""
+        metrics = verdict.fields.get("metrics")
+        if verdict.status == "completed" and metrics:
+            with contextlib.suppress(JobFailure):
+                self._correct(dict(config), seconds, metrics.get("peakBytes"))
+        self._news.set()
+
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
+        """What to say to somebody whose job ran out of memory: its forecast, and settings that fit.
+
+        Measures where that is not known yet; empty where it cannot be.
+        """
+        try:
+            entry = await self._entry(config)
+            if self._kept.get(entry.key) is None:
+                await self._measure(entry, progress, urgent=True)
+        except JobFailure:
+            return ""
+        measured = self._kept.get(entry.key)
+        return _advice(await self._outlook(measured, config, busy=False)) if measured else ""
+
+    # Inside
+
+    async def _entry(self, config: dict[str, Any]) -> Entry:
+        """The question that ``config`` puts; JobFailure where it cannot be answered."""
+        if any(part["type"] != "file" for part in _parts(config)):
+            raise JobFailure("A forecast needs data that lies in the project; these the run fetches")
+        model = self._models.at_hand(config["model"])
+        if model is None:
+            raise JobFailure(f"The model {config['model']} is not here yet: its first run fetches it")
+        key = await asyncio.to_thread(self._key, config, model)
+        return Entry(_id_of(key, config), key, config, model)
+
+    def _key(self, config: Mapping[str, Any], model: Model) -> str:
+        try:
+            files = [file for part in _parts(config) for file in inside(self._project, part["path"])]
+        except SourceError as fault:
+            raise JobFailure(str(fault)) from None
+        return key_of(config, model.path, files)
+
+    async def _view(self, entry: Entry) -> Forecast:
+        entry.asked = time.monotonic()
+        measured = self._kept.get(entry.key)
+        if measured:
+            forecast = await self._outlook(measured, entry.config, self._busy())
+            return {"id": entry.id, "state": "measured", **forecast}
+        if entry.error:
+            return {"id": entry.id, "state": "failed", "error": entry.error}
+        self._news.set()
+        measuring = self._current is not None and self._current[0].key == entry.key
+        view: Forecast = {"id": entry.id, "state": "measuring" if measuring else "waiting"}
+        if measuring and self._current and self._current[0].progress:
+            view["progress"] = self._current[0].progress  # type: ignore[typeddict-item]
+        return view
+
+    async def _outlook(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
+        free, disk = await asyncio.to_thread(lambda: (memory(), free_disk(self._data)))
+        return outlook(measured, config, free, disk, busy)
+
+    def _drop(self, forecast_id: str) -> bool:
+        entry = self._entries.pop(forecast_id, None)
+        others = {other.key for other in self._entries.values()}
+        if entry and self._current and self._current[0].key == entry.key and entry.key not in others:
+            self._current[1].kill()
+        return entry is not None
+
+    def _next(self) -> Entry | None:
+        """The newest question that is still wanted; the rest of them are older ideas of the same person."""
+        for entry in reversed(list(self._entries.values())):
+            wanted = time.monotonic() - entry.asked < WANTED_SECONDS
+            if wanted and not entry.error and self._kept.get(entry.key) is None:
+                return entry
+        return None
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            entry = None if self._busy() else self._next()
+            if entry is None:
+                await self._news.wait()
+                continue
+            try:
+                await self._measure(entry, lambda _: None)
+            except JobFailure as failure:
+                # One that was killed for a job, or because nobody wanted it any more, has not failed.
+                if not self._busy() and entry.id in self._entries:
+                    entry.error = str(failure)
+            except Exception as error:
+                log.exception("the forecast %s", entry.id)
+                entry.error = f"the local backend failed: {type(error).__name__}: {error}"
+
+    async def _measure(
+        self, entry: Entry, progress: Callable[[dict[str, Any]], None], *, urgent: bool = False
+    ) -> None:
+        """Let a worker measure, and keep what it says; JobFailure where it ends without.
+
+        Beside a job only where it is ``urgent``.
+        """
+        asked, scratch = time.time(), self._data / "forecast"
+        child = await Child.start("arkor_dev.local.forecast.worker")
+        self._current = entry, child
+        try:
+            if self._busy() and not urgent:  # it has started meanwhile
+                raise JobFailure("A job has started")
+            child.send(
+                id="forecast",
+                config=entry.config,
+                data=str(self._data),
+                project=str(self._project),
+                scratch=str(scratch),
+                asked=asked,
+                seconds=SECONDS,
+                free=memory().free,
+            )
+            child.send(name=entry.model.name, path=str(entry.model.path), note=entry.model.note)
+            async with asyncio.timeout(PATIENCE):
+                measured = await self._follow(child, entry, progress)
+        except TimeoutError:
+            raise JobFailure(f"The measurement took longer than {PATIENCE:.0f} s and was given up") from None
+        finally:
+            self._current = None
+            await child.stop()
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+        await asyncio.to_thread(self._kept.put, entry.key, measured)
+
+    async def _follow(
+        self, child: Child, entry: Entry, progress: Callable[[dict[str, Any]], None]
+    ) -> Measurement:
+        async for batch in child.batches():
+            for message in batch:
+                if "progress" in message:
+                    entry.progress = message["progress"]
+                    progress(message["progress"])
+                elif "error" in message:
+                    raise JobFailure(message["error"])
+                else:
+                    return Measurement.of_json(message["measured"])
+        await child.ended()
+        raise JobFailure(child.cause("The measuring process"))
+
+    def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
+        model = self._models.at_hand(config["model"])
+        if model is None or any(part["type"] != "file" for part in _parts(config)):
+            return
+        key = self._key(config, model)
+        measured = self._kept.get(key)
+        if measured is None:
+            return
+        forecast = outlook(measured, config, memory(), None, busy=True)
+        size = (peak or 0) / forecast["memory"]["peakBytes"] if peak and not measured.host else 1.0
+        self._kept.put(key, measured.corrected(seconds / max(forecast["seconds"], 0.1), size))
+
+
+def _parts(config: Mapping[str, Any]) -> list[DatasetSource]:
+    """Every data set of a config, the one to evaluate on included."""
+    named = (config.get(name) for name in ("datasetSource", "evalDatasetSource"))
+    return [part for source in named if source for part in parts_of(source)]
+
+
+def _id_of(key: str, config: Mapping[str, Any]) -> str:
+    text = json.dumps([key, config], sort_keys=True, default=str)
+    return f"forecast_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _advice(forecast: Forecast) -> str:
+    """The forecast and what fits, as sentences."""
+    tight = forecast.get("device") or forecast["memory"]
+    free, need = tight["freeBytes"], tight["peakBytes"]
+    if free is None:
+        return f"It was forecast to take {_size(need)}."
+    said = f"It was forecast to take {_size(need)}, and {_size(free)} are free now."
+    if forecast.get("fits"):
+        return f"{said} Other programs took the memory meanwhile: close them, and run it again."
+    fixes = [f"{fix['words']} ({_size(fix['peakBytes'])})" for fix in forecast.get("fixes", ())]
+    if not fixes:
+        return f"{said} No batch size or length of this model fits: choose a smaller model."
+    return f"{said} What would fit: {'; '.join(fixes)}."
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

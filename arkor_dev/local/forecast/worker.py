@@ -1,0 +1,125 @@
+"""The process that measures one job's settings and ends.
+
+It prepares the job as the training does and makes a few of its steps. It is the first to go when memory
+runs out, and does not outlast its time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.local.training.worker import Preparation
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.link import Link
+
+from .measurement import Measurement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.data.rows import Row
+
+LOOKED_ROWS: Final = 1500
+"""Rows of a large data set that are read as tokens, at random; the longest ones besides."""
+LENGTHS: Final = 100
+"""Percentiles of the rows' lengths that are kept."""
+
+
+def some_of(rows: Sequence[Row], batch: int, seed: int) -> tuple[list[Row], list[Row]]:
+    """A fair sample of ``rows``, and the longest of the rest: enough of them for a batch."""
+    if len(rows) <= 2 * LOOKED_ROWS:
+        return list(rows), []
+    order = list(range(len(rows)))
+    random.Random(f"{seed}/looked").shuffle(order)  # noqa: S311 - a sample, no secret
+    rest = sorted(order[LOOKED_ROWS:], key=lambda place: _characters(rows[place]))
+    return [rows[place] for place in order[:LOOKED_ROWS]], [rows[place] for place in rest[-batch:]]
+
+
+def _characters(row: Row) -> int:
+    return sum(len(str(message.get("content") or "")) for message in row.messages)
+
+
+class Work:
+    """One measurement, from its message to its end."""
+
+    def __init__(self) -> None:
+        self.link = Link()
+
+    def measure(self) -> Measurement:
+        """What the job that the backend names takes."""
+        job = self.link.receive()
+        # The moment in which this process was asked for, by this process's clock.
+        asked = time.monotonic() - (time.time() - job["asked"])
+        preparation = Preparation(job, lambda *_, **__: None, self.link.progress)
+        preparation.read()
+        train = preparation.train_rows
+        looked, longest = some_of(train, preparation.plan.batch_size, preparation.settings.get("seed"))
+        preparation.train_rows = looked
+        preparation.load(self.link.receive())
+        began = time.monotonic()
+        preparation.encode()
+        encoding, share = time.monotonic() - began, len(train) / len(looked)
+        cut, rows = preparation.cut, preparation.train
+        run = preparation.make_run(lambda: False)
+        ready = time.monotonic()
+        if longest:
+            preparation.train_rows, preparation.eval_rows = longest, []
+            preparation.encode()
+        from .measure import Measuring
+
+        measuring = Measuring(run, job["free"], asked + job["seconds"], self._progress)
+        found = measuring.measure(Path(job["scratch"]), preparation.train if longest else [])
+        from arkor_dev.local.training.encoding import IGNORED
+
+        lengths = sorted(len(row.ids) for row in rows)
+        learned = sum(label != IGNORED for row in rows for label in row.labels[1:])
+        return Measurement(
+            device=run.base.device,
+            loading=ready - asked + encoding * (share - 1) + found.pop("beginning"),
+            rows=len(train),
+            held_out=len(run.held_out),
+            cut=round(cut * share),
+            tokens=round(sum(lengths) * share),
+            learned=round(learned * share),
+            looked=len(looked) + len(run.held_out),
+            lengths=[lengths[place * (len(lengths) - 1) // LENGTHS] for place in range(LENGTHS + 1)],
+            **found,
+        )
+
+    def _progress(self, done: int, total: int) -> None:
+        self.link.progress("Measuring", done, total, "steps")
+
+    def run(self) -> None:
+        """Do the work; whatever goes wrong ends as a reason that the person reads."""
+        try:
+            self.link.send(measured=self.measure().as_json())
+        except JobFailure as failure:
+            self.link.send(error=str(failure))
+        except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}"
+            if out_of_memory(error):
+                reason = "One row alone takes more memory than is free: choose a smaller model or maxLength"
+            self.link.send(error=reason)
+
+
+def go_first() -> None:
+    """Ask the system to end this process before any other when memory runs out."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(5)  # as the training, whose speed it measures
+    go_first()
+    Work().run()
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,46 @@
+"""The calls of the feature ``forecast`` (docs/contract.md#forecasts)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from arkor_dev.contract.errors import NotFoundError
+from arkor_dev.contract.rules import Rule
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.forecast.service import Forecasts
+from arkor_dev.local.jobs.job_config import check_config, check_files
+
+from .requests import body_of, check_scope
+
+FORECASTS: Final = web.AppKey("forecasts", Forecasts)
+ASK: Final = Schema((Field("config", Rule("object"), needed=True),))
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/v1/forecast")
+async def create(request: web.Request) -> web.Response:
+    setup = check_scope(request)
+    config = check_config((await body_of(request, ASK))["config"])
+    await asyncio.to_thread(check_files, config, setup.project)
+    return web.json_response({"forecast": await request.app[FORECASTS].request(config)})
+
+
+@routes.get("/v1/forecast/{id}")
+async def get(request: web.Request) -> web.Response:
+    check_scope(request)
+    forecast = await request.app[FORECASTS].get(request.match_info["id"])
+    if forecast is None:
+        raise NotFoundError(f"There is no forecast {request.match_info['id']}; ask for it anew")
+    return web.json_response({"forecast": forecast})
+
+
+@routes.delete("/v1/forecast/{id}")
+async def cancel(request: web.Request) -> web.Response:
+    check_scope(request)
+    if not request.app[FORECASTS].cancel(request.match_info["id"]):
+        raise NotFoundError(f"There is no forecast {request.match_info['id']}")
+    return web.Response(status=204)

@@ -1,0 +1,179 @@
+"""A job's forecast over the wire: measured once, known from then on, never in the way, and near the truth."""
+
+from __future__ import annotations
+
+import resource
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.conftest import CONFIG, ENDLESS, make_project
+from tests.local.harness import Backend, until
+from tests.local.tiny_model import PHRASE, write_jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+
+WORKER = "arkor_dev.local.forecast.worker"
+MIB = 2**20
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def forecasting(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Backend]:
+    """A backend of this module's own: forecasts wait while another test's job trains."""
+    root = tmp_path_factory.mktemp("forecasts")
+    project = make_project(root / "tests", tiny)
+    long = [{"prompt": "Hello", "completion": f"{PHRASE} " * (3 + n % 12)} for n in range(48)]
+    write_jsonl(project / "data" / "long.jsonl", long)
+    backend = Backend.start(root / "data", project, root / "cache")
+    yield backend
+    backend.stop()
+
+
+LONG: dict[str, Any] = {
+    **CONFIG,
+    "datasetSource": {"type": "file", "path": "data/long.jsonl"},
+    "batchSize": 32,
+}
+
+
+def ask(backend: Backend, config: dict[str, Any]) -> dict[str, Any]:
+    answer = backend.call("POST", "/v1/forecast", {"config": config})
+    assert answer.status == 200, answer.body
+    forecast: dict[str, Any] = answer.json["forecast"]
+    return forecast
+
+
+def measured(backend: Backend, config: dict[str, Any]) -> dict[str, Any]:
+    """The forecast, once it is there."""
+
+    def look() -> dict[str, Any] | None:
+        forecast = ask(backend, config)
+        assert forecast["state"] != "failed", forecast
+        return forecast if forecast["state"] == "measured" else None
+
+    found: dict[str, Any] = until(look, SECONDS)
+    return found
+
+
+def test_a_forecast_is_measured_once_and_then_known(forecasting: Backend) -> None:
+    first = ask(forecasting, CONFIG)
+    assert first["state"] in ("waiting", "measuring")
+    path = f"/v1/forecast/{first['id']}"
+    progress = until(lambda: forecasting.call("GET", path).json["forecast"].get("progress"), SECONDS)
+    assert progress["label"]
+    forecast = measured(forecasting, CONFIG)
+    assert forecast["id"] == first["id"]
+    assert (forecast["rows"], forecast["cutRows"], forecast["steps"], forecast["checkpoints"]) == (
+        60,
+        0,
+        30,
+        3,
+    )
+    assert forecast["tokens"] > forecast["learnedTokens"] > 54 * 5
+    assert forecast["seconds"] == pytest.approx(
+        sum(forecast[f"{part}Seconds"] for part in ("loading", "training", "evaluation", "saving")), abs=0.2
+    )
+    assert forecast["fits"] is True
+    assert forecast["memory"]["freeBytes"] > forecast["memory"]["peakBytes"] > 200 * MIB
+    # Settings that change neither a step's time nor its memory need no new measurement.
+    began = time.monotonic()
+    more = ask(forecasting, {**CONFIG, "maxSteps": 3000, "learningRate": 1e-3})
+    assert time.monotonic() - began < 2
+    assert more["state"] == "measured"
+    assert more["id"] != forecast["id"]
+    assert more["trainingSeconds"] > 20 * forecast["trainingSeconds"]
+    assert ask(forecasting, {**CONFIG, "batchSize": 5})["state"] != "measured"
+
+
+def test_a_job_keeps_its_forecast_and_comes_near_it(forecasting: Backend) -> None:
+    forecast = measured(forecasting, LONG)
+    config = {**LONG, "maxSteps": 6}
+    job = forecasting.submit(config)
+    kept = forecasting.job(job)["forecast"]
+    assert kept["steps"] == 6
+    assert kept["memory"]["peakBytes"] <= forecast["memory"]["peakBytes"]
+    forecasting.wait_for(job, "end")
+    done = forecasting.job(job)
+    assert done["forecast"] == kept
+    assert done["metrics"]["peakBytes"] == pytest.approx(kept["memory"]["peakBytes"], rel=0.1)
+    # The batch of 32 long rows is most of it: a forecast without the rows would be far off.
+    assert done["metrics"]["peakBytes"] > 1.3 * measured(forecasting, CONFIG)["memory"]["peakBytes"]
+
+
+def test_a_measurement_gets_out_of_a_job_s_way_and_comes_back(forecasting: Backend) -> None:
+    config = {**CONFIG, "batchSize": 3}
+    forecast = ask(forecasting, config)
+    path = f"/v1/forecast/{forecast['id']}"
+    until(lambda: forecasting.processes(WORKER), SECONDS)
+    job = forecasting.submit({**ENDLESS, "batchSize": 3})
+    assert "forecast" not in forecasting.job(job)
+    until(lambda: not forecasting.processes(WORKER), 2)
+    forecasting.wait_for(job, "training.log")
+    assert forecasting.call("GET", path).json["forecast"] == {"id": forecast["id"], "state": "waiting"}
+    assert not forecasting.processes(WORKER)
+    # What is known is said beside a job as well, though not whether it would fit then.
+    assert "fits" not in ask(forecasting, LONG)
+    forecasting.call("POST", f"/v1/jobs/{job}/cancel")
+    assert measured(forecasting, config)["fits"]
+
+
+def test_a_measurement_can_be_cancelled(forecasting: Backend) -> None:
+    forecast = ask(forecasting, {**CONFIG, "batchSize": 2})
+    path = f"/v1/forecast/{forecast['id']}"
+    until(lambda: forecasting.processes(WORKER), SECONDS)
+    assert forecasting.call("DELETE", path).status == 204
+    until(lambda: not forecasting.processes(WORKER), 2)
+    assert forecasting.call("GET", path).status == 404
+    assert forecasting.call("DELETE", path).status == 404
+
+
+def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) -> None:
+    far = ask(forecasting, {**CONFIG, "model": "owner/a-model-of-the-hub"})
+    assert (far["state"], far["error"]) == (
+        "failed",
+        "The model owner/a-model-of-the-hub is not here yet: its first run fetches it",
+    )
+    short = ask(forecasting, {**LONG, "maxLength": 8})
+    answer = until(
+        lambda: (found := ask(forecasting, {**LONG, "maxLength": 8}))["state"] == "failed" and found, SECONDS
+    )
+    assert answer["id"] == short["id"]
+    assert "maxLength 8 cuts it before the answer begins" in answer["error"]
+
+
+def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> None:
+    """A limit below the forecast ends the run, with settings that then fit."""
+    peak = measured(forecasting, LONG)["memory"]["peakBytes"]
+    least = measured(forecasting, {**LONG, "batchSize": 1})["memory"]["peakBytes"]
+    limit = (peak + least) // 2
+    pid = forecasting.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_DATA)
+    resource.prlimit(pid, resource.RLIMIT_DATA, (limit, before[1]))
+    try:
+        job = forecasting.submit({**LONG, "maxSteps": 6})
+        frame = forecasting.wait_for(job, "training.failed")
+        assert frame.json["outOfMemory"] is True
+        error = frame.json["error"]
+        assert "The machine ran out of memory" in error
+        assert f"It was forecast to take {peak / 1e6:.0f} MB" in error
+        forecast = ask(forecasting, LONG)
+        assert forecast["memory"]["freeBytes"] == limit
+        assert forecast["fits"] is False
+        fix = forecast["fixes"][0]
+        assert fix["words"] in error
+        assert fix["settings"]["batchSize"] < 32
+        job = forecasting.submit({**LONG, "maxSteps": 6, **fix["settings"]})
+        forecasting.wait_for(job, "end")
+        assert forecasting.job(job)["status"] == "completed"
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_DATA, before)
+
+
+def test_nothing_was_logged(forecasting: Backend) -> None:
+    assert forecasting.errors == []
