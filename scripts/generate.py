@@ -20,10 +20,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from arkor_dev.contract import settings  # noqa: E402
-from arkor_dev.contract.settings.conflicts import CONFLICTS  # noqa: E402
+from arkor_dev.contract.changes import ONE_OF  # noqa: E402
+from arkor_dev.contract.settings.conflicts import CONFLICTS, conflicts  # noqa: E402
 from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arkor_dev.contract.rules import Rule
     from arkor_dev.contract.settings.setting import Setting
 
 SHAPES = ("shapes.py", "events.py", "feature_shapes.py", "dataset_shapes.py", "order_shapes.py")
@@ -44,6 +48,22 @@ SCALARS = {
 KINDS = {"whole": "number", "number": "number", "flag": "boolean", "choice": "string", "text": "string"}
 VALUE = "string | number | boolean | readonly (string | number)[]"
 NOTE = "// Generated from arkor_dev/contract by scripts/generate.py. Not edited by hand.\n"
+PROBED = ROOT / "web" / "fixtures" / "settings.json"
+NUMBERS = (0, 1, -1, 2, 7, 0.5, 1e-9, 1e300, True, False)
+TEXTS = ("", " ", "x", " x ", "1", "true", "a\tb", "a\nb", "\u00a0", "\u202e", "\u200b", "\x7f", "\ue000")
+PROBES: tuple[object, ...] = (
+    *NUMBERS,
+    *TEXTS,
+    "\u2028",
+    "\u3000x",
+    "\xad",
+    "é",
+    [],
+    ["x"],
+    [1],
+    {},
+    {"x": 1},
+)
 CONFIG = "JobConfig"
 """The shape that has every setting as a field besides its own."""
 
@@ -143,6 +163,10 @@ def _settings() -> str:
             "export const SETTINGS: readonly Setting[] = [",
             *(f"  {_record(_shown(row))}," for row in settings.SETTINGS),
             "];\n",
+            "/** Two of which only one can be set: setting either takes the other away. */",
+            'export const ONE_OF: readonly (readonly [Setting["field"], Setting["field"]])[] = [',
+            *(f"  {json.dumps(pair)}," for pair in ONE_OF),
+            "];\n",
         ]
     )
 
@@ -159,21 +183,24 @@ def form() -> str:
             "export const GROUPS: readonly { group: Group; title: string }[] = [",
             *(f"  {_record({'group': group, 'title': title})}," for group, title in GROUPS.items()),
             "];\n",
-            "/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`, and",
-            " * so does how many members a list has. */",
-            "export interface FormSetting extends Setting {",
+            "/** `low` (or above it) and `high` bound a number, the characters of a text, or the members of",
+            " * a list. Each fits `of`; one may stand without a list, and `alone` has none beside it. */",
+            "export interface Rule {",
+            f"  kind: {' | '.join(map(_quoted, kinds))};",
+            "  low?: number;",
+            "  high?: number;",
+            "  above?: boolean;",
+            "  choices?: readonly string[];",
+            "  of?: Rule;",
+            "  alone?: readonly string[];",
+            "}\n",
+            "/** What a form has to know of a setting. */",
+            "export interface FormSetting extends Setting, Rule {",
             "  group: Group;",
             "  /** As arkor.toml spells it; what stands before a dot is its table. */",
             "  key: string;",
             "  /** Other keys that mean the same there. */",
             "  aliases?: readonly string[];",
-            f"  kind: {' | '.join(map(_quoted, kinds))};",
-            "  /** What the members of a list are; one may stand alone. */",
-            '  of?: "text" | "whole";',
-            "  low?: number;",
-            "  high?: number;",
-            "  above?: boolean;",
-            "  choices?: readonly string[];",
             "  /** What a value must be, in words. */",
             "  allowed: string;",
             "  unit?: string;",
@@ -210,9 +237,13 @@ def form() -> str:
 
 
 def _record(facts: dict[str, object]) -> str:
-    said = {name: value for name, value in facts.items() if value not in (None, "", ())}
+    said = _said(facts)
     inner = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in said.items())
     return f"{{ {inner} }}"
+
+
+def _said(facts: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in facts.items() if value not in (None, "", ())}
 
 
 def _shown(row: Setting) -> dict[str, object]:
@@ -220,18 +251,12 @@ def _shown(row: Setting) -> dict[str, object]:
 
 
 def _rule(row: Setting) -> dict[str, object]:
-    rule, number = row.rule, row.rule.kind in ("whole", "number", "list")
     return {
         "group": row.group,
         "key": row.key,
         "aliases": row.aliases,
-        "kind": rule.kind,
-        "of": rule.of and rule.of.kind,
-        "low": rule.low if number else None,
-        "high": rule.high if number else None,
-        "above": True if rule.above else None,
-        "choices": rule.choices,
-        "allowed": rule.words,
+        **_bounds(row.rule),
+        "allowed": row.rule.words,
         "unit": row.unit,
         "required": row.required or None,
         "default": row.default,
@@ -239,6 +264,60 @@ def _rule(row: Setting) -> dict[str, object]:
         "example": row.example,
         "where": None if row.where == EVERYWHERE else row.where,
     }
+
+
+def _bounds(rule: Rule) -> dict[str, object]:
+    bounded = rule.kind in ("whole", "number", "text", "list")
+    assert rule.test is None, f"the page cannot know of a test of its own: {rule.words}"
+    return {
+        "kind": rule.kind,
+        "low": rule.low if bounded else None,
+        "high": rule.high if bounded else None,
+        "above": True if rule.above else None,
+        "choices": rule.choices,
+        "of": rule.of and _said(_bounds(rule.of)),
+        "alone": rule.alone,
+    }
+
+
+def probes() -> str:
+    """What the page's checker is held to: values with whether their rule allows them, configs with conflicts.
+
+    ``rules`` has ``[value, allowed]`` by field, ``conflicts`` ``[config, [field, …]]``.
+    """
+    rules = ",\n".join(f"    {_quoted(row.field)}: {json.dumps(_probed(row))}" for row in settings.SETTINGS)
+    configs = ",\n".join(
+        f"    {json.dumps([config, [field for field, _ in conflicts(config, str)]])}" for config in _configs()
+    )
+    return f'{{\n  "rules": {{\n{rules}\n  }},\n  "conflicts": [\n{configs}\n  ]\n}}\n'
+
+
+def _probed(row: Setting) -> list[list[object]]:
+    """Values at the edges of what is allowed, and of other kinds."""
+    rule = row.rule
+    values: list[object] = [*PROBES, *rule.choices, row.shown, ["all-linear"], ["all-linear", "x"], [0, 1]]
+    if rule.kind in ("whole", "number", "text", "list"):
+        low, high = int(rule.low), int(rule.high)
+        values += [low, high, low - 1, high + 1, (rule.low + rule.high) / 2 + 0.25, -low, -high]
+    if rule.kind == "text":
+        values += ["x" * high, "x" * (high + 1), "\N{GRINNING FACE}" * high]
+    if rule.kind == "list":
+        values += [[row.shown], ["x"] * high, ["x"] * (high + 1), [0] * high]
+    return [[value, rule.fits(value)] for value in values]
+
+
+def _configs() -> Iterator[dict[str, object]]:
+    """For each conflict, configs in which it arises and in which it does not."""
+    rows = settings.by_field()
+    for conflict in CONFLICTS:
+        one, other = rows[conflict.field], rows[conflict.other]
+        values = [*PROBES, *one.rule.choices, one.shown]
+        set_to = next(value for value in values if one.rule.fits(value) and value != one.default)
+        yield {conflict.field: set_to}
+        yield {conflict.field: one.default, conflict.other: other.shown}
+        for beside in (*other.rule.choices, *conflict.allowed, *conflict.refused, other.shown):
+            yield {conflict.field: set_to, conflict.other: beside}
+            yield {conflict.field: set_to, conflict.other: [beside]}
 
 
 def reference() -> str:
@@ -304,6 +383,7 @@ def generated() -> dict[Path, str]:
         TYPES: types(shapes()),
         FORM: form(),
         REFERENCE: reference(),
+        PROBED: probes(),
         EVENTS: events(MODULES[1].read_text(encoding="utf-8")),
     }
 

@@ -25,6 +25,10 @@ function bootBeforePaint(): Plugin {
       const page = bundle["index.html"];
       if (page?.type !== "asset") this.error("there is no index.html to put the boot script into");
       const chunks = Object.values(bundle).filter((file) => file.type === "chunk");
+      // What the first load brings anyway: the entry, and what the page names as the entry's imports.
+      const first = chunks
+        .filter((chunk) => chunk.isEntry)
+        .flatMap((chunk) => [chunk.fileName, ...chunk.imports]);
       const files: Record<string, string[]> = {};
       for (const [address, name] of Object.entries(PAGES)) {
         const own = chunks.find((chunk) => chunk.facadeModuleId?.endsWith(`/src/pages/${name}`));
@@ -33,7 +37,7 @@ function bootBeforePaint(): Plugin {
         const needed = new Set([own]);
         for (const { imports } of needed) {
           for (const chunk of chunks)
-            if (!chunk.isEntry && imports.includes(chunk.fileName)) needed.add(chunk);
+            if (!first.includes(chunk.fileName) && imports.includes(chunk.fileName)) needed.add(chunk);
         }
         files[address] = [...needed].map((chunk) => chunk.fileName);
       }

@@ -7,7 +7,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.changes import BOTH, ONE_OF
+from arkor_dev.contract.changes import problem
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings import SETTINGS
@@ -15,7 +15,7 @@ from arkor_dev.project.toml.limits import TomlLimitError, check_limits
 from arkor_dev.project.toml.problems import ABBREVIATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from arkor_dev.contract.settings.setting import Setting
 
@@ -38,27 +38,40 @@ def parse_settings(texts: Iterable[str]) -> dict[str, object]:
         if key not in rows:
             raise BadRequestError(f"unknown setting {_shown(key)}. {_hint(key)}")
         changes[rows[key].field] = _value(rows[key], written)
-    if all(changes.get(field) is not None for field in ONE_OF):
-        raise BadRequestError(BOTH)
+    if wrong := problem(changes):
+        raise BadRequestError(wrong)  # two that exclude each other
     return changes
 
 
 def _value(row: Setting, written: str) -> object:
     if not written and not row.required:
         return None
-    value: object = written
+    if len(written) <= LONGEST:
+        for value in _readings(row, written):
+            if row.rule.fits(value):
+                return value
+    said = next(_readings(row, written[:LONGEST]))
+    raise BadRequestError(f"{row.key} = {quoted(said)} is not possible. Allowed is {row.rule.words}")
+
+
+def _readings(row: Setting, written: str) -> Iterator[object]:
+    """What a text may mean: a value of TOML, a list without brackets, or itself."""
+    yield from _toml(written)
+    if row.rule.kind == "list" and "," in written:
+        yield from _toml(f"[{written}]")
+        yield [member.strip() for member in written.split(",")]
+    else:
+        yield written
+
+
+def _toml(text: str) -> list[object]:
+    """The one value that ``text`` is, if it is one."""
     try:
-        check_limits(written[:LONGEST])
-        parsed = tomllib.loads(f"value = {written[:LONGEST]}")
-        # A line break would begin another key.
-        if list(parsed) == ["value"]:
-            value = parsed["value"]
+        check_limits(text)
+        parsed = tomllib.loads(f"value = {text}")
     except (ValueError, TomlLimitError, RecursionError):
-        pass  # a word without quotes is no TOML
-    for each in (value, written):
-        if len(written) <= LONGEST and row.rule.fits(each):
-            return each
-    raise BadRequestError(f"{row.key} = {quoted(value)} is not possible. Allowed is {row.rule.words}")
+        return []  # a word without quotes is no TOML
+    return [parsed["value"]] if len(parsed) == 1 else []  # a line break would begin another key
 
 
 def _hint(key: str) -> str:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from .rules import quoted
 from .settings import SETTINGS, by_field
+from .settings.conflicts import conflicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ONE_OF: Final = ("maxSteps", "numTrainEpochs")
-"""Either decides how long a training is, so that setting one takes the other away."""
-BOTH: Final = "steps and epochs are both set. Keep the one that should decide the length"
+ONE_OF: Final = (("maxSteps", "numTrainEpochs"), ("warmupSteps", "warmupRatio"))
+"""Two of which only one can be set, so that setting either takes the other away."""
 
 
 def problem(changes: Mapping[str, object], prefix: str = "settings.") -> str | None:
@@ -31,18 +31,25 @@ def problem(changes: Mapping[str, object], prefix: str = "settings.") -> str | N
             return f"{prefix}{quoted(field)} is no setting of a trainer"
         if (value is None and row.required) or (value is not None and not row.rule.fits(value)):
             return f"{prefix}{field} must be {row.rule.words}, not {quoted(value)}"
-    if all(changes.get(field) is not None for field in ONE_OF):
-        return BOTH
+    for pair in ONE_OF:
+        if all(changes.get(field) is not None for field in pair):
+            return f"{' and '.join(known[field].key for field in pair)} are both set. Keep one of them"
     return None
+
+
+def conflict(config: Mapping[str, object]) -> str | None:
+    """What does not go together in a config to which changes were applied, by the keys of ``arkor.toml``."""
+    known = by_field()
+    return next((text for _, text in conflicts(config, lambda field: known[field].key)), None)
 
 
 def complete(config: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
     """The changes in the order of the table, with what they take away besides from ``config``."""
-    first, second = ONE_OF
     whole = dict(changes)
-    for field, other in ((first, second), (second, first)):
-        if whole.get(field) is not None and other not in whole and config.get(other) is not None:
-            whole[other] = None
+    for first, second in ONE_OF:
+        for field, other in ((first, second), (second, first)):
+            if whole.get(field) is not None and other not in whole and config.get(other) is not None:
+                whole[other] = None
     return {row.field: whole[row.field] for row in SETTINGS if row.field in whole}
 
 

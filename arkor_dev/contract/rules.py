@@ -24,8 +24,8 @@ class Rule:
     """What a value may be. ``noun`` is its name in an error, where the kind alone says too little.
 
     ``low`` and ``high`` bound a number, the characters of a text (one line, not blank), or the members of a
-    list; each of these fits ``of``, and where a rule has it, one member may stand alone. ``above``: ``low``
-    itself is not allowed. ``test`` has the last word.
+    list; each of these fits ``of``, and where a rule has it, one member may stand alone; a member that is
+    ``alone`` has none beside it. ``above``: ``low`` itself is not allowed. ``test`` has the last word.
     """
 
     kind: Kind
@@ -35,6 +35,7 @@ class Rule:
     above: bool = False
     choices: tuple[str, ...] = ()
     of: Rule | None = None
+    alone: tuple[str, ...] = ()
     test: Callable[[Any], bool] | None = None
 
     def fits(self, value: object) -> bool:
@@ -58,8 +59,11 @@ class Rule:
             case "list":
                 if not isinstance(value, list):
                     return self.of is not None and self.of.fits(value)
-                whole = self.low <= len(value) <= self.high
-                return whole and (self.of is None or all(self.of.fits(member) for member in value))
+                if not self.low <= len(value) <= self.high:
+                    return False
+                if len(value) > 1 and any(member in self.alone for member in value):
+                    return False
+                return self.of is None or all(self.of.fits(member) for member in value)
             case "object":
                 return isinstance(value, dict)
             case "whole" | "number":

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from arkor_dev.contract.changes import applied, conflict
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.settings import by_field
 from arkor_dev.processes.training_runs import Launch
@@ -79,7 +80,10 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     from .arkor_toml import choose, load_trainers  # parsed at the click: the file may have changed since
 
     revision, dry_run = request.get("revision"), request.get("dryRun", False)
-    chosen = choose(load_trainers(settings.project), request.get("trainer"))["name"]
+    trainer = choose(load_trainers(settings.project), request.get("trainer"))
+    chosen, changes = trainer["name"], request.get("settings", {})
+    if changes and (wrong := conflict(applied(trainer["config"], changes))):
+        raise BadRequestError(wrong)
     # -P: a project's own random.py or datasets/ must not stand in for the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
     argv += ["--local"] if settings.local else []
@@ -87,6 +91,6 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     argv += [f"--revision={revision}"] if revision else []
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
     rows = by_field()
-    for field, value in request.get("settings", {}).items():
+    for field, value in changes.items():
         argv.append(f"--set={rows[field].key}={'' if value is None else written(value)}")
     return Launch(argv, key=f"trainer {chosen}", trainer=chosen, file=None, dry_run=dry_run)

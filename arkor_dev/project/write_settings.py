@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.contract.changes import applied, complete
 from arkor_dev.contract.errors import BadRequestError, ConflictError
-from arkor_dev.contract.settings import by_field
 from arkor_dev.core.atomic_write import ChangedError, replace_regular
 
 from .arkor_toml import parse, place, read, revision_of
@@ -69,13 +68,14 @@ def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object
     config = trainers[index].get("config")
     if config is None:
         raise BadRequestError(trainers[index].get("problem", NOT_EDITABLE))
-    rows = by_field()
-    keys = {rows[field].key: value for field, value in complete(config, changes).items()}
     try:
-        after = edit(text, index, keys)
+        after = edit(text, index, complete(config, changes))
     except EditError:
         raise BadRequestError(NOT_EDITABLE) from None
-    if parse(project, after)[index].get("config") != applied(config, changes):
+    now = parse(project, after)[index]
+    if "config" not in now:  # what does not go together
+        raise BadRequestError(now["problem"])
+    if now["config"] != applied(config, changes):
         raise BadRequestError(NOT_EDITABLE)
     return after
 

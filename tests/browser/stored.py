@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 FIXTURES = Path(__file__).parents[2] / "web" / "fixtures"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+MANIFEST = {
+    "trainer": {"name": "support-bot"},
+    "trainers": [
+        {
+            "name": "support-bot",
+            "config": {"model": "m", "datasetSource": {"type": "file", "path": "d.jsonl"}},
+        }
+    ],
+    "source": "arkor.toml",
+    "revision": "1",
+}
+
 READ = """async () => {
   const done = (request) => new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -90,6 +102,10 @@ async def visit(page: Page, origin: str, fake: FakeBackend) -> None:
     await page.keyboard.press("?")
     await page.get_by_label("Single-key shortcuts").click()
     await page.keyboard.press("Escape")
+    await page.route("**/api/manifest", lambda route: route.fulfill(json=MANIFEST))
+    await page.goto(f"{origin}/#/")
+    await page.get_by_label("LoRA rank").fill("16")
+    await page.unroute("**/api/manifest")
     await page.goto(f"{origin}/#/jobs/{running}")
     await page.get_by_role("button", name="Tell me when it ends").click()
     await page.goto(f"{origin}/#/playground")

@@ -57,7 +57,7 @@ async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_pag
         await page.locator(".home-choice").get_by_text("second").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
         await expect(page.locator(".home-line")).to_contain_text("LoRA r 16 on tiny · 1 example · 3 epochs")
-        await expect(page.locator(".home-settings")).to_contain_text("data/chats.jsonl")
+        await expect(page.get_by_role("region", name="Settings")).to_contain_text("data/chats.jsonl")
         await page.reload()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.contract.changes import BOTH, applied, complete, problem
+from arkor_dev.contract.changes import applied, complete, conflict, problem
 from arkor_dev.contract.settings import by_field
 
 
@@ -17,7 +17,7 @@ from arkor_dev.contract.settings import by_field
         ({"model": None}, "settings.model must be a model's name"),
         ({"datasetSource": {}}, 'settings."datasetSource" is no setting of a trainer'),
         ({"\x1b[2J": 1}, 'settings."\\u001b[2J" is no setting of a trainer'),
-        ({"maxSteps": 3, "numTrainEpochs": 1}, BOTH),
+        ({"maxSteps": 3, "numTrainEpochs": 1}, "steps and epochs are both set. Keep one of them"),
     ],
 )
 def test_what_is_wrong_is_said_in_the_tables_words(changes: dict[str, object], said: str) -> None:
@@ -39,3 +39,13 @@ def test_steps_take_the_place_of_epochs_and_the_other_way_round() -> None:
     assert applied(config, {"numTrainEpochs": 1}) == {**config, "numTrainEpochs": 1}
     # Neither is needed, and what is taken away takes nothing else with it.
     assert applied(config, {"maxSteps": None}) == config
+
+
+def test_what_does_not_go_together_after_a_change() -> None:
+    config = applied(
+        {"model": "m", "lrSchedulerType": "polynomial", "lrPower": 2.0}, {"lrSchedulerType": None}
+    )
+    said = conflict(config)
+    assert said is not None
+    assert said.startswith("lr_scheduler_kwargs.power has a meaning only where scheduler is")
+    assert conflict(applied(config, {"lrPower": None})) is None

@@ -692,3 +692,9 @@ export const SETTINGS: readonly Setting[] = [
   { field: "seed", label: "Seed", help: "What everything random comes from: the same seed on the same machine gives the same adapter.", style: "text" },
   { field: "dryRun", label: "Dry run", help: "Train on a few rows for a few steps, to see that everything works.", style: "flag" },
 ];
+
+/** Two of which only one can be set: setting either takes the other away. */
+export const ONE_OF: readonly (readonly [Setting["field"], Setting["field"]])[] = [
+  ["maxSteps", "numTrainEpochs"],
+  ["warmupSteps", "warmupRatio"],
+];

@@ -15,21 +15,25 @@ export const GROUPS: readonly { group: Group; title: string }[] = [
   { group: "advanced", title: "Advanced" },
 ];
 
-/** What a form has to know of a setting. A number lies from `low` (or above it) to `high`, and
- * so does how many members a list has. */
-export interface FormSetting extends Setting {
+/** `low` (or above it) and `high` bound a number, the characters of a text, or the members of
+ * a list. Each fits `of`; one may stand without a list, and `alone` has none beside it. */
+export interface Rule {
+  kind: "choice" | "flag" | "list" | "number" | "text" | "whole";
+  low?: number;
+  high?: number;
+  above?: boolean;
+  choices?: readonly string[];
+  of?: Rule;
+  alone?: readonly string[];
+}
+
+/** What a form has to know of a setting. */
+export interface FormSetting extends Setting, Rule {
   group: Group;
   /** As arkor.toml spells it; what stands before a dot is its table. */
   key: string;
   /** Other keys that mean the same there. */
   aliases?: readonly string[];
-  kind: "choice" | "flag" | "list" | "number" | "text" | "whole";
-  /** What the members of a list are; one may stand alone. */
-  of?: "text" | "whole";
-  low?: number;
-  high?: number;
-  above?: boolean;
-  choices?: readonly string[];
   /** What a value must be, in words. */
   allowed: string;
   unit?: string;
@@ -43,7 +47,7 @@ export interface FormSetting extends Setting {
 }
 
 const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>> = {
-  model: { group: "usual", key: "model", kind: "text", allowed: "a model's name or folder, as one line of text, 300 characters at most", required: true, example: "smollm2-135m-instruct" },
+  model: { group: "usual", key: "model", kind: "text", low: 1, high: 300, allowed: "a model's name or folder, as one line of text, 300 characters at most", required: true, example: "smollm2-135m-instruct" },
   maxSteps: { group: "usual", key: "steps", aliases: ["max_steps"], kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "as many as the epochs take", example: 40 },
   numTrainEpochs: { group: "usual", key: "epochs", aliases: ["num_train_epochs"], kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", unit: "passes", default: 3 },
   batchSize: { group: "usual", key: "batch_size", aliases: ["per_device_train_batch_size"], kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", unit: "chats", default: 4 },
@@ -66,9 +70,9 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>
   adamBeta2: { group: "schedule", key: "adam_beta2", kind: "number", low: 0, high: 0.9999999, allowed: "a fraction from 0 to 0.9999999", default: 0.999, where: "the local backend" },
   adamEpsilon: { group: "schedule", key: "adam_epsilon", kind: "number", low: 0, high: 1, above: true, allowed: "a number above 0, 1 at most", default: 1e-08, where: "the local backend" },
   maxGradNorm: { group: "schedule", key: "max_grad_norm", kind: "number", low: 0, high: 1000, allowed: "a number from 0 to 1,000", default: 1.0, where: "the local backend" },
-  loraTargetModules: { group: "adapter", key: "lora.target_modules", kind: "list", of: "text", low: 1, high: 200, allowed: "a name or a list of names, or \"all-linear\" alone", defaultWords: "the attention's four projections", example: ["q_proj", "v_proj"], where: "the local backend" },
-  loraLayersToTransform: { group: "adapter", key: "lora.layers_to_transform", kind: "list", of: "whole", low: 1, high: 1000, allowed: "a whole number or a list of them", defaultWords: "all of them", example: [0, 1], where: "the local backend" },
-  loraModulesToSave: { group: "adapter", key: "lora.modules_to_save", kind: "list", of: "text", low: 1, high: 200, allowed: "a name or a list of names", defaultWords: "none", example: ["lm_head"], where: "the local backend" },
+  loraTargetModules: { group: "adapter", key: "lora.target_modules", kind: "list", low: 1, high: 200, of: {"kind": "text", "low": 1, "high": 200}, alone: ["all-linear"], allowed: "a name or a list of names, or \"all-linear\" alone", defaultWords: "the attention's four projections", example: ["q_proj", "v_proj"], where: "the local backend" },
+  loraLayersToTransform: { group: "adapter", key: "lora.layers_to_transform", kind: "list", low: 1, high: 1000, of: {"kind": "whole", "low": 0, "high": 10000}, allowed: "a whole number or a list of them", defaultWords: "all of them", example: [0, 1], where: "the local backend" },
+  loraModulesToSave: { group: "adapter", key: "lora.modules_to_save", kind: "list", low: 1, high: 200, of: {"kind": "text", "low": 1, "high": 200}, allowed: "a name or a list of names", defaultWords: "none", example: ["lm_head"], where: "the local backend" },
   loraDropout: { group: "adapter", key: "lora.dropout", aliases: ["lora.lora_dropout"], kind: "number", low: 0, high: 0.9, allowed: "a fraction from 0 to 0.9", default: 0.0, where: "the local backend" },
   useRslora: { group: "adapter", key: "lora.use_rslora", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
   useDora: { group: "adapter", key: "lora.use_dora", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },

@@ -20,7 +20,7 @@ from rich.console import Console
 from arkor_dev.cli.ending import Ending, Words
 from arkor_dev.cli.lost_jobs import lost
 from arkor_dev.cli.progress_view import view_for
-from arkor_dev.contract.changes import applied, complete
+from arkor_dev.contract.changes import applied, complete, conflict
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
@@ -83,6 +83,8 @@ async def run_start(
     chosen = choose(trainers, trainer)
     config = applied(chosen["config"], changes or {})
     if changes:
+        if wrong := conflict(config):
+            raise BadRequestError(wrong)
         config["setByHand"] = list(complete(chosen["config"], changes))
     if dry_run:
         config["dryRun"] = True

@@ -14,7 +14,7 @@ NAMES: Final = Rule("list", 1, 200, "a name or a list of names", of=text_line(20
 TARGETS: Final = replace(
     NAMES,
     noun='a name or a list of names, or "all-linear" alone',
-    test=lambda value: not isinstance(value, list) or len(value) == 1 or "all-linear" not in value,
+    alone=("all-linear",),
 )
 
 ROWS: Final = (

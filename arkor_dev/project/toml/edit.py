@@ -21,6 +21,8 @@ from .values import written
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arkor_dev.contract.settings.setting import Setting
+
     from .positions import Layout, Path
 
 _COMMENT: Final = re.compile(
@@ -41,14 +43,17 @@ class EditError(Exception):
 
 
 def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
-    """``text`` with changes by key (``lora.r``) in its trainer of that number; None takes a key out.
+    """``text`` with changes by field in its trainer of that number; None takes a setting out.
 
-    ``text`` is a valid document. Raises EditError where the result would not be exactly what was asked.
+    ``text`` is a valid document. A setting that is there under an alias keeps that key. Raises EditError
+    where the result would not be exactly what was asked.
     """
+    rows = settings.by_field()
+    wanted = [(rows[field], value) for field, value in changes.items()]
     result = text
-    for key, value in changes.items():
-        result = _Editor(result, trainer).change(key, value)
-    if not _says(result, text, trainer, changes) or _comments(result) != _comments(text):
+    for row, value in wanted:
+        result = _Editor(result, trainer).change(row, value)
+    if not _says(result, text, trainer, wanted) or _comments(result) != _comments(text):
         raise EditError
     return result
 
@@ -70,12 +75,12 @@ class _Editor:
         self.layout: Layout = layout(text)
         self.at: Path = ("trainer", trainer)
 
-    def change(self, key: str, value: object) -> str:
-        """The text with the key's value, or without the key."""
-        path = (*self.at, *key.split("."))
-        pair = next((pair for pair in self.layout.pairs if pair.path == path), None)
+    def change(self, row: Setting, value: object) -> str:
+        """The text with the setting's value, or without it."""
+        paths = [(*self.at, *key.split(".")) for key in (row.key, *row.aliases)]
+        pair = next((pair for pair in self.layout.pairs if pair.path in paths), None)
         if pair is None:
-            return self.text if value is None else self._insert(key, value)
+            return self.text if value is None else self._insert(row.key, value)
         if value is not None:
             return self._replace(pair, value)
         return self._take_line(pair) if pair.braces is None else self._take_from_braces(pair)
@@ -194,12 +199,12 @@ class _Editor:
 
 def _rank(key: str) -> float:
     """A key's place among those of its table, in the order of the table of settings; tables stand last."""
-    names = [row.name for row in settings.SETTINGS]
     if key in settings.tables():
         return _TABLES
     if key in _FIRST:
         return _FIRST.index(key)
-    return len(_FIRST) + (names.index(key) if key in names else -0.5)
+    places = [place for place, row in enumerate(settings.SETTINGS) if key in row.names]
+    return len(_FIRST) + (places[0] if places else -0.5)
 
 
 def _comments(text: str) -> Counter[str]:
@@ -208,7 +213,7 @@ def _comments(text: str) -> Counter[str]:
     return Counter(comment.rstrip() for comment in found if comment is not None)
 
 
-def _says(text: str, before: str, trainer: int, changes: Mapping[str, object]) -> bool:
+def _says(text: str, before: str, trainer: int, changes: list[tuple[Setting, object]]) -> bool:
     """Whether ``text`` says what ``before`` did, with the changes and nothing else."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
@@ -216,9 +221,9 @@ def _says(text: str, before: str, trainer: int, changes: Mapping[str, object]) -
         return False
     wanted: dict[str, Any] = tomllib.loads(before)
     block = wanted["trainer"][trainer]
-    for key, value in changes.items():
-        table, _, name = key.rpartition(".")
-        held = block.setdefault(table, {}) if table else block
+    for row, value in changes:
+        held = block.setdefault(row.table, {}) if row.table else block
+        name = next((name for name in row.names if name in held), row.name)
         if value is None:
             held.pop(name, None)
         else:

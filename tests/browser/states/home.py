@@ -116,6 +116,53 @@ async def edited(scene: Scene) -> None:
     await expect(scene.page.locator(".home-edits")).to_contain_text("steps 400 → 60")
 
 
+LONG = "a-model-with-a-name-that-somebody-found-meaningful/" * 5
+
+
+@state("home-changed", "Settings that were changed, one of them wrongly, with values that are long")
+async def changed(scene: Scene) -> None:
+    declare(scene.project, TRAINER + SECOND)
+    await scene.go("/")
+    for label, text in {"Epochs": "2.5", "LoRA rank": "2000", "Base model": LONG}.items():
+        await scene.page.get_by_label(label, exact=True).fill(text)
+    for group in await scene.page.locator("summary").all():
+        await group.click()
+    await scene.page.get_by_label("Schedule", exact=True).select_option("constant_with_warmup")
+    await scene.page.get_by_label("Optimiser", exact=True).select_option("sgd")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("from 1 to 1,024")
+
+
+@state("home-diff", "How the file will change, before it is written")
+async def diff(scene: Scene) -> None:
+    declare(scene.project, TRAINER.replace('"data/support.jsonl"', f'"data/support.jsonl" # {LONG}') + SECOND)
+    await scene.go("/")
+    await scene.page.get_by_label("Steps", exact=True).fill("60")
+    await scene.page.get_by_label("LoRA rank", exact=True).fill("32")
+    await scene.page.get_by_role("button", name="Write to arkor.toml").click()
+    await expect(scene.page.locator(".set-diff")).to_contain_text("lora.r = 32")
+
+
+@state("home-refused", "The file has changed since it was shown", faulty=True)
+async def refused(scene: Scene) -> None:
+    declare(scene.project, TRAINER)
+    await scene.go("/")
+    await scene.page.get_by_label("Steps", exact=True).fill("60")
+    await scene.page.get_by_role("button", name="Write to arkor.toml").click()
+    await expect(scene.page.locator(".set-diff")).to_be_visible()
+    (scene.project / "arkor.toml").write_text(TRAINER + SECOND)
+    await scene.page.get_by_role("button", name="Write", exact=True).click()
+    await expect(scene.page.get_by_role("alert")).to_contain_text("has been changed on the disk")
+
+
+@state("home-again", "The form, filled in from a job")
+async def again(scene: Scene) -> None:
+    declare(scene.project, TRAINER)
+    job = trained(scene.fake, "support-bot", loraR=64, datasetSource={"type": "file", "path": f"data/{LONG}"})
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("button", name="Run again with changes").click()
+    await expect(scene.page.locator(".set-origin")).to_contain_text("Filled in from the job")
+
+
 @state("home-problem", "A trainer that cannot run as it is")
 async def problem(scene: Scene) -> None:
     declare(scene.project, TRAINER + SECOND)

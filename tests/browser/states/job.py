@@ -60,6 +60,15 @@ async def completed(scene: Scene) -> None:
     await expect(scene.page.locator(".chart-statistics-table")).to_contain_text("400")
 
 
+@state("job-gone", "Set by hand, and its trainer is not in the file any more")
+async def gone(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", batchSize=8, setByHand=["batchSize", "seed", "maxSteps"])
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("button", name="Run again with changes").click()
+    await expect(scene.page.get_by_role("alert")).to_contain_text("in arkor.toml any more")
+    await expect(scene.page.locator(".job-facts")).to_contain_text("set by hand")
+
+
 @state("job-failed", "A failed job says why, in full")
 async def failed(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running", steps=160)

@@ -12,7 +12,7 @@ import pytest
 from arkor_dev.contract.settings import SETTINGS, tables
 from arkor_dev.project.starter_toml import starter_toml
 from arkor_dev.project.toml import edit as editor
-from arkor_dev.project.toml.edit import EditError, edit
+from arkor_dev.project.toml.edit import EditError
 from arkor_dev.project.toml.values import written
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ name = "b"
 model = "m"
 dataset = "d.jsonl"
 """
+
+
+def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
+    """`edit.edit` by key, as the files below are written."""
+    fields = {row.key: row.field for row in SETTINGS}
+    return editor.edit(text, trainer, {fields[key]: value for key, value in changes.items()})
 
 
 def difference(before: str, after: str) -> list[str]:
@@ -126,6 +132,11 @@ ODD: list[tuple[str, Mapping[str, object], str]] = [
     ("A\n#seed = 9\n\n# end\n", {"seed": 2}, "A\n#seed = 9\nseed = 2\n\n# end\n"),
     ("A\nsteps = 1\n\n[trainer.lora]\n# r = 9\n", {"lora.r": 2},
      "A\nsteps = 1\n\n[trainer.lora]\n# r = 9\nr = 2\n"),
+    # aliases
+    ("A\nmax_steps = 1\n", {"steps": 2}, "A\nmax_steps = 2\n"),
+    ("A\nnum_train_epochs = 1\nlora.lora_alpha = 2\n", {"epochs": None, "lora.alpha": 4},
+     "A\nlora.lora_alpha = 4\n"),
+    ("A\nmax_steps = 1\nseed = 1\n", {"batch_size": 2}, "A\nmax_steps = 1\nbatch_size = 2\nseed = 1\n"),
     # tables
     ("A\nlora = {}\n", {"lora.r": 2}, "A\nlora = { r = 2 }\n"),
     ("A\nlora = { r = 8 } # c\n", {"lora.alpha": 16}, "A\nlora = { r = 8, alpha = 16 } # c\n"),
@@ -232,27 +243,31 @@ class Author:
         pairs: list[tuple[str, object]] = [
             ("name", f"t{number}"),
             ("dataset", "d.jsonl"),
-            *((r.key, value_of(r, self.chance)) for r in direct),
+            *((self.chance.choice([r.key, *r.aliases]), value_of(r, self.chance)) for r in direct),
         ]
         self.chance.shuffle(pairs)
-        lora = {row.name: value_of(row, self.chance) for row in rows if row.table == "lora"}
-        form = self.chance.choice(["table", "inline", "dotted"])
         lines = [self.pair(key, value, self.space()) for key, value in pairs]
-        if form == "dotted":
-            lines += [f"lora{self.space()}.{self.pair(name, value)}" for name, value in lora.items()]
-            self.chance.shuffle(lines)
-        elif form == "inline" and lora:
-            inner = f"{self.space()},{self.space()}".join(
-                f"{name}{self.space()}={self.space()}{written(v)}" for name, v in lora.items()
-            )
-            lines.append(
-                f"lora = {{{self.space()}{inner}{self.space()}}}{self.space()}{self.comment()}{self.end}"
-            )
-            self.chance.shuffle(lines)
-        body = "".join(self.filler() + line for line in lines)
-        if form == "table" and lora:
-            body += f"{self.filler()}[trainer.lora]{self.space()}{self.end}"
-            body += "".join(self.filler() + self.pair(name, value) for name, value in lora.items())
+        below = ""
+        for table in tables():
+            held = {
+                self.chance.choice(row.names): value_of(row, self.chance)
+                for row in rows
+                if row.table == table
+            }
+            form = self.chance.choice(["table", "inline", "dotted"])
+            if form == "table" and held:
+                below += f"{self.filler()}[trainer.{table}]{self.space()}{self.end}"
+                below += "".join(self.filler() + self.pair(name, value) for name, value in held.items())
+            elif form == "inline" and held:
+                inner = f"{self.space()},{self.space()}".join(
+                    f"{name}{self.space()}={self.space()}{written(v)}" for name, v in held.items()
+                )
+                braces = f"{{{self.space()}{inner}{self.space()}}}"
+                lines.append(f"{table} = {braces}{self.space()}{self.comment()}{self.end}")
+            elif form == "dotted":
+                lines += [f"{table}{self.space()}.{self.pair(name, value)}" for name, value in held.items()]
+        self.chance.shuffle(lines)
+        body = "".join(self.filler() + line for line in lines) + below
         return f"{self.filler()}[[trainer]]{self.space()}{self.comment()}{self.end}{body}"
 
     def file(self, trainers: int) -> str:
@@ -291,10 +306,12 @@ def test_generated_files(seed: int) -> None:
     after = edit(text, trainer, changes)
 
     wanted = before["trainer"][trainer]
-    for key, value in changes.items():
-        table, _, name = key.rpartition(".")
-        held = wanted.setdefault(table, {}) if table else wanted
-        held.pop(name, None) if value is None else held.__setitem__(name, value)
+    for row in rows:
+        held = wanted.setdefault(row.table, {}) if row.table else wanted
+        name = next((name for name in row.names if name in held), row.name)
+        held.pop(name, None)
+        if changes[row.key] is not None:
+            held[name] = changes[row.key]
     now = tomllib.loads(after)
     for side in (wanted, now["trainer"][trainer]):
         for table in tables():

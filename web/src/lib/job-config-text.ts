@@ -101,6 +101,7 @@ export function settings(config: JobConfig): Shown[] {
   const known = new Set<string>([
     "datasetSource",
     "evalDatasetSource",
+    "setByHand",
     ...SETTINGS.map(({ field }) => field),
   ]);
   for (const [key, value] of Object.entries(config)) {

@@ -15,6 +15,7 @@ import {
   STORED_VALUES,
   type StoredValue,
   THEME,
+  TRAINER_DRAFTS,
   UNSAVED_CONVERSATIONS,
   WATCHED_JOBS,
   writeStored,
@@ -70,6 +71,7 @@ describe("what version 1 stored", () => {
       system: "Be kind.",
     });
     expect(readStored(DRAFT)).toBe("Not sent yet");
+    expect(readStored(TRAINER_DRAFTS)).toEqual({ "support-bot": { changes: { loraR: 16 } } });
     expect(readStored(FEATURES)).toEqual(["endpoints"]);
   });
 

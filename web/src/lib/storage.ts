@@ -90,6 +90,21 @@ export const CHAT_SETTINGS: StoredValue<ChatSettings> = {
 };
 /** The message that is being written. */
 export const DRAFT = text("arkor.playground.draft", "tab");
+/** Settings that were changed on Home and not written yet, by trainer. */
+export const TRAINER_DRAFTS: StoredValue<TrainerDrafts> = {
+  name: "arkor.home.settings",
+  reach: "tab",
+  fallback: {},
+  parse: (stored, damaged) => {
+    const drafts: unknown = JSON.parse(stored);
+    if (!isObject(drafts)) throw new TypeError("no drafts");
+    const whole = Object.entries(drafts).filter(([, draft]) => isObject(draft) && isObject(draft.changes));
+    if (whole.length < Object.keys(drafts).length) damaged();
+    return Object.fromEntries(whole) as TrainerDrafts;
+  },
+  format: JSON.stringify,
+  migrations: [],
+};
 /** The optional features of the backend, as this tab last knew them. */
 export const FEATURES: StoredValue<readonly string[]> = {
   name: "arkor.features",
@@ -109,8 +124,14 @@ export const STORED_VALUES = [
   UNSAVED_CONVERSATIONS,
   CHAT_SETTINGS,
   DRAFT,
+  TRAINER_DRAFTS,
   FEATURES,
 ] as const;
+
+/** `changes` by field, null for one that is taken away; `from` is the job that they were filled from. */
+export type TrainerDrafts = Readonly<
+  Record<string, { changes: Readonly<Record<string, unknown>>; from?: string }>
+>;
 
 interface ChatSettings {
   params: object;

@@ -4,12 +4,17 @@ import type { Trainer } from "../contract.gen";
 import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";
 import { startRun } from "./runs";
 import { changesOf } from "./trainer-changes";
+import type { Changes } from "./trainer-draft";
 
 /**
- * The run's id, or null when nothing was started because the project is not any more what was shown. Throws `ApiError`.
+ * `changes` are settings that go before the file's. The run's id, or null when nothing was started because the project is not any more what was shown. Throws `ApiError`.
  * A project without a revision is built by its command, so there is nothing to compare before.
  */
-export async function startTraining(shown: Trainer, dryRun: boolean): Promise<string | null> {
+export async function startTraining(
+  shown: Trainer,
+  dryRun: boolean,
+  changes: Changes,
+): Promise<string | null> {
   if (manifest.peek()?.revision !== undefined) {
     await reloadManifest();
     if (manifestError.peek() !== null || differs(shown)) return null;
@@ -20,6 +25,7 @@ export async function startTraining(shown: Trainer, dryRun: boolean): Promise<st
       trainer: shown.name,
       ...(revision === undefined ? {} : { revision }),
       dryRun,
+      ...(Object.keys(changes).length === 0 ? {} : { settings: changes }),
     });
     forgetEdits();
     return run;

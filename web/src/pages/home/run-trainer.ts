@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { errorText } from "../../api/client";
 import type { Trainer } from "../../contract.gen";
+import { plural } from "../../lib/format";
 import { summary } from "../../lib/job-config-text";
 import { displayName } from "../../lib/text";
 import { go, jobHref } from "../../router";
@@ -9,6 +10,7 @@ import { isOver, jobs } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { startTraining } from "../../store/start-training";
+import { changesFor, drafted } from "../../store/trainer-draft";
 import { announce, confirm } from "../../ui";
 import { shownRun, startedRun } from "./open-run";
 
@@ -30,7 +32,7 @@ export async function runTrainer(trainer: Trainer, dryRun: boolean): Promise<voi
   starting.value = true;
   clearStartError();
   try {
-    const run = await startTraining(trainer, dryRun);
+    const run = await startTraining(trainer, dryRun, changesFor(trainer));
     editedMeanwhile.value = run === null;
     if (run === null) announce("The project has changed. Look at the settings, then press again.");
     else {
@@ -102,5 +104,8 @@ async function confirmSecond(trainer: Trainer): Promise<boolean> {
 }
 
 function lineOf(trainer: Trainer): string {
-  return trainer.config ? summary(trainer.config, trainer.rows) : "Its settings are in its code";
+  const { config, rows } = drafted(trainer);
+  if (!config) return "Its settings are in its code";
+  const count = Object.keys(changesFor(trainer)).length;
+  return `${summary(config, rows)}${count > 0 ? ` · ${plural(count, "change")} not in arkor.toml` : ""}`;
 }

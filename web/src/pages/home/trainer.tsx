@@ -1,8 +1,10 @@
+import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { useActions } from "../../actions/actions";
+import { errorText } from "../../api/client";
 import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
 import { number } from "../../lib/format";
-import { settings, summary } from "../../lib/job-config-text";
+import { summary } from "../../lib/job-config-text";
 import { displayName } from "../../lib/text";
 import { jobHref, route, setQuery } from "../../router";
 import { jobById } from "../../store/jobs";
@@ -10,7 +12,8 @@ import { editsOf, trainerNamed } from "../../store/manifest";
 import { queueWords } from "../../store/queue";
 import { liveRunOf } from "../../store/runs";
 import { changeWords } from "../../store/trainer-changes";
-import { Button, Chips, ErrorNote, StatusDot, Switch } from "../../ui";
+import { changesFor, drafted, draftFaults } from "../../store/trainer-draft";
+import { Button, Chips, ErrorNote, Skeleton, StatusDot, Switch } from "../../ui";
 import { foundJob, openRun } from "./open-run";
 import {
   clearStartError,
@@ -44,13 +47,15 @@ export function TrainerPanel({ known }: { known: Manifest }) {
     },
   ]);
   if (!trainer) return null;
+  const changed = Object.keys(changesFor(trainer)).length > 0;
+  const faults = draftFaults.value;
   return (
     <>
       <Choice trainers={known.trainers} chosen={trainer.name} />
       <h1 tabIndex={-1} class="home-name">
         <bdi>{displayName(trainer.name)}</bdi>
       </h1>
-      <p class="home-line">{lineOf(trainer, known)}</p>
+      <p class="home-line">{lineOf(drafted(trainer), known)}</p>
       <div class="home-start" data-focus-next="a, button">
         {live ? (
           <Live run={live} />
@@ -60,11 +65,13 @@ export function TrainerPanel({ known }: { known: Manifest }) {
               kind="primary"
               class="home-run"
               busy={starting.value}
-              disabled={trainer.problem !== undefined}
-              aria-describedby={trainer.problem === undefined ? undefined : "home-problem"}
+              disabled={trainer.problem !== undefined || faults > 0}
+              aria-describedby={
+                trainer.problem !== undefined ? "home-problem" : faults > 0 ? "home-faults" : undefined
+              }
               onClick={() => void runTrainer(trainer, dryRun)}
             >
-              Run training
+              {changed ? "Run without writing" : "Run training"}
             </Button>
             {known.source !== "typescript" && (
               <Switch
@@ -77,6 +84,11 @@ export function TrainerPanel({ known }: { known: Manifest }) {
           </>
         )}
       </div>
+      {faults > 0 && (
+        <p id="home-faults" class="home-edits">
+          Correct the {faults === 1 ? "setting that is" : "settings that are"} marked below first.
+        </p>
+      )}
       <Edits trainer={trainer} what={known.source === "arkor.toml" ? "arkor.toml" : "The project"} />
       {trainer.problem !== undefined && (
         <div id="home-problem">
@@ -179,21 +191,28 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
   );
 }
 
-/** The trainer's settings. */
+const form = signal<typeof import("./form").SettingsForm | null>(null);
+const formError = signal<string | null>(null);
+
+/** The trainer's settings, to be changed; a project in TypeScript has them in its code. */
 export function Settings({ known }: { known: Manifest }) {
   const trainer = chosenTrainer(known);
-  if (!trainer?.config) return null;
-  const list = settings(trainer.config);
-  return (
-    <dl class="home-settings" aria-label="Settings">
-      {list.map(({ label, value, help }) => (
-        <div key={label}>
-          <dt title={help}>{label}</dt>
-          <dd class="num">
-            <bdi>{value}</bdi>
-          </dd>
-        </div>
-      ))}
-    </dl>
+  useEffect(() => {
+    import("./form").then(
+      ({ SettingsForm }) => {
+        form.value = SettingsForm;
+      },
+      (error: unknown) => {
+        formError.value = errorText(error);
+      },
+    );
+  }, []);
+  if (!trainer?.config || known.revision === undefined) return null;
+  const Form = form.value;
+  if (formError.value) return <ErrorNote title="The settings could not be loaded" error={formError.value} />;
+  return Form ? (
+    <Form key={trainer.name} trainer={trainer} revision={known.revision} />
+  ) : (
+    <Skeleton lines={8} height={18} />
   );
 }

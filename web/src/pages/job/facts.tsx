@@ -41,17 +41,20 @@ export function Facts({
   );
 }
 
-/** What nobody asked for is a default, and is written more quietly. */
+/** What nobody asked for is a default, and is written more quietly; what was set for this job alone is marked. */
 function Configuration({ job }: { job: Job }) {
   const asked = job.config as unknown as Readonly<Record<string, unknown>>;
+  const hand: readonly unknown[] = Array.isArray(asked.setByHand) ? asked.setByHand : [];
   return settings(configOf(job)).map(({ field, label, value, help }) => {
     const given = asked[field] !== undefined && asked[field] !== null;
+    const byHand = hand.includes(field);
     return (
       <Fact
         key={field}
         name={label}
         help={help}
         value={value}
+        mark={byHand ? "set by hand" : undefined}
         title={given ? value : `${value}, the default`}
         quiet={!given}
       />
@@ -74,17 +77,20 @@ interface FactProps {
   /** What the name means. */
   help?: string | undefined;
   title?: string;
+  /** What is special about the value, in a word or two. */
+  mark?: string | undefined;
   quiet?: boolean;
   mono?: boolean;
   copy?: boolean;
 }
 
-function Fact({ name, value, help, title, quiet, mono, copy }: FactProps) {
+function Fact({ name, value, help, title, mark, quiet, mono, copy }: FactProps) {
   return (
     <div class="job-fact">
       <dt title={help}>{name}</dt>
       <dd class={`${mono ? "mono" : "num"}${quiet ? " dim" : ""}`} title={title}>
         {typeof value === "string" ? clean(value, 300) : value}
+        {mark && <span class="hint">{mark}</span>}
         {copy && typeof value === "string" && (
           <CopyButton text={value} label={`Copy ${name.toLowerCase()}`} small />
         )}

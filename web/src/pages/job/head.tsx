@@ -11,6 +11,7 @@ import { displayName } from "../../lib/text";
 import { go, href } from "../../router";
 import { cancelJob } from "../../store/jobs";
 import { CopyButton, confirm, DryMark, ErrorNote, RelativeTime, StatusDot } from "../../ui";
+import { useRunAgain } from "./run-again";
 import { isActive, ranFor } from "./state";
 import { WatchButton } from "./watch-button";
 
@@ -25,6 +26,7 @@ interface Props {
 export function Head({ id, job, run, status }: Props) {
   const name = displayName(job?.name ?? id);
   const cancelling = useCancel(id, name);
+  const again = useRunAgain(job);
   const active = isActive(status);
   const playground = playgroundHref(id, run, status);
   const open = {
@@ -43,7 +45,15 @@ export function Head({ id, job, run, status }: Props) {
     when: () => active,
     run: cancelling.ask,
   };
-  useActions([open, cancel]);
+  const rerun = {
+    name: "job.again",
+    label: "Run again with changes",
+    keys: "r",
+    section: "Job",
+    when: () => job !== undefined,
+    run: again.run,
+  };
+  useActions([open, cancel, rerun]);
   return (
     <header class="job-head">
       <p class="job-crumb">
@@ -61,6 +71,7 @@ export function Head({ id, job, run, status }: Props) {
               Cancel job
             </ActionButton>
           )}
+          <ActionButton action={rerun} kind="quiet" />
           <a class="ui-button ui-button-quiet" href={href("/compare", { jobs: id })}>
             Compare
           </a>
@@ -87,6 +98,7 @@ export function Head({ id, job, run, status }: Props) {
           <CopyButton text={id} label="Copy the job's id" small />
         </span>
       </p>
+      {again.error && <ErrorNote title="The form cannot be filled in" error={again.error} />}
       {cancelling.error && <ErrorNote title="The job was not cancelled" error={cancelling.error} />}
     </header>
   );

@@ -1,0 +1,197 @@
+"""Home's form of settings: changed, marked, undone, written into the file, or run without writing."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support.waiting import until
+
+from .test_home import START, declare
+
+if TYPE_CHECKING:
+    from playwright.async_api import Locator, Page
+
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+TOML = """\
+# Mine.
+[[trainer]]
+name = "first"   # a name
+model = "tiny"
+dataset = "data/chats.jsonl"
+steps = 12       # few
+
+[trainer.lora]
+r = 4
+
+[[trainer]]
+name = "second"
+model = "tiny"
+dataset = "data/chats.jsonl"
+"""
+
+
+def row(page: Page, label: str) -> Locator:
+    """The row of one setting."""
+    return page.locator(".set-row").filter(has=page.get_by_label(label, exact=True))
+
+
+async def put(page: Page, label: str, text: str) -> None:
+    """Type a setting anew."""
+    await page.get_by_label(label, exact=True).fill(text)
+
+
+async def test_changed_marked_undone_and_written(studio: Studio, open_page: OpenPage) -> None:
+    declare(studio.settings.project, TOML)
+    toml = studio.settings.project / "arkor.toml"
+    async with open_page(studio.url) as page:
+        form = page.get_by_role("region", name="Settings")
+        await expect(form).to_contain_text("as in arkor.toml")
+        await put(page, "Steps", "60")
+        await put(page, "LoRA rank", "16")
+        await put(page, "Learning rate", "5e-4")
+        await expect(form).to_contain_text("3 changes not in arkor.toml")
+        await expect(row(page, "Steps")).to_contain_text("In arkor.toml: 12")
+        await expect(row(page, "Learning rate")).to_contain_text("In arkor.toml: not set")
+        await expect(page.locator(".home-line")).to_contain_text("LoRA r 16 on tiny · 1 example · 60 steps")
+        await page.get_by_role("button", name="Undo Learning rate").click()
+        await expect(page.get_by_label("Learning rate", exact=True)).to_have_value("")
+        # The focus stays in the row from which the button has gone.
+        await expect(page.get_by_label("Learning rate", exact=True)).to_be_focused()
+        await form.get_by_role("button", name="Write to arkor.toml").click()
+        dialog = page.get_by_role("dialog", name="Write to arkor.toml")
+        await expect(dialog.locator("del")).to_have_text(
+            [re.compile("steps = 12 +# few"), re.compile("r = 4")]
+        )
+        await expect(dialog.locator("ins")).to_have_text(
+            [re.compile("steps = 60 +# few"), re.compile("r = 16")]
+        )
+        assert toml.read_text() == TOML
+        await dialog.get_by_role("button", name="Write", exact=True).click()
+        await expect(dialog).to_have_count(0)
+        assert toml.read_text() == TOML.replace("= 12 ", "= 60 ").replace("r = 4", "r = 16")
+        await expect(form).to_contain_text("as in arkor.toml")
+        await expect(page.get_by_label("Steps", exact=True)).to_have_value("60")
+        # What the page wrote is no news of somebody's edit.
+        await expect(page.locator(".home-edits")).to_have_count(0)
+        await page.get_by_role("button", name="Run training").wait_for()
+
+
+async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_page: OpenPage) -> None:
+    declare(studio.settings.project, TOML)
+    toml = studio.settings.project / "arkor.toml"
+    async with open_page(studio.url, faulty=True) as page:
+        await put(page, "Steps", "60")
+        await page.get_by_role("button", name="Write to arkor.toml").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog.locator("ins")).to_have_count(1)
+        toml.write_text(TOML.replace("r = 4", "r = 5"))
+        await dialog.get_by_role("button", name="Write", exact=True).click()
+        await expect(dialog.get_by_role("alert")).to_contain_text("has been changed on the disk")
+        assert toml.read_text() == TOML.replace("r = 4", "r = 5")
+        await dialog.get_by_role("button", name="Back").click()
+        # The form follows the file; what was changed here is still there, and can be written now.
+        await expect(page.get_by_label("LoRA rank", exact=True)).to_have_value("5", timeout=START)
+        await page.get_by_role("button", name="Write to arkor.toml").click()
+        await dialog.get_by_role("button", name="Write", exact=True).click()
+        await expect(dialog).to_have_count(0)
+        assert toml.read_text() == TOML.replace("r = 4", "r = 5").replace("= 12 ", "= 60 ")
+
+
+async def test_run_without_writing(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+    declare(studio.settings.project, TOML)
+    async with open_page(studio.url) as page:
+        await put(page, "Epochs", "2")
+        # Steps and epochs exclude each other, so the file's steps do not count.
+        await expect(page.get_by_label("Steps", exact=True)).to_have_value("")
+        await page.locator("summary", has_text="Learning rate and optimiser").click()
+        await page.get_by_label("Optimiser", exact=True).select_option("sgd")
+        await page.reload()
+        await expect(page.get_by_label("Epochs", exact=True)).to_have_value("2")
+        await expect(page.get_by_label("Optimiser", exact=True)).to_have_value("sgd")
+        await page.get_by_role("button", name="Run without writing").click()
+        await until(lambda: bool(fake_backend.jobs), START / 1000)
+        ((job, view),) = fake_backend.jobs.items()
+        assert view["config"] == {
+            "model": "tiny",
+            "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+            "numTrainEpochs": 2,
+            "loraR": 4,
+            "optim": "sgd",
+            "setByHand": ["maxSteps", "numTrainEpochs", "optim"],
+        }
+        fake_backend.finish(job)
+        assert (studio.settings.project / "arkor.toml").read_text() == TOML
+        await page.goto(f"{studio.url}/#/jobs/{job}")
+        await expect(page.locator(".job-fact", has_text="Epochs")).to_contain_text("set by hand")
+        await expect(page.locator(".job-fact", has_text="LoRA rank")).not_to_contain_text("set by hand")
+
+
+async def test_a_wrong_value_is_told_while_it_is_typed(studio: Studio, open_page: OpenPage) -> None:
+    declare(studio.settings.project, TOML)
+    async with open_page(studio.url) as page:
+        rank = page.get_by_label("LoRA rank", exact=True)
+        await rank.fill("2000")
+        await expect(row(page, "LoRA rank").get_by_role("alert")).to_have_text(
+            "Must be a whole number from 1 to 1,024."
+        )
+        await expect(rank).to_have_attribute("aria-invalid", "true")
+        await expect(page.get_by_role("button", name="Run without writing")).to_be_disabled()
+        await expect(page.get_by_role("button", name="Write to arkor.toml")).to_be_disabled()
+        await rank.press_sequentially("x")
+        await expect(rank).to_have_value("2000x")
+        # By keys alone: to the button that undoes it, and back in the field.
+        await rank.press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(rank).to_have_value("4")
+        await expect(rank).to_be_focused()
+        await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
+        await put(page, "Base model", "")
+        await expect(row(page, "Base model").get_by_role("alert")).to_contain_text("Must be a model's name")
+
+
+async def test_run_a_job_again_with_changes(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project, TOML)
+    config = {
+        "model": "tiny",
+        "datasetSource": {"type": "file", "path": "data/old.jsonl"},
+        "learningRate": 0.002,
+        "batchSize": 2,
+        "setByHand": ["batchSize"],
+    }
+    job = fake_backend.add_job("completed", name="second", config=config)
+    gone = fake_backend.add_job("cancelled", name="deleted", config=config)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_role("button", name="Run again with changes").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("second")
+        await expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.002")
+        await expect(page.get_by_label("Batch size", exact=True)).to_have_value("2")
+        form = page.get_by_role("region", name="Settings")
+        await expect(form).to_contain_text("2 changes not in arkor.toml")
+        await expect(form).to_contain_text(
+            "It was trained on data/old.jsonl; this trainer has data/chats.jsonl."
+        )
+        await put(page, "Learning rate", "0.001")
+        # What was typed is not lost without a question.
+        await form.get_by_role("link", name="second").click()
+        await page.get_by_role("button", name="Run again with changes").click()
+        question = page.get_by_role("dialog", name="Replace the changes on Home?")
+        await question.get_by_role("button", name="Back").click()
+        await page.goto(f"{studio.url}/#/?trainer=second")
+        await expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.001")
+        await page.get_by_role("button", name="Undo all").click()
+        await expect(form).to_contain_text("as in arkor.toml")
+        await page.goto(f"{studio.url}/#/jobs/{gone}")
+        await page.get_by_role("button", name="Run again with changes").click()
+        await expect(page.get_by_role("alert")).to_contain_text("no trainer deleted in arkor.toml any more")

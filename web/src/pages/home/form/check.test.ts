@@ -1,0 +1,76 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { FORM } from "../../../form.gen";
+import { conflictsIn, fits, problemOf } from "./check";
+import { textOf, valueIn } from "./text";
+
+/** Values and configs with what Python says of them: `scripts/generate.py` writes it. */
+const PROBES = JSON.parse(
+  readFileSync(new URL("../../../../fixtures/settings.json", import.meta.url), "utf8"),
+) as { rules: Record<string, [unknown, boolean][]>; conflicts: [Record<string, unknown>, string[]][] };
+
+describe("the rules of the table", () => {
+  it("have a fixture for each setting", () => {
+    expect(Object.keys(PROBES.rules)).toEqual(FORM.map(({ field }) => field));
+  });
+
+  it.each(FORM)("$field is checked as Python does", (setting) => {
+    const probes = PROBES.rules[setting.field]!;
+    expect(probes.filter(([value, allowed]) => fits(setting, value) !== allowed)).toEqual([]);
+  });
+
+  it("say which settings do not go together, as Python does", () => {
+    const found = PROBES.conflicts.map(([config]) => [config, [...conflictsIn(config).keys()]]);
+    expect(found).toEqual(PROBES.conflicts.map(([config, fields]) => [config, [...new Set(fields)]]));
+    expect(found.filter(([, fields]) => fields!.length === 0).length).toBeGreaterThan(5);
+  });
+
+  it("name them as the form does", () => {
+    expect(conflictsIn({ lrPower: 2 }).get("lrPower")).toBe(
+      'Power of the polynomial has a meaning only where Schedule is "polynomial". Set that, or leave Power of the polynomial out.',
+    );
+  });
+});
+
+const setting = (field: string) => FORM.find((each) => each.field === field)!;
+
+it("says what a value must be, and that one may be left out unless it is required", () => {
+  expect(problemOf(setting("loraR"), 0)).toBe("Must be a whole number from 1 to 1,024.");
+  expect(problemOf(setting("loraR"), null)).toBeNull();
+  expect(problemOf(setting("model"), null)).toContain("Must be a model's name or folder");
+});
+
+it.each([
+  ["loraR", " 16 ", 16],
+  ["loraR", "1_024", 1024],
+  ["loraR", "16.5", 16.5],
+  ["loraR", "", null],
+  ["loraR", "many", "many"],
+  ["loraR", "0x10", "0x10"],
+  ["loraR", "2e", "2e"],
+  ["learningRate", "2e-4", 0.0002],
+  ["learningRate", ".5", 0.5],
+  ["model", " a/b ", "a/b"],
+  ["model", "", null],
+  ["lrSchedulerType", "cosine", "cosine"],
+  ["loadIn4bit", "true", true],
+  ["loadIn4bit", "", null],
+  ["loraTargetModules", "q_proj, v_proj,", ["q_proj", "v_proj"]],
+  ["loraTargetModules", " all-linear ", "all-linear"],
+  ["loraTargetModules", " , ", null],
+  ["loraLayersToTransform", "0, 11,x", [0, 11, "x"]],
+])("takes %s %j as %j", (field, text, value) => {
+  expect(valueIn(setting(field), text)).toEqual(value);
+});
+
+it.each([0.0002, 0.00025, 3e-9, 0.001, 0.1, 5, 10_000_000, 4_294_967_295])(
+  "writes %d so that it is read again",
+  (value) => {
+    expect(valueIn(setting("learningRate"), textOf(value))).toBe(value);
+  },
+);
+
+it("writes small numbers as people do", () => {
+  expect([2e-4, 2.5e-5, 0.002, 12].map(textOf)).toEqual(["2e-4", "2.5e-5", "0.002", "12"]);
+  expect([null, undefined, true, "a", [0, 1]].map(textOf)).toEqual(["", "", "true", "a", "0, 1"]);
+});

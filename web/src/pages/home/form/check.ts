@@ -1,0 +1,73 @@
+/**
+ * Whether the table of settings allows a value, and what does not go together, as `arkor_dev/contract` says it; both are held
+ * to one fixture.
+ */
+import { CONFLICTS, type Conflict, FORM, type FormSetting, type Rule } from "../../../form.gen";
+import type { Changes } from "../../../store/trainer-draft";
+
+/** What Python calls not printable, and so no part of one line of text. */
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
+
+const BY_FIELD = new Map<string, FormSetting>(FORM.map((setting) => [setting.field, setting]));
+
+/** What a value must be, where it is something else; null where it is allowed. */
+export function problemOf(setting: FormSetting, value: unknown): string | null {
+  if (value === null && !setting.required) return null;
+  return fits(setting, value) ? null : `Must be ${setting.allowed}.`;
+}
+
+export function fits(rule: Rule, value: unknown): boolean {
+  const { kind, choices, of, alone } = rule;
+  switch (kind) {
+    case "flag":
+      return typeof value === "boolean";
+    case "choice":
+      return typeof value === "string" && choices!.includes(value);
+    case "text":
+      return (
+        typeof value === "string" &&
+        !UNPRINTABLE.test(value) &&
+        within(rule, [...value.trim()].length) &&
+        within(rule, [...value].length)
+      );
+    case "list":
+      if (!Array.isArray(value)) return of !== undefined && fits(of, value);
+      if (!within(rule, value.length)) return false;
+      if (value.length > 1 && value.some((member) => alone?.includes(member))) return false;
+      return of === undefined || value.every((member) => fits(of, member));
+    case "whole":
+    case "number":
+      return (
+        typeof value === "number" && (kind === "number" || Number.isInteger(value)) && within(rule, value)
+      );
+  }
+}
+
+function within({ low = 0, high = Number.POSITIVE_INFINITY, above }: Rule, size: number): boolean {
+  return size <= high && (above ? size > low : size >= low);
+}
+
+/** What does not go together in a config, by the field that is to go. */
+export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
+  return new Map(
+    CONFLICTS.filter((conflict) => arises(conflict, config)).map(({ field, text }) => [
+      field,
+      `${text.replace(/\{(\w+)\}/g, (_, name: string) => BY_FIELD.get(name)?.label ?? name)}.`,
+    ]),
+  );
+}
+
+function arises({ field, other, allowed, refused }: Conflict, config: Changes): boolean {
+  const [said, row] = [config[field] ?? null, BY_FIELD.get(other)!];
+  if (said === null || same(said, BY_FIELD.get(field)!.default)) return false;
+  const set = config[other] ?? null;
+  if (!allowed && !refused) return set !== null;
+  if (set !== null && !fits(row, set)) return false;
+  const value: unknown = Array.isArray(set) && set.length === 1 ? set[0] : (set ?? row.default ?? null);
+  const listed = (list: readonly unknown[]): boolean => list.some((each) => same(each, value));
+  return allowed ? !listed(allowed) : listed(refused!);
+}
+
+function same(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}

@@ -1,0 +1,170 @@
+/** One setting: its name, its field, and beside it what it is for, what the file says, or what is wrong. */
+import { useLayoutEffect, useRef } from "preact/hooks";
+import type { JobConfig, Trainer } from "../../../contract.gen";
+import type { FormSetting } from "../../../form.gen";
+import { number } from "../../../lib/format";
+import { settings } from "../../../lib/job-config-text";
+import { applySettings, undoSetting } from "../../../store/trainer-draft";
+import { announce, Button } from "../../../ui";
+import { textOf, valueIn } from "./text";
+
+export interface RowState {
+  setting: FormSetting;
+  /** Null where it is not set. */
+  value: unknown;
+  inFile: unknown;
+  changed: boolean;
+  /** What is wrong with the value. */
+  problem: string | null;
+}
+
+const HUGE = 1_000_000;
+/** Characters that a field shows of what happens without it. */
+const ROOM = 24;
+
+export function Row({ trainer, setting, value, inFile, changed, problem }: RowState & { trainer: Trainer }) {
+  const { field, label, unit, kind } = setting;
+  const id = `set-${field}`;
+  const names = [
+    "set-row",
+    (kind === "text" || kind === "list") && "set-row-text",
+    changed && "set-row-changed",
+  ];
+  const undo = (): void => {
+    undoSetting(trainer, field);
+    announce(`${label} is as in arkor.toml`);
+  };
+  return (
+    <div class={names.filter(Boolean).join(" ")} data-focus-next="input, select">
+      <div class="set-name">
+        <label for={id}>{label}</label>
+        {unit && unit !== label.toLowerCase() && <span class="hint"> {unit}</span>}
+      </div>
+      <Control
+        id={id}
+        setting={setting}
+        value={value}
+        faulty={problem !== null}
+        onChange={(next) => applySettings(trainer, { [field]: next })}
+      />
+      <div class="set-note">
+        <p id={`${id}-help`} class={changed ? "visually-hidden" : ""}>
+          {helpOf(setting)}
+        </p>
+        {problem && (
+          <p id={`${id}-problem`} class="set-problem" role="alert">
+            {problem}
+          </p>
+        )}
+        {changed && (
+          <p class="set-was">
+            <span>
+              In arkor.toml: <bdi>{inFile === null ? "not set" : shown(field, inFile)}</bdi>
+            </span>
+            <Button small kind="quiet" aria-label={`Undo ${label}`} onClick={undo}>
+              Undo
+            </Button>
+          </p>
+        )}
+      </div>
+    </div>
+  );
+}
+
+interface ControlProps {
+  id: string;
+  setting: FormSetting;
+  value: unknown;
+  faulty: boolean;
+  onChange: (value: unknown) => void;
+}
+
+function Control(props: ControlProps) {
+  const { kind } = props.setting;
+  return kind === "choice" || kind === "flag" ? <Choice {...props} /> : <Text {...props} />;
+}
+
+function Text({ id, setting, value, faulty, onChange }: ControlProps) {
+  const field = useRef<HTMLInputElement>(null);
+  const text = textOf(value);
+  // What a hand is typing stays as it is typed: `2e-4` is the value 0.0002.
+  useLayoutEffect(() => {
+    const input = field.current!;
+    const typed = textOf(valueIn(setting, input.value));
+    if (document.activeElement !== input || typed !== text) input.value = text;
+  }, [text]);
+  return (
+    <input
+      ref={field}
+      id={id}
+      class={setting.kind === "whole" || setting.kind === "number" ? "ui-input num" : "ui-input"}
+      type="text"
+      inputMode={setting.kind === "whole" ? "numeric" : setting.kind === "number" ? "decimal" : "text"}
+      autocomplete="off"
+      spellcheck={false}
+      placeholder={setting.required ? "" : defaultOf(setting)}
+      aria-invalid={faulty}
+      aria-describedby={`${id}-help${faulty ? ` ${id}-problem` : ""}`}
+      aria-required={setting.required}
+      onInput={(event) => onChange(valueIn(setting, event.currentTarget.value))}
+      onBlur={(event) => {
+        event.currentTarget.value = text;
+      }}
+    />
+  );
+}
+
+function Choice({ id, setting, value, faulty, onChange }: ControlProps) {
+  const { field, kind, choices = [], required } = setting;
+  const items = kind === "flag" ? ["true", "false"] : choices;
+  const text = textOf(value);
+  return (
+    <select
+      id={id}
+      class="ui-input"
+      value={text}
+      aria-invalid={faulty}
+      aria-describedby={`${id}-help${faulty ? ` ${id}-problem` : ""}`}
+      onChange={(event) => onChange(valueIn(setting, event.currentTarget.value))}
+    >
+      {!required && <option value="">Default: {defaultOf(setting)}</option>}
+      {items.map((item) => (
+        <option key={item} value={item}>
+          {kind === "flag" ? shown(field, item === "true") : item}
+        </option>
+      ))}
+      {text !== "" && !items.includes(text) && <option value={text}>{text.slice(0, 80)}</option>}
+    </select>
+  );
+}
+
+/** A value in the words that a job's page has for it. */
+function shown(field: string, value: unknown): string {
+  return settings({ [field]: value } as unknown as JobConfig)[0]?.value ?? "";
+}
+
+/** What happens where nothing is set, in as many words as a field has room for. */
+function defaultOf({ field, kind, default: fixed, defaultWords = "" }: FormSetting): string {
+  if (fixed === undefined) return defaultWords.length <= ROOM ? defaultWords : "automatic";
+  return kind === "flag" ? shown(field, fixed) : textOf(fixed);
+}
+
+/** What it is for, what it may be, and where that is not everywhere, who obeys it. */
+function helpOf({ help, defaultWords, where, ...rule }: FormSetting): string {
+  const bounds = boundsOf(rule);
+  return [
+    help,
+    bounds && `${bounds}.`,
+    defaultWords && defaultWords.length > ROOM && `Automatic: ${defaultWords}.`,
+    where && `Only for ${where}.`,
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
+function boundsOf({ kind, low, high, above }: Pick<FormSetting, "kind" | "low" | "high" | "above">): string {
+  if ((kind !== "whole" && kind !== "number") || low === undefined || high === undefined) return "";
+  // That a count cannot be negative tells nobody anything.
+  if (high >= HUGE) return low > 1 ? `${number(low)} or more` : "";
+  return above ? `Above ${number(low)}, up to ${number(high)}` : `${number(low)} to ${number(high)}`;
+}

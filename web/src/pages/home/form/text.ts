@@ -1,0 +1,30 @@
+/** A setting's value as the text of its field, and back. */
+import type { Rule } from "../../../form.gen";
+
+const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+const SMALL = 1e-3;
+
+/** Empty where nothing is set, which is how a person takes a setting away. */
+export function textOf(value: unknown): string {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number" && value !== 0 && Math.abs(value) < SMALL) return value.toExponential();
+  if (Array.isArray(value)) return value.map(textOf).join(", ");
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** What a text says; one that says nothing of the setting's kind stays text, for the rules to refuse. */
+export function valueIn({ kind, of, alone }: Rule, text: string): unknown {
+  const written = text.trim();
+  if (written === "") return null;
+  if (kind === "flag") return written === "true" ? true : written === "false" ? false : written;
+  if (kind === "choice" || kind === "text") return written;
+  if (kind === "list") {
+    const members = written
+      .split(",")
+      .map((member) => valueIn(of!, member))
+      .filter((member) => member !== null);
+    return members.length === 0 ? null : alone?.includes(written) ? written : members;
+  }
+  const digits = written.replaceAll("_", "");
+  return NUMBER.test(digits) ? Number(digits) : written;
+}

@@ -1,0 +1,92 @@
+/**
+ * Settings that were changed on the page and are not in the file: the next run takes them, and they outlive a reload, until
+ * they are written or undone. A value that the table does not allow is kept too, for whoever is still typing it.
+ */
+import { signal } from "@preact/signals";
+import { type JobConfig, ONE_OF, type Trainer } from "../contract.gen";
+import { readStored, TRAINER_DRAFTS, writeStored } from "../lib/storage";
+
+/** Values by field; null takes a setting away, as if the file did not say it. */
+export type Changes = Readonly<Record<string, unknown>>;
+
+const drafts = signal(readStored(TRAINER_DRAFTS));
+
+/** How many of the drafted values are not allowed, as far as the form has looked. */
+export const draftFaults = signal(0);
+
+/** What the draft of a trainer changes: only what differs from its file. */
+export function changesFor(trainer: Trainer): Changes {
+  const config = trainer.config as unknown as Changes | undefined;
+  const entries = Object.entries(drafts.value[trainer.name]?.changes ?? {});
+  return config ? Object.fromEntries(entries.filter(([field, value]) => !same(config[field], value))) : {};
+}
+
+/** The trainer as it would be run now. */
+export function drafted(trainer: Trainer): Trainer {
+  const changes = changesFor(trainer);
+  if (Object.keys(changes).length === 0) return trainer;
+  const merged = Object.entries({ ...trainer.config, ...changes }).filter(([, value]) => value !== null);
+  return { ...trainer, config: Object.fromEntries(merged) as unknown as JobConfig };
+}
+
+/** The job that the draft was filled from. */
+export function draftedFrom(trainer: Trainer): string | undefined {
+  return drafts.value[trainer.name]?.from;
+}
+
+/** Sets some settings in the form, as if they were typed one by one. */
+export function applySettings(trainer: Trainer, values: Changes): void {
+  let changes = changesFor(trainer);
+  for (const [field, value] of Object.entries(values)) changes = withChange(trainer, changes, field, value);
+  store(trainer, changes, draftedFrom(trainer));
+}
+
+/** Back to what the file says, with what went when the setting was changed. */
+export function undoSetting(trainer: Trainer, field: string): void {
+  const gone = [field, ...partners(field)];
+  const kept = Object.entries(changesFor(trainer)).filter(([other]) => !gone.includes(other));
+  store(trainer, Object.fromEntries(kept), draftedFrom(trainer));
+}
+
+/** Back to what the file says in all. */
+export function dropDraft(trainer: Trainer): void {
+  store(trainer, {});
+}
+
+/** The settings of a job in the place of the file's. */
+export function fillFrom(
+  trainer: Trainer,
+  job: { id: string; config: JobConfig },
+  fields: readonly string[],
+): void {
+  const [theirs, ours] = [job.config, trainer.config].map((config) => (config ?? {}) as unknown as Changes);
+  const differing = fields.filter((field) => !same(theirs![field], ours![field]));
+  const changes = Object.fromEntries(differing.map((field) => [field, theirs![field] ?? null]));
+  store(trainer, changes, job.id);
+}
+
+function withChange(trainer: Trainer, changes: Changes, field: string, value: unknown): Changes {
+  const next: Record<string, unknown> = { ...changes, [field]: value };
+  // Of two that exclude each other the one that was set last counts.
+  if (value !== null) for (const other of partners(field)) next[other] = null;
+  const config = trainer.config as unknown as Changes;
+  return Object.fromEntries(Object.entries(next).filter(([key, each]) => !same(config[key], each)));
+}
+
+function partners(field: string): string[] {
+  return ONE_OF.flatMap(([first, second]) => (field === first ? [second] : field === second ? [first] : []));
+}
+
+function store({ name }: Trainer, changes: Changes, from?: string): void {
+  const { [name]: _, ...others } = drafts.peek();
+  const filled = Object.keys(changes).length > 0;
+  drafts.value = filled
+    ? { ...others, [name]: { changes, ...(from === undefined ? {} : { from }) } }
+    : others;
+  writeStored(TRAINER_DRAFTS, drafts.peek());
+}
+
+/** Whether both say the same; null says as little as nothing. */
+function same(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
+}
