@@ -51,6 +51,8 @@ class RunLines:
                 return f"step {one_line(data.get('step'), 20)}: checkpoint saved" + (
                     f", {size}" if size else ""
                 )
+            case events.CHECKPOINT_REMOVED:
+                return f"step {one_line(data.get('step'), 20)}: checkpoint removed"
             case events.TRAINING_COMPLETED:
                 self.ended = "completed"
                 return self._completed(data.get("metrics"))

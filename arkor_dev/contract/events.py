@@ -21,6 +21,7 @@ TRAINING_COMPLETED: Final = "training.completed"
 TRAINING_FAILED: Final = "training.failed"
 TRAINING_CANCELLED: Final = "training.cancelled"
 CHECKPOINT_SAVED: Final = "checkpoint.saved"
+CHECKPOINT_REMOVED: Final = "checkpoint.removed"
 MODEL_PROGRESS: Final = "model.progress"
 PING: Final = "ping"
 END: Final = "end"
@@ -116,6 +117,13 @@ class CheckpointSaved(AnyEvent):
     type: Literal["checkpoint.saved"]
     step: int
     artifacts: NotRequired[list[Artifact]]
+
+
+class CheckpointRemoved(AnyEvent):
+    """The checkpoint of ``step`` is gone, as ``saveTotalLimit`` says. From the local backend's trainer."""
+
+    type: Literal["checkpoint.removed"]
+    step: int
 
 
 class ModelProgress(AnyEvent):

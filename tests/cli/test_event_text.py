@@ -86,6 +86,7 @@ def test_an_unknown_pace_is_not_made_up(rows: list[JobEvent]) -> None:
         (JobEvent("training.log", {"step": -1, "loss": 10**400}), "step ?"),
         (JobEvent("training.log", {"step": 3, "loss": 1e300}), f"step 3  loss {1e300:.3f}"),
         (JobEvent("checkpoint.saved", {"step": "\x1b[2J4"}), "step 4: checkpoint saved"),
+        (JobEvent("checkpoint.removed", {"step": 4}), "step 4: checkpoint removed"),
         (JobEvent("training.completed", {}), "completed"),
         (JobEvent("training.failed", {}), "failed: no reason given"),
         (JobEvent("training.failed", {"error": "\x1b]0;x\x07line 3:\nbad\r\n"}), "failed: line 3:\nbad"),

@@ -14,6 +14,7 @@ import pytest
 from arkor_dev.contract import settings
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.contract.settings.conflicts import CONFLICTS, conflicts
 from arkor_dev.local.jobs.job_config import check_config
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter_toml import starter_toml
@@ -28,10 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from generate import form, reference, shapes, types
 
 BLOCK = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { url = "https://example.org/a" }\n'
-BESIDE = {
+BESIDE: dict[str, dict[str, object]] = {
     "lrNumCycles": {"lrSchedulerType": "cosine_with_restarts"},
     "lrPower": {"lrSchedulerType": "polynomial"},
     "lrNumDecaySteps": {"lrSchedulerType": "wsd"},
+    "earlyStoppingThreshold": {"earlyStoppingPatience": 3},
 }
 """What some settings need beside them to have a meaning, by field."""
 CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
@@ -139,13 +141,66 @@ def test_an_alias_is_read_as_the_setting_that_it_stands_for(tmp_path: Path) -> N
             assert dict(trainer["config"])[setting.field] == setting.shown, trainer
 
 
+TOGETHER: list[tuple[dict[str, object], str]] = [
+    ({"warmupSteps": 2, "warmupRatio": 0.1}, "warmupRatio and warmupSteps are both set"),
+    ({"numberFormat": "auto", "bf16": True}, "bf16 and numberFormat are both set"),
+    ({"bf16": True, "fp16": True}, "bf16 and fp16 are both true"),
+    (
+        {"earlyStoppingThreshold": 0.1},
+        "earlyStoppingThreshold has a meaning only beside earlyStoppingPatience",
+    ),
+    (
+        {"earlyStoppingPatience": 2, "evalSteps": 0},
+        "earlyStoppingPatience needs evaluations, and evalSteps is 0",
+    ),
+    ({"earlyStoppingPatience": 2, "datasetSplit": 0}, "earlyStoppingPatience needs rows to evaluate on, and"),
+    ({"saveTotalLimit": 2, "saveSteps": 0}, "saveTotalLimit needs checkpoints, and saveSteps is 0"),
+    ({"numberFormat": "float32", "fp16": True}, "fp16 and numberFormat are both set"),
+    ({"lrNumCycles": 2}, 'lrNumCycles has a meaning only where lrSchedulerType is "cosine_with_restarts"'),
+    ({"lrNumDecaySteps": 2}, 'lrNumDecaySteps has a meaning only where lrSchedulerType is "wsd"'),
+    ({"adamBeta1": 0.8, "optim": "adafactor"}, 'adamBeta1 has a meaning only where optim is "adamw" or'),
+    ({"lrPower": 2}, 'lrPower has a meaning only where lrSchedulerType is "polynomial"'),
+    ({"adamBeta2": 0.9, "optim": "sgd"}, 'adamBeta2 has a meaning only where optim is "adamw" or'),
+    ({"adamEpsilon": 0.1, "optim": "lion"}, 'adamEpsilon has a meaning only where optim is "adamw" or'),
+    (
+        {"loraLayersToTransform": 1, "loraTargetModules": ["all-linear"]},
+        "loraLayersToTransform needs the names",
+    ),
+    ({"useDora": True, "initLoraWeights": "pissa"}, "useDora does not go with pissa and olora in initLora"),
+    ({"loadIn4bit": True, "initLoraWeights": "olora"}, "pissa and olora in initLoraWeights need the base's"),
+]
+HARMLESS: list[dict[str, object]] = [
+    {"optim": "adamw_8bit", "adamEpsilon": 1e-6},
+    {"lrSchedulerType": "warmup_stable_decay", "lrNumDecaySteps": 5},
+    {"bf16": False, "fp16": True},
+    {"adamBeta1": 0.9, "optim": "sgd"},
+    {"useDora": False, "initLoraWeights": "pissa"},
+    {"earlyStoppingPatience": 2, "datasetSplit": "test"},
+    {"warmupRatio": 0, "warmupSteps": 5},
+]
+
+
+@pytest.mark.parametrize(("config", "said"), TOGETHER)
+def test_what_does_not_go_together_is_refused(config: dict[str, object], said: str) -> None:
+    texts = [text for _, text in conflicts(config, str)]
+    assert [text.startswith(said) for text in texts] == [True], texts
+
+
+@pytest.mark.parametrize("config", HARMLESS)
+def test_what_says_nothing_or_is_not_known_is_no_conflict(config: dict[str, object]) -> None:
+    assert list(conflicts(config, str)) == []
+
+
+def test_every_conflict_has_its_case() -> None:
+    assert [each for each in CONFLICTS if not any(each.arises(config) for config, _ in TOGETHER)] == []
+
+
 def test_the_wire_refuses_what_does_not_go_together() -> None:
     with pytest.raises(ArkorError) as refused:
         check_config({**CONFIG, "warmupSteps": 2, "warmupRatio": 0.1})
     assert refused.value.text == (
         "config.warmupRatio and config.warmupSteps are both set. Keep the one that should decide the warm-up"
     )
-    assert check_config({**CONFIG, "optim": "adamw_8bit", "adamEpsilon": 1e-6})
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)

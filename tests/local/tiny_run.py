@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.modeling.number_format import Choice
     from arkor_dev.local.training.encoding import Example
-    from arkor_dev.local.training.number_format import Choice
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.run import Run
 
@@ -69,8 +69,8 @@ def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **
     """A run of a job's ``config`` in float32 on 12 rows; its events lie in ``run.emit.calls``, in order."""
     import torch
 
+    from arkor_dev.local.modeling.number_format import Choice
     from arkor_dev.local.training.job_settings import JobSettings
-    from arkor_dev.local.training.number_format import Choice
     from arkor_dev.local.training.plan import Plan
 
     rows = more.pop("train", None) or made_up(12)

@@ -103,12 +103,28 @@ export interface JobConfig {
   labelSmoothingFactor?: number;
   /** Report the loss every so many steps. */
   loggingSteps?: number;
+  /** Stop after so many evaluations without a better one, and keep the adapter of the best. */
+  earlyStoppingPatience?: number;
+  /** By how much an evaluation has to be better to count as one, where patience is set. */
+  earlyStoppingThreshold?: number;
+  /** Keep so many checkpoints, the newest, and remove the others from the disk. */
+  saveTotalLimit?: number;
   /** Load the base model in 4 bit, which needs a quarter of the memory. */
   loadIn4bit?: boolean;
-  /** What a CPU computes in; the weights that learn are float32 in any case. */
+  /** What is computed in; the weights of an adapter are float32 in any case. auto is as if unset. */
   numberFormat?: string;
+  /** Compute in bfloat16, whatever was measured; false is never. */
+  bf16?: boolean;
+  /** Compute in float16, the loss scaled up against underflow: for GPUs without bfloat16. */
+  fp16?: boolean;
+  /** Compute activations again on the way back and keep few: much less memory, a third more time. */
+  gradientCheckpointing?: boolean;
   /** What everything random comes from: the same seed on the same machine gives the same adapter. */
   seed?: number;
+  /** What the order of the rows comes from, where it is to differ from all else that is random. */
+  dataSeed?: number;
+  /** Blur the embeddings while training (NEFTune), against learning by heart; 5 is usual. */
+  neftuneNoiseAlpha?: number;
   /** Train on a few rows for a few steps, to see that everything works. */
   dryRun?: boolean;
 }
@@ -275,6 +291,8 @@ export const TRAINING_CANCELLED = "training.cancelled";
 
 export const CHECKPOINT_SAVED = "checkpoint.saved";
 
+export const CHECKPOINT_REMOVED = "checkpoint.removed";
+
 export const MODEL_PROGRESS = "model.progress";
 
 export const PING = "ping";
@@ -351,6 +369,12 @@ export interface CheckpointSaved extends AnyEvent {
   type: "checkpoint.saved";
   step: number;
   artifacts?: Artifact[];
+}
+
+/** The checkpoint of `step` is gone, as `saveTotalLimit` says. From the local backend's trainer. */
+export interface CheckpointRemoved extends AnyEvent {
+  type: "checkpoint.removed";
+  step: number;
 }
 
 /** How far a preparation has come, in `unit`; `total` is null while unknown. From the local backend. */
@@ -646,7 +670,7 @@ export interface Disk {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "labelSmoothingFactor" | "loggingSteps" | "loadIn4bit" | "numberFormat" | "seed" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "labelSmoothingFactor" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
   label: string;
   help: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
@@ -687,9 +711,17 @@ export const SETTINGS: readonly Setting[] = [
   { field: "trainOnResponsesOnly", label: "Loss on answers only", help: "Learn the answers, not the questions.", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", help: "The part of a token's probability that is wanted of all tokens alike, against overconfidence.", style: "share" },
   { field: "loggingSteps", label: "Logging", help: "Report the loss every so many steps.", style: "interval" },
+  { field: "earlyStoppingPatience", label: "Patience", help: "Stop after so many evaluations without a better one, and keep the adapter of the best.", style: "count" },
+  { field: "earlyStoppingThreshold", label: "Least improvement", help: "By how much an evaluation has to be better to count as one, where patience is set.", style: "rate" },
+  { field: "saveTotalLimit", label: "Checkpoints kept", help: "Keep so many checkpoints, the newest, and remove the others from the disk.", style: "count" },
   { field: "loadIn4bit", label: "Loaded in 4 bit", help: "Load the base model in 4 bit, which needs a quarter of the memory.", style: "flag" },
-  { field: "numberFormat", label: "Number format", help: "What a CPU computes in; the weights that learn are float32 in any case.", style: "text" },
+  { field: "numberFormat", label: "Number format", help: "What is computed in; the weights of an adapter are float32 in any case. auto is as if unset.", style: "text" },
+  { field: "bf16", label: "Computed in bfloat16", help: "Compute in bfloat16, whatever was measured; false is never.", style: "flag" },
+  { field: "fp16", label: "Computed in float16", help: "Compute in float16, the loss scaled up against underflow: for GPUs without bfloat16.", style: "flag" },
+  { field: "gradientCheckpointing", label: "Gradient checkpointing", help: "Compute activations again on the way back and keep few: much less memory, a third more time.", style: "flag" },
   { field: "seed", label: "Seed", help: "What everything random comes from: the same seed on the same machine gives the same adapter.", style: "text" },
+  { field: "dataSeed", label: "Seed of the order", help: "What the order of the rows comes from, where it is to differ from all else that is random.", style: "text" },
+  { field: "neftuneNoiseAlpha", label: "Noise on what is read", help: "Blur the embeddings while training (NEFTune), against learning by heart; 5 is usual.", style: "count" },
   { field: "dryRun", label: "Dry run", help: "Train on a few rows for a few steps, to see that everything works.", style: "flag" },
 ];
 

@@ -80,14 +80,23 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>
   trainOnResponsesOnly: { group: "data", key: "train_on_responses_only", aliases: ["assistant_only_loss"], kind: "flag", allowed: "true or false", default: true },
   labelSmoothingFactor: { group: "data", key: "label_smoothing_factor", kind: "number", low: 0, high: 0.9, allowed: "a fraction from 0 to 0.9", default: 0.0, where: "the local backend" },
   loggingSteps: { group: "evaluation", key: "log_every", aliases: ["logging_steps"], kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "a five-hundredth of the steps", example: 1 },
+  earlyStoppingPatience: { group: "evaluation", key: "early_stopping_patience", kind: "whole", low: 1, high: 1000, allowed: "a whole number from 1 to 1,000", unit: "evaluations", defaultWords: "never stop early; the last adapter is kept", example: 3, where: "the local backend" },
+  earlyStoppingThreshold: { group: "evaluation", key: "early_stopping_threshold", kind: "number", low: 0, high: 100, allowed: "a number from 0 to 100", default: 0.0, where: "the local backend" },
+  saveTotalLimit: { group: "evaluation", key: "save_total_limit", kind: "whole", low: 1, high: 10000, allowed: "a whole number from 1 to 10,000", unit: "checkpoints", defaultWords: "all of them", example: 3, where: "the local backend" },
   loadIn4bit: { group: "precision", key: "load_in_4bit", kind: "flag", allowed: "true or false", default: false, where: "CUDA GPUs" },
-  numberFormat: { group: "precision", key: "number_format", kind: "choice", choices: ["float32", "bfloat16"], allowed: "one of \"float32\", \"bfloat16\"", defaultWords: "the quicker one, measured", example: "float32", where: "the local backend on a CPU" },
+  numberFormat: { group: "precision", key: "number_format", kind: "choice", choices: ["auto", "float32", "bfloat16", "float16"], allowed: "one of \"auto\", \"float32\", \"bfloat16\", \"float16\"", defaultWords: "on a CPU the quicker one, measured; on a GPU bfloat16 where it has that", example: "auto", where: "the local backend" },
+  bf16: { group: "precision", key: "bf16", kind: "flag", allowed: "true or false", defaultWords: "as number_format says", example: true, where: "the local backend" },
+  fp16: { group: "precision", key: "fp16", kind: "flag", allowed: "true or false", defaultWords: "as number_format says", example: true, where: "the local backend" },
+  gradientCheckpointing: { group: "precision", key: "gradient_checkpointing", aliases: ["activation_checkpointing"], kind: "flag", allowed: "true or false", defaultWords: "only with load_in_4bit", example: true, where: "the local backend" },
   seed: { group: "advanced", key: "seed", kind: "whole", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
+  dataSeed: { group: "advanced", key: "data_seed", kind: "whole", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", defaultWords: "the seed", example: 42, where: "the local backend" },
+  neftuneNoiseAlpha: { group: "advanced", key: "neftune_noise_alpha", kind: "number", low: 0, high: 1000, allowed: "a number from 0 to 1,000", defaultWords: "none", example: 5, where: "the local backend" },
   dryRun: { group: "advanced", key: "dry_run", kind: "flag", allowed: "true or false", default: false },
 };
 
-/** `field`, where it is not at its default, wants of `other` one of `allowed`, or none of
- * `refused`, or without either that it is not set. `{field}` in the text is a setting. */
+/** `field`, where it says anything (null, false and 0 do not, nor does the default), wants of
+ * `other` one of `allowed`, or none of `refused` (null: not set), or without either that it is
+ * not set. `{field}` in the text is a setting. */
 export interface Conflict {
   field: Setting["field"];
   other: Setting["field"];
@@ -97,7 +106,14 @@ export interface Conflict {
 }
 
 export const CONFLICTS: readonly Conflict[] = [
+  { field: "earlyStoppingThreshold", other: "earlyStoppingPatience", text: "{earlyStoppingThreshold} has a meaning only beside {earlyStoppingPatience}. Set that as well", refused: [null] },
   { field: "warmupRatio", other: "warmupSteps", text: "{warmupRatio} and {warmupSteps} are both set. Keep the one that should decide the warm-up" },
+  { field: "bf16", other: "numberFormat", text: "{bf16} and {numberFormat} are both set. Keep the one that should decide the number format" },
+  { field: "fp16", other: "numberFormat", text: "{fp16} and {numberFormat} are both set. Keep the one that should decide the number format" },
+  { field: "fp16", other: "bf16", text: "{bf16} and {fp16} are both true. Choose one of the two", refused: [true] },
+  { field: "earlyStoppingPatience", other: "evalSteps", text: "{earlyStoppingPatience} needs evaluations, and {evalSteps} is 0. Set that above 0, or leave {earlyStoppingPatience} out", refused: [0] },
+  { field: "earlyStoppingPatience", other: "datasetSplit", text: "{earlyStoppingPatience} needs rows to evaluate on, and {datasetSplit} is 0. Set that above 0, or leave {earlyStoppingPatience} out", refused: [0] },
+  { field: "saveTotalLimit", other: "saveSteps", text: "{saveTotalLimit} needs checkpoints, and {saveSteps} is 0. Set that above 0, or leave {saveTotalLimit} out", refused: [0] },
   { field: "lrNumCycles", other: "lrSchedulerType", text: "{lrNumCycles} has a meaning only where {lrSchedulerType} is \"cosine_with_restarts\". Set that, or leave {lrNumCycles} out", allowed: ["cosine_with_restarts"] },
   { field: "lrPower", other: "lrSchedulerType", text: "{lrPower} has a meaning only where {lrSchedulerType} is \"polynomial\". Set that, or leave {lrPower} out", allowed: ["polynomial"] },
   { field: "lrNumDecaySteps", other: "lrSchedulerType", text: "{lrNumDecaySteps} has a meaning only where {lrSchedulerType} is \"wsd\". Set that, or leave {lrNumDecaySteps} out", allowed: ["wsd"] },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import FLAG, whole
+from arkor_dev.contract.rules import FLAG, Rule, whole
 
 from .setting import LOCAL, Setting
 
@@ -18,6 +18,30 @@ ROWS: Final = (
         style="text",
         group="advanced",
         default=42,
+        where=LOCAL,
+    ),
+    Setting(
+        key="data_seed",
+        field="dataSeed",
+        label="Seed of the order",
+        help="What the order of the rows comes from, where it is to differ from all else that is random.",
+        rule=whole(0, 2**32 - 1),
+        style="text",
+        group="advanced",
+        default_words="the seed",
+        example=42,
+        where=LOCAL,
+    ),
+    Setting(
+        key="neftune_noise_alpha",
+        field="neftuneNoiseAlpha",
+        label="Noise on what is read",
+        help="Blur the embeddings while training (NEFTune), against learning by heart; 5 is usual.",
+        rule=Rule("number", 0, 1000),
+        style="count",
+        group="advanced",
+        default_words="none",
+        example=5,
         where=LOCAL,
     ),
     Setting(

@@ -23,10 +23,10 @@ FROM_BASE: Final = ("pissa", "olora")
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """``field``, where it is not at its default, and what ``other`` must be beside it.
+    """``field``, where it says anything (nothing, no and zero do not, nor does the default), and ``other``.
 
-    Either one of ``allowed``, or none of ``refused``, or not set at all where both are empty. In ``text``,
-    ``{field}`` stands for a setting as the reader spells it.
+    That must be one of ``allowed``, or none of ``refused``, or not set at all where both are empty. In
+    ``text``, ``{field}`` stands for a setting as the reader spells it.
     """
 
     field: str
@@ -38,7 +38,7 @@ class Conflict:
     def arises(self, config: Mapping[str, Any]) -> bool:
         """Whether ``config`` has it."""
         said, row = config.get(self.field), by_field()[self.other]
-        if said is None or said == by_field()[self.field].default:
+        if not said or said == by_field()[self.field].default:
             return False
         beside = config.get(self.other)
         if not self.allowed and not self.refused:
@@ -57,6 +57,11 @@ def _both(first: str, second: str, what: str) -> Conflict:
     return Conflict(second, first, text)
 
 
+def _without(field: str, other: str, what: str) -> Conflict:
+    text = f"{{{field}}} needs {what}, and {{{other}}} is 0. Set that above 0, or leave {{{field}}} out"
+    return Conflict(field, other, text, refused=(0,))
+
+
 def _only_with(field: str, other: str, *allowed: str) -> Conflict:
     words = " or ".join(f'"{value}"' for value in allowed)
     text = f"{{{field}}} has a meaning only where {{{other}}} is {words}. Set that, or leave {{{field}}} out"
@@ -64,7 +69,19 @@ def _only_with(field: str, other: str, *allowed: str) -> Conflict:
 
 
 CONFLICTS: Final = (
+    Conflict(
+        "earlyStoppingThreshold",
+        "earlyStoppingPatience",
+        "{earlyStoppingThreshold} has a meaning only beside {earlyStoppingPatience}. Set that as well",
+        refused=(None,),
+    ),
     _both("warmupSteps", "warmupRatio", "the warm-up"),
+    _both("numberFormat", "bf16", "the number format"),
+    _both("numberFormat", "fp16", "the number format"),
+    Conflict("fp16", "bf16", "{bf16} and {fp16} are both true. Choose one of the two", refused=(True,)),
+    _without("earlyStoppingPatience", "evalSteps", "evaluations"),
+    _without("earlyStoppingPatience", "datasetSplit", "rows to evaluate on"),
+    _without("saveTotalLimit", "saveSteps", "checkpoints"),
     _only_with("lrNumCycles", "lrSchedulerType", "cosine_with_restarts"),
     _only_with("lrPower", "lrSchedulerType", "polynomial"),
     _only_with("lrNumDecaySteps", "lrSchedulerType", "wsd"),

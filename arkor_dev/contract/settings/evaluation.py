@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import whole
+from arkor_dev.contract.rules import Rule, whole
 
-from .setting import Setting
+from .setting import LOCAL, Setting
 
 ROWS: Final = (
     Setting(
@@ -21,5 +21,42 @@ ROWS: Final = (
         unit="steps",
         default_words="a five-hundredth of the steps",
         example=1,
+    ),
+    Setting(
+        key="early_stopping_patience",
+        field="earlyStoppingPatience",
+        label="Patience",
+        help="Stop after so many evaluations without a better one, and keep the adapter of the best.",
+        rule=whole(1, 1000),
+        style="count",
+        group="evaluation",
+        unit="evaluations",
+        default_words="never stop early; the last adapter is kept",
+        example=3,
+        where=LOCAL,
+    ),
+    Setting(
+        key="early_stopping_threshold",
+        field="earlyStoppingThreshold",
+        label="Least improvement",
+        help="By how much an evaluation has to be better to count as one, where patience is set.",
+        rule=Rule("number", 0, 100),
+        style="rate",
+        group="evaluation",
+        default=0.0,
+        where=LOCAL,
+    ),
+    Setting(
+        key="save_total_limit",
+        field="saveTotalLimit",
+        label="Checkpoints kept",
+        help="Keep so many checkpoints, the newest, and remove the others from the disk.",
+        rule=whole(1, 10_000),
+        style="count",
+        group="evaluation",
+        unit="checkpoints",
+        default_words="all of them",
+        example=3,
+        where=LOCAL,
     ),
 )

@@ -45,6 +45,12 @@ def checkpoint_steps(data: Path, job_id: str) -> list[int]:
     return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
 
 
+def drop_checkpoint(data: Path, job_id: str, step: int) -> None:
+    """Remove a checkpoint, which is there whole up to that moment and then not at all."""
+    folder = checkpoint_folder(data, job_id, step)
+    shutil.rmtree(folder.rename(folder.with_name(f"{step}{PART}")))
+
+
 def write_whole(target: Path, write: Callable[[Path], None]) -> int:
     """Let ``write`` fill a folder, then put it at ``target`` in one step; its size in bytes.
 

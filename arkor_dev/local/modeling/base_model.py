@@ -43,7 +43,7 @@ def pick_device() -> tuple[str, Any]:
     return "cpu", torch.float32
 
 
-def _four_bit(device: str) -> dict[str, Any]:
+def _four_bit(device: str, dtype: Any) -> dict[str, Any]:
     if device != "cuda":
         raise JobFailure(
             f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {device}: "
@@ -53,16 +53,19 @@ def _four_bit(device: str) -> dict[str, Any]:
         raise JobFailure("loadIn4bit needs one more package: pip install 'arkor-dev[gpu4bit]'")
     from transformers import BitsAndBytesConfig
 
-    config = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-    )
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
     return {"quantization_config": config, "device_map": {"": 0}}
 
 
-def load_base(path: Path, four_bit: bool = False) -> Base:
-    """Load the model and tokenizer in ``path``; raises :class:`JobFailure` when they cannot be read."""
+def load_base(path: Path, four_bit: bool = False, asked: str | None = None) -> Base:
+    """Load the model and tokenizer in ``path``; raises :class:`JobFailure` when they cannot be read.
+
+    On a GPU the weights are in the number format that is ``asked`` for, by torch's name; on a CPU in float32.
+    """
     device, dtype = pick_device()
-    extra = _four_bit(device) if four_bit else {}
+    if asked and device != "cpu":
+        dtype = getattr(torch, asked)
+    extra = _four_bit(device, dtype) if four_bit else {}
     tokenizer = load_tokenizer(path)
     try:
         model = AutoModelForCausalLM.from_pretrained(

@@ -33,7 +33,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
     targets = _targets(model, plan)
     _check_names(model, plan.saved, "modules_to_save")
     if four_bit:
-        model = prepare_model_for_kbit_training(model)
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     model.config.use_cache = False
     # PEFT writes these into the adapter and into its README; the model's name is what travels, and not
     # the path that it has on this machine.

@@ -55,7 +55,7 @@ class Loss:
         return loss, int((wanted != IGNORED).sum())
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        if self._dtype == torch.bfloat16:
-            cast: AbstractContextManager[Any] = torch.autocast(self._device, torch.bfloat16)
-            return cast
-        return nullcontext()
+        if self._dtype == torch.float32:
+            return nullcontext()
+        cast: AbstractContextManager[Any] = torch.autocast(self._device, self._dtype)
+        return cast

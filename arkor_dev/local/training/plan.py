@@ -19,6 +19,16 @@ DRY_ROWS: Final = 20
 DRY_STEPS: Final = 4
 
 
+def asked_format(settings: JobSettings) -> str | None:
+    """The number format that a job asks for, by torch's name; None where it leaves that to a measurement."""
+    named, half, short = (settings.get(field) for field in ("numberFormat", "bf16", "fp16"))
+    if short:
+        return "float16"
+    if half is not None:
+        return "bfloat16" if half else "float32"
+    return None if named == "auto" else named
+
+
 @dataclass(frozen=True, slots=True)
 class OptimizerPlan:
     """Which optimizer, and what it begins with. ``betas`` and ``epsilon`` are those of Adam's family."""
@@ -89,7 +99,9 @@ class Plan:
     """A job's settings with every default filled in. Counts are optimizer steps, ``max_length`` tokens.
 
     ``max_norm``: a longer gradient is cut to that length; 0 leaves it as it is. ``smoothing`` is the part
-    of a token's probability that is wanted of all tokens alike.
+    of a token's probability that is wanted of all tokens alike, ``noise`` NEFTune's alpha, 0 for none. The
+    rows' order comes from ``order_seed``. ``kept``: of all checkpoints the newest ones, None for all.
+    ``patience``: after so many evaluations that are not better by more than ``threshold`` it stops.
     """
 
     steps: int
@@ -98,9 +110,15 @@ class Plan:
     optimizer: OptimizerPlan
     max_norm: float
     smoothing: float
+    noise: float
+    compute_again: bool
+    order_seed: int
     logging: int
     save: int
+    kept: int | None
     evaluate: int
+    patience: int | None
+    threshold: float
     adapter: AdapterPlan
 
     @classmethod
@@ -117,6 +135,7 @@ class Plan:
             steps = min(steps, DRY_STEPS)
             save, evaluate = max(1, steps - 1), steps
         settle("numTrainEpochs", round(steps / per_epoch, 4))
+        patience = get("earlyStoppingPatience")
         return cls(
             steps=settle("maxSteps", steps),
             batch_size=batch,
@@ -124,8 +143,14 @@ class Plan:
             optimizer=OptimizerPlan.of(settings),
             max_norm=get("maxGradNorm"),
             smoothing=get("labelSmoothingFactor"),
+            noise=get("neftuneNoiseAlpha") or 0.0,
+            compute_again=get("gradientCheckpointing", get("loadIn4bit")),
+            order_seed=get("dataSeed", get("seed")),
             logging=get("loggingSteps", max(1, steps // 500)),
             save=settle("saveSteps", save),
+            kept=get("saveTotalLimit"),
+            patience=patience,
+            threshold=get("earlyStoppingThreshold") if patience else 0.0,
             evaluate=settle("evalSteps", evaluate if eval_rows else 0),
             adapter=AdapterPlan.of(settings),
         )

@@ -14,23 +14,38 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from arkor_dev.contract.events import CHECKPOINT_SAVED, TRAINING_LOG, TRAINING_STARTED
-from arkor_dev.local.jobs.artifacts import OPTIMIZER, checkpoint_folder, describe, final_folder, write_whole
+from arkor_dev.contract.events import (
+    CHECKPOINT_REMOVED,
+    CHECKPOINT_SAVED,
+    TRAINING_LOG,
+    TRAINING_MESSAGE,
+    TRAINING_STARTED,
+)
+from arkor_dev.local.jobs.artifacts import (
+    OPTIMIZER,
+    checkpoint_folder,
+    checkpoint_steps,
+    describe,
+    drop_checkpoint,
+    final_folder,
+    write_whole,
+)
 from arkor_dev.local.workers.errors import JobFailure
 
 from .adapter import adapted, beginning, save_adapter
 from .batches import collate, endless
 from .loss import Loss
 from .optimizers import make_optimizer
+from .while_training import add_noise, compute_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.modeling.number_format import Choice
 
     from .encoding import Example
-    from .number_format import Choice
     from .plan import Plan
 
 
@@ -53,6 +68,51 @@ class Pace:
         }
         self.losses, self.seconds, self.samples, self.tokens = [], 0.0, 0, 0
         return row
+
+
+@dataclass(slots=True)
+class Best:
+    """The best evaluation; with ``patience`` its weights too, and when there has been no better for too long.
+
+    As in transformers an evaluation is better where the loss is lower by more than ``threshold``.
+    """
+
+    patience: int | None
+    threshold: float
+    last: float | None = None
+    loss: float | None = None
+    step: int = 0
+    worse: int = 0
+    weights: list[Any] = field(default_factory=list)
+
+    def take(self, step: int, loss: float, weights: Sequence[Any]) -> None:
+        """Note what was measured after ``step``."""
+        self.last = loss
+        better = self.loss is None or loss < self.loss - self.threshold
+        self.worse = 0 if better else self.worse + 1
+        if self.loss is None or loss < self.loss:
+            self.loss, self.step = loss, step
+            if self.patience:
+                self.weights = [weight.detach().to("cpu", copy=True) for weight in weights]
+
+    @property
+    def enough(self) -> bool:
+        """Whether patience is at its end."""
+        return self.patience is not None and self.worse >= self.patience
+
+    def restore(self, step: int, weights: Sequence[Any]) -> str | None:
+        """Make ``weights`` the best ones, after ``step``; what happened, in words, where they were others."""
+        if not self.weights or self.step == step:
+            return None
+        with torch.no_grad():
+            for weight, best in zip(weights, self.weights, strict=True):
+                weight.copy_(best)
+        ended = (
+            f"Stopped after step {step}, as {self.patience} evaluations were not better. "
+            if self.enough
+            else ""
+        )
+        return f"{ended}The adapter is that of step {self.step}, whose evaluation was best ({self.loss:.4f})"
 
 
 @dataclass
@@ -81,11 +141,18 @@ class Run:
     def begin(self) -> None:
         """Make what the steps need: the model with its adapter, the loss and the optimizer."""
         torch.manual_seed(self.seed)
-        model = self.model = adapted(self.base.model, self.base_name, self.plan.adapter, self.four_bit)
+        plan = self.plan
+        model = self.model = adapted(self.base.model, self.base_name, plan.adapter, self.four_bit)
         self.begun = beginning(model)
-        self.loss = Loss(model, self.base.device, self.choice.dtype, self.plan.smoothing)
+        if plan.compute_again:
+            compute_again(model)
+        if plan.noise:
+            add_noise(model, plan.noise)
+        self.loss = Loss(model, self.base.device, self.choice.dtype, plan.smoothing)
         self.trainable = [weight for weight in model.parameters() if weight.requires_grad]
-        self.optimizer = make_optimizer(model, self.plan.optimizer)
+        self.optimizer = make_optimizer(model, plan.optimizer)
+        # Only float16 has so small a range that gradients vanish in it.
+        self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)
 
     def run(self) -> dict[str, Any] | None:
         """Train to the end; the fields of ``training.completed``, or None when cancelled."""
@@ -93,8 +160,8 @@ class Run:
         self.begin()
         per_epoch = math.ceil(len(self.train) / plan.batch_size)
         self.emit(TRAINING_STARTED, metadata=self._metadata(per_epoch))
-        pace, eval_loss, best, loss = Pace(), None, None, math.nan
-        batches = endless(self.train, plan.batch_size, self.seed)
+        pace, best, loss = Pace(), Best(plan.patience, plan.threshold), math.nan
+        batches = endless(self.train, plan.batch_size, plan.order_seed)
         for step in range(1, plan.steps + 1):
             if self.cancelled():
                 return None
@@ -113,19 +180,22 @@ class Run:
                 loss = row["loss"]
                 self.emit(TRAINING_LOG, step=step, epoch=epoch, **row)
             if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
-                eval_loss = self.evaluate()
-                best = eval_loss if best is None else min(best, eval_loss)
-                self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=eval_loss)
+                best.take(step, self.evaluate(), self.trainable)
+                self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=best.last)
             if plan.save and step % plan.save == 0:
                 self._checkpoint()
+            if best.enough:
+                break
+        if message := best.restore(self.step, self.trainable):
+            self.emit(TRAINING_MESSAGE, message=message)
         final = final_folder(self.data, self.job_id)
         size = write_whole(final, self.save_adapter)
         seconds = round(time.monotonic() - started, 3)
         figures = {
             "loss": loss,
-            "evalLoss": eval_loss,
-            "bestEvalLoss": best,
-            "steps": plan.steps,
+            "evalLoss": best.last,
+            "bestEvalLoss": best.loss,
+            "steps": self.step,
             "seconds": seconds,
         }
         return {"metrics": figures, "artifacts": [describe("adapter", "final", final, size)]}
@@ -151,10 +221,12 @@ class Run:
         total, count = self.loss(collate(batch))
         loss = total / count
         value = self._finite(float(loss.detach()))
-        loss.backward()
+        self.scaler.scale(loss).backward()
         if self.plan.max_norm:
+            self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return value
 
     def _finite(self, loss: float) -> float:
@@ -193,3 +265,7 @@ class Run:
             "checkpoint", f"step {self.step}", folder, write_whole(folder, self.save_checkpoint), self.step
         )
         self.emit(CHECKPOINT_SAVED, step=self.step, artifacts=[artifact])
+        if self.plan.kept:
+            for step in checkpoint_steps(self.data, self.job_id)[: -self.plan.kept]:
+                drop_checkpoint(self.data, self.job_id, step)
+                self.emit(CHECKPOINT_REMOVED, step=step)

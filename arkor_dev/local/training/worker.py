@@ -21,7 +21,7 @@ from arkor_dev.local.workers.link import Link
 
 from .datasets import load_rows
 from .job_settings import JobSettings
-from .plan import DRY_ROWS, Plan
+from .plan import DRY_ROWS, Plan, asked_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,7 +98,8 @@ class Preparation:
         if self.note:
             self.emit(TRAINING_MESSAGE, message=self.note)
         self.progress(f"Loading {self.name}", 0, None, "")
-        self.base = load_base(Path(model["path"]), self.settings.get("loadIn4bit"))
+        self.format = asked_format(self.settings)
+        self.base = load_base(Path(model["path"]), self.settings.get("loadIn4bit"), self.format)
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         peak_memory.forget()
@@ -125,13 +126,13 @@ class Preparation:
 
     def make_run(self, cancelled: Callable[[], bool]) -> Run:
         """The run, in the number format that suits this processor."""
-        from .number_format import choose
+        from arkor_dev.local.modeling.number_format import choose
+
         from .run import Run
 
         tokens = self.plan.batch_size * sum(len(example.ids) for example in self.train) // len(self.train)
-        asked, kept = self.settings.get("numberFormat"), self.data / "number-formats.json"
-        base = self.base
-        choice = choose(base.model, base.device, base.dtype, tokens, asked, kept)
+        base, kept = self.base, self.data / "number-formats.json"
+        choice = choose(base.model, base.device, base.dtype, tokens, self.format, kept)
         self.settings.settle("numberFormat", choice.name)
         self.emit(
             TRAINING_MESSAGE,

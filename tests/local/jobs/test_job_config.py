@@ -68,8 +68,8 @@ BAD: list[tuple[Any, str]] = [
         'config.optim must be one of "adamw", "adamw_torch", "adamw_torch_fused", ',
     ),
     (
-        {**GOOD, "numberFormat": "float16"},
-        'config.numberFormat must be one of "float32", "bfloat16", not "float16"',
+        {**GOOD, "numberFormat": "int8"},
+        'config.numberFormat must be one of "auto", "float32", "bfloat16", "float16", not "int8"',
     ),
     ({**GOOD, "dryRun": "yes"}, "config.dryRun must be true or false"),
     ({**GOOD, "setByHand": "loraR"}, 'config.setByHand must be a list of fields, not "loraR"'),

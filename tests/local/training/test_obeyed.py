@@ -30,6 +30,7 @@ OTHERS: tuple[dict[str, Any], ...] = (
     {"lrSchedulerType": "cosine_with_restarts"},
     {"lrSchedulerType": "polynomial"},
     {"lrSchedulerType": "wsd"},
+    {"earlyStoppingPatience": 3},
 )
 """What makes a plan read the settings that have a meaning only beside others."""
 

@@ -68,7 +68,7 @@ def test_started_says_what_is_trained(trained: Trained) -> None:
     assert metadata["totalSteps"] == STEPS
     assert metadata["device"] == "cpu"
     assert metadata["dtype"] == "float32"
-    assert metadata["dtypeReason"] == "as the job's numberFormat says"
+    assert metadata["dtypeReason"] == "as the job says"
     assert (metadata["trainRows"], metadata["evalRows"]) == (54, 6)
     assert metadata["model"] == CONFIG["model"]
     # r * (inputs + outputs) of q, k, v, o in four layers, r 8.
@@ -184,7 +184,7 @@ def until_cancelled(backend: Backend, job: str) -> float:
 def test_an_absurd_learning_rate_fails_with_a_reason(tiny: Path, tmp_path: Path) -> None:
     import torch
 
-    from arkor_dev.local.training.number_format import Choice
+    from arkor_dev.local.modeling.number_format import Choice
 
     # Weight decay multiplies every weight by 1 - 10 * 1 at each step, whatever the gradient: float32 ends at
     # 9 ** 41, so no processor's rounding can save this run. No job may ask for such a rate.

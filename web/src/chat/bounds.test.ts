@@ -62,6 +62,8 @@ describe("checkpointReader", () => {
     const reader = checkpointReader();
     for (const byte of new TextEncoder().encode(text)) reader.push(Uint8Array.of(byte));
     expect(reader.steps()).toEqual([10, 20]);
+    reader.push(new TextEncoder().encode('event: checkpoint.removed\ndata: {"step":10}\n\n'));
+    expect(reader.steps()).toEqual([20]);
   });
 });
 

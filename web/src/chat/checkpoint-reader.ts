@@ -1,20 +1,22 @@
 /** The checkpoints of a job, from its event history: every backend has them there. */
 
 import { request } from "../api/client";
-import { CHECKPOINT_SAVED } from "../contract.gen";
+import { CHECKPOINT_REMOVED, CHECKPOINT_SAVED } from "../contract.gen";
 import { SseParser } from "../events/sse";
 
 const utf8 = new TextDecoder();
 
-/** Collects the steps of `checkpoint.saved` frames from the bytes of a history. */
+/** Collects the steps of the checkpoints that a history has saved and not removed, from its bytes. */
 export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): number[] } {
   const found = new Set<number>();
   const parser = new SseParser({
     event(name, bytes, start, end) {
-      if (name !== CHECKPOINT_SAVED) return;
+      if (name !== CHECKPOINT_SAVED && name !== CHECKPOINT_REMOVED) return;
       try {
         const { step } = JSON.parse(utf8.decode(bytes.subarray(start, end))) as { step?: unknown };
-        if (typeof step === "number" && Number.isSafeInteger(step) && step >= 0) found.add(step);
+        if (typeof step !== "number" || !Number.isSafeInteger(step) || step < 0) return;
+        if (name === CHECKPOINT_SAVED) found.add(step);
+        else found.delete(step);
       } catch {
         // A frame that is not JSON names no step.
       }
@@ -23,7 +25,7 @@ export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): nu
   return { push: (chunk) => parser.push(chunk), steps: () => [...found].sort((a, b) => a - b) };
 }
 
-/** Steps at which the job has saved a checkpoint so far, in order; null where the backend knows no such job. */
+/** Steps at which the job has saved a checkpoint that is there still, in order; null where the backend knows no such job. */
 export async function checkpointSteps(jobId: string): Promise<number[] | null> {
   const response = await request(`/jobs/${encodeURIComponent(jobId)}/history`);
   if (response.status === 204) return null;

@@ -73,6 +73,8 @@ test("a run's story: start, progress, checkpoints, end", () => {
     [20, 0],
     [40, 0],
   ]);
+  feed(run, "checkpoint.removed", { step: 20 });
+  expect(run.checkpoints.map(({ step }) => step)).toEqual([40]);
   expect([run.outcome, run.over]).toEqual([null, false]);
   feed(run, "training.completed", { metrics: { loss: 0.3 }, artifacts: [{ kind: "adapter" }] });
   feed(run, "end", {});
@@ -86,6 +88,7 @@ test("a run's story: start, progress, checkpoints, end", () => {
     "model.progress",
     "training.started",
     "checkpoint.saved",
+    "checkpoint.removed",
     "training.completed",
   ]);
   run.clear();

@@ -5,6 +5,7 @@
  */
 import {
   type Artifact,
+  CHECKPOINT_REMOVED,
   CHECKPOINT_SAVED,
   END,
   MODEL_PROGRESS,
@@ -153,6 +154,9 @@ export class Run {
           this.checkpoints = this.checkpoints.filter((known) => known.step !== step);
           this.checkpoints.push({ step, time, artifacts: list(data.artifacts) });
         }
+        break;
+      case CHECKPOINT_REMOVED:
+        this.checkpoints = this.checkpoints.filter((known) => known.step !== step);
         break;
       case MODEL_PROGRESS:
         this.progress = {

@@ -1,5 +1,6 @@
 /** One line of words for each event of the log; what nobody knows is shown as it came. */
 import {
+  CHECKPOINT_REMOVED,
   CHECKPOINT_SAVED,
   MODEL_PROGRESS,
   TRAINING_CANCELLED,
@@ -51,6 +52,7 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
     );
     return words || "started";
   },
+  [CHECKPOINT_REMOVED]: step,
   [CHECKPOINT_SAVED]: (data) => line(step(data), ...artifacts(data.artifacts)),
   [TRAINING_COMPLETED]: ({ metrics, artifacts: left }) => {
     const facts = isObject(metrics) ? metrics : {};

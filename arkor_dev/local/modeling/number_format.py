@@ -41,12 +41,13 @@ class Choice:
 def choose(model: Any, device: str, loaded: Any, tokens: int, asked: str | None, kept: Path) -> Choice:
     """The format for training ``model``, whose weights are in ``loaded``, with ``tokens`` tokens a step.
 
-    ``asked`` is the job's own wish (float32 or bfloat16) or None, ``kept`` the file of earlier measurements.
+    ``asked`` is the job's own wish (float32, bfloat16 or float16) or None, ``kept`` the file of earlier
+    measurements.
     """
     if device != "cpu":
-        return Choice(loaded, f"what this {device} device computes in")
+        return Choice(loaded, "as the job says" if asked else f"what this {device} device computes in")
     if asked:
-        return Choice(getattr(torch, asked), "as the job's numberFormat says")
+        return Choice(getattr(torch, asked), "as the job says")
     if loaded != torch.float32:
         return Choice(loaded, "as the model was loaded")
     shape = _largest_product(model)

@@ -38,7 +38,7 @@ def model() -> Any:
 def choice(model: Any, kept: Path, asked: str | None = None, device: str = "cpu") -> Any:
     import torch
 
-    from arkor_dev.local.training.number_format import choose
+    from arkor_dev.local.modeling.number_format import choose
 
     return choose(model, device, torch.float32, 100, asked, kept)
 
@@ -50,7 +50,7 @@ def choice(model: Any, kept: Path, asked: str | None = None, device: str = "cpu"
 def test_the_quicker_one_is_taken_and_the_job_is_told_why(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: float, quick: float, expected: str
 ) -> None:
-    from arkor_dev.local.training import number_format
+    from arkor_dev.local.modeling import number_format
 
     measured = []
 
@@ -76,7 +76,7 @@ def test_the_quicker_one_is_taken_and_the_job_is_told_why(
 def test_what_the_job_asks_for_and_other_devices_are_not_measured(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arkor_dev.local.training import number_format
+    from arkor_dev.local.modeling import number_format
 
     monkeypatch.delattr(number_format, "_measure")
     for name in ("float32", "bfloat16"):
@@ -85,7 +85,7 @@ def test_what_the_job_asks_for_and_other_devices_are_not_measured(
 
 
 def test_a_measurement_is_short(model: Any, tmp_path: Path) -> None:
-    from arkor_dev.local.training.number_format import _measure
+    from arkor_dev.local.modeling.number_format import _measure
 
     _measure(16, 64, 64)
     began = time.monotonic()
@@ -100,8 +100,8 @@ def test_weights_that_learn_stay_float32_and_losses_agree(tiny: Path, tmp_path: 
     """A job in bfloat16 on the tiny model, step by step beside the same one in float32."""
     import torch
 
+    from arkor_dev.local.modeling.number_format import Choice
     from arkor_dev.local.training.job_settings import JobSettings
-    from arkor_dev.local.training.number_format import Choice
     from arkor_dev.local.training.plan import Plan
 
     config: dict[str, Any] = {"maxSteps": 12, "learningRate": 1e-2, "saveSteps": 0, "batchSize": 2}

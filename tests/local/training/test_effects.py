@@ -1,0 +1,234 @@
+"""Each setting of the loop by what it does to a run of the tiny model; ``test_trl`` has more of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.plan import asked_format
+from tests.local.tiny_run import events_of, losses_of, set_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.local.training.run import Run
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+BRIEF: dict[str, Any] = {"maxSteps": 4, "learningRate": 1e-2, "lrSchedulerType": "constant"}
+
+
+def moved(tiny: Path, folder: Path, **config: Any) -> list[Any]:
+    """By how much each element of each weight that learns has moved in one step."""
+    run = set_up(tiny, folder, {**BRIEF, "maxSteps": 1, **config})
+    run.begin()
+    before = [weight.detach().clone() for weight in run.trainable]
+    for group in run.optimizer.param_groups:
+        group["lr"] = run.plan.schedule.rate_at(1)
+    run.learn(run.train[:4])
+    return [(weight.detach() - old) for weight, old in zip(run.trainable, before, strict=True)]
+
+
+def test_the_schedule_reaches_the_weights(tiny: Path, tmp_path: Path) -> None:
+    still = moved(tiny, tmp_path, lrSchedulerType="linear", warmupSteps=1)
+    assert not any(step.any() for step in still)  # a warm-up begins at 0
+    assert any(step.any() for step in moved(tiny, tmp_path))
+
+
+def test_lion_moves_every_weight_by_the_rate(tiny: Path, tmp_path: Path) -> None:
+    import torch
+
+    steps = torch.cat([step.flatten() for step in moved(tiny, tmp_path, optim="lion")])
+    sizes = steps.abs()[steps != 0]
+    assert len(sizes) > 1000
+    assert torch.allclose(sizes, torch.full_like(sizes, 1e-2), atol=1e-6)
+
+
+def test_lions_betas_and_decay_are_those_of_its_paper() -> None:
+    import torch
+
+    from arkor_dev.local.training.optimizers import Lion
+
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = Lion([{"params": [weight], "weight_decay": 0.5}], 0.1, (0.9, 0.5))
+    expected, momentum = weight.detach().clone(), torch.zeros(2)
+    for gradient in (torch.tensor([1.0, 1.0]), torch.tensor([-0.05, -4.0])):
+        weight.grad = gradient
+        optimizer.step()
+        expected = expected * (1 - 0.1 * 0.5) - 0.1 * torch.sign(0.9 * momentum + 0.1 * gradient)
+        momentum = 0.5 * momentum + 0.5 * gradient
+        assert torch.allclose(weight, expected)
+
+
+def test_the_fused_optimizer_is_one_operation_and_comes_to_the_same(tiny: Path, tmp_path: Path) -> None:
+    from torch.profiler import profile
+
+    losses = {}
+    for kind in ("adamw", "adamw_torch", "adamw_torch_fused"):
+        run = set_up(tiny, tmp_path, {**BRIEF, "optim": kind})
+        losses[kind] = losses_of(run)
+        with profile() as seen:
+            run.optimizer.step()
+        fused = any("fused_adam" in event.name for event in seen.events())
+        assert fused == (kind == "adamw_torch_fused")
+    assert losses["adamw"] == losses["adamw_torch"] == pytest.approx(losses["adamw_torch_fused"], abs=1e-4)
+
+
+def test_norms_and_biases_do_not_decay() -> None:
+    import torch
+
+    from arkor_dev.local.training.optimizers import make_optimizer
+    from arkor_dev.local.training.plan import OptimizerPlan
+
+    model = torch.nn.ModuleDict(
+        {
+            "layer": torch.nn.Linear(2, 2),
+            "ln_1": torch.nn.LayerNorm(2),
+            "input_layernorm": torch.nn.Linear(2, 1),
+        }
+    )
+    decays, stays = make_optimizer(model, OptimizerPlan("adamw", 1.0, 0.5)).param_groups
+    assert [tuple(weight.shape) for weight in decays["params"]] == [(2, 2)]
+    assert (decays["weight_decay"], stays["weight_decay"], len(stays["params"])) == (0.5, 0.0, 5)
+
+
+def test_the_order_of_the_rows_has_a_seed_of_its_own(tiny: Path, tmp_path: Path) -> None:
+    def begins(**config: Any) -> tuple[list[float], float]:
+        run = set_up(tiny, tmp_path, {**BRIEF, "maxSteps": 3, **config}, seed=config.get("seed", 42))
+        losses = losses_of(run)
+        run.begin()
+        return losses, float(sum(weight.sum() for weight in run.trainable))
+
+    plain, adapter = begins()
+    assert begins(dataSeed=42) == (plain, adapter)
+    other, same_adapter = begins(dataSeed=7)
+    assert (other != plain, same_adapter) == (True, adapter)
+    third, other_adapter = begins(seed=9, dataSeed=42)
+    # A fresh adapter does nothing yet, so the first loss tells the rows alone.
+    assert (third[0], other_adapter != adapter) == (plain[0], True)
+
+
+def test_noise_blurs_what_is_read_by_its_length_and_only_in_training(tiny: Path, tmp_path: Path) -> None:
+    import torch
+
+    run = set_up(tiny, tmp_path, {**BRIEF, "neftuneNoiseAlpha": 5})
+    run.begin()
+    ids, table = torch.arange(40).reshape(2, 20), run.model.get_input_embeddings()
+    clear = torch.nn.functional.embedding(ids, table.weight)
+    blur = (table(ids) - clear).abs()
+    most = 5 / (20 * 128) ** 0.5
+    assert 0.9 * most < float(blur.max()) <= most
+    assert float(blur.mean()) == pytest.approx(most / 2, rel=0.1)
+    run.model.eval()
+    assert torch.equal(table(ids), clear)
+
+
+def test_activations_are_computed_again_and_nothing_else_changes(tiny: Path, tmp_path: Path) -> None:
+    def steps(again: bool) -> tuple[list[float], int]:
+        run = set_up(tiny, tmp_path, {**BRIEF, "gradientCheckpointing": again})
+        run.begin()
+        calls = []
+        block = run.model.get_base_model().model.layers[0].mlp
+        block.register_forward_pre_hook(lambda *_: calls.append(1))
+        return [run.learn(run.train[:4]) for _ in range(2)], len(calls)
+
+    kept, once = steps(again=False)
+    again, twice = steps(again=True)
+    assert (once, twice) == (2, 4)
+    assert again == pytest.approx(kept, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted"),
+    [
+        ({}, None),
+        ({"numberFormat": "auto"}, None),
+        ({"numberFormat": "float16"}, "float16"),
+        ({"bf16": True}, "bfloat16"),
+        ({"bf16": False}, "float32"),
+        ({"bf16": False, "fp16": True}, "float16"),
+        ({"fp16": False}, None),
+    ],
+)
+def test_what_number_format_a_job_asks_for(config: dict[str, Any], wanted: str | None) -> None:
+    assert asked_format(JobSettings(config)) == wanted
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_products_are_in_the_format_that_is_asked_for(tiny: Path, tmp_path: Path, name: str) -> None:
+    import torch
+
+    from arkor_dev.local.modeling.number_format import Choice
+
+    run = set_up(tiny, tmp_path, BRIEF, choice=Choice(getattr(torch, name), "of the test"))
+    run.begin()
+    seen: list[Any] = []
+    run.model.get_base_model().model.layers[0].mlp.up_proj.register_forward_hook(
+        lambda _, __, result: seen.append(result.dtype)
+    )
+    losses = [run.learn(run.train[:4]) for _ in range(3)]
+    assert set(seen) == {getattr(torch, name)}
+    assert losses[2] < losses[0]
+    assert run.scaler.is_enabled() == (name == "float16")
+
+
+def evaluated(tiny: Path, folder: Path, figures: list[float], **config: Any) -> tuple[Run, dict[str, Any]]:
+    """A run that measures after each step and finds ``figures``; what it came to."""
+    run = set_up(tiny, folder, {**BRIEF, "maxSteps": len(figures), "evalSteps": 1, **config}, held_out=2)
+    told = iter(figures)
+    run.evaluate = lambda: next(told)  # type: ignore[method-assign]
+    result = run.run()
+    assert result
+    return run, result["metrics"]
+
+
+def test_patience_ends_a_run_and_the_best_adapter_is_kept(tiny: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    run, metrics = evaluated(tiny, tmp_path, [5, 4, 4.5, 4.2, 3], earlyStoppingPatience=2, saveSteps=1)
+    assert (metrics["steps"], metrics["bestEvalLoss"], metrics["evalLoss"]) == (4, 4, 4.2)
+    assert events_of(run).calls[-1][1]["message"] == (
+        "Stopped after step 4, as 2 evaluations were not better. The adapter is that of step 2, "
+        "whose evaluation was best (4.0000)"
+    )
+    folder = tmp_path / "jobs" / run.job_id
+    final, second, last = (
+        load_file(path / "adapter_model.safetensors")
+        for path in (folder / "final", folder / "checkpoints" / "2", folder / "checkpoints" / "4")
+    )
+    assert all(torch.equal(final[name], second[name]) for name in final)
+    assert not all(torch.equal(final[name], last[name]) for name in final)
+
+
+def test_only_an_improvement_beyond_the_threshold_counts(tiny: Path, tmp_path: Path) -> None:
+    figures = [5, 4.9, 4.8, 4.7, 4.6]
+    patient = {"earlyStoppingPatience": 2}
+    assert evaluated(tiny, tmp_path, figures, **patient)[1]["steps"] == 5
+    assert evaluated(tiny, tmp_path, figures, **patient, earlyStoppingThreshold=0.2)[1]["steps"] == 3
+
+
+def test_without_patience_a_run_goes_on_and_keeps_its_last_adapter(tiny: Path, tmp_path: Path) -> None:
+    run, metrics = evaluated(tiny, tmp_path, [4, 5, 6])
+    assert metrics["steps"] == 3
+    assert "training.message" not in [name for name, _ in events_of(run).calls]
+
+
+def test_only_the_newest_checkpoints_are_kept(tiny: Path, tmp_path: Path) -> None:
+    run = set_up(tiny, tmp_path, {**BRIEF, "saveSteps": 1, "saveTotalLimit": 2})
+    run.run()
+    kept = sorted(path.name for path in (tmp_path / "jobs" / run.job_id / "checkpoints").iterdir())
+    assert kept == ["3", "4"]
+    told = [(name, fields["step"]) for name, fields in events_of(run).calls if name.startswith("checkpoint")]
+    assert told == [
+        ("checkpoint.saved", 1),
+        ("checkpoint.saved", 2),
+        ("checkpoint.saved", 3),
+        ("checkpoint.removed", 1),
+        ("checkpoint.saved", 4),
+        ("checkpoint.removed", 2),
+    ]
