@@ -159,6 +159,7 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
     ({"lrNumCycles": 2}, 'lrNumCycles has a meaning only where lrSchedulerType is "cosine_with_restarts"'),
     ({"lrNumDecaySteps": 2}, 'lrNumDecaySteps has a meaning only where lrSchedulerType is "wsd"'),
     ({"adamBeta1": 0.8, "optim": "adafactor"}, 'adamBeta1 has a meaning only where optim is "adamw" or'),
+    ({"completionOnlyLoss": True, "trainOnResponsesOnly": False}, "completionOnlyLoss learns less than all"),
     ({"lrPower": 2}, 'lrPower has a meaning only where lrSchedulerType is "polynomial"'),
     ({"adamBeta2": 0.9, "optim": "sgd"}, 'adamBeta2 has a meaning only where optim is "adamw" or'),
     ({"adamEpsilon": 0.1, "optim": "lion"}, 'adamEpsilon has a meaning only where optim is "adamw" or'),

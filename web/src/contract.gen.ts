@@ -99,6 +99,8 @@ export interface JobConfig {
   initLoraWeights?: string;
   /** Learn the answers, not the questions. */
   trainOnResponsesOnly?: boolean;
+  /** Of each chat learn the last answer alone; what came before it is read and not learned. */
+  completionOnlyLoss?: boolean;
   /** The part of a token's probability that is wanted of all tokens alike, against overconfidence. */
   labelSmoothingFactor?: number;
   /** Report the loss every so many steps. */
@@ -670,7 +672,7 @@ export interface Disk {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "labelSmoothingFactor" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "labelSmoothingFactor" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
   label: string;
   help: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
@@ -709,6 +711,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "useDora", label: "DoRA", help: "Let each weight's length learn apart from its direction. Better at small ranks, and slower.", style: "flag" },
   { field: "initLoraWeights", label: "How the adapter begins", help: "Begin at nothing (default, gaussian, orthogonal), or at the strongest parts of the weights.", style: "text" },
   { field: "trainOnResponsesOnly", label: "Loss on answers only", help: "Learn the answers, not the questions.", style: "flag" },
+  { field: "completionOnlyLoss", label: "Loss on the last answer only", help: "Of each chat learn the last answer alone; what came before it is read and not learned.", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", help: "The part of a token's probability that is wanted of all tokens alike, against overconfidence.", style: "share" },
   { field: "loggingSteps", label: "Logging", help: "Report the loss every so many steps.", style: "interval" },
   { field: "earlyStoppingPatience", label: "Patience", help: "Stop after so many evaluations without a better one, and keep the adapter of the best.", style: "count" },

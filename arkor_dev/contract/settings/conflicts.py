@@ -89,6 +89,13 @@ CONFLICTS: Final = (
     _only_with("adamBeta2", "optim", *BETAS),
     _only_with("adamEpsilon", "optim", *EPSILON),
     Conflict(
+        "completionOnlyLoss",
+        "trainOnResponsesOnly",
+        "{completionOnlyLoss} learns less than all answers, and {trainOnResponsesOnly} = false all there is. "
+        "Choose one of the two",
+        refused=(False,),
+    ),
+    Conflict(
         "loraLayersToTransform",
         "loraTargetModules",
         "{loraLayersToTransform} needs the names of layers in {loraTargetModules}, not all-linear",

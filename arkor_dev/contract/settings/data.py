@@ -21,6 +21,17 @@ ROWS: Final = (
         default=True,
     ),
     Setting(
+        key="completion_only_loss",
+        field="completionOnlyLoss",
+        label="Loss on the last answer only",
+        help="Of each chat learn the last answer alone; what came before it is read and not learned.",
+        rule=FLAG,
+        style="flag",
+        group="data",
+        default=False,
+        where=LOCAL,
+    ),
+    Setting(
         key="label_smoothing_factor",
         field="labelSmoothingFactor",
         label="Label smoothing",

@@ -63,9 +63,9 @@ class Seen:
         return counts
 
 
-def seen(tokenizer: Any, row: Row, responses_only: bool) -> Seen:
+def seen(tokenizer: Any, row: Row, responses_only: bool, last_only: bool) -> Seen:
     """The row as training would see it, before the cut; raises :class:`JobFailure` as ``coded`` does."""
-    whole = coded(tokenizer, row, responses_only)
+    whole = coded(tokenizer, row, responses_only, last_only)
     ranges, lost = _messages_in(row, whole)
     return Seen(row, whole, _roles(whole.offsets, ranges, len(whole.ids)), lost)
 

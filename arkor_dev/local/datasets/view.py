@@ -35,6 +35,7 @@ class Reading:
 
     tokenizer: Any
     responses_only: bool
+    last_only: bool
     max_length: int
     context: int
 
@@ -199,7 +200,7 @@ class View:
         if self.reading is None:
             return None
         try:
-            return seen(self.reading.tokenizer, item.row, self.reading.responses_only)
+            return seen(self.reading.tokenizer, item.row, self.reading.responses_only, self.reading.last_only)
         except JobFailure as failure:
             return str(failure)
 

@@ -149,6 +149,7 @@ class Work:
                 Reading(
                     self._tokenizers[path],
                     settings.get("trainOnResponsesOnly"),
+                    settings.get("completionOnlyLoss"),
                     min(settings.get("maxLength", default_length(likely_device())), context),
                     context,
                 )

@@ -44,10 +44,11 @@ class Coded:
     spans: list[tuple[int, int]]
 
 
-def coded(tokenizer: Any, row: Row, responses_only: bool) -> Coded:
+def coded(tokenizer: Any, row: Row, responses_only: bool, last_only: bool = False) -> Coded:
     """One row as tokens, however long; raises :class:`JobFailure` where the template refuses it.
 
-    Of a plain text everything is learned, and the end mark behind it, so that the model knows when to stop.
+    ``last_only``: of the answers the last one alone is learned. Of a plain text everything is, and the end
+    mark behind it, so that the model knows when to stop.
     """
     if row.text is None:
         text, spans = completion_spans(tokenizer, row.messages, row.tools)
@@ -62,20 +63,23 @@ def coded(tokenizer: Any, row: Row, responses_only: bool) -> Coded:
     ids, offsets = coding["input_ids"], coding.get("offset_mapping", [])
     labels = list(ids)
     if responses_only:
+        learned = spans[-1:] if last_only else spans
         labels = [
-            token if any(start <= left < end and left < right for start, end in spans) else IGNORED
+            token if any(start <= left < end and left < right for start, end in learned) else IGNORED
             for token, (left, right) in zip(ids, offsets, strict=True)
         ]
     return Coded(text, ids, labels, offsets, spans)
 
 
-def encode(tokenizer: Any, row: Row, max_length: int, responses_only: bool) -> tuple[Example, bool]:
+def encode(
+    tokenizer: Any, row: Row, max_length: int, responses_only: bool, last_only: bool = False
+) -> tuple[Example, bool]:
     """One row as an :class:`Example`, and whether it had to be cut to ``max_length`` tokens.
 
     Raises :class:`JobFailure` with the row's place when nothing to learn from survives the cut.
     """
     try:
-        whole = coded(tokenizer, row, responses_only)
+        whole = coded(tokenizer, row, responses_only, last_only)
     except JobFailure as failure:
         raise JobFailure(f"{row.where}: {failure}") from None
     cut = len(whole.ids) > max_length
@@ -101,12 +105,13 @@ def encode_all(
     max_length: int,
     responses_only: bool,
     progress: Callable[[int], None],
+    last_only: bool = False,
 ) -> tuple[list[Example], int]:
     """Every row encoded, and how many of them were cut; ``progress`` hears of each hundred."""
     examples: list[Example] = []
     cuts = 0
     for number, row in enumerate(rows, 1):
-        example, cut = encode(tokenizer, row, max_length, responses_only)
+        example, cut = encode(tokenizer, row, max_length, responses_only, last_only)
         examples.append(example)
         cuts += cut
         if number % 100 == 0:

@@ -109,10 +109,11 @@ class Preparation:
         from .encoding import encode_all
 
         responses_only = self.settings.get("trainOnResponsesOnly")
+        last_only = self.settings.get("completionOnlyLoss")
         total = len(self.train_rows) + len(self.eval_rows)
 
         def encoded(part: list[Row]) -> Any:
-            return encode_all(self.base.tokenizer, part, self.longest, responses_only, progress)
+            return encode_all(self.base.tokenizer, part, self.longest, responses_only, progress, last_only)
 
         def progress(done: int) -> None:
             self.progress("Reading the data set", done, total, "rows")

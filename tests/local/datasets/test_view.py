@@ -53,7 +53,7 @@ def view_of(tmp_path: Path, tokenizer: Any) -> Iterator[ViewOf]:
         tokenizer.chat_template = template
         view = View(Index([DataFile(path, "d.jsonl")]))
         opened.append(view)
-        view.read_by(Reading(tokenizer, not learn_all, cut, 8192))
+        view.read_by(Reading(tokenizer, not learn_all, last_only=False, max_length=cut, context=8192))
         until = time.monotonic() + 30
         while view.busy:
             assert time.monotonic() < until
@@ -163,7 +163,7 @@ def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: A
     assert view.rows(300, 5)[0]["excerpt"].endswith("?")
     assert view.row(300)["shown"] == 0
     tokenizer.chat_template = CHATML
-    view.read_by(Reading(tokenizer, True, 512, 8192))
+    view.read_by(Reading(tokenizer, responses_only=True, last_only=False, max_length=512, context=8192))
     assert view.told()["read"] == 0
     assert view.row(300)["learned"] == view.rows(300, 1)[0]["learned"] > 0
     assert view.find("longest", 0) == {"row": None, "reached": 0}

@@ -99,6 +99,8 @@ def test_labels_are_the_completion_s_tokens_and_nothing_else(tokenizer: Any) -> 
     assert all(label in (IGNORED, token) for token, label in zip(example.ids, example.labels, strict=True))
     taught = tokenizer.decode([label for label in example.labels if label != IGNORED])
     assert taught == f"{PHRASE}<|im_end|>the ledger.<|im_end|>"
+    last, _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True, last_only=True)
+    assert tokenizer.decode([label for label in last.labels if label != IGNORED]) == "the ledger.<|im_end|>"
     everything, _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=False)
     assert everything.labels == everything.ids == example.ids
 

@@ -8,6 +8,7 @@ import pytest
 
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import asked_format
+from tests.local.tiny_model import write_jsonl
 from tests.local.tiny_run import events_of, losses_of, set_up
 
 if TYPE_CHECKING:
@@ -232,3 +233,37 @@ def test_only_the_newest_checkpoints_are_kept(tiny: Path, tmp_path: Path) -> Non
         ("checkpoint.saved", 4),
         ("checkpoint.removed", 2),
     ]
+
+
+def test_what_is_learned_of_a_chat_and_how_much_of_it_is_read(tiny: Path, tmp_path: Path) -> None:
+    """From a job's config through everything that comes before the first step."""
+    from arkor_dev.local.training.encoding import IGNORED
+    from arkor_dev.local.training.worker import Preparation
+
+    turns = [
+        ("user", "Who pays?"),
+        ("assistant", "I do."),
+        ("user", "And then?"),
+        ("assistant", "The ledger."),
+    ]
+    chat = {"messages": [{"role": role, "content": text} for role, text in turns]}
+    write_jsonl(tmp_path / "d.jsonl", [chat])
+
+    def learned(**config: Any) -> tuple[str, int]:
+        source = {"type": "file", "path": "d.jsonl"}
+        job = {"id": "j", "data": str(tmp_path / "data"), "project": str(tmp_path)}
+        whole = {"model": "m", "datasetSource": source, "maxSteps": 1, **config}
+        told = Preparation({**job, "config": whole}, lambda *_, **__: None, lambda *_: None)
+        told.read()
+        told.load({"name": "m", "path": str(tiny), "note": None})
+        told.encode()
+        (row,) = told.train
+        text = told.base.tokenizer.decode([label for label in row.labels if label != IGNORED])
+        return text, len(row.ids)
+
+    answers, length = learned()
+    assert answers == "I do.<|im_end|>The ledger.<|im_end|>"
+    assert learned(completionOnlyLoss=True) == ("The ledger.<|im_end|>", length)
+    everything, _ = learned(trainOnResponsesOnly=False)
+    assert everything.startswith("<|im_start|>user\nWho pays?<|im_end|>")
+    assert learned(maxLength=length - 3)[1] == length - 3
