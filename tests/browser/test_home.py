@@ -338,3 +338,44 @@ print("the very end", flush=True); time.sleep(60)
         saved = Path(await (await saving.value).path()).read_text(encoding="utf-8").splitlines()
         assert "the very end" in saved
         assert not any(line.startswith(("---", "exit=")) for line in saved)
+
+
+async def test_a_forecast_is_measured_cancelled_and_known(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["forecast"]
+    fake_backend.forecasts.state = "measuring"
+    declare(studio.settings.project)
+    fake_backend.add_job("completed")
+    async with open_page(studio.url) as page:
+        line = page.locator(".home-forecast")
+        await expect(line).to_contain_text(re.compile(r"step \d+ of 12"), timeout=START)
+        asked = fake_backend.last("POST /v1/forecast").json()["config"]
+        assert (asked["model"], asked["maxSteps"]) == ("tiny", 12)
+        await line.get_by_role("button", name="Cancel the measurement").click()
+        await until(lambda: fake_backend.count("DELETE /v1/forecast/{id}") == 1)
+        # Nothing of it is in the way of the press.
+        await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
+        fake_backend.forecasts.state, fake_backend.forecasts.looks = "measured", 0
+        await line.get_by_role("button", name="Measure what it takes").click()
+        await expect(line).to_contain_text("About 1 min 50 s · peak 1.7 GB of 20.1 GB free")
+        await page.get_by_role("switch", name="Dry run").check()
+        await until(lambda: fake_backend.last("POST /v1/forecast").json()["config"].get("dryRun") is True)
+
+
+async def test_settings_that_fit_are_one_press_away(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["forecast"]
+    fake_backend.forecasts.looks = 0
+    fix = {"settings": {"batchSize": 1}, "words": "a batch size of 1 <b>", "peakBytes": 4e9}
+    memory = {"peakBytes": 14.2e9, "freeBytes": 6.1e9, "totalBytes": 8.2e9}
+    fake_backend.forecasts.figures |= {"fits": False, "fixes": [fix], "memory": memory}
+    declare(studio.settings.project)
+    fake_backend.add_job("completed")
+    async with open_page(studio.url) as page:
+        short = page.locator(".home-short")
+        await expect(short).to_contain_text("It needs 14.2 GB of memory, and 6.1 GB are free", timeout=START)
+        await short.get_by_role("button", name="a batch size of 1 <b>").click()
+        await until(lambda: fake_backend.last("POST /v1/forecast").json()["config"].get("batchSize") == 1)
+        await expect(page.get_by_role("button", name="Run without writing")).to_be_enabled()

@@ -593,3 +593,17 @@ async def test_nine_tabs_at_once(studio: Studio, fake_backend: FakeBackend, open
             steps(fake_backend, job, 11, 20)
         for tab in [page, *tabs[4:]]:
             await expect(figure(tab, "Step")).to_contain_text("20", timeout=20_000)
+
+
+async def test_a_forecast_stays_beside_what_came(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    forecast = {"state": "measured", "seconds": 110.4, "memory": {"peakBytes": 1.7e9}}
+    times = {"startedAt": "2026-01-01T00:00:00Z", "completedAt": "2026-01-01T00:01:44Z"}
+    job = fake_backend.add_job("completed", forecast=forecast, metrics={"peakBytes": 1_600_000_000}, **times)
+    fake_backend.finish(job)
+    fake_backend.jobs[job] |= times
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        facts = page.get_by_role("region", name="Facts")
+        await expect(facts).to_contain_text("1 min 50 s, took 1 min 44 s")
+        await expect(facts).to_contain_text("1.7 GB, took 1.6 GB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.training.batches import collate, endless
+from arkor_dev.local.training.batches import endless
 from arkor_dev.local.training.encoding import IGNORED
 
 from .lines import Shape, Sizes
@@ -34,9 +34,9 @@ def foreknown(run: Run) -> list[Batch]:
 
 def shape_of(batch: Batch) -> Shape:
     """The sizes of the rectangle that the training makes of it."""
-    made = collate(batch)
-    rows, width = made.ids.shape
-    return Shape(rows, width, int((made.labels[:, 1:] != IGNORED).any(0).sum()))
+    width = max(len(row.ids) for row in batch)
+    kept = {place for row in batch for place, label in enumerate(row.labels[1:]) if label != IGNORED}
+    return Shape(len(batch), width, len(kept))
 
 
 def sizes_of(model: Any, recomputed: bool) -> Sizes:

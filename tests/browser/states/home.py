@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Route
 
+    from tests.support.fake_forecasts import FakeForecasts
+
 TRAINER = """\
 [[trainer]]
 name = "support-bot"
@@ -212,3 +214,62 @@ async def failed(scene: Scene) -> None:
     await scene.go("/")
     await scene.page.get_by_role("button", name="Run training").click(timeout=PROMPTLY)
     await expect(scene.page.locator(".home-output-state")).to_contain_text("status 3", timeout=PROMPTLY)
+
+
+def forecasts(scene: Scene, state: str = "measured", looks: int = 0) -> FakeForecasts:
+    """The fake backend makes forecasts, from before the page asks what it can."""
+    scene.fake.features = ["forecast"]
+    scene.fake.forecasts.state, scene.fake.forecasts.looks = state, looks
+    # Without a job nobody asks for features.
+    trained(scene.fake, "support-bot")
+    declare(scene.project, TRAINER)
+    return scene.fake.forecasts
+
+
+@state("home-forecast", "What a run will take, known")
+async def forecast(scene: Scene) -> None:
+    forecasts(scene)
+    await scene.go("/")
+    await expect(scene.page.locator(".home-forecast")).to_contain_text(
+        "About 1 min 50 s · peak 1.7 GB of 20.1 GB free", timeout=PROMPTLY
+    )
+
+
+@state("home-measuring", "What a run will take is being measured")
+async def measuring(scene: Scene) -> None:
+    forecasts(scene, "measuring")
+    await scene.go("/")
+    await expect(scene.page.locator(".home-forecast")).to_contain_text("of 12", timeout=PROMPTLY)
+
+
+@state("home-unmeasured", "A model that has still to be fetched cannot be measured")
+async def unmeasured(scene: Scene) -> None:
+    forecasts(scene, "failed")
+    await scene.go("/")
+    await expect(scene.page.locator(".home-forecast")).to_contain_text("Not measured", timeout=PROMPTLY)
+
+
+@state("home-short", "A run that does not fit, and what would")
+async def short(scene: Scene) -> None:
+    figures = forecasts(scene).figures
+    figures["fits"] = False
+    figures["memory"] = {"peakBytes": 14.2e9, "freeBytes": 6.1e9, "totalBytes": 8.2e9}
+    figures["fixes"] = [
+        {
+            "settings": {"batchSize": 1, "gradientAccumulationSteps": 4},
+            "words": "a batch size of 1, 4 accumulated",
+            "peakBytes": 4.9e9,
+        },
+        {
+            "settings": {"gradientCheckpointing": True},
+            "words": "gradient checkpointing (31 % slower)",
+            "peakBytes": 5.2e9,
+        },
+        {
+            "settings": {"maxLength": 384},
+            "words": "a maximum length of 384 tokens (cuts 12 % of the rows)",
+            "peakBytes": 5.8e9,
+        },
+    ]
+    await scene.go("/")
+    await expect(scene.page.locator(".home-short")).to_contain_text("does not fit", timeout=PROMPTLY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from tests.browser.steps import hurried
+from tests.support.fake_forecasts import FIGURES
 
 from . import PROMPTLY, Scene, ago, end, state, trained
 
@@ -136,3 +137,12 @@ async def away(scene: Scene) -> None:
     async with hurried(scene.page):
         for text in ("Reconnecting to the event stream", "The backend is not answering."):
             await expect(scene.page.get_by_text(text)).to_be_visible(timeout=PROMPTLY)
+
+
+@state("job-forecast", "What was forecast of a job stays beside what came")
+async def forecast(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", steps=40, of=40)
+    scene.fake.jobs[job]["forecast"] = {"state": "measured", **FIGURES}
+    scene.fake.jobs[job]["metrics"]["peakBytes"] = 1_688_000_000
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_text("1.7 GB, took 1.7 GB")).to_be_visible(timeout=PROMPTLY)

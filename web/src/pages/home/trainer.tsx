@@ -14,6 +14,7 @@ import { liveRunOf } from "../../store/runs";
 import { changeWords } from "../../store/trainer-changes";
 import { changesFor, drafted, draftFaults } from "../../store/trainer-draft";
 import { Button, Chips, ErrorNote, Skeleton, StatusDot, Switch } from "../../ui";
+import { ForecastPlace } from "./forecast-place";
 import { foundJob, openRun } from "./open-run";
 import {
   clearStartError,
@@ -56,6 +57,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
         <bdi>{displayName(trainer.name)}</bdi>
       </h1>
       <p class="home-line">{lineOf(drafted(trainer), known)}</p>
+      <ForecastPlace trainer={trainer} dryRun={dryRun} />
       <div class="home-start" data-focus-next="a, button">
         {live ? (
           <Live run={live} />

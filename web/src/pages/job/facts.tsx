@@ -1,12 +1,15 @@
 /** The job's configuration, hardware and artifacts, as definition lists. */
 import type { ComponentChildren } from "preact";
-import type { Job } from "../../contract.gen";
+import type { Forecast, Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { absolute, bytes, number, plural } from "../../lib/format";
+import { now } from "../../lib/clock";
+import { absolute, bytes, duration, number, plural } from "../../lib/format";
 import { configOf, settings } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
 import { href } from "../../router";
 import { CopyButton, Skeleton } from "../../ui";
+import { timeLeft } from "./pace";
+import { ranFor, stepsOf } from "./state";
 
 const MOST = 12;
 
@@ -25,6 +28,7 @@ export function Facts({
     <section class="job-facts" aria-label="Facts">
       <Group title="Configuration">{job ? <Configuration job={job} /> : <Skeleton />}</Group>
       <Ran run={run} version={version} />
+      {job?.forecast && <Foretold job={job} forecast={job.forecast} run={run} version={version} />}
       <Left id={id} run={run} version={version} />
       <Group title="Job">
         <Fact name="Id" value={id} mono copy />
@@ -122,6 +126,39 @@ function Ran({ run: { metadata } }: { run: Run; version: string }) {
       })}
     </Group>
   );
+}
+
+/** What was forecast when the job was made, beside what came, or is to come at the present pace. */
+function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: string }) {
+  const { seconds } = forecast;
+  const peak = forecast.memory?.peakBytes;
+  const came = job.metrics?.peakBytes;
+  return (
+    <Group title="Forecast">
+      {typeof seconds === "number" && (
+        <Fact name="Time" value={`${duration(seconds * 1000)}${timeThatCame(job, run)}`} />
+      )}
+      {typeof peak === "number" && (
+        <Fact
+          name="Peak memory"
+          help="The most that the training process held, since its model was loaded"
+          value={`${bytes(peak)}${typeof came === "number" ? `, took ${bytes(came)}` : ""}`}
+        />
+      )}
+      {typeof forecast.learnedTokens === "number" && (
+        <Fact name="Tokens to learn" value={number(forecast.learnedTokens)} />
+      )}
+      {typeof forecast.cutRows === "number" && <Fact name="Rows cut" value={number(forecast.cutRows)} />}
+    </Group>
+  );
+}
+
+function timeThatCame(job: Job, run: Run): string {
+  if (job.status === "completed") return `, took ${duration(ranFor(job, run, 0))}`;
+  if (job.status !== "running") return "";
+  const left = timeLeft(run.rows, stepsOf(job, run).total, now.value - run.behind);
+  const gone = ranFor(job, run, now.value);
+  return "ms" in left && gone !== null ? `, now about ${duration(gone + left.ms)}` : "";
 }
 
 /** Where it lies, to be handed to whatever else reads adapters. */

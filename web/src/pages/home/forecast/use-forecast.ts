@@ -1,0 +1,74 @@
+/** Asks the backend what a job would take, again and again until it knows. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ApiError, api, errorText } from "../../../api/client";
+import type { Forecast, JobConfig } from "../../../contract.gen";
+import { poll } from "../../../store/poll";
+
+/** While a person types, every letter would be another question. */
+const TYPING_MS = 700;
+const MEASURING_MS = 500;
+const WAITING_MS = 3000;
+/** What is free changes with every program. */
+const KNOWN_MS = 15_000;
+
+interface Asked {
+  forecast: Forecast | null;
+  /** Stops the measurement; nothing is asked until the settings change, or `again`. */
+  cancel: () => void;
+  cancelled: boolean;
+  again: () => void;
+}
+
+export function useForecast(config: JobConfig): Asked {
+  const key = JSON.stringify(config);
+  const [forecast, setForecast] = useState<Forecast | null>(null);
+  const [cancelled, setCancelled] = useState<string | null>(null);
+  const current = useRef<Forecast | null>(null);
+  const over = cancelled === key;
+  useEffect(() => {
+    if (over) return undefined;
+    let stopped = false;
+    const told = (next: Forecast): void => {
+      if (stopped) return;
+      current.current = next;
+      setForecast(next);
+    };
+    const ask = async (): Promise<void> => {
+      try {
+        const body = { config: JSON.parse(key) as JobConfig };
+        told((await api<{ forecast: Forecast }>("/forecast", { method: "POST", body })).forecast);
+      } catch (problem) {
+        // A daemon that is away is shown elsewhere, and what was known stays.
+        if (!(problem instanceof ApiError) || problem.status !== 0)
+          told({ state: "failed", error: errorText(problem) });
+      }
+    };
+    const every = (): number => {
+      const state = current.current?.state;
+      return state === "measuring" ? MEASURING_MS : state === "waiting" ? WAITING_MS : KNOWN_MS;
+    };
+    let polling: ReturnType<typeof poll> | undefined;
+    const begin = (): void => {
+      polling = poll(ask, every);
+    };
+    const timer = setTimeout(begin, current.current ? TYPING_MS : 0);
+    return () => {
+      stopped = true;
+      clearTimeout(timer);
+      polling?.stop();
+      forget(current.current);
+    };
+  }, [key, over]);
+  return {
+    forecast,
+    cancelled: over,
+    cancel: () => setCancelled(key),
+    again: () => setCancelled(null),
+  };
+}
+
+/** A measurement that nobody looks at any more is not worth the processor. */
+function forget(forecast: Forecast | null): void {
+  if (forecast?.id === undefined || (forecast.state !== "measuring" && forecast.state !== "waiting")) return;
+  void api(`/forecast/${encodeURIComponent(forecast.id)}`, { method: "DELETE" }).catch(() => undefined);
+}

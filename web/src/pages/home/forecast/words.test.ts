@@ -1,0 +1,50 @@
+import { describe, expect, test } from "vitest";
+import type { Forecast } from "../../../contract.gen";
+import { forecastWords, shortage, timeWords } from "./words";
+
+const FORECAST: Forecast = {
+  state: "measured",
+  seconds: 110.4,
+  memory: { peakBytes: 1_712_000_000, freeBytes: 20_100_000_000, totalBytes: 25_200_000_000 },
+  rows: 102,
+  lookedAtRows: 102,
+  cutRows: 0,
+  learnedTokens: 5710,
+  diskBytes: 48_900_000,
+  freeDiskBytes: 90_000_000_000,
+  fits: true,
+};
+
+describe("a forecast in words", () => {
+  test("time is as exact as a forecast is", () => {
+    expect(timeWords(0.2)).toBe("About 1 s");
+    expect(timeWords(48.4)).toBe("About 48 s");
+    expect(timeWords(112.4)).toBe("About 1 min 50 s");
+    expect(timeWords(4000)).toBe("About 1 h 07 min");
+  });
+
+  test("everything that matters is in the line", () => {
+    expect(forecastWords(FORECAST)).toBe(
+      "About 1 min 50 s · peak 1.7 GB of 20.1 GB free · 5,710 tokens to learn · no row cut · 48.9 MB on disk",
+    );
+    expect(forecastWords({ ...FORECAST, lookedAtRows: 50, cutRows: 1200 })).toContain(
+      "about 5,710 tokens to learn · about 1,200 rows cut",
+    );
+    expect(
+      forecastWords({ ...FORECAST, device: { peakBytes: 5e9, freeBytes: null, totalBytes: null } }),
+    ).toContain("peak 5.0 GB · ");
+    expect(forecastWords({ state: "measured" })).toBe("");
+  });
+
+  test("what is short is named", () => {
+    expect(shortage(FORECAST)).toBeNull();
+    expect(shortage({ ...FORECAST, fits: undefined as never })).toBeNull();
+    const small = { peakBytes: 4.5e9, freeBytes: 3.9e9, totalBytes: 4e9 };
+    expect(shortage({ ...FORECAST, fits: false, memory: small })).toBe(
+      "It needs 4.5 GB of memory, and 3.9 GB are free.",
+    );
+    expect(shortage({ ...FORECAST, fits: false, freeDiskBytes: 1e6 })).toBe(
+      "Its checkpoints take 48.9 MB, and 1.0 MB of the disk are free.",
+    );
+  });
+});
