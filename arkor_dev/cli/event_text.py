@@ -164,6 +164,31 @@ def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]
     return label, done, total, f"{100 * min(1.0, done / total):.0f} % of {_amount(total, unit)}"
 
 
+def forecast_line(forecast: object) -> str | None:
+    """``Forecast: about 1:50, peak 1.7 GB of 20.1 GB free``; None where there is none, or nothing in it."""
+    facts = forecast if isinstance(forecast, dict) else {}
+    told = []
+    seconds = _number(facts.get("seconds"))
+    if seconds is not None and seconds >= 0:
+        told.append(f"about {clock(seconds)}")
+    memory = facts.get("device") or facts.get("memory")
+    memory = memory if isinstance(memory, dict) else {}
+    peak, free = _number(memory.get("peakBytes")), _number(memory.get("freeBytes"))
+    if peak is not None:
+        told.append(
+            f"peak {_amount(peak, 'B')}" + (f" of {_amount(free, 'B')} free" if free is not None else "")
+        )
+    cut = _number(facts.get("cutRows"))
+    if cut:
+        told.append(f"{cut:,.0f} rows cut")
+    if facts.get("fits") is False:
+        fixes = facts.get("fixes")
+        listed = fixes if isinstance(fixes, list) else []
+        words = [one_line(fix.get("words"), 200) for fix in listed if isinstance(fix, dict)]
+        told.append("which does not fit" + (f"; this would: {', or '.join(words[:4])}" if words else ""))
+    return "Forecast: " + ", ".join(told) if told else None
+
+
 def waiting_line(waiting: Waiting) -> str:
     """``Waiting: 2nd in the queue, behind support-bot (job_1)``."""
     place = "next" if waiting.position == 1 else ordinal(waiting.position)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.cli.event_text import RunLines, clock, ordinal, progress_of, waiting_line
+from arkor_dev.cli.event_text import RunLines, clock, forecast_line, ordinal, progress_of, waiting_line
 from arkor_dev.jobs.follow import JobEvent, Waiting
 
 
@@ -150,3 +150,17 @@ def test_a_place_in_the_queue() -> None:
     assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1003)] == [
         "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1,003rd",
     ]  # fmt: skip
+
+
+def test_a_forecast_in_one_line() -> None:
+    memory = {"peakBytes": 1_712_000_000, "freeBytes": 20_100_000_000}
+    forecast: dict[str, object] = {"seconds": 110.4, "memory": memory, "cutRows": 0, "fits": True}
+    assert forecast_line(forecast) == "Forecast: about 1:50, peak 1.7 GB of 20.1 GB free"
+    short = {**forecast, "cutRows": 12, "fits": False, "fixes": [{"words": "a batch\x1b[2Jsize of 1"}, 3]}
+    line = forecast_line(short)
+    assert line
+    assert "12 rows cut, which does not fit; this would: a batch" in line
+    assert "\x1b" not in line
+    assert "which does not fit" in (forecast_line({**short, "fixes": 7}) or "")
+    for nothing in (None, "soon", {}, {"seconds": "soon", "memory": [1]}, {"memory": {"peakBytes": 1e309}}):
+        assert forecast_line(nothing) is None

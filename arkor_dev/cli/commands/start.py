@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 
 from arkor_dev.cli.ending import Ending, Words
+from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.lost_jobs import lost
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.changes import applied, complete, conflict
@@ -91,10 +92,12 @@ async def run_start(
     total = None if config.get("dryRun") else config.get("maxSteps")
     view = view_for(console or _stdout(), total if isinstance(total, int) else None)
     async with joined(settings, view.notice) as backend:
-        job_id = await _create(backend, settings, chosen, config)
+        job_id, forecast = await _create(backend, settings, chosen, config)
         ending = _ending(backend, job_id, view, yes=yes)
         with view:
             view.say(f"Started job {job_id}")
+            if line := forecast_line(forecast):
+                view.say(line)
             try:
                 status = await _unless_stopped(_watch(backend, job_id, view), ending)
             except _StoppedError as stopped:
@@ -109,7 +112,10 @@ async def run_start(
     return EXIT_CODES.get(status, 1)
 
 
-async def _create(backend: Backend, settings: Settings, trainer: Trainer, config: dict[str, object]) -> str:
+async def _create(
+    backend: Backend, settings: Settings, trainer: Trainer, config: dict[str, object]
+) -> tuple[str, object]:
+    """The new job's id, and what is forecast of it, where the backend knew that."""
     try:
         answer = await backend.create_job(trainer["name"], config)
     except BadRequestError as fault:
@@ -121,10 +127,11 @@ async def _create(backend: Backend, settings: Settings, trainer: Trainer, config
             ) from None
         raise
     job = answer.get("job")
-    job_id = job.get("id") if isinstance(job, dict) else None
+    job = job if isinstance(job, dict) else {}
+    job_id = job.get("id")
     if not isinstance(job_id, str) or not job_id or one_line(job_id, 200) != job_id:
         raise BackendError("The backend created a job but did not say which. Look for it in Studio.")
-    return job_id
+    return job_id, job.get("forecast")
 
 
 async def _watch(backend: Backend, job_id: str, view: PlainView) -> str:

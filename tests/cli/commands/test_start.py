@@ -24,6 +24,7 @@ from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.connect import _running_backend
 from arkor_dev.jobs import follow
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
+from tests.support.fake_forecasts import FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -417,3 +418,14 @@ async def test_under_local_it_joins_a_studio_that_was_started_again(
     code, lines = await started.end()
     assert code == 1
     assert lines[-2:] == ["failed: it broke", f"Job {job} finished with status=failed"]
+
+
+async def test_what_is_forecast_is_said_in_one_line(
+    settings: Settings, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    fake_backend.created = lambda job: fake_backend.jobs[job].update(forecast=FIGURES)
+    run = Started(settings)
+    fake_backend.finish(await run.job(fake_backend))
+    code, lines = await run.end()
+    assert code == 0
+    assert lines[1] == "Forecast: about 1:50, peak 1.7 GB of 20.1 GB free"
