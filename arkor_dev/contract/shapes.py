@@ -172,12 +172,14 @@ class Trainer(TypedDict):
     """One trainer that the project declares, with the settings a person reads before pressing Run.
 
     ``problem`` says in words why it cannot be run as it stands: its table is wrong, or its data file.
+    ``flaw`` is the first row of its data that cannot be read, where a quick look has found one.
     """
 
     name: str
     config: NotRequired[JobConfig]
     rows: NotRequired[int]
     problem: NotRequired[str]
+    flaw: NotRequired[str]
 
 
 class TrainerName(TypedDict):

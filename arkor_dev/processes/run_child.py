@@ -17,7 +17,7 @@ from arkor_dev.core.plain_text import plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-KEPT_BYTES = 64 * 1024
+KEPT = 64 * 1024
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
@@ -29,7 +29,7 @@ class ChildOutput:
     text: str
 
 
-async def run_child(argv: Sequence[str], cwd: Path, seconds: float) -> ChildOutput:
+async def run_child(argv: Sequence[str], cwd: Path, seconds: float, kept_bytes: int = KEPT) -> ChildOutput:
     """Run ``argv`` to its end and return its last 64 KiB of output, stdout and stderr together.
 
     It and all it has started are killed after ``seconds``, and when the caller is cancelled. Raises OSError
@@ -47,9 +47,9 @@ async def run_child(argv: Sequence[str], cwd: Path, seconds: float) -> ChildOutp
     said = ""
     try:
         async with asyncio.timeout(seconds):
-            while data := await stderr.read(KEPT_BYTES):
+            while data := await stderr.read(KEPT):
                 kept += data
-                del kept[:-KEPT_BYTES]
+                del kept[:-kept_bytes]
             said = (await stdout.read()).decode()
     except TimeoutError:
         pass

@@ -1,14 +1,18 @@
-"""Checks the data of a trainer, or a file that somebody names, without anything being started."""
+"""Checks the data of a trainer, or a file that somebody names, without anything being trained."""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.findings.check import check_data
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of
+from arkor_dev.processes.run_child import run_child
 
 from .arkor_toml import load_trainers, place
 
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.shapes import DatasetSource
     from arkor_dev.data.findings.check import Progress
+
+SECONDS: Final = 4
+"""For reading, before a start: what lies behind is checked by ``arkor-dev data check`` in peace."""
+REPORT_BYTES: Final = 4 * 2**20
 
 
 def check_trainer(
@@ -53,6 +61,25 @@ def check_path(path: Path, progress: Progress, seconds: float | None = None) -> 
     one = found == [path.resolve()]
     files = [DataFile(each, str(path) if one else each.relative_to(folder).as_posix()) for each in found]
     return _checked(files, [], progress, seconds)
+
+
+async def check_in_child(project: Path, trainer: str) -> DataCheck:
+    """As ``check_trainer``, in a process of its own, since reading takes a processor; no longer than seconds.
+
+    Raises BadRequestError as it does, and when the check itself fails.
+    """
+    # -P: a project's own random.py or datasets/ must not stand in for the real ones.
+    argv = [sys.executable, "-P", "-m", "arkor_dev", "data", "check", "--json", f"--seconds={SECONDS}"]
+    argv += ["--project", str(project), f"--trainer={trainer}"]
+    try:
+        output = await run_child(argv, project, 4 * SECONDS, REPORT_BYTES)
+    except OSError as fault:
+        raise BadRequestError(f"The data cannot be checked: {fault}") from None
+    line = output.text.rpartition("\n")[2]
+    if output.code not in (0, 1) or not line.startswith("{"):
+        raise BadRequestError(f"The data cannot be checked: {one_line(output.text) or 'it takes too long'}")
+    report: DataCheck = json.loads(line)
+    return report
 
 
 def _files(source: DatasetSource, project: Path, left_out: list[str]) -> list[DataFile]:

@@ -7,7 +7,7 @@ path or left a comma out should read so at once and not from a failed job.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from arkor_dev.contract.rules import text_line
 from arkor_dev.data.containers import TooLargeError
 from arkor_dev.data.forms import COLUMNS, FORMS
 from arkor_dev.data.reader import DataFile, no_rows, open_data
-from arkor_dev.data.rows import RowError
+from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
 
 if TYPE_CHECKING:
@@ -111,10 +111,14 @@ def _columns(written: object) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class DataLook:
-    """What a look at data files has told: their rows, where they were counted, and the first fault."""
+    """What a look at data files has told: their rows, where they were counted, and the first fault.
+
+    With a ``problem`` they cannot be read; with a ``flaw`` one row of them cannot.
+    """
 
     rows: int | None = None
     problem: str | None = None
+    flaw: str | None = None
 
 
 def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
@@ -128,9 +132,12 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
         if look.rows is not None:
             trainer["rows"] = look.rows
         held_out = config.get("evalDatasetSource")
-        problem = look.problem or (look_at(project, held_out).problem if held_out else None)
+        other = look_at(project, held_out) if held_out else DataLook()
+        problem, flaw = look.problem or other.problem, look.flaw or other.flaw
         if problem is not None:
             trainer["problem"] = problem
+        elif flaw is not None:
+            trainer["flaw"] = flaw
 
 
 def look_at(project: Path, source: DatasetSource) -> DataLook:
@@ -152,7 +159,7 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
         return DataLook()
     key = tuple((file.path, file.name, file.form, tuple(file.columns.items())) for file in files)
     look = _looked_at(key, seen)
-    return look if all(part["type"] == "file" for part in parts) else DataLook(None, look.problem)
+    return look if all(part["type"] == "file" for part in parts) else replace(look, rows=None)
 
 
 def _state(path: Path) -> tuple[int, ...]:
@@ -168,27 +175,28 @@ def _looked_at(key: _Key, seen: tuple[tuple[int, ...], ...]) -> DataLook:
     until = time.monotonic() + SECONDS
     files = [DataFile(path, name, form, dict(columns)) for path, name, form, columns in key]
     try:
-        problem = _first_fault(files, until)
-        if sum(state[0] for state in seen) > COUNTED_BYTES:
-            return DataLook(None, problem)
-        return DataLook(_count(files, until), problem)
+        look = _first_fault(files, until)
+        few = sum(state[0] for state in seen) <= COUNTED_BYTES
+        return replace(look, rows=_count(files, until) if few else None)
     except OSError as fault:
         return DataLook(problem=f"{files[0].name} cannot be read: {fault.strerror or fault}")
 
 
-def _first_fault(files: Sequence[DataFile], until: float) -> str | None:
+def _first_fault(files: Sequence[DataFile], until: float) -> DataLook:
     read = 0
     with open_data(files, CHECKED_BYTES) as data:
         for found in data.scan():
             read += max(1, found.place.size)
             late = read > CHECKED_BYTES or time.monotonic() > until
             if late or isinstance(found.record.raw, TooLargeError):
-                return None
+                return DataLook()
             if found.place.size <= CHECKED_ROW or isinstance(found.record.raw, RowError):
                 item = data.item(found)
+                if isinstance(item.row, DataError):
+                    return DataLook(problem=f"{item.where}: {item.row}")
                 if isinstance(item.row, RowError):
-                    return f"{item.where}: {item.row}"
-    return None if read else str(no_rows(files[0].name))
+                    return DataLook(flaw=f"{item.where}: {item.row}")
+    return DataLook() if read else DataLook(problem=str(no_rows(files[0].name)))
 
 
 def _count(files: Sequence[DataFile], until: float) -> int | None:

@@ -479,22 +479,25 @@ def test_the_first_fault_of_the_data_is_told_beside_the_trainer(
 ) -> None:
     (project / "data.jsonl").write_bytes(content)
     (trainer,) = load_trainers(write(project, SMALL))
-    assert trainer["problem"].startswith(said)
+    # What is not there, or not to the end, cannot be run; of rows that are wrong the person is asked.
+    kind = "problem" if not said.startswith("data.jsonl, line") else "flaw"
+    assert trainer[kind].startswith(said)  # type: ignore[literal-required]
+    assert ("problem" in trainer, "flaw" in trainer) == (kind == "problem", kind == "flaw")
     assert trainer["config"]["model"] == "m"
     lines = sum(1 for line in content.split(b"\n") if line.strip())
     assert trainer["rows"] == (0 if content.startswith(b"[") else lines)
     (project / "data.jsonl").write_text(f"{ROW}\n")
-    assert "problem" not in load_trainers(project)[0]
+    assert not load_trainers(project)[0].keys() & {"problem", "flaw"}
 
 
 def test_a_look_at_the_data_is_bounded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arkor_dev.project.dataset_source.CHECKED_BYTES", 1000)
     (project / "data.jsonl").write_text(f"{ROW}\n" * 100 + "nonsense\n")
     (trainer,) = load_trainers(write(project, SMALL))
-    assert ("problem" in trainer, trainer["rows"]) == (False, 101)
+    assert ("flaw" in trainer, trainer["rows"]) == (False, 101)
     monkeypatch.setattr("arkor_dev.project.dataset_source.SECONDS", -1)
     (project / "data.jsonl").write_text("nonsense\n")
-    assert "problem" not in load_trainers(project)[0]
+    assert "flaw" not in load_trainers(project)[0]
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "socket"])

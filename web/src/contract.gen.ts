@@ -103,6 +103,8 @@ export interface JobConfig {
   completionOnlyLoss?: boolean;
   /** The part of a token's probability that is wanted of all tokens alike, against overconfidence. */
   labelSmoothingFactor?: number;
+  /** Leave out rows that cannot be read, and say which. Otherwise the first of them ends the job. */
+  skipBadRows?: boolean;
   /** Report the loss every so many steps. */
   loggingSteps?: number;
   /** Stop after so many evaluations without a better one, and keep the adapter of the best. */
@@ -230,6 +232,7 @@ export interface Trainer {
   config?: JobConfig;
   rows?: number;
   problem?: string;
+  flaw?: string;
 }
 
 /** The single trainer of a TypeScript project, or the first of `arkor.toml`. */
@@ -672,7 +675,7 @@ export interface Disk {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "labelSmoothingFactor" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
   label: string;
   help: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
@@ -713,6 +716,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "trainOnResponsesOnly", label: "Loss on answers only", help: "Learn the answers, not the questions.", style: "flag" },
   { field: "completionOnlyLoss", label: "Loss on the last answer only", help: "Of each chat learn the last answer alone; what came before it is read and not learned.", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", help: "The part of a token's probability that is wanted of all tokens alike, against overconfidence.", style: "share" },
+  { field: "skipBadRows", label: "Unreadable rows left out", help: "Leave out rows that cannot be read, and say which. Otherwise the first of them ends the job.", style: "flag" },
   { field: "loggingSteps", label: "Logging", help: "Report the loss every so many steps.", style: "interval" },
   { field: "earlyStoppingPatience", label: "Patience", help: "Stop after so many evaluations without a better one, and keep the adapter of the best.", style: "count" },
   { field: "earlyStoppingThreshold", label: "Least improvement", help: "By how much an evaluation has to be better to count as one, where patience is set.", style: "rate" },

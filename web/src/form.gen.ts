@@ -80,6 +80,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>
   trainOnResponsesOnly: { group: "data", key: "train_on_responses_only", aliases: ["assistant_only_loss"], kind: "flag", allowed: "true or false", default: true },
   completionOnlyLoss: { group: "data", key: "completion_only_loss", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
   labelSmoothingFactor: { group: "data", key: "label_smoothing_factor", kind: "number", low: 0, high: 0.9, allowed: "a fraction from 0 to 0.9", default: 0.0, where: "the local backend" },
+  skipBadRows: { group: "data", key: "skip_bad_rows", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
   loggingSteps: { group: "evaluation", key: "log_every", aliases: ["logging_steps"], kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "a five-hundredth of the steps", example: 1 },
   earlyStoppingPatience: { group: "evaluation", key: "early_stopping_patience", kind: "whole", low: 1, high: 1000, allowed: "a whole number from 1 to 1,000", unit: "evaluations", defaultWords: "never stop early; the last adapter is kept", example: 3, where: "the local backend" },
   earlyStoppingThreshold: { group: "evaluation", key: "early_stopping_threshold", kind: "number", low: 0, high: 100, allowed: "a number from 0 to 100", default: 0.0, where: "the local backend" },

@@ -29,8 +29,10 @@ from arkor_dev.identity.connect import joined
 from arkor_dev.jobs.follow import follow, job_of
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.arkor_toml import revision as revision_of
+from arkor_dev.project.data_check import SECONDS, check_trainer
 from arkor_dev.project.training_command import OUTDATED
 
+from .data import lines_of
 from .start_typescript import run_typescript, runs_typescript
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ async def run_start(
         config["dryRun"] = True
     total = None if config.get("dryRun") else config.get("maxSteps")
     view = view_for(console or _stdout(), total if isinstance(total, int) else None)
+    await _say_errors(settings, chosen["name"], view)
     async with joined(settings, view.notice) as backend:
         job_id, forecast = await _create(backend, settings, chosen, config)
         ending = _ending(backend, job_id, view, yes=yes)
@@ -110,6 +113,16 @@ async def run_start(
     if status == "completed" and view.console.is_terminal:
         view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
     return EXIT_CODES.get(status, 1)
+
+
+async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None:
+    """Name what is wrong with the data, as far as a few seconds go, and go on."""
+    with contextlib.suppress(ArkorError):
+        report = await asyncio.to_thread(check_trainer, settings.project, trainer, lambda *_: None, SECONDS)
+        errors = [finding for finding in report["findings"] if finding["level"] == "error"]
+        for finding in errors:
+            for line in lines_of(finding, 1):
+                view.say(*line)
 
 
 async def _create(

@@ -1,4 +1,4 @@
-"""What of the rows is learned."""
+"""What of the rows is learned, and of which."""
 
 from __future__ import annotations
 
@@ -40,6 +40,17 @@ ROWS: Final = (
         style="share",
         group="data",
         default=0.0,
+        where=LOCAL,
+    ),
+    Setting(
+        key="skip_bad_rows",
+        field="skipBadRows",
+        label="Unreadable rows left out",
+        help="Leave out rows that cannot be read, and say which. Otherwise the first of them ends the job.",
+        rule=FLAG,
+        style="flag",
+        group="data",
+        default=False,
         where=LOCAL,
     ),
 )

@@ -1,7 +1,7 @@
 """Training rows from a file, the web or the model hub, each checked and told apart by where it stands.
 
-Bad data ends the job with file, line and reason, never with a silent skip: a person who trains on half of
-their data should know it.
+Bad data ends the job with file, line and reason, or is left out where the job says so; never in silence, as
+a person who trains on half of their data should know it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.detect import SUFFIXES
 from arkor_dev.data.reader import DataFile, no_rows, open_data
-from arkor_dev.data.rows import Row, RowError
+from arkor_dev.data.rows import DataError, Row, RowError
 from arkor_dev.data.sources import SourceError, every_file
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -31,10 +31,15 @@ MAX_DOWNLOAD: Final = 2 * 2**30
 
 
 def load_rows(
-    source: DatasetSource, project: Path, scratch: Path, progress: Progress, limit: int | None
+    source: DatasetSource,
+    project: Path,
+    scratch: Path,
+    progress: Progress,
+    limit: int | None,
+    bad: list[str] | None = None,
 ) -> list[Row]:
-    """Every row of ``source``, or the first ``limit``; raises :class:`JobFailure` on the first bad one."""
-    return read_rows(fetched(source, project, scratch, progress, limit), limit)
+    """Every row of ``source``, or the first ``limit``, as ``read_rows`` reads them."""
+    return read_rows(fetched(source, project, scratch, progress, limit), limit, bad)
 
 
 def fetched(
@@ -67,14 +72,22 @@ def fetched(
         raise JobFailure(f"The data set cannot be read: {fault}") from None
 
 
-def read_rows(files: list[DataFile], limit: int | None = None) -> list[Row]:
-    """The rows of ``files``, or the first ``limit``; raises :class:`JobFailure` on the first bad one."""
+def read_rows(files: list[DataFile], limit: int | None = None, bad: list[str] | None = None) -> list[Row]:
+    """The rows of ``files``, or the first ``limit``.
+
+    Raises :class:`JobFailure` on the first that is bad; with a list of ``bad`` ones it puts place and reason
+    there and goes on. Without a good row, or where a file cannot be read on, it raises in any case.
+    """
     rows: list[Row] = []
     try:
         with open_data(files) as data:
             for item in data:
                 if isinstance(item.row, RowError):
-                    raise JobFailure(f"{item.where}: {item.row}")
+                    reason = f"{item.where}: {item.row}"
+                    if bad is None or isinstance(item.row, DataError):
+                        raise JobFailure(reason)
+                    bad.append(reason)
+                    continue
                 rows.append(item.row)
                 if limit is not None and len(rows) >= limit:
                     break
@@ -82,7 +95,7 @@ def read_rows(files: list[DataFile], limit: int | None = None) -> list[Row]:
         name = files[0].name if len(files) == 1 else "A file of the data set"
         raise JobFailure(f"{name} cannot be read: {error.strerror or error}") from None
     if not rows:
-        raise JobFailure(str(no_rows(files[0].name)))
+        raise JobFailure(f"No row can be trained on. {bad[0]}" if bad else str(no_rows(files[0].name)))
     return rows
 
 

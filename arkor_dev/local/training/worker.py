@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 EVAL_SHARE: Final = 0.1
 EVAL_MOST: Final = 32
 EVAL_FROM: Final = 10
+SHOWN_BAD_ROWS: Final = 5
 
 
 def split(rows: list[Row], settings: JobSettings) -> tuple[list[Row], list[Row]]:
@@ -74,8 +75,10 @@ class Preparation:
         scratch = self.data / "jobs" / self.job_id / "scratch"
         limit = DRY_ROWS if self.settings.get("dryRun") else None
 
+        bad: list[str] | None = [] if self.settings.get("skipBadRows") else None
+
         def rows_of(source: DatasetSource, folder: Path) -> list[Row]:
-            return load_rows(source, self.project, folder, self.progress, limit)
+            return load_rows(source, self.project, folder, self.progress, limit, bad)
 
         rows, held_out = rows_of(self.config["datasetSource"], scratch), self.config.get("evalDatasetSource")
         if held_out is None:
@@ -85,6 +88,11 @@ class Preparation:
             evaluates = self.settings.get("evalSteps") != 0
             self.train_rows = rows
             self.eval_rows = rows_of(held_out, scratch / "eval") if evaluates else []
+        if bad:
+            first = "\n".join(bad[:SHOWN_BAD_ROWS])
+            more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""
+            count = "1 row was" if len(bad) == 1 else f"{len(bad):,} rows were"
+            self.emit(TRAINING_MESSAGE, message=f"{count} left out: {first}{more}")
         self.plan = Plan.of(self.settings, len(self.train_rows), len(self.eval_rows))
 
     def load(self, model: Mapping[str, Any]) -> None:

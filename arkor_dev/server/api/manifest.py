@@ -10,7 +10,7 @@ from arkor_dev.contract.changes import problem
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule
 from arkor_dev.contract.schema import Field, Schema
-from arkor_dev.server.app_keys import MANIFEST
+from arkor_dev.server.app_keys import MANIFEST, SETTINGS
 from arkor_dev.server.negotiation import has
 
 from .envelope import fault_answer, read_object
@@ -52,4 +52,16 @@ async def write(request: web.Request) -> web.Response:
     return web.json_response(answer)
 
 
-ROUTES = [web.get("/api/manifest", manifest), web.post("/api/manifest/settings", write)]
+async def data(request: web.Request) -> web.Response:
+    """``GET /api/manifest/data?trainer=``: what is wrong with its rows, as far as a few seconds go."""
+    from arkor_dev.project.data_check import check_in_child  # not on the way to the page's first byte
+
+    project = request.app[SETTINGS].project
+    return web.json_response(await check_in_child(project, request.query.get("trainer", "")))
+
+
+ROUTES = [
+    web.get("/api/manifest", manifest),
+    web.get("/api/manifest/data", data),
+    web.post("/api/manifest/settings", write),
+]

@@ -262,13 +262,27 @@ async def test_a_file_that_is_no_longer_what_was_shown(settings: Settings, fake_
     assert fake_backend.jobs == {}
 
 
-async def test_a_fault_of_the_data_is_told_before_anything_is_started(
+async def test_errors_in_the_data_are_named_before_the_job_which_goes_on(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
     (settings.project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a",}\n')
-    with pytest.raises(
-        ArkorError, match=r"^data.jsonl, line 2: not JSON \(a comma with nothing behind it at column 15\)$"
-    ):
+    started = Started(settings, "second")
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    code, lines = await started.end()
+    assert code == 0
+    assert lines[:4] == [
+        "✗ 1 row is not JSON (error)",
+        "  Training ends with an error at the first of them.",
+        "  Correct each at the place that it names; often it is a comma or a quote.",
+        "    data.jsonl, line 2: not JSON (a comma with nothing behind it at column 15)",
+    ]
+    assert lines[4] == f"Started job {job}"
+
+
+async def test_data_without_a_row_starts_nothing(settings: Settings, fake_backend: FakeBackend) -> None:
+    (settings.project / "data.jsonl").write_text("\n")
+    with pytest.raises(ArkorError, match=r"^data.jsonl is empty: write one JSON object a line"):
         await Started(settings, "second").end()
     assert fake_backend.requests == []
 

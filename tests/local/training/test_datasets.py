@@ -90,6 +90,21 @@ def test_bad_data_is_named_by_file_line_and_reason(tmp_path: Path, content: byte
     assert str(caught.value).startswith("data/d.jsonl")
 
 
+def test_bad_rows_are_left_out_and_named_where_asked(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(b"x\n" + GOOD + b'{"prompt": "a"}\n' + GOOD)
+    bad: list[str] = []
+    rows = read_rows([DataFile(path, "d")], 2, bad)
+    assert [row.where for row in rows] == ["d, line 2", "d, line 4"]
+    assert [reason.partition(": ")[0] for reason in bad] == ["d, line 1", "d, line 3"]
+    path.write_bytes(b"x\ny\n")
+    with pytest.raises(JobFailure, match=r"^No row can be trained on. d, line 1: not JSON"):
+        read_rows([DataFile(path, "d")], None, [])
+    path.write_bytes(b"[" + GOOD)
+    with pytest.raises(JobFailure, match=r"^d: not JSON: the list is never closed"):
+        read_rows([DataFile(path, "d")], None, [])
+
+
 def turns(*texts: str) -> list[dict[str, str]]:
     return [{"role": "user" if n % 2 == 0 else "assistant", "content": text} for n, text in enumerate(texts)]
 

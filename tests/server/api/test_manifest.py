@@ -29,9 +29,9 @@ async def test_the_manifest(studio: Studio) -> None:
 
 async def test_a_wrong_trainer_leaves_the_others_alone(studio: Studio) -> None:
     project = studio.settings.project
-    (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
+    (project / "empty.jsonl").write_text("\n")
     text = TOML + TOML.replace("first", "second") + "steps = 0\n"
-    text += '[[trainer]]\nname = "third"\nmodel = "m"\ndataset = "data.jsonl"\n'
+    text += '[[trainer]]\nname = "third"\nmodel = "m"\ndataset = "empty.jsonl"\n'
     (project / "arkor.toml").write_text(text)
     async with studio.session.get("/api/manifest") as answer:
         assert answer.status == 200
@@ -40,13 +40,45 @@ async def test_a_wrong_trainer_leaves_the_others_alone(studio: Studio) -> None:
     assert set(second) == {"name", "problem"}
     assert (second["name"], third["name"]) == ("second", "third")
     assert second["problem"].startswith("arkor.toml:9: steps = 0 is not possible.")
-    assert third["problem"].startswith("data.jsonl, line 2: has the keys prompt; wanted messages")
-    assert third["rows"] == 2
+    assert third["problem"].startswith("empty.jsonl is empty: write one JSON object a line")
     for wrong in (second, third):
         async with studio.session.post("/api/train", json={"trainer": wrong["name"]}) as answer:
             assert (answer.status, await answer.json()) == (400, {"error": wrong["problem"]})
     async with studio.session.get("/api/train") as answer:
         assert await answer.json() == {"runs": []}
+
+
+async def test_rows_that_are_wrong_are_named_before_a_start(studio: Studio) -> None:
+    project = studio.settings.project
+    (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
+    text = '[[trainer]]\nname = "-x y"\nmodel = "m"\ndataset = "data.jsonl"\n'
+    (project / "arkor.toml").write_text(text)
+    async with studio.session.get("/api/manifest") as answer:
+        (trainer,) = (await answer.json())["trainers"]
+    assert "problem" not in trainer
+    assert trainer["flaw"].startswith("data.jsonl, line 2: has the keys prompt; wanted messages")
+    assert trainer["rows"] == 2
+    async with studio.session.get("/api/manifest/data", params={"trainer": "-x y"}) as answer:
+        assert answer.status == 200
+        report = await answer.json()
+    (finding,) = report["findings"]
+    assert (report["rows"], finding["code"], finding["level"]) == (2, "wrong-keys", "error")
+    for asked in ("gone", ""):
+        async with studio.session.get("/api/manifest/data", params={"trainer": asked}) as answer:
+            assert answer.status == 400
+            assert "arkor.toml has no trainer" in (await answer.json())["error"]
+
+
+async def test_a_check_that_takes_too_long_is_ended(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = studio.settings.project
+    (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    (project / "arkor.toml").write_text(TOML)
+    monkeypatch.setattr("arkor_dev.project.data_check.SECONDS", 0)
+    async with studio.session.get("/api/manifest/data", params={"trainer": "first"}) as answer:
+        assert (answer.status, await answer.json()) == (
+            400,
+            {"error": "The data cannot be checked: it takes too long"},
+        )
 
 
 async def test_the_manifest_is_told_once_whatever_it_is(studio: Studio) -> None:
