@@ -33,6 +33,8 @@ COLUMNS: Final = (
     "tools",
 )  # fmt: skip
 """What a column can be mapped to."""
+SHOWN_NAME: Final = 40
+"""Characters of a key."""
 ASKING: Final = ("question", "query", "input", "user", "human", "request", "source")
 ANSWERING: Final = ("answer", "response", "output", "assistant", "reply", "bot", "target", "completion")
 """Names that people give to a question and its answer: what to suggest, never what to take."""
@@ -103,14 +105,15 @@ def _text(record: Mapping[str, Any], key: str) -> str:
 
 
 def _listed(record: Mapping[str, Any]) -> str:
-    return ", ".join(map(str, list(record)[:8])) or "none"
+    names = [name if len(name) <= SHOWN_NAME else f"{name[:SHOWN_NAME]}…" for name in map(str, record)]
+    return ", ".join(names[:8]) or "none"
 
 
 def _hint(record: Mapping[str, Any]) -> str:
     """How to come by the keys, where the names of those that are there tell it."""
     if "chosen" in record and "rejected" in record:
         return ". Chosen and rejected are for preference tuning, which is not supported: keep the chosen one"
-    names = {key.strip().lower(): key for key in record if len(key) <= 40}
+    names = {key.strip().lower(): key for key in record if len(key) <= SHOWN_NAME}
     asking = next((names[name] for name in ASKING if name in names), None)
     asking = asking or next((key for key in ("prompt", "instruction") if key in record), None)
     answering = next((names[name] for name in ANSWERING if name in names and names[name] != asking), None)
@@ -119,7 +122,7 @@ def _hint(record: Mapping[str, Any]) -> str:
             near = get_close_matches(name, [known for known in COLUMNS if known not in record], 1, 0.8)
             if near:
                 return f". Is {key} meant to be {near[0]}?"
-        texts = [key for key, value in record.items() if isinstance(value, str) and len(key) <= 40]
+        texts = [key for key, value in record.items() if isinstance(value, str) and len(key) <= SHOWN_NAME]
         if len(texts) < 2:
             return ""
         asking = asking or texts[0]

@@ -74,6 +74,69 @@ async def test_a_press_runs_what_it_shows(
         await expect(edits).to_have_count(0)
 
 
+BAD = b'{"prompt": "a", "completion": "b"}\nnonsense\n{"prompt": "a"}\nnonsense\n'
+
+
+async def test_a_press_with_errors_in_the_data_asks_first(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    (studio.settings.project / "data" / "chats.jsonl").write_bytes(BAD)
+    async with open_page(studio.url) as page:
+        await expect(page.locator(".home-edits")).to_have_text(
+            "A row cannot be read: data/chats.jsonl, line 2: not JSON (Expecting value at column 1)"
+        )
+        asked = page.get_by_role("dialog", name="The data of first has errors")
+        await press(page)
+        await expect(asked).to_contain_text("2 rows are not JSON.", timeout=START)
+        await expect(asked).to_contain_text(
+            "data/chats.jsonl, line 2: not JSON (Expecting value at column 1)"
+        )
+        await expect(asked).to_contain_text("1 row is without the keys that a row needs.")
+        await asked.get_by_role("button", name="Back").click()
+        await expect(asked).to_have_count(0)
+        assert fake_backend.jobs == {}
+        await press(page)
+        await asked.get_by_role("button", name="Run without unreadable rows").click(timeout=START)
+        await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
+        (job,) = fake_backend.jobs.values()
+        assert job["config"]["skipBadRows"] is True
+
+
+async def test_what_can_be_read_is_asked_about_and_runs_as_it_is(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    row = {"prompt": "the key?", "completion": "sk-proj-Ab3dEf6hIj9kLmN0pQrStUvWx"}
+    (studio.settings.project / "data" / "chats.jsonl").write_text(json.dumps(row))
+    async with open_page(studio.url) as page:
+        await press(page)
+        asked = page.get_by_role("dialog", name="The data of first has errors")
+        await expect(asked).to_contain_text("1 row has what looks like a secret key", timeout=START)
+        await expect(asked).to_contain_text("sk-p…")
+        await expect(asked).not_to_contain_text("Ab3dEf6h")
+        await asked.get_by_role("button", name="Run anyway").click()
+        await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
+        (job,) = fake_backend.jobs.values()
+        assert "skipBadRows" not in job["config"]
+
+
+async def test_a_check_that_fails_keeps_nothing_from_starting(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    (studio.settings.project / "data" / "chats.jsonl").write_bytes(BAD)
+
+    async def failing(route: Route) -> None:
+        await route.fulfill(status=400, json={"error": "The data cannot be checked: it takes too long"})
+
+    async with open_page(studio.url, faulty=True) as page:
+        await page.route("**/api/manifest/data*", failing)
+        await press(page)
+        await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
+    assert len(fake_backend.jobs) == 1
+
+
 async def test_an_edit_is_shown_when_the_window_comes_back(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project)
     async with without_polls(open_page, studio.url) as page:

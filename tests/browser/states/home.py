@@ -108,6 +108,24 @@ async def waiting(scene: Scene) -> None:
         await expect(scene.page.locator(".home-recent")).to_contain_text("Queued, next", timeout=PROMPTLY)
 
 
+BAD_ROWS = """\
+{"prompt": "Where?", "completion": "Behind sk-proj-Ab3dEf6hIj9kLmN0pQr"}
+{"prompt": "Where is it?", "completion": "On its way.",}
+{"question": "%s", "%s": "<b>bold</b>"}
+"""
+
+
+@state("home-data-errors", "A press while rows of the data are wrong, in words that are long")
+async def data_errors(scene: Scene) -> None:
+    declare(scene.project, TRAINER)
+    hostile = "\u202e" + "answer_that_a_machine_has_named_" * 20
+    (scene.project / "data" / "support.jsonl").write_text(BAD_ROWS % (hostile, hostile))
+    await scene.go("/")
+    await expect(scene.page.locator(".home-edits")).to_contain_text("A row cannot be read")
+    await scene.page.get_by_role("button", name="Run training").click()
+    await expect(scene.page.get_by_role("dialog")).to_contain_text("1 row is not JSON.", timeout=PROMPTLY)
+
+
 @state("home-edited", "The file was edited, and another trainer in it cannot run")
 async def edited(scene: Scene) -> None:
     declare(scene.project, TRAINER + SECOND)

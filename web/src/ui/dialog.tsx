@@ -67,8 +67,10 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
 
 interface Question {
   title: string;
-  text: string;
+  text: ComponentChildren;
   action: string;
+  /** Another way out, which leads elsewhere and answers with no. */
+  other?: { label: string; href: string };
   danger?: boolean;
   answer: (yes: boolean) => void;
 }
@@ -105,6 +107,11 @@ export function Confirmation() {
         <Button data-focus onClick={() => close(false)}>
           Back
         </Button>
+        {question.other && (
+          <a class="ui-button" href={question.other.href} onClick={() => close(false)}>
+            {question.other.label}
+          </a>
+        )}
         <Button kind={kind} onClick={() => close(true)}>
           {question.action}
         </Button>

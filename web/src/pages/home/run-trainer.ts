@@ -32,7 +32,10 @@ export async function runTrainer(trainer: Trainer, dryRun: boolean): Promise<voi
   starting.value = true;
   clearStartError();
   try {
-    const run = await startTraining(trainer, dryRun, changesFor(trainer));
+    const { askAboutData } = await import("./data-question");
+    const decided = await askAboutData(trainer, changesFor(trainer));
+    if (decided === null) return;
+    const run = await startTraining(trainer, dryRun, { ...changesFor(trainer), ...decided });
     editedMeanwhile.value = run === null;
     if (run === null) announce("The project has changed. Look at the settings, then press again.");
     else {

@@ -5,7 +5,7 @@ import { errorText } from "../../api/client";
 import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
 import { number } from "../../lib/format";
 import { summary } from "../../lib/job-config-text";
-import { displayName } from "../../lib/text";
+import { clean, displayName } from "../../lib/text";
 import { jobHref, route, setQuery } from "../../router";
 import { jobById } from "../../store/jobs";
 import { editsOf, trainerNamed } from "../../store/manifest";
@@ -92,6 +92,11 @@ export function TrainerPanel({ known }: { known: Manifest }) {
         </p>
       )}
       <Edits trainer={trainer} what={known.source === "arkor.toml" ? "arkor.toml" : "The project"} />
+      {trainer.flaw !== undefined && (
+        <p class="home-edits">
+          <strong>A row cannot be read:</strong> <bdi>{clean(trainer.flaw, 500)}</bdi>
+        </p>
+      )}
       {trainer.problem !== undefined && (
         <div id="home-problem">
           <ErrorNote title="This trainer cannot run as it is" error={trainer.problem} />

@@ -1,0 +1,57 @@
+/** Before a start: what is wrong with the rows of the data, and what the person wants to do about it. Loaded at a press. */
+import { api } from "../../api/client";
+import type { DataCheck, Finding, Trainer } from "../../contract.gen";
+import { clean, displayName } from "../../lib/text";
+import { features } from "../../store/features";
+import { manifest } from "../../store/manifest";
+import type { Changes } from "../../store/trainer-draft";
+import { confirm } from "../../ui";
+
+/** What a job can leave out (`skipBadRows`). */
+const UNREADABLE = new Set(["not-json", "not-cells", "not-utf8", "too-long", "wrong-keys", "wrong-content"]);
+const SHOWN = 4;
+
+/**
+ * The settings with which the start goes on: none, or that unreadable rows are left out. Null when it does not. A check that
+ * fails asks nothing: the training has the last word.
+ */
+export async function askAboutData(trainer: Trainer, changes: Changes): Promise<Changes | null> {
+  if (manifest.peek()?.source !== "arkor.toml") return {};
+  let errors: Finding[];
+  try {
+    const report = await api<DataCheck>(`/manifest/data?trainer=${encodeURIComponent(trainer.name)}`);
+    errors = report.findings.filter(({ level }) => level === "error");
+  } catch {
+    return {};
+  }
+  const skips = { ...trainer.config, ...changes }.skipBadRows === true;
+  if (skips) errors = errors.filter(({ code }) => !UNREADABLE.has(code));
+  if (errors.length === 0) return {};
+  const unreadable = errors.some(({ code }) => UNREADABLE.has(code));
+  const sure = await confirm({
+    title: `The data of ${displayName(trainer.name)} has errors`,
+    text: <Errors errors={errors} />,
+    action: unreadable ? "Run without unreadable rows" : "Run anyway",
+    ...(features.peek().has("datasets") ? { other: { label: "Look at the data", href: "#/data" } } : {}),
+  });
+  if (!sure) return null;
+  return unreadable ? { skipBadRows: true } : {};
+}
+
+function Errors({ errors }: { errors: readonly Finding[] }) {
+  return (
+    <>
+      {errors.slice(0, SHOWN).map(({ code, title, why, rows }) => (
+        <span key={code} class="home-error">
+          <strong>{clean(title, 200)}.</strong> {!UNREADABLE.has(code) && clean(why, 300)}
+          {rows[0] && (
+            <span class="hint">
+              <bdi>{clean(`${rows[0].where}: ${rows[0].excerpt}`, 400)}</bdi>
+            </span>
+          )}
+        </span>
+      ))}
+      {errors.length > SHOWN && <span class="home-error">And {errors.length - SHOWN} more.</span>}
+    </>
+  );
+}
