@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from playwright.async_api import expect
 
 from tests.browser.steps import hurried
@@ -146,3 +148,64 @@ async def forecast(scene: Scene) -> None:
     scene.fake.jobs[job]["metrics"]["peakBytes"] = 1_688_000_000
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_text("1.7 GB, took 1.7 GB")).to_be_visible(timeout=PROMPTLY)
+
+
+NOTES = (
+    """# Why this run
+
+The *old* adapter forgot the greeting; see [the thread](https://example.org/42 "title").
+
+- lower rate: `2e-4`
+- <img src=x onerror=alert(1)><script>alert(1)</script>
+- [a trap](javascript:alert(1)) and ![a picture](https://example.org/p.png)
+
+| step | loss |
+|---|---|
+| 100 | 1.2 |
+
+    code that is """
+    + "long " * 60
+)
+
+
+def said(scene: Scene, **more: Any) -> str:
+    """A finished job of which much is said; its id."""
+    scene.fake.features = ["delete", "edit", "queue"]
+    job = trained(scene.fake, "support-bot")
+    tags = ["support", "rate 2e-4", "<b>bold</b>", "x" * 50, "\u0627\u0644\u062f\u0639\u0645"]
+    scene.fake.jobs[job] |= {"notes": NOTES, "tags": tags, "starred": True, **more}
+    return job
+
+
+@state("job-notes", "A starred job with tags and notes, which are text whatever they hold")
+async def notes(scene: Scene) -> None:
+    job = said(scene)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("heading", name="Why this run")).to_be_attached()
+
+
+@state("job-notes-edit", "Notes are edited where they stand")
+async def edit_notes(scene: Scene) -> None:
+    job = said(scene, tags=[f"tag number {number}" for number in range(200)])
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("heading", name="Why this run")).to_be_attached()
+    await scene.page.keyboard.press("n")
+    await expect(scene.page.get_by_role("textbox", name="Notes")).to_be_focused()
+
+
+@state("job-rename", "A name that is too long is told of at once")
+async def rename(scene: Scene) -> None:
+    job = said(scene)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("button", name="More actions")).to_be_visible()
+    await scene.page.keyboard.press("e")
+    await scene.page.get_by_role("textbox", name="Name").fill("long " * 50)
+    await expect(scene.page.get_by_role("alert")).to_contain_text("At most 200 characters")
+
+
+@state("job-more", "What else can be done with a job")
+async def more(scene: Scene) -> None:
+    job = said(scene)
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("button", name="More actions").click()
+    await expect(scene.page.get_by_role("menuitem", name="Delete job")).to_be_visible()

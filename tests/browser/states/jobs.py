@@ -95,3 +95,85 @@ async def stale(scene: Scene) -> None:
     async with hurried(scene.page):
         away = scene.page.get_by_text("The backend is not answering.")
         await expect(away).to_be_visible(timeout=PROMPTLY)
+
+
+FEATURES = ["delete", "edit", "queue"]
+TAGS = ["support", "rate 2e-4", "<b>bold</b>", "\u0627\u0644\u062f\u0639\u0645", "x" * 50]
+
+
+def marked(scene: Scene) -> list[str]:
+    """Jobs with stars and tags, some of them long or meant badly; their ids."""
+    scene.fake.features = FEATURES
+    jobs = []
+    for number, name in enumerate(
+        ("support-bot", "support-bot-long", NAMES[5], NAMES[1], "plain", "translator")
+    ):
+        seconds = 600 * (number + 1)
+        known: dict[str, Any] = {"createdAt": ago(seconds), "startedAt": ago(seconds - 5)}
+        known |= {"completedAt": ago(seconds - 300), "metrics": {"bestEvalLoss": 0.6 + number / 10}}
+        said: dict[str, Any] = {"tags": TAGS[: number + 1], "starred": True} if number % 2 == 0 else {}
+        jobs.append(scene.fake.add_job("completed", name=name, **known, **said))
+    return jobs
+
+
+@state("jobs-marked", "Stars and tags, and only the jobs with a tag")
+async def with_marks(scene: Scene) -> None:
+    marked(scene)
+    await scene.go("/#/jobs?tag=support")
+    await expect(scene.page.locator(".jobs-row")).to_have_count(3)
+
+
+@state("jobs-tags", "Two hundred tags to choose from, and two hundred on one job")
+async def many_tags(scene: Scene) -> None:
+    scene.fake.features = FEATURES
+    every = [f"tag number {number}" for number in range(200)]
+    scene.fake.add_job("completed", name="all of them", createdAt=ago(60), tags=every, starred=True)
+    for number in range(40):
+        scene.fake.add_job(
+            "completed", name=f"job {number}", createdAt=ago(600 + number), tags=every[number::40]
+        )
+    await scene.go("/#/jobs")
+    await expect(scene.page.get_by_role("combobox", name="Tag")).to_be_visible()
+
+
+@state("jobs-no-mark", "No job has the mark that is asked for")
+async def no_mark(scene: Scene) -> None:
+    marked(scene)
+    await scene.go("/#/jobs?tag=nobody&starred=true")
+    await expect(scene.page.get_by_text("No job has this mark.")).to_be_visible()
+
+
+@state("jobs-delete", "Deleting asks first, and says what that gives back")
+async def deleting(scene: Scene) -> None:
+    marked(scene)
+    await scene.go("/#/jobs")
+    for name in ("support-bot", "plain"):
+        await scene.page.get_by_role("checkbox", name=f"Select {name}", exact=True).check()
+    await scene.page.get_by_role("button", name="Delete").click()
+    await expect(scene.page.get_by_role("dialog")).to_contain_text("7.4 MB on the disk")
+
+
+@state("jobs-undo", "For ten seconds a deletion can be taken back")
+async def undo(scene: Scene) -> None:
+    await deleting_in(scene)
+    await expect(scene.page.get_by_role("button", name="Undo")).to_be_visible()
+
+
+@state("jobs-undo-failed", "A job that could not be deleted says why, and is there again", faulty=True)
+async def undo_failed(scene: Scene) -> None:
+    scene.fake.fault("DELETE /v1/jobs/{id}", status=409, body=b'{"error": "It is answering in a chat."}')
+    await deleting_in(scene)
+    async with hurried(scene.page):
+        alert = scene.page.get_by_role("alert")
+        await expect(alert).to_contain_text("It is answering in a chat.", timeout=PROMPTLY)
+    await expect(scene.page.locator(".jobs-row")).to_have_count(6)
+
+
+async def deleting_in(scene: Scene) -> None:
+    """One job is about to be deleted."""
+    marked(scene)
+    await scene.go("/#/jobs", clock=True)
+    await scene.page.get_by_role("checkbox", name="Select support-bot", exact=True).check()
+    await scene.page.get_by_role("button", name="Delete").click()
+    await scene.page.get_by_role("button", name="Delete job").click()
+    await expect(scene.page.locator(".jobs-row")).to_have_count(5)

@@ -10,6 +10,7 @@ import { Mark } from "../ui/controls/icon";
 import { LiveRegion } from "../ui/controls/live";
 import { Menu } from "../ui/controls/menu";
 import { Confirmation } from "../ui/dialog";
+import { floating } from "../ui/floating";
 import { ConnectionDot, ConnectionNote } from "./connection";
 import { Identity } from "./identity";
 import { Nav, PAGE_ACTIONS } from "./nav";
@@ -71,6 +72,7 @@ const ACTIONS: readonly Action[] = [
 ];
 
 export function Shell({ children }: { children: ComponentChildren }) {
+  const Floating = floating.value;
   useActions(ACTIONS);
   useEffect(close, []);
   useEffect(startFocusRecovery, []);
@@ -111,6 +113,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         </div>
         {children}
       </main>
+      {Floating && <Floating />}
       <LiveRegion />
       <Confirmation />
       {open.value === "palette" && <Palette onClose={close} />}

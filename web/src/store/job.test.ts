@@ -38,3 +38,14 @@ it("what is missing or of another kind is empty, and the rest stays", () => {
   expect(asJob({ ...WHOLE, settings: "none" })).toEqual(WHOLE);
   expect(asJob({ ...WHOLE, settings: { loraR: 8 } })?.settings).toEqual({ loraR: 8 });
 });
+
+it("what a person has said of it is text, a list of texts, and yes or no", () => {
+  const said = { ...WHOLE, notes: "n", tags: ["a"], starred: true };
+  expect(asJob(said)).toBe(said);
+  expect(asJob({ ...WHOLE, notes: 5, tags: ["a", 5, null], starred: "yes" })).toEqual({
+    ...WHOLE,
+    tags: ["a"],
+    starred: false,
+  });
+  expect(asJob({ ...WHOLE, tags: { a: 1 } })?.tags).toBeUndefined();
+});

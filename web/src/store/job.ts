@@ -7,10 +7,14 @@ const TEXTS = ["orgId", "projectId", "name", "status", "createdAt"] as const;
 /** Null for a value that is no job, such as one without an id. A complete job is returned as it is, not copied. */
 export function asJob(sent: unknown): Job | null {
   if (!isObject(sent) || typeof sent.id !== "string" || sent.id === "") return null;
-  const { config, settings, error } = sent;
+  const { config, settings, error, notes, tags, starred } = sent;
   const told = typeof error === "string" || error === undefined || error === null;
   const known = settings === undefined || isObject(settings);
-  if (told && known && isObject(config) && TEXTS.every((key) => typeof sent[key] === "string"))
+  const said =
+    (notes === undefined || typeof notes === "string") &&
+    (tags === undefined || (Array.isArray(tags) && tags.every((tag) => typeof tag === "string"))) &&
+    (starred === undefined || typeof starred === "boolean");
+  if (told && known && said && isObject(config) && TEXTS.every((key) => typeof sent[key] === "string"))
     return sent as unknown as Job;
   const job: Record<string, unknown> = {
     ...sent,
@@ -18,6 +22,11 @@ export function asJob(sent: unknown): Job | null {
     error: told ? error : JSON.stringify(error),
   };
   if (!known) job.settings = undefined;
+  if (!said) {
+    job.notes = typeof notes === "string" ? notes : undefined;
+    job.tags = Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : undefined;
+    job.starred = starred === true;
+  }
   for (const key of TEXTS) if (typeof job[key] !== "string") job[key] = "";
   return job as unknown as Job;
 }

@@ -2,7 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { ApiError, api, errorText, request } from "../api/client";
 import { backendTrouble, staleSeconds } from "../api/connection";
-import type { Job } from "../contract.gen";
+import type { Job, JobChanges, Queue, QueueChanges } from "../contract.gen";
 import { STALE_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
 import { asJob } from "./job";
 import { type Poll, poll } from "./poll";
@@ -11,8 +11,15 @@ import { jobsChanged, watching } from "./watch";
 const EVERY_MS = 5000;
 const HIDDEN_MS = 15_000;
 
+const listed = signal<readonly Job[]>([]);
+/** Jobs that are deleted in a moment: no list has them any more. */
+export const leaving = signal<ReadonlySet<string>>(new Set());
 /** Newest first. */
-export const jobs = signal<readonly Job[]>([]);
+export const jobs = computed(() =>
+  leaving.value.size === 0 ? listed.value : listed.value.filter(({ id }) => !leaving.value.has(id)),
+);
+/** Whether waiting jobs are held back. */
+export const queueHeld = signal(false);
 export const jobsState = signal<{ loaded: boolean; error: string | null }>({ loaded: false, error: null });
 
 const byId = computed(() => new Map(jobs.value.map((job) => [job.id, job])));
@@ -36,11 +43,14 @@ async function readJobs(): Promise<void> {
     backendTrouble.value = decodedHeader(response.headers.get(STALE_WHY_HEADER));
     if (response.status === 304) await response.arrayBuffer();
     else {
-      const { jobs: sent } = (await response.json()) as { jobs: unknown[] };
+      const { jobs: sent, queue } = (await response.json()) as { jobs: unknown[]; queue?: Partial<Queue> };
       const list = sent.map(asJob).filter((job) => job !== null);
       etag = response.headers.get("ETag") ?? "";
       // ISO times in UTC sort as text, which matters with ten thousand of them.
-      jobs.value = list.sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
+      queueHeld.value = queue?.held === true;
+      listed.value = list.sort((a, b) =>
+        a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0,
+      );
       jobsChanged(list);
     }
     jobsState.value = { loaded: true, error: null };
@@ -71,8 +81,29 @@ export async function refreshJobs(): Promise<void> {
   await current?.now();
 }
 
+const pathOf = (id: string): string => `/jobs/${encodeURIComponent(id)}`;
+
 /** Asks the backend to cancel; throws `ApiError`. */
 export async function cancelJob(id: string): Promise<void> {
-  await api(`/jobs/${encodeURIComponent(id)}/cancel`, { method: "POST" });
+  await api(`${pathOf(id)}/cancel`, { method: "POST" });
+  await refreshJobs();
+}
+
+/** Changes what a person says of a job; throws `ApiError`. */
+export async function editJob(id: string, changes: JobChanges): Promise<void> {
+  const { job } = await api<{ job: unknown }>(pathOf(id), { method: "PATCH", body: changes });
+  const changed = asJob(job);
+  if (changed) listed.value = listed.peek().map((each) => (each.id === id ? changed : each));
+  void refreshJobs();
+}
+
+/** Takes a job and its files away; throws `ApiError`. */
+export async function deleteJob(id: string): Promise<void> {
+  await api(pathOf(id), { method: "DELETE" });
+}
+
+/** Puts waiting jobs into an order, or holds them; throws `ApiError`. */
+export async function arrangeQueue(changes: QueueChanges): Promise<void> {
+  await api("/queue", { method: "PATCH", body: changes });
   await refreshJobs();
 }

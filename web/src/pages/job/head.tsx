@@ -1,7 +1,7 @@
 /** What job this is, how it stands, and what can be done with it. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { ActionButton } from "../../actions/action-button";
-import { useActions } from "../../actions/actions";
+import { type Action, canRun, useActions } from "../../actions/actions";
 import { errorText } from "../../api/client";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
@@ -9,9 +9,13 @@ import { now } from "../../lib/clock";
 import { duration } from "../../lib/format";
 import { displayName } from "../../lib/text";
 import { go, href } from "../../router";
+import { features } from "../../store/features";
 import { cancelJob } from "../../store/jobs";
-import { CopyButton, confirm, DryMark, ErrorNote, RelativeTime, StatusDot } from "../../ui";
+import { CopyButton, confirm, DryMark, ErrorNote, Menu, RelativeTime, StatusDot } from "../../ui";
+import { askToDelete } from "../jobs/ask-delete";
+import { StarButton } from "../jobs/star";
 import { useRunAgain } from "./run-again";
+import { canEdit, editing, hasDraft, NameEdit, type Part, Tags } from "./said";
 import { isActive, ranFor } from "./state";
 import { WatchButton } from "./watch-button";
 
@@ -53,17 +57,54 @@ export function Head({ id, job, run, status }: Props) {
     when: () => job !== undefined,
     run: again.run,
   };
-  useActions([open, cancel, rerun]);
+  const edit = (part: Part, label: string, keys: string) => ({
+    name: `job.${part}`,
+    label,
+    keys,
+    section: "Job",
+    when: () => job !== undefined && canEdit(),
+    run: () => {
+      editing.value = part;
+    },
+  });
+  const more: Action[] = [
+    edit("name", "Rename", "e"),
+    edit("tags", "Edit tags", "t"),
+    edit("notes", "Edit notes", "n"),
+    {
+      name: "job.delete",
+      label: "Delete job",
+      section: "Job",
+      when: () => job !== undefined && !active && features.value.has("delete"),
+      run: () =>
+        void askToDelete([job!]).then((yes) => {
+          if (yes) go("#/jobs");
+        }),
+    },
+  ];
+  useActions([open, cancel, rerun, ...more]);
+  useEffect(() => {
+    editing.value = hasDraft(id) ? "notes" : null;
+    return () => {
+      editing.value = null;
+    };
+  }, [id]);
+  const items = more.filter(canRun);
   return (
     <header class="job-head">
       <p class="job-crumb">
         <a href="#/jobs">Jobs</a>
       </p>
       <div class="job-title">
-        <h1 tabIndex={-1} class="job-name" title={name.length > 80 ? name : undefined}>
+        <h1
+          tabIndex={-1}
+          class={editing.value === "name" ? "visually-hidden" : "job-name"}
+          title={name.length > 80 ? name : undefined}
+        >
           <bdi>{name}</bdi>
           <DryMark job={job} />
         </h1>
+        {job && editing.value === "name" && <NameEdit id={id} name={job.name} />}
         <div class="job-actions">
           {active && <WatchButton id={id} />}
           {active && (
@@ -75,6 +116,19 @@ export function Head({ id, job, run, status }: Props) {
           <a class="ui-button ui-button-quiet" href={href("/compare", { jobs: id })}>
             Compare
           </a>
+          {job && canEdit() && <StarButton job={job} />}
+          {items.length > 0 && (
+            <Menu
+              label="More actions"
+              icon="more"
+              items={items.map(({ name: key, label, keys, run }) => ({
+                label,
+                run,
+                ...(keys ? { hint: keys.toUpperCase() } : {}),
+                danger: key === "job.delete",
+              }))}
+            />
+          )}
           {playground && (
             <a
               class={`ui-button ${status === "completed" ? "ui-button-primary" : "ui-button-plain"}`}
@@ -98,6 +152,7 @@ export function Head({ id, job, run, status }: Props) {
           <CopyButton text={id} label="Copy the job's id" small />
         </span>
       </p>
+      {job && <Tags job={job} />}
       {again.error && <ErrorNote title="The form cannot be filled in" error={again.error} />}
       {cancelling.error && <ErrorNote title="The job was not cancelled" error={cancelling.error} />}
     </header>

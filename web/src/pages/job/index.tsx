@@ -11,6 +11,7 @@ import { Events } from "./events";
 import { Facts } from "./facts";
 import { Head } from "./head";
 import { Notices } from "./notices";
+import { Notes } from "./said";
 import { isActive, statusOf } from "./state";
 import { Strip } from "./strip";
 import "./job.css";
@@ -38,13 +39,14 @@ function JobView({ id }: { id: string }) {
   if (stream.state.value === "missing" && job === undefined && jobsState.value.loaded)
     return <Missing id={id} />;
   return (
-    <article class="job">
+    <article class="job" data-focus-next="h1">
       <Head id={id} job={job} run={run} version={version} status={status} />
       <Notices job={job} stream={stream} version={version} status={status} />
       {!held && (
         <>
           <Strip job={job} run={run} version={version} status={status} />
           <JobCurve id={id} job={job} run={run} version={version} status={status} />
+          {job && <Notes job={job} />}
           <div class="job-below">
             <Events records={run.records} version={version} name={name} />
             <Facts

@@ -2,13 +2,15 @@
 import type { ComponentChildren } from "preact";
 import type { Job } from "../../contract.gen";
 import { now } from "../../lib/clock";
-import { duration, loss } from "../../lib/format";
+import { duration, loss, number } from "../../lib/format";
 import { finite } from "../../lib/json";
 import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
+import { features } from "../../store/features";
 import { ordinal, queueWords } from "../../store/queue";
 import { CopyButton, DryMark, RelativeTime, StatusDot } from "../../ui";
 import { durationOf, STATUSES } from "./list";
+import { StarButton } from "./star";
 
 export interface Column {
   /** Stands in the address and, after `jobs-col-`, in the stylesheet. */
@@ -109,12 +111,28 @@ function Name({ job }: { job: Job }) {
   const name = displayName(job.name);
   return (
     <span class="jobs-title">
+      {features.value.has("edit") && <StarButton job={job} />}
       <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
         <bdi>{name}</bdi>
       </a>
       <DryMark job={job} />
+      {job.tags && <Tags tags={job.tags} />}
       <span class="jobs-id mono">{clean(job.id, 64)}</span>
       <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
+    </span>
+  );
+}
+
+const SHOWN_TAGS = 3;
+
+function Tags({ tags }: { tags: readonly string[] }) {
+  const shown = tags.slice(0, SHOWN_TAGS).map((tag) => clean(tag, 24));
+  if (tags.length > SHOWN_TAGS) shown.push(`+${number(tags.length - SHOWN_TAGS)}`);
+  return (
+    <span class="jobs-tags ellipsis" title={clean(tags.join(", "), 400)}>
+      {shown.map((tag, index) => (
+        <bdi key={index}>{tag}</bdi>
+      ))}
     </span>
   );
 }

@@ -1,16 +1,18 @@
 import { signal, useComputed, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { ActionButton } from "../../actions/action-button";
-import { type Action, useActions } from "../../actions/actions";
+import { type Action, canRun, useActions } from "../../actions/actions";
 import { errorText } from "../../api/client";
 import { now } from "../../lib/clock";
 import { number, plural } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
 import { go, href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
-import { cancelJob, jobs, jobsState, refreshJobs } from "../../store/jobs";
+import { features } from "../../store/features";
+import { cancelJob, isOver, jobs, jobsState, refreshJobs } from "../../store/jobs";
 import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWord } from "../../ui";
-import { countByStatus, search } from "./list";
+import { askToDelete } from "./ask-delete";
+import { countByStatus, countTags, marked, search } from "./list";
 import { parseOrder, sorted } from "./order";
 import { OrderChoice } from "./order-choice";
 import { JobsTable } from "./table";
@@ -32,13 +34,18 @@ export default function Jobs() {
   const { loaded, error } = jobsState.value;
   const all = jobs.value;
   const tick = useComputed(() => Math.floor(now.value / REORDER_MS)).value;
-  const found = useMemo(() => search(all, typed), [all, typed]);
+  const tag = query.get("tag") ?? "";
+  const starred = query.has("starred");
+  const tags = useMemo(() => countTags(all), [all]);
+  const anyStar = useMemo(() => all.some((job) => job.starred), [all]);
+  const found = useMemo(() => marked(search(all, typed), tag, starred), [all, typed, tag, starred]);
   const counts = useMemo(() => countByStatus(found), [found]);
   const list = useMemo(
     () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
     [found, status, order.column, order.descending, order.column.sort.live ? tick : 0],
   );
   const problem = useSignal<{ id: string; text: string } | null>(null);
+  const chosen = useMemo(() => all.filter(({ id }) => selected.value.has(id)), [all, selected.value]);
   const field = useRef<HTMLInputElement>(null);
   const compare: Action = {
     name: "jobs.compare",
@@ -47,6 +54,16 @@ export default function Jobs() {
     section: "Jobs",
     when: () => selected.value.size > 1 && selected.value.size <= COMPARE_AT_MOST,
     run: () => go(href("/compare", { jobs: [...selected.value].join(",") })),
+  };
+  const remove: Action = {
+    name: "jobs.delete",
+    label: "Delete selected jobs",
+    section: "Jobs",
+    when: () => features.value.has("delete") && chosen.length > 0 && chosen.every(isOver),
+    run: () =>
+      void askToDelete(chosen).then((yes) => {
+        if (yes) selected.value = new Set();
+      }),
   };
   useActions([
     {
@@ -74,6 +91,7 @@ export default function Jobs() {
       run: selectFocused,
     },
     compare,
+    remove,
   ]);
   useEffect(() => setTitle("Jobs"), []);
   const cancel = async (id: string, name: string): Promise<void> => {
@@ -103,8 +121,8 @@ export default function Jobs() {
           ref={field}
           class="ui-input jobs-search"
           type="search"
-          aria-label="Search jobs by name or id"
-          placeholder="Search name or id"
+          aria-label="Search jobs by name, id or tag"
+          placeholder="Search name, id or tag"
           value={typed}
           onInput={(event) => setQuery({ q: event.currentTarget.value })}
           onKeyDown={(event) => {
@@ -121,10 +139,12 @@ export default function Jobs() {
           value={status}
           onChange={(value) => setQuery({ status: value })}
         />
+        <Marks tags={tags} tag={tag} anyStar={anyStar} starred={starred} />
         <OrderChoice order={order} />
         <Selection
           count={selected.value.size}
           compare={compare}
+          {...(features.value.has("delete") ? { remove } : {})}
           clear={() => {
             selected.value = new Set();
           }}
@@ -145,9 +165,15 @@ export default function Jobs() {
           title={
             typed
               ? `No job matches “${clean(typed, 80)}”${status ? ` among the ${statusWord(status).toLowerCase()} ones` : ""}.`
-              : `No job is ${statusWord(status).toLowerCase()}.`
+              : status
+                ? `No such job is ${statusWord(status).toLowerCase()}.`
+                : "No job has this mark."
           }
-          action={<Button onClick={() => setQuery({ q: null, status: null })}>Show all jobs</Button>}
+          action={
+            <Button onClick={() => setQuery({ q: null, status: null, tag: null, starred: null })}>
+              Show all jobs
+            </Button>
+          }
         />
       ) : (
         <JobsTable list={list} order={order} selected={selected} cancel={cancel} />
@@ -180,7 +206,58 @@ function Problem({ id, text, close }: { id: string; text: string; close: () => v
   );
 }
 
-function Selection({ count, compare, clear }: { count: number; compare: Action; clear: () => void }) {
+interface MarksProps {
+  tags: readonly (readonly [string, number])[];
+  tag: string;
+  anyStar: boolean;
+  starred: boolean;
+}
+
+/** Filters by what a person has said of jobs; each is there once there is something to filter by. */
+function Marks({ tags, tag, anyStar, starred }: MarksProps) {
+  if (!anyStar && !starred && tags.length === 0 && !tag) return null;
+  return (
+    <div class="jobs-marks">
+      {(anyStar || starred) && (
+        <Button
+          small
+          kind="quiet"
+          icon="star"
+          class="jobs-star"
+          aria-pressed={starred}
+          onClick={() => setQuery({ starred: !starred })}
+        >
+          Starred
+        </Button>
+      )}
+      {(tags.length > 0 || tag) && (
+        <select
+          class="ui-input jobs-tag"
+          aria-label="Tag"
+          value={tag}
+          onChange={(event) => setQuery({ tag: event.currentTarget.value })}
+        >
+          <option value="">All tags</option>
+          {tag && !tags.some(([name]) => name === tag) && <option value={tag}>{clean(tag, 50)}</option>}
+          {tags.map(([name, count]) => (
+            <option key={name} value={name}>
+              {clean(name, 50)} ({number(count)})
+            </option>
+          ))}
+        </select>
+      )}
+    </div>
+  );
+}
+
+interface SelectionProps {
+  count: number;
+  compare: Action;
+  remove?: Action;
+  clear: () => void;
+}
+
+function Selection({ count, compare, remove, clear }: SelectionProps) {
   if (count === 0) return null;
   return (
     <div class="jobs-selection">
@@ -192,6 +269,16 @@ function Selection({ count, compare, clear }: { count: number; compare: Action; 
       >
         Compare
       </ActionButton>
+      {remove && (
+        <ActionButton
+          action={remove}
+          small
+          kind="danger"
+          {...(canRun(remove) ? {} : { title: "Cancel first what runs or waits" })}
+        >
+          Delete
+        </ActionButton>
+      )}
       <Button small kind="quiet" onClick={clear}>
         Clear
       </Button>

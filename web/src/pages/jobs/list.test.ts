@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../../contract.gen";
 import { COLUMNS, type Column } from "./columns";
-import { countByStatus, durationOf, parts, search } from "./list";
+import { countByStatus, countTags, durationOf, marked, parts, search } from "./list";
 import { NEWEST_FIRST, nextOrder, orderText, parseOrder, sorted } from "./order";
 
 function job(id: string, fields: Partial<Job> = {}): Job {
@@ -186,5 +186,31 @@ describe("countByStatus", () => {
   it("counts statuses nobody told us of", () => {
     const counts = countByStatus([job("a"), job("b", { status: "paused" as Job["status"] })]);
     expect([counts.get("completed"), counts.get("queued"), counts.get("paused")]).toEqual([1, 0, 1]);
+  });
+});
+
+describe("what a person has said of jobs", () => {
+  const list = [
+    job("a", { tags: ["good", "later"], starred: true, notes: "Lower RATE" }),
+    job("b", { tags: ["good", "good"] }),
+    job("c"),
+  ];
+  const ids = (found: readonly Job[]): string => found.map(({ id }) => id).join("");
+
+  it("is searched", () => {
+    expect([ids(search(list, "rate")), ids(search(list, "later"))]).toEqual(["a", "a"]);
+  });
+
+  it("filters by a tag, by a star, by both", () => {
+    expect([ids(marked(list, "good", false)), ids(marked(list, "", true))]).toEqual(["ab", "a"]);
+    expect([ids(marked(list, "good", true)), ids(marked(list, "goo", false))]).toEqual(["a", ""]);
+    expect(marked(list, "", false)).toBe(list);
+  });
+
+  it("counts each tag once a job", () => {
+    expect(countTags(list)).toEqual([
+      ["good", 2],
+      ["later", 1],
+    ]);
   });
 });

@@ -4,14 +4,27 @@ import { time } from "../../lib/format";
 
 export const STATUSES = ["queued", "running", "completed", "failed", "cancelled"] as const;
 
-/** Every word typed has to be in the name or the id. */
+/** Every word typed has to be in the name, the id, a tag or the notes. */
 export function search(jobs: readonly Job[], typed: string): readonly Job[] {
   const words = typed.trim().toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return jobs;
   return jobs.filter((job) => {
-    const text = `${job.name} ${job.id}`.toLowerCase();
+    const text = `${job.name} ${job.id} ${job.tags?.join(" ") ?? ""} ${job.notes ?? ""}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
+}
+
+/** Those with a tag, and those with a star, where that is asked for. */
+export function marked(jobs: readonly Job[], tag: string, starred: boolean): readonly Job[] {
+  if (!tag && !starred) return jobs;
+  return jobs.filter((job) => (!tag || job.tags?.includes(tag)) && (!starred || job.starred));
+}
+
+/** Every tag and how many jobs have it, by name. */
+export function countTags(jobs: readonly Job[]): readonly (readonly [string, number])[] {
+  const counts = new Map<string, number>();
+  for (const { tags } of jobs) for (const tag of new Set(tags)) counts.set(tag, (counts.get(tag) ?? 0) + 1);
+  return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** How many have each status; a status nobody told us of counts too. */

@@ -1,0 +1,147 @@
+"""What a person does with jobs: says something of them, finds them by it, deletes them, takes that back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from .steps import hurried
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+FEATURES = ["delete", "edit", "queue"]
+
+
+async def test_a_backend_without_the_features_offers_none(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("completed", name="plain")
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.get_by_role("checkbox", name="Select plain").check()
+        await expect(page.get_by_role("button", name="Compare")).to_be_visible()
+        await expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+        await expect(page.locator(".jobs-star")).to_have_count(0)
+        await page.goto(f"{studio.url}/#/jobs/{job}")
+        await expect(page.get_by_role("heading", name="plain", level=1)).to_be_visible()
+        await expect(page.get_by_role("button", name="More actions")).to_have_count(0)
+
+
+async def test_a_job_is_renamed_tagged_starred_and_found_by_it(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = FEATURES
+    job = fake_backend.add_job("completed", name="before")
+    fake_backend.add_job("completed", name="other")
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("button", name="More actions")).to_be_visible()
+        await page.keyboard.press("e")
+        await page.get_by_role("textbox", name="Name").fill(" after ")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="after", level=1)).to_be_focused()
+        await page.keyboard.press("t")
+        await page.get_by_role("textbox", name="Tags").fill("good, <b>, good,")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("list", name="Tags").get_by_role("listitem")).to_have_text(
+            ["good", "<b>"]
+        )
+        await page.keyboard.press("n")
+        await page.get_by_role("textbox", name="Notes").fill("it **works**\n\nnow")
+        await page.keyboard.press("Control+Enter")
+        await expect(page.get_by_label("Notes").locator("strong")).to_have_text("works")
+        await page.get_by_role("button", name="Star after").click()
+        await expect(page.get_by_role("button", name="Star after")).to_have_attribute("aria-pressed", "true")
+        said = {key: fake_backend.jobs[job][key] for key in ("name", "tags", "notes", "starred")}
+        assert said == {
+            "name": "after",
+            "tags": ["good", "<b>"],
+            "notes": "it **works**\n\nnow",
+            "starred": True,
+        }
+        await page.goto(f"{studio.url}/#/jobs")
+        await expect(page.locator(".jobs-row")).to_have_count(2)
+        await page.get_by_role("combobox", name="Tag").select_option("<b>")
+        await expect(page.locator(".jobs-name")).to_have_text(["after"])
+        await page.get_by_role("combobox", name="Tag").select_option("")
+        await page.get_by_role("button", name="Starred").click()
+        await expect(page.locator(".jobs-name")).to_have_text(["after"])
+        await page.get_by_role("button", name="Star after").click()
+        await expect(page.get_by_text("No job has this mark.")).to_be_visible()
+        await page.get_by_role("button", name="Show all jobs").click()
+        await page.get_by_role("searchbox").fill("works")
+        await expect(page.locator(".jobs-name")).to_have_text(["after"])
+
+
+async def test_notes_that_were_not_saved_are_there_again(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = FEATURES
+    job = fake_backend.add_job("completed", name="a")
+    fake_backend.fault("PATCH /v1/jobs/{id}", times=1, status=503, body=b'{"error": "The disk is full."}')
+    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
+        await expect(page.get_by_role("button", name="More actions")).to_be_visible()
+        await page.keyboard.press("n")
+        notes = page.get_by_role("textbox", name="Notes")
+        await notes.fill("half a thought")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("alert")).to_contain_text("The disk is full.")
+        await page.get_by_role("link", name="Jobs").first.click()
+        await page.get_by_role("link", name="a", exact=True).click()
+        await expect(notes).to_have_value("half a thought")
+        await page.keyboard.press("Escape")
+        await expect(notes).to_have_count(0)
+        assert "notes" not in fake_backend.jobs[job]
+
+
+async def test_a_deletion_is_taken_back_or_carried_out(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = FEATURES
+    jobs = [fake_backend.add_job("completed", name=name) for name in "abc"]
+    fake_backend.add_job("running", name="busy")
+    async with open_page(studio.url, "/#/jobs", clock=True) as page:
+        for name in ("a", "b", "busy"):
+            await page.get_by_role("checkbox", name=f"Select {name}", exact=True).check()
+        delete = page.get_by_role("button", name="Delete", exact=True)
+        await expect(delete).to_be_disabled()
+        await page.get_by_role("checkbox", name="Select busy", exact=True).uncheck()
+        await delete.click()
+        await expect(page.get_by_role("dialog")).to_contain_text("They take 7.4 MB on the disk")
+        await page.get_by_role("button", name="Delete 2 jobs").click()
+        await expect(page.locator(".jobs-name")).to_have_text(["c", "busy"])
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.locator(".jobs-name")).to_have_text(["a", "b", "c", "busy"])
+        async with hurried(page):
+            await page.wait_for_timeout(1500)  # fifteen seconds of its own
+        assert fake_backend.count("DELETE /v1/jobs/{id}") == 0
+        await page.goto(f"{studio.url}/#/jobs/{jobs[2]}")
+        await page.get_by_role("button", name="More actions").click()
+        await page.get_by_role("menuitem", name="Delete job").click()
+        await page.get_by_role("button", name="Delete job").click()
+        await expect(page.locator(".jobs-name")).to_have_text(["a", "b", "busy"])
+        async with hurried(page):
+            await fake_backend.until(lambda: jobs[2] not in fake_backend.jobs, 10)
+        await expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+        await expect(page.locator(".jobs-name")).to_have_text(["a", "b", "busy"])
+
+
+async def test_a_tab_that_is_closed_has_deleted_nothing(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = FEATURES
+    fake_backend.add_job("completed", name="a")
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.get_by_role("checkbox", name="Select a", exact=True).check()
+        await page.get_by_role("button", name="Delete", exact=True).click()
+        await page.get_by_role("button", name="Delete job").click()
+        await expect(page.locator(".jobs-row")).to_have_count(0)
+        await page.reload()
+        await expect(page.locator(".jobs-name")).to_have_text(["a"])
+    assert fake_backend.count("DELETE /v1/jobs/{id}") == 0

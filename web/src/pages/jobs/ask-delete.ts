@@ -1,0 +1,13 @@
+import { errorText } from "../../api/client";
+import type { Job } from "../../contract.gen";
+import { say } from "../../ui";
+
+/** Asks before jobs are deleted; true when they will be. Its code comes with the first question. */
+export async function askToDelete(list: readonly Job[]): Promise<boolean> {
+  try {
+    return await (await import("./deletion/ask-delete")).askToDelete(list);
+  } catch (error) {
+    say(`Studio could not load what deletes jobs: ${errorText(error)}`);
+    return false;
+  }
+}

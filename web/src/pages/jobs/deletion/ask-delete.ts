@@ -1,0 +1,36 @@
+/** Asks before jobs are deleted, and says first what that gives back. */
+import { api } from "../../../api/client";
+import type { Disk, Job } from "../../../contract.gen";
+import { bytes } from "../../../lib/format";
+import { announce, confirm } from "../../../ui";
+import { floating } from "../../../ui/floating";
+import { deleteSoon, namesOf } from "./deletion";
+import { Undo } from "./undo";
+
+/** True when the answer was yes: they are deleted in a moment. */
+export async function askToDelete(list: readonly Job[]): Promise<boolean> {
+  const size = await sizeOf(list);
+  const what = namesOf(list);
+  const one = list.length === 1;
+  const taken = size === null ? "" : ` ${one ? "It takes" : "They take"} ${bytes(size)} on the disk.`;
+  const text = `${one ? "Its" : "Their"} adapter${one ? "" : "s"}, checkpoints, events and notes are deleted.${taken} For ten seconds you can take it back.`;
+  const action = one ? "Delete job" : `Delete ${what}`;
+  if (!(await confirm({ title: `Delete ${what}?`, text, action, danger: true }))) return false;
+  floating.value = Undo;
+  deleteSoon(list);
+  announce(`${what} will be deleted in ten seconds. Press z to undo`);
+  return true;
+}
+
+/** Null where it is not known: that need not keep anybody from deleting. */
+async function sizeOf(list: readonly Job[]): Promise<number | null> {
+  try {
+    if (list.length === 1)
+      return (await api<{ bytes: number }>(`/jobs/${encodeURIComponent(list[0]!.id)}`)).bytes;
+    const { disk } = await api<{ disk: Disk }>("/disk");
+    const ids = new Set(list.map(({ id }) => id));
+    return disk.jobs.reduce((sum, job) => (ids.has(job.id) ? sum + job.bytes : sum), 0);
+  } catch {
+    return null;
+  }
+}

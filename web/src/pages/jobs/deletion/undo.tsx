@@ -1,0 +1,52 @@
+/** What is deleted in a moment, with the way back; and why a deletion failed. */
+import { ActionButton } from "../../../actions/action-button";
+import { type Action, useActions } from "../../../actions/actions";
+import { Button, ErrorNote, say } from "../../../ui";
+import { deletion, deletionFault, undoDeletion } from "./deletion";
+import "./undo.css";
+
+const UNDO: Action = {
+  name: "jobs.undo",
+  label: "Undo the deletion",
+  keys: "z",
+  section: "Jobs",
+  first: true,
+  when: () => deletion.value !== null,
+  run() {
+    const what = deletion.peek()?.what;
+    undoDeletion();
+    if (what) say(`${what} stays`);
+  },
+};
+
+export function Undo() {
+  useActions([UNDO]);
+  const fault = deletionFault.value;
+  return (
+    <>
+      {deletion.value && (
+        <section class="jobs-undo" aria-label="Deletion">
+          <span>{deletion.value.what} will be deleted</span>
+          <span class="jobs-undo-time" aria-hidden="true" />
+          <ActionButton action={UNDO} small>
+            Undo
+          </ActionButton>
+        </section>
+      )}
+      {fault && (
+        <section class="jobs-undo jobs-undo-fault" aria-label="Deletion">
+          <ErrorNote title="Not everything was deleted" error={fault}>
+            <Button
+              small
+              onClick={() => {
+                deletionFault.value = null;
+              }}
+            >
+              Dismiss
+            </Button>
+          </ErrorNote>
+        </section>
+      )}
+    </>
+  );
+}

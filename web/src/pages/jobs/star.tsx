@@ -1,0 +1,28 @@
+import { errorText } from "../../api/client";
+import type { Job } from "../../contract.gen";
+import { displayName } from "../../lib/text";
+import { editJob } from "../../store/jobs";
+import { Button, say } from "../../ui";
+
+/** Marks a job that is worth coming back to. */
+export function StarButton({ job }: { job: Job }) {
+  const toggle = async (): Promise<void> => {
+    try {
+      await editJob(job.id, { starred: !job.starred });
+    } catch (error) {
+      say(`The star was not changed: ${errorText(error)}`);
+    }
+  };
+  return (
+    <Button
+      small
+      kind="quiet"
+      icon="star"
+      class="jobs-star"
+      aria-pressed={job.starred === true}
+      aria-label={`Star ${displayName(job.name)}`}
+      title={job.starred ? "Remove the star" : "Star"}
+      onClick={() => void toggle()}
+    />
+  );
+}
