@@ -71,7 +71,9 @@ describe("what version 1 stored", () => {
       system: "Be kind.",
     });
     expect(readStored(DRAFT)).toBe("Not sent yet");
-    expect(readStored(TRAINER_DRAFTS)).toEqual({ "support-bot": { changes: { loraR: 16 } } });
+    expect(readStored(TRAINER_DRAFTS)).toEqual({
+      "support-bot": { changes: { loraR: 16 }, project: "anon-org/demo" },
+    });
     expect(readStored(FEATURES)).toEqual(["endpoints"]);
   });
 

@@ -129,9 +129,13 @@ export const STORED_VALUES = [
 ] as const;
 
 /** `changes` by field, null for one that is taken away; `from` is the job that they were filled from. */
-export type TrainerDrafts = Readonly<
-  Record<string, { changes: Readonly<Record<string, unknown>>; from?: string }>
->;
+export interface TrainerDraft {
+  changes: Readonly<Record<string, unknown>>;
+  from?: string | undefined;
+  project?: string | undefined;
+}
+
+type TrainerDrafts = Readonly<Record<string, TrainerDraft>>;
 
 interface ChatSettings {
   params: object;

@@ -56,6 +56,18 @@ it("is the trainer itself where nothing is changed", async () => {
   expect([...tab.values()]).toEqual(["{}"]);
 });
 
+it("belongs to the project in which it was begun", async () => {
+  const { applySettings, changesFor } = await loaded();
+  const { credentials } = await import("./credentials");
+  const of = (projectSlug: string) => ({ orgSlug: "o", projectSlug }) as typeof credentials.value;
+  credentials.value = of("one");
+  applySettings(FILE, { loraR: 4 });
+  credentials.value = of("two");
+  expect(changesFor(FILE)).toEqual({});
+  credentials.value = of("one");
+  expect(changesFor(FILE)).toEqual({ loraR: 4 });
+});
+
 it("is filled from a job: what the job had and the file has not, and the other way round", async () => {
   const { changesFor, draftedFrom, fillFrom } = await loaded();
   const { config } = trainer({ loraR: 8, seed: 3, setByHand: ["seed"] });

@@ -4,7 +4,8 @@
  */
 import { signal } from "@preact/signals";
 import { type JobConfig, ONE_OF, type Trainer } from "../contract.gen";
-import { readStored, TRAINER_DRAFTS, writeStored } from "../lib/storage";
+import { readStored, TRAINER_DRAFTS, type TrainerDraft, writeStored } from "../lib/storage";
+import { project } from "./credentials";
 
 /** Values by field; null takes a setting away, as if the file did not say it. */
 export type Changes = Readonly<Record<string, unknown>>;
@@ -14,10 +15,17 @@ const drafts = signal(readStored(TRAINER_DRAFTS));
 /** How many of the drafted values are not allowed, as far as the form has looked. */
 export const draftFaults = signal(0);
 
+/** A trainer's draft; one that was begun in another project, on the same address, is not this trainer's. */
+function draftOf({ name }: Trainer): TrainerDraft | undefined {
+  const draft = drafts.value[name];
+  const here = project.value;
+  return here && draft?.project && draft.project !== here ? undefined : draft;
+}
+
 /** What the draft of a trainer changes: only what differs from its file. */
 export function changesFor(trainer: Trainer): Changes {
   const config = trainer.config as unknown as Changes | undefined;
-  const entries = Object.entries(drafts.value[trainer.name]?.changes ?? {});
+  const entries = Object.entries(draftOf(trainer)?.changes ?? {});
   return config ? Object.fromEntries(entries.filter(([field, value]) => !same(config[field], value))) : {};
 }
 
@@ -31,7 +39,7 @@ export function drafted(trainer: Trainer): Trainer {
 
 /** The job that the draft was filled from. */
 export function draftedFrom(trainer: Trainer): string | undefined {
-  return drafts.value[trainer.name]?.from;
+  return draftOf(trainer)?.from;
 }
 
 /** Sets some settings in the form, as if they were typed one by one. */
@@ -80,9 +88,7 @@ function partners(field: string): string[] {
 function store({ name }: Trainer, changes: Changes, from?: string): void {
   const { [name]: _, ...others } = drafts.peek();
   const filled = Object.keys(changes).length > 0;
-  drafts.value = filled
-    ? { ...others, [name]: { changes, ...(from === undefined ? {} : { from }) } }
-    : others;
+  drafts.value = filled ? { ...others, [name]: { changes, from, project: project.peek() } } : others;
   writeStored(TRAINER_DRAFTS, drafts.peek());
 }
 
