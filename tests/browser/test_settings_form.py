@@ -155,6 +155,14 @@ async def test_a_wrong_value_is_told_while_it_is_typed(studio: Studio, open_page
         await expect(rank).to_have_value("4")
         await expect(rank).to_be_focused()
         await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
+        # Two that do not go together, of which the second is in a part that is folded.
+        await page.locator("summary", has_text="Learning rate and optimiser").click()
+        await put(page, "Power of the polynomial", "2")
+        power = row(page, "Power of the polynomial")
+        await expect(power.get_by_role("alert")).to_contain_text("only where Schedule is")
+        await page.get_by_label("Schedule", exact=True).select_option("polynomial")
+        await expect(power.get_by_role("alert")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Run without writing")).to_be_enabled()
         await put(page, "Base model", "")
         await expect(row(page, "Base model").get_by_role("alert")).to_contain_text("Must be a model's name")
 

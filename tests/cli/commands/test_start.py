@@ -132,6 +132,14 @@ async def test_settings_by_hand_go_before_the_files_and_are_named(
     }
 
 
+async def test_settings_that_do_not_go_together_start_nothing(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
+    with pytest.raises(ArkorError, match="has a meaning only where scheduler is"):
+        await run_start(settings, changes={"lrPower": 2})
+    assert fake_backend.jobs == {}
+
+
 async def test_another_trainer_dry(settings: Settings, fake_backend: FakeBackend) -> None:
     started = Started(settings, "second", dry_run=True)
     job = await started.job(fake_backend)

@@ -20,7 +20,7 @@ export interface RowState {
 
 const HUGE = 1_000_000;
 /** Characters that a field shows of what happens without it. */
-const ROOM = 24;
+const ROOM = 22;
 
 export function Row({ trainer, setting, value, inFile, changed, problem }: RowState & { trainer: Trainer }) {
   const { field, label, unit, kind } = setting;
