@@ -48,6 +48,8 @@ WITH_ENDPOINTS, WITH_SETTINGS = TARGETS[:1], TARGETS[-1:]
 named is asked."""
 STEPS = 4
 QUESTION = [{"role": "user", "content": "Where is my parcel?"}]
+KEPT: dict[str, object] = {"aFieldThatNobodyKnows": {"kept": [1, None, "é"]}, "setByHand": ["maxSteps"]}
+"""What a backend gives back with a job's config and does nothing with."""
 
 
 @pytest.fixture(scope="session", params=TARGETS)
@@ -164,7 +166,7 @@ class Finished:
 @pytest.fixture(scope="session")
 def finished(target: Target) -> Finished:
     """One completed job for every test that only looks at it."""
-    config = {**target.quick, "aFieldThatNobodyKnows": {"kept": [1, None, "é"]}}
+    config = {**target.quick, **KEPT}
     answer = target.call("POST", "/v1/jobs", {"name": "conformance, finished", "config": config})
     assert answer.status in (200, 201), answer
     created = answer.json["job"]
