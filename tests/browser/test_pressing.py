@@ -209,7 +209,8 @@ async def test_a_trainer_with_a_problem_says_it_and_is_not_run(
 async def palette(page: Page) -> None:
     """Choose Run training in the palette, where it stands first."""
     await page.keyboard.press("Control+k")
-    await expect(page.get_by_role("option").first).to_contain_text("Run training")
+    results = page.get_by_role("listbox", name="Results")
+    await expect(results.get_by_role("option").first).to_contain_text("Run training")
     await page.keyboard.press("Enter")
 
 

@@ -44,6 +44,7 @@ EFFECTS: dict[str, Check] = {
     "Select the job": shows(".jobs-row:nth-child(2):not(.jobs-row-on)"),
     "Compare selected jobs": leads_to(r"#/compare\?jobs="),
     "Open this job in Playground": leads_to(r"#/playground\?target=checkpoint"),
+    "Run again with changes": shows(".ui-error:has-text('no trainer now')"),
     "Cancel this job": shows("dialog:has-text('Cancel this job?')"),
     "New conversation": shows(".pg-main:not(:has(.chat-user)) textarea:focus"),
     "Compare two models": shows(".pg-two"),
