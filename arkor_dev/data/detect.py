@@ -30,6 +30,12 @@ PARQUET: Final = b"PAR1"
 _WORD: Final = re.compile(r"[\w .-]+")
 
 
+def is_parquet(path: Path) -> bool:
+    """Whether the file is read by a library that is large, and written for files that one trusts."""
+    with open_regular(path) as file:
+        return file.read(len(PARQUET)) == PARQUET
+
+
 def open_container(path: Path, limit: int) -> tuple[Container, bool]:
     """The file in its format, and whether gzip has packed it; raises DataError, and OSError of ``open``.
 

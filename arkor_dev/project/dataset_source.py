@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from arkor_dev.contract.regular_files import MIB
 from arkor_dev.contract.rules import text_line
 from arkor_dev.data.containers import TooLargeError
+from arkor_dev.data.detect import is_parquet
 from arkor_dev.data.forms import COLUMNS, FORMS
 from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.rows import DataError, RowError
@@ -145,7 +146,7 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
 
     Bounded: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s; so
     no fault found does not mean that there is none. Files that have not changed are not read again. A source
-    with a part that is elsewhere has no rows to be counted.
+    with a part that is elsewhere, or is Parquet, has no rows to be counted.
     """
     parts = parts_of(source)
     try:
@@ -175,6 +176,8 @@ def _looked_at(key: _Key, seen: tuple[tuple[int, ...], ...]) -> DataLook:
     until = time.monotonic() + SECONDS
     files = [DataFile(path, name, form, dict(columns)) for path, name, form, columns in key]
     try:
+        if any(is_parquet(file.path) for file in files):
+            return DataLook()
         look = _first_fault(files, until)
         few = sum(state[0] for state in seen) <= COUNTED_BYTES
         return replace(look, rows=_count(files, until) if few else None)

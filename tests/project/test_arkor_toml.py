@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -498,6 +499,14 @@ def test_a_look_at_the_data_is_bounded(project: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("arkor_dev.project.dataset_source.SECONDS", -1)
     (project / "data.jsonl").write_text("nonsense\n")
     assert "flaw" not in load_trainers(project)[0]
+
+
+def test_a_parquet_file_is_not_opened_by_studio(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its library takes 60 MB, and is no place for a file of whoever."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (project / "data.jsonl").write_bytes(b"PAR1 and more")
+    (trainer,) = load_trainers(write(project, SMALL))
+    assert trainer.keys() == {"name", "config"}
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "socket"])

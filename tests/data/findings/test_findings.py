@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,6 +237,41 @@ def test_progress_is_told(tmp_path: Path) -> None:
     size = (tmp_path / "d.jsonl").stat().st_size
     assert {what for what, _, _ in heard} == {"Checking", "Comparing"}
     assert all(0 < done <= size + 1 == total + 1 for _, done, total in heard)
+
+
+MEASURE = """
+import resource, sys, time
+from pathlib import Path
+from arkor_dev.data.findings.check import check_data
+from arkor_dev.data.reader import DataFile
+check_data([DataFile(Path(sys.argv[1]), "small")])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+began = time.process_time()
+report = check_data([DataFile(Path(sys.argv[2]), "large")])
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(report["rows"], grown, time.process_time() - began)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
+def test_memory_and_time_stay_small(tmp_path: Path) -> None:
+    """8 MB of rows leave less than they are: a gigabyte took 174 MiB. 10,000 rows may take 15 s."""
+    words = filler(7, 4000).split()
+    chosen = random.Random(3)
+    for name, count in (("small", 300), ("large", 5000)):
+        with (tmp_path / name).open("w") as file:
+            for _ in range(count):
+                asked, answered = (
+                    " ".join(chosen.choices(words, k=20)),
+                    " ".join(chosen.choices(words, k=200)),
+                )
+                file.write(json.dumps(turn(asked, answered)) + "\n")
+    argv = [sys.executable, "-c", MEASURE, str(tmp_path / "small"), str(tmp_path / "large")]
+    said = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=100).stdout.split()
+    rows, kibibytes, seconds = int(said[0]), int(said[1]), float(said[2])
+    assert rows == 5000
+    assert kibibytes < 6 * 1024
+    assert seconds < 7.5
 
 
 SECRETS = [
