@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from json import dumps
 from typing import TYPE_CHECKING, Any, Final
@@ -33,11 +34,16 @@ COLUMNS: Final = (
     "tools",
 )  # fmt: skip
 """What a column can be mapped to."""
+_WORDS: Final = re.compile(r"[a-z]+")
 SHOWN_NAME: Final = 40
 """Characters of a key."""
-ASKING: Final = ("question", "query", "input", "user", "human", "request", "source")
-ANSWERING: Final = ("answer", "response", "output", "assistant", "reply", "bot", "target", "completion")
-"""Names that people give to a question and its answer: what to suggest, never what to take."""
+ASKING: Final = frozenset({
+    "question", "query", "input", "user", "human", "customer", "request", "source", "prompt", "instruction",
+})  # fmt: skip
+ANSWERING: Final = frozenset({
+    "answer", "response", "output", "assistant", "agent", "reply", "bot", "target", "completion",
+})  # fmt: skip
+"""Words in the names that people give to a question and its answer: what to suggest, never what to take."""
 
 
 def row_of(record: object, where: str, form: str | None, columns: Mapping[str, str]) -> Row:
@@ -110,22 +116,23 @@ def _listed(record: Mapping[str, Any]) -> str:
 
 
 def _hint(record: Mapping[str, Any]) -> str:
-    """How to come by the keys, where the names of those that are there tell it."""
+    """How to come by the keys, where what is there tells it."""
     if "chosen" in record and "rejected" in record:
         return ". Chosen and rejected are for preference tuning, which is not supported: keep the chosen one"
-    names = {key.strip().lower(): key for key in record if len(key) <= SHOWN_NAME}
-    asking = next((names[name] for name in ASKING if name in names), None)
-    asking = asking or next((key for key in ("prompt", "instruction") if key in record), None)
-    answering = next((names[name] for name in ANSWERING if name in names and names[name] != asking), None)
+    for key, value in record.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            near = get_close_matches(key.lower(), ("messages", "conversations"), 1, 0.8)
+            what = f"Is {key} meant to be {near[0]}?" if near else "save that list alone as a file of its own"
+            return f". {what}" if near else f". If its rows are under {dumps(key[:SHOWN_NAME])}, {what}"
+    names = [name for name, value in record.items() if isinstance(value, str) and len(name) <= SHOWN_NAME]
+    words = {name: set(_WORDS.findall(name.lower())) for name in names}
+    asking = next((name for name in names if words[name] & ASKING), None)
+    answering = next((name for name in names if words[name] & ANSWERING and name != asking), None)
+    # Else the first that hold more than a number, a date or one word.
+    said = [name for name in names if " " in record[name].strip()] or names
+    asking = asking or next((name for name in said if name != answering), None)
+    answering = answering or next((name for name in said if name != asking), None)
     if asking is None or answering is None:
-        for name, key in names.items():
-            near = get_close_matches(name, [known for known in COLUMNS if known not in record], 1, 0.8)
-            if near:
-                return f". Is {key} meant to be {near[0]}?"
-        texts = [key for key, value in record.items() if isinstance(value, str) and len(key) <= SHOWN_NAME]
-        if len(texts) < 2:
-            return ""
-        asking = asking or texts[0]
-        answering = answering or next(key for key in texts if key != asking)
+        return ""
     columns = f"{{ prompt = {dumps(asking)}, completion = {dumps(answering)} }}"
     return f". If these are a question and its answer: columns = {columns}"

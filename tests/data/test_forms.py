@@ -94,6 +94,18 @@ def test_columns_are_mapped() -> None:
         ({"id": 1, "Query": "a", "Response": "b"}, 'columns = { prompt = "Query", completion = "Response" }'),
         ({"prompt": "a", "response": "b"}, 'columns = { prompt = "prompt", completion = "response" }'),
         ({"conversation": [USER, SAID]}, "Is conversation meant to be conversations?"),
+        (
+            {"data": [{"prompt": "a", "completion": "b"}]},
+            'If its rows are under "data", save that list alone',
+        ),
+        (
+            {"id": "7", "customer message": "a", "agent_reply": "b", "date": "2024-01-01"},
+            'columns = { prompt = "customer message", completion = "agent_reply" }',
+        ),
+        (
+            {"id": "7", "Nachricht": "Wo ist es?", "date": "1", "Text": "Auf dem Weg."},
+            'columns = { prompt = "Nachricht", completion = "Text" }',
+        ),
         ({"Frage": "a", "Antwort": "b", "n": 3}, 'columns = { prompt = "Frage", completion = "Antwort" }'),
         ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference tuning"),
     ],

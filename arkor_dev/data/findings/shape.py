@@ -19,7 +19,7 @@ _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
         "not-json",
         "not JSON",
         STOPS,
-        "Correct each at the place that it names; often it is a comma or a quote.",
+        'Correct each at its place; often it is a comma or a quote. Text is written as {"text": "…"}.',
     ),
     "table": (
         "not-cells",
@@ -38,7 +38,7 @@ _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
         "wrong-keys",
         "without the keys that a row needs",
         STOPS,
-        "Rename the keys, or say which is which: dataset = { path = …, columns = { prompt = …, … } }.",
+        "Rename them, or map them: dataset = { path = …, columns = { … } }. A table's first line names them.",
     ),
     "content": (
         "wrong-content",
