@@ -27,6 +27,8 @@ SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 """Of the files in a folder that are data; each may be followed by .gz."""
 GZIP: Final = b"\x1f\x8b"
 PARQUET: Final = b"PAR1"
+_WRAPPED: Final = re.compile(rb'\{\s*"(?:data|rows|train|examples|items|instances)"\s*:\s*\[')
+"""How a file begins that is one object with the list of rows in it."""
 _WORD: Final = re.compile(r"[\w .-]+")
 
 
@@ -91,6 +93,8 @@ def _container(file: BinaryIO, head: bytes, name: str, limit: int, *, packed: bo
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if text.startswith(b"["):
         return JsonRows(file, limit, listed=True)
+    if _WRAPPED.match(text):
+        return JsonRows(file, limit, listed=True, wrapped=True)
     if text.startswith(b"{"):
         return JsonRows(file, limit, listed=False) if _is_spread(text) else JsonLines(file, limit)
     delimiter = _delimiter(text.split(b"\n", 1)[0].decode(errors="replace"), name)

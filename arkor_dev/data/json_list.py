@@ -6,6 +6,7 @@ that is wrong inside leaves the others readable.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -24,13 +25,16 @@ _TEXT: Final = re.compile(rb'[^"\\]*(?:\\[\s\S][^"\\]*)*')
 
 
 class JsonRows:
-    """Rows inside one list (``listed``), or one after another without one."""
+    """Rows inside one list (``listed``), or one after another without one.
+
+    A list may be ``wrapped``: the first thing in an object, which holds nothing else that is large.
+    """
 
     unit = "row"
 
-    def __init__(self, file: BinaryIO, limit: int, *, listed: bool) -> None:
+    def __init__(self, file: BinaryIO, limit: int, *, listed: bool, wrapped: bool = False) -> None:
         self._file, self._limit = file, limit
-        self._listed = listed
+        self._listed, self._wrapped = listed, wrapped
         self.words = "JSON" if listed else "JSON objects over several lines"
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
@@ -38,7 +42,7 @@ class JsonRows:
 
         From another place than the first, lines are counted from there.
         """
-        splitter = _Splitter(self._file, offset, self._limit, listed=self._listed)
+        splitter = _Splitter(self._file, offset, self._limit, listed=self._listed, wrapped=self._wrapped)
         try:
             for start, raw, at_line, size in splitter.parts():
                 yield Record(start, line, size, too_long() if raw is None else (raw, at_line))
@@ -61,10 +65,10 @@ class JsonRows:
 class _Splitter:
     """Finds where each row begins and ends; keeps no more than one row and one piece."""
 
-    def __init__(self, file: BinaryIO, offset: int, limit: int, *, listed: bool) -> None:
+    def __init__(self, file: BinaryIO, offset: int, limit: int, *, listed: bool, wrapped: bool) -> None:
         file.seek(offset)
         self.file, self.limit = file, limit
-        self.listed = listed
+        self.listed, self.wrapped = listed, wrapped
         self.kept = b""
         self.offset = offset
         """Of ``kept`` in the file."""
@@ -131,6 +135,14 @@ class _Splitter:
         self._next(self.at)
 
     def _end(self) -> None:
+        if self.wrapped:
+            while len(self.kept) - self.start <= PIECE and self._more():
+                pass
+            try:
+                json.loads(b'{"":0' + self.kept[self.start :])
+            except (ValueError, RecursionError):
+                raise DataError("not JSON: something follows the end of the list") from None
+            return
         while not self.kept[self.start :].strip():
             self._next(len(self.kept))
             if not self._more():

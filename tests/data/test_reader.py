@@ -56,6 +56,12 @@ FORMATS = [
         "prompt and completion, JSON",
         ["row 1", "row 2"],
     ),
+    (
+        "d.json",
+        b'{ "data" : [' + GOOD + b",\n" + GOOD + b'], "n": [2], "by": {"a": "]"}}\n',
+        "prompt and completion, JSON",
+        ["row 1", "row 2"],
+    ),
     ("d", json.dumps([SHAREGPT] * 2, indent=2).encode(), "ShareGPT, JSON", ["row 1", "row 2"]),
     (
         "d.json",
@@ -177,6 +183,8 @@ BAD_FILES = [
     ),
     ("d.json", b"[" + GOOD + b',{"a": "', [TURN], "a text is never closed"),
     ("d.json", b"[" + GOOD + b',{"a": {', [TURN], "a bracket is never closed"),
+    ("d.json", b'{"data": [' + GOOD + b']}\n{"data": []}', [TURN], "something follows the end of the list"),
+    ("d.json", b'{"data": [' + GOOD + b"]", [TURN], "something follows the end of the list"),
     ("d.json", b"[" + GOOD + b"] x", [TURN], "something follows the end of the list"),
     ("d.json", b"[" * 100_000, [], "a bracket is never closed"),
     ("d.csv", "prompt,completion".encode("utf-16"), [], "is written in UTF-16; save the file as UTF-8"),
