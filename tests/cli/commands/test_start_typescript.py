@@ -65,6 +65,8 @@ async def test_what_cannot_be_run_is_said_and_not_started(
     assert "trains on the managed backend only" in err
     code, out, err = await start(fake_backend, typescript_project, "--dry-run")
     assert (code, out, "dryRun: true" in err) == (2, "", True)
+    code, out, err = await start(fake_backend, typescript_project, "--set", "steps=3")
+    assert (code, out, "settings in its own code" in err) == (2, "", True)
     code, out, err = await start(fake_backend, typescript_project, "--trainer", "another")
     assert (code, out) == (2, "")
     assert 'The trainer is called "one" in the project now, not "another"' in err
