@@ -8,6 +8,7 @@ import { defineConfig } from "vitest/config";
 const PAGES = {
   "jobs/": "curves.ts",
   compare: "curves.ts",
+  data: "data/index.tsx",
   playground: "playground/index.tsx",
   endpoints: "endpoints/index.tsx",
 };

@@ -49,6 +49,7 @@
     const layer = floats ? name(floats) : "";
     let scrolls = null;
     let clip = null;
+    let cut = false;
     for (const at of ancestors(element)) {
       const { overflowX, overflowY } = style(at);
       if (scrolls) continue;
@@ -59,9 +60,9 @@
         const right = Math.max(...rects.map((rect) => rect.right)) - box.right;
         const left = box.left - Math.min(...rects.map((rect) => rect.left));
         const below = Math.max(...rects.map((rect) => rect.bottom)) - box.bottom;
-        if (Math.max(right, left) > 1 || below > 4) {
+        if (!cut && (Math.max(right, left) > 1 || below > 4)) {
+          cut = true;
           if (!isReadElsewhere(element)) faults.push(`cut by ${name(at)}: ${text.slice(0, 60)}`);
-          break;
         }
       }
     }
@@ -72,11 +73,14 @@
     if (!element.closest("svg")) for (const rect of rects) texts.push({ element, text, rect, layer, clip, scrolls });
   }
   const within = ({ rect, clip, scrolls }) => {
-    const frame = clip ?? scrolls;
-    if (!frame) return rect;
-    const box = frame.getBoundingClientRect();
-    const [left, right] = [Math.max(rect.left, box.left), Math.min(rect.right, box.right)];
-    return { left, right, top: Math.max(rect.top, box.top), bottom: Math.min(rect.bottom, box.bottom) };
+    let { left, right, top, bottom } = rect;
+    for (const frame of [clip, scrolls]) {
+      if (!frame) continue;
+      const box = frame.getBoundingClientRect();
+      [left, right] = [Math.max(left, box.left), Math.min(right, box.right)];
+      [top, bottom] = [Math.max(top, box.top), Math.min(bottom, box.bottom)];
+    }
+    return { left, right, top, bottom };
   };
   // Two texts in one layer, and in one scrolling box, lie over one another: neither can be read.
   for (let one = 0; one < texts.length; one++) {

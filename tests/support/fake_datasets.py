@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 TOKEN = re.compile(r"</?s>| ?\w+|[^\w]")
 SPECIAL = ("<s>", "</s>")
-SHOWN = 4_000
 MOST = 200
 CONTEXT = 8_192
 
@@ -42,7 +41,8 @@ def tokens_of(messages: list[dict[str, str]]) -> list[Token]:
 class FakeDatasets:
     """``rows`` are the conversations of every data set, or a text for one that cannot be read.
 
-    ``reading`` holds back all but so many rows; ``findings`` and ``more`` are told as they are.
+    ``shown`` tokens of one are told. ``reading`` holds back all but so many rows; ``findings`` and ``more``
+    are told as they are.
     """
 
     def __init__(self) -> None:
@@ -50,6 +50,7 @@ class FakeDatasets:
         long = {"role": "user", "content": "Tell me all. " * 20}
         answer = {"role": "assistant", "content": "It is on its way."}
         self.rows: list[list[dict[str, str]] | str] = [*([[ask, answer]] * 20), [long, answer]]
+        self.shown = 4_000
         self.reading: int | None = None
         self.findings: list[dict[str, Any]] = []
         self.more: dict[str, Any] = {}
@@ -119,7 +120,7 @@ class FakeDatasets:
 
     async def _lengths(self, request: web.Request) -> web.Response:
         self._known(request)
-        read = self._read()
+        read = [row for row in self._read() if row]
         top = max((len(row) for row in read), default=0) + 1
         rows, learned, first = [0] * top, [0] * top, [0] * top
         for row in read:
@@ -158,7 +159,7 @@ class FakeDatasets:
         number = int(asked)
         short, row = self._short(number), self.rows[number - 1]
         tokens = [] if isinstance(row, str) else tokens_of(row)
-        shown = tokens[:SHOWN]
+        shown = tokens[: self.shown]
         roles: dict[str, int] = {}
         for _, _, role in tokens:
             roles[role] = roles.get(role, 0) + 1

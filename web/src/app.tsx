@@ -23,6 +23,7 @@ const LAZY: Partial<Record<PageName, () => Promise<PageModule>>> = {
     return { default: Job, ready };
   },
   compare: async () => ({ default: (await import("./pages/curves")).Compare }),
+  data: () => import("./pages/data"),
   playground: () => import("./pages/playground"),
   endpoints: () => import("./pages/endpoints"),
 };

@@ -2,7 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { restorePosition } from "./lib/scroll-restoration";
 
-export type PageName = "home" | "jobs" | "job" | "compare" | "playground" | "endpoints" | "missing";
+export type PageName = "home" | "data" | "jobs" | "job" | "compare" | "playground" | "endpoints" | "missing";
 
 interface Route {
   page: PageName;
@@ -15,6 +15,7 @@ interface Route {
 
 const PAGES: ReadonlyMap<string, PageName> = new Map([
   ["", "home"],
+  ["data", "data"],
   ["jobs", "jobs"],
   ["compare", "compare"],
   ["playground", "playground"],

@@ -6,7 +6,8 @@ import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
 import { number } from "../../lib/format";
 import { summary } from "../../lib/job-config-text";
 import { clean, displayName } from "../../lib/text";
-import { jobHref, route, setQuery } from "../../router";
+import { href, jobHref, route, setQuery } from "../../router";
+import { features } from "../../store/features";
 import { jobById } from "../../store/jobs";
 import { editsOf, trainerNamed } from "../../store/manifest";
 import { queueWords } from "../../store/queue";
@@ -56,7 +57,15 @@ export function TrainerPanel({ known }: { known: Manifest }) {
       <h1 tabIndex={-1} class="home-name">
         <bdi>{displayName(trainer.name)}</bdi>
       </h1>
-      <p class="home-line">{lineOf(drafted(trainer), known)}</p>
+      <p class="home-line">
+        {lineOf(drafted(trainer), known)}
+        {trainer.config && features.value.has("datasets") && (
+          <>
+            {" · "}
+            <a href={href("/data", { trainer: trainer.name })}>look at the data</a>
+          </>
+        )}
+      </p>
       <ForecastPlace trainer={trainer} dryRun={dryRun} />
       <div class="home-start" data-focus-next="a, button">
         {live ? (

@@ -1,6 +1,7 @@
 /** The few signs the page needs, drawn on one 16-pixel grid with one line weight. */
 const PATHS = {
   home: "M2.5 7.2 8 2.8l5.5 4.4v6H9.8V9.5H6.2v3.7H2.5z",
+  data: "M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6 6.5v6",
   jobs: "M2.5 4h11M2.5 8h11M2.5 12h7",
   playground: "M2.5 3.5h11v7.6H7L4 13.6v-2.5H2.5z",
   endpoints:

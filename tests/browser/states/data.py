@@ -1,0 +1,146 @@
+"""Data: rows as the model sees them, what is wrong with them, hostile ones, many, and none."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from playwright.async_api import expect
+
+from . import Scene, state
+from .home import SECOND, TRAINER, declare
+
+WORDS = [
+    "the", "order", "parcel", "refund", "invoice", "arrives", "tomorrow", "please", "contact", "support",
+    "team", "about", "your", "address",
+]  # fmt: skip
+SYSTEM = {"role": "system", "content": "You are the support bot of a small shop.\nAnswer in one paragraph."}
+HOSTILE = (
+    "<img src=x onerror=alert(1)> <script>alert(2)</script>\n\x1b[31mred\x1b[0m \u202egnp.exe\u2066\t tab"
+    "\u200b\ufeff  two spaces \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \U0001f99c and a word of "
+    + "x"
+    * 300
+)
+
+
+def chat(chance: random.Random, longest: int = 40) -> list[dict[str, str]]:
+    """A conversation of so many words at most."""
+
+    def text() -> str:
+        return " ".join(chance.choices(WORDS, k=max(3, int(longest * chance.random() ** 2))))
+
+    return [
+        *([SYSTEM] if chance.random() < 0.3 else []),
+        {"role": "user", "content": f"{text()}?"},
+        {"role": "assistant", "content": f"{text()}.\nKeep well."},
+    ]
+
+
+def finding(code: str, level: str, title: str, rows: list[int], count: int = 0) -> dict[str, Any]:
+    """What a backend finds, with rows that are named."""
+    why = "What is behind is cut off: the model learns answers that stop in the middle."
+    named = [{"row": row, "where": f"data, line {row}", "excerpt": "Where is my parcel?"} for row in rows]
+    fix = "Raise max_length, or shorten these rows."
+    return {
+        "code": code, "level": level, "title": title, "why": why, "fix": fix, "count": count or len(rows),
+        "rows": named,
+    }  # fmt: skip
+
+
+def shown(scene: Scene, rows: list[Any], toml: str = TRAINER) -> None:
+    """A project, and a backend that has these rows for it."""
+    declare(scene.project, toml)
+    scene.fake.features = ["datasets"]
+    scene.fake.datasets.rows = rows
+
+
+async def go(scene: Scene, query: str = "") -> None:
+    await scene.go(f"/#/data{query}")
+    await expect(scene.page.locator(".data-token").first).to_be_visible()
+    await expect(scene.page.locator(".data-bar").first).to_be_attached()
+
+
+@state("data-rows", "The rows of a trainer, one of them token by token")
+async def rows(scene: Scene) -> None:
+    chance = random.Random(5)
+    shown(scene, [chat(chance) for _ in range(102)], TRAINER + SECOND)
+    await go(scene, "?row=4")
+    await expect(scene.page.get_by_text("cuts no row")).to_be_visible()
+
+
+@state("data-cut", "The line of max_length, moved: what is lost, rows struck out, findings")
+async def cut(scene: Scene) -> None:
+    chance = random.Random(6)
+    shown(scene, [chat(chance, 200) for _ in range(400)])
+    scene.fake.datasets.findings = [
+        finding("answer-cut-away", "error", "1 row is cut before its answer begins", [7]),
+        finding("cut", "warning", "88 rows are longer than 512 tokens", [3, 9, 12], 88),
+        finding("special-in-text", "warning", "2 rows spell out special tokens", [40, 41]),
+    ]
+    await go(scene)
+    await scene.page.get_by_role("button", name="Longest").click()
+    line = scene.page.get_by_role("slider", name="max_length")
+    await line.fill("120")
+    await expect(scene.page.locator(".data-losses")).to_contain_text("max_length 120 cuts")
+    await expect(scene.page.locator(".data-token.data-cut").first).to_be_attached()
+    await scene.page.get_by_text("88 rows are longer").click()
+    await scene.page.locator(".data-tokens").focus()
+    await scene.page.keyboard.press("Home")
+    await scene.page.keyboard.press("ArrowRight")
+    await expect(scene.page.locator(".data-tip")).to_contain_text("token 2")
+
+
+@state("data-hostile", "Rows with HTML, escapes, overrides of direction, and one without an end")
+async def hostile(scene: Scene) -> None:
+    ask = {"role": "user", "content": HOSTILE}
+    long = {"role": "assistant", "content": "y" * 50_000 + " <b>" * 500}
+    broken = 'not JSON (Expecting value at column 9): "<img src=x onerror=alert(3)>\u202e"'
+    scene.fake.datasets.shown = 200
+    shown(scene, [[ask, long], broken, *[[ask, {"role": "assistant", "content": HOSTILE}]] * 30])
+    await go(scene)
+    await expect(scene.page.locator(".data-tokens")).to_contain_text("not shown")
+
+
+@state("data-unreadable", "A row that cannot be read")
+async def unreadable(scene: Scene) -> None:
+    chance = random.Random(5)
+    broken = "data/support.jsonl, line 2: not JSON (a comma with nothing behind it at column 81)"
+    shown(scene, [chat(chance), broken, *[chat(chance) for _ in range(20)]])
+    await scene.go("/#/data?row=2")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("line 2")
+
+
+@state("data-reading", "A hundred thousand rows, of which some are still to be read")
+async def reading(scene: Scene) -> None:
+    chance = random.Random(7)
+    some = [chat(chance) for _ in range(500)]
+    shown(scene, [some[n % 500] for n in range(100_000)])
+    scene.fake.datasets.reading = 500
+    await go(scene, "?row=77140")
+    await expect(scene.page.locator(".data-progress")).to_contain_text("500 of 100,000 rows")
+    await expect(scene.page.locator(".data-row-on")).to_contain_text("77,140")
+
+
+@state("data-loading", "The model has to be fetched first")
+async def loading(scene: Scene) -> None:
+    shown(scene, [])
+    progress = {"label": "Fetching SmolLM2-135M-Instruct", "done": 90, "total": 270, "unit": "B"}
+    scene.fake.datasets.more = {"state": "opening", "rows": None, "maxLength": None, "progress": progress}
+    await scene.go("/#/data")
+    await expect(scene.page.get_by_text("Fetching SmolLM2-135M-Instruct 33 %")).to_be_visible()
+
+
+@state("data-failed", "The data cannot be shown, and why")
+async def failed(scene: Scene) -> None:
+    shown(scene, [])
+    error = "There is no model folder ./models/mine: check the path, or name the starter model"
+    scene.fake.datasets.more = {"state": "failed", "error": error}
+    await scene.go("/#/data")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("There is no model folder")
+
+
+@state("data-empty", "Before there is a trainer")
+async def empty(scene: Scene) -> None:
+    scene.fake.features = ["datasets"]
+    await scene.go("/#/data")
+    await expect(scene.page.get_by_text("There is no trainer yet.")).to_be_visible()

@@ -1,0 +1,209 @@
+"""The Data page: rows by key and by search, the line of max_length, tokens, findings, hostile rows."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.async_api import expect
+
+from .states.data import HOSTILE, chat, finding
+from .states.home import TRAINER, declare
+
+if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def data(settings: Settings, fake_backend: FakeBackend) -> list[Any]:
+    """The rows that the backend has for a project's trainer, to be changed."""
+    declare(settings.project, TRAINER)
+    fake_backend.features = ["datasets"]
+    chance = random.Random(1)
+    fake_backend.datasets.rows = [chat(chance) for _ in range(120)]
+    return fake_backend.datasets.rows
+
+
+async def test_the_way_there_is_where_the_feature_is(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    async with open_page(studio.url) as page:
+        await page.get_by_role("link", name="look at the data").click()
+        await expect(page).to_have_url(studio.url + "/#/data?trainer=support-bot")
+        await expect(page.get_by_role("heading", name="Row 1 ")).to_be_visible()
+        await page.keyboard.press("g")
+        await page.keyboard.press("h")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot")
+    fake_backend.features = []
+    async with open_page(studio.url) as page:
+        await expect(page.get_by_role("link", name="Endpoints")).to_be_visible()
+        assert await page.get_by_role("link", name="Data", exact=True).count() == 0
+        assert await page.get_by_role("link", name="look at the data").count() == 0
+
+
+async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+    longest = max(range(120), key=lambda n: sum(len(message["content"].split()) for message in data[n])) + 1
+    data[90] = [{"role": "user", "content": "Is the Umbrella in?"}, {"role": "assistant", "content": "Yes."}]
+    async with open_page(studio.url, "/#/data") as page:
+        row = page.locator(".data-one h2")
+        await expect(row).to_contain_text("Row 1 ")
+        for key, number in (("j", 2), ("j", 3), ("k", 2), ("l", longest), ("/", longest)):
+            await page.keyboard.press(key)
+            await expect(row).to_contain_text(f"Row {number} ")
+        assert await page.evaluate("document.activeElement.type") == "search"
+        await page.keyboard.type("umbrella")
+        await page.keyboard.press("Enter")
+        await expect(row).to_contain_text("Row 91 ")
+        # It is in sight in the list too, and chosen there.
+        await expect(page.locator(".data-row-on")).to_be_in_viewport()
+        await expect(page.locator(".data-row-on")).to_contain_text("Is the Umbrella in?")
+        await page.get_by_role("searchbox").fill("no such words")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("No row has “no such words”.")).to_be_visible()
+        await page.reload()
+        await expect(row).to_contain_text("Row 91 ")
+
+
+async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+    async with open_page(studio.url, "/#/data") as page:
+        losses, line = page.locator(".data-losses"), page.get_by_role("slider", name="max_length")
+        await expect(losses).to_contain_text("max_length 512, beyond the axis, cuts no row.")
+        await line.fill("30")
+        texts = await page.locator(".data-token").count()
+        await page.keyboard.press("l")
+        await expect(page.locator(".data-token").nth(texts)).to_be_attached()
+        assert (
+            await page.locator(".data-token.data-cut").count()
+            == await page.locator(".data-token").count() - 30
+        )
+        before = await losses.inner_text()
+        await line.press("ArrowLeft")
+        await expect(losses).to_contain_text("max_length 29 cuts")
+        assert before.partition("cuts")[2] != (await losses.inner_text()).partition("cuts")[2]
+        # By the pointer: a click on the plot takes the line there.
+        box = await line.bounding_box()
+        assert box
+        await page.mouse.click(box["x"] + box["width"] / 4, box["y"] + 40)
+        quarter = int(await line.input_value())
+        assert abs(quarter - int(await line.get_attribute("max") or 0) / 4) < 2
+        await expect(losses).to_contain_text(f"max_length {quarter} cuts")
+        await page.get_by_role("button", name="Back to 512").click()
+        await expect(losses).to_contain_text("cuts no row")
+
+
+async def test_the_line_is_taken_over_by_the_next_run(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    async with open_page(studio.url, "/#/data") as page:
+        await page.get_by_role("slider", name="max_length").fill("40")
+        await page.get_by_role("button", name="Use for the next run").click()
+        await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
+        assert fake_backend.last("POST /v1/datasets").json()["config"]["maxLength"] == 40
+        await expect(page.locator(".data-losses")).to_contain_text("max_length 40 cuts")
+        assert await page.get_by_role("button", name="Use for the next run").count() == 0
+        await page.get_by_role("link", name="Home", exact=True).click()
+        await expect(page.get_by_role("button", name="Run without writing")).to_be_visible()
+
+
+async def test_a_token_says_what_it_is(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+    data[0] = [{"role": "user", "content": "Hi  you"}, {"role": "assistant", "content": "Ho"}]
+    async with open_page(studio.url, "/#/data") as page:
+        tokens, tip = page.locator(".data-token"), page.locator(".data-tip")
+        await expect(tokens.first).to_have_text("<s>")
+        await tokens.nth(3).hover()
+        await expect(tip).to_have_text(f"“Hi” id {sum(b'Hi')} · token 4 · ignored · user")
+        await page.locator(".data-tokens").focus()
+        for key, words in (
+            ("End", "token 14 · ignored · template"),
+            ("ArrowLeft", "“</s>” id"),
+            ("ArrowLeft", "“Ho” id"),
+        ):
+            await page.keyboard.press(key)
+            await expect(tip).to_contain_text(words)
+        await expect(page.locator(".data-tokens-box [role=status]")).to_contain_text("learned · assistant")
+        learned = await page.locator(".data-tokens .data-learned").all_inner_texts()
+        assert learned == ["Ho", "</s>"]
+        special = await page.locator(".data-tokens .data-special").all_inner_texts()
+        assert special == ["<s>", "</s>", "<s>", "</s>"]
+
+
+async def test_findings_lead_to_their_rows(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    many = list(range(30, 70))
+    fake_backend.datasets.findings = [
+        {**finding("cut", "warning", "40 rows are longer than 512 tokens", many), "rows": []},
+        finding("answer-cut-away", "error", "1 row is cut before its answer begins", [77]),
+    ]
+    fake_backend.datasets.findings[0]["rows"] = finding("cut", "warning", "", many)["rows"]
+    async with open_page(studio.url, "/#/data") as page:
+        await page.get_by_text("1 row is cut before its answer begins").click()
+        await page.get_by_role("link", name="Row 77").click()
+        await expect(page.locator(".data-one h2")).to_contain_text("Row 77 ")
+        await page.get_by_text("40 rows are longer").click()
+        assert await page.get_by_role("link", name="Row ").count() == 21
+        await page.get_by_role("button", name="Next of them").click()
+        await expect(page.locator(".data-one h2")).to_contain_text("Row 30 ")
+
+
+async def test_hostile_rows_do_nothing(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+    data[0] = [{"role": "user", "content": HOSTILE}, {"role": "assistant", "content": "z" * 1_000_000}]
+    data[1] = "<img src=x onerror=alert(1)>"
+    async with open_page(studio.url, "/#/data") as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
+        await expect(page.locator(".data-tokens")).to_contain_text("<img src=x onerror=alert(1)>")
+        assert await page.locator(".data img, .data script").count() == 0
+        text = await page.locator(".data-tokens").inner_text()
+        assert "\u202e" not in text
+        assert "\x1b" not in text
+        assert "U+202E" in text
+        assert len(text) < 10_000
+        await page.keyboard.press("j")
+        await expect(page.get_by_role("alert")).to_contain_text("<img src=x onerror=alert(1)>")
+
+
+async def test_a_view_that_has_ended_is_opened_again(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    async with open_page(studio.url, "/#/data", faulty=True, clock=True) as page:
+        await expect(page.locator(".data-token").first).to_be_visible()
+        fake_backend.datasets.views.clear()
+        await page.clock.fast_forward(30_000)
+        await page.keyboard.press("j")
+        await expect(page.locator(".data-one h2")).to_contain_text("Row 2 ")
+        assert fake_backend.count("POST /v1/datasets") == 2
+
+
+async def test_an_edit_is_seen(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    async with open_page(studio.url, "/#/data", clock=True) as page:
+        await expect(page.locator(".data-figures")).to_contain_text("120")
+        fake_backend.datasets.more = {"state": "changed"}
+        await page.clock.fast_forward(25_000)
+        await fake_backend.until(lambda: fake_backend.count("GET /v1/datasets/{id}") > 0)
+        fake_backend.datasets.more = {}
+        del data[100:]
+        fake_backend.datasets.views.clear()
+        await page.clock.fast_forward(25_000)
+        await expect(page.locator(".data-figures")).to_contain_text("100")
+
+
+async def test_a_trainer_with_other_settings_is_another_view(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    path = studio.settings.project / "arkor.toml"
+    async with open_page(studio.url, "/#/data") as page:
+        await expect(page.locator(".data-losses")).to_contain_text("max_length 512")
+        path.write_text(path.read_text() + "max_length = 20\n")
+        await expect(page.locator(".data-losses")).to_contain_text("max_length 20 cuts", timeout=15_000)
+    sent = [json.loads(seen.body) for seen in fake_backend.requests if seen.route == "POST /v1/datasets"]
+    assert [one["config"].get("maxLength") for one in sent] == [None, 20]

@@ -1,0 +1,134 @@
+/** The data of a trainer as its model sees it, row by row and token by token. */
+import { useEffect, useMemo } from "preact/hooks";
+import type { DatasetView, JobConfig, Manifest, Trainer } from "../../contract.gen";
+import { clean, displayName } from "../../lib/text";
+import { route, setQuery } from "../../router";
+import { setTitle } from "../../store/document-title";
+import { features } from "../../store/features";
+import { loadManifest, manifest, manifestError, trainerNamed } from "../../store/manifest";
+import { poll } from "../../store/poll";
+import { drafted } from "../../store/trainer-draft";
+import { Empty, ErrorNote, Skeleton } from "../../ui";
+import { Progress, Shown } from "./shown";
+import { OpenedView } from "./view";
+import "./data.css";
+
+const MANIFEST_MS = 2000;
+
+export default function Data() {
+  const known = manifest.value;
+  useEffect(() => setTitle("Data"), []);
+  useEffect(() => {
+    const project = poll(loadManifest, () => MANIFEST_MS);
+    return () => project.stop();
+  }, []);
+  return <div class="data">{body(known)}</div>;
+}
+
+function body(known: Manifest | null) {
+  const wanted = route.value.query.get("trainer") ?? undefined;
+  const title = <h1 tabIndex={-1}>Data</h1>;
+  if (features.value.size > 0 && !features.value.has("datasets")) {
+    return (
+      <>
+        {title}
+        <Empty title="This backend does not show data sets.">
+          Studio on this machine does: <code>arkor-dev --local</code>
+        </Empty>
+      </>
+    );
+  }
+  if (manifestError.value) {
+    return (
+      <>
+        {title}
+        <ErrorNote title="The trainers cannot be read" error={manifestError.value} />
+      </>
+    );
+  }
+  if (!known) {
+    return (
+      <>
+        {title}
+        <Skeleton lines={8} height={20} />
+      </>
+    );
+  }
+  const trainer = trainerNamed(wanted, known) ?? known.trainers[0];
+  // What a press on Home would send, changes that are not written included.
+  const config = trainer && drafted(trainer).config;
+  if (!trainer || !config) {
+    return (
+      <>
+        {title}
+        <Empty
+          title={trainer ? "This trainer lists no data." : "There is no trainer yet."}
+          action={
+            <a class="ui-button ui-button-primary" href="#/">
+              Go to Home
+            </a>
+          }
+        >
+          The rows of a trainer are shown here as its model will see them.
+        </Empty>
+      </>
+    );
+  }
+  return <Page key={JSON.stringify(config)} trainers={known.trainers} trainer={trainer} config={config} />;
+}
+
+function Page({
+  trainers,
+  trainer,
+  config,
+}: {
+  trainers: readonly Trainer[];
+  trainer: Trainer;
+  config: JobConfig;
+}) {
+  const opened = useMemo(() => new OpenedView(config), []);
+  useEffect(() => () => opened.close(), [opened]);
+  const view = opened.view.value;
+  const error = opened.error.value ?? (view?.state === "failed" ? (view.error ?? "") : null);
+  return (
+    <>
+      <header class="data-head">
+        <h1 tabIndex={-1}>Data</h1>
+        {trainers.length > 1 && (
+          <select
+            class="ui-input"
+            aria-label="Trainer"
+            value={trainer.name}
+            onChange={(event) => setQuery({ trainer: event.currentTarget.value, row: null })}
+          >
+            {trainers.map(({ name }) => (
+              <option key={name} value={name}>
+                {displayName(name)}
+              </option>
+            ))}
+          </select>
+        )}
+        <p class="data-line-words dim">{view ? sourceWords(view) : ""}</p>
+      </header>
+      {error !== null ? (
+        <ErrorNote title="The data could not be shown" error={error} retry={() => void opened.again()} />
+      ) : view && view.indexed > 0 ? (
+        <Shown opened={opened} view={view} trainer={trainer} />
+      ) : view && view.rows === 0 ? (
+        <Empty title="This data set has no rows." />
+      ) : (
+        <>
+          <Progress view={view} />
+          <Skeleton lines={10} height={20} />
+        </>
+      )}
+    </>
+  );
+}
+
+/** `data/chats.jsonl · chat, JSON Lines · as smollm2-135m-instruct sees it` */
+function sourceWords({ source, form, model }: DatasetView): string {
+  return [clean(source, 200), clean(form, 100), `as ${clean(model, 100)} sees it`]
+    .filter(Boolean)
+    .join(" · ");
+}

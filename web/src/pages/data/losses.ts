@@ -1,0 +1,63 @@
+/** What a cut at a length loses, and the bars of the histogram. Pure. */
+import type { DatasetLengths } from "../../contract.gen";
+
+export interface Losses {
+  /** Rows that are longer. */
+  rows: number;
+  /** Tokens behind the cut, and those of them that would have been learned. */
+  tokens: number;
+  learned: number;
+  /** Rows of which nothing is left to learn: a training stops at the first. */
+  empty: number;
+}
+
+/** The longest cut whose losses are known. */
+export const furthest = ({ rows }: DatasetLengths): number => rows.length - 1;
+
+export function lossesAt(lengths: DatasetLengths, cut: number): Losses {
+  const { rows, learned, first } = lengths;
+  const losses = { rows: 0, tokens: lengths.beyond, learned: lengths.learnedBeyond, empty: 0 };
+  for (let length = cut + 1; length < rows.length; length += 1) {
+    const count = rows[length]!;
+    losses.rows += count;
+    losses.tokens += count * (length - cut);
+  }
+  for (let place = cut; place < learned.length; place += 1) losses.learned += learned[place]!;
+  for (let place = cut; place < first.length; place += 1) losses.empty += first[place]!;
+  return losses;
+}
+
+export interface Bar {
+  /** Lengths from here up to, and without, `to`. */
+  from: number;
+  to: number;
+  rows: number;
+}
+
+/** The lengths up to `top` in bars of equal width, as many as `most` or fewer. */
+export function barsOf({ rows }: DatasetLengths, top: number, most: number): Bar[] {
+  const width = Math.max(1, Math.ceil((top + 1) / most));
+  const bars: Bar[] = [];
+  for (let from = 0; from <= top; from += width) {
+    const to = from + width;
+    let count = 0;
+    for (let length = from; length < Math.min(to, rows.length); length += 1) count += rows[length]!;
+    bars.push({ from, to, rows: count });
+  }
+  return bars;
+}
+
+/** The part of the rows that the axis has to hold; the few that are far longer must not press it together. */
+const MOST_ROWS = 0.995;
+
+/** Where the axis ends: at the longest row but for a few, with room for the cut where that is not far beyond. */
+export function axisEnd(lengths: DatasetLengths, cut: number): number {
+  const longest = Math.max(16, furthest(lengths));
+  let usual = 0;
+  for (let held = 0; usual < lengths.rows.length - 1; usual += 1) {
+    held += lengths.rows[usual]!;
+    if (held >= lengths.read * MOST_ROWS) break;
+  }
+  const end = Math.min(longest, Math.max(16, usual * 2, cut * 1.5));
+  return Math.ceil(Math.max(end, Math.min(cut, longest * 2)) * 1.04);
+}

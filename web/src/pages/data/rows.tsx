@@ -1,0 +1,96 @@
+/** The rows in short, of which one is chosen: any number of them, a hundred thousand at a time. */
+import { useEffect, useRef } from "preact/hooks";
+import type { DatasetRow } from "../../contract.gen";
+import { number } from "../../lib/format";
+import { clean } from "../../lib/text";
+import { Button, type VirtualHandle, VirtualRows } from "../../ui";
+import { lineHeight } from "../../ui/text-size";
+import type { OpenedView } from "./view";
+
+/** A row's height in lines of text; the stylesheet says the same. */
+const ROW = 1.6;
+/** Rows of one list: browsers lay out no more than some millions of pixels. */
+const LIST = 100_000;
+
+interface Props {
+  opened: OpenedView;
+  chosen: number;
+  cut: number;
+  choose: (row: number) => void;
+}
+
+export function Rows({ opened, chosen, cut, choose }: Props) {
+  const { count } = opened;
+  const base = Math.floor((chosen - 1) / LIST) * LIST;
+  const shown = Math.min(LIST, count - base);
+  const handle = useRef<VirtualHandle | null>(null);
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const row = box.current?.querySelector(".data-row-on");
+    const list = box.current?.querySelector(".ui-virtual");
+    if (row && list) {
+      const [inner, outer] = [row.getBoundingClientRect(), list.getBoundingClientRect()];
+      if (inner.top >= outer.top && inner.bottom <= outer.bottom) return;
+    }
+    handle.current?.scrollTo(chosen - 1 - base);
+  }, [chosen, base]);
+  return (
+    <div class="data-rows" ref={box}>
+      <VirtualRows
+        class="data-list"
+        label="Rows"
+        count={Math.max(0, shown)}
+        rowHeight={ROW * lineHeight.value}
+        handle={handle}
+        render={(index) => {
+          const row = base + index + 1;
+          return (
+            <Row key={row} number={row} row={opened.row(row)} on={row === chosen} cut={cut} choose={choose} />
+          );
+        }}
+      />
+      {count > LIST && (
+        <p class="data-pages hint num">
+          <Button small kind="quiet" disabled={base === 0} onClick={() => choose(base - LIST + 1)}>
+            Before
+          </Button>
+          {number(base + 1)}–{number(base + shown)} of {number(count)}
+          <Button small kind="quiet" disabled={base + shown >= count} onClick={() => choose(base + LIST + 1)}>
+            After
+          </Button>
+        </p>
+      )}
+    </div>
+  );
+}
+
+interface RowProps {
+  number: number;
+  row: DatasetRow | undefined;
+  on: boolean;
+  cut: number;
+  choose: (row: number) => void;
+}
+
+function Row({ number: at, row, on, cut, choose }: RowProps) {
+  const isCut = row !== undefined && row.length > cut;
+  return (
+    <button
+      type="button"
+      class={on ? "data-row data-row-on" : "data-row"}
+      aria-current={on ? "true" : undefined}
+      tabIndex={on ? 0 : -1}
+      title={row?.error ? clean(row.error, 400) : clean(row?.excerpt, 400)}
+      onClick={() => choose(at)}
+    >
+      <span class="data-row-number num">{number(at)}</span>
+      <bdi class={row?.error ? "data-row-text data-row-bad" : "data-row-text"}>
+        {row === undefined ? "" : row.error ? "Not readable" : clean(row.excerpt, 160)}
+      </bdi>
+      <span class={isCut ? "data-row-length data-row-cut num" : "data-row-length num"}>
+        {row === undefined || row.error || row.length === 0 ? "–" : number(row.length)}
+        {isCut && <span class="visually-hidden"> cut</span>}
+      </span>
+    </button>
+  );
+}

@@ -1,0 +1,216 @@
+/** A view with its figures, its lengths, what is wrong, and the row that is looked at. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useActions } from "../../actions/actions";
+import { errorText, isAbort } from "../../api/client";
+import type { DatasetView, Trainer } from "../../contract.gen";
+import { number, plural } from "../../lib/format";
+import { clean } from "../../lib/text";
+import { href, route, setQuery } from "../../router";
+import { applySettings } from "../../store/trainer-draft";
+import { announce, Button, Skeleton } from "../../ui";
+import { Findings } from "./findings";
+import { Histogram } from "./histogram";
+import { Rows } from "./rows";
+import { Row, rolesOf } from "./tokens";
+import type { OpenedView, Search } from "./view";
+
+const FALLBACK_CUT = 512;
+
+export function Progress({ view }: { view: DatasetView | null }) {
+  const told = view?.progress;
+  if (!view || view.state === "ready") return null;
+  if (view.state === "opening") {
+    const share = told?.total ? ` ${Math.floor((100 * told.done) / told.total)} %` : "";
+    return (
+      <p class="hint num" role="status">
+        {told ? `${clean(told.label, 200)}${share}` : "Loading the tokenizer"}
+      </p>
+    );
+  }
+  return (
+    <p class="hint num data-progress">
+      <progress max={view.indexed} value={view.read} aria-label="Rows read" /> {number(view.read)} of{" "}
+      {view.rows === null ? `${number(view.indexed)} or more` : number(view.rows)} rows read
+    </p>
+  );
+}
+
+export function Shown({
+  opened,
+  view,
+  trainer,
+}: {
+  opened: OpenedView;
+  view: DatasetView;
+  trainer: Trainer;
+}) {
+  const asked = Number(route.value.query.get("row")) || 1;
+  const chosen = Math.min(Math.max(1, asked), view.indexed);
+  const [moved, setMoved] = useState<number | null>(null);
+  const cut = moved ?? view.maxLength ?? FALLBACK_CUT;
+  const lengths = opened.lengths.value;
+  const field = useRef<HTMLInputElement>(null);
+  const [typed, setTyped] = useState("");
+  const [note, setNote] = useState("");
+  const last = useRef<number | null>(null);
+  const searching = useRef<AbortController | null>(null);
+  useEffect(() => () => searching.current?.abort(), []);
+
+  const use = (maxLength: number): void => {
+    applySettings(trainer, { maxLength });
+    announce(`The next run has max_length ${number(maxLength)}`);
+  };
+  const choose = (row: number): void => {
+    setNote("");
+    setQuery({ row: Math.min(Math.max(1, row), view.indexed) });
+  };
+  const find = async (search: Search, none: string, after = chosen): Promise<number | null> => {
+    searching.current?.abort();
+    const abort = new AbortController();
+    searching.current = abort;
+    setNote(search.want === "text" ? "Searching" : "");
+    try {
+      const row = await opened.find(search, after, abort.signal);
+      setNote(row === null ? none : "");
+      if (row !== null) {
+        setQuery({ row });
+        announce(`Row ${number(row)}`);
+      }
+      return row;
+    } catch (failure) {
+      if (!isAbort(failure)) setNote(errorText(failure));
+      return null;
+    }
+  };
+  // Pressed again, it goes on to the next shorter one.
+  const longest = async (): Promise<void> => {
+    const after = last.current === chosen ? chosen : 0;
+    last.current = await find({ want: "longest" }, "No row is shorter.", after);
+  };
+  const nextCut = (): void =>
+    void find({ want: "longer", than: cut }, `No row is longer than ${number(cut)}.`);
+  useActions([
+    {
+      name: "data.next",
+      label: "Next row",
+      keys: "j",
+      section: "Data",
+      hidden: true,
+      run: () => choose(chosen + 1),
+    },
+    {
+      name: "data.previous",
+      label: "Previous row",
+      keys: "k",
+      section: "Data",
+      hidden: true,
+      run: () => choose(chosen - 1),
+    },
+    {
+      name: "data.longest",
+      label: "Longest row, then the next shorter one",
+      keys: "l",
+      section: "Data",
+      run: () => void longest(),
+    },
+    { name: "data.cut", label: "Next row that is cut", keys: "x", section: "Data", run: nextCut },
+    {
+      name: "data.search",
+      label: "Search rows",
+      keys: "/",
+      section: "Data",
+      run: () => field.current?.focus(),
+    },
+  ]);
+  const hrefOf = (row: number): string => href("/data", { trainer: trainer.name, row });
+  return (
+    <>
+      <Progress view={view} />
+      <dl class="data-figures num">
+        <Figure name="Rows" value={view.rows === null ? `${number(view.indexed)}+` : number(view.rows)} />
+        <Figure name="Tokens" value={number(view.tokens)} note={rolesOf(view.roles)} />
+        <Figure
+          name="Learned"
+          value={view.tokens === 0 ? "–" : `${number((100 * view.learned) / view.tokens, 0)} %`}
+          note={plural(view.learned, "token")}
+        />
+        <Figure
+          name="Mean row"
+          value={view.read === 0 ? "–" : number(Math.round(view.tokens / view.read))}
+          note={lengths ? `longest ${number(lengths.rows.length - 1)}` : ""}
+        />
+      </dl>
+      <div class="data-overview">
+        {lengths && lengths.read > 0 ? (
+          <Histogram view={view} lengths={lengths} cut={cut} onCut={setMoved} onUse={use} />
+        ) : (
+          <section class="data-lengths">
+            <h2>Length of the rows, in tokens</h2>
+            <Skeleton lines={4} height={20} />
+          </section>
+        )}
+        <Findings
+          findings={view.findings}
+          all={view.state === "ready"}
+          hrefOf={hrefOf}
+          next={(code) => void find({ want: "finding", code }, "There is no other row of these.")}
+        />
+      </div>
+      <form
+        class="data-tools"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (typed) void find({ want: "text", text: typed }, `No row has “${clean(typed, 60)}”.`);
+        }}
+      >
+        <input
+          ref={field}
+          class="ui-input data-search"
+          type="search"
+          aria-label="Search rows"
+          placeholder="Search rows, Enter for the next"
+          maxLength={1000}
+          value={typed}
+          onInput={(event) => setTyped(event.currentTarget.value)}
+        />
+        <Button small onClick={() => void longest()} title="Longest row, then the next shorter one (l)">
+          Longest
+        </Button>
+        <Button small onClick={nextCut} title="Next row that is cut (x)">
+          Next cut
+        </Button>
+        <span class="data-note hint" role="status">
+          {note}
+        </span>
+        <Legend />
+      </form>
+      <div class="data-view">
+        <Rows opened={opened} chosen={chosen} cut={cut} choose={choose} />
+        <section class="data-one" aria-label="The row">
+          <Row opened={opened} chosen={chosen} cut={cut} />
+        </section>
+      </div>
+    </>
+  );
+}
+
+function Legend() {
+  return (
+    <span class="data-legend hint">
+      <span class="data-learned">learned</span> <span>ignored</span> <span class="data-cut">cut</span>{" "}
+      <span class="data-special">special</span>
+    </span>
+  );
+}
+
+function Figure({ name, value, note = "" }: { name: string; value: string; note?: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>
+        <span class="data-value">{value}</span>
+        <span class="hint">{note}</span>
+      </dd>
+    </div>
+  );
+}

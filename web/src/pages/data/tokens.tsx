@@ -1,0 +1,217 @@
+/** One row token by token: what is learned in ink, the rest in grey, what a cut takes away struck out. */
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ApiError, errorText, isAbort } from "../../api/client";
+import type { DatasetTokens } from "../../contract.gen";
+import { number, plural } from "../../lib/format";
+import { clean, cleanBlock } from "../../lib/text";
+import { ErrorNote, Skeleton } from "../../ui";
+import { pieces, quoted } from "./token-text";
+import type { OpenedView } from "./view";
+
+interface Props {
+  opened: OpenedView;
+  chosen: number;
+  cut: number;
+}
+
+export function Row({ opened, chosen, cut }: Props) {
+  const [row, setRow] = useState<DatasetTokens | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  // A row that was looked at before there was a tokenizer has no tokens yet.
+  const { id, state } = opened.view.value ?? {};
+  const opening = state === "opening";
+  useEffect(() => {
+    if (id === undefined) return undefined;
+    const abort = new AbortController();
+    opened.tokens(chosen, abort.signal).then(
+      (found) => {
+        setRow(found);
+        setError(null);
+      },
+      (failure: unknown) => {
+        if (!isAbort(failure) && !(failure instanceof ApiError && failure.status === 0))
+          setError(errorText(failure));
+      },
+    );
+    return () => abort.abort();
+  }, [opened, id, chosen, opening]);
+  if (error) return <ErrorNote title={`Row ${number(chosen)} could not be shown`} error={error} />;
+  if (!row || (row.shown === 0 && !row.error && opening)) return <Skeleton lines={6} height={18} />;
+  return (
+    <>
+      <header class="data-row-head">
+        <h2>
+          Row {number(row.row)} <span class="hint data-where">{clean(row.where, 200)}</span>
+        </h2>
+        {!row.error && (
+          <p class="dim num">
+            {plural(row.length, "token")} · {number(row.learned)} learned · {rolesOf(row.roles)}
+          </p>
+        )}
+      </header>
+      {row.error ? <Unread row={row} /> : <Tokens key={row.row} row={row} cut={cut} />}
+    </>
+  );
+}
+
+function Unread({ row }: { row: DatasetTokens }) {
+  return (
+    <>
+      <ErrorNote title="This row has no tokens" error={row.error ?? ""} />
+      {row.raw && (
+        <pre class="data-raw" tabIndex={0}>
+          {cleanBlock(row.raw, 2000)}
+        </pre>
+      )}
+    </>
+  );
+}
+
+/** `assistant 60 · template 31 · user 10` */
+export function rolesOf(roles: Readonly<Record<string, number>>): string {
+  return Object.entries(roles)
+    .sort(([, one], [, other]) => other - one)
+    .map(([role, count]) => `${clean(role, 20)} ${number(count)}`)
+    .join(" · ");
+}
+
+interface Token {
+  learned: boolean;
+  role: string;
+  special: boolean;
+}
+
+function tokensOf(row: DatasetTokens): Token[] {
+  const special = new Set(row.special);
+  const tokens: Token[] = [];
+  for (const { count, learned, role } of row.runs)
+    for (let left = count; left > 0; left -= 1)
+      tokens.push({ learned, role, special: special.has(tokens.length) });
+  return tokens;
+}
+
+function classOf({ learned, special }: Token, place: number, cut: number): string {
+  return ["data-token", learned && "data-learned", special && "data-special", place >= cut && "data-cut"]
+    .filter(Boolean)
+    .join(" ");
+}
+
+/** How many tokens on a key goes. */
+const MOVES: Readonly<Record<string, number>> = {
+  ArrowRight: 1,
+  ArrowLeft: -1,
+  Home: -Infinity,
+  End: Infinity,
+};
+
+function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
+  const box = useRef<HTMLDivElement>(null);
+  const tokens = useMemo(() => tokensOf(row), [row]);
+  const [at, setAt] = useState<number | null>(null);
+  const [byKey, setByKey] = useState(false);
+  const drawn = useMemo(
+    () =>
+      tokens.map((token, place) => (
+        <span key={place} data-place={place} class={classOf(token, place, cut)}>
+          {pieces(row.texts[place] ?? "").map(({ text, drawn }, index) =>
+            drawn ? (
+              <i key={index} class={text.startsWith("U+") ? "data-drawn data-named" : "data-drawn"}>
+                {text}
+              </i>
+            ) : (
+              text
+            ),
+          )}
+        </span>
+      )),
+    [tokens, cut],
+  );
+  const words = (place: number): string => {
+    const token = tokens[place];
+    if (!token) return "";
+    const state = place >= cut ? "cut" : token.learned ? "learned" : "ignored";
+    return `id ${row.ids[place]} · token ${number(place + 1)} · ${state} · ${clean(token.role, 20)}`;
+  };
+  const placeOf = (target: EventTarget | null): number | null => {
+    const token = target instanceof Element ? target.closest<HTMLElement>("[data-place]") : null;
+    return token ? Number(token.dataset.place) : null;
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const move = Object.hasOwn(MOVES, event.key) ? MOVES[event.key] : undefined;
+    if (move === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    setByKey(true);
+    setAt((old) => Math.min(tokens.length - 1, Math.max(0, (old ?? 0) + move)));
+  };
+  useEffect(() => {
+    if (byKey) box.current?.querySelector(`[data-place="${at}"]`)?.scrollIntoView({ block: "nearest" });
+  }, [at, byKey]);
+  return (
+    <div class="data-tokens-box">
+      <div
+        ref={box}
+        class="data-tokens"
+        role="group"
+        aria-label={`Tokens of row ${number(row.row)}; arrow keys go from one to the next`}
+        tabIndex={0}
+        onPointerOver={(event) => {
+          setByKey(false);
+          setAt(placeOf(event.target));
+        }}
+        onPointerLeave={() => setAt(null)}
+        onFocus={() => setAt((old) => old ?? 0)}
+        onBlur={() => setAt(null)}
+        onKeyDown={onKeyDown}
+      >
+        {drawn}
+        {row.length > row.shown && (
+          <p class="data-rest hint">
+            {plural(row.length - row.shown, "more token is", "more tokens are")} not shown.
+          </p>
+        )}
+        {at !== null && <Tip box={box} place={at} text={row.texts[at] ?? ""} words={words(at)} />}
+      </div>
+      <p class="visually-hidden" role="status">
+        {byKey && at !== null ? `${quoted(row.texts[at] ?? "")}, ${words(at)}` : ""}
+      </p>
+    </div>
+  );
+}
+
+const TIP = 280;
+
+function Tip({
+  box,
+  place,
+  text,
+  words,
+}: {
+  box: { current: HTMLDivElement | null };
+  place: number;
+  text: string;
+  words: string;
+}) {
+  const token = box.current?.querySelector<HTMLElement>(`[data-place="${place}"]`);
+  if (!box.current || !token) return null;
+  const left = Math.max(0, Math.min(token.offsetLeft, box.current.clientWidth - TIP));
+  return (
+    <>
+      <span
+        class="data-at"
+        aria-hidden="true"
+        style={{
+          left: `${token.offsetLeft}px`,
+          top: `${token.offsetTop + token.offsetHeight - 2}px`,
+          width: `${token.offsetWidth}px`,
+        }}
+      />
+      <div
+        class="data-tip num"
+        aria-hidden="true"
+        style={{ left: `${left}px`, top: `${token.offsetTop + token.offsetHeight + 4}px` }}
+      >
+        <span class="mono">{quoted(text)}</span> {words}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,173 @@
+/** One opened view of the backend: its state, polled, and its rows, asked for as they are looked at. */
+import { batch, type Signal, signal } from "@preact/signals";
+import { ApiError, api, errorText, isAbort } from "../../api/client";
+import type {
+  DatasetFound,
+  DatasetLengths,
+  DatasetRow,
+  DatasetTokens,
+  DatasetView,
+  JobConfig,
+} from "../../contract.gen";
+import { type Poll, poll } from "../../store/poll";
+
+const BUSY_MS = 500;
+const REST_MS = 20_000;
+/** Rows of one request, and how many requests' worth is kept. */
+const CHUNK = 50;
+const KEPT = 40;
+const NOT_THERE = 404;
+/** A view that ends again and again is not opened again and again. */
+const AGAIN_MS = 5000;
+
+export interface Search {
+  want: "longest" | "longer" | "finding" | "text";
+  than?: number;
+  code?: string;
+  text?: string;
+}
+
+export class OpenedView {
+  readonly view: Signal<DatasetView | null> = signal(null);
+  readonly error: Signal<string | null> = signal(null);
+  readonly lengths: Signal<DatasetLengths | null> = signal(null);
+  /** Changes whenever rows have come. */
+  readonly version: Signal<number> = signal(0);
+  private readonly chunks = new Map<number, readonly DatasetRow[] | null>();
+  private readonly poll: Poll;
+  private opened = 0;
+  /** How many rows had been read when the lengths were asked for. */
+  private lengthsAt = -1;
+
+  constructor(private readonly config: JobConfig) {
+    const busy = (): boolean => {
+      const { state } = this.view.peek() ?? {};
+      return this.error.peek() === null && state !== "ready" && state !== "failed";
+    };
+    this.poll = poll(
+      () => this.look(),
+      () => (busy() ? BUSY_MS : REST_MS),
+    );
+  }
+
+  close(): void {
+    this.poll.stop();
+  }
+
+  /** Opens it anew, as after a fault. */
+  async again(): Promise<void> {
+    this.forget();
+    this.opened = 0;
+    await this.poll.now();
+  }
+
+  /** How many rows can be looked at. */
+  get count(): number {
+    return this.view.value?.indexed ?? 0;
+  }
+
+  /** A row in short, or undefined while it is on its way. */
+  row(number: number): DatasetRow | undefined {
+    void this.version.value;
+    const at = Math.floor((number - 1) / CHUNK);
+    const known = this.chunks.get(at);
+    if (known === undefined) void this.fetch(at);
+    return known?.[number - 1 - at * CHUNK];
+  }
+
+  /** A row token by token. */
+  async tokens(number: number, abort: AbortSignal): Promise<DatasetTokens> {
+    return (await api<{ row: DatasetTokens }>(this.path(`/rows/${number}`), { signal: abort })).row;
+  }
+
+  /** The next row that fits behind `after`, then from the first on; null where none does. */
+  async find(search: Search, after: number, abort: AbortSignal): Promise<number | null> {
+    const found = await this.searched(search, after, abort);
+    if (found !== null || after === 0) return found;
+    return this.searched(search, 0, abort);
+  }
+
+  private async searched(search: Search, after: number, abort: AbortSignal): Promise<number | null> {
+    let from = after;
+    while (true) {
+      const query = new URLSearchParams({ after: String(from) });
+      for (const [name, value] of Object.entries(search)) query.set(name, String(value));
+      const { found } = await api<{ found: DatasetFound }>(this.path(`/find?${query}`), { signal: abort });
+      // A text is searched for a while at a time; anything else in one go, as far as rows have been read.
+      if (found.row !== null || search.want !== "text" || found.reached <= from) return found.row;
+      from = found.reached;
+    }
+  }
+
+  private path(below = ""): string {
+    return `/datasets/${this.view.peek()?.id ?? ""}${below}`;
+  }
+
+  private forget(): void {
+    this.chunks.clear();
+    this.lengthsAt = -1;
+    batch(() => {
+      this.view.value = this.lengths.value = this.error.value = null;
+    });
+  }
+
+  private async look(): Promise<void> {
+    const before = this.view.peek();
+    try {
+      const { dataset } = before
+        ? await api<{ dataset: DatasetView }>(this.path())
+        : await api<{ dataset: DatasetView }>("/datasets", { method: "POST", body: { config: this.config } });
+      if (dataset.state === "changed") {
+        this.forget();
+        return;
+      }
+      // Rows that came before the tokenizer did have no tokens, and the last chunk may have been short.
+      if (before?.state === "opening" && dataset.state !== "opening") this.chunks.clear();
+      if (before && dataset.indexed > before.indexed) this.chunks.delete(Math.floor(before.indexed / CHUNK));
+      batch(() => {
+        this.view.value = dataset;
+        this.error.value = null;
+        this.version.value += 1;
+      });
+      if (dataset.maxLength === null || this.lengthsAt === dataset.read) return;
+      this.lengths.value = (await api<{ lengths: DatasetLengths }>(this.path("/lengths"))).lengths;
+      this.lengthsAt = dataset.read;
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  private failed(error: unknown): void {
+    if (error instanceof ApiError && error.status === 0) return;
+    if (error instanceof ApiError && error.status === NOT_THERE && this.view.peek()) {
+      // Nobody has looked for a while, or the backend was started again.
+      const now = Date.now();
+      if (now - this.opened > AGAIN_MS) {
+        this.opened = now;
+        this.forget();
+        void this.poll.now();
+        return;
+      }
+    }
+    this.error.value = errorText(error);
+  }
+
+  private async fetch(at: number): Promise<void> {
+    if (!this.view.peek()) return;
+    this.chunks.set(at, null);
+    for (const oldest of this.chunks.keys()) {
+      if (this.chunks.size <= KEPT) break;
+      this.chunks.delete(oldest);
+    }
+    try {
+      const path = this.path(`/rows?from=${at * CHUNK + 1}&count=${CHUNK}`);
+      const { rows } = await api<{ rows: DatasetRow[] }>(path);
+      if (this.chunks.get(at) !== null) return;
+      this.chunks.set(at, rows);
+      this.version.value += 1;
+    } catch (error) {
+      this.chunks.delete(at);
+      if (!isAbort(error)) this.failed(error);
+    }
+  }
+}
