@@ -125,9 +125,13 @@ class DataSet:
 
     def read(self, place: Place) -> Item:
         """The row at a place that ``scan`` told; of a file that has changed since, what lies there now."""
+        return self.item(self.found(place))
+
+    def found(self, place: Place) -> Found:
+        """What lies at a place, not looked into; as ``read``."""
         container = self._open.get(place.file)
         if place.line == 0:
-            return self.item(Found(place, Record(0, 0, 0, DataError("cannot be read further")), container))
+            return Found(place, Record(0, 0, 0, DataError("cannot be read further")), container)
         try:
             if container is None:
                 if len(self._open) >= OPEN_FILES:
@@ -139,7 +143,7 @@ class DataSet:
             record = Record(0, 0, 0, fault)
         if record is None:
             record = Record(0, 0, 0, DataError("has changed: this row is not there any more"))
-        return self.item(Found(place, record, container))
+        return Found(place, record, container)
 
     def words(self, index: int = 0) -> str:
         """What a file is, for a person: ``ShareGPT, JSON Lines, gzip``. Looks at its first few rows."""

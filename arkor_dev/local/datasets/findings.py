@@ -40,7 +40,7 @@ KINDS: Final = (
         "error",
         "1 row cannot be read",
         "{n} rows cannot be read",
-        "A training stops at the first row that it cannot read.",
+        "A training stops at the first row that it cannot read, or leaves it out with skip_bad_rows.",
         "Correct these rows or take them out.",
     ),
     Kind(
@@ -178,6 +178,8 @@ def flags_of(seen: Seen, max_length: int, specials: re.Pattern[str], special_ids
         flags |= CUT
     if any(message["role"] == "system" for message in seen.lost):
         flags |= SYSTEM
+    if seen.row.tools and not any(name in seen.coded.text for name in _names(seen.row)):
+        flags |= TOOLS
     if first is not None and not _ends(seen, special_ids):
         flags |= END
     if any(specials.search(content) for content in contents(seen.row)):
@@ -189,6 +191,12 @@ def contents(row: Row, without: str = "") -> list[str]:
     """The texts of a row, those of the role ``without`` left out."""
     said = [message.get("content") for message in row.messages if message["role"] != without]
     return [text for text in (row.text, *said) if isinstance(text, str)]
+
+
+def _names(row: Row) -> list[str]:
+    """What the tools of a row are called."""
+    named = (tool.get("function", tool) for tool in row.tools)
+    return [str(each["name"]) for each in named if isinstance(each, dict) and each.get("name")]
 
 
 def _ends(seen: Seen, special_ids: frozenset[int]) -> bool:

@@ -7,6 +7,7 @@ from array import array
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.reader import Place, open_data
+from arkor_dev.data.rows import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +45,20 @@ class Index:
 
     def item(self, number: int) -> Item:
         """A row that has been found."""
+        return self.data.read(self._place(number))
+
+    def raw(self, number: int, size: int) -> str:
+        """How a row is written in its file, as far as ``size`` characters go."""
+        raw = self.data.found(self._place(number)).record.raw
+        if isinstance(raw, tuple):  # of a JSON list: its bytes, and the line where they begin
+            raw = raw[0]
+        if isinstance(raw, bytes):
+            return raw[: 4 * size].decode(errors="replace")[:size]
+        return "" if isinstance(raw, RowError) else str(raw)[:size]
+
+    def _place(self, number: int) -> Place:
         at = number - 1
-        return self.data.read(Place(number, self._files[at], self._offsets[at], self._lines[at], 0))
+        return Place(number, self._files[at], self._offsets[at], self._lines[at], 0)
 
     @property
     def changed(self) -> bool:

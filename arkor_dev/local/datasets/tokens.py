@@ -76,6 +76,8 @@ def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], li
     An answer is the range that training learns, its end mark included; of others it is the content alone.
     """
     text, cursor = whole.text, 0
+    if row.text is not None:
+        return [(0, len(text), "text")], []
     found: list[tuple[int, int, str]] = [(start, end, "assistant") for start, end in whole.spans]
     lost = []
     for message in row.messages:

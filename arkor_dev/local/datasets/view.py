@@ -130,7 +130,7 @@ class View:
                 "texts": [],
                 "special": [],
                 "runs": [],
-                "raw": _beginning(item, RAW),
+                "raw": self.index.raw(number, RAW),
             }
             return {**empty, "error": what} if isinstance(what, str) else empty
         return told(self._special_ids, number, what)

@@ -104,7 +104,7 @@ def test_tokens_know_their_message(view_of: ViewOf) -> None:
 def test_a_row_that_training_would_refuse_says_why(view_of: ViewOf) -> None:
     view = view_of(["{no json", {"messages": TALK}, *chats(1)], REFUSES)
     assert "not JSON" in view.row(1)["error"]
-    assert view.row(1)["where"] == "d.jsonl, line 1"
+    assert (view.row(1)["where"], view.row(1)["raw"]) == ("d.jsonl, line 1", "{no json\n")
     assert "two at most" in view.row(2)["error"]
     assert [row["length"] > 0 for row in view.rows(1, 10)] == [False, False, True]
     assert codes(view) == {"unreadable": 1, "template-refuses": 1}
@@ -143,6 +143,23 @@ def test_what_the_template_does_wrong_is_found(
 ) -> None:
     view = view_of([{"messages": messages}], template)
     assert codes(view) == found
+
+
+def test_tools_that_the_template_does_not_know_are_found(view_of: ViewOf) -> None:
+    tools = [{"type": "function", "function": {"name": "find_parcel", "parameters": {}}}]
+    rows = [{"messages": TALK, "tools": tools}, {"messages": TALK}]
+    assert codes(view_of(rows)) == {"tools-dropped": 1}
+    knows = "{% for t in tools or [] %}{{ t.function.name }}{% endfor %}" + CHATML
+    assert codes(view_of(rows, knows)) == {}
+
+
+def test_a_plain_text_is_learned_as_a_whole(view_of: ViewOf) -> None:
+    view = view_of([{"text": "The parrot keeps the ledger."}])
+    row = view.row(1)
+    assert "".join(row["texts"]) == "The parrot keeps the ledger.<|im_end|>"
+    assert row["roles"] == {"text": row["length"]}
+    assert row["learned"] == row["length"]
+    assert codes(view) == {}
 
 
 def test_of_many_rows_the_worst_are_named(view_of: ViewOf) -> None:
