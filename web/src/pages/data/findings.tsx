@@ -7,32 +7,57 @@ import { Button } from "../../ui";
 const WORDS: Readonly<Record<string, string>> = { error: "Error", warning: "Warning", note: "Note" };
 const MOST_ROWS = 20;
 
+/** The worst first. */
+const ORDER = ["error", "warning", "note"];
+
+/** Both lists as one: what the rows say, and what the tokenizer does; what both have found counts once. */
+export function merged(ofRows: readonly Finding[], ofTokens: readonly Finding[]): Finding[] {
+  const found = new Map(ofTokens.map((finding) => [finding.code, finding]));
+  for (const finding of ofRows)
+    if (finding.count >= (found.get(finding.code)?.count ?? 0)) found.set(finding.code, finding);
+  return [...found.values()].sort((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
+}
+
 interface Props {
   findings: readonly Finding[];
   /** Whether every row has been read. */
   all: boolean;
   hrefOf: (row: number) => string;
+  /** Goes on to the next row of a finding, where the backend can. */
   next: (code: string) => void;
+  canGoOn: (code: string) => boolean;
+  /** What was not looked at, a sentence each. */
+  leftOut: readonly string[];
 }
 
-export function Findings({ findings, all, hrefOf, next }: Props) {
+export function Findings({ findings, all, leftOut, ...rest }: Props) {
   return (
     <section class="data-findings" aria-labelledby="data-findings">
       <h2 id="data-findings">Findings</h2>
       {findings.length === 0 ? (
-        <p class="hint">{all ? "The tokenizer and the chat template find nothing wrong." : "None so far."}</p>
+        <p class="hint">{all ? "Nothing wrong was found." : "None so far."}</p>
       ) : (
         <ul>
           {findings.map((finding) => (
-            <One key={finding.code} finding={finding} hrefOf={hrefOf} next={next} />
+            <One key={finding.code} finding={finding} {...rest} />
           ))}
         </ul>
       )}
+      {leftOut.map((sentence) => (
+        <p key={sentence} class="hint">
+          {clean(sentence, 300)}
+        </p>
+      ))}
     </section>
   );
 }
 
-function One({ finding, hrefOf, next }: { finding: Finding } & Pick<Props, "hrefOf" | "next">) {
+function One({
+  finding,
+  hrefOf,
+  next,
+  canGoOn,
+}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn">) {
   const { level, title, why, fix, rows, count, code } = finding;
   const named = rows.slice(0, MOST_ROWS);
   return (
@@ -54,7 +79,7 @@ function One({ finding, hrefOf, next }: { finding: Finding } & Pick<Props, "href
             </li>
           ))}
         </ul>
-        {count > named.length && (
+        {count > named.length && canGoOn(code) && (
           <p class="data-finding-more hint num">
             {number(count)} rows in all{" "}
             <Button small kind="quiet" onClick={() => next(code)}>

@@ -1,14 +1,14 @@
 /** A view with its figures, its lengths, what is wrong, and the row that is looked at. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
-import { errorText, isAbort } from "../../api/client";
-import type { DatasetView, Trainer } from "../../contract.gen";
+import { api, errorText, isAbort } from "../../api/client";
+import type { DataCheck, DatasetView, Trainer } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
 import { clean } from "../../lib/text";
 import { href, route, setQuery } from "../../router";
 import { applySettings } from "../../store/trainer-draft";
 import { announce, Button, Skeleton } from "../../ui";
-import { Findings } from "./findings";
+import { Findings, merged } from "./findings";
 import { Histogram } from "./histogram";
 import { Rows } from "./rows";
 import { Row, rolesOf } from "./tokens";
@@ -56,6 +56,7 @@ export function Shown({
   const searching = useRef<AbortController | null>(null);
   useEffect(() => () => searching.current?.abort(), []);
 
+  const checked = useCheck(trainer, view.state !== "opening");
   const use = (maxLength: number): void => {
     applySettings(trainer, { maxLength });
     announce(`The next run has max_length ${number(maxLength)}`);
@@ -150,10 +151,12 @@ export function Shown({
           </section>
         )}
         <Findings
-          findings={view.findings}
+          findings={merged(checked?.findings ?? [], view.findings)}
+          leftOut={checked?.leftOut ?? []}
           all={view.state === "ready"}
           hrefOf={hrefOf}
           next={(code) => void find({ want: "finding", code }, "There is no other row of these.")}
+          canGoOn={(code) => view.findings.some((finding) => finding.code === code)}
         />
       </div>
       <form
@@ -192,6 +195,21 @@ export function Shown({
       </div>
     </>
   );
+}
+
+/** What is wrong with the rows themselves, once they are shown; without an answer, what the tokenizer finds alone. */
+function useCheck({ name }: Trainer, ready: boolean): DataCheck | null {
+  const [checked, setChecked] = useState<DataCheck | null>(null);
+  useEffect(() => {
+    if (!ready) return undefined;
+    const abort = new AbortController();
+    api<DataCheck>(`/manifest/data?${new URLSearchParams({ trainer: name })}`, { signal: abort.signal }).then(
+      setChecked,
+      () => undefined,
+    );
+    return () => abort.abort();
+  }, [name, ready]);
+  return checked;
 }
 
 function Legend() {

@@ -1,0 +1,29 @@
+import { expect, it, vi } from "vitest";
+import type { Finding } from "../../contract.gen";
+
+vi.mock("../../ui", () => ({ Button: () => null }));
+const { merged } = await import("./findings");
+
+const finding = (code: string, level: Finding["level"], count: number): Finding => ({
+  code,
+  level,
+  count,
+  title: code,
+  why: "",
+  fix: "",
+  rows: [],
+});
+
+it("puts the worst first, and what both lists have found in once, as the one that has found more", () => {
+  const ofRows = [
+    finding("duplicate", "note", 4),
+    finding("unreadable", "error", 2),
+    finding("cut", "warning", 1),
+  ];
+  const ofTokens = [finding("cut", "warning", 7), finding("unreadable", "error", 2)];
+  expect(merged(ofRows, ofTokens).map(({ code, count }) => [code, count])).toEqual([
+    ["unreadable", 2],
+    ["cut", 7],
+    ["duplicate", 4],
+  ]);
+});
