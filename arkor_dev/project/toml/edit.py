@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -103,18 +104,17 @@ class _Editor:
         if not self.text[start:end].endswith("\n"):  # the last line, without an end of its own
             kept = kept.removesuffix(line_end)
             if not kept:
-                start -= len(re.search(r"(?:\r?\n)*\Z", self.text[:start])[0])  # type: ignore[index]
+                start = len(self.text[:start].rstrip("\r\n"))
         return self.text[:start] + kept + self.text[end:]
 
     def _take_from_braces(self, pair: Pair) -> str:
         """The pair goes with one of its commas."""
-        behind = re.compile(r"[ \t]*,[ \t]*").match(self.text, pair.end)
-        if behind:
-            return self.text[: pair.start] + self.text[behind.end() :]
-        before = re.search(r"[ \t]*,[ \t]*\Z", self.text[: pair.start])
-        start = before.start() if before else pair.start
-        rest = self.text[pair.end :]
-        return self.text[:start] + (rest if before else rest.lstrip(" \t"))
+        head, rest = self.text[: pair.start], self.text[pair.end :]
+        behind = rest.lstrip(" \t")
+        if behind.startswith(","):
+            return head + behind[1:].lstrip(" \t")
+        before = head.rstrip(" \t")
+        return before[:-1].rstrip(" \t") + rest if before.endswith(",") else head + behind
 
     # --- a new key ------------------------------------------------------------------------------------------
 
@@ -145,7 +145,8 @@ class _Editor:
         depth = len(header.path)
         shown = re.compile(rf"^([ \t]*)#+[ \t]*{re.escape(key)}[ \t]*=[^\n]*$", re.MULTILINE)
         for found in reversed(list(shown.finditer(self.text, header.end, end))):
-            if not any(pair.start < found.start() < pair.end for pair in pairs):
+            above = bisect_left(pairs, found.start(), key=lambda pair: pair.start) - 1
+            if above < 0 or pairs[above].end <= found.start():  # not inside a text of several lines
                 return _Place(found.end(), found[1], like)
         first = key.partition(".")[0]
         before = [pair for pair in pairs if pair.path[depth] == first]  # of the same table, under dotted keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import random
+import time
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,17 @@ def test_what_else_is_in_the_file_stays_to_the_last_bit() -> None:
     more = "[other]\nn = nan\nwhen = 1979-05-27T07:32:00.5Z\nx = -0.0\nhex = 0xFF\n"
     text = f"{HEAD}\nsteps = 1\n{more}"
     assert edit(text, 0, {"steps": 2}) == f"{HEAD}\nsteps = 2\n{more}"
+
+
+def test_a_hostile_file_costs_no_more_than_its_length() -> None:
+    """Whatever is long: a search that begins anew at each character would take minutes."""
+    space, lines = " " * 400_000, "# seed = 1\n" * 5000
+    text = f"{HEAD}\nlora = {{ r = 1,{space}alpha = 2{space}}}\nnote = '''\n{lines}'''\n{lines}{space}\n"
+    began = time.process_time()
+    after = edit(text, 0, {"lora.alpha": None, "seed": 2, "steps": 1, "lora.r": None})
+    assert time.process_time() - began < 5
+    assert after.count("# seed = 1") == 10_000
+    assert after.count("\nseed = 2\n") == 1
 
 
 def test_nothing_is_changed_where_the_result_would_say_something_else(
