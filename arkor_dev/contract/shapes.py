@@ -172,7 +172,8 @@ class Trainer(TypedDict):
     """One trainer that the project declares, with the settings a person reads before pressing Run.
 
     ``problem`` says in words why it cannot be run as it stands: its table is wrong, or its data file.
-    ``flaw`` is the first row of its data that cannot be read, where a quick look has found one.
+    ``flaw`` is the first row of its data that cannot be read and is not to be left out, where a quick look
+    has found one.
     """
 
     name: str

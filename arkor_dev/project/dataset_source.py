@@ -137,7 +137,7 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
         problem, flaw = look.problem or other.problem, look.flaw or other.flaw
         if problem is not None:
             trainer["problem"] = problem
-        elif flaw is not None:
+        elif flaw is not None and not config.get("skipBadRows"):
             trainer["flaw"] = flaw
 
 

@@ -82,6 +82,7 @@ async def test_a_press_with_errors_in_the_data_asks_first(
 ) -> None:
     declare(studio.settings.project)
     (studio.settings.project / "data" / "chats.jsonl").write_bytes(BAD)
+    fake_backend.features = ["datasets"]
     async with open_page(studio.url) as page:
         await expect(page.locator(".home-edits")).to_have_text(
             "A row cannot be read: data/chats.jsonl, line 2: not JSON (Expecting value at column 1)"
@@ -93,6 +94,8 @@ async def test_a_press_with_errors_in_the_data_asks_first(
             "data/chats.jsonl, line 2: not JSON (Expecting value at column 1)"
         )
         await expect(asked).to_contain_text("1 row is without the keys that a row needs.")
+        look = asked.get_by_role("link", name="Look at the data")
+        assert await look.get_attribute("href") == "#/data?trainer=first"
         await asked.get_by_role("button", name="Back").click()
         await expect(asked).to_have_count(0)
         assert fake_backend.jobs == {}

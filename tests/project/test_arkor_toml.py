@@ -491,6 +491,12 @@ def test_the_first_fault_of_the_data_is_told_beside_the_trainer(
     assert not load_trainers(project)[0].keys() & {"problem", "flaw"}
 
 
+def test_a_row_that_is_to_be_left_out_is_no_flaw(project: Path) -> None:
+    (project / "data.jsonl").write_text(f"{ROW}\nnonsense\n")
+    assert "flaw" in load_trainers(write(project, SMALL))[0]
+    assert "flaw" not in load_trainers(write(project, SMALL + "skip_bad_rows = true\n"))[0]
+
+
 def test_a_look_at_the_data_is_bounded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arkor_dev.project.dataset_source.CHECKED_BYTES", 1000)
     (project / "data.jsonl").write_text(f"{ROW}\n" * 100 + "nonsense\n")

@@ -27,12 +27,13 @@ export async function askAboutData(trainer: Trainer, changes: Changes): Promise<
   const skips = { ...trainer.config, ...changes }.skipBadRows === true;
   if (skips) errors = errors.filter(({ code }) => !UNREADABLE.has(code));
   if (errors.length === 0) return {};
+  const href = `#/data?trainer=${encodeURIComponent(trainer.name)}`;
   const unreadable = errors.some(({ code }) => UNREADABLE.has(code));
   const sure = await confirm({
     title: `The data of ${displayName(trainer.name)} has errors`,
     text: <Errors errors={errors} />,
     action: unreadable ? "Run without unreadable rows" : "Run anyway",
-    ...(features.peek().has("datasets") ? { other: { label: "Look at the data", href: "#/data" } } : {}),
+    ...(features.peek().has("datasets") ? { other: { label: "Look at the data", href } } : {}),
   });
   if (!sure) return null;
   return unreadable ? { skipBadRows: true } : {};
