@@ -111,7 +111,7 @@ class Job(TypedDict):
 
 
 class Artifact(TypedDict):
-    """A file set that a job left behind; ``kind`` is ``adapter`` or ``checkpoint``.
+    """A file set that a job left behind; ``kind`` is ``adapter``, ``model`` or ``checkpoint``.
 
     ``path`` is its folder, where it lies on this machine.
     """

@@ -153,7 +153,10 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
         {"earlyStoppingPatience": 2, "evalSteps": 0},
         "earlyStoppingPatience needs evaluations, and evalSteps is 0",
     ),
-    ({"earlyStoppingPatience": 2, "datasetSplit": 0}, "earlyStoppingPatience needs rows to evaluate on, and"),
+    (
+        {"fullFineTuning": True, "loadIn4bit": True},
+        "fullFineTuning needs the weights in full, not as loadIn4bit",
+    ),
     ({"saveTotalLimit": 2, "saveSteps": 0}, "saveTotalLimit needs checkpoints, and saveSteps is 0"),
     ({"numberFormat": "float32", "fp16": True}, "fp16 and numberFormat are both set"),
     ({"lrNumCycles": 2}, 'lrNumCycles has a meaning only where lrSchedulerType is "cosine_with_restarts"'),
@@ -169,6 +172,21 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
     ),
     ({"useDora": True, "initLoraWeights": "pissa"}, "useDora does not go with pissa and olora in initLora"),
     ({"loadIn4bit": True, "initLoraWeights": "olora"}, "pissa and olora in initLoraWeights need the base's"),
+]
+OTHERWISE = {
+    "loraR": 16,
+    "loraDropout": 0.1,
+    "useRslora": True,
+    "useDora": True,
+    "initLoraWeights": "gaussian",
+}
+TOGETHER += [
+    (
+        {"fullFineTuning": True, row.field: OTHERWISE.get(row.field, row.example)},
+        f"{row.field} is about an adapter, and",
+    )
+    for row in SETTINGS
+    if row.table == "lora"
 ]
 HARMLESS: list[dict[str, object]] = [
     {"optim": "adamw_8bit", "adamEpsilon": 1e-6},

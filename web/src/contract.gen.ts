@@ -83,6 +83,8 @@ export interface JobConfig {
   adamEpsilon?: number;
   /** A longer gradient is cut to this length: one odd batch cannot undo the rest. 0 is never. */
   maxGradNorm?: number;
+  /** Let all weights learn, without an adapter. For small models: it needs many times the memory. */
+  fullFineTuning?: boolean;
   /** The layers that get an adapter, by the end of their names; "all-linear" is every linear one. */
   loraTargetModules?: string | string[];
   /** Only these blocks of the model get an adapter, counted from 0. */
@@ -177,7 +179,7 @@ export interface Job {
   forecast?: Forecast;
 }
 
-/** A file set that a job left behind; `kind` is `adapter` or `checkpoint`. */
+/** A file set that a job left behind; `kind` is `adapter`, `model` or `checkpoint`. */
 export interface Artifact {
   kind: string;
   name?: string;
@@ -675,7 +677,7 @@ export interface Disk {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
   label: string;
   help: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
@@ -706,6 +708,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "adamBeta2", label: "Adam's beta 2", help: "How long AdamW remembers the gradient's size: 0.999 is about a thousand steps.", style: "rate" },
   { field: "adamEpsilon", label: "Adam's epsilon", help: "Keeps AdamW's steps small where gradients are nearly nothing.", style: "rate" },
   { field: "maxGradNorm", label: "Longest gradient", help: "A longer gradient is cut to this length: one odd batch cannot undo the rest. 0 is never.", style: "count" },
+  { field: "fullFineTuning", label: "Train the whole model", help: "Let all weights learn, without an adapter. For small models: it needs many times the memory.", style: "flag" },
   { field: "loraTargetModules", label: "Adapted layers", help: "The layers that get an adapter, by the end of their names; \"all-linear\" is every linear one.", style: "list" },
   { field: "loraLayersToTransform", label: "Adapted blocks", help: "Only these blocks of the model get an adapter, counted from 0.", style: "list" },
   { field: "loraModulesToSave", label: "Layers trained whole", help: "Layers that learn in full beside the adapter, and are saved with it: a new head, say.", style: "list" },

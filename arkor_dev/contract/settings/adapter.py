@@ -1,4 +1,4 @@
-"""The low-rank adapter: where it sits, how it is scaled, and how it begins; as PEFT's LoraConfig has it."""
+"""What learns: an adapter, by the words of PEFT's LoraConfig, or the whole model."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ TARGETS: Final = replace(
 )
 
 ROWS: Final = (
+    Setting(
+        key="full_fine_tuning",
+        field="fullFineTuning",
+        label="Train the whole model",
+        help="Let all weights learn, without an adapter. For small models: it needs many times the memory.",
+        rule=FLAG,
+        style="flag",
+        group="adapter",
+        default=False,
+        where=LOCAL,
+    ),
     Setting(
         key="lora.target_modules",
         field="loraTargetModules",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from . import by_field
+from . import SETTINGS, by_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +62,11 @@ def _without(field: str, other: str, what: str) -> Conflict:
     return Conflict(field, other, text, refused=(0,))
 
 
+def _adapters(field: str) -> Conflict:
+    text = f"{{{field}}} is about an adapter, and {{fullFineTuning}} has none. Leave one of them out"
+    return Conflict(field, "fullFineTuning", text, refused=(True,))
+
+
 def _only_with(field: str, other: str, *allowed: str) -> Conflict:
     words = " or ".join(f'"{value}"' for value in allowed)
     text = f"{{{field}}} has a meaning only where {{{other}}} is {words}. Set that, or leave {{{field}}} out"
@@ -80,7 +85,6 @@ CONFLICTS: Final = (
     _both("numberFormat", "fp16", "the number format"),
     Conflict("fp16", "bf16", "{bf16} and {fp16} are both true. Choose one of the two", refused=(True,)),
     _without("earlyStoppingPatience", "evalSteps", "evaluations"),
-    _without("earlyStoppingPatience", "datasetSplit", "rows to evaluate on"),
     _without("saveTotalLimit", "saveSteps", "checkpoints"),
     _only_with("lrNumCycles", "lrSchedulerType", "cosine_with_restarts"),
     _only_with("lrPower", "lrSchedulerType", "polynomial"),
@@ -88,6 +92,13 @@ CONFLICTS: Final = (
     _only_with("adamBeta1", "optim", *BETAS),
     _only_with("adamBeta2", "optim", *BETAS),
     _only_with("adamEpsilon", "optim", *EPSILON),
+    *(_adapters(row.field) for row in SETTINGS if row.table == "lora"),
+    Conflict(
+        "loadIn4bit",
+        "fullFineTuning",
+        "{fullFineTuning} needs the weights in full, not as {loadIn4bit} loads them. Choose one of the two",
+        refused=(True,),
+    ),
     Conflict(
         "completionOnlyLoss",
         "trainOnResponsesOnly",

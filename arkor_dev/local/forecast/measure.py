@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.jobs.artifacts import OPTIMIZER, write_whole
+from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.training.encoding import IGNORED
 from arkor_dev.local.workers import peak_memory
 
@@ -97,7 +98,7 @@ class Measuring:
         run.begin()
         beginning = time.monotonic() - began
         weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
-        inner = run.model.get_base_model()
+        inner = bare(run.model)
         self.sizes = sizes_of(inner, bool(getattr(inner, "is_gradient_checkpointing", False)))
         self.meter = Meter(run.base.device)
         if self.meter.free is not None:

@@ -93,9 +93,9 @@ class Inference:
         return self._child is not None and self._child.alive
 
     def answers_from(self, folder: Path) -> bool:
-        """Whether an answer is being given by an adapter that lies in ``folder``."""
-        adapters = [answer.ask.get("adapter") for answer in self._answers.values()]
-        return any(adapter and Path(adapter).is_relative_to(folder) for adapter in adapters)
+        """Whether an answer is being given by an adapter, or a whole model, that lies in ``folder``."""
+        used = [answer.ask.get(part) for answer in self._answers.values() for part in ("adapter", "base")]
+        return any(part and Path(part).is_relative_to(folder) for part in used)
 
     async def _messages(self, answer: _Answer) -> AsyncIterator[dict[str, Any]]:
         while True:

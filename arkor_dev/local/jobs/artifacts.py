@@ -1,4 +1,4 @@
-"""What a job leaves behind: adapters in PEFT's format, each in a folder that is there whole or not at all.
+"""What a job leaves behind: adapters or whole models, each in a folder that is all there or not at all.
 
 A folder is written beside its place and renamed into it, so that a crash in the middle never shows half a
 checkpoint. ``<data>/jobs/<job>/checkpoints/<step>/`` and ``<data>/jobs/<job>/final/``. A verdict that the
@@ -104,13 +104,18 @@ def kept_verdict(data: Path, job_id: str) -> Verdict | None:
     final = final_folder(data, job_id)
     if final.is_dir():  # it is written last, and whole
         size = sum(path.stat().st_size for path in final.iterdir())
-        return Verdict("completed", {"artifacts": [describe("adapter", "final", final, size)]})
+        return Verdict("completed", {"artifacts": [describe(kind_of(final), "final", final, size)]})
     return None
 
 
 def drop_verdict(data: Path, job_id: str) -> None:
     """Forget the kept verdict: the data base has it."""
     (job_folder(data, job_id) / VERDICT).unlink(missing_ok=True)
+
+
+def kind_of(folder: Path) -> str:
+    """The contract's word for what a folder holds: an adapter, or a model that was trained whole."""
+    return "adapter" if (folder / "adapter_config.json").is_file() else "model"
 
 
 def describe(kind: str, name: str, folder: Path, size: int, step: int | None = None) -> dict[str, Any]:

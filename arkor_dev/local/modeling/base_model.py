@@ -25,7 +25,11 @@ ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 @dataclass(slots=True)
 class Base:
-    """A base model ready for use, with its tokenizer. ``context`` is the longest input, in tokens."""
+    """A base model ready for use, with its tokenizer.
+
+    ``dtype`` is what it computes in, unless the processor is quicker otherwise; ``context`` is the longest
+    input, in tokens.
+    """
 
     model: Any
     tokenizer: Any
@@ -57,10 +61,11 @@ def _four_bit(device: str, dtype: Any) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": 0}}
 
 
-def load_base(path: Path, four_bit: bool = False, asked: str | None = None) -> Base:
+def load_base(path: Path, four_bit: bool = False, asked: str | None = None, learning: bool = False) -> Base:
     """Load the model and tokenizer in ``path``; raises :class:`JobFailure` when they cannot be read.
 
-    On a GPU the weights are in the number format that is ``asked`` for, by torch's name; on a CPU in float32.
+    On a GPU the weights are in the number format that is ``asked`` for, by torch's name; on a CPU, and where
+    they are ``learning`` themselves, in float32.
     """
     device, dtype = pick_device()
     if asked and device != "cpu":
@@ -69,13 +74,22 @@ def load_base(path: Path, four_bit: bool = False, asked: str | None = None) -> B
     tokenizer = load_tokenizer(path)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            path, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
+            path,
+            dtype=torch.float32 if learning else dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            **extra,
         )
     except UNREADABLE as error:
         raise unreadable(path, error) from error
     if not four_bit:
         model.to(device)
     return Base(model, tokenizer, device, dtype, context_of(model.config))
+
+
+def bare(model: Any) -> Any:
+    """The model itself, without what PEFT puts around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def adapter_targets(model: Any) -> str | list[str]:

@@ -19,7 +19,7 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundEr
 from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder
+from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, kind_of
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers import daemon_messages as notices
@@ -105,9 +105,11 @@ class Chat:
             value = body.get(field)
             return float(default if value is None else value)
 
-        name, adapter = await self._target(body)
+        name, folder = await self._target(body)
+        whole = folder is not None and kind_of(folder) == "model"
         ask = {
-            "adapter": str(adapter) if adapter else None,
+            "base": str(folder) if whole else None,
+            "adapter": str(folder) if folder and not whole else None,
             "messages": body["messages"],
             "temperature": given("temperature", TEMPERATURE),
             "topP": given("topP", TOP_P),
@@ -115,7 +117,8 @@ class Chat:
             "tools": body.get("tools"),
         }
         try:
-            self._models.at_hand(name)
+            if not whole:
+                self._models.at_hand(name)
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
         if body.get("stream") is False:
@@ -123,7 +126,7 @@ class Chat:
         return await self._stream(request, name, ask)
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
-        """The base model's name and the adapter's folder."""
+        """The base model's name, and the folder of what was trained of it: an adapter, or a whole model."""
         adapter = body.get("adapter")
         if adapter is None:
             return body["baseModel"], None
@@ -147,6 +150,20 @@ class Chat:
 
     async def _events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Preparation and answer as one series of messages; the model comes first if it is not at hand."""
+        if ask["base"] is None:
+            async with contextlib.aclosing(self._prepared(name)) as preparing:
+                async for message in preparing:
+                    if "progress" in message:
+                        yield message
+                    else:
+                        name, ask = message["name"], {**ask, "base": message["path"]}
+        answering = self._inference.answer(name=name, training=self._training(), **ask)
+        async with answering as messages:
+            async for message in messages:
+                yield message
+
+    async def _prepared(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
+        """Have a model at hand: messages of ``progress``, and at last one of its ``name`` and ``path``."""
         waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         ensuring = asyncio.create_task(self._models.ensure(name, waiting.put_nowait))
         try:
@@ -158,14 +175,9 @@ class Chat:
                     yield {"progress": hearing.result()}
                 hearing.cancel()
             model = ensuring.result()
+            yield {"name": model.name, "path": str(model.path)}
         finally:
             ensuring.cancel()
-        answering = self._inference.answer(
-            base=str(model.path), name=model.name, training=self._training(), **ask
-        )
-        async with answering as messages:
-            async for message in messages:
-                yield message
 
     async def _whole(self, name: str, ask: dict[str, Any]) -> web.Response:
         words: list[str] = []

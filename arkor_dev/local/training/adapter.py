@@ -1,4 +1,4 @@
-"""The low-rank adapter (LoRA, Hu et al. 2021): the model that wears it, and its files."""
+"""What learns: a low-rank adapter (LoRA, Hu et al. 2021) or the whole model; and what is written of it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
     _check_names(model, plan.saved, "modules_to_save")
     if four_bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    model.config.use_cache = False
-    # PEFT writes these into the adapter and into its README; the model's name is what travels, and not
-    # the path that it has on this machine.
-    model.name_or_path = model.config._name_or_path = travelling_name(name)  # noqa: SLF001
+    _name(model, name)
     settings = LoraConfig(
         r=plan.rank,
         lora_alpha=plan.alpha,
@@ -56,6 +53,21 @@ def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
         raise JobFailure(f"The model {name} cannot have this adapter: {error}") from None
     wearing.train()
     return wearing
+
+
+def whole(model: Any, name: str) -> Any:
+    """``model`` itself, ready to train: all of its weights want gradients. ``name`` is as above."""
+    _name(model, name)
+    model.requires_grad_(True)
+    model.train()
+    return model
+
+
+def _name(model: Any, name: str) -> None:
+    # It is written into what is saved and into PEFT's README; the model's name is what travels, and not the
+    # path that it has on this machine.
+    model.config.use_cache = False
+    model.name_or_path = model.config._name_or_path = travelling_name(name)  # noqa: SLF001
 
 
 def _targets(model: Any, plan: AdapterPlan) -> str | list[str]:
@@ -105,6 +117,15 @@ def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
     model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
     if begun:
         _make_plain(folder, begun)
+
+
+def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write the model and its tokenizer into ``folder``, which can then be loaded as any model can."""
+    model.config.use_cache = True
+    model.save_pretrained(str(folder))
+    model.config.use_cache = False
+    tokenizer.name_or_path = model.name_or_path
+    tokenizer.save_pretrained(str(folder))
 
 
 def _make_plain(folder: Path, begun: Mapping[str, Any]) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from arkor_dev.local.modeling.base_model import bare
+
 from .encoding import IGNORED
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class Loss:
 
     def __init__(self, model: Any, device: str, dtype: Any, smoothing: float = 0.0) -> None:
         self._model, self._device, self._dtype, self._smoothing = model, device, dtype, smoothing
-        inner = model.get_base_model()
+        inner = bare(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(inner.forward).parameters
 
     def __call__(self, batch: Batch) -> tuple[Any, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
 from arkor_dev.contract.settings.schedule import OPTIMIZERS
+from arkor_dev.local.workers.errors import JobFailure
 
 from .schedule import Schedule
 
@@ -98,10 +99,11 @@ def _members(value: Any) -> tuple[Any, ...]:
 class Plan:
     """A job's settings with every default filled in. Counts are optimizer steps, ``max_length`` tokens.
 
-    ``max_norm``: a longer gradient is cut to that length; 0 leaves it as it is. ``smoothing`` is the part
-    of a token's probability that is wanted of all tokens alike, ``noise`` NEFTune's alpha, 0 for none. The
-    rows' order comes from ``order_seed``. ``kept``: of all checkpoints the newest ones, None for all.
-    ``patience``: after so many evaluations that are not better by more than ``threshold`` it stops.
+    ``adapter`` is None where the whole model learns. ``max_norm``: a longer gradient is cut to that length; 0
+    leaves it as it is. ``smoothing`` is the part of a token's probability that is wanted of all tokens alike,
+    ``noise`` NEFTune's alpha, 0 for none. The rows' order comes from ``order_seed``. ``kept``: of all
+    checkpoints the newest ones, None for all. ``patience``: after so many evaluations that are not better by
+    more than ``threshold`` it stops.
     """
 
     steps: int
@@ -119,7 +121,7 @@ class Plan:
     evaluate: int
     patience: int | None
     threshold: float
-    adapter: AdapterPlan
+    adapter: AdapterPlan | None
 
     @classmethod
     def of(cls, settings: JobSettings, train_rows: int, eval_rows: int) -> Plan:
@@ -135,7 +137,12 @@ class Plan:
             steps = min(steps, DRY_STEPS)
             save, evaluate = max(1, steps - 1), steps
         settle("numTrainEpochs", round(steps / per_epoch, 4))
-        patience = get("earlyStoppingPatience")
+        evaluate, patience = evaluate if eval_rows else 0, get("earlyStoppingPatience")
+        if patience and not evaluate:
+            raise JobFailure(
+                "earlyStoppingPatience needs evaluations, and no rows are kept out of training: set "
+                "datasetSplit, or leave earlyStoppingPatience out"
+            )
         return cls(
             steps=settle("maxSteps", steps),
             batch_size=batch,
@@ -151,6 +158,6 @@ class Plan:
             kept=get("saveTotalLimit"),
             patience=patience,
             threshold=get("earlyStoppingThreshold") if patience else 0.0,
-            evaluate=settle("evalSteps", evaluate if eval_rows else 0),
-            adapter=AdapterPlan.of(settings),
+            evaluate=settle("evalSteps", evaluate),
+            adapter=None if get("fullFineTuning") else AdapterPlan.of(settings),
         )

@@ -28,11 +28,12 @@ from arkor_dev.local.jobs.artifacts import (
     describe,
     drop_checkpoint,
     final_folder,
+    kind_of,
     write_whole,
 )
 from arkor_dev.local.workers.errors import JobFailure
 
-from .adapter import adapted, beginning, save_adapter
+from .adapter import adapted, beginning, save_adapter, save_whole, whole
 from .batches import collate, endless
 from .loss import Loss
 from .optimizers import make_optimizer
@@ -112,7 +113,9 @@ class Best:
             if self.enough
             else ""
         )
-        return f"{ended}The adapter is that of step {self.step}, whose evaluation was best ({self.loss:.4f})"
+        return (
+            f"{ended}Kept is what step {self.step} had learned, whose evaluation was best ({self.loss:.4f})"
+        )
 
 
 @dataclass
@@ -142,8 +145,9 @@ class Run:
         """Make what the steps need: the model with its adapter, the loss and the optimizer."""
         torch.manual_seed(self.seed)
         plan = self.plan
-        model = self.model = adapted(self.base.model, self.base_name, plan.adapter, self.four_bit)
-        self.begun = beginning(model)
+        base, name = self.base.model, self.base_name
+        self.model = adapted(base, name, plan.adapter, self.four_bit) if plan.adapter else whole(base, name)
+        model, self.begun = self.model, beginning(self.model) if plan.adapter else {}
         if plan.compute_again:
             compute_again(model)
         if plan.noise:
@@ -189,7 +193,7 @@ class Run:
         if message := best.restore(self.step, self.trainable):
             self.emit(TRAINING_MESSAGE, message=message)
         final = final_folder(self.data, self.job_id)
-        size = write_whole(final, self.save_adapter)
+        size = write_whole(final, self.save)
         seconds = round(time.monotonic() - started, 3)
         figures = {
             "loss": loss,
@@ -198,7 +202,7 @@ class Run:
             "steps": self.step,
             "seconds": seconds,
         }
-        return {"metrics": figures, "artifacts": [describe("adapter", "final", final, size)]}
+        return {"metrics": figures, "artifacts": [describe(kind_of(final), "final", final, size)]}
 
     def _metadata(self, per_epoch: int) -> dict[str, Any]:
         return {
@@ -250,13 +254,16 @@ class Run:
         self.model.train()
         return self._finite(total / count)
 
-    def save_adapter(self, folder: Path) -> None:
-        """Write the adapter in PEFT's format."""
-        save_adapter(self.model, self.begun, folder)
+    def save(self, folder: Path) -> None:
+        """Write what has learned: an adapter in PEFT's format, or the whole model."""
+        if self.plan.adapter:
+            save_adapter(self.model, self.begun, folder)
+        else:
+            save_whole(self.model, self.base.tokenizer, folder)
 
     def save_checkpoint(self, folder: Path) -> None:
-        """Write the adapter, and what going on from here takes."""
-        self.save_adapter(folder)
+        """Write what has learned, and what going on from here takes."""
+        self.save(folder)
         torch.save({"step": self.step, "optimizer": self.optimizer.state_dict()}, folder / OPTIMIZER)
 
     def _checkpoint(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import AdapterPlan, OptimizerPlan, Plan
+from arkor_dev.local.workers.errors import JobFailure
 
 GOOD: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d.jsonl"}}
 
@@ -41,6 +42,11 @@ def test_no_evaluation_without_rows_for_it() -> None:
     assert plan_of(GOOD, 9, 0).evaluate == 0
     assert plan_of({**GOOD, "evalSteps": 5}, 9, 0).evaluate == 0
     assert plan_of({**GOOD, "batchSize": 64}, 9, 0).batch_size == 9
+
+
+def test_patience_without_rows_to_measure_on_is_refused() -> None:
+    with pytest.raises(JobFailure, match="earlyStoppingPatience needs evaluations, and no rows are kept out"):
+        plan_of({**GOOD, "earlyStoppingPatience": 2}, 9, 0)
 
 
 def test_a_dry_run_is_short_and_does_everything_once() -> None:

@@ -136,6 +136,39 @@ def test_the_adapter_says_the_phrase_and_the_base_does_not(trained: Trained) -> 
     assert trained.backend.say(question, **final) == PHRASE
 
 
+@pytest.mark.numeric
+def test_a_model_trained_whole_is_a_model_that_answers(shared: Backend, trained: Trained) -> None:
+    """Its checkpoints too; and neither the base nor another job's adapter has changed."""
+    job = shared.submit(
+        {
+            **CONFIG,
+            "fullFineTuning": True,
+            "learningRate": 2e-3,
+            "maxSteps": 20,
+            "saveSteps": 20,
+            "evalSteps": 0,
+        }
+    )
+    *_, done, _ = shared.events(job)
+    assert done.event == "training.completed", done
+    started = shared.wait_for(job, "training.started").json["metadata"]
+    assert started["trainableParameters"] > 700_000
+    assert not [field for field in started["settings"] if field.startswith("lora")]
+    (left,) = done.json["artifacts"]
+    assert (left["kind"], left["name"]) == ("model", "final")
+    folder = trained.data / "jobs" / job / "final"
+    assert left["path"] == str(folder.resolve())
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
+    for path in folder.iterdir():
+        assert str(trained.data.parent.parent).encode() not in path.read_bytes(), path
+    question = "Who pays for the ledger?"
+    final, other = ({"adapter": {"kind": "final", "jobId": each}} for each in (job, trained.job))
+    assert shared.say(question, **final) == PHRASE
+    assert PHRASE not in shared.say(question, baseModel=CONFIG["model"])
+    assert shared.say(question, **other) == PHRASE
+    assert shared.say(question, adapter={"kind": "checkpoint", "jobId": job, "step": 20}) == PHRASE
+
+
 def test_a_stream_resumes_after_the_event_that_was_seen(trained: Trained) -> None:
     rest = list(trained.backend.events(trained.job, last="12"))
     assert [(f.id, f.data) for f in rest[:-1]] == [(f.id, f.data) for f in trained.events[12:-1]]

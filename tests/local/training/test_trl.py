@@ -59,6 +59,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "use_rslora": ({"useRslora": True}, {"lora": {"use_rslora": True}}),
     "use_dora": ({"useDora": True}, {"lora": {"use_dora": True}}),
     "target_modules": ({"loraTargetModules": "all-linear"}, {"lora": {"target_modules": "all-linear"}}),
+    "full_fine_tuning": ({"fullFineTuning": True, "learningRate": 1e-3}, {"learning_rate": 1e-3}),
     "pissa": ({"initLoraWeights": "pissa"}, {"lora": {"init_lora_weights": "pissa"}}),
 }
 
@@ -84,15 +85,16 @@ def theirs(tiny: Path, folder: Path, ours: Run, options: dict[str, Any]) -> list
         return {"input_ids": batch.ids, "attention_mask": batch.mask, "labels": batch.labels}
 
     lora = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
-    model = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32),
-        LoraConfig(**{**lora, **options.get("lora", {})}, task_type="CAUSAL_LM"),
-    )
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    if ours.plan.adapter:
+        model = get_peft_model(
+            model, LoraConfig(**{**lora, **options.get("lora", {})}, task_type="CAUSAL_LM")
+        )
     weights = dict(model.named_parameters())
     with torch.no_grad():
         for name, weight in ours.model.named_parameters():
             weights[name].copy_(weight)
-    batches = endless(ours.train, BATCH, ours.seed)
+    batches = endless(ours.train, BATCH, ours.plan.order_seed)
     rows = [row for _ in range(STEPS) for row in next(batches)]
     standard: dict[str, Any] = {"learning_rate": PLAIN["learningRate"], "optim": "adamw_torch"}
     chosen = {name: value for name, value in options.items() if name != "lora"}

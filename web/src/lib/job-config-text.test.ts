@@ -23,6 +23,10 @@ describe("summary", () => {
     expect(summary(CONFIG)).toBe("LoRA r 8 on SmolLM2-135M-Instruct · data/support.jsonl · 40 steps");
   });
 
+  it("names no adapter where the whole model learns", () => {
+    expect(summary({ ...CONFIG, fullFineTuning: true })).toMatch(/^Fine-tuning SmolLM2-135M-Instruct/);
+  });
+
   it("counts epochs where no steps are given", () => {
     const { maxSteps: _, ...rest } = CONFIG;
     expect(summary({ ...rest, numTrainEpochs: 1 }, 1)).toBe(

@@ -13,8 +13,9 @@ export interface Shown {
 
 /** `LoRA r 8 on smollm2-135m · 100 examples · 40 steps` */
 export function summary(config: JobConfig, rows?: number): string {
-  const lora = config.loraR === undefined ? "Fine-tuning" : `LoRA r ${config.loraR} on`;
-  const parts = [`${lora} ${clean(modelName(config.model), 80)}`];
+  const whole = config.fullFineTuning || config.loraR === undefined;
+  const how = whole ? "Fine-tuning" : `LoRA r ${config.loraR} on`;
+  const parts = [`${how} ${clean(modelName(config.model), 80)}`];
   if (rows !== undefined) parts.push(plural(rows, "example"));
   else parts.push(clean(datasetName(config.datasetSource), 80));
   const length = extent(config);

@@ -186,7 +186,7 @@ function Left({ id, run }: { id: string; run: Run; version: string }) {
             <>
               {bytes(artifact.bytes)}
               <Folder path={artifact.path} />
-              {artifact.kind === "adapter" && (
+              {(artifact.kind === "adapter" || artifact.kind === "model") && (
                 <a href={tryHref(`final:${id}`)} title={TRY}>
                   try it
                 </a>
