@@ -18,11 +18,17 @@ PLAUSIBLE: Final = (0.25, 1.5)
 
 
 class Shape(NamedTuple):
-    """A batch: its rows, the tokens of the longest one, and at how many places something is learned."""
+    """What a batch is to the processor: tokens, pairs of tokens that look at one another, places learned."""
 
-    rows: int
-    width: int
-    kept: int
+    tokens: int
+    pairs: int
+    learned: int
+
+
+def shape_of(rows: Sequence[tuple[int, int]]) -> Shape:
+    """The shape of rows of so many ``(tokens, learned tokens)``, each filled up to the longest."""
+    width = max(tokens for tokens, _ in rows)
+    return Shape(len(rows) * width, len(rows) * width**2, len(rows) * max(learned for _, learned in rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +44,22 @@ class Sizes:
 
     def work(self, shape: Shape) -> float:
         """Products of one step, forward, in multiply-adds."""
-        attention = self.layers * self.hidden * shape.width**2
-        head = self.vocabulary * self.hidden * shape.kept
-        return shape.rows * (self.parameters * shape.width + attention + head)
+        attention = self.layers * self.hidden * shape.pairs
+        return self.parameters * shape.tokens + attention + self.vocabulary * self.hidden * shape.learned
 
     def held(self, shape: Shape) -> float:
         """Bytes that one step keeps for its way back, in float32; with ``recomputed`` layers, far fewer."""
         layer = 4 * (10 * self.hidden + 4 * self.inner)
         token = self.layers * 4 * self.hidden + layer if self.recomputed else self.layers * layer
-        return shape.rows * (shape.width * token + self.looked_up(shape.kept))
+        return shape.tokens * token + self._answer(shape)
 
     def passed(self, shape: Shape) -> float:
         """Bytes that an evaluation of the batch holds at once: one layer's, and the output's."""
-        return shape.rows * (
-            shape.width * 8 * (10 * self.hidden + 4 * self.inner) + self.looked_up(shape.kept)
-        )
+        return shape.tokens * 8 * (10 * self.hidden + 4 * self.inner) + self._answer(shape)
 
-    def looked_up(self, kept: int) -> float:
+    def _answer(self, shape: Shape) -> float:
         """Bytes of the output layer's answer: in the model's format, in float32, and its gradient."""
-        return 12 * self.vocabulary * kept
+        return 12 * self.vocabulary * shape.learned
 
 
 @dataclass(frozen=True, slots=True)

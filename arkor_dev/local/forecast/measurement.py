@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings import SETTINGS
 
-from .lines import Line, Shape, Sizes
+from .lines import Line, Sizes
 from .machine import makers_of_speed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ WITHOUT_EFFECT: Final = frozenset(
         "maxSteps", "numTrainEpochs", "saveSteps", "evalSteps", "loggingSteps", "learningRate", "weightDecay",
         "lrSchedulerType", "lrNumCycles", "lrPower", "lrNumDecaySteps", "warmupSteps", "warmupRatio",
         "maxGradNorm", "adamBeta1", "adamBeta2", "adamEpsilon", "loraAlpha", "useRslora",
-        "labelSmoothingFactor", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit",
+        "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit",
     }
 )  # fmt: skip
 """Settings that change neither a step's time nor its memory."""
@@ -39,7 +39,8 @@ class Measurement:
 
     ``first`` are the times of the first steps and ``mean`` that of those after them; ``peaks`` says for the
     same steps to which height memory has risen, as ``[step, bytes]`` where it rises, and ``worst`` is the
-    height after them. ``lengths`` are percentiles of the rows' tokens, before they are cut. ``late`` and
+    height after them. ``longest`` are the tokens and the learned ones of the rows of the heaviest batch, the
+    longest row first. ``lengths`` are percentiles of the rows' tokens, before they are cut. ``late`` and
     ``heavy`` are how much longer and larger runs were than was measured.
 
     Memory is the process's where the processor computes, else the device's; ``host`` is then the process's.
@@ -57,7 +58,7 @@ class Measurement:
     worst: int
     memory: Line
     sizes: Sizes
-    longest: Shape
+    longest: list[tuple[int, int]]
     weights: int
     rows: int
     held_out: int
@@ -107,7 +108,7 @@ class Measurement:
                 "memory": Line(**kept["memory"]),
                 "recomputed": Line(**recomputed) if recomputed else None,
                 "sizes": Sizes(**kept["sizes"]),
-                "longest": Shape(*kept["longest"]),
+                "longest": [(tokens, learned) for tokens, learned in kept["longest"]],
                 "peaks": [(step, size) for step, size in kept["peaks"]],
             }
         )

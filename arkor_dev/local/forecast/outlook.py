@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -11,12 +12,14 @@ from arkor_dev.contract.settings import by_field
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import Plan
 
+from .lines import shape_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from arkor_dev.contract.feature_shapes import Forecast, ForecastFix
 
-    from .lines import Line, Shape
+    from .lines import Line
     from .machine import Memory
     from .measurement import Measurement
 
@@ -44,7 +47,8 @@ def outlook(
         "savingSeconds": round((saves + 1) * measured.saving * late, 1),
     }
     peak = measured.peak(plan.steps)
-    written = saves * measured.checkpoint + measured.adapter
+    left = min(saves, config.get("saveTotalLimit") or saves)
+    written = left * measured.checkpoint + measured.adapter
     forecast: Forecast = {
         "seconds": round(sum(parts.values()), 1),
         **parts,  # type: ignore[typeddict-item]
@@ -60,7 +64,7 @@ def outlook(
         "learnedTokens": measured.learned,
         "lookedAtRows": measured.looked,
         "diskBytes": written,
-        "checkpoints": saves,
+        "checkpoints": left,
         "freeDiskBytes": disk,
     }
     room = memory.free
@@ -98,50 +102,48 @@ class _Fixes:
         self, measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, room: float
     ) -> None:
         self.measured, self.config, self.plan, self.room = measured, config, plan, room
-        shape = measured.longest
-        # What the line says of the longest batch, brought to what was forecast.
-        self.surplus = max(0.0, need - measured.memory.at(measured.sizes.held(shape)))
+        # What the line says of the heaviest batch, brought to what was forecast.
+        said = measured.memory.at(measured.sizes.held(shape_of(measured.longest)))
+        self.surplus = max(0.0, need - said)
         self.cheaper = replace(measured.sizes, recomputed=True)
         self.known = by_field()
 
-    def held(self, shape: Shape, recomputed: bool) -> float:
-        """The peak of a run whose longest batch has this shape."""
+    def held(self, batch: int, length: int | None = None, recomputed: bool = False) -> float:
+        """The peak of a run with such a batch size, rows cut to ``length``, and layers ``recomputed``."""
+        rows = self.measured.longest
+        # Of a pack there are several rows to one of the batch.
+        some = rows[: math.ceil(len(rows) * batch / self.plan.batch_size)]
+        if length is not None:
+            some = [(min(tokens, length), min(learned, length)) for tokens, learned in some]
         line: Line | None = self.measured.recomputed if recomputed else self.measured.memory
         sizes = self.cheaper if recomputed else self.measured.sizes
-        return math.inf if line is None else line.at(sizes.held(shape)) + self.surplus
+        return math.inf if line is None else line.at(sizes.held(shape_of(some))) + self.surplus
 
     def found(self) -> Iterator[ForecastFix]:
-        shape, recompute = self.measured.longest, self.measured.recomputed is not None
-        batch = self._most(range(1, shape.rows), lambda rows: self.held(shape._replace(rows=rows), False))
+        size, recompute = self.plan.batch_size, self.measured.recomputed is not None
+        batch = self._most(range(1, size), self.held)
         if batch:
-            yield self._fix(self._fewer(batch), self.held(shape._replace(rows=batch), False))
-        whole = self.held(shape, True)
+            yield self._fix(self._fewer(batch), self.held(batch))
+        whole = self.held(size, recomputed=True)
         if recompute and whole <= self.room:
             yield self._fix({"gradientCheckpointing": True}, whole)
         if recompute and not batch and whole > self.room:
-            batch = self._most(range(1, shape.rows), lambda rows: self.held(shape._replace(rows=rows), True))
+            batch = self._most(range(1, size), lambda rows: self.held(rows, recomputed=True))
             if batch:
                 settings = {**self._fewer(batch), "gradientCheckpointing": True}
-                yield self._fix(settings, self.held(shape._replace(rows=batch), True))
-        for rows, checkpointing in ((shape.rows, False), (1, False), (1, recompute)):
-            lengths = range(SHORTEST, shape.width, LENGTH_STEP)
-            length = self._most(lengths, lambda width: self.held(self._cut(rows, width), checkpointing))  # noqa: B023
+                yield self._fix(settings, self.held(batch, recomputed=True))
+        for rows, checkpointing in ((size, False), (1, False), (1, recompute)):
+            held = functools.partial(self.held, rows, recomputed=checkpointing)
+            length = self._most(range(SHORTEST, self.measured.longest[0][0], LENGTH_STEP), held)
             if length:
-                settings = {"maxLength": length}
-                if rows < shape.rows:
-                    settings = {**self._fewer(rows), **settings}
-                if checkpointing:
-                    settings["gradientCheckpointing"] = True
-                yield self._fix(settings, self.held(self._cut(rows, length), checkpointing))
+                fewer = self._fewer(rows) if rows < size else {}
+                cheaper = {"gradientCheckpointing": True} if checkpointing else {}
+                yield self._fix({**fewer, "maxLength": length, **cheaper}, held(length))
                 break
         if self.measured.device == "cuda" and not self.config.get("loadIn4bit"):
-            need = self.held(shape, False) - (1 - QUARTER) * self.measured.weights
+            need = self.held(size) - (1 - QUARTER) * self.measured.weights
             if need <= self.room:
                 yield self._fix({"loadIn4bit": True}, need)
-
-    def _cut(self, rows: int, width: int) -> Shape:
-        shape = self.measured.longest
-        return shape._replace(rows=rows, width=width, kept=min(shape.kept, width))
 
     def _most(self, choices: range, held: Callable[[int], float]) -> int:
         """The last choice that fits; 0 for none. More of it never takes less."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.training.batches import endless
 from arkor_dev.local.training.encoding import IGNORED
 
-from .lines import Shape, Sizes
+from .lines import Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,23 +21,32 @@ FOREKNOWN_STEPS: Final = 512
 FOREKNOWN_TOKENS: Final = 3_000_000
 """So many steps, or tokens of them, are looked at one by one; what comes after is like them."""
 Batch = list["Example"]
+"""Rows that are computed together."""
+Step = list[Batch]
+"""Batches after all of which the weights move."""
 
 
-def foreknown(run: Run) -> list[Batch]:
-    """The run's first batches, as it will make them."""
+def foreknown(run: Run) -> list[Step]:
+    """The run's first steps, as it will make them: an epoch at least, where that is not too long."""
     mean = sum(len(row.ids) for row in run.train) / len(run.train)
     count = min(FOREKNOWN_STEPS, max(1, round(FOREKNOWN_TOKENS / (mean * run.plan.batch_size))))
-    # An epoch at least, so that its longest batch is known whatever the number of steps.
     per_epoch = -(-len(run.train) // run.plan.batch_size)
     count = max(count, min(per_epoch, FOREKNOWN_STEPS))
-    return list(itertools.islice(endless(run.train, run.plan.batch_size, run.seed), count))
+    batches = itertools.islice(endless(run.train, run.plan.batch_size, run.plan.order_seed), count)
+    return [[batch] for batch in batches]
 
 
-def shape_of(batch: Batch) -> Shape:
-    """The sizes of the rectangle that the training makes of it."""
-    width = max(len(row.ids) for row in batch)
-    kept = {place for row in batch for place, label in enumerate(row.labels[1:]) if label != IGNORED}
-    return Shape(len(batch), width, len(kept))
+def sizes_in(batch: Batch) -> list[tuple[int, int]]:
+    """Tokens and learned tokens of each row, the longest first."""
+    rows = ((len(row.ids), sum(label != IGNORED for label in row.labels[1:])) for row in batch)
+    return sorted(rows, reverse=True)
+
+
+def thinned(row: Example, tokens: int) -> Example:
+    """About so many of a row's tokens, learned ones among them as before, and one at least."""
+    every = max(1, len(row.ids) // tokens)
+    ids, labels = row.ids[::every], row.labels[::every]
+    return replace(row, ids=ids, labels=[*labels[:-1], ids[-1]])
 
 
 def sizes_of(model: Any, recomputed: bool) -> Sizes:
@@ -55,9 +65,9 @@ def _embeddings(model: Any) -> list[Any]:
     return [module for module in found if module is not None]
 
 
-def spread(batches: Sequence[Batch], sizes: Sizes, count: int) -> list[Batch]:
-    """So many of ``batches``, from the lightest to the heaviest in even distances."""
-    ordered = sorted(batches, key=lambda batch: sizes.work(shape_of(batch)))
+def spread(weights: Sequence[float], count: int) -> list[int]:
+    """Places of so many of ``weights``, from the lightest to the heaviest in even distances."""
+    ordered = sorted(range(len(weights)), key=lambda place: weights[place])
     if len(ordered) <= count:
         return ordered
-    return [ordered[round((place + 0.5) * len(ordered) / count - 0.5)] for place in range(count)]
+    return [ordered[int((part + 0.5) * len(ordered) / count)] for part in range(count)]

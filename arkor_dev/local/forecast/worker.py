@@ -43,7 +43,7 @@ def some_of(rows: Sequence[Row], batch: int, seed: int) -> tuple[list[Row], list
 
 
 def _characters(row: Row) -> int:
-    return sum(len(str(message.get("content") or "")) for message in row.messages)
+    return len(row.text or "") + sum(len(str(message.get("content") or "")) for message in row.messages)
 
 
 class Work:

@@ -1,0 +1,198 @@
+"""What a job was forecast to take, and what it took: memory, time, and runs held to a little less and more.
+
+Each setting has a backend of its own, so that no run corrects another's forecast. The limit is on what a
+process may allocate (``RLIMIT_DATA``), set for the backend and so for the training process that it starts: it
+needs no rights. It leaves out pages of library files, and counts what is allocated and never touched: each is
+some 5 % of a small run, and they nearly cancel out; so the limit above is a little further off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import platformdirs
+
+from tests.local.harness import Backend, until
+
+from .figures import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+STARTER: Final = "smollm2-135m-instruct"
+SECOND: Final = "llama-38m"
+SECONDS: Final = 600.0
+ROWS: Final = 64
+CACHE: Final = Path(platformdirs.user_cache_dir("arkor-dev"))
+WORDS: Final = "the order of a parcel that came late is with us now and will go to you today"
+LIMITS: Final = ((0.9, "failed"), (1.15, "completed"))
+"""Shares of the forecast that a run is held to, and how it is to end."""
+MAKE: Final = """
+import sys, torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+torch.manual_seed(0)
+source, folder = sys.argv[1:]
+tokenizer = AutoTokenizer.from_pretrained(source)
+config = LlamaConfig(
+    vocab_size=len(tokenizer), hidden_size=384, intermediate_size=1024, num_hidden_layers=12,
+    num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True,
+    bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+)
+LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+tokenizer.save_pretrained(folder)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One job of the table; rows have up to ``length`` tokens, a third of that at least."""
+
+    model: str
+    batch: int
+    length: int
+    rank: int
+    number_format: str
+    steps: int = 12
+
+    @property
+    def name(self) -> str:
+        return f"{self.model[:8]} batch {self.batch} length {self.length} r {self.rank} {self.number_format}"
+
+
+SETTINGS: Final = (
+    Setting(STARTER, 1, 128, 8, "float32", 20),
+    Setting(STARTER, 4, 128, 8, "float32"),
+    Setting(STARTER, 4, 128, 64, "bfloat16"),
+    Setting(STARTER, 8, 256, 16, "bfloat16", 8),
+    Setting(STARTER, 2, 512, 8, "float32", 8),
+    Setting(STARTER, 4, 512, 8, "bfloat16", 6),
+    Setting(STARTER, 2, 1024, 4, "bfloat16", 6),
+    Setting(SECOND, 8, 128, 4, "float32", 20),
+    Setting(SECOND, 4, 256, 16, "bfloat16", 20),
+    Setting(SECOND, 8, 512, 8, "float32", 8),
+    Setting(SECOND, 4, 1024, 64, "bfloat16", 8),
+    Setting(SECOND, 1, 1024, 8, "float32"),
+)
+QUICK: Final = (Setting(SECOND, 2, 128, 4, "float32", 3),)
+
+
+def measure(*, quick: bool, settings: Sequence[Setting] = SETTINGS) -> Iterator[Figure]:
+    """Four figures a setting, and how many of each were within bounds."""
+    good: list[tuple[bool, bool, bool]] = []
+    with tempfile.TemporaryDirectory(prefix="arkor-bench-") as folder:
+        project = Path(folder) / "project"
+        make_model(project / SECOND)
+        chosen = QUICK if quick else settings
+        for number, setting in enumerate(chosen):
+            found = list(one(setting, project, Path(folder) / str(number)))
+            yield from found
+            memory, seconds, *limits = (bool(figure.met) for figure in found)
+            good.append((memory, seconds, all(limits)))
+        for place, (what, least) in enumerate((("memory", 1.0), ("time", 0.9), ("limits", 1.0))):
+            share = sum(row[place] for row in good) / len(good)
+            yield Figure(f"settings whose {what} was as forecast", 100 * share, "%", least=100 * least)
+
+
+def make_model(folder: Path) -> None:
+    """The second model: a Llama of 38 M parameters with the starter's tokenizer, in 16 bit as models are."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    arguments = [sys.executable, "-c", MAKE, str(CACHE / "models" / STARTER), str(folder)]
+    subprocess.run(arguments, check=True, capture_output=True)
+
+
+def write_rows(path: Path, length: int) -> None:
+    """Chats of up to about ``length`` tokens: a word of these is one or two."""
+    chance = random.Random(length)  # noqa: S311 - rows, no secrets
+    words = WORDS.split()
+    rows = []
+    for number in range(ROWS):
+        count = chance.randint(length // 3, length) - 20 if number % 8 else length
+        said = [chance.choice(words) for _ in range(max(8, count))]
+        half = len(said) // 2
+        turns = ("user", said[:half]), ("assistant", said[half:])
+        rows.append({"messages": [{"role": role, "content": " ".join(text)} for role, text in turns]})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def one(setting: Setting, project: Path, folder: Path) -> Iterator[Figure]:
+    """Forecast, run, and run twice more within limits."""
+    data = f"data/{setting.length}.jsonl"
+    write_rows(project / data, setting.length)
+    config = {
+        "model": setting.model if setting.model == STARTER else f"./{setting.model}",
+        "datasetSource": {"type": "file", "path": data},
+        "batchSize": setting.batch,
+        "maxLength": setting.length,
+        "loraR": setting.rank,
+        "numberFormat": setting.number_format,
+        "maxSteps": setting.steps,
+    }
+    backend = Backend.start(folder, project, CACHE, OMP_NUM_THREADS=str(cores()))
+    try:
+        began = time.monotonic()
+        forecast = until(lambda: known(backend, config), SECONDS)
+        asked = time.monotonic() - began
+        said = forecast["memory"]["peakBytes"]
+        job = run(backend, config)
+        took = job["metrics"]["peakBytes"]
+        yield Figure(f"{setting.name}: memory", said / 1e9, "GB", took / 1e9, least=0.9, most=1.1)
+        seconds = (moment(job["completedAt"]) - moment(job["startedAt"])).total_seconds()
+        yield Figure(f"{setting.name}: time", forecast["seconds"], "s", seconds, least=0.85, most=1.15)
+        for share, status in LIMITS:
+            with limited(backend, round(said * share)):
+                held = run(backend, config)
+            good = held["status"] == status and (status == "completed" or "memory" in held["error"])
+            yield Figure(f"{setting.name}: held to {share:.0%}, {status}", float(good), "", least=1)
+        yield Figure(f"{setting.name}: measured in", asked, "s", most=20)
+    finally:
+        backend.stop()
+
+
+def known(backend: Backend, config: dict[str, Any]) -> dict[str, Any] | None:
+    """The forecast, once it is measured."""
+    forecast: dict[str, Any] = backend.call("POST", "/v1/forecast", {"config": config}).json["forecast"]
+    if forecast["state"] == "failed":
+        raise RuntimeError(forecast["error"])
+    time.sleep(0.2)
+    return forecast if forecast["state"] == "measured" else None
+
+
+def run(backend: Backend, config: dict[str, Any]) -> dict[str, Any]:
+    """The job, once it is over."""
+    job = backend.submit(config)
+    backend.wait_for(job, "end")
+    return backend.job(job)
+
+
+@contextlib.contextmanager
+def limited(backend: Backend, size: int) -> Iterator[None]:
+    """What the backend starts meanwhile may allocate so many bytes."""
+    pid = backend.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_DATA)
+    resource.prlimit(pid, resource.RLIMIT_DATA, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_DATA, before)
+
+
+def cores() -> int:
+    """As many threads as a training takes by itself; the harness asks for one."""
+    return len(os.sched_getaffinity(0))
+
+
+def moment(iso: str) -> datetime:
+    return datetime.fromisoformat(iso)

@@ -1,0 +1,205 @@
+"""From a measurement to a forecast: steps, parts, what fits, and what is kept of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.data.rows import Row
+from arkor_dev.local.forecast import machine
+from arkor_dev.local.forecast.lines import Line, Sizes, shape_of
+from arkor_dev.local.forecast.machine import Memory, memory
+from arkor_dev.local.forecast.measurement import KEPT, Kept, Measurement, key_of
+from arkor_dev.local.forecast.outlook import outlook
+from arkor_dev.local.forecast.worker import LOOKED_ROWS, some_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MB = 10**6
+CONFIG: dict[str, Any] = {
+    "model": "tiny",
+    "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+    "batchSize": 8,
+    "maxSteps": 20,
+    "evalSteps": 6,
+    "saveSteps": 5,
+}
+SIZES = Sizes(layers=30, hidden=576, inner=1536, vocabulary=49152, parameters=107_000_000)
+ROWS = [(512 - 32 * place, 256) for place in range(8)]
+HELD = SIZES.held(shape_of(ROWS))
+MEASURED = Measurement(
+    device="cpu",
+    loading=5.0,
+    first=[2.0, 4.0, 3.0],
+    mean=3.0,
+    evaluation=1.5,
+    saving=0.1,
+    checkpoint=11 * MB,
+    adapter=4 * MB,
+    peaks=[(1, 3000 * MB), (3, 8000 * MB)],
+    worst=round(900 * MB + HELD),
+    memory=Line(900e6, 1.0),
+    sizes=SIZES,
+    longest=ROWS,
+    weights=540 * MB,
+    rows=90,
+    held_out=10,
+    cut=2,
+    tokens=30_000,
+    learned=15_000,
+    looked=100,
+    lengths=list(range(12, 613, 6)),
+    recomputed=Line(950e6, 1.0),
+    slower=1.31,
+)
+PLENTY = Memory(64 * 10**9, 64 * 10**9)
+
+
+def test_any_number_of_steps_is_known_from_one_measurement() -> None:
+    forecast = outlook(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
+    assert forecast["trainingSeconds"] == 2 + 4 + 3 + 17 * 3
+    assert forecast["evaluationSeconds"] == 4 * 1.5  # after 6, 12, 18 and 20
+    assert forecast["savingSeconds"] == pytest.approx(5 * 0.1)  # the adapter at the end is one more
+    assert forecast["seconds"] == pytest.approx(5 + 60 + 6 + 0.5)
+    assert (forecast["checkpoints"], forecast["diskBytes"]) == (4, 4 * 11 * MB + 4 * MB)
+    assert forecast["fits"] is True
+    assert "fixes" not in forecast
+    short = outlook(MEASURED, {**CONFIG, "maxSteps": 2, "saveTotalLimit": 1}, PLENTY, 10**12, busy=False)
+    assert short["trainingSeconds"] == 6
+    assert short["memory"]["peakBytes"] == 3000 * MB
+    assert forecast["memory"]["peakBytes"] == MEASURED.worst
+
+
+def test_a_full_disk_does_not_fit_and_has_no_fix_in_memory() -> None:
+    forecast = outlook(MEASURED, CONFIG, PLENTY, MB, busy=False)
+    assert forecast["fits"] is False
+    assert "fixes" not in forecast
+
+
+def test_nobody_judges_beside_a_running_job_or_where_memory_is_not_known() -> None:
+    assert "fits" not in outlook(MEASURED, CONFIG, PLENTY, None, busy=True)
+    assert "fits" not in outlook(MEASURED, CONFIG, Memory(None, None), None, busy=False)
+
+
+def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> None:
+    room = 4000 * MB
+    forecast = outlook(MEASURED, CONFIG, Memory(room, room), None, busy=False)
+    assert forecast["fits"] is False
+    fixes = forecast["fixes"]
+    assert all(1.05 * fix["peakBytes"] <= room for fix in fixes)
+    fewer, checkpointing, shorter = (fix["settings"] for fix in fixes)
+    rows = fewer["batchSize"]
+    assert 900 * MB + SIZES.held(shape_of(ROWS[:rows])) <= room / 1.05
+    assert 900 * MB + SIZES.held(shape_of(ROWS[: rows + 1])) > room / 1.05
+    assert checkpointing == {"gradientCheckpointing": True}
+    assert list(shorter) == ["maxLength"]
+    assert fixes[1]["words"] == "gradient checkpointing (31 % slower)"
+    cut = sum(length > shorter["maxLength"] for length in MEASURED.lengths)
+    assert f"(cuts {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
+
+
+def test_where_one_row_is_too_much_changes_are_combined_and_at_last_there_is_none() -> None:
+    tight = Memory(1400 * MB, None)
+    (fix,) = outlook(MEASURED, CONFIG, tight, None, busy=False)["fixes"][:1]
+    assert set(fix["settings"]) >= {"batchSize"} or set(fix["settings"]) >= {"gradientCheckpointing"}
+    assert 1.05 * fix["peakBytes"] <= 1400 * MB
+    assert outlook(MEASURED, CONFIG, Memory(800 * MB, None), None, busy=False)["fixes"] == []
+
+
+def test_a_gpu_s_memory_is_what_counts_there() -> None:
+    gpu = replace(MEASURED, device="cuda", host=700 * MB, device_free=4000 * MB, device_total=8000 * MB)
+    forecast = outlook(gpu, CONFIG, PLENTY, None, busy=False)
+    assert forecast["device"] == {
+        "name": "cuda",
+        "peakBytes": MEASURED.worst,
+        "freeBytes": 4000 * MB,
+        "totalBytes": 8000 * MB,
+    }
+    assert forecast["memory"]["peakBytes"] == 700 * MB
+    assert forecast["fits"] is False
+
+
+def test_a_run_corrects_its_forecast_though_not_beyond_belief() -> None:
+    later = MEASURED.corrected(1.44, 1.1)
+    assert outlook(later, CONFIG, PLENTY, None, busy=False)["seconds"] == pytest.approx(71.5 * 1.2, abs=0.2)
+    assert later.peak(20) == round(MEASURED.worst * 1.1)
+    assert MEASURED.corrected(100, 1).late == pytest.approx(2**0.5)
+
+
+def test_a_measurement_is_kept_and_one_of_another_version_is_none(tmp_path: Path) -> None:
+    Kept(tmp_path).put("one", MEASURED)
+    kept = Kept(tmp_path)
+    assert kept.get("one") == MEASURED
+    assert kept.get("two") is None
+    for text in ("not json", "[]", '{"one": {"device": "cpu"}}', '{"one": 3}'):
+        (tmp_path / KEPT).write_text(text)
+        assert Kept(tmp_path).get("one") is None
+
+
+def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path) -> None:
+    model, data = tmp_path / "model", tmp_path / "rows.jsonl"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    data.write_text("{}\n")
+
+    def key(**changes: object) -> str:
+        return key_of({**CONFIG, **changes}, model, [data])
+
+    first = key()
+    for same in ({"maxSteps": 3}, {"learningRate": 1.0}, {"loraR": 8}, {"aFieldThatNobodyKnows": 1}):
+        assert key(**same) == first, same
+    for other in ({"batchSize": 2}, {"loraR": 4}, {"maxLength": 64}, {"evalSteps": 0}, {"seed": 1}):
+        assert key(**other) != first, other
+    data.write_text("{}\n{}\n")
+    assert key() != first
+
+
+def test_large_data_are_looked_at_in_part_and_their_longest_rows_besides() -> None:
+    rows = [Row([{"role": "user", "content": "x" * (n % 97)}], f"line {n}") for n in range(5000)]
+    some, longest = some_of(rows, 4, 1)
+    assert (len(some), len(longest)) == (LOOKED_ROWS, 4)
+    assert not {row.where for row in some} & {row.where for row in longest}
+    assert all(len(row.messages[0]["content"]) == 96 for row in longest)
+    assert some_of(rows[:100], 4, 1) == (rows[:100], [])
+
+
+def test_a_line_goes_through_its_points_and_never_falls() -> None:
+    line = Line.through([(1, 12), (2, 14), (4, 18)])
+    assert (line.base, line.slope) == pytest.approx((10, 2))
+    assert Line.through([(1, 5), (2, 4)]).slope == 0
+    assert Line.through([(2, 6)]).at(4) == 12
+    assert Line.through([(1, 1), (2, 3)]).base == 0
+    assert Line.rising([(100, 1100), (200, 1210)]).at(300) == pytest.approx(1320)
+    # A plateau, or one point alone: as the sizes say, from the last one on.
+    assert Line.rising([(100, 1100), (200, 1100)]).at(300) == pytest.approx(1125)
+    assert Line.rising([(100, 1100)]).at(200) == 1200
+
+
+def test_the_tightest_limit_is_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 8000 kB\nMemAvailable: 5000 kB\n")
+    (tmp_path / "groups").write_text("4:memory:/mine/inner\n1:cpu:/\n0::/\n")
+    group = tmp_path / "control" / "memory" / "mine"
+    (group / "inner").mkdir(parents=True)
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(machine, "CONTROL", tmp_path / "control")
+    assert memory() == Memory(5000 * 1024, 8000 * 1024)
+    (group / "memory.limit_in_bytes").write_text("4000000")
+    (group / "memory.usage_in_bytes").write_text("3000000")
+    (group / "memory.stat").write_text("cache 1\ntotal_inactive_file 500000\n")
+    assert memory() == Memory(1_500_000, 4_000_000)
+    # The second version of control groups, with a limit on the process itself.
+    (tmp_path / "groups").write_text("0::/own\n")
+    own = tmp_path / "control" / "own"
+    own.mkdir()
+    (own / "memory.max").write_text("max")
+    assert memory().free == 5000 * 1024
+    (own / "memory.max").write_text("2000000")
+    (own / "memory.current").write_text("1900000")
+    (own / "memory.stat").write_text("inactive_file 0\n")
+    assert memory() == Memory(100_000, 2_000_000)
+    (tmp_path / "meminfo").unlink()
+    assert memory().free == 100_000
