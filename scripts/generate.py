@@ -2,9 +2,9 @@
 
 ``web/src/contract.gen.ts`` comes from the shapes and events of ``arkor_dev/contract``, read as
 syntax and not by import: type annotations stay as they were written, in the order they were written, and the
-result does not depend on the Python that runs this; so does ``docs/events.md``. Settings, what a form has to
-know of them (``web/src/form.gen.ts``, apart as only the form loads it) and ``docs/settings.md`` come from
-``arkor_dev/contract/settings/``.
+result does not depend on the Python that runs this; so does ``docs/events.md``. Settings, what they are
+for and what a form has to know of them (``web/src/help.gen.ts`` and ``form.gen.ts``, apart as the first load
+does without them) and ``docs/settings.md`` come from ``arkor_dev/contract/settings/``.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ SHAPES = ("shapes.py", "events.py", "feature_shapes.py", "dataset_shapes.py", "o
 MODULES = [ROOT / "arkor_dev" / "contract" / name for name in SHAPES]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
 FORM = ROOT / "web" / "src" / "form.gen.ts"
+HELP = ROOT / "web" / "src" / "help.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"
 EVENTS = ROOT / "docs" / "events.md"
 
@@ -156,7 +157,6 @@ def _settings() -> str:
             "export interface Setting {",
             f"  field: {' | '.join(_quoted(row.field) for row in settings.SETTINGS)};",
             "  label: string;",
-            "  help: string;",
             f"  style: {' | '.join(map(_quoted, styles))};",
             "}\n",
             "/** In reading order. */",
@@ -171,13 +171,28 @@ def _settings() -> str:
     )
 
 
+def help_texts() -> str:
+    """The TypeScript that says what each setting is for."""
+    texts = (f"  [{_quoted(row.field)}, {_quoted(row.help)}]," for row in settings.SETTINGS)
+    return "\n".join(
+        [
+            NOTE,
+            "/** What each setting is for, by its field. */",
+            "export const HELP: ReadonlyMap<string, string> = new Map([",
+            *texts,
+            "]);\n",
+        ]
+    )
+
+
 def form() -> str:
     """The TypeScript for a form of all settings."""
     kinds = sorted({row.rule.kind for row in settings.SETTINGS})
     return "\n".join(
         [
             NOTE,
-            'import { SETTINGS, type Setting } from "./contract.gen";\n',
+            'import { SETTINGS, type Setting } from "./contract.gen";',
+            'import { HELP } from "./help.gen";\n',
             f"export type Group = {' | '.join(map(_quoted, GROUPS))};\n",
             "/** The parts of a form, in reading order. */",
             "export const GROUPS: readonly { group: Group; title: string }[] = [",
@@ -201,6 +216,7 @@ def form() -> str:
             "  key: string;",
             "  /** Other keys that mean the same there. */",
             "  aliases?: readonly string[];",
+            "  help: string;",
             "  /** What a value must be, in words. */",
             "  allowed: string;",
             "  unit?: string;",
@@ -212,7 +228,7 @@ def form() -> str:
             "  /** Which backends and devices obey it, where that is not all of them. */",
             "  where?: string;",
             "}\n",
-            'const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>> = {',
+            'const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {',
             *(f"  {row.field}: {_record(_rule(row))}," for row in settings.SETTINGS),
             "};\n",
             "/** `field`, where it says anything (null, false and 0 do not, nor does the default), wants of",
@@ -231,6 +247,7 @@ def form() -> str:
             "/** Every setting, in reading order. */",
             "export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({",
             "  ...shown,",
+            '  help: HELP.get(shown.field) ?? "",',
             "  ...RULES[shown.field],",
             "}));\n",
         ]
@@ -248,7 +265,7 @@ def _said(facts: dict[str, object]) -> dict[str, object]:
 
 
 def _shown(row: Setting) -> dict[str, object]:
-    return {"field": row.field, "label": row.label, "help": row.help, "style": row.style}
+    return {"field": row.field, "label": row.label, "style": row.style}
 
 
 def _rule(row: Setting) -> dict[str, object]:
@@ -383,6 +400,7 @@ def generated() -> dict[Path, str]:
     return {
         TYPES: types(shapes()),
         FORM: form(),
+        HELP: help_texts(),
         REFERENCE: reference(),
         PROBED: probes(),
         EVENTS: events(MODULES[1].read_text(encoding="utf-8")),

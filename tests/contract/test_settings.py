@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.settings.setting import Setting
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-from generate import form, reference, shapes, types
+from generate import form, help_texts, reference, shapes, types
 
 BLOCK = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { url = "https://example.org/a" }\n'
 BESIDE: dict[str, dict[str, object]] = {
@@ -103,13 +103,14 @@ def test_a_new_setting_is_in_the_reference_and_a_usual_one_in_the_starter_file(
 def test_a_new_setting_is_typed_and_in_the_form() -> None:
     text = types(shapes())
     assert f"  /** {PRETEND.help} */\n  pretendLora?: number;\n}}" in text
-    label = f'{{ field: "pretendLora", label: "Noise", help: "{PRETEND.help}", style: "count" }}'
+    label = '{ field: "pretendLora", label: "Noise", style: "count" }'
     rule = (
         '{ group: "adapter", key: "lora.pretend", kind: "number", low: 0, high: 100, allowed: "a number from '
         '0 to 100", unit: "parts", defaultWords: "none", example: 5, where: "nobody" }'
     )
     assert f"  {label},\n];" in text
     assert f"  pretendLora: {rule},\n}};" in form()
+    assert f'  ["pretendLora", "{PRETEND.help}"],\n]);' in help_texts()
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)

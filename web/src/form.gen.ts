@@ -1,6 +1,7 @@
 // Generated from arkor_dev/contract by scripts/generate.py. Not edited by hand.
 
 import { SETTINGS, type Setting } from "./contract.gen";
+import { HELP } from "./help.gen";
 
 export type Group = "usual" | "schedule" | "adapter" | "data" | "evaluation" | "precision" | "advanced";
 
@@ -34,6 +35,7 @@ export interface FormSetting extends Setting, Rule {
   key: string;
   /** Other keys that mean the same there. */
   aliases?: readonly string[];
+  help: string;
   /** What a value must be, in words. */
   allowed: string;
   unit?: string;
@@ -46,7 +48,7 @@ export interface FormSetting extends Setting, Rule {
   where?: string;
 }
 
-const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting>>> = {
+const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {
   model: { group: "usual", key: "model", kind: "text", low: 1, high: 300, allowed: "a model's name or folder, as one line of text, 300 characters at most", required: true, example: "smollm2-135m-instruct" },
   maxSteps: { group: "usual", key: "steps", aliases: ["max_steps"], kind: "whole", low: 1, high: 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "as many as the epochs take", example: 40 },
   numTrainEpochs: { group: "usual", key: "epochs", aliases: ["num_train_epochs"], kind: "number", low: 0, high: 10000, above: true, allowed: "a number above 0, 10,000 at most", unit: "passes", default: 3 },
@@ -141,5 +143,6 @@ export const CONFLICTS: readonly Conflict[] = [
 /** Every setting, in reading order. */
 export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({
   ...shown,
+  help: HELP.get(shown.field) ?? "",
   ...RULES[shown.field],
 }));

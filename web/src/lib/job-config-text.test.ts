@@ -6,7 +6,7 @@ import { configOf, datasetName, settings, shareable, summary } from "./job-confi
 /** The table with one setting more than it has. */
 vi.mock("../contract.gen", async (original) => {
   const contract = await original<typeof import("../contract.gen")>();
-  const pretend = { field: "pretend", label: "Pretend", help: "Says nothing.", style: "interval" };
+  const pretend = { field: "pretend", label: "Pretend", style: "interval" };
   return { ...contract, SETTINGS: [...contract.SETTINGS, pretend] };
 });
 
@@ -67,19 +67,16 @@ describe("settings", () => {
     ]);
   });
 
-  it("labels and explains every setting of the table, a new one too", () => {
+  it("labels every setting of the table, a new one too", () => {
     const value = { whole: 2, number: 0.5, flag: true, choice: "a", text: "a", list: ["a", "b"] };
     const config = Object.fromEntries(
       FORM.map(({ field, kind }) => [field, value[kind] ?? 2]),
     ) as unknown as JobConfig;
-    expect(settings(config).map(({ label, help }) => [label, help])).toEqual(
-      SETTINGS.map(({ label, help }) => [label, help]),
-    );
+    expect(settings(config).map(({ label }) => label)).toEqual(SETTINGS.map(({ label }) => label));
     expect(settings(config).at(-1)).toEqual({
       field: "pretend",
       label: "Pretend",
       value: "every 2 steps",
-      help: "Says nothing.",
     });
   });
 

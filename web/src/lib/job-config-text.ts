@@ -3,12 +3,11 @@ import { type DatasetSource, type Job, type JobConfig, SETTINGS, type Setting } 
 import { modelName, number, plural, rate } from "./format";
 import { clean } from "./text";
 
-/** A setting and its value in words; `help` says what it is for, where the contract knows it. */
+/** A setting and its value in words. */
 export interface Shown {
   field: string;
   label: string;
   value: string;
-  help?: string;
 }
 
 /** `LoRA r 8 on smollm2-135m · 100 examples · 40 steps` */
@@ -88,13 +87,13 @@ const WORDS: Readonly<Record<Setting["style"], Words>> = {
 /** In the table's order, the data set after the model; a key that the table does not know is shown under its own name. */
 export function settings(config: JobConfig): Shown[] {
   const list: Shown[] = [];
-  const add = (key: keyof JobConfig, label: string, words: Words, help?: string): void => {
+  const add = (key: keyof JobConfig, label: string, words: Words): void => {
     const value = config[key];
     if (value === undefined || value === null) return;
-    list.push({ field: key, label, value: safely(words, value), ...(help === undefined ? {} : { help }) });
+    list.push({ field: key, label, value: safely(words, value) });
   };
-  for (const { field, label, style, help } of SETTINGS) {
-    add(field, label, WORDS[style], help);
+  for (const { field, label, style } of SETTINGS) {
+    add(field, label, WORDS[style]);
     if (field !== "model") continue;
     add("datasetSource", "Data set", datasetName as Words);
     add("evalDatasetSource", "Evaluation data set", datasetName as Words);

@@ -1,6 +1,7 @@
 /** How the configurations of several jobs differ, setting by setting. */
 
 import type { Job, JobConfig } from "../../contract.gen";
+import { HELP } from "../../help.gen";
 import { configOf, settings, shareable } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
 
@@ -56,9 +57,9 @@ function valuesOf(config: JobConfig, asked: JobConfig): Map<string, Value> {
     ),
   );
   return new Map(
-    settings(config).map(({ field, label, value, help }) => [
+    settings(config).map(({ field, label, value }) => [
       label,
-      { words: value, raw: raw.get(label) ?? value, help, given: field in asked },
+      { words: value, raw: raw.get(label) ?? value, help: HELP.get(field), given: field in asked },
     ]),
   );
 }

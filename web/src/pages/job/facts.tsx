@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { Forecast, Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
+import { HELP } from "../../help.gen";
 import { now } from "../../lib/clock";
 import { absolute, bytes, duration, number, plural } from "../../lib/format";
 import { configOf, settings } from "../../lib/job-config-text";
@@ -49,14 +50,14 @@ export function Facts({
 function Configuration({ job }: { job: Job }) {
   const asked = job.config as unknown as Readonly<Record<string, unknown>>;
   const hand: readonly unknown[] = Array.isArray(asked.setByHand) ? asked.setByHand : [];
-  return settings(configOf(job)).map(({ field, label, value, help }) => {
+  return settings(configOf(job)).map(({ field, label, value }) => {
     const given = asked[field] !== undefined && asked[field] !== null;
     const byHand = hand.includes(field);
     return (
       <Fact
         key={field}
         name={label}
-        help={help}
+        help={HELP.get(field)}
         value={value}
         mark={byHand ? "set by hand" : undefined}
         title={given ? value : `${value}, the default`}
