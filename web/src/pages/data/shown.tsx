@@ -72,7 +72,9 @@ export function Shown({
     setNote(search.want === "text" ? "Searching" : "");
     try {
       const row = await opened.find(search, after, abort.signal);
-      setNote(row === null ? none : "");
+      setNote(
+        row !== null ? "" : view.read === 0 && search.want !== "text" ? "No row has been read yet." : none,
+      );
       if (row !== null) {
         setQuery({ row });
         announce(`Row ${number(row)}`);
