@@ -26,4 +26,7 @@ it("puts the worst first, and what both lists have found in once, as the one tha
     ["cut", 7],
     ["duplicate", 4],
   ]);
+  const why = [finding("json", "error", 1), finding("too-long", "error", 1)];
+  expect(merged(why, ofTokens).map(({ code }) => code)).toEqual(["json", "too-long", "cut"]);
+  expect(merged(why.slice(1), ofTokens).map(({ code }) => code)).toEqual(["unreadable", "too-long", "cut"]);
 });

@@ -7,12 +7,16 @@ import { Button } from "../../ui";
 const WORDS: Readonly<Record<string, string>> = { error: "Error", warning: "Warning", note: "Note" };
 const MOST_ROWS = 20;
 
+const UNREADABLE = "unreadable";
 /** The worst first. */
 const ORDER = ["error", "warning", "note"];
 
 /** Both lists as one: what the rows say, and what the tokenizer does; what both have found counts once. */
 export function merged(ofRows: readonly Finding[], ofTokens: readonly Finding[]): Finding[] {
   const found = new Map(ofTokens.map((finding) => [finding.code, finding]));
+  // The tokenizer's list only has that a row cannot be read; the rows' own says why, in several findings.
+  const faulty = ofRows.filter(({ level }) => level === "error").reduce((sum, { count }) => sum + count, 0);
+  if (faulty >= (found.get(UNREADABLE)?.count ?? 0)) found.delete(UNREADABLE);
   for (const finding of ofRows)
     if (finding.count >= (found.get(finding.code)?.count ?? 0)) found.set(finding.code, finding);
   return [...found.values()].sort((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
