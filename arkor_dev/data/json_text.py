@@ -37,7 +37,7 @@ def decoded(raw: bytes) -> str:
 
 def _fault(text: str, error: json.JSONDecodeError, line: int | None) -> str:
     """The fault and its place, in the same words on every Python: 3.13 names a last comma for itself."""
-    before, said, at = text[: error.pos].rstrip(), error.msg, error.pos
+    before, said, at = text[: error.pos].rstrip(), error.msg.removesuffix(" at"), error.pos
     if said.startswith("Illegal trailing comma"):
         before = text[: error.pos + 1]
         said, at = "a comma with nothing behind it", len(before) - 1

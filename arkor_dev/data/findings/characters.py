@@ -19,9 +19,8 @@ _USUAL: Final = "\u2013\u2014\u2018-\u201f\u2026\u2039\u203a"
 # Accented letters, quotes and dashes, emoji, a byte order mark; and what stands for a byte that was none.
 _MOJIBAKE: Final = re.compile(
     rf"[\u00c2\u00c3](?![{_USUAL}])[{_LATER}]|\u00e2\u20ac[{_LATER}]|\u00f0\u0178[{_LATER}]"
-    "|\u00ef\u00bb\u00bf|\ufffd"
+    "|[\u00e0-\u00f4][\u0080-\u009f]|\u00ef\u00bb\u00bf|\ufffd"
 )
-_MARKS: Final = ("\u00c3", "\u00c2", "\u00e2\u20ac", "\u00ef\u00bb", "\u00f0\u0178", "\ufffd")
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u0080-\u009f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -35,7 +34,7 @@ class Characters(Check):
         """As ``Check.see``."""
         text = seen.text
         broken = None
-        if not text.isascii() and any(mark in text for mark in _MARKS):
+        if not text.isascii():
             broken = _MOJIBAKE.search(text)
             if broken:
                 self._broken.add(seen, text, broken.start())

@@ -83,6 +83,8 @@ class _Reading:
         findings.sort(key=lambda finding: LEVELS.index(finding["level"]))
         if self.likeness.rows > likeness.MOST_ROWS:
             self.left_out.append(f"Near duplicates behind the first {likeness.MOST_ROWS:,} rows.")
+        if self.likeness.full:
+            self.left_out.append("More near duplicates: there are thousands of candidates.")
         if self.repeats.rows > repeats.MOST_ROWS:
             self.left_out.append(f"Repetitions behind the first {repeats.MOST_ROWS:,} rows.")
         with open_data(self.files) as data:

@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Finding
 
 _COMMON: Final = {
-    "English": "the and is are was were of to in that it you your for with this have has not but they from",
-    "German": "der die das und ist sind nicht ein eine einen mit auf für von den dem im zu sie ich auch sich",
-    "French": "le la les des est et une un dans pour pas que qui vous ne sur avec il elle sont du ce cette",
-    "Spanish": "el la los las es y una un en para que por con no se del son está lo su como más pero esta",
-    "Italian": "il la le gli è e una un di che per non con sono del della si nel come più anche questo ma",
-    "Portuguese": "o a os as é e uma um em para que não com do da dos das se por mais como são você está",
-    "Dutch": "de het een en is van niet op zijn voor met dat die te ook aan er maar bij naar wordt deze",
-    "Polish": "i w na nie się jest to z do że jak co po ale są dla czy od tym być oraz można przez",
-    "Turkish": "ve bir bu için ile de da çok ne olarak var daha gibi ama en olan kadar değil mi her",
-    "Swedish": "och att det som en på är av för med till den har inte om ett men jag vi kan från eller",
-    "Indonesian": "yang dan di untuk dengan ini itu dari dalam tidak akan pada adalah ke atau juga bisa anda",
-    "Vietnamese": "và của là có không được trong cho một những với các này khi đã để người bạn nhưng",
+    "English": "the and is are was of to in that it you your for with this have not but they from or be can",
+    "German": "der die das und ist sind nicht ein eine einen mit auf für von den zu sie ich auch sich",
+    "French": "les des est une dans pour pas que qui vous sur avec elle sont cette être nous mais plus leur",
+    "Spanish": "los las una para por como pero más esta son muy también que del está puede sus hay desde",
+    "Italian": "che non per della sono con una gli nel come più anche questo questa alla può dei delle",
+    "Portuguese": "que não uma para como mais você está isso são também pelo pela foi muito seu sua pode",
+    "Dutch": "het een van niet zijn voor dat die ook aan maar naar wordt deze kunnen heeft bij worden",
+    "Polish": "nie się jest że jak ale są dla czy tym być oraz można przez już tylko który która",
+    "Turkish": "bir için çok olarak daha gibi ama olan kadar değil her bunu sonra ile veya şekilde",
+    "Swedish": "och att det som för med till den har inte jag från eller kan ett också när vara",
+    "Indonesian": "yang dan untuk dengan ini itu dari dalam tidak akan pada adalah atau juga bisa anda",
+    "Vietnamese": "của không được trong cho một những với các này khi đã để người bạn nhưng",
 }
+"""Of two letters at least: single ones are names, bullets and flags in any language."""
 _WORDS: Final = {language: frozenset(words.split()) for language, words in _COMMON.items()}
 _SCRIPTS: Final = {
     "Japanese": re.compile("[\u3040-\u30ff]"),
@@ -44,7 +45,9 @@ _LETTERS: Final = re.compile(r"[^\W\d_]+")
 CHARACTERS: Final = 600
 """Of an answer's beginning, by which its language is told."""
 FEWEST: Final = 4
-"""Common words, and three times as many as the next language has; else the language is not known."""
+DIFFERENT: Final = 3
+"""Common words, and how many different ones; with fewer, or less than three times as many as the next
+language has, the language is not known."""
 MOST_OTHERS: Final = 0.4
 """Of the rows; data with more of them is in several languages on purpose."""
 
@@ -64,7 +67,8 @@ def language_of(text: str) -> str | None:
         reverse=True,
     )
     (most, language), (second, _) = counts[:2]
-    return language if most >= FEWEST and most >= 3 * second else None
+    sure = most >= FEWEST and most >= 3 * second and len(_WORDS[language] & words.keys()) >= DIFFERENT
+    return language if sure else None
 
 
 class Languages(Check):

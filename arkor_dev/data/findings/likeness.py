@@ -69,6 +69,8 @@ class Likeness(Check):
         self._earlier: dict[int, tuple[str, array[int]] | None] = {}
         """Place and runs of those, once they have been seen again."""
         self._kept = 0
+        self.full = False
+        """There were more pairs to look at than MOST_PAIRS."""
         self._found = Found()
 
     def see(self, seen: Seen) -> None:
@@ -119,7 +121,12 @@ class Likeness(Check):
             for at in sorted(range(len(band)), key=band.__getitem__):
                 if first < 0 or band[at] != band[first]:
                     first = at
-                elif self._exact[at] != self._exact[first] and pairs < MOST_PAIRS:
+                elif self._exact[at] == self._exact[first]:
+                    continue
+                elif pairs >= MOST_PAIRS:
+                    self.full = True
+                    break
+                else:
                     pairs += 1
                     self._pairs.setdefault(self._numbers[at], set()).add(self._numbers[first])
         self._earlier = {number: None for numbers in self._pairs.values() for number in numbers}

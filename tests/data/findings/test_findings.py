@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.data.findings import check
+from arkor_dev.data.findings import check, likeness
 from arkor_dev.data.findings.check import check_data
 from arkor_dev.data.findings.masking import masked
 from arkor_dev.data.reader import DataFile
@@ -95,6 +95,7 @@ CASES: list[tuple[str, str, list[Any], int]] = [
     ("refusal", "note", [turn("who?", "I\u2019m sorry, but I can\u2019t assist with that request.")], 1),
     ("mojibake", "warning", [turn("a", f"It\u00e2\u20ac\u2122s a caf\u00c3\u00a9 {filler(1)}")], 1),
     ("mojibake", "warning", [turn("a", f"a caf\ufffd {filler(1)}")], 1),
+    ("mojibake", "warning", [turn("a", f"dash \u00e2\u0080\u0094 {filler(1)}")], 1),
     ("control-characters", "warning", [turn("a", f"\x1b[31mred\x1b[0m {filler(1)}")], 1),
     ("control-characters", "warning", [turn("a", f"\u202egpj.exe {filler(1)}")], 1),
     ("same-answer", "note", [turn(filler(-n, 6), LATER) for n in range(1, 16)], 15),
@@ -136,6 +137,7 @@ NOTHING_TO_SAY = [
     {"messages": [TALK[0], said(None, tool_calls=[{"function": {"name": "f"}}]),
                   {"role": "tool", "content": "1"}, said(filler(-9))]},
     {"text": filler(-7)},
+    turn("flags?", "o -a e i w o -e a z e o w i a e: A with a, O with o, e.g. do a, do o, as com, to no."),
 ]  # fmt: skip
 
 
@@ -173,6 +175,16 @@ def test_near_duplicates_are_found_among_many(tmp_path: Path) -> None:
     assert all((row["row"] - 400) % 2 == 0 for row in near["rows"])
     assert near["rows"][0]["excerpt"].startswith(f"as d.jsonl, line {near['rows'][0]['row'] - 1}: ")
     assert checked(tmp_path, rows) == checked(tmp_path, rows)
+
+
+def test_too_many_near_duplicates_to_look_at_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(likeness, "MOST_PAIRS", 2)
+    rows = [turn(f"{filler(n, 6)}?", f"{filler(-1, 120)} {filler(n, 2)}") for n in range(900, 909)]
+    report = checked(tmp_path, [*plain(60), *rows])
+    assert "More near duplicates: there are thousands of candidates." in report["leftOut"]
+    assert [(finding["code"], finding["count"]) for finding in report["findings"]] == [("near-duplicate", 2)]
 
 
 def test_rows_of_the_evaluation_set(tmp_path: Path) -> None:
