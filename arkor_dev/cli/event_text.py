@@ -196,7 +196,7 @@ def waiting_line(waiting: Waiting) -> str:
     if waiting.behind is not None:
         name, job_id = waiting.behind
         line += f", behind {one_line(name, 120)} ({one_line(job_id, 80)})"
-    return line
+    return f"{line}. The queue is held: let it go on in Studio" if waiting.held else line
 
 
 def ordinal(number: int) -> str:

@@ -14,17 +14,19 @@ from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 
 from .command_line import CommandLine
+from .options import add_jobs, add_launch, add_local, add_project, add_yes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arkor_dev.core.settings import Settings
 
-LEVELS = ("debug", "info", "warning", "error")
 COMMANDS = {
     "init": "write a commented arkor.toml and a small data set",
     "start": "run a trainer and follow it in this terminal",
     "data": "check a data set: what is wrong, or odd, with its rows",
+    "jobs": "list the jobs, or cancel one",
+    "local": "what this machine keeps of a project's jobs, and tidying it up",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
     "whoami": "show who is signed in where",
@@ -51,12 +53,6 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
-def _level(text: str) -> str:
-    if text not in LEVELS:
-        raise argparse.ArgumentTypeError(f"{text} is no level. Choose one of {', '.join(LEVELS)}.")
-    return text
-
-
 def _parser() -> CommandLine:
     parser = CommandLine(
         "arkor-dev",
@@ -66,8 +62,8 @@ def _parser() -> CommandLine:
         {"commands (each has its own --help)": COMMANDS, "exit codes": EXIT_CODES},
     )
     parser.add_argument("--version", action="store_true", help="show the version")
-    _add_project(parser)
-    _add_launch(parser)
+    add_project(parser)
+    add_launch(parser)
     parser.add_argument(
         "--port", metavar="N", type=_port,
         help="the port to listen on (default: 4000, or the next free one of ten)",
@@ -77,15 +73,15 @@ def _parser() -> CommandLine:
         "--allow-other-users", action="store_true",
         help="serve other accounts of this machine too (the page holds the launch's token)",
     )  # fmt: skip
-    _add_yes(parser, "at Ctrl-C, end running jobs of this machine without asking")
+    add_yes(parser, "at Ctrl-C, end running jobs of this machine without asking")
 
     parser.add_command("init", "Write a commented arkor.toml and a small data set.", "[FOLDER]").add_argument(
         "folder", metavar="FOLDER", nargs="?", type=Path, default=Path(),
         help="where (default: the current folder)",
     )  # fmt: skip
     start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.")
-    _add_project(start)
-    _add_launch(start)
+    add_project(start)
+    add_launch(start)
     start.add_argument("--trainer", metavar="NAME", help="which trainer (default: the first one)")
     start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
     start.add_argument(
@@ -98,8 +94,10 @@ def _parser() -> CommandLine:
         metavar="R",
         help="run nothing when arkor.toml has changed since Studio showed this one",
     )
-    _add_yes(start, "at Ctrl-C, end a job that cannot go on without this command without asking")
+    add_yes(start, "at Ctrl-C, end a job that cannot go on without this command without asking")
     _add_data(parser)
+    add_jobs(parser)
+    add_local(parser)
     login = parser.add_command(
         "login",
         "Sign in to the managed backend with an account, in the browser. The credentials are kept in "
@@ -109,19 +107,19 @@ def _parser() -> CommandLine:
     login.add_argument(
         "--no-browser", action="store_true", help="open no browser: print the address to go to"
     )
-    _add_yes(login, "replace the credentials that are there without asking")
-    _add_yes(
+    add_yes(login, "replace the credentials that are there without asking")
+    add_yes(
         parser.add_command("logout", "Remove this machine's credentials: ~/.arkor/credentials.json."),
         "do not ask, even when the identity cannot be had back",
     )
     whoami = parser.add_command("whoami", "Show who is signed in where. Nothing is changed.")
-    _add_project(whoami)
+    add_project(whoami)
     whoami.add_argument(
         "--json", action="store_true", help="print {signedIn, mode, user, orgs, orgSlug, projectSlug, …}"
     )
     doctor = parser.add_command("doctor", "Check what Studio needs, a line each. Nothing is changed.")
-    _add_project(doctor)
-    _add_launch(doctor)
+    add_project(doctor)
+    add_launch(doctor)
     doctor.add_argument(
         "--port", metavar="N", type=_port, default=argparse.SUPPRESS, help="the port to look at"
     )
@@ -143,38 +141,13 @@ def _add_data(parser: CommandLine) -> None:
         "file", metavar="FILE", nargs="?", type=Path,
         help="a file or a folder of files (default: the data of a trainer in arkor.toml)",
     )  # fmt: skip
-    _add_project(data)
+    add_project(data)
     data.add_argument("--trainer", metavar="NAME", help="whose data (default: the first trainer's)")
     data.add_argument("--strict", action="store_true", help="end with 1 when there is a warning, too")
     data.add_argument(
         "--seconds", metavar="N", type=_seconds, help="stop reading after so long, and say where"
     )
     data.add_argument("--json", action="store_true", help="print {rows, files, findings, leftOut}")
-
-
-# Defaults are left out: a command's would replace what was said before its name.
-
-
-def _add_project(parser: CommandLine) -> None:
-    parser.add_argument(
-        "--project", metavar="DIR", type=Path, default=argparse.SUPPRESS,
-        help="the project's folder (default: the current one)",
-    )  # fmt: skip
-
-
-def _add_launch(parser: CommandLine) -> None:
-    parser.add_argument(
-        "--local", action="store_true", default=argparse.SUPPRESS,
-        help="train and chat on this machine: no account, no network needed",
-    )  # fmt: skip
-    parser.add_argument(
-        "--log-level", metavar="LEVEL", type=_level, default=argparse.SUPPRESS,
-        help=f"how much to log: {', '.join(LEVELS)} (default: warning)",
-    )  # fmt: skip
-
-
-def _add_yes(parser: CommandLine, text: str) -> None:
-    parser.add_argument("--yes", action="store_true", default=argparse.SUPPRESS, help=text)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -217,6 +190,14 @@ def _run(arguments: argparse.Namespace) -> int:
         return run_data(settings, arguments.action, arguments.file, **how, seconds=arguments.seconds)
     import asyncio  # a sixth of the time that --help would take
 
+    if arguments.command == "jobs":
+        from arkor_dev.cli.commands.jobs import run_jobs
+
+        return asyncio.run(run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json))
+    if arguments.command == "local":
+        from arkor_dev.cli.commands.local import run_local
+
+        return asyncio.run(run_local(settings, arguments.action, as_json=arguments.json, yes=yes))
     if arguments.command == "login":
         from arkor_dev.cli.commands.login import run_login
 

@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
+async def connected(
+    settings: Settings, on_notice: Callable[[Notice], None], *, idle: bool = False
+) -> AsyncIterator[Backend]:
     """A backend for one launch; under ``--local`` it starts the local one and ends it afterwards.
+
+    One that is ``idle`` starts no job: waiting ones are not for a command that ends at once.
 
     Raises ArkorError when the managed backend can never work as things are.
     """
@@ -41,7 +45,7 @@ async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> 
         if settings.local:
             from .local_backend import LocalBackend  # what only --local needs
 
-            local = await stack.enter_async_context(LocalBackend(settings, on_notice))
+            local = await stack.enter_async_context(LocalBackend(settings, on_notice, idle=idle))
             yield Backend(http, local, FixedScope(local.scope), ends_with_launch=True)
         else:
             identity = await stack.enter_async_context(FileIdentity(settings, http).opened())
@@ -49,7 +53,9 @@ async def connected(settings: Settings, on_notice: Callable[[Notice], None]) -> 
 
 
 @asynccontextmanager
-async def joined(settings: Settings, on_notice: Callable[[Notice], None]) -> AsyncIterator[Backend]:
+async def joined(
+    settings: Settings, on_notice: Callable[[Notice], None], *, idle: bool = False
+) -> AsyncIterator[Backend]:
     """As :func:`connected`, but joins the local backend of a running Studio where there is one."""
     if settings.local:
         async with open_http_client() as http:
@@ -57,10 +63,11 @@ async def joined(settings: Settings, on_notice: Callable[[Notice], None]) -> Asy
             if running is not None:
                 yield running
                 return
-        from .local_backend import require_extra
+        if not idle:
+            from .local_backend import require_extra
 
-        require_extra()  # whoever joins a running one needs no training libraries here
-    async with connected(settings, on_notice) as backend:
+            require_extra()  # whoever joins a running one needs no training libraries here
+    async with connected(settings, on_notice, idle=idle) as backend:
         yield backend
 
 

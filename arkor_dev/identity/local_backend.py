@@ -59,13 +59,17 @@ def require_extra() -> None:
 class LocalBackend:
     """The process, the way to it (an :class:`~arkor_dev.identity.IdentitySource`), and its one scope.
 
-    ``on_notice`` receives what the backend has to tell a person: ``{"notice": "progress" | "message", …}``.
+    With ``idle`` it starts no job. ``on_notice`` receives what the backend has to tell a person:
+    ``{"notice": "progress" | "message", …}``.
     """
 
     sign_in: str | None = None
 
-    def __init__(self, settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> None:
+    def __init__(
+        self, settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None, *, idle: bool = False
+    ) -> None:
         self._settings = settings
+        self._more = ["--idle"] if idle else []
         self._on_notice = on_notice
         self._log = BackendLog(settings.local_data / "backend.log")
         self._token = secrets.token_urlsafe(32)
@@ -140,7 +144,7 @@ class LocalBackend:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "arkor_dev.local",
             "--data", str(settings.local_data), "--project", str(settings.project),
-            "--cache", str(settings.cache),
+            "--cache", str(settings.cache), *self._more,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             # A project's own random.py must not stand in for the real one, in the workers neither.
             env={**os.environ, "PYTHONSAFEPATH": "1"},

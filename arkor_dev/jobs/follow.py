@@ -55,10 +55,14 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The job waits in the queue: ``position`` 1 is the next. ``behind`` (name, id) is directly before it."""
+    """The job waits in the queue: ``position`` 1 is the next. ``behind`` (name, id) is directly before it.
+
+    While the queue is ``held`` no job starts.
+    """
 
     position: int
     behind: tuple[str, str] | None
+    held: bool = False
 
 
 async def follow(
@@ -150,7 +154,7 @@ def waiting_of(job: dict[str, object]) -> Waiting | None:
     if isinstance(position, bool) or not isinstance(position, int) or not 1 <= position <= 10**9:
         return None
     before = (str(behind.get("name")), str(behind.get("id"))) if isinstance(behind, dict) else None
-    return Waiting(position, before)
+    return Waiting(position, before, queue.get("held") is True)
 
 
 def read_event(frame: bytes) -> JobEvent:

@@ -1,10 +1,13 @@
 """The backend's process: its arguments, its lock, its word to the daemon, and its end.
 
-    python -m arkor_dev.local --data DIR --project DIR --cache DIR
+    python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle]
 
 Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``; the end of standard input
 means that the daemon is gone, and ends this process and every worker at once. Standard output begins with
 ``{"socket", "projectId"}`` and goes on with notices, one JSON object a line.
+
+With ``--idle`` it starts no job: a command that only looks, or tidies up, has started it and ends it soon.
+Who finds the data folder held by such a process waits a moment.
 
 Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 73 there is no place for its socket,
 74 the data base cannot be opened, 75 another process holds the data folder, 76 a later version wrote the
@@ -23,6 +26,7 @@ import os
 import signal
 import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -39,26 +43,34 @@ EXIT_NO_SOCKET: Final = 73
 EXIT_DATABASE: Final = 74
 EXIT_LOCKED: Final = 75
 EXIT_NEWER: Final = 76
+IDLE: Final = "idle"
+IDLE_SECONDS: Final = 10.0
 PARENT_SECONDS: Final = 1.0
 END_SECONDS: Final = 1.5
 
 
-def lock(data: Path) -> IO[str] | None:
+def lock(data: Path, *, idle: bool = False) -> IO[str] | None:
     """Take the data folder for this process; None, and a line on standard error, when another has it."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = (data / "lock").open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        sys.stderr.write(
-            f"Another Studio (process {holder}) is using {data}: close it, or open another project\n"
-        )
-        return None
+    end = time.monotonic() + IDLE_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            file.seek(0)
+            holder, *kind = file.read().split() or ["unknown"]
+            if kind == [IDLE] and time.monotonic() < end:
+                time.sleep(0.05)
+                continue
+            file.close()
+            sys.stderr.write(
+                f"Another Studio (process {holder}) is using {data}: close it, or open another project\n"
+            )
+            return None
     file.truncate(0)
-    file.write(f"{os.getpid()}\n")
+    file.write(f"{os.getpid()} {IDLE}\n" if idle else f"{os.getpid()}\n")
     file.flush()
     return file
 
@@ -123,19 +135,20 @@ def main(argv: list[str] | None = None) -> int:
     )
     for name in ("data", "project", "cache"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--idle", action="store_true")
     parser.add_argument("--log-level", default="warning")
     args = parser.parse_args(argv)
     logging.basicConfig(
         level=args.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    held = lock(args.data)
+    held = lock(args.data, idle=args.idle)
     if held is None:
         return EXIT_LOCKED
     hello = handshake(_first_line())
     if hello is None:
         return EXIT_USAGE
     try:
-        setup = Setup.open(args.data, args.project, args.cache, hello)
+        setup = Setup.open(args.data, args.project, args.cache, hello, idle=args.idle)
     except NewerFormatError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_NEWER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arkor_dev.cli.event_text import RunLines, clock, forecast_line, ordinal, progress_of, waiting_line
-from arkor_dev.jobs.follow import JobEvent, Waiting
+from arkor_dev.jobs.follow import JobEvent, Waiting, waiting_of
 
 
 def row(step: int, second: float, **fields: object) -> JobEvent:
@@ -164,3 +164,11 @@ def test_a_forecast_in_one_line() -> None:
     assert "which does not fit" in (forecast_line({**short, "fixes": 7}) or "")
     for nothing in (None, "soon", {}, {"seconds": "soon", "memory": [1]}, {"memory": {"peakBytes": 1e309}}):
         assert forecast_line(nothing) is None
+
+
+def test_a_held_queue_is_said() -> None:
+    assert waiting_line(Waiting(2, ("a", "job_1"), held=True)) == (
+        "Waiting: 2nd in the queue, behind a (job_1). The queue is held: let it go on in Studio"
+    )
+    held = {"position": 1, "behind": None, "held": True}
+    assert waiting_of({"status": "queued", "queue": held}) == Waiting(1, None, held=True)

@@ -110,7 +110,13 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
             ["start", "--port", "1"],
             "unknown option --port for start. arkor-dev and arkor-dev doctor have it.",
         ),
-        (["--json"], "unknown option --json. arkor-dev data, arkor-dev whoami and arkor-dev doctor have it."),
+        (
+            ["--json"],
+            (
+                "unknown option --json. arkor-dev data, arkor-dev jobs, arkor-dev local, arkor-dev whoami "
+                "and arkor-dev doctor have it."
+            ),
+        ),
         (["start", "--set"], "--set needs a value: --set KEY=VALUE. See arkor-dev start --help."),
         (
             ["start", "--set", "lora.r=8", "--set=lora.r=0"],

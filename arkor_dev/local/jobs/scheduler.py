@@ -94,9 +94,12 @@ class Scheduler:
         self._unwanted: set[str] = set()
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Work through the queue for as long as the body runs; the end kills the worker of the moment."""
-        task = asyncio.create_task(self._run(recovered := asyncio.Event()))
+    async def running(self, *, idle: bool = False) -> AsyncIterator[None]:
+        """Work through the queue for as long as the body runs; the end kills the worker of the moment.
+
+        With ``idle`` what an earlier process left is settled, and nothing is started.
+        """
+        task = asyncio.create_task(self._run(recovered := asyncio.Event(), idle))
         with contextlib.suppress(TimeoutError):  # a data base that is locked does not keep the start waiting
             await asyncio.wait_for(recovered.wait(), RECOVER_SECONDS)
         try:
@@ -131,13 +134,13 @@ class Scheduler:
                     await news.wait()
         self._unwanted.discard(job_id)
 
-    async def _run(self, recovered: asyncio.Event) -> None:
+    async def _run(self, recovered: asyncio.Event, idle: bool) -> None:
         try:
             await self._recover()
         except sqlite3.Error:
             log.exception("the jobs of the process before this one")
         recovered.set()
-        while True:
+        while not idle:
             self._wake.clear()
             try:
                 started = await self._store.write(Store.start_next)

@@ -152,7 +152,7 @@ def create_app(setup: Setup) -> web.Application:
             stack.push_async_callback(inference.close)
             stack.push_async_callback(app[DATASETS].close)
             await stack.enter_async_context(app[FORECASTS].running())
-            await stack.enter_async_context(app[SCHEDULER].running())
+            await stack.enter_async_context(app[SCHEDULER].running(idle=setup.idle))
             yield
 
     app.cleanup_ctx.append(workers)

@@ -32,14 +32,16 @@ class Setup:
     org: str
     slug: str
     store: AsyncStore
+    idle: bool = False
 
     @classmethod
-    def open(cls, data: Path, project: Path, cache: Path, hello: dict[str, Any]) -> Setup:
-        """Open the data folder for the daemon that sent ``hello``."""
+    def open(
+        cls, data: Path, project: Path, cache: Path, hello: dict[str, Any], *, idle: bool = False
+    ) -> Setup:
+        """Open the data folder for the daemon that sent ``hello``; with ``idle`` no job is started."""
         store = AsyncStore(Store(data / "backend.sqlite", ORG["id"]))
-        return cls(
-            data, project.resolve(), cache, hello["token"], hello["orgSlug"], hello["projectSlug"], store
-        )
+        who = (hello["token"], hello["orgSlug"], hello["projectSlug"])
+        return cls(data, project.resolve(), cache, *who, store, idle)
 
 
 SETUP: Final = web.AppKey("setup", Setup)

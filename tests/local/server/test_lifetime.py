@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.local.__main__ import lock
 from tests.local.conftest import CONFIG, ENDLESS, make_project
 from tests.local.harness import Backend, launch, until
 
@@ -230,3 +233,22 @@ def test_the_data_folder_may_be_a_link(tmp_path: Path, project: Path) -> None:
         assert (tmp_path / "other-disk" / "backend.sqlite").is_file()
     finally:
         backend.stop()
+
+
+@pytest.mark.parametrize("kind", ["", " idle"])
+def test_a_process_that_only_looks_is_waited_for(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A Studio that starts while ``arkor-dev jobs`` runs would else say that another Studio is there."""
+    with (tmp_path / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.write(f"123{kind}\n")
+        held.flush()
+        release = threading.Timer(0.2, held.close)
+        release.start()
+        taken = lock(tmp_path)
+        release.join()
+    assert (taken is not None) == bool(kind)
+    assert ("Another Studio (process 123)" in capsys.readouterr().err) != bool(kind)
+    if taken:
+        taken.close()

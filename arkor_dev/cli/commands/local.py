@@ -1,0 +1,114 @@
+"""``arkor-dev local``: what this machine keeps of a project's jobs, what that takes, and tidying it up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.cli.consent import confirm
+from arkor_dev.contract.errors import BackendError, BadRequestError
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.identity.connect import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.core.settings import Settings
+
+ACTIONS = ("status", "gc", "path")
+
+
+async def run_local(settings: Settings, action: str | None, *, as_json: bool, yes: bool) -> int:
+    """Do ``action`` (None: ``status``); the exit code."""
+    action = action or "status"
+    if action not in ACTIONS:
+        known = ", ".join(ACTIONS)
+        raise BadRequestError(f"unknown action {one_line(action, 100)}. Choose one of {known}.")
+    if action == "path":
+        print(settings.local_data)  # noqa: T201
+        return 0
+    if not (settings.local_data / "backend.sqlite").is_file():
+        print(f"This machine keeps no jobs of the project {one_line(settings.project, 500)}.")  # noqa: T201
+        return 0
+    async with joined(dataclasses.replace(settings, local=True), lambda _: None, idle=True) as backend:
+        disk = await _disk(backend)
+        if action == "status":
+            paths = {"data": str(settings.local_data), "cache": str(settings.cache)}
+            print(json.dumps({"disk": disk, **paths}, indent=2) if as_json else _status(settings, disk))  # noqa: T201
+            return 0
+        return await _clean(backend, disk, yes=yes)
+
+
+async def _disk(backend: Backend) -> dict[str, Any]:
+    try:
+        disk: dict[str, Any] = json.loads((await backend.disk()).body)["disk"]
+    except (ValueError, KeyError, TypeError):
+        raise BackendError("The local backend did not say what lies on the disk.") from None
+    return disk
+
+
+def _status(settings: Settings, disk: dict[str, Any]) -> str:
+    jobs, models = disk["jobs"], disk["models"]
+    total = sum(job["bytes"] for job in jobs)
+    lines = [
+        f"Project  {one_line(settings.project, 500)}",
+        f"Data     {one_line(settings.local_data, 500)}",
+        f"Models   {one_line(settings.cache / 'models', 500)}",
+        "",
+        f"{size(total):>9}  {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}",
+        f"{size(disk['database']):>9}  records and events",
+        f"{size(disk['leftovers']):>9}  of no job",
+        f"{size(disk['free']):>9}  free on this disk",
+    ]
+    if jobs:
+        lines += ["", "Jobs, the largest first:"]
+        named = [(job, f"{one_line(job['id'], 60)}  {one_line(job['name'], 60)}") for job in jobs]
+        lines += [f"{size(job['bytes']):>9}  {words}" for job, words in named]
+    if models:
+        lines += ["", "Models:"]
+        described = [(model, one_line(model["name"], 80) + _use(model)) for model in models]
+        lines += [f"{size(model['bytes']):>9}  {words}" for model, words in described]
+    if next(_spare(disk), None):
+        lines += ["", "`arkor-dev local gc` removes what no job needs."]
+    return "\n".join(lines)
+
+
+def _use(model: dict[str, Any]) -> str:
+    if model.get("shared"):
+        return "  (in the model hub's cache, which other programs use too)"
+    return "" if model.get("used", True) else "  (no job uses it)"
+
+
+def _spare(disk: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """What ``gc`` would remove: in words, and its size."""
+    if disk["leftovers"]:
+        yield "files of no job", disk["leftovers"]
+    for model in disk["models"]:
+        if not model.get("shared") and not model.get("used", True):
+            yield f"the model {one_line(model['name'], 80)}, which no job uses", model["bytes"]
+
+
+async def _clean(backend: Backend, disk: dict[str, Any], *, yes: bool) -> int:
+    spare = list(_spare(disk))
+    if not spare:
+        print("There is nothing to remove: all of it belongs to a job.")  # noqa: T201
+        return 0
+    for words, taken in spare:
+        print(f"{size(taken):>9}  {words}")  # noqa: T201
+    total = size(sum(taken for _, taken in spare))
+    if not confirm(f"{total} will be removed from this disk.", "Remove it?", yes=yes):
+        print("Nothing was removed.")  # noqa: T201
+        return 0
+    freed = json.loads((await backend.clean_disk()).body)["freed"]
+    print(f"{size(freed)} removed.")  # noqa: T201
+    return 0
+
+
+def size(count: float) -> str:
+    """Bytes in decimal units, as the page says them."""
+    for name, unit in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= 0.9995 * unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count:.0f} B"

@@ -1,0 +1,74 @@
+"""``arkor-dev local``: what a project's jobs take on this machine, and what goes when it is tidied up."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.models.catalog import STARTER_FOLDER
+from tests.local.jobs.test_disk import model
+from tests.local.jobs.test_order import fill
+
+from .test_jobs import CONFIG, Command, command
+
+if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
+
+__all__ = ["command"]
+
+
+@pytest.fixture
+def job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A finished job with files, beside files of no job and a model that no job uses."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(settings.cache / "hub"))
+    settings.local_data.mkdir(parents=True)
+    store = Store(settings.local_data / "backend.sqlite", "local")
+    job_id: str = store.create("d\u00f6ne", CONFIG)["id"]
+    store.finish(job_id, Verdict("completed", {}))
+    store.close()
+    fill(settings.local_data, job_id)
+    fill(settings.local_data, "job_gone")
+    model(settings.cache / "models" / STARTER_FOLDER)
+    return job_id
+
+
+async def test_where_it_lies(command: Command, settings: Settings) -> None:
+    assert await command.run(0, "local", "path") == f"{settings.local_data}\n"
+    assert "keeps no jobs" in await command.run(0, "local")
+    assert not settings.local_data.exists()
+    assert "unknown action tidy" in await command.run(2, "local", "tidy")
+
+
+async def test_what_it_takes(command: Command, settings: Settings, job: str) -> None:
+    told = await command.run(0, "local", "status")
+    lines = [" ".join(line.split()) for line in told.splitlines()]
+    assert f"Data {settings.local_data}" in lines
+    assert "100 B 1 job" in lines
+    assert "100 B of no job" in lines
+    assert f"100 B {job} d\u00f6ne" in lines
+    assert f"1.0 kB {STARTER_FOLDER} (no job uses it)" in lines
+    assert "`arkor-dev local gc` removes what no job needs." in lines
+    found = json.loads(await command.run(0, "local", "--json"))
+    assert found["data"] == str(settings.local_data)
+    assert found["disk"]["jobs"] == [{"id": job, "name": "d\u00f6ne", "bytes": 100}]
+
+
+async def test_what_no_job_needs_goes_after_a_yes(command: Command, settings: Settings, job: str) -> None:
+    jobs, starter = settings.local_data / "jobs", settings.cache / "models" / STARTER_FOLDER
+    refused = await command.run(2, "local", "gc")  # nobody can be asked here
+    assert "1.1 kB will be removed from this disk." in refused
+    assert "--yes" in refused
+    assert starter.exists()
+    assert sorted(path.name for path in jobs.iterdir()) == sorted([job, "job_gone"])
+    told = (await command.run(0, "local", "gc", "--yes")).splitlines()
+    assert [" ".join(line.split()) for line in told] == [
+        "100 B files of no job",
+        f"1.0 kB the model {STARTER_FOLDER}, which no job uses",
+        "1.1 kB removed.",
+    ]
+    assert [path.name for path in jobs.iterdir()] == [job]
+    assert not starter.exists()
+    assert "nothing to remove" in await command.run(0, "local", "gc", "--yes")
