@@ -145,3 +145,50 @@ async def test_a_tab_that_is_closed_has_deleted_nothing(
         await page.reload()
         await expect(page.locator(".jobs-name")).to_have_text(["a"])
     assert fake_backend.count("DELETE /v1/jobs/{id}") == 0
+
+
+async def test_waiting_jobs_are_put_in_order_and_held(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = FEATURES
+    running = fake_backend.add_job("running", name="busy")
+    jobs = {name: fake_backend.add_job("queued", name=name) for name in "abcd"}
+
+    def order() -> str:
+        names = {job_id: name for name, job_id in jobs.items()}
+        return "".join(names[job_id] for job_id in fake_backend.order.waiting())
+
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.get_by_role("button", name="Change order").click()
+        rows = page.get_by_role("dialog").get_by_role("listitem")
+        await expect(rows).to_have_count(4)
+        await page.get_by_role("button", name="Move c, 3 of 4").focus()
+        await page.keyboard.press("ArrowUp")
+        await expect(page.get_by_role("button", name="Move c, 2 of 4")).to_be_focused()
+        await fake_backend.until(lambda: order() == "acbd")
+        await page.keyboard.press("Home")
+        await expect(page.get_by_role("button", name="Move c, 1 of 4")).to_be_focused()
+        await fake_backend.until(lambda: order() == "cabd")
+        await page.get_by_role("button", name="Where d starts").click()
+        await page.get_by_role("menuitem", name="Start next").click()
+        await fake_backend.until(lambda: order() == "dcab")
+        grip = page.get_by_role("button", name="Move d, 1 of 4")
+        await expect(grip).to_be_visible()
+        source, target = await grip.bounding_box(), await rows.nth(2).bounding_box()
+        assert source
+        assert target
+        await page.mouse.move(source["x"] + 10, source["y"] + 10)
+        await page.mouse.down()
+        await page.mouse.move(source["x"] + 10, target["y"] + target["height"] - 2, steps=5)
+        await page.mouse.up()
+        await fake_backend.until(lambda: order() == "cadb")
+        await page.get_by_role("button", name="Done").click()
+        await page.get_by_role("button", name="Hold queue").click()
+        await expect(page.get_by_text("The queue is held")).to_be_visible()
+        assert fake_backend.order.held
+        await page.goto(f"{studio.url}/#/jobs/{jobs['c']}")
+        await expect(page.get_by_text("The queue is held: let it go on to start it.")).to_be_visible()
+        await page.goto(f"{studio.url}/#/jobs")
+        await page.get_by_role("button", name="Let it go on").click()
+        await expect(page.get_by_text("The queue is held")).to_have_count(0)
+    assert fake_backend.jobs[running]["status"] == "running"

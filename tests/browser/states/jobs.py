@@ -177,3 +177,29 @@ async def deleting_in(scene: Scene) -> None:
     await scene.page.get_by_role("button", name="Delete").click()
     await scene.page.get_by_role("button", name="Delete job").click()
     await expect(scene.page.locator(".jobs-row")).to_have_count(5)
+
+
+def waiting(scene: Scene, count: int = 4) -> None:
+    """Jobs that wait behind a running one."""
+    scene.fake.features = FEATURES
+    scene.fake.add_job("running", name="support-bot", createdAt=ago(900), startedAt=ago(890))
+    for number, name in enumerate(
+        (NAMES[5], NAMES[1], "translator", *map("night run {}".format, range(count - 3)))
+    ):
+        scene.fake.add_job("queued", name=name, createdAt=ago(600 - number))
+
+
+@state("jobs-queue", "Jobs wait, and are held back")
+async def queue_held(scene: Scene) -> None:
+    waiting(scene)
+    scene.fake.order.held = True
+    await scene.go("/#/jobs")
+    await expect(scene.page.get_by_text("The queue is held")).to_be_visible()
+
+
+@state("jobs-queue-order", "The order of waiting jobs is changed by dragging, by keys or by a menu")
+async def queue_order(scene: Scene) -> None:
+    waiting(scene, 12)
+    await scene.go("/#/jobs")
+    await scene.page.get_by_role("button", name="Change order").click()
+    await expect(scene.page.get_by_role("dialog").get_by_role("listitem")).to_have_count(12)

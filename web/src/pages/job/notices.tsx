@@ -42,6 +42,11 @@ function Waiting({ status, job, run }: { status: string; job: Job | undefined; r
   return (
     <p class="job-notice">
       {job?.queue ? `${queueWords({ queue: { ...job.queue, behind: null } })}. ` : "Queued. "}
+      {job?.queue?.held === true && (
+        <>
+          The queue is held: <a href="#/jobs">let it go on</a> to start it.{" "}
+        </>
+      )}
       {behind ? (
         <>
           It starts after <a href={jobHref(behind.id)}>{displayName(behind.name)}</a>.

@@ -9,12 +9,14 @@ import { clean, displayName } from "../../lib/text";
 import { go, href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { features } from "../../store/features";
-import { cancelJob, isOver, jobs, jobsState, refreshJobs } from "../../store/jobs";
+import { cancelJob, isOver, jobs, jobsState, queueHeld, refreshJobs } from "../../store/jobs";
 import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWord } from "../../ui";
 import { askToDelete } from "./ask-delete";
+import { holdQueue } from "./hold-queue";
 import { countByStatus, countTags, marked, search } from "./list";
 import { parseOrder, sorted } from "./order";
 import { OrderChoice } from "./order-choice";
+import { openQueue, QueueLine } from "./queue";
 import { JobsTable } from "./table";
 import "./jobs.css";
 
@@ -92,6 +94,20 @@ export default function Jobs() {
     },
     compare,
     remove,
+    {
+      name: "jobs.queue",
+      label: "Change the queue's order",
+      section: "Jobs",
+      when: () => features.value.has("queue") && all.filter(({ status }) => status === "queued").length > 1,
+      run: () => void openQueue(),
+    },
+    {
+      name: "jobs.hold",
+      label: queueHeld.value ? "Let the queue go on" : "Hold the queue",
+      section: "Jobs",
+      when: () => features.value.has("queue"),
+      run: () => void holdQueue(!queueHeld.value),
+    },
   ]);
   useEffect(() => setTitle("Jobs"), []);
   const cancel = async (id: string, name: string): Promise<void> => {
@@ -150,6 +166,7 @@ export default function Jobs() {
           }}
         />
       </div>
+      <QueueLine jobs={all} />
       {problem.value && (
         <Problem
           {...problem.value}

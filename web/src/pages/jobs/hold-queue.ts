@@ -1,0 +1,13 @@
+import { errorText } from "../../api/client";
+import { arrangeQueue } from "../../store/jobs";
+import { announce, say } from "../../ui";
+
+/** Holds the waiting jobs back, or lets them go on; says what came of it. */
+export async function holdQueue(held: boolean): Promise<void> {
+  try {
+    await arrangeQueue({ held });
+    announce(held ? "The queue is held: no waiting job starts" : "The queue goes on");
+  } catch (error) {
+    say(`The queue was not changed: ${errorText(error)}`);
+  }
+}

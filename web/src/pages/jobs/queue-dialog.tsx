@@ -1,0 +1,141 @@
+/** The waiting jobs in the order in which they start: dragged, moved by keys, or by a menu. */
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { errorText } from "../../api/client";
+import type { Job } from "../../contract.gen";
+import { number } from "../../lib/format";
+import { clean, displayName } from "../../lib/text";
+import { arrangeQueue, jobs, queueHeld } from "../../store/jobs";
+import { announce, Button, Dialog, ErrorNote, Icon, Menu } from "../../ui";
+import { holdQueue } from "./hold-queue";
+import { moved, rowAt } from "./queue-order";
+import "./queue.css";
+
+const waitingJobs = (): readonly Job[] =>
+  jobs.value
+    .filter(({ status }) => status === "queued")
+    .sort((a, b) => (a.queue?.position ?? Infinity) - (b.queue?.position ?? Infinity));
+
+export function QueueDialog({ onClose }: { onClose: () => void }) {
+  // What was asked for stands until the backend has answered; then its order counts.
+  const [asked, setAsked] = useState<readonly string[] | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);
+  const box = useRef<HTMLOListElement>(null);
+  const focus = useRef<string | null>(null);
+  const listed = waitingJobs();
+  const byId = new Map(listed.map((job) => [job.id, job]));
+  const known = asked?.filter((id) => byId.has(id)) ?? [];
+  const rest = listed.filter(({ id }) => !known.includes(id));
+  const order = [...known.map((id) => byId.get(id)!), ...rest];
+  const shown = drag ? moved(order, drag.from, drag.to) : order;
+  useLayoutEffect(() => {
+    if (focus.current === null) return;
+    box.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(focus.current)}"] .queue-grip`)?.focus();
+    focus.current = null;
+  });
+
+  const move = async (from: number, to: number, keepFocus: boolean): Promise<void> => {
+    const next = moved(order, from, to);
+    const job = order[from];
+    if (next === order || !job) return;
+    if (keepFocus) focus.current = job.id;
+    const ids = next.map(({ id }) => id);
+    setAsked(ids);
+    setError(null);
+    announce(`${displayName(job.name)}: ${ids.indexOf(job.id) + 1} of ${ids.length}`);
+    try {
+      await arrangeQueue({ order: ids });
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+    setAsked((now) => (now === ids ? null : now));
+  };
+  const middles = (): number[] =>
+    [...(box.current?.children ?? [])].map((row) => {
+      const { top, height } = row.getBoundingClientRect();
+      return top + height / 2;
+    });
+  const start = (event: PointerEvent, from: number): void => {
+    if (event.button !== 0) return;
+    (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
+    setDrag({ from, to: from });
+  };
+  const over = (event: PointerEvent): void => {
+    if (!drag) return;
+    const others = middles().filter((_, index) => index !== drag.to);
+    setDrag({ from: drag.from, to: rowAt(event.clientY, others) });
+  };
+  const drop = (): void => {
+    if (drag) void move(drag.from, drag.to, true);
+    setDrag(null);
+  };
+  const onKeyDown = (event: KeyboardEvent, at: number): void => {
+    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: order.length - 1 }[event.key];
+    if (event.key === "Escape" && drag) setDrag(null);
+    else if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    else void move(at, to, true);
+    event.preventDefault();
+  };
+  return (
+    <Dialog title="Queue" onClose={onClose} wide>
+      <p class="hint">
+        Jobs start from the top, one at a time. Drag a job by its handle, or press ↑ and ↓ on it.
+      </p>
+      {error && <ErrorNote title="The order was not changed" error={error} />}
+      {shown.length === 0 && <p>No job waits any more.</p>}
+      <ol class="queue-list" ref={box}>
+        {shown.map((job, at) => {
+          const name = displayName(job.name);
+          return (
+            <li
+              key={job.id}
+              data-id={job.id}
+              class={drag && order[drag.from] === job ? "queue-row queue-row-held" : "queue-row"}
+            >
+              <button
+                type="button"
+                class="queue-grip"
+                aria-label={`Move ${name}, ${at + 1} of ${shown.length}`}
+                onPointerDown={(event) => start(event, at)}
+                onPointerMove={over}
+                onPointerUp={drop}
+                onPointerCancel={() => setDrag(null)}
+                onKeyDown={(event) => onKeyDown(event, at)}
+              >
+                <Icon name="grip" />
+              </button>
+              <span class="queue-place num">{number(at + 1)}</span>
+              <span class="queue-name">
+                <bdi>{clean(name, 80)}</bdi>
+                <span class="hint mono">{clean(job.id, 64)}</span>
+              </span>
+              <Menu
+                small
+                label={`Where ${name} starts`}
+                icon="more"
+                items={[
+                  { label: "Start next", to: 0 },
+                  { label: "Move up", to: at - 1 },
+                  { label: "Move down", to: at + 1 },
+                  { label: "Start last", to: order.length - 1 },
+                ].map(({ label, to }) => ({
+                  label,
+                  disabled: moved(order, at, to) === order,
+                  run: () => void move(at, to, false),
+                }))}
+              />
+            </li>
+          );
+        })}
+      </ol>
+      <div class="ui-dialog-actions">
+        <Button onClick={() => void holdQueue(!queueHeld.value)}>
+          {queueHeld.value ? "Let the queue go on" : "Hold queue"}
+        </Button>
+        <Button data-focus onClick={onClose}>
+          Done
+        </Button>
+      </div>
+    </Dialog>
+  );
+}
