@@ -52,7 +52,7 @@ def tiny_run(
         "seed": 1,
     }
     return Run(
-        base=load_base(tiny),
+        base=load_base(tiny, as_stored=True),
         plan=plan,
         train=made_up(ROWS, answers_only=False) if train is None else train,
         held_out=held_out,

@@ -45,6 +45,8 @@ export interface JobConfig {
   numTrainEpochs?: number;
   /** Chats of one step. Fewer need less memory. */
   batchSize?: number;
+  /** Batches whose gradients are added up to one step: a larger step in the memory of one batch. */
+  gradientAccumulationSteps?: number;
   /** How fast it learns. Too high and the loss jumps about, too low and it hardly falls. */
   learningRate?: number;
   /** How the learning rate falls from its height to the end. */
@@ -103,6 +105,10 @@ export interface JobConfig {
   trainOnResponsesOnly?: boolean;
   /** Of each chat learn the last answer alone; what came before it is read and not learned. */
   completionOnlyLoss?: boolean;
+  /** Put several chats where one was, up to the maximum length; each still sees itself alone. */
+  packing?: boolean;
+  /** Let chats of like length come together. A CPU fills none up anyway, and gains nothing by it. */
+  groupByLength?: boolean;
   /** The part of a token's probability that is wanted of all tokens alike, against overconfidence. */
   labelSmoothingFactor?: number;
   /** Leave out rows that cannot be read, and say which. Otherwise the first of them ends the job. */
@@ -677,7 +683,7 @@ export interface Disk {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -688,6 +694,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "maxSteps", label: "Steps", style: "count" },
   { field: "numTrainEpochs", label: "Epochs", style: "count" },
   { field: "batchSize", label: "Batch size", style: "count" },
+  { field: "gradientAccumulationSteps", label: "Batches a step", style: "count" },
   { field: "learningRate", label: "Learning rate", style: "rate" },
   { field: "lrSchedulerType", label: "Schedule", style: "text" },
   { field: "warmupSteps", label: "Warm-up", style: "steps" },
@@ -717,6 +724,8 @@ export const SETTINGS: readonly Setting[] = [
   { field: "initLoraWeights", label: "How the adapter begins", style: "text" },
   { field: "trainOnResponsesOnly", label: "Loss on answers only", style: "flag" },
   { field: "completionOnlyLoss", label: "Loss on the last answer only", style: "flag" },
+  { field: "packing", label: "Packing", style: "flag" },
+  { field: "groupByLength", label: "Grouped by length", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },
   { field: "skipBadRows", label: "Unreadable rows left out", style: "flag" },
   { field: "loggingSteps", label: "Logging", style: "interval" },

@@ -6,7 +6,7 @@ from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero, text_line, whole
 
-from .setting import Setting
+from .setting import LOCAL, Setting
 
 ROWS: Final = (
     Setting(
@@ -57,6 +57,18 @@ ROWS: Final = (
         group="usual",
         unit="chats",
         default=4,
+    ),
+    Setting(
+        key="gradient_accumulation_steps",
+        field="gradientAccumulationSteps",
+        label="Batches a step",
+        help="Batches whose gradients are added up to one step: a larger step in the memory of one batch.",
+        rule=whole(1, 10_000),
+        style="count",
+        group="usual",
+        unit="batches",
+        default=1,
+        where=LOCAL,
     ),
     Setting(
         key="learning_rate",

@@ -32,8 +32,7 @@ def foreknown(run: Run) -> list[Step]:
     count = min(FOREKNOWN_STEPS, max(1, round(FOREKNOWN_TOKENS / (mean * run.plan.batch_size))))
     per_epoch = -(-len(run.train) // run.plan.batch_size)
     count = max(count, min(per_epoch, FOREKNOWN_STEPS))
-    batches = itertools.islice(endless(run.train, run.plan.batch_size, run.plan.order_seed), count)
-    return [[batch] for batch in batches]
+    return list(itertools.islice(endless(run.train, run.plan, run.plan.order_seed), count))
 
 
 def sizes_in(batch: Batch) -> list[tuple[int, int]]:

@@ -61,11 +61,18 @@ def _four_bit(device: str, dtype: Any) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": 0}}
 
 
-def load_base(path: Path, four_bit: bool = False, asked: str | None = None, learning: bool = False) -> Base:
+def load_base(
+    path: Path,
+    four_bit: bool = False,
+    asked: str | None = None,
+    learning: bool = False,
+    as_stored: bool = False,
+) -> Base:
     """Load the model and tokenizer in ``path``; raises :class:`JobFailure` when they cannot be read.
 
     On a GPU the weights are in the number format that is ``asked`` for, by torch's name; on a CPU, and where
-    they are ``learning`` themselves, in float32.
+    they are ``learning`` themselves, in float32. With ``as_stored`` a CPU holds frozen ones in the file's
+    format: half the memory where that is bfloat16.
     """
     device, dtype = pick_device()
     if asked and device != "cpu":
@@ -75,7 +82,7 @@ def load_base(path: Path, four_bit: bool = False, asked: str | None = None, lear
     try:
         model = AutoModelForCausalLM.from_pretrained(
             path,
-            dtype=torch.float32 if learning else dtype,
+            dtype=torch.float32 if learning else "auto" if as_stored and device == "cpu" else dtype,
             trust_remote_code=False,
             use_safetensors=True,
             **extra,

@@ -2,8 +2,8 @@
 
 bfloat16 halves a product's memory and doubles its speed where the processor has instructions for it (AMX,
 AVX512-BF16), and is many times slower where it has none; small models gain nothing from it anywhere. So one
-product of the model's own shape is timed in both formats, forward and backward, with the conversions that
-autocast makes. What was found is kept: the same job on the same machine gives the same adapter.
+product of the model's own shape is timed in both formats, forward and backward, with weights that are held
+in them. What was found is kept: the same job on the same machine gives the same adapter.
 """
 
 from __future__ import annotations
@@ -112,27 +112,27 @@ def _keep(kept: Path, key: str, found: tuple[float, float]) -> None:
 
 def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
     """Seconds of one product in float32 and in bfloat16, the best of several by turns."""
-    weight = torch.randn(outputs, inputs)
+    formats = (torch.float32, torch.bfloat16)
+    weights = {dtype: torch.randn(outputs, inputs).to(dtype) for dtype in formats}
 
-    def once(count: int, cast: bool) -> float:
-        given = torch.randn(count, inputs, requires_grad=True)
+    def once(count: int, dtype: Any) -> float:
+        given = torch.randn(count, inputs).to(dtype).requires_grad_()
         began = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=cast):
-            result = torch.nn.functional.linear(given, weight)
+        result = torch.nn.functional.linear(given, weights[dtype])
         result.backward(torch.ones_like(result))
         return time.perf_counter() - began
 
     try:
-        once(1, cast=True)
+        once(1, torch.bfloat16)
         # Without the instructions it may take a hundred times as long: a few rows show that at once.
-        few = [min(once(ROWS[0], cast) for _ in range(3)) for cast in (False, True)]
+        few = [min(once(ROWS[0], dtype) for _ in range(3)) for dtype in formats]
         if few[1] > 4 * few[0]:
             scale = rows / ROWS[0]
             return few[0] * scale, few[1] * scale
         times: tuple[list[float], list[float]] = ([], [])
         while sum(times[0]) < SECONDS or len(times[0]) < 3:
-            for cast in (False, True):
-                times[cast].append(once(rows, cast))
+            for found, dtype in zip(times, formats, strict=True):
+                found.append(once(rows, dtype))
     except RuntimeError:
         return None
     return min(times[0]), min(times[1])

@@ -51,6 +51,9 @@ def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
         wearing = get_peft_model(model, settings)
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         raise JobFailure(f"The model {name} cannot have this adapter: {error}") from None
+    for weight in wearing.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
     wearing.train()
     return wearing
 
@@ -68,6 +71,16 @@ def _name(model: Any, name: str) -> None:
     # path that it has on this machine.
     model.config.use_cache = False
     model.name_or_path = model.config._name_or_path = travelling_name(name)  # noqa: SLF001
+
+
+def hold_in(model: Any, dtype: Any) -> None:
+    """Hold the weights of ``model`` in the number format ``dtype``: cast once, and not at every step.
+
+    Buffers stay: tables of positions are wanted in float32.
+    """
+    for weight in model.parameters():
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
 
 
 def _targets(model: Any, plan: AdapterPlan) -> str | list[str]:

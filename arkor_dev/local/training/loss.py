@@ -1,63 +1,144 @@
-"""What a model is measured by: cross entropy over the tokens that its rows teach."""
+"""What a model is measured by: cross entropy over the tokens that its rows teach.
+
+On a processor the rows of a batch lie end to end in one line (``layers``), where the model's layers allow it:
+no place is padding. Elsewhere they lie side by side, each filled up to the longest.
+"""
 
 from __future__ import annotations
 
 import inspect
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from arkor_dev.local.layers.attention import Laid
+from arkor_dev.local.layers.cross_entropy import summed_cross_entropy
+from arkor_dev.local.layers.line import lay
+from arkor_dev.local.layers.quicken import alike, lines_up, quicken, stands_apart
 from arkor_dev.local.modeling.base_model import bare
 
-from .encoding import IGNORED
+from .encoding import IGNORED, Example
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from .batches import Batch
+PROBE: Final = 24
+"""Tokens of each row that shows whether a model keeps rows apart."""
 
 
 class Loss:
     """Measures ``model``, which computes on ``device`` in the number format ``dtype``.
 
-    While the model trains, ``smoothing`` of each token's probability is wanted of all tokens alike; what is
-    measured apart from training stays comparable.
+    ``rows`` are some to try it on. While the model trains, ``smoothing`` of each token's probability is
+    wanted of all tokens alike; what is measured apart from training stays comparable. ``noisy``: what the
+    model reads is blurred then. ``padded`` is why rows are filled up to the longest, or None where they are
+    not.
     """
 
-    def __init__(self, model: Any, device: str, dtype: Any, smoothing: float = 0.0) -> None:
-        self._model, self._device, self._dtype, self._smoothing = model, device, dtype, smoothing
-        inner = bare(model)
-        self._keeps_logits = "logits_to_keep" in inspect.signature(inner.forward).parameters
+    def __init__(
+        self,
+        model: Any,
+        device: str,
+        dtype: Any,
+        rows: Sequence[Example],
+        smoothing: float = 0.0,
+        noisy: bool = False,
+    ) -> None:
+        self._model, self._device, self._dtype = model, device, dtype
+        self._smoothing, self._noisy = smoothing, noisy
+        self._inner = bare(model)
+        self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
+        self._casts = dtype != torch.float32
+        self.padded: str | None = "this device has layers of its own for that"
+        if device == "cpu":
+            self._quicken(rows)
 
-    def __call__(self, batch: Batch) -> tuple[Any, int]:
-        """Summed cross entropy of a batch's completion tokens, and their number.
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+        """Summed cross entropy of the learned tokens of ``rows``, a scalar, and their number.
 
-        Logits are computed only at positions that some row learns from: with a vocabulary of tens of
-        thousands, the output layer is a large part of a small model's work.
+        Logits are computed only at places that are learned: with a vocabulary of tens of thousands, the
+        output layer is a large part of a small model's work.
         """
-        targets = batch.labels[:, 1:]
-        kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
-        device = self._device
-        extra = {"logits_to_keep": kept.to(device)} if self._keeps_logits else {}
+        logits, targets = self._side_by_side(rows) if self.padded else self._end_to_end(rows)
+        smoothing = self._smoothing if self._model.training else 0.0
+        return summed_cross_entropy(logits, targets, smoothing), len(targets)
+
+    def _quicken(self, rows: Sequence[Example]) -> None:
+        """Take the quick layers, and lines where the model answers to them as it does to padded rows."""
+        some = _probe(rows)
+        stands_apart(self._inner)
+        self._model.eval()
+        with torch.no_grad():
+            known = self._side_by_side(some)[0]
+            if quicken(self._inner):
+                self._casts = False
+            self.padded = lines_up(self._inner)
+            if not self.padded and not self._answers_alike(some, known):
+                stands_apart(self._inner)
+                self.padded = "its layers do not keep apart rows that lie end to end"
+        self._model.train()
+
+    def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:
+        try:
+            return alike(self._end_to_end(some)[0], known)
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
+            return False
+        finally:
+            Laid.line = None
+
+    def _end_to_end(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+        """Logits ``[learned, words]`` of rows in one line, and what should follow ``[learned]``."""
+        # Rows that share their beginning would share its random numbers too.
+        line = lay([(row.ids, row.labels) for row in rows], IGNORED, share=not self._draws())
+        Laid.line = line
+        extra = {"logits_to_keep": line.kept} if self._keeps_logits else {}
         with self._autocast():
-            logits = self._model(
-                input_ids=batch.ids.to(device), attention_mask=batch.mask.to(device), **extra
-            ).logits
-        if not extra:
-            logits = logits[:, kept.to(device)]
-        wanted = targets[:, kept].to(device)
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(),
-            wanted.flatten(),
-            ignore_index=IGNORED,
-            reduction="sum",
-            label_smoothing=self._smoothing if self._model.training else 0.0,
+            logits = self._model(input_ids=line.ids, position_ids=line.positions, **extra).logits[0]
+        return logits if extra else logits[line.kept], line.targets
+
+    def _side_by_side(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+        """The same of rows as a rectangle, masked where a shorter one is filled up."""
+        ids, mask, labels = rectangle(rows)
+        targets = labels[:, 1:]
+        kept = (targets != IGNORED).any(0).nonzero().squeeze(1).to(self._device)
+        ids, mask, targets = (tensor.to(self._device) for tensor in (ids, mask, targets))
+        extra = {"logits_to_keep": kept} if self._keeps_logits else {}
+        with self._autocast():
+            logits = self._model(input_ids=ids, attention_mask=mask, **extra).logits
+        targets = targets[:, kept]
+        learned = targets != IGNORED
+        return (logits if extra else logits[:, kept])[learned], targets[learned]
+
+    def _draws(self) -> bool:
+        """Whether random numbers are drawn on the way."""
+        return self._model.training and (
+            self._noisy
+            or any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self._inner.modules())
         )
-        return loss, int((wanted != IGNORED).sum())
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        if self._dtype == torch.float32:
-            return nullcontext()
-        cast: AbstractContextManager[Any] = torch.autocast(self._device, self._dtype)
-        return cast
+        if self._casts:
+            cast: AbstractContextManager[Any] = torch.autocast(self._device, self._dtype)
+            return cast
+        return nullcontext()
+
+
+def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:
+    """Ids, mask and labels of ``rows`` side by side, each ``[rows, longest]``, in the processor's memory."""
+    ids = torch.zeros(len(rows), max(len(row.ids) for row in rows), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, IGNORED)
+    for place, row in enumerate(rows):
+        length = len(row.ids)
+        ids[place, :length] = torch.tensor(row.ids)
+        mask[place, :length] = 1
+        labels[place, :length] = torch.tensor(row.labels)
+    return ids, mask, labels
+
+
+def _probe(rows: Sequence[Example]) -> list[Example]:
+    """Two short rows that begin alike and go on apart, all of whose tokens count."""
+    first, last = rows[0].ids[:PROBE], rows[-1].ids[-PROBE // 4 :]
+    return [Example(ids, ids) for ids in (first, first[: 3 * PROBE // 4] + last[::-1])]

@@ -10,6 +10,7 @@ from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
 from arkor_dev.contract.settings.schedule import OPTIMIZERS
 from arkor_dev.local.workers.errors import JobFailure
 
+from .batches import steps_per_epoch
 from .schedule import Schedule
 
 if TYPE_CHECKING:
@@ -99,15 +100,21 @@ def _members(value: Any) -> tuple[Any, ...]:
 class Plan:
     """A job's settings with every default filled in. Counts are optimizer steps, ``max_length`` tokens.
 
-    ``adapter`` is None where the whole model learns. ``max_norm``: a longer gradient is cut to that length; 0
-    leaves it as it is. ``smoothing`` is the part of a token's probability that is wanted of all tokens alike,
-    ``noise`` NEFTune's alpha, 0 for none. The rows' order comes from ``order_seed``. ``kept``: of all
-    checkpoints the newest ones, None for all. ``patience``: after so many evaluations that are not better by
-    more than ``threshold`` it stops.
+    ``adapter`` is None where the whole model learns. ``accumulation`` batches make a step, ``per_epoch``
+    steps an epoch. ``packed_to``: a batch is of packs of rows, of so many tokens at most; 0 leaves rows
+    single. ``by_length``: rows of like length come together. ``max_norm``: a longer gradient is cut to that
+    length; 0 leaves it as it is. ``smoothing`` is the part of a token's probability that is wanted of all
+    tokens alike, ``noise`` NEFTune's alpha, 0 for none. The rows' order comes from ``order_seed``. ``kept``:
+    of all checkpoints the newest ones, None for all. ``patience``: after so many evaluations that are not
+    better by more than ``threshold`` it stops.
     """
 
     steps: int
     batch_size: int
+    accumulation: int
+    per_epoch: int
+    packed_to: int
+    by_length: bool
     schedule: Schedule
     optimizer: OptimizerPlan
     max_norm: float
@@ -124,11 +131,15 @@ class Plan:
     adapter: AdapterPlan | None
 
     @classmethod
-    def of(cls, settings: JobSettings, train_rows: int, eval_rows: int) -> Plan:
-        """The plan of a job that trains on ``train_rows`` rows and measures on ``eval_rows``."""
+    def of(cls, settings: JobSettings, train_rows: int, eval_rows: int, packed_to: int = 0) -> Plan:
+        """The plan of a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
+
+        With ``packed_to``, ``train_rows`` are packs.
+        """
         get, settle = settings.get, settings.settle
         batch = settle("batchSize", min(get("batchSize"), train_rows))
-        per_epoch = math.ceil(train_rows / batch)
+        accumulation = get("gradientAccumulationSteps")
+        per_epoch = steps_per_epoch(train_rows, batch, accumulation)
         steps = get("maxSteps", -1)
         if steps < 1:
             steps = max(1, math.ceil(get("numTrainEpochs") * per_epoch))
@@ -146,6 +157,10 @@ class Plan:
         return cls(
             steps=settle("maxSteps", steps),
             batch_size=batch,
+            accumulation=accumulation,
+            per_epoch=per_epoch,
+            packed_to=packed_to,
+            by_length=get("groupByLength"),
             schedule=Schedule.of(settings, steps),
             optimizer=OptimizerPlan.of(settings),
             max_norm=get("maxGradNorm"),

@@ -33,8 +33,9 @@ from arkor_dev.local.jobs.artifacts import (
 )
 from arkor_dev.local.workers.errors import JobFailure
 
-from .adapter import adapted, beginning, save_adapter, save_whole, whole
-from .batches import collate, endless
+from .adapter import adapted, beginning, hold_in, save_adapter, save_whole, whole
+from .batches import endless
+from .encoding import IGNORED
 from .loss import Loss
 from .optimizers import make_optimizer
 from .while_training import add_noise, compute_again
@@ -146,13 +147,17 @@ class Run:
         torch.manual_seed(self.seed)
         plan = self.plan
         base, name = self.base.model, self.base_name
+        if self.base.device == "cpu" and plan.adapter:
+            hold_in(base, self.choice.dtype)
         self.model = adapted(base, name, plan.adapter, self.four_bit) if plan.adapter else whole(base, name)
         model, self.begun = self.model, beginning(self.model) if plan.adapter else {}
         if plan.compute_again:
             compute_again(model)
         if plan.noise:
             add_noise(model, plan.noise)
-        self.loss = Loss(model, self.base.device, self.choice.dtype, plan.smoothing)
+        self.loss = Loss(
+            model, self.base.device, self.choice.dtype, self.train, plan.smoothing, noisy=plan.noise > 0
+        )
         self.trainable = [weight for weight in model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(model, plan.optimizer)
         # Only float16 has so small a range that gradients vanish in it.
@@ -162,10 +167,11 @@ class Run:
         """Train to the end; the fields of ``training.completed``, or None when cancelled."""
         plan, started = self.plan, time.monotonic()
         self.begin()
-        per_epoch = math.ceil(len(self.train) / plan.batch_size)
-        self.emit(TRAINING_STARTED, metadata=self._metadata(per_epoch))
+        self.emit(TRAINING_STARTED, metadata=self._metadata())
+        if self.base.device == "cpu" and self.loss.padded:
+            self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
         pace, best, loss = Pace(), Best(plan.patience, plan.threshold), math.nan
-        batches = endless(self.train, plan.batch_size, plan.order_seed)
+        steps = endless(self.train, plan, plan.order_seed)
         for step in range(1, plan.steps + 1):
             if self.cancelled():
                 return None
@@ -173,12 +179,12 @@ class Run:
             rate = plan.schedule.rate_at(step)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            batch = next(batches)
-            pace.losses.append(self.learn(batch))
+            batches = next(steps)
+            pace.losses.append(self.learn(*batches))
             pace.seconds += time.monotonic() - began
-            pace.samples += len(batch)
-            pace.tokens += sum(len(example.ids) for example in batch)
-            epoch = round(step / per_epoch, 4)
+            pace.samples += sum(len(batch) for batch in batches)
+            pace.tokens += sum(len(row.ids) for batch in batches for row in batch)
+            epoch = round(step / plan.per_epoch, 4)
             if step % plan.logging == 0 or step == plan.steps:
                 row = {**pace.report(), "learningRate": rate}
                 loss = row["loss"]
@@ -204,10 +210,10 @@ class Run:
         }
         return {"metrics": figures, "artifacts": [describe(kind_of(final), "final", final, size)]}
 
-    def _metadata(self, per_epoch: int) -> dict[str, Any]:
+    def _metadata(self) -> dict[str, Any]:
         return {
             "totalSteps": self.plan.steps,
-            "epochs": round(self.plan.steps / per_epoch, 4),
+            "epochs": round(self.plan.steps / self.plan.per_epoch, 4),
             "device": self.base.device,
             "dtype": self.choice.name,
             "dtypeReason": self.choice.reason,
@@ -219,13 +225,18 @@ class Run:
             **({"modelNote": self.base_note} if self.base_note else {}),
         }
 
-    def learn(self, batch: Sequence[Example]) -> float:
-        """One step on ``batch``; its loss."""
+    def learn(self, *batches: Sequence[Example]) -> float:
+        """One step on the rows of ``batches``, the mean over all their tokens that are learned; its loss.
+
+        The memory that it takes is that of one batch.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        total, count = self.loss(collate(batch))
-        loss = total / count
-        value = self._finite(float(loss.detach()))
-        self.scaler.scale(loss).backward()
+        count = sum(label != IGNORED for batch in batches for row in batch for label in row.labels[1:])
+        value = 0.0
+        for batch in batches:
+            loss = self.loss(batch)[0] / count
+            value += self._finite(float(loss.detach()))
+            self.scaler.scale(loss).backward()
         if self.plan.max_norm:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)
@@ -248,7 +259,7 @@ class Run:
         total, count = 0.0, 0
         with torch.no_grad():
             for start in range(0, len(self.held_out), self.plan.batch_size):
-                loss, tokens = self.loss(collate(self.held_out[start : start + self.plan.batch_size]))
+                loss, tokens = self.loss(self.held_out[start : start + self.plan.batch_size])
                 total += float(loss)
                 count += tokens
         self.model.train()

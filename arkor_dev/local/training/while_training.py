@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from arkor_dev.local.layers.attention import Laid
+
 
 def add_noise(model: Any, alpha: float) -> None:
     """Blur what the model reads (NEFTune, Jain et al. 2023): even noise of a length that ``alpha`` scales.
@@ -17,8 +19,9 @@ def add_noise(model: Any, alpha: float) -> None:
     def blurred(module: Any, _: Any, embedded: Any) -> Any:
         if not module.training:
             return embedded
-        tokens, width = embedded.shape[-2:]
-        most = alpha / math.sqrt(tokens * width)
+        # A line holds several rows, and the noise is to be that of one.
+        tokens = Laid.line.longest if Laid.line else embedded.shape[-2]
+        most = alpha / math.sqrt(tokens * embedded.shape[-1])
         return embedded + torch.empty_like(embedded).uniform_(-most, most)
 
     model.get_input_embeddings().register_forward_hook(blurred)

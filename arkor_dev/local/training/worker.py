@@ -19,6 +19,7 @@ from arkor_dev.local.workers import peak_memory
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
+from .batches import packs
 from .datasets import load_rows
 from .job_settings import JobSettings
 from .plan import DRY_ROWS, Plan, asked_format
@@ -108,7 +109,7 @@ class Preparation:
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
-        self.base = load_base(Path(model["path"]), four_bit, self.format, learning)
+        self.base = load_base(Path(model["path"]), four_bit, self.format, learning, as_stored=True)
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         peak_memory.forget()
@@ -129,6 +130,9 @@ class Preparation:
 
         self.train, cut = encoded(self.train_rows)
         self.held_out, cut_held = encoded(self.eval_rows)
+        if self.settings.get("packing"):
+            count = len(packs(self.train, self.longest))
+            self.plan = Plan.of(self.settings, count, len(self.held_out), self.longest)
         self.cut = cut + cut_held
         if self.cut:
             message = f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were cut"

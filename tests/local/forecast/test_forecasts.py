@@ -10,7 +10,7 @@ import pytest
 
 from tests.local.conftest import CONFIG, ENDLESS, make_project
 from tests.local.harness import Backend, until
-from tests.local.tiny_model import PHRASE, write_jsonl
+from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,8 @@ def forecasting(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterato
     """A backend of this module's own: forecasts wait while another test's job trains."""
     root = tmp_path_factory.mktemp("forecasts")
     project = make_project(root / "tests", tiny)
-    long = [{"prompt": "Hello", "completion": f"{PHRASE} " * (3 + n % 12)} for n in range(30)]
+    asked = QUESTIONS  # no beginning in common, which would be computed once
+    long = [{"prompt": asked[n % len(asked)], "completion": f"{PHRASE} " * 14} for n in range(30)]
     write_jsonl(project / "data" / "long.jsonl", long)
     backend = Backend.start(root / "data", project, root / "cache")
     yield backend

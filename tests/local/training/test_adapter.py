@@ -121,6 +121,8 @@ def test_what_began_in_the_base_is_saved_as_an_adapter_of_the_base_itself(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
+    from arkor_dev.local.layers.quicken import stands_apart
+
     run = set_up(tiny, tmp_path, {**BRIEF, "initLoraWeights": kind, "useRslora": rooted})
     run.run()
     folder = tmp_path / "jobs" / run.job_id / "final"
@@ -128,6 +130,7 @@ def test_what_began_in_the_base_is_saved_as_an_adapter_of_the_base_itself(
     assert (settings["r"], settings["init_lora_weights"]) == (16, True)
     loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), folder)
     run.model.eval()
+    stands_apart(run.model.get_base_model())
     ids = torch.tensor([made_up(1)[0].ids])
     with torch.no_grad():
         wanted = run.model(input_ids=ids).logits

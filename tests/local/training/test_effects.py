@@ -168,7 +168,7 @@ def test_products_are_in_the_format_that_is_asked_for(tiny: Path, tmp_path: Path
     run = set_up(tiny, tmp_path, BRIEF, choice=Choice(getattr(torch, name), "of the test"))
     run.begin()
     seen: list[Any] = []
-    run.model.get_base_model().model.layers[0].mlp.up_proj.register_forward_hook(
+    run.model.get_base_model().model.layers[0].mlp.register_forward_hook(
         lambda _, __, result: seen.append(result.dtype)
     )
     losses = [run.learn(run.train[:4]) for _ in range(3)]

@@ -53,6 +53,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "adam_beta1": ({"adamBeta1": 0.5}, {"adam_beta1": 0.5}),
     "adam_beta2": ({"adamBeta2": 0.9}, {"adam_beta2": 0.9}),
     "adam_epsilon": ({"adamEpsilon": 1e-2}, {"adam_epsilon": 1e-2}),
+    "gradient_accumulation_steps": (
+        {"batchSize": 2, "gradientAccumulationSteps": 2, "learningRate": 1e-2},
+        {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "learning_rate": 1e-2},
+    ),
     "label_smoothing_factor": ({"labelSmoothingFactor": 0.2}, {"label_smoothing_factor": 0.2}),
     "assistant_only_loss off": ({"trainOnResponsesOnly": False}, {}),
     "lora_alpha": ({"loraAlpha": 64}, {"lora": {"lora_alpha": 64}}),
@@ -73,16 +77,17 @@ def theirs(tiny: Path, folder: Path, ours: Run, options: dict[str, Any]) -> list
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
-    from arkor_dev.local.training.batches import collate, endless
+    from arkor_dev.local.training.batches import endless
     from arkor_dev.local.training.encoding import Example
+    from arkor_dev.local.training.loss import rectangle
 
     class Trainer(SFTTrainer):  # type: ignore[misc]
         def _get_train_sampler(self, *_: Any) -> Any:
             return SequentialSampler(self.train_dataset)
 
     def together(rows: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = collate([Example(row["input_ids"], row["labels"]) for row in rows])
-        return {"input_ids": batch.ids, "attention_mask": batch.mask, "labels": batch.labels}
+        ids, mask, labels = rectangle([Example(row["input_ids"], row["labels"]) for row in rows])
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
     lora = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
@@ -94,16 +99,19 @@ def theirs(tiny: Path, folder: Path, ours: Run, options: dict[str, Any]) -> list
     with torch.no_grad():
         for name, weight in ours.model.named_parameters():
             weights[name].copy_(weight)
-    batches = endless(ours.train, BATCH, ours.plan.order_seed)
-    rows = [row for _ in range(STEPS) for row in next(batches)]
-    standard: dict[str, Any] = {"learning_rate": PLAIN["learningRate"], "optim": "adamw_torch"}
+    steps = endless(ours.train, ours.plan, ours.plan.order_seed)
+    rows = [row for _ in range(STEPS) for batch in next(steps) for row in batch]
+    standard: dict[str, Any] = {
+        "per_device_train_batch_size": BATCH,
+        "learning_rate": PLAIN["learningRate"],
+        "optim": "adamw_torch",
+    }
     chosen = {name: value for name, value in options.items() if name != "lora"}
     trainer = Trainer(
         model=model,
         args=SFTConfig(
             output_dir=str(folder),
             max_steps=STEPS,
-            per_device_train_batch_size=BATCH,
             logging_steps=1,
             save_strategy="no",
             report_to="none",

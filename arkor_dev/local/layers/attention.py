@@ -1,0 +1,163 @@
+"""Causal attention over rows that lie in one line: each row sees itself alone.
+
+torch's kernel goes forward. Its way back takes four times as long in bfloat16, so there the gradients come
+from products of blocks, which are made anew and not kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+if TYPE_CHECKING:
+    from .line import Line
+
+NAME: Final = "arkor_rows"
+KNOWN: Final = frozenset(
+    {"sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states"}
+)
+"""What a model may say besides, without asking for another kind of attention."""
+BLOCK: Final = 256
+"""Queries whose gradients are computed at once: what lies after a block is never looked at."""
+_forward: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
+_backward: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward  # noqa: SLF001
+
+
+class Laid:
+    """The line that the model is computing: a process trains one model."""
+
+    line: Line | None = None
+
+
+def attend(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **more: Any,
+) -> tuple[Any, None]:
+    """What transformers asks of an attention, for rows in one line.
+
+    From ``[1, heads, places, size]`` to ``[1, places, heads, size]``.
+    """
+    line = Laid.line
+    if line is None or line.ids.shape[1] != query.shape[2]:
+        raise RuntimeError("the rows of this batch have not been laid out")
+    window = more.get("sliding_window")
+    known = all(value is None or name in KNOWN for name, value in more.items())
+    plain = known and not dropout and getattr(module, "is_causal", True)
+    if plain and query.shape[-1] == value.shape[-1] and not (window and window < line.longest):
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        return _Attend.apply(query, key, value, line, scale).transpose(1, 2), None
+    return _row_by_row(
+        line, module, (query, key, value), {"scaling": scaling, "dropout": dropout, **more}
+    ), None
+
+
+def _row_by_row(line: Line, module: Any, given: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
+    """As transformers does it, one row after another."""
+    made = []
+    window = more.get("sliding_window")
+    for number, part in enumerate(line.parts):
+        row = [_take(tensor, line, part) for tensor in given]
+        length = row[0].shape[2]
+        mask = None
+        if window and window < length:
+            back = torch.arange(length)[:, None] - torch.arange(length)
+            mask = ((back >= 0) & (back < window))[None, None]
+        out = sdpa_attention_forward(module, *row, mask, **more)[0]
+        made.append(out if number == 0 else out[:, line.shared :])
+    return torch.cat(made, dim=1)
+
+
+def _take(tensor: Any, line: Line, part: tuple[int, int], dim: int = 2) -> Any:
+    """One row of ``tensor``, with what it shares."""
+    start, end = part
+    own = tensor.narrow(dim, start, end - start)
+    return torch.cat([tensor.narrow(dim, 0, line.shared), own], dim) if line.shared else own
+
+
+def _put(into: Any, row: Any, line: Line, part: tuple[int, int]) -> None:
+    """Add a row's gradient, ``[heads, row, size]``, to that of the line."""
+    start, end = part
+    if line.shared:
+        into[0, :, : line.shared] += row[:, : line.shared]
+    into[0, :, start:end] = row[:, line.shared :]
+
+
+class _Attend(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, query: Any, key: Any, value: Any, line: Line, scale: float) -> Any:
+        groups = query.shape[1] // key.shape[1]
+        out = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+        sums = []
+        for number, part in enumerate(line.parts):
+            q, k, v = (_take(tensor, line, part) for tensor in (query, key, value))
+            k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+            made, logsumexp = _forward(q, k, v, 0.0, True, scale=scale)
+            if line.shared and number == 0:
+                out[:, :, : line.shared] = made[:, :, : line.shared]
+            out[:, :, part[0] : part[1]] = made[:, :, line.shared :]
+            sums.append(logsumexp)
+        ctx.save_for_backward(query, key, value, out, *sums)
+        ctx.line, ctx.scale = line, scale
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
+        query, key, value, out, *sums = ctx.saved_tensors
+        line = ctx.line
+        grads = [torch.zeros_like(tensor) for tensor in (query, key, value)]
+        way = _whole if query.dtype == torch.float32 else _in_blocks
+        for number, (part, logsumexp) in enumerate(zip(line.parts, sums, strict=True)):
+            q, k, v, o, g = (_take(tensor, line, part) for tensor in (query, key, value, out, grad))
+            if line.shared and number:
+                g[:, :, : line.shared] = 0  # of what is shared, the first row's result alone went on
+            for into, row in zip(grads, way(q, k, v, o, g, logsumexp, ctx.scale), strict=True):
+                _put(into, row, line, part)
+        return (*grads, None, None)
+
+
+def _whole(q: Any, k: Any, v: Any, o: Any, g: Any, logsumexp: Any, scale: float) -> tuple[Any, Any, Any]:
+    """The gradients of one row's queries, keys and values by torch's kernel."""
+    groups = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    dq, dk, dv = _backward(g, q, k, v, o, logsumexp, 0.0, True, scale=scale)
+    return dq[0], *(part[0].unflatten(0, (-1, groups)).sum(1) for part in (dk, dv))
+
+
+def _in_blocks(q: Any, k: Any, v: Any, o: Any, g: Any, logsumexp: Any, scale: float) -> tuple[Any, Any, Any]:
+    """The same by products of ``BLOCK`` queries with all keys up to the block's end.
+
+    The queries of the heads that share a key lie one below another, so that one product serves them.
+    """
+    heads, (_, queries, length, size) = k.shape[1], q.shape
+    groups = queries // heads
+    lean = (g * o).sum(-1, dtype=torch.float32).view(heads, groups, length, 1)
+    sums = logsumexp.reshape(heads, groups, length, 1)
+    q, g = (tensor.reshape(heads, groups, length, size) for tensor in (q, g))
+    k, v = k[0].contiguous(), v[0].contiguous()
+    dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+    for start in range(0, length, BLOCK):
+        end = min(start + BLOCK, length)
+        rows = (heads, groups, end - start)
+        some, wanted = (tensor[:, :, start:end].reshape(heads, -1, size) for tensor in (q, g))
+        share = (some @ k[:, :end].transpose(1, 2)).view(*rows, end)
+        share = torch.sub(share * scale, sums[:, :, start:end]).exp_()
+        share[..., start:].tril_()
+        fall = torch.sub((wanted @ v[:, :end].transpose(1, 2)).view(*rows, end), lean[:, :, start:end])
+        fall = fall.mul_(share).mul_(scale).to(q.dtype).view(heads, -1, end)
+        share = share.to(q.dtype).view(heads, -1, end)
+        dq[:, :, start:end] = (fall @ k[:, :end]).view(*rows, size)
+        dk[:, :end] += fall.transpose(1, 2) @ some
+        dv[:, :end] += share.transpose(1, 2) @ wanted
+    return dq.view(queries, length, size), dk, dv
+
+
+AttentionInterface.register(NAME, attend)

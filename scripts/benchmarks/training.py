@@ -1,0 +1,62 @@
+"""Training on this processor against TRL's SFTTrainer: the same model, rows, batches and adapter, by turns.
+
+Both train the starter model in bfloat16 where the product's own measurement takes it, else in float32, and
+evaluate nothing. Each has a process of its own, so that its peak memory is its own, and threads that wait as
+a worker's do. Two data sets: the example project's, and rows of 16 to 900 tokens. Then where our time goes,
+beside the products that no code can leave out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.workers.process import DEFAULTS
+
+from .figures import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+FASTER = {"example": 1.7, "mixed": 2.0}
+NAMES = {"example": "the example", "mixed": "rows of 16 to 900 tokens"}
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Seconds a step and peak memory of both, and the parts of our step."""
+    steps, rounds = (2, 1) if quick else (12, 2)
+    for rows, least in FASTER.items():
+        turns = []
+        for _ in range(rounds):
+            ours = _turn("ours", rows, steps)
+            turns.append((ours, _turn("trl", rows, steps, ours["format"])))
+        quick, slow = (min(turn[side]["seconds"] for turn in turns) for side in (0, 1))
+        number = turns[0][0]["format"]
+        yield Figure(f"steps of {NAMES[rows]}, TRL beside, {number}", 1 / quick, "/s", 1 / slow, least=least)
+        less, more = (min(turn[side]["peak"] for turn in turns) for side in (0, 1))
+        yield Figure("  peak memory, TRL beside", less, "MiB", more, most=1)
+        parts = min((turn[0] for turn in turns), key=lambda turn: turn["seconds"])
+        floor = parts["floor"]
+        yield Figure("  a step, its products alone beside", 1000 * parts["seconds"], "ms", 1000 * floor)
+        for name in ("forward", "backward", "optimizer", "rest"):
+            yield Figure(f"  of which {name}", 1000 * parts[name], "ms")
+
+
+def _turn(side: str, rows: str, steps: int, *number: str) -> dict[str, Any]:
+    """One side's run in a process of its own."""
+    path = os.pathsep.join([str(ROOT / "scripts"), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.trainers", side, rows, str(steps), *number],
+        env={**DEFAULTS, **os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"the {side} side failed:\n{done.stderr[-2000:]}")
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures

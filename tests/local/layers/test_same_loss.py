@@ -1,0 +1,147 @@
+"""Rows in one line, through the quick layers, teach what padded rows teach through the model's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .models import FAMILIES, model_of, rows_of
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+ROWS = {
+    "of many lengths": ([41, 9, 30, 3], 0),
+    "that begin alike": ([41, 25, 30, 21], 20),
+    "one alone": ([33], 0),
+}
+
+
+def wearing(model: Any, **config: Any) -> Any:
+    """``model`` with an adapter that already changes something."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    worn = get_peft_model(model, LoraConfig(r=4, target_modules=targets, task_type="CAUSAL_LM", **config))
+    chance = torch.Generator().manual_seed(2)
+    for name, weight in worn.named_parameters():
+        if "lora_B" in name:
+            weight.data = torch.randn(weight.shape, generator=chance) / 10
+    worn.train()
+    return worn
+
+
+def known(model: Any, rows: list[Any]) -> tuple[float, int, dict[str, Any]]:
+    """Loss, learned tokens and gradients by the model's own code, one padded batch."""
+    import torch
+    from torch.nn import functional
+
+    width = max(len(row.ids) for row in rows)
+    filled = [row.ids + [0] * (width - len(row.ids)) for row in rows]
+    labels = torch.tensor([row.labels + [-100] * (width - len(row.labels)) for row in rows])[:, 1:]
+    mask = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows])
+    logits = model(input_ids=torch.tensor(filled), attention_mask=mask).logits[:, :-1]
+    loss = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum")
+    loss.backward()
+    return float(loss), int((labels != -100).sum()), taken(model)
+
+
+def taken(model: Any) -> dict[str, Any]:
+    """The gradients of what learns, by name; they are gone from the model."""
+    found = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            found[name], weight.grad = weight.grad, None
+    return found
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_loss_and_gradients_are_those_of_padded_rows(
+    family: str, rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from arkor_dev.local.layers import attention
+    from arkor_dev.local.training.loss import Loss
+
+    model = wearing(model_of(*FAMILIES[family]))
+    batch = rows_of(*ROWS[rows])
+    loss, count, gradients = known(model, batch)
+    measured = Loss(model, "cpu", torch.float32, batch)
+    assert measured.padded is None
+    if "sliding_window" not in FAMILIES[family][1]:
+        monkeypatch.delattr(attention, "_row_by_row")
+    ours, learned = measured(batch)
+    assert learned == count
+    assert float(ours.detach()) == pytest.approx(loss, rel=1e-5)
+    ours.backward()
+    for name, gradient in taken(model).items():
+        torch.testing.assert_close(
+            gradient, gradients[name], rtol=1e-3, atol=1e-3 * gradients[name].abs().max()
+        )
+
+
+def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several blocks of queries, and with what rows share."""
+    import torch
+
+    from arkor_dev.local.layers import attention
+    from arkor_dev.local.training.adapter import hold_in
+    from arkor_dev.local.training.loss import Loss
+
+    monkeypatch.setattr(attention, "BLOCK", 16)
+    batch = rows_of([61, 25, 47], 20)
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        model = wearing(model_of("Llama", {"initializer_range": 0.1}))
+        hold_in(model.get_base_model(), dtype)
+        for name, weight in model.named_parameters():
+            if "lora" in name:
+                weight.data = weight.data.float()
+        measured = Loss(model, "cpu", dtype, batch)
+        assert measured.padded is None
+        measured(batch)[0].backward()
+        found[dtype] = taken(model)
+    for name, exact in found[torch.float32].items():
+        rounded = found[torch.bfloat16][name]
+        assert rounded.dtype == torch.float32
+        assert (rounded - exact).norm() < 0.1 * exact.norm(), name
+
+
+def test_a_model_that_would_mix_rows_gets_them_padded() -> None:
+    """Its convolutions look back over a row's beginning."""
+    import torch
+
+    from arkor_dev.local.training.loss import Loss
+
+    more = {"layer_types": ["conv", "full_attention", "conv"], "conv_L_cache": 3}
+    model = wearing(model_of("Lfm2", more))
+    batch = rows_of([41, 9, 30])
+    loss, _, gradients = known(model, batch)
+    measured = Loss(model, "cpu", torch.float32, batch)
+    assert measured.padded == "its layers do not keep apart rows that lie end to end"
+    ours, _ = measured(batch)
+    assert float(ours.detach()) == pytest.approx(loss, rel=1e-5)
+    ours.backward()
+    for name, gradient in taken(model).items():
+        most = float(gradients[name].abs().max())
+        torch.testing.assert_close(gradient, gradients[name], rtol=1e-3, atol=1e-3 * most)
+
+
+def test_rows_have_beginnings_of_their_own_where_numbers_are_drawn() -> None:
+    """A dropout that all rows share would be no dropout of each."""
+    import torch
+
+    from arkor_dev.local.layers.attention import Laid
+    from arkor_dev.local.training.loss import Loss
+
+    batch = rows_of([41, 25, 30], 20)
+    for dropout, shared in ((0.0, 20), (0.5, 0)):
+        measured = Loss(wearing(model_of("Llama"), lora_dropout=dropout), "cpu", torch.float32, batch)
+        measured(batch)
+        assert Laid.line is not None
+        assert Laid.line.shared == shared
