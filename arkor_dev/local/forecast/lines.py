@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PLAUSIBLE: Final = (0.25, 1.5)
+PLAUSIBLE: Final = (0.1, 1.5)
 """How many times the bytes of `Sizes.held` a step may really hold: number formats and kernels differ."""
 
 
@@ -25,21 +25,31 @@ class Shape(NamedTuple):
     learned: int
 
 
-def shape_of(rows: Sequence[tuple[int, int]]) -> Shape:
-    """The shape of rows of so many ``(tokens, learned tokens)``, each filled up to the longest."""
-    width = max(tokens for tokens, _ in rows)
-    return Shape(len(rows) * width, len(rows) * width**2, len(rows) * max(learned for _, learned in rows))
+def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> Shape:
+    """The shape of rows of so many ``(tokens, learned tokens)``: ``padded`` to the longest, or end to end.
+
+    In a line the ``shared`` first tokens of them all are computed once.
+    """
+    width, learned = max(tokens for tokens, _ in rows), sum(learned for _, learned in rows)
+    if padded:
+        return Shape(len(rows) * width, len(rows) * width**2, learned)
+    tokens = sum(tokens for tokens, _ in rows) - shared * (len(rows) - 1)
+    return Shape(tokens, sum(tokens**2 for tokens, _ in rows), learned)
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What of a model decides about time and memory; ``parameters`` are those of its layers."""
+    """What of a model decides about time and memory; ``parameters`` are those of its layers.
+
+    ``value`` is the bytes of one number as it computes; ``recomputed`` layers are not kept for the way back.
+    """
 
     layers: int
     hidden: int
     inner: int
     vocabulary: int
     parameters: int
+    value: int = 4
     recomputed: bool = False
 
     def work(self, shape: Shape) -> float:
@@ -48,18 +58,19 @@ class Sizes:
         return self.parameters * shape.tokens + attention + self.vocabulary * self.hidden * shape.learned
 
     def held(self, shape: Shape) -> float:
-        """Bytes that one step keeps for its way back, in float32; with ``recomputed`` layers, far fewer."""
-        layer = 4 * (10 * self.hidden + 4 * self.inner)
-        token = self.layers * 4 * self.hidden + layer if self.recomputed else self.layers * layer
+        """Bytes that one step keeps for its way back."""
+        layer = self.value * (10 * self.hidden + 4 * self.inner)
+        token = self.layers * self.value * self.hidden + layer if self.recomputed else self.layers * layer
         return shape.tokens * token + self._answer(shape)
 
     def passed(self, shape: Shape) -> float:
         """Bytes that an evaluation of the batch holds at once: one layer's, and the output's."""
-        return shape.tokens * 8 * (10 * self.hidden + 4 * self.inner) + self._answer(shape)
+        layer = self.value * (10 * self.hidden + 4 * self.inner)
+        return 2 * shape.tokens * layer + self._answer(shape)
 
     def _answer(self, shape: Shape) -> float:
-        """Bytes of the output layer's answer: in the model's format, in float32, and its gradient."""
-        return 12 * self.vocabulary * shape.learned
+        """Bytes of the output layer's answer and of its gradient."""
+        return 2 * self.value * self.vocabulary * shape.learned
 
 
 @dataclass(frozen=True, slots=True)

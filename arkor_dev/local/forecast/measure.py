@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.jobs.artifacts import OPTIMIZER, write_whole
+from arkor_dev.local.layers.line import shared_beginning
 from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.training.while_training import compute_again
 from arkor_dev.local.workers import peak_memory
 
-from .lines import Line, shape_of
+from .lines import Line, Shape, shape_of
 from .steps import Batch, Step, foreknown, sizes_in, sizes_of, spread, thinned
 
 if TYPE_CHECKING:
@@ -100,13 +101,16 @@ class Measuring:
         run.begin()
         beginning = time.monotonic() - began
         weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
-        self.sizes = sizes_of(bare(run.model), run.plan.compute_again)
+        self.sizes = sizes_of(bare(run.model), run.choice.dtype.itemsize, run.plan.compute_again)
+        # Rows that are to differ at random have no beginning in common.
+        dropout = run.plan.adapter.dropout if run.plan.adapter else 0
+        self.padded, self.shares = bool(run.loss.padded), not (dropout or run.plan.noise)
         self.meter = Meter(run.base.device)
         if self.meter.free is not None:
             self.free = self.meter.free
         # The most until now belongs to the run as well: weights may have changed their number format.
         self.at_rest, self.before = self.meter.now(), self.meter.peak()
-        shapes = [[shape_of(sizes_in(batch)) for batch in step] for step in steps]
+        shapes = [[self._shape(batch) for batch in step] for step in steps]
         held = [max(map(self.sizes.held, batches)) for batches in shapes]
         works = [sum(map(self.sizes.work, batches)) for batches in shapes]
         longest = max(steps[held.index(max(held))], key=self._held)
@@ -133,6 +137,8 @@ class Measuring:
             "memory": memory,
             "sizes": self.sizes,
             "longest": sizes_in(longest),
+            "padded": self.padded,
+            "shared": self._shared(longest),
             "weights": weights,
             "recomputed": recomputed,
             "slower": slower,
@@ -175,18 +181,23 @@ class Measuring:
     def _make(self, step: Step) -> Made:
         self.meter.forget()
         began = time.monotonic()
-        for batch in step:
-            self.run.learn(batch)
+        self.run.learn(*step)
         seconds = time.monotonic() - began
         self.progress(len(self.rising) + len(self.typical) + 1, self.total)
         work, held = sum(map(self._work, step)), max(map(self._held, step))
         return Made(work, held, seconds, self.meter.peak())
 
+    def _shared(self, batch: Batch) -> int:
+        return shared_beginning([row.ids for row in batch]) if self.shares and not self.padded else 0
+
+    def _shape(self, batch: Batch) -> Shape:
+        return shape_of(sizes_in(batch), self.padded, self._shared(batch))
+
     def _work(self, batch: Batch) -> float:
-        return self.sizes.work(shape_of(sizes_in(batch)))
+        return self.sizes.work(self._shape(batch))
 
     def _held(self, batch: Batch) -> float:
-        return self.sizes.held(shape_of(sizes_in(batch)))
+        return self.sizes.held(self._shape(batch))
 
     def _affordable(self, batch: Batch, until: float) -> bool:
         """Whether a step on ``batch`` would end in time, and leave the machine some memory."""
@@ -244,7 +255,7 @@ class Measuring:
         # Freed memory is not all given back: what came after the longest batch rose a little higher.
         surplus = max(0.0, highest - memory.at(self.rising[-1].held)) if whole else 0.0
         size, rows = self.run.plan.batch_size, list(self.run.held_out)
-        parts = [shape_of(sizes_in(rows[start : start + size])) for start in range(0, len(rows), size)]
+        parts = [self._shape(rows[start : start + size]) for start in range(0, len(rows), size)]
         floor = max([self.before, *(round(self.at_rest + self.sizes.passed(part)) for part in parts)])
         peaks: list[tuple[int, int]] = []
         for number, bytes_held in enumerate(held, 1):

@@ -40,8 +40,9 @@ class Measurement:
     ``first`` are the times of the first steps and ``mean`` that of those after them; ``peaks`` says for the
     same steps to which height memory has risen, as ``[step, bytes]`` where it rises, and ``worst`` is the
     height after them. ``longest`` are the tokens and the learned ones of the rows of the heaviest batch, the
-    longest row first. ``lengths`` are percentiles of the rows' tokens, before they are cut. ``late`` and
-    ``heavy`` are how much longer and larger runs were than was measured.
+    longest row first; whether they are ``padded`` to it, and how many tokens they begin with are ``shared``.
+    ``units`` are the rows, or the packs of ``packed_to`` tokens that they are in. ``lengths`` are percentiles
+    of the rows' tokens. ``late`` and ``heavy`` are how much longer and larger runs were than was measured.
 
     Memory is the process's where the processor computes, else the device's; ``host`` is then the process's.
     """
@@ -59,8 +60,12 @@ class Measurement:
     memory: Line
     sizes: Sizes
     longest: list[tuple[int, int]]
+    padded: bool
+    shared: int
     weights: int
     rows: int
+    units: int
+    packed_to: int
     held_out: int
     cut: int
     tokens: int

@@ -8,18 +8,17 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.settings import by_field
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import Plan
 
 from .lines import shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.feature_shapes import Forecast, ForecastFix
 
-    from .lines import Line
+    from .lines import Line, Shape
     from .machine import Memory
     from .measurement import Measurement
 
@@ -36,7 +35,7 @@ def outlook(
     measured: Measurement, config: Mapping[str, Any], memory: Memory, disk: int | None, busy: bool
 ) -> Forecast:
     """What a job with ``config`` will take; while another one runs (``busy``), not whether it fits."""
-    plan = Plan.of(JobSettings(config), measured.rows, measured.held_out)
+    plan = Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
     saves = _times(plan.save, plan.steps)
     late = measured.late
@@ -103,10 +102,12 @@ class _Fixes:
     ) -> None:
         self.measured, self.config, self.plan, self.room = measured, config, plan, room
         # What the line says of the heaviest batch, brought to what was forecast.
-        said = measured.memory.at(measured.sizes.held(shape_of(measured.longest)))
+        said = measured.memory.at(measured.sizes.held(self.shape(measured.longest)))
         self.surplus = max(0.0, need - said)
         self.cheaper = replace(measured.sizes, recomputed=True)
-        self.known = by_field()
+
+    def shape(self, rows: Sequence[tuple[int, int]]) -> Shape:
+        return shape_of(rows, self.measured.padded, self.measured.shared)
 
     def held(self, batch: int, length: int | None = None, recomputed: bool = False) -> float:
         """The peak of a run with such a batch size, rows cut to ``length``, and layers ``recomputed``."""
@@ -117,7 +118,7 @@ class _Fixes:
             some = [(min(tokens, length), min(learned, length)) for tokens, learned in some]
         line: Line | None = self.measured.recomputed if recomputed else self.measured.memory
         sizes = self.cheaper if recomputed else self.measured.sizes
-        return math.inf if line is None else line.at(sizes.held(shape_of(some))) + self.surplus
+        return math.inf if line is None else line.at(sizes.held(self.shape(some))) + self.surplus
 
     def found(self) -> Iterator[ForecastFix]:
         size, recompute = self.plan.batch_size, self.measured.recomputed is not None
@@ -151,12 +152,9 @@ class _Fixes:
         return choices[fitting - 1] if fitting else 0
 
     def _fewer(self, rows: int) -> dict[str, Any]:
-        """Fewer rows at a time, and as many in a step as before, where steps can be accumulated."""
-        settings: dict[str, Any] = {"batchSize": rows}
-        if "gradientAccumulationSteps" in self.known:
-            before = self.config.get("gradientAccumulationSteps") or 1
-            settings["gradientAccumulationSteps"] = math.ceil(self.plan.batch_size * before / rows)
-        return settings
+        """Fewer rows at a time, and as many in a step as before."""
+        accumulated = math.ceil(self.plan.batch_size * self.plan.accumulation / rows)
+        return {"batchSize": rows, "gradientAccumulationSteps": accumulated}
 
     def _fix(self, settings: dict[str, Any], held: float) -> ForecastFix:
         return {"settings": settings, "words": self._words(settings), "peakBytes": round(held)}

@@ -30,8 +30,7 @@ def foreknown(run: Run) -> list[Step]:
     """The run's first steps, as it will make them: an epoch at least, where that is not too long."""
     mean = sum(len(row.ids) for row in run.train) / len(run.train)
     count = min(FOREKNOWN_STEPS, max(1, round(FOREKNOWN_TOKENS / (mean * run.plan.batch_size))))
-    per_epoch = -(-len(run.train) // run.plan.batch_size)
-    count = max(count, min(per_epoch, FOREKNOWN_STEPS))
+    count = max(count, min(run.plan.per_epoch, FOREKNOWN_STEPS))
     return list(itertools.islice(endless(run.train, run.plan, run.plan.order_seed), count))
 
 
@@ -48,7 +47,7 @@ def thinned(row: Example, tokens: int) -> Example:
     return replace(row, ids=ids, labels=[*labels[:-1], ids[-1]])
 
 
-def sizes_of(model: Any, recomputed: bool) -> Sizes:
+def sizes_of(model: Any, value: int, recomputed: bool) -> Sizes:
     """The sizes of a base model: those that its configuration names, and the weights of its layers."""
     config = model.config.get_text_config()
     hidden = int(config.hidden_size)
@@ -56,7 +55,7 @@ def sizes_of(model: Any, recomputed: bool) -> Sizes:
     inner = getattr(config, "intermediate_size", None) or 4 * hidden
     outside = {id(module.weight) for module in _embeddings(model)}
     parameters = sum(weight.numel() for weight in model.parameters() if id(weight) not in outside)
-    return Sizes(layers, hidden, int(inner), int(config.vocab_size), parameters, recomputed)
+    return Sizes(layers, hidden, int(inner), int(config.vocab_size), parameters, value, recomputed)
 
 
 def _embeddings(model: Any) -> list[Any]:

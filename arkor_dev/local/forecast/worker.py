@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.local.training.batches import packs
 from arkor_dev.local.training.worker import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
@@ -68,6 +69,7 @@ class Work:
         encoding, share = time.monotonic() - began, len(train) / len(looked)
         cut, rows = preparation.cut, preparation.train
         run = preparation.make_run(lambda: False)
+        units = len(packs(rows, run.plan.packed_to)) if run.plan.packed_to else len(rows)
         ready = time.monotonic()
         if longest:
             preparation.train_rows, preparation.eval_rows = longest, []
@@ -84,6 +86,8 @@ class Work:
             device=run.base.device,
             loading=ready - asked + encoding * (share - 1) + found.pop("beginning"),
             rows=len(train),
+            units=round(share * units),
+            packed_to=run.plan.packed_to,
             held_out=len(run.held_out),
             cut=round(cut * share),
             tokens=round(sum(lengths) * share),

@@ -41,7 +41,7 @@ def lay(rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool =
 
     Without ``share`` each row has a beginning of its own, as it must where layers draw random numbers.
     """
-    shared = _alike([ids for ids, _ in rows]) if share else 0
+    shared = shared_beginning([ids for ids, _ in rows]) if share else 0
     ids, positions = rows[0][0][:shared], list(range(shared))
     parts: list[tuple[int, int]] = []
     kept: list[int] = []
@@ -65,7 +65,7 @@ def lay(rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool =
     )
 
 
-def _alike(rows: Sequence[list[int]]) -> int:
+def shared_beginning(rows: Sequence[list[int]]) -> int:
     """With how many tokens all ``rows`` begin alike, each keeping one of its own; 0 where it does not pay."""
     if len(rows) < 2:
         return 0
