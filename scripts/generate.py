@@ -172,7 +172,8 @@ def _settings() -> str:
 
 
 def help_texts() -> str:
-    """The TypeScript that says what each setting is for."""
+    """The TypeScript that says what each setting is for, and which ones few jobs set."""
+    seldom = ", ".join(_quoted(row.field) for row in settings.SETTINGS if row.group != "usual")
     texts = (f"  [{_quoted(row.field)}, {_quoted(row.help)}]," for row in settings.SETTINGS)
     return "\n".join(
         [
@@ -181,6 +182,8 @@ def help_texts() -> str:
             "export const HELP: ReadonlyMap<string, string> = new Map([",
             *texts,
             "]);\n",
+            "/** The fields of settings that few jobs set. */",
+            f"export const SELDOM: ReadonlySet<string> = new Set([{seldom}]);\n",
         ]
     )
 

@@ -260,9 +260,10 @@ def test_a_rate_above_one_and_a_seed_of_33_bits_are_refused_by_both(tmp_path: Pa
             check_config({**CONFIG, field: value})
 
 
+INIT = ("initLoraWeights", True)
 WSD = ("lrSchedulerType", "warmup_stable_decay")
 
 
 def test_another_backends_forms_pass_on_the_wire_alone() -> None:
-    for field, value in (("maxSteps", -1), ("optim", "adamw_8bit"), ("datasetSplit", "test"), WSD):
+    for field, value in (("maxSteps", -1), ("optim", "adamw_8bit"), ("datasetSplit", "test"), WSD, INIT):
         assert check_config({**CONFIG, field: value})[field] == value

@@ -54,3 +54,6 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["neftuneNoiseAlpha", "Blur the embeddings while training (NEFTune), against learning by heart; 5 is usual."],
   ["dryRun", "Train on a few rows for a few steps, to see that everything works."],
 ]);
+
+/** The fields of settings that few jobs set. */
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "loggingSteps", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "dryRun"]);

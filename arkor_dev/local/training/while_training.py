@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from arkor_dev.local.layers.attention import Laid
+from arkor_dev.local.modeling.base_model import bare
 
 
 def add_noise(model: Any, alpha: float) -> None:
@@ -29,4 +30,8 @@ def add_noise(model: Any, alpha: float) -> None:
 
 def compute_again(model: Any) -> None:
     """Keep only each block's input for the way back, and compute the rest again: less memory, more time."""
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    kwargs = {"use_reentrant": False}
+    if hasattr(bare(model), "activation_checkpointing_enable"):
+        bare(model).activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)
+    else:  # before transformers 5.24
+        bare(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)

@@ -6,6 +6,7 @@ from typing import Any
 
 from playwright.async_api import expect
 
+from arkor_dev.contract.settings import SETTINGS
 from tests.browser.steps import hurried
 from tests.support.fake_forecasts import FIGURES
 
@@ -61,6 +62,15 @@ async def completed(scene: Scene) -> None:
     await expect(scene.page.get_by_text("Adapter and checkpoints")).to_be_attached()
     await scene.page.get_by_text("Statistics").click()
     await expect(scene.page.locator(".chart-statistics-table")).to_contain_text("400")
+
+
+@state("job-defaults", "Every setting that a job ran with; the unusual ones are put away until one looks")
+async def defaults(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", optim="lion")
+    scene.fake.jobs[job]["settings"] = {row.field: row.shown for row in SETTINGS if row.field != "model"}
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_text("more at their defaults").click()
+    await expect(scene.page.get_by_text("Noise on what is read")).to_be_visible()
 
 
 @state("job-gone", "Set by hand, and its trainer is not in the file any more")

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { Forecast, Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
-import { HELP } from "../../help.gen";
+import { HELP, SELDOM } from "../../help.gen";
 import { now } from "../../lib/clock";
 import { absolute, bytes, duration, number, plural } from "../../lib/format";
 import { configOf, settings } from "../../lib/job-config-text";
@@ -27,7 +27,13 @@ export function Facts({
 }) {
   return (
     <section class="job-facts" aria-label="Facts">
-      <Group title="Configuration">{job ? <Configuration job={job} /> : <Skeleton />}</Group>
+      {job ? (
+        <Configuration job={job} />
+      ) : (
+        <Group title="Configuration">
+          <Skeleton />
+        </Group>
+      )}
       <Ran run={run} version={version} />
       {job?.forecast && <Foretold job={job} forecast={job.forecast} run={run} version={version} />}
       <Left id={id} run={run} version={version} />
@@ -46,14 +52,19 @@ export function Facts({
   );
 }
 
-/** What nobody asked for is a default, and is written more quietly; what was set for this job alone is marked. */
+/**
+ * What nobody asked for is a default, and is written more quietly; one that few jobs set is put away. What was
+ * set for this job alone is marked.
+ */
 function Configuration({ job }: { job: Job }) {
   const asked = job.config as unknown as Readonly<Record<string, unknown>>;
   const hand: readonly unknown[] = Array.isArray(asked.setByHand) ? asked.setByHand : [];
-  return settings(configOf(job)).map(({ field, label, value }) => {
+  const shown: ComponentChildren[] = [];
+  const away: ComponentChildren[] = [];
+  for (const { field, label, value } of settings(configOf(job))) {
     const given = asked[field] !== undefined && asked[field] !== null;
     const byHand = hand.includes(field);
-    return (
+    (given || !SELDOM.has(field) ? shown : away).push(
       <Fact
         key={field}
         name={label}
@@ -62,16 +73,34 @@ function Configuration({ job }: { job: Job }) {
         mark={byHand ? "set by hand" : undefined}
         title={given ? value : `${value}, the default`}
         quiet={!given}
-      />
+      />,
     );
-  });
+  }
+  return (
+    <Group title="Configuration" more={away}>
+      {shown}
+    </Group>
+  );
 }
 
-function Group({ title, children }: { title: string; children: ComponentChildren }) {
+interface GroupProps {
+  title: string;
+  children: ComponentChildren;
+  /** Facts that are seen when they are asked for. */
+  more?: readonly ComponentChildren[];
+}
+
+function Group({ title, children, more = [] }: GroupProps) {
   return (
     <div class="job-group">
       <h2>{title}</h2>
       <dl>{children}</dl>
+      {more.length > 0 && (
+        <details>
+          <summary>{number(more.length)} more at their defaults</summary>
+          <dl>{more}</dl>
+        </details>
+      )}
     </div>
   );
 }
