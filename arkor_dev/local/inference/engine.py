@@ -7,8 +7,10 @@ calls back after each token, and there the text goes out, a stop comes in, and t
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ADAPTERS: Final = 4
+UNPACKED: Final = "\0unpacked"
+"""Behind a base's folder, where its weights are to lie as adapters can read them."""
 UNSAID: Final = {
     "reason": "cancelled",
     "promptTokens": 0,
@@ -45,6 +49,15 @@ def refuse_pickled_adapter(folder: Path) -> None:
             f"The adapter in {folder} has no adapter_model.safetensors; a pickled one can run any program "
             "when it is loaded, and is refused: convert it to safetensors where you trust it"
         )
+
+
+def reads_weights(folder: Path) -> bool:
+    """Whether an adapter reads the base's weights, or copies layers of it: then they cannot lie packed."""
+    try:
+        settings = json.loads((folder / "adapter_config.json").read_text())
+        return bool(settings.get("use_dora") or settings.get("modules_to_save"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 class Incremental:
@@ -114,7 +127,8 @@ class Engine:
     def __init__(self) -> None:
         self.stage = Stage()
         self.lock = FairLock()
-        self._path: str | None = None
+        self._place: str | None = None
+        self._unpacked: set[str] = set()
         self._base: Base | None = None
         self._adapters: OrderedDict[str, int] = OrderedDict()
         self._ends: list[int] = []
@@ -138,13 +152,14 @@ class Engine:
         ``topP``, ``maxTokens``, perhaps ``tools``, and ``training`` when a job runs beside it.
         Raises :class:`JobFailure`.
         """
-        self.stage.enter(ask["base"])
+        place = self._place_of(ask)
+        self.stage.enter(place)
         try:
             self.lock.take()
             try:
                 if stop.is_set():
                     return {**UNSAID}
-                adapter = self._load(ask, progress)
+                adapter = self._load(ask, place, progress)
                 try:
                     return self._generate(ask, adapter, stop, write)
                 finally:
@@ -166,20 +181,27 @@ class Engine:
             model.base_model.enable_adapter_layers()
             model.set_adapter(adapter, inference_mode=True)
 
-    def _load(self, ask: dict[str, Any], progress: Callable[[str], None]) -> str | None:
+    def _place_of(self, ask: dict[str, Any]) -> str:
+        """The base as it has to be loaded. Unpacked it can do all, so it stays so for the answers after."""
+        if ask["adapter"] is not None and reads_weights(Path(ask["adapter"])):
+            self._unpacked.add(ask["base"])
+        return f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
+
+    def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> str | None:
         """Have the base and the adapter loaded and worn; the adapter's name within the model, now in use."""
-        if self._path != ask["base"]:
+        if self._place != place:
             progress(f"Loading {ask['name']}")
-            self._path, self._base = None, None
+            self._place, self._base = None, None
             self._adapters.clear()
             base = load_base(Path(ask["base"]))
             base.model.eval()
             self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
             if self._way:
+                self._way = replace(self._way, packed=self._way.packed and not place.endswith(UNPACKED))
                 convert(base.model, self._way)
             base.model.config.use_cache = True
             self._ends = end_ids(base.tokenizer, base.model)
-            self._base, self._path = base, ask["base"]
+            self._base, self._place = base, place
         adapter = None
         if ask["adapter"] is not None:
             # A folder is no name for a module: it may have dots.

@@ -13,6 +13,7 @@ import pytest
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import PHRASE, make_tokenizer
+from tests.local.tiny_run import set_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,3 +172,34 @@ async def test_an_idle_model_is_unloaded_and_comes_back(tiny: Path, monkeypatch:
                     await asyncio.sleep(0.05)
     finally:
         await inference.close()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    import torch
+
+    from arkor_dev.local.inference import engine as engine_module
+    from arkor_dev.local.inference.answer_speed import Way
+    from arkor_dev.local.inference.engine import Engine
+
+    monkeypatch.setattr(engine_module, "quickest", lambda *_: Way(torch.float32, packed, 1, 1))
+    kinds: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "head": {"loraModulesToSave": ["lm_head"]},
+        "dora": {"useDora": True},
+        "pissa": {"initLoraWeights": "pissa", "loraLayersToTransform": [0, 2]},
+        "wide": {"useRslora": True, "loraTargetModules": "all-linear"},
+    }
+    folders: dict[str, Path | None] = {"base": None}
+    for name, config in kinds.items():
+        brief = {"maxSteps": 4, "learningRate": 1e-2, "lrSchedulerType": "constant", **config}
+        run = set_up(tiny, tmp_path / name, brief)
+        run.run()
+        folders[name] = tmp_path / name / "jobs" / run.job_id / "final"
+    alone = {name: answer(Engine(), ask(tiny, folder))[0] for name, folder in folders.items()}
+    assert len(set(alone.values())) == len(alone)
+    engine = Engine()
+    for name in ("plain", "head", "base", "dora", "plain", "wide", "head", "pissa", "base", "dora"):
+        assert answer(engine, ask(tiny, folders[name]))[0] == alone[name], name
