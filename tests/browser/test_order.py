@@ -192,3 +192,19 @@ async def test_waiting_jobs_are_put_in_order_and_held(
         await page.get_by_role("button", name="Let it go on").click()
         await expect(page.get_by_text("The queue is held")).to_have_count(0)
     assert fake_backend.jobs[running]["status"] == "running"
+
+
+async def test_what_jobs_take_on_the_disk_leads_to_the_job(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = FEATURES
+    small, large = (fake_backend.add_job("completed", name=name) for name in ("small", "large"))
+    fake_backend.order.sizes = {small: 1_000, large: 5_000_000_000}
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.get_by_role("button", name="Disk use").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog.get_by_role("link")).to_have_text(["large", "small"])
+        await expect(dialog).to_contain_text("2 jobs take 5.0 GB")
+        await dialog.get_by_role("link", name="large").click()
+        await expect(page.get_by_role("heading", name="large", level=1)).to_be_visible()
+        await expect(dialog).to_have_count(0)

@@ -203,3 +203,13 @@ async def queue_order(scene: Scene) -> None:
     await scene.go("/#/jobs")
     await scene.page.get_by_role("button", name="Change order").click()
     await expect(scene.page.get_by_role("dialog").get_by_role("listitem")).to_have_count(12)
+
+
+@state("jobs-disk", "What jobs and models take on the disk")
+async def disk(scene: Scene) -> None:
+    jobs = marked(scene)
+    scene.fake.order.leftovers = 48_000_000
+    scene.fake.order.sizes = {job: 3_712_000 * 7**number for number, job in enumerate(jobs)}
+    await scene.go("/#/jobs")
+    await scene.page.get_by_role("button", name="Disk use").click()
+    await expect(scene.page.get_by_role("dialog")).to_contain_text("52.0 GB are free")

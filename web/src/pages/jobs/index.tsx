@@ -14,6 +14,7 @@ import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWor
 import { askToDelete } from "./ask-delete";
 import { holdQueue } from "./hold-queue";
 import { countByStatus, countTags, marked, search } from "./list";
+import { openDisk } from "./open-disk";
 import { parseOrder, sorted } from "./order";
 import { OrderChoice } from "./order-choice";
 import { openQueue, QueueLine } from "./queue";
@@ -95,6 +96,13 @@ export default function Jobs() {
     compare,
     remove,
     {
+      name: "jobs.disk",
+      label: "Show what jobs take on the disk",
+      section: "Jobs",
+      when: () => features.value.has("delete"),
+      run: () => void openDisk(),
+    },
+    {
       name: "jobs.queue",
       label: "Change the queue's order",
       section: "Jobs",
@@ -165,6 +173,11 @@ export default function Jobs() {
             selected.value = new Set();
           }}
         />
+        {features.value.has("delete") && selected.value.size === 0 && all.length > 0 && (
+          <Button small kind="quiet" class="jobs-disk" onClick={() => void openDisk()}>
+            Disk use
+          </Button>
+        )}
       </div>
       <QueueLine jobs={all} />
       {problem.value && (

@@ -1,0 +1,18 @@
+import { h } from "preact";
+import { errorText } from "../../api/client";
+import { say } from "../../ui";
+import { floating } from "../../ui/floating";
+
+/** Opens the dialog of what lies on the disk; its code comes with it. */
+export async function openDisk(): Promise<void> {
+  try {
+    const { DiskDialog } = await import("./disk-dialog");
+    const before = floating.peek();
+    const close = (): void => {
+      floating.value = before;
+    };
+    floating.value = () => h(DiskDialog, { onClose: close });
+  } catch (error) {
+    say(`Studio could not load what lies on the disk: ${errorText(error)}`);
+  }
+}
