@@ -63,6 +63,7 @@ class ScopedCalls:
         data: bytes | None = None,
         limit: int = 8 * MIB,
         asked: Mapping[str, str] | None = None,
+        patience: float | None = None,
     ) -> Answer:
         credentials = await self.identity.credentials()
         for _ in range(2):
@@ -77,6 +78,7 @@ class ScopedCalls:
                     data=data,
                     limit=limit,
                     secrets=[credentials.token],
+                    patience=patience,
                 )
             except UnauthorizedError as refusal:
                 if refusal.answered is None:  # not the backend's word: no other token would help

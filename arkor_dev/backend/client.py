@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Backend", "ProjectCalls", "anonymous_identity", "sign_in_config"]
 
+ARCHIVE_SECONDS: Final = 3600.0
+"""As long as gigabytes may take to be copied and hashed."""
 JOBS_LIMIT: Final = 256 * MIB
 NO_JOBS: Final = Answer(200, b'{"jobs":[]}')
 NO_DEPLOYMENTS: Final = Answer(200, b'{"deployments":[],"scopeMissing":true}')
@@ -117,6 +119,17 @@ class Backend(ScopedCalls):
     async def arrange_queue(self, changes: Mapping[str, object]) -> Answer:
         """Put waiting jobs in order, hold the queue or let it go on, ``{order?, held?}``: ``{queue}``."""
         return await self._call("PATCH", "queue", need="write", data=json_bytes(changes))
+
+    async def export_job(self, job_id: str, path: str) -> Answer:
+        """Write a job with all its files to a file of the backend's machine: ``{bytes}``."""
+        data = json_bytes({"path": path})
+        call = ("POST", "jobs", job_id, "export")
+        return await self._call(*call, need="write", data=data, patience=ARCHIVE_SECONDS)
+
+    async def import_job(self, path: str) -> Answer:
+        """Take in a job from such a file: ``{job}``."""
+        data = json_bytes({"path": path})
+        return await self._call("POST", "jobs", "import", need="write", data=data, patience=ARCHIVE_SECONDS)
 
     async def disk(self) -> Answer:
         """What jobs and models take on the disk: ``{disk}``."""

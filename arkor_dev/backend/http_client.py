@@ -92,17 +92,25 @@ class HttpClient:
         data: bytes | None = None,
         limit: int = 8 * MIB,
         secrets: Iterable[str] = (),
+        patience: float | None = None,
     ) -> Answer:
         """One whole answer of at most ``limit`` bytes of JSON, or none at all.
 
-        It is looked at, not parsed. Raises ``ArkorError`` for anything but a 2xx.
+        ``patience`` is for a call that takes long before it answers. The answer is looked at, not parsed.
+        Raises ``ArkorError`` for anything but a 2xx.
         """
         host = place(url)
         try:
             async with (
-                asyncio.timeout(self.timeouts.whole),
+                asyncio.timeout(patience or self.timeouts.whole),
                 self.stream(
-                    method, url, headers=headers, data=data, pause=self.timeouts.first_byte, secrets=secrets
+                    method,
+                    url,
+                    headers=headers,
+                    data=data,
+                    secrets=secrets,
+                    first_byte=patience,
+                    pause=patience or self.timeouts.first_byte,
                 ) as response,
             ):
                 body = await bounded(response, limit)

@@ -197,7 +197,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "local":
         from arkor_dev.cli.commands.local import run_local
 
-        return asyncio.run(run_local(settings, arguments.action, as_json=arguments.json, yes=yes))
+        names = [name for name in (arguments.first, arguments.second) if name is not None]
+        return asyncio.run(run_local(settings, arguments.action, names, as_json=arguments.json, yes=yes))
     if arguments.command == "login":
         from arkor_dev.cli.commands.login import run_login
 

@@ -63,10 +63,15 @@ def add_local(parser: CommandLine) -> None:
     local = parser.add_command(
         "local",
         "What this machine keeps of the project's jobs: status says what each takes on the disk, gc removes "
-        "what belongs to no job and models that no job uses, path prints the folder.",
-        "status|gc|path",
+        "what belongs to no job and models that no job uses, path prints the folder, export writes a job "
+        "with all its files to one file, and import takes such a file in.",
+        "status|gc|path|export JOB FILE|import FILE",
     )
-    local.add_argument("action", metavar="status|gc|path", nargs="?", help="what to do (default: status)")
+    local.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: status)")
+    local.add_argument(
+        "first", metavar="JOB", nargs="?", help="export: an id, the beginning of one, or latest"
+    )
+    local.add_argument("second", metavar="FILE", nargs="?", help="export and import: the file")
     add_project(local)
     local.add_argument("--json", action="store_true", help="print status as {disk, data, cache}")
     add_yes(local, "gc: remove without asking")

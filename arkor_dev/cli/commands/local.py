@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.consent import confirm
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.core.plain_text import one_line
@@ -17,28 +19,53 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
-ACTIONS = ("status", "gc", "path")
+ACTIONS = {"status": "", "gc": "", "path": "", "export": "JOB FILE", "import": "FILE"}
+"""What can be done, and which names it takes."""
 
 
-async def run_local(settings: Settings, action: str | None, *, as_json: bool, yes: bool) -> int:
-    """Do ``action`` (None: ``status``); the exit code."""
+async def run_local(
+    settings: Settings, action: str | None, names: list[str], *, as_json: bool, yes: bool
+) -> int:
+    """Do ``action`` (None: ``status``) with what is named; the exit code."""
     action = action or "status"
     if action not in ACTIONS:
         known = ", ".join(ACTIONS)
         raise BadRequestError(f"unknown action {one_line(action, 100)}. Choose one of {known}.")
+    if len(names) != len(ACTIONS[action].split()):
+        wanted = f"arkor-dev local {action} {ACTIONS[action]}".rstrip()
+        raise BadRequestError(f"local {action} takes {ACTIONS[action] or 'nothing more'}: {wanted}.")
     if action == "path":
         print(settings.local_data)  # noqa: T201
         return 0
-    if not (settings.local_data / "backend.sqlite").is_file():
+    if action != "import" and not (settings.local_data / "backend.sqlite").is_file():
         print(f"This machine keeps no jobs of the project {one_line(settings.project, 500)}.")  # noqa: T201
         return 0
     async with joined(dataclasses.replace(settings, local=True), lambda _: None, idle=True) as backend:
+        if action == "export":
+            return await _export(backend, *names)
+        if action == "import":
+            job = json.loads((await backend.import_job(_absolute(names[0]))).body)["job"]
+            print(f"{one_line(job['id'], 60)} ({one_line(job['name'], 60)}) is here now.")  # noqa: T201
+            return 0
         disk = await _disk(backend)
         if action == "status":
             paths = {"data": str(settings.local_data), "cache": str(settings.cache)}
             print(json.dumps({"disk": disk, **paths}, indent=2) if as_json else _status(settings, disk))  # noqa: T201
             return 0
         return await _clean(backend, disk, yes=yes)
+
+
+async def _export(backend: Backend, job: str, file: str) -> int:
+    chosen, target = choose_job(await jobs_of(backend), job), _absolute(file)
+    written = json.loads((await backend.export_job(chosen["id"], target)).body)["bytes"]
+    name = f"{one_line(chosen['id'], 60)} ({one_line(chosen.get('name'), 60)})"
+    print(f"{name} is in {one_line(target, 500)}, {size(written)}.")  # noqa: T201
+    return 0
+
+
+def _absolute(file: str) -> str:
+    """The backend has another working directory."""
+    return str(Path(file).absolute())
 
 
 async def _disk(backend: Backend) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from arkor_dev.contract.errors import ConflictError
 from arkor_dev.contract.events import ENDINGS, TRAINING_LOG, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 
@@ -60,6 +61,35 @@ class Store(Records):
         job = self._get(self._db, job_id)
         assert job
         return job
+
+    def take_in(self, job: Mapping[str, Any], events: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        """Add a job that is over and was made elsewhere, with its events, all of it or nothing; the job."""
+        job_id = job["id"]
+        times = (job["createdAt"], job.get("startedAt"), job.get("completedAt"))
+        facts = (job_id, job["name"], job["status"], compact(job["config"]), job.get("error"))
+        settings = compact(job["settings"]) if "settings" in job else None
+        said = (
+            compact(job.get("metrics", {})),
+            settings,
+            job.get("notes", ""),
+            compact(job.get("tags", [])),
+            bool(job.get("starred")),
+        )
+        with transaction(self._db):
+            if self._row(self._db, job_id):
+                raise ConflictError(f"The job {job_id} is here already")
+            self._db.execute(
+                f"""INSERT INTO jobs (seq, id, name, status, config, error, created, started, completed,
+                        metrics, settings, notes, tags, starred)
+                    VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
+                (*facts, *times, *said),
+            )
+            rows = ((job_id, number, name, data) for number, (name, data) in enumerate(events, 1))
+            self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+        self._changed(job_id)
+        taken = self._get(self._db, job_id)
+        assert taken
+        return taken
 
     def start_next(self) -> tuple[str, dict[str, Any]] | None:
         """Start the next job of the queue: its id, and its config with the secrets for the worker."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import logging
@@ -29,7 +30,7 @@ from .datasets import DATASETS
 from .datasets import routes as dataset_routes
 from .forecasts import FORECASTS
 from .forecasts import routes as forecast_routes
-from .jobs import INFERENCE, NAME, SCHEDULER
+from .jobs import IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BODY_LIMIT: Final = 8 * 2**20
-FEATURES: Final = ("datasets", "delete", "edit", "forecast", "queue")
+FEATURES: Final = ("archive", "datasets", "delete", "edit", "forecast", "queue")
 """Those of docs/contract.md#optional-features that this backend has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
@@ -138,7 +139,7 @@ def create_app(setup: Setup) -> web.Application:
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
     inference = Inference()
-    app[SETUP], app[INFERENCE] = setup, inference
+    app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()
     app[SCHEDULER] = Scheduler(setup.store, models, setup.data, setup.project)
     app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)

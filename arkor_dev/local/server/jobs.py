@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,7 +12,10 @@ from arkor_dev.contract.bodies import JOB_CHANGES, QUEUE_CHANGES, job_changes
 from arkor_dev.contract.errors import ConflictError, InternalError, NotFoundError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.jobs.archive import export_job
+from arkor_dev.local.jobs.archive_reader import Imported, import_job
 from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.disk import disk_use, job_bytes, leftovers, remove_leftovers, remove_models
 from arkor_dev.local.jobs.job_config import check_config, check_files
@@ -20,7 +24,7 @@ from arkor_dev.local.jobs.store import Store
 
 from .event_stream import stream_events
 from .forecasts import FORECASTS
-from .requests import SETUP, body_of, check_scope
+from .requests import SETUP, Setup, body_of, check_scope
 
 NAME_LIMIT: Final = 200
 NAME: Final = Rule(
@@ -31,8 +35,22 @@ NAME: Final = Rule(
 JOB: Final = Schema((Field("name", NAME, needed=True), Field("config", Rule("object"), needed=True)))
 """What is in the config is checked by the table of settings."""
 
+ARCHIVE: Final = Schema(
+    (
+        Field(
+            "path",
+            Rule(
+                "other",
+                noun="the absolute path of a file",
+                test=lambda value: isinstance(value, str) and value.startswith("/") and "\0" not in value,
+            ),
+            needed=True,
+        ),
+    )
+)
 SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
 INFERENCE: Final = web.AppKey("inference", Inference)
+IMPORTING: Final = web.AppKey("importing", asyncio.Lock)
 
 routes = web.RouteTableDef()
 
@@ -86,6 +104,38 @@ async def delete_job(request: web.Request) -> web.Response:
         raise ConflictError(f"The job {found['name']} is answering in a chat: stop it before you delete it")
     await request.app[SCHEDULER].delete(found["id"])
     return web.Response(status=204)
+
+
+@routes.post("/v1/jobs/{id}/export")
+async def export(request: web.Request) -> web.Response:
+    found = await job_of(request)
+    target = Path((await body_of(request, ARCHIVE))["path"])
+    if found["status"] not in TERMINAL:
+        raise ConflictError(f"The job {found['name']} is {found['status']}: export it when it is over")
+    size = await asyncio.to_thread(export_job, request.app[SETUP].data, found, target)
+    return web.json_response({"bytes": size})
+
+
+@routes.post("/v1/jobs/import")
+async def take_in(request: web.Request) -> web.Response:
+    setup = check_scope(request)
+    source = Path((await body_of(request, ARCHIVE))["path"])
+    imported = await asyncio.to_thread(import_job, setup.data, source)
+    try:
+        async with request.app[IMPORTING]:
+            return await _taken_in(setup, imported)
+    finally:
+        await asyncio.to_thread(imported.drop)
+
+
+async def _taken_in(setup: Setup, imported: Imported) -> web.Response:
+    """One at a time: two of the same job would take each other's files."""
+    if await setup.store.read(Store.get, imported.job["id"]):
+        raise ConflictError(f"The job {imported.job['id']} is here already")
+    # Files first: a job without its files would not be whole, files without a job are leftovers.
+    events = await asyncio.to_thread(lambda: list(imported.events()))
+    await asyncio.to_thread(imported.put_in_place)
+    return web.json_response({"job": await setup.store.request(Store.take_in, imported.job, events)})
 
 
 @routes.get("/v1/queue")

@@ -15,6 +15,8 @@ from tests.local.jobs.test_order import fill
 from .test_jobs import CONFIG, Command, command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from arkor_dev.core.settings import Settings
 
 __all__ = ["command"]
@@ -72,3 +74,23 @@ async def test_what_no_job_needs_goes_after_a_yes(command: Command, settings: Se
     assert [path.name for path in jobs.iterdir()] == [job]
     assert not starter.exists()
     assert "nothing to remove" in await command.run(0, "local", "gc", "--yes")
+
+
+async def test_a_job_goes_out_and_comes_back(
+    command: Command, settings: Settings, job: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "job.tar"
+    assert "local export takes JOB FILE" in await command.run(2, "local", "export", job)
+    told = await command.run(0, "local", "export", job[:10], str(file))
+    assert told.startswith(f"{job} (d\u00f6ne) is in {file}, ")
+    assert "is there already" in await command.run(2, "local", "export", "latest", str(file))
+    assert "is here already" in await command.run(2, "local", "import", str(file))
+    (settings.local_data).rename(tmp_path / "elsewhere")
+    assert await command.run(0, "local", "import", str(file)) == f"{job} (d\u00f6ne) is here now.\n"
+    listed = json.loads(await command.run(0, "jobs", "--local", "--json"))["jobs"]
+    assert [each["id"] for each in listed] == [job]
+    assert (
+        settings.local_data / "jobs" / job / "checkpoints" / "10" / "adapter.bin"
+    ).read_bytes() == b"x" * 100
+    (tmp_path / "bad.tar").write_bytes(b"nonsense" * 1000)
+    assert "no archive of arkor-dev" in await command.run(2, "local", "import", str(tmp_path / "bad.tar"))

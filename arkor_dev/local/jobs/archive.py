@@ -1,0 +1,116 @@
+"""A job with its events and files as one file: a plain tar, which another machine takes in.
+
+``job.json`` comes first and says what follows, each with its size and SHA-256; then ``events.jsonl`` and the
+files. Blocks: called from a thread. ``archive_reader.py`` takes one in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+from contextlib import closing
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import BadRequestError, ConflictError
+
+from .artifacts import job_folder
+from .database import connect
+from .records import compact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT: Final = 1
+BLOCK: Final = 512
+CHUNK: Final = 1 << 20
+MANIFEST: Final = "job.json"
+EVENTS: Final = "events.jsonl"
+FILES: Final = "files/"
+
+
+def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
+    """Write ``job``, as the contract has it, with its events and files to ``target``; its size in bytes.
+
+    ``target`` may not be there yet. It is there whole, or not at all.
+    """
+    if target.exists() or target.is_symlink():
+        raise ConflictError(f"{target} is there already: choose another name")
+    folder, part = job_folder(data, job["id"]), target.with_name(f"{target.name}.part")
+    try:
+        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BadRequestError(f"{part} cannot be written: {error.strerror}") from None
+    try:
+        with open(handle, "wb") as out:  # noqa: PTH123 - a descriptor
+            events = b"".join(_event_lines(data, job["id"], folder))
+            files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+            listed = [_described(path, path.relative_to(folder).as_posix()) for path in files]
+            kept = {key: value for key, value in job.items() if key not in ("orgId", "projectId", "queue")}
+            told = {"bytes": len(events), "sha256": hashlib.sha256(events).hexdigest()}
+            manifest = {"format": FORMAT, "job": kept, "events": told, "files": listed}
+            _add(out, MANIFEST, json.dumps(manifest, ensure_ascii=False).encode())
+            _add(out, EVENTS, events)
+            for path, entry in zip(files, listed, strict=True):
+                _add_file(out, f"{FILES}{entry['path']}", path, entry["bytes"])
+            out.write(bytes(2 * BLOCK))
+            out.flush()
+            os.fsync(out.fileno())
+        part.rename(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return target.stat().st_size
+
+
+def _event_lines(data: Path, job_id: str, folder: Path) -> Iterator[bytes]:
+    """Each event in a line; an artifact's path is told from the job's folder on."""
+    with closing(connect(data / "backend.sqlite")) as db:
+        rows = db.execute("SELECT name, data FROM events WHERE job = ? ORDER BY id", (job_id,))
+        for name, text in rows:
+            event = json.loads(text)
+            for artifact in artifacts_of(event):
+                path = Path(str(artifact.pop("path", "")))
+                if path.is_relative_to(folder):
+                    artifact["path"] = path.relative_to(folder).as_posix()
+            yield compact([name, event]).encode() + b"\n"
+
+
+def artifacts_of(event: Any) -> list[dict[str, Any]]:
+    """The artifacts that an event tells of."""
+    listed = event.get("artifacts") if isinstance(event, dict) else None
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def _described(path: Path, name: str) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {
+            "path": name,
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }
+
+
+def _header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    try:
+        return info.tobuf(tarfile.USTAR_FORMAT)
+    except ValueError:
+        raise BadRequestError(
+            f"{name} does not fit into an archive: its name or the file is too long"
+        ) from None
+
+
+def _add(out: IO[bytes], name: str, content: bytes) -> None:
+    out.write(_header(name, len(content)) + content + bytes(-len(content) % BLOCK))
+
+
+def _add_file(out: IO[bytes], name: str, path: Path, size: int) -> None:
+    out.write(_header(name, size))
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, out, CHUNK)
+    out.write(bytes(-size % BLOCK))

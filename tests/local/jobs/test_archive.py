@@ -1,0 +1,233 @@
+"""A job goes to another machine whole, or not at all; whatever a file says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.local.jobs import archive_reader
+from arkor_dev.local.jobs.archive import export_job
+from arkor_dev.local.jobs.archive_reader import import_job
+from arkor_dev.local.jobs.artifacts import final_folder
+from arkor_dev.local.jobs.store import Store, Verdict
+
+from .test_order import SAID, fill
+from .test_store import CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ID = "job_0123456789ab"
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    """The archive of a finished job with files, notes and events."""
+    data = tmp_path / "one"
+    store = Store(data_of(data), "local")
+    job_id = store.create("d\u00f6ne", CONFIG)["id"]
+    final = final_folder(data, job_id)
+    adapter = {"kind": "adapter", "name": "final", "bytes": 9, "path": str(final)}
+    store.append(job_id, [("training.log", {"step": 1, "loss": 2.5})])
+    store.finish(job_id, Verdict("completed", {"artifacts": [adapter]}))
+    store.edit(job_id, SAID)
+    fill(data, job_id)
+    final.mkdir()
+    (final / "adapter \u00fc.bin").write_bytes(b"123456789")
+    (final / "link").symlink_to("/etc/passwd")
+    target = tmp_path / "job.tar"
+    job = store.get(job_id)
+    assert job
+    assert export_job(data, job, target) == target.stat().st_size
+    assert target.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ConflictError):
+        export_job(data, job, target)
+    store.close()
+    return target
+
+
+def data_of(folder: Path) -> Path:
+    folder.mkdir()
+    return folder / "backend.sqlite"
+
+
+def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) -> None:
+    with tarfile.open(exported) as plain:  # any tar reads it
+        assert plain.getnames()[:2] == ["job.json", "events.jsonl"]
+    before = Store(tmp_path / "one" / "backend.sqlite", "local")
+    there = Store(data_of(tmp_path / "two"), "local")
+    taken = import_job(tmp_path / "two", exported)
+    job_id = taken.job["id"]
+    events = list(taken.events())
+    taken.put_in_place()
+    job = there.take_in(taken.job, events)
+    known = before.get(job_id) or {}
+    assert {**job, "projectId": ""} == {**known, "projectId": ""}
+    assert there.get(job_id) == job
+    old, new = before.events(job_id, 0, 100), there.events(job_id, 0, 100)
+    assert [row[:2] for row in new] == [row[:2] for row in old]
+    assert json.loads(new[0][2]) == json.loads(old[0][2])
+    final = final_folder(tmp_path / "two", job_id)
+    assert json.loads(new[-1][2])["artifacts"][0]["path"] == str(final)
+    assert [path.name for path in final.iterdir()] == ["adapter \u00fc.bin"]  # and no link
+    assert (final / "adapter \u00fc.bin").read_bytes() == b"123456789"
+    assert [path.name for path in (tmp_path / "two" / "jobs").iterdir()] == [job_id]
+    with pytest.raises(ConflictError):
+        there.take_in(taken.job, events)
+    before.close()
+    there.close()
+
+
+# --- hostile files --------------------------------------------------------------------------------------
+
+
+def member(name: str, content: bytes = b"", **how: Any) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for key, value in how.items():
+        setattr(info, key, value)
+    return info.tobuf(how.pop("format", tarfile.USTAR_FORMAT)) + content + bytes(-len(content) % 512)
+
+
+def described(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def built(
+    *, files: dict[str, bytes] | None = None, events: bytes = b"", **job: Any
+) -> tuple[dict[str, Any], list[bytes]]:
+    """A manifest and the members after it."""
+    files = {"a": b"x"} if files is None else files
+    facts = {"id": ID, "name": "n", "status": "completed", "config": CONFIG}
+    listed = [{"path": name, **described(content)} for name, content in files.items()]
+    manifest = {
+        "format": 1,
+        "job": {**facts, "createdAt": "2026-01-01T00:00:00Z", **job},
+        "events": described(events),
+        "files": listed,
+    }
+    members = [member(f"files/{name}", content) for name, content in files.items()]
+    return manifest, [member("events.jsonl", events), *members]
+
+
+def whole(manifest: object, members: list[bytes]) -> bytes:
+    return member("job.json", json.dumps(manifest).encode()) + b"".join(members) + bytes(1024)
+
+
+def with_member(odd: bytes) -> bytes:
+    manifest, members = built()
+    return whole(manifest, [members[0], odd])
+
+
+def with_manifest(**other: Any) -> bytes:
+    manifest, members = built()
+    return whole({**manifest, **other}, members)
+
+
+def changed(old: bytes, new: bytes) -> bytes:
+    content = whole(*built(files={"a": b"good content"}))
+    assert old in content
+    return content.replace(old, new)
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "empty": lambda: b"",
+    "text": lambda: b"no archive" * 1000,
+    "gzip": lambda: b"\x1f\x8b" + bytes(2000),
+    "cut": lambda: whole(*built(files={"a": b"x" * 5000}))[:3000],
+    "symlink": lambda: with_member(member("files/a", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
+    "hard link": lambda: with_member(member("files/a", type=tarfile.LNKTYPE, linkname="job.json")),
+    "device": lambda: with_member(member("files/a", type=tarfile.CHRTYPE)),
+    "fifo": lambda: with_member(member("files/a", type=tarfile.FIFOTYPE)),
+    "folder": lambda: with_member(member("files/a", type=tarfile.DIRTYPE)),
+    "sparse": lambda: with_member(member("files/a", type=tarfile.GNUTYPE_SPARSE)),
+    "long name": lambda: with_member(member("files/a", type=tarfile.GNUTYPE_LONGNAME)),
+    "pax": lambda: with_member(member("files/a", type=tarfile.XHDTYPE)),
+    "dots": lambda: whole(*built(files={"../../out": b"x"})),
+    "dots inside": lambda: whole(*built(files={"a/../../../out": b"x"})),
+    "absolute": lambda: whole(*built(files={"/tmp/out": b"x"})),
+    "empty name": lambda: whole(*built(files={"": b"x"})),
+    "control": lambda: whole(*built(files={"a\x1b": b"x"})),
+    "backslash": lambda: whole(*built(files={"..\\out": b"x"})),
+    "deep": lambda: whole(*built(files={"a/" * 30 + "b": b"x"})),
+    "twice": lambda: whole({**built()[0], "files": built()[0]["files"] * 2}, [*built()[1], built()[1][-1]]),
+    "file as a folder": lambda: whole(*built(files={"a": b"x", "a/b": b"x"})),
+    "other member": lambda: with_member(member("files/b", b"x")),
+    "changed": lambda: changed(b"good content", b"evil content"),
+    "larger than said": lambda: whole(
+        {**built()[0], "files": [{"path": "a", **described(b"xy")}]}, built()[1]
+    ),
+    "bomb": lambda: with_manifest(files=[{"path": "a", "bytes": 1 << 60, "sha256": ""}]),
+    "events' bomb": lambda: with_manifest(events={"bytes": 1 << 32, "sha256": ""}),
+    "many files": lambda: with_manifest(files=[{"path": "a", "bytes": 0, "sha256": ""}] * 10_001),
+    "negative": lambda: with_manifest(files=[{"path": "a", "bytes": -1, "sha256": ""}]),
+    "no list": lambda: with_manifest(files={"a": 1}),
+    "later format": lambda: with_manifest(format=2),
+    "no job": lambda: with_manifest(job=[]),
+    "deep json": lambda: member("job.json", b"[" * 100_000),
+    "other id": lambda: whole(*built(id="../../etc")),
+    "running": lambda: whole(*built(status="running")),
+    "name": lambda: whole(*built(name="a\x1b[31m")),
+    "notes": lambda: whole(*built(notes="\u202e")),
+    "tags": lambda: whole(*built(tags=["a,b"])),
+    "config": lambda: whole(*built(config={"model": 5})),
+    "time": lambda: whole(*built(createdAt="soon")),
+    "metrics": lambda: whole(*built(metrics=[1])),
+    "error": lambda: whole(*built(error={"a": 1})),
+    "event": lambda: whole(*built(events=b'["a", 5]\n')),
+    "event's name": lambda: whole(*built(events=b'["\\u001b", {}]\n')),
+    "half a character": lambda: whole(*built(events=b'["a", {"x": "\\ud800"}]\n')),
+    "no json": lambda: whole(*built(events=b"nonsense\n")),
+}
+
+
+def test_what_is_built_here_is_taken_but_for_its_fault(tmp_path: Path) -> None:
+    content = whole(
+        *built(files={"a/b": b"x"}, events=b'["log", {"x": 1, "artifacts": [{"path": "../../etc"}]}]\n')
+    )
+    (tmp_path / "good.tar").write_bytes(content)
+    taken = import_job(tmp_path, tmp_path / "good.tar")
+    assert [json.loads(data) for _, data in taken.events()] == [{"x": 1, "artifacts": [{}], "jobId": ID}]
+    taken.put_in_place()
+    assert (tmp_path / "jobs" / ID / "a" / "b").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "job.tar").write_bytes(HOSTILE[name]())
+    before = sorted(tmp_path.iterdir())
+
+    def read() -> None:
+        taken = import_job(data, tmp_path / "job.tar")
+        try:
+            list(taken.events())
+        finally:
+            taken.drop()
+
+    with pytest.raises(BadRequestError):
+        read()
+    assert sorted(tmp_path.iterdir()) == before
+    assert [path for path in data.rglob("*") if path != data / "jobs"] == []
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", "none"):
+        with pytest.raises(BadRequestError):
+            import_job(tmp_path, tmp_path / name)
+
+
+def test_a_disk_without_room_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_reader, "SPARE", 1 << 60)
+    (tmp_path / "job.tar").write_bytes(whole(*built()))
+    with pytest.raises(BadRequestError, match="no room"):
+        import_job(tmp_path, tmp_path / "job.tar")
