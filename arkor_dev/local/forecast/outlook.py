@@ -133,9 +133,13 @@ class _Fixes:
             if batch:
                 settings = {**self._fewer(batch), "gradientCheckpointing": True}
                 yield self._fix(settings, self.held(batch, recomputed=True))
-        for rows, checkpointing in ((size, False), (1, False), (1, recompute)):
+        # Shorter rows and a smaller batch only where neither the one nor the other is enough.
+        both = ((size, False),) if batch else ((size, False), (1, False), (1, recompute))
+        for rows, checkpointing in both:
             held = functools.partial(self.held, rows, recomputed=checkpointing)
-            length = self._most(range(SHORTEST, self.measured.longest[0][0], LENGTH_STEP), held)
+            # What cuts most of the rows is another training, and no fix.
+            least = max(SHORTEST, self.measured.lengths[len(self.measured.lengths) // 2])
+            length = self._most(range(least, self.measured.longest[0][0], LENGTH_STEP), held)
             if length:
                 fewer = self._fewer(rows) if rows < size else {}
                 cheaper = {"gradientCheckpointing": True} if checkpointing else {}

@@ -55,7 +55,7 @@ MEASURED = Measurement(
     tokens=30_000,
     learned=15_000,
     looked=100,
-    lengths=list(range(12, 613, 6)),
+    lengths=[120] * 60 + list(range(130, 540, 10)),
     recomputed=Line(950e6, 1.0),
     slower=1.31,
 )
@@ -106,6 +106,10 @@ def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> Non
     assert fixes[1]["words"] == "gradient checkpointing (31 % slower)"
     cut = sum(length > most for length in MEASURED.lengths)
     assert f"(cuts {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
+    # A length that would cut most of the rows is none.
+    alike = replace(MEASURED, lengths=[500] * 101)
+    found = outlook(alike, CONFIG, Memory(room, room), None, busy=False)["fixes"]
+    assert not [fix for fix in found if "maxLength" in fix["settings"]]
 
 
 def test_where_one_row_is_too_much_changes_are_combined_and_at_last_there_is_none() -> None:
