@@ -121,8 +121,12 @@ def _hint(record: Mapping[str, Any]) -> str:
         return ". Chosen and rejected are for preference tuning, which is not supported: keep the chosen one"
     for key, value in record.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            near = get_close_matches(key.lower(), ("messages", "conversations"), 1, 0.8)
-            what = f"Is {key} meant to be {near[0]}?" if near else "save that list alone as a file of its own"
+            near = get_close_matches(key[:SHOWN_NAME].lower(), ("messages", "conversations"), 1, 0.8)
+            what = (
+                f"Is {key[:SHOWN_NAME]} meant to be {near[0]}?"
+                if near
+                else "save that list alone as a file of its own"
+            )
             return f". {what}" if near else f". If its rows are under {dumps(key[:SHOWN_NAME])}, {what}"
     names = [name for name, value in record.items() if isinstance(value, str) and len(name) <= SHOWN_NAME]
     words = {name: set(_WORDS.findall(name.lower())) for name in names}

@@ -155,6 +155,7 @@ BAD_ROWS = [
         b'prompt,completion\na,b\n"' + (b"x" * 999 + b"\n") * (MAX_ROW // 900) + b'"\na,b',
         "line 3: a quote that is never closed",
     ),
+    ("d.csv", b"prompt,completion\na,b\n" + b"x" * 10**7 + b",c\na,b", "line 3: longer than 4 MiB"),
     ("d.jsonl", GOOD + b'\n{"text": "' + b"x" * 10**7 + b'"}\n' + GOOD, "line 2: longer than 4 MiB"),
     (
         "d.json",

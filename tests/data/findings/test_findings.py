@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -284,6 +285,23 @@ def test_memory_and_time_stay_small(tmp_path: Path) -> None:
     assert rows == 5000
     assert kibibytes < 6 * 1024
     assert seconds < 7.5
+
+
+HOSTILE = [
+    "-eyJ" * 500_000, "SG." * 500_000, "sk-" * 500_000, "k_live_" * 200_000, "gh" * 500_000,
+    "a" * 10**6 + "@", "@" * 10**6, "a@" * 500_000, "a@a." * 500_000, "1 " * 10**6, "4539" * 500_000,
+    "-----BEGIN " * 100_000,
+    "-----BEGIN PRIVATE KEY-----" * 50_000, "\u00e2\u20ac" * 500_000, "i can't " * 200_000, "\u3042" * 10**6,
+    "\ud7ff" * 10**6, " \t" * 10**6, "!" * 10**6,
+]  # fmt: skip
+
+
+def test_texts_that_are_made_to_take_long_do_not(tmp_path: Path) -> None:
+    rows: list[Any] = [turn(text, text) for text in HOSTILE]
+    rows += [{"k" * 10**6: [{}]}, {f"k{n}": "v" for n in range(100_000)}, {"k" * 10**6: "v"}]
+    began = time.process_time()
+    checked(tmp_path, rows)
+    assert time.process_time() - began < 15
 
 
 SECRETS = [
