@@ -93,7 +93,8 @@ async def run_start(
         config["dryRun"] = True
     total = None if config.get("dryRun") else config.get("maxSteps")
     view = view_for(console or _stdout(), total if isinstance(total, int) else None)
-    await _say_errors(settings, chosen["name"], view)
+    if revision is None:  # else Studio has asked, with the same findings
+        await _say_errors(settings, chosen["name"], view)
     async with joined(settings, view.notice) as backend:
         job_id, forecast = await _create(backend, settings, chosen, config)
         ending = _ending(backend, job_id, view, yes=yes)

@@ -23,6 +23,7 @@ from arkor_dev.cli.commands.start import run_start
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.connect import _running_backend
 from arkor_dev.jobs import follow
+from arkor_dev.project.arkor_toml import revision
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
 from tests.support.fake_forecasts import FIGURES
 
@@ -65,11 +66,19 @@ class Started:
         *,
         dry_run: bool = False,
         changes: dict[str, object] | None = None,
+        revision: str | None = None,
     ) -> None:
         self.out = io.StringIO()
         console = Console(file=self.out, width=40)
         self.task = asyncio.create_task(
-            run_start(settings, trainer=trainer, dry_run=dry_run, changes=changes, console=console)
+            run_start(
+                settings,
+                trainer=trainer,
+                dry_run=dry_run,
+                changes=changes,
+                revision=revision,
+                console=console,
+            )
         )
 
     async def job(self, fake: FakeBackend) -> str:
@@ -286,6 +295,10 @@ async def test_errors_in_the_data_are_named_before_the_job_which_goes_on(
     assert lines[2].startswith("  Correct each at its place;")
     assert lines[3] == "    data.jsonl, line 2: not JSON (a comma with nothing behind it at column 15)"
     assert lines[4] == f"Started job {job}"
+    # Studio has asked about them already, and its press should not wait a second time.
+    asked = Started(settings, "second", revision=revision(settings.project))
+    fake_backend.finish(await asked.job(fake_backend))
+    assert not any("not JSON" in line for line in (await asked.end())[1])
 
 
 async def test_data_without_a_row_starts_nothing(settings: Settings, fake_backend: FakeBackend) -> None:
