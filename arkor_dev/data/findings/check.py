@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 LEVELS: Final = ("error", "warning", "note")
 EVERY: Final = 200
-"""Rows between two looks at the clock."""
+LARGE: Final = 2**16
+"""Rows between two looks at the clock, and bytes of a row after which there is one in any case."""
 TOKENIZER: Final = (
     "What needs the model's tokenizer: rows that max_length cuts or that leave nothing to learn, and what "
     "the chat template drops. Studio's Data page shows it."
@@ -76,7 +77,7 @@ class _Reading:
         self._read()
         self._read_again()
         findings: list[Finding] = [*self.unreadable.findings()]
-        if not self.rows:
+        if not self.rows and not findings:
             findings.append(empty())
         for check in self.checks:
             findings += check.findings()
@@ -100,7 +101,7 @@ class _Reading:
                     self.unreadable.add(item.place.number, item.where, item.row)
                 else:
                     self.leaks.learn(Seen.of(item.place.number, item.row))
-                if self._is_late(item.place.number):
+                if (item.place.number % EVERY == 0 or item.place.size > LARGE) and self._is_late():
                     self.left_out.append("A part of the evaluation set: there was no more time.")
                     return
 
@@ -119,10 +120,10 @@ class _Reading:
                     seen = Seen.of(item.place.number, item.row)
                     for check in self.checks:
                         check.see(seen)
-                if self.rows % EVERY == 0:
+                if self.rows % EVERY == 0 or item.place.size > LARGE:
                     self.progress("Checking", done, total)
-                    if self._is_late(self.rows):
-                        self.left_out.append(f"Everything behind the first {self.rows:,} rows: no more time.")
+                    if self._is_late():
+                        self.left_out.append(f"Everything behind row {self.rows:,}: there was no more time.")
                         return
 
     def _read_again(self) -> None:
@@ -143,8 +144,8 @@ class _Reading:
                     if not wanted:
                         break
 
-    def _is_late(self, rows: int) -> bool:
-        return self.until is not None and rows % EVERY == 0 and time.monotonic() > self.until
+    def _is_late(self) -> bool:
+        return self.until is not None and time.monotonic() > self.until
 
     def _size(self) -> int:
         return sum(file.path.stat().st_size for file in self.files)

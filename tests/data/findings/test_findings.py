@@ -241,7 +241,13 @@ def test_errors_come_first(tmp_path: Path) -> None:
 def test_it_stops_in_time_and_says_where(tmp_path: Path) -> None:
     report = checked(tmp_path, plain(1000), seconds=0)
     assert report["rows"] == check.EVERY
-    assert "Everything behind the first 200 rows: no more time." in report["leftOut"]
+    assert "Everything behind row 200: there was no more time." in report["leftOut"]
+    report = checked(tmp_path, [turn("long?", "x" * 100_000), *plain(1000)], held_out=plain(900), seconds=0)
+    assert report["rows"] == 1
+    assert report["leftOut"][1:] == [
+        "A part of the evaluation set: there was no more time.",
+        "Everything behind row 1: there was no more time.",
+    ]
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
