@@ -30,7 +30,7 @@ from arkor_dev.identity.views import FixedIdentity
 from arkor_dev.backend.interfaces import Scope
 
 class StandIn(FixedIdentity):
-    def __init__(self, settings, on_notice):
+    def __init__(self, settings, on_notice, **_):
         super().__init__(Credentials("anon", {TOKEN!r}, {ORG!r}, os.environ["FAKE_URL"]))
         self.scope = Scope({ORG!r}, {PROJECT!r}, "p")
 

@@ -345,7 +345,7 @@ class FakeBackend:
     async def _answer(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
         try:
             refusal = None if route in OPEN_ROUTES else self._refusal(request)
-            feature = request.path.split("/")[2]
+            feature = request.path.removeprefix("/v1/").partition("/")[0]
             if feature in ("datasets", "forecast") and feature not in (self.features or ()):
                 refusal = refusal or _error(404, "Not Found.")
             return refusal or await handler(request)

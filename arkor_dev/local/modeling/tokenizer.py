@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_CONTEXT: Final = 2048
-LOCAL: Final[dict[str, Any]] = {"trust_remote_code": False, "local_files_only": True}
 UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
 """What transformers raises for files that it cannot make a model of."""
 
@@ -30,7 +29,9 @@ UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
 def load_tokenizer(path: Path) -> Any:
     """The tokenizer in ``path``, ready for training and chat; raises :class:`JobFailure`."""
     try:
-        return ready_tokenizer(AutoTokenizer.from_pretrained(path, **LOCAL))
+        return ready_tokenizer(
+            AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+        )
     except UNREADABLE as error:
         raise unreadable(path, error) from error
 
@@ -43,7 +44,7 @@ def context_of(config: Any) -> int:
 def load_context(path: Path) -> int:
     """The longest input of the model in ``path``, in tokens; raises :class:`JobFailure`."""
     try:
-        return context_of(AutoConfig.from_pretrained(path, **LOCAL))
+        return context_of(AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True))
     except UNREADABLE as error:
         raise unreadable(path, error) from error
 
