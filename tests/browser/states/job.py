@@ -199,6 +199,8 @@ async def edit_notes(scene: Scene) -> None:
     job = said(scene, tags=[f"tag number {number}" for number in range(200)])
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_role("heading", name="Why this run")).to_be_attached()
+    # Only once the backend's features are known can notes be edited.
+    await expect(scene.page.get_by_role("button", name="More actions")).to_be_visible()
     await scene.page.keyboard.press("n")
     await expect(scene.page.get_by_role("textbox", name="Notes")).to_be_focused()
 
