@@ -136,6 +136,15 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
     const token = target instanceof Element ? target.closest<HTMLElement>("[data-place]") : null;
     return token ? Number(token.dataset.place) : null;
   };
+  // The browser says "over" as well when a key scrolls the tokens under a pointer that rests.
+  const pointer = useRef("");
+  const onPointerOver = (event: PointerEvent): void => {
+    const place = `${event.clientX} ${event.clientY}`;
+    if (place === pointer.current) return;
+    pointer.current = place;
+    setByKey(false);
+    setAt(placeOf(event.target));
+  };
   const onKeyDown = (event: KeyboardEvent): void => {
     const move = Object.hasOwn(MOVES, event.key) ? MOVES[event.key] : undefined;
     if (move === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -154,11 +163,10 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
         role="group"
         aria-label={`Tokens of row ${number(row.row)}; arrow keys go from one to the next`}
         tabIndex={0}
-        onPointerOver={(event) => {
-          setByKey(false);
-          setAt(placeOf(event.target));
+        onPointerOver={onPointerOver}
+        onPointerLeave={() => {
+          if (!byKey) setAt(null);
         }}
-        onPointerLeave={() => setAt(null)}
         onFocus={() => setAt((old) => old ?? 0)}
         onBlur={() => setAt(null)}
         onKeyDown={onKeyDown}
