@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from tests.local.conftest import CONFIG, ENDLESS, make_project
 from tests.local.harness import Backend, until
@@ -149,12 +148,12 @@ def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) 
     assert "maxLength 8 cuts it before the answer begins" in answer["error"]
 
 
-@pytest.mark.skipif(
-    torch.version.cuda is not None,
-    reason="a CUDA build's libraries take hundreds of MB that a limit on data does not count",
-)
 def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> None:
     """A limit below the forecast ends the run, with settings that then fit."""
+    import torch
+
+    if torch.version.cuda is not None:
+        pytest.skip("a CUDA build's libraries take hundreds of MB that a limit on data does not count")
     peak = measured(forecasting, LONG)["memory"]["peakBytes"]
     least = measured(forecasting, {**LONG, "batchSize": 1})["memory"]["peakBytes"]
     limit = (peak + least) // 2
