@@ -177,6 +177,8 @@ async def test_a_view_that_has_ended_is_opened_again(
         await expect(page.locator(".data-token").first).to_be_visible()
         fake_backend.datasets.views.clear()
         await page.clock.fast_forward(30_000)
+        await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
+        await expect(page.locator(".data-token").first).to_be_visible()
         await page.keyboard.press("j")
         await expect(page.locator(".data-one h2")).to_contain_text("Row 2 ")
         assert fake_backend.count("POST /v1/datasets") == 2

@@ -79,6 +79,8 @@ async def cut(scene: Scene) -> None:
     ]
     await go(scene)
     await scene.page.get_by_role("button", name="Longest").click()
+    await expect(scene.page.locator(".data-one h2")).not_to_contain_text("Row 1 ")
+    await expect(scene.page.locator(".data-token").first).to_be_attached()
     line = scene.page.get_by_role("slider", name="max_length")
     await line.fill("120")
     await expect(scene.page.locator(".data-losses")).to_contain_text("max_length 120 cuts")
