@@ -25,7 +25,6 @@ SEED: Final = 20_011
 BANDS: Final = 8
 DEEP: Final = 4
 CLASSES: Final = BANDS * DEEP
-RUN: Final = 3
 ALIKE: Final = 0.8
 """Of the runs that either row has, those that both have."""
 FEWEST_RUNS: Final = 8

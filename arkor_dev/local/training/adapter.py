@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from arkor_dev.local.modeling.base_model import adapter_targets
 from arkor_dev.local.models.catalog import travelling_name
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +50,8 @@ def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
     try:
         wearing = get_peft_model(model, settings)
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        if out_of_memory(error):
+            raise
         raise JobFailure(f"The model {name} cannot have this adapter: {error}") from None
     for weight in wearing.parameters():
         if weight.requires_grad:

@@ -137,3 +137,16 @@ def test_what_began_in_the_base_is_saved_as_an_adapter_of_the_base_itself(
         assert torch.allclose(loaded(input_ids=ids).logits, wanted, atol=1e-3)
         with loaded.disable_adapter():
             assert not torch.allclose(loaded(input_ids=ids).logits, wanted, atol=1e-1)
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_adapter(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arkor_dev.local.training import adapter
+
+    def full(*_: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr(adapter, "get_peft_model", full)
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        begun(tiny, tmp_path)
