@@ -363,7 +363,7 @@ async def test_leaving_a_chat_ends_the_upstream_call(backend: Backend, fake_back
     fake_backend.chat.endless, fake_backend.chat.delay = True, 0.01
     async with backend.chat(ASK) as answer:
         assert await answer.content.readuntil(b"\n\n")
-    await fake_backend.until(lambda: fake_backend.chat.left_at is not None, patience=1)
+    await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
 
 
 async def test_a_chat_may_wait_longer_than_other_calls(backend: Backend, fake_backend: FakeBackend) -> None:

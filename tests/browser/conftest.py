@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 from tests.support.fake_backend import running_fake_backend
 from tests.support.studio import running_studio
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from tests.support.studio import Studio
 
     OpenPage = Callable[..., AbstractAsyncContextManager[Page]]
+
+# Milliseconds. On a quiet machine all comes at once; on a busy one nothing is wrong before this.
+expect.set_options(timeout=15_000)
 
 HERE = Path(__file__).parent
 FIREFOX = os.environ.get("ARKOR_TEST_BROWSER") == "firefox"

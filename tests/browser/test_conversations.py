@@ -96,7 +96,7 @@ async def test_a_closed_column_is_no_longer_asked(
         await start(page, "Go on")
         await expect(answers(page).nth(1)).to_contain_text("world")
         await page.get_by_role("button", name="Close the left column").click()
-        await fake_backend.until(lambda: fake_backend.chat.left_at is not None, 2)
+        await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("button", name="Send")).to_be_visible()
 

@@ -11,6 +11,7 @@ from playwright.async_api import expect
 
 from .states.data import HOSTILE, chat, finding
 from .states.home import TRAINER, declare
+from .steps import hurried
 
 if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
@@ -176,8 +177,8 @@ async def test_a_view_that_has_ended_is_opened_again(
     async with open_page(studio.url, "/#/data", faulty=True, clock=True) as page:
         await expect(page.locator(".data-token").first).to_be_visible()
         fake_backend.datasets.views.clear()
-        await page.clock.fast_forward(30_000)
-        await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
+        async with hurried(page):
+            await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
         await expect(page.locator(".data-token").first).to_be_visible()
         await page.keyboard.press("j")
         await expect(page.locator(".data-one h2")).to_contain_text("Row 2 ")
@@ -190,13 +191,12 @@ async def test_an_edit_is_seen(
     async with open_page(studio.url, "/#/data", clock=True) as page:
         await expect(page.locator(".data-figures")).to_contain_text("120")
         fake_backend.datasets.more = {"state": "changed"}
-        await page.clock.fast_forward(25_000)
-        await fake_backend.until(lambda: fake_backend.count("GET /v1/datasets/{id}") > 0)
-        fake_backend.datasets.more = {}
-        del data[100:]
-        fake_backend.datasets.views.clear()
-        await page.clock.fast_forward(25_000)
-        await expect(page.locator(".data-figures")).to_contain_text("100")
+        async with hurried(page):
+            await fake_backend.until(lambda: fake_backend.count("GET /v1/datasets/{id}") > 0)
+            fake_backend.datasets.more = {}
+            del data[100:]
+            fake_backend.datasets.views.clear()
+            await expect(page.locator(".data-figures")).to_contain_text("100")
 
 
 async def test_a_trainer_with_other_settings_is_another_view(

@@ -66,7 +66,7 @@ async def test_stop_ends_the_backends_work_and_regenerating_makes_a_version(
         await expect(answers(page)).to_contain_text("world")
         await expect(page.get_by_role("button", name="Send")).to_have_count(0)
         await page.keyboard.press("Escape")
-        await fake_backend.until(lambda: fake_backend.chat.left_at is not None, 1)
+        await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
         await expect(page.locator(".chat-foot")).to_contain_text("Stopped")
         await expect(answers(page)).to_contain_text("Hello, world")
         fake_backend.chat.endless = False
@@ -289,7 +289,7 @@ async def test_an_answer_without_end_leaves_the_page_alive(
         await expect(page.locator(".chat-foot")).to_contain_text("Stopped at 1,000,000 characters")
         await page.get_by_label("Message").fill("still there")
         await expect(page.get_by_label("Message")).to_have_value("still there")
-    await fake_backend.until(lambda: fake_backend.chat.left_at is not None, 5)
+    await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
 
 
 async def test_the_reader_who_scrolls_up_is_left_alone(

@@ -253,7 +253,7 @@ async def test_a_lock_that_nobody_gives_back_is_not_waited_for_for_ever(path: Pa
     async with credentials_lock(path):
         began = time.monotonic()
         async with credentials_lock(path, patience=0.1):
-            assert 0.09 < time.monotonic() - began < 2
+            assert 0.09 < time.monotonic() - began < 5
 
 
 async def test_a_cancelled_caller_leaves_the_bootstrap_to_the_others(
@@ -295,7 +295,7 @@ async def test_a_launch_goes_on_without_a_backend_and_finds_it_later(
     fake_backend.fault(ANONYMOUS, **fault)
     began = time.monotonic()
     async with identity.opened(patience=0.1):
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         assert "keeps trying" in caplog.text
         assert status_of(await fails(identity.credentials())) in (429, 502, 503, 504)
         fake_backend.heal()
@@ -621,7 +621,7 @@ async def test_a_401_is_answered_by_one_refresh_for_all(
     assert fake_backend.count(REFRESH) == 1
     job = fake_backend.add_job("completed")
     fake_backend.tokens = {"none-at-all": set()}
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         with pytest.raises(ArkorError, match="arkor-dev login"):
             async with backend.events(job):
                 pass

@@ -83,7 +83,7 @@ async def test_a_second_ctrl_c_does_not_wait(
         await asyncio.sleep(0.1)
         daemon.process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(daemon.process.wait(), 5) == 130
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3
         assert await gone(pids, 5) == []
 
 

@@ -114,7 +114,7 @@ def test_a_measurement_gets_out_of_a_job_s_way_and_comes_back(forecasting: Backe
     until(lambda: forecasting.processes(WORKER), SECONDS)
     job = forecasting.submit({**ENDLESS, "batchSize": 3})
     assert "forecast" not in forecasting.job(job)
-    until(lambda: not forecasting.processes(WORKER), 2)
+    until(lambda: not forecasting.processes(WORKER))
     forecasting.wait_for(job, "training.log")
     assert forecasting.call("GET", path).json["forecast"] == {"id": forecast["id"], "state": "waiting"}
     assert not forecasting.processes(WORKER)
@@ -129,7 +129,7 @@ def test_a_measurement_can_be_cancelled(forecasting: Backend) -> None:
     path = f"/v1/forecast/{forecast['id']}"
     until(lambda: forecasting.processes(WORKER), SECONDS)
     assert forecasting.call("DELETE", path).status == 204
-    until(lambda: not forecasting.processes(WORKER), 2)
+    until(lambda: not forecasting.processes(WORKER))
     assert forecasting.call("GET", path).status == 404
     assert forecasting.call("DELETE", path).status == 404
 

@@ -17,7 +17,7 @@ def enter_in_thread(stage: Stage, base: str, entered: list[str]) -> threading.Th
     waiting = len(stage._waiting)
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    until(lambda: len(stage._waiting) > waiting or not thread.is_alive(), 2)
+    until(lambda: len(stage._waiting) > waiting or not thread.is_alive())
     return thread
 
 

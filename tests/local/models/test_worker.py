@@ -96,12 +96,12 @@ def test_a_fetch_ends_with_its_job_and_with_the_backend(
         assert backend.wait_for(job, "model.progress").json["label"]
         assert backend.processes("pip")
         assert backend.call("POST", f"/v1/jobs/{job}/cancel").json["job"]["status"] == "cancelled"
-        until(lambda: backend.processes() == [backend.process.pid], 2)
+        until(lambda: backend.processes() == [backend.process.pid])
 
         _Silent.asked.clear()
         backend.submit(CONFIG)
         assert _Silent.asked.wait(20)
         backend.process.kill()
         backend.process.wait()
-        until(lambda: not backend.processes(), 2)
+        until(lambda: not backend.processes())
         assert [notice for notice in backend.notices if notice["notice"] == "progress"]

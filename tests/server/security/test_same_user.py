@@ -130,7 +130,7 @@ async def test_there_is_an_end_to_connections(
         ]
         idle[0][1].close()
         await idle[0][1].wait_closed()
-        async with asyncio.timeout(3), studio.session.get("/") as answer:
+        async with asyncio.timeout(10), studio.session.get("/") as answer:
             assert answer.status == 200
         for _, writer in idle:
             writer.close()
@@ -146,7 +146,7 @@ async def test_it_serves_again_once_there_are_descriptors(
             await loop.sock_connect(mine, ("127.0.0.1", studio.port))
             await until(lambda: "Too many open files" in caplog.text)
         await loop.sock_sendall(mine, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             assert (await loop.sock_recv(mine, 100)).startswith(b"HTTP/1.1 200")
 
 
