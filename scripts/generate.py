@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from arkor_dev.contract.rules import Rule
     from arkor_dev.contract.settings.setting import Setting
 
-SHAPES = ("shapes.py", "events.py", "feature_shapes.py", "dataset_shapes.py", "order_shapes.py")
-MODULES = [ROOT / "arkor_dev" / "contract" / name for name in SHAPES]
+SHAPES = ("shapes", "events", "feature_shapes", "dataset_shapes", "order_shapes", "run_shapes")
+MODULES = [ROOT / "arkor_dev" / "contract" / f"{name}.py" for name in SHAPES]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
 FORM = ROOT / "web" / "src" / "form.gen.ts"
 HELP = ROOT / "web" / "src" / "help.gen.ts"

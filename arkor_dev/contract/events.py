@@ -12,17 +12,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
+    from .run_shapes import Evaluation
     from .shapes import Artifact
 
 TRAINING_STARTED: Final = "training.started"
 TRAINING_LOG: Final = "training.log"
 TRAINING_MESSAGE: Final = "training.message"
+TRAINING_PAUSED: Final = "training.paused"
+TRAINING_RESUMED: Final = "training.resumed"
 TRAINING_COMPLETED: Final = "training.completed"
 TRAINING_FAILED: Final = "training.failed"
 TRAINING_CANCELLED: Final = "training.cancelled"
 CHECKPOINT_SAVED: Final = "checkpoint.saved"
 CHECKPOINT_REMOVED: Final = "checkpoint.removed"
 MODEL_PROGRESS: Final = "model.progress"
+EVALUATION_COMPLETED: Final = "evaluation.completed"
+SYSTEM_METRICS: Final = "system.metrics"
 PING: Final = "ping"
 END: Final = "end"
 
@@ -70,6 +75,8 @@ class RunMetrics(TypedDict):
     """What a run came to, in all; null where nothing was measured.
 
     ``peakBytes`` is the most resident memory of the training process since its model was loaded.
+    ``secondsIn`` says where the time went: ``data``, ``forward``, ``backward``, ``optimizer``, ``eval``,
+    ``save``, ``other``.
     """
 
     loss: NotRequired[float | None]
@@ -77,6 +84,7 @@ class RunMetrics(TypedDict):
     bestEvalLoss: NotRequired[float | None]
     steps: NotRequired[int]
     seconds: NotRequired[float]
+    secondsIn: NotRequired[dict[str, float]]
     peakBytes: NotRequired[int]
 
 
@@ -109,6 +117,60 @@ class TrainingMessage(AnyEvent):
 
     type: Literal["training.message"]
     message: str
+
+
+class TrainingPaused(AnyEvent):
+    """The job stands after ``step`` and gave its memory back; ``message`` says why, for a person.
+
+    ``reason`` is ``asked`` (somebody paused it), ``ended`` (the backend was ended), ``disk`` (too little
+    room to save) or ``battery``. From the local backend.
+    """
+
+    type: Literal["training.paused"]
+    step: int
+    reason: str
+    message: NotRequired[str]
+
+
+class TrainingResumed(AnyEvent):
+    """The job goes on after ``step``: what was said of later steps, and of an end, counts no more.
+
+    ``message`` says for a person why it goes on, and what may differ from a run that nothing interrupted.
+    From the local backend.
+    """
+
+    type: Literal["training.resumed"]
+    step: int
+    message: NotRequired[str]
+
+
+class SystemMetrics(AnyEvent):
+    """How the machine is doing while it trains, every two seconds. From the local backend.
+
+    ``cpu`` is the share of all processors that the whole machine uses, ``processCpu`` that of the training
+    process, both 0 to 1; ``memory`` its resident bytes, ``memoryFree`` what the machine has left; ``disk``
+    the bytes a second that it reads and writes. A GPU has ``gpu`` (0 to 1), ``gpuMemory`` in bytes,
+    ``gpuWatts`` and ``gpuCelsius``. Each is left out where the system does not say.
+    """
+
+    type: Literal["system.metrics"]
+    step: NotRequired[int]
+    cpu: NotRequired[float]
+    processCpu: NotRequired[float]
+    memory: NotRequired[int]
+    memoryFree: NotRequired[int]
+    disk: NotRequired[float]
+    gpu: NotRequired[float]
+    gpuMemory: NotRequired[int]
+    gpuWatts: NotRequired[float]
+    gpuCelsius: NotRequired[float]
+
+
+class EvaluationCompleted(AnyEvent):
+    """An adapter was measured against its base: docs/contract.md#evaluation. From the local backend."""
+
+    type: Literal["evaluation.completed"]
+    evaluation: Evaluation
 
 
 class CheckpointSaved(AnyEvent):

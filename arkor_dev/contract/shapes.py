@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from .feature_shapes import Forecast
+    from .run_shapes import Evaluation, JobParent, JobPause
 
 CLIENT_HEADER: Final = "X-Arkor-Client"
 STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"  # noqa: S105 (a name, no secret)
@@ -20,7 +21,7 @@ STALE_WHY_HEADER: Final = "X-Arkor-Stale-Why"
 CURSOR_HEADER: Final = "X-Arkor-Cursor"
 FROM_HEADER: Final = "X-Arkor-From"
 
-JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+JobStatus = Literal["queued", "running", "paused", "completed", "failed", "cancelled"]
 TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -88,7 +89,8 @@ class Job(TypedDict):
 
     ``config`` is what was asked. ``settings`` is what it runs with, where the backend says so: every setting
     by its field, defaults and corrections included, from its start on. ``forecast`` is what was forecast when
-    it was made, where that was known.
+    it was made, where that was known. ``pause`` is there while it is paused; ``resumable`` is the step after
+    which a job that is over could go on, where it could.
     """
 
     id: str
@@ -108,6 +110,10 @@ class Job(TypedDict):
     tags: NotRequired[list[str]]
     starred: NotRequired[bool]
     forecast: NotRequired[Forecast]
+    pause: NotRequired[JobPause]
+    resumable: NotRequired[int]
+    parent: NotRequired[JobParent]
+    evaluation: NotRequired[Evaluation]
 
 
 class Artifact(TypedDict):

@@ -14,7 +14,7 @@ export const CURSOR_HEADER = "X-Arkor-Cursor";
 
 export const FROM_HEADER = "X-Arkor-From";
 
-export type JobStatus = "queued" | "running" | "completed" | "failed" | "cancelled";
+export type JobStatus = "queued" | "running" | "paused" | "completed" | "failed" | "cancelled";
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
 
@@ -183,6 +183,10 @@ export interface Job {
   tags?: string[];
   starred?: boolean;
   forecast?: Forecast;
+  pause?: JobPause;
+  resumable?: number;
+  parent?: JobParent;
+  evaluation?: Evaluation;
 }
 
 /** A file set that a job left behind; `kind` is `adapter`, `model` or `checkpoint`. */
@@ -296,6 +300,10 @@ export const TRAINING_LOG = "training.log";
 
 export const TRAINING_MESSAGE = "training.message";
 
+export const TRAINING_PAUSED = "training.paused";
+
+export const TRAINING_RESUMED = "training.resumed";
+
 export const TRAINING_COMPLETED = "training.completed";
 
 export const TRAINING_FAILED = "training.failed";
@@ -307,6 +315,10 @@ export const CHECKPOINT_SAVED = "checkpoint.saved";
 export const CHECKPOINT_REMOVED = "checkpoint.removed";
 
 export const MODEL_PROGRESS = "model.progress";
+
+export const EVALUATION_COMPLETED = "evaluation.completed";
+
+export const SYSTEM_METRICS = "system.metrics";
 
 export const PING = "ping";
 
@@ -350,6 +362,7 @@ export interface RunMetrics {
   bestEvalLoss?: number | null;
   steps?: number;
   seconds?: number;
+  secondsIn?: Record<string, number>;
   peakBytes?: number;
 }
 
@@ -375,6 +388,42 @@ export interface TrainingLog extends AnyEvent {
 export interface TrainingMessage extends AnyEvent {
   type: "training.message";
   message: string;
+}
+
+/** The job stands after `step` and gave its memory back; `message` says why, for a person. */
+export interface TrainingPaused extends AnyEvent {
+  type: "training.paused";
+  step: number;
+  reason: string;
+  message?: string;
+}
+
+/** The job goes on after `step`: what was said of later steps, and of an end, counts no more. */
+export interface TrainingResumed extends AnyEvent {
+  type: "training.resumed";
+  step: number;
+  message?: string;
+}
+
+/** How the machine is doing while it trains, every two seconds. From the local backend. */
+export interface SystemMetrics extends AnyEvent {
+  type: "system.metrics";
+  step?: number;
+  cpu?: number;
+  processCpu?: number;
+  memory?: number;
+  memoryFree?: number;
+  disk?: number;
+  gpu?: number;
+  gpuMemory?: number;
+  gpuWatts?: number;
+  gpuCelsius?: number;
+}
+
+/** An adapter was measured against its base: docs/contract.md#evaluation. From the local backend. */
+export interface EvaluationCompleted extends AnyEvent {
+  type: "evaluation.completed";
+  evaluation: Evaluation;
 }
 
 /** The adapter as it is after `step` has been written and can be talked to. From the trainer. */
@@ -679,6 +728,64 @@ export interface Disk {
   leftovers: number;
   database: number;
   free: number;
+}
+
+/** Where a paused job stands, and why; `reason` as in `training.paused`. */
+export interface JobPause {
+  step: number;
+  reason: string;
+  message?: string;
+}
+
+/** The checkpoint that a job began from: after `step` of another job, which may be deleted by now. */
+export interface JobParent {
+  jobId: string;
+  step: number;
+  name?: string;
+}
+
+/** `POST /v1/jobs/:id/resume`; with `force` also where its data or model has changed since. */
+export interface ResumeRequest {
+  force?: boolean;
+}
+
+/** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; one of the two. */
+export interface ExtendRequest {
+  maxSteps?: number;
+  numTrainEpochs?: number;
+  schedule?: "continue" | "restart";
+  force?: boolean;
+}
+
+/** Base less adapter in mean loss a token, with its 95 % interval: above zero the adapter is better. */
+export interface EvaluationDifference {
+  mean: number;
+  low: number;
+  high: number;
+}
+
+/** Base and adapter on one set of `rows`. `verdict` as in :class:`Evaluation`. */
+export interface EvaluationPart {
+  name: string;
+  rows: number;
+  base: number;
+  adapter: number;
+  difference: EvaluationDifference;
+  verdict: string;
+  sentence: string;
+  rowsToSettle?: number;
+}
+
+/** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
+export interface Evaluation {
+  verdict: string;
+  sentence: string;
+  heldOut?: EvaluationPart;
+  general?: EvaluationPart;
+  bestStep?: number;
+  bestSentence?: string;
+  step?: number;
+  seconds?: number;
 }
 
 /** One setting of a trainer, as it is shown. */

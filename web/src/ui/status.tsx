@@ -5,6 +5,7 @@ import "./status.css";
 const WORDS: Readonly<Record<JobStatus, string>> = {
   queued: "Queued",
   running: "Running",
+  paused: "Paused",
   completed: "Completed",
   failed: "Failed",
   cancelled: "Cancelled",
@@ -39,6 +40,8 @@ function Shape({ status }: { status: string }) {
           <circle class="ui-status-fill" cx="5" cy="5" r="2" />
         </>
       );
+    case "paused":
+      return <path class="ui-status-line" d="M3 1.5v7M7 1.5v7" />;
     case "failed":
       return <path class="ui-status-line" d="m2 2 6 6M8 2 2 8" />;
     case "cancelled":

@@ -9,7 +9,7 @@ import { jobHref } from "../../router";
 import { features } from "../../store/features";
 import { ordinal, queueWords } from "../../store/queue";
 import { CopyButton, DryMark, RelativeTime, StatusDot } from "../../ui";
-import { durationOf, STATUSES } from "./list";
+import { durationOf, lifeOrder } from "./list";
 import { StarButton } from "./star";
 
 export interface Column {
@@ -60,7 +60,7 @@ export const COLUMNS: readonly Column[] = [
     header: "Status",
     cell: (job) => <Status job={job} />,
     hint: (job) => (job.status === "queued" ? queueWords(job) : undefined),
-    sort: { key: (job) => STATUSES.indexOf(job.status), words: ["queued first", "cancelled first"] },
+    sort: { key: (job) => lifeOrder(job.status), words: ["queued first", "cancelled first"] },
     width: 8.5,
   },
   {

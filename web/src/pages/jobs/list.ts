@@ -2,7 +2,14 @@
 import type { Job } from "../../contract.gen";
 import { time } from "../../lib/format";
 
+/** Those that every backend knows; `paused` is only listed where a job is. */
 export const STATUSES = ["queued", "running", "completed", "failed", "cancelled"] as const;
+const ORDER: readonly string[] = ["queued", "running", "paused", "completed", "failed", "cancelled"];
+
+/** A status's place in the order of a job's life. */
+export function lifeOrder(status: string): number {
+  return ORDER.indexOf(status);
+}
 
 /** Every word typed has to be in the name, the id, a tag or the notes. */
 export function search(jobs: readonly Job[], typed: string): readonly Job[] {
