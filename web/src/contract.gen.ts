@@ -576,6 +576,50 @@ export interface DeploymentKey {
   plaintext?: string;
 }
 
+/** `PATCH /v1/jobs/:id`: any of what a person says of a job. `notes` is Markdown. Feature `edit`. */
+export interface JobChanges {
+  name?: string;
+  notes?: string;
+  tags?: string[];
+  starred?: boolean;
+}
+
+/** The jobs that wait, the next one first; while it is `held` none of them starts. Feature `queue`. */
+export interface Queue {
+  held: boolean;
+  order: string[];
+}
+
+/** `PATCH /v1/queue`: jobs that are not named in `order` stay in theirs, behind those that are. */
+export interface QueueChanges {
+  order?: string[];
+  held?: boolean;
+}
+
+/** What a job's files take on the disk, in bytes. */
+export interface JobOnDisk {
+  id: string;
+  name: string;
+  bytes: number;
+}
+
+/** What a base model takes on the disk, in bytes. */
+export interface ModelOnDisk {
+  name: string;
+  bytes: number;
+  used?: boolean;
+  shared?: boolean;
+}
+
+/** `GET /v1/disk`, in bytes: what each job and base model takes. Feature `delete`. */
+export interface Disk {
+  jobs: JobOnDisk[];
+  models: ModelOnDisk[];
+  leftovers: number;
+  database: number;
+  free: number;
+}
+
 /** A row that a finding names: its number from 1, its place for a person, and a few words of it. */
 export interface FindingRow {
   row: number;
@@ -684,50 +728,6 @@ export interface DatasetTokens {
 export interface DatasetFound {
   row: number | null;
   reached: number;
-}
-
-/** `PATCH /v1/jobs/:id`: any of what a person says of a job. `notes` is Markdown. Feature `edit`. */
-export interface JobChanges {
-  name?: string;
-  notes?: string;
-  tags?: string[];
-  starred?: boolean;
-}
-
-/** The jobs that wait, the next one first; while it is `held` none of them starts. Feature `queue`. */
-export interface Queue {
-  held: boolean;
-  order: string[];
-}
-
-/** `PATCH /v1/queue`: jobs that are not named in `order` stay in theirs, behind those that are. */
-export interface QueueChanges {
-  order?: string[];
-  held?: boolean;
-}
-
-/** What a job's files take on the disk, in bytes. */
-export interface JobOnDisk {
-  id: string;
-  name: string;
-  bytes: number;
-}
-
-/** What a base model takes on the disk, in bytes. */
-export interface ModelOnDisk {
-  name: string;
-  bytes: number;
-  used?: boolean;
-  shared?: boolean;
-}
-
-/** `GET /v1/disk`, in bytes: what each job and base model takes. Feature `delete`. */
-export interface Disk {
-  jobs: JobOnDisk[];
-  models: ModelOnDisk[];
-  leftovers: number;
-  database: number;
-  free: number;
 }
 
 /** Where a paused job stands, and why; `reason` as in `training.paused`. */
