@@ -203,3 +203,40 @@ async def test_run_a_job_again_with_changes(
         await page.goto(f"{studio.url}/#/jobs/{gone}")
         await page.get_by_role("button", name="Run again with changes").click()
         await expect(page.get_by_role("alert")).to_contain_text("no trainer deleted in arkor.toml any more")
+
+
+async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+    """What runs is on the screen; the settings are one press away, and what differs is said meanwhile."""
+    declare(studio.settings.project, TOML)
+    async with open_page(studio.url, height=720) as page:
+        form, rank = page.get_by_role("region", name="Settings"), page.get_by_label("LoRA rank", exact=True)
+        await put(page, "LoRA rank", "16")
+        await put(page, "Steps", "")
+        assert await form.get_by_role("button", name="Hide settings").count() == 0
+        await page.get_by_role("button", name="Run without writing").click()
+        change = form.get_by_role("button", name="Change settings")
+        await expect(change).to_have_attribute("aria-expanded", "false", timeout=START)
+        await expect(form).to_contain_text("2 changes not in arkor.toml")
+        await expect(form).to_contain_text("Steps not set · LoRA rank 16")
+        await expect(rank).to_have_count(0)
+        await expect(page.locator(".home-curve")).to_be_in_viewport(ratio=1)
+        await page.reload()
+        await expect(change).to_be_visible()
+        await change.focus()
+        await page.keyboard.press("Enter")
+        await expect(rank).to_have_value("16")
+        hide = form.get_by_role("button", name="Hide settings")
+        await expect(hide).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(rank).to_have_count(0)
+        # Whoever fills it from another job wants to see it, whatever runs.
+        ended = fake_backend.add_job("completed", name="first", config={"model": "tiny", "loraR": 8})
+        await page.goto(f"{studio.url}/#/jobs/{ended}")
+        await page.get_by_role("button", name="Run again with changes").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Replace").click()
+        await expect(rank).to_have_value("8")
+        await hide.click()
+        # The end of the run moves nothing that is being read.
+        fake_backend.finish(next(job for job in fake_backend.jobs if job != ended))
+        await expect(page.get_by_role("button", name="Run without writing")).to_be_visible(timeout=START)
+        await expect(change).to_be_visible()

@@ -15,6 +15,9 @@ const drafts = signal(readStored(TRAINER_DRAFTS));
 /** How many of the drafted values are not allowed, as far as the form has looked. */
 export const draftFaults = signal(0);
 
+/** The form was filled from a job and is to be seen, whatever runs. */
+export const formWanted = signal(false);
+
 /** A trainer's draft; one that was begun in another project, on the same address, is not this trainer's. */
 function draftOf({ name }: Trainer): TrainerDraft | undefined {
   const draft = drafts.value[name];
@@ -71,6 +74,7 @@ export function fillFrom(
   const differing = fields.filter((field) => !same(theirs![field], ours![field]));
   const changes = Object.fromEntries(differing.map((field) => [field, theirs![field] ?? null]));
   store(trainer, changes, job.id);
+  formWanted.value = true;
 }
 
 function withChange(trainer: Trainer, changes: Changes, field: string, value: unknown): Changes {

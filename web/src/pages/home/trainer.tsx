@@ -11,7 +11,7 @@ import { features } from "../../store/features";
 import { jobById } from "../../store/jobs";
 import { editsOf, trainerNamed } from "../../store/manifest";
 import { queueWords } from "../../store/queue";
-import { liveRunOf } from "../../store/runs";
+import { liveRunOf, runs } from "../../store/runs";
 import { changeWords } from "../../store/trainer-changes";
 import { changesFor, drafted, draftFaults } from "../../store/trainer-draft";
 import { Button, Chips, ErrorNote, Skeleton, StatusDot, Switch } from "../../ui";
@@ -226,7 +226,8 @@ export function Settings({ known }: { known: Manifest }) {
   if (!trainer?.config || known.revision === undefined) return null;
   const Form = form.value;
   if (formError.value) return <ErrorNote title="The settings could not be loaded" error={formError.value} />;
-  return Form ? (
+  // What runs decides whether it is open or folded: known only a moment later, it would be seen to fold.
+  return Form && runs.value ? (
     <Form key={trainer.name} trainer={trainer} revision={known.revision} />
   ) : (
     <Skeleton lines={8} height={18} />

@@ -1,12 +1,14 @@
 /** A trainer's settings, edited in place: what differs from the file is marked, written into it, or undone. */
-import type { ComponentChildren } from "preact";
-import { useLayoutEffect, useState } from "preact/hooks";
+import type { ComponentChildren, RefObject } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
 import { FORM, type FormSetting, GROUPS } from "../../../form.gen";
 import { plural } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
-import { type Changes, changesFor, draftFaults, dropDraft } from "../../../store/trainer-draft";
+import { isLive } from "../../../store/runs";
+import { type Changes, changesFor, draftFaults, dropDraft, formWanted } from "../../../store/trainer-draft";
 import { announce, Button } from "../../../ui";
+import { openRun } from "../open-run";
 import { conflictsIn, problemOf } from "./check";
 import { Origin } from "./origin";
 import { Row, type RowState } from "./row";
@@ -33,30 +35,45 @@ export function SettingsForm({ trainer, revision }: Props) {
       draftFaults.value = 0;
     };
   }, [faults]);
+  const { box, folds, open, setOpen } = useFold(faults > 0);
   const undoAll = (): void => {
     dropDraft(trainer);
     announce("All settings are as in arkor.toml");
   };
   return (
-    <section class="set" aria-labelledby="home-settings">
-      <header class="set-head" data-focus-next=".set-row input">
+    <section ref={box} class="set" aria-labelledby="home-settings">
+      <header class="set-head" data-focus-next={open ? ".set-row input" : "button"}>
         <h2 id="home-settings">Settings</h2>
         <p class={count > 0 ? "set-state set-state-changed" : "set-state"}>
           {count > 0 ? `${plural(count, "change")} not in arkor.toml` : "as in arkor.toml"}
         </p>
-        {count > 0 && (
-          <span class="set-actions">
-            <Button small disabled={faults > 0} onClick={() => setWriting(true)}>
-              Write to arkor.toml
+        {!open && count > 0 && <p class="hint set-said">{differing(rows)}</p>}
+        <span class="set-actions">
+          {count > 0 && (
+            <>
+              <Button small disabled={faults > 0} onClick={() => setWriting(true)}>
+                Write to arkor.toml
+              </Button>
+              <Button small kind="quiet" onClick={undoAll}>
+                Undo all
+              </Button>
+            </>
+          )}
+          {folds && (
+            <Button
+              small
+              kind="quiet"
+              icon={open ? "up" : "down"}
+              aria-expanded={open}
+              onClick={() => setOpen(!open)}
+            >
+              {open ? "Hide settings" : "Change settings"}
             </Button>
-            <Button small kind="quiet" onClick={undoAll}>
-              Undo all
-            </Button>
-          </span>
-        )}
+          )}
+        </span>
       </header>
-      <Origin trainer={trainer} />
-      {GROUPS.map(({ group, title }) => {
+      {open && <Origin trainer={trainer} />}
+      {(open ? GROUPS : []).map(({ group, title }) => {
         const own = rows.filter(({ setting }) => setting.group === group);
         if (own.length === 0) return null;
         const list = own.map((row) => (
@@ -83,6 +100,40 @@ export function SettingsForm({ trainer, revision }: Props) {
       )}
     </section>
   );
+}
+
+interface Fold {
+  box: RefObject<HTMLElement | null>;
+  /** Whether there is a button for it: from the first run on. */
+  folds: boolean;
+  open: boolean;
+  setOpen: (open: boolean) => void;
+}
+
+/**
+ * Whether the form is open. A run that begins folds it, so that its curve is on the screen, but not while it is typed in;
+ * the end of a run moves nothing that is being read.
+ */
+function useFold(faulty: boolean): Fold {
+  const box = useRef<HTMLElement>(null);
+  const running = openRun.value !== undefined && isLive(openRun.value);
+  const [folds, setFolds] = useState(running);
+  const [open, setOpen] = useState(!running || formWanted.peek());
+  const before = useRef(running);
+  useEffect(() => {
+    formWanted.value = false;
+  }, []);
+  useLayoutEffect(() => {
+    const begins = running && !before.current;
+    before.current = running;
+    if (!begins) return;
+    setFolds(true);
+    if (!box.current?.contains(document.activeElement)) setOpen(false);
+  }, [running]);
+  useLayoutEffect(() => {
+    if (faulty) setOpen(true);
+  }, [faulty]);
+  return { box, folds, open, setOpen };
 }
 
 function rowsOf(trainer: Trainer, changes: Changes): RowState[] {
@@ -121,9 +172,15 @@ function Folded({ title, rows, children }: { title: string; rows: RowState[]; ch
   );
 }
 
+/** The settings that are not as in the file: `Steps 60 · LoRA rank 16` */
+function differing(rows: readonly RowState[]): string {
+  const changed = rows.filter((row) => row.changed);
+  return changed.map(({ setting, value }) => words(setting, value)).join(" · ");
+}
+
 function words({ field, label }: FormSetting, value: unknown): string {
   const [shown] = settings({ [field]: value } as unknown as JobConfig);
-  return `${label} ${shown?.value ?? ""}`;
+  return `${label} ${shown?.value ?? "not set"}`;
 }
 
 /** What the file says besides settings, such as the data set: to read, not to edit. */
