@@ -122,3 +122,23 @@ async def label_of(row: Locator) -> str:
 async def keys_of(row: Locator) -> tuple[str, ...]:
     """The keys of a row of the sheet."""
     return tuple(await row.locator("kbd").all_inner_texts())
+
+
+PRESSED_AT_ONCE = """
+new MutationObserver((_, observer) => {
+    if (!document.querySelector(".jobs-row")) return;
+    observer.disconnect();
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "?", bubbles: true }));
+}).observe(document, { childList: true, subtree: true });
+"""
+
+
+async def test_a_key_that_is_pressed_as_soon_as_there_is_a_page(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    """Before the next frame: what is seen can be used."""
+    fake_backend.add_job("completed", name="support-bot")
+    async with open_page(studio.url, None) as page:
+        await page.add_init_script(PRESSED_AT_ONCE)
+        await page.goto(f"{studio.url}/#/jobs")
+        await expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()

@@ -4,7 +4,7 @@
  */
 import { signal } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { readStored, SINGLE_KEYS, writeStored } from "../lib/storage";
 import { chordOf, typing } from "./keys";
 
@@ -37,7 +37,8 @@ export function availableActions(): Action[] {
 export function useActions(list: readonly Action[]): void {
   const latest = useRef(list);
   latest.current = list;
-  useEffect(() => {
+  // Not a passive effect: whoever sees the page may press a key before the next frame.
+  useLayoutEffect(() => {
     offered.value = [...offered.peek(), latest];
     return () => {
       offered.value = offered.peek().filter((other) => other !== latest);

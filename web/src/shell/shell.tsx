@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { ActionButton } from "../actions/action-button";
 import { type Action, useActions } from "../actions/actions";
 import { startFocusRecovery } from "../lib/focus";
@@ -73,8 +73,9 @@ const ACTIONS: readonly Action[] = [
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const Floating = floating.value;
+  // Before there are keys that open something.
+  useLayoutEffect(close, []);
   useActions(ACTIONS);
-  useEffect(close, []);
   useEffect(startFocusRecovery, []);
   return (
     <>
