@@ -24,7 +24,7 @@ from tests.support.fake_backend import running_fake_backend
 from tests.support.studio import running_studio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
+    Browsers = Callable[..., Awaitable[Browser]]
     OpenPage = Callable[..., AbstractAsyncContextManager[Page]]
 
 # Milliseconds. On a quiet machine all comes at once; on a busy one nothing is wrong before this.
@@ -85,25 +86,28 @@ async def launch(
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shared_browser() -> AsyncIterator[Browser]:
-    """A headless browser for all tests: starting one takes as long as many a test does."""
+async def browsers() -> AsyncIterator[Browsers]:
+    """Headless browsers by their settings, each started once: that takes as long as many a test does."""
+    started: dict[str, Browser] = {}
     async with async_playwright() as playwright:
-        browser = await launch(playwright)
-        yield browser
-        await browser.close()
+
+        async def with_settings(**settings: Any) -> Browser:
+            key = json.dumps(settings, sort_keys=True)
+            if key not in started:
+                started[key] = await launch(playwright, **settings)
+            return started[key]
+
+        yield with_settings
+        for browser in started.values():
+            await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def browser(shared_browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
-    """The shared browser, or one of its own with the settings that the test asks for."""
+async def browser(browsers: Browsers, request: pytest.FixtureRequest) -> Browser:
+    """The browser of all tests, or the one with the settings that the test asks for."""
     marker = request.node.get_closest_marker("browser_settings")
-    if not (marker and marker.kwargs.get("firefox" if FIREFOX else "chromium")):
-        yield shared_browser
-        return
-    async with async_playwright() as playwright:
-        browser = await launch(playwright, **marker.kwargs)
-        yield browser
-        await browser.close()
+    settings = marker.kwargs if marker and marker.kwargs.get("firefox" if FIREFOX else "chromium") else {}
+    return await browsers(**settings)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
