@@ -209,3 +209,19 @@ async def test_a_trainer_with_other_settings_is_another_view(
         await expect(page.locator(".data-losses")).to_contain_text("max_length 20 cuts", timeout=15_000)
     sent = [json.loads(seen.body) for seen in fake_backend.requests if seen.route == "POST /v1/datasets"]
     assert [one["config"].get("maxLength") for one in sent] == [None, 20]
+
+
+async def test_a_setting_that_changes_no_token_leaves_the_view(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    path = studio.settings.project / "arkor.toml"
+    async with open_page(studio.url, "/#/data") as page:
+        await expect(page.locator(".data-token").first).to_be_visible()
+        await page.get_by_role("searchbox").fill("half typed")
+        path.write_text(path.read_text() + "learning_rate = 0.01\n")
+        await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("button", name="Longest")).to_be_focused()
+        await expect(page.get_by_role("searchbox")).to_have_value("half typed")
+    assert len(fake_backend.datasets.views) == 1
+    assert fake_backend.count("GET /v1/datasets/{id}/lengths") == 1

@@ -22,6 +22,8 @@ TOKEN = re.compile(r"</?s>| ?\w+|[^\w]")
 SPECIAL = ("<s>", "</s>")
 MOST = 200
 CONTEXT = 8_192
+SHAPING = ("model", "datasetSource", "trainOnResponsesOnly", "completionOnlyLoss", "maxLength")
+"""What of a config makes another view."""
 
 Token = tuple[str, bool, str]
 """Its text, whether it is learned, and its role."""
@@ -71,9 +73,9 @@ class FakeDatasets:
     async def _open(self, request: web.Request) -> web.Response:
         body = parsed(await request.read())
         check_job({"name": "view", **body})
-        view_id = next((key for key, config in self.views.items() if config == body["config"]), None)
-        view_id = view_id or secrets.token_hex(4)
-        self.views[view_id] = body["config"]
+        config = {field: body["config"].get(field) for field in SHAPING}
+        view_id = next((key for key, known in self.views.items() if known == config), secrets.token_hex(4))
+        self.views[view_id] = config
         return web.json_response({"dataset": self._told(view_id)}, status=201)
 
     def _known(self, request: web.Request) -> str:

@@ -33,6 +33,9 @@ ASK_SECONDS: Final = 20.0
 """How long an answer may take."""
 VIEWS: Final = 4
 """Open at once; the one that was not asked for the longest makes room."""
+SHAPING: Final = ("model", "datasetSource", "trainOnResponsesOnly", "completionOnlyLoss", "maxLength")
+"""Of a job's config what its rows' tokens depend on. No other setting reaches the process, so that a change
+of one cannot need another view."""
 UNREAD: Final[dict[str, Any]] = {
     "form": "",
     "rows": None,
@@ -86,6 +89,7 @@ class Datasets:
 
     async def open(self, config: dict[str, Any]) -> dict[str, Any]:
         """A view of what a job of ``config`` would train on, as ``DatasetView``; an open one serves again."""
+        config = {field: config[field] for field in SHAPING if config.get(field) is not None}
         key = json.dumps(config, sort_keys=True)
         for view in [each for each in self._views.values() if each.key == key]:
             told = await self.told(view.id)

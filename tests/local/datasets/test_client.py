@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
+from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.local.datasets import client
 from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.models.catalog import Models
@@ -65,6 +66,19 @@ async def test_a_view_s_life(tmp_path: Path, shared_project: Path) -> None:
         with pytest.raises(NotFoundError):
             await datasets.told(view["id"])
         assert (await ready(datasets, others[0]))["maxLength"] == 16
+
+
+async def test_what_changes_no_token_opens_no_other_view(tmp_path: Path, shared_project: Path) -> None:
+    """Every setting there is, but for those that a view is made of."""
+    async with opened(tmp_path, shared_project) as datasets:
+        view = await datasets.open(CONFIG)
+        others = {
+            setting.field: setting.default for setting in SETTINGS if setting.field not in client.SHAPING
+        }
+        assert (await datasets.open({**CONFIG, **others, "loraR": 64}))["id"] == view["id"]
+        assert (await datasets.open({**CONFIG, "trainOnResponsesOnly": None}))["id"] == view["id"]
+        for field, value in (("trainOnResponsesOnly", False), ("completionOnlyLoss", True), ("maxLength", 9)):
+            assert (await datasets.open({**CONFIG, field: value}))["id"] != view["id"]
 
 
 async def test_what_nobody_asks_for_ends(tmp_path: Path, shared_project: Path) -> None:

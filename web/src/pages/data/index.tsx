@@ -74,7 +74,7 @@ function body(known: Manifest | null) {
       </>
     );
   }
-  return <Page key={JSON.stringify(config)} trainers={known.trainers} trainer={trainer} config={config} />;
+  return <Page key={trainer.name} trainers={known.trainers} trainer={trainer} config={config} />;
 }
 
 function Page({
@@ -88,6 +88,8 @@ function Page({
 }) {
   const opened = useMemo(() => new OpenedView(config), []);
   useEffect(() => () => opened.close(), [opened]);
+  const wanted = JSON.stringify(config);
+  useEffect(() => opened.use(config), [wanted]);
   const view = opened.view.value;
   const error = opened.error.value ?? (view?.state === "failed" ? (view.error ?? "") : null);
   return (
@@ -113,7 +115,7 @@ function Page({
       {error !== null ? (
         <ErrorNote title="The data could not be shown" error={error} retry={() => void opened.again()} />
       ) : view && view.indexed > 0 ? (
-        <Shown opened={opened} view={view} trainer={trainer} />
+        <Shown key={view.id} opened={opened} view={view} trainer={trainer} />
       ) : view && view.rows === 0 ? (
         <Empty title="This data set has no rows." />
       ) : (

@@ -39,7 +39,10 @@ export class OpenedView {
   /** How many rows had been read when the lengths were asked for. */
   private lengthsAt = -1;
 
-  constructor(private readonly config: JobConfig) {
+  /** Another config is to be asked about. */
+  private changed = false;
+
+  constructor(private config: JobConfig) {
     const busy = (): boolean => {
       const { state } = this.view.peek() ?? {};
       return this.error.peek() === null && state !== "ready" && state !== "failed";
@@ -52,6 +55,14 @@ export class OpenedView {
 
   close(): void {
     this.poll.stop();
+  }
+
+  /** Looks at what another config would train on; what is shown stays where the backend shows the same for it. */
+  use(config: JobConfig): void {
+    if (JSON.stringify(config) === JSON.stringify(this.config)) return;
+    this.config = config;
+    this.changed = true;
+    void this.poll.now();
   }
 
   /** Opens it anew, as after a fault. */
@@ -112,11 +123,18 @@ export class OpenedView {
   }
 
   private async look(): Promise<void> {
-    const before = this.view.peek();
+    let before = this.view.peek();
+    const opens = before === null || this.changed;
+    const { config } = this;
     try {
-      const { dataset } = before
-        ? await api<{ dataset: DatasetView }>(this.path())
-        : await api<{ dataset: DatasetView }>("/datasets", { method: "POST", body: { config: this.config } });
+      const { dataset } = opens
+        ? await api<{ dataset: DatasetView }>("/datasets", { method: "POST", body: { config } })
+        : await api<{ dataset: DatasetView }>(this.path());
+      if (opens) this.changed = config !== this.config;
+      if (before && dataset.id !== before.id) {
+        this.forget();
+        before = null;
+      }
       if (dataset.state === "changed") {
         this.forget();
         return;
