@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from .containers import MAX_BYTES, Record
-from .detect import open_container
+from .detect import Restarts, open_container
 from .forms import WANTED, WORDS, row_of
 from .rows import DataError, Row, RowError
 
@@ -77,6 +77,7 @@ class DataSet:
     def __init__(self, files: Sequence[DataFile], limit: int) -> None:
         self.files, self.limit = list(files), limit
         self._open: dict[int, Container] = {}
+        self._restarts: dict[int, Restarts] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -97,9 +98,9 @@ class DataSet:
     def scan(self) -> Generator[Found, None, None]:
         """Where every row lies, without looking into it: of a hundred thousand in a fraction of a second."""
         number = 0
-        for index, file in enumerate(self.files):
+        for index in range(len(self.files)):
             try:
-                container, _ = open_container(file.path, self.limit)
+                container, _ = self._opened(index)
             except DataError as fault:
                 number += 1
                 yield Found(Place(number, index, 0, 0, 0), Record(0, 0, 0, fault), None)
@@ -136,7 +137,7 @@ class DataSet:
             if container is None:
                 if len(self._open) >= OPEN_FILES:
                     self.close()
-                container, _ = open_container(self.files[place.file].path, self.limit)
+                container, _ = self._opened(place.file)
                 self._open[place.file] = container
             record = next(iter(container.scan(place.offset, place.line)), None)
         except DataError as fault:
@@ -145,11 +146,15 @@ class DataSet:
             record = Record(0, 0, 0, DataError("has changed: this row is not there any more"))
         return Found(place, record, container)
 
+    def _opened(self, index: int) -> tuple[Container, bool]:
+        """A file anew; what is learned of it where gzip has packed it serves all who read it."""
+        file, restarts = self.files[index], self._restarts.setdefault(index, Restarts())
+        return open_container(file.path, self.limit, restarts, file.columns.values())
+
     def words(self, index: int = 0) -> str:
         """What a file is, for a person: ``ShareGPT, JSON Lines, gzip``. Looks at its first few rows."""
-        file = self.files[index]
         try:
-            container, packed = open_container(file.path, self.limit)
+            container, packed = self._opened(index)
         except DataError:
             return "unknown"
         with closing(container):

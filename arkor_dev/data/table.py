@@ -12,20 +12,28 @@ from .json_text import decoded
 from .rows import MAX_ROW, DataError, RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 NAMES: Final = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV"}
 COLUMNS: Final = 1000
+NAME: Final = 40
+"""Characters of a column's name, as people write them; a sentence is longer."""
+WORDS: Final = 4
+"""And the words of one."""
 
 
 class Table:
-    """A file of cells, as spreadsheets write it; a quoted cell may hold line breaks."""
+    """A file of cells, as spreadsheets write it; a quoted cell may hold line breaks.
+
+    ``mapped`` are the columns that are asked for. Where they are numbers that the first line does not name,
+    it is a row like all others, and its columns are called by their numbers from 1.
+    """
 
     unit = "line"
 
-    def __init__(self, file: BinaryIO, limit: int, delimiter: str) -> None:
+    def __init__(self, file: BinaryIO, limit: int, delimiter: str, mapped: Collection[str] = ()) -> None:
         self._file, self._limit = file, limit
-        self._delimiter = delimiter
+        self._delimiter, self._mapped = delimiter, frozenset(mapped)
         self.words = NAMES[delimiter]
         self._header: list[str] | None = None
         self._first = (0, 1)
@@ -70,6 +78,13 @@ class Table:
         named = [name for name in header if name]
         if len(header) > COLUMNS:
             raise DataError(f"more than {COLUMNS:,} columns")
+        numbers = [str(number) for number in range(1, len(header) + 1)]
+        if self._mapped and self._mapped <= set(numbers) - set(named):
+            self._header = numbers
+            self.words += " without names of columns"
+            return
+        if not {*OURS, *self._mapped} & set(named) and (cell := next(filter(_is_said, named), None)):
+            raise DataError(_without_names(cell, self._delimiter))
         if len(set(named)) < len(named):
             twice = next(name for name in named if named.count(name) > 1)
             raise DataError(f"two columns are called {twice[:80]!r}; rename one of them")
@@ -104,6 +119,20 @@ class Table:
 def _named(column: str) -> str:
     """A column's name; ours are known in capitals, too."""
     return column.lower() if column.lower() in OURS else column
+
+
+def _is_said(cell: str) -> bool:
+    """Whether it is rather what somebody has said than the name of a column."""
+    return len(cell) > NAME or len(cell.split()) > WORDS or cell.endswith((".", "?", "!"))
+
+
+def _without_names(cell: str, delimiter: str) -> str:
+    shown = cell if len(cell) <= NAME else f"{cell[:NAME]}…"
+    names = {"\t": "prompt, a tab and completion"}.get(delimiter, f"prompt{delimiter}completion")
+    return (
+        f"the first line must name the columns and seems to be a row ({shown!r}); write one above it, such "
+        f"as {names}, or give their numbers in arkor.toml: columns = {{ prompt = 1, completion = 2 }}"
+    )
 
 
 def _reason(fault: Exception, lines: _Lines) -> RowError:

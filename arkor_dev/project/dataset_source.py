@@ -105,8 +105,10 @@ def _columns(written: object) -> dict[str, str]:
                 "your columns",
                 "columns",
             )
-        if not text_line(200).fits(value):
-            raise SourceError(f"must give {key} the name of a column", "columns")
+        # Of a table whose first line is a row already.
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not is_number and not text_line(200).fits(value):
+            raise SourceError(f"must give {key} the name of a column, or its number from 1", "columns")
     return {str(key): str(value) for key, value in written.items()}
 
 

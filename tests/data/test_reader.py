@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import time
 import tracemalloc
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.data import detect
 from arkor_dev.data.containers import TooLargeError
 from arkor_dev.data.reader import DataFile, Item, open_data
 from arkor_dev.data.rows import MAX_ROW, DataError, Row, RowError
@@ -191,8 +194,17 @@ BAD_FILES = [
     ("d.csv", "prompt,completion".encode("utf-16"), [], "is written in UTF-16; save the file as UTF-8"),
     ("d.csv", b"prompt,prompt\na,b\n", [], "two columns are called 'prompt'"),
     ("d.csv", b"c," * 1001, [], "more than 1,000 columns"),
+    ("d.csv", b"Where is my mug?,Behind\nWhy?,So", [], "and seems to be a row ('Where is my mug?')"),
+    (
+        "d.tsv",
+        b"1\t" + b"word" * 11,
+        [],
+        f"a row ('{'word' * 10}…'); write one above it, such as prompt, a tab",
+    ),
     ("d.csv", b'"prompt\n', [], "the first line has no names of columns: a quote that is never closed"),
     ("d.jsonl.gz", gzip.compress(GOOD, mtime=0)[:-9], [], "cannot be unpacked further"),
+    ("d.jsonl.gz", gzip.compress(GOOD + b"\n") + b"and more", [], "cannot be unpacked further"),
+    ("d.jsonl.gz", gzip.compress(GOOD)[:-5] + b"\7" * 5, [], "cannot be unpacked further"),
 ]
 
 
@@ -205,6 +217,65 @@ def test_a_file_that_cannot_be_read_on_says_so_once(
     assert reason in str(items[-1].row)
     assert items[-1].place.line == 0
     assert said(items)[: len(before)] == before
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["", "gzip"])
+def test_a_table_without_names_of_columns(tmp_path: Path, packed: bool) -> None:
+    content = b'\xef\xbb\xbfx,Where is it?,Here.\r\ny,"Why,\nthough?",So.'
+    columns = {"prompt": "2", "completion": "3"}
+    if packed:
+        content = gzip.compress(content)
+    words, items = opened(tmp_path / "d.csv", content, columns=columns)
+    assert words == "prompt and completion, CSV without names of columns" + ", gzip" * packed
+    assert [item.where for item in items] == ["d.csv, line 1", "d.csv, line 2"]
+    assert [[message["content"] for message in talk] for talk in said(items)] == [
+        ["Where is it?", "Here."],
+        ["Why,\nthough?", "So."],
+    ]
+    # A number that the first line does name is a name, and one that no cell has is none.
+    _, items = opened(tmp_path / "d.csv", b"1,2\na,b", columns={"prompt": "1", "completion": "2"})
+    assert said(items) == [TURN]
+    _, items = opened(tmp_path / "d.csv", b"a,b", columns={"prompt": "1", "completion": "3"})
+    assert items == []
+
+
+def test_far_rows_of_a_packed_file_are_near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a file has been walked through, a look at any row unpacks no more than what is around it."""
+    chance = random.Random(1)
+    texts = [f"{n} {chance.randbytes(200).hex()}" for n in range(20_000)]
+    rows = [json.dumps({"text": text}).encode() + b"\n" for text in texts]
+    half = len(rows) // 2
+    path = tmp_path / "d.jsonl.gz"
+    # Two files in one, as `cat` makes them, with zeros between, as tapes do.
+    first, second = (gzip.compress(b"".join(part), 1) for part in (rows[:half], rows[half:]))
+    path.write_bytes(first + bytes(70_000) + second)
+    unpacked = 0
+    original = detect._Unpacked._unpack
+
+    def counted(self: Any, size: int) -> bytes:
+        nonlocal unpacked
+        data = original(self, size)
+        unpacked += len(data)
+        return data
+
+    monkeypatch.setattr(detect._Unpacked, "_unpack", counted)
+    with open_data([DataFile(path, "d")]) as data:
+        places = [found.place for found in data.scan()]
+        assert len(places) == len(rows)
+        for number in (19_999, 1, half, half - 1, *chance.sample(range(20_000), 40)):
+            unpacked = 0
+            assert said([data.read(places[number])]) == [texts[number]]
+            assert unpacked < detect.RESTART_EVERY + 3 * detect.HEAD
+
+
+def test_what_is_kept_of_a_packed_file_is_bounded() -> None:
+    restarts, state = detect.Restarts(), zlib.decompressobj(detect.GZIP_BITS)
+    for at in range(0, 2**34, 2**20):
+        if restarts.is_due(at):
+            restarts.add(at, at // 2, state)
+    assert len(restarts._places) <= detect.RESTARTS
+    for at in (0, 2**19, 2**20, 2**30 + 1, 2**34):
+        assert 0 <= at - restarts.before(at).at <= 2 * 2**34 // detect.RESTARTS
 
 
 def test_rows_of_several_files_are_counted_through(tmp_path: Path) -> None:

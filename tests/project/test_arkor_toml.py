@@ -260,7 +260,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
             '{ path = "data.jsonl", columns = { question = "prompt" } }',
             "arkor.toml:4: dataset.columns: maps 'question', which no row has",
         ),
-        ('{ path = "data.jsonl", columns = { prompt = 3 } }', "must give prompt the name of a column"),
+        ('{ path = "data.jsonl", columns = { prompt = 0 } }', "must give prompt the name of a column"),
         ('{ url = "https://x", split = "a" }', "arkor.toml:4: dataset.split: split goes with huggingface"),
         ('{ url = "ftp://x" }', "arkor.toml:4: dataset.url: must begin with https://"),
         ("{ huggingface = 3 }", "arkor.toml:4: dataset.huggingface: must be text on one line"),
