@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from .rules import FILLED, FLAG, Rule
+from .rules import FILLED, FLAG, Rule, above_zero, text_line, whole
 from .schema import Field, Schema
 
 
@@ -125,3 +125,29 @@ QUEUE_CHANGES: Final = Schema(
     _arrangement,
 )
 """``{order?, held?}``."""
+
+RESUMPTION: Final = Schema((Field("force", FLAG),))
+"""``{force?}``."""
+
+
+def _new_end(body: dict[str, Any]) -> str | None:
+    if len({"maxSteps", "numTrainEpochs"} & body.keys()) != 1:
+        return "Say the new end: either maxSteps or numTrainEpochs"
+    return None
+
+
+EXTENSION: Final = Schema(
+    (
+        Field("maxSteps", whole(1)),
+        Field("numTrainEpochs", above_zero(10_000)),
+        Field("schedule", Rule("choice", choices=("continue", "restart"))),
+        Field("force", FLAG),
+    ),
+    _new_end,
+)
+"""``{maxSteps | numTrainEpochs, schedule?, force?}``."""
+
+PARENT: Final = Schema(
+    (Field("jobId", text_line(200, "the id of a job"), needed=True), Field("step", whole(1), null=True))
+)
+"""``{jobId, step?}``; without a step it is the final adapter."""

@@ -55,7 +55,9 @@ class AnyEvent(TypedDict):
 class RunMetadata(TypedDict):
     """What a backend says of a run when it begins; the local one says all of it.
 
-    ``settings`` is the whole effective config, defaults included, by field of the wire.
+    ``settings`` is the whole effective config, defaults included, by field of the wire. What the result's
+    bits depend on besides: ``dataHash`` and ``modelHash`` (SHA-256, in hexadecimal), ``versions`` of the
+    libraries by their names, ``threads`` of the processor, and what ``processor`` that is.
     """
 
     totalSteps: NotRequired[int]
@@ -69,6 +71,11 @@ class RunMetadata(TypedDict):
     model: NotRequired[str]
     modelNote: NotRequired[str]
     settings: NotRequired[dict[str, object]]
+    dataHash: NotRequired[str]
+    modelHash: NotRequired[str]
+    versions: NotRequired[dict[str, str]]
+    threads: NotRequired[int]
+    processor: NotRequired[str]
 
 
 class RunMetrics(TypedDict):

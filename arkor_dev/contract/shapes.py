@@ -226,6 +226,10 @@ class TrainRequest(TypedDict):
     revision: NotRequired[str]
     settings: NotRequired[dict[str, object]]
     """Settings by field that go before those of the file; null takes one away."""
+    like: NotRequired[str]
+    """The id of a job whose settings and data are taken; ``settings`` go before them."""
+    parent: NotRequired[JobParent]
+    """The checkpoint whose adapter the job begins with."""
 
 
 class TrainingRun(TypedDict):

@@ -71,7 +71,7 @@ def fake_target() -> Iterator[Target]:
     """The tests' own backend in a thread of its own, with somebody who trains what it is given."""
     loop, fake = asyncio.new_event_loop(), FakeBackend()
     trained: set[asyncio.Task[None]] = set()  # else they may be collected
-    fake.features = ["datasets", "delete", "edit", "forecast", "queue"]
+    fake.features = ["datasets", "delete", "edit", "extend", "forecast", "parent", "pause", "queue", "resume"]
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 
     async def stop() -> None:
@@ -103,17 +103,21 @@ async def train(fake: FakeBackend, job_id: str) -> None:
         await asyncio.sleep(0.01)
     if job["status"] != "queued":
         return
-    fake.begin(job_id)
+    done = fake.begin(job_id)
     if job["config"]["datasetSource"].get("name") not in (None, "rows"):
         fake.finish(job_id, "failed")
         return
-    for step in range(1, STEPS if job["config"].get("dryRun") else 1_000_000):
+    total = STEPS if job["config"].get("dryRun") else job["config"].get("maxSteps", STEPS)
+    every = job["config"].get("saveSteps", total)
+    for step in range(done + 1, total):
         fake.log(job_id, step, loss=2 / step, learningRate=1e-3)
+        if step % every == 0:
+            fake.emit(job_id, "checkpoint.saved", step=step, artifacts=[{"kind": "checkpoint", "step": step}])
         await asyncio.sleep(0.005)
         if job["status"] != "running":
             return
-    fake.emit(job_id, "checkpoint.saved", step=STEPS, artifacts=[{"kind": "checkpoint", "step": STEPS}])
-    fake.log(job_id, STEPS, evalLoss=0.5)
+    fake.emit(job_id, "checkpoint.saved", step=total, artifacts=[{"kind": "checkpoint", "step": total}])
+    fake.log(job_id, total, evalLoss=0.5)
     fake.finish(job_id)
 
 
@@ -234,9 +238,89 @@ def forecast(target: Target, finished: Finished) -> dict[str, Any] | None:
     return found
 
 
+@dataclass(frozen=True)
+class Interrupted:
+    """A job that was paused, went on, was paused again and cancelled so; what was seen of it on the way.
+
+    ``reader`` read on through it all, without asking again; ``dropped`` is the id of an event that was
+    dropped when the job went on.
+    """
+
+    id: str
+    running: dict[str, Any]
+    paused: dict[str, Any]
+    queued: dict[str, Any]
+    reader: list[Frame]
+    replayed: list[Frame]
+    dropped: str
+
+
+@pytest.fixture(scope="session")
+def interrupted(target: Target) -> Interrupted | None:
+    """One job for every test of pauses, where the backend makes any; it comes before what runs for long."""
+    features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
+    if not {"pause", "resume"} <= set(features):
+        return None
+    job_id = target.submit(target.endless)
+    with target.stream(job_id) as answer:
+        frames = history_of(answer)
+        seen = [next(frames)]
+        while [frame.event for frame in seen].count("training.log") < 5:
+            seen.append(next(frames))
+        running = target.job(job_id)
+        paused = target.call("POST", f"/v1/jobs/{job_id}/pause").json["job"]
+        while seen[-1].event != "training.paused":
+            seen.append(next(frames))
+        dropped = seen[-1].id
+        queued = target.call("POST", f"/v1/jobs/{job_id}/resume", {}).json["job"]
+        until(lambda: target.job(job_id)["status"] == "running")
+        resumed = len(seen)
+        while [frame.event for frame in seen[resumed:]].count("training.log") < 5:
+            seen.append(next(frames))
+        target.call("POST", f"/v1/jobs/{job_id}/pause")
+        while seen[-1].event != "training.paused":
+            seen.append(next(frames))
+        target.cancel(job_id)
+        seen += frames
+    target.ended(job_id)
+    assert dropped is not None
+    return Interrupted(job_id, running, paused, queued, seen, target.history(job_id), dropped)
+
+
+@dataclass(frozen=True)
+class Extended:
+    """A job that completed and then got more steps: before, as it was answered, and in the end."""
+
+    id: str
+    before: dict[str, Any]
+    queued: dict[str, Any]
+    job: dict[str, Any]
+    history: list[Frame]
+
+
+@pytest.fixture(scope="session")
+def extended(target: Target) -> Extended | None:
+    """One job for every test of a later end, where the backend gives any."""
+    features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
+    if "extend" not in features:
+        return None
+    job_id = target.submit({**target.quick, "dryRun": False, "maxSteps": STEPS, "saveSteps": 2})
+    target.ended(job_id)
+    before = target.job(job_id)
+    queued = target.call("POST", f"/v1/jobs/{job_id}/extend", {"maxSteps": STEPS + 2}).json["job"]
+    target.ended(job_id)
+    return Extended(job_id, before, queued, target.job(job_id), target.history(job_id))
+
+
 @pytest.fixture(scope="session")
 def endless(
-    target: Target, finished: Finished, cancelled: Cancelled, failed: str, forecast: object
+    target: Target,
+    finished: Finished,
+    cancelled: Cancelled,
+    failed: str,
+    forecast: object,
+    interrupted: object,
+    extended: object,
 ) -> Iterator[str]:
     """The id of a job that runs until the session is over, and no test may end it.
 

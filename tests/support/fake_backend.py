@@ -37,6 +37,7 @@ from .fake_datasets import FakeDatasets
 from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
 from .fake_order import Order
+from .fake_resume import Resuming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -88,6 +89,7 @@ class FakeBackend:
         self.active: Counter[str] = Counter()
         self.peers: set[object] = set()
         self.order = Order(self)
+        self.resuming = Resuming(self)
         self.chat = ChatScript()
         self.chat_bytes = 0
         self.headers: dict[str, str] = {}
@@ -265,11 +267,15 @@ class FakeBackend:
         """One ``training.log`` row."""
         return self.emit(job_id, "training.log", step=step, **fields)
 
-    def begin(self, job_id: str) -> None:
-        """The first event of a job that waited."""
+    def begin(self, job_id: str) -> int:
+        """The first event of a job that waited; answers the step after which it goes on, 0 for a new one."""
         self.jobs[job_id].pop("queue", None)
         self.jobs[job_id].update(status="running", startedAt=CREATED)
+        point = self.resuming.points.pop(job_id, 0)
+        if point:
+            self.resuming.go_on(job_id, point)
         self.emit(job_id, "training.started")
+        return point
 
     def finish(self, job_id: str, status: str = "completed") -> None:
         """The job's last event and its status; streams end with ``end``."""
@@ -278,8 +284,10 @@ class FakeBackend:
         )
         why = {"error": "it broke"} if status == "failed" else {}
         self.emit(job_id, name, **why)
-        self.jobs[job_id].pop("queue", None)
+        for gone in ("queue", "pause"):
+            self.jobs[job_id].pop(gone, None)
         self.jobs[job_id].update(status=status, completedAt=CREATED, **why)
+        self.resuming.over(job_id)
         self._wake(job_id)
 
     def _wake(self, job_id: str) -> None:
@@ -314,6 +322,7 @@ class FakeBackend:
             web.delete(endpoint + "/keys/{key}", self._delete_key),
             *self.datasets.routes(),
             *self.order.routes(),
+            *self.resuming.routes(),
             *self.forecasts.routes(),
         ]
 
@@ -452,6 +461,7 @@ class FakeBackend:
     async def _create_job(self, request: web.Request) -> web.Response:
         body, query = parsed(await request.read()), request.query
         check_job(body)
+        parent = self.resuming.parent_of(body)
         source = body["config"]["datasetSource"]
         if source.get("token"):
             body["config"]["datasetSource"] = {**source, "token": "***"}
@@ -461,6 +471,7 @@ class FakeBackend:
             org=query["orgSlug"],
             project=query["projectSlug"],
             config=body["config"],
+            **parent,
         )
         self.created(job_id)
         return web.json_response({"job": self.jobs[job_id]}, status=201)
@@ -494,7 +505,7 @@ class FakeBackend:
 
     async def _cancel_job(self, request: web.Request) -> web.Response:
         job = self.job_of(request)
-        if job["status"] in ("queued", "running"):
+        if job["status"] in ("queued", "running", "paused"):
             self.finish(job["id"], "cancelled")
         return web.json_response({"job": job})
 
@@ -510,9 +521,10 @@ class FakeBackend:
             changed = self._changed[job["id"]]
             while position < len(frames):
                 batch = frames[position : position + self.frames_per_write]
-                await sender.write(b"".join(frame for _, frame in batch))
                 position += len(batch)
-            if job["status"] not in ("queued", "running"):
+                if data := b"".join(frame for _, frame in batch):
+                    await sender.write(data)
+            if job["status"] not in ("queued", "running", "paused"):
                 await sender.write(b"event: end\ndata: {}\n\n")
                 return await sender.end()
             if changed is not self._changed[job["id"]]:

@@ -278,6 +278,8 @@ export interface TrainRequest {
   dryRun?: boolean;
   revision?: string;
   settings?: Record<string, unknown>;
+  like?: string;
+  parent?: JobParent;
 }
 
 /** One child process that this launch of Studio has started (`GET /api/train`). */
@@ -353,6 +355,11 @@ export interface RunMetadata {
   model?: string;
   modelNote?: string;
   settings?: Record<string, unknown>;
+  dataHash?: string;
+  modelHash?: string;
+  versions?: Record<string, string>;
+  threads?: number;
+  processor?: string;
 }
 
 /** What a run came to, in all; null where nothing was measured. */
