@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Backend", "ProjectCalls", "anonymous_identity", "sign_in_config"]
 
+PAUSE_SECONDS: Final = 600.0
+"""As long as the step that a job is at may still take, and what it keeps may take to be written."""
 ARCHIVE_SECONDS: Final = 3600.0
 """As long as gigabytes may take to be copied and hashed."""
 JOBS_LIMIT: Final = 256 * MIB
@@ -97,11 +99,12 @@ class Backend(ScopedCalls):
         """The whole list, unparsed; ``{"jobs":[]}`` without a usable scope, and then nothing is called."""
         return await self._call("GET", "jobs", without=NO_JOBS, limit=JOBS_LIMIT)
 
-    async def create_job(self, name: str, config: Mapping[str, object]) -> dict[str, object]:
-        """Start a job; the answer is ``{job}``."""
-        answer = await self._call(
-            "POST", "jobs", need="write", data=json_bytes({"name": name, "config": config})
-        )
+    async def create_job(
+        self, name: str, config: Mapping[str, object], parent: Mapping[str, object] | None = None
+    ) -> dict[str, object]:
+        """Start a job, from another's checkpoint where ``parent`` names one: ``{job}``."""
+        body = {"name": name, "config": config, **({} if parent is None else {"parent": parent})}
+        answer = await self._call("POST", "jobs", need="write", data=json_bytes(body))
         return object_of(answer.body)
 
     async def get_job(self, job_id: str) -> Answer:
@@ -142,6 +145,18 @@ class Backend(ScopedCalls):
     async def cancel_job(self, job_id: str) -> Answer:
         """Ask for the job's end; the answer says that it was asked, not that it has happened."""
         return await self._call("POST", "jobs", job_id, "cancel", need="write")
+
+    async def pause_job(self, job_id: str) -> Answer:
+        """Let a running job stand after its step: ``{job}``, once it does."""
+        return await self._call("POST", "jobs", job_id, "pause", need="write", patience=PAUSE_SECONDS)
+
+    async def resume_job(self, job_id: str, body: Mapping[str, object]) -> Answer:
+        """Let a job go on where it stood, ``{force?}``: ``{job}``."""
+        return await self._call("POST", "jobs", job_id, "resume", need="write", data=json_bytes(body))
+
+    async def extend_job(self, job_id: str, body: Mapping[str, object]) -> Answer:
+        """Give a finished job a later end, ``{maxSteps | numTrainEpochs, schedule?, force?}``: ``{job}``."""
+        return await self._call("POST", "jobs", job_id, "extend", need="write", data=json_bytes(body))
 
     def events(
         self, job_id: str, last_event_id: str | None = None

@@ -90,6 +90,10 @@ class Deduplicator:
         if self.resume_id != self._last:
             self._skip += self._loose_before
 
+    def reopen(self) -> None:
+        """Forget the ``end``: the job goes on behind it."""
+        self.end = None
+
     def sift(self, block: bytes) -> bytes:
         """The block without what is no news. After a frame ``end``, :attr:`end` is that frame."""
         self._passed.clear()

@@ -119,6 +119,12 @@ class EventHub:
             self._drop(feed)
             feed.retire()
 
+    def reopen(self, job_id: str) -> None:
+        """A job that was over may go on: whoever reads it from now on sees what comes behind its end."""
+        feed = self._feeds.get(job_id)
+        if feed is not None:
+            feed.reopen()
+
     async def close(self) -> None:
         """Stop every upstream stream, and end every reader's."""
         if self._sweep is not None:

@@ -99,7 +99,11 @@ class Feed:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._task is None and self.end is None:
+        if self.end is None:
+            self._start()
+
+    def _start(self) -> None:
+        if self._task is None:
             self.failure = None
             self._settled.clear()
             self._task = asyncio.create_task(self._run(), name=f"events of {self.job_id}")
@@ -127,6 +131,14 @@ class Feed:
             await self.log.changed()
         if self.failure is not None:
             raise self.failure
+
+    def reopen(self) -> None:
+        """Take back the job's end, if it has come: the stream is resumed for those who read, or will."""
+        if self.end is None or self.closed:
+            return
+        self._deduplicator.reopen()
+        if self.readers:
+            self._start()
 
     def stop(self) -> None:
         """Leave the upstream stream; a reader that comes later opens another."""

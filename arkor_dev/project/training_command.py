@@ -54,7 +54,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
     if file is None and os.path.lexists(project / "arkor.toml"):  # what is no file is said by the reader
         return _from_toml(settings, request)
-    if request.get("settings"):
+    if request.get("settings") or request.get("like") or request.get("parent"):
         raise BadRequestError(
             "Only settings of arkor.toml can be changed for a run. Change these in the trainer's own code."
         )
@@ -82,7 +82,8 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     revision, dry_run = request.get("revision"), request.get("dryRun", False)
     trainer = choose(load_trainers(settings.project), request.get("trainer"))
     chosen, changes = trainer["name"], request.get("settings", {})
-    if changes and (wrong := conflict(applied(trainer["config"], changes))):
+    # With a job's settings below them the command knows what does not go together.
+    if changes and "like" not in request and (wrong := conflict(applied(trainer["config"], changes))):
         raise BadRequestError(wrong)
     # -P: a project's own random.py or datasets/ must not stand in for the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
@@ -90,6 +91,11 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     # The command reads the file anew, a moment after we did.
     argv += [f"--revision={revision}"] if revision else []
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
+    # One token each, so that no id can be read as an option.
+    argv += [f"--like={request['like']}"] if "like" in request else []
+    if "parent" in request:
+        parent = request["parent"]
+        argv.append(f"--from={parent['jobId']}:{parent.get('step') or 'final'}")
     rows = by_field()
     for field, value in changes.items():
         argv.append(f"--set={rows[field].key}={'' if value is None else written(value)}")

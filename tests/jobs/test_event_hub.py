@@ -507,3 +507,33 @@ async def test_an_oversize_frame_is_dropped_and_the_next_arrive(
         upstream.connections[0].send(row(4))
         whole = rows(1, 1) + row(2, 5000).encode() + b"\n\n" + rows(3, 4)
         assert await take(reader, len(whole)) == whole
+
+
+async def test_a_job_that_was_over_goes_on_for_who_asks_again(hub: EventHub, upstream: Upstream) -> None:
+    async with AsyncExitStack() as stack:
+        reader = await first_reader(hub, upstream, stack, row(1), row(2), "event: end\ndata: {}")
+        assert await take_all(reader) == rows(1, 2) + END
+        hub.reopen("j")
+        second = await upstream.nth(2)  # somebody still reads
+        assert second.last_event_id == "2"
+        second.send(row(3))
+        async with reading(hub) as late:
+            assert await take(late, len(rows(1, 3))) == rows(1, 3)
+            second.send(row(4), "event: end\ndata: {}")
+            assert await take_all(late) == rows(4, 4) + END
+    hub.reopen("j")
+    hub.reopen("unknown")
+    async with AsyncExitStack() as stack:
+        entering = asyncio.create_task(stack.enter_async_context(reading(hub)))
+        (await upstream.nth(3)).send("event: end\ndata: {}")  # it was over after all
+        assert await take_all(await entering) == rows(1, 4) + END
+    assert len(upstream.connections) == 3
+
+
+async def test_what_is_not_over_is_not_asked_for_twice(hub: EventHub, upstream: Upstream) -> None:
+    async with AsyncExitStack() as stack:
+        reader = await first_reader(hub, upstream, stack, row(1))
+        hub.reopen("j")
+        upstream.connections[0].send(row(2))
+        assert await take(reader, len(rows(1, 2))) == rows(1, 2)
+    assert len(upstream.connections) == 1

@@ -207,3 +207,13 @@ def test_one_click_one_run_is_told_apart_by_what_runs(settings: Settings, arkor:
     plain = training_command(settings, {}).key
     (settings.project / "arkor.toml").write_text(TOML)
     assert len({by_file, plain, training_command(settings, {"trainer": "first"}).key}) == 3
+
+
+def test_a_job_to_repeat_or_to_begin_from_is_one_argument(settings: Settings) -> None:
+    (settings.project / "arkor.toml").write_text(TOML)
+    like = training_command(settings, {"like": "--help $(x)", "settings": {"lrPower": 2}}).argv
+    assert "--like=--help $(x)" in like
+    begun = training_command(settings, {"parent": {"jobId": "--local", "step": 20}}).argv
+    assert begun[-1] == "--from=--local:20"
+    begun = training_command(settings, {"parent": {"jobId": "a:5"}}).argv  # type: ignore[typeddict-item]
+    assert begun[-1] == "--from=a:5:final"

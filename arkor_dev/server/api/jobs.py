@@ -1,20 +1,24 @@
-"""The jobs list, a job's events, and what is done with jobs: changed, put in order, cancelled, deleted."""
+"""The jobs list, a job's events, and what is done with jobs: paused, changed, put in order, deleted."""
 
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp_sse import EventSourceResponse
 
-from arkor_dev.contract.bodies import JOB_CHANGES, QUEUE_CHANGES, job_changes
+from arkor_dev.contract.bodies import EXTENSION, JOB_CHANGES, QUEUE_CHANGES, RESUMPTION, job_changes
 from arkor_dev.contract.errors import NotFoundError
 from arkor_dev.contract.shapes import CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STALE_WHY_HEADER
 from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
 from arkor_dev.server.negotiation import has, takes
 
 from .envelope import answered, read_object
+
+if TYPE_CHECKING:
+    from arkor_dev.backend.client import Answer
 
 _WHY_CHARACTERS = 400
 
@@ -55,7 +59,11 @@ async def history(request: web.Request) -> web.StreamResponse:
 
     A job that the backend does not know is 204 and not 404: an old link is no fault, and a browser reports
     each 404 as one in its console.
+
+    With ``?again`` a job that was over is asked for anew: somebody may have let it go on.
     """
+    if "again" in request.query:
+        request.app[EVENTS].reopen(request.match_info["id"])
     async with contextlib.AsyncExitStack() as stack:
         try:
             reader = await stack.enter_async_context(request.app[EVENTS].follow(request.match_info["id"]))
@@ -109,6 +117,33 @@ async def cancel(request: web.Request) -> web.Response:
     return answered(answer)
 
 
+async def pause(request: web.Request) -> web.Response:
+    """``POST /api/jobs/:id/pause``: the backend's answer, once the job stands."""
+    answer = await request.app[BACKEND].pause_job(request.match_info["id"])
+    request.app[JOBS].refresh()
+    return answered(answer)
+
+
+async def resume(request: web.Request) -> web.Response:
+    """``POST /api/jobs/:id/resume``: the backend's answer; a stream that was over goes on."""
+    body = await read_object(request, RESUMPTION, optional=True)
+    answer = await request.app[BACKEND].resume_job(request.match_info["id"], body)
+    return _goes_on(request, answer)
+
+
+async def extend(request: web.Request) -> web.Response:
+    """``POST /api/jobs/:id/extend``: the backend's answer; the stream goes on."""
+    body = await read_object(request, EXTENSION)
+    answer = await request.app[BACKEND].extend_job(request.match_info["id"], body)
+    return _goes_on(request, answer)
+
+
+def _goes_on(request: web.Request, answer: Answer) -> web.Response:
+    request.app[EVENTS].reopen(request.match_info["id"])
+    request.app[JOBS].refresh()
+    return answered(answer)
+
+
 async def get(request: web.Request) -> web.Response:
     """``GET /api/jobs/:id``: the backend's answer."""
     return answered(await request.app[BACKEND].get_job(request.match_info["id"]))
@@ -153,4 +188,7 @@ ROUTES = [
     web.get("/api/jobs/{id}/history", history),
     web.get("/api/jobs/{id}/events", events),
     web.post("/api/jobs/{id}/cancel", cancel),
+    web.post("/api/jobs/{id}/pause", pause),
+    web.post("/api/jobs/{id}/resume", resume),
+    web.post("/api/jobs/{id}/extend", extend),
 ]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import ClientConnectionResetError, web
 
+from arkor_dev.contract.bodies import PARENT
 from arkor_dev.contract.changes import problem
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.contract.rules import FILLED, FLAG, Rule
+from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
 from arkor_dev.project.training_command import OUTDATED, training_command
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import TrainRequest
     from arkor_dev.processes.training_runs import Launch, Prepare, Run
 
+ID = text_line(200, "the id of a job")
 TRAIN = Schema(
     (
         Field("file", FILLED, null=True),
@@ -32,6 +34,8 @@ TRAIN = Schema(
         Field("dryRun", FLAG, null=True),
         Field("revision", FILLED, null=True),
         Field("settings", Rule("object"), null=True),
+        Field("like", ID, null=True),
+        Field("parent", Rule("object"), null=True, inner=PARENT),
     ),
     lambda body: problem(body.get("settings") or {}),
 )
