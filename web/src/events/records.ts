@@ -16,6 +16,7 @@ const utf8 = new TextDecoder();
 
 export interface Entry {
   index: number;
+  /** Empty for one that was dropped. */
   name: string;
   /** Milliseconds since 1970; NaN when the event has no time. */
   time: number;
@@ -30,6 +31,8 @@ export class Records {
   #counts: number[] = [];
   #kinds = new Numbers();
   #sizes = new Numbers();
+  /** Up to which step a run may go back before the event is dropped; NaN for one that stays. */
+  #steps = new Numbers();
   /** Where the data begin in their buffer; negative for data that were not kept. */
   #starts = new Numbers();
   #buffers: Uint8Array[] = [];
@@ -58,8 +61,11 @@ export class Records {
     return this.#rows.at(row);
   }
 
-  /** `progress`: what the event reports the progress of; it replaces the last event with the same value in the log. */
-  add(name: string, bytes: Uint8Array, start: number, end: number, progress?: string): void {
+  /**
+   * `step`: the event is dropped when the run goes on from an earlier one; NaN: never. `progress`: what the event reports
+   * the progress of; it replaces the last event with the same value in the log.
+   */
+  add(name: string, bytes: Uint8Array, start: number, end: number, step: number, progress?: string): void {
     let kind = this.names.indexOf(name);
     if (kind < 0) {
       kind = this.names.push(name) - 1;
@@ -69,6 +75,7 @@ export class Records {
     const size = end - start;
     this.#kinds.push(kind);
     this.#sizes.push(size);
+    this.#steps.push(step);
     this.#kept += Math.min(size, MAX_EVENT_BYTES);
     if (this.#kept > MAX_TOTAL_BYTES) this.#starts.push(-1);
     else if (bytes.length < LARGE || size > MAX_EVENT_BYTES)
@@ -117,6 +124,19 @@ export class Records {
     return indices;
   }
 
+  /** Drops the events of steps after `step`. */
+  cut(step: number): void {
+    let kept = 0;
+    for (const index of this.#rows.view().slice()) {
+      if (this.#steps.at(index) > step) this.#counts[this.#kinds.at(index)]!--;
+      else this.#rows.set(kept++, index);
+    }
+    this.#rows.length = kept;
+    for (let index = 0; index < this.length; index++)
+      if (this.#steps.at(index) > step) this.#kinds.set(index, -1);
+    this.#going.clear();
+  }
+
   clear(): void {
     this.names.length = this.#counts.length = 0;
     this.#buffers = [];
@@ -124,7 +144,7 @@ export class Records {
     this.#own = new Uint8Array(0);
     this.#ownUsed = this.#kept = 0;
     this.#going.clear();
-    for (const column of [this.#kinds, this.#sizes, this.#starts, this.#rows]) column.clear();
+    for (const column of [this.#kinds, this.#sizes, this.#steps, this.#starts, this.#rows]) column.clear();
   }
 
   /** Copies into a buffer of our own. */

@@ -37,8 +37,10 @@ export class Column {
 export class Rows {
   data = new Float64Array(256 * WIDTH);
   length = 0;
-  /** Counts how often the run started over. */
+  /** Counts how often rows went: what was taken from them is no longer there. */
   generation = 0;
+  /** When the run went on the last time, in milliseconds since 1970; 0 for one that never stopped. */
+  resumedAt = 0;
   /** At which rows the run began again, from a checkpoint or after a pause. */
   readonly restarts: number[] = [];
   readonly step = new Column(this, 0);
@@ -77,9 +79,23 @@ export class Rows {
     data[at + 7] = samplesPerSecond;
   }
 
+  /** Drops the rows of steps after `step`. */
+  cut(step: number): void {
+    let kept = 0;
+    for (let row = 0; row < this.length; row++) {
+      if (this.step.at(row) <= step) this.data.copyWithin(kept++ * WIDTH, row * WIDTH, (row + 1) * WIDTH);
+    }
+    this.#shorten(kept);
+  }
+
   clear(): void {
-    this.length = 0;
-    this.restarts.length = 0;
+    this.#shorten(0);
+    this.resumedAt = 0;
+  }
+
+  #shorten(length: number): void {
+    this.length = length;
+    while (this.restarts.at(-1)! >= length) this.restarts.pop();
     this.generation++;
   }
 }

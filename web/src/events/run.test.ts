@@ -205,3 +205,70 @@ test("progress that repeats itself is one row, with the newest of it; every even
   expect(records.count("model.progress")).toBe(3);
   expect([...records.only(new Set(["model.progress"])).view()]).toEqual([201, 202, 204]);
 });
+
+test("a run that goes on drops what came of later steps, and its end", () => {
+  const run = new Run();
+  const log = (from: number, to: number): void => {
+    for (let step = from; step <= to; step++)
+      feed(run, "training.log", { step, loss: 10 - step, timestamp: `2026-11-25T00:00:${10 + step}Z` });
+  };
+  feed(run, "training.started", { metadata: { totalSteps: 9 } });
+  log(1, 4);
+  feed(run, "checkpoint.saved", { step: 3 });
+  feed(run, "training.log", { step: 4, evalLoss: 0.5 });
+  feed(run, "checkpoint.saved", { step: 5 });
+  feed(run, "training.message", { message: "stays" });
+  feed(run, "training.failed", { error: "broke", step: 2 });
+  feed(run, "end", {});
+  expect([run.outcome, run.error, run.over]).toEqual(["failed", "broke", true]);
+  const { generation } = run.rows;
+  feed(run, "training.resumed", { step: 3, message: "the machine was restarted" });
+  expect(run.rows.step.values()).toEqual([1, 2, 3]);
+  expect(run.rows.generation).toBeGreaterThan(generation);
+  expect([run.outcome, run.error, run.over, run.endedAt]).toEqual([null, null, false, NaN]);
+  expect(run.resumed).toEqual({ step: 3, reason: "", message: "the machine was restarted" });
+  expect([run.bestLoss, run.bestEvalLoss]).toEqual([{ value: 7, step: 3 }, null]);
+  expect(run.checkpoints.map(({ step }) => step)).toEqual([3]);
+  feed(run, "training.started", { metadata: { totalSteps: 9 } });
+  log(4, 6);
+  feed(run, "training.paused", { step: 6, reason: "asked" });
+  expect(run.rows.step.values()).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(run.rows.restarts).toEqual([3]);
+  expect(run.pause).toEqual({ step: 6, reason: "asked", message: "" });
+  feed(run, "training.resumed", { step: 6 });
+  expect([run.pause, run.rows.length, run.bestLoss]).toEqual([null, 6, { value: 4, step: 6 }]);
+});
+
+test("the log has every step once, and not the end that was taken back", () => {
+  const run = new Run();
+  feed(run, "training.log", { step: 1, loss: 1 });
+  feed(run, "training.log", { step: 2, loss: 1 });
+  feed(run, "model.progress", { label: "Saving", done: 1, total: 2 });
+  feed(run, "training.paused", { step: 2 });
+  feed(run, "training.resumed", { step: 1 });
+  feed(run, "model.progress", { label: "Saving", done: 2, total: 2 });
+  feed(run, "training.log", { step: 2, loss: 2 });
+  const shown = Array.from({ length: run.records.rows }, (_, row) =>
+    run.records.entry(run.records.indexInRow(row)),
+  );
+  expect(shown.map(({ name }) => name)).toEqual([
+    "training.log",
+    "model.progress",
+    "training.resumed",
+    "model.progress",
+    "training.log",
+  ]);
+  expect(JSON.parse(shown[4]!.data).loss).toBe(2);
+  expect(["training.log", "training.paused"].map((name) => run.records.count(name))).toEqual([2, 0]);
+  expect(run.records.entry(1).name).toBe("");
+  expect(run.records.only(new Set(["training.log"])).length).toBe(2);
+});
+
+test("a step that is none takes nothing back", () => {
+  const run = new Run();
+  feed(run, "training.log", { step: 1, loss: 1 });
+  feed(run, "training.completed", {});
+  feed(run, "training.resumed", { step: "2" });
+  feed(run, "training.resumed", {});
+  expect([run.outcome, run.rows.length, run.resumed]).toEqual(["completed", 1, null]);
+});

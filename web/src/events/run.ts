@@ -13,6 +13,8 @@ import {
   TRAINING_COMPLETED,
   TRAINING_FAILED,
   TRAINING_LOG,
+  TRAINING_PAUSED,
+  TRAINING_RESUMED,
   TRAINING_STARTED,
 } from "../contract.gen";
 import { finite, isObject, type JsonObject } from "../lib/json";
@@ -43,6 +45,13 @@ export interface Best {
   step: number;
 }
 
+/** Where the run stands, or went on, and why. */
+export interface Stop {
+  step: number;
+  reason: string;
+  message: string;
+}
+
 export interface Progress {
   label: string;
   done: number;
@@ -65,6 +74,10 @@ export class Run {
   error: string | null = null;
   metrics: JsonObject = {};
   artifacts: readonly Artifact[] = [];
+  /** While it is paused. */
+  pause: Stop | null = null;
+  /** The last time that it went on. */
+  resumed: Stop | null = null;
   progress: Progress | null = null;
   /** Whether any row tells an eval loss, be it no number. */
   evaluated = false;
@@ -102,7 +115,8 @@ export class Run {
       if (name === "message" && typeof data?.type === "string") name = data.type;
     }
     const progress = name === MODEL_PROGRESS ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
-    this.records.add(name.length > MAX_NAME ? name.slice(0, MAX_NAME) : name, bytes, start, end, progress);
+    const step = ENDS.has(name) ? Infinity : fields[STEP]!;
+    this.records.add(name.slice(0, MAX_NAME), bytes, start, end, step, progress);
     if (name === TRAINING_LOG) this.#log(fields);
     else if (data !== null) this.#other(name, data, fields);
   }
@@ -132,6 +146,10 @@ export class Run {
       fields[TOKENS_PER_SECOND]!,
       fields[SAMPLES_PER_SECOND]!,
     );
+    this.#best(step, loss, evalLoss);
+  }
+
+  #best(step: number, loss: number, evalLoss: number): void {
     if (this.bestLoss === null ? loss < Infinity : loss < this.bestLoss.value)
       this.bestLoss = { value: loss, step };
     if (this.bestEvalLoss === null ? evalLoss < Infinity : evalLoss < this.bestEvalLoss.value) {
@@ -148,6 +166,12 @@ export class Run {
         if (!Number.isFinite(this.startedAt)) this.startedAt = time;
         else if (this.rows.length > 0) this.rows.restarts.push(this.rows.length);
         this.metadata = object(data.metadata);
+        break;
+      case TRAINING_PAUSED:
+        this.pause = stop(data, step);
+        break;
+      case TRAINING_RESUMED:
+        if (Number.isFinite(step)) this.#goOn(stop(data, step), time);
         break;
       case CHECKPOINT_SAVED:
         if (Number.isFinite(step)) {
@@ -182,26 +206,63 @@ export class Run {
     }
   }
 
+  /** What was said of later steps, and of an end, counts no more. */
+  #goOn(resumed: Stop, time: number): void {
+    const { step } = resumed;
+    const { rows } = this;
+    rows.cut(step);
+    rows.resumedAt = time || 0;
+    this.records.cut(step);
+    Object.assign(this, OPEN, {
+      resumed,
+      checkpoints: this.checkpoints.filter((saved) => saved.step <= step),
+    });
+    for (let row = 0; row < rows.length; row++)
+      this.#best(rows.step.at(row), rows.loss.at(row), rows.evalLoss.at(row));
+  }
+
   #close(outcome: "completed" | "failed" | "cancelled", time: number): void {
     this.outcome = outcome;
     this.endedAt = time;
   }
 }
 
-const EMPTY = {
-  startedAt: NaN,
-  metadata: {},
+const ENDS: ReadonlySet<string> = new Set([
+  TRAINING_COMPLETED,
+  TRAINING_FAILED,
+  TRAINING_CANCELLED,
+  TRAINING_PAUSED,
+]);
+
+/** What is not yet known of a run that goes on. */
+const OPEN = {
   outcome: null,
   endedAt: NaN,
   error: null,
   metrics: {},
   artifacts: [],
-  progress: null,
-  evaluated: false,
+  pause: null,
   bestLoss: null,
   bestEvalLoss: null,
   over: false,
 } as const;
+
+const EMPTY = {
+  ...OPEN,
+  startedAt: NaN,
+  metadata: {},
+  resumed: null,
+  progress: null,
+  evaluated: false,
+} as const;
+
+function stop({ reason, message }: JsonObject, step: number): Stop {
+  return {
+    step,
+    reason: typeof reason === "string" ? reason : "",
+    message: typeof message === "string" ? message : "",
+  };
+}
 
 function parse(bytes: Uint8Array, start: number, end: number): JsonObject | null {
   try {

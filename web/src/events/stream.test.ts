@@ -256,3 +256,30 @@ test("retries wait longer each time, to a limit, and not in step", () => {
   expect(retryDelay(50, () => 1)).toBe(15_000);
   expect(retryDelay(0, () => 0)).toBe(200);
 });
+
+test("a job that was over is read on from its whole history", async () => {
+  daemon.log(1);
+  daemon.log(2);
+  daemon.send("event: end\ndata: {}\n\n");
+  await open();
+  daemon.frames.pop(); // the daemon forgets the end at the question for more
+  expect(stream.reopen()).toBe(true);
+  expect(stream.state.value).toBe("loading");
+  await vi.advanceTimersByTimeAsync(10);
+  expect(stream.state.value).toBe("live");
+  daemon.send('event: training.resumed\ndata: {"type":"training.resumed","step":1}\n\n');
+  daemon.log(2);
+  daemon.log(3);
+  daemon.send("event: end\ndata: {}\n\n");
+  await vi.advanceTimersByTimeAsync(1000);
+  expect([steps(), stream.state.value]).toEqual([[1, 2, 3], "over"]);
+  expect(daemon.asked.filter((url) => url.includes("again=1"))).toHaveLength(1);
+});
+
+test("what is not over is not read anew", async () => {
+  daemon.log(1);
+  await open();
+  expect(stream.reopen()).toBe(false);
+  await vi.advanceTimersByTimeAsync(10);
+  expect(daemon.asked).toHaveLength(2);
+});

@@ -43,6 +43,8 @@ export class JobStream {
   #cursor: string | null = null;
   #painted = 0;
   #failures = 0;
+  /** Whether the history is asked for although it had an end. */
+  #again = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly id: string) {
@@ -52,6 +54,16 @@ export class JobStream {
   close(): void {
     this.#stop.abort();
     clearTimeout(this.#timer);
+  }
+
+  /** Reads on behind the job's end, which was taken back; false where none has come. */
+  reopen(): boolean {
+    if (this.state.peek() !== "over") return false;
+    this.#cursor = null;
+    this.#again = true;
+    this.state.value = "loading";
+    void this.#main(this.#stop.signal);
+    return true;
   }
 
   #comment(text: string): void {
@@ -92,9 +104,11 @@ export class JobStream {
   }
 
   async #history(signal: AbortSignal): Promise<void> {
-    const response = await request(`/jobs/${encodeURIComponent(this.id)}/history`, { signal });
+    const query = this.#again ? "?again=1" : "";
+    const response = await request(`/jobs/${encodeURIComponent(this.id)}/history${query}`, { signal });
     if (response.status === 204) throw new JobMissing();
     this.#painted = performance.now();
+    this.#again = false;
     this.run.clear();
     await this.#read(response, 0);
     this.#parser.reset();

@@ -5,7 +5,13 @@ import { JobStream } from "./stream";
 const CLOSE_DELAY_MS = 20_000;
 const openStreams = new Map<
   string,
-  { stream: JobStream; users: number; timer?: ReturnType<typeof setTimeout> | undefined }
+  {
+    stream: JobStream;
+    users: number;
+    timer?: ReturnType<typeof setTimeout> | undefined;
+    /** Whether it has been read on since the list said last that the job is over. */
+    again?: boolean;
+  }
 >();
 
 function streamOf(id: string): JobStream {
@@ -26,6 +32,16 @@ function retain(id: string): () => void {
       openStreams.delete(id);
     }, CLOSE_DELAY_MS);
   };
+}
+
+/** Reads on the streams of jobs that were over and are not any more. */
+export function reopenStreams(isOver: (id: string) => boolean): void {
+  for (const [id, known] of openStreams) {
+    const active = !isOver(id);
+    // The list may be behind the events: once is enough.
+    if (active && !known.again) known.again = known.stream.reopen();
+    else if (!active) known.again = false;
+  }
 }
 
 /** Resolves when a job's history has been read, or cannot be. */

@@ -4,6 +4,7 @@ import { ApiError, api, errorText, request } from "../api/client";
 import { backendTrouble, staleSeconds } from "../api/connection";
 import type { Job, JobChanges, Queue, QueueChanges } from "../contract.gen";
 import { STALE_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
+import { reopenStreams } from "../events/use-stream";
 import { asJob } from "./job";
 import { type Poll, poll } from "./poll";
 import { jobsChanged, watching } from "./watch";
@@ -54,6 +55,10 @@ async function readJobs(): Promise<void> {
       jobsChanged(list);
     }
     jobsState.value = { loaded: true, error: null };
+    reopenStreams((id) => {
+      const job = jobById(id);
+      return job === undefined || isOver(job);
+    });
   } catch (error) {
     // The shell reports a daemon that is gone; every other error is the backend's.
     if (!(error instanceof ApiError && error.status === 0)) backendTrouble.value = errorText(error);

@@ -158,7 +158,7 @@ function save(records: Records, name: string): void {
   const parts: string[] = [];
   for (let index = 0; index < records.length; index++) {
     const { name: event, data } = records.entry(index);
-    parts.push(`${JSON.stringify({ event, data })}\n`);
+    if (event) parts.push(`${JSON.stringify({ event, data })}\n`);
   }
   saveFile(fileName(`${name} events`, "jsonl"), new Blob(parts, { type: "application/x-ndjson" }));
 }

@@ -43,7 +43,8 @@ export function timeLeft(rows: Rows, total: number | null, now: number): TimeLef
   const speed = recentSpeed(rows);
   if (speed === null) return { why: "known after the second step" };
   const steps = Math.max(0, total - rows.step.last());
-  const since = Math.max(0, now - rows.time.at(newest(rows.time.length - 1, rows.time)));
+  const last = rows.time.at(newest(rows.time.length - 1, rows.time));
+  const since = Math.max(0, now - Math.max(last, rows.resumedAt));
   if (since > Math.max(QUIET_MS, 6 / speed)) return { why: `no step for ${Math.round(since / 1000)} s` };
   return { ms: Math.max(0, steps / speed - since) };
 }

@@ -5,11 +5,14 @@ import type { Run } from "../../events/run";
 import { time } from "../../lib/format";
 
 export function statusOf(job: Job | undefined, run: Run): string {
-  if (run.outcome !== null) return run.outcome;
   const listed = job?.status ?? "queued";
-  return listed === "queued" && (run.rows.length > 0 || Number.isFinite(run.startedAt) || run.progress)
-    ? "running"
-    : listed;
+  // What has run, and stood, is only listed as waiting when it was asked to go on.
+  if (listed === "queued" && (run.outcome ?? run.pause) && run.rows.length > 0) return listed;
+  if (run.outcome !== null) return run.outcome;
+  if (TERMINAL.has(listed)) return listed;
+  if (run.pause) return "paused";
+  const begun = run.rows.length > 0 || Number.isFinite(run.startedAt) || run.progress;
+  return (listed === "queued" && begun) || (listed === "paused" && run.resumed) ? "running" : listed;
 }
 
 export function isActive(status: string): boolean {
