@@ -64,10 +64,28 @@ class RunLines:
                 self.ended = "cancelled"
                 step = _number(data.get("step"))
                 return "cancelled" if step is None else f"cancelled at step {step:g}"
+            case events.TRAINING_PAUSED:
+                return self._stands("paused at", data)
+            case events.TRAINING_RESUMED:
+                return self._resumed(data)
             case events.TRAINING_MESSAGE:
                 return one_line(data.get("message"), 1000) or "(an empty message)"
         rest = {key: value for key, value in data.items() if key not in ("type", "jobId", "timestamp")}
         return f"{one_line(event.name, 80)}: {one_line(json.dumps(rest, ensure_ascii=False))}"
+
+    def _resumed(self, data: dict[str, object]) -> str:
+        """What was known of later steps, and of an end, counts no more."""
+        step = _number(data.get("step"))
+        self.step = None if step is None or step < 1 else int(step)
+        self.ended = None
+        self._times.clear()
+        if self.checkpoint is not None and self.checkpoint > (self.step or 0):
+            self.checkpoint = None
+        return self._stands("goes on after", data)
+
+    def _stands(self, words: str, data: dict[str, object]) -> str:
+        message = one_line(data["message"], 1000) if data.get("message") else ""
+        return f"{words} step {one_line(data.get('step'), 20)}" + (f": {message}" if message else "")
 
     def pace(self) -> float | None:
         """Seconds a step over the latest rows, by the backend's clock; None while unknown."""

@@ -25,8 +25,11 @@ SHOWN: Final = 5
 
 
 async def lost_with_studio(backend: Backend) -> list[str]:
-    """A sentence for each running job that ends with Studio; none where the backend outlives it."""
-    if not backend.ends_with_launch:
+    """A sentence for each running job that ends with Studio; none where nothing is lost by that.
+
+    A backend that can resume pauses its jobs at its end, says where they stand, and goes on by itself.
+    """
+    if not backend.ends_with_launch or await goes_on_later(backend):
         return []
     body = (await backend.list_jobs()).body
     try:
@@ -40,6 +43,20 @@ async def lost_with_studio(backend: Backend) -> list[str]:
         for job, run in zip(running, seen, strict=False)
     ]
     return [*lines, f"{len(running) - SHOWN} more jobs end with Studio."] if len(running) > SHOWN else lines
+
+
+async def features_of(backend: Backend) -> list[object]:
+    """The optional features that the backend names; none where it does not answer."""
+    try:
+        features = json.loads((await backend.capabilities()).body)["features"]
+    except (ArkorError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return features if isinstance(features, list) else []
+
+
+async def goes_on_later(backend: Backend) -> bool:
+    """Whether a job that is broken off goes on after the last step that was kept."""
+    return "resume" in await features_of(backend)
 
 
 def lost(name: str, run: RunLines, ends_with: str) -> str:

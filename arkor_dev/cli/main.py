@@ -25,7 +25,7 @@ COMMANDS = {
     "init": "write a commented arkor.toml and a small data set",
     "start": "run a trainer and follow it in this terminal",
     "data": "check a data set: what is wrong, or odd, with its rows",
-    "jobs": "list the jobs, or cancel one",
+    "jobs": "list the jobs; pause, resume, extend or cancel one",
     "local": "what this machine keeps of a project's jobs, and tidying it up",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
@@ -37,6 +37,7 @@ EXIT_CODES = {
     "1": "failed: the job, a check of doctor or of data; whoami: nobody is signed in",
     "2": "wrong usage, or it cannot start",
     "3": "start: the job was cancelled",
+    "4": "start: the job was paused, and waits to be resumed",
     "130": "interrupted",
 }
 
@@ -88,6 +89,14 @@ def _parser() -> CommandLine:
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
         help="train with another value than arkor.toml has, such as lora.r=16; may be given often, and "
         "KEY= takes a setting of the file away",
+    )  # fmt: skip
+    start.add_argument(
+        "--like", metavar="JOB",
+        help="with the settings and the data of a job, named as for jobs; --set goes before them",
+    )  # fmt: skip
+    start.add_argument(
+        "--from", metavar="JOB[:STEP]", dest="parent",
+        help="begin with the adapter of a job, or with that of a checkpoint of it",
     )  # fmt: skip
     start.add_argument(
         "--revision",
@@ -193,7 +202,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "jobs":
         from arkor_dev.cli.commands.jobs import run_jobs
 
-        return asyncio.run(run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json))
+        end = {"maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs}
+        how = {"schedule": arguments.schedule, "force": arguments.force or None}
+        options = {name: value for name, value in {**end, **how}.items() if value is not None}
+        return asyncio.run(
+            run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
+        )
     if arguments.command == "local":
         from arkor_dev.cli.commands.local import run_local
 
@@ -220,7 +234,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     changes = parse_settings(arguments.changes)
     chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
-    return asyncio.run(run_start(settings, **chosen, changes=changes, yes=yes))
+    begin = {"like": arguments.like, "parent": arguments.parent}
+    return asyncio.run(run_start(settings, **chosen, **begin, changes=changes, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

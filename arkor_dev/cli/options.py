@@ -10,11 +10,34 @@ if TYPE_CHECKING:
     from .command_line import CommandLine
 
 LEVELS = ("debug", "info", "warning", "error")
+SCHEDULES = ("continue", "restart")
 
 
 def _level(text: str) -> str:
     if text not in LEVELS:
         raise argparse.ArgumentTypeError(f"{text} is no level. Choose one of {', '.join(LEVELS)}.")
+    return text
+
+
+def _steps(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text} is no number of steps. Choose a whole one above 0.")
+    return int(text)
+
+
+def _epochs(text: str) -> float:
+    try:
+        epochs = float(text)
+    except ValueError:
+        epochs = 0.0
+    if not 0 < epochs <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text} is no number of epochs. Choose one up to 10,000.")
+    return epochs
+
+
+def _schedule(text: str) -> str:
+    if text not in SCHEDULES:
+        raise argparse.ArgumentTypeError(f"{text} is no way to go on. Choose {' or '.join(SCHEDULES)}.")
     return text
 
 
@@ -47,15 +70,32 @@ def add_jobs(parser: CommandLine) -> None:
     """``jobs``, and what it does with one."""
     jobs = parser.add_command(
         "jobs",
-        "List the jobs, the newest first, or cancel one. A job is named by its id, by the beginning of its "
-        "id, or as latest.",
-        "[cancel JOB]",
+        "List the jobs, the newest first, or pause, resume, extend or cancel one. A job is named by its id, "
+        "by the beginning of its id, or as latest.",
+        "[pause|resume|extend|cancel JOB]",
     )
-    jobs.add_argument("action", metavar="cancel", nargs="?", help="cancel a job that waits or runs")
+    jobs.add_argument(
+        "action", metavar="ACTION", nargs="?",
+        help="pause: stop a running job after its step. resume: let a paused, failed or cancelled one go on "
+        "where it stood. extend: give a completed one more steps. cancel: end one that is not over",
+    )  # fmt: skip
     jobs.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
     add_project(jobs)
     add_launch(jobs)
-    jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or {job} of a cancelled one")
+    jobs.add_argument(
+        "--steps", metavar="N", type=_steps, help="extend: train to this step, counted from the first"
+    )
+    jobs.add_argument("--epochs", metavar="N", type=_epochs, help="extend: train for so many epochs in all")
+    jobs.add_argument(
+        "--schedule", metavar="HOW", type=_schedule,
+        help="extend: continue the learning rate's schedule as if the job had been so long from the start "
+        "(the default), or restart it",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--force", action="store_true",
+        help="resume and extend: also where the job's data or model has changed since",
+    )  # fmt: skip
+    jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or the {job} of an action")
 
 
 def add_local(parser: CommandLine) -> None:

@@ -17,6 +17,7 @@ from arkor_dev.contract.events import (
     TRAINING_COMPLETED,
     TRAINING_FAILED,
     TRAINING_LOG,
+    TRAINING_PAUSED,
     TRAINING_STARTED,
 )
 from arkor_dev.core.plain_text import one_line, plain
@@ -81,7 +82,12 @@ class PlainView:
             self.say(f"connection lost, trying again: {one_line(connection.fault)}", "yellow")
 
     def _event(self, event: JobEvent, line: str) -> None:
-        styles = {TRAINING_FAILED: "red", TRAINING_COMPLETED: "green", TRAINING_CANCELLED: "yellow"}
+        styles = {
+            TRAINING_FAILED: "red",
+            TRAINING_COMPLETED: "green",
+            TRAINING_CANCELLED: "yellow",
+            TRAINING_PAUSED: "yellow",
+        }
         self.say(line, styles.get(event.name, ""))
 
     def _progress(self, data: dict[str, object]) -> None:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 START_TIMEOUT = 30.0
+END_TIMEOUT = 5.0
+"""Seconds that it has to end: a job that runs stands after its step, and keeps what the next one needs."""
 FINAL = (75, 76)
 """Exit codes after which a new start cannot help: the data folder is in use, or a later version's."""
 REQUIRED = ("torch", "transformers", "peft")
@@ -171,10 +173,10 @@ class LocalBackend:
         finally:
             self._withdraw()
             process.stdin.close()
-            await asyncio.shield(_ended(process))
+            await asyncio.shield(self._ended(process, process.stdout))
             said.cancel()
 
-    async def _listen(self, stdout: asyncio.StreamReader) -> None:
+    async def _listen(self, stdout: asyncio.StreamReader, *, ending: bool = False) -> None:
         async for line in stdout:
             try:
                 message = json.loads(line)
@@ -182,10 +184,10 @@ class LocalBackend:
                 continue
             if not isinstance(message, dict):
                 continue
-            if isinstance(message.get("socket"), str):
-                self._serves(message["socket"])
-            elif "notice" in message:
+            if "notice" in message:
                 self._on_notice(message)
+            elif isinstance(message.get("socket"), str) and not ending:
+                self._serves(message["socket"])
 
     def _serves(self, socket: str) -> None:
         credentials = Credentials("anon", self._token, ORG, address_of(socket))
@@ -205,19 +207,22 @@ class LocalBackend:
         except OSError as error:
             log.warning("`arkor-dev start --local` will not find this Studio: %s", error)
 
+    async def _ended(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader) -> None:
+        """Wait for a process that was told to end, and pass on what it says; kill it when that takes long."""
+        last_words = asyncio.create_task(self._listen(stdout, ending=True))
+        try:
+            async with asyncio.timeout(END_TIMEOUT):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        # What it has said may still be on its way; a stray holder of the pipe must not keep us.
+        await asyncio.wait({last_words}, timeout=1)
+        last_words.cancel()
+
     def _withdraw(self) -> None:
         path = self._settings.local_data / "backend.json"
         with contextlib.suppress(OSError, ValueError):
             if json.loads(read_small(path)).get("token") == self._token:
                 path.unlink()
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Wait for a process that was told to end; kill it when it takes longer than it should."""
-    try:
-        async with asyncio.timeout(3):
-            await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -273,3 +273,23 @@ async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) ->
         assert await screen.end() == 130
     assert "finished with status=cancelled" in screen.text
     assert "Traceback" not in screen.text
+
+
+async def test_a_backend_that_resumes_loses_nothing_and_asks_nothing(launch: Launch) -> None:
+    launch.fake.features = ["pause", "resume"]
+    launch.job(20, step=34)
+    async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
+        await ready(screen)
+        screen.press(CTRL_C)
+        assert await screen.end() == 0
+    assert "lost" not in screen.text
+    launch.fake.jobs.clear()
+    async with on_terminal(STAND_IN, *launch.start, env=launch.env) as screen:
+        await screen.shows("Started job")
+        (job,) = launch.fake.jobs
+        screen.press(CTRL_C)
+        assert await screen.end() == 130
+    said = " ".join(screen.text.split())
+    assert f"Job {job} pauses: its backend was started for this command and ends with it." in said
+    assert "goes on by itself when `arkor-dev --local` runs next" in said
+    assert launch.fake.count("POST /v1/jobs/{id}/cancel") == 0

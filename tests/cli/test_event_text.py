@@ -92,6 +92,13 @@ def test_an_unknown_pace_is_not_made_up(rows: list[JobEvent]) -> None:
         (JobEvent("training.failed", {"error": "\x1b]0;x\x07line 3:\nbad\r\n"}), "failed: line 3:\nbad"),
         (JobEvent("training.cancelled", {"step": 13}), "cancelled at step 13"),
         (JobEvent("training.cancelled", {}), "cancelled"),
+        (JobEvent("training.paused", {"step": 20, "reason": "asked"}), "paused at step 20"),
+        (
+            JobEvent("training.paused", {"step": 20, "reason": "disk", "message": "1 GB\nfree"}),
+            "paused at step 20: 1 GB free",
+        ),
+        (JobEvent("training.resumed", {"step": 20, "message": ""}), "goes on after step 20"),
+        (JobEvent("training.resumed", {"step": "\x1b[31m2"}), "goes on after step 2"),
         (JobEvent("training.message", {"message": "a\nb"}), "a b"),
         (JobEvent("training.message", {}), "None"),
         (JobEvent("x.y\x1b[1m", {"type": "x", "jobId": "j", "a": "é"}), 'x.y: {"a": "é"}'),
@@ -172,3 +179,15 @@ def test_a_held_queue_is_said() -> None:
     )
     held = {"position": 1, "behind": None, "held": True}
     assert waiting_of({"status": "queued", "queue": held}) == Waiting(1, None, held=True)
+
+
+def test_a_run_that_goes_on_has_come_as_far_as_it_says() -> None:
+    run = RunLines(total=60)
+    for event in (row(29, 29, loss=1.0), row(30, 30, loss=1.0), JobEvent("checkpoint.saved", {"step": 30})):
+        run.read(event)
+    run.read(JobEvent("training.failed", {"error": "broke"}))
+    run.read(JobEvent("training.resumed", {"step": 20}))
+    assert (run.ended, run.step, run.checkpoint, run.pace()) == (None, 20, None, None)
+    run.read(row(21, 900, loss=1.0))
+    run.read(row(22, 902, loss=1.0))
+    assert run.pace() == 2

@@ -264,6 +264,23 @@ async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch
     assert notices == [{"notice": "message", "level": "info", "text": "hello"}]
 
 
+async def test_what_it_says_at_its_end_is_heard(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = '{"notice": "message", "level": "info", "text": "bot stands after step 20"}'
+    stand_in(
+        monkeypatch,
+        tmp_path,
+        'print(\'{"socket": "/x/y"}\', flush=True)\nsys.stdin.read()\n'
+        f'print({last!r})\nprint(\'{{"socket": "/too/late"}}\', flush=True)',
+    )
+    notices: list[dict[str, object]] = []
+    async with LocalBackend(local, notices.append) as backend:
+        await backend.credentials()
+    assert notices == [{"notice": "message", "level": "info", "text": "bot stands after step 20"}]
+    assert not (local.local_data / "backend.json").exists()
+
+
 async def test_one_that_does_not_end_is_killed(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +289,7 @@ async def test_one_that_does_not_end_is_killed(
         tmp_path,
         "print(json.dumps({'socket': str(os.getpid())}), flush=True)\nwhile True: time.sleep(1)",
     )
+    monkeypatch.setattr(local_backend, "END_TIMEOUT", 0.5)
     async with LocalBackend(local) as backend:
         pid = int(str(socket_at(await backend.credentials())))
         assert alive(pid)

@@ -1,4 +1,7 @@
-"""``arkor-dev jobs``: what there is, and the end of one. It starts none, on this machine neither."""
+"""``arkor-dev jobs``: what there is, and what is done with one: paused, resumed, extended, cancelled.
+
+It trains none itself: on this machine a job that is to go on waits for `arkor-dev --local`.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,42 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import BackendError, BadRequestError
+from arkor_dev.contract.bodies import EXTENSION
+from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
+from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 from arkor_dev.identity.credentials_file import NoCredentialsError, read_credentials
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
 NAME_CHARACTERS: Final = 60
 LATEST: Final = "latest"
+DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "resume": "resumed"}
 SHOWN: Final = 5
 """Ids that are listed where several may be meant."""
 
 
-async def run_jobs(settings: Settings, action: str | None, job: str | None, *, as_json: bool) -> int:
-    """List the jobs, or with the action ``cancel`` cancel ``job``; the exit code."""
-    if action not in (None, "cancel"):
-        raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev jobs --help.")
+async def run_jobs(
+    settings: Settings,
+    action: str | None,
+    job: str | None,
+    *,
+    as_json: bool,
+    options: Mapping[str, object] | None = None,
+) -> int:
+    """List the jobs, or do ``action`` with ``job``; the exit code.
+
+    ``options`` are those of ``extend`` by field (``contract.bodies.EXTENSION``), of which ``resume`` takes
+    ``force``. Raises BadRequestError for what is not to be done, and the backend's fault.
+    """
+    options = options or {}
+    _check(action, options)
     if not settings.local:
         _require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
@@ -35,17 +54,76 @@ async def run_jobs(settings: Settings, action: str | None, job: str | None, *, a
             return 0
         chosen = choose_job(jobs, job)
         name = f"{one_line(chosen['id'], 100)} ({one_line(chosen.get('name'), NAME_CHARACTERS)})"
-        over = chosen.get("status") in TERMINAL
-        if not over:
-            answer = json.loads((await backend.cancel_job(chosen["id"])).body)
-            chosen = answer.get("job", chosen) if isinstance(answer, dict) else chosen
+        done, status = await _do(backend, action, chosen, options), chosen.get("status")
         if as_json:
-            print(json.dumps({"job": chosen}, indent=2))  # noqa: T201
-        elif over:
-            print(f"{name} is {one_line(chosen.get('status'), 40)} already: nothing was cancelled.")  # noqa: T201
+            print(json.dumps({"job": done or chosen}, indent=2))  # noqa: T201
+        elif done is None:
+            print(f"{name} is {one_line(status, 40)} already: nothing was {DONE[action]}.")  # noqa: T201
         else:
-            print(f"{name} is cancelled.")  # noqa: T201
+            print(f"{name} {_outcome(action, chosen, done, waits=backend.ends_with_launch)}")  # noqa: T201
     return 0
+
+
+def _check(action: str | None, options: Mapping[str, object]) -> None:
+    """Raise BadRequestError for an action that is none, and for options that are not its own."""
+    if action is not None and action not in DONE:
+        raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev jobs --help.")
+    if action == "extend":
+        try:
+            check(dict(options), EXTENSION)
+        except SchemaError:
+            raise BadRequestError("Say the new end: either --steps or --epochs.") from None
+    elif set(options) - ({"force"} if action == "resume" else set()):
+        raise BadRequestError(
+            "--steps, --epochs and --schedule are for jobs extend, --force for resume and extend."
+        )
+
+
+async def _do(
+    backend: Backend, action: str, job: dict[str, Any], options: Mapping[str, object]
+) -> dict[str, Any] | None:
+    """The job as the backend answers it; None where there is nothing to do."""
+    status = job.get("status")
+    if (action == "cancel" and status in TERMINAL) or (action == "pause" and status == "paused"):
+        return None
+    try:
+        match action:
+            case "pause":
+                answer = await backend.pause_job(job["id"])
+            case "resume":
+                answer = await backend.resume_job(job["id"], options)
+            case "extend":
+                answer = await backend.extend_job(job["id"], options)
+            case _:
+                answer = await backend.cancel_job(job["id"])
+    except ConflictError as refusal:
+        # What has a step to go on from, and is refused, has changed since.
+        could = status == "paused" or "resumable" in job
+        if action in ("resume", "extend") and could and not options.get("force"):
+            raise refusal.reworded(f"{refusal.text} To go on all the same, add --force.") from None
+        raise
+    except NotFoundError as refusal:
+        raise refusal.reworded(f"This backend cannot {action} a job. ({refusal.text})") from None
+    answered = json.loads(answer.body)
+    done = answered.get("job") if isinstance(answered, dict) else None
+    return done if isinstance(done, dict) else job
+
+
+def _outcome(action: str, before: dict[str, Any], now: dict[str, Any], *, waits: bool) -> str:
+    """What has come of it; ``waits``: the backend ends with this command, and trains nothing before."""
+    if action == "pause":
+        return f"is paused{_after(now.get('pause'), 'step')}."
+    if action == "cancel":
+        return "is cancelled."
+    step = _after(before.get("pause"), "step") or _after(before, "resumable")
+    if waits:
+        return f"waits: it goes on{step} when `arkor-dev --local` runs."
+    return f"goes on{step}."
+
+
+def _after(record: object, field: str) -> str:
+    step = record.get(field) if isinstance(record, dict) else None
+    return f" after step {step}" if isinstance(step, int) else ""
 
 
 def _require_sign_in(settings: Settings) -> None:
@@ -72,6 +150,7 @@ def _row(job: dict[str, Any]) -> tuple[str, str, str, str]:
     queue = job.get("queue")
     if isinstance(queue, dict) and isinstance(queue.get("position"), int):
         status += f" {queue['position']}{' (held)' if queue.get('held') else ''}"
+    status += _after(job.get("pause"), "step").replace(" after step ", " at ") if status == "paused" else ""
     name = one_line(job.get("name"), NAME_CHARACTERS)
     if job.get("starred"):
         name = f"* {name}"

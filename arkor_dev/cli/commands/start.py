@@ -2,7 +2,7 @@
 
 It prints what a training command has to (docs/contract.md#training-command), and only watches: ending it
 leaves the job as it is. The one exception is a backend that was started for this command alone, which cannot
-outlive it; then the job is cancelled, and that is said.
+outlive it: it pauses the job, or, where it could not go on with it later, the job is cancelled; that is said.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from rich.console import Console
 
 from arkor_dev.cli.ending import Ending, Words
 from arkor_dev.cli.event_text import forecast_line
-from arkor_dev.cli.lost_jobs import lost
+from arkor_dev.cli.lost_jobs import goes_on_later, lost
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.changes import applied, complete, conflict
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
+from arkor_dev.contract.events import TRAINING_PAUSED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
-from arkor_dev.jobs.follow import follow, job_of
+from arkor_dev.jobs.follow import JobEvent, follow, job_of
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.arkor_toml import revision as revision_of
 from arkor_dev.project.data_check import SECONDS, check_trainer
 from arkor_dev.project.training_command import OUTDATED
 
 from .data import lines_of
+from .repeat import parent_of, repeated
 from .start_typescript import run_typescript, runs_typescript
 
 if TYPE_CHECKING:
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Trainer
     from arkor_dev.core.settings import Settings
 
-EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3}
+EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3, "paused": 4}
+PASSING: Final = ("disk", "battery")
+"""Reasons of a pause that end by themselves, and the pause with them."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 CANCEL_SECONDS: Final = 20.0
 """How long to wait for the end of a job that we have cancelled ourselves."""
@@ -64,27 +68,32 @@ async def run_start(
     dry_run: bool = False,
     changes: Mapping[str, object] | None = None,
     revision: str | None = None,
+    like: str | None = None,
+    parent: str | None = None,
     yes: bool = False,
     console: Console | None = None,
 ) -> int:
     """Run ``trainer`` (None: the first) and return the exit code.
 
-    0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 128 + n stopped by
-    signal n; of a TypeScript project, what its own command says. ``changes`` are settings by field
-    (`contract.changes`) that go before the file's; the job says which they were. Raises ArkorError when no
-    job was created: a wrong ``arkor.toml``, a backend that is away.
+    0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 4 it was paused,
+    128 + n stopped by signal n; of a TypeScript project, what its own command says. ``changes`` are settings
+    by field (`contract.changes`) that go before the file's; the job says which they were. ``like`` names a
+    job whose settings and data are taken, ``parent`` one, and a checkpoint of it, whose adapter it begins
+    with. Raises ArkorError when no job was created: a wrong ``arkor.toml``, a backend that is away.
     """
     if await asyncio.to_thread(runs_typescript, settings):
-        if changes:
+        if changes or like or parent:
             raise BadRequestError(
-                "--set changes settings of arkor.toml. This project has its settings in its own code."
+                "--set, --like and --from are for arkor.toml. This project has its settings in its own code."
             )
         return await run_typescript(settings, trainer=trainer, dry_run=dry_run)
     trainers = await asyncio.to_thread(load_trainers, settings.project)
     if revision is not None and revision != await asyncio.to_thread(revision_of, settings.project):
         raise ConflictError(OUTDATED)
-    chosen = choose(trainers, trainer)
-    config = applied(chosen["config"], changes or {})
+    chosen, changes = choose(trainers, trainer), changes or {}
+    if like is not None:
+        chosen, changes = await repeated(settings, trainers, trainer, like, changes)
+    config = applied(chosen["config"], changes)
     if changes:
         if wrong := conflict(config):
             raise BadRequestError(wrong)
@@ -96,7 +105,8 @@ async def run_start(
     if revision is None:  # else Studio has asked, with the same findings
         await _say_errors(settings, chosen["name"], view)
     async with joined(settings, view.notice) as backend:
-        job_id, forecast = await _create(backend, settings, chosen, config)
+        begin = None if parent is None else await parent_of(backend, parent)
+        job_id, forecast = await _create(backend, settings, chosen, config, begin)
         ending = _ending(backend, job_id, view, yes=yes)
         with view:
             view.say(f"Started job {job_id}")
@@ -110,7 +120,11 @@ async def run_start(
             except ArkorError as fault:
                 view.say(f"The job can be followed no longer: {one_line(fault.text, 2000)}", "red")
                 return 1
-            view.say(f"Job {job_id} finished with status={status}")
+            if status == "paused":
+                local = " --local" if settings.local else ""
+                view.say(f"Job {job_id} stands. Go on with `arkor-dev jobs resume {job_id}{local}`.")
+            else:
+                view.say(f"Job {job_id} finished with status={status}")
     if status == "completed" and view.console.is_terminal:
         view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
     return EXIT_CODES.get(status, 1)
@@ -127,11 +141,15 @@ async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None
 
 
 async def _create(
-    backend: Backend, settings: Settings, trainer: Trainer, config: dict[str, object]
+    backend: Backend,
+    settings: Settings,
+    trainer: Trainer,
+    config: dict[str, object],
+    parent: dict[str, object] | None,
 ) -> tuple[str, object]:
     """The new job's id, and what is forecast of it, where the backend knew that."""
     try:
-        answer = await backend.create_job(trainer["name"], config)
+        answer = await backend.create_job(trainer["name"], config, parent)
     except BadRequestError as fault:
         source = config.get("datasetSource")
         if isinstance(source, dict) and source.get("type") == "file" and not settings.local:
@@ -149,10 +167,14 @@ async def _create(
 
 
 async def _watch(backend: Backend, job_id: str, view: PlainView) -> str:
-    """Show the job's events to the last; its final status."""
+    """Show the job's events to the last; its final status. A pause that somebody has to end is one."""
     async with aclosing(follow(backend, job_id)) as items:
         async for item in items:
             view.show(item)
+            if isinstance(item, JobEvent) and item.name == TRAINING_PAUSED:
+                reason = item.data.get("reason") if isinstance(item.data, dict) else None
+                if reason not in PASSING:
+                    return "paused"
     return await _final_status(backend, job_id, view)
 
 
@@ -179,6 +201,13 @@ async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: 
             "yellow",
         )
         return
+    if await goes_on_later(backend):
+        view.say(
+            f"Job {job_id} pauses: its backend was started for this command and ends with it. It goes on by "
+            f"itself when `{_studio(settings)}` runs next.",
+            "yellow",
+        )
+        return
     view.say(
         f"Cancelling job {job_id}: its backend was started for this command and ends with it. For a job that "
         "goes on, keep `arkor-dev --local` open in another terminal.",
@@ -201,7 +230,9 @@ def _studio(settings: Settings) -> str:
 
 def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> Ending:
     async def would_be_lost() -> list[str]:
-        return [lost(job_id, view.run, "this command")] if backend.ends_with_launch else []
+        if not backend.ends_with_launch or await goes_on_later(backend):
+            return []
+        return [lost(job_id, view.run, "this command")]
 
     words = Words("", "arkor-dev: interrupted", "The job goes on.")
     ask = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes

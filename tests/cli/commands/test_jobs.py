@@ -108,3 +108,79 @@ async def test_to_look_at_this_machine_s_jobs_starts_none(command: Command, sett
     assert "is cancelled." in await command.run(0, "jobs", "cancel", waiting[:10], "--local")
     listed = json.loads(await command.run(0, "jobs", "--local", "--json"))["jobs"]
     assert {job["status"] for job in listed} == {"cancelled", "completed"}
+
+
+@pytest.fixture
+def able(fake_backend: FakeBackend, signed_in: None) -> FakeBackend:
+    """A backend that can pause, resume and extend."""
+    fake_backend.features = ["extend", "pause", "resume"]
+    return fake_backend
+
+
+async def test_a_job_is_paused_and_goes_on(command: Command, able: FakeBackend) -> None:
+    job = able.add_job(id="job_a", name="bot")
+    able.log(job, 12, loss=1.0)
+    assert await command.run(0, "jobs", "pause", "latest") == "job_a (bot) is paused after step 12.\n"
+    again = "job_a (bot) is paused already: nothing was paused.\n"
+    assert await command.run(0, "jobs", "pause", "job_a") == again
+    assert (await command.run(0, "jobs")).splitlines()[1].startswith("paused at 12  ")
+    (listed,) = json.loads(await command.run(0, "jobs", "--json"))["jobs"]
+    assert (listed["status"], listed["pause"]) == ("paused", {"step": 12, "reason": "asked"})
+    answer = json.loads(await command.run(0, "jobs", "resume", "job_a", "--json"))
+    assert answer["job"]["status"] == "queued"
+    refused = await command.run(2, "jobs", "pause", "job_a")
+    assert "there is nothing to pause" in refused
+    assert able.last("POST /v1/jobs/{id}/resume").json() == {}
+
+
+async def test_what_has_changed_since_is_said_with_the_way_on(command: Command, able: FakeBackend) -> None:
+    able.add_job("paused", id="job_a", name="bot", pause={"step": 3, "reason": "asked"})
+    able.resuming.changed["job_a"] = "data.jsonl has changed."
+    refused = await command.run(2, "jobs", "resume", "job_a")
+    assert "data.jsonl has changed. To go on all the same, add --force." in refused
+    assert await command.run(0, "jobs", "resume", "job_a", "--force") == "job_a (bot) goes on after step 3.\n"
+    able.add_job("failed", id="job_b", name="bot")
+    refused = await command.run(2, "jobs", "resume", "job_b")
+    assert "cannot go on" in refused
+    assert "--force" not in refused
+
+
+async def test_a_finished_job_gets_a_later_end(command: Command, able: FakeBackend) -> None:
+    job = able.add_job(id="job_a", name="bot")
+    able.log(job, 40, loss=1.0)
+    able.finish(job)
+    assert "either --steps or --epochs" in await command.run(2, "jobs", "extend", "job_a")
+    assert "has 40 steps already" in await command.run(2, "jobs", "extend", "job_a", "--steps", "40")
+    said = await command.run(0, "jobs", "extend", "job_a", "--steps", "60", "--schedule", "restart")
+    assert said == "job_a (bot) goes on after step 40.\n"
+    assert able.last("POST /v1/jobs/{id}/extend").json() == {"maxSteps": 60, "schedule": "restart"}
+    able.begin(job)
+    able.finish(job)
+    await command.run(0, "jobs", "extend", "job_a", "--epochs", "2.5")
+    assert able.last("POST /v1/jobs/{id}/extend").json() == {"numTrainEpochs": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pause", "x", "--force"], "--force for resume and extend"),
+        (["resume", "x", "--steps", "5"], "are for jobs extend"),
+        (["--epochs", "5"], "are for jobs extend"),
+        (["extend", "x", "--steps", "0"], "no number of steps"),
+        (["extend", "x", "--epochs", "nan"], "no number of epochs"),
+        (["extend", "x", "--steps", "5", "--schedule", "up"], "continue or restart"),
+        (["extend", "x", "--steps", "5", "--epochs", "5"], "either --steps or --epochs"),
+    ],
+)
+async def test_options_that_are_wrong_or_of_another_action_ask_nobody(
+    command: Command, able: FakeBackend, arguments: list[str], words: str
+) -> None:
+    assert words in await command.run(2, "jobs", *arguments)
+    assert able.requests == []
+
+
+async def test_a_backend_that_cannot_pause_says_so(
+    command: Command, fake_backend: FakeBackend, signed_in: None
+) -> None:
+    fake_backend.add_job(id="job_a")
+    assert "This backend cannot pause a job." in await command.run(2, "jobs", "pause", "job_a")

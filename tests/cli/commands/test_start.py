@@ -67,6 +67,8 @@ class Started:
         dry_run: bool = False,
         changes: dict[str, object] | None = None,
         revision: str | None = None,
+        like: str | None = None,
+        parent: str | None = None,
     ) -> None:
         self.out = io.StringIO()
         console = Console(file=self.out, width=40)
@@ -78,6 +80,8 @@ class Started:
                 changes=changes,
                 revision=revision,
                 console=console,
+                like=like,
+                parent=parent,
             )
         )
 
@@ -464,3 +468,117 @@ async def test_what_is_forecast_is_said_in_one_line(
     code, lines = await run.end()
     assert code == 0
     assert lines[1] == "Forecast: about 1:50, peak 1.7 GB of 20.1 GB free"
+
+
+async def test_a_pause_that_somebody_has_to_end_ends_the_command(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.log(job, 1, loss=2.5)
+    fake_backend.resuming.pause(job, "disk", message="1.0 GB are free, 2.0 GB are needed.")
+    await fake_backend.until(lambda: "paused at step 1" in started.out.getvalue())
+    fake_backend.resuming.go_on(job, 1)
+    fake_backend.log(job, 2, loss=2.0)
+    fake_backend.resuming.pause(job, "asked")
+    code, lines = await started.end()
+    assert code == 4
+    assert lines[1:] == [
+        "step 1/3  loss 2.500",
+        "paused at step 1: 1.0 GB are free, 2.0 GB are needed.",
+        "goes on after step 1",
+        "step 2/3  loss 2.000",
+        "paused at step 2",
+        f"Job {job} stands. Go on with `arkor-dev jobs resume {job}`.",
+    ]
+
+
+async def test_a_job_is_repeated_with_its_settings_and_its_data(
+    settings: Settings, fake_backend: FakeBackend, signed_in: None
+) -> None:
+    theirs = {
+        "model": "other",
+        "datasetSource": {"type": "huggingface", "name": "owner/more"},
+        "numTrainEpochs": 2,
+        "loraR": 32,
+        "dryRun": True,
+        "seed": 7,
+        "unknown": 1,
+    }
+    fake_backend.add_job("completed", id="job_old", name="second", config=theirs)
+    started = Started(settings, like="job_o", changes={"loraR": 8})
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    assert (await started.end())[0] == 0
+    sent = fake_backend.last("POST /v1/jobs").json()
+    assert sent["name"] == "second"
+    by_hand = sent["config"].pop("setByHand")
+    assert sent["config"] == {
+        "model": "other",
+        "datasetSource": {"type": "huggingface", "name": "owner/more"},
+        "numTrainEpochs": 2,
+        "loraR": 8,
+        "seed": 7,
+    }
+    assert set(by_hand) == {"model", "numTrainEpochs", "loraR", "seed"}
+
+
+async def test_a_hidden_token_is_not_trained_with(
+    settings: Settings, fake_backend: FakeBackend, signed_in: None
+) -> None:
+    source = {"type": "blob", "url": "https://example.org/d", "token": "***"}
+    config = {"model": "m", "datasetSource": {"type": "list", "sources": [source]}, "maxSteps": 9}
+    fake_backend.add_job("completed", id="job_old", name="first", config=config)
+    started = Started(settings, like="latest")
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    await started.end()
+    sent = fake_backend.last("POST /v1/jobs").json()["config"]
+    assert sent["datasetSource"] == {"type": "huggingface", "name": "owner/rows"}
+    assert sent["maxSteps"] == 9
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("job_old:20", {"jobId": "job_old", "step": 20}),
+        ("job_old", {"jobId": "job_old"}),
+        ("job_old:final", {"jobId": "job_old"}),
+        ("latest:20", {"jobId": "job_old", "step": 20}),
+    ],
+)
+async def test_a_job_begins_from_a_checkpoint(
+    settings: Settings, fake_backend: FakeBackend, signed_in: None, asked: str, sent: dict[str, object]
+) -> None:
+    fake_backend.features = ["parent"]
+    old = fake_backend.add_job(id="job_old", config={"model": "m"})
+    fake_backend.emit(old, "checkpoint.saved", step=20)
+    fake_backend.finish(old)
+    started = Started(settings, parent=asked)
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    assert (await started.end())[0] == 0
+    assert fake_backend.last("POST /v1/jobs").json()["parent"] == sent
+    assert fake_backend.jobs[job]["parent"]["jobId"] == "job_old"
+
+
+@pytest.mark.parametrize(
+    ("like", "parent", "words"),
+    [
+        ("nope", None, "There is no job nope"),
+        ("job_old", None, "There is no trainer gone in arkor.toml any more"),
+        (None, "job_old:20", "cannot begin a job with the adapter"),
+    ],
+)
+async def test_what_there_is_not_starts_nothing(
+    settings: Settings,
+    fake_backend: FakeBackend,
+    signed_in: None,
+    like: str | None,
+    parent: str | None,
+    words: str,
+) -> None:
+    fake_backend.add_job("completed", id="job_old", name="gone")
+    with pytest.raises(ArkorError, match=words):
+        await Started(settings, like=like, parent=parent).end()
+    assert fake_backend.count("POST /v1/jobs") == 0

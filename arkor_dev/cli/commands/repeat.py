@@ -1,0 +1,78 @@
+"""What a new job takes from an old one: its settings and data (``--like``), or its adapter (``--from``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.cli.commands.jobs import choose_job, jobs_of
+from arkor_dev.cli.lost_jobs import features_of
+from arkor_dev.contract.changes import complete
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.identity.connect import joined
+from arkor_dev.project.arkor_toml import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.shapes import Trainer
+    from arkor_dev.core.settings import Settings
+
+DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat")
+HIDDEN: Final = "***"
+"""What a job shows in the place of a data set's token."""
+FINAL: Final = "final"
+
+
+async def repeated(
+    settings: Settings,
+    trainers: list[Trainer],
+    trainer: str | None,
+    like: str,
+    changes: Mapping[str, object],
+) -> tuple[Trainer, dict[str, object]]:
+    """The trainer with the data of the job ``like``, and what changes its settings to those of that job.
+
+    Without a name it is the trainer that the job is called after. ``changes`` go before the job's settings.
+    A dry run is repeated as a whole run. Raises BadRequestError for a job or trainer that is not there.
+    """
+    async with joined(settings, lambda _: None, idle=True) as backend:
+        job = choose_job(await jobs_of(backend), like)
+    theirs = job["config"] if isinstance(job.get("config"), dict) else {}
+    if trainer is None and all(known["name"] != job.get("name") for known in trainers):
+        raise BadRequestError(
+            f"There is no trainer {one_line(job.get('name'), 100)} in arkor.toml any more. Say with "
+            "--trainer which one is to take that job's settings."
+        )
+    chosen = choose(trainers, trainer or job["name"])
+    ours: dict[str, Any] = dict(chosen["config"])
+    if not _hides_token(theirs):
+        ours = {key: value for key, value in ours.items() if key not in DATA}
+        ours |= {key: theirs[key] for key in DATA if theirs.get(key) is not None}
+    fields = [row.field for row in SETTINGS if row.field != "dryRun"]
+    differing = {field: theirs.get(field) for field in fields if theirs.get(field) != ours.get(field)}
+    # Of two that exclude each other, one by hand takes the job's away.
+    by_hand = complete({**ours, **differing}, changes)
+    return {**chosen, "config": ours}, {**differing, **by_hand}  # type: ignore[typeddict-item]
+
+
+def _hides_token(config: Mapping[str, object]) -> bool:
+    sources = [config.get("datasetSource"), config.get("evalDatasetSource")]
+    for source in sources:
+        parts = source.get("sources") if isinstance(source, dict) else None
+        if isinstance(parts, list):
+            sources += parts
+    return any(isinstance(source, dict) and source.get("token") == HIDDEN for source in sources)
+
+
+async def parent_of(backend: Backend, text: str) -> dict[str, object]:
+    """``JOB``, ``JOB:STEP`` or ``JOB:final`` as ``{jobId, step?}``; BadRequestError where there is none."""
+    if "parent" not in await features_of(backend):
+        raise BadRequestError("This backend cannot begin a job with the adapter of another one.")
+    name, colon, tail = text.rpartition(":")
+    step = int(tail) if colon and tail.isascii() and tail.isdecimal() and len(tail) <= 9 else None
+    named = name if step is not None or (colon and tail == FINAL) else text
+    job_id = choose_job(await jobs_of(backend), named)["id"]
+    return {"jobId": job_id} if step is None else {"jobId": job_id, "step": step}
