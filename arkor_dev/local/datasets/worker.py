@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.modeling import lean_transformers
 from arkor_dev.local.training.datasets import fetched
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -74,9 +75,10 @@ class Work:
             else:
                 self._take(message)
 
-    @staticmethod
-    def _is_busy(opened: Opened) -> bool:
-        return opened.view is not None and opened.view.busy
+    def _is_busy(self, opened: Opened) -> bool:
+        """Until tokens can be made a view gets one slice: more would hold up the import."""
+        view = opened.view
+        return view is not None and view.busy and (self._imported or len(view.index) == 0)
 
     def _take(self, message: dict[str, Any]) -> None:
         number = message.get("id", "")
@@ -106,7 +108,8 @@ class Work:
                 self._close(number)
 
     def _import(self) -> None:
-        """Import transformers while files are looked for: it takes most of a second."""
+        """Import of transformers what a tokenizer needs, while files are looked for."""
+        lean_transformers.install()
         importlib.import_module("arkor_dev.local.modeling.tokenizer")
         self._todo.put({"do": "imported"})
 
