@@ -13,6 +13,7 @@ from rich.text import Text
 
 from arkor_dev.contract.events import (
     MODEL_PROGRESS,
+    SYSTEM_METRICS,
     TRAINING_CANCELLED,
     TRAINING_COMPLETED,
     TRAINING_FAILED,
@@ -66,7 +67,7 @@ class PlainView:
             self.say(waiting_line(item), "yellow")
         elif item.name == MODEL_PROGRESS and isinstance(item.data, dict):
             self._progress(item.data)
-        else:
+        elif item.name != SYSTEM_METRICS:
             self._event(item, self.run.read(item))
 
     def notice(self, notice: Notice) -> None:

@@ -127,3 +127,15 @@ def test_markup_in_labels_is_text() -> None:
     with view:
         view.show(progress(1, 10, "[bold]x[/nothing]"))
     assert "[bold]x[/nothing]" in out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_figures_of_the_machine_are_not_for_the_terminal(terminal: bool) -> None:
+    out = io.StringIO()
+    view = view_for(Console(file=out, force_terminal=terminal, width=80), total=4)
+    with view:
+        before = out.getvalue()
+        view.show(JobEvent("system.metrics", {"step": 1, "cpu": 0.97}))
+        assert "0.97" not in out.getvalue()
+        assert "system.metrics" not in out.getvalue()
+        assert len(out.getvalue()) == len(before)

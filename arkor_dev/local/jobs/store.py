@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.contract.events import ENDINGS, TRAINING_LOG, TRAINING_STARTED
+from arkor_dev.contract.events import ENDINGS, SYSTEM_METRICS, TRAINING_LOG, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 
 from . import waiting
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 STOPPED: Final = "the local backend stopped while this job was training"
+
+SAMPLES_KEPT: Final = 2000
+"""So many ``system.metrics`` at most stay in the history of a job that is over: an hour's, or every nth."""
 
 Event = tuple[str, dict[str, Any]]
 
@@ -133,12 +136,31 @@ class Store(Records):
             metrics["peakBytes"] = peak
         known = {} if step is None or verdict.status == "completed" else {"step": step}
         self._append(job_id, [(ENDINGS[verdict.status], {**verdict.fields, **known})])
+        self._thin_out(job_id)
         self._db.execute(
             "UPDATE jobs SET status = ?, error = ?, completed = ?, metrics = ? WHERE id = ?",
             (verdict.status, verdict.error, now(), compact(metrics), job_id),
         )
 
     # Events
+
+    def _thin_out(self, job_id: str) -> None:
+        """Leave of a job's samples of the machine every nth, so that at most ``SAMPLES_KEPT`` stay."""
+        of_job = (job_id, SYSTEM_METRICS)
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM events WHERE job = ? AND name = ?", of_job
+        ).fetchone()
+        every = -(-count // SAMPLES_KEPT)
+        if every > 1:
+            self._db.execute(
+                """DELETE FROM events WHERE job = ?1 AND id IN (
+                    SELECT id FROM (
+                        SELECT id, row_number() OVER (ORDER BY id) AS place FROM events
+                        WHERE job = ?1 AND name = ?2
+                    ) WHERE place % ?3 <> 1
+                )""",
+                (*of_job, every),
+            )
 
     def append(self, job_id: str, events: Sequence[Event]) -> None:
         """Write events in one commit, and keep the job's metrics and settings up to date with them."""

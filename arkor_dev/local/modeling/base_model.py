@@ -37,6 +37,11 @@ class Base:
     dtype: Any
     context: int
 
+    @property
+    def gpu(self) -> int | None:
+        """Which NVIDIA GPU computes, as CUDA counts them; None for none."""
+        return torch.cuda.current_device() if self.device == "cuda" else None
+
 
 def pick_device() -> tuple[str, Any]:
     """Where to compute and in what. bfloat16 only where a GPU has it: on most CPUs it is 50 times slower."""

@@ -31,6 +31,7 @@ from arkor_dev.local.jobs.artifacts import (
     kind_of,
     write_whole,
 )
+from arkor_dev.local.metrics.stopwatch import Stopwatch
 from arkor_dev.local.workers.errors import JobFailure
 
 from .adapter import adapted, beginning, hold_in, save_adapter, save_whole, whole
@@ -141,6 +142,7 @@ class Run:
     cancelled: Callable[[], bool]
     choice: Choice
     step: int = 0
+    clock: Stopwatch = field(default_factory=Stopwatch)
 
     def begin(self) -> None:
         """Make what the steps need: the model with its adapter, the loss and the optimizer."""
@@ -166,6 +168,7 @@ class Run:
     def run(self) -> dict[str, Any] | None:
         """Train to the end; the fields of ``training.completed``, or None when cancelled."""
         plan, started = self.plan, time.monotonic()
+        self.clock.start(self.base.device)
         self.begin()
         self.emit(TRAINING_STARTED, metadata=self._metadata())
         if self.base.device == "cpu" and self.loss.padded:
@@ -179,7 +182,9 @@ class Run:
             rate = plan.schedule.rate_at(step)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
+            self.clock.lap("other")
             batches = next(steps)
+            self.clock.lap("data")
             pace.losses.append(self.learn(*batches))
             pace.seconds += time.monotonic() - began
             pace.samples += sum(len(batch) for batch in batches)
@@ -190,16 +195,22 @@ class Run:
                 loss = row["loss"]
                 self.emit(TRAINING_LOG, step=step, epoch=epoch, **row)
             if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
+                self.clock.lap("other")
                 best.take(step, self.evaluate(), self.trainable)
+                self.clock.lap("eval")
                 self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=best.last)
             if plan.save and step % plan.save == 0:
+                self.clock.lap("other")
                 self._checkpoint()
+                self.clock.lap("save")
             if best.enough:
                 break
         if message := best.restore(self.step, self.trainable):
             self.emit(TRAINING_MESSAGE, message=message)
+        self.clock.lap("other")
         final = final_folder(self.data, self.job_id)
         size = write_whole(final, self.save)
+        self.clock.lap("save")
         seconds = round(time.monotonic() - started, 3)
         figures = {
             "loss": loss,
@@ -207,6 +218,7 @@ class Run:
             "bestEvalLoss": best.loss,
             "steps": self.step,
             "seconds": seconds,
+            "secondsIn": self.clock.total(),
         }
         return {"metrics": figures, "artifacts": [describe(kind_of(final), "final", final, size)]}
 
@@ -236,12 +248,15 @@ class Run:
         for batch in batches:
             loss = self.loss(batch)[0] / count
             value += self._finite(float(loss.detach()))
+            self.clock.lap("forward")
             self.scaler.scale(loss).backward()
+            self.clock.lap("backward")
         if self.plan.max_norm:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.clock.lap("optimizer")
         return value
 
     def _finite(self, loss: float) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
+from arkor_dev.local.metrics.system_metrics import Machine, Sampler
 from arkor_dev.local.workers import peak_memory
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
@@ -185,7 +186,9 @@ class Work:
         preparation.read()
         preparation.load(self.link.receive())
         preparation.encode()
-        result = preparation.make_run(self.cancel.is_set).run()
+        run = preparation.make_run(self.cancel.is_set)
+        with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
+            result = run.run()
         if result is not None:
             result["metrics"]["peakBytes"] = peak_memory.peak()
         self.link.send(end="cancelled" if result is None else "completed", fields=result or {})

@@ -145,9 +145,10 @@ def end(fake: FakeBackend, job: str, status: str, seconds: float, **fields: Any)
     at = ago(seconds)
     last = json.loads(fake.frames[job][-1][1].split(b"data: ")[1])
     metrics = {"evalLoss": 0.594, "bestEvalLoss": 0.588, "loss": 0.551, "step": last.get("step", 0)}
+    spent = {"secondsIn": fields.pop("secondsIn")} if "secondsIn" in fields else {}
     if status == "completed":
         fields |= {
-            "metrics": metrics,
+            "metrics": {**metrics, **spent},
             "artifacts": [{"kind": "adapter", "name": "adapter", "bytes": 3_712_000}],
         }
     fake.emit(job, f"training.{status}", timestamp=at, **fields)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.store import STOPPED, Store, Verdict
+from arkor_dev.local.jobs.store import SAMPLES_KEPT, STOPPED, Store, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,3 +230,30 @@ def test_what_a_job_runs_with_is_kept(store: Store, path: Path) -> None:
             assert "settings" not in listed[waiting]
     finally:
         after.close()
+
+
+@pytest.mark.parametrize("count", [10, SAMPLES_KEPT, SAMPLES_KEPT + 1, 5 * SAMPLES_KEPT - 7])
+def test_of_the_machine_s_samples_a_history_keeps_some_from_the_first_to_the_last_part(
+    store: Store, count: int
+) -> None:
+    job, other = new(store), new(store)
+    for owner in (job, other):
+        samples = [("system.metrics", {"step": n, "cpu": 0.5}) for n in range(count)]
+        store.append(
+            owner, [log(1, loss=1.0), *samples[: count // 2], log(2, loss=2.0), *samples[count // 2 :]]
+        )
+    store.start_next()
+    before = store.events(job, 0, 10**6)
+    store.finish(job, Verdict("completed", {}))
+    after = store.events(job, 0, 10**6)
+    kept = [json.loads(data)["step"] for _, name, data in after if name == "system.metrics"]
+    every = -(-count // SAMPLES_KEPT)
+    assert kept == list(range(0, count, every))
+    assert len(kept) <= SAMPLES_KEPT
+    # All else is there as it was, under its old id; the end comes last.
+    assert [row for row in after[:-1] if row[1] != "system.metrics"] == [
+        row for row in before if row[1] != "system.metrics"
+    ]
+    assert set(after[:-1]) <= set(before)
+    assert (after[-1][0], after[-1][1]) == (len(before) + 1, "training.completed")
+    assert len(store.events(other, 0, 10**6)) == len(before)  # still running: nothing is taken yet

@@ -1,4 +1,5 @@
 /** The loss chart: an SVG whose every shape comes from `scene.ts`. */
+import type { Signal } from "@preact/signals";
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Checkpoint } from "../events/run";
 import { plural } from "../lib/format";
@@ -8,6 +9,7 @@ import type { Settings } from "./geometry/settings";
 import { textAnchor } from "./geometry/ticks";
 import type { Track } from "./geometry/track";
 import type { Span } from "./geometry/zoom-range";
+import type { Cursor } from "./input/cursor";
 import { useChartInput } from "./input/use-chart-input";
 import { Tooltip } from "./tooltip";
 import { useSeries } from "./use-series";
@@ -25,6 +27,8 @@ interface Props {
   height?: number;
   /** Is called with each scene that was drawn, for exports and statistics. */
   onScene?: (scene: Scene) => void;
+  /** The crosshair's place, where other charts share it. */
+  cursor?: Signal<Cursor | null>;
   /** What to say where there is no point yet. */
   empty: string;
 }
@@ -42,6 +46,7 @@ export function Chart({
   until,
   height = 340,
   onScene,
+  cursor,
   empty,
 }: Props) {
   const box = useRef<HTMLDivElement>(null);
@@ -65,7 +70,7 @@ export function Chart({
         });
   // Without points, and without an expected number of steps, there are no axes to draw.
   const bare = scene?.emptyReason === "" && until === undefined;
-  const input = useChartInput(box, bare ? null : scene, onZoom);
+  const input = useChartInput(box, bare ? null : scene, onZoom, cursor);
   useLayoutEffect(() => {
     if (scene) onScene?.(scene);
   });

@@ -272,3 +272,17 @@ test("a step that is none takes nothing back", () => {
   feed(run, "training.resumed", {});
   expect([run.outcome, run.rows.length, run.resumed]).toEqual(["completed", 1, null]);
 });
+
+test("figures of the machine are kept as they came, and are no line of the log", () => {
+  const run = new Run();
+  feed(run, "system.metrics", { step: 1, cpu: 0.5 });
+  feed(run, "training.log", { step: 1, loss: 2 });
+  feed(run, "system.metrics", "no JSON");
+  expect(run.records.length).toBe(1);
+  expect(run.records.rows).toBe(1);
+  expect(
+    run.samples.map((bytes) => new TextDecoder().decode(bytes)).map((text) => text.includes("cpu")),
+  ).toEqual([true, false]);
+  run.clear();
+  expect(run.samples).toEqual([]);
+});

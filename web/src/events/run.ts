@@ -9,6 +9,7 @@ import {
   CHECKPOINT_SAVED,
   END,
   MODEL_PROGRESS,
+  SYSTEM_METRICS,
   TRAINING_CANCELLED,
   TRAINING_COMPLETED,
   TRAINING_FAILED,
@@ -65,6 +66,8 @@ export class Run {
   readonly rows = new Rows();
   readonly records = new Records();
   checkpoints: Checkpoint[] = [];
+  /** How the machine did, event by event, unread: no page but the job's wants it, and it is no line of the log. */
+  samples: Uint8Array[] = [];
   /** The first `training.started`'s time, the last one's metadata. */
   startedAt = NaN;
   metadata: JsonObject = {};
@@ -97,7 +100,7 @@ export class Run {
   clear(): void {
     this.rows.clear();
     this.records.clear();
-    Object.assign(this, { ...EMPTY, checkpoints: [] });
+    Object.assign(this, { ...EMPTY, checkpoints: [], samples: [] });
   }
 
   /** Takes one event; its data are the bytes [start, end), copied where they are kept. */
@@ -105,6 +108,10 @@ export class Run {
     let name = event;
     if (name === END) {
       this.over = true;
+      return;
+    }
+    if (name === SYSTEM_METRICS) {
+      this.samples.push(bytes.slice(start, end));
       return;
     }
     const fields = this.#fields;

@@ -20,8 +20,10 @@ export function useChartInput(
   box: { current: HTMLElement | null },
   scene: Scene | null,
   onZoom: Latest["onZoom"],
+  shared?: Signal<Cursor | null>,
 ): ChartInput {
-  const cursor = useSignal<Cursor | null>(null);
+  const own = useSignal<Cursor | null>(null);
+  const cursor = shared ?? own;
   const brush = useSignal<Span | null>(null);
   const start = useRef<number | null>(null);
   const touching = useRef(new Set<number>());

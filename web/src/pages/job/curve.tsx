@@ -1,8 +1,10 @@
 /** The job's chart with everything that belongs to it: legend, controls, exports, statistics. */
+import { useSignal } from "@preact/signals";
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
 import { exportItems, exportRun } from "../../chart/export/menu";
 import type { Track } from "../../chart/geometry/track";
+import type { Cursor } from "../../chart/input/cursor";
 import { Legend } from "../../chart/legend";
 import { ChartStatistics } from "../../chart/statistics-table";
 import { useScene } from "../../chart/use-scene";
@@ -11,6 +13,7 @@ import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { displayName } from "../../lib/text";
 import { tryHref } from "./facts";
+import { MachinePlace } from "./machine-place";
 import { isActive, originOf, stepsOf } from "./state";
 
 interface Props {
@@ -21,9 +24,10 @@ interface Props {
   status: string;
 }
 
-export function JobCurve({ id, job, run, status }: Props) {
+export function JobCurve({ id, job, run, version, status }: Props) {
   const [settings, change] = useSettings();
   const { scene, latest, onScene } = useScene();
+  const cursor = useSignal<Cursor | null>(null);
   const origin = originOf(job, run);
   const track = (key: Track["metric"], label: string, tone: string): Track => ({
     key,
@@ -53,6 +57,7 @@ export function JobCurve({ id, job, run, status }: Props) {
         checkpointHref={(step) => tryHref(`checkpoint:${id}:${step}`)}
         until={isActive(status) ? (stepsOf(job, run).total ?? undefined) : undefined}
         onScene={onScene}
+        cursor={cursor}
         empty={emptyText(status, run)}
       />
       <ChartControls
@@ -63,6 +68,14 @@ export function JobCurve({ id, job, run, status }: Props) {
         exports={exportItems(latest, name, [exportRun(id, name, job, run.rows)])}
       />
       <ChartStatistics scene={scene} />
+      <MachinePlace
+        run={run}
+        version={version}
+        origin={origin}
+        settings={settings}
+        scene={scene}
+        cursor={cursor}
+      />
     </section>
   );
 }

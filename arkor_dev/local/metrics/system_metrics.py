@@ -1,0 +1,141 @@
+"""How the machine is doing while it trains, sampled every two seconds by a thread of the training process.
+
+It is a thread of this process, as that knows the step and the device, and ends with it. A sample reads a few
+files of ``/proc`` and asks the driver of the GPU: about a millisecond, of which the training loop waits for
+the interpreter's lock at most. Nothing that is random is drawn, so the run's bits stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from arkor_dev.contract.events import SYSTEM_METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+SECONDS: Final = 2.0
+
+
+class Machine:
+    """Reads figures of this machine and process; a figure that the system does not tell is left out."""
+
+    def __init__(self, gpu: int | None = None) -> None:
+        """``gpu``: which NVIDIA GPU computes, as CUDA counts them; None for none."""
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+
+        self._psutil = psutil
+        self._process = psutil.Process()
+        self._cores = psutil.cpu_count() or 1
+        self._gpu = None if gpu is None else _Gpu.of(gpu)
+        self._moved: tuple[float, int] | None = None
+        self.read()  # rates count from here on
+
+    def read(self) -> dict[str, float]:
+        """The figures of ``system.metrics``; shares and rates are those since the call before."""
+        psutil, figures = self._psutil, dict[str, float]()
+        # What another system lacks, or forbids to this user, must not end a run.
+        with contextlib.suppress(psutil.Error, OSError):
+            figures["cpu"] = round(psutil.cpu_percent() / 100, 3)
+        with contextlib.suppress(psutil.Error, OSError):
+            figures["processCpu"] = round(self._process.cpu_percent() / 100 / self._cores, 3)
+            figures["memory"] = self._process.memory_info().rss
+        with contextlib.suppress(psutil.Error, OSError):
+            figures["memoryFree"] = psutil.virtual_memory().available
+        with contextlib.suppress(psutil.Error, OSError, AttributeError):  # macOS has no such counters
+            counted = self._process.io_counters()
+            now, moved = time.monotonic(), counted.read_bytes + counted.write_bytes
+            if self._moved is not None and now > self._moved[0]:
+                figures["disk"] = round((moved - self._moved[1]) / (now - self._moved[0]))
+            self._moved = (now, moved)
+        if self._gpu is not None:
+            figures |= self._gpu.read()
+        return figures
+
+
+class _Gpu:
+    """One NVIDIA GPU by its driver's library, through ``nvidia-ml-py`` (module ``pynvml``)."""
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self._nvml = nvml
+        self._handle = handle
+
+    @classmethod
+    def of(cls, index: int) -> _Gpu | None:
+        """None where the package or the driver is missing, or does not know the GPU."""
+        try:
+            import pynvml as nvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+            library: Any = nvml
+            library.nvmlInit()
+            return cls(library, library.nvmlDeviceGetHandleByIndex(_physical(index)))
+        except Exception:  # noqa: BLE001 - figures are no reason to end a run
+            return None
+
+    def read(self) -> dict[str, float]:
+        nvml, handle, figures = self._nvml, self._handle, dict[str, float]()
+        asks: tuple[tuple[str, Callable[[], float]], ...] = (
+            ("gpu", lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
+            ("gpuMemory", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
+            ("gpuWatts", lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
+            ("gpuCelsius", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+        )
+        for name, ask in asks:
+            with contextlib.suppress(Exception):  # many a card does not tell its power
+                figures[name] = ask()
+        return figures
+
+
+def _physical(index: int) -> int:
+    """The driver's number of the GPU that CUDA calls ``index``: some may be hidden from this process."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return int(seen[index]) if index < len(seen) and seen[index].strip().isdigit() else index
+
+
+class Sampler:
+    """Sends ``system.metrics`` by ``emit`` every ``seconds`` while its ``with`` block runs; never raises.
+
+    ``step()`` is the step of the moment, ``machine()`` makes what is read.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[..., None],
+        step: Callable[[], int],
+        machine: Callable[[], Machine],
+        seconds: float = SECONDS,
+    ) -> None:
+        self._emit = emit
+        self._step = step
+        self._machine = machine
+        self._seconds = seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="system metrics", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """No event comes after this; a reading that hangs is not waited for longer than a moment."""
+        self._over.set()
+        self._thread.join(1)
+
+    def _run(self) -> None:
+        try:
+            machine = self._machine()
+            due = time.monotonic() + self._seconds
+            while not self._over.wait(max(0.0, due - time.monotonic())):
+                due = max(due + self._seconds, time.monotonic())  # a machine that slept owes no samples
+                figures = machine.read()
+                if not self._over.is_set():
+                    self._emit(SYSTEM_METRICS, step=self._step(), **figures)
+        except Exception:  # noqa: BLE001 - figures are no reason to end a run
+            return

@@ -1,0 +1,69 @@
+"""One job's page: how the machine did under the loss, and where the time went."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING
+
+from playwright.async_api import expect
+
+from . import PACE, PROMPTLY, Scene, ago, end, state, trained
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+
+SPENT = {
+    "data": 0.8,
+    "forward": 171,
+    "backward": 322.4,
+    "optimizer": 9.1,
+    "eval": 31,
+    "save": 4.2,
+    "other": 0.4,
+}
+
+
+def sampled(fake: FakeBackend, job: str, *, begun: float, steps: int, gpu: bool = False) -> None:
+    """The machine's figures from so many seconds ago on, every two seconds of so many steps."""
+    chance = random.Random(job and "samples")
+    for number in range(1, int(steps * PACE / 2)):
+        second = 2.0 * number
+        fields = {
+            "step": int(second / PACE),
+            "cpu": min(1, 0.82 + chance.gauss(0, 0.05)),
+            "processCpu": min(1, 0.78 + 0.08 * math.sin(second / 40) + chance.gauss(0, 0.03)),
+            "memory": 1_650_000_000 + 2_000_000 * number % 90_000_000,
+            "memoryFree": 19_800_000_000 + chance.gauss(0, 4e7),
+            "disk": 12_000_000 if second % 140 < 2 else abs(chance.gauss(0, 3000)),
+        }
+        if gpu:
+            fields |= {"gpu": min(1, 0.91 + chance.gauss(0, 0.04)), "gpuMemory": 11_400_000_000}
+            fields |= {"gpuWatts": 212 + chance.gauss(0, 12), "gpuCelsius": 48 + min(24, second / 6)}
+        fake.emit(job, "system.metrics", timestamp=ago(begun - second), **fields)
+
+
+@state("job-machine", "A finished job: how the machine did, and where the time went")
+async def machine(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", "running")
+    sampled(scene.fake, job, begun=400 * PACE, steps=400)
+    end(scene.fake, job, "completed", 0, secondsIn=SPENT)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("heading", name="Where the time went")).to_be_visible(
+        timeout=PROMPTLY
+    )
+    await expect(scene.page.locator(".job-machine-panel")).to_have_count(3)
+    await scene.page.locator(".job-time").scroll_into_view_if_needed()
+
+
+@state("job-gpu", "A running job on a GPU; the cursor is shared with the loss")
+async def gpu(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", "running", steps=310)
+    sampled(scene.fake, job, begun=310 * PACE + 2, steps=310, gpu=True)
+    await scene.go(f"/#/jobs/{job}?zoom=60..240")
+    await expect(scene.page.locator(".job-machine-panel")).to_have_count(7, timeout=PROMPTLY)
+    await scene.page.locator(".chart").focus()
+    for _ in range(6):
+        await scene.page.keyboard.press("Shift+ArrowRight")
+    await expect(scene.page.locator(".job-machine-plot .chart-cross")).to_have_count(7)
+    await scene.page.locator(".job-machine-panel").last.scroll_into_view_if_needed()

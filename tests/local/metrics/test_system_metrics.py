@@ -1,0 +1,141 @@
+"""The machine's figures while it trains: true ones, silent where there are none, and never in the way."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.events import SystemMetrics
+from arkor_dev.local.metrics.system_metrics import Machine, Sampler
+from tests.local.harness import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytest.importorskip("psutil")
+
+
+class Reading:
+    """A machine of the test's own, which may fail or hang."""
+
+    def __init__(self, read: Callable[[], dict[str, float]]) -> None:
+        self.read = read
+
+
+def machine(read: Callable[[], dict[str, float]]) -> Any:
+    return lambda: Reading(read)
+
+
+def test_the_figures_are_this_machine_s() -> None:
+    import psutil  # type: ignore[import-untyped]
+
+    this = Machine()
+    held = bytearray(64 * 2**20)
+    figures = this.read()
+    assert set(figures) <= set(SystemMetrics.__annotations__)
+    assert 0 <= figures["cpu"] <= 1
+    assert 0 <= figures["processCpu"] <= 1.01
+    assert figures["memory"] > len(held)
+    assert 0 < figures["memoryFree"] < psutil.virtual_memory().total
+    assert not [name for name in figures if name.startswith("gpu")]
+    if sys.platform == "linux":
+        assert figures["disk"] >= 0
+
+
+def test_samples_come_with_the_step_of_the_moment_until_the_end() -> None:
+    sent: list[tuple[str, dict[str, Any]]] = []
+    step = 0
+
+    def now() -> int:
+        nonlocal step
+        step += 1
+        return step
+
+    with Sampler(
+        lambda name, **fields: sent.append((name, fields)), now, machine(lambda: {"cpu": 0.5}), 0.01
+    ):
+        until(lambda: len(sent) >= 3)
+    count = len(sent)
+    assert sent[:3] == [("system.metrics", {"step": n, "cpu": 0.5}) for n in (1, 2, 3)]
+    assert not [thread for thread in threading.enumerate() if thread.name == "system metrics"]
+    assert len(sent) == count
+
+
+def test_a_machine_that_cannot_be_read_is_no_reason_to_end_a_run() -> None:
+    sent: list[str] = []
+    tried = threading.Event()
+
+    def refuse() -> dict[str, float]:
+        tried.set()
+        raise RuntimeError("no such file")
+
+    with Sampler(lambda name, **_: sent.append(name), lambda: 0, machine(refuse), 0.01):
+        assert tried.wait(10)
+    assert sent == []
+
+
+def test_a_reading_that_hangs_keeps_no_run_from_ending() -> None:
+    hangs, asked = threading.Event(), threading.Event()
+    sent: list[str] = []
+
+    def hang() -> dict[str, float]:
+        asked.set()
+        hangs.wait(30)
+        return {"cpu": 1.0}
+
+    sampler = Sampler(lambda name, **_: sent.append(name), lambda: 0, machine(hang), 0.01)
+    with sampler:
+        assert asked.wait(10)
+    hangs.set()
+    sampler._thread.join(10)
+    assert sent == []  # what comes after the end is not sent
+
+
+def nvml(**calls: Any) -> types.ModuleType:
+    """A driver's library of the test's own."""
+    module = types.ModuleType("pynvml")
+
+    def raises(*_: object) -> None:
+        raise RuntimeError("not supported")
+
+    for name in ("Init", "DeviceGetHandleByIndex", "DeviceGetUtilizationRates", "DeviceGetMemoryInfo"):
+        setattr(module, f"nvml{name}", calls.get(name, raises))
+    for name in ("DeviceGetPowerUsage", "DeviceGetTemperature"):
+        setattr(module, f"nvml{name}", calls.get(name, raises))
+    module.NVML_TEMPERATURE_GPU = 0  # type: ignore[attr-defined]
+    return module
+
+
+def test_a_gpu_s_figures_are_the_driver_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a card does not tell is left out; of hidden cards the driver's own number is asked."""
+    asked: list[int] = []
+
+    def handle(index: int) -> int:
+        asked.append(index)
+        return index
+
+    library = nvml(
+        Init=lambda: None,
+        DeviceGetHandleByIndex=handle,
+        DeviceGetUtilizationRates=lambda _: types.SimpleNamespace(gpu=87),
+        DeviceGetMemoryInfo=lambda _: types.SimpleNamespace(used=5 * 2**30),
+        DeviceGetPowerUsage=lambda _: 142_500,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    figures = Machine(gpu=1).read()
+    assert asked == [1]
+    told = {name: value for name, value in figures.items() if name.startswith("gpu")}
+    assert told == {"gpu": 0.87, "gpuMemory": 5 * 2**30, "gpuWatts": 142.5}
+
+
+@pytest.mark.parametrize("library", [None, nvml()], ids=["no package", "no driver"])
+def test_without_the_driver_s_library_there_are_no_figures_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, library: types.ModuleType | None
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    assert not [name for name in Machine(gpu=0).read() if name.startswith("gpu")]
