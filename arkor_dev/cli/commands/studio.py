@@ -12,12 +12,16 @@ import signal
 from typing import TYPE_CHECKING
 
 from arkor_dev.cli.ending import Ending, Words
-from arkor_dev.contract.errors import ArkorError
+from arkor_dev.contract.errors import ArkorError, InternalError
 from arkor_dev.core.descriptors import raise_limit
+from arkor_dev.core.plain_text import one_line
 from arkor_dev.server.app_keys import BACKEND
+from arkor_dev.server.open_studios import OpenElsewhere, Place, project_on, taken
 from arkor_dev.server.serve import bind, serving, token_file
 
 if TYPE_CHECKING:
+    import socket
+
     from aiohttp.web import Application
 
     from arkor_dev.backend.client import Backend
@@ -26,17 +30,58 @@ if TYPE_CHECKING:
 
 
 def run_studio(settings: Settings, *, yes: bool) -> int:
-    """Serve until a signal comes, and return the exit code. Raises ArkorError when it cannot start."""
-    return asyncio.run(_studio(settings, yes=yes))
+    """Serve until a signal comes, and return the exit code. Raises ArkorError when it cannot start.
+
+    Where a Studio is open on this project already, it shows the way there instead.
+    """
+    try:
+        with taken(settings) as place:
+            return asyncio.run(_studio(settings, place, yes=yes))
+    except OpenElsewhere as elsewhere:
+        return asyncio.run(_show(settings, elsewhere.port))
 
 
-async def _studio(settings: Settings, *, yes: bool) -> int:
+async def _show(settings: Settings, port: int) -> int:
+    """Say where the Studio is that is open already, and open its page where that is asked for."""
+    terminal = _terminal()
+    where = f"Studio is open on this project already: http://localhost:{port}"
+    if settings.port is not None and settings.port != port:
+        where += f" (not on port {settings.port}: to move it, stop that one with Ctrl-C first)"
+    terminal.line(where)
+    if settings.open_browser:
+        await _open(terminal, port)
+    terminal.close()
+    return 0
+
+
+async def _open(terminal: Terminal, port: int) -> None:
+    from arkor_dev.cli.browser import open_browser
+
+    if not await open_browser(f"http://localhost:{port}"):
+        terminal.line("No browser could be opened. Open the address above in one.")
+
+
+def _bind(settings: Settings) -> socket.socket:
+    try:
+        return bind(settings.port)
+    except InternalError as fault:
+        project = None if settings.port is None else project_on(settings, settings.port)
+        if project is None:
+            raise
+        raise InternalError(
+            f"Port {settings.port} is that of the Studio which is open on {one_line(project, 300)}. "
+            "Choose another with --port, or leave --port out."
+        ) from fault
+
+
+async def _studio(settings: Settings, place: Place, *, yes: bool) -> int:
     raise_limit()
-    sock = bind(settings.port)
+    sock = _bind(settings)
     port = sock.getsockname()[1]
     pending: list[dict[str, object]] = []
     show = pending.append
     async with serving(settings, sock, lambda notice: show(notice)) as app:
+        place.told(port)
         gc.freeze()
         gc.enable()
         words = Words("Stopping Studio.", "Studio was ended at once.", "Studio goes on.")
@@ -53,10 +98,7 @@ async def _studio(settings: Settings, *, yes: bool) -> int:
                 terminal.notice(notice)
             terminal.banner(settings, port)
             if settings.open_browser:
-                from arkor_dev.cli.browser import open_browser
-
-                if not await open_browser(f"http://localhost:{port}"):
-                    terminal.line("No browser could be opened. Open the address above in one.")
+                await _open(terminal, port)
             say_who = asyncio.create_task(_say_who(app, terminal))
             try:
                 await ending.wait()
