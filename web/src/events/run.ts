@@ -172,7 +172,7 @@ export class Run {
         // A run that is resumed starts again; what elapses is counted from the first time.
         if (!Number.isFinite(this.startedAt)) this.startedAt = time;
         else if (this.rows.length > 0) this.rows.restarts.push(this.rows.length);
-        this.metadata = object(data.metadata);
+        if (isObject(data.metadata)) this.metadata = data.metadata;
         break;
       case TRAINING_PAUSED:
         this.pause = stop(data, step);

@@ -8,6 +8,7 @@
  *
  * A browser may forbid storage: then what a person chose holds for this page alone.
  */
+import type { JobParent } from "../contract.gen";
 import { isObject } from "./json";
 
 /** `tab`: for this tab alone, and until it is closed. */
@@ -132,6 +133,8 @@ export const STORED_VALUES = [
 export interface TrainerDraft {
   changes: Readonly<Record<string, unknown>>;
   from?: string | undefined;
+  /** The checkpoint that the next training begins from. */
+  parent?: JobParent | undefined;
   project?: string | undefined;
 }
 

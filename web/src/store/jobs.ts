@@ -1,6 +1,6 @@
 /** The list of jobs, asked for every 5 s by one poll for the whole page. */
 import { computed, signal } from "@preact/signals";
-import { ApiError, api, errorText, request } from "../api/client";
+import { ApiError, api, errorText, type Options, request } from "../api/client";
 import { backendTrouble, staleSeconds } from "../api/connection";
 import type { Job, JobChanges, Queue, QueueChanges } from "../contract.gen";
 import { STALE_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
@@ -90,16 +90,31 @@ const pathOf = (id: string): string => `/jobs/${encodeURIComponent(id)}`;
 
 /** Asks the backend to cancel; throws `ApiError`. */
 export async function cancelJob(id: string): Promise<void> {
-  await api(`${pathOf(id)}/cancel`, { method: "POST" });
+  await actOnJob(id, "cancel");
+}
+
+/** Lets a job stand, go on or end; the job as the backend answers it. Throws `ApiError`. */
+export async function actOnJob(
+  id: string,
+  action: "cancel" | "pause" | "resume" | "extend",
+  body?: object,
+): Promise<Job | null> {
+  const job = await change(id, `/${action}`, { method: "POST", body });
   await refreshJobs();
+  return job;
 }
 
 /** Changes what a person says of a job; throws `ApiError`. */
 export async function editJob(id: string, changes: JobChanges): Promise<void> {
-  const { job } = await api<{ job: unknown }>(pathOf(id), { method: "PATCH", body: changes });
-  const changed = asJob(job);
-  if (changed) listed.value = listed.peek().map((each) => (each.id === id ? changed : each));
+  await change(id, "", { method: "PATCH", body: changes });
   void refreshJobs();
+}
+
+async function change(id: string, path: string, options: Options): Promise<Job | null> {
+  const answer = await api<{ job?: unknown } | null>(pathOf(id) + path, options);
+  const changed = asJob(answer?.job);
+  if (changed) listed.value = listed.peek().map((each) => (each.id === id ? changed : each));
+  return changed;
 }
 
 /** Takes a job and its files away; throws `ApiError`. */

@@ -1,19 +1,18 @@
 /** Starts a training with exactly the settings that the page shows; after an edit, the new ones are shown first. */
 import { ApiError } from "../api/client";
-import type { Trainer } from "../contract.gen";
+import type { Trainer, TrainRequest } from "../contract.gen";
 import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";
 import { startRun } from "./runs";
 import { changesOf } from "./trainer-changes";
-import type { Changes } from "./trainer-draft";
 
 /**
- * `changes` are settings that go before the file's. The run's id, or null when nothing was started because the project is not any more what was shown. Throws `ApiError`.
+ * `more` is what goes before the file: settings, a job to repeat, a checkpoint to begin from. The run's id, or null when nothing was started because the project is not any more what was shown. Throws `ApiError`.
  * A project without a revision is built by its command, so there is nothing to compare before.
  */
 export async function startTraining(
   shown: Trainer,
   dryRun: boolean,
-  changes: Changes,
+  more: Pick<TrainRequest, "settings" | "like" | "parent">,
 ): Promise<string | null> {
   if (manifest.peek()?.revision !== undefined) {
     await reloadManifest();
@@ -25,7 +24,7 @@ export async function startTraining(
       trainer: shown.name,
       ...(revision === undefined ? {} : { revision }),
       dryRun,
-      ...(Object.keys(changes).length === 0 ? {} : { settings: changes }),
+      ...more,
     });
     forgetEdits();
     return run;

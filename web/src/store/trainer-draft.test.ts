@@ -76,6 +76,32 @@ it("is filled from a job: what the job had and the file has not, and the other w
   expect(draftedFrom(FILE)).toBe("job-1");
 });
 
+it("keeps the checkpoint to begin from, also without a change, until it is taken back", async () => {
+  const before = await loaded();
+  const { config } = FILE;
+  const parent = { jobId: "job-1", step: 20 };
+  before.fillFrom(FILE, { id: "job-1", config: config! }, ["maxSteps", "loraR"], parent);
+  expect(before.draftRequest(FILE)).toEqual({ parent });
+  const store = await loaded();
+  expect(store.draftParent(FILE)).toEqual(parent);
+  store.applySettings(FILE, { loraR: 16 });
+  store.undoSetting(FILE, "loraR");
+  store.applySettings(FILE, { seed: 3 });
+  expect(store.draftRequest(FILE, { skipBadRows: true })).toEqual({
+    settings: { seed: 3, skipBadRows: true },
+    parent,
+  });
+  store.dropParent(FILE);
+  expect([store.draftParent(FILE), store.draftRequest(FILE), store.draftedFrom(FILE)]).toEqual([
+    undefined,
+    { settings: { seed: 3 } },
+    "job-1",
+  ]);
+  store.fillFrom(FILE, { id: "job-1", config: config! }, ["maxSteps"], parent);
+  store.dropDraft(FILE);
+  expect([store.draftRequest(FILE), store.drafted(FILE)]).toEqual([{}, FILE]);
+});
+
 it("knows no trainer that is called like something every object has", async () => {
   const { applySettings, changesFor, drafted } = await loaded();
   const odd = { ...FILE, name: "__proto__" };

@@ -3,7 +3,7 @@
  * they are written or undone. A value that the table does not allow is kept too, for whoever is still typing it.
  */
 import { signal } from "@preact/signals";
-import { type JobConfig, ONE_OF, type Trainer } from "../contract.gen";
+import { type JobConfig, type JobParent, ONE_OF, type Trainer, type TrainRequest } from "../contract.gen";
 import { readStored, TRAINER_DRAFTS, type TrainerDraft, writeStored } from "../lib/storage";
 import { project } from "./credentials";
 
@@ -45,18 +45,38 @@ export function draftedFrom(trainer: Trainer): string | undefined {
   return draftOf(trainer)?.from;
 }
 
+/** The checkpoint whose adapter the next training begins with. */
+export function draftParent(trainer: Trainer): JobParent | undefined {
+  return draftOf(trainer)?.parent;
+}
+
+/** What a start sends besides the trainer's name. */
+export function draftRequest(
+  trainer: Trainer,
+  more: Changes = {},
+): Pick<TrainRequest, "settings" | "parent"> {
+  const settings = { ...changesFor(trainer), ...more };
+  const parent = draftParent(trainer);
+  return { ...(Object.keys(settings).length > 0 && { settings }), ...(parent && { parent }) };
+}
+
+/** The next training begins from the base model again. */
+export function dropParent(trainer: Trainer): void {
+  store(trainer, changesFor(trainer), { from: draftedFrom(trainer) });
+}
+
 /** Sets some settings in the form, as if they were typed one by one. */
 export function applySettings(trainer: Trainer, values: Changes): void {
   let changes = changesFor(trainer);
   for (const [field, value] of Object.entries(values)) changes = withChange(trainer, changes, field, value);
-  store(trainer, changes, draftedFrom(trainer));
+  store(trainer, changes, draftOf(trainer));
 }
 
 /** Back to what the file says, with what went when the setting was changed. */
 export function undoSetting(trainer: Trainer, field: string): void {
   const gone = [field, ...partners(field)];
   const kept = Object.entries(changesFor(trainer)).filter(([other]) => !gone.includes(other));
-  store(trainer, Object.fromEntries(kept), draftedFrom(trainer));
+  store(trainer, Object.fromEntries(kept), draftOf(trainer));
 }
 
 /** Back to what the file says in all. */
@@ -69,11 +89,12 @@ export function fillFrom(
   trainer: Trainer,
   job: { id: string; config: JobConfig },
   fields: readonly string[],
+  parent?: JobParent,
 ): void {
   const [theirs, ours] = [job.config, trainer.config].map((config) => (config ?? {}) as unknown as Changes);
   const differing = fields.filter((field) => !same(theirs![field], ours![field]));
   const changes = Object.fromEntries(differing.map((field) => [field, theirs![field] ?? null]));
-  store(trainer, changes, job.id);
+  store(trainer, changes, { from: job.id, parent });
   formWanted.value = true;
 }
 
@@ -89,10 +110,10 @@ function partners(field: string): string[] {
   return ONE_OF.flatMap(([first, second]) => (field === first ? [second] : field === second ? [first] : []));
 }
 
-function store({ name }: Trainer, changes: Changes, from?: string): void {
+function store({ name }: Trainer, changes: Changes, { from, parent }: Partial<TrainerDraft> = {}): void {
   const { [name]: _, ...others } = drafts.peek();
-  const filled = Object.keys(changes).length > 0;
-  drafts.value = filled ? { ...others, [name]: { changes, from, project: project.peek() } } : others;
+  const filled = parent || Object.keys(changes).length > 0;
+  drafts.value = filled ? { ...others, [name]: { changes, from, parent, project: project.peek() } } : others;
   writeStored(TRAINER_DRAFTS, drafts.peek());
 }
 

@@ -40,7 +40,7 @@ function Body({ list }: { list: readonly Job[] }) {
 
 function Row({ job }: { job: Job }) {
   const { metrics } = job;
-  const going = job.status === "running" && metrics?.step !== undefined;
+  const going = (job.status === "running" || job.status === "paused") && metrics?.step !== undefined;
   return (
     <li class="home-job">
       <a href={jobHref(job.id)} class="home-job-name" title={displayName(job.name)}>

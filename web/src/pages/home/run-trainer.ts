@@ -10,7 +10,7 @@ import { isOver, jobs } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { startTraining } from "../../store/start-training";
-import { changesFor, drafted } from "../../store/trainer-draft";
+import { changesFor, drafted, draftRequest } from "../../store/trainer-draft";
 import { announce, confirm } from "../../ui";
 import { shownRun, startedRun } from "./open-run";
 
@@ -35,7 +35,7 @@ export async function runTrainer(trainer: Trainer, dryRun: boolean): Promise<voi
     const { askAboutData } = await import("./data-question");
     const decided = await askAboutData(trainer, changesFor(trainer));
     if (decided === null) return;
-    const run = await startTraining(trainer, dryRun, { ...changesFor(trainer), ...decided });
+    const run = await startTraining(trainer, dryRun, draftRequest(trainer, decided));
     editedMeanwhile.value = run === null;
     if (run === null) announce("The project has changed. Look at the settings, then press again.");
     else {

@@ -170,15 +170,18 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
       <span class="hint">
         {ending?.why ? clean(ending.why, 200) : exitWords(exit)}
         {took !== null && ` after ${duration(took)}`}
-        {exit !== 0 && job && !isOver(job) && "; the job itself goes on"}
+        {exit !== 0 && job && !isOver(job) && job.status !== "paused" && "; the job itself goes on"}
       </span>
     </span>
   );
 }
 
+/** How `arkor-dev start` ends when its job is paused. */
+const PAUSED = 4;
+
 function exitWords(exit: number | null): string {
   if (exit === null) return "could not be started";
-  if (exit === 0) return "command ended";
+  if (exit === 0 || exit === PAUSED) return "command ended";
   // 128 + n is signal n: 2 and 15 are how Studio and people stop a command, 9 is how a system does.
   if (exit === 130 || exit === 143) return "command stopped";
   if (exit === 137) return "killed, perhaps for its memory";

@@ -11,6 +11,7 @@ import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
+import { useStreams } from "../../events/use-stream";
 import { displayName } from "../../lib/text";
 import { tryHref } from "./facts";
 import { MachinePlace } from "./machine-place";
@@ -37,10 +38,22 @@ export function JobCurve({ id, job, run, version, status }: Props) {
     origin,
     tone,
   });
-  const tracks = [
+  const tracks: Track[] = [
     track("loss", "training loss", "--accent"),
     ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
   ];
+  const parent = job?.parent;
+  const [before] = useStreams(parent ? [parent.jobId] : []);
+  if (parent && before && before.version.value > 0 && before.run.rows.length > 0)
+    tracks.push({
+      key: "parent",
+      label: `${displayName(parent.name ?? parent.jobId)}, its parent`,
+      rows: before.run.rows,
+      metric: "loss",
+      origin: originOf(undefined, before.run),
+      tone: "--ink-3",
+      dash: "5 3",
+    });
   const all = settings.lr ? [...tracks, track("lr", "learning rate", "--ink-3")] : tracks;
   const name = displayName(job?.name ?? id);
   return (

@@ -8,6 +8,8 @@ import {
   TRAINING_FAILED,
   TRAINING_LOG,
   TRAINING_MESSAGE,
+  TRAINING_PAUSED,
+  TRAINING_RESUMED,
   TRAINING_STARTED,
 } from "../../contract.gen";
 import type { Entry } from "../../events/records";
@@ -69,6 +71,8 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
   [TRAINING_FAILED]: (data) =>
     line(text(data.error) || (data.error ? JSON.stringify(data.error) : "no reason given"), step(data)),
   [TRAINING_CANCELLED]: (data) => step(data) || "cancelled",
+  [TRAINING_PAUSED]: (data) => line(step(data), text(data.message) || text(data.reason)),
+  [TRAINING_RESUMED]: (data) => line(step(data) && `after ${step(data)}`, text(data.message)),
   [TRAINING_MESSAGE]: (data) => text(data.message),
   [MODEL_PROGRESS]: (data) => {
     const { done, total } = data;

@@ -6,9 +6,11 @@ import { HELP, SELDOM } from "../../help.gen";
 import { now } from "../../lib/clock";
 import { absolute, bytes, duration, number, plural } from "../../lib/format";
 import { configOf, settings } from "../../lib/job-config-text";
+import { isObject } from "../../lib/json";
 import { clean } from "../../lib/text";
 import { href } from "../../router";
-import { CopyButton, Skeleton } from "../../ui";
+import { features } from "../../store/features";
+import { Button, CopyButton, Skeleton } from "../../ui";
 import { timeLeft } from "./pace";
 import { ranFor, stepsOf } from "./state";
 
@@ -19,11 +21,14 @@ export function Facts({
   job,
   run,
   version,
+  branch,
 }: {
   id: string;
   job: Job | undefined;
   run: Run;
   version: string;
+  /** Fills Home's form for a training from a checkpoint. */
+  branch: (step: number) => void;
 }) {
   return (
     <section class="job-facts" aria-label="Facts">
@@ -36,7 +41,8 @@ export function Facts({
       )}
       <Ran run={run} version={version} />
       {job?.forecast && <Foretold job={job} forecast={job.forecast} run={run} version={version} />}
-      <Left id={id} run={run} version={version} />
+      <Left id={id} run={run} version={version} branch={job && branch} />
+      <DependsOn job={job} run={run} />
       <Group title="Job">
         <Fact name="Id" value={id} mono copy />
         {job && (
@@ -158,6 +164,44 @@ function Ran({ run: { metadata } }: { run: Run; version: string }) {
   );
 }
 
+const HASHES: readonly (readonly [string, string])[] = [
+  ["dataHash", "Data"],
+  ["modelHash", "Model"],
+];
+const HASH_SHOWN = 12;
+
+/** What has to be the same for the same bits to come out, as far as the backend says it. */
+function DependsOn({ job, run: { metadata } }: { job: Job | undefined; run: Run }) {
+  const hashes = HASHES.filter(([key]) => typeof metadata[key] === "string" && metadata[key]);
+  const { versions, threads, processor } = metadata;
+  const seed = job?.settings?.seed ?? (job?.config as { seed?: unknown } | undefined)?.seed;
+  const told = isObject(versions) ? Object.entries(versions).slice(0, MOST) : [];
+  if (hashes.length === 0 && told.length === 0 && typeof threads !== "number") return null;
+  return (
+    <Group title="The result depends on">
+      {hashes.map(([key, label]) => (
+        <Fact
+          key={key}
+          name={`${label} hash`}
+          mono
+          value={
+            <>
+              {clean(String(metadata[key]), HASH_SHOWN)}
+              <CopyButton text={String(metadata[key])} label={`Copy the ${label.toLowerCase()} hash`} small />
+            </>
+          }
+        />
+      ))}
+      {typeof seed === "number" && <Fact name="Seed" value={String(seed)} />}
+      {told.map(([name, version]) => (
+        <Fact key={name} name={clean(name, 40)} value={clean(String(version), 60)} />
+      ))}
+      {typeof processor === "string" && <Fact name="Processor" value={processor} />}
+      {typeof threads === "number" && <Fact name="Threads" value={number(threads)} />}
+    </Group>
+  );
+}
+
 /** What was forecast when the job was made, beside what came, or is to come at the present pace. */
 function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: string }) {
   const { seconds } = forecast;
@@ -203,7 +247,14 @@ const TRY = "Open in Playground, with your last question";
 /** The same question again, so that checkpoints can be told apart. */
 export const tryHref = (target: string): string => href("/playground", { target, again: 1 });
 
-function Left({ id, run }: { id: string; run: Run; version: string }) {
+interface LeftProps {
+  id: string;
+  run: Run;
+  version: string;
+  branch: ((step: number) => void) | undefined;
+}
+
+function Left({ id, run, branch }: LeftProps) {
   const saved = run.checkpoints.slice(-MOST);
   if (saved.length === 0 && run.artifacts.length === 0) return null;
   return (
@@ -236,6 +287,17 @@ function Left({ id, run }: { id: string; run: Run; version: string }) {
               <a href={tryHref(`checkpoint:${id}:${step}`)} title={TRY}>
                 try it
               </a>
+              {branch && features.value.has("parent") && (
+                <Button
+                  small
+                  kind="quiet"
+                  title="A new job that begins with this adapter, with other settings where you want"
+                  aria-label={`Branch from step ${number(step)}`}
+                  onClick={() => branch(step)}
+                >
+                  branch
+                </Button>
+              )}
             </>
           }
         />

@@ -3,23 +3,25 @@ import { useEffect, useState } from "preact/hooks";
 import { ActionButton } from "../../actions/action-button";
 import { type Action, canRun, useActions } from "../../actions/actions";
 import { errorText } from "../../api/client";
-import type { Job } from "../../contract.gen";
+import type { Job, JobParent } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { now } from "../../lib/clock";
-import { duration } from "../../lib/format";
+import { duration, number } from "../../lib/format";
 import { displayName } from "../../lib/text";
-import { go, href } from "../../router";
+import { go, href, jobHref } from "../../router";
 import { features } from "../../store/features";
 import { cancelJob } from "../../store/jobs";
 import { CopyButton, confirm, DryMark, ErrorNote, Menu, RelativeTime, StatusDot } from "../../ui";
 import { askToDelete } from "../jobs/ask-delete";
 import { StarButton } from "../jobs/star";
-import { useRunAgain } from "./run-again";
+import { useGoingOn } from "./going-on";
+import type { useRunAgain } from "./run-again";
 import { canEdit, editing, hasDraft, NameEdit, type Part, Tags } from "./said";
 import { isActive, ranFor } from "./state";
 import { WatchButton } from "./watch-button";
 
 interface Props {
+  again: ReturnType<typeof useRunAgain>;
   id: string;
   job: Job | undefined;
   run: Run;
@@ -27,10 +29,10 @@ interface Props {
   status: string;
 }
 
-export function Head({ id, job, run, status }: Props) {
+export function Head({ id, job, run, status, again }: Props) {
   const name = displayName(job?.name ?? id);
   const cancelling = useCancel(id, name);
-  const again = useRunAgain(job);
+  const goingOn = useGoingOn(id, job, status);
   const active = isActive(status);
   const playground = playgroundHref(id, run, status);
   const open = {
@@ -55,7 +57,15 @@ export function Head({ id, job, run, status }: Props) {
     keys: "r",
     section: "Job",
     when: () => job !== undefined,
-    run: again.run,
+    run: () => again.change(),
+  };
+  const { pause, resume, extend } = goingOn;
+  const repeat = {
+    name: "job.repeat",
+    label: "Run again, the same",
+    section: "Job",
+    when: () => job !== undefined,
+    run: again.repeat,
   };
   const edit = (part: Part, label: string, keys: string) => ({
     name: `job.${part}`,
@@ -68,6 +78,8 @@ export function Head({ id, job, run, status }: Props) {
     },
   });
   const more: Action[] = [
+    repeat,
+    extend,
     edit("name", "Rename", "e"),
     edit("tags", "Edit tags", "t"),
     edit("notes", "Edit notes", "n"),
@@ -82,7 +94,7 @@ export function Head({ id, job, run, status }: Props) {
         }),
     },
   ];
-  useActions([open, cancel, rerun, ...more]);
+  useActions([open, pause, resume, cancel, rerun, ...more]);
   useEffect(() => {
     editing.value = hasDraft(id) ? "notes" : null;
     return () => {
@@ -107,6 +119,20 @@ export function Head({ id, job, run, status }: Props) {
         {job && editing.value === "name" && <NameEdit id={id} name={job.name} />}
         <div class="job-actions">
           {active && <WatchButton id={id} />}
+          {canRun(resume) && (
+            <ActionButton
+              action={resume}
+              kind={status === "paused" ? "primary" : "plain"}
+              busy={goingOn.busy}
+            >
+              Resume
+            </ActionButton>
+          )}
+          {canRun(pause) && (
+            <ActionButton action={pause} kind="quiet" busy={goingOn.busy}>
+              Pause
+            </ActionButton>
+          )}
           {active && (
             <ActionButton action={cancel} kind="quiet" busy={cancelling.busy}>
               Cancel job
@@ -141,7 +167,8 @@ export function Head({ id, job, run, status }: Props) {
       </div>
       <p class="job-line">
         <StatusDot status={status} />
-        <Ran job={job} run={run} active={active} />
+        {status !== "paused" && <Ran job={job} run={run} active={active} />}
+        {job?.parent && <From parent={job.parent} />}
         {job && (
           <span class="dim">
             created <RelativeTime at={job.createdAt} />
@@ -154,8 +181,22 @@ export function Head({ id, job, run, status }: Props) {
       </p>
       {job && <Tags job={job} />}
       {again.error && <ErrorNote title="The form cannot be filled in" error={again.error} />}
+      {goingOn.fault && <ErrorNote {...goingOn.fault} />}
       {cancelling.error && <ErrorNote title="The job was not cancelled" error={cancelling.error} />}
     </header>
+  );
+}
+
+/** The checkpoint that the job began from. */
+function From({ parent: { jobId, step, name } }: { parent: JobParent }) {
+  return (
+    <span class="dim">
+      from{" "}
+      <a href={jobHref(jobId)}>
+        <bdi>{displayName(name ?? jobId)}</bdi>
+      </a>
+      , step <span class="num">{number(step)}</span>
+    </span>
   );
 }
 
@@ -177,7 +218,8 @@ function useCancel(id: string, name: string): { ask: () => void; busy: boolean; 
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const ask = async (): Promise<void> => {
-    const text = `“${name}” stops at the step it is at. Checkpoints saved so far are kept; it cannot be resumed.`;
+    const gone = features.peek().has("resume") ? "" : "; it cannot be resumed";
+    const text = `“${name}” stops at the step it is at. Checkpoints saved so far are kept${gone}.`;
     if (!(await confirm({ title: "Cancel this job?", text, action: "Cancel job", danger: true }))) return;
     setBusy(true);
     setError(null);

@@ -11,6 +11,7 @@ import { Events } from "./events";
 import { Facts } from "./facts";
 import { Head } from "./head";
 import { Notices } from "./notices";
+import { useRunAgain } from "./run-again";
 import { Notes } from "./said";
 import { isActive, statusOf } from "./state";
 import { Strip } from "./strip";
@@ -35,12 +36,13 @@ function JobView({ id }: { id: string }) {
   const name = displayName(job?.name ?? id);
   useEffect(() => setTitle(name), [name]);
   useEnding(status, name);
+  const again = useRunAgain(job);
   const held = useHeldBack(version === 0 && stream.state.value === "loading");
   if (stream.state.value === "missing" && job === undefined && jobsState.value.loaded)
     return <Missing id={id} />;
   return (
     <article class="job" data-focus-next="h1">
-      <Head id={id} job={job} run={run} version={version} status={status} />
+      <Head id={id} job={job} run={run} version={version} status={status} again={again} />
       <Notices job={job} stream={stream} version={version} status={status} />
       {!held && (
         <>
@@ -53,6 +55,7 @@ function JobView({ id }: { id: string }) {
               id={id}
               job={job}
               run={run}
+              branch={again.change}
               version={`${run.startedAt} ${run.checkpoints.length} ${run.artifacts.length}`}
             />
           </div>

@@ -167,3 +167,45 @@ test("hostile text loses its controls and stays short", () => {
   }
   expect(first).toContain("(10.0 MB)");
 });
+
+test("a pause and what follows it are told by whichever of list and events knows it first", () => {
+  const run = runOf(3, () => 1);
+  expect(statusOf(job({ status: "paused" }), run)).toBe("paused");
+  feed(run, "training.paused", { step: 3, reason: "asked" });
+  expect(statusOf(job({ status: "running" }), run)).toBe("paused");
+  expect(statusOf(job({ status: "queued" }), run)).toBe("queued");
+  expect(statusOf(job({ status: "cancelled" }), run)).toBe("cancelled");
+  feed(run, "training.resumed", { step: 3 });
+  expect(statusOf(job({ status: "queued" }), run)).toBe("running");
+  expect(statusOf(job({ status: "paused" }), run)).toBe("running");
+  feed(run, "training.failed", { error: "e" });
+  expect(statusOf(job({ status: "running" }), run)).toBe("failed");
+  expect(statusOf(job({ status: "queued" }), run)).toBe("queued");
+});
+
+test("a job that was cancelled before its first step does not wait, whatever the list says", () => {
+  const run = new Run();
+  feed(run, "training.cancelled", {});
+  expect(statusOf(job({ status: "queued" }), run)).toBe("cancelled");
+});
+
+test("the time that a run stood is no silence", () => {
+  const run = runOf(30, () => 2);
+  const hour = run.rows.time.last() + 3_600_000;
+  expect(timeLeft(run.rows, 60, hour)).toEqual({ why: "no step for 3600 s" });
+  feed(run, "training.resumed", { step: 30, timestamp: new Date(hour - 1000).toISOString() });
+  expect(timeLeft(run.rows, 60, hour)).toEqual({ ms: 59_000 });
+});
+
+test("pauses are told in words", () => {
+  const entry = (name: string, data: object) => {
+    const run = new Run();
+    feed(run, name, data);
+    return eventText(run.records.entry(0));
+  };
+  expect(entry("training.paused", { step: 1200, reason: "disk", message: "1 GB is free" })).toBe(
+    "step 1,200 · 1 GB is free",
+  );
+  expect(entry("training.paused", { step: 3, reason: "asked" })).toBe("step 3 · asked");
+  expect(entry("training.resumed", { step: 3, message: "\u001b[31mcrash" })).toMatch(/^after step 3 · /);
+});

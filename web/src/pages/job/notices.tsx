@@ -7,6 +7,7 @@ import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
 import { queueWords } from "../../store/queue";
 import { ErrorNote } from "../../ui";
+import { Standing } from "./standing";
 
 interface Props {
   job: Job | undefined;
@@ -30,6 +31,7 @@ export function Notices({ job, stream, status }: Props) {
           {stream.trouble.value && <span class="dim">{clean(stream.trouble.value, 300)}</span>}
         </p>
       )}
+      <Standing job={job} run={run} status={status} />
       {run.rows.length === 0 && run.outcome === null && <Waiting status={status} job={job} run={run} />}
     </>
   );

@@ -1,32 +1,69 @@
-/** "Run again with changes": Home's form, filled with what a job was asked to do. */
+/** A job once more: the same at once, in Home's form to be changed, or as a branch from one of its checkpoints. */
 import { useState } from "preact/hooks";
+import { errorText } from "../../api/client";
 import { type Job, SETTINGS, type Trainer } from "../../contract.gen";
+import { number } from "../../lib/format";
 import { displayName } from "../../lib/text";
 import { go, href } from "../../router";
 import { loadManifest, manifest, manifestError, trainerNamed } from "../../store/manifest";
-import { changesFor, fillFrom } from "../../store/trainer-draft";
+import { startTraining } from "../../store/start-training";
+import { changesFor, draftParent, fillFrom } from "../../store/trainer-draft";
 import { confirm, say } from "../../ui";
+import { shownRun, startedRun } from "../home/open-run";
 
 /** A dry run is a switch beside the button, not a part of the form. */
 const FIELDS = SETTINGS.map(({ field }) => field).filter((field) => field !== "dryRun");
 
-/** What to do, and why it could not be done the last time. */
-export function useRunAgain(job: Job | undefined): { run: () => void; error: string | null } {
+interface Again {
+  /** Fills the form with what the job was asked to do; with a step it begins from the checkpoint of that. */
+  change: (step?: number) => void;
+  /** Starts the same at once. */
+  repeat: () => void;
+  /** Why it could not be done the last time. */
+  error: string | null;
+}
+
+export function useRunAgain(job: Job | undefined): Again {
   const [error, setError] = useState<string | null>(null);
-  const run = async (): Promise<void> => {
-    if (!job) return;
+  const withTrainer = async (job: Job, use: (trainer: Trainer) => Promise<void>): Promise<void> => {
     await loadManifest();
     const trainer = trainerNamed(job.name);
     const trouble = manifestError.peek() ?? troubleOf(trainer, job.name);
     setError(trouble);
-    if (trouble !== null || !trainer) return;
-    if (Object.keys(changesFor(trainer)).length > 0 && !(await mayReplace(trainer))) return;
-    fillFrom(trainer, job, FIELDS);
-    if (Object.keys(changesFor(trainer)).length === 0) say("The job had the settings that arkor.toml has");
-    const first = manifest.peek()?.trainers[0]?.name === trainer.name;
-    go(href("/", { trainer: first ? null : trainer.name, dry: job.config.dryRun === true ? 1 : null }));
+    if (trouble === null && trainer) await use(trainer).catch((fault: unknown) => setError(errorText(fault)));
   };
-  return { run: () => void run(), error };
+  return {
+    change: (step) => void (job && withTrainer(job, (trainer) => change(job, trainer, step))),
+    repeat: () => void (job && withTrainer(job, (trainer) => repeat(job, trainer))),
+    error,
+  };
+}
+
+async function change(job: Job, trainer: Trainer, step: number | undefined): Promise<void> {
+  const changed = Object.keys(changesFor(trainer)).length > 0 || draftParent(trainer) !== undefined;
+  if (changed && !(await mayReplace(trainer))) return;
+  fillFrom(trainer, job, FIELDS, step === undefined ? undefined : { jobId: job.id, step });
+  if (step !== undefined)
+    say(`The next training begins from step ${number(step)} of ${displayName(job.name)}`);
+  else if (Object.keys(changesFor(trainer)).length === 0) say("The job had the settings that arkor.toml has");
+  go(homeOf(job, trainer));
+}
+
+async function repeat(job: Job, trainer: Trainer): Promise<void> {
+  const text =
+    "It takes the settings, the seed and the data of this job: on the same machine the same comes out. What is set on Home is left as it is.";
+  const title = `Run ${displayName(job.name)} again?`;
+  if (!(await confirm({ title, text, action: "Run training" }))) return;
+  const run = await startTraining(trainer, job.config.dryRun === true, { like: job.id });
+  if (run === null) throw new Error("The project was edited a moment ago. Try again.");
+  shownRun.value = startedRun.value = run;
+  say("Training started");
+  go(homeOf(job, trainer));
+}
+
+function homeOf(job: Job, trainer: Trainer): string {
+  const first = manifest.peek()?.trainers[0]?.name === trainer.name;
+  return href("/", { trainer: first ? null : trainer.name, dry: job.config.dryRun === true ? 1 : null });
 }
 
 function troubleOf(trainer: Trainer | undefined, name: string): string | null {

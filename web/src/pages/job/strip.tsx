@@ -102,7 +102,7 @@ function Left({ run, total, status }: { run: Run; version: number; total: number
   const note = known ? `done about ${clock(now.value + left.ms, false)}` : "why" in left ? left.why : "";
   return (
     <Figure name="Time left" value={known ? shortDuration(left.ms) : "–"}>
-      {status === "queued" ? "waits for its turn" : note}
+      {status === "queued" ? "waits for its turn" : status === "paused" ? "paused" : note}
     </Figure>
   );
 }

@@ -6,7 +6,14 @@ import { FORM, type FormSetting, GROUPS } from "../../../form.gen";
 import { plural } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
 import { isLive } from "../../../store/runs";
-import { type Changes, changesFor, draftFaults, dropDraft, formWanted } from "../../../store/trainer-draft";
+import {
+  type Changes,
+  changesFor,
+  draftFaults,
+  draftParent,
+  dropDraft,
+  formWanted,
+} from "../../../store/trainer-draft";
 import { announce, Button } from "../../../ui";
 import { openRun } from "../open-run";
 import { conflictsIn, problemOf } from "./check";
@@ -72,7 +79,7 @@ export function SettingsForm({ trainer, revision }: Props) {
           )}
         </span>
       </header>
-      {open && <Origin trainer={trainer} />}
+      {(open || draftParent(trainer)) && <Origin trainer={trainer} />}
       {(open ? GROUPS : []).map(({ group, title }) => {
         const own = rows.filter(({ setting }) => setting.group === group);
         if (own.length === 0) return null;

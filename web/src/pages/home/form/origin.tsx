@@ -1,14 +1,17 @@
 /** Which job the form was filled from, and what of that job it cannot set. */
 import type { Trainer } from "../../../contract.gen";
+import { number } from "../../../lib/format";
 import { datasetName } from "../../../lib/job-config-text";
 import { clean, displayName } from "../../../lib/text";
 import { jobHref } from "../../../router";
 import { jobById } from "../../../store/jobs";
-import { draftedFrom } from "../../../store/trainer-draft";
+import { draftedFrom, draftParent, dropParent } from "../../../store/trainer-draft";
+import { Button } from "../../../ui";
 
 export function Origin({ trainer }: { trainer: Trainer }) {
   const id = draftedFrom(trainer);
   if (id === undefined) return null;
+  const parent = draftParent(trainer);
   const job = jobById(id);
   const theirs = job && clean(datasetName(job.config.datasetSource), 120);
   const ours = clean(datasetName(trainer.config?.datasetSource), 120);
@@ -19,6 +22,15 @@ export function Origin({ trainer }: { trainer: Trainer }) {
         <>
           {" "}
           It was trained on <bdi>{theirs}</bdi>; this trainer has <bdi>{ours}</bdi>.
+        </>
+      )}
+      {parent && (
+        <>
+          {" "}
+          The next training begins from its step {number(parent.step)}, with an optimiser of its own.{" "}
+          <Button small kind="quiet" onClick={() => dropParent(trainer)}>
+            Begin from the base model
+          </Button>
         </>
       )}
     </p>

@@ -1,0 +1,147 @@
+"""Jobs that stand, go on, get a later end, or begin from another's checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from playwright.async_api import expect
+
+from . import PROMPTLY, Scene, ago, end, state, steps_of, trained
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+
+FEATURES = ["delete", "edit", "extend", "parent", "pause", "queue", "resume"]
+TOML = '[[trainer]]\nname = "support-bot"\nmodel = "SmolLM2-135M-Instruct"\ndataset = "data/support.jsonl"\n'
+
+
+def standing(fake: FakeBackend, reason: str, name: str = "support-bot", **more: Any) -> str:
+    """A job that was paused after some of its steps."""
+    fake.features = FEATURES
+    job = trained(fake, name, "running", steps=180)
+    fake.resuming.pause(job, reason, timestamp=ago(60), **more)
+    fake.jobs[job]["metrics"] = {"step": 180, "totalSteps": 400, "loss": 0.8}
+    return job
+
+
+def went_on(fake: FakeBackend) -> str:
+    """A job that crashed and went on from its checkpoint by itself."""
+    fake.features = FEATURES
+    job = trained(fake, "support-bot", "running", steps=131)
+    message = "the local backend was killed while it ran"
+    fake.resuming.go_on(job, 100, message=message, timestamp=ago(90))
+    fake.emit(job, "training.started", timestamp=ago(88), metadata={"totalSteps": 400, "device": "cpu"})
+    for step in range(101, 140):
+        at = ago(1.4 * (139 - step))
+        fake.log(job, step, loss=1.4 - step / 300, tokensPerSecond=900.0, timestamp=at)
+    fake.jobs[job]["metrics"] = {"step": 139, "totalSteps": 400, "loss": 0.94}
+    return job
+
+
+@state("job-paused", "A paused job says where it stands, and how it goes on")
+async def paused(scene: Scene) -> None:
+    job = standing(scene.fake, "asked")
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_text("Paused after step 180.")).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_role("button", name="Resume", exact=True)).to_be_visible()
+
+
+@state("job-paused-disk", "A job that stands because the disk is full says so")
+async def paused_for_disk(scene: Scene) -> None:
+    message = (
+        "1.3 GB of the disk are free, and 2.0 GB have to be for a save. "
+        "It goes on by itself when there is room: `arkor-dev local gc` removes what no job needs."
+    )
+    job = standing(scene.fake, "disk", name="support-bot " + "with a long name " * 6, message=message)
+    await scene.go(f"/#/jobs/{job}")
+    said = scene.page.get_by_role("status").filter(has_text="1.3 GB of the disk are free")
+    await expect(said).to_be_visible(timeout=PROMPTLY)
+
+
+@state("job-resumed", "A job that went on by itself after a crash: each step once, and a word about it")
+async def resumed(scene: Scene) -> None:
+    job = went_on(scene.fake)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_text("Went on after step 100")).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+
+
+@state("job-changed", "Data that has changed since is asked about before the job goes on", faulty=True)
+async def changed(scene: Scene) -> None:
+    job = standing(scene.fake, "asked")
+    text = "data/support.jsonl has other rows than when this job was paused (3f9a… then, 71c0… now)."
+    scene.fake.resuming.changed[job] = text
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("button", name="Resume", exact=True).click()
+    await expect(scene.page.get_by_role("dialog")).to_contain_text("has other rows", timeout=PROMPTLY)
+
+
+@state("job-resumable", "A failed job can go on from its last checkpoint")
+async def resumable(scene: Scene) -> None:
+    scene.fake.features = FEATURES
+    job = trained(scene.fake, "support-bot", "running", steps=180)
+    end(scene.fake, job, "failed", 0, error="The worker process was killed, most likely for its memory.")
+    scene.fake.jobs[job]["resumable"] = 100
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("button", name="Resume", exact=True)).to_be_visible(timeout=PROMPTLY)
+
+
+@state("job-extend", "A finished job gets a later end")
+async def extend(scene: Scene) -> None:
+    scene.fake.features = FEATURES
+    job = trained(scene.fake, "support-bot")
+    scene.fake.jobs[job]["resumable"] = 400
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("button", name="More actions").click()
+    await scene.page.get_by_role("menuitem", name="Extend this job").click()
+    await expect(scene.page.get_by_role("dialog")).to_contain_text("200 more", timeout=PROMPTLY)
+
+
+def branched(scene: Scene) -> str:
+    """A running job that began from the checkpoint of another; its id."""
+    scene.fake.features = FEATURES
+    parent = trained(scene.fake, "support-bot")
+    job = trained(scene.fake, "support-bot-gentle", "running", steps=1, of=200)
+    scene.fake.frames[job].clear()
+    facts: dict[str, Any] = {"totalSteps": 200, "device": "cpu", "trainRows": 820, "threads": 2}
+    facts |= {"dataHash": "3f9a" * 16, "modelHash": "71c0" * 16, "processor": "AMD EPYC 7B13"}
+    facts |= {"versions": {"torch": "2.9.1", "transformers": "4.57.3", "peft": "0.18.0"}}
+    scene.fake.emit(job, "training.started", timestamp=ago(160), metadata=facts)
+    steps_of(scene.fake, job, 110, of=200)
+    scene.fake.jobs[job]["parent"] = {"jobId": parent, "step": 200, "name": "support-bot"}
+    return job
+
+
+@state("job-branch", "A branch says where it comes from, and its chart draws both curves")
+async def branch(scene: Scene) -> None:
+    job = branched(scene)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_text("support-bot, its parent").first).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_role("heading", name="The result depends on")).to_be_attached()
+
+
+@state("jobs-paused", "Paused jobs are counted and found")
+async def jobs_paused(scene: Scene) -> None:
+    standing(scene.fake, "asked")
+    standing(scene.fake, "disk", name="night run")
+    trained(scene.fake, "support-bot-long")
+    await scene.go("/#/jobs")
+    await scene.page.get_by_text("Paused", exact=False).first.click()
+    await expect(scene.page.locator(".jobs-row")).to_have_count(2, timeout=PROMPTLY)
+
+
+def project(scene: Scene) -> None:
+    """A trainer that the jobs are called after."""
+    (scene.project / "data").mkdir(exist_ok=True)
+    (scene.project / "data" / "support.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 3)
+    (scene.project / "arkor.toml").write_text(TOML)
+
+
+@state("home-branch", "The form, filled for a training that begins from a checkpoint")
+async def home_branch(scene: Scene) -> None:
+    project(scene)
+    scene.fake.features = FEATURES
+    job = trained(scene.fake, "support-bot", loraR=16)
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("button", name="Branch from step 200").click()
+    await expect(scene.page.get_by_text("begins from its step 200")).to_be_visible(timeout=PROMPTLY)

@@ -1,0 +1,230 @@
+"""A job that is paused, goes on, gets a later end, is repeated, or begins from another one."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from .test_home import START, declare
+from .test_job import figure, steps
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def able(fake: FakeBackend) -> None:
+    """Name all that this module is about."""
+    fake.features = ["edit", "extend", "parent", "pause", "resume"]
+
+
+@pytest.mark.smoke
+async def test_a_job_is_paused_and_goes_on_by_one_key(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    able(fake_backend)
+    job = fake_backend.add_job(name="stop and go")
+    fake_backend.emit(job, "training.started", metadata={"totalSteps": 60})
+    steps(fake_backend, job, 1, 20)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+        await expect(figure(page, "Step")).to_contain_text("20 / 60")
+        await page.keyboard.press("s")
+        await expect(page.locator(".job-line")).to_contain_text("Paused")
+        await expect(page.get_by_text("Paused after step 20.")).to_be_visible()
+        await expect(figure(page, "Time left")).to_contain_text("paused")
+        await expect(page.get_by_role("button", name="Pause", exact=True)).to_have_count(0)
+        await page.keyboard.press("s")
+        await expect(page.locator(".job-line")).to_contain_text("Queued")
+        fake_backend.begin(job)
+        steps(fake_backend, job, 21, 25)
+        await expect(page.locator(".job-line")).to_contain_text("Running")
+        await expect(page.get_by_text("Went on after step 20.")).to_be_visible()
+        await expect(figure(page, "Step")).to_contain_text("25 / 60")
+        fake_backend.finish(job)
+        await expect(page.locator(".job-line")).to_contain_text("Completed")
+        await expect(page.get_by_text("Went on after")).to_have_count(0)
+        log = page.get_by_role("log", name=re.compile("Event log"))
+        await expect(log).not_to_contain_text("training.paused")
+        await expect(log).to_contain_text("training.resumed")
+
+
+async def test_a_failed_job_goes_on_and_every_step_is_there_once(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    able(fake_backend)
+    job = fake_backend.add_job(name="crashed")
+    fake_backend.emit(job, "training.started", metadata={"totalSteps": 60})
+    steps(fake_backend, job, 1, 20)
+    fake_backend.emit(job, "checkpoint.saved", step=10, artifacts=[])
+    steps(fake_backend, job, 21, 23)
+    fake_backend.finish(job, "failed")
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("alert")).to_contain_text("it broke")
+        await expect(figure(page, "Step")).to_contain_text("23 / 60")
+        await page.get_by_role("button", name="Resume", exact=True).click()
+        await expect(page.locator(".job-line")).to_contain_text("Queued")
+        fake_backend.begin(job)
+        await expect(figure(page, "Step")).to_contain_text("10 / 60")
+        await expect(page.locator(".job-line")).to_contain_text("Running")
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        steps(fake_backend, job, 11, 14)
+        await expect(figure(page, "Step")).to_contain_text("14 / 60")
+        await page.get_by_label("Kind of event").select_option(label="training.log (14)")
+        await page.reload()
+        await expect(figure(page, "Step")).to_contain_text("14 / 60")
+        await page.get_by_label("Kind of event").select_option(label="training.log (14)")
+
+
+async def test_what_has_changed_is_asked_about(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    able(fake_backend)
+    job = fake_backend.add_job(name="changed")
+    steps(fake_backend, job, 1, 5)
+    fake_backend.resuming.pause(job)
+    fake_backend.resuming.changed[job] = "data.jsonl has other rows."
+    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
+        resume = page.get_by_role("button", name="Resume", exact=True)
+        await resume.click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("data.jsonl has other rows.")
+        await dialog.get_by_role("button", name="Back").click()
+        await expect(page.locator(".job-line")).to_contain_text("Paused")
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        await resume.click()
+        await dialog.get_by_role("button", name="Resume all the same").click()
+        await expect(page.locator(".job-line")).to_contain_text("Queued")
+        assert fake_backend.last("POST /v1/jobs/{id}/resume").json() == {"force": True}
+
+
+async def test_a_refusal_is_said(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+    able(fake_backend)
+    job = fake_backend.add_job(name="busy")
+    steps(fake_backend, job, 1, 5)
+    fake_backend.fault("POST /v1/jobs/{id}/pause", status=409, body=b'{"error": "It is saving."}')
+    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
+        await page.get_by_role("button", name="Pause", exact=True).click()
+        await expect(page.get_by_role("alert")).to_contain_text("The job was not paused")
+        await expect(page.get_by_role("alert")).to_contain_text("It is saving.")
+
+
+async def test_a_finished_job_gets_a_later_end(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    able(fake_backend)
+    job = fake_backend.add_job(name="longer")
+    fake_backend.emit(job, "training.started", metadata={"totalSteps": 40})
+    steps(fake_backend, job, 1, 40)
+    fake_backend.finish(job)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_role("button", name="More actions").click()
+        await page.get_by_role("menuitem", name="Extend this job").click()
+        dialog = page.get_by_role("dialog")
+        end = dialog.get_by_label("Train to step")
+        await expect(end).to_be_focused()
+        await expect(end).to_have_value("60")
+        extend = dialog.get_by_role("button", name="Extend", exact=True)
+        for wrong, words in (("40", "More than the 40"), ("50.5", "A whole number"), ("", "A number")):
+            await end.fill(wrong)
+            await expect(dialog.get_by_role("alert")).to_contain_text(words)
+            await expect(extend).to_be_disabled()
+        await end.fill("50")
+        await expect(dialog).to_contain_text("10 more")
+        await dialog.get_by_text("Start again").click()
+        await expect(dialog).to_contain_text("warmed up again")
+        await end.press("Enter")
+        await expect(dialog).to_have_count(0)
+        assert fake_backend.last("POST /v1/jobs/{id}/extend").json() == {
+            "maxSteps": 50,
+            "schedule": "restart",
+        }
+        await expect(page.locator(".job-line")).to_contain_text("Queued")
+        fake_backend.begin(job)
+        steps(fake_backend, job, 41, 45)
+        await expect(page.locator(".job-line")).to_contain_text("Running")
+        await expect(figure(page, "Step")).to_contain_text("45")
+
+
+async def test_without_the_features_there_is_nothing_of_them(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["edit"]
+    job = fake_backend.add_job(name="plain")
+    fake_backend.emit(job, "checkpoint.saved", step=10, artifacts=[])
+    steps(fake_backend, job, 11, 12)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("button", name="More actions")).to_be_visible()
+        await expect(page.get_by_text("Checkpoint 10")).to_be_visible()
+        for name in ("Pause", "Resume", "Branch from step 10"):
+            await expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+        await page.get_by_role("button", name="More actions").click()
+        await expect(page.get_by_role("menuitem", name="Extend this job")).to_have_count(0)
+
+
+async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    able(fake_backend)
+    declare(studio.settings.project)
+    config = {"model": "tiny", "datasetSource": {"type": "file", "path": "data/chats.jsonl"}, "maxSteps": 12}
+    parent = fake_backend.add_job(name="first", config={**config, "learningRate": 1e-3})
+    steps(fake_backend, parent, 1, 10)
+    fake_backend.emit(parent, "checkpoint.saved", step=10, artifacts=[])
+    fake_backend.finish(parent)
+    async with open_page(studio.url, f"/#/jobs/{parent}") as page:
+        await page.get_by_role("button", name="Branch from step 10").click()
+        await expect(page.get_by_text("The next training begins from its step 10")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_text("The next training begins from its step 10")).to_be_visible()
+        await page.get_by_role("button", name="Run without writing").click()
+        link = page.get_by_role("link", name="Open job")
+        await expect(link).to_be_visible(timeout=START)
+        sent = fake_backend.last("POST /v1/jobs").json()
+        assert sent["parent"] == {"jobId": parent, "step": 10}
+        assert sent["config"]["learningRate"] == 1e-3
+        await link.click()
+        await expect(page.locator(".job-line")).to_contain_text("from first, step 10")
+        await expect(page.locator(".job-chart-head")).to_contain_text("first, its parent")
+        job = next(reversed(fake_backend.jobs))
+        fake_backend.begin(job)
+        steps(fake_backend, job, 1, 3)
+        await expect(figure(page, "Step")).to_contain_text("3 / 12")
+        fake_backend.finish(job)
+        await page.locator(".job-line").get_by_role("link", name="first").click()
+        await expect(page).to_have_url(re.compile(f"#/jobs/{parent}$"))
+        await page.goto(f"{studio.url}/#/")
+        await page.get_by_role("button", name="Begin from the base model").click()
+        await expect(page.get_by_text("The next training begins from")).to_have_count(0)
+
+
+async def test_a_job_is_run_again_with_one_press_and_home_keeps_its_changes(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    able(fake_backend)
+    declare(studio.settings.project)
+    source = {"type": "huggingface", "name": "owner/rows"}
+    config = {"model": "other", "datasetSource": source, "maxSteps": 7, "seed": 3}
+    old = fake_backend.add_job(name="first", config=config)
+    steps(fake_backend, old, 1, 7)
+    fake_backend.finish(old)
+    async with open_page(studio.url, f"/#/jobs/{old}") as page:
+        await page.get_by_role("button", name="More actions").click()
+        await page.get_by_role("menuitem", name="Run again, the same").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Run training").click()
+        await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
+        sent = json.loads(fake_backend.last("POST /v1/jobs").body)
+        assert {key: value for key, value in sent["config"].items() if key != "setByHand"} == config
+        await expect(page.get_by_text("Filled in from the job")).to_have_count(0)
+        job = next(reversed(fake_backend.jobs))
+        fake_backend.begin(job)
+        fake_backend.finish(job)
+        await expect(page.locator(".home-output-state")).to_contain_text("Completed", timeout=START)
