@@ -69,6 +69,10 @@ def _parser() -> CommandLine:
         "--port", metavar="N", type=_port,
         help="the port to listen on (default: 4000, or the next free one of ten)",
     )  # fmt: skip
+    parser.add_argument(
+        "--no-resume", action="store_true",
+        help="let jobs of this machine that were interrupted stand (ARKOR_NO_RESUME=1 does the same)",
+    )  # fmt: skip
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(
         "--allow-other-users", action="store_true",
@@ -171,6 +175,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         local=getattr(arguments, "local", False),
         port=getattr(arguments, "port", None),
         open_browser=getattr(arguments, "open", False),
+        resume=not getattr(arguments, "no_resume", False),
         allow_other_users=getattr(arguments, "allow_other_users", False),
         log_level=getattr(arguments, "log_level", "warning"),
     )

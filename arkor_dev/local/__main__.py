@@ -1,10 +1,11 @@
 """The backend's process: its arguments, its lock, its word to the daemon, and its end.
 
-    python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle]
+    python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle] [--no-resume]
 
 Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``; the end of standard input
-means that the daemon is gone, and ends this process and every worker at once. Standard output begins with
-``{"socket", "projectId"}`` and goes on with notices, one JSON object a line.
+means that the daemon is gone, and ends this process and every worker: a job that trains gets two seconds to
+come to stand. It goes on by itself at the next start, unless that has ``--no-resume``. Standard output begins
+with ``{"socket", "projectId"}`` and goes on with notices, one JSON object a line.
 
 With ``--idle`` it starts no job: a command that only looks, or tidies up, has started it and ends it soon.
 Who finds the data folder held by such a process waits a moment.
@@ -46,7 +47,7 @@ EXIT_NEWER: Final = 76
 IDLE: Final = "idle"
 IDLE_SECONDS: Final = 10.0
 PARENT_SECONDS: Final = 1.0
-END_SECONDS: Final = 1.5
+END_SECONDS: Final = 4.5
 
 
 def lock(data: Path, *, idle: bool = False) -> IO[str] | None:
@@ -136,6 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("data", "project", "cache"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--idle", action="store_true")
+    parser.add_argument("--no-resume", dest="resume", action="store_false")
     parser.add_argument("--log-level", default="warning")
     args = parser.parse_args(argv)
     logging.basicConfig(
@@ -148,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
     if hello is None:
         return EXIT_USAGE
     try:
-        setup = Setup.open(args.data, args.project, args.cache, hello, idle=args.idle)
+        setup = Setup.open(args.data, args.project, args.cache, hello, idle=args.idle, resume=args.resume)
     except NewerFormatError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_NEWER

@@ -34,6 +34,22 @@ def test_set_but_empty_is_set(environ: dict[str, str], url: str | None, tmp_path
     assert Settings.from_environment(environ, tmp_path).cloud_url == url
 
 
+@pytest.mark.parametrize(
+    ("environ", "choices", "resume"),
+    [
+        ({}, {}, True),
+        ({"ARKOR_NO_RESUME": ""}, {}, True),
+        ({"ARKOR_NO_RESUME": "0"}, {"resume": True}, True),
+        ({"ARKOR_NO_RESUME": "1"}, {}, False),
+        ({}, {"resume": False}, False),
+    ],
+)
+def test_jobs_go_on_unless_somebody_says_otherwise(
+    environ: dict[str, str], choices: dict[str, bool], resume: bool, tmp_path: Path, home: Path
+) -> None:
+    assert Settings.from_environment(environ, tmp_path, **choices).resume is resume
+
+
 def test_frozen(settings: Settings) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.port = 1  # type: ignore[misc]

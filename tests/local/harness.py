@@ -85,10 +85,11 @@ class Backend:
     errors: list[str] = field(default_factory=list)
 
     @classmethod
-    def start(cls, data: Path, project: Path, cache: Path, **env: str) -> Backend:
+    def start(cls, data: Path, project: Path, cache: Path, *more: str, **env: str) -> Backend:
+        """Start it, with ``more`` arguments."""
         mark, began = uuid.uuid4().hex, time.monotonic()
         hello = {"token": TOKEN, "orgSlug": "local", "projectSlug": "tests", "parent": os.getpid()}
-        process = launch(data, project, cache, {**env, MARK: mark})
+        process = launch(data, project, cache, {**env, MARK: mark}, *more)
         assert process.stdin
         assert process.stdout
         process.stdin.write(json.dumps(hello).encode() + b"\n")
@@ -188,11 +189,13 @@ class Backend:
                 os.kill(pid, signal.SIGKILL)
 
 
-def launch(data: Path, project: Path, cache: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+def launch(
+    data: Path, project: Path, cache: Path, env: dict[str, str], *more: str
+) -> subprocess.Popen[bytes]:
     """Start the process, handshake yet to come."""
     folders = ["--data", str(data), "--project", str(project), "--cache", str(cache)]
     return subprocess.Popen(
-        [sys.executable, "-m", "arkor_dev.local", *folders],
+        [sys.executable, "-m", "arkor_dev.local", *folders, *more],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

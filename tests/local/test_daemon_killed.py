@@ -93,13 +93,15 @@ async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, proje
     async with running_daemon(home, free_port(), *arguments, **env) as daemon:
         jobs = {job["name"]: job for job in (await daemon.api("GET", "/api/jobs"))["jobs"]}
         assert jobs["short"]["status"] == "completed"
-        assert jobs["endless"]["status"] == "failed"
-        assert "while this job was training" in jobs["endless"]["error"]
-        history = await daemon.text(f"/api/jobs/{endless}/history")
-        assert len(daemon.losses(history)) >= 12
+        # It goes on by itself, from its newest checkpoint.
+        assert jobs["endless"]["status"] in ("queued", "running")
+        async with asyncio.timeout(60):
+            while "event: training.resumed" not in (  # noqa: ASYNC110
+                history := await daemon.text(f"/api/jobs/{endless}/history")
+            ):
+                await asyncio.sleep(0.1)
+        assert "event: training.failed" not in history
         assert history.count("event: checkpoint.saved") >= 2
-        assert history.count("event: training.failed") == 1
-        assert history.count("event: end") == 1
         for adapter in (
             {"kind": "final", "jobId": jobs["short"]["id"]},
             {"kind": "checkpoint", "jobId": endless, "step": 10},

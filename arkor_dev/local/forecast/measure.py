@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.jobs.artifacts import OPTIMIZER, write_whole
+from arkor_dev.local.checkpoints.points import STATE
+from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.layers.line import shared_beginning
 from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.training.while_training import compute_again
@@ -245,7 +246,7 @@ class Measuring:
         began = time.monotonic()
         size = write_whole(folder, self.run.save_checkpoint)
         seconds = time.monotonic() - began
-        state = (folder / OPTIMIZER).stat().st_size
+        state = (folder / STATE).stat().st_size
         shutil.rmtree(folder)
         return {"saving": seconds, "checkpoint": size, "adapter": size - state}
 

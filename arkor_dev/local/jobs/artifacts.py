@@ -1,27 +1,25 @@
 """What a job leaves behind: adapters or whole models, each in a folder that is all there or not at all.
 
-A folder is written beside its place and renamed into it, so that a crash in the middle never shows half a
-checkpoint. ``<data>/jobs/<job>/checkpoints/<step>/`` and ``<data>/jobs/<job>/final/``. A verdict that the
-data base does not take for the moment waits beside them, so that the end of the process cannot lose it.
+``<data>/jobs/<job>/checkpoints/<step>/`` and ``<data>/jobs/<job>/final/``, and in ``resume/<step>/`` what a
+job that was paused or is over goes on from, which is no adapter. Each is written whole (``whole_folder``). A
+verdict that the data base does not take for the moment waits beside them, so that the end of the process
+cannot lose it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.shapes import TERMINAL
 
 from .store import Verdict
+from .whole_folder import PART
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-PART: Final = ".part"
-OPTIMIZER: Final = "optimizer.pt"
 VERDICT: Final = "verdict.json"
 
 
@@ -37,12 +35,30 @@ def checkpoint_folder(data: Path, job_id: str, step: int) -> Path:
     return job_folder(data, job_id) / "checkpoints" / str(step)
 
 
+def parent_folder(data: Path, job_id: str) -> Path:
+    """What a job begins with, where that is another one's checkpoint."""
+    return job_folder(data, job_id) / "parent"
+
+
+def resume_folder(data: Path, job_id: str, step: int) -> Path:
+    return job_folder(data, job_id) / "resume" / str(step)
+
+
 def checkpoint_steps(data: Path, job_id: str) -> list[int]:
-    """The steps of every whole checkpoint of a job, ascending."""
-    folder = job_folder(data, job_id) / "checkpoints"
+    """The steps of every checkpoint of a job, ascending."""
+    return _steps_in(job_folder(data, job_id) / "checkpoints")
+
+
+def resume_steps(data: Path, job_id: str) -> list[int]:
+    """The steps after which a job can go on without a checkpoint of theirs, ascending."""
+    return _steps_in(job_folder(data, job_id) / "resume")
+
+
+def _steps_in(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
-    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 19)
 
 
 def drop_checkpoint(data: Path, job_id: str, step: int) -> None:
@@ -51,33 +67,12 @@ def drop_checkpoint(data: Path, job_id: str, step: int) -> None:
     shutil.rmtree(folder.rename(folder.with_name(f"{step}{PART}")))
 
 
-def write_whole(target: Path, write: Callable[[Path], None]) -> int:
-    """Let ``write`` fill a folder, then put it at ``target`` in one step; its size in bytes.
-
-    The files are flushed to the disk first: a rename that survives a power cut must not name empty files.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.parent / f"{target.name}{PART}"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    write(part)
-    size = 0
-    for path in part.rglob("*"):
-        if path.is_file():
-            size += path.stat().st_size
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    if target.exists():
-        shutil.rmtree(target)
-    part.rename(target)
-    return size
-
-
 def sweep(data: Path, job_id: str) -> None:
     """Remove what a job that ended in the middle of writing left unfinished."""
     folder = job_folder(data, job_id)
-    for part in [*folder.glob(f"*{PART}"), *folder.glob(f"checkpoints/*{PART}")]:
-        shutil.rmtree(part, ignore_errors=True)
+    for place in ("", "checkpoints/", "resume/"):
+        for part in folder.glob(f"{place}*{PART}"):
+            shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(folder / "scratch", ignore_errors=True)
 
 
@@ -94,17 +89,13 @@ def keep_verdict(data: Path, job_id: str, verdict: Verdict) -> None:
 
 
 def kept_verdict(data: Path, job_id: str) -> Verdict | None:
-    """How a job ended whose end the data base does not know: as was kept, or as its adapter shows."""
+    """How a job ended whose end the data base does not know, where that was kept."""
     try:
         status, fields = json.loads((job_folder(data, job_id) / VERDICT).read_text())
         if status in TERMINAL and isinstance(fields, dict):
             return Verdict(status, fields)
     except (OSError, ValueError, TypeError):
         pass
-    final = final_folder(data, job_id)
-    if final.is_dir():  # it is written last, and whole
-        size = sum(path.stat().st_size for path in final.iterdir())
-        return Verdict("completed", {"artifacts": [describe(kind_of(final), "final", final, size)]})
     return None
 
 

@@ -61,6 +61,15 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # To 4: what was forecast of a job when it was made, as JSON.
     ("ALTER TABLE jobs ADD COLUMN forecast TEXT",),
+    # To 5, as JSON: where a job is paused and why, how one that was interrupted goes on, the checkpoint that
+    # it began from, how its adapter compares with its base. And the newest step that it could go on after.
+    (
+        "ALTER TABLE jobs ADD COLUMN pause TEXT",
+        "ALTER TABLE jobs ADD COLUMN resume TEXT",
+        "ALTER TABLE jobs ADD COLUMN parent TEXT",
+        "ALTER TABLE jobs ADD COLUMN evaluation TEXT",
+        "ALTER TABLE jobs ADD COLUMN resumable INTEGER",
+    ),
 )
 """What leads from each version to the next. A step that was released is never changed: add one behind it,
 after ``python -m tests.local.jobs.make_store`` has kept a file of the version before."""

@@ -20,6 +20,11 @@ from .artifacts import job_folder
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+LEAST_SHARE: Final = 0.05
+LEAST_BYTES: Final = 2 << 30
+"""What has to be free of a disk before something large is written to it: both of them."""
+LEAST_FREE: Final = "ARKOR_LEAST_FREE_BYTES"
+"""The variable that says another number of bytes instead."""
 HUB_FOLDER: Final = "models--"
 BUSY_SECONDS: Final = 1.0
 
@@ -44,6 +49,19 @@ def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any
         "database": sum(path.stat().st_size for path in data.glob("backend*.sqlite*")),
         "free": shutil.disk_usage(data).free,
     }
+
+
+def short_of_room(folder: Path) -> str | None:
+    """Why nothing large should be written to the disk of ``folder`` now, in words; None where it has room."""
+    usage = shutil.disk_usage(folder)
+    told = os.environ.get(LEAST_FREE, "")
+    least = int(told) if told.isascii() and told.isdigit() else max(LEAST_BYTES, LEAST_SHARE * usage.total)
+    if usage.free >= least:
+        return None
+    return (
+        f"The disk has {usage.free / 2**30:.1f} GiB free, and {least / 2**30:.1f} GiB have to stay free: "
+        f"make room (arkor-dev local status says what takes it), or set {LEAST_FREE}"
+    )
 
 
 def leftovers(data: Path, known: Collection[str]) -> list[Path]:

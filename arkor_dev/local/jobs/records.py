@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS: Final = (
-    "id, name, status, config, error, created, started, completed, metrics, settings, forecast, notes, tags,"
-    " starred"
+    "id, name, status, config, error, created, started, completed, metrics, settings, forecast, pause,"
+    " parent, evaluation, resumable, notes, tags, starred"
 )
 
 
@@ -66,7 +66,7 @@ class Records:
 
     def _shape(self, row: Sequence[Any]) -> dict[str, Any]:
         job_id, name, status, config, error, created, started, completed, metrics, *told = row
-        *kept, notes, tags, starred = told
+        *kept, resumable, notes, tags, starred = told
         job = {
             "id": job_id,
             "orgId": self.org,
@@ -81,9 +81,11 @@ class Records:
         }
         if error is not None:
             job["error"] = error
-        for field, text in zip(("settings", "forecast"), kept, strict=True):
+        for field, text in zip(("settings", "forecast", "pause", "parent", "evaluation"), kept, strict=True):
             if text is not None:
                 job[field] = json.loads(text)
+        if resumable is not None and status in TERMINAL:
+            job["resumable"] = resumable
         said = {"notes": notes, "tags": json.loads(tags), "starred": bool(starred)}
         return job | {field: value for field, value in said.items() if value}
 

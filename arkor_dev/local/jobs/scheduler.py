@@ -1,7 +1,8 @@
 """One training at a time, the rest in a queue; a job's whole life from queued to its last event.
 
-The job's process is the only place where it can go wrong, so whatever ends that process ends the job with a
-reason. Stopping is polite for a moment and then a kill: what counts is on the disk already.
+A job whose process crashed goes on by itself, before all others, and so does one that ran when an earlier
+backend ended. At its own end the backend lets the job that runs come to stand; one that takes too long for
+that is killed, and goes on from its newest checkpoint.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from arkor_dev.contract.events import MODEL_PROGRESS
+from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.workers import daemon_messages as notices
-from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.process import Child
 
 from .artifacts import drop_verdict, keep_verdict, kept_verdict, sweep
-from .disk import remove_files
-from .store import Store, Verdict
+from .disk import remove_files, short_of_room
+from .running.preparing import Preparing
+from .running.training import CRASHED, PAUSED, Training
+from .store import AGAIN, ENDED, Store, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -30,39 +31,20 @@ if TYPE_CHECKING:
     from arkor_dev.local.models.catalog import Models
 
     from .async_store import AsyncStore
-    from .store import Event
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS: Final = 0.3
-PROGRESS_SECONDS: Final = 0.5
 RECOVER_SECONDS: Final = 2.0
 """How long the start waits for the jobs of a process that was killed to be settled."""
 CANCEL_SECONDS: Final = 15.0
 """How long a cancelling request waits for its job's end; the job ends in any case."""
+PAUSE_SECONDS: Final = 60.0
+"""How long a pausing request waits for its job to stand; the job stands after its step in any case."""
+REST_SECONDS: Final = 2.0
+"""How long the end of this process waits for the job that runs to stand."""
+ROOM_SECONDS: Final = 10.0
+"""How often is looked whether the disk has room again."""
 FAULT_SECONDS: Final = 1.0
-
-
-class Preparing:
-    """Turns a preparation's progress into events and notices, two a second at most for each label."""
-
-    def __init__(self, store: AsyncStore, job_id: str) -> None:
-        self._store = store
-        self._job = job_id
-        self._label = ""
-        self._told = 0.0
-        self._last: dict[str, Any] | None = None
-
-    def __call__(self, progress: dict[str, Any]) -> None:
-        label, moment = progress["label"], time.monotonic()
-        over = progress["total"] is not None and progress["done"] >= progress["total"]
-        if progress == self._last:
-            return
-        if label == self._label and moment - self._told < PROGRESS_SECONDS and not over:
-            return
-        self._label, self._told, self._last = label, moment, progress
-        self._store.post(Store.append, self._job, [(MODEL_PROGRESS, progress)])
-        notices.progress(progress)
 
 
 class Observer(Protocol):
@@ -78,6 +60,11 @@ class Observer(Protocol):
         """Sentences to help with a job that ran out of memory, or nothing."""
 
 
+def _tell(name: str, fields: Mapping[str, Any]) -> None:
+    """Say in the terminal that a job goes on by itself."""
+    notices.message("info", f"{name} goes on after step {fields['step']}: {fields['message']}")
+
+
 class Scheduler:
     """Runs queued jobs in the queue's order, and takes jobs away."""
 
@@ -85,26 +72,30 @@ class Scheduler:
 
     def __init__(self, store: AsyncStore, models: Models, data: Path, project: Path) -> None:
         self._store = store
-        self._models = models
+        self.models = models
         self._data = data
         self._project = project
         self._wake = asyncio.Event()
         self._current: str | None = None
-        self._cancel = asyncio.Event()
+        self._training: Training | None = None
         self._unwanted: set[str] = set()
+        self._to_pause: set[str] = set()
+        self._ending = False
 
     @contextlib.asynccontextmanager
-    async def running(self, *, idle: bool = False) -> AsyncIterator[None]:
-        """Work through the queue for as long as the body runs; the end kills the worker of the moment.
+    async def running(self, *, idle: bool = False, resume: bool = True) -> AsyncIterator[None]:
+        """Work through the queue for as long as the body runs; the end pauses the job of the moment.
 
-        With ``idle`` what an earlier process left is settled, and nothing is started.
+        With ``idle`` what an earlier process left is settled, and nothing is started. Without ``resume`` what
+        ran then stays paused.
         """
-        task = asyncio.create_task(self._run(recovered := asyncio.Event(), idle))
+        task = asyncio.create_task(self._run(recovered := asyncio.Event(), idle, resume and not idle))
         with contextlib.suppress(TimeoutError):  # a data base that is locked does not keep the start waiting
             await asyncio.wait_for(recovered.wait(), RECOVER_SECONDS)
         try:
             yield
         finally:
+            await self._rest(task)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -119,28 +110,64 @@ class Scheduler:
         self._wake.set()
 
     async def cancel(self, job_id: str) -> None:
-        """Cancel a queued or running job and return when it is; does nothing to one that is over."""
+        """Cancel a job that waits, runs or is paused, and return when it is; one that is over stays."""
         if await self._store.request(Store.cancel_queued, job_id):
             return
         self._unwanted.add(job_id)
-        if job_id == self._current:
-            self._cancel.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CANCEL_SECONDS):
-                while True:
-                    news = self._store.pulse.next()
-                    if await self._store.read(Store.is_over, job_id):
-                        break
-                    await news.wait()
+        if job_id == self._current and self._training:
+            self._training.cancel()
+        await self._until(job_id, ("completed", "failed", "cancelled"), CANCEL_SECONDS)
         self._unwanted.discard(job_id)
 
-    async def _run(self, recovered: asyncio.Event, idle: bool) -> None:
+    async def pause(self, job_id: str) -> None:
+        """Let a running job stand after its step, and return when it does; ConflictError for any other."""
+        job = await self._store.read(Store.get, job_id)
+        if job is None:
+            raise NotFoundError(f"There is no job {job_id}")
+        if job["status"] != "running":
+            raise ConflictError(f"The job {job['name']} is {job['status']}: only one that runs can be paused")
+        self._to_pause.add(job_id)
+        if job_id == self._current and self._training:
+            self._training.pause("asked")
+        await self._until(job_id, ("paused", "completed", "failed", "cancelled"), PAUSE_SECONDS)
+        self._to_pause.discard(job_id)
+
+    async def _until(self, job_id: str, statuses: tuple[str, ...], seconds: float) -> None:
+        """Wait until a job has one of these statuses, or is deleted, or so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    news = self._store.pulse.next()
+                    job = await self._store.read(Store.get, job_id)
+                    if job is None or job["status"] in statuses:
+                        break
+                    await news.wait()
+
+    async def _rest(self, running: asyncio.Task[None]) -> None:
+        """Start nothing more, and let the job that runs come to stand; kill it where that takes too long."""
+        self._ending = True
+        job_id = self._current
+        if job_id is None or self._training is None:
+            return
+        self._training.pause("ended")
+        await asyncio.wait({running}, timeout=REST_SECONDS)
+        if not running.done():
+            running.cancel()
+            await asyncio.wait({running}, timeout=REST_SECONDS)
+            await self._store.write(Store.pause, job_id, {"reason": "ended", "message": ENDED})
+        job = await self._store.read(Store.get, job_id)
+        if job and (pause := job.get("pause")):
+            step = f"stands after step {pause['step']}" if pause["step"] else "has not made its first step"
+            text = f"The job {job['name']} {step}. It goes on by itself when Studio is opened here again"
+            notices.message("info", text)
+
+    async def _run(self, recovered: asyncio.Event, idle: bool, resume: bool) -> None:
         try:
-            await self._recover()
+            await self._recover(resume)
         except sqlite3.Error:
             log.exception("the jobs of the process before this one")
         recovered.set()
-        while not idle:
+        while not (idle or self._ending):
             self._wake.clear()
             try:
                 started = await self._store.write(Store.start_next)
@@ -149,15 +176,12 @@ class Scheduler:
                 await asyncio.sleep(FAULT_SECONDS)
                 continue
             if started is None:
-                await self._wake.wait()
+                await self._wait()
                 continue
             job_id, config = started
             self._current = job_id
             if self.observer:
                 self.observer.training_begins()
-            self._cancel = asyncio.Event()
-            if job_id in self._unwanted:
-                self._cancel.set()
             try:
                 await self._one(job_id, config)
             except Exception as error:
@@ -166,13 +190,23 @@ class Scheduler:
                 with contextlib.suppress(sqlite3.Error):  # a broken data base: the next start ends the job
                     await self._end(job_id, Verdict("failed", {"error": reason}))
             finally:
-                self._current = None
+                self._current = self._training = None
                 sweep(self._data, job_id)
 
-    async def _recover(self) -> None:
+    async def _wait(self) -> None:
+        """Wait for news; a job that is paused as the disk has no room goes on when it has some."""
+        full = await self._store.read(Store.paused_for, "disk")
+        if full and short_of_room(self._data) is None:
+            for job_id in full:
+                await self._store.write(Store.go_on, job_id, "The disk has room again.", {"auto": True})
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), ROOM_SECONDS if full else None)
+
+    async def _recover(self, resume: bool) -> None:
         """Settle the jobs that claim to run; nothing runs yet."""
         verdict_of = functools.partial(kept_verdict, self._data)
-        for job_id in await self._store.write(Store.recover, verdict_of):
+        for job_id in await self._store.write(Store.recover, verdict_of, go_on=resume):
             sweep(self._data, job_id)
             drop_verdict(self._data, job_id)
         for job_id in await self._store.write(Store.removed):
@@ -205,79 +239,44 @@ class Scheduler:
 
     async def _one(self, job_id: str, config: dict[str, Any]) -> None:
         began = time.monotonic()
-        verdict = await self._trained(job_id, config)
+        orders = await self._store.read(Store.orders, job_id)
+        name = (await self._store.read(Store.names)).get(job_id, job_id)
+        resumed = functools.partial(_tell, name) if orders.get("auto") else lambda _: None
+        training = self._training = Training(self._store, self.models, job_id, config, orders, resumed)
+        if job_id in self._unwanted:
+            training.cancel()
+        if job_id in self._to_pause or self._ending:
+            training.pause("ended" if self._ending else "asked")
+        verdict = await training.run(self._data, self._project)
         seconds = time.monotonic() - began
+        if verdict.status == CRASHED:
+            verdict = await self._crashed(job_id, verdict)
         if self.observer and verdict.fields.get("outOfMemory"):
-            verdict = await self._advised(self.observer, job_id, config, verdict)
-        await self._end(job_id, verdict)
+            verdict = await self._advised(self.observer, training, job_id, config, verdict)
+        if verdict.status == PAUSED:
+            await self._store.write(Store.pause, job_id, verdict.fields)
+        elif verdict.status != AGAIN:
+            await self._end(job_id, verdict)
         if self.observer:
             self.observer.training_ended(config, verdict, seconds)
 
+    async def _crashed(self, job_id: str, verdict: Verdict) -> Verdict:
+        """A job's process ended without a word: it goes on by itself, unless that has not helped."""
+        pause = "ended" if self._ending else "asked" if job_id in self._to_pause else None
+        verdict = await self._store.write(Store.crashed, job_id, verdict, pause)
+        if verdict.status == AGAIN:
+            notices.message("warning", f"{verdict.error} The job goes on from what was kept last")
+        return verdict
+
     async def _advised(
-        self, observer: Observer, job_id: str, config: dict[str, Any], verdict: Verdict
+        self, observer: Observer, training: Training, job_id: str, config: dict[str, Any], verdict: Verdict
     ) -> Verdict:
         """A job ran out of memory: its verdict with what would fit. A cancellation need not wait for it."""
         advising = asyncio.create_task(observer.what_fits(config, Preparing(self._store, job_id)))
-        cancelling = asyncio.create_task(self._cancel.wait())
+        cancelling = asyncio.create_task(training.cancelled())
         await asyncio.wait({advising, cancelling}, return_when=asyncio.FIRST_COMPLETED)
         said = advising.result() if advising.done() and not advising.exception() else ""
         for task in (advising, cancelling):
             task.cancel()
         await asyncio.gather(advising, cancelling, return_exceptions=True)
         return Verdict(verdict.status, {**verdict.fields, "error": f"{verdict.error} {said}".strip()})
-
-    async def _trained(self, job_id: str, config: dict[str, Any]) -> Verdict:
-        """Let a worker train, and end it; how the job ended."""
-        child = await Child.start("arkor_dev.local.training.worker")
-        child.send(id=job_id, config=config, data=str(self._data), project=str(self._project))
-        following = asyncio.create_task(self._follow(child, job_id))
-        providing = asyncio.create_task(self._provide(child, job_id, config["model"]))
-        cancelling = asyncio.create_task(self._cancel.wait())
-        try:
-            await asyncio.wait({following, providing, cancelling}, return_when=asyncio.FIRST_COMPLETED)
-            if providing.done() and not providing.exception():
-                await asyncio.wait({following, cancelling}, return_when=asyncio.FIRST_COMPLETED)
-            if cancelling.done() and not following.done():
-                child.send(do="cancel")
-                await asyncio.wait({following}, timeout=GRACE_SECONDS)
-            return self._verdict(following, providing, cancelling.done())
-        finally:
-            for task in (following, providing, cancelling):
-                task.cancel()
-            await child.stop()
-            await asyncio.gather(following, providing, cancelling, return_exceptions=True)
-
-    def _verdict(
-        self,
-        following: asyncio.Task[Verdict],
-        providing: asyncio.Task[None],
-        cancelled: bool,
-    ) -> Verdict:
-        if following.done():
-            return following.result()
-        if cancelled:
-            return Verdict("cancelled", {})
-        failure = providing.exception()
-        if isinstance(failure, JobFailure):
-            return Verdict("failed", {"error": str(failure)})
-        raise failure or RuntimeError("a job's tasks ended without a verdict")
-
-    async def _provide(self, child: Child, job_id: str, name: str) -> None:
-        model = await self._models.ensure(name, Preparing(self._store, job_id))
-        child.send(name=model.name, path=str(model.path), note=model.note)
-
-    async def _follow(self, child: Child, job_id: str) -> Verdict:
-        """Write the worker's events as they come; how it ended."""
-        preparing = Preparing(self._store, job_id)
-        async for batch in child.batches():
-            events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
-            if events:
-                await self._store.write(Store.append, job_id, events)
-            for message in batch:
-                if "progress" in message:
-                    preparing(message["progress"])
-                if "end" in message:
-                    return Verdict(message["end"], message["fields"])
-        await child.ended()
-        fields: dict[str, Any] = {"error": child.cause("The training process")}
-        return Verdict("failed", {**fields, "outOfMemory": True} if child.killed else fields)

@@ -1,7 +1,6 @@
-"""A job's life and its event log, in one SQLite file, so that both survive the end of the process.
+"""A job's life, from queued to its end, with its pauses: in one SQLite file with its events.
 
-Write-ahead logging makes a commit a plain append, cheap enough to do before anybody is told: what a reader
-has seen is on its way to the disk, and a kill of this process loses nothing.
+What happens to a job and the event that tells of it are written together, or neither is.
 """
 
 from __future__ import annotations
@@ -10,23 +9,22 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from arkor_dev.contract.errors import ConflictError
-from arkor_dev.contract.events import ENDINGS, SYSTEM_METRICS, TRAINING_LOG, TRAINING_STARTED
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.events import ENDINGS, TRAINING_PAUSED
 from arkor_dev.contract.shapes import TERMINAL
 
-from . import waiting
+from . import interruptions, waiting
 from .database import transaction
-from .records import Records, compact, now
+from .event_log import EventLog
+from .records import compact, now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-STOPPED: Final = "the local backend stopped while this job was training"
-
-SAMPLES_KEPT: Final = 2000
-"""So many ``system.metrics`` at most stay in the history of a job that is over: an hour's, or every nth."""
-
-Event = tuple[str, dict[str, Any]]
+ENDED: Final = "The local backend was ended while this job was training."
+CRASHED: Final = "Its training process had crashed."
+AGAIN: Final = "again"
+"""The status of a verdict on a job that crashed and goes on by itself: none of a job's own."""
 
 
 class Verdict(NamedTuple):
@@ -40,25 +38,163 @@ class Verdict(NamedTuple):
         return self.fields.get("error")
 
 
-class Store(Records):
+def new_id() -> str:
+    """The id of a job to come."""
+    return f"job_{secrets.token_hex(6)}"
+
+
+def _is_parent(told: object) -> bool:
+    """Whether what an archive tells of a job's parent is a ``JobParent``."""
+    return (
+        isinstance(told, dict)
+        and isinstance(told.get("jobId"), str)
+        and type(told.get("step")) is int
+        and isinstance(told.get("name", ""), str)
+        and len(told) <= 3
+    )
+
+
+class Store(EventLog):
     """The jobs and events of one project."""
 
-    def recover(self, verdict_of: Callable[[str], Verdict | None] = lambda _: None) -> list[str]:
-        """End the jobs that a previous process left running, as ``verdict_of`` says or failed; their ids."""
+    def recover(
+        self, verdict_of: Callable[[str], Verdict | None] = lambda _: None, *, go_on: bool = True
+    ) -> list[str]:
+        """Settle the jobs that a previous process left running; their ids.
+
+        They end as ``verdict_of`` says, else they are paused, unless they have crashed too often. With
+        ``go_on`` those that are paused because a process ended wait to go on, before all others.
+        """
         rows = self._db.execute("SELECT id FROM jobs WHERE status = 'running'").fetchall()
         for (job_id,) in rows:
-            self.finish(job_id, verdict_of(job_id) or Verdict("failed", {"error": STOPPED}))
+            if verdict := verdict_of(job_id):
+                self.finish(job_id, verdict)
+                continue
+            self.crashed(job_id, Verdict("failed", {"error": ENDED}), "ended")
+        for job_id in self.paused_for("ended") if go_on else ():
+            self.go_on(job_id, ENDED, {"auto": True})
         return [job_id for (job_id,) in rows]
 
-    def create(
-        self, name: str, config: Mapping[str, Any], forecast: Mapping[str, Any] | None = None
+    # Interruptions
+
+    def pause(self, job_id: str, fields: Mapping[str, Any]) -> None:
+        """Pause a running job: ``reason`` and ``message?``, and ``step``, else that of its newest point."""
+        with transaction(self._db):
+            self._pause(job_id, fields)
+        self._changed(job_id)
+
+    def _pause(self, job_id: str, fields: Mapping[str, Any]) -> None:
+        status, kept = self._db.execute(
+            "SELECT status, resumable FROM jobs WHERE id = ?", (job_id,)
+        ).fetchone()
+        if status == "running":
+            pause = {"step": kept or 0, **fields}
+            self._append(job_id, [(TRAINING_PAUSED, pause)])
+            changed = (compact(pause), job_id)
+            self._db.execute("UPDATE jobs SET status = 'paused', pause = ? WHERE id = ?", changed)
+
+    def crashed(self, job_id: str, verdict: Verdict, pause: str | None) -> Verdict:
+        """A running job's process has ended without a word: the verdict on it, after ``verdict`` said why.
+
+        It is queued before all others, or paused for the reason ``pause``; either is ``AGAIN``. But one that
+        has crashed too often at a step has failed.
+        """
+        with transaction(self._db):
+            (metrics,) = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            step = json.loads(metrics).get("step", 0)
+            if interruptions.crashes_again(self._db, job_id, step):
+                if pause is None:
+                    interruptions.queue_first(self._db, job_id, {"why": CRASHED, "auto": True})
+                else:
+                    self._pause(job_id, {"reason": pause, **({"message": ENDED} if pause == "ended" else {})})
+                verdict = Verdict(AGAIN, {"error": verdict.error})
+            else:
+                cause = str(verdict.error).removesuffix(".")
+                error = f"{cause}. That was the third time at step {step}"
+                verdict = Verdict("failed", {**verdict.fields, "error": error})
+                self._finish(job_id, verdict)
+        self._changed(job_id)
+        return verdict
+
+    def paused_for(self, reason: str) -> list[str]:
+        """The ids of the jobs that are paused for this reason, the last one first."""
+        rows = self._db.execute(
+            """SELECT id FROM jobs WHERE status = 'paused' AND json_extract(pause, '$.reason') = ?
+                ORDER BY seq DESC""",
+            (reason,),
+        )
+        return [job_id for (job_id,) in rows.fetchall()]
+
+    def go_on(
+        self, job_id: str, why: str, orders: Mapping[str, Any], config: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """A new queued job, with what is forecast of it, where that is known."""
-        job_id = f"job_{secrets.token_hex(6)}"
+        """Let a job wait before all others, to go on from its newest point; the job.
+
+        ``why`` is for a person. In ``orders``, ``auto`` says that it does so by itself, and the others are
+        the worker's. ``config`` is what it is to be from now on. Raises ConflictError for one that cannot.
+        """
+        with transaction(self._db):
+            found = self._db.execute("SELECT name, status, resumable FROM jobs WHERE id = ?", (job_id,))
+            row = found.fetchone()
+            if row is None:
+                raise NotFoundError(f"There is no job {job_id}")
+            name, status, kept = row
+            if status == "completed" and config is None:
+                raise ConflictError(f"The job {name} is completed: give it more steps to go on")
+            if status not in ("paused", *TERMINAL):
+                raise ConflictError(f"The job {name} is {status}")
+            if status != "paused" and kept is None:
+                raise ConflictError(f"The job {name} cannot go on: nothing of its training was kept")
+            if config is not None:
+                self._db.execute("UPDATE jobs SET config = ? WHERE id = ?", (compact(config), job_id))
+            interruptions.queue_first(self._db, job_id, {**orders, "why": why})
+        self._changed(job_id)
+        job = self._get(self._db, job_id)
+        assert job
+        return job
+
+    def orders(self, job_id: str) -> dict[str, Any]:
+        """How a job that starts is to go on; without ``why`` it begins.
+
+        ``kept`` is the newest step that it may go on after: all that was said up to there is known.
+        """
+        (kept,) = self._reader.execute("SELECT resumable FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        orders = interruptions.orders_of(self._reader, job_id)
+        return {**orders, "kept": kept or 0} if "why" in orders else orders
+
+    def config(self, job_id: str) -> dict[str, Any]:
+        """A job's config with its secrets."""
+        (text,) = self._reader.execute("SELECT config FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        config: dict[str, Any] = json.loads(text)
+        return config
+
+    def keep(self, job_id: str, step: int) -> None:
+        """Note that a job could go on after ``step``."""
+        self._db.execute("UPDATE jobs SET resumable = ? WHERE id = ?", (step, job_id))
+
+    def create(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        forecast: Mapping[str, Any] | None = None,
+        parent: Mapping[str, Any] | None = None,
+        job_id: str | None = None,
+    ) -> dict[str, Any]:
+        """A new queued job, with what is forecast of it, where that is known.
+
+        ``parent`` is what it begins from, which lies in its folder already.
+        """
+        job_id = job_id or new_id()
         self._db.execute(
-            f"""INSERT INTO jobs (seq, id, name, status, config, created, forecast)
-                VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?, ?)""",  # noqa: S608 - constant text
-            (job_id, name, compact(config), now(), None if forecast is None else compact(forecast)),
+            f"""INSERT INTO jobs (seq, id, name, status, config, created, forecast, parent)
+                VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?, ?, ?)""",  # noqa: S608 - constant text
+            (
+                job_id,
+                name,
+                compact(config),
+                now(),
+                *(None if each is None else compact(each) for each in (forecast, parent)),
+            ),
         )
         self._changed(job_id)
         job = self._get(self._db, job_id)
@@ -71,7 +207,10 @@ class Store(Records):
         times = (job["createdAt"], job.get("startedAt"), job.get("completedAt"))
         facts = (job_id, job["name"], job["status"], compact(job["config"]), job.get("error"))
         settings = compact(job["settings"]) if "settings" in job else None
+        kept, parent = job.get("resumable"), job.get("parent")
         said = (
+            kept if type(kept) is int and 0 < kept < 1 << 62 else None,
+            compact(parent) if _is_parent(parent) else None,
             compact(job.get("metrics", {})),
             settings,
             job.get("notes", ""),
@@ -83,8 +222,8 @@ class Store(Records):
                 raise ConflictError(f"The job {job_id} is here already")
             self._db.execute(
                 f"""INSERT INTO jobs (seq, id, name, status, config, error, created, started, completed,
-                        metrics, settings, notes, tags, starred)
-                    VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
+                        resumable, parent, metrics, settings, notes, tags, starred)
+                    VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
                 (*facts, *times, *said),
             )
             rows = ((job_id, number, name, data) for number, (name, data) in enumerate(events, 1))
@@ -100,7 +239,8 @@ class Store(Records):
             found = waiting.first(self._db)
             if found:
                 self._db.execute(
-                    "UPDATE jobs SET status = 'running', started = ? WHERE id = ?", (now(), found[0])
+                    "UPDATE jobs SET status = 'running', started = coalesce(started, ?) WHERE id = ?",
+                    (now(), found[0]),
                 )
         if not found:
             return None
@@ -108,10 +248,10 @@ class Store(Records):
         return found[0], json.loads(found[1])
 
     def cancel_queued(self, job_id: str) -> bool:
-        """Cancel a job that has not been started; false when it has, or is over."""
+        """Cancel a job that waits or is paused; false when it runs, or is over."""
         with transaction(self._db):
             found = self._db.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
-            waits = found is not None and found[0] == "queued"
+            waits = found is not None and found[0] in ("queued", "paused")
             if waits:
                 self._finish(job_id, Verdict("cancelled", {}))
         self._changed(job_id)
@@ -138,89 +278,10 @@ class Store(Records):
         self._append(job_id, [(ENDINGS[verdict.status], {**verdict.fields, **known})])
         self._thin_out(job_id)
         self._db.execute(
-            "UPDATE jobs SET status = ?, error = ?, completed = ?, metrics = ? WHERE id = ?",
+            """UPDATE jobs SET status = ?, error = ?, completed = ?, metrics = ?, pause = NULL
+                WHERE id = ?""",
             (verdict.status, verdict.error, now(), compact(metrics), job_id),
         )
-
-    # Events
-
-    def _thin_out(self, job_id: str) -> None:
-        """Leave of a job's samples of the machine every nth, so that at most ``SAMPLES_KEPT`` stay."""
-        of_job = (job_id, SYSTEM_METRICS)
-        (count,) = self._db.execute(
-            "SELECT count(*) FROM events WHERE job = ? AND name = ?", of_job
-        ).fetchone()
-        every = -(-count // SAMPLES_KEPT)
-        if every > 1:
-            self._db.execute(
-                """DELETE FROM events WHERE job = ?1 AND id IN (
-                    SELECT id FROM (
-                        SELECT id, row_number() OVER (ORDER BY id) AS place FROM events
-                        WHERE job = ?1 AND name = ?2
-                    ) WHERE place % ?3 <> 1
-                )""",
-                (*of_job, every),
-            )
-
-    def append(self, job_id: str, events: Sequence[Event]) -> None:
-        """Write events in one commit, and keep the job's metrics and settings up to date with them."""
-        with transaction(self._db):
-            self._append(job_id, events)
-            self._measure(job_id, events)
-        self._changed(job_id)
-
-    def _append(self, job_id: str, events: Iterable[Event]) -> None:
-        last = self._db.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()[0] or 0
-        moment = now()
-        self._db.executemany(
-            "INSERT INTO events VALUES (?, ?, ?, ?)",
-            [
-                (
-                    job_id,
-                    last + n,
-                    name,
-                    compact({"type": name, "jobId": job_id, "timestamp": moment, **fields}),
-                )
-                for n, (name, fields) in enumerate(events, 1)
-            ],
-        )
-
-    def _measure(self, job_id: str, events: Iterable[Event]) -> None:
-        found = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        metrics = json.loads(found[0])
-        for name, fields in events:
-            if name == TRAINING_STARTED:
-                metrics["totalSteps"] = fields["metadata"]["totalSteps"]
-                settings = fields["metadata"].get("settings")
-                if settings is not None:
-                    changed = (compact(settings), job_id)
-                    self._db.execute("UPDATE jobs SET settings = ? WHERE id = ?", changed)
-            elif name == TRAINING_LOG:
-                metrics.update({key: fields[key] for key in ("step", "loss", "evalLoss") if key in fields})
-                if "evalLoss" in fields:
-                    metrics["bestEvalLoss"] = min(
-                        fields["evalLoss"], metrics.get("bestEvalLoss", fields["evalLoss"])
-                    )
-        self._db.execute("UPDATE jobs SET metrics = ? WHERE id = ?", (compact(metrics), job_id))
-
-    def events(self, job_id: str, after: int, limit: int) -> list[tuple[int, str, str]]:
-        """At most ``limit`` events past the id ``after``: id, name, data as JSON text."""
-        return self._reader.execute(
-            "SELECT id, name, data FROM events WHERE job = ? AND id > ? ORDER BY id LIMIT ?",
-            (job_id, after, limit),
-        ).fetchall()
-
-    def news(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
-        """Whether the job is over, and its ``events``; asked in this order, so that none slips between."""
-        over = self.is_over(job_id)
-        return over, self.events(job_id, after, limit)
-
-    def last_event(self, job_id: str) -> int:
-        """The id of a job's newest event, 0 when there is none."""
-        found = self._reader.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()
-        return found[0] or 0
-
-    def is_over(self, job_id: str) -> bool:
-        """Whether a job has its final status, and so its last event."""
-        found = self._reader.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return found is None or found[0] in TERMINAL
+        orders = interruptions.orders_of(self._db, job_id)
+        lasting: dict[str, Any] = {key: orders[key] for key in interruptions.LASTING if key in orders}
+        interruptions.set_orders(self._db, job_id, lasting)

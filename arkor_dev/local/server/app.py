@@ -30,6 +30,7 @@ from .datasets import DATASETS
 from .datasets import routes as dataset_routes
 from .forecasts import FORECASTS
 from .forecasts import routes as forecast_routes
+from .interruptions import routes as interruption_routes
 from .jobs import IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
@@ -40,7 +41,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BODY_LIMIT: Final = 8 * 2**20
-FEATURES: Final = ("archive", "datasets", "delete", "edit", "forecast", "queue")
+FEATURES: Final = (
+    "archive",
+    "datasets",
+    "delete",
+    "edit",
+    "extend",
+    "forecast",
+    "parent",
+    "pause",
+    "queue",
+    "resume",
+)
 """Those of docs/contract.md#optional-features that this backend has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
@@ -145,7 +157,7 @@ def create_app(setup: Setup) -> web.Application:
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[FORECASTS] = Forecasts(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[SCHEDULER].observer = app[FORECASTS]
-    app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes])
+    app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *interruption_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -153,7 +165,7 @@ def create_app(setup: Setup) -> web.Application:
             stack.push_async_callback(inference.close)
             stack.push_async_callback(app[DATASETS].close)
             await stack.enter_async_context(app[FORECASTS].running())
-            await stack.enter_async_context(app[SCHEDULER].running(idle=setup.idle))
+            await stack.enter_async_context(app[SCHEDULER].running(idle=setup.idle, resume=setup.resume))
             yield
 
     app.cleanup_ctx.append(workers)

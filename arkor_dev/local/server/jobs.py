@@ -8,20 +8,21 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from arkor_dev.contract.bodies import JOB_CHANGES, QUEUE_CHANGES, job_changes
+from arkor_dev.contract.bodies import JOB_CHANGES, PARENT, QUEUE_CHANGES, job_changes
 from arkor_dev.contract.errors import ConflictError, InternalError, NotFoundError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.inference.client import Inference
-from arkor_dev.local.jobs.archive import export_job
-from arkor_dev.local.jobs.archive_reader import Imported, import_job
+from arkor_dev.local.jobs.archive.reader import Imported, import_job
+from arkor_dev.local.jobs.archive.writer import export_job
 from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.disk import disk_use, job_bytes, leftovers, remove_leftovers, remove_models
 from arkor_dev.local.jobs.job_config import check_config, check_files
 from arkor_dev.local.jobs.scheduler import Scheduler
-from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.jobs.store import Store, new_id
 
+from .branches import keep_parent, parent_of
 from .event_stream import stream_events
 from .forecasts import FORECASTS
 from .requests import SETUP, Setup, body_of, check_scope
@@ -32,7 +33,13 @@ NAME: Final = Rule(
     noun=f"text of 1 to {NAME_LIMIT} characters",
     test=lambda value: isinstance(value, str) and bool(value.strip()) and len(value) <= NAME_LIMIT,
 )
-JOB: Final = Schema((Field("name", NAME, needed=True), Field("config", Rule("object"), needed=True)))
+JOB: Final = Schema(
+    (
+        Field("name", NAME, needed=True),
+        Field("config", Rule("object"), needed=True),
+        Field("parent", Rule("object"), null=True, inner=PARENT),
+    )
+)
 """What is in the config is checked by the table of settings."""
 
 ARCHIVE: Final = Schema(
@@ -76,8 +83,12 @@ async def create_job(request: web.Request) -> web.Response:
     body = await body_of(request, JOB)
     config = check_config(body["config"])
     await asyncio.to_thread(check_files, config, setup.project)
+    parent, job_id = None, new_id()
+    if body.get("parent") is not None:
+        parent, folder = await parent_of(setup, body["parent"], config)
+        await asyncio.to_thread(keep_parent, setup.data, job_id, folder)
     forecast = await request.app[FORECASTS].known(config)
-    job = await setup.store.request(Store.create, body["name"].strip(), config, forecast)
+    job = await setup.store.request(Store.create, body["name"].strip(), config, forecast, parent, job_id)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": job})
 

@@ -33,15 +33,26 @@ class Setup:
     slug: str
     store: AsyncStore
     idle: bool = False
+    resume: bool = True
 
     @classmethod
     def open(
-        cls, data: Path, project: Path, cache: Path, hello: dict[str, Any], *, idle: bool = False
+        cls,
+        data: Path,
+        project: Path,
+        cache: Path,
+        hello: dict[str, Any],
+        *,
+        idle: bool = False,
+        resume: bool = True,
     ) -> Setup:
-        """Open the data folder for the daemon that sent ``hello``; with ``idle`` no job is started."""
+        """Open the data folder for the daemon that sent ``hello``; with ``idle`` no job is started.
+
+        Without ``resume`` those that ran when an earlier process ended stay paused.
+        """
         store = AsyncStore(Store(data / "backend.sqlite", ORG["id"]))
         who = (hello["token"], hello["orgSlug"], hello["projectSlug"])
-        return cls(data, project.resolve(), cache, *who, store, idle)
+        return cls(data, project.resolve(), cache, *who, store, idle, resume)
 
 
 SETUP: Final = web.AppKey("setup", Setup)

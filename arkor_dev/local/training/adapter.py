@@ -127,6 +127,46 @@ def beginning(model: Any) -> dict[str, Any]:
     return {}
 
 
+def take_weights(weights: Mapping[str, Any], folder: Path) -> None:
+    """Give the ``weights`` that learn, by name, those that were saved in ``folder``; raises JobFailure."""
+    saved: dict[str, Any] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        saved |= load_file(path)
+    keys = {name: name.replace(".modules_to_save.default", "").replace(".default.", ".") for name in weights}
+    for name, weight in weights.items():
+        found = saved.get(keys[name])
+        if found is None or found.shape != weight.shape:
+            shape = list(weight.shape)
+            raise JobFailure(f"What this job is to begin from has no {keys[name]} of the shape {shape}")
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(saved[keys[name]])
+
+
+def begin_at(model: Any, fresh: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Let ``model`` have begun at ``kept`` and not at ``fresh``, its own `beginning`.
+
+    Both are the same on the same machine. Another one may split the base's weights in another way, and what
+    was taken out of them has to be what the adapter began at.
+    """
+    if all(torch.equal(weight.cpu(), kept[name]) for name, weight in fresh.items()):
+        return
+    learning = dict(model.named_parameters())
+    with torch.no_grad():
+        for module in model.modules():
+            if not hasattr(module, "get_delta_weight") or "default" not in getattr(module, "lora_A", {}):
+                continue
+            own = [module.lora_A["default"].weight, module.lora_B["default"].weight]
+            names = [next(name for name, weight in learning.items() if weight is each) for each in own]
+            parts = []
+            for begun in (fresh, kept):
+                for weight, name in zip(own, names, strict=True):
+                    weight.copy_(begun[name])
+                parts.append(module.get_delta_weight("default"))
+            base = module.get_base_layer().weight
+            base.copy_(base + (parts[0] - parts[1]).to(base.dtype))
+
+
 def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
     """Write the adapter into ``folder``, for the base as it was; ``begun`` is its `beginning`."""
     model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)

@@ -42,13 +42,14 @@ def steps_per_epoch(units: int, batch_size: int, accumulation: int) -> int:
     return math.ceil(math.ceil(units / batch_size) / accumulation)
 
 
-def endless(rows: Sequence[Example], plan: Plan, seed: int) -> Iterator[list[Batch]]:
+def endless(rows: Sequence[Example], plan: Plan, seed: int, done: int = 0) -> Iterator[list[Batch]]:
     """Steps without end, each the batches whose gradients are added up before the weights move.
 
-    Each epoch has every row once, in an order of its own.
+    Each epoch has every row once, in an order of its own. It begins behind the first ``done`` steps.
     """
     units = packs(rows, plan.packed_to) if plan.packed_to else [[row] for row in rows]
-    size, epoch = plan.batch_size, 0
+    size = plan.batch_size
+    epoch, skipped = divmod(done, steps_per_epoch(len(units), size, plan.accumulation))
     while True:
         chance = random.Random(f"{seed}/{epoch}")  # noqa: S311 - order, not secrecy
         order = list(units)
@@ -59,9 +60,9 @@ def endless(rows: Sequence[Example], plan: Plan, seed: int) -> Iterator[list[Bat
             [row for unit in order[start : start + size] for row in unit]
             for start in range(0, len(order), size)
         ]
-        for start in range(0, len(batches), plan.accumulation):
+        for start in range(skipped * plan.accumulation, len(batches), plan.accumulation):
             yield batches[start : start + plan.accumulation]
-        epoch += 1
+        epoch, skipped = epoch + 1, 0
 
 
 def _by_length(order: list[Batch], step: int) -> list[Batch]:

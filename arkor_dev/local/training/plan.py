@@ -131,10 +131,12 @@ class Plan:
     adapter: AdapterPlan | None
 
     @classmethod
-    def of(cls, settings: JobSettings, train_rows: int, eval_rows: int, packed_to: int = 0) -> Plan:
+    def of(
+        cls, settings: JobSettings, train_rows: int, eval_rows: int, packed_to: int = 0, restart: int = 0
+    ) -> Plan:
         """The plan of a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
 
-        With ``packed_to``, ``train_rows`` are packs.
+        With ``packed_to``, ``train_rows`` are packs. After step ``restart`` the schedule begins anew.
         """
         get, settle = settings.get, settings.settle
         batch = settle("batchSize", min(get("batchSize"), train_rows))
@@ -161,7 +163,7 @@ class Plan:
             per_epoch=per_epoch,
             packed_to=packed_to,
             by_length=get("groupByLength"),
-            schedule=Schedule.of(settings, steps),
+            schedule=Schedule.of(settings, steps, restart),
             optimizer=OptimizerPlan.of(settings),
             max_norm=get("maxGradNorm"),
             smoothing=get("labelSmoothingFactor"),

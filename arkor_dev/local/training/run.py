@@ -2,7 +2,7 @@
 
 The loop is our own, at the same speed as a library's, so that every step can be reported, stopped and
 saved. Loss is the mean cross entropy over completion tokens. Everything random comes from one seed: the
-same job on the same machine gives the same adapter.
+same job on the same machine gives the same adapter, also where it was interrupted and went on.
 """
 
 from __future__ import annotations
@@ -10,31 +10,22 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from arkor_dev.contract.events import (
-    CHECKPOINT_REMOVED,
-    CHECKPOINT_SAVED,
-    TRAINING_LOG,
-    TRAINING_MESSAGE,
-    TRAINING_STARTED,
-)
-from arkor_dev.local.jobs.artifacts import (
-    OPTIMIZER,
-    checkpoint_folder,
-    checkpoint_steps,
-    describe,
-    drop_checkpoint,
-    final_folder,
-    kind_of,
-    write_whole,
-)
-from arkor_dev.local.metrics.stopwatch import Stopwatch
+from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figures
+from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
+from arkor_dev.local.checkpoints.origin import facts_of
+from arkor_dev.local.checkpoints.points import drop_later
+from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
+from arkor_dev.local.jobs.artifacts import describe, final_folder, kind_of
+from arkor_dev.local.jobs.whole_folder import write_whole
+from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.workers.errors import JobFailure
 
-from .adapter import adapted, beginning, hold_in, save_adapter, save_whole, whole
+from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
 from .batches import endless
 from .encoding import IGNORED
 from .loss import Loss
@@ -45,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.checkpoints.points import GoingOn
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.number_format import Choice
 
@@ -52,79 +44,20 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
-@dataclass(slots=True)
-class Pace:
-    """Loss and speed since the last report; evaluation and saving do not count as training time."""
+class Ending(NamedTuple):
+    """How a run ended: ``completed``, ``cancelled`` or ``paused``, and the fields of the event of that."""
 
-    losses: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    samples: int = 0
-    tokens: int = 0
-
-    def report(self) -> dict[str, float]:
-        """Mean loss, and samples and tokens (padding left out) a second; starts anew."""
-        seconds = max(self.seconds, 1e-9)
-        row = {
-            "loss": sum(self.losses) / len(self.losses),
-            "samplesPerSecond": self.samples / seconds,
-            "tokensPerSecond": self.tokens / seconds,
-        }
-        self.losses, self.seconds, self.samples, self.tokens = [], 0.0, 0, 0
-        return row
-
-
-@dataclass(slots=True)
-class Best:
-    """The best evaluation; with ``patience`` its weights too, and when there has been no better for too long.
-
-    As in transformers an evaluation is better where the loss is lower by more than ``threshold``.
-    """
-
-    patience: int | None
-    threshold: float
-    last: float | None = None
-    loss: float | None = None
-    step: int = 0
-    worse: int = 0
-    weights: list[Any] = field(default_factory=list)
-
-    def take(self, step: int, loss: float, weights: Sequence[Any]) -> None:
-        """Note what was measured after ``step``."""
-        self.last = loss
-        better = self.loss is None or loss < self.loss - self.threshold
-        self.worse = 0 if better else self.worse + 1
-        if self.loss is None or loss < self.loss:
-            self.loss, self.step = loss, step
-            if self.patience:
-                self.weights = [weight.detach().to("cpu", copy=True) for weight in weights]
-
-    @property
-    def enough(self) -> bool:
-        """Whether patience is at its end."""
-        return self.patience is not None and self.worse >= self.patience
-
-    def restore(self, step: int, weights: Sequence[Any]) -> str | None:
-        """Make ``weights`` the best ones, after ``step``; what happened, in words, where they were others."""
-        if not self.weights or self.step == step:
-            return None
-        with torch.no_grad():
-            for weight, best in zip(weights, self.weights, strict=True):
-                weight.copy_(best)
-        ended = (
-            f"Stopped after step {step}, as {self.patience} evaluations were not better. "
-            if self.enough
-            else ""
-        )
-        return (
-            f"{ended}Kept is what step {self.step} had learned, whose evaluation was best ({self.loss:.4f})"
-        )
+    status: str
+    fields: dict[str, Any]
 
 
 @dataclass
 class Run:
     """One job's training. ``emit(name, **fields)`` sends an event; ``cancelled()`` is asked between steps.
 
-    ``settings`` is the record of what it runs with, by the contract's fields.
+    So is ``pausing()``: the reason to pause, or None. ``settings`` is the record of what it runs with, by the
+    contract's fields; ``origin()`` what its bits depend on. ``told(step)`` hears of each step that the job
+    can go on from. ``parent`` is the folder of an adapter to begin with.
     """
 
     base: Base
@@ -142,6 +75,11 @@ class Run:
     cancelled: Callable[[], bool]
     choice: Choice
     step: int = 0
+    pausing: Callable[[], str | None] = lambda: None
+    origin: Callable[[], Mapping[str, Any]] = dict
+    told: Callable[[int], None] = lambda _: None
+    going_on: GoingOn | None = None
+    parent: Path | None = None
     clock: Stopwatch = field(default_factory=Stopwatch)
 
     def begin(self) -> None:
@@ -160,67 +98,138 @@ class Run:
         self.loss = Loss(
             model, self.base.device, self.choice.dtype, self.train, plan.smoothing, noisy=plan.noise > 0
         )
-        self.trainable = [weight for weight in model.parameters() if weight.requires_grad]
+        weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self.trainable = list(weights.values())
+        if self.parent:
+            take_weights(weights, self.parent)
         self.optimizer = make_optimizer(model, plan.optimizer)
         # Only float16 has so small a range that gradients vanish in it.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)
+        self.parts = Parts(weights, self.optimizer, self.scaler, self.base.device)
+        self.pace, self.best = Pace(), Best(plan.patience, plan.threshold)
+        self.last_loss, self.began = math.nan, time.monotonic()
 
-    def run(self) -> dict[str, Any] | None:
-        """Train to the end; the fields of ``training.completed``, or None when cancelled."""
-        plan, started = self.plan, time.monotonic()
+    def run(self) -> Ending:
+        """Train to the end, or until it is cancelled or paused."""
+        plan, began = self.plan, time.monotonic()
         self.clock.start(self.base.device)
         self.begin()
+        self.began = began
+        self.keeper = Keeper(self.data, self.job_id, plan.kept, self.emit, self.told, self.origin)
+        if self.going_on:
+            self._go_on(self.going_on)
         self.emit(TRAINING_STARTED, metadata=self._metadata())
-        if self.base.device == "cpu" and self.loss.padded:
+        if self.base.device == "cpu" and self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
-        pace, best, loss = Pace(), Best(plan.patience, plan.threshold), math.nan
-        steps = endless(self.train, plan, plan.order_seed)
-        for step in range(1, plan.steps + 1):
-            if self.cancelled():
-                return None
-            self.step, began = step, time.monotonic()
-            rate = plan.schedule.rate_at(step)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+        steps = endless(self.train, plan, plan.order_seed, self.step)
+        try:
+            if self.step and self._saves() and not self.keeper.has_checkpoint(self.step):
+                self._checkpoint()  # there was no room for it
+            while self.step < plan.steps and not self.best.enough:
+                if self.cancelled():
+                    return Ending("cancelled", {})
+                if reason := self.pausing():
+                    return self._pause(reason)
+                self.clock.lap("other")
+                batches = next(steps)
+                self.clock.lap("data")
+                self._make_step(batches)
+                if self._saves():
+                    self._checkpoint()
             self.clock.lap("other")
-            batches = next(steps)
-            self.clock.lap("data")
-            pace.losses.append(self.learn(*batches))
-            pace.seconds += time.monotonic() - began
-            pace.samples += sum(len(batch) for batch in batches)
-            pace.tokens += sum(len(row.ids) for batch in batches for row in batch)
-            epoch = round(step / plan.per_epoch, 4)
-            if step % plan.logging == 0 or step == plan.steps:
-                row = {**pace.report(), "learningRate": rate}
-                loss = row["loss"]
-                self.emit(TRAINING_LOG, step=step, epoch=epoch, **row)
-            if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
-                self.clock.lap("other")
-                best.take(step, self.evaluate(), self.trainable)
-                self.clock.lap("eval")
-                self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=best.last)
-            if plan.save and step % plan.save == 0:
-                self.clock.lap("other")
-                self._checkpoint()
-                self.clock.lap("save")
-            if best.enough:
-                break
-        if message := best.restore(self.step, self.trainable):
+            self.keeper.point(self.step, self.state)
+            self.clock.lap("save")
+        except NoRoomError as error:
+            return self._pause("disk", str(error))
+        return self._finish()
+
+    def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
+        """One step, and what is reported and measured after it."""
+        plan, began = self.plan, time.monotonic()
+        step = self.step = self.step + 1
+        rate = plan.schedule.rate_at(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        pace = self.pace
+        pace.losses.append(self.learn(*batches))
+        pace.seconds += time.monotonic() - began
+        pace.samples += sum(len(batch) for batch in batches)
+        pace.tokens += sum(len(row.ids) for batch in batches for row in batch)
+        epoch = round(step / plan.per_epoch, 4)
+        if step % plan.logging == 0 or step == plan.steps:
+            row = {**pace.report(), "learningRate": rate}
+            self.last_loss = row["loss"]
+            self.emit(TRAINING_LOG, step=step, epoch=epoch, **row)
+        if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
+            self.clock.lap("other")
+            self.best.take(step, self.evaluate(), self.trainable)
+            self.clock.lap("eval")
+            self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=self.best.last)
+
+    def _finish(self) -> Ending:
+        if message := self.best.restore(self.step, self.trainable):
             self.emit(TRAINING_MESSAGE, message=message)
-        self.clock.lap("other")
         final = final_folder(self.data, self.job_id)
-        size = write_whole(final, self.save)
+        size = write_whole(final, self.save, {"job": self.job_id, "step": self.step, "origin": self.origin()})
         self.clock.lap("save")
-        seconds = round(time.monotonic() - started, 3)
         figures = {
-            "loss": loss,
-            "evalLoss": best.last,
-            "bestEvalLoss": best.loss,
+            "loss": self.last_loss,
+            "evalLoss": self.best.last,
+            "bestEvalLoss": self.best.loss,
             "steps": self.step,
-            "seconds": seconds,
+            "seconds": round(time.monotonic() - self.began, 3),
             "secondsIn": self.clock.total(),
         }
-        return {"metrics": figures, "artifacts": [describe(kind_of(final), "final", final, size)]}
+        artifacts = [describe(kind_of(final), "final", final, size)]
+        return Ending("completed", {"metrics": figures, "artifacts": artifacts})
+
+    def _pause(self, reason: str, message: str | None = None) -> Ending:
+        """Keep all that the next step depends on; where even that has no room, the newest point has to do."""
+        try:
+            if self.step:
+                self.keeper.point(self.step, self.state)
+        except NoRoomError as error:
+            reason, message = "disk", message or str(error)
+        fields = {"step": self.keeper.step or 0, "reason": reason}
+        return Ending("paused", fields if message is None else {**fields, "message": message})
+
+    def _go_on(self, going_on: GoingOn) -> None:
+        """Take over the newest state that can be read; without one it begins anew."""
+        taken, passed = take_newest(going_on, self._take_over)
+        if taken:
+            self.step = self.keeper.step = taken
+        if going_on.further is not None and self.step <= going_on.further:
+            self.best.worse = 0  # patience that came to its end has brought about the old one
+        drop_later(self.data, self.job_id, self.step)
+        self.emit(TRAINING_RESUMED, step=self.step, message=going_on.message)
+        for sentence in passed:
+            self.emit(TRAINING_MESSAGE, message=sentence)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on, and the figures so far."""
+        return {
+            **self.parts.state(),
+            "begun": self.begun,
+            **figures_of(self.pace, self.best),
+            "lastLoss": self.last_loss,
+            "seconds": time.monotonic() - self.began,
+            "secondsIn": self.clock.total(),
+        }
+
+    def _take_over(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``; raises StateError where it is not of this run."""
+        try:
+            loss, seconds = float(state["lastLoss"]), float(state["seconds"])
+            begun, spent = state["begun"], {part: float(state["secondsIn"][part]) for part in PARTS}
+            check_weights(begun, self.begun)
+            set_figures(state, self.pace, self.best)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(f"it is not of this run ({error!r})") from None
+        if begun:
+            begin_at(self.model, self.begun, begun)
+            self.begun = begun
+        self.parts.take_over(state)
+        self.last_loss, self.began, self.clock.seconds = loss, self.began - seconds, spent
 
     def _metadata(self) -> dict[str, Any]:
         return {
@@ -235,6 +244,7 @@ class Run:
             "model": self.base_name,
             "settings": dict(self.settings),
             **({"modelNote": self.base_note} if self.base_note else {}),
+            **facts_of(self.origin()),
         }
 
     def learn(self, *batches: Sequence[Example]) -> float:
@@ -290,15 +300,12 @@ class Run:
     def save_checkpoint(self, folder: Path) -> None:
         """Write what has learned, and what going on from here takes."""
         self.save(folder)
-        torch.save({"step": self.step, "optimizer": self.optimizer.state_dict()}, folder / OPTIMIZER)
+        write_state(folder, self.state())
+
+    def _saves(self) -> bool:
+        return self.plan.save > 0 and self.step % self.plan.save == 0
 
     def _checkpoint(self) -> None:
-        folder = checkpoint_folder(self.data, self.job_id, self.step)
-        artifact = describe(
-            "checkpoint", f"step {self.step}", folder, write_whole(folder, self.save_checkpoint), self.step
-        )
-        self.emit(CHECKPOINT_SAVED, step=self.step, artifacts=[artifact])
-        if self.plan.kept:
-            for step in checkpoint_steps(self.data, self.job_id)[: -self.plan.kept]:
-                drop_checkpoint(self.data, self.job_id, step)
-                self.emit(CHECKPOINT_REMOVED, step=step)
+        self.clock.lap("other")
+        self.keeper.checkpoint(self.step, self.save_checkpoint)
+        self.clock.lap("save")

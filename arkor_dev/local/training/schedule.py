@@ -18,7 +18,7 @@ class Schedule:
     """``kind`` from ``height``, over ``steps`` steps of which the first ``warmup`` rise to it.
 
     ``cycles`` are those of cosine_with_restarts, ``power`` is the polynomial's, and over the last ``decay``
-    steps wsd falls.
+    steps wsd falls. Before them come ``before`` steps of a run that has been extended.
     """
 
     kind: str
@@ -28,10 +28,12 @@ class Schedule:
     cycles: int
     power: float
     decay: int
+    before: int = 0
 
     @classmethod
-    def of(cls, settings: JobSettings, steps: int) -> Schedule:
-        """The schedule of a job of ``steps`` steps."""
+    def of(cls, settings: JobSettings, steps: int, before: int = 0) -> Schedule:
+        """The schedule of a job of ``steps`` steps, or of those behind the first ``before`` of them."""
+        steps -= before
         get, settle = settings.get, settings.settle
         kind = get("lrSchedulerType")
         kind = settle("lrSchedulerType", "wsd" if kind == "warmup_stable_decay" else kind)
@@ -47,11 +49,12 @@ class Schedule:
             cycles=get("lrNumCycles") if kind == "cosine_with_restarts" else 1,
             power=get("lrPower") if kind == "polynomial" else 1.0,
             decay=_decay(settings, steps, steps - warmup) if kind == "wsd" else 0,
+            before=before,
         )
 
     def rate_at(self, step: int) -> float:
         """The learning rate of step ``step`` (from 1). A warm-up begins at 0."""
-        done = step - 1
+        done = step - 1 - self.before
         if done < self.warmup:
             return self.height * done / self.warmup
         return self.height * self._share(done)

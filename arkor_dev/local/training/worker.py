@@ -14,7 +14,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import TRAINING_MESSAGE
+from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
+from arkor_dev.local.checkpoints import origin
+from arkor_dev.local.checkpoints.continuation import Continuation
+from arkor_dev.local.checkpoints.points import drop_later
+from arkor_dev.local.jobs.artifacts import parent_folder
 from arkor_dev.local.metrics.system_metrics import Machine, Sampler
 from arkor_dev.local.workers import peak_memory
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import DatasetSource
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.number_format import Choice
 
     from .run import Run
 
@@ -37,6 +42,7 @@ EVAL_SHARE: Final = 0.1
 EVAL_MOST: Final = 32
 EVAL_FROM: Final = 10
 SHOWN_BAD_ROWS: Final = 5
+FORMATS: Final = ("float32", "bfloat16", "float16")
 
 
 def split(rows: list[Row], settings: JobSettings) -> tuple[list[Row], list[Row]]:
@@ -61,7 +67,8 @@ def split(rows: list[Row], settings: JobSettings) -> tuple[list[Row], list[Row]]
 class Preparation:
     """All that comes before the first step, one stage after another; a forecast goes through the same ones.
 
-    ``emit`` sends an event, ``progress`` says how far a stage has come.
+    ``emit`` sends an event, ``progress`` says how far a stage has come. Of a job that goes on, what its first
+    start has said is not said again.
     """
 
     def __init__(
@@ -71,6 +78,16 @@ class Preparation:
         self.project = Path(job["project"])
         self.emit, self.progress = emit, progress
         self.settings = JobSettings(self.config)
+        self.continuation = Continuation(job)
+        if anew := self.continuation.anew:
+            self.emit(TRAINING_RESUMED, step=0, message=anew)
+            for sentence in self.continuation.passed:
+                self.emit(TRAINING_MESSAGE, message=sentence)
+
+    def say(self, message: str) -> None:
+        """Send a sentence for the log, which a job that goes on has there already."""
+        if not self.continuation.points:
+            self.emit(TRAINING_MESSAGE, message=message)
 
     def read(self) -> None:
         """Read the rows and plan the run: ``train_rows``, ``eval_rows``, ``plan``."""
@@ -94,19 +111,28 @@ class Preparation:
             first = "\n".join(bad[:SHOWN_BAD_ROWS])
             more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""
             count = "1 row was" if len(bad) == 1 else f"{len(bad):,} rows were"
-            self.emit(TRAINING_MESSAGE, message=f"{count} left out: {first}{more}")
-        self.plan = Plan.of(self.settings, len(self.train_rows), len(self.eval_rows))
+            self.say(f"{count} left out: {first}{more}")
+        self.plan = self._plan(len(self.train_rows), len(self.eval_rows))
+
+    def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
+        return Plan.of(self.settings, units, eval_rows, packed_to, self.continuation.orders.get("restart", 0))
 
     def load(self, model: Mapping[str, Any]) -> None:
         """Load the ``model`` that the backend has found: ``base``, and its longest row, ``longest``."""
         # Everything is read from local folders from here on: no library may ask the hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
+        import torch
+
         from arkor_dev.local.modeling.base_model import load_base
         from arkor_dev.local.modeling.tokenizer import default_length
 
+        if threads := self.continuation.threads:
+            torch.set_num_threads(threads)
+
         self.name, self.note = self.settings.settle("model", model["name"]), model["note"]
         if self.note:
-            self.emit(TRAINING_MESSAGE, message=self.note)
+            self.say(self.note)
+        self.continuation.look_at_files(Path(model["path"]))
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
@@ -133,26 +159,37 @@ class Preparation:
         self.held_out, cut_held = encoded(self.eval_rows)
         if self.settings.get("packing"):
             count = len(packs(self.train, self.longest))
-            self.plan = Plan.of(self.settings, count, len(self.held_out), self.longest)
+            self.plan = self._plan(count, len(self.held_out), self.longest)
         self.cut = cut + cut_held
         if self.cut:
-            message = f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were cut"
-            self.emit(TRAINING_MESSAGE, message=message)
+            self.say(f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were cut")
 
-    def make_run(self, cancelled: Callable[[], bool]) -> Run:
-        """The run, in the number format that suits this processor."""
+    def make_run(
+        self,
+        cancelled: Callable[[], bool],
+        pausing: Callable[[], str | None] = lambda: None,
+        told: Callable[[int], None] = lambda _: None,
+    ) -> Run:
+        """The run, in the number format that suits this processor; the last three are as `Run` has them."""
+        import torch
+
         from arkor_dev.local.modeling.number_format import choose
 
         from .run import Run
 
         tokens = self.plan.batch_size * sum(len(example.ids) for example in self.train) // len(self.train)
         base, kept = self.base, self.data / "number-formats.json"
-        choice = choose(base.model, base.device, base.dtype, tokens, self.format, kept)
-        self.settings.settle("numberFormat", choice.name)
-        self.emit(
-            TRAINING_MESSAGE,
-            message=f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}",
+        choice = self._earlier_choice() or choose(
+            base.model, base.device, base.dtype, tokens, self.format, kept
         )
+        self.settings.settle("numberFormat", choice.name)
+        self.say(f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}")
+        self.continuation.origin |= {
+            **origin.machine(base.device, torch.get_num_threads()),
+            "rows": origin.hash_of_rows(self.train, self.held_out),
+            "format": choice.name,
+            "formatReason": choice.reason,
+        }
         return Run(
             base=base,
             base_name=self.name,
@@ -168,7 +205,24 @@ class Preparation:
             emit=self.emit,
             cancelled=cancelled,
             choice=choice,
+            pausing=pausing,
+            origin=self.continuation.depends_on,
+            told=told,
+            going_on=self.continuation.going_on(),
+            parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
+
+    def _earlier_choice(self) -> Choice | None:
+        """The number format that a job which goes on began in, where a processor computes."""
+        import torch
+
+        from arkor_dev.local.modeling.number_format import Choice
+
+        before = self.continuation.before
+        name, reason = before.get("format"), before.get("formatReason")
+        if self.base.device != "cpu" or name not in FORMATS:
+            return None
+        return Choice(getattr(torch, name), str(reason))
 
 
 class Work:
@@ -176,22 +230,32 @@ class Work:
 
     def __init__(self) -> None:
         self.cancel = threading.Event()
-        self.link = Link({"cancel": lambda _: self.cancel.set()})
+        self.pause: str | None = None
+        self.link = Link({"cancel": lambda _: self.cancel.set(), "pause": self._pause})
+
+    def _pause(self, message: Mapping[str, Any]) -> None:
+        self.pause = message["reason"]
 
     def emit(self, name: str, **fields: Any) -> None:
         self.link.send(event=name, fields=fields)
 
     def train(self) -> None:
-        preparation = Preparation(self.link.receive(), self.emit, self.link.progress)
+        job = self.link.receive()
+        if not job.get("resume"):
+            drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
+        preparation = Preparation(job, self.emit, self.link.progress)
         preparation.read()
         preparation.load(self.link.receive())
         preparation.encode()
-        run = preparation.make_run(self.cancel.is_set)
+        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept)
         with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
-            result = run.run()
-        if result is not None:
-            result["metrics"]["peakBytes"] = peak_memory.peak()
-        self.link.send(end="cancelled" if result is None else "completed", fields=result or {})
+            status, fields = run.run()
+        if status == "completed":
+            fields["metrics"]["peakBytes"] = peak_memory.peak()
+        self.link.send(end=status, fields=fields)
+
+    def _kept(self, step: int) -> None:
+        self.link.send(kept=step)
 
     def run(self) -> None:
         """Do the work; whatever goes wrong ends as a reason that the person reads."""

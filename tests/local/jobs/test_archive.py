@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
-from arkor_dev.local.jobs import archive_reader
-from arkor_dev.local.jobs.archive import export_job
-from arkor_dev.local.jobs.archive_reader import import_job
+from arkor_dev.local.jobs.archive import reader
+from arkor_dev.local.jobs.archive.reader import import_job
+from arkor_dev.local.jobs.archive.writer import export_job
 from arkor_dev.local.jobs.artifacts import final_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 
@@ -227,7 +227,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_disk_without_room_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_reader, "SPARE", 1 << 60)
+    monkeypatch.setattr(reader, "SPARE", 1 << 60)
     (tmp_path / "job.tar").write_bytes(whole(*built()))
     with pytest.raises(BadRequestError, match="no room"):
         import_job(tmp_path, tmp_path / "job.tar")

@@ -12,7 +12,7 @@ import pytest
 
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.local.jobs import async_store
-from arkor_dev.local.jobs.artifacts import final_folder, keep_verdict, kept_verdict
+from arkor_dev.local.jobs.artifacts import keep_verdict, kept_verdict
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store, Verdict
 
@@ -125,11 +125,3 @@ def test_a_verdict_is_kept_beside_the_data_base(tmp_path: Path) -> None:
     assert kept_verdict(tmp_path, "job_none") is None
     (tmp_path / "jobs" / "job_a" / "verdict.json").write_text('["running", {}]')
     assert kept_verdict(tmp_path, "job_a") is None
-    # A whole adapter is written last: a job that has one was through.
-    folder = final_folder(tmp_path, "job_a")
-    folder.mkdir()
-    (folder / "adapter_model.safetensors").write_bytes(b"12345")
-    found = kept_verdict(tmp_path, "job_a")
-    assert found
-    assert found.status == "completed"
-    assert found.fields["artifacts"][0]["bytes"] == 5

@@ -17,7 +17,7 @@ from arkor_dev import __version__
 from arkor_dev.local.jobs import database
 from arkor_dev.local.jobs.artifacts import kept_verdict
 from arkor_dev.local.jobs.database import VERSION, NewerFormatError, open_database
-from arkor_dev.local.jobs.store import STOPPED, Store
+from arkor_dev.local.jobs.store import ENDED, Store
 from tests.local.harness import Backend, launch
 
 from .make_store import CONFIG, fill
@@ -98,9 +98,12 @@ def test_an_earlier_file_is_migrated_and_copied(
         assert (number, name) == (5, "training.completed")
         assert json.loads(data)["artifacts"][0]["path"] == f"/data/jobs/{whole['id']}/final"
         assert jobs["failed"]["error"] == "out of memory"
-        # It goes on as if nothing had been: what ran is settled, what waits is next, with its secret.
+        # It goes on as if nothing had been: what ran is next, and then what waits, with its secret.
         assert store.recover(lambda job: kept_verdict(path.parent, job)) == [jobs["running"]["id"]]
-        assert (store.get(jobs["running"]["id"]) or {})["error"] == STOPPED
+        started = store.start_next()
+        assert started
+        assert started[0] == jobs["running"]["id"]
+        assert store.orders(started[0])["why"] == ENDED
         started = store.start_next()
         assert started
         assert started[0] == jobs["queued"]["id"]

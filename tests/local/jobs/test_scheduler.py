@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from arkor_dev.contract.errors import ConflictError
+from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.disk import LEAST_FREE
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Model
@@ -20,19 +23,46 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """Stands for the training process: it trains until it is told to stop, and then says at which step."""
+    """Stands for the training process: it trains until it is told to stop, and then says at which step.
+
+    ``deaf`` ones hear nothing of a pause; those that crash end at once.
+    """
+
+    started: ClassVar[list[Worker]] = []
+    deaf = False
+    crashes = False
+    killed = True
 
     def __init__(self) -> None:
         self._told = asyncio.Event()
+        self.job: dict[str, Any] = {}
+        self._end: dict[str, Any] = {}
+        self.started.append(self)
 
     def send(self, **message: Any) -> None:
-        if message.get("do") == "cancel":
+        if "config" in message:
+            self.job = message
+        elif message.get("do") == "cancel":
+            self._end = {"end": "cancelled", "fields": {"step": 7}}
+            self._told.set()
+        elif message.get("do") == "pause" and not self.deaf:
+            self._end = {"end": "paused", "fields": {"step": 7, "reason": message["reason"]}}
             self._told.set()
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+        started = {"totalSteps": 9, "settings": {}}
+        yield [{"event": "training.started", "fields": {"metadata": started}}, {"kept": 4}]
+        if self.crashes:
+            return
         await self._told.wait()
         await asyncio.sleep(0.02)
-        yield [{"end": "cancelled", "fields": {"step": 7}}]
+        yield [self._end]
+
+    async def ended(self) -> int:
+        return -9
+
+    def cause(self, what: str) -> str:
+        return f"{what} was killed (signal 9)."
 
     async def stop(self) -> None:
         pass
@@ -54,6 +84,7 @@ async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         return Worker()
 
     monkeypatch.setattr(Child, "start", start)
+    monkeypatch.setattr(Worker, "started", [])
     store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
     yield store
     store.close()
@@ -89,8 +120,8 @@ async def test_a_job_is_cancelled_in_the_moment_of_its_start(
     cancelling: list[asyncio.Task[None]] = []
     write = store.write
 
-    async def cancelled_meanwhile(call: Any, *arguments: Any) -> Any:
-        answer = await write(call, *arguments)
+    async def cancelled_meanwhile(call: Any, *arguments: Any, **more: Any) -> Any:
+        answer = await write(call, *arguments, **more)
         if call is Store.start_next and answer is not None:
             cancelling.append(asyncio.create_task(scheduler.cancel(job)))
             while job not in scheduler._unwanted:  # noqa: ASYNC110
@@ -105,3 +136,126 @@ async def test_a_job_is_cancelled_in_the_moment_of_its_start(
     record = await store.read(Store.get, job)
     assert record is not None
     assert record["status"] == "cancelled"
+
+
+async def status_of(store: AsyncStore, job: str) -> str:
+    record = await store.read(Store.get, job)
+    assert record is not None
+    status: str = record["status"]
+    return status
+
+
+async def has_status(store: AsyncStore, job: str, status: str) -> dict[str, Any]:
+    """The job, once it has this status."""
+    while True:
+        news = store.pulse.next()
+        record = await store.read(Store.get, job)
+        if record and record["status"] == status:
+            return record
+        await news.wait()
+
+
+async def trains(store: AsyncStore, job: str) -> None:
+    """Wait until a job's worker has begun to train."""
+    while not (await store.read(Store.get, job) or {}).get("metrics"):
+        await store.pulse.next().wait()
+
+
+async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
+    store: AsyncStore, tmp_path: Path
+) -> None:
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    scheduler = scheduler_of(store, tmp_path)
+    async with asyncio.timeout(10), scheduler.running():
+        await trains(store, job)
+        await scheduler.pause(job)
+        record = await store.read(Store.get, job)
+        assert record is not None
+        assert (record["status"], record["pause"]) == ("paused", {"step": 7, "reason": "asked"})
+        with pytest.raises(ConflictError, match="is paused"):
+            await scheduler.pause(job)
+        await store.write(Store.arrange, None, True)
+        waiting = (await store.write(Store.create, "b", CONFIG))["id"]
+        await store.write(Store.go_on, job, "Somebody has resumed it.", {"force": True})
+        await store.write(Store.arrange, None, False)
+        scheduler.wake()
+        await has_status(store, job, "running")
+        assert await status_of(store, waiting) == "queued"
+        while len(Worker.started) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert Worker.started[0].job["resume"] is None
+    assert Worker.started[1].job["resume"] == {
+        "why": "Somebody has resumed it.",
+        "force": True,
+        "kept": 4,
+    }
+
+
+async def test_the_end_lets_a_job_stand_and_says_so(
+    store: AsyncStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = (await store.write(Store.create, "support-bot", CONFIG))["id"]
+    later = (await store.write(Store.create, "later", CONFIG))["id"]
+    scheduler = scheduler_of(store, tmp_path)
+    async with asyncio.timeout(10), scheduler.running():
+        await trains(store, job)
+    record = await store.read(Store.get, job)
+    assert record is not None
+    assert (record["status"], record["pause"]) == ("paused", {"step": 7, "reason": "ended"})
+    assert await status_of(store, later) == "queued"
+    assert "The job support-bot stands after step 7. It goes on by itself when" in capsys.readouterr().out
+    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running(resume=False):
+        await trains(store, later)
+        assert await status_of(store, job) == "paused"
+    # Both were paused by an end: the one that ran last comes first.
+    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+        await has_status(store, job, "running")
+        assert await status_of(store, later) == "queued"
+
+
+async def test_a_job_that_does_not_stand_in_time_goes_on_from_what_was_kept(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Worker, "deaf", True)
+    monkeypatch.setattr(scheduler_module, "REST_SECONDS", 0.1)
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+        await trains(store, job)
+        await store.write(Store.keep, job, 4)
+    record = await store.read(Store.get, job)
+    assert record is not None
+    assert record["status"] == "paused"
+    assert (record["pause"]["step"], record["pause"]["reason"]) == (4, "ended")
+
+
+async def test_a_crashed_job_goes_on_by_itself_three_times_at_most(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Worker, "crashes", True)
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+        record = await has_status(store, job, "failed")
+    assert record["error"] == (
+        "The training process was killed (signal 9). That was the third time at step 0"
+    )
+    assert [worker.job["resume"] for worker in Worker.started] == [
+        None,
+        {"crashes": [0, 1], "why": "Its training process had crashed.", "auto": True, "kept": 4},
+        {"crashes": [0, 2], "why": "Its training process had crashed.", "auto": True, "kept": 4},
+    ]
+
+
+async def test_a_job_that_had_no_room_goes_on_when_there_is_some(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "ROOM_SECONDS", 0.02)
+    monkeypatch.setenv(LEAST_FREE, str(1 << 60))
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    await store.write(Store.start_next)
+    await store.write(Store.pause, job, {"step": 3, "reason": "disk", "message": "full"})
+    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+        for _ in range(5):
+            await asyncio.sleep(0.02)
+        assert await status_of(store, job) == "paused"
+        monkeypatch.setenv(LEAST_FREE, "0")
+        await has_status(store, job, "running")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.store import SAMPLES_KEPT, STOPPED, Store, Verdict
+from arkor_dev.local.jobs.event_log import SAMPLES_KEPT
+from arkor_dev.local.jobs.store import ENDED, Store, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,18 +185,18 @@ def test_what_was_written_is_there_without_a_clean_end(store: Store, path: Path)
     after = Store(path, "local")
     try:
         assert after.project_id == store.project_id
-        assert after.recover() == [running]
+        assert after.recover(go_on=False) == [running]
         job = after.get(running)
         assert job
-        assert (job["status"], job["error"]) == ("failed", STOPPED)
-        assert job["completedAt"]
+        assert (job["status"], job["pause"]) == ("paused", {"step": 0, "reason": "ended", "message": ENDED})
         *_, (_, name, data) = after.events(running, 0, 10)
-        assert name == "training.failed"
-        assert json.loads(data)["error"] == STOPPED
-        assert json.loads(data)["step"] == 7
+        assert name == "training.paused"
+        assert json.loads(data)["message"] == ENDED
         assert after.start_next() == (waiting, CONFIG)
         assert len(after.events(done, 0, 10)) == 1
+        # Whoever may go on does so in the next process, before all others.
         assert after.recover() == [waiting]
+        assert [after.start_next() for _ in range(3)] == [(running, CONFIG), (waiting, CONFIG), None]
     finally:
         after.close()
 

@@ -69,11 +69,11 @@ def test_a_run_says_where_its_time_went(tiny: Path, tmp_path: Path) -> None:
     began = time.monotonic()
     done = run.run()
     took = time.monotonic() - began
-    assert done
-    spent = done["metrics"]["secondsIn"]
+    assert done.status == "completed"
+    spent = done.fields["metrics"]["secondsIn"]
     assert list(spent) == list(PARTS)
     assert spent["eval"] >= 0.6
     assert spent["save"] >= 0.6
     assert min(spent["forward"], spent["backward"], spent["optimizer"]) > 0
     assert sum(spent.values()) <= took
-    assert sum(spent.values()) == pytest.approx(done["metrics"]["seconds"], abs=0.1)
+    assert sum(spent.values()) == pytest.approx(done.fields["metrics"]["seconds"], abs=0.1)

@@ -115,7 +115,7 @@ def test_weights_that_learn_stay_float32_and_losses_agree(tiny: Path, tmp_path: 
             told.append({"name": name, **fields})
 
         run = tiny_run(tiny, tmp_path, plan, found, emit)
-        assert run.run()
+        assert run.run().status == "completed"
         weights = [weight for weight in run.model.parameters() if weight.requires_grad]
         assert {weight.dtype for weight in weights} == {torch.float32}
         assert told[0]["metadata"]["dtype"] == found.name

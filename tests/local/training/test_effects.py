@@ -182,9 +182,7 @@ def evaluated(tiny: Path, folder: Path, figures: list[float], **config: Any) -> 
     run = set_up(tiny, folder, {**BRIEF, "maxSteps": len(figures), "evalSteps": 1, **config}, held_out=2)
     told = iter(figures)
     run.evaluate = lambda: next(told)  # type: ignore[method-assign]
-    result = run.run()
-    assert result
-    return run, result["metrics"]
+    return run, run.run().fields["metrics"]
 
 
 def test_patience_ends_a_run_and_the_best_adapter_is_kept(tiny: Path, tmp_path: Path) -> None:

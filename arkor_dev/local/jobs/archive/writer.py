@@ -1,7 +1,7 @@
 """A job with its events and files as one file: a plain tar, which another machine takes in.
 
 ``job.json`` comes first and says what follows, each with its size and SHA-256; then ``events.jsonl`` and the
-files. Blocks: called from a thread. ``archive_reader.py`` takes one in.
+files. Blocks: called from a thread. ``reader.py`` takes one in.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 
-from .artifacts import job_folder
-from .database import connect
-from .records import compact
+from ..artifacts import job_folder
+from ..database import connect
+from ..records import compact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

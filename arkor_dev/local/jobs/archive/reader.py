@@ -1,4 +1,4 @@
-"""Takes in a job from an archive that another machine has made (``archive.py``), and trusts nothing of it.
+"""Takes in a job from an archive that another machine has made (``writer.py``), and trusts nothing of it.
 
 A header that is no plain file's (a link, a device, a sparse or a long-named one), a name that could leave its
 folder, a size or a hash that differs ends it, and nothing of the job is there then. Blocks: called from a
@@ -22,10 +22,10 @@ from arkor_dev.contract.regular_files import NotRegularError, open_regular
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.shapes import TERMINAL
 
-from .archive import BLOCK, CHUNK, EVENTS, FILES, FORMAT, MANIFEST, artifacts_of
-from .artifacts import job_folder
-from .job_config import check_config
-from .records import compact
+from ..artifacts import job_folder
+from ..job_config import check_config
+from ..records import compact
+from .writer import BLOCK, CHUNK, EVENTS, FILES, FORMAT, MANIFEST, artifacts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,103 @@
+"""How a job goes on: from which points, whether data and model are still what they were, and what may differ.
+
+Looked at before torch is there, as far as that can be: what cannot go on should say so at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.workers.errors import JobFailure
+
+from . import origin
+from .points import GoingOn, Point, drop_later, whole_points
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass
+class Continuation:
+    """One job's start, the first one or a later one.
+
+    ``orders``, empty at the first start, are ``{why, kept, force?, further?, restart?}``: a sentence for a
+    person; the newest step that it may go on after; whether changed data or model are no matter; the end that
+    it had before a later one; after which step the schedule began anew. ``passed`` are sentences on points
+    that are not whole.
+    """
+
+    job: Mapping[str, Any]
+    origin: dict[str, Any] = field(default_factory=dict)
+    passed: list[str] = field(default_factory=list)
+    _hashing: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        self.orders: Mapping[str, Any] = self.job.get("resume") or {}
+        self.points: list[Point] = []
+        data, job_id = Path(self.job["data"]), self.job["id"]
+        # A point that the data base does not know yet was kept in the moment of a crash: what was said of the
+        # steps before it may be lost.
+        newest = self.orders.get("kept", 0)
+        for point, wrong in whole_points(data, job_id, newest) if self.orders else ():
+            if wrong is None:
+                self.points.append(point)
+            elif not self.points:
+                self.passed.append(f"{point.name} is passed over, as it is not whole: {wrong}")
+        if self.orders and not self.points:
+            drop_later(data, job_id, -1)
+
+    @property
+    def anew(self) -> str | None:
+        """Why a job that was to go on begins anew, for a person; None where it does not."""
+        return f"{self.orders['why']} It begins anew." if self.orders and not self.points else None
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """What the run depended on before; empty where it begins."""
+        return self.points[0].origin if self.points else {}
+
+    @property
+    def threads(self) -> int | None:
+        """With how many threads the run was computed before, where this machine has so many."""
+        threads, there = self.before.get("threads"), os.cpu_count() or 1
+        return threads if type(threads) is int and 0 < threads <= there else None
+
+    def look_at_files(self, model: Path) -> None:
+        """Begin to hash the files of data and of ``model``, which a large one takes seconds for, once."""
+        job, data = self.job, Path(self.job["data"])
+
+        def look() -> None:
+            self.origin.update(origin.files(job["config"], Path(job["project"]), model, data))
+
+        self._hashing = threading.Thread(target=look, name="hashes", daemon=True)
+        self._hashing.start()
+
+    def depends_on(self) -> dict[str, Any]:
+        """What the run's bits depend on, once all of it is known."""
+        if self._hashing:
+            self._hashing.join()
+        return self.origin
+
+    def going_on(self) -> GoingOn | None:
+        """From where the run goes on, None where it begins; needs its ``origin``.
+
+        Raises JobFailure where data or model are not what they were, unless that is no matter.
+        """
+        if not self.points:
+            return None
+        before, now = self.before, self.depends_on()
+        other = origin.changed(before, now)
+        if other and not self.orders.get("force"):
+            raise JobFailure(
+                f"The job does not go on after step {self.points[0].step}: {', and '.join(other)}. Put back "
+                "what was there, or resume it all the same with force"
+            )
+        going_on = GoingOn(self.points, self.orders["why"], self.passed, self.orders.get("further"))
+        if found := origin.differences(before, now):
+            differs = "What comes out may differ from a run without interruption"
+            return replace(going_on, message=f"{going_on.message} {differs}: {', '.join(found)}.")
+        return going_on

@@ -1,0 +1,97 @@
+"""The figures that run along with a training: pace and loss since the last report, and the best evaluation.
+
+They belong to what a checkpoint holds. Workers alone import this: it brings torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(slots=True)
+class Pace:
+    """Loss and speed since the last report; evaluation and saving do not count as training time."""
+
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    samples: int = 0
+    tokens: int = 0
+
+    def report(self) -> dict[str, float]:
+        """Mean loss, and samples and tokens (padding left out) a second; starts anew."""
+        seconds = max(self.seconds, 1e-9)
+        row = {
+            "loss": sum(self.losses) / len(self.losses),
+            "samplesPerSecond": self.samples / seconds,
+            "tokensPerSecond": self.tokens / seconds,
+        }
+        self.losses, self.seconds, self.samples, self.tokens = [], 0.0, 0, 0
+        return row
+
+
+@dataclass(slots=True)
+class Best:
+    """The best evaluation; with ``patience`` its weights too, and when there has been no better for too long.
+
+    As in transformers an evaluation is better where the loss is lower by more than ``threshold``.
+    """
+
+    patience: int | None
+    threshold: float
+    last: float | None = None
+    loss: float | None = None
+    step: int = 0
+    worse: int = 0
+    weights: list[Any] = field(default_factory=list)
+
+    def take(self, step: int, loss: float, weights: Sequence[Any]) -> None:
+        """Note what was measured after ``step``."""
+        self.last = loss
+        better = self.loss is None or loss < self.loss - self.threshold
+        self.worse = 0 if better else self.worse + 1
+        if self.loss is None or loss < self.loss:
+            self.loss, self.step = loss, step
+            if self.patience:
+                self.weights = [weight.detach().to("cpu", copy=True) for weight in weights]
+
+    @property
+    def enough(self) -> bool:
+        """Whether patience is at its end."""
+        return self.patience is not None and self.worse >= self.patience
+
+    def restore(self, step: int, weights: Sequence[Any]) -> str | None:
+        """Make ``weights`` the best ones, after ``step``; what happened, in words, where they were others."""
+        if not self.weights or self.step == step:
+            return None
+        with torch.no_grad():
+            for weight, best in zip(weights, self.weights, strict=True):
+                weight.copy_(best)
+        ended = (
+            f"Stopped after step {step}, as {self.patience} evaluations were not better. "
+            if self.enough
+            else ""
+        )
+        return (
+            f"{ended}Kept is what step {self.step} had learned, whose evaluation was best ({self.loss:.4f})"
+        )
+
+
+def figures_of(pace: Pace, best: Best) -> dict[str, Any]:
+    """All figures, as a state keeps them."""
+    kept: dict[str, Pace | Best] = {"pace": pace, "best": best}
+    return {key: {each.name: getattr(one, each.name) for each in fields(one)} for key, one in kept.items()}
+
+
+def set_figures(state: Mapping[str, Any], pace: Pace, best: Best) -> None:
+    """Give ``pace`` and ``best`` what ``state`` has kept; what the plan says stays. Raises KeyError."""
+    told: dict[str, Pace | Best] = {"pace": pace, "best": best}
+    for key, figures in told.items():
+        for each in fields(figures):
+            if each.name not in ("patience", "threshold"):
+                setattr(figures, each.name, state[key][each.name])

@@ -1,0 +1,93 @@
+"""Writes a run's checkpoints, and the points that it can go on from; drops those that are not wanted."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED
+from arkor_dev.local.jobs.artifacts import (
+    checkpoint_folder,
+    checkpoint_steps,
+    describe,
+    drop_checkpoint,
+    resume_folder,
+)
+from arkor_dev.local.jobs.disk import short_of_room
+from arkor_dev.local.jobs.whole_folder import write_whole
+
+from .points import drop_before
+from .state import write_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class NoRoomError(Exception):
+    """The disk has too little room to write; ``str()`` says so for a person."""
+
+
+class Keeper:
+    """What one job leaves on the disk while it trains.
+
+    ``limit``: of all checkpoints the newest ones stay, None for all. ``emit`` sends an event, ``told`` hears
+    of each step that the job can go on from, and ``origin`` says what the run depends on. ``step`` is the
+    newest of those steps, None before there is one.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        job_id: str,
+        limit: int | None,
+        emit: Callable[..., None],
+        told: Callable[[int], None],
+        origin: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self._data, self._job, self._limit = data, job_id, limit
+        self._emit, self._told, self._origin = emit, told, origin
+        self.step: int | None = None
+
+    def checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Let ``write`` fill a checkpoint: what has learned, and the state beside it. Raises NoRoomError."""
+        if short := short_of_room(self._data):
+            raise NoRoomError(short)
+        folder = checkpoint_folder(self._data, self._job, step)
+        artifact = describe("checkpoint", f"step {step}", folder, self._write(folder, step, write), step)
+        self._emit(CHECKPOINT_SAVED, step=step, artifacts=[artifact])
+        if self._limit:
+            for earlier in checkpoint_steps(self._data, self._job)[: -self._limit]:
+                drop_checkpoint(self._data, self._job, earlier)
+                self._emit(CHECKPOINT_REMOVED, step=earlier)
+        self._keep(step)
+
+    def point(self, step: int, state: Callable[[], Any]) -> None:
+        """Keep the state after ``step``, unless a checkpoint has it already; raises NoRoomError."""
+        if self.step != step:
+            folder = resume_folder(self._data, self._job, step)
+            self._write(folder, step, lambda folder: write_state(folder, state()))
+            self._keep(step)
+
+    def has_checkpoint(self, step: int) -> bool:
+        return checkpoint_folder(self._data, self._job, step).is_dir()
+
+    def _write(self, folder: Path, step: int, write: Callable[[Path], None]) -> int:
+        facts = {"job": self._job, "step": step, "origin": self._origin()}
+        try:
+            return write_whole(folder, write, facts)
+        except OSError as error:
+            if error.errno in FULL:
+                raise NoRoomError(f"The disk is full: {error.strerror}") from None
+            raise
+        except RuntimeError as error:  # torch's writer knows no OSError
+            if short := short_of_room(self._data):
+                raise NoRoomError(short) from error
+            raise
+
+    def _keep(self, step: int) -> None:
+        drop_before(self._data, self._job, step)
+        self.step = step
+        self._told(step)

@@ -1,0 +1,175 @@
+"""What the bits of a run depend on: data, model, versions, processor and threads, and what of it has changed.
+
+A file is hashed once: its hash is kept by path, size, inode and times, in the data folder. Standard library
+alone, so that the backend can look before a worker is started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import sys
+from array import array
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev import __version__
+from arkor_dev.data.sources import SourceError, files_of, parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+PACKAGES: Final = ("torch", "transformers", "peft")
+MODEL_FILES: Final = (".safetensors", ".json", ".model", ".txt", ".jinja", ".jsonl")
+"""Endings of a model folder's files that count."""
+KEPT: Final = "file-hashes.json"
+KEPT_LIMIT: Final = 2000
+
+
+class FileHashes:
+    """SHA-256 of files, each computed once; kept in the file ``KEPT`` of the data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / KEPT
+        self._known: dict[str, list[Any]] = {}
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads(self._path.read_text())
+            if isinstance(known, dict):
+                self._known = {name: entry for name, entry in known.items() if isinstance(entry, list)}
+        self._news = False
+
+    def of(self, path: Path) -> str:
+        """The hash of a file's content; raises OSError."""
+        key = str(path)
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            facts = [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+            known = self._known.get(key, [])
+            if known[:-1] == facts and isinstance(known[-1], str):
+                return known[-1]
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._known.pop(key, None)
+        self._known[key] = [*facts, digest]
+        self._news = True
+        return digest
+
+    def keep(self) -> None:
+        """Write what is new; a full disk only means that it is computed again."""
+        if not self._news:
+            return
+        newest = dict(list(self._known.items())[-KEPT_LIMIT:])
+        part = self._path.with_name(f"{KEPT}.{os.getpid()}.part")
+        try:
+            part.write_text(json.dumps(newest))
+            part.replace(self._path)
+        except OSError:
+            part.unlink(missing_ok=True)
+
+
+def hash_of_model(folder: Path, hashes: FileHashes) -> str:
+    """One hash of all files that make a model; raises OSError."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES and path.is_file())
+    return _together((path.name, hashes.of(path)) for path in files)
+
+
+def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -> str:
+    """One hash of all files of the project that a job trains on and is measured on.
+
+    Data from elsewhere is not looked at. Raises OSError, and SourceError for a file that is not there.
+    """
+    sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
+    named: list[tuple[str, str]] = []
+    for source in sources:
+        for part in parts_of(source):
+            if part["type"] == "file":
+                named += [(file.name, hashes.of(file.path)) for file in files_of(part, project)]
+    return _together(named)
+
+
+def hash_of_rows(*parts: Sequence[Any]) -> str:
+    """A hash of encoded rows: tokens, and which of them are learned."""
+    digest = hashlib.sha256()
+    for rows in parts:
+        digest.update(f"{len(rows)} rows\n".encode())
+        for row in rows:
+            digest.update(array("i", row.ids).tobytes())
+            digest.update(array("i", row.labels).tobytes())
+    return digest.hexdigest()
+
+
+def _together(named: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256(json.dumps(list(named)).encode()).hexdigest()
+
+
+def files(config: Mapping[str, Any], project: Path, model: Path, data: Path) -> dict[str, str]:
+    """``data`` and ``model``, the hashes of their files; one that cannot be read is left out."""
+    hashes, found = FileHashes(data), dict[str, str]()
+    with contextlib.suppress(OSError, SourceError):
+        found["data"] = hash_of_data(config, project, hashes)
+    with contextlib.suppress(OSError):
+        found["model"] = hash_of_model(model, hashes)
+    hashes.keep()
+    return found
+
+
+def machine(device: str, threads: int) -> dict[str, Any]:
+    """Versions, processor, device and number of threads."""
+    versions = {"arkor-dev": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {"versions": versions, "processor": processor(), "device": device, "threads": threads}
+
+
+def processor() -> str:
+    """The processor's name."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/cpuinfo").read_text().splitlines():
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def facts_of(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's ``RunMetadata`` says of its origin."""
+    told = {"rows": "dataHash", "model": "modelHash"}
+    alike = ("versions", "threads", "processor")
+    return {told.get(key, key): origin[key] for key in (*told, *alike) if key in origin}
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What of a job's data and model is not what it began with; what is not known counts as alike."""
+    words = {
+        "data": "the files of its data set have changed",
+        "model": "the model's files have changed",
+        "rows": "its rows, or how the model reads them, have changed",
+    }
+    other = [key for key in words if before.get(key) and now.get(key) and before[key] != now[key]]
+    if "data" in other or "model" in other:
+        other = [key for key in other if key != "rows"]  # it follows from them
+    return [words[key] for key in other]
+
+
+def _versions(origin: Mapping[str, Any]) -> dict[str, Any]:
+    versions = origin.get("versions")
+    return versions if isinstance(versions, dict) else {}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Why the bits may be others than without the interruption, in words."""
+    found = changed(before, now)
+    old, new = _versions(before), _versions(now)
+    for name in ("python", *PACKAGES):
+        if old.get(name) != new.get(name):
+            found.append(f"{name} is {new.get(name)} and was {old.get(name)}")
+    for key, name in (("processor", "the processor"), ("device", "the device")):
+        if before.get(key) != now.get(key):
+            found.append(f"{name} is {now.get(key)} and was {before.get(key)}")
+    if before.get("threads") != now.get("threads"):
+        found.append(f"it computes with {now.get('threads')} threads and did with {before.get('threads')}")
+    return found

@@ -1,0 +1,131 @@
+"""The state of a training as it is kept: all that the next step depends on.
+
+Weights, optimizer, scaler and figures are the run's; the random numbers are the process's. What is read back
+is data and never a program (``weights_only``). Workers alone import this: it brings torch.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from .points import STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from .points import GoingOn
+
+FORMAT: Final = 1
+
+
+class StateError(Exception):
+    """A state cannot be read, or is not this run's; ``str()`` says why."""
+
+
+def write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write ``state`` (tensors, numbers, texts, lists, tuples and dicts of them) into ``folder``."""
+    torch.save({"format": FORMAT, **state}, folder / STATE)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The state in ``folder``, its tensors in the processor's memory; raises StateError."""
+    try:
+        state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - a file may be anything, and the library raises what it likes
+        raise StateError(f"{STATE} cannot be read ({type(error).__name__})") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise StateError("another version of arkor-dev wrote it")
+    return state
+
+
+def take_newest(going_on: GoingOn, take_over: Callable[[Mapping[str, Any]], None]) -> tuple[int, list[str]]:
+    """Let ``take_over`` have the newest state that it takes: its step, and sentences on those passed over.
+
+    The step is 0 where it takes none.
+    """
+    passed = list(going_on.passed)
+    for point in going_on.points:
+        try:
+            take_over(read_state(point.folder))
+        except StateError as error:
+            passed.append(f"{point.name} is passed over: {error}")
+        else:
+            return point.step, passed
+    return 0, passed
+
+
+def random_states(device: str) -> dict[str, Any]:
+    """Where every generator of random numbers stands."""
+    version, numbers, gauss = random.getstate()
+    states: dict[str, Any] = {"python": [version, list(numbers), gauss], "torch": torch.get_rng_state()}
+    if (numpy := sys.modules.get("numpy")) is not None:
+        name, keys, *rest = numpy.random.get_state()
+        states["numpy"] = [name, keys.tolist(), *rest]
+    if device == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    elif device == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_random_states(states: Mapping[str, Any], device: str) -> None:
+    """Let every generator go on from where it stood. One of another device stays as it is."""
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    torch.set_rng_state(states["torch"])
+    if "numpy" in states and (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.set_state(tuple(states["numpy"]))
+    if device == "cuda" and len(states.get("cuda", ())) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    elif device == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What of a training moves from step to step: the weights that learn, by name, and what moves them."""
+
+    weights: Mapping[str, Any]
+    optimizer: Any
+    scaler: Any
+    device: str
+
+    def state(self) -> dict[str, Any]:
+        """All of it, and where the random numbers stand."""
+        return {
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": random_states(self.device),
+        }
+
+    def take_over(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``; raises StateError where it is not of this run."""
+        try:
+            kept = state["weights"]
+            check_weights(kept, self.weights)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            with torch.no_grad():
+                for name, weight in self.weights.items():
+                    weight.copy_(kept[name])
+            set_random_states(state["random"], self.device)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+            raise StateError(f"it is not of this run ({type(error).__name__}: {error})") from None
+
+
+def check_weights(kept: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
+    """Raise StateError unless ``kept`` are weights of the same names, shapes and number formats."""
+    if not isinstance(kept, dict) or kept.keys() != weights.keys():
+        raise StateError("it has other weights than this run")
+    for name, weight in weights.items():
+        if not isinstance(kept[name], torch.Tensor) or kept[name].shape != weight.shape:
+            raise StateError(f"its {name} has another shape than this run's")
+        if kept[name].dtype != weight.dtype:
+            raise StateError(f"its {name} is in another number format than this run's")

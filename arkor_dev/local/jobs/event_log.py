@@ -1,0 +1,133 @@
+"""The events of the jobs: written in order, with the job's figures kept up to date, and read from any place.
+
+Write-ahead logging makes a commit a plain append, cheap enough to do before anybody is told: what a reader
+has seen is on its way to the disk, and a kill of this process loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.events import SYSTEM_METRICS, TRAINING_LOG, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.shapes import TERMINAL
+
+from . import interruptions
+from .database import transaction
+from .records import Records, compact, now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SAMPLES_KEPT: Final = 2000
+"""So many ``system.metrics`` at most stay in the history of a job that is over: an hour's, or every nth."""
+
+Event = tuple[str, dict[str, Any]]
+
+
+class EventLog(Records):
+    """The jobs of one project with their events."""
+
+    def append(self, job_id: str, events: Sequence[Event]) -> None:
+        """Write events in one commit, and keep the job's metrics and settings up to date with them."""
+        with transaction(self._db):
+            last = self._last(job_id)
+            for number, (name, fields) in enumerate(events):
+                if name == TRAINING_RESUMED:
+                    self._append(job_id, events[:number])
+                    last = self._last(job_id)
+                    interruptions.drop_after(self._db, job_id, fields["step"])
+                    self._measure_anew(job_id)
+                    events = events[number:]
+                    break
+            self._append(job_id, events, last)
+            self._measure(job_id, events)
+        self._changed(job_id)
+
+    def _last(self, job_id: str) -> int:
+        return self._db.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()[0] or 0
+
+    def _append(self, job_id: str, events: Iterable[Event], last: int | None = None) -> None:
+        """Write events behind the id ``last``, which may be that of one that was deleted."""
+        last = self._last(job_id) if last is None else last
+        moment = now()
+        self._db.executemany(
+            "INSERT INTO events VALUES (?, ?, ?, ?)",
+            [
+                (
+                    job_id,
+                    last + n,
+                    name,
+                    compact({"type": name, "jobId": job_id, "timestamp": moment, **fields}),
+                )
+                for n, (name, fields) in enumerate(events, 1)
+            ],
+        )
+
+    def _measure_anew(self, job_id: str) -> None:
+        """Bring the job's metrics to what its events say."""
+        rows = self._db.execute(
+            "SELECT name, data FROM events WHERE job = ? AND name IN (?, ?) ORDER BY id",
+            (job_id, TRAINING_STARTED, TRAINING_LOG),
+        )
+        events = [(name, json.loads(data)) for name, data in rows]
+        self._db.execute("UPDATE jobs SET metrics = '{}' WHERE id = ?", (job_id,))
+        self._measure(job_id, events)
+
+    def _measure(self, job_id: str, events: Iterable[Event]) -> None:
+        found = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        metrics = json.loads(found[0])
+        for name, fields in events:
+            if name == TRAINING_STARTED:
+                metrics["totalSteps"] = fields["metadata"]["totalSteps"]
+                settings = fields["metadata"].get("settings")
+                if settings is not None:
+                    changed = (compact(settings), job_id)
+                    self._db.execute("UPDATE jobs SET settings = ? WHERE id = ?", changed)
+            elif name == TRAINING_LOG:
+                metrics.update({key: fields[key] for key in ("step", "loss", "evalLoss") if key in fields})
+                if "evalLoss" in fields:
+                    metrics["bestEvalLoss"] = min(
+                        fields["evalLoss"], metrics.get("bestEvalLoss", fields["evalLoss"])
+                    )
+        self._db.execute("UPDATE jobs SET metrics = ? WHERE id = ?", (compact(metrics), job_id))
+
+    def _thin_out(self, job_id: str) -> None:
+        """Leave of a job's samples of the machine every nth, so that at most ``SAMPLES_KEPT`` stay."""
+        of_job = (job_id, SYSTEM_METRICS)
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM events WHERE job = ? AND name = ?", of_job
+        ).fetchone()
+        every = -(-count // SAMPLES_KEPT)
+        if every > 1:
+            self._db.execute(
+                """DELETE FROM events WHERE job = ?1 AND id IN (
+                    SELECT id FROM (
+                        SELECT id, row_number() OVER (ORDER BY id) AS place FROM events
+                        WHERE job = ?1 AND name = ?2
+                    ) WHERE place % ?3 <> 1
+                )""",
+                (*of_job, every),
+            )
+
+    def events(self, job_id: str, after: int, limit: int) -> list[tuple[int, str, str]]:
+        """At most ``limit`` events past the id ``after``: id, name, data as JSON text."""
+        return self._reader.execute(
+            "SELECT id, name, data FROM events WHERE job = ? AND id > ? ORDER BY id LIMIT ?",
+            (job_id, after, limit),
+        ).fetchall()
+
+    def news(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
+        """Whether the job is over, and its ``events``; asked in this order, so that none slips between."""
+        over = self.is_over(job_id)
+        return over, self.events(job_id, after, limit)
+
+    def last_event(self, job_id: str) -> int:
+        """The id of a job's newest event, 0 when there is none."""
+        found = self._reader.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()
+        return found[0] or 0
+
+    def is_over(self, job_id: str) -> bool:
+        """Whether a job has its final status, and so its last event."""
+        found = self._reader.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return found is None or found[0] in TERMINAL

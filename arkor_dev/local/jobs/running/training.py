@@ -1,0 +1,133 @@
+"""One job's worker process: started, told to stop or to pause, its messages written as they come.
+
+The process is the only place where a job can go wrong, so whatever ends it ends the job with a reason.
+Stopping is polite for a moment and then a kill: what counts is on the disk already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.events import TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+from .preparing import Preparing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.jobs.event_log import Event
+    from arkor_dev.local.models.catalog import Models
+
+GRACE_SECONDS: Final = 0.3
+PAUSED: Final = "paused"
+CRASHED: Final = "crashed"
+"""Verdicts that are no end: the job stands, or its process ended without a word."""
+
+
+class Training:
+    """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
+
+    ``resumed`` hears of the event that says so.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        models: Models,
+        job_id: str,
+        config: dict[str, Any],
+        orders: Mapping[str, Any],
+        resumed: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> None:
+        self._store, self._models = store, models
+        self._job, self._config, self._orders = job_id, config, orders
+        self._resumed = resumed
+        self._cancel, self._pause = asyncio.Event(), asyncio.Event()
+        self._reason = ""
+        self._steps = False
+
+    def cancel(self) -> None:
+        """End it as cancelled."""
+        self._cancel.set()
+
+    async def cancelled(self) -> None:
+        """Wait until somebody has cancelled it."""
+        await self._cancel.wait()
+
+    def pause(self, reason: str) -> None:
+        """Let it stand after the step that it is at; ``reason`` as in ``training.paused``."""
+        if not self._pause.is_set():
+            self._reason = reason
+            self._pause.set()
+
+    async def run(self, data: Path, project: Path) -> Verdict:
+        """Let a worker train, and end it; how the job ended, ``PAUSED`` or ``CRASHED``."""
+        child = await Child.start("arkor_dev.local.training.worker")
+        job = {"id": self._job, "config": self._config, "data": str(data), "project": str(project)}
+        child.send(**job, resume=self._orders if self._orders.get("why") else None)
+        following = asyncio.create_task(self._follow(child))
+        providing = asyncio.create_task(self._provide(child))
+        cancelling = asyncio.create_task(self._cancel.wait())
+        pausing = asyncio.create_task(self._pause.wait())
+        tasks: list[asyncio.Task[Any]] = [following, providing, cancelling, pausing]
+        try:
+            awaited = set(tasks)
+            while not (following.done() or cancelling.done()):
+                done, _ = await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+                awaited -= done
+                if providing in done and providing.exception():
+                    break
+                if pausing in done:
+                    if not self._steps:  # nothing is lost that would have to be kept
+                        break
+                    child.send(do="pause", reason=self._reason)
+            if cancelling.done() and not following.done():
+                child.send(do="cancel")
+                await asyncio.wait({following}, timeout=GRACE_SECONDS)
+            if following.done():
+                return following.result()
+            if cancelling.done():
+                return Verdict("cancelled", {})
+            failure = providing.exception() if providing.done() else None
+            if isinstance(failure, JobFailure):
+                return Verdict("failed", {"error": str(failure)})
+            if failure:
+                raise failure
+            return Verdict(PAUSED, {"reason": self._reason})
+        finally:
+            for task in tasks:
+                task.cancel()
+            await child.stop()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _provide(self, child: Child) -> None:
+        model = await self._models.ensure(self._config["model"], Preparing(self._store, self._job))
+        child.send(name=model.name, path=str(model.path), note=model.note)
+
+    async def _follow(self, child: Child) -> Verdict:
+        """Write the worker's events as they come; how it ended."""
+        preparing = Preparing(self._store, self._job)
+        async for batch in child.batches():
+            events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
+            if events:
+                self._steps = self._steps or any(name == TRAINING_STARTED for name, _ in events)
+                await self._store.write(Store.append, self._job, events)
+            for name, fields in events:
+                if name == TRAINING_RESUMED:
+                    self._resumed(fields)
+            for message in batch:
+                if "progress" in message:
+                    preparing(message["progress"])
+                if "kept" in message:
+                    await self._store.write(Store.keep, self._job, message["kept"])
+                if "end" in message:
+                    return Verdict(message["end"], message["fields"])
+        await child.ended()
+        cause: dict[str, Any] = {"error": child.cause("The training process")}
+        return Verdict(CRASHED, {**cause, "outOfMemory": True} if child.killed else cause)

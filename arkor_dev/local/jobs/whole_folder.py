@@ -1,0 +1,127 @@
+"""Folders that are there whole or not at all, and of which it can be told later whether they still are.
+
+A folder is written beside its place with a manifest of its files, flushed to the disk and renamed, so that no
+crash shows half of one. A disk that lost power may still bring back other bytes than were written: whoever
+goes on from a folder compares it with its manifest first.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract import strict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+MANIFEST: Final = "manifest.json"
+PART: Final = ".part"
+FORMAT: Final = 1
+LIMIT: Final = 1 << 20
+"""Bytes of a manifest."""
+
+
+class NotWholeError(Exception):
+    """A folder is not what was written; ``str()`` says what is wrong with it."""
+
+
+def write_whole(target: Path, write: Callable[[Path], None], facts: Mapping[str, Any] | None = None) -> int:
+    """Let ``write`` fill a folder, then put it at ``target`` in one step; its size in bytes.
+
+    ``facts`` stand in its manifest. Files and folders are flushed first: a rename that survives a power cut
+    must not name empty ones. Raises OSError where the disk refuses, and nothing has changed then.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
+    for rest in (part, old):
+        shutil.rmtree(rest, ignore_errors=True)
+    part.mkdir()
+    try:
+        write(part)
+        files = {
+            path.relative_to(part).as_posix(): _flushed(path)
+            for path in sorted(part.rglob("*"))
+            if path.is_file()
+        }
+        manifest = part / MANIFEST
+        manifest.write_text(json.dumps({"format": FORMAT, **(facts or {}), "files": files}, indent=1))
+        size = int(_flushed(manifest)["bytes"]) + sum(int(entry["bytes"]) for entry in files.values())
+        for folder in (*(path for path in part.rglob("*") if path.is_dir()), part):
+            _flush(folder)
+        if target.exists():
+            target.rename(old)
+        part.rename(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    _flush(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+    return size
+
+
+def _flushed(path: Path) -> dict[str, Any]:
+    """Flush a file to the disk; its size and hash."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
+
+
+def _flush(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without that
+            raise
+    finally:
+        os.close(handle)
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What a folder says of itself; raises NotWholeError where it says nothing that can be read."""
+    path = folder / MANIFEST
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise NotWholeError(f"it has no {MANIFEST}")
+        with path.open("rb") as file:
+            manifest = strict_json.parse(file.read(LIMIT))
+    except OSError as error:
+        raise NotWholeError(f"{MANIFEST} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise NotWholeError(f"{MANIFEST} cannot be read") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise NotWholeError(f"{MANIFEST} cannot be read")
+    if manifest.get("format") != FORMAT:
+        raise NotWholeError("another version of arkor-dev wrote it")
+    return manifest
+
+
+def checked(folder: Path, needed: str) -> dict[str, Any]:
+    """The manifest of a folder, which has the file ``needed`` and all others as they were written.
+
+    Raises NotWholeError with the first file that is missing or other.
+    """
+    manifest = manifest_of(folder)
+    if needed not in manifest["files"]:
+        raise NotWholeError(f"it has no {needed}")
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        try:
+            if path.is_symlink() or not path.is_file():
+                raise NotWholeError(f"{name} is missing")
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if not isinstance(entry, dict) or size != entry.get("bytes"):
+                    raise NotWholeError(f"{name} has another size than was written")
+                if hashlib.file_digest(file, "sha256").hexdigest() != entry.get("sha256"):
+                    raise NotWholeError(f"{name} is not what was written")
+        except (OSError, ValueError) as error:
+            raise NotWholeError(f"{name} cannot be read: {error}") from None
+    return manifest

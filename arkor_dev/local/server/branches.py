@@ -1,0 +1,101 @@
+"""A job that begins from the checkpoint of another: whether that fits, and what of it the new job keeps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.settings import by_field
+from arkor_dev.local.checkpoints.points import STATE
+from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, kind_of, parent_folder
+from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.jobs.whole_folder import MANIFEST, write_whole
+from arkor_dev.local.models.catalog import is_starter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .requests import Setup
+
+SAME = ("loraTargetModules", "loraLayersToTransform", "loraModulesToSave")
+"""What both jobs have to say alike, as it says which layers have an adapter."""
+
+
+async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, Path]:
+    """The contract's ``JobParent`` of ``asked``, and the folder that it names.
+
+    Raises NotFoundError where there is none, ConflictError where ``config`` asks for another adapter.
+    """
+    job = await setup.store.read(Store.get, asked["jobId"])
+    if job is None:
+        raise NotFoundError(f"There is no job {asked['jobId']} to begin from")
+    step = asked.get("step")
+    folder = final_folder(setup.data, job["id"])
+    if step is not None:
+        folder = checkpoint_folder(setup.data, job["id"], step)
+    if not folder.is_dir():
+        which = "final adapter" if step is None else f"checkpoint of step {step}"
+        raise NotFoundError(f"The job {job['name']} has no {which} to begin from")
+    check_fits(job, folder, config)
+    told = job["metrics"].get("step", 0) if step is None else step
+    return {"jobId": job["id"], "step": told, "name": job["name"]}, folder
+
+
+def keep_parent(data: Path, job_id: str, folder: Path) -> None:
+    """Copy what a new job begins from into its own folder: the other job may be deleted."""
+
+    def copy(target: Path) -> None:
+        for path in folder.iterdir():
+            if path.is_file() and not path.is_symlink() and path.name not in (STATE, MANIFEST):
+                shutil.copyfile(path, target / path.name)
+
+    write_whole(parent_folder(data, job_id), copy)
+
+
+def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise ConflictError unless a job of ``config`` has weights like those in ``folder``, of ``job``."""
+
+    def value(field: str) -> Any:
+        found = config.get(field)
+        return by_field()[field].default if found is None else found
+
+    def differs(what: str, ours: object, theirs: object) -> ConflictError:
+        return ConflictError(
+            f"The job {job['name']} has other weights than this config: {what} is {theirs} there, {ours} here"
+        )
+
+    model, other = config["model"], job["config"]["model"]
+    if model != other and not (is_starter(model) and is_starter(other)):
+        raise differs("model", model, other)
+    whole, is_whole = bool(config.get("fullFineTuning")), kind_of(folder) == "model"
+    if whole != is_whole:
+        raise differs("fullFineTuning", whole, is_whole)
+    if whole:
+        return
+    adapter = json.loads((folder / "adapter_config.json").read_text())
+    rank = value("loraR")
+    alpha = config.get("loraAlpha")
+    sizes = {
+        "loraR": (rank, adapter.get("r")),
+        "loraAlpha": (2 * rank if alpha is None else alpha, adapter.get("lora_alpha")),
+        "useRslora": (bool(value("useRslora")), bool(adapter.get("use_rslora"))),
+        "useDora": (bool(value("useDora")), bool(adapter.get("use_dora"))),
+    }
+    for field, (ours, theirs) in sizes.items():
+        if ours != theirs:
+            raise differs(field, ours, theirs)
+    for field in SAME:
+        ours, theirs = (_members(each.get(field)) for each in (config, job["config"]))
+        if ours != theirs:
+            raise differs(field, ours or "the default", theirs or "the default")
+    if config.get("initLoraWeights") in ("pissa", "olora"):
+        raise differs("initLoraWeights", config["initLoraWeights"], "the default")
+
+
+def _members(value: object) -> list[Any]:
+    if value is None:
+        return []
+    return sorted(value) if isinstance(value, list) else [value]

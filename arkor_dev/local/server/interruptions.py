@@ -1,0 +1,124 @@
+"""The calls that let a job stand, go on, and go on for longer."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from arkor_dev.contract.bodies import EXTENSION, RESUMPTION
+from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.local.checkpoints import origin
+from arkor_dev.local.checkpoints.points import latest
+from arkor_dev.local.jobs.job_config import check_config, check_files
+from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.workers.errors import JobFailure
+
+from .jobs import SCHEDULER, job_of
+from .requests import SETUP, body_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LENGTHS: Final = ("maxSteps", "numTrainEpochs")
+ASKED: Final = "Somebody has resumed it."
+EXTENDED: Final = "It was given a later end."
+
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/v1/jobs/{id}/pause")
+async def pause(request: web.Request) -> web.Response:
+    job_id = (await job_of(request))["id"]
+    await request.app[SCHEDULER].pause(job_id)
+    return web.json_response({"job": await request.app[SETUP].store.read(Store.get, job_id)})
+
+
+@routes.post("/v1/jobs/{id}/resume")
+async def resume(request: web.Request) -> web.Response:
+    job = await job_of(request)
+    body = await body_of(request, RESUMPTION) if request.can_read_body else {}
+    force = bool(body.get("force"))
+    if job["status"] == "paused" or "resumable" in job:
+        await _check_unchanged(request, job, force=force)
+    return await _go_on(request, job, ASKED, {"force": force})
+
+
+@routes.post("/v1/jobs/{id}/extend")
+async def extend(request: web.Request) -> web.Response:
+    job = await job_of(request)
+    body = await body_of(request, EXTENSION)
+    force = bool(body.get("force"))
+    if job["status"] != "completed" or "resumable" not in job:
+        why = "nothing of its training was kept" if job["status"] == "completed" else f"it is {job['status']}"
+        raise ConflictError(f"The job {job['name']} cannot be extended: {why}")
+    if job["config"].get("dryRun"):
+        raise ConflictError(f"The job {job['name']} was a dry run, and has no more than a few steps")
+    _check_later(job, body)
+    setup = request.app[SETUP]
+    config = _longer(await setup.store.read(Store.config, job["id"]), body)
+    check_config(config)
+    await asyncio.to_thread(check_files, config, setup.project)
+    await _check_unchanged(request, job, force=force)
+    end: int = job["resumable"]
+    orders: dict[str, Any] = {"force": force, "further": end}
+    if body.get("schedule") == "restart":
+        orders["restart"] = end
+    return await _go_on(request, job, EXTENDED, orders, config)
+
+
+async def _go_on(
+    request: web.Request,
+    job: Mapping[str, Any],
+    why: str,
+    orders: Mapping[str, Any],
+    config: Mapping[str, Any] | None = None,
+) -> web.Response:
+    going_on = await request.app[SETUP].store.request(Store.go_on, job["id"], why, orders, config)
+    request.app[SCHEDULER].wake()
+    return web.json_response({"job": going_on})
+
+
+def _check_later(job: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    """Raise BadRequestError unless the new end comes after the old one."""
+    ends = {
+        "maxSteps": max(job["resumable"], job["metrics"].get("totalSteps", 0)),
+        "numTrainEpochs": job.get("settings", {}).get("numTrainEpochs", 0),
+    }
+    for field, end in ends.items():
+        wanted = body.get(field)
+        if wanted is not None and wanted <= end:
+            raise BadRequestError(f"{field} must be more than the {end} that the job has")
+
+
+def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with the new end, which takes the other way to say it away."""
+    field = next(field for field in LENGTHS if body.get(field) is not None)
+    kept = {key: value for key, value in config.items() if key not in LENGTHS}
+    by_hand = config.get("setByHand")
+    if isinstance(by_hand, list):
+        kept["setByHand"] = [*(name for name in by_hand if name not in LENGTHS), field]
+    return {**kept, field: body[field]}
+
+
+async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, force: bool) -> None:
+    """Raise ConflictError where data or model have changed since the job's newest point."""
+    if force:
+        return
+    setup, model = request.app[SETUP], None
+    try:
+        model = request.app[SCHEDULER].models.at_hand(job["config"]["model"])
+    except JobFailure as failure:
+        raise ConflictError(f"The job {job['name']} cannot go on: {failure}") from None
+    point = await asyncio.to_thread(latest, setup.data, job["id"])
+    if point is None or model is None:
+        return  # there is nothing to compare, or the worker will
+    now = await asyncio.to_thread(origin.files, job["config"], setup.project, Path(model.path), setup.data)
+    if other := origin.changed(point.origin, now):
+        raise ConflictError(
+            f"The job {job['name']} would not go on as it was: {', and '.join(other)}. Put back what was "
+            "there, or go on all the same with force"
+        )

@@ -1,0 +1,199 @@
+"""A job stands and goes on: each step is told once, no id is used twice, and who crashes for ever fails."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import ConflictError
+from arkor_dev.local.jobs.store import AGAIN, ENDED, Store, Verdict
+from tests.local.jobs.test_store import CONFIG, log, new
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STARTED = ("training.started", {"metadata": {"totalSteps": 9}})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "backend.sqlite", "local")
+    yield store
+    store.close()
+
+
+def told(store: Store, job: str) -> list[tuple[int, str, int | None]]:
+    """Id, name and step of each event."""
+    return [(number, name, json.loads(data).get("step")) for number, name, data in store.events(job, 0, 100)]
+
+
+def trained(store: Store) -> str:
+    """A job that has come to step 5, and could go on after step 4."""
+    job = new(store)
+    store.start_next()
+    store.append(job, [("training.message", {"message": "once"}), STARTED])
+    store.append(job, [log(step, loss=9.0 - step) for step in (1, 2)])
+    store.append(job, [log(2, evalLoss=1.0), ("checkpoint.saved", {"step": 2})])
+    store.append(job, [log(3, loss=6.0), log(4, loss=5.0), log(4, evalLoss=0.5)])
+    store.append(job, [("checkpoint.saved", {"step": 4}), ("checkpoint.removed", {"step": 2})])
+    store.append(job, [log(5, loss=4.0), ("system.metrics", {"cpu": 1.0})])
+    store.keep(job, 4)
+    return job
+
+
+def test_what_is_made_again_is_dropped_and_no_id_is_used_twice(store: Store) -> None:
+    job = trained(store)
+    before = told(store, job)
+    store.pause(job, {"step": 5, "reason": "asked"})
+    assert told(store, job)[-1] == (len(before) + 1, "training.paused", 5)
+    store.go_on(job, "Why.", {})
+    store.start_next()
+    store.append(job, [("training.resumed", {"step": 4}), STARTED, log(5, loss=4.0)])
+    kept = [event for event in before if event[0] <= 11]
+    last = len(before) + 1
+    assert told(store, job) == [
+        *kept,
+        (last + 1, "training.resumed", 4),
+        (last + 2, "training.started", None),
+        (last + 3, "training.log", 5),
+    ]
+    found = store.get(job)
+    assert found
+    assert found["metrics"] == {"totalSteps": 9, "step": 5, "loss": 4.0, "evalLoss": 0.5, "bestEvalLoss": 0.5}
+    # A reader that has seen what was dropped goes on behind it.
+    assert next(name for _, name, _ in store.events(job, last - 1, 100)) == "training.resumed"
+
+
+def test_going_further_back_takes_the_checkpoints_along(store: Store) -> None:
+    job = trained(store)
+    store.append(job, [("training.resumed", {"step": 2}), log(3, loss=6.0)])
+    assert [(name, step) for _, name, step in told(store, job)] == [
+        ("training.message", None),
+        ("training.started", None),
+        ("training.log", 1),
+        ("training.log", 2),
+        ("training.log", 2),
+        ("checkpoint.saved", 2),
+        ("checkpoint.removed", 2),
+        ("training.resumed", 2),
+        ("training.log", 3),
+    ]
+    found = store.get(job)
+    assert found
+    assert found["metrics"] == {"totalSteps": 9, "step": 3, "loss": 6.0, "evalLoss": 1.0, "bestEvalLoss": 1.0}
+
+
+def test_beginning_anew_drops_all_but_the_ids(store: Store) -> None:
+    job = trained(store)
+    last = told(store, job)[-1][0]
+    store.append(job, [("training.resumed", {"step": 0})])
+    assert told(store, job) == [(last + 1, "training.resumed", 0)]
+    found = store.get(job)
+    assert found
+    assert found["metrics"] == {}
+
+
+def test_an_end_counts_no_more_when_a_job_goes_on(store: Store) -> None:
+    job = trained(store)
+    store.finish(job, Verdict("failed", {"error": "why"}))
+    found = store.get(job)
+    assert found
+    assert (found["status"], found["resumable"]) == ("failed", 4)
+    assert store.is_over(job)
+    waiting = new(store, "b")
+    going_on = store.go_on(job, "Why.", {"force": True})
+    assert going_on["status"] == "queued"
+    assert going_on["queue"]["position"] == 1
+    assert not {"error", "resumable", "pause"} & going_on.keys()
+    assert not store.is_over(job)
+    assert store.orders(job) == {"why": "Why.", "force": True, "kept": 4}
+    assert store.start_next() == (job, CONFIG)
+    store.append(job, [("training.resumed", {"step": 4})])
+    assert "training.failed" not in [name for _, name, _ in told(store, job)]
+    store.finish(job, Verdict("completed", {}))
+    assert store.orders(job) == {}
+    assert store.start_next() == (waiting, CONFIG)
+
+
+def test_who_cannot_go_on_is_refused(store: Store) -> None:
+    waiting, job = new(store), new(store)
+    with pytest.raises(ConflictError, match="is queued"):
+        store.go_on(waiting, "", {})
+    store.cancel_queued(waiting)
+    with pytest.raises(ConflictError, match="nothing of its training was kept"):
+        store.go_on(waiting, "", {})
+    store.start_next()
+    with pytest.raises(ConflictError, match="is running"):
+        store.go_on(job, "", {})
+    store.keep(job, 3)
+    store.finish(job, Verdict("completed", {}))
+    with pytest.raises(ConflictError, match="more steps"):
+        store.go_on(job, "", {})
+    longer = {**CONFIG, "maxSteps": 20}
+    assert store.go_on(job, "", {"further": 3}, longer)["config"] == longer
+    assert store.start_next() == (job, longer)
+
+
+def test_a_paused_job_is_cancelled_at_once(store: Store) -> None:
+    job = trained(store)
+    store.pause(job, {"step": 5, "reason": "asked"})
+    found = store.get(job)
+    assert found
+    assert (found["status"], found["pause"]) == ("paused", {"step": 5, "reason": "asked"})
+    assert not store.is_over(job)
+    store.pause(job, {"step": 5, "reason": "ended"})  # once is enough
+    assert [name for _, name, _ in told(store, job)].count("training.paused") == 1
+    assert store.cancel_queued(job)
+    found = store.get(job)
+    assert found
+    assert found["status"] == "cancelled"
+    assert "pause" not in found
+
+
+def test_three_crashes_without_a_further_step_are_enough(store: Store) -> None:
+    job = trained(store)
+    cause = Verdict("crashed", {"error": "It was killed."})
+    for _ in range(2):
+        assert store.crashed(job, cause, None).status == AGAIN
+        assert store.orders(job)["auto"]
+        assert store.start_next() == (job, CONFIG)
+    store.append(job, [log(6, loss=3.0)])  # it has come further: it may try again
+    for _ in range(2):
+        assert store.crashed(job, cause, None).status == AGAIN
+        store.start_next()
+    verdict = store.crashed(job, cause, None)
+    assert verdict == Verdict("failed", {"error": "It was killed. That was the third time at step 6"})
+    found = store.get(job)
+    assert found
+    assert (found["status"], found["error"], found["resumable"]) == ("failed", verdict.error, 4)
+
+
+def test_ends_of_the_backend_that_were_no_crash_are_not_counted(store: Store) -> None:
+    job = trained(store)
+    for _ in range(5):
+        store.pause(job, {"reason": "ended", "message": ENDED})
+        assert store.recover() == []
+        assert store.start_next() == (job, CONFIG)
+    for _ in range(2):
+        assert store.recover() == [job]
+        assert store.start_next() == (job, CONFIG)
+    assert store.recover() == [job]
+    found = store.get(job)
+    assert found
+    assert found["error"] == f"{ENDED[:-1]}. That was the third time at step 5"
+
+
+def test_a_job_that_goes_on_by_itself_does_not_wait_for_a_held_queue(store: Store) -> None:
+    job = trained(store)
+    waiting: Any = new(store, "b")
+    store.arrange(None, True)
+    assert store.recover() == [job]
+    assert store.start_next() == (job, CONFIG)
+    assert store.start_next() is None
+    store.pause(job, {"reason": "asked"})
+    store.go_on(job, "Somebody has resumed it.", {})
+    assert store.start_next() is None  # a person has held the queue, and sees it
+    assert store.cancel_queued(waiting)

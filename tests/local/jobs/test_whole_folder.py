@@ -1,0 +1,88 @@
+"""A folder is whole, or it is told that it is not, whatever became of its bytes."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.jobs.whole_folder import MANIFEST, NotWholeError, checked, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fill(folder: Path) -> None:
+    (folder / "state.pt").write_bytes(random.Random(1).randbytes(5000))
+    (folder / "inner").mkdir()
+    (folder / "inner" / "more.json").write_text("{}")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_whole(tmp_path / "20", fill, {"step": 20})
+    return tmp_path / "20"
+
+
+def test_what_was_written_is_whole_and_says_its_facts(folder: Path) -> None:
+    size = write_whole(folder, fill, {"step": 20})
+    manifest = checked(folder, "state.pt")
+    assert manifest["step"] == 20
+    assert manifest["files"]["state.pt"]["bytes"] == 5000
+    assert sorted(manifest["files"]) == ["inner/more.json", "state.pt"]
+    assert size == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert [path.name for path in folder.parent.iterdir()] == ["20"]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_is_cut_or_changed_shows(folder: Path, seed: int) -> None:
+    """A file is cut short, has a byte that is another, is empty, or is missing."""
+    chance = random.Random(seed)
+    path = chance.choice([folder / "state.pt", folder / "inner" / "more.json", folder / MANIFEST])
+    content = bytearray(path.read_bytes())
+    place = chance.randrange(len(content))
+    match seed % 4:
+        case 0:
+            path.write_bytes(content[:place])
+        case 1:
+            content[place] ^= 1 << chance.randrange(8)
+            path.write_bytes(content)
+        case 2:
+            path.write_bytes(b"")
+        case _:
+            path.unlink()
+    if path.name == MANIFEST and seed % 4 == 1:  # what it says besides of the files may be another
+        path.write_bytes(content.replace(b'"sha256"', b'"sha257"'))
+    with pytest.raises(NotWholeError):
+        checked(folder, "state.pt")
+
+
+def test_a_link_or_another_format_is_not_whole(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes((folder / "state.pt").read_bytes())
+    (folder / "state.pt").unlink()
+    (folder / "state.pt").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(NotWholeError, match=r"state\.pt is missing"):
+        checked(folder, "state.pt")
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "format": 2}))
+    with pytest.raises(NotWholeError, match="another version"):
+        checked(folder, "state.pt")
+
+
+def test_a_file_that_is_not_listed_does_not_count(folder: Path) -> None:
+    (folder / "other.pt").write_bytes(b"1")
+    with pytest.raises(NotWholeError, match=r"no other\.pt"):
+        checked(folder, "other.pt")
+
+
+def test_a_write_that_fails_leaves_what_was_there(folder: Path) -> None:
+    def fail(part: Path) -> None:
+        (part / "state.pt").write_bytes(b"half")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        write_whole(folder, fail)
+    assert checked(folder, "state.pt")["step"] == 20
+    assert [path.name for path in folder.parent.iterdir()] == ["20"]

@@ -1,0 +1,66 @@
+"""What a new job may begin from, and that it keeps it for itself."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import ConflictError
+from arkor_dev.local.jobs.artifacts import parent_folder
+from arkor_dev.local.server.branches import check_fits, keep_parent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARENT: dict[str, Any] = {"name": "support-bot", "config": {"model": "m", "loraTargetModules": ["q", "v"]}}
+FITS: dict[str, Any] = {"model": "m", "loraTargetModules": ["v", "q"]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "final"
+    made.mkdir()
+    (made / "adapter_config.json").write_text(json.dumps({"r": 8, "lora_alpha": 16, "use_dora": False}))
+    (made / "adapter_model.safetensors").write_bytes(b"weights")
+    (made / "state.pt").write_bytes(b"state")
+    (made / "manifest.json").write_text("{}")
+    return made
+
+
+@pytest.mark.parametrize("more", [{}, {"loraR": 8}, {"loraAlpha": 16, "learningRate": 1.0}])
+def test_the_same_form_of_adapter_fits(folder: Path, more: dict[str, Any]) -> None:
+    check_fits(PARENT, folder, {**FITS, **more})
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"model": "other"}, "model is m there, other here"),
+        ({"loraR": 16}, "loraR is 8 there, 16 here"),
+        ({"loraAlpha": 8}, "loraAlpha is 16 there, 8 here"),
+        ({"useDora": True}, "useDora is False there, True here"),
+        ({"loraTargetModules": "q"}, "loraTargetModules"),
+        ({"loraTargetModules": None}, "loraTargetModules"),
+        ({"fullFineTuning": True}, "fullFineTuning is False there, True here"),
+        ({"initLoraWeights": "pissa"}, "initLoraWeights"),
+    ],
+)
+def test_another_form_is_refused_in_words(folder: Path, more: dict[str, Any], what: str) -> None:
+    with pytest.raises(ConflictError, match=what):
+        check_fits(PARENT, folder, {**FITS, **more})
+
+
+def test_the_new_job_keeps_the_adapter_alone(folder: Path, tmp_path: Path) -> None:
+    keep_parent(tmp_path, "job_b", folder)
+    kept = parent_folder(tmp_path, "job_b")
+    assert sorted(path.name for path in kept.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "manifest.json",
+    ]
+    assert json.loads((kept / "manifest.json").read_text())["files"].keys() == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }

@@ -1,0 +1,85 @@
+"""A job stands with the backend's end and goes on with its next start; changed data ask first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.local.conftest import CONFIG, ENDLESS, make_project
+from tests.local.harness import Backend, until
+from tests.local.tiny_model import chats, write_jsonl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+
+
+def said(backend: Backend) -> list[str]:
+    return [notice["text"] for notice in backend.notices if notice["notice"] == "message"]
+
+
+def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, tiny: Path) -> None:
+    """No step is lost, though no checkpoint was saved; and what changes meanwhile is not passed over."""
+    data, project = tmp_path / "data", make_project(tmp_path / "tests", tiny)
+    first = Backend.start(data, project, tmp_path / "cache")
+    job = first.submit({**ENDLESS, "saveSteps": 0}, "support-bot")
+    first.wait_for(job, "training.log")
+    assert first.process.stdin
+    first.process.stdin.close()
+    assert first.process.wait(10) == 0
+    first.stop()
+    (stands,) = until(lambda: [text for text in said(first) if "stands after step" in text])
+    step = int(stands.split("stands after step ")[1].partition(".")[0])
+    assert stands.startswith("The job support-bot stands after step")
+
+    second = Backend.start(data, project, tmp_path / "cache")
+    try:
+        resumed = second.wait_for(job, "training.resumed").json
+        assert resumed["step"] == step
+        assert resumed["message"] == "The local backend was ended while this job was training."
+        until(lambda: [text for text in said(second) if text.startswith("support-bot goes on after step")])
+        until(lambda: second.job(job)["metrics"].get("step", 0) > step, 30)
+        paused = second.call("POST", f"/v1/jobs/{job}/pause").json["job"]
+        assert paused["status"] == "paused"
+
+        write_jsonl(project / "data" / "chats.jsonl", chats(50))
+        refused = second.call("POST", f"/v1/jobs/{job}/resume", {})
+        assert refused.status == 409
+        assert "the files of its data set have changed" in refused.json["error"]
+        assert "force" in refused.json["error"]
+        assert second.job(job) == paused
+        assert second.call("POST", f"/v1/jobs/{job}/resume", {"force": True}).status == 200
+        until(lambda: second.job(job)["metrics"].get("step", 0) > paused["pause"]["step"], 30)
+        *_, last = [
+            frame.json
+            for frame, _ in zip(second.events(job), range(paused["pause"]["step"] + 5), strict=False)
+            if frame.event == "training.resumed"
+        ]
+        assert "may differ" in last["message"]
+        assert "the files of its data set have changed" in last["message"]
+    finally:
+        second.stop()
+
+
+def test_a_later_end_warms_up_again_where_that_is_asked(tmp_path: Path, tiny: Path) -> None:
+    backend = Backend.start(tmp_path / "data", make_project(tmp_path / "tests", tiny), tmp_path / "cache")
+    try:
+        config = {**CONFIG, "maxSteps": 6, "warmupSteps": 2, "evalSteps": 0, "saveSteps": 0}
+        job = backend.submit(config)
+        backend.wait_for(job, "training.completed")
+        body = {"maxSteps": 10, "schedule": "restart"}
+        assert backend.call("POST", f"/v1/jobs/{job}/extend", body).status == 200
+        until(lambda: backend.job(job)["status"] == "completed", 30)
+        rates = [frame.json["learningRate"] for frame in backend.events(job) if frame.event == "training.log"]
+        height = config["learningRate"]
+        assert rates == pytest.approx(
+            [0, height / 2, height, height * 3 / 4, height / 2, height / 4, 0, height / 2, height, height / 2]
+        )
+        assert backend.job(job)["metrics"]["totalSteps"] == 10
+        dry = backend.submit({**config, "dryRun": True})
+        backend.wait_for(dry, "training.completed")
+        assert backend.call("POST", f"/v1/jobs/{dry}/extend", body).status == 409
+    finally:
+        backend.stop()

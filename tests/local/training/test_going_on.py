@@ -1,0 +1,225 @@
+"""A run that is interrupted and goes on comes to the same bits as one that is not."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.checkpoints.points import STATE, GoingOn, whole_points
+from arkor_dev.local.jobs import disk
+from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, resume_steps
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_run import events_of, made_up, set_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from arkor_dev.local.training.run import Run
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+
+STEPS = 9
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
+    ("plain", {"loggingSteps": 2}),
+    (
+        "dropout, noise, accumulation",
+        {"loraDropout": 0.1, "neftuneNoiseAlpha": 5, "gradientAccumulationSteps": 2},
+    ),
+    ("packs", {"packing": True, "loraDropout": 0.1, "batchSize": 2}),
+    ("by length", {"groupByLength": True, "batchSize": 3, "optim": "lion"}),
+    ("patience", {"earlyStoppingPatience": 20, "evalSteps": 2, "optim": "adafactor"}),
+    ("pissa", {"initLoraWeights": "pissa", "useRslora": True}),
+    ("whole", {"fullFineTuning": True, "optim": "sgd", "learningRate": 1e-3}),
+]
+
+
+def begin(tiny: Path, data: Path, config: dict[str, Any], **more: Any) -> Run:
+    data.mkdir(exist_ok=True)
+    held_out = 4 if "evalSteps" in config else 0
+    train = made_up(14)
+    packed = 40 if config.get("packing") else 0
+    run = set_up(
+        tiny,
+        data,
+        {"maxSteps": STEPS, "learningRate": 1e-2, "batchSize": 4, **config},
+        held_out,
+        train=train,
+        job_id="job",
+        **more,
+    )
+    if packed:
+        from arkor_dev.local.training.batches import packs
+        from arkor_dev.local.training.job_settings import JobSettings
+        from arkor_dev.local.training.plan import Plan
+
+        settings = JobSettings({"saveSteps": 0, "warmupSteps": 0, "maxSteps": STEPS, **config})
+        run.plan = Plan.of(settings, len(packs(train, packed)), held_out, packed)
+    return run
+
+
+def points(data: Path) -> GoingOn:
+    return GoingOn([point for point, wrong in whole_points(data, "job") if wrong is None], "Why.")
+
+
+def bytes_of(data: Path) -> bytes:
+    (weights,) = final_folder(data, "job").glob("*model.safetensors")
+    return weights.read_bytes()
+
+
+def pausing_after(step: int) -> Callable[[Run], None]:
+    def arrange(run: Run) -> None:
+        run.pausing = lambda: "asked" if run.step >= step else None
+
+    return arrange
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("config", [config for _, config in SETTINGS], ids=[name for name, _ in SETTINGS])
+def test_a_paused_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
+    """It is paused twice, between two reports; figures and adapter are those of an undisturbed run."""
+    whole = begin(tiny, tmp_path / "whole", config)
+    assert whole.run().status == "completed"
+    seen: list[tuple[str, dict[str, Any]]] = []
+    for stop in (3, 5, STEPS):
+        run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data") if seen else None)
+        if stop < STEPS:
+            pausing_after(stop)(run)
+        status, fields = run.run()
+        seen += events_of(run).calls
+        if stop < STEPS:
+            assert (status, fields) == ("paused", {"step": stop, "reason": "asked"})
+            assert resume_steps(tmp_path / "data", "job") == [stop]
+    assert status == "completed"
+    assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
+    for figure in ("loss", "evalLoss", "learningRate"):
+        found = [fields[figure] for name, fields in seen if name == "training.log" and figure in fields]
+        assert found == events_of(whole).figures(figure)
+    assert [fields["step"] for name, fields in seen if name == "training.resumed"] == [3, 5]
+
+
+@pytest.mark.numeric
+def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint(tiny: Path, tmp_path: Path) -> None:
+    config = {"saveSteps": 2, "loraDropout": 0.1}
+    begin(tiny, tmp_path / "whole", config).run()
+    run = begin(tiny, tmp_path / "data", config)
+    pausing_after(7)(run)
+    run.run()
+    shutil.rmtree(tmp_path / "data" / "jobs" / "job" / "resume")  # as a kill leaves it
+    torn = checkpoint_folder(tmp_path / "data", "job", 6) / STATE
+    torn.write_bytes(torn.read_bytes()[:-1])
+    found = [(point.step, wrong) for point, wrong in whole_points(tmp_path / "data", "job")]
+    assert found == [(6, "state.pt has another size than was written"), (4, None), (2, None)]
+    run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
+    assert run.run().status == "completed"
+    assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
+    assert checkpoint_steps(tmp_path / "data", "job") == [2, 4, 6, 8]
+    saved = [fields["step"] for name, fields in events_of(run).calls if name == "checkpoint.saved"]
+    assert saved == [6, 8]
+
+
+def test_a_state_that_is_a_program_or_another_run_s_is_passed_over(tiny: Path, tmp_path: Path) -> None:
+    """Its hash is right, as whoever can write the file can write the manifest too."""
+    import torch
+
+    from arkor_dev.local.jobs.whole_folder import write_whole
+
+    class Program:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (tmp_path.joinpath("ran").touch, ())
+
+    def hostile(folder: Path) -> None:
+        torch.save({"format": 1, "weights": Program()}, folder / STATE)
+
+    def foreign(folder: Path) -> None:
+        torch.save({"format": 1, "weights": {"other": torch.zeros(2)}}, folder / STATE)
+
+    config = {"saveSteps": 2}
+    run = begin(tiny, tmp_path, config)
+    pausing_after(2)(run)
+    run.run()
+    write_whole(checkpoint_folder(tmp_path, "job", 4), hostile, {"job": "job", "step": 4})
+    write_whole(checkpoint_folder(tmp_path, "job", 3), foreign, {"job": "job", "step": 3})
+    run = begin(tiny, tmp_path, config, going_on=points(tmp_path))
+    run.run()
+    assert not (tmp_path / "ran").exists()
+    said = [fields["message"] for name, fields in events_of(run).calls if name == "training.message"]
+    assert [text.partition(":")[0] for text in said[:2]] == [
+        "The checkpoint of step 4 is passed over",
+        "The checkpoint of step 3 is passed over",
+    ]
+    assert ("training.resumed", {"step": 2, "message": "Why."}) in events_of(run).calls
+
+
+@pytest.mark.numeric
+def test_a_full_disk_pauses_before_a_save_and_the_save_is_made_later(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"saveSteps": 3}
+    begin(tiny, tmp_path / "whole", config).run()
+    monkeypatch.setenv(disk.LEAST_FREE, str(1 << 60))
+    run = begin(tiny, tmp_path / "data", config)
+    status, fields = run.run()
+    assert (status, fields["step"], fields["reason"]) == ("paused", 3, "disk")
+    assert "have to stay free" in fields["message"]
+    assert checkpoint_steps(tmp_path / "data", "job") == []
+    monkeypatch.setenv(disk.LEAST_FREE, "0")
+    run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
+    assert run.run().status == "completed"
+    assert checkpoint_steps(tmp_path / "data", "job") == [3, 6, 9]
+    assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
+
+
+@pytest.mark.numeric
+def test_a_run_that_was_given_more_steps_is_one_that_had_them_from_the_start(
+    tiny: Path, tmp_path: Path
+) -> None:
+    config = {"lrSchedulerType": "constant", "loraDropout": 0.1, "evalSteps": 100, "earlyStoppingPatience": 1}
+    begin(tiny, tmp_path / "whole", config).run()
+    begin(tiny, tmp_path / "data", {**config, "maxSteps": 5}).run()
+    assert resume_steps(tmp_path / "data", "job") == [5]
+    going_on = points(tmp_path / "data")
+    run = begin(tiny, tmp_path / "data", config, going_on=GoingOn(going_on.points, "Why.", further=5))
+    assert run.run().fields["metrics"]["steps"] == STEPS
+    # The evaluation at the first end draws no random numbers.
+    assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
+
+
+def test_a_schedule_that_begins_anew_warms_up_again() -> None:
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.schedule import Schedule
+
+    settings = JobSettings({"learningRate": 1.0, "warmupSteps": 2})
+    first, second = Schedule.of(settings, 10), Schedule.of(settings, 30, 20)
+    assert [first.rate_at(step) for step in range(1, 11)] == [second.rate_at(step) for step in range(21, 31)]
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("config", [{}, {"fullFineTuning": True, "optim": "sgd"}], ids=["adapter", "whole"])
+def test_a_branch_begins_with_what_another_run_has_learned(
+    tiny: Path, tmp_path: Path, config: dict[str, Any]
+) -> None:
+    """Its weights alone: the optimizer is its own, and steps count from 1."""
+    import torch
+
+    begin(tiny, tmp_path / "first", config).run()
+    parent = final_folder(tmp_path / "first", "job")
+    branch = begin(tiny, tmp_path / "branch", {**config, "maxSteps": 2}, parent=parent)
+    branch.begin()
+    from safetensors.torch import load_file
+
+    (path,) = parent.glob("*model.safetensors")
+    saved = load_file(path)
+    for name, weight in branch.parts.weights.items():
+        assert torch.equal(weight, saved[name.replace(".default.", ".")]), name
+    assert branch.optimizer.state_dict()["state"] == {}
+    assert branch.run().fields["metrics"]["steps"] == 2
+    other = begin(tiny, tmp_path / "other", {**config, "loraR": 4}, parent=parent)
+    if not config:
+        with pytest.raises(JobFailure, match="begin from has no"):
+            other.begin()
