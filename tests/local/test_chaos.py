@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.numeric]
+pytestmark = [pytest.mark.engine, pytest.mark.numeric, pytest.mark.timeout(600)]
 
 STEPS = 60
 JOBS: dict[str, dict[str, Any]] = {
@@ -124,7 +124,7 @@ def running_of(backend: Backend, jobs: dict[str, str]) -> str:
             return str(records[-1]["id"])
         return next((str(record["id"]) for record in records if record["status"] == "running"), None)
 
-    running: str = until(found, 60)
+    running: str = until(found, 120)
     return running
 
 
@@ -136,11 +136,11 @@ def arrive(backend: Backend, job: str, steps: int) -> None:
         found = backend.job(job)
         return found["status"] in OVER or found["metrics"].get("step", 0) >= first + steps
 
-    until(there, 60)
+    until(there, 120)
 
 
 def ended(backend: Backend, job: str) -> dict[str, Any]:
-    until(lambda: backend.job(job)["status"] in OVER, 120)
+    until(lambda: backend.job(job)["status"] in OVER, 300)
     return backend.job(job)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -16,10 +18,12 @@ PERIOD: Final = 0.4
 def size_of(folder: Path) -> int:
     """Bytes of all files under ``folder``; those that vanish meanwhile count nothing."""
     size = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            if path.is_file() and not path.is_symlink():
-                size += path.stat().st_size
+    for at, _, names in os.walk(folder):  # not rglob, which fails where a folder vanishes
+        for name in names:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(at, name))  # noqa: PTH118 - a tenth of a Path's time
+                if stat.S_ISREG(found.st_mode):
+                    size += found.st_size
     return size
 
 

@@ -131,9 +131,7 @@ class Run:
                 if reason := self.pausing():
                     return self._pause(reason)
                 self.clock.lap("other")
-                batches = next(steps)
-                self.clock.lap("data")
-                self._make_step(batches)
+                self._make_step(next(steps))
                 if self._saves():
                     self._checkpoint()
             self.clock.lap("other")
@@ -145,6 +143,7 @@ class Run:
 
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
         """One step, and what is reported and measured after it."""
+        self.clock.lap("data")
         plan, began = self.plan, time.monotonic()
         step = self.step = self.step + 1
         rate = plan.schedule.rate_at(step)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.disk import (
     disk_use,
     job_bytes,
@@ -111,3 +114,24 @@ def test_a_model_that_a_job_of_another_project_uses_stays(
     assert starter.exists()
     with closing(sqlite3.connect(data / "backend.sqlite")) as db:
         assert db.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+
+
+def test_a_folder_that_vanishes_while_it_is_measured_is_no_fault(tmp_path: Path) -> None:
+    """Checkpoints come and go while a job's page asks for its size."""
+    folder = job_folder(tmp_path, "job_a") / "checkpoints"
+    over = threading.Event()
+
+    def churn() -> None:
+        while not over.is_set():
+            for step in range(20):
+                (folder / str(step)).mkdir(parents=True, exist_ok=True)
+                (folder / str(step) / "state.pt").write_bytes(b"1")
+            shutil.rmtree(folder)
+
+    churning = threading.Thread(target=churn)
+    churning.start()
+    try:
+        assert max(job_bytes(tmp_path, "job_a") for _ in range(300)) <= 20
+    finally:
+        over.set()
+        churning.join()
