@@ -106,7 +106,8 @@ def test_only_backend_calls_v1() -> None:
         "identity/token_refresh",
     }  # refresh: the account's token, from the sign-in service
     sessions = {name for name in STUDIO for call in calls(TREES[name]) if call.endswith("ClientSession")}
-    assert sessions == {"backend/http_client"}
+    # A project's own webhook is no backend: nothing of one (its token, its address) is near that session.
+    assert sessions == {"backend/http_client", "notices/delivery"}
 
 
 def test_the_api_does_not_call_the_network() -> None:

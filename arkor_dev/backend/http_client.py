@@ -203,7 +203,7 @@ class HttpClient:
                     data=io.BytesIO(data) if data and len(data) > MIB else data,
                     timeout=timeout,
                     allow_redirects=False,
-                    proxy=_proxy_for(url),
+                    proxy=proxy_for(url),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             raise in_words(fault, host, waiting) from None
@@ -283,7 +283,8 @@ def _host_of(location: str) -> str | None:
         return None
 
 
-def _proxy_for(url: URL) -> URL | None:
+def proxy_for(url: URL) -> URL | None:
+    """The proxy that this user's system names for an https address; none for this machine."""
     if url.scheme != "https" or not url.host or is_loopback(url.host):
         return None
     proxy = urllib.request.getproxies().get("https")

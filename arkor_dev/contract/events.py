@@ -120,10 +120,16 @@ class TrainingLog(AnyEvent):
 
 
 class TrainingMessage(AnyEvent):
-    """A sentence for the log. From the local backend's trainer."""
+    """A sentence for the log. From the local backend's trainer.
+
+    ``code`` says what it is about where a program wants to know: ``non-finite`` (a loss was no number, and
+    the run went back) or ``diverging`` (the loss rises); ``step`` is where.
+    """
 
     type: Literal["training.message"]
     message: str
+    code: NotRequired[str]
+    step: NotRequired[int]
 
 
 class TrainingPaused(AnyEvent):
@@ -220,13 +226,15 @@ class TrainingCompleted(AnyEvent):
 class TrainingFailed(AnyEvent):
     """The job has ended without its result; ``error`` is the reason for a person. From the backend.
 
-    ``outOfMemory`` is there, and true, where memory was the reason, or most likely was.
+    ``outOfMemory`` is there, and true, where memory was the reason, or most likely was; ``nonFinite`` where
+    a loss or a weight was no number any more.
     """
 
     type: Literal["training.failed"]
     error: str
     step: NotRequired[int]
     outOfMemory: NotRequired[bool]
+    nonFinite: NotRequired[bool]
 
 
 class TrainingCancelled(AnyEvent):

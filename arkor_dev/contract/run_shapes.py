@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict
+
+NON_FINITE: Final = "non-finite"
+DIVERGING: Final = "diverging"
+"""What a ``training.message`` may be about, as its ``code``."""
 
 
 class JobPause(TypedDict):

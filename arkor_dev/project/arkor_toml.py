@@ -22,6 +22,7 @@ from arkor_dev.data.sources import SourceError
 from .dataset_source import KEYS as DATASET_KEYS
 from .dataset_source import check_data, read_source
 from .toml.limits import SIZE_LIMIT, TomlLimitError, check_limits
+from .toml.notify import TABLE, check_notify
 from .toml.positions import key_lines
 from .toml.problems import FILE, Problems, line_of, spelled, suggest
 
@@ -100,7 +101,9 @@ def place(trainers: list[Trainer], name: str | None) -> int:
 
 def _trainers(project: Path, document: dict[str, object], problems: Problems) -> list[Trainer]:
     """Every ``[[trainer]]``; what is wrong with the document around them goes into ``problems``."""
-    problems.check_keys((), document, ("trainer",))
+    problems.check_keys((), document, ("trainer", TABLE))
+    if TABLE in document:
+        check_notify(document[TABLE], problems)
     blocks = document.get("trainer")
     if blocks is None:
         problems.add(

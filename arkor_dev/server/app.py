@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Middleware
 
+    from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
     from arkor_dev.identity.local_backend import Notice
+
+NOTICES_AFTER: Final = 2.0
+"""Seconds after the start from which jobs are watched for ``[notify]``."""
 
 
 def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> web.Application:
@@ -55,7 +60,10 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
             for service in (jobs, hub, runs):
                 stack.push_async_callback(service.close)
             app[keys.BACKEND], app[keys.JOBS], app[keys.EVENTS], app[keys.RUNS] = backend, jobs, hub, runs
+            telling = asyncio.create_task(_tell(settings, backend, on_notice), name="notices")
             yield
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
 
     async def end_streams(app: web.Application) -> None:
         await app[keys.EVENTS].close()
@@ -63,3 +71,15 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
     app.cleanup_ctx.append(services)
     app.on_shutdown.append(end_streams)  # before the open requests are waited for
     return app
+
+
+async def _tell(settings: Settings, backend: Backend, on_notice: Callable[[Notice], None]) -> None:
+    """Tell of jobs as the project's ``[notify]`` asks. Nobody waits for that, so the page goes first."""
+    await asyncio.sleep(NOTICES_AFTER)
+    from arkor_dev.notices.watch import watching
+
+    def warn(text: str) -> None:
+        on_notice({"notice": "message", "level": "warning", "text": text})
+
+    async with watching(settings, backend, warn):
+        await asyncio.Event().wait()

@@ -395,6 +395,8 @@ export interface TrainingLog extends AnyEvent {
 export interface TrainingMessage extends AnyEvent {
   type: "training.message";
   message: string;
+  code?: string;
+  step?: number;
 }
 
 /** The job stands after `step` and gave its memory back; `message` says why, for a person. */
@@ -468,6 +470,7 @@ export interface TrainingFailed extends AnyEvent {
   error: string;
   step?: number;
   outOfMemory?: boolean;
+  nonFinite?: boolean;
 }
 
 /** Somebody has cancelled the job; `step` is the last that was reported. From the local backend. */
@@ -736,6 +739,10 @@ export interface DatasetFound {
   row: number | null;
   reached: number;
 }
+
+export const NON_FINITE = "non-finite";
+
+export const DIVERGING = "diverging";
 
 /** Where a paused job stands, and why; `reason` as in `training.paused`. */
 export interface JobPause {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import signal
 import sys
@@ -28,6 +29,7 @@ from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 from arkor_dev.jobs.follow import JobEvent, follow, job_of
+from arkor_dev.notices.notifier import notifying
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.arkor_toml import revision as revision_of
 from arkor_dev.project.data_check import SECONDS, check_trainer
@@ -38,7 +40,7 @@ from .repeat import parent_of, repeated
 from .start_typescript import run_typescript, runs_typescript
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.cli.progress_view import PlainView
@@ -104,16 +106,20 @@ async def run_start(
     view = view_for(console or _stdout(), total if isinstance(total, int) else None)
     if revision is None:  # else Studio has asked, with the same findings
         await _say_errors(settings, chosen["name"], view)
-    async with joined(settings, view.notice) as backend:
+    async with (
+        notifying(settings, lambda text: view.say(text, "yellow")) as notices,
+        joined(settings, view.notice) as backend,
+    ):
         begin = None if parent is None else await parent_of(backend, parent)
         job_id, forecast = await _create(backend, settings, chosen, config, begin)
+        tell = functools.partial(notices.take, job_id, chosen["name"])
         ending = _ending(backend, job_id, view, yes=yes)
         with view:
             view.say(f"Started job {job_id}")
             if line := forecast_line(forecast):
                 view.say(line)
             try:
-                status = await _unless_stopped(_watch(backend, job_id, view), ending)
+                status = await _unless_stopped(_watch(backend, job_id, view, tell), ending)
             except _StoppedError as stopped:
                 await _say_stopped(backend, settings, job_id, view)
                 return 128 + stopped.number
@@ -166,11 +172,13 @@ async def _create(
     return job_id, job.get("forecast")
 
 
-async def _watch(backend: Backend, job_id: str, view: PlainView) -> str:
+async def _watch(backend: Backend, job_id: str, view: PlainView, tell: Callable[[JobEvent], None]) -> str:
     """Show the job's events to the last; its final status. A pause that somebody has to end is one."""
     async with aclosing(follow(backend, job_id)) as items:
         async for item in items:
             view.show(item)
+            if isinstance(item, JobEvent):
+                tell(item)
             if isinstance(item, JobEvent) and item.name == TRAINING_PAUSED:
                 reason = item.data.get("reason") if isinstance(item.data, dict) else None
                 if reason not in PASSING:

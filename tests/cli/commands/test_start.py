@@ -26,6 +26,7 @@ from arkor_dev.jobs import follow
 from arkor_dev.project.arkor_toml import revision
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
 from tests.support.fake_forecasts import FIGURES
+from tests.support.processes import script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -582,3 +583,19 @@ async def test_what_there_is_not_starts_nothing(
     with pytest.raises(ArkorError, match=words):
         await Started(settings, like=like, parent=parent).end()
     assert fake_backend.count("POST /v1/jobs") == 0
+
+
+async def test_its_job_is_told_of_as_the_file_asks(
+    settings: Settings, fake_backend: FakeBackend, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    program = script(tmp_path / "tell", f"import sys\nopen({str(seen)!r}, 'a').write(sys.stdin.read())")
+    text = (settings.project / "arkor.toml").read_text()
+    (settings.project / "arkor.toml").write_text(f'[notify]\ncommand = ["{program}"]\n{text}')
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    code, _ = await started.end()
+    assert code == 0
+    (told,) = seen.read_text().splitlines()
+    assert json.loads(told)["job"] == {"id": job, "name": "first", "status": "completed"}

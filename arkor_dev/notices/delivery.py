@@ -1,0 +1,145 @@
+"""Telling: one request to a webhook, signed and tried again, and one program without a shell.
+
+Whatever the other side does, a notice ends within a bounded time and says in a sentence what went wrong. The
+sentence names neither the address, which is a secret with many services, nor what was answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import signal
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+from yarl import URL
+
+from arkor_dev import __version__
+from arkor_dev.backend.http_client import proxy_for
+from arkor_dev.project.toml.notify import address_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from arkor_dev.project.toml.notify import Notify
+
+PAUSES: Final = (1.0, 5.0, 15.0)
+"""Seconds before each further try of a webhook."""
+WEBHOOK_SECONDS: Final = 10.0
+COMMAND_SECONDS: Final = 30.0
+
+
+class UndeliveredError(Exception):
+    """It was not told; the text says why, for a person."""
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """``X-Arkor-Signature``: HMAC-SHA256 over the timestamp, a dot and the body."""
+    return "sha256=" + hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+
+
+async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Send ``facts`` to the webhook. Raises UndeliveredError after the last try."""
+    address = notify.webhook or environ.get(notify.webhook_env or "", "")
+    if not address:
+        raise UndeliveredError(f"the environment variable {notify.webhook_env} is not set")
+    if fault := address_fault(address, notify.allow_http):
+        raise UndeliveredError(fault)
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": f"arkor-dev/{__version__}",
+        "X-Arkor-Event": str(facts["event"]),
+        "X-Arkor-Delivery": secrets.token_hex(16),  # the same for each try
+    }
+    body = json.dumps(facts).encode()
+    secret = environ.get(notify.secret_env, "") if notify.secret_env else None
+    if secret == "":
+        raise UndeliveredError(f"the environment variable {notify.secret_env} is not set")
+    # A session of its own: nothing of a backend's (its token, its proxy's address) is near it.
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
+        for pause in (*PAUSES, None):
+            timestamp = str(int(time.time()))
+            signed = {"X-Arkor-Signature": signature(secret, timestamp, body)} if secret else {}
+            try:
+                fault = await _try(
+                    session, URL(address), body, {**headers, "X-Arkor-Timestamp": timestamp, **signed}
+                )
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                fault = "it took too long" if isinstance(error, TimeoutError) else type(error).__name__
+            else:
+                if fault is None:
+                    return
+                if fault.startswith("!"):
+                    raise UndeliveredError(f"the webhook {fault[1:]}")
+            if pause is None:
+                raise UndeliveredError(f"the webhook could not be reached: {fault}")
+            await asyncio.sleep(pause)
+
+
+async def _try(
+    session: aiohttp.ClientSession, url: URL, body: bytes, headers: Mapping[str, str]
+) -> str | None:
+    """Why it was not taken, None where it was; a reason that begins with ``!`` is for good."""
+    async with session.post(
+        url,
+        data=body,
+        headers=headers,
+        allow_redirects=False,
+        proxy=proxy_for(url),
+        timeout=aiohttp.ClientTimeout(total=WEBHOOK_SECONDS),
+    ) as answer:
+        status = answer.status
+        answer.close()  # whatever it says, however much
+    if 200 <= status < 300:
+        return None
+    if status in (408, 425, 429) or status >= 500:
+        return f"status {status}"
+    return f"!redirects ({status}), which is not followed" if status < 400 else f"!refused it ({status})"
+
+
+async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
+    """Run the command: ``facts`` as JSON on its standard input, the main ones in its environment too.
+
+    Raises UndeliveredError where it cannot be started, takes too long or ends with a fault.
+    """
+    hidden = {notify.secret_env, notify.webhook_env}
+    job = facts["job"]
+    told = {
+        "ARKOR_EVENT": facts["event"],
+        "ARKOR_MESSAGE": facts["message"],
+        "ARKOR_JOB_ID": job["id"],
+        "ARKOR_JOB_NAME": job["name"],
+        "ARKOR_JOB_STATUS": job["status"],
+        "ARKOR_PROJECT": str(project),
+    }
+    env = {name: value for name, value in environ.items() if name not in hidden} | told
+    name = os.path.basename(notify.command[0])  # noqa: PTH119 (a name for a sentence)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *notify.command, cwd=project, env=env, start_new_session=True,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise UndeliveredError(f"the command {name} cannot be started: {error}") from None
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS):
+            with contextlib.suppress(ConnectionError):  # it need not read what it is told
+                await process.communicate(json.dumps(facts).encode() + b"\n")
+            status = await process.wait()
+    except TimeoutError:
+        raise UndeliveredError(f"the command {name} took longer than {COMMAND_SECONDS:g} s") from None
+    finally:
+        if process.returncode is None:  # what an ended one has left running is its own matter
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await asyncio.shield(process.wait())
+    if status:
+        raise UndeliveredError(f"the command {name} ended with status {status}")

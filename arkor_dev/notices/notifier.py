@@ -1,0 +1,166 @@
+"""From a job's event to what is told of it: whether, once, and in which words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract import events
+from arkor_dev.contract.run_shapes import NON_FINITE
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.project.toml.notify import load_notify
+
+from .claims import Claims
+from .delivery import UndeliveredError, post, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+
+    from arkor_dev.core.settings import Settings
+    from arkor_dev.jobs.follow import JobEvent
+    from arkor_dev.project.toml.notify import Notify
+
+AT_ONCE: Final = 16
+"""Notices that are on their way at a time; a backend that floods us with ends is no reason for more."""
+SETTLE_SECONDS: Final = 25.0
+"""How long a command that has nothing else to do waits for its notices."""
+STATUS: Final = {"finished": "completed", "failed": "failed", "paused": "paused", "non-finite": "running"}
+
+
+def kinds_of(event: JobEvent) -> tuple[str, ...]:
+    """What an event is, the nearest of `KINDS` first; nothing for one that is not told.
+
+    A pause at the backend's own end is nobody's news.
+    """
+    data = event.data if isinstance(event.data, dict) else {}
+    match event.name:
+        case events.TRAINING_COMPLETED:
+            return ("finished",)
+        case events.TRAINING_FAILED:
+            return ("non-finite", "failed") if data.get("nonFinite") is True else ("failed",)
+        case events.TRAINING_PAUSED:
+            return () if data.get("reason") == "ended" else ("paused",)
+        case events.TRAINING_MESSAGE:
+            return ("non-finite",) if data.get("code") == NON_FINITE else ()
+    return ()
+
+
+def facts_of(kind: str, job_id: str, name: str, event: JobEvent, project: str) -> dict[str, Any]:
+    """What is told: plain words and figures, nothing of the job's config."""
+    data = event.data if isinstance(event.data, dict) else {}
+    found = data.get("metrics")
+    metrics = found if isinstance(found, dict) else {}
+    figures = {
+        key: metrics[key]
+        for key in ("loss", "evalLoss", "bestEvalLoss", "steps", "seconds")
+        if isinstance(metrics.get(key), int | float) and math.isfinite(metrics[key])
+    }
+    name, step = one_line(name, 200), data.get("step")
+    reason = one_line(data.get("error") or data.get("message") or "", 1000)
+    at = f" at step {step}" if isinstance(step, int) else ""
+    words = {
+        "finished": f"{name} has finished",
+        "failed": f"{name} has failed{at}",
+        "paused": f"{name} is paused{at.replace(' at', ' after')}",
+        "non-finite": f"{name} met a loss that is no number{at}",
+    }[kind]
+    if kind == "finished" and "loss" in figures:
+        words += f": loss {figures['loss']:.4g}"
+    job = {
+        "id": one_line(job_id, 200),
+        "name": name,
+        "status": "failed" if event.name == events.TRAINING_FAILED else STATUS[kind],
+    }
+    return {
+        "event": kind,
+        "message": f"{words}: {reason}" if reason and kind != "finished" else words,
+        "timestamp": one_line(data.get("timestamp") or "", 60),
+        "project": project,
+        "job": job | ({"step": step} if isinstance(step, int) else {}) | figures,
+    }
+
+
+class Notifier:
+    """Tells what ``[notify]`` of the project asks for. ``warn`` hears, in a sentence, what was not told."""
+
+    def __init__(
+        self, settings: Settings, warn: Callable[[str], object], environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._settings = settings
+        self._warn = warn
+        self._environ = environ
+        self._claims = Claims(settings)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def ready(self) -> bool:
+        """Whether there is somebody to tell, and a training was started here with just this table."""
+        return await asyncio.to_thread(self._table) is not None
+
+    def _table(self) -> Notify | None:
+        notify = load_notify(self._settings.project)
+        return notify if notify is not None and self._claims.trusted(notify.mark) else None
+
+    async def trust(self) -> None:
+        """Somebody is starting a training of this project: from now on its table is obeyed."""
+
+        def keep() -> None:
+            if notify := load_notify(self._settings.project):
+                self._claims.trust(notify.mark)
+
+        await asyncio.to_thread(keep)
+
+    def take(self, job_id: str, name: str, event: JobEvent) -> None:
+        """Tell of an event, where it is one that is told. Returns at once."""
+        if (kinds := kinds_of(event)) and len(self._tasks) < AT_ONCE:
+            task = asyncio.create_task(self._tell(kinds, job_id, name, event), name="notice")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def settled(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait until all is told, but no longer than that."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+
+    async def close(self) -> None:
+        """Let go of what is still on its way."""
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _tell(self, kinds: tuple[str, ...], job_id: str, name: str, event: JobEvent) -> None:
+        notify = await asyncio.to_thread(self._table)
+        kind = next((kind for kind in kinds if notify is not None and kind in notify.on), None)
+        if notify is None or kind is None:
+            return
+        facts = facts_of(kind, job_id, name, event, self._settings.project.name)
+        if not await asyncio.to_thread(self._claims.take, job_id, kind, facts["timestamp"]):
+            return
+        ways: list[Coroutine[object, object, None]] = []
+        if notify.webhook or notify.webhook_env:
+            ways.append(post(notify, facts, self._environ))
+        if notify.command:
+            ways.append(run(notify, facts, self._environ, self._settings.project))
+        for fault in await asyncio.gather(*ways, return_exceptions=True):
+            if isinstance(fault, Exception):
+                why = str(fault) if isinstance(fault, UndeliveredError) else type(fault).__name__
+                self._warn(
+                    f"[notify]: “{one_line(facts['message'], 120)}” was not told: {one_line(why, 300)}"
+                )
+
+
+@asynccontextmanager
+async def notifying(settings: Settings, warn: Callable[[str], object]) -> AsyncIterator[Notifier]:
+    """A notifier of a command that starts a training; its end waits a while for what is to be told."""
+    notifier = Notifier(settings, warn)
+    with contextlib.suppress(OSError):
+        await notifier.trust()
+    try:
+        yield notifier
+        await notifier.settled()
+    finally:
+        await notifier.close()

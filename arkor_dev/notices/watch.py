@@ -1,0 +1,100 @@
+"""The daemon's eye on jobs that nobody looks at, where somebody is to be told of them.
+
+The list is asked for four times a minute, and only in a project with a ``[notify]`` that is obeyed. A job
+that is not over is followed by its events; one that came and went between two looks is read once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ArkorError
+from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.jobs.follow import JobEvent, follow
+
+from .notifier import Notifier
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 15.0
+FOLLOWED: Final = 16
+"""Jobs that are followed at a time, the newest ones."""
+
+
+class Watch:
+    """Follows the jobs of ``backend`` for ``notifier``."""
+
+    def __init__(self, backend: Backend, notifier: Notifier, seconds: float = POLL_SECONDS) -> None:
+        self._backend = backend
+        self._notifier = notifier
+        self._seconds = seconds
+        self._known: set[str] | None = None
+        self._following: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        try:
+            while True:
+                if await self._notifier.ready():
+                    await self._look()
+                await asyncio.sleep(self._seconds)
+        finally:
+            tasks = list(self._following.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        try:
+            listed = json.loads((await self._backend.list_jobs()).body)["jobs"]
+            jobs = {job["id"]: job for job in listed if isinstance(job.get("id"), str)}
+        except ArkorError:
+            return  # it is away: the next look tells
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return
+        before, self._known = self._known, set(jobs)
+        newest = sorted(jobs.values(), key=lambda job: str(job.get("createdAt")), reverse=True)
+        for job in newest:
+            # What was over before the first look has been told, or is nobody's news any more.
+            news = job.get("status") not in TERMINAL or (before is not None and job["id"] not in before)
+            if news and job["id"] not in self._following and len(self._following) < FOLLOWED:
+                self._following[job["id"]] = asyncio.create_task(self._follow(job), name="notices of a job")
+
+    async def _follow(self, job: dict[str, Any]) -> None:
+        job_id, name = job["id"], str(job.get("name") or job["id"])
+        try:
+            async with aclosing(follow(self._backend, job_id)) as items:
+                async for item in items:
+                    if isinstance(item, JobEvent):
+                        self._notifier.take(job_id, name, item)
+        except ArkorError:
+            pass
+        except Exception:
+            log.exception("the notices of job %s", job_id)
+        finally:
+            self._following.pop(job_id, None)
+
+
+@asynccontextmanager
+async def watching(
+    settings: Settings, backend: Backend, warn: Callable[[str], object]
+) -> AsyncIterator[None]:
+    """Tell of jobs while the block runs; its end waits for nothing."""
+    notifier = Notifier(settings, warn)
+    task = asyncio.create_task(Watch(backend, notifier).run(), name="notices")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await notifier.close()

@@ -1,0 +1,119 @@
+"""``[notify]`` in ``arkor.toml``: who is told, without a tab, what became of a job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from yarl import URL
+
+from arkor_dev.backend.http_client import is_loopback
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.rules import FLAG, Rule, text_line
+
+from .limits import SIZE_LIMIT, TomlLimitError, check_limits
+from .problems import FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .problems import Problems
+
+TABLE: Final = "notify"
+KINDS: Final = ("finished", "failed", "paused", "non-finite")
+RULES: Final = {
+    "on": Rule("list", 1, len(KINDS), noun=f"a list of {', '.join(KINDS)}", of=Rule("choice", choices=KINDS)),
+    "webhook": text_line(2000, "an https:// address"),
+    "webhook_env": text_line(200, "the name of an environment variable"),
+    "secret_env": text_line(200, "the name of an environment variable"),
+    "allow_http": FLAG,
+    "command": Rule(
+        "list", 1, 100, noun="a list of a program and its arguments",
+        of=Rule("other", test=lambda part: isinstance(part, str) and "\0" not in part),
+        test=lambda value: isinstance(value, list) and bool(value[0].strip()),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """``on``: which of ``KINDS``. ``command`` is a program and its arguments, never a shell's line.
+
+    The address is ``webhook``, or in the environment variable ``webhook_env``; ``secret_env`` names the one
+    with the secret that signs what is sent. With ``allow_http`` it may go over the network in clear text.
+    """
+
+    on: tuple[str, ...] = KINDS
+    webhook: str | None = None
+    webhook_env: str | None = None
+    secret_env: str | None = None
+    allow_http: bool = False
+    command: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """A short text that stands for the whole table."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
+
+
+def check_notify(table: object, problems: Problems) -> None:
+    """Add what is wrong with a document's ``[notify]``."""
+    at = (TABLE,)
+    if not isinstance(table, dict):
+        problems.not_allowed(at, table, 'a table, such as [notify] with webhook = "https://…" below it')
+        return
+    problems.check_keys(at, table, list(RULES))
+    for key, rule in RULES.items():
+        if key in table and not rule.fits(table[key]):
+            problems.not_allowed((*at, key), table[key], rule.words)
+    if "webhook" in table and "webhook_env" in table:
+        problems.add((*at, "webhook_env"), "webhook and webhook_env are both set. Keep one")
+    if not {"webhook", "webhook_env", "command"} & set(table):
+        problems.add(at, "[notify] tells nobody. Add webhook or command")
+    address = table.get("webhook")
+    if isinstance(address, str) and (fault := address_fault(address, table.get("allow_http") is True)):
+        problems.add((*at, "webhook"), fault)
+
+
+def address_fault(address: str, allow_http: bool) -> str | None:
+    """Why nothing is sent to that address; None where it may be. The address itself is not repeated."""
+    try:
+        url = URL(address)
+        usable = url.scheme in ("http", "https") and url.host is not None and url.port is not None
+    except ValueError:
+        usable = False
+    if not usable:
+        return "webhook is no web address. Set it to an https:// address"
+    if url.scheme == "http" and not allow_http and not is_loopback(url.host):
+        return "webhook is http://, which sends it in clear text. Use https://, or set allow_http = true"
+    return None
+
+
+def load_notify(project: Path) -> Notify | None:
+    """The project's ``[notify]``; None where there is none, or a wrong one, of which trainers tell."""
+    from .problems import Problems
+
+    try:
+        text = read_small(project / FILE, SIZE_LIMIT).decode()
+        check_limits(text)
+        table = tomllib.loads(text).get(TABLE)
+    except (OSError, ValueError, RecursionError, TomlLimitError, BadRequestError):
+        return None
+    problems = Problems({})
+    if table is not None:
+        check_notify(table, problems)
+    if table is None or problems:
+        return None
+    on = table.get("on", KINDS)
+    return Notify(
+        on=(on,) if isinstance(on, str) else tuple(on),
+        webhook=table.get("webhook"),
+        webhook_env=table.get("webhook_env"),
+        secret_env=table.get("secret_env"),
+        allow_http=table.get("allow_http", False),
+        command=tuple(table.get("command", ())),
+    )
