@@ -1,0 +1,129 @@
+"""Comparisons as the contract has them, and as sentences with their figures."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from .paired import FEWEST
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.run_shapes import EvaluationPart
+
+    from .paired import Comparison
+
+HELD_OUT: Final = "held-out rows"
+GENERAL: Final = "general questions"
+DIGITS: Final = 5
+"""Decimals of the figures that are kept."""
+
+
+def part(name: str, compared: Comparison) -> EvaluationPart:
+    """The contract's figures of one set of rows, ``name`` being ``HELD_OUT`` or ``GENERAL``."""
+    difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
+    told: EvaluationPart = {
+        "name": name,
+        "rows": compared.rows,
+        "base": round(compared.base, DIGITS),
+        "adapter": round(compared.adapter, DIGITS),
+        "difference": {key: round(value, DIGITS) for key, value in difference.items()},  # type: ignore[typeddict-item]
+        "verdict": compared.verdict,
+        "sentence": general(compared) if name == GENERAL else held_out(compared),
+    }
+    if compared.verdict in ("same", "unknown") and (needed := compared.rows_to_settle):
+        told["rowsToSettle"] = needed
+    return told
+
+
+def held_out(compared: Comparison) -> str:
+    """Whether the adapter is better on what it has not learned from."""
+    rows, loss = _count(compared.rows, "held-out row"), _losses(compared)
+    match compared.verdict:
+        case "better":
+            return f"Better than the base: loss {loss} on {rows}, {_interval(compared)}."
+        case "worse":
+            return f"Worse than the base: loss {loss} on {rows}, {_interval(compared)}."
+        case "same":
+            return (
+                f"No difference that {_count(compared.rows, 'row')} can show: loss {loss}, "
+                f"{_interval(compared)}. {_settled(compared)}"
+            )
+    are = "is" if compared.rows == 1 else "are"
+    few = "" if compared.rows < FEWEST else f" ({_count(compared.groups, 'question')})"
+    return f"{rows}{few} {are} too few to tell: loss {loss}. {_settled(compared)}"
+
+
+def general(compared: Comparison) -> str:
+    """Whether it has forgotten, or learned, what has nothing to do with its data."""
+    rows, by = _count(compared.rows, "question"), _number(abs(compared.mean), compared)
+    figures = f"loss {_losses(compared)} on {rows}, {_interval(compared)}"
+    match compared.verdict:
+        case "better":
+            return f"It answers general questions {by} better than the base: {figures}."
+        case "worse":
+            return f"It answers general questions {by} worse than the base: {figures}."
+        case "same":
+            return f"It answers general questions as the base does, as far as {rows} can show: {figures}."
+    return f"{rows} are too few to tell how it answers general ones."
+
+
+def best_of(
+    step: int, final: int, compared: Comparison | None, before: tuple[float, float], count: int
+) -> str:
+    """Which of ``count`` evaluations was best: that of ``step``, while the adapter kept is that of ``final``.
+
+    ``compared`` has the final adapter as base and that of ``step`` as adapter, ``before`` their losses on all
+    held-out tokens, the final one first; None where the rows of then are not known.
+    """
+    if step == final:
+        return f"No evaluation was better than the final adapter's, of {count}." if count > 1 else ""
+    last, lowest = (f"{loss:.3f}" for loss in before)
+    if compared and compared.verdict == "better":
+        return (
+            f"Step {step} was better than the final adapter: loss {_losses(compared)} on the held-out rows, "
+            f"{_interval(compared)}. After it the run overfitted: it learned its rows by heart."
+        )
+    seen = f"step {step} had an evaluation loss of {lowest}, the end one of {last}"
+    if compared and compared.verdict == "same":
+        return f"The final adapter is as good as the best, as far as the rows can show: {seen}."
+    return f"{seen[0].upper()}{seen[1:]}: too few rows to tell whether that is more than chance."
+
+
+def _settled(compared: Comparison) -> str:
+    needed = compared.rows_to_settle
+    if needed is None:
+        return "The two are so alike that more rows would hardly tell them apart."
+    if compared.verdict == "unknown":
+        return f"It takes {max(FEWEST, needed):,} rows at least."
+    return f"About {_rough(needed):,} rows would settle a difference of this size."
+
+
+def _losses(compared: Comparison) -> str:
+    return f"{_number(compared.adapter, compared)} instead of {_number(compared.base, compared)}"
+
+
+def _interval(compared: Comparison) -> str:
+    """The interval's ends; of what is worse, how much worse."""
+    ends = (compared.low, compared.high)
+    if compared.verdict == "worse":
+        ends = (-compared.high, -compared.low)
+    low, high = (_number(end, compared) for end in ends)
+    return f"95 % interval of the difference {low} to {high}"
+
+
+def _number(value: float, compared: Comparison) -> str:
+    """With two decimals, or so many that the interval is seen as one."""
+    width = compared.high - compared.low
+    decimals = 2 if width <= 0 else min(4, max(2, 1 - math.floor(math.log10(width))))
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if not text.strip("-0.") else text
+
+
+def _rough(count: int) -> int:
+    """Two digits of a number that is an estimate."""
+    digits = max(0, len(str(count)) - 2)
+    return int(math.ceil(count / 10**digits) * 10**digits)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")

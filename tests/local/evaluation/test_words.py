@@ -1,0 +1,104 @@
+"""What is said of a comparison, and when it says that it does not know."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("numpy")
+
+from arkor_dev.local.evaluation.paired import Comparison
+from arkor_dev.local.evaluation.words import GENERAL, HELD_OUT, best_of, part
+
+BETTER = Comparison(3.42, 1.91, 12, 12, mean=1.51, low=1.21, high=1.8, error=0.14)
+SAME = Comparison(3.42, 3.4, 12, 12, mean=0.02, low=-0.051, high=0.09, error=0.03)
+WORSE = Comparison(3.42, 3.9, 12, 12, mean=-0.48, low=-0.8, high=-0.2, error=0.13)
+FEW = replace(BETTER, rows=3, groups=3)
+ALIKE = replace(SAME, mean=0.0, adapter=3.42)
+
+
+@pytest.mark.parametrize(
+    ("compared", "said"),
+    [
+        (
+            BETTER,
+            (
+                "Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows, 95 % interval of the "
+                "difference 1.21 to 1.80."
+            ),
+        ),
+        (
+            WORSE,
+            (
+                "Worse than the base: loss 3.90 instead of 3.42 on 12 held-out rows, 95 % interval of the "
+                "difference 0.20 to 0.80."
+            ),
+        ),
+        (
+            SAME,
+            (
+                "No difference that 12 rows can show: loss 3.40 instead of 3.42, 95 % interval of the "
+                "difference -0.05 to 0.09. About 290 rows would settle a difference of this size."
+            ),
+        ),
+        (FEW, "3 held-out rows are too few to tell: loss 1.91 instead of 3.42. It takes 8 rows at least."),
+        (
+            replace(FEW, rows=1, groups=1),
+            "1 held-out row is too few to tell: loss 1.91 instead of 3.42. It takes 8 rows at least.",
+        ),
+        (
+            replace(FEW, rows=20),
+            (
+                "20 held-out rows (3 questions) are too few to tell: loss 1.91 instead of 3.42. "
+                "It takes 54 rows at least."
+            ),
+        ),
+        (
+            ALIKE,
+            (
+                "No difference that 12 rows can show: loss 3.42 instead of 3.42, 95 % interval of the "
+                "difference -0.05 to 0.09. The two are so alike that more rows would hardly tell them apart."
+            ),
+        ),
+    ],
+)
+def test_the_verdict_is_a_sentence_with_its_figures(compared: Comparison, said: str) -> None:
+    told = part(HELD_OUT, compared)
+    assert told["sentence"] == said
+    assert told["verdict"] == compared.verdict
+    assert ("rowsToSettle" in told) == ("About" in said or "It takes" in said)
+
+
+def test_what_was_forgotten_is_said_in_loss() -> None:
+    said = {verdict: part(GENERAL, each)["sentence"] for verdict, each in
+            (("worse", WORSE), ("better", BETTER), ("same", SAME), ("unknown", FEW))}  # fmt: skip
+    assert said["worse"].startswith(
+        "It answers general questions 0.48 worse than the base: loss 3.90 instead"
+    )
+    assert said["better"].startswith("It answers general questions 1.51 better than the base")
+    assert said["same"].startswith(
+        "It answers general questions as the base does, as far as 12 questions can"
+    )
+    assert said["unknown"] == "3 questions are too few to tell how it answers general ones."
+
+
+def test_a_small_difference_is_shown_with_the_digits_that_it_needs() -> None:
+    close = Comparison(2.0, 1.9971, 500, 500, mean=0.0029, low=0.0011, high=0.0047, error=0.001)
+    assert "loss 1.9971 instead of 2.0000" in part(HELD_OUT, close)["sentence"]
+    assert "difference 0.0011 to 0.0047" in part(HELD_OUT, close)["sentence"]
+
+
+def test_which_step_was_best_and_whether_that_is_more_than_chance() -> None:
+    assert best_of(40, 40, None, (1.9, 1.9), 4) == "No evaluation was better than the final adapter's, of 4."
+    assert best_of(40, 40, None, (1.9, 1.9), 1) == ""
+    over = best_of(20, 40, BETTER, (3.4, 1.9), 4)
+    assert over.startswith("Step 20 was better than the final adapter: loss 1.91 instead of 3.42")
+    assert over.endswith("After it the run overfitted: it learned its rows by heart.")
+    alike = best_of(20, 40, SAME, (1.913, 1.9), 4)
+    assert alike == (
+        "The final adapter is as good as the best, as far as the rows can show: step 20 had an evaluation "
+        "loss of 1.900, the end one of 1.913."
+    )
+    few = best_of(20, 40, FEW, (1.913, 1.9), 4)
+    assert few.startswith("Step 20 had an evaluation loss of 1.900, the end one of 1.913: too few rows")
