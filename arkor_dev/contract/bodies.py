@@ -103,6 +103,10 @@ def job_changes(body: dict[str, Any]) -> dict[str, Any]:
     return body | tidy
 
 
+EVALUATE: Final = Schema((Field("step", Rule("whole", 1), null=True), Field("force", FLAG, null=True)))
+"""``{step?, force?}``: which checkpoint, and whether also on data that have changed."""
+
+
 def _is_order(value: object) -> bool:
     return (
         isinstance(value, list)

@@ -70,8 +70,9 @@ class Evaluation(TypedDict):
 
     ``verdict`` is ``better``, ``same`` (no difference that so few rows can show), ``worse`` or ``unknown``
     (too few rows to say anything); ``sentence`` has its figures. ``heldOut`` is on the held-out rows,
-    ``general`` on questions that have nothing to do with the data. ``step`` is the checkpoint's, and left out
-    for the final one.
+    ``general`` on questions that have nothing to do with the data. ``bestStep`` is the step whose evaluation
+    loss was lowest in the run, and ``bestSentence`` says whether the final adapter is as good. ``step`` is
+    the checkpoint's, and left out for the final one.
     """
 
     verdict: str
@@ -82,3 +83,43 @@ class Evaluation(TypedDict):
     bestSentence: NotRequired[str]
     step: NotRequired[int]
     seconds: NotRequired[float]
+
+
+class EvaluationRow(TypedDict):
+    """One held-out row: its mean losses a token over ``tokens`` learned ones, and what it asks and wants.
+
+    ``where`` is its place in the data, for a person. Of long texts the beginning is there.
+    """
+
+    row: int
+    where: NotRequired[str]
+    tokens: int
+    base: float
+    adapter: float
+    question: str
+    wanted: str
+
+
+class EvaluationResult(TypedDict):
+    """``GET /v1/jobs/:id/evaluation``; of very many rows those that changed most are there."""
+
+    evaluation: Evaluation
+    rows: list[EvaluationRow]
+
+
+class EvaluationProgress(TypedDict):
+    """How far an evaluation has come; ``total`` is null while unknown."""
+
+    label: str
+    done: float
+    total: float | None
+    unit: str
+
+
+class JobEvaluating(TypedDict):
+    """An evaluation that was asked for and is not done: it waits for a training to end, runs, or failed."""
+
+    state: Literal["waiting", "running", "failed"]
+    step: NotRequired[int]
+    progress: NotRequired[EvaluationProgress]
+    error: NotRequired[str]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from .feature_shapes import Forecast
-    from .run_shapes import Evaluation, JobParent, JobPause
+    from .run_shapes import Evaluation, JobEvaluating, JobParent, JobPause
 
 CLIENT_HEADER: Final = "X-Arkor-Client"
 STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"  # noqa: S105 (a name, no secret)
@@ -114,6 +114,7 @@ class Job(TypedDict):
     resumable: NotRequired[int]
     parent: NotRequired[JobParent]
     evaluation: NotRequired[Evaluation]
+    evaluating: NotRequired[JobEvaluating]
 
 
 class Artifact(TypedDict):

@@ -79,12 +79,17 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(shared: Backend, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def shared_data(shared: Backend, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the shared backend."""
+    return next(tmp_path_factory.getbasetemp().glob("backend.v1*")) / "data"
+
+
+@pytest.fixture(scope="session")
+def trained(shared: Backend, shared_data: Path) -> Trained:
     job = shared.submit(CONFIG, "parrot")
     # A busy machine may take long enough for a keep-alive, which is no part of the story.
     events = [frame for frame in shared.events(job) if frame.event != "ping"]
-    data = next(tmp_path_factory.getbasetemp().glob("backend.v1*")) / "data"
-    return Trained(shared, job, events, data)
+    return Trained(shared, job, events, shared_data)
 
 
 @pytest.fixture

@@ -187,6 +187,7 @@ export interface Job {
   resumable?: number;
   parent?: JobParent;
   evaluation?: Evaluation;
+  evaluating?: JobEvaluating;
 }
 
 /** A file set that a job left behind; `kind` is `adapter`, `model` or `checkpoint`. */
@@ -800,6 +801,39 @@ export interface Evaluation {
   bestSentence?: string;
   step?: number;
   seconds?: number;
+}
+
+/** One held-out row: its mean losses a token over `tokens` learned ones, and what it asks and wants. */
+export interface EvaluationRow {
+  row: number;
+  where?: string;
+  tokens: number;
+  base: number;
+  adapter: number;
+  question: string;
+  wanted: string;
+}
+
+/** `GET /v1/jobs/:id/evaluation`; of very many rows those that changed most are there. */
+export interface EvaluationResult {
+  evaluation: Evaluation;
+  rows: EvaluationRow[];
+}
+
+/** How far an evaluation has come; `total` is null while unknown. */
+export interface EvaluationProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** An evaluation that was asked for and is not done: it waits for a training to end, runs, or failed. */
+export interface JobEvaluating {
+  state: "waiting" | "running" | "failed";
+  step?: number;
+  progress?: EvaluationProgress;
+  error?: string;
 }
 
 /** One setting of a trainer, as it is shown. */

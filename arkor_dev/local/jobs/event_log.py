@@ -9,7 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import SYSTEM_METRICS, TRAINING_LOG, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.events import (
+    EVALUATION_COMPLETED,
+    SYSTEM_METRICS,
+    TRAINING_LOG,
+    TRAINING_RESUMED,
+    TRAINING_STARTED,
+)
 from arkor_dev.contract.shapes import TERMINAL
 
 from . import interruptions
@@ -17,7 +23,7 @@ from .database import transaction
 from .records import Records, compact, now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 SAMPLES_KEPT: Final = 2000
 """So many ``system.metrics`` at most stay in the history of a job that is over: an hour's, or every nth."""
@@ -90,7 +96,17 @@ class EventLog(Records):
                     metrics["bestEvalLoss"] = min(
                         fields["evalLoss"], metrics.get("bestEvalLoss", fields["evalLoss"])
                     )
+            elif name == EVALUATION_COMPLETED:
+                self._keep_evaluation(job_id, fields["evaluation"])
         self._db.execute("UPDATE jobs SET metrics = ? WHERE id = ?", (compact(metrics), job_id))
+
+    def keep_evaluation(self, job_id: str, evaluation: Mapping[str, Any]) -> None:
+        """Keep how a job's final adapter compares with its base; nothing for a job that is gone."""
+        self._keep_evaluation(job_id, evaluation)
+        self._changed(job_id)
+
+    def _keep_evaluation(self, job_id: str, evaluation: Mapping[str, Any]) -> None:
+        self._db.execute("UPDATE jobs SET evaluation = ? WHERE id = ?", (compact(evaluation), job_id))
 
     def _thin_out(self, job_id: str) -> None:
         """Leave of a job's samples of the machine every nth, so that at most ``SAMPLES_KEPT`` stay."""

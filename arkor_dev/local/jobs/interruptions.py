@@ -70,7 +70,7 @@ def queue_first(db: sqlite3.Connection, job_id: str, orders: Mapping[str, Any]) 
     set_orders(db, job_id, {**lasting, **orders})
     db.execute(
         f"""UPDATE jobs SET status = 'queued', place = {FIRST_PLACE}, pause = NULL, error = NULL,
-            completed = NULL WHERE id = :job""",  # noqa: S608 - constant text
+            completed = NULL, evaluation = NULL WHERE id = :job""",  # noqa: S608 - constant text
         {"job": job_id},
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.layers.attention import Laid
-from arkor_dev.local.layers.cross_entropy import summed_cross_entropy
+from arkor_dev.local.layers.cross_entropy import cross_entropies, summed_cross_entropy
 from arkor_dev.local.layers.line import lay
 from arkor_dev.local.layers.quicken import alike, lines_up, quicken, stands_apart
 from arkor_dev.local.modeling.base_model import bare
@@ -46,7 +46,7 @@ class Loss:
         smoothing: float = 0.0,
         noisy: bool = False,
     ) -> None:
-        self._model, self._device, self._dtype = model, device, dtype
+        self.model, self._device, self._dtype = model, device, dtype
         self._smoothing, self._noisy = smoothing, noisy
         self._inner = bare(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
@@ -62,14 +62,26 @@ class Loss:
         output layer is a large part of a small model's work.
         """
         logits, targets = self._side_by_side(rows) if self.padded else self._end_to_end(rows)
-        smoothing = self._smoothing if self._model.training else 0.0
+        smoothing = self._smoothing if self.model.training else 0.0
         return summed_cross_entropy(logits, targets, smoothing), len(targets)
+
+    def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+        """Of each of ``rows`` the summed cross entropy, and the number of its learned tokens."""
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            logits, targets = self._side_by_side(rows) if self.padded else self._end_to_end(rows)
+            losses = cross_entropies(logits, targets)
+        self.model.train(training)
+        counts = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
+        parts = losses.double().split(counts)  # both ways have the places row by row
+        return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
 
     def _quicken(self, rows: Sequence[Example]) -> None:
         """Take the quick layers, and lines where the model answers to them as it does to padded rows."""
         some = _probe(rows)
         stands_apart(self._inner)
-        self._model.eval()
+        self.model.eval()
         with torch.no_grad():
             known = self._side_by_side(some)[0]
             if quicken(self._inner):
@@ -78,7 +90,7 @@ class Loss:
             if not self.padded and not self._answers_alike(some, known):
                 stands_apart(self._inner)
                 self.padded = "its layers do not keep apart rows that lie end to end"
-        self._model.train()
+        self.model.train()
 
     def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:
         try:
@@ -95,7 +107,7 @@ class Loss:
         Laid.line = line
         extra = {"logits_to_keep": line.kept} if self._keeps_logits else {}
         with self._autocast():
-            logits = self._model(input_ids=line.ids, position_ids=line.positions, **extra).logits[0]
+            logits = self.model(input_ids=line.ids, position_ids=line.positions, **extra).logits[0]
         return logits if extra else logits[line.kept], line.targets
 
     def _side_by_side(self, rows: Sequence[Example]) -> tuple[Any, Any]:
@@ -106,14 +118,14 @@ class Loss:
         ids, mask, targets = (tensor.to(self._device) for tensor in (ids, mask, targets))
         extra = {"logits_to_keep": kept} if self._keeps_logits else {}
         with self._autocast():
-            logits = self._model(input_ids=ids, attention_mask=mask, **extra).logits
+            logits = self.model(input_ids=ids, attention_mask=mask, **extra).logits
         targets = targets[:, kept]
         learned = targets != IGNORED
         return (logits if extra else logits[:, kept])[learned], targets[learned]
 
     def _draws(self) -> bool:
         """Whether random numbers are drawn on the way."""
-        return self._model.training and (
+        return self.model.training and (
             self._noisy
             or any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self._inner.modules())
         )

@@ -57,7 +57,8 @@ class Run:
 
     So is ``pausing()``: the reason to pause, or None. ``settings`` is the record of what it runs with, by the
     contract's fields; ``origin()`` what its bits depend on. ``told(step)`` hears of each step that the job
-    can go on from. ``parent`` is the folder of an adapter to begin with.
+    can go on from. ``parent`` is the folder of an adapter to begin with. ``kept_step`` is the step whose
+    weights were kept at the end, ``row_losses`` the held-out rows' mean losses at the last evaluation.
     """
 
     base: Base
@@ -81,11 +82,13 @@ class Run:
     going_on: GoingOn | None = None
     parent: Path | None = None
     clock: Stopwatch = field(default_factory=Stopwatch)
+    kept_step: int = 0
+    row_losses: list[float] = field(default_factory=list)
 
     def begin(self) -> None:
         """Make what the steps need: the model with its adapter, the loss and the optimizer."""
         torch.manual_seed(self.seed)
-        plan = self.plan
+        plan, self.began = self.plan, time.monotonic()
         base, name = self.base.model, self.base_name
         if self.base.device == "cpu" and plan.adapter:
             hold_in(base, self.choice.dtype)
@@ -107,14 +110,13 @@ class Run:
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)
         self.parts = Parts(weights, self.optimizer, self.scaler, self.base.device)
         self.pace, self.best = Pace(), Best(plan.patience, plan.threshold)
-        self.last_loss, self.began = math.nan, time.monotonic()
+        self.last_loss = math.nan
 
     def run(self) -> Ending:
         """Train to the end, or until it is cancelled or paused."""
-        plan, began = self.plan, time.monotonic()
+        plan = self.plan
         self.clock.start(self.base.device)
         self.begin()
-        self.began = began
         self.keeper = Keeper(self.data, self.job_id, plan.kept, self.emit, self.told, self.origin)
         if self.going_on:
             self._go_on(self.going_on)
@@ -166,7 +168,9 @@ class Run:
             self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=self.best.last)
 
     def _finish(self) -> Ending:
+        self.kept_step = self.step
         if message := self.best.restore(self.step, self.trainable):
+            self.kept_step = self.best.step
             self.emit(TRAINING_MESSAGE, message=message)
         final = final_folder(self.data, self.job_id)
         size = write_whole(final, self.save, {"job": self.job_id, "step": self.step, "origin": self.origin()})
@@ -279,15 +283,11 @@ class Run:
 
     def evaluate(self) -> float:
         """Mean cross entropy a completion token over every held-out row."""
-        self.model.eval()
-        total, count = 0.0, 0
-        with torch.no_grad():
-            for start in range(0, len(self.held_out), self.plan.batch_size):
-                loss, tokens = self.loss(self.held_out[start : start + self.plan.batch_size])
-                total += float(loss)
-                count += tokens
-        self.model.train()
-        return self._finite(total / count)
+        found = []
+        for start in range(0, len(self.held_out), self.plan.batch_size):
+            found += self.loss.each(self.held_out[start : start + self.plan.batch_size])
+        self.row_losses = [loss / tokens for loss, tokens in found]
+        return self._finite(sum(loss for loss, _ in found) / sum(tokens for _, tokens in found))
 
     def save(self, folder: Path) -> None:
         """Write what has learned: an adapter in PEFT's format, or the whole model."""

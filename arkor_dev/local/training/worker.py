@@ -129,14 +129,15 @@ class Preparation:
         if threads := self.continuation.threads:
             torch.set_num_threads(threads)
 
+        self.path = Path(model["path"])
         self.name, self.note = self.settings.settle("model", model["name"]), model["note"]
         if self.note:
             self.say(self.note)
-        self.continuation.look_at_files(Path(model["path"]))
+        self.continuation.look_at_files(self.path)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
-        self.base = load_base(Path(model["path"]), four_bit, self.format, learning, as_stored=True)
+        self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         peak_memory.forget()
@@ -241,17 +242,30 @@ class Work:
 
     def train(self) -> None:
         job = self.link.receive()
-        if not job.get("resume"):
+        if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         preparation = Preparation(job, self.emit, self.link.progress)
         preparation.read()
-        preparation.load(self.link.receive())
+        model = self.link.receive()
+        if saved := job.get("evaluate"):  # of a job from before; nothing is trained
+            from .judging.measure import judge_kept
+
+            evaluation = judge_kept(preparation, model, Path(saved["folder"]), saved["step"])
+            self.link.send(end="completed", fields={"evaluation": evaluation})
+            return
+        preparation.load(model)
         preparation.encode()
-        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept)
+        from .judging.measure import Judging
+
+        judging = Judging(preparation, self.cancel.is_set)
+        run = judging.follow(preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept))
         with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
         if status == "completed":
-            fields["metrics"]["peakBytes"] = peak_memory.peak()
+            if judging.judge():
+                fields["metrics"]["peakBytes"] = peak_memory.peak()
+            else:
+                status, fields = "cancelled", {}
         self.link.send(end=status, fields=fields)
 
     def _kept(self, step: int) -> None:

@@ -122,7 +122,7 @@ def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained:
             assert str(trained.data.parent.parent).encode() not in path.read_bytes(), path
         assert f"base_model: {CONFIG['model']}" in (adapter / "README.md").read_text()
     assert (folder / "checkpoints" / "10" / "optimizer.pt").is_file()
-    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "final"]
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "evaluation", "final"]
 
 
 @pytest.mark.numeric

@@ -1,0 +1,162 @@
+"""An adapter (or a model that was trained whole) and its base, measured by the training's own loss.
+
+Both go through the same code in the same number format. The base of an adapter is the model with the adapter
+switched off; where the model itself has changed it is loaded anew, once what was trained has been let go of.
+"""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from peft import PeftModel
+
+from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
+from arkor_dev.local.evaluation import kept
+from arkor_dev.local.evaluation.general import DRY, encoded, questions
+from arkor_dev.local.evaluation.history import History
+from arkor_dev.local.evaluation.stage import Stage, Stopped, groups_of
+from arkor_dev.local.jobs.artifacts import job_folder, kind_of
+from arkor_dev.local.modeling.base_model import load_base
+from arkor_dev.local.training.adapter import hold_in, whole
+from arkor_dev.local.training.encoding import encode
+from arkor_dev.local.training.loss import Loss
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from arkor_dev.local.evaluation.stage import Measure
+    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.worker import Preparation
+
+FEW: Final = 64
+"""Rows of the training data that are read where it is not trained on: they show the model's format."""
+
+
+class Judging:
+    """Follows the evaluations of a run, and measures what it has made when it is over."""
+
+    def __init__(self, preparation: Preparation, cancelled: Callable[[], bool]) -> None:
+        self._preparation, self._cancelled = preparation, cancelled
+        self._emit = preparation.emit
+        self._job = job_folder(preparation.data, preparation.job_id)
+        self._history = History(self._job)
+        self._run: Run | None = None
+
+    def follow(self, run: Run) -> Run:
+        """Note each evaluation of ``run``, row by row, as it is reported; returns it."""
+        self._run, run.emit = run, self._note
+        return run
+
+    def _note(self, name: str, **fields: Any) -> None:
+        if name == TRAINING_LOG and "evalLoss" in fields and self._run:
+            self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
+        self._emit(name, **fields)
+
+    def judge(self) -> bool:
+        """Compare, keep and report; false where the job was cancelled meanwhile.
+
+        What was trained is on the disk by now: a fault here is said, and does not take it away.
+        """
+        run, preparation = self._run, self._preparation
+        if run is None or not run.held_out:
+            return True
+        try:
+            self._history.end(run.kept_step)
+            stage = _stage(preparation, run, self._cancelled)
+            stage.known = self._history.rows.get(run.kept_step)
+            changed = run.plan.adapter is None or bool(run.begun)
+            if changed:
+                run.optimizer.zero_grad(set_to_none=True)
+                run.optimizer.state.clear()  # what the base is loaded into
+            base = _fresh(preparation, run) if changed else _switched_off(run.loss)
+            evaluation, rows = stage.run(run.loss.each, base)
+            evaluation |= self._history.verdict(groups_of(preparation.eval_rows))
+            kept.write(kept.result_file(self._job, None), {"evaluation": evaluation, "rows": rows})
+            self._emit(EVALUATION_COMPLETED, evaluation=evaluation)
+        except Stopped:
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever it was, the adapter is there
+            traceback.print_exc()
+            reason = str(error) or type(error).__name__
+            self._emit(TRAINING_MESSAGE, message=f"It could not be compared with its base: {reason}")
+        return True
+
+
+def judge_kept(preparation: Preparation, model: Mapping[str, Any], folder: Path, step: int | None) -> Any:
+    """The contract's :class:`Evaluation` of what lies in ``folder``, kept in the job's folder.
+
+    ``preparation`` has read its rows, and ``model`` is the base that the backend has found. ``step`` is the
+    checkpoint's, None for the final one. Raises :class:`JobFailure` where no rows were held out.
+    """
+    if not preparation.eval_rows:
+        raise JobFailure("No rows of this job were held out of its training: there is nothing to measure on")
+    preparation.train_rows = preparation.train_rows[:FEW]
+    preparation.load(model)
+    preparation.encode()
+    run = preparation.make_run(lambda: False)
+    stage = _stage(preparation, run, lambda: False)
+    if kind_of(folder) == "adapter":
+        loss = _wearing(run, folder)
+        evaluation, rows = stage.run(loss.each, _switched_off(loss))
+    else:
+        loss = _loss_of(preparation, run, folder)
+        evaluation, rows = stage.run(loss.each, _fresh(preparation, run))
+    job = job_folder(preparation.data, preparation.job_id)
+    if step is None:
+        evaluation |= History(job).verdict(groups_of(preparation.eval_rows))
+    else:
+        evaluation["step"] = step
+    kept.write(kept.result_file(job, step), {"evaluation": evaluation, "rows": rows})
+    return evaluation
+
+
+def _stage(preparation: Preparation, run: Run, cancelled: Callable[[], bool]) -> Stage:
+    base = run.base
+    asked = questions(DRY if preparation.settings.get("dryRun") else None)
+    general = encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0])
+    return Stage(
+        rows=preparation.eval_rows,
+        held_out=run.held_out,
+        general=general,
+        batch=run.plan.batch_size,
+        progress=preparation.progress,
+        cancelled=cancelled,
+    )
+
+
+def _wearing(run: Run, folder: Path) -> Loss:
+    """The base of ``run``, which has not begun, with the adapter in ``folder``; as in its training."""
+    base = run.base
+    if base.device == "cpu":
+        hold_in(base.model, run.choice.dtype)
+    worn = PeftModel.from_pretrained(base.model, str(folder), is_trainable=True)
+    for weight in worn.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return Loss(worn, base.device, run.choice.dtype, run.train)
+
+
+def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Loss:
+    """The model in ``folder`` without an adapter, as it is in the training of ``run``."""
+    learning = run.plan.adapter is None
+    base = load_base(folder, run.four_bit, preparation.format, learning, as_stored=True)
+    if learning:
+        whole(base.model, run.base_name)
+    elif base.device == "cpu":
+        hold_in(base.model, run.choice.dtype)
+    return Loss(base.model, base.device, run.choice.dtype, run.train)
+
+
+@contextmanager
+def _switched_off(loss: Loss) -> Iterator[Measure]:
+    with loss.model.disable_adapter():
+        yield loss.each
+
+
+@contextmanager
+def _fresh(preparation: Preparation, run: Run) -> Iterator[Measure]:
+    yield _loss_of(preparation, run, preparation.path).each
