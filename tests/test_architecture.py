@@ -140,7 +140,7 @@ def test_only_the_command_line_prints() -> None:
     assert printing <= {
         "cli/main", "cli/console", "cli/progress_view", "cli/consent", "cli/commands/start",
         "cli/commands/init", "cli/commands/doctor", "cli/commands/login", "cli/commands/whoami",
-        "cli/commands/data", "cli/commands/jobs", "cli/commands/local",
+        "cli/commands/data", "cli/commands/evaluate", "cli/commands/jobs", "cli/commands/local",
     }  # fmt: skip
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing
 

@@ -190,6 +190,15 @@ class Backend(ScopedCalls):
         """End its measurement: 204, no body."""
         return await self._call("DELETE", "forecast", forecast_id, need="write")
 
+    async def evaluate_job(self, job_id: str, body: Mapping[str, object]) -> Answer:
+        """Measure its adapter, or the checkpoint of ``{step?}``, against the base: ``{job}``."""
+        return await self._call("POST", "jobs", job_id, "evaluate", need="write", data=json_bytes(body))
+
+    async def get_evaluation(self, job_id: str, step: str | None = None) -> Answer:
+        """What came of it, ``{evaluation, rows}``; of a checkpoint where ``step`` names one."""
+        asked = {} if step is None else {"step": step}
+        return await self._call("GET", "jobs", job_id, "evaluation", asked=asked)
+
     async def list_deployments(self) -> Answer:
         """The deployments; ``{"deployments":[],"scopeMissing":true}`` without a usable scope."""
         return await self._call("GET", "endpoints", without=NO_DEPLOYMENTS)

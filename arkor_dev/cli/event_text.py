@@ -68,6 +68,8 @@ class RunLines:
                 return self._stands("paused at", data)
             case events.TRAINING_RESUMED:
                 return self._resumed(data)
+            case events.EVALUATION_COMPLETED:
+                return verdict_text(data.get("evaluation"))
             case events.TRAINING_MESSAGE:
                 return one_line(data.get("message"), 1000) or "(an empty message)"
         rest = {key: value for key, value in data.items() if key not in ("type", "jobId", "timestamp")}
@@ -228,6 +230,18 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(round(max(0.0, min(seconds, 1e9))), 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+def verdict_text(evaluation: object) -> str:
+    """The sentences of an evaluation, one after the other."""
+    facts = evaluation if isinstance(evaluation, dict) else {}
+    general = facts.get("general")
+    said = [
+        facts.get("sentence"),
+        general.get("sentence") if isinstance(general, dict) else None,
+        facts.get("bestSentence"),
+    ]
+    return " ".join(one_line(text, 1000) for text in said if text) or "compared with its base"
 
 
 def _number(value: object) -> float | None:

@@ -14,7 +14,7 @@ from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 
 from .command_line import CommandLine
-from .options import add_jobs, add_launch, add_local, add_project, add_yes
+from .options import add_evaluate, add_jobs, add_launch, add_local, add_project, add_yes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ COMMANDS = {
     "start": "run a trainer and follow it in this terminal",
     "data": "check a data set: what is wrong, or odd, with its rows",
     "jobs": "list the jobs; pause, resume, extend or cancel one",
+    "evaluate": "compare a job's adapter with its base",
     "local": "what this machine keeps of a project's jobs, and tidying it up",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
@@ -110,6 +111,7 @@ def _parser() -> CommandLine:
     add_yes(start, "at Ctrl-C, end a job that cannot go on without this command without asking")
     _add_data(parser)
     add_jobs(parser)
+    add_evaluate(parser)
     add_local(parser)
     login = parser.add_command(
         "login",
@@ -213,6 +215,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return asyncio.run(
             run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
         )
+    if arguments.command == "evaluate":
+        from arkor_dev.cli.commands.evaluate import run_evaluate
+
+        wanted = {"step": arguments.checkpoint, "force": arguments.force, "as_json": arguments.json}
+        return asyncio.run(run_evaluate(settings, arguments.job, **wanted))
     if arguments.command == "local":
         from arkor_dev.cli.commands.local import run_local
 

@@ -98,6 +98,24 @@ def add_jobs(parser: CommandLine) -> None:
     jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or the {job} of an action")
 
 
+def add_evaluate(parser: CommandLine) -> None:
+    """``evaluate``, and what it measures."""
+    evaluate = parser.add_command(
+        "evaluate",
+        "Compare a job's adapter with its base on the rows that were held out of its training: is it better, "
+        "and how sure is that? A job is named by its id, by the beginning of its id, or as latest.",
+        "JOB",
+    )
+    evaluate.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
+    add_project(evaluate)
+    add_launch(evaluate)
+    evaluate.add_argument(
+        "--checkpoint", metavar="STEP", type=_steps, help="the checkpoint of this step, not the final adapter"
+    )
+    evaluate.add_argument("--force", action="store_true", help="also where the job's data have changed since")
+    evaluate.add_argument("--json", action="store_true", help="print {evaluation, rows}")
+
+
 def add_local(parser: CommandLine) -> None:
     """``local``, and what it does with what lies on the disk."""
     local = parser.add_command(

@@ -71,7 +71,18 @@ def fake_target() -> Iterator[Target]:
     """The tests' own backend in a thread of its own, with somebody who trains what it is given."""
     loop, fake = asyncio.new_event_loop(), FakeBackend()
     trained: set[asyncio.Task[None]] = set()  # else they may be collected
-    fake.features = ["datasets", "delete", "edit", "extend", "forecast", "parent", "pause", "queue", "resume"]
+    fake.features = [
+        "datasets",
+        "delete",
+        "edit",
+        "evaluation",
+        "extend",
+        "forecast",
+        "parent",
+        "pause",
+        "queue",
+        "resume",
+    ]
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 
     async def stop() -> None:
@@ -118,6 +129,8 @@ async def train(fake: FakeBackend, job_id: str) -> None:
             return
     fake.emit(job_id, "checkpoint.saved", step=total, artifacts=[{"kind": "checkpoint", "step": total}])
     fake.log(job_id, total, evalLoss=0.5)
+    evaluation = fake.evaluations.judge(job_id)
+    fake.emit(job_id, "evaluation.completed", evaluation=evaluation)
     fake.finish(job_id)
 
 
@@ -312,6 +325,55 @@ def extended(target: Target) -> Extended | None:
     return Extended(job_id, before, queued, target.job(job_id), target.history(job_id))
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A job's ``history``; the evaluations of its end, of its checkpoint of ``step``, and of its end again.
+
+    ``amid`` is the job's own evaluation when its checkpoint had been measured.
+    """
+
+    id: str
+    history: list[Frame]
+    first: dict[str, Any]
+    step: int
+    checkpoint: dict[str, Any]
+    amid: dict[str, Any]
+    again: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def evaluated(target: Target) -> Evaluated | None:
+    """One job for every test of evaluations, measured while none trains, where the backend makes any."""
+    features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
+    if "evaluation" not in features:
+        return None
+    job_id = target.submit(target.quick)
+    target.ended(job_id)
+    path, history = f"/v1/jobs/{job_id}", target.history(job_id)
+    first = target.get(f"{path}/evaluation")
+    step = next(frame.json["step"] for frame in history if frame.event == "checkpoint.saved")
+
+    def evaluate(**body: int) -> dict[str, Any]:
+        answer = target.call("POST", f"{path}/evaluate", body)
+        assert answer.status in (200, 201), answer
+        assert answer.json["job"]["evaluating"]["state"] in ("waiting", "running")
+        told: dict[str, Any] = {}
+
+        def over() -> bool:
+            nonlocal told
+            told = target.job(job_id).get("evaluating") or {}
+            return not told or told["state"] == "failed"
+
+        until(over)
+        assert told == {}
+        asked = {name: str(value) for name, value in body.items()}
+        return target.call("GET", f"{path}/evaluation", query={**target.scope, **asked}).json
+
+    checkpoint = evaluate(step=step)
+    amid = target.job(job_id)["evaluation"]
+    return Evaluated(job_id, history, first, step, checkpoint, amid, evaluate())
+
+
 @pytest.fixture(scope="session")
 def endless(
     target: Target,
@@ -321,6 +383,7 @@ def endless(
     forecast: object,
     interrupted: object,
     extended: object,
+    evaluated: object,
 ) -> Iterator[str]:
     """The id of a job that runs until the session is over, and no test may end it.
 

@@ -34,6 +34,7 @@ from .fake_checks import (
     parsed,
 )
 from .fake_datasets import FakeDatasets
+from .fake_evaluation import FakeEvaluations
 from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
 from .fake_order import Order
@@ -108,6 +109,7 @@ class FakeBackend:
         self.features: list[str] | None = None  # as an older backend, which does not know the question
         self.datasets = FakeDatasets()
         self.forecasts = FakeForecasts()
+        self.evaluations = FakeEvaluations(self)
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
@@ -324,6 +326,7 @@ class FakeBackend:
             *self.order.routes(),
             *self.resuming.routes(),
             *self.forecasts.routes(),
+            *self.evaluations.routes(),
         ]
 
     @web.middleware
@@ -501,7 +504,9 @@ class FakeBackend:
         size = {"bytes": self.order.size(job["id"])} if "delete" in (self.features or ()) else {}
         if "queue" in (self.features or ()):
             self.place(self.order.waiting())
-        return web.json_response({"job": job, **size})
+        evaluating = self.evaluations.told(job["id"])
+        told = {"evaluating": evaluating} if evaluating else {}
+        return web.json_response({"job": {**job, **told}, **size})
 
     async def _cancel_job(self, request: web.Request) -> web.Response:
         job = self.job_of(request)

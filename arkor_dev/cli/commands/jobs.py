@@ -46,7 +46,7 @@ async def run_jobs(
     options = options or {}
     _check(action, options)
     if not settings.local:
-        _require_sign_in(settings)
+        require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         jobs = await jobs_of(backend)
         if action is None:
@@ -126,7 +126,7 @@ def _after(record: object, field: str) -> str:
     return f" after step {step}" if isinstance(step, int) else ""
 
 
-def _require_sign_in(settings: Settings) -> None:
+def require_sign_in(settings: Settings) -> None:
     """Raise BadRequestError where nobody is signed in: to look at jobs makes no identity."""
     try:
         read_credentials(settings.arkor_home / "credentials.json")

@@ -20,6 +20,7 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.datasets.client import Datasets
+from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.jobs.scheduler import Scheduler
@@ -28,10 +29,12 @@ from arkor_dev.local.models.catalog import Models
 from .chat import ASK, Chat
 from .datasets import DATASETS
 from .datasets import routes as dataset_routes
+from .evaluation import Both
+from .evaluation import routes as evaluation_routes
 from .forecasts import FORECASTS
 from .forecasts import routes as forecast_routes
 from .interruptions import routes as interruption_routes
-from .jobs import IMPORTING, INFERENCE, NAME, SCHEDULER
+from .jobs import EVALUATIONS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 
@@ -46,6 +49,7 @@ FEATURES: Final = (
     "datasets",
     "delete",
     "edit",
+    "evaluation",
     "extend",
     "forecast",
     "parent",
@@ -156,8 +160,12 @@ def create_app(setup: Setup) -> web.Application:
     app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[FORECASTS] = Forecasts(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
-    app[SCHEDULER].observer = app[FORECASTS]
-    app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *interruption_routes])
+    app[EVALUATIONS] = Evaluations(
+        setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy
+    )
+    app[SCHEDULER].observer = Both(app[FORECASTS], app[EVALUATIONS])
+    app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
+    app.add_routes(interruption_routes)
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -165,6 +173,7 @@ def create_app(setup: Setup) -> web.Application:
             stack.push_async_callback(inference.close)
             stack.push_async_callback(app[DATASETS].close)
             await stack.enter_async_context(app[FORECASTS].running())
+            await stack.enter_async_context(app[EVALUATIONS].running())
             await stack.enter_async_context(app[SCHEDULER].running(idle=setup.idle, resume=setup.resume))
             yield
 

@@ -13,6 +13,7 @@ from arkor_dev.contract.errors import ConflictError, InternalError, NotFoundErro
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.jobs.archive.reader import Imported, import_job
 from arkor_dev.local.jobs.archive.writer import export_job
@@ -55,6 +56,7 @@ ARCHIVE: Final = Schema(
         ),
     )
 )
+EVALUATIONS: Final = web.AppKey("evaluations", Evaluations)
 SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
 INFERENCE: Final = web.AppKey("inference", Inference)
 IMPORTING: Final = web.AppKey("importing", asyncio.Lock)
@@ -97,6 +99,8 @@ async def create_job(request: web.Request) -> web.Response:
 async def job(request: web.Request) -> web.Response:
     found = await job_of(request)
     size = await asyncio.to_thread(job_bytes, request.app[SETUP].data, found["id"])
+    if evaluating := request.app[EVALUATIONS].told(found["id"]):
+        found["evaluating"] = evaluating
     return web.json_response({"job": found, "bytes": size})
 
 
@@ -114,6 +118,7 @@ async def delete_job(request: web.Request) -> web.Response:
     if request.app[INFERENCE].answers_from(folder):
         raise ConflictError(f"The job {found['name']} is answering in a chat: stop it before you delete it")
     await request.app[SCHEDULER].delete(found["id"])
+    request.app[EVALUATIONS].drop(found["id"])
     return web.Response(status=204)
 
 

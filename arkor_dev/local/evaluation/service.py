@@ -1,0 +1,223 @@
+"""Evaluations that a person asks for: of jobs from before, and of their checkpoints.
+
+One at a time, in a worker of its own, and never beside a training: one that is under way when a job starts is
+ended, and begins anew when none runs. What it finds is kept in the job's folder (``kept``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.data.sources import SourceError, inside, parts_of
+from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, job_folder
+from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+from . import kept
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from arkor_dev.contract.run_shapes import JobEvaluating
+    from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.models.catalog import Models
+
+log = logging.getLogger(__name__)
+
+WORKER: Final = "arkor_dev.local.training.worker"
+
+
+@dataclass
+class Asked:
+    """One evaluation that somebody wants: of ``folder``, the checkpoint of ``step`` or the final adapter."""
+
+    job: dict[str, Any]
+    folder: Path
+    step: int | None
+    progress: dict[str, Any] | None = None
+    error: str | None = None
+    child: Child | None = None
+
+
+class Evaluations:
+    """Measures what is asked for, in the order of the asking. ``busy`` says whether a job is training."""
+
+    def __init__(
+        self, store: AsyncStore, models: Models, data: Path, project: Path, busy: Callable[[], bool]
+    ) -> None:
+        self._store, self._models = store, models
+        self._data, self._project = data, project
+        self._busy = busy
+        self._asked: dict[str, Asked] = {}
+        self._news = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work on what is asked for as long as the body runs."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    # Asked by the server
+
+    async def request(self, job: dict[str, Any], step: int | None, *, force: bool = False) -> None:
+        """Evaluate a job that is over; ConflictError or NotFoundError where that cannot be.
+
+        With ``force`` also where its data have changed since.
+        """
+        if job["status"] not in TERMINAL:
+            raise ConflictError(f"The job {job['name']} is {job['status']}: evaluate it when it is over")
+        before = self._asked.get(job["id"])
+        if before and not before.error:
+            raise ConflictError(f"The job {job['name']} is being evaluated already")
+        folder = await asyncio.to_thread(self._folder, job, step)
+        if not force:
+            await asyncio.to_thread(self._check_data, job)
+        self._asked.pop(job["id"], None)
+        self._asked[job["id"]] = Asked(job, folder, step)
+        self._news.set()
+
+    def told(self, job_id: str) -> JobEvaluating | None:
+        """How far the evaluation of a job has come; None where none is wanted, or the last one is done."""
+        asked = self._asked.get(job_id)
+        if asked is None:
+            return None
+        told: JobEvaluating = {"state": "running" if asked.child else "waiting"}
+        if asked.error:
+            told = {"state": "failed", "error": asked.error}
+        if asked.step is not None:
+            told["step"] = asked.step
+        if asked.child and asked.progress:
+            told["progress"] = asked.progress  # type: ignore[typeddict-item]
+        return told
+
+    def result(self, job_id: str, step: int | None) -> Any:
+        """The contract's answer as it was kept; None where there is none. It reads a file."""
+        found = kept.read(kept.result_file(job_folder(self._data, job_id), step))
+        return found if isinstance(found, dict) and "evaluation" in found else None
+
+    def drop(self, job_id: str) -> None:
+        """Stop, and forget, what is wanted of a job."""
+        asked = self._asked.pop(job_id, None)
+        if asked and asked.child:
+            asked.child.kill()
+
+    # Told by the scheduler
+
+    def training_begins(self) -> None:
+        """Get out of a job's way; what was under way begins anew."""
+        for asked in self._asked.values():
+            if asked.child:
+                asked.child.kill()
+
+    def training_ended(self) -> None:
+        """Go on with what waits."""
+        self._news.set()
+
+    # Inside
+
+    def _folder(self, job: dict[str, Any], step: int | None) -> Path:
+        steps = checkpoint_steps(self._data, job["id"])
+        if step is None:
+            folder = final_folder(self._data, job["id"])
+            if not folder.is_dir():
+                instead = f"; its checkpoints are at steps {', '.join(map(str, steps))}" if steps else ""
+                raise ConflictError(f"The job {job['name']} has no final adapter{instead}")
+            return folder
+        if step not in steps:
+            there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
+            raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
+        return checkpoint_folder(self._data, job["id"], step)
+
+    def _check_data(self, job: dict[str, Any]) -> None:
+        """Which rows were held out is known as long as the data are those of the training."""
+        sources = [job["config"].get(name) for name in ("datasetSource", "evalDatasetSource")]
+        began = datetime.fromisoformat(job.get("startedAt") or job["createdAt"]).timestamp()
+        for part in (part for source in sources if source for part in parts_of(source)):
+            if part["type"] != "file":
+                continue
+            try:
+                files = inside(self._project, part["path"])
+            except SourceError as fault:
+                raise ConflictError(f"Its held-out rows are not here any more: {fault}") from None
+            if changed := next((file for file in files if file.stat().st_mtime > began), None):
+                raise ConflictError(
+                    f"{changed.name} has changed since this job began: its held-out rows may be others now, "
+                    "or rows that it has learned from"
+                )
+
+    def _next(self) -> Asked | None:
+        return next((asked for asked in self._asked.values() if not asked.error), None)
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            asked = None if self._busy() else self._next()
+            if asked is None:
+                await self._news.wait()
+                continue
+            try:
+                evaluation = await self._evaluate(asked)
+            except JobFailure as failure:
+                # One that was killed for a job, or with its own job, has not failed.
+                if not self._busy():
+                    asked.error = str(failure)
+            except Exception as error:
+                log.exception("the evaluation of %s", asked.job["id"])
+                asked.error = f"the local backend failed: {type(error).__name__}: {error}"
+            else:
+                if asked.step is None:
+                    await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
+                if self._asked.get(asked.job["id"]) is asked:
+                    del self._asked[asked.job["id"]]
+
+    async def _evaluate(self, asked: Asked) -> dict[str, Any]:
+        """Let a worker measure; JobFailure where it ends without."""
+        job_id = asked.job["id"]
+        config = await self._store.read(Store.config, job_id)
+        if config is None:
+            raise JobFailure("The job is gone")
+        # In the number format of its training, whatever this processor would choose today.
+        number = asked.job.get("settings", {}).get("numberFormat")
+        config = {**config, **({"numberFormat": number} if number else {})}
+
+        def tell(progress: dict[str, Any]) -> None:
+            asked.progress = progress
+
+        model = await self._models.ensure(config["model"], tell)
+        child = asked.child = await Child.start(WORKER)
+        try:
+            if self._busy():  # a job has started meanwhile
+                raise JobFailure("A job has started")
+            saved = {"folder": str(asked.folder), "step": asked.step}
+            child.send(
+                id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
+            )
+            child.send(name=model.name, path=str(model.path), note=model.note)
+            async for batch in child.batches():
+                for message in batch:
+                    if "progress" in message:
+                        tell(message["progress"])
+                    if "end" in message:
+                        fields: dict[str, Any] = message["fields"]
+                        if message["end"] != "completed":
+                            raise JobFailure(fields.get("error", "It was ended"))
+                        return dict(fields["evaluation"])
+            await child.ended()
+            raise JobFailure(child.cause("The evaluating process"))
+        finally:
+            asked.child, asked.progress = None, None
+            await child.stop()

@@ -1,0 +1,64 @@
+"""The calls of the feature ``evaluation`` (docs/contract.md#evaluation)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from arkor_dev.contract.bodies import EVALUATE
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
+
+from .jobs import EVALUATIONS, job_of
+from .requests import body_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from arkor_dev.local.evaluation.service import Evaluations
+    from arkor_dev.local.jobs.scheduler import Observer
+    from arkor_dev.local.jobs.store import Verdict
+
+routes = web.RouteTableDef()
+
+
+class Both:
+    """Follows trainings for the forecasts, and for the evaluations that wait for their end."""
+
+    def __init__(self, forecasts: Observer, evaluations: Evaluations) -> None:
+        self._forecasts, self._evaluations = forecasts, evaluations
+
+    def training_begins(self) -> None:
+        self._forecasts.training_begins()
+        self._evaluations.training_begins()
+
+    def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
+        self._forecasts.training_ended(config, verdict, seconds)
+        self._evaluations.training_ended()
+
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
+        return await self._forecasts.what_fits(config, progress)
+
+
+@routes.post("/v1/jobs/{id}/evaluate")
+async def evaluate(request: web.Request) -> web.Response:
+    job = await job_of(request)
+    body = await body_of(request, EVALUATE)
+    evaluations = request.app[EVALUATIONS]
+    await evaluations.request(job, body.get("step"), force=bool(body.get("force")))
+    return web.json_response({"job": job | {"evaluating": evaluations.told(job["id"])}})
+
+
+@routes.get("/v1/jobs/{id}/evaluation")
+async def evaluation(request: web.Request) -> web.Response:
+    job = await job_of(request)
+    text = request.query.get("step")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise BadRequestError("step must be a whole number")
+    step = None if text is None else int(text)
+    found = await asyncio.to_thread(request.app[EVALUATIONS].result, job["id"], step)
+    if found is None:
+        which = "" if step is None else f"'s checkpoint of step {step}"
+        raise NotFoundError(f"The job {job['name']}{which} has not been evaluated")
+    return web.json_response(found)

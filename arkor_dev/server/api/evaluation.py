@@ -1,0 +1,30 @@
+"""How an adapter compares with its base (docs/contract.md#evaluation)."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from arkor_dev.contract.bodies import EVALUATE
+from arkor_dev.server.app_keys import BACKEND, JOBS
+
+from .envelope import answered, read_object
+
+
+async def evaluate(request: web.Request) -> web.Response:
+    """``POST /api/jobs/:id/evaluate``: the backend's answer; ``GET /api/jobs/:id`` says how far it is."""
+    body = await read_object(request, EVALUATE, optional=True)
+    return answered(await request.app[BACKEND].evaluate_job(request.match_info["id"], body))
+
+
+async def get(request: web.Request) -> web.Response:
+    """``GET /api/jobs/:id/evaluation[?step=]``: the backend's answer; the list is fetched anew."""
+    step = request.query.get("step")
+    answer = await request.app[BACKEND].get_evaluation(request.match_info["id"], step)
+    request.app[JOBS].refresh()
+    return answered(answer)
+
+
+ROUTES = [
+    web.post("/api/jobs/{id}/evaluate", evaluate),
+    web.get("/api/jobs/{id}/evaluation", get),
+]

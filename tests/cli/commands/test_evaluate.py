@@ -1,0 +1,83 @@
+"""``arkor-dev evaluate``: the verdict in words and as JSON, and why there is none."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.cli.commands import evaluate
+from arkor_dev.cli.commands.evaluate import lines
+
+from .test_jobs import Command, command
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+
+__all__ = ["command"]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "LOOK_SECONDS", 0.01)
+
+
+async def test_it_prints_the_verdict_and_the_rows_that_changed_most(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = fake_backend.add_job("completed", name="keeper")
+    said, *rows = (await command.run(0, "evaluate", job)).splitlines()
+    assert said.startswith("Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows")
+    assert "It answers general questions 0.31 worse than the base" in said
+    assert rows[:3] == ["", "Improved most:", "  3.10 → 1.80  Where is parcel number 1?"]
+    found = json.loads(await command.run(0, "evaluate", "latest", "--json"))
+    assert (found["evaluation"]["verdict"], len(found["rows"])) == ("better", 12)
+
+
+async def test_a_checkpoint_is_named_by_its_step(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = fake_backend.add_job("completed")
+    fake_backend.emit(job, "checkpoint.saved", step=20)
+    found = json.loads(await command.run(0, "evaluate", job, "--checkpoint", "20", "--json"))
+    assert found["evaluation"]["step"] == 20
+    assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"step": 20}
+
+
+async def test_why_there_is_none_is_said(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job("completed")
+    assert "This backend cannot evaluate" in await command.run(2, "evaluate", job)
+    fake_backend.features = ["evaluation"]
+    assert "Say which job" in await command.run(2, "evaluate")
+    fake_backend.evaluations.changed.add(job)
+    assert "add --force" in await command.run(2, "evaluate", job)
+    fake_backend.evaluations.failing[job] = "no rows\x1b[31m were held out"
+    assert "It could not be evaluated: no rows were held out" in await command.run(
+        2, "evaluate", job, "--force"
+    )
+    running = fake_backend.add_job("running")
+    assert "is running" in await command.run(2, "evaluate", running)
+
+
+def test_rows_are_told_those_that_changed_most_first() -> None:
+    rows: list[object] = [
+        {"base": 3.0, "adapter": 1.0, "question": "a\u202eb\nc"},
+        {"base": 2.0, "adapter": 2.5, "question": "", "wanted": "a text"},
+        {"base": 2.0, "adapter": 2.0, "question": "alike"},
+        {"base": None, "adapter": 2.0},
+        "no row",
+    ]
+    assert lines(rows) == [
+        "",
+        "Improved most:",
+        "  3.00 → 1.00  ab c",
+        "",
+        "Got worse most:",
+        "  2.00 → 2.50  a text",
+    ]
+    assert lines(None) == lines([]) == []

@@ -1,0 +1,98 @@
+"""Whether an adapter is better than its base (docs/contract.md#evaluation), where the feature is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .test_features import named
+from .test_order import need
+
+if TYPE_CHECKING:
+    from .conftest import Cancelled, Evaluated, Finished
+    from .target import Target
+
+VERDICTS = {"better", "same", "worse", "unknown"}
+
+
+def check(evaluation: dict[str, Any]) -> None:
+    assert evaluation["verdict"] in VERDICTS
+    assert evaluation["sentence"].strip()
+    for name in ("heldOut", "general"):
+        if name in evaluation:
+            part = evaluation[name]
+            assert part["rows"] >= 1
+            assert part["verdict"] in VERDICTS
+            assert part["sentence"].strip()
+            difference = part["difference"]
+            assert difference["low"] <= difference["mean"] <= difference["high"]
+            assert difference["mean"] == pytest.approx(part["base"] - part["adapter"], abs=1e-3)
+    if "heldOut" in evaluation:
+        assert evaluation["verdict"] == evaluation["heldOut"]["verdict"]
+
+
+def check_rows(found: dict[str, Any]) -> None:
+    assert found["rows"]
+    for row in found["rows"]:
+        assert {"row", "tokens", "base", "adapter", "question", "wanted"} <= row.keys()
+        assert row["tokens"] >= 1
+
+
+def test_a_job_with_held_out_rows_ends_with_its_evaluation(target: Target, finished: Finished) -> None:
+    need(target, "evaluation")
+    (event,) = finished.of("evaluation.completed")
+    names = [frame.event for frame in finished.frames]
+    assert names.index("evaluation.completed") < names.index("training.completed")
+    check(event.json["evaluation"])
+    assert finished.job["evaluation"] == event.json["evaluation"]
+    found = target.get(f"/v1/jobs/{finished.id}/evaluation")
+    assert found["evaluation"] == event.json["evaluation"]
+    check_rows(found)
+
+
+def test_a_checkpoint_is_evaluated_by_its_step(target: Target, evaluated: Evaluated | None) -> None:
+    need(target, "evaluation")
+    assert evaluated is not None
+    check(evaluated.checkpoint["evaluation"])
+    check_rows(evaluated.checkpoint)
+    assert evaluated.checkpoint["evaluation"]["step"] == evaluated.step
+    assert evaluated.amid == evaluated.first["evaluation"], "a checkpoint's is not the job's"
+
+
+def test_the_final_adapter_is_measured_again_to_the_same_figures(
+    target: Target, evaluated: Evaluated | None
+) -> None:
+    need(target, "evaluation")
+    assert evaluated is not None
+    check(evaluated.again["evaluation"])
+    before, after = (
+        [row["adapter"] for row in found["rows"]] for found in (evaluated.first, evaluated.again)
+    )
+    assert after == pytest.approx(before, abs=1e-3)
+    assert evaluated.again["evaluation"]["verdict"] == evaluated.first["evaluation"]["verdict"]
+    assert target.job(evaluated.id)["evaluation"] == evaluated.again["evaluation"]
+    assert target.history(evaluated.id) == evaluated.history, "nothing is added to a history that is over"
+
+
+def test_what_cannot_be_evaluated_is_refused(
+    target: Target, finished: Finished, cancelled: Cancelled, endless: str
+) -> None:
+    need(target, "evaluation")
+    for job_id, body, status in (
+        (finished.id, {"step": 999_999}, 404),
+        (finished.id, {"step": "last"}, 400),
+        (finished.id, {"step": 0}, 400),
+        (cancelled.id, {}, 409),
+        (endless, {}, 409),
+        ("no-such-job", {}, 404),
+    ):
+        answer = target.call("POST", f"/v1/jobs/{job_id}/evaluate", body)
+        assert (answer.status, bool(answer.error)) == (status, True), (job_id, body)
+    assert target.call("GET", f"/v1/jobs/{cancelled.id}/evaluation").status == 404
+
+
+def test_where_it_is_not_named_it_is_not_there(target: Target, finished: Finished) -> None:
+    if "evaluation" not in named(target):
+        assert target.call("POST", f"/v1/jobs/{finished.id}/evaluate", {}).status == 404
+        assert target.call("GET", f"/v1/jobs/{finished.id}/evaluation").status == 404

@@ -1,0 +1,143 @@
+"""The fake backend's feature ``evaluation``: done after so many looks, and always of the same figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from .fake_checks import RefusedError, parsed, wrong
+from .fake_order import OVER
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .fake_backend import FakeBackend
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HELD_OUT: dict[str, Any] = {
+    "name": "held-out rows",
+    "rows": 12,
+    "base": 3.42,
+    "adapter": 1.91,
+    "difference": {"mean": 1.51, "low": 1.21, "high": 1.8},
+    "verdict": "better",
+    "sentence": "Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows, 95 % interval of the "
+    "difference 1.21 to 1.80.",
+}
+GENERAL: dict[str, Any] = {
+    "name": "general questions",
+    "rows": 64,
+    "base": 2.05,
+    "adapter": 2.36,
+    "difference": {"mean": -0.31, "low": -0.39, "high": -0.22},
+    "verdict": "worse",
+    "sentence": "It answers general questions 0.31 worse than the base: loss 2.36 instead of 2.05 on 64 "
+    "questions, 95 % interval of the difference 0.22 to 0.39.",
+}
+EVALUATION: dict[str, Any] = {
+    "verdict": "better",
+    "sentence": HELD_OUT["sentence"],
+    "heldOut": HELD_OUT,
+    "general": GENERAL,
+    "bestStep": 40,
+    "bestSentence": "No evaluation was better than the final adapter's, of 4.",
+    "seconds": 5.2,
+}
+ROWS: list[dict[str, Any]] = [
+    {
+        "row": number,
+        "where": f"data/chats.jsonl, line {7 * number}",
+        "tokens": 40 + number,
+        "base": 3.0 + number / 10,
+        "adapter": 1.6 + number / 5,
+        "question": f"Where is parcel number {number}?",
+        "wanted": f"Log 0{number}:15. It sails in the hold of the northern ferry.",
+    }
+    for number in range(1, 13)
+]
+
+
+class FakeEvaluations:
+    """``looks`` is how often a job is asked for before its evaluation is done; ``failing`` jobs fail."""
+
+    def __init__(self, fake: FakeBackend) -> None:
+        self._fake = fake
+        self.looks = 1
+        self.failing: dict[str, str] = {}
+        self.changed: set[str] = set()
+        self.rows = ROWS
+        self.done: dict[tuple[str, int | None], dict[str, Any]] = {}
+        self._asked: dict[str, tuple[int | None, int]] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of the feature, which are not there where it is not named."""
+        job = "/v1/jobs/{id}"
+        return [
+            web.post(job + "/evaluate", self._named(self._evaluate)),
+            web.get(job + "/evaluation", self._named(self._get)),
+        ]
+
+    def _named(self, handler: Handler) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if "evaluation" not in (self._fake.features or ()):
+                raise RefusedError(404, "This backend has no such feature.")
+            return await handler(request)
+
+        return answer
+
+    def judge(self, job_id: str, step: int | None = None, **changes: Any) -> dict[str, Any]:
+        """A job has been evaluated."""
+        evaluation = {**EVALUATION, **changes}
+        if step is None:
+            self._fake.jobs[job_id]["evaluation"] = evaluation
+        else:
+            evaluation["step"] = step
+        self.done[job_id, step] = evaluation
+        return evaluation
+
+    def told(self, job_id: str) -> dict[str, Any] | None:
+        """How far it has come, one look further."""
+        if job_id not in self._asked:
+            return None
+        step, seen = self._asked[job_id]
+        told: dict[str, Any] = {} if step is None else {"step": step}
+        if job_id in self.failing:
+            return {**told, "state": "failed", "error": self.failing[job_id]}
+        if seen > self.looks:
+            del self._asked[job_id]
+            self.judge(job_id, step)
+            return None
+        self._asked[job_id] = (step, seen + 1)
+        progress = {"label": "Evaluating", "done": 8 * seen, "total": 152, "unit": "rows"}
+        return {**told, "state": "running", "progress": progress}
+
+    async def _evaluate(self, request: web.Request) -> web.Response:
+        job, body = self._fake.job_of(request), parsed(await request.read())
+        step, force = body.get("step"), body.get("force", False)
+        if step is not None and (not isinstance(step, int) or isinstance(step, bool) or step < 1):
+            wrong("step has to be a whole number from 1 on.")
+        if not isinstance(force, bool):
+            wrong("force has to be true or false.")
+        if job["status"] not in OVER:
+            raise RefusedError(409, f"The job {job['name']} is {job['status']}.")
+        if step is not None and step not in self._fake.checkpoints[job["id"]]:
+            raise RefusedError(404, "No such checkpoint.")
+        if step is None and job["status"] != "completed":
+            raise RefusedError(409, f"The job {job['name']} has no final adapter.")
+        if job["id"] in self._asked and job["id"] not in self.failing:
+            raise RefusedError(409, "It is being evaluated already.")
+        if job["id"] in self.changed and not force:
+            raise RefusedError(409, "chats.jsonl has changed since this job began.")
+        self._asked[job["id"]] = (step, 0)
+        return web.json_response({"job": {**job, "evaluating": self.told(job["id"])}})
+
+    async def _get(self, request: web.Request) -> web.Response:
+        job, step = self._fake.job_of(request), request.query.get("step")
+        if step is not None and not step.isdigit():
+            wrong("step has to be a whole number.")
+        found = self.done.get((job["id"], None if step is None else int(step)))
+        if found is None:
+            raise RefusedError(404, "It has not been evaluated.")
+        return web.json_response({"evaluation": found, "rows": self.rows})
