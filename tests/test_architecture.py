@@ -120,7 +120,8 @@ def test_the_api_does_not_call_the_network() -> None:
 
 def test_studio_imports_five_packages_and_the_standard_library() -> None:
     core = {"aiohttp", "aiohttp_sse", "yarl", "rich", "platformdirs"}
-    optional = {"data/parquet": {"pyarrow"}}  # of an extra, and imported when a file needs it
+    # Of extras, and imported when a file needs them.
+    optional = {"data/parquet": {"pyarrow"}, "jobs/figures": {"tensorboard"}}
     used = {
         top
         for name in STUDIO

@@ -25,7 +25,7 @@ COMMANDS = {
     "init": "write a commented arkor.toml and a small data set",
     "start": "run a trainer and follow it in this terminal",
     "data": "check a data set: what is wrong, or odd, with its rows",
-    "jobs": "list the jobs; pause, resume, extend or cancel one",
+    "jobs": "list the jobs; pause, resume, extend or cancel one; write its figures",
     "evaluate": "compare a job's adapter with its base",
     "local": "what this machine keeps of a project's jobs, and tidying it up",
     "login": "sign in to the managed backend",
@@ -211,6 +211,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         end = {"maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs}
         how = {"schedule": arguments.schedule, "force": arguments.force or None}
+        how |= {"format": arguments.format, "out": arguments.out}
         options = {name: value for name, value in {**end, **how}.items() if value is not None}
         return asyncio.run(
             run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .command_line import CommandLine
 
+FORMATS = ("csv", "jsonl", "tensorboard")
 LEVELS = ("debug", "info", "warning", "error")
 SCHEDULES = ("continue", "restart")
 
@@ -66,18 +67,25 @@ def add_yes(parser: CommandLine, text: str) -> None:
     parser.add_argument("--yes", action="store_true", default=argparse.SUPPRESS, help=text)
 
 
+def _format(text: str) -> str:
+    if text not in FORMATS:
+        raise argparse.ArgumentTypeError(f"{text} is no format. Choose one of {', '.join(FORMATS)}.")
+    return text
+
+
 def add_jobs(parser: CommandLine) -> None:
     """``jobs``, and what it does with one."""
     jobs = parser.add_command(
         "jobs",
-        "List the jobs, the newest first, or pause, resume, extend or cancel one. A job is named by its id, "
-        "by the beginning of its id, or as latest.",
-        "[pause|resume|extend|cancel JOB]",
+        "List the jobs, the newest first, or pause, resume, extend or cancel one, or write its figures. "
+        "A job is named by its id, by the beginning of its id, or as latest.",
+        "[pause|resume|extend|cancel|figures JOB]",
     )
     jobs.add_argument(
         "action", metavar="ACTION", nargs="?",
         help="pause: stop a running job after its step. resume: let a paused, failed or cancelled one go on "
-        "where it stood. extend: give a completed one more steps. cancel: end one that is not over",
+        "where it stood. extend: give a completed one more steps. cancel: end one that is not over. figures: "
+        "write losses, rates and what the machine did",
     )  # fmt: skip
     jobs.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
     add_project(jobs)
@@ -95,6 +103,12 @@ def add_jobs(parser: CommandLine) -> None:
         "--force", action="store_true",
         help="resume and extend: also where the job's data or model has changed since",
     )  # fmt: skip
+    jobs.add_argument(
+        "--format", metavar="HOW", type=_format, help="figures: csv (the default), jsonl or tensorboard"
+    )
+    jobs.add_argument(
+        "--out", metavar="PATH", help="figures: the file, or TensorBoard's folder (default: standard output)"
+    )
     jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or the {job} of an action")
 
 

@@ -5,14 +5,18 @@ It trains none itself: on this machine a job that is to go on waits for `arkor-d
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.bodies import EXTENSION
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 from arkor_dev.identity.credentials_file import NoCredentialsError, read_credentials
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 NAME_CHARACTERS: Final = 60
 LATEST: Final = "latest"
 DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "resume": "resumed"}
+FIGURES: Final = "figures"
 SHOWN: Final = 5
 """Ids that are listed where several may be meant."""
 
@@ -53,6 +58,8 @@ async def run_jobs(
             print(json.dumps({"jobs": jobs}, indent=2) if as_json else "\n".join(lines(jobs)))  # noqa: T201
             return 0
         chosen = choose_job(jobs, job)
+        if action == FIGURES:
+            return await _figures(backend, chosen, options)
         name = f"{one_line(chosen['id'], 100)} ({one_line(chosen.get('name'), NAME_CHARACTERS)})"
         done, status = await _do(backend, action, chosen, options), chosen.get("status")
         if as_json:
@@ -64,8 +71,39 @@ async def run_jobs(
     return 0
 
 
+async def _figures(backend: Backend, job: dict[str, Any], options: Mapping[str, object]) -> int:
+    """Write a job's figures, to standard output where no file is named."""
+    from arkor_dev.jobs.figures import TEXTS, rows_of, write_tensorboard
+
+    out, form = options.get("out"), str(options.get("format") or "csv")
+    if form not in TEXTS and out is None:
+        raise BadRequestError("TensorBoard's event files need a folder: name it with --out.")
+    path = None if out is None else Path(str(out))
+    if path is not None and form in TEXTS and (path.exists() or path.is_symlink()):
+        raise BadRequestError(f"{one_line(path, 300)} is there already. Choose another name with --out.")
+    rows = await rows_of(backend, job["id"], over=job.get("status") in TERMINAL)
+    try:
+        if path is None:
+            sys.stdout.write(TEXTS[form](rows))
+        elif form in TEXTS:
+            await asyncio.to_thread(write_private, path, TEXTS[form](rows).encode(), exclusive=True)
+        else:
+            await asyncio.to_thread(write_tensorboard, rows, path)
+    except OSError as error:
+        raise BadRequestError(f"{one_line(path, 300)} cannot be written: {error.strerror}.") from None
+    if path is not None:
+        print(f"{len(rows):,} rows of {one_line(job['id'], 100)} in {one_line(path, 300)}")  # noqa: T201
+    return 0
+
+
 def _check(action: str | None, options: Mapping[str, object]) -> None:
     """Raise BadRequestError for an action that is none, and for options that are not its own."""
+    if action == FIGURES:
+        if set(options) - {"format", "out"}:
+            raise BadRequestError("jobs figures takes --format and --out alone.")
+        return
+    if {"format", "out"} & set(options):
+        raise BadRequestError("--format and --out are for jobs figures.")
     if action is not None and action not in DONE:
         raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev jobs --help.")
     if action == "extend":

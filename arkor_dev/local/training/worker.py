@@ -19,6 +19,7 @@ from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.checkpoints.points import drop_later
 from arkor_dev.local.jobs.artifacts import parent_folder
+from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.metrics.system_metrics import Machine, Sampler
 from arkor_dev.local.workers import peak_memory
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -232,6 +233,7 @@ class Work:
     def __init__(self) -> None:
         self.cancel = threading.Event()
         self.pause: str | None = None
+        self.divergence = Divergence()
         self.link = Link({"cancel": lambda _: self.cancel.set(), "pause": self._pause})
 
     def _pause(self, message: Mapping[str, Any]) -> None:
@@ -239,6 +241,8 @@ class Work:
 
     def emit(self, name: str, **fields: Any) -> None:
         self.link.send(event=name, fields=fields)
+        if message := self.divergence.take(name, fields):
+            self.link.send(event=TRAINING_MESSAGE, fields=message)
 
     def train(self) -> None:
         job = self.link.receive()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.cli import main as cli
+from arkor_dev.jobs import figures
 from arkor_dev.local.jobs.store import Store, Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
 
@@ -184,3 +189,124 @@ async def test_a_backend_that_cannot_pause_says_so(
 ) -> None:
     fake_backend.add_job(id="job_a")
     assert "This backend cannot pause a job." in await command.run(2, "jobs", "pause", "job_a")
+
+
+def recorded(fake: FakeBackend, status: str = "completed") -> str:
+    """A job with figures, some of which are no numbers, and a step that was made again."""
+    job = fake.add_job("running", name="a")
+    fake.log(job, 1, loss=2.5, learningRate=1e-3, timestamp="2026-01-01T00:00:01Z")
+    fake.log(job, 2, loss=9.0, timestamp="=cmd|x")
+    fake.emit(job, "system.metrics", step=2, cpu=0.5, memory=1000, timestamp="2026-01-01T00:00:02Z")
+    fake.emit(job, "training.resumed", step=1)
+    fake.log(job, 2, loss=1.5, evalLoss=None, note="=1+1", timestamp="2026-01-01T00:00:03Z")
+    fake.emit_raw(job, b'id: 99\nevent: training.log\ndata: {"step":3,"loss":1e309,"evalLoss":2}\n\n', "99")
+    fake.emit(job, "system.metrics", step=3, cpu=0.25, timestamp="soon")
+    if status != "running":
+        fake.finish(job, status)
+    return job
+
+
+async def test_figures_are_written_as_csv_and_json_lines(
+    command: Command, signed_in: None, fake_backend: FakeBackend, tmp_path: Path
+) -> None:
+    job = recorded(fake_backend)
+    whole = await command.run(0, "jobs", "figures", job)
+    rows = list(csv.DictReader(whole.splitlines()))
+    assert [(row["event"], row["step"], row["loss"], row["evalLoss"], row["cpu"]) for row in rows] == [
+        ("training.log", "1", "2.5", "", ""),
+        ("training.log", "2", "1.5", "", ""),
+        ("training.log", "3", "", "2", ""),
+        ("system.metrics", "3", "", "", "0.25"),
+    ]
+    assert "=" not in whole
+    assert rows[0]["timestamp"] == "2026-01-01T00:00:01Z"
+    lines = (await command.run(0, "jobs", "figures", job, "--format", "jsonl")).splitlines()
+    assert json.loads(lines[0]) == {
+        "event": "training.log",
+        "timestamp": "2026-01-01T00:00:01Z",
+        "step": 1,
+        "loss": 2.5,
+        "learningRate": 1e-3,
+    }
+    assert len(lines) == 4
+    out = tmp_path / "figures.csv"
+    said = await command.run(0, "jobs", "figures", "latest", "--out", str(out))
+    assert said == f"4 rows of {job} in {out}\n"
+    assert out.read_text() == whole
+    assert "is there already" in await command.run(2, "jobs", "figures", job, "--out", str(out))
+    nowhere = str(tmp_path / "figures.csv" / "x")
+    assert "cannot be written" in await command.run(2, "jobs", "figures", job, "--out", nowhere)
+
+
+async def test_a_running_job_s_figures_are_those_so_far(
+    command: Command, signed_in: None, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "QUIET_SECONDS", (5.0, 0.3))
+    job = recorded(fake_backend, "running")
+    lines = (await command.run(0, "jobs", "figures", job, "--format", "jsonl")).splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 3]
+
+
+async def test_a_history_that_breaks_off_is_no_file(
+    command: Command, signed_in: None, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(figures, "WHOLE_SECONDS", 0.3)
+    job = recorded(fake_backend)
+    fake_backend.fault("GET /v1/jobs/{id}/events/stream", hang=True)
+    out = tmp_path / "figures.csv"
+    said = await command.run(2, "jobs", "figures", job, "--out", str(out))
+    assert "does not send the whole of this job" in said
+    assert not out.exists()
+    fake_backend.heal()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["figures", "latest", "--format", "xls"],
+            "xls is no format. Choose one of csv,",
+        ),
+        (["figures", "latest", "--format", "tensorboard"], "need a folder"),
+        (["figures", "latest", "--steps", "3"], "jobs figures takes --format and --out alone"),
+        (["cancel", "latest", "--out", "x"], "--format and --out are for jobs figures"),
+    ],
+)
+async def test_options_of_figures(
+    command: Command, signed_in: None, fake_backend: FakeBackend, arguments: list[str], said: str
+) -> None:
+    recorded(fake_backend)
+    assert said in await command.run(2, "jobs", *arguments)
+
+
+async def test_tensorboard_reads_what_was_written(
+    command: Command, signed_in: None, fake_backend: FakeBackend, tmp_path: Path
+) -> None:
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
+    job, folder = recorded(fake_backend), tmp_path / "runs"
+    await command.run(0, "jobs", "figures", job, "--format", "tensorboard", "--out", str(folder))
+    (path,) = folder.iterdir()
+    read = [
+        (value.tag, event.step, round(value.tensor.float_val[0], 4))
+        for event in loader.EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+    ]
+    assert read == [
+        ("train/loss", 1, 2.5),
+        ("train/learning_rate", 1, 0.001),
+        ("train/loss", 2, 1.5),
+        ("eval/loss", 3, 2.0),
+        ("system/cpu", 3, 0.25),
+    ]
+
+
+async def test_tensorboard_is_an_extra(
+    command: Command, signed_in: None, fake_backend: FakeBackend, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
+    job = recorded(fake_backend)
+    out = str(tmp_path / "runs")
+    said = await command.run(2, "jobs", "figures", job, "--format", "tensorboard", "--out", out)
+    assert "pip install 'arkor-dev[tensorboard]'" in said

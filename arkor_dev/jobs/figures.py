@@ -1,0 +1,148 @@
+"""A job's figures as a file: CSV, JSON Lines, or TensorBoard's event files; of a running job so far."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import math
+from contextlib import aclosing
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract import events
+from arkor_dev.contract.errors import BackendError, BadRequestError
+
+from .follow import JobEvent, follow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from arkor_dev.backend.client import Backend
+
+QUIET_SECONDS: Final = (5.0, 1.5)
+"""So long nothing comes at first, or after something, of a job that goes on: that is all there is for now."""
+WHOLE_SECONDS: Final = 30.0
+"""So long nothing may come of a job that is over before its end has."""
+LOG: Final = ("epoch", "loss", "evalLoss", "learningRate", "tokensPerSecond", "samplesPerSecond")
+MACHINE: Final = (
+    "cpu", "processCpu", "memory", "memoryFree", "disk", "gpu", "gpuMemory", "gpuWatts", "gpuCelsius",
+)  # fmt: skip
+TAGS: Final = {"loss": "train/loss", "evalLoss": "eval/loss", "learningRate": "train/learning_rate"}
+"""TensorBoard's names, where they are not ``train/`` or ``system/`` and the field."""
+
+Row = dict[str, Any]
+"""``event``, ``timestamp``, ``step`` and the figures of one event, none of which is out of range."""
+
+
+async def rows_of(backend: Backend, job_id: str, *, over: bool) -> list[Row]:
+    """A job's figures in the order in which they came, each step once: all where it is ``over``.
+
+    Raises ArkorError, also where the history of a job that is over breaks off.
+    """
+    rows: list[Row] = []
+    first, quiet = (WHOLE_SECONDS,) * 2 if over else QUIET_SECONDS
+    async with aclosing(follow(backend, job_id)) as items:
+        iterator = aiter(items)
+        while True:
+            try:
+                async with asyncio.timeout(first):
+                    item = await anext(iterator)
+            except StopAsyncIteration:
+                return rows
+            except TimeoutError:
+                if over:
+                    raise BackendError(
+                        "The backend does not send the whole of this job. Try later."
+                    ) from None
+                return rows
+            first = quiet
+            if isinstance(item, JobEvent) and isinstance(item.data, dict):
+                _take(rows, item.name, item.data)
+
+
+def _take(rows: list[Row], name: str, data: dict[str, object]) -> None:
+    fields = {events.TRAINING_LOG: LOG, events.SYSTEM_METRICS: MACHINE}.get(name)
+    step = _number(data.get("step"))
+    if name == events.TRAINING_RESUMED and step is not None:
+        # What came of later steps is made again.
+        rows[:] = [row for row in rows if row["step"] is None or row["step"] <= step]
+    if fields is None:
+        return
+    figures = {field: value for field in fields if (value := _number(data.get(field))) is not None}
+    if figures:
+        time = data.get("timestamp")
+        rows.append(
+            {"event": name, "timestamp": time if isinstance(time, str) else None, "step": step} | figures
+        )
+
+
+def _number(value: object) -> float | None:
+    """A finite number; anything else is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def as_csv(rows: Iterable[Row]) -> str:
+    """A line an event, an empty cell for a figure that it does not have; texts cannot be formulas."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ["event", "timestamp", "step", *LOG, *MACHINE], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        time = row["timestamp"]
+        writer.writerow(
+            {**row, "timestamp": time if time is not None and _moment(time) is not None else None}
+        )
+    return out.getvalue()
+
+
+def as_jsonl(rows: Iterable[Row]) -> str:
+    """One JSON object a line."""
+    return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+
+def write_tensorboard(rows: Iterable[Row], folder: Path) -> None:
+    """Event files for ``tensorboard --logdir folder``, by TensorBoard's own writer.
+
+    Raises BadRequestError where it is not installed.
+    """
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    except ImportError:
+        raise BadRequestError(
+            "TensorBoard's event files need one more package: pip install 'arkor-dev[tensorboard]'"
+        ) from None
+    writer = EventFileWriter(str(folder))
+    try:
+        for row in rows:
+            group = "train" if row["event"] == events.TRAINING_LOG else "system"
+            values = [
+                Summary.Value(tag=TAGS.get(field, f"{group}/{field}"), simple_value=row[field])
+                for field in (*LOG, *MACHINE)
+                if field in row
+            ]
+            moment = _moment(row["timestamp"]) or 0.0
+            writer.add_event(
+                Event(wall_time=moment, step=int(row["step"] or 0), summary=Summary(value=values))
+            )
+    finally:
+        writer.close()
+
+
+def _moment(time: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(time)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+TEXTS: Final[dict[str, Callable[[Iterable[Row]], str]]] = {"csv": as_csv, "jsonl": as_jsonl}
+"""How rows become a text, by format."""

@@ -1,0 +1,56 @@
+"""Whether a loss runs away, told while there is time to stop.
+
+The rule: the median of the last ten logged losses is more than 1.5 times the lowest median of ten in a row so
+far, and more than 0.5 above it. A median is not moved by single batches; the distance keeps a loss that is
+nearly nothing from being called bad.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.events import TRAINING_LOG
+from arkor_dev.contract.run_shapes import DIVERGING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WINDOW: Final = 10
+TIMES: Final = 1.5
+ABOVE: Final = 0.5
+
+
+class Divergence:
+    """Looks at a run's events. It speaks once, as the fields of a ``training.message``."""
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque(maxlen=WINDOW)
+        self._best = math.inf
+        self._best_step = 0
+        self._told = False
+
+    def take(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Note an event; the message about it, where the loss has begun to run away with it."""
+        loss, step = fields.get("loss"), fields.get("step")
+        if name != TRAINING_LOG or not isinstance(loss, float) or not math.isfinite(loss) or self._told:
+            return None
+        self._last.append(loss)
+        if len(self._last) < WINDOW:
+            return None
+        middle = median(self._last)
+        if middle < self._best:
+            self._best, self._best_step = middle, int(step or 0)
+        if middle <= TIMES * self._best or middle - self._best <= ABOVE:
+            return None
+        self._told = True
+        return {
+            "message": (
+                f"The loss rises: the median of the last {WINDOW} that were logged is {middle:.3f}, and was "
+                f"{self._best:.3f} at step {self._best_step}. A lower learningRate, or a warm-up, may help"
+            ),
+            "code": DIVERGING,
+            "step": step,
+        }

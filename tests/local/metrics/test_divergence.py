@@ -1,0 +1,59 @@
+"""A loss that runs away is told of once; one that is noisy, small or falling is not."""
+
+from __future__ import annotations
+
+import random
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.metrics.divergence import WINDOW, Divergence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def told(losses: Iterable[float]) -> list[dict[str, Any]]:
+    watch = Divergence()
+    said = (watch.take("training.log", {"step": step, "loss": loss}) for step, loss in enumerate(losses, 1))
+    return [message for message in said if message is not None]
+
+
+def test_a_loss_that_rises_is_told_of_once_with_its_figures() -> None:
+    losses = [3.0 - 0.1 * step for step in range(20)] + [1.1 + 0.2 * step for step in range(60)]
+    (message,) = told(losses)
+    assert message["code"] == "diverging"
+    assert 25 <= message["step"] <= 40
+    middle = median(losses[message["step"] - WINDOW : message["step"]])
+    assert f"is {middle:.3f}, and was" in message["message"]
+    assert "learningRate" in message["message"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_is_no_reason(seed: int) -> None:
+    chance = random.Random(seed)
+    falling = (0.6 + 2.5 * 0.99**step for step in range(1000))
+    assert told(loss * (1 + chance.gauss(0, 0.25)) for loss in falling) == []
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [0.01] * 30 + [0.2] * 30,
+        [1.0] * 30 + [9.0] + [1.0] * 30,
+        [1.0] * 5 + [9.0] * 4,
+        [float("nan")] * 50,
+        [1.0] * 30 + [float("inf")] * 30,
+    ],
+    ids=["nearly nothing", "one odd batch", "too few", "no numbers", "out of range"],
+)
+def test_neither_is_what_says_too_little(losses: list[float]) -> None:
+    assert told(losses) == []
+
+
+def test_evaluations_and_other_events_do_not_count() -> None:
+    watch = Divergence()
+    for step in range(50):
+        assert watch.take("training.log", {"step": step, "evalLoss": float(step)}) is None
+        assert watch.take("training.message", {"step": step, "loss": float(step * step)}) is None
