@@ -67,3 +67,15 @@ async def gpu(scene: Scene) -> None:
         await scene.page.keyboard.press("Shift+ArrowRight")
     await expect(scene.page.locator(".job-machine-plot .chart-cross")).to_have_count(7)
     await scene.page.locator(".job-machine-panel").last.scroll_into_view_if_needed()
+
+
+@state("job-rising", "A running job whose loss runs away is marked")
+async def rising(scene: Scene) -> None:
+    job = trained(scene.fake, "support-bot", "running", steps=120)
+    for step in range(121, 160):
+        scene.fake.log(job, step, loss=1.1 + (step - 120) / 9, timestamp=ago(PACE * (160 - step)))
+    words = "The loss rises: the median of the last 10 that were logged is 1.983, and was 1.012 at step 118. "
+    words += "A lower learningRate, or a warm-up, may help"
+    scene.fake.emit(job, "training.message", message=words, code="diverging", step=132, timestamp=ago(38))
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.locator(".job-rising")).to_contain_text("The loss rises", timeout=PROMPTLY)

@@ -286,3 +286,13 @@ test("figures of the machine are kept as they came, and are no line of the log",
   run.clear();
   expect(run.samples).toEqual([]);
 });
+
+test("a loss that runs away is marked until the run goes back", () => {
+  const run = new Run();
+  feed(run, "training.message", { message: "Computing in float32" });
+  expect(run.rising).toBe("");
+  feed(run, "training.message", { message: "The loss rises", code: "diverging", step: 40 });
+  expect(run.rising).toBe("The loss rises");
+  feed(run, "training.resumed", { step: 20 });
+  expect(run.rising).toBe("");
+});

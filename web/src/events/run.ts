@@ -7,6 +7,7 @@ import {
   type Artifact,
   CHECKPOINT_REMOVED,
   CHECKPOINT_SAVED,
+  DIVERGING,
   END,
   MODEL_PROGRESS,
   SYSTEM_METRICS,
@@ -14,6 +15,7 @@ import {
   TRAINING_COMPLETED,
   TRAINING_FAILED,
   TRAINING_LOG,
+  TRAINING_MESSAGE,
   TRAINING_PAUSED,
   TRAINING_RESUMED,
   TRAINING_STARTED,
@@ -77,6 +79,8 @@ export class Run {
   error: string | null = null;
   metrics: JsonObject = {};
   artifacts: readonly Artifact[] = [];
+  /** What was said of a loss that runs away. */
+  rising = "";
   /** While it is paused. */
   pause: Stop | null = null;
   /** The last time that it went on. */
@@ -174,6 +178,9 @@ export class Run {
         else if (this.rows.length > 0) this.rows.restarts.push(this.rows.length);
         if (isObject(data.metadata)) this.metadata = data.metadata;
         break;
+      case TRAINING_MESSAGE:
+        if (data.code === DIVERGING) this.rising = String(data.message);
+        break;
       case TRAINING_PAUSED:
         this.pause = stop(data, step);
         break;
@@ -249,6 +256,7 @@ const OPEN = {
   metrics: {},
   artifacts: [],
   pause: null,
+  rising: "",
   bestLoss: null,
   bestEvalLoss: null,
   over: false,

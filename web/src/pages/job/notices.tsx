@@ -31,6 +31,11 @@ export function Notices({ job, stream, status }: Props) {
           {stream.trouble.value && <span class="dim">{clean(stream.trouble.value, 300)}</span>}
         </p>
       )}
+      {run.rising && (
+        <p class="job-notice job-rising" role="status">
+          {clean(run.rising, 400)}
+        </p>
+      )}
       <Standing job={job} run={run} status={status} />
       {run.rows.length === 0 && run.outcome === null && <Waiting status={status} job={job} run={run} />}
     </>
