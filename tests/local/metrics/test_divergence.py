@@ -57,3 +57,23 @@ def test_evaluations_and_other_events_do_not_count() -> None:
     for step in range(50):
         assert watch.take("training.log", {"step": step, "evalLoss": float(step)}) is None
         assert watch.take("training.message", {"step": step, "loss": float(step * step)}) is None
+
+
+def test_the_training_process_sends_the_message_behind_the_row() -> None:
+    from arkor_dev.local.training.worker import Work
+
+    class Link:
+        def __init__(self) -> None:
+            self.sent: list[dict[str, Any]] = []
+
+        def send(self, **fields: Any) -> None:
+            self.sent.append(fields)
+
+    work = Work.__new__(Work)
+    link = Link()
+    work.link, work.divergence = link, Divergence()  # type: ignore[assignment]
+    for step in range(1, 60):
+        work.emit("training.log", step=step, loss=1.0 if step < 30 else 4.0)
+    (at,) = (n for n, message in enumerate(link.sent) if message["event"] == "training.message")
+    assert link.sent[at]["fields"]["step"] == link.sent[at - 1]["fields"]["step"]
+    assert len(link.sent) == 60
