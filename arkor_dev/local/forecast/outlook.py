@@ -47,7 +47,9 @@ def outlook(
     }
     peak = measured.peak(plan.steps)
     left = min(saves, config.get("saveTotalLimit") or saves)
-    written = left * measured.checkpoint + measured.adapter
+    # What a finished job could go on from is kept too, where its last checkpoint does not have it.
+    state = 0 if saves and plan.steps % plan.save == 0 else measured.checkpoint - measured.adapter
+    written = left * measured.checkpoint + measured.adapter + state
     forecast: Forecast = {
         "seconds": round(sum(parts.values()), 1),
         **parts,  # type: ignore[typeddict-item]

@@ -71,6 +71,9 @@ def test_any_number_of_steps_is_known_from_one_measurement() -> None:
     assert (forecast["checkpoints"], forecast["diskBytes"]) == (4, 4 * 11 * MB + 4 * MB)
     assert forecast["fits"] is True
     assert "fixes" not in forecast
+    # Without a checkpoint of the last step its state is kept by itself.
+    other = outlook(MEASURED, {**CONFIG, "saveSteps": 6}, PLENTY, 10**12, busy=False)
+    assert (other["checkpoints"], other["diskBytes"]) == (3, 3 * 11 * MB + 4 * MB + 7 * MB)
     short = outlook(MEASURED, {**CONFIG, "maxSteps": 2, "saveTotalLimit": 1}, PLENTY, 10**12, busy=False)
     assert short["trainingSeconds"] == 6
     assert short["memory"]["peakBytes"] == 3000 * MB
