@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.numeric, pytest.mark.timeout(600)]
 
-STEPS = 60
+KILLS = int(os.environ.get("ARKOR_CHAOS_KILLS", "6"))
+"""A long night's worth is 30."""
+STEPS = 10 * KILLS
 JOBS: dict[str, dict[str, Any]] = {
     "packs": {
         "packing": True,
@@ -34,7 +36,6 @@ JOBS: dict[str, dict[str, Any]] = {
     },
     "noise": {"neftuneNoiseAlpha": 5, "groupByLength": True, "earlyStoppingPatience": 50, "evalSteps": 5},
 }
-KILLS = 6
 OVER = ("completed", "failed", "cancelled")
 
 
@@ -79,11 +80,13 @@ def test_whatever_is_killed_and_whenever_every_job_ends_as_it_would_have(
     backend = Backend.start(data, project, tmp_path / "cache")
     marks = [backend.mark]
     jobs = {name: backend.submit(config(name), name) for name in JOBS}
+    furthest = dict.fromkeys(jobs.values(), 0)
     try:
         for number in range(KILLS):
             running = running_of(backend, jobs)
-            # A few steps on, in a save, in an evaluation, in a pause or wherever the next moment falls.
-            arrive(backend, running, chance.randrange(1, 15))
+            # A few steps on, in a save, in an evaluation, in a pause or wherever the next moment falls;
+            # further than the last time, as three crashes at one step are a job's end.
+            furthest[running] = arrive(backend, running, furthest[running] + chance.randrange(1, 15))
             time.sleep(chance.random() * 0.05)
             match number % 3:
                 case 0:
@@ -128,15 +131,15 @@ def running_of(backend: Backend, jobs: dict[str, str]) -> str:
     return running
 
 
-def arrive(backend: Backend, job: str, steps: int) -> None:
-    """Wait until a job has made so many more steps, or is over."""
-    first = backend.job(job)["metrics"].get("step", 0)
+def arrive(backend: Backend, job: str, step: int) -> int:
+    """Wait until a job has come to ``step``, or is over; to which step it has come."""
 
     def there() -> bool:
         found = backend.job(job)
-        return found["status"] in OVER or found["metrics"].get("step", 0) >= first + steps
+        return found["status"] in OVER or found["metrics"].get("step", 0) >= step
 
     until(there, 120)
+    return int(backend.job(job)["metrics"].get("step", step))
 
 
 def ended(backend: Backend, job: str) -> dict[str, Any]:

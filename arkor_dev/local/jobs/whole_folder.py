@@ -125,3 +125,17 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
         except (OSError, ValueError) as error:
             raise NotWholeError(f"{name} cannot be read: {error}") from None
     return manifest
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with the files of a folder, in words; None where nothing is.
+
+    One without a manifest was written by an earlier version, and counts as whole.
+    """
+    if not (folder / MANIFEST).exists():
+        return None
+    try:
+        checked(folder, next(iter(manifest_of(folder)["files"]), ""))
+    except NotWholeError as error:
+        return str(error)
+    return None

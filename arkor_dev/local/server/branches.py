@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from arkor_dev.contract.settings import by_field
 from arkor_dev.local.checkpoints.points import STATE
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, kind_of, parent_folder
 from arkor_dev.local.jobs.store import Store
-from arkor_dev.local.jobs.whole_folder import MANIFEST, write_whole
+from arkor_dev.local.jobs.whole_folder import MANIFEST, damage, write_whole
 from arkor_dev.local.models.catalog import is_starter
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str,
     if not folder.is_dir():
         which = "final adapter" if step is None else f"checkpoint of step {step}"
         raise NotFoundError(f"The job {job['name']} has no {which} to begin from")
+    if wrong := await asyncio.to_thread(damage, folder):
+        raise ConflictError(f"What the job {job['name']} left is damaged on the disk: {wrong}")
     check_fits(job, folder, config)
     told = job["metrics"].get("step", 0) if step is None else step
     return {"jobId": job["id"], "step": told, "name": job["name"]}, folder

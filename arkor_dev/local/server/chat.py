@@ -22,6 +22,7 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, kind_of
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.jobs.whole_folder import MANIFEST, damage
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -97,6 +98,7 @@ class Chat:
         self._inference = inference
         self._data = data
         self._training = training
+        self._whole_ones: set[tuple[str, int]] = set()
 
     async def handle(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         """Serve one request, an ``ASK``; what can be refused is refused before the stream begins."""
@@ -106,6 +108,8 @@ class Chat:
             return float(default if value is None else value)
 
         name, folder = await self._target(body)
+        if folder is not None:
+            await self._check_whole(folder)
         whole = folder is not None and kind_of(folder) == "model"
         ask = {
             "base": str(folder) if whole else None,
@@ -147,6 +151,15 @@ class Chat:
             there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
             raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
         return job["config"]["model"], checkpoint_folder(self._data, job["id"], step)
+
+    async def _check_whole(self, folder: Path) -> None:
+        """Raise ConflictError for an adapter that is not what was written; each is looked at once."""
+        with contextlib.suppress(FileNotFoundError):
+            key = (str(folder), (folder / MANIFEST).stat().st_mtime_ns)
+            if key not in self._whole_ones:
+                if wrong := await asyncio.to_thread(damage, folder):
+                    raise ConflictError(f"This adapter is damaged on the disk: {wrong}. Train it again")
+                self._whole_ones.add(key)
 
     async def _events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Preparation and answer as one series of messages; the model comes first if it is not at hand."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.whole_folder import MANIFEST, NotWholeError, checked, write_whole
+from arkor_dev.local.jobs.whole_folder import MANIFEST, NotWholeError, checked, damage, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,3 +86,13 @@ def test_a_write_that_fails_leaves_what_was_there(folder: Path) -> None:
         write_whole(folder, fail)
     assert checked(folder, "state.pt")["step"] == 20
     assert [path.name for path in folder.parent.iterdir()] == ["20"]
+
+
+def test_damage_is_told_and_what_an_earlier_version_wrote_has_none(folder: Path) -> None:
+    assert damage(folder) is None
+    (folder / "state.pt").write_bytes(b"")
+    assert damage(folder) == "state.pt has another size than was written"
+    (folder / MANIFEST).write_text("{")
+    assert damage(folder) == f"{MANIFEST} cannot be read"
+    (folder / MANIFEST).unlink()
+    assert damage(folder) is None

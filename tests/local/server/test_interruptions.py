@@ -76,6 +76,15 @@ def test_a_later_end_warms_up_again_where_that_is_asked(tmp_path: Path, tiny: Pa
             [0, height / 2, height, height * 3 / 4, height / 2, height / 4, 0, height / 2, height, height / 2]
         )
         assert backend.job(job)["metrics"]["totalSteps"] == 10
+        # What was left is looked at before it answers, or another job begins from it.
+        weights = tmp_path / "data" / "jobs" / job / "final" / "adapter_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1])
+        ask = {"messages": [{"role": "user", "content": "Hi"}], "adapter": {"kind": "final", "jobId": job}}
+        answer = backend.call("POST", "/v1/inference/chat", ask)
+        assert answer.status == 409
+        assert "adapter_model.safetensors has another size" in answer.json["error"]
+        branch = {"name": "branch", "config": config, "parent": {"jobId": job}}
+        assert backend.call("POST", "/v1/jobs", branch).status == 409
         dry = backend.submit({**config, "dryRun": True})
         backend.wait_for(dry, "training.completed")
         assert backend.call("POST", f"/v1/jobs/{dry}/extend", body).status == 409
