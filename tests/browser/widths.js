@@ -22,15 +22,19 @@
   };
   // A modal dialog makes the rest of the page inert; what is under it is not read now.
   const modal = document.querySelector("dialog:modal");
-  const isSeen = (element) => {
-    if (modal && !modal.contains(element)) return false;
-    if (!element.checkVisibility({ visibilityProperty: true })) return false;
-    for (const at of ancestors(element)) {
-      const { clipPath, opacity } = style(at);
-      if (clipPath !== "none" || opacity === "0") return false;
+  const shown = new Map();
+  const isShown = (element) => {
+    if (!element || element === document.body) return true;
+    let known = shown.get(element);
+    if (known === undefined) {
+      const { clipPath, opacity } = style(element);
+      known = clipPath === "none" && opacity !== "0" && isShown(element.parentElement);
+      shown.set(element, known);
     }
-    return true;
+    return known;
   };
+  const isSeen = (element) =>
+    (!modal || modal.contains(element)) && element.checkVisibility({ visibilityProperty: true }) && isShown(element);
   const isReadElsewhere = (element) => element.closest("[title]:not([title=''])") || element.closest("g, svg")?.querySelector("title");
   // Where the text ends up on the screen; a scrolling box can be scrolled to it, a clipping one cuts it.
   const texts = [];
@@ -72,26 +76,33 @@
     // SVG text is drawn where the drawing wants it; a chart has its own tests.
     if (!element.closest("svg")) for (const rect of rects) texts.push({ element, text, rect, layer, clip, scrolls });
   }
+  const frames = new Map();
+  const frameOf = (element) => {
+    if (!frames.has(element)) frames.set(element, element.getBoundingClientRect());
+    return frames.get(element);
+  };
   const within = ({ rect, clip, scrolls }) => {
     let { left, right, top, bottom } = rect;
     for (const frame of [clip, scrolls]) {
       if (!frame) continue;
-      const box = frame.getBoundingClientRect();
+      const box = frameOf(frame);
       [left, right] = [Math.max(left, box.left), Math.min(right, box.right)];
       [top, bottom] = [Math.max(top, box.top), Math.min(bottom, box.bottom)];
     }
     return { left, right, top, bottom };
   };
   // Two texts in one layer, and in one scrolling box, lie over one another: neither can be read.
-  for (let one = 0; one < texts.length; one++) {
-    const a = within(texts[one]);
-    for (let two = one + 1; two < texts.length; two++) {
-      if (texts[one].element === texts[two].element || texts[one].layer !== texts[two].layer) continue;
-      if (texts[one].scrolls !== texts[two].scrolls) continue;
-      const b = within(texts[two]);
+  const drawn = texts.map((text) => ({ ...text, box: within(text) })).sort((one, two) => one.box.top - two.box.top);
+  for (let one = 0; one < drawn.length; one++) {
+    const { element, text, layer, scrolls, box: a } = drawn[one];
+    // What begins below its end cannot lie over it, and neither can any that follows.
+    for (let two = one + 1; two < drawn.length && a.bottom - drawn[two].box.top > 5; two++) {
+      const other = drawn[two];
+      if (element === other.element || layer !== other.layer || scrolls !== other.scrolls) continue;
+      const b = other.box;
       const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
       const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-      if (wide > 1 && high > 5) faults.push(`one over the other: ${texts[one].text.slice(0, 40)} / ${texts[two].text.slice(0, 40)}`);
+      if (wide > 1 && high > 5) faults.push(`one over the other: ${text.slice(0, 40)} / ${other.text.slice(0, 40)}`);
     }
   }
   // A finger needs 24 px each way; a link within a sentence is as high as its line (WCAG 2.5.8 says the same).
