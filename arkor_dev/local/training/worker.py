@@ -261,15 +261,17 @@ class Work:
         preparation.encode()
         from .judging.measure import Judging
 
-        judging = Judging(preparation, self.cancel.is_set)
+        judging = Judging(preparation, lambda: self.cancel.is_set() or self.pause is not None)
         run = judging.follow(preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept))
         with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
         if status == "completed":
             if judging.judge():
                 fields["metrics"]["peakBytes"] = peak_memory.peak()
-            else:
+            elif self.cancel.is_set():
                 status, fields = "cancelled", {}
+            else:  # all steps are made and kept: it is compared when the job goes on
+                status, fields = "paused", {"step": run.step, "reason": self.pause}
         self.link.send(end=status, fields=fields)
 
     def _kept(self, step: int) -> None:

@@ -1,0 +1,97 @@
+"""What a worker tells of its end: the last stage of a job can be cancelled and paused as its steps can."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.training import worker
+from arkor_dev.local.training.run import Ending
+from arkor_dev.local.training.worker import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+
+
+class Link:
+    """The pipe to the backend."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._messages = [job, {"path": "model"}]
+        self.sent: list[dict[str, Any]] = []
+
+    def receive(self) -> dict[str, Any]:
+        return self._messages.pop(0)
+
+    def send(self, **message: Any) -> None:
+        self.sent.append(message)
+
+    def progress(self, *_: Any) -> None:
+        pass
+
+
+class Preparation:
+    """One whose run is over at once."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def read(self) -> None:
+        pass
+
+    load = encode = lambda self, *_: None
+
+    def make_run(self, *_: Any) -> Any:
+        return SimpleNamespace(step=9, run=lambda: Ending("completed", {"metrics": {"steps": 9}}))
+
+
+@pytest.mark.parametrize(
+    ("stopped", "end", "fields"),
+    [
+        (lambda work: None, "completed", {"steps": 9}),
+        (lambda work: work.cancel.set(), "cancelled", {}),
+        (lambda work: work._pause({"reason": "ended"}), "paused", {"step": 9, "reason": "ended"}),
+    ],
+)
+def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped: Callable[[Work], None],
+    end: str,
+    fields: dict[str, Any],
+) -> None:
+    import threading
+
+    from arkor_dev.local.training.judging import measure
+
+    class Judging:
+        def __init__(self, _: object, cancelled: Callable[[], bool]) -> None:
+            self._cancelled = cancelled
+
+        def follow(self, run: Any) -> Any:
+            return run
+
+        def judge(self) -> bool:
+            stopped(work)
+            return not self._cancelled()
+
+    monkeypatch.setattr(worker, "Preparation", Preparation)
+    monkeypatch.setattr(worker, "Sampler", lambda *_: nullcontext())
+    monkeypatch.setattr(measure, "Judging", Judging)
+    work = Work.__new__(Work)
+    link = Link({"id": "job", "data": str(tmp_path), "resume": None})
+    work.cancel, work.pause, work.link = threading.Event(), None, link  # type: ignore[assignment]
+    work.train()
+    (said,) = link.sent
+    assert said["end"] == end
+    told = said["fields"].get("metrics", said["fields"])
+    assert {key: value for key, value in told.items() if key != "peakBytes"} == fields
