@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -79,13 +80,22 @@ def test_a_whole_run_without_studio(project: Path, tmp_path: Path) -> None:
     until(lambda: not processes_of(project))
 
 
-def test_ctrl_c_cancels_a_job_that_could_not_go_on(project: Path, tmp_path: Path) -> None:
+def test_ctrl_c_lets_a_job_stand_that_goes_on_later(project: Path, tmp_path: Path) -> None:
     with started(project, tmp_path, steps=1_000_000) as process:
         assert process.stdout is not None
         assert any(line.startswith("step ") for line in process.stdout)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "")
-    assert re.search(r"^Cancelling job \S+: its backend was started for this command", out, re.MULTILINE)
-    assert re.fullmatch(r"Job \S+ finished with status=cancelled", out.splitlines()[-1])
+    said = re.search(r"^Job (\S+) pauses: its backend was started for this command", out, re.MULTILINE)
+    assert said
     until(lambda: not processes_of(project))
+    listed = subprocess.run(
+        [sys.executable, "-m", "arkor_dev", "jobs", "--local", "--json", "--project", str(project)],
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    (job,) = json.loads(listed.stdout)["jobs"]
+    assert (job["id"], job["status"], job["pause"]["reason"]) == (said[1], "paused", "ended")
