@@ -121,6 +121,8 @@ export interface JobConfig {
   earlyStoppingThreshold?: number;
   /** Keep so many checkpoints, the newest, and remove the others from the disk. */
   saveTotalLimit?: number;
+  /** Stop at once, or go back once to the last evaluation or checkpoint, with half the rate. */
+  onNonFinite?: string;
   /** Load the base model in 4 bit, which needs a quarter of the memory. */
   loadIn4bit?: boolean;
   /** What is computed in; the weights of an adapter are float32 in any case. auto is as if unset. */
@@ -838,7 +840,7 @@ export interface JobEvaluating {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -887,6 +889,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "earlyStoppingPatience", label: "Patience", style: "count" },
   { field: "earlyStoppingThreshold", label: "Least improvement", style: "rate" },
   { field: "saveTotalLimit", label: "Checkpoints kept", style: "count" },
+  { field: "onNonFinite", label: "A loss that is no number", style: "text" },
   { field: "loadIn4bit", label: "Loaded in 4 bit", style: "flag" },
   { field: "numberFormat", label: "Number format", style: "text" },
   { field: "bf16", label: "Computed in bfloat16", style: "flag" },

@@ -44,6 +44,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["earlyStoppingPatience", "Stop after so many evaluations without a better one, and keep the adapter of the best."],
   ["earlyStoppingThreshold", "By how much an evaluation has to be better to count as one, where patience is set."],
   ["saveTotalLimit", "Keep so many checkpoints, the newest, and remove the others from the disk."],
+  ["onNonFinite", "Stop at once, or go back once to the last evaluation or checkpoint, with half the rate."],
   ["loadIn4bit", "Load the base model in 4 bit, which needs a quarter of the memory."],
   ["numberFormat", "What is computed in; the weights of an adapter are float32 in any case. auto is as if unset."],
   ["bf16", "Compute in bfloat16, whatever was measured; false is never."],
@@ -56,4 +57,4 @@ export const HELP: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "loggingSteps", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "dryRun"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "loggingSteps", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "dryRun"]);

@@ -59,4 +59,15 @@ ROWS: Final = (
         example=3,
         where=LOCAL,
     ),
+    Setting(
+        key="on_non_finite",
+        field="onNonFinite",
+        label="A loss that is no number",
+        help="Stop at once, or go back once to the last evaluation or checkpoint, with half the rate.",
+        rule=Rule("choice", choices=("stop", "lower_rate")),
+        style="text",
+        group="evaluation",
+        default="stop",
+        where=LOCAL,
+    ),
 )

@@ -5,7 +5,7 @@ Padding is masked by position and never by id, because the pad token often equal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.modeling.chat_template import completion_spans
@@ -22,10 +22,14 @@ IGNORED: Final = -100
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row as token ids; ``labels`` has the same length and is ``IGNORED`` outside the completion."""
+    """One row as token ids; ``labels`` has the same length and is ``IGNORED`` outside the completion.
+
+    ``where`` is the row's place in the data, for a person.
+    """
 
     ids: list[int]
     labels: list[int]
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def encode(
     except JobFailure as failure:
         raise JobFailure(f"{row.where}: {failure}") from None
     cut = len(whole.ids) > max_length
-    example = Example(whole.ids[:max_length], whole.labels[:max_length])
+    example = Example(whole.ids[:max_length], whole.labels[:max_length], row.where)
     if not teaches(example.labels):
         if cut:
             raise JobFailure(

@@ -106,7 +106,7 @@ class Plan:
     length; 0 leaves it as it is. ``smoothing`` is the part of a token's probability that is wanted of all
     tokens alike, ``noise`` NEFTune's alpha, 0 for none. The rows' order comes from ``order_seed``. ``kept``:
     of all checkpoints the newest ones, None for all. ``patience``: after so many evaluations that are not
-    better by more than ``threshold`` it stops.
+    better by more than ``threshold`` it stops. ``goes_back``: from a loss that is no number, once.
     """
 
     steps: int
@@ -128,6 +128,7 @@ class Plan:
     evaluate: int
     patience: int | None
     threshold: float
+    goes_back: bool
     adapter: AdapterPlan | None
 
     @classmethod
@@ -176,5 +177,6 @@ class Plan:
             patience=patience,
             threshold=get("earlyStoppingThreshold") if patience else 0.0,
             evaluate=settle("evalSteps", evaluate),
+            goes_back=get("onNonFinite") == "lower_rate",
             adapter=None if get("fullFineTuning") else AdapterPlan.of(settings),
         )

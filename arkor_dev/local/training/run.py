@@ -15,25 +15,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.run_shapes import NON_FINITE
 from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figures
+from arkor_dev.local.checkpoints.going_back import GoingBack, NonFiniteError, check_finite, non_finite
 from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
-from arkor_dev.local.checkpoints.origin import facts_of
 from arkor_dev.local.checkpoints.points import drop_later
+from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
 from arkor_dev.local.jobs.artifacts import describe, final_folder, kind_of
 from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
-from arkor_dev.local.workers.errors import JobFailure
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
-from .batches import endless
+from .batches import Batch, endless
 from .encoding import IGNORED
 from .loss import Loss
 from .optimizers import make_optimizer
 from .while_training import add_noise, compute_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.local.checkpoints.points import GoingOn
@@ -109,7 +110,8 @@ class Run:
         # Only float16 has so small a range that gradients vanish in it.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)
         self.parts = Parts(weights, self.optimizer, self.scaler, self.base.device)
-        self.pace, self.best = Pace(), Best(plan.patience, plan.threshold)
+        self.pace, self.good = Pace(), GoingBack(plan.goes_back)
+        self.best = Best(plan.patience, plan.threshold)
         self.last_loss = math.nan
 
     def run(self) -> Ending:
@@ -120,10 +122,11 @@ class Run:
         self.keeper = Keeper(self.data, self.job_id, plan.kept, self.emit, self.told, self.origin)
         if self.going_on:
             self._go_on(self.going_on)
-        self.emit(TRAINING_STARTED, metadata=self._metadata())
+        self.emit(TRAINING_STARTED, metadata=metadata_of(self))
         if self.base.device == "cpu" and self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
         steps = endless(self.train, plan, plan.order_seed, self.step)
+        self.good.keep(self.step, self.state)
         try:
             if self.step and self._saves() and not self.keeper.has_checkpoint(self.step):
                 self._checkpoint()  # there was no room for it
@@ -133,9 +136,12 @@ class Run:
                 if reason := self.pausing():
                     return self._pause(reason)
                 self.clock.lap("other")
-                self._make_step(next(steps))
-                if self._saves():
-                    self._checkpoint()
+                try:
+                    self._make_step(next(steps))
+                    if self._saves():
+                        self._checkpoint()
+                except NonFiniteError as fault:
+                    steps = self._go_back(fault)
             self.clock.lap("other")
             self.keeper.point(self.step, self.state)
             self.clock.lap("save")
@@ -148,7 +154,7 @@ class Run:
         self.clock.lap("data")
         plan, began = self.plan, time.monotonic()
         step = self.step = self.step + 1
-        rate = plan.schedule.rate_at(step)
+        rate = plan.schedule.rate_at(step) * self.good.factor
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         pace = self.pace
@@ -166,12 +172,24 @@ class Run:
             self.best.take(step, self.evaluate(), self.trainable)
             self.clock.lap("eval")
             self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=self.best.last)
+            self.good.keep(step, self.state)
+
+    def _go_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
+        """Return to the last good state with a lower rate; the steps from there on. Else raise ``fault``."""
+        step, state = self.good.take(fault)
+        began, spent = self.began, self.clock.seconds
+        self._take_over(state)
+        self.step, self.began, self.clock.seconds = step, began, spent
+        self.emit(TRAINING_RESUMED, step=self.step, message=self.good.slowed_down(fault, self.step))
+        self.emit(TRAINING_MESSAGE, message=str(fault), code=NON_FINITE, step=fault.step)
+        return endless(self.train, self.plan, self.plan.order_seed, self.step)
 
     def _finish(self) -> Ending:
         self.kept_step = self.step
         if message := self.best.restore(self.step, self.trainable):
             self.kept_step = self.best.step
             self.emit(TRAINING_MESSAGE, message=message)
+        check_finite(self.step, self.trainable)
         final = final_folder(self.data, self.job_id)
         size = write_whole(final, self.save, {"job": self.job_id, "step": self.step, "origin": self.origin()})
         self.clock.lap("save")
@@ -217,6 +235,7 @@ class Run:
             "lastLoss": self.last_loss,
             "seconds": time.monotonic() - self.began,
             "secondsIn": self.clock.total(),
+            "rateFactor": self.good.factor,
         }
 
     def _take_over(self, state: Mapping[str, Any]) -> None:
@@ -233,34 +252,16 @@ class Run:
             self.begun = begun
         self.parts.take_over(state)
         self.last_loss, self.began, self.clock.seconds = loss, self.began - seconds, spent
-
-    def _metadata(self) -> dict[str, Any]:
-        return {
-            "totalSteps": self.plan.steps,
-            "epochs": round(self.plan.steps / self.plan.per_epoch, 4),
-            "device": self.base.device,
-            "dtype": self.choice.name,
-            "dtypeReason": self.choice.reason,
-            "trainRows": len(self.train),
-            "evalRows": len(self.held_out),
-            "trainableParameters": sum(weight.numel() for weight in self.trainable),
-            "model": self.base_name,
-            "settings": dict(self.settings),
-            **({"modelNote": self.base_note} if self.base_note else {}),
-            **facts_of(self.origin()),
-        }
+        self.good.factor = float(state.get("rateFactor", 1))
 
     def learn(self, *batches: Sequence[Example]) -> float:
-        """One step on the rows of ``batches``, the mean over all their tokens that are learned; its loss.
-
-        The memory that it takes is that of one batch.
-        """
+        """One step on ``batches``, by the mean over their learned tokens, in one batch's memory; its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         count = sum(label != IGNORED for batch in batches for row in batch for label in row.labels[1:])
         value = 0.0
         for batch in batches:
             loss = self.loss(batch)[0] / count
-            value += self._finite(float(loss.detach()))
+            value += self._finite(float(loss.detach()), batch)
             self.clock.lap("forward")
             self.scaler.scale(loss).backward()
             self.clock.lap("backward")
@@ -272,14 +273,11 @@ class Run:
         self.clock.lap("optimizer")
         return value
 
-    def _finite(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            rate = self.plan.schedule.height
-            raise JobFailure(
-                f"The loss became {loss} at step {self.step}: the learning rate {rate:g} is too high for "
-                f"this model and data; try learningRate {rate / 10:g}"
-            )
-        return loss
+    def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
+        if not math.isfinite(value):
+            rate = self.plan.schedule.height * self.good.factor
+            raise non_finite(value, self.step, rate, rows, self.loss)
+        return value
 
     def evaluate(self) -> float:
         """Mean cross entropy a completion token over every held-out row."""
@@ -306,5 +304,7 @@ class Run:
 
     def _checkpoint(self) -> None:
         self.clock.lap("other")
+        check_finite(self.step, self.trainable)
+        self.good.keep(self.step, self.state)
         self.keeper.checkpoint(self.step, self.save_checkpoint)
         self.clock.lap("save")

@@ -282,7 +282,9 @@ class Work:
         try:
             self.train()
         except JobFailure as failure:
-            self.link.send(end="failed", fields={"error": str(failure)})
+            step = getattr(failure, "step", None)  # of a NonFiniteError, which torch comes with
+            fault = {} if step is None else {"nonFinite": True, "step": step}
+            self.link.send(end="failed", fields={"error": str(failure), **fault})
         except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
             traceback.print_exc()
             fields: dict[str, Any] = {"error": f"{type(error).__name__}: {error}"}

@@ -1,0 +1,25 @@
+"""What is said of a run when it begins: the contract's ``RunMetadata``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .origin import facts_of
+
+
+def metadata_of(run: Any) -> dict[str, Any]:
+    """The facts of a ``training.run.Run`` that has made its model."""
+    return {
+        "totalSteps": run.plan.steps,
+        "epochs": round(run.plan.steps / run.plan.per_epoch, 4),
+        "device": run.base.device,
+        "dtype": run.choice.name,
+        "dtypeReason": run.choice.reason,
+        "trainRows": len(run.train),
+        "evalRows": len(run.held_out),
+        "trainableParameters": sum(weight.numel() for weight in run.trainable),
+        "model": run.base_name,
+        "settings": dict(run.settings),
+        **({"modelNote": run.base_note} if run.base_note else {}),
+        **facts_of(run.origin()),
+    }
