@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
+from arkor_dev.local.checkpoints.early import check_writable
 from arkor_dev.local.checkpoints.points import drop_later
 from arkor_dev.local.jobs.artifacts import parent_folder
 from arkor_dev.local.metrics.divergence import Divergence
@@ -248,6 +249,7 @@ class Work:
         job = self.link.receive()
         if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
+        check_writable(Path(job["data"]), job["id"])
         preparation = Preparation(job, self.emit, self.link.progress)
         preparation.read()
         model = self.link.receive()

@@ -1,0 +1,46 @@
+"""What can be known before anything is loaded: whether the job could keep what it learns."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.local.jobs.artifacts import job_folder
+from arkor_dev.local.workers.errors import JobFailure
+
+from .keeper import FULL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROBE: Final = b"\0" * 65_536
+
+
+def check_writable(data: Path, job_id: str) -> None:
+    """Write a file as a checkpoint is written, and take it away. Raises JobFailure where that cannot be.
+
+    A disk that is full is no reason: the job pauses when it has to save, and goes on when there is room.
+    """
+    folder = job_folder(data, job_id)
+    part, whole = folder / "probe.part", folder / "probe"
+    try:
+        there = folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(PROBE)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(whole)
+        whole.unlink()
+        if not there:
+            folder.rmdir()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        if error.errno in FULL:
+            return
+        raise JobFailure(
+            f"Nothing could be kept of this job: {folder} cannot be written ({error.strerror}). Nothing was "
+            "loaded; see to the folder's owner and rights, and run it again"
+        ) from None
