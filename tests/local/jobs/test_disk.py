@@ -6,18 +6,21 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.disk import (
+    LEAST_FREE,
     disk_use,
     job_bytes,
     leftovers,
     remove_files,
     remove_leftovers,
     remove_models,
+    short_of_room,
 )
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import STARTER_FOLDER
@@ -135,3 +138,35 @@ def test_a_folder_that_vanishes_while_it_is_measured_is_no_fault(tmp_path: Path)
     finally:
         over.set()
         churning.join()
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "asked", "short"),
+    [
+        (100, 6, None, False),
+        (100, 4.9, None, True),  # less than a twentieth
+        (20, 1.9, None, True),  # less than 2 GiB
+        (20, 2, None, False),
+        (100, 1, "0", False),
+        (100, 90, str(91 << 30), True),
+        (100, 90, "much", False),
+    ],
+)
+def test_a_twentieth_and_two_gibibytes_of_a_disk_stay_free(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    total: float,
+    free: float,
+    asked: str | None,
+    short: bool,
+) -> None:
+    monkeypatch.delenv(LEAST_FREE, raising=False)
+    if asked is not None:
+        monkeypatch.setenv(LEAST_FREE, asked)
+    gib = 2**30
+    usage = SimpleNamespace(total=int(total * gib), free=int(free * gib))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    said = short_of_room(tmp_path)
+    assert (said is not None) is short
+    if said:
+        assert said.startswith(f"The disk has {free:.1f} GiB free")
