@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .rules import FILLED, FLAG, Rule, above_zero, text_line, whole
 from .schema import Field, Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def changes_fault(changes: Mapping[str, object]) -> str | None:
+    """What is wrong with settings that were changed, as ``changes.problem`` says it."""
+    from .changes import problem  # the table of settings is not on the way to the page's first byte
+
+    return problem(changes)
 
 
 def _step_of(adapter: dict[str, Any]) -> str | None:

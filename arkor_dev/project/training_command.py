@@ -6,13 +6,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from arkor_dev.contract.changes import applied, conflict
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.settings import by_field
 from arkor_dev.processes.training_runs import Launch
 
 from .node_tools import find_cli, is_typescript, not_installed
-from .toml.values import written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +74,12 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
 
 
 def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
+    # The table of settings is not on the way to the page's first byte.
+    from arkor_dev.contract.changes import applied, conflict
+    from arkor_dev.contract.settings import by_field
+
     from .arkor_toml import choose, load_trainers  # parsed at the click: the file may have changed since
+    from .toml.values import written
 
     revision, dry_run = request.get("revision"), request.get("dryRun", False)
     trainer = choose(load_trainers(settings.project), request.get("trainer"))

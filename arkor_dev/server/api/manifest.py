@@ -6,7 +6,7 @@ import hashlib
 
 from aiohttp import web
 
-from arkor_dev.contract.changes import problem
+from arkor_dev.contract.bodies import changes_fault
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule
 from arkor_dev.contract.schema import Field, Schema
@@ -22,7 +22,7 @@ WRITE = Schema(
         Field("settings", Rule("object"), needed=True),
         Field("preview", FLAG, null=True),
     ),
-    lambda body: problem(body["settings"]),
+    lambda body: changes_fault(body["settings"]),
 )
 
 

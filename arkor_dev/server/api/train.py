@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import ClientConnectionResetError, web
 
-from arkor_dev.contract.bodies import PARENT
-from arkor_dev.contract.changes import problem
+from arkor_dev.contract.bodies import PARENT, changes_fault
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
@@ -37,7 +36,7 @@ TRAIN = Schema(
         Field("like", ID, null=True),
         Field("parent", Rule("object"), null=True, inner=PARENT),
     ),
-    lambda body: problem(body.get("settings") or {}),
+    lambda body: changes_fault(body.get("settings") or {}),
 )
 
 
