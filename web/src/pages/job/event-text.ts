@@ -2,6 +2,7 @@
 import {
   CHECKPOINT_REMOVED,
   CHECKPOINT_SAVED,
+  EVALUATION_COMPLETED,
   MODEL_PROGRESS,
   TRAINING_CANCELLED,
   TRAINING_COMPLETED,
@@ -73,6 +74,7 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
   [TRAINING_CANCELLED]: (data) => step(data) || "cancelled",
   [TRAINING_PAUSED]: (data) => line(step(data), text(data.message) || text(data.reason)),
   [TRAINING_RESUMED]: (data) => line(step(data) && `after ${step(data)}`, text(data.message)),
+  [EVALUATION_COMPLETED]: ({ evaluation }) => (isObject(evaluation) ? text(evaluation.sentence) : ""),
   [TRAINING_MESSAGE]: (data) => text(data.message),
   [MODEL_PROGRESS]: (data) => {
     const { done, total } = data;

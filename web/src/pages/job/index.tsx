@@ -15,6 +15,7 @@ import { useRunAgain } from "./run-again";
 import { Notes } from "./said";
 import { isActive, statusOf } from "./state";
 import { Strip } from "./strip";
+import { VerdictPlace } from "./verdict-place";
 import "./job.css";
 
 const PATIENCE_MS = 150;
@@ -47,6 +48,7 @@ function JobView({ id }: { id: string }) {
       {!held && (
         <>
           <Strip job={job} run={run} version={version} status={status} />
+          <VerdictPlace job={job} status={status} />
           <JobCurve id={id} job={job} run={run} version={version} status={status} />
           {job && <Notes job={job} />}
           <div class="job-below">

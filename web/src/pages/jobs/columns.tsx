@@ -99,7 +99,33 @@ export const COLUMNS: readonly Column[] = [
     align: "end",
     optional: evaluated,
   },
+  {
+    name: "verdict",
+    header: "Verdict",
+    cell: (job) => <VerdictCell job={job} />,
+    sort: { key: goodness, words: ["worse first", "better first"], descendingFirst: true },
+    width: 8.5,
+    from: "medium",
+    optional: (job) => goodness(job) !== null,
+  },
 ];
+
+const VERDICTS = ["worse", "unknown", "same", "better"];
+
+/** Its place among the verdicts; within one, by the difference. */
+function goodness({ evaluation }: Job): number | null {
+  const place = VERDICTS.indexOf(evaluation?.verdict as string);
+  const gain = finite(evaluation?.heldOut?.difference?.mean) ?? 0;
+  return place < 0 ? null : place + Math.atan(gain) / 4;
+}
+
+function VerdictCell({ job }: { job: Job }) {
+  const place = VERDICTS.indexOf(job.evaluation?.verdict as string);
+  if (place < 0) return <>–</>;
+  const word = ["Worse", "Too few rows", "No difference", "Better"][place];
+  const status = ["failed", "queued", "cancelled", "completed"][place] as string;
+  return <StatusDot status={status} label={word} />;
+}
 
 function Status({ job }: { job: Job }) {
   const queued = job.status === "queued";

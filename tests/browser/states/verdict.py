@@ -1,0 +1,84 @@
+"""One job's page: whether its adapter is better than its base, what it has forgotten, and the rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import expect
+
+from tests.support.fake_evaluation import EVALUATION, GENERAL, HELD_OUT, ROWS
+
+from . import Scene, ago, state, trained
+
+HOSTILE = "\u202e<script>alert(1)</script> \x1b[31m" + "x" * 300
+OVERFITTED = (
+    "Step 200 was better than the final adapter: loss 0.59 instead of 0.81 on the held-out rows, 95 % "
+    "interval of the difference 0.11 to 0.34. After it the run overfitted: it learned its rows by heart."
+)
+
+
+async def judged(scene: Scene, **changes: Any) -> str:
+    scene.fake.features = ["evaluation"]
+    job = trained(scene.fake, "support-bot")
+    scene.fake.evaluations.judge(job, **changes)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("heading", name="Verdict")).to_be_visible()
+    return job
+
+
+@state("job-verdict", "Better than the base, and how sure that is")
+async def better(scene: Scene) -> None:
+    await judged(scene)
+    await expect(scene.page.get_by_role("img", name="Held-out rows: difference 1.51")).to_be_visible()
+
+
+@state("job-verdict-rows", "The held-out rows side by side, those that got worse first")
+async def rows(scene: Scene) -> None:
+    scene.fake.evaluations.rows = [
+        {**ROWS[0], "question": HOSTILE, "wanted": "لا شيء\n" * 3, "adapter": 9.5},
+        *ROWS[1:],
+        {**ROWS[2], "row": 13, "question": "", "wanted": "A text of which all is learned. " * 20},
+    ]
+    await judged(scene)
+    await scene.page.get_by_text("Held-out rows side by side").click()
+    await scene.page.get_by_text("Got worse most").click()
+    await expect(scene.page.get_by_text("6.40 worse")).to_be_visible()
+
+
+@state("job-verdict-worse", "Worse than the base, overfitted, and said at length")
+async def worse(scene: Scene) -> None:
+    difference = {"mean": -0.8, "low": -1.3, "high": -0.2}
+    sentence = "Worse than the base: loss 4.22 instead of 3.42 on 12 held-out rows, 95 % interval of the "
+    told = {**HELD_OUT, "verdict": "worse", "difference": difference, "sentence": sentence + HOSTILE}
+    changes = {"verdict": "worse", "sentence": told["sentence"], "heldOut": told}
+    await judged(scene, **changes, bestStep=200, bestSentence=OVERFITTED)
+
+
+@state("job-verdict-alike", "No difference that so few rows can show")
+async def alike(scene: Scene) -> None:
+    part = {**HELD_OUT, "verdict": "same", "difference": {"mean": 0.02, "low": -0.05, "high": 0.09}}
+    sentence = (
+        "No difference that 12 rows can show: loss 3.40 instead of 3.42. About 290 rows would settle it."
+    )
+    same = {**GENERAL, "verdict": "same", "difference": {"mean": 0.0, "low": -0.02, "high": 0.02}}
+    await judged(scene, verdict="same", sentence=sentence, heldOut=part, general=same)
+
+
+@state("job-verdict-ask", "A job from before, which can be compared by a press")
+async def ask(scene: Scene) -> None:
+    scene.fake.features = ["evaluation"]
+    job = trained(scene.fake, "support-bot")
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("button", name="Compare with the base model")).to_be_visible()
+
+
+@state("jobs-verdicts", "Jobs by their verdict, the best first")
+async def table(scene: Scene) -> None:
+    scene.fake.features = ["evaluation"]
+    for number, verdict in enumerate(("better", "same", "worse", "unknown", "<b>odd</b>", None)):
+        known: dict[str, Any] = {"createdAt": ago(600 * number + 60), "metrics": {"bestEvalLoss": 0.7}}
+        if verdict:
+            known["evaluation"] = {**EVALUATION, "verdict": verdict}
+        scene.fake.add_job("completed", name=f"support-bot-{number}", **known)
+    await scene.go("/#/jobs?sort=-verdict")
+    await expect(scene.page.get_by_role("columnheader", name="Verdict")).to_be_visible()

@@ -1,0 +1,93 @@
+"""The verdict on a job's page: read, asked for, and its rows; and in the table of jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from .states import trained
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+async def test_a_job_from_before_is_compared_by_a_press(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    fake_backend.evaluations.looks = 3
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_role("button", name="Compare with the base model").click()
+        await expect(page.get_by_text("Evaluating:")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Verdict")).to_be_visible(timeout=15_000)
+        await expect(page.get_by_text("Better than the base: loss 1.91 instead of 3.42")).to_be_visible()
+        await expect(page.get_by_role("button", name="Compare with the base model")).to_have_count(0)
+
+
+async def test_data_that_have_changed_are_said_before_they_are_measured(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    fake_backend.evaluations.changed.add(job)
+    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
+        await page.get_by_role("button", name="Compare with the base model").click()
+        await expect(page.get_by_role("alert")).to_contain_text("has changed since this job began")
+        await page.get_by_role("button", name="Compare all the same").click()
+        await expect(page.get_by_role("heading", name="Verdict")).to_be_visible(timeout=15_000)
+    assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"force": True}
+
+
+async def test_rows_come_in_the_order_that_is_asked_for(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    fake_backend.evaluations.judge(job)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        verdict = page.get_by_role("region", name="Verdict")
+        await expect(verdict).to_contain_text("It answers general questions 0.31 worse")
+        assert fake_backend.count("GET /v1/jobs/{id}/evaluation") == 0, "rows are for whoever opens them"
+        await verdict.get_by_text("Held-out rows side by side").click()
+        first = verdict.get_by_role("listitem").first
+        await expect(first).to_contain_text("1.30 better: loss 3.10 → 1.80 · data/chats.jsonl, line 7")
+        await verdict.get_by_text("Got worse most").click()
+        await expect(first).to_contain_text("0.20 better: loss 4.20 → 4.00")
+        await expect(first).to_contain_text("Where is parcel number 12?")
+        await page.keyboard.press("ArrowRight")
+        await expect(verdict.get_by_role("radio", name="As in the data")).to_be_checked()
+        await expect(first).to_contain_text("Where is parcel number 1?")
+
+
+async def test_the_table_has_the_verdict_and_sorts_by_it(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for name, verdict in (("one", "same"), ("two", "better"), ("three", "worse"), ("four", None)):
+        job = fake_backend.add_job("completed", name=name)
+        if verdict:
+            fake_backend.evaluations.judge(job, verdict=verdict)
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.get_by_role("button", name="Verdict").click()
+        names = page.locator(".jobs-row .jobs-name")
+        await expect(names).to_have_text(["two", "one", "three", "four"])
+        await page.get_by_role("button", name="Verdict").click()
+        await expect(names).to_have_text(["three", "one", "two", "four"])
+        row = page.locator(".jobs-row").filter(has_text="one")
+        await expect(row.locator(".jobs-col-verdict")).to_have_text("No difference")
+
+
+async def test_a_backend_without_the_feature_offers_nothing(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_text("Adapter and checkpoints")).to_be_attached()
+        await expect(page.get_by_role("region", name="Verdict")).to_have_count(0)

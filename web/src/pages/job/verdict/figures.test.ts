@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import type { Evaluation } from "../../../contract.gen";
+import { ordered, partsOf, rowsOf, scaleOf } from "./figures";
+
+const difference = (low: number, mean: number, high: number) => ({ low, mean, high });
+const part = (low: number, mean: number, high: number) => ({
+  name: "",
+  rows: 12,
+  base: 3,
+  adapter: 2,
+  verdict: "better",
+  sentence: "",
+  difference: difference(low, mean, high),
+});
+
+describe("the parts of an evaluation", () => {
+  it("are the held-out rows and the general questions, where they have an interval", () => {
+    const told = {
+      verdict: "better",
+      sentence: "",
+      heldOut: part(1, 1.5, 2),
+      general: part(-0.4, -0.3, -0.2),
+    };
+    expect(partsOf(told).map(({ name, mean }) => [name, mean])).toEqual([
+      ["Held-out rows", 1.5],
+      ["General questions", -0.3],
+    ]);
+  });
+
+  it.each([
+    [{}],
+    [{ heldOut: null }],
+    [{ heldOut: "better" }],
+    [{ heldOut: { difference: { mean: 1, low: "1", high: 2 } } }],
+    [{ heldOut: { difference: { mean: 1, low: 2, high: 1 } } }],
+    [{ heldOut: { difference: { mean: Number.NaN, low: 0, high: 1 } } }],
+  ])("leave out what is none: %j", (told) => {
+    expect(partsOf(told as unknown as Evaluation)).toEqual([]);
+  });
+});
+
+describe("the bar's scale", () => {
+  it("has zero and both intervals inside", () => {
+    const at = scaleOf([
+      { name: "", verdict: "", rows: 1, ...difference(1, 1.5, 2) },
+      { name: "", verdict: "", rows: 1, ...difference(-0.4, -0.3, -0.2) },
+    ]);
+    const places = [-0.4, 0, 1, 2].map(at);
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+    expect(places[0]).toBeGreaterThan(0);
+    expect(places[3]).toBeLessThan(100);
+  });
+
+  it("stands where nothing differs", () => {
+    expect(scaleOf([{ name: "", verdict: "", rows: 1, ...difference(0, 0, 0) }])(0)).toBe(50);
+  });
+});
+
+describe("rows", () => {
+  const sent = [
+    { row: 1, base: 3, adapter: 2.5, question: "a", wanted: "b" },
+    { row: 2, base: 2, adapter: 2.75, question: 7, wanted: null },
+    { row: 3, base: 3, adapter: 1 },
+    { row: 4, base: "3", adapter: 1 },
+    null,
+    "row",
+  ];
+
+  it("are those that have both losses", () => {
+    expect(rowsOf(sent).map(({ row, gain }) => [row, gain])).toEqual([
+      [1, 0.5],
+      [2, -0.75],
+      [3, 2],
+    ]);
+    expect(rowsOf(sent)[1]).toMatchObject({ question: "", wanted: "" });
+    expect(rowsOf({})).toEqual([]);
+  });
+
+  it("come by what changed most, for better or for worse", () => {
+    const rows = rowsOf(sent);
+    const by = (order: Parameters<typeof ordered>[1]) => ordered(rows, order).map(({ row }) => row);
+    expect(by("improved")).toEqual([3, 1, 2]);
+    expect(by("worse")).toEqual([2, 1, 3]);
+    expect(by("data")).toEqual([1, 2, 3]);
+  });
+});

@@ -1,0 +1,76 @@
+/** What a backend says of an evaluation, checked; and where it stands on a bar. Pure. */
+import type { Evaluation, EvaluationRow } from "../../../contract.gen";
+import { finite, isObject } from "../../../lib/json";
+
+export interface Part {
+  name: string;
+  verdict: string;
+  mean: number;
+  low: number;
+  high: number;
+  rows: number | null;
+}
+
+/** The parts that have a whole interval, held-out rows first. */
+export function partsOf(evaluation: Evaluation): Part[] {
+  const sets: readonly [string, unknown][] = [
+    ["Held-out rows", evaluation.heldOut],
+    ["General questions", evaluation.general],
+  ];
+  return sets.flatMap(([name, set]) => {
+    const part = isObject(set) ? set : {};
+    const difference = isObject(part.difference) ? part.difference : {};
+    const [mean, low, high] = [finite(difference.mean), finite(difference.low), finite(difference.high)];
+    if (mean === null || low === null || high === null || low > high) return [];
+    return [{ name, verdict: String(part.verdict), mean, low, high, rows: finite(part.rows) }];
+  });
+}
+
+/** The scale that all parts share: zero and every interval are in it, with a little room at both ends. */
+export function scaleOf(parts: readonly Part[]): (value: number) => number {
+  const low = Math.min(0, ...parts.map((part) => part.low));
+  const high = Math.max(0, ...parts.map((part) => part.high));
+  const room = 0.08 * (high - low) || 1;
+  return (value) => (100 * (value - low + room)) / (high - low + 2 * room);
+}
+
+export interface Row {
+  row: number;
+  where: string;
+  base: number;
+  adapter: number;
+  /** How much lower the adapter's loss is. */
+  gain: number;
+  question: string;
+  wanted: string;
+}
+
+export type Order = "improved" | "worse" | "data";
+
+/** Every row that has both losses. */
+export function rowsOf(sent: unknown): Row[] {
+  if (!Array.isArray(sent)) return [];
+  return sent.filter(isObject).flatMap((told: Partial<Record<keyof EvaluationRow, unknown>>) => {
+    const [base, adapter] = [finite(told.base), finite(told.adapter)];
+    if (base === null || adapter === null) return [];
+    const text = (value: unknown) => (typeof value === "string" ? value : "");
+    const { row, where, question, wanted } = told;
+    return [
+      {
+        row: finite(row) ?? 0,
+        where: text(where),
+        base,
+        adapter,
+        gain: base - adapter,
+        question: text(question),
+        wanted: text(wanted),
+      },
+    ];
+  });
+}
+
+export function ordered(rows: readonly Row[], order: Order): readonly Row[] {
+  if (order === "data") return rows;
+  const sign = order === "improved" ? 1 : -1;
+  return [...rows].sort((a, b) => sign * (b.gain - a.gain));
+}

@@ -1,0 +1,190 @@
+/** Whether the adapter is better than its base: the sentence, its interval, what was forgotten, and the rows. */
+import { useEffect, useState } from "preact/hooks";
+import { api, errorText } from "../../../api/client";
+import type { Evaluation, Job, JobEvaluating } from "../../../contract.gen";
+import { number } from "../../../lib/format";
+import { isObject } from "../../../lib/json";
+import { clean } from "../../../lib/text";
+import { features } from "../../../store/features";
+import { refreshJobs } from "../../../store/jobs";
+import { announce, Button, ErrorNote } from "../../../ui";
+import { type Part, partsOf, scaleOf } from "./figures";
+import { Rows } from "./rows";
+
+const LOOK_MS = 1000;
+const QUIET = { margin: 0, color: "var(--ink-2)" };
+
+export function Verdict({ job }: { job: Job }) {
+  const evaluation = isObject(job.evaluation) ? (job.evaluation as Evaluation) : null;
+  const [open, setOpen] = useState(false);
+  return (
+    <section aria-label="Verdict" style={{ display: "grid", gap: "8px", justifyItems: "start" }}>
+      {evaluation ? (
+        <>
+          <h2>Verdict</h2>
+          <p style={{ margin: 0, maxWidth: "75ch", fontSize: "var(--size-3)", overflowWrap: "anywhere" }}>
+            {clean(evaluation.sentence, 600)}
+          </p>
+          <Intervals parts={partsOf(evaluation)} />
+          {evaluation.general && <p style={QUIET}>{clean(evaluation.general.sentence, 600)}</p>}
+          {evaluation.bestSentence && <p style={QUIET}>{clean(evaluation.bestSentence, 600)}</p>}
+          {features.value.has("evaluation") && (
+            <details
+              class="chart-statistics"
+              style={{ width: "100%" }}
+              open={open}
+              onToggle={(event) => setOpen(event.currentTarget.open)}
+            >
+              <summary>Held-out rows side by side</summary>
+              {open && <Rows id={job.id} version={`${evaluation.sentence} ${evaluation.seconds}`} />}
+            </details>
+          )}
+        </>
+      ) : (
+        <Ask id={job.id} />
+      )}
+    </section>
+  );
+}
+
+interface Asking {
+  told: JobEvaluating | null;
+  error: string;
+  ask: (force: boolean) => Promise<void>;
+}
+
+/** Asks for an evaluation, and looks how far it has come until it is done. */
+function useEvaluating(id: string): Asking {
+  const path = `/jobs/${encodeURIComponent(id)}`;
+  const [told, setTold] = useState<JobEvaluating | null>(null);
+  const [error, setError] = useState("");
+  const [watched, watch] = useState(0);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = new AbortController();
+    const look = async (): Promise<void> => {
+      try {
+        const { job } = await api<{ job?: Partial<Job> }>(path, { signal: stop.signal });
+        const now = isObject(job?.evaluating) ? (job.evaluating as JobEvaluating) : null;
+        setTold(now?.state === "failed" ? null : now);
+        if (now?.state === "failed") setError(clean(now.error, 1000) || "It could not be compared.");
+        else if (now) timer = setTimeout(look, LOOK_MS);
+        else if (watched > 0) {
+          await refreshJobs();
+          announce("The adapter is compared with its base");
+        }
+      } catch (fault) {
+        if (!stop.signal.aborted) timer = setTimeout(look, 5 * LOOK_MS);
+        void fault;
+      }
+    };
+    void look();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [path, watched]);
+  const ask = async (force: boolean): Promise<void> => {
+    setError("");
+    try {
+      const body = force ? { force } : {};
+      const { job } = await api<{ job: Job }>(`${path}/evaluate`, { method: "POST", body });
+      setTold(job.evaluating ?? null);
+      watch(watched + 1);
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+  };
+  return { told, error, ask };
+}
+
+function Ask({ id }: { id: string }) {
+  const { told, error, ask } = useEvaluating(id);
+  const progress = told?.progress;
+  const words =
+    told?.state === "waiting"
+      ? "Waits until no job is training"
+      : progress
+        ? `${clean(progress.label, 60)}: ${number(progress.done)}${progress.total ? ` of ${number(progress.total)}` : ""} ${clean(progress.unit, 20)}`
+        : "Evaluating";
+  const changed = error.includes("changed since");
+  return (
+    <>
+      {error && <ErrorNote error={error} />}
+      {told ? (
+        <p style={QUIET} class="num">
+          {words}
+        </p>
+      ) : (
+        <Button small onClick={() => ask(changed)}>
+          {changed ? "Compare all the same" : "Compare with the base model"}
+        </Button>
+      )}
+    </>
+  );
+}
+
+const TONES: Readonly<Record<string, string>> = { better: "--ok", worse: "--bad" };
+
+/** Each part's interval on one scale: right of zero the adapter is better. */
+function Intervals({ parts }: { parts: readonly Part[] }) {
+  if (parts.length === 0) return null;
+  const at = scaleOf(parts);
+  return (
+    <div style={{ display: "grid", gap: "6px", width: "100%", maxWidth: "40rem" }}>
+      {parts.map((part) => (
+        <Interval key={part.name} part={part} at={at} />
+      ))}
+      <div
+        aria-hidden="true"
+        style={{
+          display: "flex",
+          justifyContent: "space-between",
+          color: "var(--ink-3)",
+          fontSize: "var(--size-0)",
+        }}
+      >
+        <span>← worse than the base</span>
+        <span>┊ no difference</span>
+        <span>better →</span>
+      </div>
+    </div>
+  );
+}
+
+function Interval({ part, at }: { part: Part; at: (value: number) => number }) {
+  const { name, low, mean, high, rows } = part;
+  const tone = `var(${Object.hasOwn(TONES, part.verdict) ? TONES[part.verdict] : "--ink-2"})`;
+  const [from, middle, to] = [low, mean, high].map((value) => `${at(value)}%`);
+  const zero = `${at(0)}%`;
+  const label = `${name}: difference ${mean.toFixed(2)}, 95 % interval ${low.toFixed(2)} to ${high.toFixed(2)}; above zero the adapter is better`;
+  return (
+    <figure style={{ margin: 0 }}>
+      <figcaption class="num" style={{ color: "var(--ink-2)", fontSize: "var(--size-1)" }}>
+        {name}
+        {rows !== null && ` (${number(rows)})`}: {low.toFixed(2)} to {high.toFixed(2)}
+      </figcaption>
+      <svg width="100%" height="22" role="img" aria-label={label} style={{ display: "block" }}>
+        <line x1="0" x2="100%" y1="11" y2="11" style={{ stroke: "var(--line)" }} />
+        <line
+          x1={zero}
+          x2={zero}
+          y1="1"
+          y2="21"
+          stroke-dasharray="2 2"
+          style={{ stroke: "var(--line-strong)" }}
+        />
+        <line
+          x1={from}
+          x2={to}
+          y1="11"
+          y2="11"
+          stroke-width="4"
+          stroke-linecap="round"
+          style={{ stroke: tone }}
+        />
+        <circle cx={middle} cy="11" r="5" style={{ fill: tone }} />
+      </svg>
+    </figure>
+  );
+}
