@@ -228,3 +228,34 @@ async def test_a_job_is_run_again_with_one_press_and_home_keeps_its_changes(
         fake_backend.begin(job)
         fake_backend.finish(job)
         await expect(page.locator(".home-output-state")).to_contain_text("Completed", timeout=START)
+
+
+async def test_home_tells_of_a_job_that_goes_on_and_not_of_its_own_twice(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    able(fake_backend)
+    declare(studio.settings.project)
+    job = fake_backend.add_job(name="first")
+    steps(fake_backend, job, 1, 12)
+    fake_backend.resuming.go_on(job, 10, message="Studio was killed while it ran")
+    steps(fake_backend, job, 11, 11)
+    async with open_page(studio.url) as page:
+        told = page.locator(".home-elsewhere")
+        await expect(told).to_contain_text("Went on after step 10: Studio was killed while it ran")
+        await expect(told).to_contain_text("Running")
+        fake_backend.resuming.pause(job)
+        await expect(told).to_contain_text("Paused after step 11.")
+        fake_backend.finish(job, "cancelled")
+        await expect(told).to_have_count(0)
+        await page.get_by_role("button", name="Run training").click()
+        await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
+        own = next(reversed(fake_backend.jobs))
+        fake_backend.begin(own)
+        steps(fake_backend, own, 1, 3)
+        await expect(page.locator(".home-metrics")).to_contain_text("3 / 12")
+        fake_backend.resuming.pause(own)
+        state = page.locator(".home-output-state")
+        await expect(state).to_contain_text("Paused", timeout=START)
+        await expect(state).to_contain_text("command ended")
+        await expect(state).not_to_contain_text("goes on")
+        await expect(told).to_have_count(0)

@@ -60,10 +60,12 @@ class Resuming:
 
     def go_on(self, job_id: str, step: int, **more: Any) -> None:
         """The job goes on after ``step``: later steps, and an end or a pause, are history no more."""
-        frames = self._fake.frames[job_id]
+        frames, over = self._fake.frames[job_id], False
         for index, (event_id, frame) in enumerate(frames):
             event = _event_of(frame)
-            if event.get("type") in ENDINGS or event.get("step", 0) > step:
+            kept = event.get("type") == "training.started" or event.get("step", step + 1) <= step
+            over |= event.get("type") in ENDINGS or event.get("step", 0) > step
+            if event.get("type") in ENDINGS or (over and not kept):
                 # Its place stays: the id is not used again, and a stream goes on from there.
                 frames[index] = (event_id, b"")
         checkpoints = self._fake.checkpoints[job_id]

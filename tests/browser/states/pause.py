@@ -145,3 +145,19 @@ async def home_branch(scene: Scene) -> None:
     await scene.go(f"/#/jobs/{job}")
     await scene.page.get_by_role("button", name="Branch from step 200").click()
     await expect(scene.page.get_by_text("begins from its step 200")).to_be_visible(timeout=PROMPTLY)
+
+
+@state("home-went-on", "A job that went on by itself after a crash is told of on Home")
+async def home_went_on(scene: Scene) -> None:
+    project(scene)
+    went_on(scene.fake)
+    await scene.go("/")
+    await expect(scene.page.get_by_text("Went on after step 100")).to_be_visible(timeout=PROMPTLY)
+
+
+@state("home-paused", "A paused job is told of on Home, with why it stands")
+async def home_paused(scene: Scene) -> None:
+    project(scene)
+    standing(scene.fake, "ended", name="support-bot " + "with a long name " * 6)
+    await scene.go("/")
+    await expect(scene.page.get_by_text("It goes on by itself")).to_be_visible(timeout=PROMPTLY)

@@ -31,7 +31,7 @@ export class Records {
   #counts: number[] = [];
   #kinds = new Numbers();
   #sizes = new Numbers();
-  /** Up to which step a run may go back before the event is dropped; NaN for one that stays. */
+  /** To which step a run may go back before the event is dropped; NaN for one that goes with those before it. */
   #steps = new Numbers();
   /** Where the data begin in their buffer; negative for data that were not kept. */
   #starts = new Numbers();
@@ -62,7 +62,7 @@ export class Records {
   }
 
   /**
-   * `step`: the event is dropped when the run goes on from an earlier one; NaN: never. `progress`: what the event reports
+   * `step`: the event is dropped when the run goes on from an earlier one; NaN: with those before it. `progress`: what the event reports
    * the progress of; it replaces the last event with the same value in the log.
    */
   add(name: string, bytes: Uint8Array, start: number, end: number, step: number, progress?: string): void {
@@ -124,16 +124,18 @@ export class Records {
     return indices;
   }
 
-  /** Drops the events of steps after `step`. */
+  /** Drops the events of steps after `step`, and what has no step from the first of them on: it was said of what comes again. */
   cut(step: number): void {
+    const steps = this.#steps.view();
+    const first = steps.findIndex((of) => of > step);
+    const gone = (index: number): boolean => first >= 0 && index >= first && !(steps[index]! <= step);
     let kept = 0;
     for (const index of this.#rows.view().slice()) {
-      if (this.#steps.at(index) > step) this.#counts[this.#kinds.at(index)]!--;
+      if (gone(index)) this.#counts[this.#kinds.at(index)]!--;
       else this.#rows.set(kept++, index);
     }
     this.#rows.length = kept;
-    for (let index = 0; index < this.length; index++)
-      if (this.#steps.at(index) > step) this.#kinds.set(index, -1);
+    for (let index = 0; index < this.length; index++) if (gone(index)) this.#kinds.set(index, -1);
     this.#going.clear();
   }
 

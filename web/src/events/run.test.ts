@@ -241,9 +241,13 @@ test("a run that goes on drops what came of later steps, and its end", () => {
 
 test("the log has every step once, and not the end that was taken back", () => {
   const run = new Run();
+  feed(run, "training.message", { message: "stays" });
   feed(run, "training.log", { step: 1, loss: 1 });
   feed(run, "training.log", { step: 2, loss: 1 });
+  feed(run, "training.started", {});
+  feed(run, "checkpoint.removed", { step: 1 });
   feed(run, "model.progress", { label: "Saving", done: 1, total: 2 });
+  feed(run, "training.message", { message: "comes again" });
   feed(run, "training.paused", { step: 2 });
   feed(run, "training.resumed", { step: 1 });
   feed(run, "model.progress", { label: "Saving", done: 2, total: 2 });
@@ -252,15 +256,20 @@ test("the log has every step once, and not the end that was taken back", () => {
     run.records.entry(run.records.indexInRow(row)),
   );
   expect(shown.map(({ name }) => name)).toEqual([
+    "training.message",
     "training.log",
-    "model.progress",
+    "training.started",
+    "checkpoint.removed",
     "training.resumed",
     "model.progress",
     "training.log",
   ]);
-  expect(JSON.parse(shown[4]!.data).loss).toBe(2);
-  expect(["training.log", "training.paused"].map((name) => run.records.count(name))).toEqual([2, 0]);
-  expect(run.records.entry(1).name).toBe("");
+  expect(JSON.parse(shown[6]!.data).loss).toBe(2);
+  const counts = ["training.log", "training.paused", "training.message"].map((name) =>
+    run.records.count(name),
+  );
+  expect(counts).toEqual([2, 0, 1]);
+  expect(run.records.entry(2).name).toBe("");
   expect(run.records.only(new Set(["training.log"])).length).toBe(2);
 });
 

@@ -126,7 +126,7 @@ export class Run {
       if (name === "message" && typeof data?.type === "string") name = data.type;
     }
     const progress = name === MODEL_PROGRESS ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
-    const step = ENDS.has(name) ? Infinity : fields[STEP]!;
+    const step = ENDS.has(name) ? Infinity : name === TRAINING_STARTED ? -Infinity : fields[STEP]!;
     this.records.add(name.slice(0, MAX_NAME), bytes, start, end, step, progress);
     if (name === TRAINING_LOG) this.#log(fields);
     else if (data !== null) this.#other(name, data, fields);

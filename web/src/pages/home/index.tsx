@@ -4,6 +4,7 @@ import { loadManifest, manifest, manifestDetails, manifestError } from "../../st
 import { poll } from "../../store/poll";
 import { isLive, loadRuns, runs } from "../../store/runs";
 import { ErrorNote, Skeleton } from "../../ui";
+import { ElsewherePlace } from "./elsewhere-place";
 import { First } from "./first";
 import { Recent } from "./recent";
 import { RunPanel } from "./run";
@@ -41,6 +42,7 @@ export default function Home() {
     <div class="home" data-focus-next=".home-output .ui-menu button">
       <section class="home-trainer">
         <Project />
+        <ElsewherePlace />
       </section>
       {manifest.value && !manifestError.value && (
         <section class="home-set">

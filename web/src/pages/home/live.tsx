@@ -109,8 +109,8 @@ function Left({
   total: number | null;
   status: string;
 }) {
-  if (status === "queued")
-    return <Figure name="Time left" value="–" note={job ? queueWords(job) : "Queued"} />;
+  if (status !== "running")
+    return <Figure name="Time left" value="–" note={job && status === "queued" ? queueWords(job) : ""} />;
   const left = timeLeft(run.rows, total, now.value - run.behind);
   return "ms" in left ? (
     <Figure

@@ -1,0 +1,32 @@
+/** A job that runs or stands although nobody started it here: its curve, and why it goes on or stands. */
+import type { Job } from "../../../contract.gen";
+import { useStream } from "../../../events/use-stream";
+import { displayName } from "../../../lib/text";
+import { jobHref } from "../../../router";
+import { StatusDot } from "../../../ui";
+import { Standing } from "../../job/standing";
+import { statusOf } from "../../job/state";
+import { LiveJob } from "../live";
+import "./elsewhere.css";
+
+export function Elsewhere({ job }: { job: Job }) {
+  const stream = useStream(job.id);
+  void stream.version.value;
+  const status = statusOf(job, stream.run);
+  return (
+    <section class="home-elsewhere" aria-labelledby="home-elsewhere">
+      <h2 id="home-elsewhere">
+        <a href={jobHref(job.id)}>
+          <bdi>{displayName(job.name)}</bdi>
+        </a>{" "}
+        <StatusDot status={status} />
+      </h2>
+      <Standing job={job} run={stream.run} status={status} />
+      <LiveJob id={job.id} job={job}>
+        <a class="ui-button" href={jobHref(job.id)}>
+          Open job
+        </a>
+      </LiveJob>
+    </section>
+  );
+}
