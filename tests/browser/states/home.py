@@ -100,7 +100,7 @@ async def waiting(scene: Scene) -> None:
     scene.fake.emit = lambda *_, **__: ""  # type: ignore[method-assign]
     await scene.go("/", clock=True)
     await scene.page.get_by_role("button", name="Run training").click()
-    await expect(scene.page.locator(".home-now")).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.locator(".home-output .home-now")).to_be_visible(timeout=PROMPTLY)
     job = list(scene.fake.jobs)[-1]
     queue = {"position": 1, "behind": {"id": busy, "name": name}}
     scene.fake.jobs[job] |= {"createdAt": ago(3), "queue": queue}

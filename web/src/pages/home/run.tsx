@@ -1,3 +1,4 @@
+import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { TrainingRun } from "../../contract.gen";
@@ -12,9 +13,11 @@ import { isLive, loadRuns, runs, stopRun } from "../../store/runs";
 import { watch } from "../../store/watch";
 import { announce, Button, confirm, ErrorNote, Menu, StatusDot } from "../../ui";
 import { WatchButton } from "../job/watch-button";
-import { LiveJob } from "./live";
 import { foundJob, openRun, shownRun, startedRun } from "./open-run";
 import { Output } from "./output";
+
+/** Comes with the first command: Home begins without it. */
+const live = signal<typeof import("./live").LiveJob | null>(null);
 
 /** The command that was started, as a terminal, with its job beside it. */
 export function RunPanel() {
@@ -27,7 +30,13 @@ function Panel({ run }: { run: TrainingRun }) {
   const [error, setError] = useState<string | null>(null);
   // A run that ended before this visit is collapsed.
   const [open, setOpen] = useState(isLive(run) || shownRun.value === run.id);
-  useEffect(() => () => output.close(), [output]);
+  useEffect(() => {
+    void import("./live").then(({ LiveJob }) => {
+      live.value = LiveJob;
+    });
+    return () => output.close();
+  }, [output]);
+  const LiveJob = live.value;
   const jobId = output.jobId.value ?? run.jobId;
   const job = jobId ? jobById(jobId) : undefined;
   const ended = output.ending.value !== null || run.state === "ended";
@@ -105,7 +114,7 @@ function Panel({ run }: { run: TrainingRun }) {
         </span>
       </header>
       {error && <ErrorNote title="The request failed" error={error} />}
-      {jobId && open && (
+      {jobId && open && LiveJob && (
         <LiveJob id={jobId} job={job}>
           {job && !isOver(job) && (
             <Button

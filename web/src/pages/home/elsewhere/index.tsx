@@ -3,13 +3,27 @@ import type { Job } from "../../../contract.gen";
 import { useStream } from "../../../events/use-stream";
 import { displayName } from "../../../lib/text";
 import { jobHref } from "../../../router";
+import { jobs } from "../../../store/jobs";
+import { isLive, runs } from "../../../store/runs";
 import { StatusDot } from "../../../ui";
 import { Standing } from "../../job/standing";
 import { statusOf } from "../../job/state";
 import { LiveJob } from "../live";
+import { foundJob } from "../open-run";
 import "./elsewhere.css";
 
-export function Elsewhere({ job }: { job: Job }) {
+/** The one that runs, else the newest that stands; none while a command of this launch shows its own. */
+export function Elsewhere() {
+  const known = runs.value;
+  if (known === null || known.some(isLive)) return null;
+  const own = new Set([foundJob.value, ...known.map(({ jobId }) => jobId)]);
+  const others = jobs.value.filter(({ id }) => !own.has(id));
+  const job =
+    others.find(({ status }) => status === "running") ?? others.find(({ status }) => status === "paused");
+  return job ? <Told key={job.id} job={job} /> : null;
+}
+
+function Told({ job }: { job: Job }) {
   const stream = useStream(job.id);
   void stream.version.value;
   const status = statusOf(job, stream.run);
