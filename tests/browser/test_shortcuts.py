@@ -126,7 +126,7 @@ async def keys_of(row: Locator) -> tuple[str, ...]:
 
 PRESSED_AT_ONCE = """
 new MutationObserver((_, observer) => {
-    if (!document.querySelector(".jobs-row")) return;
+    if (!document.querySelector(".shell-help")) return;
     observer.disconnect();
     document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "?", bubbles: true }));
 }).observe(document, { childList: true, subtree: true });
