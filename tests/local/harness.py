@@ -97,6 +97,7 @@ class Backend:
         line = process.stdout.readline()
         if not line:
             process.stdin.close()
+            process.stdin = None  # communicate() would flush it
             _, errors = process.communicate()
             raise AssertionError(f"the backend ended with {process.returncode}: {errors.decode()}")
         ready = json.loads(line)

@@ -80,7 +80,10 @@ def _hold(base: Path) -> tuple[Path, int]:
     """A new folder in ``base``, and what holds it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-        handle = _open(folder)
+        try:
+            handle = _open(folder)
+        except FileNotFoundError:  # it was taken for an old one even before that
+            continue
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX)
         # Another process that has just started may have taken it for an old one before it was held.

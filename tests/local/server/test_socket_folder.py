@@ -7,7 +7,7 @@ import os
 import socket
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -122,3 +122,25 @@ def test_the_lock_is_the_processs(base: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(handle)
     folder.remove()
+
+
+def test_a_folder_that_another_process_sweeps_at_once_is_made_again(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two backends start in the same moment, and one takes the other's new folder for an old one."""
+    make, made = tempfile.mkdtemp, list[str]()
+
+    def swept(*arguments: Any, **more: Any) -> str:
+        made.append(make(*arguments, **more))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    folder = SocketFolder.make()
+    try:
+        assert len(made) == 2
+        assert folder.socket.parent == Path(made[1])
+        assert folder.socket.parent.parent == base
+    finally:
+        folder.remove()
