@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.checkpoints.points import STATE
+from arkor_dev.local.evaluation.stage import TOGETHER
 from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.layers.line import shared_beginning
 from arkor_dev.local.modeling.base_model import bare
+from arkor_dev.local.training.judging.measure import general_examples
 from arkor_dev.local.training.while_training import compute_again
 from arkor_dev.local.workers import peak_memory
 
@@ -130,7 +132,7 @@ class Measuring:
         return {
             "first": first,
             "mean": sum(first) / len(first),
-            "evaluation": self._evaluation(),
+            **self._evaluation(),
             "beginning": beginning + max(0.0, self.rising[0].seconds - times.at(self.rising[0].work)),
             **self._saving(scratch),
             **self._peaks(held, self._held(longest), memory, whole),
@@ -222,13 +224,16 @@ class Measuring:
         made = [*self.rising[1:], *self.typical] or self.rising
         return Line.through([(each.work, each.seconds) for each in made])
 
-    def _evaluation(self) -> float:
-        """Seconds of one evaluation, by that of as many held-out rows as there is time for."""
+    def _evaluation(self) -> dict[str, float]:
+        """Seconds of one evaluation, by that of as many held-out rows as there is time for; and of the end's.
+
+        That measures the base on the held-out rows, and both models on the general questions.
+        """
         run, held_out = self.run, list(self.run.held_out)
         size = run.plan.batch_size
         batches = [held_out[start : start + size] for start in range(0, len(held_out), size)]
         if not batches:
-            return 0.0
+            return {"evaluation": 0.0, "comparison": 0.0}
         works = [self._work(batch) for batch in batches]
         left = self.deadline - time.monotonic()
         count = 1
@@ -239,7 +244,11 @@ class Measuring:
         run.evaluate()
         seconds = time.monotonic() - began
         run.held_out = held_out
-        return seconds * sum(works) / sum(works[:count])
+        pace = seconds / sum(works[:count])
+        general = general_examples(run)
+        asked = [general[start : start + TOGETHER] for start in range(0, len(general), TOGETHER)]
+        once = pace * sum(works)
+        return {"evaluation": once, "comparison": once + 2 * pace * sum(map(self._work, asked))}
 
     def _saving(self, scratch: Path) -> dict[str, Any]:
         folder = scratch / "checkpoint"

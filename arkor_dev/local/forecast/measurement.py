@@ -42,7 +42,8 @@ class Measurement:
     height after them. ``longest`` are the tokens and the learned ones of the rows of the heaviest batch, the
     longest row first; whether they are ``padded`` to it, and how many tokens they begin with are ``shared``.
     ``units`` are the rows, or the packs of ``packed_to`` tokens that they are in. ``lengths`` are percentiles
-    of the rows' tokens. ``late`` and ``heavy`` are how much longer and larger runs were than was measured.
+    of the rows' tokens. ``comparison`` is the time of comparing the adapter with its base.
+    ``late`` and ``heavy`` are how much longer and larger runs were than was measured.
 
     Memory is the process's where the processor computes, else the device's; ``host`` is then the process's.
     """
@@ -77,6 +78,7 @@ class Measurement:
     host: int = 0
     device_free: int = 0
     device_total: int = 0
+    comparison: float = 0.0
     late: float = 1.0
     heavy: float = 1.0
 

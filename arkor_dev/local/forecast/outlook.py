@@ -42,7 +42,7 @@ def outlook(
     parts = {
         "loadingSeconds": round(measured.loading * late, 1),
         "trainingSeconds": round(measured.training(plan.steps) * late, 1),
-        "evaluationSeconds": round(evaluations * measured.evaluation * late, 1),
+        "evaluationSeconds": round((evaluations * measured.evaluation + measured.comparison) * late, 1),
         "savingSeconds": round((saves + 1) * measured.saving * late, 1),
     }
     peak = measured.peak(plan.steps)

@@ -66,6 +66,9 @@ def test_any_number_of_steps_is_known_from_one_measurement() -> None:
     forecast = outlook(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
     assert forecast["trainingSeconds"] == 2 + 4 + 3 + 17 * 3
     assert forecast["evaluationSeconds"] == 4 * 1.5  # after 6, 12, 18 and 20
+    compared = outlook(replace(MEASURED, comparison=7.0), CONFIG, PLENTY, 10**12, busy=False)
+    assert compared["evaluationSeconds"] == 4 * 1.5 + 7  # the base beside the adapter, at the end
+    assert compared["seconds"] == pytest.approx(forecast["seconds"] + 7)
     assert forecast["savingSeconds"] == pytest.approx(5 * 0.1)  # the adapter at the end is one more
     assert forecast["seconds"] == pytest.approx(5 + 60 + 6 + 0.5)
     assert (forecast["checkpoints"], forecast["diskBytes"]) == (4, 4 * 11 * MB + 4 * MB)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.evaluation.stage import Measure
+    from arkor_dev.local.training.encoding import Example
     from arkor_dev.local.training.run import Run
     from arkor_dev.local.training.worker import Preparation
 
@@ -114,14 +115,17 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], folder: Path,
     return evaluation
 
 
+def general_examples(run: Run) -> list[Example]:
+    """The general questions as the model of ``run`` has them; a few of them in a dry run."""
+    base, asked = run.base, questions(DRY if run.settings.get("dryRun") else None)
+    return encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0])
+
+
 def _stage(preparation: Preparation, run: Run, cancelled: Callable[[], bool]) -> Stage:
-    base = run.base
-    asked = questions(DRY if preparation.settings.get("dryRun") else None)
-    general = encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0])
     return Stage(
         rows=preparation.eval_rows,
         held_out=run.held_out,
-        general=general,
+        general=general_examples(run),
         batch=run.plan.batch_size,
         progress=preparation.progress,
         cancelled=cancelled,
