@@ -203,8 +203,8 @@ BAD_FILES = [
     ),
     ("d.csv", b'"prompt\n', [], "the first line has no names of columns: a quote that is never closed"),
     ("d.jsonl.gz", gzip.compress(GOOD, mtime=0)[:-9], [], "cannot be unpacked further"),
-    ("d.jsonl.gz", gzip.compress(GOOD + b"\n") + b"and more", [], "cannot be unpacked further"),
-    ("d.jsonl.gz", gzip.compress(GOOD)[:-5] + b"\7" * 5, [], "cannot be unpacked further"),
+    ("d.jsonl.gz", gzip.compress(GOOD + b"\n", mtime=0) + b"and more", [], "cannot be unpacked further"),
+    ("d.jsonl.gz", gzip.compress(GOOD, mtime=0)[:-5] + b"\7" * 5, [], "cannot be unpacked further"),
 ]
 
 
