@@ -31,7 +31,11 @@ async def test_a_backend_without_the_features_offers_none(
         await expect(page.locator(".jobs-star")).to_have_count(0)
         await page.goto(f"{studio.url}/#/jobs/{job}")
         await expect(page.get_by_role("heading", name="plain", level=1)).to_be_visible()
-        await expect(page.get_by_role("button", name="More actions")).to_have_count(0)
+        await page.get_by_role("button", name="More actions").click()
+        await expect(page.get_by_role("menuitem", name="Run again, the same")).to_be_visible()
+        for name in ("Rename", "Edit", "Delete"):
+            await expect(page.get_by_role("menuitem", name=name)).to_have_count(0)
+        await expect(page.get_by_role("button", name="Star plain")).to_have_count(0)
 
 
 async def test_a_job_is_renamed_tagged_starred_and_found_by_it(
@@ -41,7 +45,7 @@ async def test_a_job_is_renamed_tagged_starred_and_found_by_it(
     job = fake_backend.add_job("completed", name="before")
     fake_backend.add_job("completed", name="other")
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(page.get_by_role("button", name="More actions")).to_be_visible()
+        await expect(page.get_by_role("button", name="Star before")).to_be_visible()
         await page.keyboard.press("e")
         await page.get_by_role("textbox", name="Name").fill(" after ")
         await page.keyboard.press("Enter")
@@ -86,7 +90,7 @@ async def test_notes_that_were_not_saved_are_there_again(
     job = fake_backend.add_job("completed", name="a")
     fake_backend.fault("PATCH /v1/jobs/{id}", times=1, status=503, body=b'{"error": "The disk is full."}')
     async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
-        await expect(page.get_by_role("button", name="More actions")).to_be_visible()
+        await expect(page.get_by_role("button", name="Star a")).to_be_visible()
         await page.keyboard.press("n")
         notes = page.get_by_role("textbox", name="Notes")
         await notes.fill("half a thought")

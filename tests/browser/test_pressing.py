@@ -283,7 +283,7 @@ async def test_a_queued_job_says_where_it_waits(
     monkeypatch.setattr(fake_backend, "emit", lambda *_, **__: "")
     async with open_page(studio.url, clock=True) as page:
         await press(page)
-        await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
+        await fake_backend.until(lambda: len(fake_backend.jobs) == 2, START / 1000)
         (job,) = set(fake_backend.jobs) - {busy}
         fake_backend.jobs[job]["queue"] = {"position": 2, "behind": {"id": busy, "name": "support-bot"}}
         async with hurried(page):

@@ -15,6 +15,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +30,6 @@ from .target import Frame, Target, first, history_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ELSEWHERE = os.environ.get("ARKOR_CONFORMANCE_URL", "")
 TARGETS = (
@@ -46,10 +46,18 @@ TARGETS = (
 WITH_ENDPOINTS, WITH_SETTINGS = TARGETS[:1], TARGETS[-1:]
 """Of our own two the first alone has endpoints, and the last alone tells what a job ran with; one that is
 named is asked."""
+HERE = Path(__file__).parent
 STEPS = 4
 QUESTION = [{"role": "user", "content": "Where is my parcel?"}]
 KEPT: dict[str, object] = {"aFieldThatNobodyKnows": {"kept": [1, None, "é"]}, "setByHand": ["maxSteps"]}
 """What a backend gives back with a job's config and does nothing with."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the time of all the jobs that are made once, since it may be the one that makes them."""
+    for item in items:
+        if item.path.parent == HERE and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session", params=TARGETS)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CLIENT = {"X-Arkor-Client": "conformance/1.0"}
 OWN = ("ping", "end")
 OVER = ("completed", "failed", "cancelled")
-SECONDS = 60.0
+SECONDS = 120.0
 """The longest silence of a backend that works."""
 
 

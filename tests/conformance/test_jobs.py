@@ -11,7 +11,7 @@ from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.settings.conflicts import CONFLICTS
 
 from .conftest import KEPT, WITH_SETTINGS
-from .target import OVER
+from .target import OVER, until
 
 if TYPE_CHECKING:
     from .conftest import Cancelled, Finished
@@ -198,11 +198,20 @@ def test_a_job_that_is_over_stays_as_it_is_when_it_is_cancelled(
 
 def test_the_place_in_a_queue_where_it_is_told(target: Target, endless: str) -> None:
     behind = [target.submit(target.endless) for _ in range(2)]
-    jobs = {job["id"]: job for job in target.jobs()}
+    jobs: dict[str, Any] = {}
+
+    def told_alike() -> bool:
+        """Whether list and jobs agree: one may start between the two calls."""
+        nonlocal jobs
+        jobs = {job["id"]: job for job in target.jobs()}
+        return all(
+            jobs[job_id].get("queue") == target.job(job_id).get("queue") for job_id in (endless, *behind)
+        )
+
+    until(told_alike)
     places = []
     for job_id in (endless, *behind):
-        place = target.job(job_id).get("queue")
-        assert jobs[job_id].get("queue") == place
+        place = jobs[job_id].get("queue")
         if place is not None:
             assert jobs[job_id]["status"] == "queued"
             assert place["behind"] is None or {"id", "name"} <= set(place["behind"])

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.numeric, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 KILLS = int(os.environ.get("ARKOR_CHAOS_KILLS", "6"))
-"""A long night's worth is 30."""
-STEPS = 10 * KILLS
+"""Thirty take some minutes."""
+STEPS = 8 * KILLS
 JOBS: dict[str, dict[str, Any]] = {
     "packs": {
         "packing": True,
@@ -36,6 +36,8 @@ JOBS: dict[str, dict[str, Any]] = {
     },
     "noise": {"neftuneNoiseAlpha": 5, "groupByLength": True, "earlyStoppingPatience": 50, "evalSteps": 5},
 }
+if KILLS < 30:  # each start of a process takes seconds
+    del JOBS["noise"]
 OVER = ("completed", "failed", "cancelled")
 
 
@@ -147,7 +149,7 @@ def ended(backend: Backend, job: str) -> dict[str, Any]:
     return backend.job(job)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(max(1, KILLS // 6)))
 def test_files_that_lost_power_cut_are_passed_over(
     tmp_path: Path, tiny: Path, undisturbed: dict[str, bytes], seed: int
 ) -> None:

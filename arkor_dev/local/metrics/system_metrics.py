@@ -43,7 +43,7 @@ class Machine:
         with contextlib.suppress(psutil.Error, OSError):
             figures["cpu"] = round(psutil.cpu_percent() / 100, 3)
         with contextlib.suppress(psutil.Error, OSError):
-            figures["processCpu"] = round(self._process.cpu_percent() / 100 / self._cores, 3)
+            figures["processCpu"] = round(min(1.0, self._process.cpu_percent() / 100 / self._cores), 3)
             figures["memory"] = self._process.memory_info().rss
         with contextlib.suppress(psutil.Error, OSError):
             figures["memoryFree"] = psutil.virtual_memory().available

@@ -121,7 +121,7 @@ def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained:
             # Where the model lies on this machine is nobody's business but its owner's.
             assert str(trained.data.parent.parent).encode() not in path.read_bytes(), path
         assert f"base_model: {CONFIG['model']}" in (adapter / "README.md").read_text()
-    assert (folder / "checkpoints" / "10" / "optimizer.pt").is_file()
+    assert (folder / "checkpoints" / "10" / "state.pt").is_file()
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "evaluation", "final"]
 
 
