@@ -205,7 +205,13 @@ def test_a_running_daemon_has_loaded_nothing_heavy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["arkor_dev.local.server.app", "arkor_dev.local.__main__", "arkor_dev.cli.main"]
+    "module",
+    [
+        "arkor_dev.local.server.app",
+        "arkor_dev.local.__main__",
+        "arkor_dev.local.training.worker",  # bad rows are told before seconds are spent on torch
+        "arkor_dev.cli.main",
+    ],
 )
 def test_importing_loads_nothing_heavy(module: str) -> None:
     code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"

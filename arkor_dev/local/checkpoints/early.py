@@ -7,9 +7,8 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.jobs.artifacts import job_folder
+from arkor_dev.local.jobs.disk import FULL
 from arkor_dev.local.workers.errors import JobFailure
-
-from .keeper import FULL
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED
@@ -13,7 +12,7 @@ from arkor_dev.local.jobs.artifacts import (
     drop_checkpoint,
     resume_folder,
 )
-from arkor_dev.local.jobs.disk import short_of_room
+from arkor_dev.local.jobs.disk import FULL, short_of_room
 from arkor_dev.local.jobs.whole_folder import write_whole
 
 from .points import drop_before
@@ -22,8 +21,6 @@ from .state import write_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class NoRoomError(Exception):
