@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from playwright.async_api import expect
@@ -200,7 +201,7 @@ async def edit_notes(scene: Scene) -> None:
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_role("heading", name="Why this run")).to_be_attached()
     # Only once the backend's features are known can notes be edited.
-    await expect(scene.page.get_by_role("button", name="More actions")).to_be_visible()
+    await expect(scene.page.get_by_role("button", name=re.compile("^Star "))).to_be_visible()
     await scene.page.keyboard.press("n")
     await expect(scene.page.get_by_role("textbox", name="Notes")).to_be_focused()
 
@@ -209,7 +210,7 @@ async def edit_notes(scene: Scene) -> None:
 async def rename(scene: Scene) -> None:
     job = said(scene)
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_role("button", name="More actions")).to_be_visible()
+    await expect(scene.page.get_by_role("button", name=re.compile("^Star "))).to_be_visible()
     await scene.page.keyboard.press("e")
     await scene.page.get_by_role("textbox", name="Name").fill("long " * 50)
     await expect(scene.page.get_by_role("alert")).to_contain_text("At most 200 characters")
