@@ -117,13 +117,13 @@ class EventLog(Records):
         every = -(-count // SAMPLES_KEPT)
         if every > 1:
             self._db.execute(
-                """DELETE FROM events WHERE job = ?1 AND id IN (
+                """DELETE FROM events WHERE job = :job AND id IN (
                     SELECT id FROM (
                         SELECT id, row_number() OVER (ORDER BY id) AS place FROM events
-                        WHERE job = ?1 AND name = ?2
-                    ) WHERE place % ?3 <> 1
+                        WHERE job = :job AND name = :name
+                    ) WHERE place % :every <> 1
                 )""",
-                (*of_job, every),
+                {"job": job_id, "name": SYSTEM_METRICS, "every": every},
             )
 
     def events(self, job_id: str, after: int, limit: int) -> list[tuple[int, str, str]]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("torch")
+
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from tests.local.tiny_run import set_up
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("torch")
+
 from arkor_dev.local.checkpoints.going_back import NonFiniteError
 from arkor_dev.local.jobs.artifacts import checkpoint_steps, final_folder
 from tests.local.tiny_run import Events, events_of, made_up, set_up

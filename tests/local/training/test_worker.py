@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("torch")
+
 from arkor_dev.local.training import worker
 from arkor_dev.local.training.run import Ending
 from arkor_dev.local.training.worker import Work
