@@ -78,7 +78,7 @@ class Watch:
                     if isinstance(item, JobEvent):
                         self._notifier.take(job_id, name, item)
         except ArkorError:
-            pass
+            pass  # the backend is away: a job that is not over is followed again when it is in the next list
         except Exception:
             log.exception("the notices of job %s", job_id)
         finally:

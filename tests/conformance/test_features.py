@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from .target import Target
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
+BUILT = {
+    "datasets", "delete", "edit", "evaluation", "extend", "forecast", "parent", "pause", "queue",
+    "resume",
+}  # fmt: skip
+"""What both of our own backends have. The tests of a feature are skipped where it is not named."""
 
 
 def named(target: Target) -> list[str]:
@@ -29,6 +34,11 @@ def test_features_are_names_each_once(target: Target) -> None:
     assert {type(feature) for feature in features} <= {str}
     assert "" not in features
     assert len(set(features)) == len(features)
+
+
+def test_our_own_backends_lose_no_feature_without_a_word(target: Target) -> None:
+    if target.ours:
+        assert set(named(target)) >= BUILT
 
 
 def test_what_our_own_backends_name_is_in_the_contract(target: Target) -> None:
