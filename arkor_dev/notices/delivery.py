@@ -76,8 +76,6 @@ async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, s
             else:
                 if fault is None:
                     return
-                if fault.startswith("!"):
-                    raise UndeliveredError(f"the webhook {fault[1:]}")
             if pause is None:
                 raise UndeliveredError(f"the webhook could not be reached: {fault}")
             await asyncio.sleep(pause)
@@ -86,7 +84,7 @@ async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, s
 async def _try(
     session: aiohttp.ClientSession, url: URL, body: bytes, headers: Mapping[str, str]
 ) -> str | None:
-    """Why it was not taken, None where it was; a reason that begins with ``!`` is for good."""
+    """Why it was not taken this time, None where it was. Raises UndeliveredError where it never will be."""
     async with session.post(
         url,
         data=body,
@@ -101,7 +99,8 @@ async def _try(
         return None
     if status in (408, 425, 429) or status >= 500:
         return f"status {status}"
-    return f"!redirects ({status}), which is not followed" if status < 400 else f"!refused it ({status})"
+    said = f"redirects ({status}), which is not followed" if status < 400 else f"refused it ({status})"
+    raise UndeliveredError(f"the webhook {said}")
 
 
 async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
