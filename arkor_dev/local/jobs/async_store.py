@@ -14,6 +14,7 @@ import logging
 import queue
 import sqlite3
 import threading
+from concurrent import futures
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -166,8 +167,13 @@ class AsyncStore:
         return self._writer.submit(work, refused)
 
     def close(self) -> None:
-        """Write what is queued, if that can be done at once, and close the file."""
-        ended = self._writer.close(CLOSE_SECONDS)
+        """Write what is queued, if that can be done at once, and close the file.
+
+        It stays open where a thread is still at work on it: SQLite's library reads freed memory otherwise.
+        """
+        read = self._reader.submit(lambda: None)  # behind all that was asked for
+        written = self._writer.close(CLOSE_SECONDS)
+        idle = not futures.wait((read,), CLOSE_SECONDS).not_done
         self._reader.shutdown(wait=False, cancel_futures=True)
-        if ended:
+        if written and idle:
             self._store.close()

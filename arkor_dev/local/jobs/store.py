@@ -118,7 +118,7 @@ class Store(EventLog):
 
     def paused_for(self, reason: str) -> list[str]:
         """The ids of the jobs that are paused for this reason, the last one first."""
-        rows = self._db.execute(
+        rows = self._reader.execute(
             """SELECT id FROM jobs WHERE status = 'paused' AND json_extract(pause, '$.reason') = ?
                 ORDER BY seq DESC""",
             (reason,),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,32 @@ async def test_closing_does_what_is_queued_and_does_not_hang(tmp_path: Path) -> 
     began = time.monotonic()
     full.close()
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_a_file_that_is_read_is_not_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_time: bool
+) -> None:
+    """SQLite crashes the process when a connection is closed under a thread that reads from it."""
+    monkeypatch.setattr(async_store, "CLOSE_SECONDS", 10.0 if in_time else 0.05)
+    store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(store: Store) -> dict[str, Any] | None:
+        begun.set()
+        go_on.wait(0.2 if in_time else 10)
+        return store.get(job)
+
+    reading = asyncio.create_task(store.read(slowly))
+    await asyncio.to_thread(begun.wait, 10)
+    store.close()
+    go_on.set()
+    read = await reading
+    assert read
+    assert read["name"] == "a"
+    if not in_time:
+        store._store.close()
 
 
 def test_a_verdict_is_kept_beside_the_data_base(tmp_path: Path) -> None:
