@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from arkor_dev.local.training.encoding import Example
     from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,8 +90,8 @@ def _rows(name: str, tokenizer: Any) -> list[Example]:
 
 def _example(tokenizer: Any) -> list[Example]:
     from arkor_dev.data.reader import DataFile
-    from arkor_dev.local.training.datasets import read_rows
-    from arkor_dev.local.training.encoding import encode
+    from arkor_dev.local.training.rows.datasets import read_rows
+    from arkor_dev.local.training.rows.encoding import encode
 
     rows = read_rows([DataFile(EXAMPLE, EXAMPLE.name)])
     return [encode(tokenizer, row, LONGEST, responses_only=True)[0] for row in rows]
@@ -99,7 +99,7 @@ def _example(tokenizer: Any) -> list[Example]:
 
 def _mixed(tokenizer: Any) -> list[Example]:
     """Pieces of the example's text, of any length; a quarter to three quarters of each are its answer."""
-    from arkor_dev.local.training.encoding import IGNORED, Example
+    from arkor_dev.local.training.rows.encoding import IGNORED, Example
 
     words = [token for row in _example(tokenizer) for token in row.ids]
     chance, rows = random.Random(7), []  # noqa: S311 - lengths, not secrecy
@@ -113,7 +113,7 @@ def _mixed(tokenizer: Any) -> list[Example]:
 
 def _ours(run: Run) -> dict[str, Any]:
     """Our steps, taken apart: the way forward, back, the optimizer and what is left."""
-    from arkor_dev.local.training.batches import endless
+    from arkor_dev.local.training.rows.batches import endless
 
     run.begin()
     clocks = {
@@ -155,7 +155,7 @@ def _timed(owner: Any, name: str) -> list[float]:
 
 def _products(run: Run, batches: list[list[Example]]) -> float:
     """Operations of the products that a step has to make: the layers' and the output's, forth and back."""
-    from arkor_dev.local.training.encoding import IGNORED
+    from arkor_dev.local.training.rows.encoding import IGNORED
 
     config = run.base.model.config
     table = config.vocab_size * config.hidden_size
@@ -190,7 +190,7 @@ def _theirs(folder: Path, name: str, count: int, number: str) -> dict[str, Any]:
 
     from arkor_dev.local.modeling.base_model import ATTENTION
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
-    from arkor_dev.local.training.batches import endless
+    from arkor_dev.local.training.rows.batches import endless
 
     tokenizer = load_tokenizer(starter())
     train = _rows(name, tokenizer)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.number_format import Choice
-    from arkor_dev.local.training.encoding import Example
     from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 ROWS = 6
@@ -19,7 +19,7 @@ ROWS = 6
 
 def made_up(count: int, answers_only: bool = True) -> list[Example]:
     """Rows of unlike lengths, whose second half is the answer; the same ones whenever they are asked for."""
-    from arkor_dev.local.training.encoding import IGNORED, Example
+    from arkor_dev.local.training.rows.encoding import IGNORED, Example
 
     chance = random.Random(7)
     rows = []

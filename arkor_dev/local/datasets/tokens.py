@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.training.encoding import IGNORED, coded
+from arkor_dev.local.training.rows.encoding import IGNORED, coded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from arkor_dev.contract.dataset_shapes import DatasetTokens, TokenRun
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.encoding import Coded
+    from arkor_dev.local.training.rows.encoding import Coded
 
 SHOWN: Final = 4_000
 """Tokens of one row that are shown one by one."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from arkor_dev.data.rows import Row, RowError
-from arkor_dev.local.training.encoding import IGNORED
+from arkor_dev.local.training.rows.encoding import IGNORED
 from arkor_dev.local.workers.errors import JobFailure
 
 from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.modeling import lean_transformers
-from arkor_dev.local.training.datasets import fetched
 from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.rows.datasets import fetched
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 

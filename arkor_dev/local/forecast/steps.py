@@ -6,15 +6,15 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.training.batches import endless
-from arkor_dev.local.training.encoding import IGNORED
+from arkor_dev.local.training.rows.batches import endless
+from arkor_dev.local.training.rows.encoding import IGNORED
 
 from .lines import Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.local.training.encoding import Example
+    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 FOREKNOWN_STEPS: Final = 512

@@ -15,8 +15,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.local.training.batches import packs
-from arkor_dev.local.training.worker import Preparation
+from arkor_dev.local.training.preparation import Preparation
+from arkor_dev.local.training.rows.batches import packs
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
@@ -78,7 +78,7 @@ class Work:
 
         measuring = Measuring(run, job["free"], asked + job["seconds"], self._progress)
         found = measuring.measure(Path(job["scratch"]), preparation.train if longest else [])
-        from arkor_dev.local.training.encoding import IGNORED
+        from arkor_dev.local.training.rows.encoding import IGNORED
 
         lengths = sorted(len(row.ids) for row in rows)
         learned = sum(label != IGNORED for row in rows for label in row.labels[1:])

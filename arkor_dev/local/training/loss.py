@@ -18,7 +18,7 @@ from arkor_dev.local.layers.line import lay
 from arkor_dev.local.layers.quicken import alike, lines_up, quicken, stands_apart
 from arkor_dev.local.modeling.base_model import bare
 
-from .encoding import IGNORED, Example
+from .rows.encoding import IGNORED, Example
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
 from arkor_dev.contract.settings.schedule import OPTIMIZERS
 from arkor_dev.local.workers.errors import JobFailure
 
-from .batches import steps_per_epoch
+from .rows.batches import steps_per_epoch
 from .schedule import Schedule
 
 if TYPE_CHECKING:

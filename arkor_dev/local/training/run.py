@@ -27,10 +27,10 @@ from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
-from .batches import Batch, endless
-from .encoding import IGNORED
 from .loss import Loss
 from .optimizers import make_optimizer
+from .rows.batches import Batch, endless
+from .rows.encoding import IGNORED
 from .while_training import add_noise, compute_again
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.number_format import Choice
 
-    from .encoding import Example
     from .plan import Plan
+    from .rows.encoding import Example
 
 
 class Ending(NamedTuple):

@@ -1,235 +1,27 @@
-"""The process that trains one job and ends.
-
-It reads the rows before it imports torch, so that bad data is reported at once, and imports torch while the
-backend is still finding the model.
-"""
+"""The process that trains one job and ends: what it is told, and what it says of its end."""
 
 from __future__ import annotations
 
 import os
-import random
 import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
-from arkor_dev.local.checkpoints import origin
-from arkor_dev.local.checkpoints.continuation import Continuation
+from arkor_dev.contract.events import TRAINING_MESSAGE
 from arkor_dev.local.checkpoints.early import check_writable
 from arkor_dev.local.checkpoints.points import drop_later
-from arkor_dev.local.jobs.artifacts import parent_folder
 from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.metrics.system_metrics import Machine, Sampler
 from arkor_dev.local.workers import peak_memory
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
-from .batches import packs
-from .datasets import load_rows
-from .job_settings import JobSettings
-from .plan import DRY_ROWS, Plan, asked_format
+from .preparation import Preparation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from arkor_dev.contract.shapes import DatasetSource
-    from arkor_dev.data.rows import Row
-    from arkor_dev.local.modeling.number_format import Choice
-
-    from .run import Run
-
-EVAL_SHARE: Final = 0.1
-EVAL_MOST: Final = 32
-EVAL_FROM: Final = 10
-SHOWN_BAD_ROWS: Final = 5
-FORMATS: Final = ("float32", "bfloat16", "float16")
-
-
-def split(rows: list[Row], settings: JobSettings) -> tuple[list[Row], list[Row]]:
-    """Hold back ``datasetSplit`` of the rows, at least one; none when it is 0, or nothing is evaluated.
-
-    Unasked it is a tenth and 32 rows at most, none when there are fewer than ten.
-    """
-    asked, seed = settings.get("datasetSplit"), settings.get("seed")
-    if settings.get("evalSteps") == 0 or len(rows) < 2:
-        count = 0
-    elif isinstance(asked, int | float) and not isinstance(asked, bool):
-        count = min(len(rows) - 1, max(1, round(len(rows) * asked))) if asked > 0 else 0
-    else:
-        count = max(1, min(EVAL_MOST, int(len(rows) * EVAL_SHARE))) if len(rows) >= EVAL_FROM else 0
-    settings.settle("datasetSplit", round(count / len(rows), 4))
-    order = list(range(len(rows)))
-    random.Random(seed).shuffle(order)  # noqa: S311 - order, not secrecy
-    held = set(order[:count])
-    return [row for n, row in enumerate(rows) if n not in held], [rows[n] for n in sorted(held)]
-
-
-class Preparation:
-    """All that comes before the first step, one stage after another; a forecast goes through the same ones.
-
-    ``emit`` sends an event, ``progress`` says how far a stage has come. Of a job that goes on, what its first
-    start has said is not said again.
-    """
-
-    def __init__(
-        self, job: Mapping[str, Any], emit: Callable[..., None], progress: Callable[..., None]
-    ) -> None:
-        self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
-        self.project = Path(job["project"])
-        self.emit, self.progress = emit, progress
-        self.settings = JobSettings(self.config)
-        self.continuation = Continuation(job)
-        if anew := self.continuation.anew:
-            self.emit(TRAINING_RESUMED, step=0, message=anew)
-            for sentence in self.continuation.passed:
-                self.emit(TRAINING_MESSAGE, message=sentence)
-
-    def say(self, message: str) -> None:
-        """Send a sentence for the log, which a job that goes on has there already."""
-        if not self.continuation.points:
-            self.emit(TRAINING_MESSAGE, message=message)
-
-    def read(self) -> None:
-        """Read the rows and plan the run: ``train_rows``, ``eval_rows``, ``plan``."""
-        scratch = self.data / "jobs" / self.job_id / "scratch"
-        limit = DRY_ROWS if self.settings.get("dryRun") else None
-
-        bad: list[str] | None = [] if self.settings.get("skipBadRows") else None
-
-        def rows_of(source: DatasetSource, folder: Path) -> list[Row]:
-            return load_rows(source, self.project, folder, self.progress, limit, bad)
-
-        rows, held_out = rows_of(self.config["datasetSource"], scratch), self.config.get("evalDatasetSource")
-        if held_out is None:
-            self.train_rows, self.eval_rows = split(rows, self.settings)
-        else:
-            self.settings.settle("datasetSplit", 0)
-            evaluates = self.settings.get("evalSteps") != 0
-            self.train_rows = rows
-            self.eval_rows = rows_of(held_out, scratch / "eval") if evaluates else []
-        if bad:
-            first = "\n".join(bad[:SHOWN_BAD_ROWS])
-            more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""
-            count = "1 row was" if len(bad) == 1 else f"{len(bad):,} rows were"
-            self.say(f"{count} left out: {first}{more}")
-        self.plan = self._plan(len(self.train_rows), len(self.eval_rows))
-
-    def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
-        return Plan.of(self.settings, units, eval_rows, packed_to, self.continuation.orders.get("restart", 0))
-
-    def load(self, model: Mapping[str, Any]) -> None:
-        """Load the ``model`` that the backend has found: ``base``, and its longest row, ``longest``."""
-        # Everything is read from local folders from here on: no library may ask the hub.
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        from arkor_dev.local.modeling.template_syntax import check_template
-
-        if any(row.text is None for row in self.train_rows):  # of plain text nothing goes through it
-            check_template(Path(model["path"]))
-        import torch
-
-        from arkor_dev.local.modeling.base_model import load_base
-        from arkor_dev.local.modeling.tokenizer import default_length
-
-        if threads := self.continuation.threads:
-            torch.set_num_threads(threads)
-
-        self.path = Path(model["path"])
-        self.name, self.note = self.settings.settle("model", model["name"]), model["note"]
-        if self.note:
-            self.say(self.note)
-        self.continuation.look_at_files(self.path)
-        self.progress(f"Loading {self.name}", 0, None, "")
-        self.format = asked_format(self.settings)
-        four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
-        self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
-        asked = self.settings.get("maxLength", default_length(self.base.device))
-        self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
-        peak_memory.forget()
-
-    def encode(self) -> None:
-        """The rows as tokens, ``train`` and ``held_out``, and how many of them were ``cut``."""
-        from .encoding import encode_all
-
-        responses_only = self.settings.get("trainOnResponsesOnly")
-        last_only = self.settings.get("completionOnlyLoss")
-        total = len(self.train_rows) + len(self.eval_rows)
-
-        def encoded(part: list[Row]) -> Any:
-            return encode_all(self.base.tokenizer, part, self.longest, responses_only, progress, last_only)
-
-        def progress(done: int) -> None:
-            self.progress("Reading the data set", done, total, "rows")
-
-        self.train, cut = encoded(self.train_rows)
-        self.held_out, cut_held = encoded(self.eval_rows)
-        if self.settings.get("packing"):
-            count = len(packs(self.train, self.longest))
-            self.plan = self._plan(count, len(self.held_out), self.longest)
-        self.cut = cut + cut_held
-        if self.cut:
-            self.say(f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were cut")
-
-    def make_run(
-        self,
-        cancelled: Callable[[], bool],
-        pausing: Callable[[], str | None] = lambda: None,
-        told: Callable[[int], None] = lambda _: None,
-    ) -> Run:
-        """The run, in the number format that suits this processor; the last three are as `Run` has them."""
-        import torch
-
-        from arkor_dev.local.modeling.number_format import choose
-
-        from .run import Run
-
-        tokens = self.plan.batch_size * sum(len(example.ids) for example in self.train) // len(self.train)
-        base, kept = self.base, self.data / "number-formats.json"
-        choice = self._earlier_choice() or choose(
-            base.model, base.device, base.dtype, tokens, self.format, kept
-        )
-        self.settings.settle("numberFormat", choice.name)
-        self.say(f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}")
-        self.continuation.origin |= {
-            **origin.machine(base.device, torch.get_num_threads()),
-            "rows": origin.hash_of_rows(self.train, self.held_out),
-            "format": choice.name,
-            "formatReason": choice.reason,
-        }
-        return Run(
-            base=base,
-            base_name=self.name,
-            base_note=self.note,
-            plan=self.plan,
-            train=self.train,
-            held_out=self.held_out,
-            data=self.data,
-            job_id=self.job_id,
-            four_bit=self.settings.get("loadIn4bit"),
-            seed=self.settings.get("seed"),
-            settings=self.settings.used,
-            emit=self.emit,
-            cancelled=cancelled,
-            choice=choice,
-            pausing=pausing,
-            origin=self.continuation.depends_on,
-            told=told,
-            going_on=self.continuation.going_on(),
-            parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
-        )
-
-    def _earlier_choice(self) -> Choice | None:
-        """The number format that a job which goes on began in, where a processor computes."""
-        import torch
-
-        from arkor_dev.local.modeling.number_format import Choice
-
-        before = self.continuation.before
-        name, reason = before.get("format"), before.get("formatReason")
-        if self.base.device != "cpu" or name not in FORMATS:
-            return None
-        return Choice(getattr(torch, name), str(reason))
+    from collections.abc import Mapping
 
 
 class Work:

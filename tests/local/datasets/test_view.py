@@ -12,7 +12,7 @@ from arkor_dev.data.reader import DataFile
 from arkor_dev.local.datasets.index import Index
 from arkor_dev.local.datasets.view import Reading, View
 from arkor_dev.local.modeling.chat_template import ready_tokenizer
-from arkor_dev.local.training.encoding import IGNORED, encode
+from arkor_dev.local.training.rows.encoding import IGNORED, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import CHATML, PHRASE, chats, make_tokenizer
 

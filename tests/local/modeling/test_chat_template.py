@@ -8,7 +8,7 @@ import pytest
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, completion_spans, ready_tokenizer
-from arkor_dev.local.training.encoding import IGNORED, coded, encode
+from arkor_dev.local.training.rows.encoding import IGNORED, coded, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer
 

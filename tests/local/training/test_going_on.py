@@ -54,9 +54,9 @@ def begin(tiny: Path, data: Path, config: dict[str, Any], **more: Any) -> Run:
         **more,
     )
     if packed:
-        from arkor_dev.local.training.batches import packs
         from arkor_dev.local.training.job_settings import JobSettings
         from arkor_dev.local.training.plan import Plan
+        from arkor_dev.local.training.rows.batches import packs
 
         settings = JobSettings({"saveSteps": 0, "warmupSteps": 0, "maxSteps": STEPS, **config})
         run.plan = Plan.of(settings, len(packs(train, packed)), held_out, packed)

@@ -30,7 +30,7 @@ def test_accumulated_batches_learn_what_one_large_batch_learns(tiny: Path, tmp_p
 
 
 def test_an_order_by_length_is_obeyed(tiny: Path, tmp_path: Path) -> None:
-    from arkor_dev.local.training.batches import endless
+    from arkor_dev.local.training.rows.batches import endless
 
     common: dict[str, Any] = {"maxSteps": 1, "batchSize": 2, "evalSteps": 0}
     run = set_up(tiny, tmp_path, {**common, "groupByLength": True})

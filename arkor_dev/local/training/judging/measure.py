@@ -20,8 +20,8 @@ from arkor_dev.local.evaluation.stage import Stage, Stopped, groups_of
 from arkor_dev.local.jobs.artifacts import job_folder, kind_of
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import hold_in, whole
-from arkor_dev.local.training.encoding import encode
 from arkor_dev.local.training.loss import Loss
+from arkor_dev.local.training.rows.encoding import encode
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.evaluation.stage import Measure
-    from arkor_dev.local.training.encoding import Example
+    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
-    from arkor_dev.local.training.worker import Preparation
 
 FEW: Final = 64
 """Rows of the training data that are read where it is not trained on: they show the model's format."""

@@ -8,7 +8,7 @@ import pytest
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.worker import split
+from arkor_dev.local.training.rows.held_out import split
 
 UNASKED: dict[str, Any] = {}
 

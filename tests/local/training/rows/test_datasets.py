@@ -12,8 +12,8 @@ import pytest
 
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.rows import MAX_ROW, Row
-from arkor_dev.local.training import datasets
-from arkor_dev.local.training.datasets import load_rows, read_rows
+from arkor_dev.local.training.rows import datasets
+from arkor_dev.local.training.rows.datasets import load_rows, read_rows
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import write_jsonl
 from tests.support.http_server import serving

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from arkor_dev.local.training.plan import Plan
+
     from .encoding import Example
-    from .plan import Plan
 
 Batch = list["Example"]
 """Rows that are computed together."""
