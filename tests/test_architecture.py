@@ -140,8 +140,9 @@ def test_only_the_command_line_prints() -> None:
     }  # fmt: skip
     assert printing <= {
         "cli/main", "cli/console", "cli/progress_view", "cli/consent", "cli/commands/start",
-        "cli/commands/init", "cli/commands/doctor", "cli/commands/login", "cli/commands/whoami",
-        "cli/commands/data", "cli/commands/evaluate", "cli/commands/jobs", "cli/commands/local",
+        "cli/commands/init", "cli/commands/doctor", "cli/account/login", "cli/account/whoami",
+        "cli/commands/data", "cli/commands/evaluate", "cli/commands/export", "cli/commands/jobs",
+        "cli/commands/local",
     }  # fmt: skip
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing
 

@@ -199,6 +199,29 @@ class Backend(ScopedCalls):
         asked = {} if step is None else {"step": step}
         return await self._call("GET", "jobs", job_id, "evaluation", asked=asked)
 
+    async def create_export(self, job_id: str, body: Mapping[str, object]) -> Answer:
+        """Write its adapter for other programs, ``{format, step?}``: ``{export}``."""
+        return await self._call("POST", "jobs", job_id, "exports", need="write", data=json_bytes(body))
+
+    async def list_exports(self, job_id: str) -> Answer:
+        """``{exports: [Export]}``, the newest first."""
+        return await self._call("GET", "jobs", job_id, "exports")
+
+    async def get_export(self, job_id: str, export_id: str) -> Answer:
+        """``{export}``, as far as it has come."""
+        return await self._call("GET", "jobs", job_id, "exports", export_id)
+
+    async def delete_export(self, job_id: str, export_id: str) -> Answer:
+        """End it, and take its files away: 204, no body."""
+        return await self._call("DELETE", "jobs", job_id, "exports", export_id, need="write")
+
+    def export_file(
+        self, job_id: str, export_id: str, name: str, wanted: str | None = None
+    ) -> AbstractAsyncContextManager[ClientResponse]:
+        """The bytes of one of its files, or of the range ``wanted`` (a ``Range`` header)."""
+        headers = {"Accept": "application/octet-stream", **({} if wanted is None else {"Range": wanted})}
+        return self._stream("GET", "jobs", job_id, "exports", export_id, "files", name, headers=headers)
+
     async def list_deployments(self) -> Answer:
         """The deployments; ``{"deployments":[],"scopeMissing":true}`` without a usable scope."""
         return await self._call("GET", "endpoints", without=NO_DEPLOYMENTS)

@@ -14,7 +14,7 @@ from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 
 from .command_line import CommandLine
-from .options import add_evaluate, add_jobs, add_launch, add_local, add_project, add_yes
+from .options import add_evaluate, add_export, add_jobs, add_launch, add_local, add_project, add_yes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ COMMANDS = {
     "data": "check a data set: what is wrong, or odd, with its rows",
     "jobs": "list the jobs; pause, resume, extend or cancel one; write its figures",
     "evaluate": "compare a job's adapter with its base",
+    "export": "write a job's adapter or merged model for other programs",
     "local": "what this machine keeps of a project's jobs, and tidying it up",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
@@ -112,6 +113,7 @@ def _parser() -> CommandLine:
     _add_data(parser)
     add_jobs(parser)
     add_evaluate(parser)
+    add_export(parser)
     add_local(parser)
     login = parser.add_command(
         "login",
@@ -221,21 +223,27 @@ def _run(arguments: argparse.Namespace) -> int:
 
         wanted = {"step": arguments.checkpoint, "force": arguments.force, "as_json": arguments.json}
         return asyncio.run(run_evaluate(settings, arguments.job, **wanted))
+    if arguments.command == "export":
+        from arkor_dev.cli.commands.export import run_export
+
+        how = {"form": arguments.format, "out": arguments.out, "step": arguments.checkpoint}
+        how |= {"replace": arguments.replace, "as_json": arguments.json}
+        return asyncio.run(run_export(settings, arguments.job, **how))
     if arguments.command == "local":
         from arkor_dev.cli.commands.local import run_local
 
         names = [name for name in (arguments.first, arguments.second) if name is not None]
         return asyncio.run(run_local(settings, arguments.action, names, as_json=arguments.json, yes=yes))
     if arguments.command == "login":
-        from arkor_dev.cli.commands.login import run_login
+        from arkor_dev.cli.account.login import run_login
 
         return run_login(settings, anonymous=arguments.anonymous, browser=not arguments.no_browser, yes=yes)
     if arguments.command == "logout":
-        from arkor_dev.cli.commands.login import run_logout
+        from arkor_dev.cli.account.login import run_logout
 
         return run_logout(settings, os.environ, yes=yes)
     if arguments.command == "whoami":
-        from arkor_dev.cli.commands.whoami import run_whoami
+        from arkor_dev.cli.account.whoami import run_whoami
 
         return run_whoami(settings, as_json=arguments.json)
     if arguments.command == "doctor":

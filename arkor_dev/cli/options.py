@@ -130,6 +130,31 @@ def add_evaluate(parser: CommandLine) -> None:
     evaluate.add_argument("--json", action="store_true", help="print {evaluation, rows}")
 
 
+def add_export(parser: CommandLine) -> None:
+    """``export``, and what it writes."""
+    export = parser.add_command(
+        "export",
+        "Write what a job has made for other programs: adapter is PEFT's format, merged is one model of base "
+        "and adapter in safetensors. What was written is read again by transformers alone and has to answer "
+        "as the trained model does; where it does not, the exit code is 1. A job is named by its id, by the "
+        "beginning of its id, or as latest.",
+        "JOB --out FOLDER",
+    )
+    export.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
+    add_project(export)
+    add_launch(export)
+    export.add_argument("--out", metavar="FOLDER", help="where to write it; a folder that is not there yet")
+    export.add_argument(
+        "--format", metavar="HOW", choices=("adapter", "merged"), default="adapter",
+        help="adapter (the default) or merged",
+    )  # fmt: skip
+    export.add_argument(
+        "--checkpoint", metavar="STEP", type=_steps, help="the checkpoint of this step, not the final adapter"
+    )
+    export.add_argument("--replace", action="store_true", help="replace a folder that is there")
+    export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
+
+
 def add_local(parser: CommandLine) -> None:
     """``local``, and what it does with what lies on the disk."""
     local = parser.add_command(

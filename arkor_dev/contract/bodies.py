@@ -117,6 +117,15 @@ EVALUATE: Final = Schema((Field("step", Rule("whole", 1), null=True), Field("for
 """``{step?, force?}``: which checkpoint, and whether also on data that have changed."""
 
 
+EXPORT: Final = Schema(
+    (
+        Field("format", Rule("choice", choices=("adapter", "merged")), needed=True),
+        Field("step", whole(1), null=True),
+    )
+)
+"""``{format, step?}``: of the final adapter, or of the checkpoint of ``step``."""
+
+
 def _is_order(value: object) -> bool:
     return (
         isinstance(value, list)

@@ -1,4 +1,4 @@
-"""The shapes of optional features: forecasts, endpoints with their keys, and jobs kept in order."""
+"""The shapes of optional features: forecasts, endpoints with their keys, exports, and jobs kept in order."""
 
 from __future__ import annotations
 
@@ -157,3 +157,61 @@ class Disk(TypedDict):
     leftovers: int
     database: int
     free: int
+
+
+class ExportFile(TypedDict):
+    """One file of an export; ``sha256`` in hexadecimal."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class ExportProof(TypedDict):
+    """How an exported model answers beside the trained one and the base: docs/contract.md#exports.
+
+    ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on what is wrong besides the weights.
+    ``divergence`` is in nats a token, ``firstChoices`` a share, ``loss`` a mean a token of each model.
+    """
+
+    verdict: str
+    sentence: str
+    faults: list[str]
+    prompts: int
+    agreeingTokens: int
+    answerTokens: int
+    texts: int
+    tokens: int
+    firstChoices: float
+    divergence: float
+    divergenceOfBase: float
+    loss: dict[str, float]
+    allowed: dict[str, float]
+
+
+class ExportProgress(TypedDict):
+    """How far an export has come; ``total`` is null while unknown."""
+
+    label: str
+    done: float
+    total: float | None
+    unit: str
+
+
+class Export(TypedDict):
+    """What a job has made, written for other programs. ``format`` is ``adapter`` or ``merged``.
+
+    ``files``, ``bytes`` and ``proof`` are there once it is ``completed``, ``error`` when it ``failed``; it
+    waits for a training to end. ``step`` is that of a checkpoint, and left out for the final adapter.
+    """
+
+    id: str
+    format: str
+    state: Literal["waiting", "running", "completed", "failed"]
+    createdAt: str
+    step: NotRequired[int]
+    progress: NotRequired[ExportProgress]
+    error: NotRequired[str]
+    bytes: NotRequired[int]
+    files: NotRequired[list[ExportFile]]
+    proof: NotRequired[ExportProof]

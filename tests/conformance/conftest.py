@@ -84,6 +84,7 @@ def fake_target() -> Iterator[Target]:
         "delete",
         "edit",
         "evaluation",
+        "exports",
         "extend",
         "forecast",
         "parent",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 BUILT = {
-    "datasets", "delete", "edit", "evaluation", "extend", "forecast", "parent", "pause", "queue",
+    "datasets", "delete", "edit", "evaluation", "exports", "extend", "forecast", "parent", "pause", "queue",
     "resume",
 }  # fmt: skip
 """What both of our own backends have. The tests of a feature are skipped where it is not named."""

@@ -35,6 +35,7 @@ from .fake_checks import (
 )
 from .fake_datasets import FakeDatasets
 from .fake_evaluation import FakeEvaluations
+from .fake_exports import FakeExports
 from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
 from .fake_order import Order
@@ -110,6 +111,7 @@ class FakeBackend:
         self.datasets = FakeDatasets()
         self.forecasts = FakeForecasts()
         self.evaluations = FakeEvaluations(self)
+        self.exports = FakeExports(self)
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
@@ -327,6 +329,7 @@ class FakeBackend:
             *self.resuming.routes(),
             *self.forecasts.routes(),
             *self.evaluations.routes(),
+            *self.exports.routes(),
         ]
 
     @web.middleware

@@ -633,6 +633,52 @@ export interface Disk {
   free: number;
 }
 
+/** One file of an export; `sha256` in hexadecimal. */
+export interface ExportFile {
+  name: string;
+  bytes: number;
+  sha256: string;
+}
+
+/** How an exported model answers beside the trained one and the base: docs/contract.md#exports. */
+export interface ExportProof {
+  verdict: string;
+  sentence: string;
+  faults: string[];
+  prompts: number;
+  agreeingTokens: number;
+  answerTokens: number;
+  texts: number;
+  tokens: number;
+  firstChoices: number;
+  divergence: number;
+  divergenceOfBase: number;
+  loss: Record<string, number>;
+  allowed: Record<string, number>;
+}
+
+/** How far an export has come; `total` is null while unknown. */
+export interface ExportProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** What a job has made, written for other programs. `format` is `adapter` or `merged`. */
+export interface Export {
+  id: string;
+  format: string;
+  state: "waiting" | "running" | "completed" | "failed";
+  createdAt: string;
+  step?: number;
+  progress?: ExportProgress;
+  error?: string;
+  bytes?: number;
+  files?: ExportFile[];
+  proof?: ExportProof;
+}
+
 /** A row that a finding names: its number from 1, its place for a person, and a few words of it. */
 export interface FindingRow {
   row: number;

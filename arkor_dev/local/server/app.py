@@ -21,6 +21,7 @@ from arkor_dev.contract.errors import (
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.evaluation.service import Evaluations
+from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.jobs.scheduler import Scheduler
@@ -29,8 +30,10 @@ from arkor_dev.local.models.catalog import Models
 from .chat import ASK, Chat
 from .datasets import DATASETS
 from .datasets import routes as dataset_routes
-from .evaluation import Both
+from .evaluation import Followers
 from .evaluation import routes as evaluation_routes
+from .exports import EXPORTS
+from .exports import routes as export_routes
 from .forecasts import FORECASTS
 from .forecasts import routes as forecast_routes
 from .interruptions import routes as interruption_routes
@@ -50,6 +53,7 @@ FEATURES: Final = (
     "delete",
     "edit",
     "evaluation",
+    "exports",
     "extend",
     "forecast",
     "parent",
@@ -163,9 +167,10 @@ def create_app(setup: Setup) -> web.Application:
     app[EVALUATIONS] = Evaluations(
         setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy
     )
-    app[SCHEDULER].observer = Both(app[FORECASTS], app[EVALUATIONS])
+    app[EXPORTS] = Exports(setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
+    app[SCHEDULER].observer = Followers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS])
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
-    app.add_routes(interruption_routes)
+    app.add_routes([*interruption_routes, *export_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -174,6 +179,7 @@ def create_app(setup: Setup) -> web.Application:
             stack.push_async_callback(app[DATASETS].close)
             await stack.enter_async_context(app[FORECASTS].running())
             await stack.enter_async_context(app[EVALUATIONS].running())
+            await stack.enter_async_context(app[EXPORTS].running())
             await stack.enter_async_context(app[SCHEDULER].running(idle=setup.idle, resume=setup.resume))
             yield
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
@@ -16,26 +16,35 @@ from .requests import body_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from arkor_dev.local.evaluation.service import Evaluations
     from arkor_dev.local.jobs.scheduler import Observer
     from arkor_dev.local.jobs.store import Verdict
 
 routes = web.RouteTableDef()
 
 
-class Both:
-    """Follows trainings for the forecasts, and for the evaluations that wait for their end."""
+class Waiting(Protocol):
+    """What is never beside a training, and goes on when none runs."""
 
-    def __init__(self, forecasts: Observer, evaluations: Evaluations) -> None:
-        self._forecasts, self._evaluations = forecasts, evaluations
+    def training_begins(self) -> None: ...
+
+    def training_ended(self) -> None: ...
+
+
+class Followers:
+    """Follows trainings for the forecasts, and for what waits for their end."""
+
+    def __init__(self, forecasts: Observer, *waiting: Waiting) -> None:
+        self._forecasts, self._waiting = forecasts, waiting
 
     def training_begins(self) -> None:
         self._forecasts.training_begins()
-        self._evaluations.training_begins()
+        for each in self._waiting:
+            each.training_begins()
 
     def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
         self._forecasts.training_ended(config, verdict, seconds)
-        self._evaluations.training_ended()
+        for each in self._waiting:
+            each.training_ended()
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
         return await self._forecasts.what_fits(config, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import chat, datasets, deployments, evaluation, forecasts, jobs, manifest, session, train
+from . import chat, datasets, deployments, evaluation, exports, forecasts, jobs, manifest, session, train
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def routes() -> list[web.RouteDef]:
     """Every route under ``/api``."""
-    resources = (session, manifest, jobs, train, chat, datasets, deployments, forecasts, evaluation)
+    resources = (session, manifest, jobs, train, chat, datasets, deployments, forecasts, evaluation, exports)
     return [route for resource in resources for route in resource.ROUTES]

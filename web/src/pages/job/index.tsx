@@ -8,6 +8,7 @@ import { jobById, jobsState, refreshJobs } from "../../store/jobs";
 import { announce, Empty, statusWord } from "../../ui";
 import { JobCurve } from "./curve";
 import { Events } from "./events";
+import { ExportsPlace } from "./exports-place";
 import { Facts } from "./facts";
 import { Head } from "./head";
 import { Notices } from "./notices";
@@ -50,6 +51,7 @@ function JobView({ id }: { id: string }) {
           <Strip job={job} run={run} version={version} status={status} />
           <VerdictPlace job={job} status={status} />
           <JobCurve id={id} job={job} run={run} version={version} status={status} />
+          <ExportsPlace job={job} status={status} />
           {job && <Notes job={job} />}
           <div class="job-below">
             <Events records={run.records} version={version} name={name} />

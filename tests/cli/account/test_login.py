@@ -17,8 +17,8 @@ import pytest
 from rich.console import Console
 
 from arkor_dev.cli import main as cli
-from arkor_dev.cli.callback import PATIENCE
-from arkor_dev.cli.commands import login
+from arkor_dev.cli.account import login
+from arkor_dev.cli.account.callback import PATIENCE
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.credentials_file import read_credentials
 from arkor_dev.identity.oauth import Attempt, Service

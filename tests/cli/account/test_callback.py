@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.cli import callback as module
-from arkor_dev.cli.callback import Callback
+from arkor_dev.cli.account import callback as module
+from arkor_dev.cli.account.callback import Callback
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.server.serve import bind
 from tests.support.raw import exchange

@@ -18,8 +18,8 @@ from yarl import URL
 from arkor_dev.backend.client import sign_in_config
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.http_errors import place
+from arkor_dev.cli.account.callback import PATIENCE, Callback
 from arkor_dev.cli.browser import open_browser
-from arkor_dev.cli.callback import PATIENCE, Callback
 from arkor_dev.cli.consent import confirm
 from arkor_dev.contract.errors import (
     ArkorError,

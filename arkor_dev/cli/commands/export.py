@@ -1,0 +1,194 @@
+"""``arkor-dev export``: what a job has made, for other programs, with the proof that it is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, NotFoundError
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.identity.connect import joined
+
+from .evaluate import LOOK_SECONDS
+from .jobs import choose_job, jobs_of, require_sign_in
+from .local import size
+
+if TYPE_CHECKING:
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.core.settings import Settings
+
+CHUNK: Final = 2**20
+MOST_FILES: Final = 1000
+SAME: Final = "same"
+LINE: Final = 400
+
+
+async def run_export(
+    settings: Settings,
+    job: str | None,
+    *,
+    form: str,
+    out: str | None,
+    step: int | None,
+    replace: bool,
+    as_json: bool,
+) -> int:
+    """Export ``job`` into the folder ``out``; 1 where what was written is not what was trained.
+
+    Raises BadRequestError for what is not to be done, and the backend's fault. The folder is there whole or
+    not at all.
+    """
+    if out is None:
+        raise BadRequestError("Say where to write it: arkor-dev export JOB --out FOLDER.")
+    target = _target(out, replace=replace)
+    if not settings.local:
+        require_sign_in(settings)
+    async with joined(settings, lambda _: None, idle=True) as backend:
+        chosen = choose_job(await jobs_of(backend), job)
+        wanted: dict[str, object] = {"format": form} | ({} if step is None else {"step": step})
+        try:
+            answer = await backend.create_export(chosen["id"], wanted)
+        except NotFoundError as refusal:
+            raise refusal.reworded(f"This backend cannot export that. ({refusal.text})") from None
+        export = _export_in(answer.body)
+        try:
+            export = await _done(backend, chosen["id"], export["id"])
+            with _beside(target) as folder:
+                await _fetch(backend, chosen["id"], export, folder)
+                _put(folder, target)
+        finally:
+            # What lies here need not lie there too; of one that was interrupted nothing stays.
+            with contextlib.suppress(ArkorError):
+                await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
+    told = export.get("proof")
+    proof: dict[str, Any] = told if isinstance(told, dict) else {}
+    if as_json:
+        print(json.dumps({"export": export, "path": str(target)}, indent=2))  # noqa: T201
+    else:
+        print("\n".join(_lines(export, proof, target)))  # noqa: T201
+    return 0 if proof.get("verdict") == SAME else 1
+
+
+def _target(out: str, *, replace: bool) -> Path:
+    """The folder to be written; BadRequestError where something is there that would be lost."""
+    target = Path(out).absolute()
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise BadRequestError(f"{one_line(target, LINE)} is there and is no folder. Choose another --out.")
+    if target.exists() and any(target.iterdir()) and not replace:
+        raise BadRequestError(
+            f"The folder {one_line(target, LINE)} is not empty. Choose another --out, or add --replace."
+        )
+    if not target.parent.is_dir():
+        raise BadRequestError(f"There is no folder {one_line(target.parent, LINE)}. Make it first.")
+    return target
+
+
+def _export_in(body: bytes) -> dict[str, Any]:
+    try:
+        export = json.loads(body)["export"]
+        if not isinstance(export, dict) or not isinstance(export.get("id"), str):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BackendError("The backend's answer on the export cannot be read. Try again later.") from None
+    return export
+
+
+async def _done(backend: Backend, job_id: str, export_id: str) -> dict[str, Any]:
+    """The export once it is there; raises its failure. Says on a terminal how far it has come."""
+    said = ""
+    try:
+        while True:
+            export = _export_in((await backend.get_export(job_id, export_id)).body)
+            state = export.get("state")
+            if state == "completed":
+                return export
+            if state == "failed":
+                raise BackendError(f"It could not be exported: {one_line(export.get('error'), 1000)}")
+            words = _progress(export)
+            if words != said and sys.stderr.isatty():
+                sys.stderr.write(f"\r\x1b[K{words}")
+                sys.stderr.flush()
+                said = words
+            await asyncio.sleep(LOOK_SECONDS)
+    finally:
+        if said:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _progress(export: dict[str, Any]) -> str:
+    progress = export.get("progress")
+    if not isinstance(progress, dict):
+        return "Waiting: a job is training" if export.get("state") == "waiting" else "Exporting"
+    total = progress.get("total")
+    counts = f": {one_line(progress.get('done'), 20)} of {one_line(total, 20)}" if total else ""
+    return f"{one_line(progress.get('label'), 80)}{counts} {one_line(progress.get('unit'), 20)}".rstrip()
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Any:
+    """A folder on the same disk, which is gone afterwards unless it was put into its place."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: Path) -> None:
+    """Every file, by its size and hash; raises BackendError for one that came otherwise."""
+    files = export.get("files")
+    if not isinstance(files, list) or not 0 < len(files) <= MOST_FILES:
+        raise BackendError("The backend's answer on the export cannot be read. Try again later.")
+    for entry in files:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        # A name is the backend's word: it may not lead out of the folder.
+        if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", ".."):
+            raise BackendError("The backend names a file that may not be written. Nothing was.")
+        digest, count = hashlib.sha256(), 0
+        async with backend.export_file(job_id, str(export["id"]), name) as source:
+            with (folder / name).open("xb") as file:
+                async for chunk in source.content.iter_chunked(CHUNK):
+                    count += len(chunk)
+                    digest.update(chunk)
+                    await asyncio.to_thread(file.write, chunk)
+        if count != entry.get("bytes") or digest.hexdigest() != entry.get("sha256"):
+            raise BackendError(f"{one_line(name, 200)} came otherwise than it was written. Try again.")
+
+
+def _put(folder: Path, target: Path) -> None:
+    """Put what was fetched into its place, and take away what was there."""
+    folder.chmod(0o755)
+    old = folder.with_name(f"{folder.name}.old")
+    try:
+        if target.exists():
+            target.rename(old)
+        folder.rename(target)
+    except OSError as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise BadRequestError(f"{one_line(target, LINE)} cannot be written: {error.strerror}.") from None
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _lines(export: dict[str, Any], proof: dict[str, Any], target: Path) -> list[str]:
+    place = one_line(target, LINE)
+    told = proof.get("faults")
+    faults = told if isinstance(told, list) else []
+    lines = [
+        f"{place}: {one_line(export.get('format'), 20)}, {size(float(export.get('bytes') or 0))}",
+        one_line(proof.get("sentence"), 500),
+        *(f"  {one_line(fault, 500)}" for fault in faults[:10]),
+    ]
+    quoted = json.dumps(str(target))
+    if proof.get("verdict") == SAME and export.get("format") == "merged":
+        lines += ["", f"In Python: AutoModelForCausalLM.from_pretrained({one_line(quoted, LINE)})"]
+    elif proof.get("verdict") == SAME:
+        lines += ["", f"In Python: PeftModel.from_pretrained(base, {one_line(quoted, LINE)})"]
+    return lines

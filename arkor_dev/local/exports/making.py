@@ -1,0 +1,137 @@
+"""One export: what was trained is asked and written, read again as other programs do, and asked again."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.evaluation.general import questions as general_questions
+from arkor_dev.local.jobs.whole_folder import manifest_of, write_whole
+from arkor_dev.local.modeling.base_model import load_base
+from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.modeling.tokenizer import load_tokenizer
+from arkor_dev.local.training.rows.encoding import encode
+from arkor_dev.local.workers.errors import JobFailure
+
+from .proof import Questions, proof
+from .reading import read_plainly, wearing
+from .sameness import faults
+from .writing import copy_adapter, copy_model, merge, save_merged, stored_dtype, weights_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.training.rows.encoding import Example
+
+    from .proof import Said
+
+    Progress = Callable[[str, float, float | None, str], None]
+
+ROWS: Final = 16
+"""Rows of the job's own; general questions fill up to twice as many texts."""
+LONGEST: Final = 512
+"""Tokens of a text."""
+SPARE: Final = 1.05
+
+
+@dataclass
+class Making:
+    """The export of ``source`` as ``form``.
+
+    It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
+    of its base model, ``name`` what that is called. It is written into ``target``.
+    """
+
+    form: str
+    source: Path
+    kind: str
+    base: Path
+    name: str
+    target: Path
+    progress: Progress
+
+    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Write and prove it, with ``rows`` of the job's own data: ``{bytes, files, proof}``.
+
+        Raises :class:`JobFailure`, and OSError where the disk refuses.
+        """
+        self._check_room()
+        self.progress(f"Loading {self.name}", 0, None, "")
+        base = load_base(self.base)
+        base.model.eval()
+        questions = self._questions(base, rows)
+        of_base = self._ask("the base", questions, base.model)
+        trained = wearing(base.model, self.source) if self.kind == "adapter" else None
+        if trained is None:
+            base.model = None  # the two need not fit into the memory together
+            gc.collect()
+            trained = load_base(self.source).model.eval()
+        of_trained = self._ask("the trained model", questions, trained)
+        self.progress("Writing", 0, None, "")
+        size = self._write(trained, base.tokenizer)
+        base.model = trained = None
+        gc.collect()
+        exported, tokenizer = read_plainly(self.form, self.target, self.base)
+        of_exported = self._ask("what was written", questions, exported)
+        wrong: list[str] = []
+        if tokenizer is not None:
+            asked = [_asked(row) for row in rows if row.text is None]
+            wrong = faults(load_tokenizer(self.base), tokenizer, questions.ends, exported, asked)
+        files = [{"name": name, **entry} for name, entry in manifest_of(self.target)["files"].items()]
+        found = proof(self.form, questions, of_base, of_trained, of_exported, wrong)
+        return {"bytes": size, "files": files, "proof": found}
+
+    def _check_room(self) -> None:
+        """Raise :class:`JobFailure` where the disk cannot take what will be written."""
+        of = self.base if self.form == "merged" and self.kind == "adapter" else self.source
+        needed = SPARE * weights_bytes(of)
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.target.parent).free
+        if free < needed:
+            raise JobFailure(
+                f"The export takes {needed / 1e9:,.1f} GB, and the disk has {free / 1e9:,.1f} GB free: "
+                "make room first"
+            )
+
+    def _write(self, trained: Any, tokenizer: Any) -> int:
+        if self.form == "adapter":
+            return write_whole(self.target, lambda folder: copy_adapter(self.source, folder))
+        if self.kind != "adapter":
+            return write_whole(self.target, lambda folder: copy_model(self.source, folder))
+        merged, dtype = merge(trained), stored_dtype(self.base)
+        return write_whole(
+            self.target, lambda folder: save_merged(merged, tokenizer, self.name, dtype, folder)
+        )
+
+    def _questions(self, base: Base, rows: Sequence[Row]) -> Questions:
+        tokenizer, longest = base.tokenizer, min(LONGEST, base.context)
+        texts: list[Example] = []
+        prompts: list[list[int]] = []
+        for row in [*rows, *general_questions(2 * ROWS - len(rows))]:
+            try:
+                texts.append(encode(tokenizer, row, longest, responses_only=True)[0])
+                if row.text is None and len(prompts) < ROWS:
+                    text = render(tokenizer, _asked(row), cue=True, tools=row.tools)
+                    prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])
+            except JobFailure:  # one question less says little
+                continue
+        if not texts:
+            raise JobFailure("The model's chat template takes none of the questions: nothing could be proved")
+        vocabulary = base.model.get_input_embeddings().weight.shape[0]
+        return Questions(texts, prompts, end_ids(tokenizer, base.model), tokenizer.pad_token_id, vocabulary)
+
+    def _ask(self, whom: str, questions: Questions, model: Any) -> Said:
+        return questions.ask(
+            model, lambda done, total: self.progress(f"Asking {whom}", done, total, "questions")
+        )
+
+
+def _asked(row: Row) -> list[Any]:
+    """A conversation up to its last answer."""
+    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
+    return list(row.messages[:last])

@@ -1,0 +1,39 @@
+"""What was written, read as any other program reads it: by transformers and PEFT, and nothing of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from arkor_dev.local.modeling.base_model import pick_device
+from arkor_dev.local.modeling.tokenizer import UNREADABLE
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def wearing(model: Any, folder: Path) -> Any:
+    """``model`` with the adapter in ``folder``; raises :class:`JobFailure` where the two do not fit."""
+    try:
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
+    except UNREADABLE as error:
+        raise JobFailure(f"The adapter does not fit its base model: {error}") from None
+
+
+def read_plainly(form: str, folder: Path, base: Path) -> tuple[Any, Any | None]:
+    """The exported model, and the tokenizer that came with it; an adapter comes with none."""
+    device, dtype = pick_device()
+    alone = form != "adapter"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder if alone else base, dtype=dtype, use_safetensors=True, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True) if alone else None
+    except UNREADABLE as error:
+        raise JobFailure(f"What was written cannot be read again: {error}") from None
+    model = model.to(torch.device(device))
+    return (model.eval() if alone else wearing(model, folder)), tokenizer

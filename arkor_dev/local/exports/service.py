@@ -1,0 +1,260 @@
+"""Exports that a person asks for: one at a time, in a worker of its own, and never beside a training.
+
+An export lies in ``exports/<id>/`` of its job's folder, and what is told of it beside that in ``<id>.json``.
+A worker that is under way when a job starts is ended, and begins anew when none runs. What a process before
+this one has not finished is swept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.local.evaluation import kept
+from arkor_dev.local.jobs.artifacts import (
+    checkpoint_folder,
+    checkpoint_steps,
+    final_folder,
+    job_folder,
+    kind_of,
+)
+from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.models.catalog import Models
+
+log = logging.getLogger(__name__)
+
+WORKER: Final = "arkor_dev.local.exports.worker"
+FOLDER: Final = "exports"
+FORMATS: Final = ("adapter", "merged")
+
+
+class Order:
+    """One export that is wanted: what is told of it, and the worker that makes it."""
+
+    def __init__(self, job: dict[str, Any], source: Path, told: dict[str, Any]) -> None:
+        self.job, self.source, self.told = job, source, told
+        self.child: Child | None = None
+
+
+class Exports:
+    """Makes what is asked for, in the order of the asking. ``busy`` says whether a job is training."""
+
+    def __init__(
+        self, store: AsyncStore, models: Models, data: Path, project: Path, busy: Callable[[], bool]
+    ) -> None:
+        self._store, self._models = store, models
+        self._data, self._project = data, project
+        self._busy = busy
+        self._orders: dict[str, Order] = {}
+        self._news = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work on what is asked for as long as the body runs."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    # Asked by the server
+
+    async def request(self, job: dict[str, Any], form: str, step: int | None) -> dict[str, Any]:
+        """Order an export of a job that is over, and tell of it; ConflictError where that cannot be."""
+        if job["status"] not in TERMINAL:
+            raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it is over")
+        source = await asyncio.to_thread(self._source, job, step)
+        await asyncio.to_thread(self._sweep, job["id"])
+        told: dict[str, Any] = {
+            "id": f"exp_{secrets.token_hex(6)}",
+            "format": form,
+            "state": "waiting",
+            "createdAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+        if step is not None:
+            told["step"] = step
+        self._orders[told["id"]] = Order(job, source, told)
+        self._news.set()
+        return told
+
+    def list(self, job_id: str) -> list[dict[str, Any]]:
+        """All of a job, the newest first. It reads files."""
+        folder = self._folder(job_id)
+        found = [kept.read(path) for path in folder.glob("exp_*.json")] if folder.is_dir() else []
+        told = [order.told for order in self._orders.values() if order.job["id"] == job_id]
+        told += [each for each in found if isinstance(each, dict) and each.get("id") not in self._orders]
+        return sorted(told, key=lambda each: str(each.get("createdAt")), reverse=True)
+
+    def get(self, job_id: str, export_id: str) -> dict[str, Any]:
+        """One of them; NotFoundError where there is none."""
+        for told in self.list(job_id):
+            if told.get("id") == export_id:
+                return told
+        raise NotFoundError(f"The job has no export {export_id}")
+
+    def file(self, job_id: str, export_id: str, name: str) -> Path:
+        """Where a file of a finished export lies; NotFoundError for all that is none of its files."""
+        told = self.get(job_id, export_id)
+        if name not in {entry.get("name") for entry in told.get("files", ()) if isinstance(entry, dict)}:
+            raise NotFoundError(f"The export {export_id} has no file {name}")
+        path = self._folder(job_id) / export_id / name
+        if path.is_symlink() or not path.is_file():
+            raise NotFoundError(f"The file {name} of the export {export_id} is not on the disk any more")
+        return path
+
+    async def remove(self, job_id: str, export_id: str) -> None:
+        """End it where it is under way, and take its files away."""
+        await asyncio.to_thread(self.get, job_id, export_id)
+        order = self._orders.pop(export_id, None)
+        if order and order.child:
+            await order.child.stop()
+        await asyncio.to_thread(self._remove, job_id, export_id)
+
+    def drop(self, job_id: str) -> None:
+        """Stop, and forget, what is wanted of a job; its files go with it."""
+        for export_id, order in list(self._orders.items()):
+            if order.job["id"] == job_id:
+                del self._orders[export_id]
+                if order.child:
+                    order.child.kill()
+
+    # Told by the scheduler
+
+    def training_begins(self) -> None:
+        """Get out of a job's way; what was under way begins anew."""
+        for order in self._orders.values():
+            if order.child:
+                order.child.kill()
+
+    def training_ended(self) -> None:
+        """Go on with what waits."""
+        self._news.set()
+
+    # Inside
+
+    def _folder(self, job_id: str) -> Path:
+        return job_folder(self._data, job_id) / FOLDER
+
+    def _source(self, job: dict[str, Any], step: int | None) -> Path:
+        steps = checkpoint_steps(self._data, job["id"])
+        if step is None:
+            folder = final_folder(self._data, job["id"])
+            if not folder.is_dir():
+                instead = f"; its checkpoints are at steps {', '.join(map(str, steps))}" if steps else ""
+                raise ConflictError(f"The job {job['name']} has no final adapter{instead}")
+            return folder
+        if step not in steps:
+            there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
+            raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
+        return checkpoint_folder(self._data, job["id"], step)
+
+    def _remove(self, job_id: str, export_id: str) -> None:
+        folder = self._folder(job_id)
+        (folder / f"{export_id}.json").unlink(missing_ok=True)
+        for path in folder.glob(f"{export_id}*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _sweep(self, job_id: str) -> None:
+        """Remove what an end of this process in the middle has left."""
+        folder = self._folder(job_id)
+        for path in folder.glob("exp_*") if folder.is_dir() else ():
+            name = path.name.partition(".")[0]
+            if name not in self._orders and not (folder / f"{name}.json").is_file():
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _next(self) -> Order | None:
+        waiting = (order for order in self._orders.values() if order.told["state"] == "waiting")
+        return None if self._busy() else next(waiting, None)
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            order = self._next()
+            if order is None:
+                await self._news.wait()
+                continue
+            told = order.told
+            told["state"] = "running"
+            try:
+                made = await self._make(order)
+                done = {**told, **made, "state": "completed"}
+                done.pop("progress", None)
+                if told["id"] in self._orders:
+                    path = self._folder(order.job["id"]) / f"{told['id']}.json"
+                    await asyncio.to_thread(kept.write, path, done)
+                    del self._orders[told["id"]]
+            except JobFailure as failure:
+                # One that was killed for a job begins anew.
+                told["state"] = "waiting" if self._busy() else "failed"
+                if told["state"] == "failed":
+                    told["error"] = str(failure)
+            except Exception as error:
+                log.exception("the export %s of %s", told["id"], order.job["id"])
+                told |= {
+                    "state": "failed",
+                    "error": f"the local backend failed: {type(error).__name__}: {error}",
+                }
+            finally:
+                told.pop("progress", None)
+
+    async def _make(self, order: Order) -> dict[str, Any]:
+        """Let a worker write and prove; JobFailure where it ends without."""
+        job_id, told = order.job["id"], order.told
+        config = await self._store.read(Store.config, job_id)
+        if config is None:
+            raise JobFailure("The job is gone")
+        if config.get("loadIn4bit") and told["format"] == "merged":
+            raise JobFailure(
+                "This adapter was trained on weights of 4 bits: merged with the full ones it would be "
+                "another model than the one that was trained. Export the adapter"
+            )
+
+        def tell(progress: dict[str, Any]) -> None:
+            told["progress"] = progress
+
+        model = await self._models.ensure(config["model"], tell)
+        child = order.child = await Child.start(WORKER)
+        try:
+            if self._busy():  # a job has started meanwhile
+                raise JobFailure("A job has started")
+            child.send(
+                id=job_id,
+                config=config,
+                data=str(self._data),
+                project=str(self._project),
+                format=told["format"],
+                source=str(order.source),
+                kind=await asyncio.to_thread(kind_of, order.source),
+                target=str(self._folder(job_id) / told["id"]),
+            )
+            child.send(name=model.name, path=str(model.path))
+            async for batch in child.batches():
+                for message in batch:
+                    if "progress" in message:
+                        tell(message["progress"])
+                    if "error" in message:
+                        raise JobFailure(message["error"])
+                    if "exported" in message:
+                        return dict(message["exported"])
+            await child.ended()
+            raise JobFailure(child.cause("The exporting process"))
+        finally:
+            order.child = None
+            await child.stop()

@@ -1,0 +1,78 @@
+"""The process that makes one export and ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.training.preparation import Preparation
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.link import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arkor_dev.data.rows import Row
+
+
+MOST_ROWS: Final = 16
+"""Rows of the job's own data that both models are asked."""
+
+
+class Work:
+    """One export, from its message to its end."""
+
+    def __init__(self) -> None:
+        self.link = Link()
+
+    def export(self) -> dict[str, Any]:
+        """Make what the message asks for; raises :class:`JobFailure`."""
+        order = self.link.receive()
+        form, kind = order["format"], order["kind"]
+        if form == "adapter" and kind != "adapter":
+            raise JobFailure(
+                "This job has trained the whole model and has no adapter: choose the format merged"
+            )
+        rows = self._rows(order)
+        model = self.link.receive()
+        os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on
+        from .making import Making
+
+        base, source, target = Path(model["path"]), Path(order["source"]), Path(order["target"])
+        return Making(form, source, kind, base, model["name"], target, self.link.progress).make(rows)
+
+    def _rows(self, order: Mapping[str, Any]) -> list[Row]:
+        """Rows of the job's own data: those held out, else some that were learned; none where it is gone."""
+        try:
+            preparation = Preparation(order, lambda *_, **__: None, self.link.progress)
+            preparation.read()
+        except JobFailure:
+            return []
+        rows = preparation.eval_rows or preparation.train_rows
+        return rows[:: -(-len(rows) // MOST_ROWS)][:MOST_ROWS] if rows else []
+
+    def run(self) -> None:
+        """Do the work; whatever goes wrong ends as a reason that the person reads."""
+        try:
+            self.link.send(exported=self.export())
+        except JobFailure as failure:
+            self.link.send(error=str(failure))
+        except OSError as error:
+            self.link.send(error=f"It could not be written: {error.strerror or error}")
+        except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}"
+            if out_of_memory(error):
+                reason = "The machine ran out of memory: the whole model has to fit into it in float32"
+            self.link.send(error=reason)
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(5)
+    Work().run()
+    sys.stdout.flush()
+    os._exit(0)

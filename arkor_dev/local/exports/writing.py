@@ -1,0 +1,84 @@
+"""The files of an export: an adapter as it is, or one model of base and adapter together."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from transformers import AutoConfig
+
+from arkor_dev.local.checkpoints.points import STATE
+from arkor_dev.local.jobs.whole_folder import MANIFEST
+from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, hold_in, save_whole
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BESIDE: Final = ("README.md", "provenance.json")
+"""What goes with the weights where it is there: the card, and where they come from."""
+RUNS: Final = frozenset({MANIFEST, STATE})
+"""What is of a run, and of no use to another program."""
+
+
+def copy_adapter(source: Path, folder: Path) -> None:
+    """The adapter in ``source`` and what describes it; of what a run goes on from nothing."""
+    for name in (WEIGHTS, CONFIG, *BESIDE):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+
+
+def copy_model(source: Path, folder: Path) -> None:
+    """A model that was trained whole: all of its files."""
+    for path in sorted(source.iterdir()):
+        if path.name not in RUNS and path.is_file() and not path.is_symlink():
+            shutil.copyfile(path, folder / path.name)
+
+
+def weights_bytes(folder: Path) -> int:
+    """What the weights in a folder take on the disk."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def stored_dtype(path: Path) -> Any:
+    """The number format of the weights of the model in ``path``; float32 where it does not say."""
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+    told = getattr(config, "dtype", None)
+    return told if isinstance(told, torch.dtype) and told.is_floating_point else torch.float32
+
+
+def merge(worn: Any) -> Any:
+    """The base of the PEFT model ``worn`` with the adapter in its weights; raises :class:`JobFailure`.
+
+    The sum is computed in the format in which the weights are held, which is to be float32, and rounded once.
+    """
+    try:
+        merged = worn.merge_and_unload(safe_merge=True)
+    except (ValueError, NotImplementedError, AttributeError) as error:
+        raise JobFailure(f"This adapter cannot be merged with its base: {error}") from None
+    # An adapter may have changed one of two layers that were one until then: written as one it is lost.
+    ins, outs = merged.get_input_embeddings(), merged.get_output_embeddings()
+    if merged.config.tie_word_embeddings and outs is not None and not torch.equal(ins.weight, outs.weight):
+        merged.config.tie_word_embeddings = False
+    return merged
+
+
+def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path) -> None:
+    """Write the model with its tokenizer, chat template and end marks, its weights in ``dtype``.
+
+    ``name`` is the base's, of which what travels is written.
+    """
+    hold_in(merged, dtype)
+    merged.config.dtype = dtype
+    merged.name_or_path = merged.config._name_or_path = travelling_name(name)  # noqa: SLF001
+    end_answers(merged, tokenizer)
+    save_whole(merged, tokenizer, folder)
+
+
+def end_answers(model: Any, tokenizer: Any) -> None:
+    """Have the model's configuration name all tokens that end an answer: other programs know no others."""
+    model.generation_config.eos_token_id = end_ids(tokenizer, model)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -1,0 +1,55 @@
+"""The calls of the feature ``exports`` (docs/contract.md#exports)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from arkor_dev.contract.bodies import EXPORT
+from arkor_dev.local.exports.service import Exports
+
+from .jobs import job_of
+from .requests import body_of
+
+EXPORTS: Final = web.AppKey("exports", Exports)
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/v1/jobs/{id}/exports")
+async def create(request: web.Request) -> web.Response:
+    job, body = await job_of(request), await body_of(request, EXPORT)
+    export = await request.app[EXPORTS].request(job, body["format"], body.get("step"))
+    return web.json_response({"export": export}, status=201)
+
+
+@routes.get("/v1/jobs/{id}/exports")
+async def listed(request: web.Request) -> web.Response:
+    job = await job_of(request)
+    return web.json_response({"exports": await asyncio.to_thread(request.app[EXPORTS].list, job["id"])})
+
+
+@routes.get("/v1/jobs/{id}/exports/{export}")
+async def one(request: web.Request) -> web.Response:
+    job = await job_of(request)
+    found = await asyncio.to_thread(request.app[EXPORTS].get, job["id"], request.match_info["export"])
+    return web.json_response({"export": found})
+
+
+@routes.get("/v1/jobs/{id}/exports/{export}/files/{name}")
+async def file(request: web.Request) -> web.StreamResponse:
+    job = await job_of(request)
+    path = await asyncio.to_thread(
+        request.app[EXPORTS].file, job["id"], request.match_info["export"], request.match_info["name"]
+    )
+    headers = {"Content-Type": "application/octet-stream", "X-Content-Type-Options": "nosniff"}
+    return web.FileResponse(path, headers=headers)
+
+
+@routes.delete("/v1/jobs/{id}/exports/{export}")
+async def remove(request: web.Request) -> web.Response:
+    job = await job_of(request)
+    await request.app[EXPORTS].remove(job["id"], request.match_info["export"])
+    return web.Response(status=204)

@@ -1,0 +1,72 @@
+"""What a job has made, for other programs (docs/contract.md#exports)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from arkor_dev.contract.bodies import EXPORT
+from arkor_dev.server.app_keys import BACKEND
+
+from .envelope import answered, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PASSED: Final = ("Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Last-Modified")
+CHUNK: Final = 2**18
+
+
+def _names(request: web.Request) -> Mapping[str, str]:
+    return request.match_info
+
+
+async def create(request: web.Request) -> web.Response:
+    """``POST /api/jobs/:id/exports`` ``{format, step?}``: the backend's ``{export}``."""
+    body = await read_object(request, EXPORT)
+    return answered(await request.app[BACKEND].create_export(_names(request)["id"], body))
+
+
+async def listed(request: web.Request) -> web.Response:
+    """``GET /api/jobs/:id/exports``: the backend's ``{exports}``."""
+    return answered(await request.app[BACKEND].list_exports(_names(request)["id"]))
+
+
+async def one(request: web.Request) -> web.Response:
+    """``GET /api/jobs/:id/exports/:export``: the backend's ``{export}``."""
+    names = _names(request)
+    return answered(await request.app[BACKEND].get_export(names["id"], names["export"]))
+
+
+async def remove(request: web.Request) -> web.Response:
+    """``DELETE /api/jobs/:id/exports/:export``: ended, and its files gone."""
+    names = _names(request)
+    return answered(await request.app[BACKEND].delete_export(names["id"], names["export"]))
+
+
+async def file(request: web.Request) -> web.StreamResponse:
+    """``GET /api/jobs/:id/exports/:export/files/:name``: the bytes, or a range of them, to be saved."""
+    names = _names(request)
+    opened = request.app[BACKEND].export_file(
+        names["id"], names["export"], names["name"], request.headers.get("Range")
+    )
+    async with opened as source:
+        answer = web.StreamResponse(status=source.status, headers={"Content-Disposition": "attachment"})
+        for header in PASSED:
+            if header in source.headers:
+                answer.headers[header] = source.headers[header]
+        answer.content_type = "application/octet-stream"
+        await answer.prepare(request)
+        async for chunk in source.content.iter_chunked(CHUNK):
+            await answer.write(chunk)
+    return answer
+
+
+ROUTES = [
+    web.post("/api/jobs/{id}/exports", create),
+    web.get("/api/jobs/{id}/exports", listed),
+    web.get("/api/jobs/{id}/exports/{export}", one),
+    web.delete("/api/jobs/{id}/exports/{export}", remove),
+    web.get("/api/jobs/{id}/exports/{export}/files/{name}", file),
+]

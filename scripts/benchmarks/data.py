@@ -1,0 +1,115 @@
+"""The Data page on a data set of 100,000 rows, through a true ``arkor-dev --local`` and a real Chromium.
+
+Timed from the press on the navigation to the painted tokens of the first row. The first time the backend
+starts the process that reads the data, loads the tokenizer and makes the index; later the process is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+import platformdirs
+from playwright.async_api import async_playwright
+
+from tests.browser.conftest import QUIET, chromium_path
+from tests.support.daemon import free_port, running_daemon
+
+from .figures import Figure
+from .forecast import WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from playwright.async_api import Page
+
+ROWS: Final = 100_000
+ROUNDS: Final = 5
+MINUTES: Final = 20 * 60_000
+TOML: Final = """
+[[trainer]]
+name = "many"
+model = "smollm2-135m-instruct"
+dataset = "data.jsonl"
+"""
+# Painted: a frame after the tokens are in the page. The link's press starts the clock.
+PROBE: Final = """() => new Promise((told) => {
+  const began = performance.now();
+  const look = () => document.querySelector(".data-token")
+    ? requestAnimationFrame(() => told(performance.now() - began))
+    : requestAnimationFrame(look);
+  location.hash = "#/data";
+  requestAnimationFrame(look);
+})"""
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Seconds until the first row's tokens are painted, the first time and later."""
+
+    async def all_of_it() -> list[Figure]:
+        return [figure async for figure in opened(1_000 if quick else ROWS, 2 if quick else ROUNDS)]
+
+    yield from asyncio.run(all_of_it())
+
+
+async def opened(count: int, rounds: int) -> AsyncIterator[Figure]:
+    """One Studio a round for the first look; the later ones go to Home and back."""
+    cache = Path(platformdirs.user_cache_dir("arkor-dev"))
+    os.environ.setdefault("ARKOR_TEST_CACHE", str(cache))
+    first, later, whole = [], [], 0.0
+    with tempfile.TemporaryDirectory(prefix="arkor-bench-") as folder:
+        project = Path(folder) / "project"
+        project.mkdir()
+        (project / "arkor.toml").write_text(TOML.lstrip())
+        write_rows(project / "data.jsonl", count)
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(QUIET))
+            for number in range(rounds):
+                home, port = Path(folder) / f"home{number}", free_port()
+                async with running_daemon(home, port, "--local", "--project", str(project)) as daemon:
+                    page = await browser.new_page(viewport={"width": 1280, "height": 900})
+                    await page.goto(daemon.origin)
+                    await page.get_by_role("button", name="Run training").wait_for()
+                    began = time.monotonic()
+                    first.append(await look(page))
+                    later.append(await again(page))
+                    if not number:
+                        await page.locator(".data-progress").wait_for(state="detached", timeout=MINUTES)
+                        whole = time.monotonic() - began
+                        later.append(await again(page))
+                    await page.close()
+            await browser.close()
+    yield Figure(f"{count:,} rows: the first row's tokens, first time", median(first), "s", most=1)
+    yield Figure(f"{count:,} rows: the first row's tokens, again", median(later), "s", most=1)
+    yield Figure(f"{count:,} rows: all looked at and checked", whole, "s")
+
+
+async def look(page: Page) -> float:
+    """Seconds from the press to the painted tokens."""
+    return float(await page.evaluate(PROBE)) / 1000
+
+
+async def again(page: Page) -> float:
+    """The same, once the page has been left for Home."""
+    await page.evaluate("location.hash = '#/'")
+    await page.get_by_role("button", name="Run training").wait_for()
+    return await look(page)
+
+
+def write_rows(path: Path, count: int) -> None:
+    """Chats of 20 to 120 words, most of them short."""
+    chance, words = random.Random(0), WORDS.split()  # noqa: S311 - rows, no secrets
+    with path.open("w") as file:
+        for number in range(count):
+            said = [chance.choice(words) for _ in range(20 + int(100 * chance.random() ** 3))]
+            half = len(said) // 2
+            turns = ("user", [str(number), *said[:half]]), ("assistant", said[half:])
+            row = {"messages": [{"role": role, "content": " ".join(text)} for role, text in turns]}
+            file.write(json.dumps(row) + "\n")

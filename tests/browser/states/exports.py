@@ -1,0 +1,72 @@
+"""One job's page: what it gave, for other programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import expect
+
+from tests.support.fake_exports import PROOF
+
+from . import Scene, state, trained
+
+HOSTILE = "\u202e<script>alert(1)</script> \x1b[31m" + "x" * 300
+SHA = "5fb0b1c9" * 8
+FILES = [
+    {"name": name, "bytes": size, "sha256": SHA}
+    for name, size in (
+        ("config.json", 861),
+        ("model.safetensors", 269_060_552),
+        ("tokenizer.json", 3_519_512),
+    )
+]
+
+
+async def shown(scene: Scene, *exports: dict[str, Any]) -> None:
+    scene.fake.features = ["exports"]
+    job = trained(scene.fake, "support-bot")
+    scene.fake.exports.looks = 1_000_000
+    for number, export in enumerate(exports, 1):
+        told = {
+            "id": f"exp_{number:04}",
+            "format": "merged",
+            "createdAt": "2026-01-01T00:00:00.000Z",
+            **export,
+        }
+        scene.fake.exports.add(job, told)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_role("heading", name="Take it with you")).to_be_visible()
+
+
+@state("job-export-none", "Nothing exported yet")
+async def none(scene: Scene) -> None:
+    await shown(scene)
+    await expect(scene.page.get_by_role("button", name="Merge it with its base")).to_be_enabled()
+
+
+@state("job-export", "A merged model that answers as the trained one, and an adapter that is being written")
+async def done(scene: Scene) -> None:
+    merged = {"state": "completed", "bytes": 272_581_000, "files": FILES, "proof": PROOF}
+    await shown(scene, merged, {"state": "waiting", "format": "adapter"})
+    await scene.page.get_by_text("3 files").click()
+    await expect(scene.page.get_by_text("model.safetensors")).to_be_visible()
+    await expect(scene.page.get_by_text("Writing")).to_be_visible()
+
+
+@state("job-export-differs", "One that is another model, and one that failed; said at length")
+async def differs(scene: Scene) -> None:
+    fault = "Its chat template writes '<|im_end|> ' where the training's writes '<|im_end|>'. " + HOSTILE
+    sentence = "12 of 64 tokens of its answers agree, loss 3.38 (trained 1.91, base 3.42): another model "
+    proof = PROOF | {
+        "verdict": "differs",
+        "faults": [fault, "Its answers do not end."],
+        "sentence": sentence + HOSTILE,
+    }
+    files = [{"name": HOSTILE, "bytes": 5, "sha256": SHA}]
+    failed = {
+        "state": "failed",
+        "error": "The export takes 14.2 GB, and the disk has 3.1 GB free: make room first",
+    }
+    await shown(scene, {"state": "completed", "bytes": 5, "files": files, "proof": proof, "step": 20}, failed)
+    await scene.page.get_by_text("1 file").click()
+    await expect(scene.page.get_by_text("Its answers do not end.")).to_be_visible()

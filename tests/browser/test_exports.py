@@ -1,0 +1,57 @@
+"""Exports on a job's page: asked for by a press, proved, saved and removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support.fake_exports import FILES, PROOF
+
+from .states import trained
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+async def test_an_export_is_made_saved_and_removed(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["exports"]
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    fake_backend.exports.looks = 2
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_role("button", name="Export the adapter").click()
+        one = page.get_by_role("article", name="Adapter")
+        await expect(one).to_contain_text("Writing")
+        await expect(page.get_by_role("button", name="Export the adapter")).to_be_disabled()
+        await expect(one).to_contain_text(str(PROOF["sentence"]))
+        await expect(one).to_contain_text(f"arkor-dev export {job} --out FOLDER")
+        await one.get_by_text("2 files").click()
+        async with page.expect_download() as saved:
+            await one.get_by_role("button", name="Save adapter_model.safetensors").click()
+        download = await saved.value
+        assert download.suggested_filename == "adapter_model.safetensors"
+        assert Path(await download.path()).read_bytes() == FILES["adapter_model.safetensors"]
+        await one.get_by_role("button", name="Remove").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        await expect(one).to_have_count(0)
+    assert fake_backend.exports.of(job) == {}
+
+
+async def test_where_there_is_no_such_feature_there_is_no_such_place(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("button", name="Compare with the base model")).to_be_visible()
+        await expect(page.get_by_text("Take it with you")).to_have_count(0)
+    assert fake_backend.count("GET /v1/jobs/{id}/exports") == 0

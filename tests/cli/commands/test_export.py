@@ -1,0 +1,102 @@
+"""``arkor-dev export``: files in a folder, whole or not at all, and what the proof says."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.cli.commands import export
+from tests.support.fake_exports import FILES, PROOF
+
+from .test_jobs import Command, command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.fake_backend import FakeBackend
+
+__all__ = ["command"]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "LOOK_SECONDS", 0.01)
+
+
+@pytest.fixture
+def job(signed_in: None, fake_backend: FakeBackend) -> str:
+    del signed_in
+    fake_backend.features = ["exports"]
+    return fake_backend.add_job("completed", name="keeper")
+
+
+async def test_it_writes_the_files_and_says_that_they_are_the_same(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = await command.run(0, "export", job, "--out", str(out))
+    assert PROOF["sentence"] in said
+    assert f'PeftModel.from_pretrained(base, "{out}")' in said
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == FILES
+    assert list(tmp_path.glob(".out*")) == []
+    assert fake_backend.exports.of(job) == {}, "what lies here need not lie there too"
+    found = json.loads(await command.run(0, "export", job, "--out", str(tmp_path / "b"), "--json"))
+    assert (found["export"]["proof"], found["path"]) == (PROOF, str(tmp_path / "b"))
+
+
+async def test_another_model_than_the_trained_one_is_a_failure(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
+) -> None:
+    fake_backend.exports.proof = PROOF | {
+        "verdict": "differs",
+        "faults": ["Its template\x1b[31m is another."],
+    }
+    said = await command.run(1, "export", job, "--format", "merged", "--out", str(tmp_path / "out"))
+    assert "Its template is another." in said
+    assert "from_pretrained" not in said
+    assert (tmp_path / "out" / "adapter_config.json").exists()
+
+
+async def test_nothing_is_overwritten_unasked(command: Command, job: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    assert "--replace" in await command.run(2, "export", job, "--out", str(out))
+    assert (out / "mine.txt").read_text() == "mine"
+    await command.run(0, "export", job, "--out", str(out), "--replace")
+    assert {path.name for path in out.iterdir()} == set(FILES)
+    (tmp_path / "file").write_text("")
+    assert "no folder" in await command.run(2, "export", job, "--out", str(tmp_path / "file"))
+    assert "There is no folder" in await command.run(2, "export", job, "--out", str(tmp_path / "no" / "out"))
+    assert "--out" in await command.run(2, "export", job)
+
+
+async def test_what_came_otherwise_is_not_kept(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
+) -> None:
+    for named, said in (
+        ([{"name": "adapter_config.json", "bytes": 8, "sha256": "0" * 64}], "came otherwise"),
+        ([{"name": "adapter_config.json", "bytes": 9, "sha256": "0" * 64}], "came otherwise"),
+        ([{"name": "../evil", "bytes": 8, "sha256": ""}], "may not be written"),
+        ([{"name": "..", "bytes": 8, "sha256": ""}], "may not be written"),
+        ([], "cannot be read"),
+        (["x"], "may not be written"),
+    ):
+        fake_backend.exports.named = named  # type: ignore[assignment]
+        assert said in await command.run(2, "export", job, "--out", str(tmp_path / "out"))
+        assert list(tmp_path.glob("*out*")) == list(tmp_path.glob(".*part*")) == []
+        assert not (tmp_path / "evil").exists()
+
+
+async def test_why_there_is_none_is_said(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
+) -> None:
+    out = ("--out", str(tmp_path / "out"))
+    fake_backend.exports.failing[job] = "the disk\x1b[31m is full"
+    assert "It could not be exported: the disk is full" in await command.run(2, "export", job, *out)
+    running = fake_backend.add_job("running")
+    assert "is running" in await command.run(2, "export", running, *out)
+    fake_backend.features = []
+    assert "This backend cannot export" in await command.run(2, "export", job, *out)

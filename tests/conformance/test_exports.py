@@ -1,0 +1,97 @@
+"""What a job has made, as files with a proof (docs/contract.md#exports), where the feature is named."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .target import until
+from .test_features import named
+from .test_order import need
+
+if TYPE_CHECKING:
+    from .conftest import Cancelled, Finished
+    from .target import Target
+
+
+def made(target: Target, job_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """An export, once it is done."""
+    answer = target.call("POST", f"/v1/jobs/{job_id}/exports", body)
+    assert answer.status in (200, 201), answer
+    path = f"/v1/jobs/{job_id}/exports/{answer.json['export']['id']}"
+
+    until(lambda: target.get(path)["export"]["state"] in ("completed", "failed"))
+    export: dict[str, Any] = target.get(path)["export"]
+    return export
+
+
+@pytest.fixture(scope="module")
+def export(target: Target, finished: Finished) -> dict[str, Any]:
+    """The final adapter of a job, exported once for all tests."""
+    need(target, "exports")
+    return made(target, finished.id, {"format": "adapter"})
+
+
+def test_an_export_has_its_files_and_its_proof(export: dict[str, Any]) -> None:
+    assert export["state"] == "completed", export
+    assert export["bytes"] >= sum(entry["bytes"] for entry in export["files"]) > 0
+    proof = export["proof"]
+    assert proof["verdict"] == "same", proof
+    assert proof["sentence"].strip()
+    assert 0 <= proof["agreeingTokens"] <= proof["answerTokens"]
+    assert 0 <= proof["firstChoices"] <= 1
+    assert proof["divergence"] <= proof["allowed"]["divergence"]
+    assert proof["loss"].keys() >= {"base", "trained", "exported"}
+
+
+def test_its_files_come_as_they_were_written(
+    target: Target, finished: Finished, export: dict[str, Any]
+) -> None:
+    path = f"/v1/jobs/{finished.id}/exports/{export['id']}/files"
+    for entry in export["files"]:
+        answer = target.call("GET", f"{path}/{entry['name']}")
+        assert (answer.status, len(answer.body)) == (200, entry["bytes"])
+        assert hashlib.sha256(answer.body).hexdigest() == entry["sha256"]
+        part = target.call("GET", f"{path}/{entry['name']}", headers={"Range": "bytes=2-5"})
+        assert (part.status, part.body) == (206, answer.body[2:6])
+    for name in ("nothing.bin", "..%2Fmanifest.json", "%2Fetc%2Fpasswd"):
+        assert target.call("GET", f"{path}/{name}").status == 404, name
+
+
+def test_exports_are_listed_and_can_be_taken_away(
+    target: Target, finished: Finished, export: dict[str, Any]
+) -> None:
+    path = f"/v1/jobs/{finished.id}/exports"
+    answer = target.call("POST", path, {"format": "adapter"})
+    gone = answer.json["export"]["id"]
+    listed = [each["id"] for each in target.get(path)["exports"]]
+    assert {gone, export["id"]} <= set(listed)
+    assert target.call("DELETE", f"{path}/{gone}").status == 204
+    assert gone not in [each["id"] for each in target.get(path)["exports"]]
+    for method in ("GET", "DELETE"):
+        assert target.call(method, f"{path}/{gone}").status == 404
+
+
+def test_what_cannot_be_exported_is_refused(
+    target: Target, finished: Finished, cancelled: Cancelled, endless: str
+) -> None:
+    need(target, "exports")
+    for job_id, body, status in (
+        (finished.id, {}, 400),
+        (finished.id, {"format": "pickle"}, 400),
+        (finished.id, {"format": "adapter", "step": "last"}, 400),
+        (finished.id, {"format": "adapter", "step": 999_999}, 404),
+        (cancelled.id, {"format": "adapter"}, 409),
+        (endless, {"format": "adapter"}, 409),
+        ("no-such-job", {"format": "adapter"}, 404),
+    ):
+        answer = target.call("POST", f"/v1/jobs/{job_id}/exports", body)
+        assert (answer.status, bool(answer.error)) == (status, True), (job_id, body)
+
+
+def test_where_it_is_not_named_it_is_not_there(target: Target, finished: Finished) -> None:
+    if "exports" not in named(target):
+        assert target.call("POST", f"/v1/jobs/{finished.id}/exports", {"format": "adapter"}).status == 404
+        assert target.call("GET", f"/v1/jobs/{finished.id}/exports").status == 404

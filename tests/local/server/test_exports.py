@@ -1,0 +1,63 @@
+"""Exports through the local backend: never beside a training, whole or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.conftest import ENDLESS
+from tests.local.harness import until
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Trained
+
+pytestmark = pytest.mark.engine
+
+
+def ask(trained: Trained, **body: Any) -> str:
+    answer = trained.backend.call("POST", f"/v1/jobs/{trained.job}/exports", body)
+    assert answer.status == 201, answer.body
+    return str(answer.json["export"]["id"])
+
+
+def told(trained: Trained, export: str) -> dict[str, Any]:
+    answer = trained.backend.call("GET", f"/v1/jobs/{trained.job}/exports/{export}")
+    assert answer.status == 200, answer.body
+    found: dict[str, Any] = answer.json["export"]
+    return found
+
+
+def done(trained: Trained, export: str) -> dict[str, Any]:
+    found: dict[str, Any] = until(
+        lambda: (now := told(trained, export))["state"] in ("completed", "failed") and now, 120
+    )
+    return found
+
+
+def test_an_export_waits_for_a_training_and_begins_anew_after_it(trained: Trained) -> None:
+    backend, folder = trained.backend, trained.data / "jobs" / trained.job / "exports"
+    export = ask(trained, format="merged")
+    until(lambda: backend.processes("exports.worker"), 60)
+    job = backend.submit(ENDLESS, "endless")
+    until(lambda: backend.job(job)["status"] == "running", 60)
+    until(lambda: told(trained, export)["state"] == "waiting")
+    assert backend.processes("exports.worker") == []
+    backend.call("POST", f"/v1/jobs/{job}/cancel")
+    found = done(trained, export)
+    assert found["state"] == "completed", found
+    assert found["proof"]["verdict"] == "same", found["proof"]
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file["name"] for file in found["files"]}
+    assert (folder / export / "model.safetensors").is_file()
+    backend.call("DELETE", f"/v1/jobs/{trained.job}/exports/{export}")
+    assert list(folder.iterdir()) == []
+
+
+def test_one_that_is_taken_back_leaves_nothing(trained: Trained) -> None:
+    export = ask(trained, format="merged", step=10)
+    until(lambda: trained.backend.processes("exports.worker"), 60)
+    answer = trained.backend.call("DELETE", f"/v1/jobs/{trained.job}/exports/{export}")
+    assert answer.status == 204
+    until(lambda: not trained.backend.processes("exports.worker"))
+    folder = trained.data / "jobs" / trained.job / "exports"
+    assert not folder.exists() or list(folder.iterdir()) == []

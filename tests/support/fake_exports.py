@@ -1,0 +1,158 @@
+"""The fake backend's feature ``exports``: done after so many looks, two small files and a proof."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from .fake_checks import RefusedError, parsed, wrong
+from .fake_order import OVER
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .fake_backend import FakeBackend
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+FILES = {"adapter_config.json": b'{"r": 8}', "adapter_model.safetensors": bytes(range(256)) * 4}
+PROOF: dict[str, Any] = {
+    "verdict": "same",
+    "sentence": "61 of 64 tokens of its answers agree, loss 1.93 (trained 1.91, base 3.42): the same model.",
+    "faults": [],
+    "prompts": 4,
+    "agreeingTokens": 61,
+    "answerTokens": 64,
+    "texts": 32,
+    "tokens": 412,
+    "firstChoices": 0.998,
+    "divergence": 1.2e-4,
+    "divergenceOfBase": 1.4,
+    "loss": {"base": 3.42, "trained": 1.91, "exported": 1.93},
+    "allowed": {"divergence": 2e-3, "firstChoices": 0.97},
+}
+
+
+class FakeExports:
+    """``looks`` is how often an export is asked for before it is done; ``failing`` jobs' fail.
+
+    ``proof`` is what is found, and ``files`` what they hold; ``named`` is what is told of these.
+    """
+
+    def __init__(self, fake: FakeBackend) -> None:
+        self._fake = fake
+        self.looks = 1
+        self.failing: dict[str, str] = {}
+        self.proof = PROOF
+        self.files = dict(FILES)
+        self.named: list[dict[str, Any]] | None = None
+        self.made: dict[str, dict[str, dict[str, Any]]] = {}
+        self._seen: dict[str, int] = {}
+        self._count = 0
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of the feature, which are not there where it is not named."""
+        all_, one = "/v1/jobs/{id}/exports", "/v1/jobs/{id}/exports/{export}"
+        return [
+            web.post(all_, self._with_feature(self._create)),
+            web.get(all_, self._with_feature(self._list)),
+            web.get(one, self._with_feature(self._get)),
+            web.delete(one, self._with_feature(self._remove)),
+            web.get(one + "/files/{name}", self._with_feature(self._file)),
+        ]
+
+    def _with_feature(self, handler: Handler) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if "exports" not in (self._fake.features or ()):
+                raise RefusedError(404, "This backend has no such feature.")
+            return await handler(request)
+
+        return answer
+
+    def add(self, job_id: str, export: dict[str, Any]) -> None:
+        """A job has an export; one that is not over is written with each look."""
+        self._seen[export["id"]] = 0
+        self.of(job_id)[export["id"]] = export
+
+    def of(self, job_id: str) -> dict[str, dict[str, Any]]:
+        """The exports of a job by their ids."""
+        return self.made.setdefault(job_id, {})
+
+    def _one(self, request: web.Request) -> dict[str, Any]:
+        found = self.of(self._fake.job_of(request)["id"]).get(request.match_info["export"])
+        if found is None:
+            raise RefusedError(404, "There is no such export.")
+        return found
+
+    def _told(self, job_id: str, export: dict[str, Any]) -> dict[str, Any]:
+        """One look further."""
+        seen = self._seen[export["id"]] = self._seen[export["id"]] + 1
+        if export["state"] in ("completed", "failed"):
+            return export
+        export["state"] = "running"
+        export["progress"] = {"label": "Writing", "done": seen, "total": 8, "unit": "files"}
+        if job_id in self.failing:
+            export |= {"state": "failed", "error": self.failing[job_id]}
+        elif seen > self.looks:
+            entries = [
+                {"name": name, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+                for name, body in self.files.items()
+            ]
+            files = entries if self.named is None else self.named
+            size = sum(map(len, self.files.values()))
+            export |= {"state": "completed", "bytes": size, "files": files, "proof": self.proof}
+            del export["progress"]
+        return export
+
+    async def _create(self, request: web.Request) -> web.Response:
+        job, body = self._fake.job_of(request), parsed(await request.read())
+        step, format_ = body.get("step"), body.get("format")
+        if format_ not in ("adapter", "merged"):
+            wrong("format has to be adapter or merged.")
+        if step is not None and (not isinstance(step, int) or isinstance(step, bool) or step < 1):
+            wrong("step has to be a whole number from 1 on.")
+        if job["status"] not in OVER:
+            raise RefusedError(409, f"The job {job['name']} is {job['status']}.")
+        if step is not None and step not in self._fake.checkpoints[job["id"]]:
+            raise RefusedError(404, "No such checkpoint.")
+        if step is None and job["status"] != "completed":
+            raise RefusedError(409, f"The job {job['name']} has no final adapter.")
+        self._count += 1
+        export = {
+            "id": f"exp_{self._count:04}",
+            "format": format_,
+            "state": "waiting",
+            "createdAt": f"2026-01-01T00:00:{self._count % 60:02}.000Z",
+            **({} if step is None else {"step": step}),
+        }
+        self.add(job["id"], export)
+        return web.json_response({"export": export}, status=201)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        job_id = self._fake.job_of(request)["id"]
+        told = [self._told(job_id, export) for export in self.of(job_id).values()]
+        return web.json_response({"exports": told[::-1]})
+
+    async def _get(self, request: web.Request) -> web.Response:
+        export = self._one(request)
+        return web.json_response({"export": self._told(self._fake.job_of(request)["id"], export)})
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        export = self._one(request)
+        del self.of(self._fake.job_of(request)["id"])[export["id"]]
+        return web.Response(status=204)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        export, name = self._one(request), request.match_info["name"]
+        if export["state"] != "completed" or name not in self.files:
+            raise RefusedError(404, "There is no such file.")
+        body, asked = self.files[name], request.http_range
+        if asked.start is None and asked.stop is None:
+            return web.Response(body=body, content_type="application/octet-stream")
+        start, stop, _ = asked.indices(len(body))
+        headers = {"Content-Range": f"bytes {start}-{stop - 1}/{len(body)}"}
+        return web.Response(
+            status=206, body=body[start:stop], headers=headers, content_type="application/octet-stream"
+        )

@@ -1,0 +1,181 @@
+/** What the job gave, for other programs: its adapter or a merged model, each with the proof that it is the same. */
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { api, errorText, isAbort, request } from "../../../api/client";
+import type { Export } from "../../../contract.gen";
+import { bytes, number } from "../../../lib/format";
+import { isObject } from "../../../lib/json";
+import { clean } from "../../../lib/text";
+import { announce, Button, CopyButton, confirm, ErrorNote, StatusDot } from "../../../ui";
+import { Files } from "./files";
+import "./exports.css";
+
+const LOOK_MS = 1000;
+const NAMES: Readonly<Record<string, string>> = { adapter: "Adapter", merged: "Merged model" };
+const LIMIT = 50;
+
+const isDone = (one: Export): boolean => one.state === "completed" || one.state === "failed";
+
+/** What the backend lists, as far as it can be read. */
+export function exportsOf(found: unknown): Export[] {
+  const list = isObject(found) && Array.isArray(found.exports) ? found.exports : [];
+  return list
+    .filter((one): one is Export => isObject(one) && typeof one.id === "string" && one.id !== "")
+    .slice(0, LIMIT);
+}
+
+export function Exports({ id }: { id: string }) {
+  const path = `/jobs/${encodeURIComponent(id)}/exports`;
+  const [list, setList] = useState<readonly Export[]>([]);
+  const [error, setError] = useState("");
+  const [asked, ask] = useState(0);
+  const waiting = useRef(new Set<string>());
+  const take = useCallback((found: readonly Export[]) => {
+    for (const one of found) {
+      if (!isDone(one)) waiting.current.add(one.id);
+      else if (waiting.current.delete(one.id)) {
+        announce(one.state === "completed" ? "The export is there" : "The export failed");
+      }
+    }
+    setList(found);
+  }, []);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = new AbortController();
+    const look = async (): Promise<void> => {
+      try {
+        const found = exportsOf(await api<unknown>(path, { signal: stop.signal }));
+        take(found);
+        if (found.some((one) => !isDone(one))) timer = setTimeout(look, LOOK_MS);
+      } catch (fault) {
+        if (!isAbort(fault)) timer = setTimeout(look, 5 * LOOK_MS);
+      }
+    };
+    void look();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [path, asked, take]);
+  const act = async (call: () => Promise<unknown>): Promise<void> => {
+    setError("");
+    try {
+      await call();
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+    ask(asked + 1);
+  };
+  const begin = (format: string) => act(() => api(path, { method: "POST", body: { format } }));
+  const remove = async (one: Export): Promise<void> => {
+    const sure =
+      one.state !== "completed" ||
+      (await confirm({
+        title: "Remove this export?",
+        text: `Its files (${bytes(one.bytes ?? 0)}) leave the disk. It can be made again.`,
+        action: "Remove",
+      }));
+    if (sure) await act(() => request(`${path}/${encodeURIComponent(one.id)}`, { method: "DELETE" }));
+  };
+  const busy = list.some((one) => !isDone(one));
+  return (
+    <section aria-label="Take it with you" class="exports">
+      <h2>Take it with you</h2>
+      <p class="exports-note">
+        As files for other programs. Each export is read again as they would read it, and compared with the
+        trained model.
+      </p>
+      <div class="exports-actions">
+        <Button small disabled={busy} onClick={() => begin("adapter")}>
+          Export the adapter
+        </Button>
+        <Button small disabled={busy} onClick={() => begin("merged")}>
+          Merge it with its base
+        </Button>
+      </div>
+      {error && <ErrorNote error={error} />}
+      {list.length > 0 && (
+        <ul class="exports-list">
+          {list.map((one) => (
+            <li key={one.id}>
+              <One job={id} one={one} remove={() => remove(one)} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function One({ job, one, remove }: { job: string; one: Export; remove: () => Promise<void> }) {
+  const proof = isObject(one.proof) ? one.proof : null;
+  const same = proof?.verdict === "same";
+  const faults = Array.isArray(proof?.faults) ? proof.faults.slice(0, 10) : [];
+  return (
+    <article class="exports-one" aria-label={NAMES[one.format] ?? clean(one.format, 40)}>
+      <header>
+        <h3>
+          {NAMES[one.format] ?? clean(one.format, 40)}
+          {one.step !== undefined && ` of step ${number(one.step)}`}
+        </h3>
+        {one.bytes !== undefined && <span class="num exports-quiet">{bytes(one.bytes)}</span>}
+        <Button small kind="quiet" onClick={remove}>
+          {isDone(one) ? "Remove" : "Stop"}
+        </Button>
+      </header>
+      {one.state === "failed" && <ErrorNote error={clean(one.error, 1000) || "It could not be made."} />}
+      {!isDone(one) && <Progress one={one} />}
+      {proof && (
+        <p class={same ? "exports-same" : "exports-differs"}>
+          <StatusDot status={same ? "completed" : "failed"} label={same ? "Same" : "Differs"} />
+          <span>{clean(proof.sentence, 600)}</span>
+        </p>
+      )}
+      {faults.length > 0 && (
+        <ul class="exports-faults">
+          {faults.map((fault) => (
+            <li key={String(fault)}>{clean(fault, 500)}</li>
+          ))}
+        </ul>
+      )}
+      {one.state === "completed" && (
+        <>
+          <Files job={job} one={one} />
+          <div class="exports-command">
+            <code>{command(job, one)}</code>
+            <CopyButton text={command(job, one)} label="Copy the command" small />
+          </div>
+        </>
+      )}
+    </article>
+  );
+}
+
+/** The terminal's way to the same files, in a folder of one's own. */
+export function command(job: string, one: Export): string {
+  const step = one.step === undefined ? "" : ` --checkpoint ${one.step}`;
+  const format = one.format === "adapter" ? "" : ` --format ${clean(one.format, 20)}`;
+  return `arkor-dev export ${clean(job, 100)}${format}${step} --out FOLDER`;
+}
+
+function Progress({ one }: { one: Export }) {
+  const progress = isObject(one.progress) ? one.progress : null;
+  const total = Number(progress?.total) || 0;
+  const done = Math.min(Number(progress?.done) || 0, total);
+  const label =
+    one.state === "waiting"
+      ? "Waits until no job is training"
+      : progress
+        ? clean(progress.label, 80)
+        : "Begins";
+  return (
+    <div class="exports-progress">
+      <span>
+        {label}
+        {total > 0 && (
+          <span class="num exports-quiet">{` ${number(done)} of ${number(total)} ${clean(progress?.unit, 20)}`}</span>
+        )}
+      </span>
+      {total > 0 ? <progress value={done} max={total} aria-label={label} /> : <progress aria-label={label} />}
+    </div>
+  );
+}
