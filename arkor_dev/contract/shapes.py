@@ -148,10 +148,15 @@ class AdapterRef(TypedDict):
 
 
 class ChatRequest(TypedDict):
-    """``adapter`` or ``baseModel`` says who answers; ``stream`` is true unless said otherwise."""
+    """``adapter`` or ``baseModel`` says who answers; ``stream`` is true unless said otherwise.
+
+    ``adapterStrength``, 0 to 1.5, is how much of the adapter counts: 1 unless said otherwise. Feature
+    ``strength``.
+    """
 
     messages: list[ChatMessage]
     adapter: NotRequired[AdapterRef]
+    adapterStrength: NotRequired[float]
     baseModel: NotRequired[str]
     temperature: NotRequired[float]
     topP: NotRequired[float]

@@ -91,6 +91,7 @@ def fake_target() -> Iterator[Target]:
         "pause",
         "queue",
         "resume",
+        "strength",
     ]
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 

@@ -12,9 +12,19 @@ if TYPE_CHECKING:
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 BUILT = {
-    "datasets", "delete", "edit", "evaluation", "exports", "extend", "forecast", "parent", "pause", "queue",
+    "datasets",
+    "delete",
+    "edit",
+    "evaluation",
+    "exports",
+    "extend",
+    "forecast",
+    "parent",
+    "pause",
+    "queue",
     "resume",
-}  # fmt: skip
+    "strength",
+}
 """What both of our own backends have. The tests of a feature are skipped where it is not named."""
 
 

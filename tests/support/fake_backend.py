@@ -31,6 +31,7 @@ from .fake_checks import (
     check_job,
     check_key,
     check_project,
+    check_strength,
     parsed,
 )
 from .fake_datasets import FakeDatasets
@@ -74,13 +75,17 @@ class Seen:
 
 @dataclass
 class ChatScript:
-    """What the model says, how slowly, and whether somebody left meanwhile (``left_at`` in loop time)."""
+    """What the model says, how slowly, and whether somebody left meanwhile (``left_at`` in loop time).
+
+    ``to`` makes it of the request, where not everybody is told the same.
+    """
 
     chunks: list[str] = field(default_factory=lambda: ["Hello", ", ", "world"])
     first_delay: float = 0
     delay: float = 0
     endless: bool = False
     left_at: float | None = None
+    to: Callable[[dict[str, Any]], list[str]] | None = None
 
 
 class FakeBackend:
@@ -557,14 +562,17 @@ class FakeBackend:
         check_chat(body)
         if body.get("adapter") is not None:
             self._check_adapter(body["adapter"])
+        if "strength" in (self.features or ()):
+            check_strength(body)
+        chunks = script.chunks if script.to is None else script.to(body)
         try:
             await asyncio.sleep(script.first_delay)
             if body.get("stream", True) is False:
-                message = {"role": "assistant", "content": "".join(script.chunks)}
+                message = {"role": "assistant", "content": "".join(chunks)}
                 return web.json_response({"choices": [{"message": message}]})
             sender = await Sender.open(request, "text/event-stream", self.headers, request[FAULT])
             while True:
-                for chunk in script.chunks:
+                for chunk in chunks:
                     delta = json.dumps({"choices": [{"delta": {"content": chunk}}]})
                     await sender.write(f"data: {delta}\n\n".encode())
                     self.chat_bytes += len(delta)

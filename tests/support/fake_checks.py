@@ -111,6 +111,12 @@ def check_chat(body: dict[str, Any]) -> None:
         wrong("tools has to be a list.")
 
 
+def check_strength(body: dict[str, Any]) -> None:
+    number(body, "adapterStrength", 0, 1.5)
+    if body.get("adapterStrength") is not None and body.get("adapter") is None:
+        wrong("A base model has no strength.")
+
+
 def check_adapter(adapter: object) -> None:
     if not isinstance(adapter, dict) or adapter.get("kind") not in ("final", "checkpoint"):
         wrong("adapter has to be a final one or a checkpoint.")

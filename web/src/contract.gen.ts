@@ -220,6 +220,7 @@ export interface AdapterRef {
 export interface ChatRequest {
   messages: ChatMessage[];
   adapter?: AdapterRef;
+  adapterStrength?: number;
   baseModel?: string;
   temperature?: number;
   topP?: number;

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .answer_speed import Way, convert, quickest
 from .model_sharing import FairLock, Stage
+from .strength import WHOLE, Dial
 
 if TYPE_CHECKING:
     import threading
@@ -60,6 +61,14 @@ def reads_weights(folder: Path) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """As what the model answers: an adapter by its name within the model, and how much of it; or the base."""
+
+    adapter: str | None = None
+    strength: float = WHOLE
+
+
 class Incremental:
     """Token ids to text as they come, holding back a character that is not whole yet."""
 
@@ -88,10 +97,10 @@ class _Pen(BaseStreamer, StoppingCriteria):  # type: ignore[misc]
     """One answer's hand in ``generate``: sends text out, hears a stop, shares the model."""
 
     def __init__(
-        self, engine: Engine, adapter: str | None, stop: threading.Event, write: Callable[[str], None]
+        self, engine: Engine, worn: Worn, stop: threading.Event, write: Callable[[str], None]
     ) -> None:
         self._engine = engine
-        self._adapter = adapter
+        self._worn = worn
         self._stop = stop
         self._write = write
         self._text = Incremental(engine.base.tokenizer)
@@ -115,7 +124,7 @@ class _Pen(BaseStreamer, StoppingCriteria):  # type: ignore[misc]
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
         if not self._stop.is_set() and self._engine.lock.share():
-            self._engine.wear(self._adapter)
+            self._engine.wear(self._worn)
         return torch.full(
             (input_ids.shape[0],), self._stop.is_set(), dtype=torch.bool, device=input_ids.device
         )
@@ -131,6 +140,7 @@ class Engine:
         self._unpacked: set[str] = set()
         self._base: Base | None = None
         self._adapters: OrderedDict[str, int] = OrderedDict()
+        self._dials: dict[str, Dial] = {}
         self._ends: list[int] = []
         self._way: Way | None = None
 
@@ -149,7 +159,8 @@ class Engine:
         """Generate one answer; ``reason`` (stop, length or cancelled), token counts and seconds.
 
         ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages``, ``temperature``,
-        ``topP``, ``maxTokens``, perhaps ``tools``, and ``training`` when a job runs beside it.
+        ``topP``, ``maxTokens``, perhaps ``tools``, ``strength`` (of the adapter, 1 is all of it), and
+        ``training`` when a job runs beside it.
         Raises :class:`JobFailure`.
         """
         place = self._place_of(ask)
@@ -159,27 +170,28 @@ class Engine:
             try:
                 if stop.is_set():
                     return {**UNSAID}
-                adapter = self._load(ask, place, progress)
+                worn = self._load(ask, place, progress)
                 try:
-                    return self._generate(ask, adapter, stop, write)
+                    return self._generate(ask, worn, stop, write)
                 finally:
-                    if adapter is not None:
-                        self._adapters[adapter] -= 1
+                    if worn.adapter is not None:
+                        self._adapters[worn.adapter] -= 1
             finally:
                 self.lock.give()
         finally:
             self.stage.leave()
 
-    def wear(self, adapter: str | None) -> None:
-        """Make the model answer as ``adapter``, or as the bare base."""
+    def wear(self, worn: Worn) -> None:
+        """Make the model answer as ``worn``; who answers beside it wears its own when its turn comes."""
         model = self.base.model
         if not isinstance(model, PeftModel):
             return
-        if adapter is None:
+        if worn.adapter is None:
             model.base_model.disable_adapter_layers()
         else:
             model.base_model.enable_adapter_layers()
-            model.set_adapter(adapter, inference_mode=True)
+            model.set_adapter(worn.adapter, inference_mode=True)
+            self._dials[worn.adapter].turn(worn.strength)
 
     def _place_of(self, ask: dict[str, Any]) -> str:
         """The base as it has to be loaded. Unpacked it can do all, so it stays so for the answers after."""
@@ -187,12 +199,13 @@ class Engine:
             self._unpacked.add(ask["base"])
         return f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
 
-    def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> str | None:
-        """Have the base and the adapter loaded and worn; the adapter's name within the model, now in use."""
+    def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Worn:
+        """Have the base and the adapter loaded and worn; the adapter is now in use."""
         if self._place != place:
             progress(f"Loading {ask['name']}")
             self._place, self._base = None, None
             self._adapters.clear()
+            self._dials.clear()
             base = load_base(Path(ask["base"]))
             base.model.eval()
             self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
@@ -202,16 +215,18 @@ class Engine:
             base.model.config.use_cache = True
             self._ends = end_ids(base.tokenizer, base.model)
             self._base, self._place = base, place
-        adapter = None
-        if ask["adapter"] is not None:
+        worn, strength = Worn(), ask.get("strength", WHOLE)
+        # Nothing of an adapter is the base itself, not the base and a sum of zeros.
+        if ask["adapter"] is not None and strength > 0:
             # A folder is no name for a module: it may have dots.
             adapter = hashlib.sha256(ask["adapter"].encode()).hexdigest()[:16]
             if adapter not in self._adapters:
                 self._add(adapter, ask["adapter"])
             self._adapters.move_to_end(adapter)
             self._adapters[adapter] += 1
-        self.wear(adapter)
-        return adapter
+            worn = Worn(adapter, strength)
+        self.wear(worn)
+        return worn
 
     def _add(self, adapter: str, folder: str) -> None:
         base = self.base
@@ -225,13 +240,14 @@ class Engine:
             raise JobFailure(f"The adapter in {folder} does not fit its base model: {error}") from error
         base.model.eval()
         self._adapters[adapter] = 0
+        self._dials[adapter] = Dial(base.model, adapter)
         idle = [name for name, users in self._adapters.items() if not users and name != adapter]
         for name in idle[: max(0, len(self._adapters) - ADAPTERS)]:
             base.model.delete_adapter(name)
-            del self._adapters[name]
+            del self._adapters[name], self._dials[name]
 
     def _generate(
-        self, ask: dict[str, Any], adapter: str | None, stop: threading.Event, write: Callable[[str], None]
+        self, ask: dict[str, Any], worn: Worn, stop: threading.Event, write: Callable[[str], None]
     ) -> dict[str, Any]:
         base = self.base
         text = render(base.tokenizer, ask["messages"], cue=True, tools=ask.get("tools"))
@@ -244,7 +260,7 @@ class Engine:
                 "shorten it"
             )
         ids = ids.to(base.device)
-        pen = _Pen(self, adapter, stop, write)
+        pen = _Pen(self, worn, stop, write)
         if self._way:
             torch.set_num_threads(self._way.shared_threads if ask.get("training") else self._way.threads)
         began = time.monotonic()

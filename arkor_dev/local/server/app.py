@@ -60,6 +60,7 @@ FEATURES: Final = (
     "pause",
     "queue",
     "resume",
+    "strength",
 )
 """Those of docs/contract.md#optional-features that this backend has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})

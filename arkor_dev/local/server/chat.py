@@ -19,6 +19,7 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundEr
 from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.inference.strength import MOST, WHOLE, no_strength
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, kind_of
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
@@ -51,6 +52,8 @@ def _said(message: dict[str, Any]) -> str | None:
 def _possible(body: dict[str, Any]) -> str | None:
     if body.get("adapter") is None and body.get("baseModel") is None:
         return "Say who answers: adapter, or baseModel"
+    if body.get("adapter") is None and body.get("adapterStrength") is not None:
+        return "adapterStrength goes with adapter: a base model has none"
     wanted = body.get("responseFormat")
     if body.get("structuredOutputs") or (wanted and wanted != {"type": "text"}):
         return (
@@ -71,6 +74,7 @@ ASK: Final = Schema(
     (
         Field("messages", Rule("list", 1, noun="a list of one or more messages"), needed=True, inner=MESSAGE),
         Field("adapter", Rule("object"), null=True, inner=ADAPTER),
+        Field("adapterStrength", Rule("number", 0, MOST), null=True),
         Field("baseModel", FILLED, null=True),
         Field("temperature", Rule("number", 0, 5), null=True),
         Field("topP", Rule("number", 1e-6, 1), null=True),
@@ -111,9 +115,15 @@ class Chat:
         if folder is not None:
             await self._check_whole(folder)
         whole = folder is not None and kind_of(folder) == "model"
+        strength = given("adapterStrength", WHOLE)
+        if folder is not None and strength != WHOLE:
+            why = "the whole model was trained" if whole else await asyncio.to_thread(no_strength, folder)
+            if why:
+                raise ConflictError(f"This adapter answers at 100 % alone: {why}")
         ask = {
             "base": str(folder) if whole else None,
             "adapter": str(folder) if folder and not whole else None,
+            "strength": strength,
             "messages": body["messages"],
             "temperature": given("temperature", TEMPERATURE),
             "topP": given("topP", TOP_P),

@@ -125,3 +125,14 @@ async def broken_off(scene: Scene) -> None:
     await scene.go("/#/playground")
     await ask(scene.page, "The parcel came with a broken mug. What can I do?")
     await expect(scene.page.get_by_role("alert")).to_contain_text("broke off", timeout=PROMPTLY)
+
+
+@state("playground-strength", "The same adapter at two strengths, each with its dial")
+async def strength(scene: Scene) -> None:
+    scene.fake.features = ["strength"]
+    job = trained(scene.fake, "support-bot")
+    scene.fake.chat.chunks = ["I am sorry to hear that. ", "Your new mug is on its way."]
+    await scene.go(f"/#/playground?target=final*0.5:{job}&against=final:{job}")
+    await expect(scene.page.get_by_text("Adapter strength")).to_be_visible()
+    await ask(scene.page, "The parcel came with a broken mug. What can I do?")
+    await answered(scene.page)

@@ -299,6 +299,9 @@ CHATS: list[tuple[dict[str, Any], int, str]] = [
     ({"baseModel": "m", "topP": 0}, 400, "topP must be a number from"),
     ({"baseModel": "m", "maxTokens": "9"}, 400, "maxTokens must be a number"),
     ({"baseModel": "m", "tools": {}}, 400, "tools must be a list"),
+    ({"baseModel": "m", "adapterStrength": 1}, 400, "adapterStrength goes with adapter"),
+    ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": 1.6}, 400, "from 0 to 1.5"),
+    ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": "half"}, 400, "must be a number"),
     ({"baseModel": "m", "responseFormat": {"type": "json_object"}}, 400, "cannot force an answer's format"),
 ]
 
@@ -326,6 +329,37 @@ def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
     assert missing.json["error"] == "The job half has no checkpoint of step 5; it has none"
     for step["step"] in ("../../../x", True, None, -1):
         assert backend.call("POST", "/v1/inference/chat", {**body, "adapter": step}).status == 400
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        (
+            {"peft_type": "LORA", "use_dora": True},
+            "it is a DoRA adapter, of which 0 % would not be the base model",
+        ),
+        (None, "the whole model was trained"),
+    ],
+    ids=["dora", "whole"],
+)
+def test_what_cannot_be_scaled_is_refused_before_it_streams(
+    backend: Backend, project: Path, config: dict[str, Any] | None, why: str
+) -> None:
+    job = backend.submit(CONFIG, "half")
+    backend.wait_for(job, "training.failed")
+    folder = project.parent / "data" / "jobs" / job / "final"
+    folder.mkdir(parents=True)
+    if config is not None:
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+    body = {"messages": [{"role": "user", "content": "Hi"}], "adapter": {"kind": "final", "jobId": job}}
+    refused = backend.call("POST", "/v1/inference/chat", {**body, "adapterStrength": 0.5})
+    assert (refused.status, refused.json) == (409, {"error": f"This adapter answers at 100 % alone: {why}"})
+    # At 100 % it is not refused for this: the next thing that is missing is named.
+    for strength in ({}, {"adapterStrength": 1}, {"adapterStrength": None}):
+        error = backend.call("POST", "/v1/inference/chat", {**body, **strength, "stream": False}).json[
+            "error"
+        ]
+        assert "100 %" not in error
 
 
 def test_a_finished_log_is_replayed_and_closed(backend: Backend) -> None:

@@ -2,6 +2,7 @@
 import type { ChatMessage, ChatRequest } from "../contract.gen";
 import { answerFor, branch } from "./model/tree";
 import type { Conversation, Params, Target } from "./model/types";
+import { strengthOf } from "./strength";
 
 /**
  * The messages up to and including the question of `turnId`. Chat templates want roles to alternate, so a
@@ -21,9 +22,11 @@ export function messagesFor(conversation: Conversation, turnId: string, column: 
 }
 
 export function chatRequest(messages: ChatMessage[], target: Target, params: Params): ChatRequest {
+  const strength = strengthOf(target);
   return {
     messages,
     ...(target.kind === "base" ? { baseModel: target.model } : { adapter: adapterOf(target) }),
+    ...(strength === 1 ? {} : { adapterStrength: strength }),
     temperature: params.temperature,
     topP: params.topP,
     maxTokens: params.maxTokens,

@@ -2,6 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api/client";
 import { project } from "../store/credentials";
+import { features } from "../store/features";
 import { jobs } from "../store/jobs";
 import { announce } from "../ui/controls/live";
 import { LiveAnswer } from "./live-answer";
@@ -18,6 +19,7 @@ import {
 } from "./storage/conversations";
 import { whileAnswering } from "./storage/tabs";
 import { type Outcome, readAnswer } from "./stream";
+import { answerable } from "./strength";
 import { fullName } from "./targets";
 
 interface Running {
@@ -92,9 +94,10 @@ function ask(conversation: Conversation, turn: Turn): void {
 
 async function answer(turnId: string, column: number): Promise<void> {
   const { id, targets, params, system } = current.peek();
-  const target = targets[column];
+  const asked = targets[column];
   const key = keyOf(id, turnId, column);
-  if (!target || running.peek().has(key)) return;
+  if (!asked || running.peek().has(key)) return;
+  const target = answerable(asked, features.peek(), jobs.peek());
   const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params);
   const begun: Answer = {
     by: target,

@@ -2,24 +2,33 @@
 import type { Job, Manifest } from "../contract.gen";
 import { modelName } from "../lib/format";
 import { displayName } from "../lib/text";
-import type { Target } from "./model/types";
+import type { AdapterTarget, Target } from "./model/types";
+import { MOST_STRENGTH, percent, strengthOf, withStrength } from "./strength";
 
-/** A target as one word, for URLs, options and comparisons. */
+/** A target as one word, for URLs, options and comparisons: `final:j1`, or `final*0.5:j1` for half of the adapter. */
 export function targetKey(target: Target): string {
   if (target.kind === "base") return `base:${target.model}`;
-  return target.kind === "final" ? `final:${target.jobId}` : `checkpoint:${target.jobId}:${target.step}`;
+  const strength = strengthOf(target);
+  const kind = strength === 1 ? target.kind : `${target.kind}*${strength}`;
+  return target.kind === "final" ? `${kind}:${target.jobId}` : `${kind}:${target.jobId}:${target.step}`;
 }
 
 const STEP = /^\d{1,15}$/u;
 
 export function parseTarget(key: string): Target | null {
-  const [, kind, rest = ""] = /^(base|final|checkpoint):(.+)$/su.exec(key) ?? [];
+  const [, kind, part, rest = ""] =
+    /^(base(?!\*)|final|checkpoint)(?:\*(\d(?:\.\d{1,2})?))?:(.+)$/su.exec(key) ?? [];
   if (kind === "base") return { kind, model: rest };
-  if (kind === "final") return { kind, jobId: rest };
-  const colon = rest.lastIndexOf(":");
-  const step = rest.slice(colon + 1);
+  const target = kind === "final" ? ({ kind, jobId: rest } as const) : parseCheckpoint(rest);
+  const strength = Number(part ?? 1);
+  return target && strength <= MOST_STRENGTH ? withStrength(target, strength) : target;
+}
+
+function parseCheckpoint(text: string): AdapterTarget | null {
+  const colon = text.lastIndexOf(":");
+  const step = text.slice(colon + 1);
   return colon > 0 && STEP.test(step)
-    ? { kind: "checkpoint", jobId: rest.slice(0, colon), step: Number(step) }
+    ? { kind: "checkpoint", jobId: text.slice(0, colon), step: Number(step) }
     : null;
 }
 
@@ -54,16 +63,18 @@ export function queryOfTargets(
 interface TargetName {
   /** `SmolLM2-135M`, or the job's name. */
   name: string;
-  /** `base model`, `final adapter`, `step 20`. */
+  /** `base model`, `final adapter`, `step 20 at 50 %`. */
   part: string;
 }
 
 export function nameTarget(target: Target, jobs: readonly Job[]): TargetName {
   if (target.kind === "base") return { name: modelName(target.model), part: "base model" };
   const job = jobs.find((each) => each.id === target.jobId);
+  const part = target.kind === "final" ? "final adapter" : `step ${target.step}`;
+  const strength = strengthOf(target);
   return {
     name: displayName(job?.name || target.jobId),
-    part: target.kind === "final" ? "final adapter" : `step ${target.step}`,
+    part: strength === 1 ? part : `${part} at ${percent(strength)}`,
   };
 }
 

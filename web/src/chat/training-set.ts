@@ -2,25 +2,35 @@
 import type { ChatMessage } from "../contract.gen";
 import { branch, hasText } from "./model/tree";
 import type { Answer, Conversation } from "./model/types";
+import { strengthOf } from "./strength";
 
 /** An answer worth learning from: it ended by itself, and not because its tokens ran out. */
 const isWhole = (answer: Answer): boolean => answer.state === "done" && answer.finish !== "length";
 
 /**
  * The shown branch as one column answered it, up to its last whole answer; null when there is none. Turns
- * that the column has no text for are left out, so that roles alternate.
+ * that the column has no text for are left out, so that roles alternate. Where an answer was given by a part of
+ * an adapter, `adapterStrengths` has the strength of each answer; a trainer ignores it.
  */
 export function trainingLine(conversation: Conversation, column: number): string | null {
   const messages: ChatMessage[] = [];
   if (conversation.system.trim() !== "") messages.push({ role: "system", content: conversation.system });
+  const strengths: number[] = [];
   let whole = 0;
   for (const turn of branch(conversation)) {
     const answer = turn.answers[column];
     if (!hasText(answer)) continue;
     messages.push({ role: "user", content: turn.user }, { role: "assistant", content: answer.text });
+    strengths.push(strengthOf(answer.by));
     if (isWhole(answer)) whole = messages.length;
   }
-  return whole === 0 ? null : JSON.stringify({ messages: messages.slice(0, whole) });
+  if (whole === 0) return null;
+  const kept = messages.slice(0, whole);
+  const adapterStrengths = strengths.slice(0, kept.filter(({ role }) => role === "assistant").length);
+  return JSON.stringify({
+    messages: kept,
+    ...(adapterStrengths.some((each) => each !== 1) ? { adapterStrengths } : {}),
+  });
 }
 
 /** Every line of every conversation, each ended by a newline; empty when nothing is worth keeping. */

@@ -185,6 +185,16 @@ describe("the training set", () => {
     ).toBeNull();
   });
 
+  it("says how much of the adapter each answer was given by", () => {
+    const c = grow(
+      conversation(),
+      ["a", null, "one", answer("1", "done", { by: { ...adapter, strength: 0.5 } })],
+      ["b", "a", "two", answer("2", "done", { by: adapter })],
+      ["c", "b", "three", answer("3", "stopped", { by: { ...adapter, strength: 0.2 } })],
+    );
+    expect(JSON.parse(trainingLine(c, 0)!).adapterStrengths).toEqual([0.5, 1]);
+  });
+
   it("writes a line a column, none twice", () => {
     const c = {
       ...grow(conversation(), ["a", null, "q", answer("x"), answer("y")]),

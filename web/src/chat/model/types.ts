@@ -1,9 +1,12 @@
 /** The shapes of a conversation: a tree of turns, each answered in one column or two. */
 
+/** Who answers. `strength` is how much of the adapter counts, 1 where it is left out: see `chat/strength.ts`. */
 export type Target =
   | { kind: "base"; model: string }
-  | { kind: "final"; jobId: string }
-  | { kind: "checkpoint"; jobId: string; step: number };
+  | { kind: "final"; jobId: string; strength?: number }
+  | { kind: "checkpoint"; jobId: string; step: number; strength?: number };
+
+export type AdapterTarget = Exclude<Target, { kind: "base" }>;
 
 /**
  * How an answer ended. `stopped`: by the person. `cut`: the stream broke off. `full`: it grew beyond what

@@ -2,14 +2,13 @@
 import { useEffect, useLayoutEffect } from "preact/hooks";
 import { isOver, jobById } from "../../store/jobs";
 import { checkpointsOf, loadCheckpoints } from "../checkpoints";
-import type { Target } from "../model/types";
+import type { AdapterTarget, Target } from "../model/types";
+import { strengthOf, withStrength } from "../strength";
 
 const EVERY_MS = 10_000;
 
-type JobTarget = Exclude<Target, { kind: "base" }>;
-
 interface Props {
-  target: JobTarget;
+  target: AdapterTarget;
   onPick: (target: Target) => void;
 }
 
@@ -47,13 +46,16 @@ export function AdapterSelect({ target, onPick }: Props) {
   useLayoutEffect(() => {
     // There is no final adapter to ask, so the newest checkpoint stands for the job.
     if (target.kind === "final" && !final && newest !== undefined)
-      onPick({ kind: "checkpoint", jobId, step: newest });
+      onPick(withStrength({ kind: "checkpoint", jobId, step: newest }, strengthOf(target)));
   }, [target.kind, final, newest, jobId]);
 
   const shown =
     target.kind === "checkpoint" && !steps.includes(target.step) ? [...steps, target.step] : steps;
-  const choose = (value: string): void =>
-    onPick(value === "final" ? { kind: "final", jobId } : { kind: "checkpoint", jobId, step: Number(value) });
+  const choose = (value: string): void => {
+    const chosen: AdapterTarget =
+      value === "final" ? { kind: "final", jobId } : { kind: "checkpoint", jobId, step: Number(value) };
+    onPick(withStrength(chosen, strengthOf(target)));
+  };
   return (
     <select
       class="chat-part ui-select num"

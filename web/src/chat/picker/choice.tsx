@@ -3,9 +3,11 @@ import "./picker.css";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { jobHref } from "../../router";
+import { features } from "../../store/features";
 import { jobs } from "../../store/jobs";
 import { Icon } from "../../ui";
 import type { Target } from "../model/types";
+import { answerable, percent, strengthOf } from "../strength";
 import { nameTarget } from "../targets";
 import { AdapterSelect } from "./adapter-select";
 import { Picker } from "./picker";
@@ -26,7 +28,9 @@ export function TargetChoice({ label, target, onPick, id, children }: Props) {
     setOpen(false);
     button.current?.focus();
   };
-  const named = target && nameTarget(target, jobs.value);
+  const heard = target && answerable(target, features.value, jobs.value);
+  const named = heard && nameTarget(heard, jobs.value);
+  const strength = heard ? strengthOf(heard) : 1;
   return (
     <div class="chat-choice">
       <div class="chat-choice-row">
@@ -52,6 +56,11 @@ export function TargetChoice({ label, target, onPick, id, children }: Props) {
         {target && target.kind !== "base" && (
           <>
             <AdapterSelect target={target} onPick={onPick} />
+            {strength !== 1 && (
+              <span class="chat-kind num" title="Adapter strength">
+                {percent(strength)}
+              </span>
+            )}
             <a class="chat-job" href={jobHref(target.jobId)} title="Open the job">
               job
             </a>

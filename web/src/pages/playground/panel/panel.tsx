@@ -4,6 +4,7 @@ import { changeCurrent, current } from "../../../chat/storage/conversations";
 import { Button, Dialog } from "../../../ui";
 import { Conversations } from "./conversations";
 import { ParamFields } from "./params";
+import { StrengthFields } from "./strength";
 
 const NARROW = "(width < 60em)";
 
@@ -24,6 +25,7 @@ export function Panel({ onClose }: { onClose: () => void }) {
     <>
       <System />
       <ParamFields />
+      <StrengthFields />
       <Conversations onOpened={onClose} />
     </>
   );

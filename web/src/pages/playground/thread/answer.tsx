@@ -3,9 +3,11 @@
 import type { LiveAnswer } from "../../../chat/live-answer";
 import type { Answer, Target, Turn } from "../../../chat/model/types";
 import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
+import { answerable } from "../../../chat/strength";
 import { fullName, nameTarget, sameTarget } from "../../../chat/targets";
 import { now } from "../../../lib/clock";
 import { Markdown } from "../../../markdown";
+import { features } from "../../../store/features";
 import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
@@ -25,7 +27,8 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
   const answer = turn.answers[column];
   const live = liveAnswer(turn.id, column);
   if (!answer) return <NotAsked turn={turn} column={column} target={target} last={last} />;
-  const other = !sameTarget(answer.by, target);
+  const next = answerable(target, features.value, jobs.value);
+  const other = !sameTarget(answer.by, next);
   return (
     <article class="chat-answer" aria-label={`Answer of ${answer.name}`} aria-busy={live !== undefined}>
       {(compared || other) && <p class={other ? "chat-by chat-by-other" : "chat-by"}>{answer.name}</p>}
@@ -39,7 +42,7 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
       {other && last && !live && (
         <p class="chat-note">
           <Button small disabled={busy.value} onClick={() => regenerate(turn, column)}>
-            Ask {fullName(target, jobs.value)} the same
+            Ask {fullName(next, jobs.value)} the same
           </Button>
         </p>
       )}

@@ -1,0 +1,95 @@
+/** A number with its bounds, as a field and, where it is given a slider, as that too. */
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { number } from "../../../lib/format";
+import { Range } from "../../../ui";
+
+interface Props {
+  id: string;
+  label: string;
+  value: number;
+  min: number;
+  max: number;
+  step: number;
+  /** Behind the field, such as `%`. */
+  unit?: string;
+  slider: boolean;
+  /** A number that is allowed, nearest to a given one. */
+  bounded: (value: number) => number;
+  onChange: (value: number) => void;
+  /** Puts the usual value back, on a double click of the slider. */
+  onReset?: () => void;
+}
+
+export function NumberField(props: Props) {
+  const { id, label, value, min, max, step, unit, slider, bounded, onChange, onReset } = props;
+  const field = useRef<HTMLInputElement>(null);
+  /** Whether the field's text is not a valid value. */
+  const [wrong, setWrong] = useState(false);
+  const [note, setNote] = useState("");
+  // Does not rewrite the field while one types: in Firefox that would remove the point of `9.5`.
+  useLayoutEffect(() => {
+    if (document.activeElement !== field.current) field.current!.value = String(value);
+  }, [value]);
+  const take = (next: number): void => {
+    setWrong(false);
+    setNote("");
+    onChange(next);
+  };
+  const typing = ({ valueAsNumber: given }: HTMLInputElement): void => {
+    if (given === bounded(given)) return take(given);
+    setWrong(true);
+    setNote(`A ${step >= 1 ? "whole number" : "number"} from ${number(min)} to ${number(max)}.`);
+  };
+  const left = (input: HTMLInputElement): void => {
+    const given = input.valueAsNumber;
+    const next = Number.isNaN(given) ? value : bounded(given);
+    input.value = String(next);
+    if (!wrong) return setNote("");
+    take(next);
+    setNote(corrected(given, next, props));
+  };
+  return (
+    <div class="pg-param">
+      <label for={id}>{unit ? `${label}, ${unit}` : label}</label>
+      <input
+        ref={field}
+        id={id}
+        class="ui-input num"
+        type="number"
+        min={min}
+        max={max}
+        step={Math.min(step, 1)}
+        aria-invalid={wrong}
+        aria-describedby={note ? `${id}-note` : undefined}
+        onInput={(event) => typing(event.currentTarget)}
+        onBlur={(event) => left(event.currentTarget)}
+      />
+      {note && (
+        <p id={`${id}-note`} class="pg-param-note" role="status">
+          {note}
+        </p>
+      )}
+      {slider && (
+        <Range
+          label={label}
+          min={min}
+          max={max}
+          step={step}
+          value={value}
+          onInput={take}
+          {...(onReset ? { onReset } : {})}
+        />
+      )}
+    </div>
+  );
+}
+
+/** Says how an invalid text was corrected. */
+function corrected(given: number, taken: number, { min, max, step }: Props): string {
+  if (Number.isNaN(given)) return `That was no number, so it stays ${number(taken)}.`;
+  if (given > max) return `${number(given)} is too high, so it is ${number(taken)} now.`;
+  if (given < min) return `${number(given)} is too low, so it is ${number(taken)} now.`;
+  return step >= 1
+    ? `Whole numbers only, so it is ${number(taken)} now.`
+    : `Three decimals at most, so it is ${number(taken)} now.`;
+}
