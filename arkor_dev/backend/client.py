@@ -222,6 +222,10 @@ class Backend(ScopedCalls):
         headers = {"Accept": "application/octet-stream", **({} if wanted is None else {"Range": wanted})}
         return self._stream("GET", "jobs", job_id, "exports", export_id, "files", name, headers=headers)
 
+    async def get_card(self, job_id: str, step: str | None = None) -> Answer:
+        """The model card of what it made, ``{card}``; of a checkpoint where ``step`` names one."""
+        return await self._call("GET", "jobs", job_id, "card", asked={} if step is None else {"step": step})
+
     async def list_deployments(self) -> Answer:
         """The deployments; ``{"deployments":[],"scopeMissing":true}`` without a usable scope."""
         return await self._call("GET", "endpoints", without=NO_DEPLOYMENTS)

@@ -14,7 +14,16 @@ from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 
 from .command_line import CommandLine
-from .options import add_evaluate, add_export, add_jobs, add_launch, add_local, add_project, add_yes
+from .options import (
+    add_evaluate,
+    add_export,
+    add_jobs,
+    add_launch,
+    add_local,
+    add_project,
+    add_verify,
+    add_yes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +37,7 @@ COMMANDS = {
     "jobs": "list the jobs; pause, resume, extend or cancel one; write its figures",
     "evaluate": "compare a job's adapter with its base",
     "export": "write a job's adapter or merged model for other programs",
+    "verify": "check an adapter's files against its provenance, or train it again",
     "local": "what this machine keeps of a project's jobs, and tidying it up",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
@@ -36,7 +46,7 @@ COMMANDS = {
 }
 EXIT_CODES = {
     "0": "done or stopped",
-    "1": "failed: the job, a check of doctor or of data; whoami: nobody is signed in",
+    "1": "failed: the job, a check of doctor, of data or of verify; whoami: nobody is signed in",
     "2": "wrong usage, or it cannot start",
     "3": "start: the job was cancelled",
     "4": "start: the job was paused, and waits to be resumed",
@@ -114,6 +124,7 @@ def _parser() -> CommandLine:
     add_jobs(parser)
     add_evaluate(parser)
     add_export(parser)
+    add_verify(parser)
     add_local(parser)
     login = parser.add_command(
         "login",
@@ -229,6 +240,13 @@ def _run(arguments: argparse.Namespace) -> int:
         how = {"form": arguments.format, "out": arguments.out, "step": arguments.checkpoint}
         how |= {"replace": arguments.replace, "as_json": arguments.json}
         return asyncio.run(run_export(settings, arguments.job, **how))
+    if arguments.command == "verify":
+        from arkor_dev.cli.commands.verify.check import run_verify
+
+        if arguments.target is None:
+            raise BadRequestError("Say what to verify: an adapter's folder, a file in it, or a job's id.")
+        how = {"repeat": arguments.repeat, "as_json": arguments.json}
+        return asyncio.run(run_verify(settings, arguments.target, **how))
     if arguments.command == "local":
         from arkor_dev.cli.commands.local import run_local
 

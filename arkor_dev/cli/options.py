@@ -155,6 +155,23 @@ def add_export(parser: CommandLine) -> None:
     export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
 
 
+def add_verify(parser: CommandLine) -> None:
+    """``verify``, and what it checks."""
+    verify = parser.add_command(
+        "verify",
+        "Check every file of an adapter's folder, or one of them, against the hashes in its "
+        "provenance.json. A job of this machine is named by its id, or as JOB:STEP for a checkpoint of it.",
+        "FOLDER|FILE|JOB",
+    )
+    verify.add_argument("target", metavar="FOLDER", nargs="?", help="a folder, a file in one, or a job's id")
+    add_project(verify)
+    verify.add_argument(
+        "--repeat", action="store_true",
+        help="train it again on this machine, with the project's data of the same hash, and compare the bits",
+    )  # fmt: skip
+    verify.add_argument("--json", action="store_true", help="print {ok, folder, job, files, repeat?}")
+
+
 def add_local(parser: CommandLine) -> None:
     """``local``, and what it does with what lies on the disk."""
     local = parser.add_command(

@@ -125,6 +125,12 @@ class QueueChanges(TypedDict):
     held: NotRequired[bool]
 
 
+class ModelCard(TypedDict):
+    """``GET /v1/jobs/:id/card``: the ``README.md`` of what a job made. Feature ``card``."""
+
+    card: str
+
+
 class JobOnDisk(TypedDict):
     """What a job's files take on the disk, in bytes."""
 

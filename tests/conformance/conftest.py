@@ -80,6 +80,7 @@ def fake_target() -> Iterator[Target]:
     loop, fake = asyncio.new_event_loop(), FakeBackend()
     trained: set[asyncio.Task[None]] = set()  # else they may be collected
     fake.features = [
+        "card",
         "datasets",
         "delete",
         "edit",
@@ -139,6 +140,8 @@ async def train(fake: FakeBackend, job_id: str) -> None:
             return
     fake.emit(job_id, "checkpoint.saved", step=total, artifacts=[{"kind": "checkpoint", "step": total}])
     fake.log(job_id, total, evalLoss=0.5)
+    for saved in (None, *fake.checkpoints[job_id]):
+        fake.cards.write(job_id, saved)
     evaluation = fake.evaluations.judge(job_id)
     fake.emit(job_id, "evaluation.completed", evaluation=evaluation)
     fake.finish(job_id)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from .fake_cards import FakeCards
 from .fake_checks import (
     RefusedError,
     check_chat,
@@ -117,6 +118,7 @@ class FakeBackend:
         self.forecasts = FakeForecasts()
         self.evaluations = FakeEvaluations(self)
         self.exports = FakeExports(self)
+        self.cards = FakeCards(self)
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
@@ -335,6 +337,7 @@ class FakeBackend:
             *self.forecasts.routes(),
             *self.evaluations.routes(),
             *self.exports.routes(),
+            *self.cards.routes(),
         ]
 
     @web.middleware

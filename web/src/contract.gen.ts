@@ -610,6 +610,11 @@ export interface QueueChanges {
   held?: boolean;
 }
 
+/** `GET /v1/jobs/:id/card`: the `README.md` of what a job made. Feature `card`. */
+export interface ModelCard {
+  card: string;
+}
+
 /** What a job's files take on the disk, in bytes. */
 export interface JobOnDisk {
   id: string;

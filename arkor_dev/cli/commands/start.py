@@ -111,7 +111,7 @@ async def run_start(
         joined(settings, view.notice) as backend,
     ):
         begin = None if parent is None else await parent_of(backend, parent)
-        job_id, forecast = await _create(backend, settings, chosen, config, begin)
+        job_id, forecast = await create(backend, settings, chosen, config, begin)
         tell = functools.partial(notices.take, job_id, chosen["name"])
         ending = _ending(backend, job_id, view, yes=yes)
         with view:
@@ -119,7 +119,7 @@ async def run_start(
             if line := forecast_line(forecast):
                 view.say(line)
             try:
-                status = await _unless_stopped(_watch(backend, job_id, view, tell), ending)
+                status = await _unless_stopped(watch(backend, job_id, view, tell), ending)
             except _StoppedError as stopped:
                 await _say_stopped(backend, settings, job_id, view)
                 return 128 + stopped.number
@@ -146,7 +146,7 @@ async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None
                 view.say(*line)
 
 
-async def _create(
+async def create(
     backend: Backend,
     settings: Settings,
     trainer: Trainer,
@@ -172,7 +172,7 @@ async def _create(
     return job_id, job.get("forecast")
 
 
-async def _watch(backend: Backend, job_id: str, view: PlainView, tell: Callable[[JobEvent], None]) -> str:
+async def watch(backend: Backend, job_id: str, view: PlainView, tell: Callable[[JobEvent], None]) -> str:
     """Show the job's events to the last; its final status. A pause that somebody has to end is one."""
     async with aclosing(follow(backend, job_id)) as items:
         async for item in items:

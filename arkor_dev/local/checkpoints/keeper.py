@@ -10,6 +10,8 @@ from arkor_dev.local.jobs.artifacts import (
     checkpoint_steps,
     describe,
     drop_checkpoint,
+    final_folder,
+    kind_of,
     resume_folder,
 )
 from arkor_dev.local.jobs.disk import FULL, short_of_room
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from arkor_dev.local.jobs.whole_folder import Beside
+
 
 class NoRoomError(Exception):
     """The disk has too little room to write; ``str()`` says so for a person."""
@@ -31,8 +35,9 @@ class Keeper:
     """What one job leaves on the disk while it trains.
 
     ``limit``: of all checkpoints the newest ones stay, None for all. ``emit`` sends an event, ``told`` hears
-    of each step that the job can go on from, and ``origin`` says what the run depends on. ``step`` is the
-    newest of those steps, None before there is one.
+    of each step that the job can go on from, and ``origin`` says what the run depends on. ``beside`` writes
+    what travels with an adapter into its folder, told its files, ``final`` or ``checkpoint``, and the step.
+    ``step`` is the newest step to go on from, None before there is one.
     """
 
     def __init__(
@@ -43,9 +48,10 @@ class Keeper:
         emit: Callable[..., None],
         told: Callable[[int], None],
         origin: Callable[[], Mapping[str, Any]],
+        beside: Callable[..., None] = lambda *_: None,
     ) -> None:
         self._data, self._job, self._limit = data, job_id, limit
-        self._emit, self._told, self._origin = emit, told, origin
+        self._emit, self._told, self._origin, self._beside = emit, told, origin, beside
         self.step: int | None = None
 
     def checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
@@ -53,13 +59,21 @@ class Keeper:
         if short := short_of_room(self._data):
             raise NoRoomError(short)
         folder = checkpoint_folder(self._data, self._job, step)
-        artifact = describe("checkpoint", f"step {step}", folder, self._write(folder, step, write), step)
+        size = self._write(folder, step, write, lambda *made: self._beside(*made, "checkpoint", step))
+        artifact = describe("checkpoint", f"step {step}", folder, size, step)
         self._emit(CHECKPOINT_SAVED, step=step, artifacts=[artifact])
         if self._limit:
             for earlier in checkpoint_steps(self._data, self._job)[: -self._limit]:
                 drop_checkpoint(self._data, self._job, earlier)
                 self._emit(CHECKPOINT_REMOVED, step=earlier)
         self._keep(step)
+
+    def final(self, step: int, write: Callable[[Path], None]) -> dict[str, Any]:
+        """Let ``write`` fill the final folder, with what was learned up to ``step``; its ``Artifact``."""
+        folder = final_folder(self._data, self._job)
+        facts = {"job": self._job, "step": step, "origin": self._origin()}
+        size = write_whole(folder, write, facts, lambda *made: self._beside(*made, "final", step))
+        return describe(kind_of(folder), "final", folder, size)
 
     def point(self, step: int, state: Callable[[], Any]) -> None:
         """Keep the state after ``step``, unless a checkpoint has it already; raises NoRoomError."""
@@ -71,10 +85,12 @@ class Keeper:
     def has_checkpoint(self, step: int) -> bool:
         return checkpoint_folder(self._data, self._job, step).is_dir()
 
-    def _write(self, folder: Path, step: int, write: Callable[[Path], None]) -> int:
+    def _write(
+        self, folder: Path, step: int, write: Callable[[Path], None], beside: Beside | None = None
+    ) -> int:
         facts = {"job": self._job, "step": step, "origin": self._origin()}
         try:
-            return write_whole(folder, write, facts)
+            return write_whole(folder, write, facts, beside)
         except OSError as error:
             if error.errno in FULL:
                 raise NoRoomError(f"The disk is full: {error.strerror}") from None

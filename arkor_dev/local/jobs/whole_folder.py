@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    Beside = Callable[[Path, Mapping[str, Mapping[str, Any]]], None]
+
 MANIFEST: Final = "manifest.json"
 PART: Final = ".part"
 FORMAT: Final = 1
@@ -31,11 +33,18 @@ class NotWholeError(Exception):
     """A folder is not what was written; ``str()`` says what is wrong with it."""
 
 
-def write_whole(target: Path, write: Callable[[Path], None], facts: Mapping[str, Any] | None = None) -> int:
+def write_whole(
+    target: Path,
+    write: Callable[[Path], None],
+    facts: Mapping[str, Any] | None = None,
+    beside: Beside | None = None,
+) -> int:
     """Let ``write`` fill a folder, then put it at ``target`` in one step; its size in bytes.
 
-    ``facts`` stand in its manifest. Files and folders are flushed first: a rename that survives a power cut
-    must not name empty ones. Raises OSError where the disk refuses, and nothing has changed then.
+    ``facts`` stand in its manifest. ``beside`` is given the folder and its files, ``{bytes, sha256}`` by
+    name, and adds what the manifest does not have, as it may be written again. Files and folders are flushed
+    first: a rename that survives a power cut must not name empty ones. Raises OSError where the disk
+    refuses, and nothing has changed then.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
@@ -51,7 +60,11 @@ def write_whole(target: Path, write: Callable[[Path], None], facts: Mapping[str,
         }
         manifest = part / MANIFEST
         manifest.write_text(json.dumps({"format": FORMAT, **(facts or {}), "files": files}, indent=1))
-        size = int(_flushed(manifest)["bytes"]) + sum(int(entry["bytes"]) for entry in files.values())
+        if beside:
+            beside(part, files)
+        found = {path.relative_to(part).as_posix(): path for path in part.rglob("*") if path.is_file()}
+        more = [_flushed(path) for name, path in found.items() if name not in files]
+        size = sum(int(entry["bytes"]) for entry in (*files.values(), *more))
         for folder in (*(path for path in part.rglob("*") if path.is_dir()), part):
             _flush(folder)
         if target.exists():

@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 BODY_LIMIT: Final = 8 * 2**20
 FEATURES: Final = (
     "archive",
+    "card",
     "datasets",
     "delete",
     "edit",

@@ -8,6 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.provenance.statement import CARD
 from arkor_dev.contract.settings import by_field
 from arkor_dev.local.checkpoints.points import STATE
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, kind_of, parent_folder
@@ -52,7 +53,7 @@ def keep_parent(data: Path, job_id: str, folder: Path) -> None:
 
     def copy(target: Path) -> None:
         for path in folder.iterdir():
-            if path.is_file() and not path.is_symlink() and path.name not in (STATE, MANIFEST):
+            if path.is_file() and not path.is_symlink() and path.name not in (STATE, MANIFEST, CARD):
                 shutil.copyfile(path, target / path.name)
 
     write_whole(parent_folder(data, job_id), copy)

@@ -1,4 +1,4 @@
-"""The calls of the feature ``evaluation`` (docs/contract.md#evaluation)."""
+"""The calls of ``evaluation`` and ``card`` (docs/contract.md#evaluation, docs/contract.md#model-card)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import EVALUATE
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.contract.provenance.statement import CARD
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder
 
 from .jobs import EVALUATIONS, job_of
-from .requests import body_of
+from .requests import SETUP, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from arkor_dev.local.jobs.scheduler import Observer
     from arkor_dev.local.jobs.store import Verdict
@@ -61,13 +65,37 @@ async def evaluate(request: web.Request) -> web.Response:
 
 @routes.get("/v1/jobs/{id}/evaluation")
 async def evaluation(request: web.Request) -> web.Response:
-    job = await job_of(request)
-    text = request.query.get("step")
-    if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise BadRequestError("step must be a whole number")
-    step = None if text is None else int(text)
+    job, step = await job_of(request), _step_of(request)
     found = await asyncio.to_thread(request.app[EVALUATIONS].result, job["id"], step)
     if found is None:
         which = "" if step is None else f"'s checkpoint of step {step}"
         raise NotFoundError(f"The job {job['name']}{which} has not been evaluated")
     return web.json_response(found)
+
+
+@routes.get("/v1/jobs/{id}/card")
+async def card(request: web.Request) -> web.Response:
+    job, step = await job_of(request), _step_of(request)
+    data, job_id = request.app[SETUP].data, job["id"]
+    folder = final_folder(data, job_id) if step is None else checkpoint_folder(data, job_id, step)
+    text = await asyncio.to_thread(_card_in, folder)
+    if text is None:
+        which = "" if step is None else f"'s checkpoint of step {step}"
+        raise NotFoundError(f"The job {job['name']}{which} has no model card")
+    return web.json_response({"card": text})
+
+
+def _step_of(request: web.Request) -> int | None:
+    text = request.query.get("step")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise BadRequestError("step must be a whole number")
+    return None if text is None else int(text)
+
+
+def _card_in(folder: Path) -> str | None:
+    """The card that lies there; none where it is no text, or leads elsewhere."""
+    path = folder / CARD
+    try:
+        return None if path.is_symlink() else read_small(path).decode()
+    except (OSError, ValueError):
+        return None

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
+from arkor_dev.local.cards.sample_file import heard
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
-from arkor_dev.local.jobs.artifacts import parent_folder
+from arkor_dev.local.jobs.artifacts import job_folder, parent_folder
 from arkor_dev.local.workers import peak_memory
 
 from .job_settings import JobSettings
@@ -47,7 +48,7 @@ class Preparation:
     ) -> None:
         self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
         self.project = Path(job["project"])
-        self.emit, self.progress = emit, progress
+        self.emit, self.progress = heard(emit, job_folder(self.data, self.job_id)), progress
         self.settings = JobSettings(self.config)
         self.continuation = Continuation(job)
         if anew := self.continuation.anew:
@@ -149,6 +150,7 @@ class Preparation:
         """The run, in the number format that suits this processor; the last three are as `Run` has them."""
         import torch
 
+        from arkor_dev.local.cards.beside import Beside
         from arkor_dev.local.modeling.number_format import choose
 
         from .run import Run
@@ -166,7 +168,7 @@ class Preparation:
             "format": choice.name,
             "formatReason": choice.reason,
         }
-        return Run(
+        run = Run(
             base=base,
             base_name=self.name,
             base_note=self.note,
@@ -187,6 +189,8 @@ class Preparation:
             going_on=self.continuation.going_on(),
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
+        run.beside = Beside(self, run)
+        return run
 
     def _earlier_choice(self) -> Choice | None:
         """The number format that a job which goes on began in, where a processor computes."""

@@ -22,8 +22,6 @@ from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.points import drop_later
 from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
-from arkor_dev.local.jobs.artifacts import describe, final_folder, kind_of
-from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
@@ -58,8 +56,9 @@ class Run:
 
     So is ``pausing()``: the reason to pause, or None. ``settings`` is the record of what it runs with, by the
     contract's fields; ``origin()`` what its bits depend on. ``told(step)`` hears of each step that the job
-    can go on from. ``parent`` is the folder of an adapter to begin with. ``kept_step`` is the step whose
-    weights were kept at the end, ``row_losses`` the held-out rows' mean losses at the last evaluation.
+    can go on from. ``parent`` is the folder of an adapter to begin with, ``beside`` as `Keeper` has it.
+    ``kept_step`` is the step whose weights were kept at the end, ``row_losses`` the mean losses of the
+    held-out rows at the last evaluation.
     """
 
     base: Base
@@ -82,6 +81,7 @@ class Run:
     told: Callable[[int], None] = lambda _: None
     going_on: GoingOn | None = None
     parent: Path | None = None
+    beside: Callable[..., None] = lambda *_: None
     clock: Stopwatch = field(default_factory=Stopwatch)
     kept_step: int = 0
     row_losses: list[float] = field(default_factory=list)
@@ -119,7 +119,8 @@ class Run:
         plan = self.plan
         self.clock.start(self.base.device)
         self.begin()
-        self.keeper = Keeper(self.data, self.job_id, plan.kept, self.emit, self.told, self.origin)
+        where = (self.data, self.job_id, plan.kept)
+        self.keeper = Keeper(*where, self.emit, self.told, self.origin, self.beside)
         if self.going_on:
             self._go_on(self.going_on)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
@@ -190,8 +191,7 @@ class Run:
             self.kept_step = self.best.step
             self.emit(TRAINING_MESSAGE, message=message)
         check_finite(self.step, self.trainable)
-        final = final_folder(self.data, self.job_id)
-        size = write_whole(final, self.save, {"job": self.job_id, "step": self.step, "origin": self.origin()})
+        artifact = self.keeper.final(self.kept_step, self.save)
         self.clock.lap("save")
         figures = {
             "loss": self.last_loss,
@@ -201,8 +201,7 @@ class Run:
             "seconds": round(time.monotonic() - self.began, 3),
             "secondsIn": self.clock.total(),
         }
-        artifacts = [describe(kind_of(final), "final", final, size)]
-        return Ending("completed", {"metrics": figures, "artifacts": artifacts})
+        return Ending("completed", {"metrics": figures, "artifacts": [artifact]})
 
     def _pause(self, reason: str, message: str | None = None) -> Ending:
         """Keep all that the next step depends on; where even that has no room, the newest point has to do."""

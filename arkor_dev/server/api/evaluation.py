@@ -1,4 +1,4 @@
-"""How an adapter compares with its base (docs/contract.md#evaluation)."""
+"""How an adapter compares with its base, and its card: docs/contract.md#evaluation and …#model-card."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ async def get(request: web.Request) -> web.Response:
     return answered(answer)
 
 
+async def card(request: web.Request) -> web.Response:
+    """``GET /api/jobs/:id/card[?step=]``: the backend's answer."""
+    step = request.query.get("step")
+    return answered(await request.app[BACKEND].get_card(request.match_info["id"], step))
+
+
 ROUTES = [
     web.post("/api/jobs/{id}/evaluate", evaluate),
     web.get("/api/jobs/{id}/evaluation", get),
+    web.get("/api/jobs/{id}/card", card),
 ]

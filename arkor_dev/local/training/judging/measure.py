@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
+from arkor_dev.local.cards.beside import write_again
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.evaluation.general import DRY, encoded, questions
 from arkor_dev.local.evaluation.history import History
@@ -64,6 +65,7 @@ class Judging:
         """
         run, preparation = self._run, self._preparation
         if run is None or not run.held_out:
+            write_again(preparation.data, preparation.job_id)
             return True
         try:
             self._history.end(run.kept_step)
@@ -77,6 +79,7 @@ class Judging:
             evaluation, rows = stage.run(run.loss.each, base)
             evaluation |= self._history.verdict(groups_of(preparation.eval_rows))
             kept.write(kept.result_file(self._job, None), {"evaluation": evaluation, "rows": rows})
+            write_again(preparation.data, preparation.job_id)
             self._emit(EVALUATION_COMPLETED, evaluation=evaluation)
         except Stopped:
             return False
@@ -112,6 +115,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], folder: Path,
     else:
         evaluation["step"] = step
     kept.write(kept.result_file(job, step), {"evaluation": evaluation, "rows": rows})
+    write_again(preparation.data, preparation.job_id, step)
     return evaluation
 
 

@@ -11,6 +11,7 @@ import { clean } from "../../lib/text";
 import { href } from "../../router";
 import { features } from "../../store/features";
 import { Button, CopyButton, Skeleton } from "../../ui";
+import { CardButton } from "./card/button";
 import { timeLeft } from "./pace";
 import { ranFor, stepsOf } from "./state";
 
@@ -268,9 +269,12 @@ function Left({ id, run, branch }: LeftProps) {
               {bytes(artifact.bytes)}
               <Folder path={artifact.path} />
               {(artifact.kind === "adapter" || artifact.kind === "model") && (
-                <a href={tryHref(`final:${id}`)} title={TRY}>
-                  try it
-                </a>
+                <>
+                  <a href={tryHref(`final:${id}`)} title={TRY}>
+                    try it
+                  </a>
+                  <CardButton id={id} />
+                </>
               )}
             </>
           }
@@ -287,6 +291,7 @@ function Left({ id, run, branch }: LeftProps) {
               <a href={tryHref(`checkpoint:${id}:${step}`)} title={TRY}>
                 try it
               </a>
+              <CardButton id={id} step={step} />
               {branch && features.value.has("parent") && (
                 <Button
                   small

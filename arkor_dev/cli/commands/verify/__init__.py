@@ -1,0 +1,1 @@
+"""``arkor-dev verify``: is a folder as its provenance says (``check``), or made again (``again``)?"""

@@ -1,0 +1,253 @@
+"""``verify --repeat``: the same training once more on this machine, and what came out beside what there was.
+
+The settings come from the provenance and the rows from the project, in which those files are looked for that
+have the hashes it names: a provenance tells of no path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+
+from arkor_dev.cli.commands.start import create, watch
+from arkor_dev.cli.progress_view import view_for
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.events import TRAINING_COMPLETED
+from arkor_dev.contract.provenance.statement import (
+    BASE,
+    DATA,
+    PARENT,
+    ROWS,
+    Statement,
+    StatementError,
+    builder,
+    dependencies,
+    external,
+    figures,
+    internal,
+    object_at,
+    read_statement,
+)
+from arkor_dev.contract.settings import wire_problem
+from arkor_dev.contract.settings.conflicts import conflicts
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.data.sources import SourceError, files_of, parts_of
+from arkor_dev.identity.connect import joined
+from arkor_dev.project.arkor_toml import load_trainers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from arkor_dev.contract.shapes import Trainer
+    from arkor_dev.core.settings import Settings
+    from arkor_dev.jobs.follow import JobEvent
+
+CLOSE: Final = 0.02
+"""So far two losses may be apart, in parts of the larger, and count as the same."""
+SOURCES: Final = (("datasetSource", DATA[0]), ("evalDatasetSource", DATA[1]))
+
+
+async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet: bool) -> dict[str, Any]:
+    """Train once more what ``before``, in ``folder``, tells of: ``{ok, job, same, reasons, losses, files}``.
+
+    ``ok`` where the bits are the same, or where it is known why they are not and the losses are close. Raises
+    BadRequestError where it cannot be trained again.
+    """
+    settings = dataclasses.replace(settings, local=True)
+    trainer = trainer_of(settings.project, before)
+    config = config_of(trainer, before)
+    view = view_for(Console(file=sys.stderr if quiet else sys.stdout, highlight=False), None)
+    ended: list[JobEvent] = []
+    async with joined(settings, view.notice) as backend:
+        job_id, _ = await create(backend, settings, trainer, config, _parent(before))
+        with view:
+            view.say(f"Training it again: job {job_id}")
+            status = await watch(backend, job_id, view, ended.append)
+    if status != "completed":
+        raise BadRequestError(f"Trained again, it has nothing to compare: the job {job_id} is {status}.")
+    outcome = {"job": job_id, **_compared(before, read_again(_folder_of(ended, before)))}
+    if not quiet:
+        print("\n".join(lines(outcome)))  # noqa: T201
+    return outcome
+
+
+def trainer_of(project: Path, before: Statement) -> Trainer:
+    """The project's trainer whose files have the hashes that ``before`` names; raises BadRequestError."""
+    wanted = {begin: list(_digests(before, begin).values()) for _, begin in SOURCES}
+    if not any(wanted.values()):
+        raise BadRequestError(
+            "It was not trained on files of a project, so its rows cannot be had again from here."
+        )
+    for trainer in load_trainers(project):
+        config = trainer.get("config")
+        if config and all(_hashes(config.get(key), project) == wanted[begin] for key, begin in SOURCES):
+            return trainer
+    shown = ", ".join(f"{digest[:12]}…" for digests in wanted.values() for digest in digests[:3])
+    raise BadRequestError(
+        f"No trainer of {one_line(project, 300)} has the data that it was trained on (SHA-256 {shown}). Name "
+        "the project with --project, and put the data back as they were."
+    )
+
+
+def _hashes(source: Any, project: Path) -> list[str]:
+    """The SHA-256 of each file of a data set; of one that is not all files of the project, no file's."""
+    parts = parts_of(source) if source else []
+    if any(part["type"] != "file" for part in parts):
+        return [""]
+    try:
+        return [_sha256(file.path) for part in parts for file in files_of(part, project)]
+    except (SourceError, OSError):
+        return [""]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def config_of(trainer: Trainer, before: Statement) -> dict[str, object]:
+    """The config with which it was trained, on the data of ``trainer``; raises BadRequestError."""
+    ours: dict[str, Any] = dict(trainer["config"])
+    asked = object_at(external(before), "settings")
+    config = {**asked, **{key: ours[key] for key, _ in SOURCES if ours.get(key) is not None}}
+    # A model in a folder goes by another name on another machine; its files are compared afterwards.
+    model, name = str(ours.get("model", "")), asked.get("model")
+    if not isinstance(name, str) or Path(model).name == name:
+        config["model"] = model
+    # Where it was measured which format is quicker, the measurement of today may say another.
+    number = internal(before).get("numberFormat")
+    if config.get("numberFormat") in (None, "auto") and not _wrong(config | {"numberFormat": number}):
+        config["numberFormat"] = number
+    if wrong := _wrong(config):
+        raise BadRequestError(f"Its settings cannot be trained with: {one_line(wrong, 300)}.")
+    return config
+
+
+def _wrong(config: dict[str, object]) -> str | None:
+    return wire_problem(config) or next((text for _, text in conflicts(config, "{}".format)), None)
+
+
+def _parent(before: Statement) -> dict[str, object] | None:
+    for each in dependencies(before, PARENT):
+        told = each.get("annotations", {})
+        job, step = told.get("job"), told.get("step")
+        if not isinstance(job, str):
+            break
+        final = told.get("artifact") != "checkpoint" or type(step) is not int
+        return {"jobId": job} if final else {"jobId": job, "step": step}
+    return None
+
+
+def _folder_of(ended: Iterable[JobEvent], before: Statement) -> Path:
+    """Where the new job has left what ``before`` is of: its final folder, or a checkpoint's."""
+    for event in ended:
+        if event.name == TRAINING_COMPLETED and isinstance(event.data, dict):
+            listed = event.data.get("artifacts")
+            for artifact in listed if isinstance(listed, list) else ():
+                if isinstance(artifact, dict) and artifact.get("name") == "final" and artifact.get("path"):
+                    final = Path(str(artifact["path"]))
+                    step = internal(before).get("step")
+                    if internal(before).get("artifact") == "checkpoint" and type(step) is int:
+                        return final.parent / "checkpoints" / str(step)
+                    return final
+    raise BadRequestError("The new job did not say where its adapter lies, so nothing could be compared.")
+
+
+def read_again(folder: Path) -> Statement:
+    """The statement of what was trained again; raises BadRequestError."""
+    try:
+        return read_statement(folder)
+    except (FileNotFoundError, StatementError):
+        raise BadRequestError(
+            f"What was trained again has no provenance in {one_line(folder, 300)}, so it cannot be compared."
+        ) from None
+
+
+def _compared(before: Statement, after: Statement) -> dict[str, Any]:
+    """What is the same of two statements, what is not, and why that may be."""
+    old, new = _files(before), _files(after)
+    files = [{"name": name, "same": old[name] == new.get(name)} for name in old]
+    files += [{"name": name, "same": False} for name in new if name not in old]
+    same, losses = all(each["same"] for each in files), _losses(before, after)
+    reasons = [] if same else reasons_of(before, after)
+    close = all(abs(a - b) <= CLOSE * max(abs(a), abs(b)) for a, b in losses.values())
+    ok = same or bool(reasons and losses and close)
+    told = {name: {"before": a, "now": b} for name, (a, b) in losses.items()}
+    return {"ok": ok, "same": same, "files": files, "reasons": reasons, "losses": told}
+
+
+def _files(statement: Statement) -> dict[str, str]:
+    """The hashes of what it is about, by name; the state to go on from has times in it."""
+    subjects = statement["subject"]
+    kept = [each for each in subjects if each.get("annotations", {}).get("optional") is not True]
+    return {each["name"]: each["digest"]["sha256"] for each in kept}
+
+
+def _losses(before: Statement, after: Statement) -> dict[str, tuple[float, float]]:
+    old, new = figures(before), figures(after)
+    return {name: (old[name], new[name]) for name in ("loss", "evalLoss") if name in old and name in new}
+
+
+def reasons_of(before: Statement, after: Statement) -> list[str]:
+    """Why the bits may be others, in words: whatever they depend on and is not the same."""
+    old, new = (object_at(builder(each), "version") for each in (before, after))
+    found = [
+        f"{one_line(name, 40)} is {_said(new.get(name))} and was {_said(old.get(name))}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+    if _code(before) != _code(after) and old.get("arkor-dev") == new.get("arkor-dev"):
+        found.append("arkor-dev's own code is another")
+    for key, name in (
+        ("processor", "the processor"),
+        ("device", "the device"),
+        ("threads", "the number of threads"),
+        ("numberFormat", "the number format"),
+    ):
+        ours, theirs = internal(after).get(key), internal(before).get(key)
+        if ours != theirs:
+            found.append(f"{name} is {_said(ours)} and was {_said(theirs)}")
+    for begin, name in ((BASE, "the base model's files"), (ROWS, "the rows as the model reads them")):
+        if _digests(before, begin) != _digests(after, begin):
+            found.append(f"{name} are others")
+    if _digests(before, PARENT) != _digests(after, PARENT):
+        found.append("the adapter that it began with is another")
+    if "extendedAfter" in internal(before):
+        step = _said(internal(before)["extendedAfter"])
+        found.append(f"it was extended after step {step}, and is trained in one go now")
+    return found
+
+
+def _code(statement: Statement) -> object:
+    return builder(statement).get("builderDependencies")
+
+
+def _digests(statement: Statement, begin: str) -> dict[str, str]:
+    return {each["name"]: each["digest"]["sha256"] for each in dependencies(statement, begin)}
+
+
+def _said(value: object) -> str:
+    return "not known" if value is None else one_line(value, 80)
+
+
+def lines(outcome: dict[str, Any]) -> list[str]:
+    """The comparison in words."""
+    names = [one_line(each["name"], 200) for each in outcome["files"] if not each["same"]]
+    if outcome["same"]:
+        return ["Trained again, it is the same bit for bit."]
+    told = [f"Trained again, it has other bits: {', '.join(names[:10])}."]
+    if outcome["reasons"]:
+        told += ["They depend on what is not the same:", *(f"- {reason}" for reason in outcome["reasons"])]
+    else:
+        told.append("Nothing that they are known to depend on is another.")
+    words = {"loss": "loss", "evalLoss": "eval loss"}
+    told += [
+        f"{words[name]}: {each['now']:.4f}, and {each['before']:.4f} before"
+        for name, each in outcome["losses"].items()
+    ]
+    return told

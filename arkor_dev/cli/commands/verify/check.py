@@ -1,0 +1,103 @@
+"""``arkor-dev verify``: every file of an adapter's folder against the hashes in its ``provenance.json``.
+
+The hashes are not signed. They say whether the files are those that were told of, and not who told. It needs
+no backend and no training library, but for ``--repeat``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.provenance.compare import SOUND, WORDS, Found, compare
+from arkor_dev.contract.provenance.statement import FILE, StatementError, job_id, read_statement
+from arkor_dev.core.plain_text import one_line
+
+if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
+
+SHOWN = 50
+"""Files that are named."""
+
+
+class Target(NamedTuple):
+    """What is checked: a folder, or the one file ``only`` of it."""
+
+    folder: Path
+    only: str | None = None
+
+
+async def run_verify(settings: Settings, named: str, *, repeat: bool, as_json: bool) -> int:
+    """Check what ``named`` names: a folder, a file in one, or a job of this machine; the exit code.
+
+    0 where all is what was written, 1 where something is not. With ``repeat`` it is trained again as well,
+    and 1 means besides that it came out otherwise. Raises BadRequestError where there is nothing to check.
+    """
+    target = target_of(settings, named)
+    told: dict[str, Any] = {"ok": False, "folder": str(target.folder)}
+    try:
+        statement = read_statement(target.folder)
+    except FileNotFoundError:
+        raise BadRequestError(
+            f"{one_line(target.folder, 300)} has no {FILE}: nobody has said what should be in it."
+        ) from None
+    except StatementError as fault:
+        return _end(told | {"error": f"{FILE} {one_line(fault, 300)}"}, as_json)
+    found = compare(target.folder, statement, target.only)
+    ok = all(each.state in SOUND for each in found)
+    told |= {"ok": ok, "job": one_line(job_id(statement), 100), "files": [each._asdict() for each in found]}
+    if not as_json:
+        print("\n".join(lines(found)))  # noqa: T201
+    if repeat and ok:
+        from .again import repeated
+
+        told["repeat"] = outcome = await repeated(settings, target.folder, statement, quiet=as_json)
+        told["ok"] = bool(outcome["ok"])
+    elif repeat and not as_json:
+        print("It is not trained again: the files are others than it would be compared with.")  # noqa: T201
+    return _end(told, as_json)
+
+
+def _end(told: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(told, indent=2))  # noqa: T201
+    elif "error" in told:
+        print(told["error"])  # noqa: T201
+    return 0 if told["ok"] else 1
+
+
+def target_of(settings: Settings, named: str) -> Target:
+    """The folder, or the file in one, that ``named`` names; else that of ``JOB`` or ``JOB:STEP``."""
+    path = Path(named)
+    if path.is_dir():
+        return Target(path)
+    if path.exists() or path.is_symlink():
+        return Target(path.parent, None if path.name == FILE else path.name)
+    name, colon, step = named.partition(":")
+    jobs = settings.local_data / "jobs"
+    place = Path("checkpoints") / step if colon and step != "final" else Path("final")
+    sound = name.isascii() and name.replace("_", "").isalnum()
+    sound &= not colon or step == "final" or (step.isascii() and step.isdigit())
+    found = [each for each in (jobs.glob(f"{name}*") if sound and jobs.is_dir() else ()) if each.is_dir()]
+    found = [each for each in found if each.name == name] or found
+    if len(found) == 1 and (found[0] / place).is_dir():
+        return Target(found[0] / place)
+    if len(found) > 1:
+        raise BadRequestError(f"{one_line(named, 100)} may be {len(found)} jobs. Give more of the id.")
+    raise BadRequestError(
+        f"There is no folder, file or job of this machine {one_line(named, 300)}. Name an adapter's folder."
+    )
+
+
+def lines(found: list[Found]) -> list[str]:
+    """What became of the files, those first that are not what was written."""
+    wrong = [each for each in found if each.state not in SOUND]
+    told = [f"{one_line(each.name, 300)} {WORDS[each.state]}" for each in wrong[:SHOWN]]
+    if len(wrong) > SHOWN:
+        told.append(f"and {len(wrong) - SHOWN:,} more")
+    same = sum(each.state == "same" for each in found)
+    if not wrong:
+        told.append(f"{same:,} {'file is' if same == 1 else 'files are'} what was written.")
+    return told

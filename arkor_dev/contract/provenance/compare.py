@@ -1,0 +1,92 @@
+"""A folder beside its statement: which of its files are not what was written, are missing, or are more."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from .statement import BESIDE, FILES_LIMIT, is_safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .statement import Resource, Statement
+
+State = Literal["same", "differs", "missing", "unreadable", "link", "unexpected", "absent"]
+WORDS: Final[dict[State, str]] = {
+    "same": "is what was written",
+    "differs": "is not what was written",
+    "missing": "is missing",
+    "unreadable": "cannot be read",
+    "link": "is a link, or lies behind one",
+    "unexpected": "was not there when the folder was written",
+    "absent": "is not here, and need not be",
+}
+SOUND: Final = ("same", "absent")
+_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class Found(NamedTuple):
+    """One file and what became of it."""
+
+    name: str
+    state: State
+
+
+def compare(folder: Path, statement: Statement, only: str | None = None) -> list[Found]:
+    """What became of each file of ``folder`` since it was written; of the file ``only`` alone, if given.
+
+    No link is followed. What has another size is not read: it may be without end.
+    """
+    wanted = {each["name"]: each for each in statement["subject"]}
+    if only is not None:
+        return [Found(only, _look(folder, wanted[only]) if only in wanted else "unexpected")]
+    found = [Found(name, _look(folder, each)) for name, each in wanted.items()]
+    return [*found, *(Found(name, "unexpected") for name in _others(folder, set(wanted)))]
+
+
+def _look(folder: Path, wanted: Resource) -> State:
+    parts, notes = wanted["name"].split("/"), wanted.get("annotations", {})
+    place = folder
+    for part in parts:
+        place = place / part
+        if place.is_symlink():
+            return "link"
+    try:
+        handle = os.open(place, _FLAGS)
+    except FileNotFoundError:
+        return "absent" if notes.get("optional") is True else "missing"
+    except OSError:
+        return "unreadable"
+    state = os.fstat(handle)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(handle)
+        return "unreadable"
+    with os.fdopen(handle, "rb") as file:
+        if "bytes" in notes and notes["bytes"] != state.st_size:
+            return "differs"
+        try:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return "unreadable"
+    return "same" if digest == wanted["digest"]["sha256"] else "differs"
+
+
+def _others(folder: Path, known: set[str]) -> Iterator[str]:
+    """What lies in ``folder`` and is not named; of very many only the first."""
+    count = 0
+    for at, folders, files in os.walk(folder):  # follows no links
+        here = os.path.relpath(at, folder)
+        links = [name for name in folders if os.path.islink(os.path.join(at, name))]  # noqa: PTH114, PTH118
+        folders.sort()
+        for each in sorted([*files, *links]):
+            name = each if here == "." else f"{here}/{each}"
+            if name in known or (here == "." and name in BESIDE):
+                continue
+            count += 1
+            if count > FILES_LIMIT:
+                return
+            yield name if is_safe(name) else ascii(name)

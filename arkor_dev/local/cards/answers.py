@@ -1,0 +1,47 @@
+"""Answers to the same questions in a card: what was wanted, what the base says, and what this one says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .escaping import inline, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .privacy import Private
+
+MOST: Final = 4
+QUESTION: Final = 300
+ANSWER: Final = 600
+
+
+def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private) -> Iterator[str]:
+    """A section with the answers of ``step`` to the first few questions, beside the base's; none without any.
+
+    A sample is as in ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; that of step 0 is the
+    base's. A question of which something may not be told is left out with its answers.
+    """
+    asked: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for sample in samples:
+        prompt, answer, step = (sample.get(key) for key in ("prompt", "answer", "step"))
+        number = sample.get("number", 0)
+        if isinstance(prompt, str) and isinstance(answer, str) and type(step) is type(number) is int:
+            asked.setdefault((prompt, number), []).append(sample)
+    told = []
+    for (prompt, _), given in asked.items():
+        at = {each["step"]: each for each in given}
+        before, after = (at[place]["answer"] if place in at else None for place in (0, step))
+        wanted = next((each["wanted"] for each in given if isinstance(each.get("wanted"), str)), None)
+        parts = [("wanted", wanted), ("base", before), ("this", after)]
+        texts = [(name, text) for name, text in parts if isinstance(text, str)]
+        said = (prompt, *(text for _, text in texts))
+        if step and after is not None and not any(map(private.found, said)):
+            told.append((prompt, texts))
+    if not told:
+        return
+    yield "## What it says"
+    for prompt, texts in told[:MOST]:
+        yield f"**{inline(prompt, QUESTION) or '(nothing is asked)'}**"
+        for name, text in texts:
+            yield "\n".join([f"{name}:", "", *(quoted(text, ANSWER) if text.strip() else ["> (nothing)"])])

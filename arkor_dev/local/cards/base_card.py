@@ -1,0 +1,60 @@
+"""What a base model's own card says of its licence and languages, read strictly: it is anybody's text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.local.models.catalog import HUB_ID, is_starter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CARD: Final = "README.md"
+LIMIT: Final = 1 << 20
+MOST_LANGUAGES: Final = 50
+STARTER: Final = {"license": "apache-2.0", "language": ["en"]}
+"""As its card on the model hub has it; what comes from the package index comes without."""
+_FRONT: Final = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
+_LICENSE: Final = re.compile(r"^license:[ \t]*[\"']?([a-z0-9][a-z0-9.+-]{0,59})[\"']?[ \t]*$", re.MULTILINE)
+_NAME: Final = re.compile(r"^license_name:[ \t]*[\"']?([\w .+()-]{1,80}?)[\"']?[ \t]*$", re.MULTILINE)
+_LINK: Final = re.compile(
+    r"^license_link:[ \t]*[\"']?(https://[\w./#%+~-]{1,300})[\"']?[ \t]*$", re.MULTILINE
+)
+_ONE: Final = re.compile(r"^languages?:[ \t]*[\"']?([a-z]{2,8})[\"']?[ \t]*$", re.MULTILINE)
+_SEVERAL: Final = re.compile(
+    r"^languages?:[ \t]*(?:\[([^\]\n]*)\][ \t]*$|\n((?:[ \t]*-[ \t]*\S+[ \t]*(?:\n|\Z))+))", re.MULTILINE
+)
+_CODE: Final = re.compile(r"(?<![\w-])[\"']?([a-z]{2,8})[\"']?(?![\w-])")
+
+
+def card_of_base(name: str, folder: Path, project: Path) -> dict[str, Any]:
+    """``{hub, license?, license_name?, license_link?, language?}`` of the base ``name`` in ``folder``.
+
+    ``hub`` says whether the name is one of the model hub's, and not a folder of ``project`` or elsewhere.
+    """
+    if is_starter(name):
+        return {"hub": True, **STARTER}
+    hub = bool(HUB_ID.fullmatch(name)) and not name.startswith(".") and not (project / name).is_dir()
+    return {"hub": hub, **_told(folder / CARD)}
+
+
+def _told(path: Path) -> dict[str, Any]:
+    try:
+        text = read_small(path, LIMIT).decode()
+    except (OSError, ValueError):
+        return {}
+    found = _FRONT.match(text.replace("\r\n", "\n"))
+    if not found:
+        return {}
+    front, told = f"{found[1]}\n", dict[str, Any]()
+    for key, pattern in (("license", _LICENSE), ("license_name", _NAME), ("license_link", _LINK)):
+        if one := pattern.search(front):
+            told[key] = one[1].strip()
+    if one := _ONE.search(front):
+        told["language"] = [one[1]]
+    elif several := _SEVERAL.search(front):
+        codes = _CODE.findall(several[1] or several[2])
+        told["language"] = list(dict.fromkeys(codes))[:MOST_LANGUAGES]
+    return {key: value for key, value in told.items() if value}

@@ -1,0 +1,272 @@
+"""The model card: what a provenance and an evaluation say, as the Hub's front matter and as Markdown.
+
+It says what is known and nothing else, also that something is not known. All of it is made of an allow-list
+of fields. A text among them is left out where it would tell of this machine, and is escaped where it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.provenance.statement import (
+    builder,
+    dependencies,
+    external,
+    internal,
+    is_number,
+    object_at,
+)
+from arkor_dev.contract.settings import by_field
+from arkor_dev.local.models.catalog import HUB_ID
+
+from .answers import answers
+from .escaping import front_matter, inline
+from .loading import loading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from arkor_dev.contract.provenance.statement import Statement
+
+    from .privacy import Private
+
+TEXT: Final = 300
+SENTENCE: Final = 600
+FEW_ROWS: Final = 100
+TOLD: Final = ("model", "seed", "samples")
+"""Settings that stand elsewhere in a card."""
+SHORT: Final = 12
+"""Characters of a digest that are shown."""
+PARTS: Final = (("heldOut", "held-out rows"), ("general", "general questions"))
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,59}")
+_LANGUAGE: Final = re.compile(r"[a-z]{2,8}")
+
+
+def card_of(
+    made: Statement,
+    private: Private,
+    evaluation: Mapping[str, Any] | None = None,
+    samples: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The card of what ``made`` tells of: front matter without its fences, an empty line, and the text.
+
+    ``evaluation`` and ``samples`` are the contract's.
+    """
+    return Card(made, private, evaluation if isinstance(evaluation, dict) else {}, samples).text()
+
+
+class Card:
+    """One card in the making."""
+
+    def __init__(
+        self,
+        made: Statement,
+        private: Private,
+        evaluation: Mapping[str, Any],
+        samples: Sequence[Mapping[str, Any]],
+    ) -> None:
+        self._made, self._private = made, private
+        self._evaluation, self._samples = evaluation, samples
+        self._internal, self._external = internal(made), external(made)
+        self._base = object_at(self._internal, "base")
+        name = self._base.get("name")
+        known = isinstance(name, str) and (self._base.get("hub") is True or not private.found(name))
+        self._name = str(name) if known else ""
+        hub = self._base.get("hub") is True and HUB_ID.fullmatch(self._name) is not None
+        self._hub = self._name if hub else None
+        self._adapter = self._internal.get("adapter") is not False
+
+    def text(self) -> str:
+        """All of it."""
+        body = [
+            f"# {self._title(said=True)}",
+            self._beginning(),
+            "## What it learned from",
+            *self._data(),
+            "## Is it better than its base?",
+            *self._verdict(),
+            *answers(self._samples, self._internal.get("step"), self._private),
+            "## Settings that are not the defaults",
+            *self._settings(),
+            "## Limits",
+            "\n".join(f"- {limit}" for limit in self._limits()),
+            "## How to load it",
+            *loading(self._hub, self._adapter, object_at(self._internal, "settings")),
+            "## Made with",
+            *self._versions(),
+        ]
+        return "\n".join([*front_matter(self._front()), "", "\n\n".join(part for part in body if part)])
+
+    def _said(self, value: object, limit: int = TEXT) -> str:
+        """A text of elsewhere as Markdown on one line; empty where it is none, or may not be told."""
+        if not isinstance(value, str) or self._private.found(value):
+            return ""
+        return inline(value, limit)
+
+    def _base_name(self, said: bool) -> str:
+        short = self._name.rstrip("/").rpartition("/")[2]
+        return (inline(short, TEXT) if said else short) or "a model of its maker's own"
+
+    def _title(self, said: bool) -> str:
+        kind = "LoRA adapter of" if self._adapter else "Fine-tuned"
+        return f"{kind} {self._base_name(said)}"
+
+    def _front(self) -> dict[str, Any]:
+        front: dict[str, Any] = {"base_model": self._hub} if self._hub else {}
+        base, library = self._base, "peft" if self._adapter else "transformers"
+        front |= {"library_name": library, "pipeline_tag": "text-generation"}
+        if isinstance(base.get("license"), str) and _ID.fullmatch(base["license"]):
+            front["license"] = base["license"]
+            more = {key: base.get(key) for key in ("license_name", "license_link")}
+            front |= {key: value for key, value in more.items() if self._said(value)}
+        languages = base.get("language")
+        if isinstance(languages, list):
+            told = [each for each in languages if isinstance(each, str) and _LANGUAGE.fullmatch(each)]
+            front |= {"language": told} if told else {}
+        front["tags"] = ["arkor-studio", *(["lora"] if self._adapter else [])]
+        if self._hub:
+            front["tags"].append(f"base_model:{'adapter' if self._adapter else 'finetune'}:{self._hub}")
+        if public := self._public():
+            front["datasets"] = public
+        if results := list(self._results(public)):
+            front["model-index"] = [{"name": self._title(said=False), "results": results}]
+        return front
+
+    def _public(self) -> list[str]:
+        """The data sets by name that everybody can read."""
+        data = self._external.get("data")
+        told = [each.get("name") for each in data if isinstance(each, dict)] if isinstance(data, list) else []
+        return list(dict.fromkeys(n for n in told if isinstance(n, str) and HUB_ID.fullmatch(n)))
+
+    def _results(self, public: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for key, name in PARTS:
+            part = object_at(self._evaluation, key)
+            metrics = [
+                {"type": "loss", "value": part[which], "name": f"Mean loss a token, {words}"}
+                for which, words in (("adapter", "this model"), ("base", "its base"))
+                if is_number(part.get(which))
+            ]
+            kind = public[0] if key == "heldOut" and len(public) == 1 else "private"
+            if metrics:
+                yield {
+                    "task": {"type": "text-generation", "name": "Text generation"},
+                    "dataset": {"name": name, "type": kind if key == "heldOut" else "arkor-dev"},
+                    "metrics": metrics,
+                }
+
+    def _beginning(self) -> str:
+        base = f"[{inline(self._hub, TEXT)}](https://huggingface.co/{self._hub})" if self._hub else ""
+        base = base or f"{self._base_name(said=True)} (no model of the hub: a folder of who trained it)"
+        step, total = (_count(self._internal.get(key)) for key in ("step", "totalSteps"))
+        how = f" after step {step}" + (f" of {total}" if total else "") if step else ""
+        what = "An adapter (LoRA) for" if self._adapter else "All weights trained of"
+        note = self._said(self._base.get("note"))
+        return f"{what} {base}, as it was{how}, made with Arkor Studio." + (f" {note}." if note else "")
+
+    def _data(self) -> Iterator[str]:
+        rows = object_at(self._internal, "rows")
+        train, held_out = (_count(rows.get(key)) for key in ("train", "heldOut"))
+        told = [f"{train} {'row' if train == '1' else 'rows'}"] if train else []
+        if held_out not in ("", "0"):
+            told.append(f"{held_out} more were held out of the training, to measure on")
+        public = self._public()
+        named = ", ".join(f"[{inline(n, TEXT)}](https://huggingface.co/datasets/{n})" for n in public)
+        yield "; ".join(told) + ("." if told else "")
+        yield f"Of {named}." if named else "The data set is its maker's own, and is not named here."
+
+    def _verdict(self) -> Iterator[str]:
+        sentence = self._said(self._evaluation.get("sentence"), SENTENCE)
+        if not sentence:
+            yield "That is not known: it has not been compared with its base."
+            return
+        yield f"**{sentence}**"
+        rows = []
+        for key, name in PARTS:
+            part = object_at(self._evaluation, key)
+            difference = object_at(part, "difference")
+            losses = [_loss(part.get(which)) for which in ("base", "adapter")]
+            ends = [_loss(difference.get(which)) for which in ("low", "high")]
+            if all((*losses, *ends)):
+                cells = [f"{_count(part.get('rows'))} {name}".strip(), *losses, " to ".join(ends)]
+                rows.append(f"| {' | '.join(cells)} |")
+        if rows:
+            head = "| mean loss a token on | base | this | base less this, 95 % interval |\n|---|--:|--:|--:|"
+            yield "\n".join([head, *rows])
+            yield "Each row counts the same. An interval above zero says that this is better than its base."
+        yield self._said(object_at(self._evaluation, "general").get("sentence"), SENTENCE)
+        yield self._said(self._evaluation.get("bestSentence"), SENTENCE)
+
+    def _settings(self) -> Iterator[str]:
+        asked, known, lines = object_at(self._external, "settings"), by_field(), list[str]()
+        for field, value in asked.items():
+            row = known.get(field)
+            if row is None or field in TOLD or value == row.default:
+                continue
+            default = row.default_words if row.default is None else _shown(row.default)
+            if told := self._said(_shown(value), 80):
+                lines.append(f"| {row.label} (`{row.key}`) | {told} | {inline(default, 80)} |")
+        if lines:
+            yield "\n".join(["| setting | here | default |", "|---|---|---|", *lines])
+        else:
+            yield "All are the defaults."
+
+    def _limits(self) -> Iterator[str]:
+        settings, rows = object_at(self._internal, "settings"), object_at(self._internal, "rows")
+        if settings.get("dryRun") is True:
+            yield "It comes of a dry run, of a few rows and steps: it shows that all works, and is no result."
+        if self._evaluation:
+            yield "It was measured on rows of its own data set, and says nothing of other uses."
+        if is_number(rows.get("train")) and rows["train"] < FEW_ROWS:
+            yield "It learned from few rows, and may repeat them word for word."
+        else:
+            yield "It may repeat what it learned from word for word."
+        if settings.get("loadIn4bit") is True:
+            yield "It was trained on the base in 4 bits: on the full base it is another model."
+        if isinstance(self._base.get("license"), str) and _ID.fullmatch(self._base["license"]):
+            yield f"The licence is that of the base model ({inline(self._base['license'], 60)})."
+        else:
+            yield "The licence of the base model is not known here, and holds for this too: see its own card."
+
+    def _versions(self) -> Iterator[str]:
+        lines = ["| | |", "|---|---|"]
+        versions = object_at(builder(self._made), "version")
+        seed = object_at(self._internal, "settings").get("seed")
+        facts = {
+            **dict(list(versions.items())[:20]),
+            "device": self._internal.get("device"),
+            "processor": self._internal.get("processor"),
+            "number format": self._internal.get("numberFormat"),
+            "threads": self._internal.get("threads"),
+            "seed": seed,
+        }
+        for name, value in facts.items():
+            told = "" if value is None else self._said(str(value), 80)
+            if told and self._said(name, 40):
+                lines.append(f"| {self._said(name, 40)} | {told} |")
+        hashes = (each["digest"]["sha256"] for each in dependencies(self._made, "rows"))
+        lines += [f"| SHA-256 of the rows | `{digest[:SHORT]}…` |" for digest in hashes]
+        yield "\n".join(lines)
+        yield (
+            "`provenance.json` beside this card has the SHA-256 of every file that went in and came out. "
+            "`arkor-dev verify FOLDER` checks them, and with `--repeat` trains again and compares."
+        )
+
+
+def _count(value: object) -> str:
+    """A whole number as it is written; empty where it is none."""
+    return f"{value:,}" if type(value) is int and 0 <= value < 10**15 else ""
+
+
+def _loss(value: object) -> str:
+    """A loss, or a difference of two; empty where it is none."""
+    is_one = isinstance(value, int | float) and is_number(value) and abs(value) < 10**6
+    return f"{value:.3f}" if is_one else ""
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ", ".join(_shown(each) for each in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,51 @@
+"""How what was made is loaded: what is true of it, as code to copy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+BASE: Final = "path/to/the/base"
+HERE: Final = "path/to/this/folder"
+PEFT: Final = """```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = "{base}"
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), "{here}")
+```"""
+WHOLE: Final = """```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{here}")
+model = AutoModelForCausalLM.from_pretrained("{here}")
+```"""
+LLAMA: Final = """```sh
+python convert_lora_to_gguf.py --base {base} --outfile adapter.gguf {here}
+llama-cli -m base.gguf --lora adapter.gguf
+```"""
+OLLAMA: Final = """```
+FROM ./base.gguf
+ADAPTER ./adapter.gguf
+```"""
+
+
+def loading(hub: str | None, adapter: bool, settings: Mapping[str, Any]) -> Iterator[str]:
+    """The section's paragraphs; ``hub`` is the base's id there, where it has one."""
+    if not adapter:
+        yield WHOLE.format(here=HERE)
+        return
+    yield PEFT.format(base=hub or BASE, here=HERE)
+    if settings.get("useDora") or settings.get("loraModulesToSave"):
+        yield "llama.cpp and Ollama cannot load this kind of adapter: merge it into its base first."
+        return
+    yield (
+        "With llama.cpp, whose own script writes the adapter as GGUF for the kinds of models that it knows "
+        "(`base.gguf` is the same base):"
+    )
+    yield LLAMA.format(base=BASE, here=HERE)
+    yield "With Ollama, of the same two files, by a Modelfile:"
+    yield OLLAMA

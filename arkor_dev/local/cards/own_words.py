@@ -1,0 +1,74 @@
+"""What a person wrote into a card, which stays when it is made again.
+
+Ours stands between two marks, in the front matter as in the text, and whatever is outside of them is theirs.
+A key that they set in the front matter goes before ours. Without marks all of a card is theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+FRONT_BEGIN: Final = "# arkor-dev: these lines are made again, and what stands outside of them stays"
+FRONT_END: Final = "# arkor-dev: end"
+BEGIN: Final = "<!-- arkor-dev: made of provenance.json; what stands outside of these two lines stays -->"
+END: Final = "<!-- arkor-dev: end -->"
+_FRONT: Final = re.compile(r"\A---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
+_KEY: Final = re.compile(r"([\w-]+)[ \t]*:")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWords:
+    """A person's lines of the front matter, and their text ``before`` and ``after`` ours."""
+
+    front: str = ""
+    before: str = ""
+    after: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> OwnWords:
+        """Those in the card ``text``."""
+        text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+        front, rest = "", text
+        if found := _FRONT.match(text):
+            front, rest = found[1] or "", text[found.end() :]
+        front = "\n".join(part.strip("\n") for part in _outside(front, FRONT_BEGIN, FRONT_END) if part)
+        before, after = _outside(rest, BEGIN, END)
+        return cls(front.strip("\n"), before.strip("\n"), after.strip("\n"))
+
+    def around(self, card: str) -> str:
+        """A whole card: ours with theirs around it. ``card`` is front matter, an empty line, and the text."""
+        ours, _, body = card.partition("\n\n")
+        keys = {found[1] for line in self.front.split("\n") if (found := _KEY.match(line))}
+        front = [FRONT_BEGIN, *_without(ours.split("\n"), keys), FRONT_END]
+        if self.front:
+            front.append(self.front)
+        parts = [self.before, f"{BEGIN}\n{body.strip(chr(10))}\n{END}", self.after]
+        text = "\n\n".join(part for part in parts if part)
+        return "\n".join(["---", *front, "---", "", text, ""])
+
+
+EMPTY: Final = OwnWords()
+
+
+def _outside(text: str, begin: str, end: str) -> tuple[str, str]:
+    """What stands before and after the lines ``begin`` to ``end``; with one of them alone nothing is ours."""
+    lines = text.split("\n")
+    if begin in lines:
+        first = lines.index(begin)
+        if end in lines[first:]:
+            last = lines.index(end, first)
+            return "\n".join(lines[:first]), "\n".join(lines[last + 1 :])
+    return "", "\n".join(line for line in lines if line not in (begin, end))
+
+
+def _without(lines: list[str], keys: set[str]) -> list[str]:
+    """Our lines of the front matter without what belongs to ``keys``, which somebody else has set."""
+    told, dropping = [], False
+    for line in lines:
+        if found := _KEY.match(line):
+            dropping = found[1] in keys
+        if not dropping:
+            told.append(line)
+    return told

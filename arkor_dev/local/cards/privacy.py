@@ -1,0 +1,95 @@
+"""What may not leave this machine with a model: where files lie, who works here, and secrets.
+
+Each text is looked at before it goes into a card or a provenance, and one that says such a thing is left out.
+What was made is looked at once more as a whole, and is not written when anything is in it all the same.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.data.findings.masking import addresses, cards, keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PATH: Final = re.compile(
+    r"(?<![\w.:/\\~<-])~?/(?:[^\s/\\\"'<>|*?`()\[\]]{1,255}/)+[^\s/\\\"'<>|*?`()\[\]]+"
+    r"|(?<![\w/\\])(?:[A-Za-z]:\\|\\\\)[^\s\\\"'<>|*?`]+(?:\\[^\s\\\"'<>|*?`]+)*"
+    r"|(?<!\w)~/[\w.-]"
+    r"|\bfile://",
+    re.IGNORECASE,
+)
+"""An absolute path, of two parts at least; what follows a host in an address is none."""
+_SECRET: Final = re.compile(r"TOKEN|SECRET|PASSW|API_?KEY|CREDENTIAL", re.IGNORECASE)
+"""Names of variables that hold what nobody is told."""
+LEAST: Final = 3
+LEAST_SECRET: Final = 8
+"""Characters of a name, and of a secret, that are looked for."""
+ANYBODY: Final = frozenset(
+    {"root", "user", "admin", "ubuntu", "debian", "runner", "nobody", "localhost", "localdomain", "home"}
+)
+"""Names of users and machines that tell nothing."""
+
+
+def _is_secret(value: str) -> bool:
+    """Not a word, as of a variable that says whether there is a password."""
+    return len(value) >= LEAST_SECRET and any(map(str.isdigit, value))
+
+
+class PrivateError(Exception):
+    """Something made would tell what is private; ``str()`` says of which kind, and not what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """What is known of this machine: ``names`` of its user and itself, ``places`` and ``secrets``."""
+
+    names: frozenset[str]
+    places: frozenset[str] = frozenset()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @classmethod
+    def here(cls, places: Iterable[Path] = (), secrets: Iterable[str] = ()) -> Private:
+        """Of this process, and of ``places`` and ``secrets`` besides."""
+        names = {socket.gethostname(), socket.gethostname().partition(".")[0]}
+        homes = {Path(os.environ[name]) for name in ("HOME", "USERPROFILE") if os.environ.get(name)}
+        names |= {os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME")}
+        try:
+            names.add(getpass.getuser())
+        except (KeyError, OSError):  # a container's user without a name
+            names.discard("")
+        found = {value for name, value in os.environ.items() if _SECRET.search(name) and _is_secret(value)}
+        return cls(
+            frozenset(name for name in names if len(name) >= LEAST and name.lower() not in ANYBODY),
+            frozenset(str(place) for place in (*homes, *places) if len(place.parts) > 1),
+            frozenset(found | {secret for secret in secrets if len(secret) >= LEAST_SECRET}),
+        )
+
+    def found(self, text: str) -> str | None:
+        """What ``text`` tells that it may not, by its kind; None where that is nothing."""
+        if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) for name in self.names):
+            return "the name of a user or a machine"
+        if next(addresses(text), None) or next(cards(text), None):
+            return "somebody's address or card number"
+        return self.found_in_all(text)
+
+    def found_in_all(self, text: str) -> str | None:
+        """The same of a whole document, in which a word may happen to be somebody's name."""
+        if any(secret in text for secret in self.secrets) or next(keys(text), None):
+            return "a token"
+        if any(place in text for place in self.places) or _PATH.search(text):
+            return "a path of this machine"
+        return None
+
+    def check(self, text: str) -> str:
+        """``text`` itself; raises PrivateError."""
+        if found := self.found_in_all(text):
+            raise PrivateError(found)
+        return text

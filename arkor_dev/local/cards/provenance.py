@@ -1,0 +1,198 @@
+"""The provenance of what a run saves: an in-toto statement, made of named facts alone (docs/provenance.md).
+
+It is an allow-list: settings that the table knows, digests, numbers and versions. Data files are numbered and
+not named, and no text gets in that ``privacy`` does not let through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import arkor_dev
+from arkor_dev.contract.provenance.statement import (
+    BUILD,
+    BUILDER,
+    FILES_LIMIT,
+    PREDICATE,
+    STATEMENT,
+    Statement,
+    StatementError,
+    is_number,
+    read_statement,
+)
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.data.sources import SourceError, files_of, parts_of
+from arkor_dev.local.checkpoints.origin import MODEL_FILES, FileHashes
+from arkor_dev.local.checkpoints.points import STATE
+from arkor_dev.local.jobs.artifacts import parent_folder
+from arkor_dev.local.models.catalog import HUB_ID, travelling_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from arkor_dev.contract.provenance.statement import Resource
+
+    from .privacy import Private
+
+CODE: Final = ("contract", "data", "local")
+"""The parts of this package that a run's bits can depend on."""
+TEXT: Final = 300
+_FILE: Final = re.compile(r"[\w.+-]{1,200}")
+_SHARED: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], moment: Any) -> Statement:
+    """The statement on ``files``, by name with ``bytes`` and ``sha256``.
+
+    ``facts`` are those of the whole run (`facts_of`), and ``moment`` is what differs between what it saves:
+    ``{artifact, step, figures, startedOn, finishedOn}``.
+    """
+    subject = [_file(name, entry["sha256"], entry["bytes"], name == STATE) for name, entry in files.items()]
+    place = {"artifact": moment["artifact"], "step": moment["step"]}
+    figures = {key: value for key, value in moment["figures"].items() if is_number(value)}
+    return {
+        "_type": STATEMENT,
+        "subject": subject,
+        "predicateType": PREDICATE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD,
+                "externalParameters": facts["external"],
+                "internalParameters": {**place, **facts["internal"]},
+                "resolvedDependencies": facts["dependencies"],
+            },
+            "runDetails": {
+                "builder": facts["builder"],
+                "metadata": {
+                    "invocationId": facts["job"],
+                    "startedOn": moment["startedOn"],
+                    "finishedOn": moment["finishedOn"],
+                },
+                "byproducts": [{"name": "figures", "annotations": figures}],
+            },
+        },
+    }
+
+
+def _file(name: str, digest: str, size: int, optional: bool = False) -> Resource:
+    notes: dict[str, Any] = {"bytes": size, **({"optional": True} if optional else {})}
+    return {"name": name, "digest": {"sha256": digest}, "annotations": notes}
+
+
+def settings_told(settings: Mapping[str, Any], private: Private) -> dict[str, Any]:
+    """Those of ``settings`` that the table knows, by field, as far as they may be told."""
+    told = {}
+    for row in SETTINGS:
+        value = settings.get(row.field)
+        if row.field == "model" and isinstance(value, str):
+            value = travelling_name(value)
+        if value is not None and _may_be_told(value, private):
+            told[row.field] = value
+    return told
+
+
+def _may_be_told(value: object, private: Private) -> bool:
+    if isinstance(value, list):
+        return len(value) <= FILES_LIMIT and all(_may_be_told(each, private) for each in value)
+    if isinstance(value, str):
+        return len(value) <= TEXT and private.found(value) is None
+    return isinstance(value, bool) or is_number(value)
+
+
+def data_told(config: Mapping[str, Any], private: Private) -> list[dict[str, Any]]:
+    """Each data set by its kind; one of the hub by its name, if everybody can read it."""
+    sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
+    told = []
+    for part in (part for source in sources for part in parts_of(source)):
+        entry: dict[str, Any] = {"type": str(part["type"])}
+        name = str(part.get("name", ""))
+        public = part["type"] == "huggingface" and not (part.get("token") or _signed_in())
+        if public and HUB_ID.fullmatch(name):
+            entry["name"] = name
+            more = {key: part.get(key) for key in ("split", "subset")}
+            entry |= {key: value for key, value in more.items() if value and _may_be_told(value, private)}
+        told.append(entry)
+    return told
+
+
+def _signed_in() -> bool:
+    """Whether the hub would show this machine what it does not show to everybody."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    kept = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").expanduser()
+    return any(os.environ.get(name) for name in _SHARED) or kept.exists()
+
+
+def dependencies(
+    config: Mapping[str, Any], project: Path, model: Path, data: Path, job_id: str, rows: Mapping[str, Any]
+) -> list[Resource]:
+    """What went in: data files by number, the base's files by name, a parent's, and the rows as read.
+
+    ``rows`` is ``{sha256, train, heldOut}``. What cannot be read is left out.
+    """
+    hashes = FileHashes(data)
+    found: list[Resource] = []
+    with contextlib.suppress(OSError, SourceError):
+        found += [_hashed(name, path, hashes) for name, path in _data_files(config, project)]
+    with contextlib.suppress(OSError):
+        files = (path for path in sorted(model.iterdir()) if path.suffix in MODEL_FILES and path.is_file())
+        found += [_hashed(f"base/{path.name}", path, hashes) for path in files if _FILE.fullmatch(path.name)]
+    hashes.keep()
+    notes = {"rows": rows["train"], "heldOut": rows["heldOut"]}
+    if rows.get("sha256"):
+        found.append({"name": "rows", "digest": {"sha256": rows["sha256"]}, "annotations": notes})
+    return [*found, *_parent(data, job_id)][:FILES_LIMIT]
+
+
+def _hashed(name: str, path: Path, hashes: FileHashes) -> Resource:
+    return _file(name, hashes.of(path), path.stat().st_size)
+
+
+def _data_files(config: Mapping[str, Any], project: Path) -> Iterator[tuple[str, Path]]:
+    for source, begin in (("datasetSource", "data"), ("evalDatasetSource", "evalData")):
+        number = 0
+        for part in parts_of(config[source]) if config.get(source) else []:
+            for file in files_of(part, project) if part["type"] == "file" else []:
+                number += 1
+                yield f"{begin}/{number}", file.path
+
+
+def _parent(data: Path, job_id: str) -> Iterator[Resource]:
+    """The files of the adapter that the job began with, and of which job and step they are."""
+    folder = parent_folder(data, job_id)
+    with contextlib.suppress(OSError, StatementError):
+        made = read_statement(folder)
+        of = {"job": made["predicate"]["runDetails"]["metadata"].get("invocationId")}
+        inner = made["predicate"]["buildDefinition"]["internalParameters"]
+        of |= {key: inner.get(key) for key in ("artifact", "step")}
+        told = {key: value for key, value in of.items() if isinstance(value, str | int)}
+        for each in made["subject"]:
+            if not each.get("annotations", {}).get("optional"):
+                yield {
+                    "name": f"parent/{each['name']}",
+                    "digest": {"sha256": each["digest"]["sha256"]},
+                    "annotations": told,
+                }
+
+
+def builder(versions: Mapping[str, Any]) -> dict[str, Any]:
+    """This program, its version and those of the libraries, and a hash of its code."""
+    code = {"name": "arkor_dev", "digest": {"sha256": hash_of_code()}}
+    told = {str(name): str(version)[:TEXT] for name, version in versions.items()}
+    return {"id": BUILDER, "version": told, "builderDependencies": [code]}
+
+
+@cache
+def hash_of_code() -> str:
+    """One SHA-256 of every module that training can go through, by path and content."""
+    root, digest = Path(arkor_dev.__file__).parent, hashlib.sha256()
+    for part in CODE:
+        for path in sorted((root / part).rglob("*.py")):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()

@@ -1,0 +1,68 @@
+"""One job's page: the model card of what it made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import expect
+
+from tests.support.fake_cards import CARD
+
+from . import Scene, state, trained
+
+HOSTILE = f"""---
+license: "x" # <script>alert(1)</script>
+````
+---
+
+<script>alert(1)</script>
+
+# \u202eKcart {"x" * 200}
+
+[click](javascript:alert(1)) ![p](https://evil.example/p.png) <img src=x onerror=alert(1)>
+
+<!-- arkor-dev: end -->
+| {"a very long cell " * 10} | b |
+|---|---|
+| {"y" * 300} | 1 |
+
+{"A long line of a card that somebody else has written. " * 30}
+"""
+
+
+async def opened(scene: Scene, text: str = CARD) -> None:
+    scene.fake.features = ["card", "parent"]
+    job = trained(scene.fake, "support-bot")
+    scene.fake.cards.write(job, text=text)
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("button", name="Model card", exact=True).click()
+
+
+@state("job-card", "The model card, as the model hub would show it")
+async def card(scene: Scene) -> None:
+    await opened(scene)
+    dialog = scene.page.get_by_role("dialog", name="Model card")
+    await expect(dialog.get_by_role("heading", name="LoRA adapter of SmolLM2-135M-Instruct")).to_be_visible()
+
+
+@state("job-card-front", "What the model hub reads of a card")
+async def front(scene: Scene) -> None:
+    await opened(scene)
+    await scene.page.get_by_text("What the model hub reads of it").click()
+    await expect(scene.page.get_by_text('base_model: "HuggingFaceTB/SmolLM2-135M-Instruct"')).to_be_visible()
+
+
+@state("job-card-hostile", "A card of an imported job, which may hold anything")
+async def hostile(scene: Scene) -> None:
+    await opened(scene, HOSTILE)
+    await expect(scene.page.get_by_text("<script>alert(1)</script>").first).to_be_visible()
+
+
+@state("job-card-missing", "A job from before, which has no card", faulty=True)
+async def missing(scene: Scene) -> None:
+    told: dict[str, Any] = {"name": "Model card", "exact": True}
+    scene.fake.features = ["card"]
+    job = trained(scene.fake, "support-bot")
+    await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("button", **told).click()
+    await expect(scene.page.get_by_role("alert")).to_contain_text("It has no card")

@@ -1,0 +1,189 @@
+"""A card and a provenance beside a real adapter, made again by an evaluation, and how both are loaded."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.provenance.compare import compare
+from arkor_dev.contract.provenance.statement import CARD, FILE, internal, read_statement
+from arkor_dev.local.cards.beside import write_again
+from arkor_dev.local.cards.own_words import END, FRONT_END
+from arkor_dev.local.cards.sample_file import heard
+from arkor_dev.local.evaluation import kept
+from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, job_folder
+from arkor_dev.local.jobs.whole_folder import damage
+from tests.local.conftest import CONFIG
+from tests.local.harness import until
+from tests.support.fake_evaluation import EVALUATION
+from tests.support.statements import write_folder
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Trained
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A job with a final folder as it is right after the training."""
+    write_folder(final_folder(tmp_path, "job"))
+    return tmp_path
+
+
+def card_in(data: Path) -> str:
+    return (final_folder(data, "job") / CARD).read_text()
+
+
+def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -> None:
+    write_again(data, "job")
+    assert "It has not been compared" in card_in(data).replace("it has", "It has")
+    card = final_folder(data, "job") / CARD
+    card.write_text(card_in(data).replace(FRONT_END, f"{FRONT_END}\nthumbnail: x") + "\nMy own words.\n")
+    kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
+    emit = heard(lambda *_, **__: None, job_folder(data, "job"))
+    emit("sample.created", step=30, number=1, prompt="Where?", answer="There.")
+    write_again(data, "job")
+    assert EVALUATION["sentence"] in card_in(data)
+    assert "> There." in card_in(data)
+    assert "\nthumbnail: x\n" in card_in(data)
+    assert card_in(data).endswith(f"{END}\n\nMy own words.\n")
+    assert sorted(path.name for path in job_folder(data, "job").iterdir()) == ["evaluation", "final"]
+
+
+@pytest.mark.parametrize("trouble", ["none", "broken", "link", "binary", "folder"])
+def test_what_cannot_be_read_is_left_as_it_is(data: Path, tmp_path: Path, trouble: str) -> None:
+    folder = final_folder(data, "job")
+    match trouble:
+        case "none":
+            (folder / FILE).unlink()
+        case "broken":
+            (folder / FILE).write_text("{")
+        case "link":
+            (tmp_path / "mine").write_text("mine")
+            (folder / CARD).symlink_to(tmp_path / "mine")
+        case "binary":
+            (folder / CARD).write_bytes(b"\xff\xfe")
+        case _:
+            (folder / CARD).mkdir()
+    before = sorted(folder.iterdir())
+    write_again(data, "job")
+    assert sorted(folder.iterdir()) == before
+    if trouble == "link":
+        assert (tmp_path / "mine").read_text() == "mine"
+    if trouble == "binary":
+        assert (folder / CARD).read_bytes() == b"\xff\xfe"
+
+
+def private_words(trained: Trained) -> list[str]:
+    """What of this machine a card may not tell."""
+    names = [name for name in (getpass.getuser(), socket.gethostname()) if len(name) > 4]  # no syllables
+    return [str(trained.data), str(Path.home()), "chats.jsonl", "parrot", "/tmp/", *names]
+
+
+@pytest.mark.engine
+def test_a_real_job_has_both_and_they_are_true(trained: Trained) -> None:
+    folder = final_folder(trained.data, trained.job)
+    made = read_statement(folder)
+    assert {each.state for each in compare(folder, made)} == {"same"}
+    assert damage(folder) is None
+    names = {each["name"] for each in made["subject"]}
+    assert names == {"adapter_model.safetensors", "adapter_config.json"}
+    told = internal(made)
+    assert (told["artifact"], told["step"], told["rows"]) == ("final", 30, {"train": 54, "heldOut": 6})
+    needed = {each["name"] for each in made["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert {"data/1", "rows", "base/model.safetensors", "base/tokenizer.json"} <= needed
+    for text in ((folder / FILE).read_text(), (folder / CARD).read_text()):
+        assert [word for word in private_words(trained) if word in text] == []
+    (event,) = [frame for frame in trained.events if frame.event == "evaluation.completed"]
+    assert event.json["evaluation"]["sentence"] in (folder / CARD).read_text().replace("\\", "")
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    (artifact,) = trained.events[-2].json["artifacts"]
+    assert abs(artifact["bytes"] - size) < 5000, "but for what the card says of the verdict"
+
+
+@pytest.mark.engine
+def test_each_checkpoint_has_both(trained: Trained) -> None:
+    steps = checkpoint_steps(trained.data, trained.job)
+    assert steps
+    for step in steps:
+        folder = checkpoint_folder(trained.data, trained.job, step)
+        made = read_statement(folder)
+        assert {each.state for each in compare(folder, made)} == {"same"}
+        assert (internal(made)["artifact"], internal(made)["step"]) == ("checkpoint", step)
+        assert f"after step {step} of 30" in (folder / CARD).read_text()
+
+
+@pytest.mark.engine
+def test_the_hub_reads_the_card_of_a_real_job(trained: Trained) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    data = hub.ModelCard.load(final_folder(trained.data, trained.job) / CARD).data
+    assert (data.library_name, data.base_model) == ("peft", None)
+    assert len(data.eval_results) == 4
+
+
+LOADED = """
+import json, sys, warnings
+import torch
+warnings.simplefilter("ignore")
+{code}
+ids = torch.tensor([[1, 5, 9, 20]])
+with torch.no_grad():
+    plain = AutoModelForCausalLM.from_pretrained(base)(ids).logits
+    worn = model(ids).logits
+print(json.dumps([len(tokenizer), float((plain - worn).abs().max())]))
+"""
+
+
+@pytest.mark.engine
+def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path: Path) -> None:
+    folder = final_folder(trained.data, trained.job)
+    code = re.search(r"```python\n(.*?)```", (folder / CARD).read_text(), re.DOTALL)
+    assert code
+    text = code[1].replace("path/to/the/base", str(tiny)).replace("path/to/this/folder", str(folder))
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED.replace("{code}", text)],
+        check=True, capture_output=True, text=True, cwd=tmp_path, timeout=120,
+    )  # fmt: skip
+    tokens, change = json.loads(done.stdout.splitlines()[-1])
+    assert tokens == 1024 or tokens > 100
+    assert change > 0.1, "the adapter is worn"
+
+
+@pytest.mark.engine
+def test_words_of_a_person_outlive_an_evaluation_by_a_press(trained: Trained) -> None:
+    step = checkpoint_steps(trained.data, trained.job)[0]
+    card = checkpoint_folder(trained.data, trained.job, step) / CARD
+    card.write_text(card.read_text() + "\nI trained it for the harbour.\n")
+    answer = trained.backend.call("POST", f"/v1/jobs/{trained.job}/evaluate", {"step": step})
+    assert answer.status == 200
+    until(lambda: "evaluating" not in trained.backend.job(trained.job), 90)
+    assert card.read_text().endswith("\n\nI trained it for the harbour.\n")
+    assert "held-out rows" in card.read_text()
+    found: Any = trained.backend.call("GET", f"/v1/jobs/{trained.job}/card?step={step}").json["card"]
+    assert found == card.read_text()
+
+
+@pytest.mark.engine
+def test_a_job_that_begins_with_an_adapter_says_which(trained: Trained) -> None:
+    config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "evalSteps": 0}
+    body = {"name": "branch", "config": config, "parent": {"jobId": trained.job, "step": 20}}
+    answer = trained.backend.call("POST", "/v1/jobs", body)
+    job = answer.json["job"]["id"]
+    trained.backend.wait_for(job, "training.completed")
+    made = read_statement(final_folder(trained.data, job))
+    parents = [
+        each for each in made["predicate"]["buildDefinition"]["resolvedDependencies"]
+        if each["name"].startswith("parent/")
+    ]  # fmt: skip
+    assert {each["name"] for each in parents} == {
+        "parent/adapter_model.safetensors",
+        "parent/adapter_config.json",
+    }
+    assert parents[0]["annotations"] == {"job": trained.job, "artifact": "checkpoint", "step": 20}

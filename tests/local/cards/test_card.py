@@ -1,0 +1,193 @@
+"""A card says what is known, parses as the Hub's, and nothing that it is given is markup or private."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from arkor_dev.contract.provenance.statement import statement_of
+from arkor_dev.local.cards.card import card_of
+from arkor_dev.local.cards.own_words import BEGIN, EMPTY, END
+from arkor_dev.local.cards.privacy import Private
+from tests.support.fake_evaluation import EVALUATION
+from tests.support.statements import changed, raw_statement
+
+from .test_escaping import HOSTILE
+from .test_privacy import PRIVATE, TOKEN
+
+NOBODY = Private(frozenset())
+BUILD = ("predicate", "buildDefinition")
+INTERNAL = (*BUILD, "internalParameters")
+EXTERNAL = (*BUILD, "externalParameters")
+
+
+def whole(made: dict[str, Any] | None = None, private: Private = NOBODY, **more: Any) -> str:
+    return EMPTY.around(card_of(statement_of(made or raw_statement()), private, **more))
+
+
+def data_of(card: str) -> Any:
+    """Its front matter as the Hub's own library reads it."""
+    hub = pytest.importorskip("huggingface_hub")
+    return hub.ModelCard(card).data
+
+
+def section(card: str, title: str) -> str:
+    return card.partition(f"## {title}\n")[2].partition("\n## ")[0].strip()
+
+
+def test_the_hub_reads_it() -> None:
+    data = data_of(whole(evaluation=EVALUATION))
+    assert data.base_model == "org/tiny"
+    assert (data.library_name, data.pipeline_tag, data.license) == ("peft", "text-generation", "apache-2.0")
+    assert data.language == ["en"]
+    assert data.tags == ["arkor-studio", "lora", "base_model:adapter:org/tiny"]
+    assert data.datasets is None
+    assert data.model_name == "LoRA adapter of tiny"
+    told = {(each.dataset_name, each.metric_name): each.metric_value for each in data.eval_results}
+    assert told["held-out rows", "Mean loss a token, this model"] == 1.91
+    assert told["held-out rows", "Mean loss a token, its base"] == 3.42
+    assert told["general questions", "Mean loss a token, this model"] == 2.36
+
+
+def test_it_says_how_sure_that_is_and_what_was_forgotten() -> None:
+    verdict = section(whole(evaluation=EVALUATION), "Is it better than its base?")
+    assert verdict.startswith(f"**{EVALUATION['sentence']}**")
+    assert "| 12 held-out rows | 3.420 | 1.910 | 1.210 to 1.800 |" in verdict
+    assert EVALUATION["general"]["sentence"] in verdict
+    assert EVALUATION["bestSentence"] in verdict
+    assert "That is not known" in section(whole(), "Is it better than its base?")
+
+
+def test_it_says_what_it_learned_from_and_by_which_settings() -> None:
+    card = whole()
+    assert section(card, "What it learned from") == (
+        "54 rows; 6 more were held out of the training, to measure on.\n\n"
+        "The data set is its maker's own, and is not named here."
+    )
+    settings = section(card, "Settings that are not the defaults")
+    assert "| Learning rate (`learning_rate`) | 0.01 | 0.0002 |" in settings
+    assert "lora.r" not in settings, "8 is the default"
+    public = changed(raw_statement(), *EXTERNAL, "data", to=[{"type": "huggingface", "name": "org/rows"}])
+    card = whole(public, evaluation=EVALUATION)
+    assert data_of(card).datasets == ["org/rows"]
+    assert "[org/rows](https://huggingface.co/datasets/org/rows)" in section(card, "What it learned from")
+
+
+def test_its_limits_are_those_of_this_one() -> None:
+    limits = section(whole(), "Limits")
+    assert "few rows" in limits
+    assert "apache-2.0" in limits
+    made = changed(raw_statement(), *INTERNAL, "settings", to={"dryRun": True, "loadIn4bit": True})
+    made = changed(made, *INTERNAL, "base", to={})
+    limits = section(whole(made), "Limits")
+    assert "dry run" in limits
+    assert "4 bits" in limits
+    assert "not known here" in limits
+
+
+def test_a_base_that_is_a_folder_is_no_model_of_the_hub() -> None:
+    card = whole(changed(raw_statement(), *INTERNAL, "base", to={"name": "./models/tiny", "hub": False}))
+    assert data_of(card).base_model is None
+    assert "# LoRA adapter of tiny\n" in card
+    assert "models/" not in card
+    assert 'base = "path/to/the/base"' in card
+
+
+def test_a_model_that_was_trained_whole_is_loaded_by_itself() -> None:
+    card = whole(raw_statement(adapter=False))
+    assert data_of(card).library_name == "transformers"
+    assert "# Fine-tuned tiny\n" in card
+    assert "PeftModel" not in card
+    assert "convert_lora" not in card
+
+
+def test_llama_cpp_is_named_only_for_what_it_can_load() -> None:
+    assert "convert_lora_to_gguf.py" in whole()
+    for settings in ({"useDora": True}, {"loraModulesToSave": ["lm_head"]}):
+        card = whole(raw_statement(settings=settings))
+        assert "convert_lora" not in card
+        assert "cannot load" in card
+
+
+def samples(text: str) -> list[dict[str, Any]]:
+    return [
+        {"step": 0, "prompt": text, "answer": f"base {text}"},
+        {"step": 20, "prompt": text, "answer": "amid"},
+        {"step": 30, "prompt": text, "answer": f"own {text}", "wanted": text},
+        {"step": 30, "prompt": text},
+    ]
+
+
+def test_samples_are_the_last_beside_the_base() -> None:
+    said = section(whole(samples=samples("Where?")), "What it says")
+    assert "**Where?**" in said
+    assert "> base Where?" in said
+    assert "> own Where?" in said
+    assert "amid" not in said
+    assert "What it says" not in whole()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_that_it_is_given_is_markup(text: str) -> None:
+    made = raw_statement()
+    for path in (
+        (*INTERNAL, "base", "name"), (*INTERNAL, "base", "license"), (*INTERNAL, "base", "note"),
+        (*INTERNAL, "base", "license_name"), (*INTERNAL, "base", "license_link"), (*INTERNAL, "device"),
+        (*INTERNAL, "processor"), (*EXTERNAL, "settings", "optim"),
+    ):  # fmt: skip
+        made = changed(made, *path, to=text)
+    made = changed(made, *INTERNAL, "base", "language", to=[text, 1])
+    made = changed(made, *EXTERNAL, "data", to=[{"type": "huggingface", "name": text}, text])
+    made = changed(made, "predicate", "runDetails", "builder", "version", to={text: text})
+    evaluation = {"sentence": text, "bestSentence": text, "general": {"sentence": text}, "heldOut": text}
+    card = whole(made, evaluation=evaluation, samples=samples(text))
+    data = data_of(card)
+    assert set(data.to_dict()) <= {
+        "base_model", "library_name", "pipeline_tag", "license", "license_name", "license_link", "language",
+        "tags", "model-index", *(["datasets"] if re.fullmatch(r"[\w-]+", text) else []),
+    }  # fmt: skip
+    assert card.count("<!--") == card.count("-->") == 2
+    body = card.partition(BEGIN)[2].partition(END)[0]
+    bare = re.sub(r"```.*?```", "", body, flags=re.DOTALL)
+    assert re.findall(r"^#+ .*$", bare, re.MULTILINE)[1:] == [
+        f"## {title}"
+        for title in ("What it learned from", "Is it better than its base?", "What it says",
+                      "Settings that are not the defaults", "Limits", "How to load it", "Made with")
+    ]  # fmt: skip
+    assert "<" not in bare
+    targets = re.findall(r"\]\(([^)]*)\)", re.sub(r"\\.", "", bare))
+    assert [target for target in targets if not target.startswith("https://huggingface.co/")] == []
+    assert not re.search(r"://evil|www\.evil|@somebody", re.sub(r"\\.", "x", bare))
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["/home/ann-smith/secret.jsonl", "ann-smith", "quarry-7", TOKEN, "correct-horse-9", r"C:\Users\x"],
+)
+def test_what_is_private_is_left_out_and_the_rest_is_said(secret: str) -> None:
+    made = raw_statement()
+    for path in (
+        (*INTERNAL, "base", "name"), (*INTERNAL, "base", "note"), (*INTERNAL, "processor"),
+        (*INTERNAL, "base", "license_name"), (*EXTERNAL, "settings", "optim"),
+    ):  # fmt: skip
+        made = changed(made, *path, to=f"x {secret}")
+    made = changed(made, *INTERNAL, "base", "hub", to=False)
+    told = {**EVALUATION, "bestSentence": f"see {secret}"}
+    answers = [*samples(f"What of {secret}?"), *samples("Where?")]
+    card = whole(made, PRIVATE, evaluation=told, samples=answers)
+    assert secret.lower() not in card.lower()
+    assert json.dumps(secret)[1:-1] not in card
+    assert "> own Where?" in card
+    assert EVALUATION["sentence"] in card
+
+
+def test_a_number_that_is_none_is_not_told() -> None:
+    part = {**EVALUATION["heldOut"], "base": 1e300, "rows": True}
+    for value in ({"heldOut": part}, {"heldOut": {**part, "adapter": "x", "difference": []}}, {"heldOut": 1}):
+        card = whole(raw_statement(step=10**30, rows=[], totalSteps="x"), evaluation={**EVALUATION, **value})
+        assert "held-out rows |" not in card
+        assert "after step" not in card
+        assert data_of(card) is not None

@@ -1,0 +1,117 @@
+"""A provenance is an allow-list: what it has, and what of a job never gets into it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.provenance.statement import statement_of
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.local.cards import provenance
+from arkor_dev.local.checkpoints.points import STATE
+from arkor_dev.local.jobs.artifacts import parent_folder
+from tests.support.statements import FILES, digest, write_folder
+
+from .test_privacy import PRIVATE, TOKEN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOMENT: dict[str, Any] = {
+    "artifact": "final",
+    "step": 30,
+    "figures": {"loss": 1.5, "evalLoss": float("nan"), "steps": 30, "x": "y", "z": None},
+    "startedOn": "2026-01-01T00:00:00Z",
+    "finishedOn": "2026-01-01T00:01:00Z",
+}
+
+
+@pytest.fixture(autouse=True)
+def signed_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+
+
+def test_what_is_made_is_a_statement() -> None:
+    files = {name: {"bytes": len(content), "sha256": digest(content)} for name, content in FILES.items()}
+    files[STATE] = {"bytes": 1, "sha256": digest(b"s")}
+    facts: dict[str, Any] = {
+        "job": "job_1",
+        "external": {},
+        "internal": {"step": 1, "threads": 2},
+        "dependencies": [],
+        "builder": provenance.builder({"torch": "2.13.0"}),
+    }
+    made = statement_of(json.loads(json.dumps(provenance.statement(files, facts, MOMENT))))
+    assert [each["name"] for each in made["subject"]] == list(files)
+    assert made["subject"][-1]["annotations"] == {"bytes": 1, "optional": True}
+    assert made["predicate"]["runDetails"]["byproducts"][0]["annotations"] == {"loss": 1.5, "steps": 30}
+
+
+def test_settings_are_those_of_the_table_that_may_be_told() -> None:
+    settings: dict[str, Any] = {row.field: row.shown for row in SETTINGS}
+    settings |= {"model": "/home/ann-smith/models/tiny", "datasetSource": {"path": "x"}, "token": TOKEN}
+    settings |= {"loraTargetModules": ["q_proj", "/home/ann-smith/x"], "learningRate": float("inf")}
+    told = provenance.settings_told(settings, PRIVATE)
+    assert told["model"] == "tiny"
+    assert told["loraR"] == settings["loraR"]
+    assert not {"datasetSource", "token", "loraTargetModules", "learningRate"} & told.keys()
+
+
+def test_data_are_told_by_kind_and_by_name_where_everybody_can_read_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hub = {"type": "huggingface", "name": "org/rows", "split": "train", "subset": None}
+    parts = [
+        {"type": "file", "path": "data/secret-customer.jsonl", "columns": {"prompt": "ssn"}},
+        {"type": "blob", "url": "https://corp.example/rows?sig=abc", "token": TOKEN},
+        hub,
+        {**hub, "name": "corp/private", "token": TOKEN},
+    ]
+    config = {"datasetSource": {"type": "list", "sources": parts}, "evalDatasetSource": hub}
+    public = {"type": "huggingface", "name": "org/rows", "split": "train"}
+    told = provenance.data_told(config, PRIVATE)
+    assert told == [{"type": "file"}, {"type": "blob"}, public, {"type": "huggingface"}, public]
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert provenance.data_told(config, PRIVATE)[2] == {"type": "huggingface"}
+    monkeypatch.delenv("HF_TOKEN")
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "token").write_text(TOKEN)
+    assert provenance.data_told(config, PRIVATE)[2] == {"type": "huggingface"}
+
+
+def test_what_went_in_has_its_hashes_and_data_no_names(tmp_path: Path) -> None:
+    project, model, data = tmp_path / "project", tmp_path / "model", tmp_path / "data"
+    for folder in (project / "data", model, data):
+        folder.mkdir(parents=True)
+    for name in ("customer-a.jsonl", "customer-b.jsonl"):
+        (project / "data" / name).write_text(name)
+    (model / "model.safetensors").write_bytes(b"weights")
+    (model / "a b.json").write_text("hostile name")
+    (model / "notes.md").write_text("no part of the model")
+    write_folder(parent_folder(data, "job_2"))
+    config = {"datasetSource": {"type": "file", "path": "data"}}
+    rows = {"sha256": digest(b"rows"), "train": 2, "heldOut": 0}
+    found = provenance.dependencies(config, project, model, data, "job_2", rows)
+    assert {each["name"]: each["digest"]["sha256"] for each in found} == {
+        "data/1": hashlib.sha256(b"customer-a.jsonl").hexdigest(),
+        "data/2": hashlib.sha256(b"customer-b.jsonl").hexdigest(),
+        "base/model.safetensors": digest(b"weights"),
+        "rows": digest(b"rows"),
+        **{f"parent/{name}": digest(content) for name, content in FILES.items()},
+    }
+    (parent,) = [each for each in found if each["name"] == "parent/adapter_config.json"]
+    assert parent["annotations"] == {"job": "job_0123456789ab", "artifact": "final", "step": 30}
+    assert "customer" not in json.dumps(found)
+    missing = {"datasetSource": {"type": "file", "path": "data/gone.jsonl"}}
+    found = provenance.dependencies(missing, project, model, data, "job_1", rows)
+    assert [each["name"] for each in found] == ["base/model.safetensors", "rows"]
+
+
+def test_the_code_has_a_hash_that_stays() -> None:
+    assert provenance.hash_of_code() == provenance.hash_of_code.__wrapped__()
+    assert len(provenance.hash_of_code()) == 64

@@ -1,0 +1,86 @@
+"""``arkor-dev verify --repeat`` on a real tiny model: the same bits, or why they cannot be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arkor_dev.contract.provenance.statement import FILE
+
+from .conftest import make_project
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]  # three trainings, and a busy machine
+
+TOML = """
+[[trainer]]
+name = "parrot"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+steps = 6
+learning_rate = 1e-2
+eval_every = 0
+log_every = 1
+number_format = "float32"
+lora = { dropout = 0.1 }
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny: Path) -> Path:
+    project = make_project(tmp_path / "own", tiny)
+    (project / "arkor.toml").write_text(TOML)
+    return project
+
+
+def run(project: Path, code: int, command: str, *more: str) -> str:
+    """What ``arkor-dev`` says, in a process of its own with a home of its own."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ARKOR_"))}
+    env = {**kept, "HOME": str(project.parent / "home")}
+    env |= {"OMP_NUM_THREADS": "1", "ARKOR_LEAST_FREE_BYTES": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "arkor_dev", command, *more, "--project", str(project)],
+        env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return done.stdout
+
+
+def test_a_job_comes_out_again_bit_for_bit(project: Path) -> None:
+    job = run(project, 0, "start", "--local").splitlines()[0].removeprefix("Started job ")
+    assert "are what was written" in run(project, 0, "verify", job)
+    said = run(project, 0, "verify", job, "--repeat")
+    assert said.splitlines()[-1] == "Trained again, it is the same bit for bit."
+
+    # As another machine would have written it: other bits, for a reason that is named.
+    home = Path(run(project, 0, "local", "path").strip())
+    folder = home / "jobs" / job / "final"
+    made: dict[str, Any] = json.loads((folder / FILE).read_text())
+    weights = folder / "adapter_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert "adapter_model.safetensors is not what was written" in run(project, 1, "verify", job)
+    (subject,) = [each for each in made["subject"] if each["name"] == weights.name]
+    subject["digest"]["sha256"] = hashlib.sha256(content).hexdigest()
+    made["predicate"]["buildDefinition"]["internalParameters"]["processor"] = "Another one"
+    (folder / FILE).write_text(json.dumps(made))
+    told = json.loads(run(project, 0, "verify", job, "--repeat", "--json"))["repeat"]
+    assert (told["same"], told["ok"]) == (False, True)
+    assert [each["name"] for each in told["files"] if not each["same"]] == [weights.name]
+    (reason,) = told["reasons"]
+    assert reason.endswith("and was Another one")
+    assert told["losses"]["loss"]["before"] == told["losses"]["loss"]["now"]
+
+
+def test_without_the_data_it_says_which_are_wanted(project: Path) -> None:
+    job = run(project, 0, "start", "--local", "--set", "steps=1").splitlines()[0].removeprefix("Started job ")
+    with (project / "data" / "chats.jsonl").open("a") as file:
+        file.write('{"prompt": "a", "completion": "b"}\n')
+    run(project, 2, "verify", job, "--repeat")
