@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PACE_ROWS: Final = 30
 ERROR_LIMIT: Final = 4000
+ANSWER_LIMIT: Final = 160
 
 
 @dataclass
@@ -68,6 +69,9 @@ class RunLines:
                 return self._stands("paused at", data)
             case events.TRAINING_RESUMED:
                 return self._resumed(data)
+            case events.SAMPLE_CREATED:
+                place = f"step {one_line(data.get('step'), 20)}, prompt {one_line(data.get('number'), 20)}"
+                return f"{place}: {one_line(data.get('answer'), ANSWER_LIMIT) or '(an empty answer)'}"
             case events.EVALUATION_COMPLETED:
                 return verdict_text(data.get("evaluation"))
             case events.TRAINING_MESSAGE:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from .run_shapes import Evaluation
-    from .shapes import Artifact
+    from .shapes import Artifact, ChatMessage
 
 TRAINING_STARTED: Final = "training.started"
 TRAINING_LOG: Final = "training.log"
@@ -27,6 +27,7 @@ CHECKPOINT_SAVED: Final = "checkpoint.saved"
 CHECKPOINT_REMOVED: Final = "checkpoint.removed"
 MODEL_PROGRESS: Final = "model.progress"
 EVALUATION_COMPLETED: Final = "evaluation.completed"
+SAMPLE_CREATED: Final = "sample.created"
 SYSTEM_METRICS: Final = "system.metrics"
 PING: Final = "ping"
 END: Final = "end"
@@ -184,6 +185,27 @@ class EvaluationCompleted(AnyEvent):
 
     type: Literal["evaluation.completed"]
     evaluation: Evaluation
+
+
+class SampleCreated(AnyEvent):
+    """One of a job's fixed prompts, answered greedily after ``step``. From the trainer.
+
+    docs/contract.md#samples has when. Step 0 is the base model. ``number`` is the prompt's place among them,
+    from 1 on, and ``prompt`` the last thing that is asked. ``messages`` are there where the model was given
+    more than that, and empty where that is too much to tell. Of a held-out row come its number, as in
+    ``EvaluationRow``, and the answer that is ``wanted``. ``truncated`` is there, and true, where the answer
+    was cut for its length. Of long texts the beginning is there.
+    """
+
+    type: Literal["sample.created"]
+    step: int
+    number: int
+    prompt: str
+    answer: str
+    messages: NotRequired[list[ChatMessage]]
+    row: NotRequired[int]
+    wanted: NotRequired[str]
+    truncated: NotRequired[bool]
 
 
 class CheckpointSaved(AnyEvent):

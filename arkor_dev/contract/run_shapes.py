@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from .shapes import ChatMessage
 
 NON_FINITE: Final = "non-finite"
 DIVERGING: Final = "diverging"
@@ -88,7 +91,8 @@ class Evaluation(TypedDict):
 class EvaluationRow(TypedDict):
     """One held-out row: its mean losses a token over ``tokens`` learned ones, and what it asks and wants.
 
-    ``where`` is its place in the data, for a person. Of long texts the beginning is there.
+    ``where`` is its place in the data, for a person. Of long texts the beginning is there. ``messages`` are
+    all up to the answer where that is more than the question, and empty where it is too much to tell.
     """
 
     row: int
@@ -98,6 +102,7 @@ class EvaluationRow(TypedDict):
     adapter: float
     question: str
     wanted: str
+    messages: NotRequired[list[ChatMessage]]
 
 
 class EvaluationResult(TypedDict):

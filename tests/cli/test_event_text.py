@@ -46,6 +46,17 @@ def test_a_whole_run() -> None:
     assert (run.step, run.total, run.loss, run.eval_loss, run.ended) == (12, 40, 2, 2.3, "completed")
 
 
+def test_an_answer_is_one_line_whatever_it_holds() -> None:
+    run = RunLines(total=40, step=20)
+    told = {"step": 20, "number": 2, "prompt": "Q?", "answer": "One\n\x1b[31mtwo\u202e " + "x" * 500}
+    line = run.read(JobEvent("sample.created", told))
+    assert line.startswith("step 20, prompt 2: One two x")
+    assert line.endswith("x…")
+    assert len(line) < 200
+    assert run.read(JobEvent("sample.created", {"answer": ""})).endswith(": (an empty answer)")
+    assert (run.step, run.total) == (20, 40)
+
+
 def test_the_pace_is_that_of_the_latest_rows() -> None:
     run = RunLines(total=100)
     for step in range(50):

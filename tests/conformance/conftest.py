@@ -25,6 +25,7 @@ from tests.local.conftest import make_project
 from tests.local.harness import TOKEN as LOCAL_TOKEN
 from tests.local.harness import Backend
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
+from tests.support.fake_samples import answer_prompts
 
 from .target import Frame, Target, first, history_of, until
 
@@ -92,7 +93,7 @@ def fake_target() -> Iterator[Target]:
         "pause",
         "queue",
         "resume",
-        "strength",
+        "strength", "samples",
     ]
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 
@@ -131,14 +132,18 @@ async def train(fake: FakeBackend, job_id: str) -> None:
         return
     total = STEPS if job["config"].get("dryRun") else job["config"].get("maxSteps", STEPS)
     every = job["config"].get("saveSteps", total)
+    if not done:
+        answer_prompts(fake, job_id, 0)
     for step in range(done + 1, total):
         fake.log(job_id, step, loss=2 / step, learningRate=1e-3)
         if step % every == 0:
             fake.emit(job_id, "checkpoint.saved", step=step, artifacts=[{"kind": "checkpoint", "step": step}])
+            answer_prompts(fake, job_id, step)
         await asyncio.sleep(0.005)
         if job["status"] != "running":
             return
     fake.emit(job_id, "checkpoint.saved", step=total, artifacts=[{"kind": "checkpoint", "step": total}])
+    answer_prompts(fake, job_id, total)
     fake.log(job_id, total, evalLoss=0.5)
     for saved in (None, *fake.checkpoints[job_id]):
         fake.cards.write(job_id, saved)
@@ -388,6 +393,19 @@ def evaluated(target: Target) -> Evaluated | None:
 
 
 @pytest.fixture(scope="session")
+def asked(target: Target) -> list[tuple[object, list[Frame]]] | None:
+    """What is said in the setting ``samples``, and the history of a job of which it is said."""
+    if "samples" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
+        return None
+    told: list[tuple[object, list[Frame]]] = []
+    for samples in ("off", ["Who pays?", "What is it?"]):
+        job_id = target.submit({**target.quick, "samples": samples})
+        assert target.ended(job_id)["status"] == "completed"
+        told.append((samples, target.history(job_id)))
+    return told
+
+
+@pytest.fixture(scope="session")
 def endless(
     target: Target,
     finished: Finished,
@@ -397,6 +415,7 @@ def endless(
     interrupted: object,
     extended: object,
     evaluated: object,
+    asked: object,
 ) -> Iterator[str]:
     """The id of a job that runs until the session is over, and no test may end it.
 

@@ -26,6 +26,9 @@ BUILT = {
     "resume",
     "strength",
 }
+    "datasets", "delete", "edit", "evaluation", "exports", "extend", "forecast", "parent", "pause", "queue",
+    "resume", "samples",
+}  # fmt: skip
 """What both of our own backends have. The tests of a feature are skipped where it is not named."""
 
 

@@ -90,6 +90,19 @@ def check_config(config: object) -> None:
     for name in SWITCHES:
         if not isinstance(config.get(name), bool | None):
             wrong(f"{name} has to be true or false.")
+    check_samples(config.get("samples"))
+
+
+def check_samples(asked: object) -> None:
+    prompts = [asked] if isinstance(asked, str) else asked
+    if prompts is None:
+        return
+    if not isinstance(prompts, list) or not 1 <= len(prompts) <= 8:
+        wrong("samples has to be up to 8 prompts.")
+    if not all(isinstance(prompt, str) and prompt.strip() and prompt.isprintable() for prompt in prompts):
+        wrong("A prompt of samples has to be one line of text.")
+    if "off" in prompts and len(prompts) > 1:
+        wrong("off stands alone in samples.")
 
 
 def check_chat(body: dict[str, Any]) -> None:

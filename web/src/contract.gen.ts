@@ -115,6 +115,8 @@ export interface JobConfig {
   skipBadRows?: boolean;
   /** Report the loss every so many steps. */
   loggingSteps?: number;
+  /** What the base and each checkpoint are asked, to see how answers change; "off" for nothing. */
+  samples?: string | string[];
   /** Stop after so many evaluations without a better one, and keep the adapter of the best. */
   earlyStoppingPatience?: number;
   /** By how much an evaluation has to be better to count as one, where patience is set. */
@@ -324,6 +326,8 @@ export const MODEL_PROGRESS = "model.progress";
 
 export const EVALUATION_COMPLETED = "evaluation.completed";
 
+export const SAMPLE_CREATED = "sample.created";
+
 export const SYSTEM_METRICS = "system.metrics";
 
 export const PING = "ping";
@@ -437,6 +441,19 @@ export interface SystemMetrics extends AnyEvent {
 export interface EvaluationCompleted extends AnyEvent {
   type: "evaluation.completed";
   evaluation: Evaluation;
+}
+
+/** One of a job's fixed prompts, answered greedily after `step`. From the trainer. */
+export interface SampleCreated extends AnyEvent {
+  type: "sample.created";
+  step: number;
+  number: number;
+  prompt: string;
+  answer: string;
+  messages?: ChatMessage[];
+  row?: number;
+  wanted?: string;
+  truncated?: boolean;
 }
 
 /** The adapter as it is after `step` has been written and can be talked to. From the trainer. */
@@ -866,6 +883,7 @@ export interface EvaluationRow {
   adapter: number;
   question: string;
   wanted: string;
+  messages?: ChatMessage[];
 }
 
 /** `GET /v1/jobs/:id/evaluation`; of very many rows those that changed most are there. */
@@ -892,7 +910,7 @@ export interface JobEvaluating {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -938,6 +956,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },
   { field: "skipBadRows", label: "Unreadable rows left out", style: "flag" },
   { field: "loggingSteps", label: "Logging", style: "interval" },
+  { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Patience", style: "count" },
   { field: "earlyStoppingThreshold", label: "Least improvement", style: "rate" },
   { field: "saveTotalLimit", label: "Checkpoints kept", style: "count" },

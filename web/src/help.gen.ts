@@ -41,6 +41,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["labelSmoothingFactor", "The part of a token's probability that is wanted of all tokens alike, against overconfidence."],
   ["skipBadRows", "Leave out rows that cannot be read, and say which. Otherwise the first of them ends the job."],
   ["loggingSteps", "Report the loss every so many steps."],
+  ["samples", "What the base and each checkpoint are asked, to see how answers change; \"off\" for nothing."],
   ["earlyStoppingPatience", "Stop after so many evaluations without a better one, and keep the adapter of the best."],
   ["earlyStoppingThreshold", "By how much an evaluation has to be better to count as one, where patience is set."],
   ["saveTotalLimit", "Keep so many checkpoints, the newest, and remove the others from the disk."],
@@ -57,4 +58,4 @@ export const HELP: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "loggingSteps", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "dryRun"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "dryRun"]);

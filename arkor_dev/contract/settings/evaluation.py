@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import Rule, whole
+from arkor_dev.contract.rules import Rule, text_line, whole
 
 from .setting import LOCAL, Setting
+
+NO_SAMPLES: Final = "off"
 
 ROWS: Final = (
     Setting(
@@ -21,6 +23,25 @@ ROWS: Final = (
         unit="steps",
         default_words="a five-hundredth of the steps",
         example=1,
+    ),
+    Setting(
+        key="samples",
+        field="samples",
+        label="Sample prompts",
+        help='What the base and each checkpoint are asked, to see how answers change; "off" for nothing.',
+        rule=Rule(
+            "list",
+            1,
+            8,
+            f'a prompt or a list of up to 8, each one line of text, or "{NO_SAMPLES}" alone',
+            of=text_line(2000),
+            alone=(NO_SAMPLES,),
+        ),
+        style="list",
+        group="evaluation",
+        default_words="four of the chats kept out of training",
+        example=["Where is my parcel?", "Can I get a refund?"],
+        where=LOCAL,
     ),
     Setting(
         key="early_stopping_patience",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ TOGETHER: Final = 16
 MOST_ROWS: Final = 1000
 TEXT: Final = 1000
 """Characters of a question or an answer that are kept."""
+CONVERSATION: Final = 4000
+"""Characters, as JSON, of what came before a question up to which it is kept."""
+TOLD: Final = ("role", "content", "tool_calls", "tool_call_id")
 
 
 class Stopped(Exception):  # noqa: N818 - somebody asked for it
@@ -109,6 +113,7 @@ class Stage:
                 "adapter": round(adapter[place], 5),
                 "question": _cut(question),
                 "wanted": _cut(wanted),
+                **context_of(row),
             }
 
 
@@ -119,6 +124,16 @@ def texts_of(row: Row) -> tuple[str, str]:
     last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
     asked = [turn for turn in row.messages[:last] if turn["role"] == "user"]
     return _content(asked[-1]) if asked else "", _content(row.messages[last])
+
+
+def context_of(row: Row) -> dict[str, Any]:
+    """``messages`` up to the last answer, where they are more than a question; none if too much to tell."""
+    last = max((place for place, turn in enumerate(row.messages) if turn["role"] == "assistant"), default=0)
+    before = row.messages[:last]
+    if len(before) < 2 and all(turn["role"] == "user" for turn in before):
+        return {}
+    told = [{key: turn[key] for key in TOLD if key in turn} for turn in before]
+    return {"messages": told if len(json.dumps(told)) <= CONVERSATION else []}
 
 
 def groups_of(rows: Sequence[Row]) -> list[Hashable]:

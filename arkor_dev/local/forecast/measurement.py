@@ -25,7 +25,7 @@ WITHOUT_EFFECT: Final = frozenset(
         "maxSteps", "numTrainEpochs", "saveSteps", "evalSteps", "loggingSteps", "learningRate", "weightDecay",
         "lrSchedulerType", "lrNumCycles", "lrPower", "lrNumDecaySteps", "warmupSteps", "warmupRatio",
         "maxGradNorm", "adamBeta1", "adamBeta2", "adamEpsilon", "loraAlpha", "useRslora",
-        "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite",
+        "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "samples",
     }
 )  # fmt: skip
 """Settings that change neither a step's time nor its memory."""

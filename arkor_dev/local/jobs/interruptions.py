@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.events import (
     CHECKPOINT_REMOVED,
     ENDINGS,
+    SAMPLE_CREATED,
     TRAINING_PAUSED,
     TRAINING_STARTED,
 )
@@ -49,6 +50,15 @@ def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
                 AND NOT (name = ? AND json_extract(data, '$.step') <= ?)""",
             (job_id, place, TRAINING_STARTED, CHECKPOINT_REMOVED, step),
         )
+
+
+def sampled_steps(db: sqlite3.Connection, job_id: str) -> list[int]:
+    """The steps after which a job's sample prompts have been answered, 0 for the base, ascending."""
+    found = db.execute(
+        "SELECT DISTINCT json_extract(data, '$.step') FROM events WHERE job = ? AND name = ?",
+        (job_id, SAMPLE_CREATED),
+    )
+    return sorted(step for (step,) in found if isinstance(step, int))
 
 
 def orders_of(db: sqlite3.Connection, job_id: str) -> dict[str, Any]:

@@ -156,11 +156,14 @@ class Store(EventLog):
     def orders(self, job_id: str) -> dict[str, Any]:
         """How a job that starts is to go on; without ``why`` it begins.
 
-        ``kept`` is the newest step that it may go on after: all that was said up to there is known.
+        ``kept`` is the newest step that it may go on after: all that was said up to there is known. Of the
+        steps in ``sampled`` the prompts have been answered.
         """
         (kept,) = self._reader.execute("SELECT resumable FROM jobs WHERE id = ?", (job_id,)).fetchone()
         orders = interruptions.orders_of(self._reader, job_id)
-        return {**orders, "kept": kept or 0} if "why" in orders else orders
+        if "why" not in orders:
+            return orders
+        return {**orders, "kept": kept or 0, "sampled": interruptions.sampled_steps(self._reader, job_id)}
 
     def config(self, job_id: str) -> dict[str, Any]:
         """A job's config with its secrets."""

@@ -61,7 +61,7 @@ FEATURES: Final = (
     "pause",
     "queue",
     "resume",
-    "strength",
+    "strength", "samples",
 )
 """Those of docs/contract.md#optional-features that this backend has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})

@@ -7,7 +7,7 @@ no place is padding. Elsewhere they lie side by side, each filled up to the long
 from __future__ import annotations
 
 import inspect
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -21,7 +21,7 @@ from arkor_dev.local.modeling.base_model import bare
 from .rows.encoding import IGNORED, Example
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
 PROBE: Final = 24
@@ -46,7 +46,7 @@ class Loss:
         smoothing: float = 0.0,
         noisy: bool = False,
     ) -> None:
-        self.model, self._device, self._dtype = model, device, dtype
+        self.model, self.device, self._dtype = model, device, dtype
         self._smoothing, self._noisy = smoothing, noisy
         self._inner = bare(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
@@ -76,6 +76,21 @@ class Loss:
         counts = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
         parts = losses.double().split(counts)  # both ways have the places row by row
         return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
+
+    @contextmanager
+    def answering(self) -> Iterator[Any]:
+        """The bare model, ready to write answers in the number format of the loss; then it is as it was."""
+        training, in_line = self.model.training, not self.padded
+        self.model.eval()
+        if in_line:
+            stands_apart(self._inner)
+        try:
+            with torch.no_grad(), self._autocast():
+                yield self._inner
+        finally:
+            if in_line:
+                lines_up(self._inner)
+            self.model.train(training)
 
     def _quicken(self, rows: Sequence[Example]) -> None:
         """Take the quick layers, and lines where the model answers to them as it does to padded rows."""
@@ -114,8 +129,8 @@ class Loss:
         """The same of rows as a rectangle, masked where a shorter one is filled up."""
         ids, mask, labels = rectangle(rows)
         targets = labels[:, 1:]
-        kept = (targets != IGNORED).any(0).nonzero().squeeze(1).to(self._device)
-        ids, mask, targets = (tensor.to(self._device) for tensor in (ids, mask, targets))
+        kept = (targets != IGNORED).any(0).nonzero().squeeze(1).to(self.device)
+        ids, mask, targets = (tensor.to(self.device) for tensor in (ids, mask, targets))
         extra = {"logits_to_keep": kept} if self._keeps_logits else {}
         with self._autocast():
             logits = self.model(input_ids=ids, attention_mask=mask, **extra).logits
@@ -132,7 +147,7 @@ class Loss:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self._casts:
-            cast: AbstractContextManager[Any] = torch.autocast(self._device, self._dtype)
+            cast: AbstractContextManager[Any] = torch.autocast(self.device, self._dtype)
             return cast
         return nullcontext()
 

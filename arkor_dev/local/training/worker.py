@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,13 +37,16 @@ class Work:
     def _pause(self, message: Mapping[str, Any]) -> None:
         self.pause = message["reason"]
 
+    def _stopped(self) -> bool:
+        return self.cancel.is_set() or self.pause is not None
+
     def emit(self, name: str, **fields: Any) -> None:
         self.link.send(event=name, fields=fields)
         if message := self.divergence.take(name, fields):
             self.link.send(event=TRAINING_MESSAGE, fields=message)
 
     def train(self) -> None:
-        job = self.link.receive()
+        job, began = self.link.receive(), time.monotonic()
         if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])
@@ -58,13 +62,15 @@ class Work:
         preparation.load(model)
         preparation.encode()
         from .judging.measure import Judging
+        from .samples.taking import Samples
 
-        judging = Judging(preparation, lambda: self.cancel.is_set() or self.pause is not None)
-        run = judging.follow(preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept))
+        judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)
+        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept)
+        samples.follow(judging.follow(run))
         with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
         if status == "completed":
-            if judging.judge():
+            if samples.end() and judging.judge():
                 fields["metrics"]["peakBytes"] = peak_memory.peak()
             elif self.cancel.is_set():
                 status, fields = "cancelled", {}

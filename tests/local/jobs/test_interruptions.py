@@ -109,13 +109,23 @@ def test_an_end_counts_no_more_when_a_job_goes_on(store: Store) -> None:
     assert going_on["queue"]["position"] == 1
     assert not {"error", "resumable", "pause"} & going_on.keys()
     assert not store.is_over(job)
-    assert store.orders(job) == {"why": "Why.", "force": True, "kept": 4}
+    assert store.orders(job) == {"why": "Why.", "force": True, "kept": 4, "sampled": []}
     assert store.start_next() == (job, CONFIG)
     store.append(job, [("training.resumed", {"step": 4})])
     assert "training.failed" not in [name for _, name, _ in told(store, job)]
     store.finish(job, Verdict("completed", {}))
     assert store.orders(job) == {}
     assert store.start_next() == (waiting, CONFIG)
+
+
+def test_a_job_that_goes_on_knows_which_steps_have_their_answers(store: Store) -> None:
+    job = trained(store)
+    told = {"prompt": "Q?", "answer": "A"}
+    answers = [{"step": step, "number": number, **told} for step in (0, 4) for number in (1, 2)]
+    store.append(job, [("sample.created", answer) for answer in answers])
+    store.pause(job, {"step": 4, "reason": "asked"})
+    store.go_on(job, "Why.", {})
+    assert store.orders(job)["sampled"] == [0, 4]
 
 
 def test_who_cannot_go_on_is_refused(store: Store) -> None:

@@ -188,6 +188,7 @@ async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
         "why": "Somebody has resumed it.",
         "force": True,
         "kept": 4,
+        "sampled": [],
     }
 
 
@@ -240,8 +241,20 @@ async def test_a_crashed_job_goes_on_by_itself_three_times_at_most(
     )
     assert [worker.job["resume"] for worker in Worker.started] == [
         None,
-        {"crashes": [0, 1], "why": "Its training process had crashed.", "auto": True, "kept": 4},
-        {"crashes": [0, 2], "why": "Its training process had crashed.", "auto": True, "kept": 4},
+        {
+            "crashes": [0, 1],
+            "why": "Its training process had crashed.",
+            "auto": True,
+            "kept": 4,
+            "sampled": [],
+        },
+        {
+            "crashes": [0, 2],
+            "why": "Its training process had crashed.",
+            "auto": True,
+            "kept": 4,
+            "sampled": [],
+        },
     ]
 
 

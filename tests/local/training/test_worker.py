@@ -74,6 +74,17 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
     import threading
 
     from arkor_dev.local.training.judging import measure
+    from arkor_dev.local.training.samples import taking
+
+    class Samples:
+        def __init__(self, *_: Any) -> None:
+            pass
+
+        def follow(self, run: Any) -> Any:
+            return run
+
+        def end(self) -> bool:
+            return True
 
     class Judging:
         def __init__(self, _: object, cancelled: Callable[[], bool]) -> None:
@@ -89,6 +100,7 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
     monkeypatch.setattr(worker, "Preparation", Preparation)
     monkeypatch.setattr(worker, "Sampler", lambda *_: nullcontext())
     monkeypatch.setattr(measure, "Judging", Judging)
+    monkeypatch.setattr(taking, "Samples", Samples)
     work = Work.__new__(Work)
     link = Link({"id": "job", "data": str(tmp_path), "resume": None})
     work.cancel, work.pause, work.link = threading.Event(), None, link  # type: ignore[assignment]

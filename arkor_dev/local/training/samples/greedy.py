@@ -1,0 +1,101 @@
+"""Greedy answers of a model that is being trained, several at once. Workers alone import this: torch."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from .length import MOST_TOKENS, PROBE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from arkor_dev.local.training.loss import Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``truncated``: it was cut for its length."""
+
+    text: str
+    truncated: bool
+
+
+class Watch(StoppingCriteria):  # type: ignore[misc]
+    """Ends answers at their length, and all work when somebody has ``stopped`` it.
+
+    ``length`` is asked once a few tokens are made, with what reading the prompts took and what a token takes,
+    in seconds: how many tokens an answer may have.
+    """
+
+    def __init__(self, length: Callable[[float, float], int], stopped: Callable[[], bool]) -> None:
+        self._length, self._stopped = length, stopped
+        self._began = self._first = time.perf_counter()
+        self._most = MOST_TOKENS
+        self._made = 0
+        self.broken_off = False
+
+    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+        self._made += 1
+        if input_ids.device.type == "cuda" and self._made in (1, PROBE):
+            torch.cuda.synchronize()  # the processor runs ahead of it
+        if self._made == 1:
+            self._first = time.perf_counter()
+        elif self._made == PROBE:
+            each = (time.perf_counter() - self._first) / (PROBE - 1)
+            self._most = self._length(self._first - self._began, each)
+        self.broken_off = self._stopped()
+        over = self.broken_off or self._made >= self._most
+        return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)
+
+
+def answers(
+    loss: Loss, tokenizer: Any, ends: Sequence[int], prompts: Sequence[Sequence[int]], watch: Watch
+) -> list[Answer]:
+    """What the model of ``loss`` answers to ``prompts``, each its token ids; ``ends`` end an answer."""
+    pad = tokenizer.pad_token_id or 0
+    longest = max(map(len, prompts))
+    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for place, prompt in enumerate(prompts):  # an answer begins where its prompt ends: all at the same place
+        ids[place, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[place, longest - len(prompt) :] = 1
+    with loss.answering() as model:
+        made = model.generate(
+            input_ids=ids.to(loss.device),
+            attention_mask=mask.to(loss.device),
+            max_new_tokens=MOST_TOKENS,
+            do_sample=False,
+            num_beams=1,
+            use_cache=True,
+            eos_token_id=list(ends),
+            pad_token_id=pad,
+            stopping_criteria=StoppingCriteriaList([watch]),
+        )
+    return [_answer(tokenizer, ends, row) for row in made[:, longest:].tolist()]
+
+
+def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
+    end = next((place for place, token in enumerate(tokens) if token in ends), None)
+    text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    if end is None:
+        text = text.rstrip("\ufffd")  # half a character
+    return Answer(text.strip(), end is None)
+
+
+@contextmanager
+def switched_off(model: Any) -> Iterator[None]:
+    """``model`` answers without its adapter, of which the same weights learn afterwards as before."""
+    learning = [(weight, weight.requires_grad) for weight in model.parameters()]
+    try:
+        with model.disable_adapter():
+            yield
+    finally:
+        for weight, wanted in learning:
+            if weight.requires_grad != wanted:
+                weight.requires_grad_(wanted)

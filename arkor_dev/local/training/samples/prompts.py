@@ -1,0 +1,132 @@
+"""What a job is asked again and again: prompts of its setting, or else some of its held-out rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.settings.evaluation import NO_SAMPLES
+from arkor_dev.local.evaluation.stage import context_of, texts_of
+from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.workers.errors import JobFailure
+
+from .length import MOST_TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.training.preparation import Preparation
+
+COUNT: Final = 4
+"""So many held-out rows."""
+LONGEST: Final = 512
+"""Tokens of a prompt: what is longer takes the time of many short ones."""
+TEXT: Final = 1000
+"""Characters of a text that are told."""
+BEGINNING: Final = 200
+"""Characters at most of a plain text that are given, for the model to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """``ids`` are its tokens, with what invites an answer; ``told`` is what its events say of it."""
+
+    ids: list[int]
+    told: dict[str, Any]
+
+
+def prompts_of(preparation: Preparation) -> tuple[list[Prompt], list[int]]:
+    """What a job is asked, and the ids of the tokens that end an answer.
+
+    A model that learns plain texts goes on with a text, and its chat template is not run: nobody has looked
+    at it.
+    """
+    base, asked = preparation.base, preparation.settings.get("samples")
+    tokenizer, plain = base.tokenizer, all(row.text is not None for row in preparation.train_rows)
+    room = min(LONGEST, base.context - MOST_TOKENS)
+    if asked in (NO_SAMPLES, [NO_SAMPLES]):
+        return [], []
+    try:
+        ends = _eos(tokenizer, base.model) if plain else end_ids(tokenizer, base.model)
+    except JobFailure as failure:
+        preparation.say(f"There are no sample answers: {failure}")
+        return [], []
+    if asked is None:
+        rows = [(place, row) for place, row in enumerate(preparation.eval_rows, 1) if row.text or not plain]
+        found = list(_held_out(rows, tokenizer, room))
+    else:
+        texts = [asked] if isinstance(asked, str) else asked
+        found = list(_written(texts, tokenizer, plain, room, preparation.say))
+    return [Prompt(each.ids, {"number": number, **each.told}) for number, each in enumerate(found, 1)], ends
+
+
+def _eos(tokenizer: Any, model: Any) -> list[int]:
+    configured = model.generation_config.eos_token_id
+    found = {tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
+    return sorted(token for token in found if token is not None)
+
+
+def _written(
+    texts: Sequence[str], tokenizer: Any, plain: bool, room: int, say: Callable[[str], None]
+) -> Iterator[Prompt]:
+    for number, text in enumerate(texts, 1):
+        try:
+            turns = [{"role": "user", "content": text}]
+            ids = _text(tokenizer, text) if plain else _conversation(tokenizer, turns, ())
+        except JobFailure as failure:
+            say(f"Sample prompt {number} is left out: {failure}")
+            continue
+        if len(ids) > room:
+            say(f"Sample prompt {number} is left out: it has {len(ids)} tokens, and {room} is the most")
+            continue
+        yield Prompt(ids, {"prompt": text[:TEXT]})
+
+
+def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Iterator[Prompt]:
+    """The first ``COUNT`` questions that are short enough, looked for all over the rows."""
+    apart = max(1, len(rows) // COUNT)
+    spread = [*rows[::apart]][:COUNT]
+    seen: set[str] = set()
+    for number, row in [*spread, *(each for each in rows if each not in spread)]:
+        if len(seen) == COUNT:
+            return
+        try:
+            prompt = _of_row(row, tokenizer)
+        except JobFailure:  # the data's own trouble, which the training has said
+            continue
+        if prompt and 0 < len(prompt.ids) <= room and prompt.told["prompt"] not in seen:
+            seen.add(prompt.told["prompt"])
+            yield Prompt(prompt.ids, {**prompt.told, "row": number})
+
+
+def _of_row(row: Row, tokenizer: Any) -> Prompt | None:
+    """What stands before the last answer of a row, and that answer; None where nothing stands before it."""
+    question, wanted = texts_of(row)
+    if row.text is not None:
+        given = row.text[: min(len(row.text) // 2, BEGINNING)]
+        given = given.rpartition(" ")[0] or given
+        return Prompt(
+            _text(tokenizer, given), {"prompt": given, "wanted": row.text[len(given) :].strip()[:TEXT]}
+        )
+    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
+    before = row.messages[:last]
+    if not before:
+        return None
+    told: dict[str, Any] = {"prompt": question[:TEXT]}
+    if wanted:
+        told["wanted"] = wanted[:TEXT]
+    return Prompt(_conversation(tokenizer, before, row.tools), told | context_of(row))
+
+
+def _conversation(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> list[int]:
+    text = render(tokenizer, messages, cue=True, tools=tools)
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _text(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
+    while ids and ids[-1] == tokenizer.eos_token_id:  # some add their end mark to whatever they get
+        ids = ids[:-1]
+    return ids

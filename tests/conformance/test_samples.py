@@ -1,0 +1,94 @@
+"""Answers to fixed prompts while a job trains (docs/contract.md#samples), where the feature is named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .test_order import need
+
+if TYPE_CHECKING:
+    from .conftest import Extended, Finished
+    from .target import Frame, Target
+
+OPTIONAL = {"messages": list, "row": int, "wanted": str, "truncated": bool}
+
+
+def samples(frames: list[Frame]) -> list[dict[str, Any]]:
+    return [frame.json for frame in frames if frame.event == "sample.created"]
+
+
+def steps_of(frames: list[Frame], event: str) -> set[int]:
+    return {frame.json["step"] for frame in frames if frame.event == event}
+
+
+def test_an_answer_says_which_prompt_and_which_step(target: Target, finished: Finished) -> None:
+    need(target, "samples")
+    assert samples(finished.frames)
+    for told in samples(finished.frames):
+        assert type(told["step"]) is type(told["number"]) is int
+        assert told["number"] >= 1
+        assert isinstance(told["prompt"], str)
+        assert isinstance(told["answer"], str)
+        for name, kind in OPTIONAL.items():
+            assert name not in told or isinstance(told[name], kind)
+        for turn in told.get("messages", ()):
+            assert turn["role"] in ("system", "user", "assistant", "tool")
+
+
+def test_the_base_each_checkpoint_and_the_end_answer_the_same_prompts(
+    target: Target, finished: Finished
+) -> None:
+    need(target, "samples")
+    told = samples(finished.frames)
+    last = max(steps_of(finished.frames, "training.log"))
+    assert {each["step"] for each in told} == {0, last} | steps_of(finished.frames, "checkpoint.saved")
+    by_step: dict[int, list[tuple[int, str]]] = {}
+    for each in told:
+        by_step.setdefault(each["step"], []).append((each["number"], each["prompt"]))
+    assert len({tuple(sorted(asked)) for asked in by_step.values()}) == 1
+    numbers = sorted(number for number, _ in by_step[0])
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_checkpoint_is_asked_once_it_is_saved_and_the_base_before_all(
+    target: Target, finished: Finished
+) -> None:
+    need(target, "samples")
+    seen: list[tuple[str, int]] = [
+        (frame.event, frame.json["step"])
+        for frame in finished.frames
+        if frame.event in ("training.log", "checkpoint.saved", "sample.created")
+    ]
+    assert seen[0] == ("sample.created", 0)
+    for step in steps_of(finished.frames, "checkpoint.saved"):
+        assert seen.index(("checkpoint.saved", step)) < seen.index(("sample.created", step))
+
+
+def test_an_interruption_leaves_each_answer_once(target: Target, extended: Extended | None) -> None:
+    need(target, "samples")
+    need(target, "extend")
+    assert extended is not None
+    told = samples(extended.history)
+    assert set(Counter((each["step"], each["number"]) for each in told).values()) == {1}
+    assert {each["step"] for each in told} >= steps_of(extended.history, "checkpoint.saved")
+
+
+def test_what_is_asked_is_a_setting(target: Target, asked: list[tuple[object, list[Frame]]] | None) -> None:
+    need(target, "samples")
+    assert asked
+    for said, history in asked:
+        prompts = [] if said == "off" else said
+        assert list(dict.fromkeys(told["prompt"] for told in samples(history))) == prompts
+
+
+@pytest.mark.parametrize("wrong", [[], ["q"] * 9, [5], 0, False, "two\nlines", ["off", "q"]])
+def test_a_wrong_setting_is_refused(target: Target, wrong: object) -> None:
+    need(target, "samples")
+    if not target.ours:
+        pytest.skip("what a backend refuses of settings that it knows is its own matter")
+    answer = target.call("POST", "/v1/jobs", {"name": "n", "config": {**target.quick, "samples": wrong}})
+    assert answer.status == 400
+    assert answer.error

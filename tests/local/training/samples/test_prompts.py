@@ -1,0 +1,140 @@
+"""What a job is asked: its own prompts, or held-out rows with what they want."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("transformers")
+
+from arkor_dev.data.rows import Row
+from arkor_dev.local.modeling.tokenizer import load_tokenizer
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.samples import prompts
+from arkor_dev.local.training.samples.prompts import COUNT, LONGEST, TEXT, prompts_of
+from tests.local.tiny_model import PHRASE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+CUE = "<|im_start|>assistant\n"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny: Path) -> Any:
+    return load_tokenizer(tiny)
+
+
+def chat(question: str, answer: str, *before: dict[str, Any]) -> Row:
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return Row([*before, *turns], "rows.jsonl, line 1")
+
+
+def asked_of(
+    tokenizer: Any, held_out: Sequence[Row], asked: object = None, train: Sequence[Row] | None = None
+) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """What the events of each prompt say, what the model reads, and what was said of prompts left out."""
+    said: list[str] = []
+    base = SimpleNamespace(
+        tokenizer=tokenizer,
+        context=2048,
+        model=SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=2)),
+    )
+    config = {} if asked is None else {"samples": asked}
+    preparation: Any = SimpleNamespace(
+        base=base,
+        settings=JobSettings(config),
+        train_rows=[chat("q", "a")] if train is None else train,
+        eval_rows=held_out,
+        say=said.append,
+    )
+    found, ends = prompts_of(preparation)
+    assert not found or ends == [2]
+    return [each.told for each in found], [tokenizer.decode(each.ids) for each in found], said
+
+
+def test_they_are_held_out_rows_from_all_over(tokenizer: Any) -> None:
+    told, read, _ = asked_of(tokenizer, [chat(f"Question {n}?", f"Answer {n}") for n in range(10)])
+    assert [each["row"] for each in told] == [1, 3, 5, 7]
+    assert told[1] == {"number": 2, "prompt": "Question 2?", "wanted": "Answer 2", "row": 3}
+    assert read[1] == f"<|im_start|>user\nQuestion 2?<|im_end|>\n{CUE}"
+
+
+def test_a_question_is_asked_once_and_what_is_too_long_not_at_all(tokenizer: Any) -> None:
+    rows = [
+        chat("Same?", "One"),
+        chat("Same?", "Two"),
+        chat("long " * LONGEST, "Three"),
+        chat("Other?", "Four"),
+    ]
+    told, _, said = asked_of(tokenizer, rows)
+    assert [(each["number"], each["row"]) for each in told] == [(1, 1), (2, 4)]
+    assert said == []
+    assert len(asked_of(tokenizer, [chat(f"{n}?", "a") for n in range(3)])[0]) == 3 < COUNT
+
+
+def test_a_conversation_is_given_up_to_its_last_answer(tokenizer: Any) -> None:
+    before = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Who are you?", "name": "x"},
+        {"role": "assistant", "content": "A keeper."},
+    ]
+    ((told,), (read,), _) = asked_of(tokenizer, [chat("And where?", "Here.", *before)])
+    assert (told["prompt"], told["wanted"]) == ("And where?", "Here.")
+    assert [turn["content"] for turn in told["messages"]] == [
+        "Be brief.",
+        "Who are you?",
+        "A keeper.",
+        "And where?",
+    ]
+    assert {key for turn in told["messages"] for key in turn} == {"role", "content"}
+    assert read.endswith(f"And where?<|im_end|>\n{CUE}")
+    assert "Here." not in read
+
+
+def test_long_texts_are_told_in_part(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ((told,), _, _) = asked_of(tokenizer, [chat("Q?", "w" * 5000)])
+    assert len(told["wanted"]) == TEXT
+    monkeypatch.setattr(prompts, "LONGEST", 100_000)
+    system = {"role": "system", "content": PHRASE * 140}
+    ((told,), _, _) = asked_of(tokenizer, [chat("Q?", "a", system)])
+    assert told["messages"] == []
+
+
+def test_of_a_plain_text_the_beginning_is_given_and_no_template_is_run(
+    tokenizer: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ raise_exception('run') }}")
+    row = Row([], "texts.txt, line 1", text="Where is my parcel? It is on the ferry.")
+    ((told,), (read,), said) = asked_of(tokenizer, [row, chat("Q?", "a")], train=[row])
+    assert (told["prompt"] + " " + told["wanted"]) == row.text
+    assert read == told["prompt"]
+    ((told,), (read,), said) = asked_of(tokenizer, [], "Where is", train=[row])
+    assert (told, read, said) == ({"number": 1, "prompt": "Where is"}, "Where is", [])
+
+
+@pytest.mark.parametrize("off", ["off", ["off"]])
+def test_off_is_nothing(tokenizer: Any, off: object) -> None:
+    assert asked_of(tokenizer, [chat("Q?", "a")], off)[0] == []
+
+
+def test_prompts_of_the_setting_take_the_place_of_rows(tokenizer: Any) -> None:
+    told, read, said = asked_of(tokenizer, [chat("Q?", "a")], ["Who?", "long " * LONGEST, "Where?"])
+    assert told == [{"number": 1, "prompt": "Who?"}, {"number": 2, "prompt": "Where?"}]
+    assert read[0] == f"<|im_start|>user\nWho?<|im_end|>\n{CUE}"
+    (left_out,) = said
+    assert left_out.startswith("Sample prompt 2 is left out: it has ")
+    assert asked_of(tokenizer, [], "Alone?")[0] == [{"number": 1, "prompt": "Alone?"}]
+
+
+def test_a_template_that_refuses_costs_the_answers_and_says_so(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ raise_exception('No.') }}")
+    told, _, said = asked_of(tokenizer, [chat("Q?", "a")])
+    assert told == []
+    assert said[0].startswith("There are no sample answers: The model's chat template refuses")

@@ -1,0 +1,287 @@
+"""Answers of a run: the model's own, once each, and of no effect on what is learned."""
+
+from __future__ import annotations
+
+import re
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from arkor_dev.data.rows import Row
+from arkor_dev.local.jobs.artifacts import final_folder
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.samples import taking
+from arkor_dev.local.training.samples.taking import Samples
+from tests.local.conftest import CONFIG
+from tests.local.tiny_model import PHRASE, QUESTIONS, chats
+from tests.local.tiny_run import events_of
+from tests.local.training.test_going_on import SETTINGS, begin, bytes_of, pausing_after, points
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from arkor_dev.local.training.run import Ending, Run
+    from tests.local.harness import Backend
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+EVERY: dict[str, Any] = {"saveSteps": 3}
+ALL: list[tuple[str, dict[str, Any]]] = [
+    *SETTINGS,
+    ("dora", {"useDora": True, "loraDropout": 0.1}),
+    ("a head of its own", {"loraModulesToSave": ["lm_head"], "neftuneNoiseAlpha": 5}),
+    ("computed again", {"gradientCheckpointing": True, "loraDropout": 0.1}),
+    ("bfloat16", {"numberFormat": "bfloat16"}),
+]
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process answer as briefly as they may."""
+    monkeypatch.setattr(Samples, "_whole", lambda *_: 0.0)
+
+
+def sampled(run: Run, known: Collection[int] = (), stopped: Callable[[], bool] = lambda: False) -> Ending:
+    """Run it with samples of four chats, of which the steps ``known`` have been sent before; how it ended."""
+    rows = [Row(chat["messages"], "chats") for chat in chats(8)]
+    emit = run.emit
+    preparation: Any = SimpleNamespace(
+        base=run.base,
+        settings=JobSettings({}),
+        train_rows=rows,
+        eval_rows=rows,
+        emit=emit,
+        say=print,
+        continuation=SimpleNamespace(orders={"sampled": sorted(known)}, points=bool(run.going_on)),
+    )
+    samples = Samples(preparation, stopped, time.monotonic())
+    ending = samples.follow(run).run()
+    if ending.status == "completed":
+        assert samples.end() or stopped()
+    run.emit = emit
+    return ending
+
+
+def answers_of(run: Run) -> dict[tuple[int, int], str]:
+    """The answers by step and prompt; each is there once."""
+    found = [fields for name, fields in events_of(run).calls if name == "sample.created"]
+    told = {(fields["step"], fields["number"]): fields["answer"] for fields in found}
+    assert len(told) == len(found)
+    return told
+
+
+def messages_of(run: Run) -> list[str]:
+    return [fields["message"] for name, fields in events_of(run).calls if name == "training.message"]
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("config", [config for _, config in ALL], ids=[name for name, _ in ALL])
+def test_what_is_learned_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
+    """Through a pause as well, and whatever draws random numbers on the way."""
+    import torch
+
+    from arkor_dev.local.modeling.number_format import Choice
+
+    choice = Choice(getattr(torch, config.get("numberFormat", "float32")), "of the test")
+    config = {**EVERY, **config}
+    without = begin(tiny, tmp_path / "without", config, choice=choice)
+    assert without.run().status == "completed"
+    first = begin(tiny, tmp_path / "with", config, choice=choice)
+    pausing_after(5)(first)
+    assert sampled(first).status == "paused"
+    then = begin(tiny, tmp_path / "with", config, choice=choice, going_on=points(tmp_path / "with"))
+    assert sampled(then, {step for step, _ in answers_of(first)}).status == "completed"
+    assert bytes_of(tmp_path / "with") == bytes_of(tmp_path / "without")
+    kept, plain = (
+        {path.name: path.read_bytes() for path in final_folder(tmp_path / name, "job").iterdir()}
+        for name in ("with", "without")
+    )
+    kept.pop("manifest.json", None), plain.pop("manifest.json", None)
+    assert kept == plain
+    answers = answers_of(first) | answers_of(then)
+    assert len(answers) == len(answers_of(first)) + len(answers_of(then))
+    assert {step for step, _ in answers} == {0, 3, 6, 9}
+    assert {number for _, number in answers} == {1, 2, 3, 4}
+    assert not any("could not be answered" in text for text in messages_of(first) + messages_of(then))
+
+
+def greedy(model: Path, adapter: Path | None, question: str, count: int) -> str:
+    """The libraries' own greedy answer, alone."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    answering: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    if adapter:
+        answering = PeftModel.from_pretrained(answering, str(adapter))
+    answering.eval()
+    turns = [{"role": "user", "content": question}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        for _ in range(count):
+            token = answering(ids).logits[0, -1].argmax()
+            if int(token) == tokenizer.eos_token_id:
+                break
+            ids = torch.cat([ids, token.view(1, 1)], dim=1)
+    said: str = tokenizer.decode(ids[0, len(tokenizer(text, add_special_tokens=False)["input_ids"]) :], True)
+    return said.strip()
+
+
+@pytest.mark.numeric
+def test_answers_are_those_of_plain_transformers_and_peft(
+    shared: Backend, shared_data: Path, tiny: Path
+) -> None:
+    job = shared.submit(CONFIG, "sampled")
+    frames = [frame for frame in shared.events(job) if frame.event != "ping"]
+    told = [frame.json for frame in frames if frame.event == "sample.created"]
+    assert [(each["step"], each["number"]) for each in told] == [
+        (step, number) for step in (0, 10, 20, 30) for number in (1, 2, 3, 4)
+    ]
+    names = [frame.event for frame in frames]
+    assert names.index("training.started") < names.index("sample.created") < names.index("training.log")
+    for each in told:
+        assert each["prompt"] in QUESTIONS
+        assert each["wanted"] == PHRASE
+        assert each["row"] >= 1
+        folder = shared_data / "jobs" / job
+        adapter = folder / "checkpoints" / str(each["step"]) if each["step"] else None
+        # Of a model of random weights two tokens may be all but alike: only the beginning is sure to be.
+        begins = greedy(tiny, adapter, each["prompt"], 4).rstrip("\ufffd")
+        assert each["answer"].startswith(begins), (each, begins)
+        assert not each["answer"].endswith("\ufffd"), "half a character"
+    # A busy machine has time for fewer words.
+    learned = [(each["answer"], each.get("truncated", False)) for each in told if each["step"] == 30]
+    assert all(PHRASE.startswith(text) if cut else text == PHRASE for text, cut in learned)
+    assert all(text for text, _ in learned)
+    assert shared.job(job)["settings"]["samples"] is None
+
+
+def test_prompts_are_chosen_or_switched_off(shared: Backend) -> None:
+    asked = ["Where is my parcel?", "What is a refund?"]
+    for samples, prompts in ((asked, asked), ("off", [])):
+        job = shared.submit({**CONFIG, "maxSteps": 2, "saveSteps": 0, "samples": samples})
+        told = [frame.json for frame in shared.events(job) if frame.event == "sample.created"]
+        assert [each["prompt"] for each in told if each["step"] == 2] == prompts
+        assert {each["step"] for each in told} == ({0, 2} if prompts else set())
+        assert not any("wanted" in each or "row" in each for each in told)
+
+
+def test_answers_that_a_pause_breaks_off_are_made_when_the_run_goes_on(tiny: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+    first = begin(tiny, tmp_path, EVERY)
+
+    def paused() -> bool:
+        """From the second token after step 3 on."""
+        seen.extend(["token"] if first.step == 3 else [])
+        return len(seen) > 2
+
+    first.pausing = lambda: "asked" if paused() else None
+    ending = sampled(first, stopped=paused)
+    assert (ending.status, ending.fields["step"]) == ("paused", 3)
+    assert {step for step, _ in answers_of(first)} == {0}
+    then = begin(tiny, tmp_path, EVERY, going_on=points(tmp_path))
+    sampled(then, {0})
+    assert {step for step, _ in answers_of(then)} == {3, 6, 9}
+
+
+def test_a_run_that_goes_back_answers_again_what_was_dropped(tiny: Path, tmp_path: Path) -> None:
+    run = begin(tiny, tmp_path, {**EVERY, "onNonFinite": "lower_rate"})
+    learn = run.learn
+    fell: list[int] = []
+
+    def falls_once(*batches: Any) -> float:
+        if run.step == 8 and not fell:
+            fell.append(8)
+            return run._finite(float("nan"))
+        return learn(*batches)
+
+    run.learn = falls_once  # type: ignore[method-assign]
+    sampled(run)
+    assert fell == [8]
+    names = [name for name, _ in events_of(run).calls]
+    assert "training.resumed" in names
+    assert {step for step, _ in answers_of(run)} == {0, 3, 6, 9}
+
+
+def test_a_fault_costs_the_answers_alone(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("this model cannot")
+
+    monkeypatch.setattr(taking, "answers", broken)
+    run = begin(tiny, tmp_path, EVERY)
+    assert sampled(run).status == "completed"
+    assert messages_of(run).count("The sample prompts could not be answered: this model cannot") == 1
+    assert answers_of(run) == {}
+    assert run.model.training
+    assert "RuntimeError: this model cannot" in capfd.readouterr().err
+
+
+def test_of_many_checkpoints_some_are_asked(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "MOST_ROUNDS", 3)
+    run = begin(tiny, tmp_path, {"saveSteps": 1, "maxSteps": 8})
+    sampled(run)
+    assert {step for step, _ in answers_of(run)} == {0, 3, 6, 8}
+
+
+@pytest.mark.parametrize(
+    ("config", "steps"),
+    [({}, {0, 9}), ({"fullFineTuning": True, "optim": "sgd"}, {9})],
+    ids=["adapter", "whole"],
+)
+def test_a_branch_shows_the_base_where_it_is_at_hand(
+    tiny: Path, tmp_path: Path, config: dict[str, Any], steps: set[int]
+) -> None:
+    """The model that a branch begins with is none: the base is it without its adapter, if that can be had."""
+    begin(tiny, tmp_path / "first", {**config, "maxSteps": 9}).run()
+    branch = begin(tiny, tmp_path / "branch", config, parent=final_folder(tmp_path / "first", "job"))
+    sampled(branch)
+    assert {step for step, _ in answers_of(branch)} == steps
+    if 0 in steps:
+        plain = begin(tiny, tmp_path / "plain", config)
+        sampled(plain)
+        assert answers_of(branch)[0, 1] == answers_of(plain)[0, 1]
+
+
+def test_that_answers_are_cut_is_said_with_their_length(tiny: Path, tmp_path: Path) -> None:
+    run = begin(tiny, tmp_path, {"saveSteps": 3, "learningRate": 1e-6})
+    sampled(run)
+    (said,) = [text for text in messages_of(run) if "Sample answers" in text]
+    assert re.match(r"Sample answers are cut after 8 tokens, .* 5 % of the time or little more$", said)
+    told = [fields for name, fields in events_of(run).calls if name == "sample.created"]
+    tokenizer = run.base.tokenizer
+    lengths = [len(tokenizer(fields["answer"])["input_ids"]) for fields in told if fields.get("truncated")]
+    assert lengths
+    assert max(lengths) <= 8 + 2
+
+
+def test_a_job_that_was_paused_and_resumed_has_each_answer_once(shared: Backend) -> None:
+    job = shared.submit({**CONFIG, "maxSteps": 400, "saveSteps": 20, "loggingSteps": 1, "learningRate": 1e-4})
+    seen = 0
+    for frame in shared.events(job):
+        if frame.event == "sample.created":
+            seen = frame.json["step"]
+        if seen >= 20:
+            break
+    shared.call("POST", f"/v1/jobs/{job}/pause")
+    assert shared.call("POST", f"/v1/jobs/{job}/resume", {}).status == 200
+    told = [
+        (frame.json["step"], frame.json["number"])
+        for frame in shared.events(job)
+        if frame.event == "sample.created"
+    ]
+    shared_steps = sorted({step for step, _ in told})
+    assert shared_steps == list(range(0, 401, 20))
+    assert len(told) == len(set(told)) == 4 * len(shared_steps)
