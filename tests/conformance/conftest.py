@@ -93,7 +93,8 @@ def fake_target() -> Iterator[Target]:
         "pause",
         "queue",
         "resume",
-        "strength", "samples",
+        "strength",
+        "samples",
     ]
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 

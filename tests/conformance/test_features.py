@@ -24,11 +24,9 @@ BUILT = {
     "pause",
     "queue",
     "resume",
+    "samples",
     "strength",
 }
-    "datasets", "delete", "edit", "evaluation", "exports", "extend", "forecast", "parent", "pause", "queue",
-    "resume", "samples",
-}  # fmt: skip
 """What both of our own backends have. The tests of a feature are skipped where it is not named."""
 
 

@@ -61,7 +61,8 @@ FEATURES: Final = (
     "pause",
     "queue",
     "resume",
-    "strength", "samples",
+    "samples",
+    "strength",
 )
 """Those of docs/contract.md#optional-features that this backend has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
