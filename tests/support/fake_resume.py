@@ -59,15 +59,26 @@ class Resuming:
         self._fake.jobs[job_id].update(status="paused", pause={"step": step, "reason": reason, **said})
 
     def go_on(self, job_id: str, step: int, **more: Any) -> None:
-        """The job goes on after ``step``: later steps, and an end or a pause, are history no more."""
-        frames, over = self._fake.frames[job_id], False
-        for index, (event_id, frame) in enumerate(frames):
-            event = _event_of(frame)
+        """The job goes on after ``step``: later steps, and an end or a pause, are history no more.
+
+        Nor is what has no step and was said behind the last event that stays.
+        """
+        frames = self._fake.frames[job_id]
+        events = [_event_of(frame) for _, frame in frames]
+        over = [event.get("type") in ENDINGS or event.get("step", 0) > step for event in events]
+        later = over.index(True) if True in over else len(over)
+        stay = [
+            place
+            for place, event in enumerate(events[:later])
+            if event.get("type") != "system.metrics" and event.get("step", step + 1) <= step
+        ]
+        first = stay[-1] + 1 if stay else later
+        for place in range(first if step else 0, len(frames)):
+            event = events[place]
             kept = event.get("type") == "training.started" or event.get("step", step + 1) <= step
-            over |= event.get("type") in ENDINGS or event.get("step", 0) > step
-            if event.get("type") in ENDINGS or (over and not kept):
+            if over[place] or not kept or not step:
                 # Its place stays: the id is not used again, and a stream goes on from there.
-                frames[index] = (event_id, b"")
+                frames[place] = (frames[place][0], b"")
         checkpoints = self._fake.checkpoints[job_id]
         checkpoints -= {saved for saved in checkpoints if saved > step}
         self._fake.emit(job_id, "training.resumed", step=step, **more)

@@ -14,6 +14,7 @@ from arkor_dev.contract.events import (
     CHECKPOINT_REMOVED,
     ENDINGS,
     SAMPLE_CREATED,
+    SYSTEM_METRICS,
     TRAINING_PAUSED,
     TRAINING_STARTED,
 )
@@ -26,6 +27,8 @@ CRASHES: Final = 3
 """So often a job may crash without a step that it had not come to before."""
 LASTING: Final = ("restart", "further")
 """Orders that hold for the rest of a job's life."""
+LAST: Final = (1 << 63) - 1
+"""Behind every id."""
 FIRST_PLACE: Final = """(SELECT min(coalesce(place, seq)) - 1 FROM jobs WHERE status IN ('queued', 'running')
     OR id = :job)"""
 
@@ -33,7 +36,8 @@ FIRST_PLACE: Final = """(SELECT min(coalesce(place, seq)) - 1 FROM jobs WHERE st
 def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
     """Delete what was said of steps after ``step``, and of an end or a pause; all there is where it is 0.
 
-    From the first such event on, what has no step goes as well: it was said of what is made again.
+    What has no step and came behind the last event that stays goes as well: it was said of what is made
+    again, such as how the finished adapter compares with its base.
     """
     if step == 0:
         db.execute("DELETE FROM events WHERE job = ?", (job_id,))
@@ -44,6 +48,13 @@ def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
             OR json_extract(data, '$.step') > ?)""",  # noqa: S608 - question marks
         (job_id, *over, step),
     ).fetchone()
+    # Samples of the machine come from another thread, and may tell of a step later than all else.
+    (stays,) = db.execute(
+        """SELECT max(id) FROM events WHERE job = ? AND name != ? AND json_extract(data, '$.step') <= ?
+            AND id < ?""",
+        (job_id, SYSTEM_METRICS, step, LAST if place is None else place),
+    ).fetchone()
+    place = place if stays is None else stays + 1
     if place is not None:
         db.execute(
             """DELETE FROM events WHERE job = ? AND id >= ? AND name != ?

@@ -86,6 +86,38 @@ def test_going_further_back_takes_the_checkpoints_along(store: Store) -> None:
     assert found["metrics"] == {"totalSteps": 9, "step": 3, "loss": 6.0, "evalLoss": 1.0, "bestEvalLoss": 1.0}
 
 
+def test_what_is_said_at_the_end_is_not_there_twice_when_it_is_said_again(store: Store) -> None:
+    """The process crashed while it compared the finished adapter, or the job was given more steps."""
+    job = trained(store)
+    store.append(job, [("checkpoint.saved", {"step": 5})])
+    before = told(store, job)
+    last: list[tuple[str, dict[str, Any]]] = [
+        ("training.message", {"message": "Kept is what step 4 had learned"}),
+        ("system.metrics", {"step": 5, "cpu": 1.0}),
+        ("evaluation.completed", {"evaluation": {"verdict": "better"}}),
+    ]
+    for end in (None, Verdict("completed", {})):
+        store.append(job, last)
+        if end:
+            store.finish(job, end)
+        store.append(job, [("training.resumed", {"step": 5})])
+        assert [event for event in told(store, job) if event[1] != "training.resumed"] == before
+
+
+def test_messages_of_a_start_without_a_step_since_stay(store: Store) -> None:
+    """A run that logs every tenth step was paused before the first of them."""
+    job = new(store)
+    store.start_next()
+    store.append(job, [("training.message", {"message": "once"}), STARTED])
+    store.pause(job, {"step": 3, "reason": "asked"})
+    store.append(job, [("training.resumed", {"step": 3})])
+    assert [name for _, name, _ in told(store, job)] == [
+        "training.message",
+        "training.started",
+        "training.resumed",
+    ]
+
+
 def test_beginning_anew_drops_all_but_the_ids(store: Store) -> None:
     job = trained(store)
     last = told(store, job)[-1][0]

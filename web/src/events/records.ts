@@ -124,11 +124,19 @@ export class Records {
     return indices;
   }
 
-  /** Drops the events of steps after `step`, and what has no step from the first of them on: it was said of what comes again. */
+  /**
+   * Drops the events of steps after `step`, and what has no step behind the last one that stays: it was said of what comes again. All where
+   * `step` is 0. The newest event, which says so, stays.
+   */
   cut(step: number): void {
     const steps = this.#steps.view();
-    const first = steps.findIndex((of) => of > step);
-    const gone = (index: number): boolean => first >= 0 && index >= first && !(steps[index]! <= step);
+    const newest = this.length - 1;
+    const later = steps.findIndex((of) => of > step);
+    const before = steps.subarray(0, later < 0 ? newest : later);
+    const stays = before.findLastIndex((of) => of <= step && of > -Infinity);
+    const first = stays < 0 ? later : stays + 1;
+    const gone = (index: number): boolean =>
+      index < newest && (step === 0 || (first >= 0 && index >= first && !(steps[index]! <= step)));
     let kept = 0;
     for (const index of this.#rows.view().slice()) {
       if (gone(index)) this.#counts[this.#kinds.at(index)]!--;

@@ -273,6 +273,22 @@ test("the log has every step once, and not the end that was taken back", () => {
   expect(run.records.only(new Set(["training.log"])).length).toBe(2);
 });
 
+test("what is said again at the end, or from the start, is in the log once", () => {
+  const run = new Run();
+  feed(run, "training.message", { message: "Computing in float32" });
+  feed(run, "training.started", { timestamp: "2026-01-01T00:00:00Z" });
+  feed(run, "training.log", { step: 1, loss: 1 });
+  feed(run, "training.message", { message: "Kept is step 1" });
+  feed(run, "evaluation.completed", {});
+  feed(run, "training.resumed", { step: 1 });
+  const names = () =>
+    Array.from({ length: run.records.rows }, (_, row) => run.records.entry(run.records.indexInRow(row)).name);
+  expect(names()).toEqual(["training.message", "training.started", "training.log", "training.resumed"]);
+  feed(run, "training.resumed", { step: 0 });
+  expect(names()).toEqual(["training.resumed"]);
+  expect([run.rows.length, run.startedAt]).toEqual([0, NaN]);
+});
+
 test("a step that is none takes nothing back", () => {
   const run = new Run();
   feed(run, "training.log", { step: 1, loss: 1 });
@@ -292,6 +308,11 @@ test("figures of the machine are kept as they came, and are no line of the log",
   expect(
     run.samples.map((bytes) => new TextDecoder().decode(bytes)).map((text) => text.includes("cpu")),
   ).toEqual([true, false]);
+  feed(run, "system.metrics", { step: 3, cpu: 0.75 });
+  const before = run.samples;
+  feed(run, "training.resumed", { step: 2 });
+  expect(run.samples).toEqual(before.slice(0, 2));
+  expect(run.samples).not.toBe(before);
   run.clear();
   expect(run.samples).toEqual([]);
 });

@@ -68,7 +68,10 @@ export class Run {
   readonly rows = new Rows();
   readonly records = new Records();
   checkpoints: Checkpoint[] = [];
-  /** How the machine did, event by event, unread: no page but the job's wants it, and it is no line of the log. */
+  /**
+   * How the machine did, event by event, unread: no page but the job's wants it, and it is no line of the log. It is another list where
+   * some of it goes.
+   */
   samples: Uint8Array[] = [];
   /** The first `training.started`'s time, the last one's metadata. */
   startedAt = NaN;
@@ -227,7 +230,9 @@ export class Run {
     rows.cut(step);
     rows.resumedAt = time || 0;
     this.records.cut(step);
+    if (step === 0) Object.assign(this, { startedAt: NaN, progress: null });
     Object.assign(this, OPEN, {
+      samples: this.samples.filter((bytes) => step > 0 && !(stepIn(bytes) > step)),
       resumed,
       checkpoints: this.checkpoints.filter((saved) => saved.step <= step),
     });
@@ -270,6 +275,11 @@ const EMPTY = {
   progress: null,
   evaluated: false,
 } as const;
+
+/** The step of a sample; NaN for one that names none. */
+function stepIn(bytes: Uint8Array): number {
+  return Number(/"step"\s*:\s*(\d{1,15})/.exec(utf8.decode(bytes))?.[1] ?? NaN);
+}
 
 function stop({ reason, message }: JsonObject, step: number): Stop {
   return {

@@ -32,9 +32,14 @@ test("takes each sample once, and leaves out what is no figure", () => {
 test("begins anew with a run that does", () => {
   const samples = new Samples();
   samples.extend([bytes({ timestamp: at(1), cpu: 0.5 }), bytes({ timestamp: at(2), cpu: 0.5 })]);
-  samples.extend([bytes({ timestamp: at(9), cpu: 0.25 })]);
-  expect([...samples.times.view()]).toEqual([9000]);
-  expect([...samples.columns.get("cpu")!.view()]).toEqual([0.25]);
+  const others = [
+    bytes({ timestamp: at(7) }),
+    bytes({ timestamp: at(8) }),
+    bytes({ timestamp: at(9), cpu: 1 }),
+  ];
+  samples.extend(others);
+  expect([...samples.times.view()]).toEqual([7000, 8000, 9000]);
+  expect([...samples.columns.get("cpu")!.view()]).toEqual([NaN, NaN, 1]);
 });
 
 test("a sample stands between the steps around it", () => {

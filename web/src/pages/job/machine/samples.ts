@@ -19,15 +19,17 @@ export type Field = (typeof FIELDS)[number];
 
 const utf8 = new TextDecoder();
 
-/** Takes a run's events of this kind as they come; each is read once. */
+/** Takes a run's events of this kind as they come; each is read once. Another list than before is another history. */
 export class Samples {
   /** Milliseconds since 1970. */
   readonly times = new Numbers();
   readonly columns = new Map<Field, Numbers>(FIELDS.map((field) => [field, new Numbers()]));
+  #events: readonly Uint8Array[] = [];
   #taken = 0;
 
   extend(events: readonly Uint8Array[]): void {
-    if (events.length < this.#taken) this.#clear();
+    if (events !== this.#events) this.#clear();
+    this.#events = events;
     for (; this.#taken < events.length; this.#taken++) {
       const data = parsed(events[this.#taken]!);
       const time = Date.parse(String(data.timestamp));
