@@ -6,14 +6,15 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.local.jobs.artifacts import job_folder
+from arkor_dev.local.jobs.artifacts import PROBE, job_folder
 from arkor_dev.local.jobs.disk import FULL
+from arkor_dev.local.jobs.whole_folder import PART
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROBE: Final = b"\0" * 65_536
+CONTENT: Final = b"\0" * 65_536
 
 
 def check_writable(data: Path, job_id: str) -> None:
@@ -22,12 +23,12 @@ def check_writable(data: Path, job_id: str) -> None:
     A disk that is full is no reason: the job pauses when it has to save, and goes on when there is room.
     """
     folder = job_folder(data, job_id)
-    part, whole = folder / "probe.part", folder / "probe"
+    part, whole = folder / f"{PROBE}{PART}", folder / PROBE
     try:
         there = folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            file.write(PROBE)
+            file.write(CONTENT)
             file.flush()
             os.fsync(file.fileno())
         part.rename(whole)

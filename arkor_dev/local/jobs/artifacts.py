@@ -8,6 +8,7 @@ cannot lose it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERDICT: Final = "verdict.json"
+PROBE: Final = "probe"
+"""A file that is written and taken away at once, to see that it can be."""
+SCRATCH: Final = ("forecast", "datasets")
+"""Folders of the data folder in which nothing lies that a later process could use."""
 
 
 def job_folder(data: Path, job_id: str) -> Path:
@@ -70,10 +75,28 @@ def drop_checkpoint(data: Path, job_id: str, step: int) -> None:
 def sweep(data: Path, job_id: str) -> None:
     """Remove what a job that ended in the middle of writing left unfinished."""
     folder = job_folder(data, job_id)
-    for place in ("", "checkpoints/", "resume/"):
+    for place in ("", "checkpoints/", "resume/", "evaluation/", "reports/"):
         for part in folder.glob(f"{place}*{PART}"):
-            shutil.rmtree(part, ignore_errors=True)
-    shutil.rmtree(folder / "scratch", ignore_errors=True)
+            _remove(part)
+    for name in ("scratch", PROBE):
+        _remove(folder / name)
+
+
+def sweep_data(data: Path) -> None:
+    """Remove what a process that was killed has left beside the jobs; nothing else uses the folder now."""
+    for part in data.glob(f"*{PART}"):
+        _remove(part)
+    for name in SCRATCH:
+        _remove(data / name)
+
+
+def _remove(path: Path) -> None:
+    """Take a file or a folder away, as far as that can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def keep_verdict(data: Path, job_id: str, verdict: Verdict) -> None:
@@ -100,8 +123,9 @@ def kept_verdict(data: Path, job_id: str) -> Verdict | None:
 
 
 def drop_verdict(data: Path, job_id: str) -> None:
-    """Forget the kept verdict: the data base has it."""
-    (job_folder(data, job_id) / VERDICT).unlink(missing_ok=True)
+    """Forget the kept verdict: the data base has it, or there is no folder that could have one."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        (job_folder(data, job_id) / VERDICT).unlink()
 
 
 def kind_of(folder: Path) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.workers import daemon_messages as notices
 
-from .artifacts import drop_verdict, keep_verdict, kept_verdict, sweep
+from .artifacts import drop_verdict, keep_verdict, kept_verdict, sweep, sweep_data
 from .disk import remove_files, short_of_room
 from .running.preparing import Preparing
 from .running.training import CRASHED, PAUSED, Training
@@ -205,6 +205,7 @@ class Scheduler:
 
     async def _recover(self, resume: bool) -> None:
         """Settle the jobs that claim to run; nothing runs yet."""
+        await asyncio.to_thread(sweep_data, self._data)
         verdict_of = functools.partial(kept_verdict, self._data)
         for job_id in await self._store.write(Store.recover, verdict_of, go_on=resume):
             sweep(self._data, job_id)

@@ -1,0 +1,58 @@
+"""What a process that was killed left unfinished is removed, and nothing else is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arkor_dev.local.jobs.artifacts import drop_verdict, sweep, sweep_data
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def made(folder: Path, *names: str) -> None:
+    """Make files in a folder, and their folders; a name that ends in a slash is a folder alone."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        else:
+            path.write_text("x")
+
+
+def there(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_halves_of_a_job_go(tmp_path: Path) -> None:
+    job = tmp_path / "jobs" / "job_1"
+    whole = {"final/adapter.bin", "checkpoints/5/state.pt", "evaluation/final.json"}
+    made(job, *whole)
+    made(job, "final.part/a", "final.old.part/a", "checkpoints/7.part/a", "resume/7.part/a")
+    made(job, "probe", "probe.part", "verdict.json.part", "evaluation/history.part", "scratch/rows.jsonl")
+    sweep(tmp_path, "job_1")
+    assert there(job) == whole
+    sweep(tmp_path, "job_of_none")
+
+
+def test_halves_beside_the_jobs_go(tmp_path: Path) -> None:
+    whole = {"backend.sqlite", "file-hashes.json", "jobs/job_1/final/adapter.bin"}
+    made(tmp_path, *whole)
+    made(tmp_path, "file-hashes.json.77.part", "forecasts.part", "forecast/checkpoint/a", "datasets/v/rows")
+    (tmp_path / "elsewhere").mkdir()
+    made(tmp_path / "elsewhere", "kept")
+    (tmp_path / "link.part").symlink_to(tmp_path / "elsewhere")
+    sweep_data(tmp_path)
+    assert there(tmp_path) == {*whole, "elsewhere/kept"}
+    assert not (tmp_path / "link.part").is_symlink()
+
+
+def test_a_verdict_is_forgotten_wherever_there_is_none(tmp_path: Path) -> None:
+    drop_verdict(tmp_path, "job_1")
+    made(tmp_path, "jobs/job_1/verdict.json")
+    drop_verdict(tmp_path, "job_1")
+    assert there(tmp_path) == set()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "jobs").write_text("a file where a folder should be")
+    drop_verdict(tmp_path / "other", "job_1")
