@@ -373,7 +373,7 @@ class FakeBackend:
                 refusal = refusal or _error(404, "Not Found.")
             return refusal or await handler(request)
         except RefusedError as error:
-            return _error(error.status, str(error))
+            return web.json_response({"error": str(error), **error.extra}, status=error.status)
         except web.HTTPClientError as error:
             return _error(error.status, f"{error.reason}.")
 

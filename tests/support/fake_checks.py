@@ -20,11 +20,12 @@ RETENTION = ("runRetentionMode", "runRetentionDays")
 
 
 class RefusedError(Exception):
-    """A call that is answered with a status and ``{"error"}``."""
+    """A call that is answered with a status and ``{"error"}``, and ``extra`` beside it."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, **extra: object) -> None:
         super().__init__(text)
         self.status = status
+        self.extra = extra
 
 
 def wrong(text: str) -> NoReturn:

@@ -138,7 +138,7 @@ class Resuming:
     def _queue(self, job: dict[str, Any], point: int, *, force: bool) -> web.Response:
         changed = self.changed.get(job["id"])
         if changed and not force:
-            raise RefusedError(409, changed)
+            raise RefusedError(409, changed, changed=True)
         for key in ("pause", "completedAt", "error", "resumable"):
             job.pop(key, None)
         job["status"] = "queued"

@@ -39,7 +39,7 @@ async def run_evaluate(
         try:
             await backend.evaluate_job(chosen["id"], wanted | ({"force": True} if force else {}))
         except ConflictError as refusal:
-            if "changed" in refusal.text:
+            if refusal.extra.get("changed") is True:
                 raise refusal.reworded(f"{refusal.text} To measure all the same, add --force.") from None
             raise
         except NotFoundError as refusal:

@@ -135,9 +135,7 @@ async def _do(
             case _:
                 answer = await backend.cancel_job(job["id"])
     except ConflictError as refusal:
-        # What has a step to go on from, and is refused, has changed since.
-        could = status == "paused" or "resumable" in job
-        if action in ("resume", "extend") and could and not options.get("force"):
+        if refusal.extra.get("changed") is True:
             raise refusal.reworded(f"{refusal.text} To go on all the same, add --force.") from None
         raise
     except NotFoundError as refusal:

@@ -156,7 +156,8 @@ class Evaluations:
             if changed := next((file for file in files if file.stat().st_mtime > began), None):
                 raise ConflictError(
                     f"{changed.name} has changed since this job began: its held-out rows may be others now, "
-                    "or rows that it has learned from"
+                    "or rows that it has learned from",
+                    changed=True,
                 )
 
     def _next(self) -> Asked | None:

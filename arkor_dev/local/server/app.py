@@ -78,12 +78,12 @@ routes = web.RouteTableDef()
 async def envelope(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn every fault into ``{"error"}``; nothing but the sentence leaves the process."""
+    """Turn every fault into ``{"error"}``; nothing but the sentence, and its mark, leaves the process."""
     try:
         return await handler(request)
     except ArkorError as error:
         text = error.text if len(error.text) <= TEXT_LIMIT else f"{error.text[: TEXT_LIMIT - 1]}…"
-        return web.json_response({"error": text}, status=status_of(error))
+        return web.json_response({**error.extra, "error": text}, status=status_of(error))
     except web.HTTPException as error:
         text = f"{error.reason}: {request.method} {request.path}"
         return web.json_response({"error": text}, status=error.status)

@@ -120,5 +120,6 @@ async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, forc
     if other := origin.changed(point.origin, now):
         raise ConflictError(
             f"The job {job['name']} would not go on as it was: {', and '.join(other)}. Put back what was "
-            "there, or go on all the same with force"
+            "there, or go on all the same with force",
+            changed=True,
         )

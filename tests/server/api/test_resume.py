@@ -92,7 +92,7 @@ async def test_what_has_changed_is_told_and_forced(studio: Studio, backend: Fake
     job = backend.add_job("paused", pause={"step": 3, "reason": "asked"})
     backend.resuming.changed[job] = "data.jsonl has other rows than it had."
     status, answer = await post(studio, f"/api/jobs/{job}/resume", {})
-    assert (status, answer) == (409, {"error": "data.jsonl has other rows than it had."})
+    assert (status, answer) == (409, {"error": "data.jsonl has other rows than it had.", "changed": True})
     status, answer = await post(studio, f"/api/jobs/{job}/resume", {"force": True})
     assert (status, answer["job"]["status"]) == (200, "queued")
 

@@ -10,8 +10,7 @@ export async function unlessChanged(
   try {
     await act({});
   } catch (error) {
-    // What has a step to go on from is refused for one reason only.
-    if (!(error instanceof ApiError) || error.status !== 409) throw error;
+    if (!(error instanceof ApiError) || error.extra.changed !== true) throw error;
     const text = `${clean(error.message, 500)} What comes out is not what would have come without the pause.`;
     const action = `${verb} all the same`;
     if (!(await confirm({ title: "Something has changed since", text, action }))) return false;

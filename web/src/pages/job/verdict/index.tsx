@@ -1,6 +1,6 @@
 /** Whether the adapter is better than its base: the sentence, its interval, what was forgotten, and the rows. */
 import { useEffect, useState } from "preact/hooks";
-import { api, errorText } from "../../../api/client";
+import { ApiError, api, errorText } from "../../../api/client";
 import type { Evaluation, Job, JobEvaluating } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
@@ -50,6 +50,8 @@ export function Verdict({ job }: { job: Job }) {
 interface Asking {
   told: JobEvaluating | null;
   error: string;
+  /** Whether it was refused as the data have changed since. */
+  changed: boolean;
   ask: (force: boolean) => Promise<void>;
 }
 
@@ -58,6 +60,7 @@ function useEvaluating(id: string): Asking {
   const path = `/jobs/${encodeURIComponent(id)}`;
   const [told, setTold] = useState<JobEvaluating | null>(null);
   const [error, setError] = useState("");
+  const [changed, setChanged] = useState(false);
   const [watched, watch] = useState(0);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -86,6 +89,7 @@ function useEvaluating(id: string): Asking {
   }, [path, watched]);
   const ask = async (force: boolean): Promise<void> => {
     setError("");
+    setChanged(false);
     try {
       const body = force ? { force } : {};
       const { job } = await api<{ job: Job }>(`${path}/evaluate`, { method: "POST", body });
@@ -93,13 +97,14 @@ function useEvaluating(id: string): Asking {
       watch(watched + 1);
     } catch (fault) {
       setError(errorText(fault));
+      setChanged(fault instanceof ApiError && fault.extra.changed === true);
     }
   };
-  return { told, error, ask };
+  return { told, error, changed, ask };
 }
 
 function Ask({ id }: { id: string }) {
-  const { told, error, ask } = useEvaluating(id);
+  const { told, error, changed, ask } = useEvaluating(id);
   const progress = told?.progress;
   const words =
     told?.state === "waiting"
@@ -107,7 +112,6 @@ function Ask({ id }: { id: string }) {
       : progress
         ? `${clean(progress.label, 60)}: ${number(progress.done)}${progress.total ? ` of ${number(progress.total)}` : ""} ${clean(progress.unit, 20)}`
         : "Evaluating";
-  const changed = error.includes("changed since");
   return (
     <>
       {error && <ErrorNote error={error} />}
