@@ -10,10 +10,13 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import html
 import json
 import os
 import secrets
+import shutil
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +28,7 @@ from arkor_dev.backend.http_client import proxy_for
 from arkor_dev.project.toml.notify import address_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.project.toml.notify import Notify
@@ -119,10 +122,33 @@ async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, st
         "ARKOR_PROJECT": str(project),
     }
     env = {name: value for name, value in environ.items() if name not in hidden} | told
-    name = os.path.basename(notify.command[0])  # noqa: PTH119 (a name for a sentence)
+    await _end_of(notify.command, env, project, json.dumps(facts).encode() + b"\n")
+
+
+async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
+    """Show a notice on this machine's desktop, by its own program. Raises UndeliveredError as ``run``."""
+    text = str(facts["message"])
+    if found := shutil.which("notify-send", path=environ.get("PATH")):
+        # Some desktops read markup in the text.
+        argv = [found, "--app-name=Arkor Studio", "--", "Arkor Studio", html.escape(text, quote=False)]
+    elif sys.platform == "darwin" and (found := shutil.which("osascript", path=environ.get("PATH"))):
+        script = (
+            "on run said",
+            "display notification (item 1 of said) with title (item 2 of said)",
+            "end run",
+        )
+        argv = [found, *(word for line in script for word in ("-e", line)), text, "Arkor Studio"]
+    else:
+        raise UndeliveredError("there is no notify-send here, which shows a notice on the desktop")
+    await _end_of(argv, environ, project, b"")
+
+
+async def _end_of(argv: Sequence[str], env: Mapping[str, str], folder: Path, said: bytes) -> None:
+    """Run a program in ``folder``, with ``said`` on its standard input; see that it ends well, in time."""
+    name = os.path.basename(argv[0])  # noqa: PTH119 (a name for a sentence)
     try:
         process = await asyncio.create_subprocess_exec(
-            *notify.command, cwd=project, env=env, start_new_session=True,
+            *argv, cwd=folder, env=env, start_new_session=True,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
@@ -131,7 +157,7 @@ async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, st
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
             with contextlib.suppress(ConnectionError):  # it need not read what it is told
-                await process.communicate(json.dumps(facts).encode() + b"\n")
+                await process.communicate(said)
             status = await process.wait()
     except TimeoutError:
         raise UndeliveredError(f"the command {name} took longer than {COMMAND_SECONDS:g} s") from None

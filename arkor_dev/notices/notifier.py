@@ -15,7 +15,7 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.toml.notify import load_notify
 
 from .claims import Claims
-from .delivery import UndeliveredError, post, run
+from .delivery import UndeliveredError, post, run, show
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -145,6 +145,8 @@ class Notifier:
             ways.append(post(notify, facts, self._environ))
         if notify.command:
             ways.append(run(notify, facts, self._environ, self._settings.project))
+        if notify.desktop:
+            ways.append(show(facts, self._environ, self._settings.project))
         for fault in await asyncio.gather(*ways, return_exceptions=True):
             if isinstance(fault, Exception):
                 why = str(fault) if isinstance(fault, UndeliveredError) else type(fault).__name__

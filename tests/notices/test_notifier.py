@@ -202,6 +202,29 @@ async def test_a_command_is_run_without_a_shell_and_told_the_facts(
     assert "MY_SECRET" not in environ
 
 
+async def test_the_desktop_shows_the_sentence_as_plain_text(settings: Settings, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    script(
+        tmp_path / "bin" / "notify-send",
+        f"import json, sys\nopen({str(seen)!r}, 'w').write(json.dumps(sys.argv[1:]))",
+    )
+    ask(settings, "desktop = true")
+    async with notifier(settings, PATH=str(tmp_path / "bin")) as (told, warnings):
+        told.take("job_1", "--help <b>$(id)</b>", DONE)
+    assert warnings == []
+    *options, title, text = json.loads(seen.read_text())
+    assert (options, title) == (["--app-name=Arkor Studio", "--"], "Arkor Studio")
+    assert text == "--help &lt;b&gt;$(id)&lt;/b&gt; has finished: loss 0.5"
+    seen.unlink()
+    async with notifier(settings, PATH="/nowhere") as (told, warnings):
+        told.take("job_2", "a", DONE)
+    assert warnings[0].endswith("there is no notify-send here, which shows a notice on the desktop")
+    ask(settings, "desktop = false", 'command = ["true"]')
+    async with notifier(settings, PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin") as (told, warnings):
+        told.take("job_3", "a", DONE)
+    assert (warnings, seen.exists()) == ([], False)
+
+
 async def test_a_command_that_hangs_or_fails_or_is_not_there(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +294,8 @@ def test_what_is_told_is_plain_and_short() -> None:
         (['on = ["started"]', 'command = ["x"]'], "finished, failed, paused, non-finite"),
         (['comand = ["x"]'], "Did you mean command?"),
         ([], "[notify] tells nobody"),
+        (["desktop = false"], "[notify] tells nobody"),
+        (["desktop = 1"], "notify.desktop = 1 is not possible"),
     ],
 )
 def test_a_wrong_table_is_named_with_its_line(settings: Settings, lines: list[str], said: str) -> None:

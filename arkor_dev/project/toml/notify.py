@@ -36,6 +36,7 @@ RULES: Final = {
         of=Rule("other", test=lambda part: isinstance(part, str) and "\0" not in part),
         test=lambda value: isinstance(value, list) and bool(value[0].strip()),
     ),
+    "desktop": FLAG,
 }  # fmt: skip
 
 
@@ -45,6 +46,7 @@ class Notify:
 
     The address is ``webhook``, or in the environment variable ``webhook_env``; ``secret_env`` names the one
     with the secret that signs what is sent. With ``allow_http`` it may go over the network in clear text.
+    ``desktop`` asks for a notice of this machine's desktop.
     """
 
     on: tuple[str, ...] = KINDS
@@ -53,6 +55,7 @@ class Notify:
     secret_env: str | None = None
     allow_http: bool = False
     command: tuple[str, ...] = ()
+    desktop: bool = False
 
     @property
     def mark(self) -> str:
@@ -72,8 +75,8 @@ def check_notify(table: object, problems: Problems) -> None:
             problems.not_allowed((*at, key), table[key], rule.words)
     if "webhook" in table and "webhook_env" in table:
         problems.add((*at, "webhook_env"), "webhook and webhook_env are both set. Keep one")
-    if not {"webhook", "webhook_env", "command"} & set(table):
-        problems.add(at, "[notify] tells nobody. Add webhook or command")
+    if not {"webhook", "webhook_env", "command"} & set(table) and table.get("desktop", False) is False:
+        problems.add(at, "[notify] tells nobody. Add webhook, command or desktop = true")
     address = table.get("webhook")
     if isinstance(address, str) and (fault := address_fault(address, table.get("allow_http") is True)):
         problems.add((*at, "webhook"), fault)
@@ -116,4 +119,5 @@ def load_notify(project: Path) -> Notify | None:
         secret_env=table.get("secret_env"),
         allow_http=table.get("allow_http", False),
         command=tuple(table.get("command", ())),
+        desktop=table.get("desktop", False),
     )
