@@ -10,6 +10,8 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import events
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from arkor_dev.jobs.follow import JobEvent, Waiting
 
 PACE_ROWS: Final = 30
+OUTLIER: Final = 10
+"""A step counts as this many times the usual time at most: a laptop that slept says nothing of the speed."""
+REASONS: Final = {"battery": "the machine runs on its battery; it goes on when it has power again"}
+"""Why a job stands, where its event has no words for it."""
 ERROR_LIMIT: Final = 4000
 ANSWER_LIMIT: Final = 160
 
@@ -66,7 +72,7 @@ class RunLines:
                 step = _number(data.get("step"))
                 return "cancelled" if step is None else f"cancelled at step {step:g}"
             case events.TRAINING_PAUSED:
-                return self._stands("paused at", data)
+                return self._stands("paused at", data, REASONS.get(str(data.get("reason")), ""))
             case events.TRAINING_RESUMED:
                 return self._resumed(data)
             case events.SAMPLE_CREATED:
@@ -89,16 +95,22 @@ class RunLines:
             self.checkpoint = None
         return self._stands("goes on after", data)
 
-    def _stands(self, words: str, data: dict[str, object]) -> str:
-        message = one_line(data["message"], 1000) if data.get("message") else ""
+    def _stands(self, words: str, data: dict[str, object], otherwise: str = "") -> str:
+        message = one_line(data["message"], 1000) if data.get("message") else otherwise
         return f"{words} step {one_line(data.get('step'), 20)}" + (f": {message}" if message else "")
 
     def pace(self) -> float | None:
         """Seconds a step over the latest rows, by the backend's clock; None while unknown."""
-        if len(self._times) < 2:
+        paces = [
+            (last - first, now - began)
+            for (first, began), (last, now) in pairwise(self._times)
+            if last > first and now >= began
+        ]
+        if not paces:
             return None
-        (first, began), (last, now) = self._times[0], self._times[-1]
-        return (now - began) / (last - first) if last > first and now > began else None
+        limit = OUTLIER * (median(seconds / steps for steps, seconds in paces) or math.inf)
+        seconds = sum(min(seconds, limit * steps) for steps, seconds in paces)
+        return seconds / sum(steps for steps, _ in paces) if seconds > 0 else None
 
     def left(self) -> float | None:
         """Seconds to the last step at the present pace; None while unknown."""

@@ -67,6 +67,20 @@ def test_the_pace_is_that_of_the_latest_rows() -> None:
     assert run.left() == pytest.approx(21)
 
 
+def test_a_laptop_that_slept_is_no_slow_step() -> None:
+    run = RunLines(total=100)
+    for step in range(10):
+        run.read(row(step, step * 2, loss=1))
+    woken = 9 * 2 + 40 * 60
+    run.read(row(10, woken, loss=1))
+    for step in range(11, 20):
+        run.read(row(step, woken + (step - 10) * 2, loss=1))
+    assert run.pace() == pytest.approx((18 * 2 + 20) / 19)  # it counts as ten steps
+    left = run.left()
+    assert left is not None
+    assert left < 5 * 60
+
+
 @pytest.mark.parametrize(
     "rows",
     [
