@@ -405,12 +405,15 @@ async def test_what_is_exported(studio: Studio, fake_backend: FakeBackend, open_
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(figure(page, "Step")).to_contain_text("50 / 50")
         got = {}
-        for kind in ("SVG", "PNG", "CSV", "JSON"):
+        endings = {"SVG": "svg", "PNG": "png", "CSV": "csv", "JSON Lines": "jsonl", "JSON": "json"}
+        for kind, ending in endings.items():
             await page.get_by_role("button", name="Export").click()
             async with page.expect_download() as coming:
-                await page.get_by_role("menuitem", name=kind).click()
+                await page.get_by_role(
+                    "menuitem", name=re.compile(rf"^{kind}\s*(picture|all points)$")
+                ).click()
             download = await coming.value
-            assert download.suggested_filename == f"done.{kind.lower()}"
+            assert download.suggested_filename == f"done.{ending}"
             got[kind] = Path(await download.path()).read_bytes()
         assert got["PNG"].startswith(b"\x89PNG")
         assert len(got["PNG"]) > 5000
@@ -420,7 +423,9 @@ async def test_what_is_exported(studio: Studio, fake_backend: FakeBackend, open_
         rows = list(csv.DictReader(io.StringIO(got["CSV"].decode())))
         assert [(row["step"], row["loss"]) for row in rows[:3]] == [("1", "3"), ("2", "1.5"), ("3", "1")]
         assert len(rows) == 50
-        assert len(json.loads(got["JSON"])["jobs"][0]["points"]) == 50
+        points = json.loads(got["JSON"])["jobs"][0]["points"]
+        assert len(points) == 50
+        assert [json.loads(line) for line in got["JSON Lines"].splitlines()] == points
 
 
 async def test_the_log_at_rest_in_full_and_by_kind(

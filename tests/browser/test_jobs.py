@@ -180,6 +180,23 @@ async def test_a_refusal_is_told_where_the_reader_is(
         await expect(page.get_by_role("link", name="n5", exact=True)).to_be_focused()
 
 
+async def test_a_phone_shows_what_the_list_is_ordered_by(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for name, verdict in (("one", "worse"), ("two", "better")):
+        job = fake_backend.add_job("completed", name=name, metrics={"bestEvalLoss": 1.5})
+        fake_backend.jobs[job]["evaluation"] = {"verdict": verdict}
+    async with open_page(studio.url, "/#/jobs", width=390) as page:
+        verdicts, best = page.locator(".jobs-row .jobs-col-verdict"), page.locator(".jobs-row .jobs-col-best")
+        await expect(best.first).to_be_visible()
+        await expect(verdicts.first).to_be_hidden()
+        await page.goto(f"{studio.url}/#/jobs?sort=-verdict")
+        await expect(verdicts.first).to_be_visible()
+        await expect(verdicts).to_have_text(["Better", "Worse"])
+        await expect(best.first).to_be_hidden()
+        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 async def test_hostile_names_are_text(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, width: int
@@ -362,3 +379,30 @@ async def test_keys_compare_what_can_be_compared(
         await palette_offers(1)
         await page.keyboard.press("c")
         await expect(page).to_have_url(re.compile("#/compare"))
+
+
+async def test_a_job_is_paused_and_resumed_in_the_table(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["pause", "resume"]
+    job = fake_backend.add_job("running", name="long")
+    fake_backend.log(job, 5, loss=1.0)
+    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+        actions = page.get_by_role("button", name="Actions for long")
+        await actions.click()
+        menu = page.get_by_role("menu")
+        await expect(menu.get_by_role("menuitem")).to_have_text(["Pause", "Cancel job"])
+        await expect(menu.get_by_role("menuitem", name="Cancel job")).to_be_in_viewport(ratio=1)
+        await menu.get_by_role("menuitem", name="Pause").click()
+        await expect(page.locator(".jobs-row")).to_contain_text("Paused")
+        fake_backend.resuming.changed[job] = "data.jsonl has other rows."
+        await actions.click()
+        await menu.get_by_role("menuitem", name="Resume").click()
+        alert = page.get_by_role("alert")
+        await expect(alert).to_contain_text("The job could not be resumed")
+        await expect(alert).to_contain_text("data.jsonl has other rows.")
+        await alert.get_by_role("button", name="Dismiss").click()
+        fake_backend.resuming.changed.clear()
+        await actions.click()
+        await menu.get_by_role("menuitem", name="Resume").click()
+        await expect(page.locator(".jobs-row")).to_contain_text("Queued")

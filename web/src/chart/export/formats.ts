@@ -168,21 +168,33 @@ function cell(text: string): string {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
+/** A JSON object for each logged row, on a line of its own; of several jobs each says which. */
+export function rowsToJsonLines(runs: readonly { id: string; name: string; rows: Rows }[]): string {
+  const lines = runs.flatMap(({ id, name, rows }) =>
+    pointsOf(rows).map((point) => JSON.stringify(runs.length > 1 ? { job: name, id, ...point } : point)),
+  );
+  return lines.map((line) => `${line}\n`).join("");
+}
+
 /** `{jobs: [{…job, points: [{step, time, …}]}]}`; a value that is no number is null, an absent one is left out. */
 export function rowsToJson(runs: readonly { job: unknown; rows: Rows }[]): string {
   const jobs = runs.map(({ job, rows }) => ({
     ...(job as object),
-    points: Array.from({ length: rows.length }, (_, row) => {
-      const point: Record<string, number | string | null> = {};
-      valuesOf(rows, row).forEach((value, column) => {
-        if (value !== value) return;
-        point[COLUMNS[column]!] =
-          COLUMNS[column] === "time" ? new Date(value).toISOString() : Number.isFinite(value) ? value : null;
-      });
-      return point;
-    }),
+    points: pointsOf(rows),
   }));
   return JSON.stringify({ jobs }, null, 1);
+}
+
+function pointsOf(rows: Rows): Record<string, number | string | null>[] {
+  return Array.from({ length: rows.length }, (_, row) => {
+    const point: Record<string, number | string | null> = {};
+    valuesOf(rows, row).forEach((value, column) => {
+      if (value !== value) return;
+      point[COLUMNS[column]!] =
+        COLUMNS[column] === "time" ? new Date(value).toISOString() : Number.isFinite(value) ? value : null;
+    });
+    return point;
+  });
 }
 
 function valuesOf(rows: Rows, row: number): number[] {

@@ -6,7 +6,7 @@ import { fileName, saveFile } from "../../lib/download";
 import { configOf, shareable } from "../../lib/job-config-text";
 import { type MenuItem, say } from "../../ui";
 import type { Scene } from "../geometry/scene";
-import { rowsToCsv, rowsToJson, sceneToSvg } from "./formats";
+import { rowsToCsv, rowsToJson, rowsToJsonLines, sceneToSvg } from "./formats";
 import { isGarbled, paletteOf, svgToPng } from "./rasterize";
 
 interface ExportRun {
@@ -54,6 +54,11 @@ export function exportItems(
       label: "CSV",
       hint: "all points",
       run: () => saveFile(fileName(title, "csv"), rowsToCsv(runs), "text/csv"),
+    },
+    {
+      label: "JSON Lines",
+      hint: "all points",
+      run: () => saveFile(fileName(title, "jsonl"), rowsToJsonLines(runs), "application/jsonl"),
     },
     {
       label: "JSON",

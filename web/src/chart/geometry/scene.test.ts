@@ -1,7 +1,14 @@
 import { expect, test } from "vitest";
 import { Run } from "../../events/run";
 import { type Metric, Series } from "../data/series";
-import { escapeXml, legendLayout, rowsToCsv, rowsToJson, sceneToSvg } from "../export/formats";
+import {
+  escapeXml,
+  legendLayout,
+  rowsToCsv,
+  rowsToJson,
+  rowsToJsonLines,
+  sceneToSvg,
+} from "../export/formats";
 import { smoothingWeight } from "../use-series";
 import { closestHit, type Hit, hitsAt, nearestHits, stepAlong } from "./hit-test";
 import { type Scene, type SceneInput, sceneOf } from "./scene";
@@ -362,6 +369,15 @@ test("CSV and JSON hold every row, and tell nothing from not a number", () => {
     time: "2026-01-01T00:00:02.000Z",
     loss: null,
   });
+  const lines = rowsToJsonLines([{ id: "j", name: "x", rows: run.rows }]).split("\n");
+  expect(lines.pop()).toBe("");
+  expect(lines.map((line) => JSON.parse(line))).toEqual(json.jobs[0]!.points);
+  const both = rowsToJsonLines([
+    { id: "j1", name: "a\nb", rows: run.rows },
+    { id: "j2", name: "b", rows: run.rows },
+  ]).split("\n");
+  expect(both).toHaveLength(7);
+  expect(JSON.parse(both[3]!)).toMatchObject({ job: "b", id: "j2", step: 1 });
 });
 
 test("letters of twice the size get twice the room, and so fewer labels", () => {

@@ -9,7 +9,7 @@ import { clean, displayName } from "../../lib/text";
 import { go, href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { features } from "../../store/features";
-import { cancelJob, isOver, jobs, jobsState, queueHeld, refreshJobs } from "../../store/jobs";
+import { actOnJob, cancelJob, isOver, jobs, jobsState, queueHeld, refreshJobs } from "../../store/jobs";
 import { announce, Button, Chips, confirm, Empty, ErrorNote, Skeleton, statusWord } from "../../ui";
 import { askToDelete } from "./ask-delete";
 import { holdQueue } from "./hold-queue";
@@ -47,7 +47,7 @@ export default function Jobs() {
     () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
     [found, status, order.column, order.descending, order.column.sort.live ? tick : 0],
   );
-  const problem = useSignal<{ id: string; text: string } | null>(null);
+  const problem = useSignal<{ id: string; title: string; text: string } | null>(null);
   const chosen = useMemo(() => all.filter(({ id }) => selected.value.has(id)), [all, selected.value]);
   const field = useRef<HTMLInputElement>(null);
   const compare: Action = {
@@ -122,14 +122,31 @@ export default function Jobs() {
     const text = "Training ends at the next step. Checkpoints that were saved are kept.";
     if (!(await confirm({ title: `Cancel ${displayName(name)}`, text, action: "Cancel job", danger: true })))
       return;
-    try {
-      problem.value = null;
+    await attempt(id, name, "cancelled", async () => {
       await cancelJob(id);
       announce("The job is being cancelled");
+    });
+  };
+  const attempt = async (id: string, name: string, done: string, act: () => Promise<void>): Promise<void> => {
+    try {
+      problem.value = null;
+      await act();
     } catch (failure) {
-      problem.value = { id, text: `${displayName(name)}: ${errorText(failure)}` };
+      const title = `The job could not be ${done}`;
+      problem.value = { id, title, text: `${displayName(name)}: ${errorText(failure)}` };
     }
   };
+  const pause = (id: string, name: string): Promise<void> =>
+    attempt(id, name, "paused", async () => {
+      announce("It pauses after the step that it is at");
+      await actOnJob(id, "pause");
+      announce("The job is paused");
+    });
+  const resume = (id: string, name: string): Promise<void> =>
+    attempt(id, name, "resumed", async () => {
+      await actOnJob(id, "resume", {});
+      announce("The job goes on");
+    });
 
   const counted = (value: string, label: string, count: number) =>
     loaded ? { value, label, count } : { value, label };
@@ -206,7 +223,7 @@ export default function Jobs() {
           }
         />
       ) : (
-        <JobsTable list={list} order={order} selected={selected} cancel={cancel} />
+        <JobsTable list={list} order={order} selected={selected} acts={{ cancel, pause, resume }} />
       )}
       <p class="visually-hidden" role="status">
         {loaded ? plural(list.length, "job") : ""}
@@ -215,8 +232,8 @@ export default function Jobs() {
   );
 }
 
-/** Why a cancel failed, visible wherever in the table it was asked for; putting it away leads back there. */
-function Problem({ id, text, close }: { id: string; text: string; close: () => void }) {
+/** Why an action failed, visible wherever in the table it was asked for; putting it away leads back there. */
+function Problem({ id, title, text, close }: { id: string; title: string; text: string; close: () => void }) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => box.current?.querySelector("button")?.focus({ preventScroll: true }), [text]);
   const putAway = (): void => {
@@ -227,7 +244,7 @@ function Problem({ id, text, close }: { id: string; text: string; close: () => v
   };
   return (
     <div class="jobs-problem" ref={box}>
-      <ErrorNote title="The job could not be cancelled" error={text}>
+      <ErrorNote title={title} error={text}>
         <Button small onClick={putAway}>
           Dismiss
         </Button>

@@ -3,8 +3,9 @@ import { useMemo, useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
 import { displayName } from "../../lib/text";
 import { setQuery } from "../../router";
+import { features } from "../../store/features";
 import { isOver } from "../../store/jobs";
-import { Button, Icon } from "../../ui";
+import { Button, Icon, Menu, type MenuItem } from "../../ui";
 import { usePageRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
 import { COLUMNS, type Column } from "./columns";
@@ -25,11 +26,19 @@ interface Props {
   list: readonly Job[];
   order: Order;
   selected: Signal<ReadonlySet<string>>;
-  cancel: (id: string, name: string) => Promise<void>;
+  acts: Acts;
+}
+
+type Act = (id: string, name: string) => Promise<void>;
+
+interface Acts {
+  cancel: Act;
+  pause: Act;
+  resume: Act;
 }
 
 /** A real table whose rows outside the window are two spacers, so that ten thousand cost what thirty do. */
-export function JobsTable({ list, order, selected, cancel }: Props) {
+export function JobsTable({ list, order, selected, acts }: Props) {
   const body = useRef<HTMLTableSectionElement>(null);
   const height = rowHeight.value;
   const { start, end } = usePageRows(body, list.length, height);
@@ -80,9 +89,10 @@ export function JobsTable({ list, order, selected, cancel }: Props) {
                 job={job}
                 columns={columns}
                 index={from + index}
+                ordering={order.column}
                 selected={selected.value.has(job.id)}
                 toggle={toggle}
-                cancel={cancel}
+                acts={acts}
               />
             )),
         ])}
@@ -131,12 +141,14 @@ interface RowProps {
   job: Job;
   columns: readonly Column[];
   index: number;
+  /** The column by which the list is ordered. */
+  ordering: Column;
   selected: boolean;
   toggle: (id: string, on: boolean) => void;
-  cancel: (id: string, name: string) => Promise<void>;
+  acts: Acts;
 }
 
-function Row({ job, columns, index, selected, toggle, cancel }: RowProps) {
+function Row({ job, columns, index, ordering, selected, toggle, acts }: RowProps) {
   const name = displayName(job.name);
   return (
     <tr
@@ -158,22 +170,43 @@ function Row({ job, columns, index, selected, toggle, cancel }: RowProps) {
         </label>
       </td>
       {columns.map((column) => (
-        <td key={column.name} role="cell" class={classOf(column)} title={column.hint?.(job)}>
+        <td
+          key={column.name}
+          role="cell"
+          class={`${classOf(column)}${column === ordering && column.from ? " jobs-ordering" : ""}`}
+          title={column.hint?.(job)}
+        >
           {column.cell(job)}
         </td>
       ))}
       <td role="cell" class="jobs-actions">
-        {!isOver(job) && (
-          <Button
-            small
-            kind="danger"
-            aria-label={`Cancel ${name}`}
-            onClick={() => void cancel(job.id, job.name)}
-          >
-            Cancel
-          </Button>
-        )}
+        {!isOver(job) && <Actions job={job} name={name} acts={acts} />}
       </td>
     </tr>
+  );
+}
+
+/** One button, or a menu where more than one thing can be done. */
+function Actions({ job, name, acts }: { job: Job; name: string; acts: Acts }) {
+  const { id, status } = job;
+  const cancel = (): void => void acts.cancel(id, job.name);
+  const more: MenuItem[] = [];
+  if (status === "running" && features.value.has("pause"))
+    more.push({ label: "Pause", run: () => void acts.pause(id, job.name) });
+  if (status === "paused" && features.value.has("resume"))
+    more.push({ label: "Resume", run: () => void acts.resume(id, job.name) });
+  if (more.length > 0)
+    return (
+      <Menu
+        small
+        icon="more"
+        label={`Actions for ${name}`}
+        items={[...more, { label: "Cancel job", danger: true, run: cancel }]}
+      />
+    );
+  return (
+    <Button small kind="danger" aria-label={`Cancel ${name}`} onClick={cancel}>
+      Cancel
+    </Button>
   );
 }
