@@ -141,6 +141,10 @@ export interface JobConfig {
   dataSeed?: number;
   /** Blur the embeddings while training (NEFTune), against learning by heart; 5 is usual. */
   neftuneNoiseAlpha?: number;
+  /** Where the figures of the run go besides: tensorboard, trackio, wandb, mlflow. */
+  reportTo?: string | string[];
+  /** Stand while the machine runs on its battery, and go on when it has power again. */
+  pauseOnBattery?: boolean;
   /** Train on a few rows for a few steps, to see that everything works. */
   dryRun?: boolean;
 }
@@ -910,7 +914,7 @@ export interface JobEvaluating {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -969,6 +973,8 @@ export const SETTINGS: readonly Setting[] = [
   { field: "seed", label: "Seed", style: "text" },
   { field: "dataSeed", label: "Seed of the order", style: "text" },
   { field: "neftuneNoiseAlpha", label: "Noise on what is read", style: "count" },
+  { field: "reportTo", label: "Reported to", style: "list" },
+  { field: "pauseOnBattery", label: "Pause on battery", style: "flag" },
   { field: "dryRun", label: "Dry run", style: "flag" },
 ];
 

@@ -101,6 +101,8 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   seed: { group: "advanced", key: "seed", kind: "whole", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
   dataSeed: { group: "advanced", key: "data_seed", kind: "whole", low: 0, high: 4294967295, allowed: "a whole number from 0 to 4,294,967,295", defaultWords: "the seed", example: 42, where: "the local backend" },
   neftuneNoiseAlpha: { group: "advanced", key: "neftune_noise_alpha", kind: "number", low: 0, high: 1000, allowed: "a number from 0 to 1,000", defaultWords: "none", example: 5, where: "the local backend" },
+  reportTo: { group: "advanced", key: "report_to", kind: "list", low: 1, high: 4, of: {"kind": "choice", "choices": ["tensorboard", "trackio", "wandb", "mlflow"]}, allowed: "one or several of tensorboard, trackio, wandb, mlflow", defaultWords: "nowhere", example: ["tensorboard"], where: "the local backend" },
+  pauseOnBattery: { group: "advanced", key: "pause_on_battery", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
   dryRun: { group: "advanced", key: "dry_run", kind: "flag", allowed: "true or false", default: false },
 };
 

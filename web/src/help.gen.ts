@@ -54,8 +54,10 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["seed", "What everything random comes from: the same seed on the same machine gives the same adapter."],
   ["dataSeed", "What the order of the rows comes from, where it is to differ from all else that is random."],
   ["neftuneNoiseAlpha", "Blur the embeddings while training (NEFTune), against learning by heart; 5 is usual."],
+  ["reportTo", "Where the figures of the run go besides: tensorboard, trackio, wandb, mlflow."],
+  ["pauseOnBattery", "Stand while the machine runs on its battery, and go on when it has power again."],
   ["dryRun", "Train on a few rows for a few steps, to see that everything works."],
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "dryRun"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun"]);

@@ -8,6 +8,9 @@ from arkor_dev.contract.rules import FLAG, Rule, whole
 
 from .setting import LOCAL, Setting
 
+REPORTERS: Final = ("tensorboard", "trackio", "wandb", "mlflow")
+"""Each is the name of a package, and of our extra that installs it."""
+
 ROWS: Final = (
     Setting(
         key="seed",
@@ -42,6 +45,35 @@ ROWS: Final = (
         group="advanced",
         default_words="none",
         example=5,
+        where=LOCAL,
+    ),
+    Setting(
+        key="report_to",
+        field="reportTo",
+        label="Reported to",
+        help="Where the figures of the run go besides: tensorboard, trackio, wandb, mlflow.",
+        rule=Rule(
+            "list",
+            1,
+            len(REPORTERS),
+            f"one or several of {', '.join(REPORTERS)}",
+            of=Rule("choice", choices=REPORTERS),
+        ),
+        style="list",
+        group="advanced",
+        default_words="nowhere",
+        example=["tensorboard"],
+        where=LOCAL,
+    ),
+    Setting(
+        key="pause_on_battery",
+        field="pauseOnBattery",
+        label="Pause on battery",
+        help="Stand while the machine runs on its battery, and go on when it has power again.",
+        rule=FLAG,
+        style="flag",
+        group="advanced",
+        default=False,
         where=LOCAL,
     ),
     Setting(

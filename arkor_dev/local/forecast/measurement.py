@@ -26,6 +26,7 @@ WITHOUT_EFFECT: Final = frozenset(
         "lrSchedulerType", "lrNumCycles", "lrPower", "lrNumDecaySteps", "warmupSteps", "warmupRatio",
         "maxGradNorm", "adamBeta1", "adamBeta2", "adamEpsilon", "loraAlpha", "useRslora",
         "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "samples",
+        "reportTo", "pauseOnBattery",
     }
 )  # fmt: skip
 """Settings that change neither a step's time nor its memory."""

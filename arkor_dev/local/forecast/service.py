@@ -20,6 +20,7 @@ from arkor_dev.data.sources import SourceError, inside, parts_of
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
+from .advice import advice, refusal
 from .machine import free_disk, memory
 from .measurement import Kept, Measurement, key_of
 from .outlook import outlook
@@ -144,7 +145,19 @@ class Forecasts:
         except JobFailure:
             return ""
         measured = self._kept.get(entry.key)
-        return _advice(await self._outlook(measured, config, busy=False)) if measured else ""
+        return advice(await self._outlook(measured, config, busy=False)) if measured else ""
+
+    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Why a job cannot fit here now, as the fields of its ``training.failed``; empty where it may.
+
+        It is known where the same has been measured; nothing is measured for it.
+        """
+        try:
+            entry = await self._entry(config)
+        except JobFailure:
+            return {}
+        measured = self._kept.get(entry.key)
+        return refusal(await self._outlook(measured, config, busy=False)) if measured else {}
 
     # Inside
 
@@ -287,22 +300,3 @@ def _parts(config: Mapping[str, Any]) -> list[DatasetSource]:
 def _id_of(key: str, config: Mapping[str, Any]) -> str:
     text = json.dumps([key, config], sort_keys=True, default=str)
     return f"forecast_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def _advice(forecast: Forecast) -> str:
-    """The forecast and what fits, as sentences."""
-    tight = forecast.get("device") or forecast["memory"]
-    free, need = tight["freeBytes"], tight["peakBytes"]
-    if free is None:
-        return f"It was forecast to take {_size(need)}."
-    said = f"It was forecast to take {_size(need)}, and {_size(free)} are free now."
-    if forecast.get("fits"):
-        return f"{said} Other programs took the memory meanwhile: close them, and run it again."
-    fixes = [f"{fix['words']} ({_size(fix['peakBytes'])})" for fix in forecast.get("fixes", ())]
-    if not fixes:
-        return f"{said} No batch size or length of this model fits: choose a smaller model."
-    return f"{said} What would fit: {'; '.join(fixes)}."
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

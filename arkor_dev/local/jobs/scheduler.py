@@ -16,21 +16,27 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.events import TRAINING_RESUMED
+from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .artifacts import drop_verdict, keep_verdict, kept_verdict, sweep, sweep_data
-from .disk import remove_files, short_of_room
+from .disk import remove_files
+from .running import standing
+from .running.log import Log
 from .running.preparing import Preparing
+from .running.standing import let_go_on, watch_power
 from .running.training import CRASHED, PAUSED, Training
 from .store import AGAIN, ENDED, Store, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.local.models.catalog import Models
 
     from .async_store import AsyncStore
+    from .event_log import Event
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +48,6 @@ PAUSE_SECONDS: Final = 60.0
 """How long a pausing request waits for its job to stand; the job stands after its step in any case."""
 REST_SECONDS: Final = 2.0
 """How long the end of this process waits for the job that runs to stand."""
-ROOM_SECONDS: Final = 10.0
-"""How often is looked whether the disk has room again."""
 FAULT_SECONDS: Final = 1.0
 
 
@@ -55,6 +59,9 @@ class Observer(Protocol):
 
     def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
         """A job that took so long is over."""
+
+    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Why a job cannot fit on this machine, as the fields of its ``training.failed``; else empty."""
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
         """Sentences to help with a job that ran out of memory, or nothing."""
@@ -75,6 +82,7 @@ class Scheduler:
         self.models = models
         self._data = data
         self._project = project
+        self._reporting = Reporting(data, project)
         self._wake = asyncio.Event()
         self._current: str | None = None
         self._training: Training | None = None
@@ -99,6 +107,7 @@ class Scheduler:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            await self._reporting.close()
 
     @property
     def busy(self) -> bool:
@@ -170,13 +179,15 @@ class Scheduler:
         while not (idle or self._ending):
             self._wake.clear()
             try:
+                stands = await let_go_on(self._store, self._data)
                 started = await self._store.write(Store.start_next)
             except sqlite3.Error:
                 log.exception("the next job")
                 await asyncio.sleep(FAULT_SECONDS)
                 continue
             if started is None:
-                await self._wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), standing.LOOK_SECONDS if stands else None)
                 continue
             job_id, config = started
             self._current = job_id
@@ -192,16 +203,6 @@ class Scheduler:
             finally:
                 self._current = self._training = None
                 sweep(self._data, job_id)
-
-    async def _wait(self) -> None:
-        """Wait for news; a job that is paused as the disk has no room goes on when it has some."""
-        full = await self._store.read(Store.paused_for, "disk")
-        if full and short_of_room(self._data) is None:
-            for job_id in full:
-                await self._store.write(Store.go_on, job_id, "The disk has room again.", {"auto": True})
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), ROOM_SECONDS if full else None)
 
     async def _recover(self, resume: bool) -> None:
         """Settle the jobs that claim to run; nothing runs yet."""
@@ -242,13 +243,36 @@ class Scheduler:
         began = time.monotonic()
         orders = await self._store.read(Store.orders, job_id)
         name = (await self._store.read(Store.names)).get(job_id, job_id)
-        resumed = functools.partial(_tell, name) if orders.get("auto") else lambda _: None
-        training = self._training = Training(self._store, self.models, job_id, config, orders, resumed)
+        job, going_on = {"id": job_id, "name": name}, "why" in orders
+        if self.observer and not going_on and (why := await self.observer.refusal(config)):
+            await self._end(job_id, Verdict("failed", why))
+            return
+        log_of = Log(self._store, job_id, name)
+        reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, going_on=going_on)
+
+        def heard(events: Sequence[Event]) -> None:
+            reports.take(events)
+            for event, fields in events:
+                if event == TRAINING_RESUMED and orders.get("auto"):
+                    _tell(name, fields)
+
+        training = self._training = Training(self._store, self.models, job_id, config, orders, heard)
         if job_id in self._unwanted:
             training.cancel()
         if job_id in self._to_pause or self._ending:
             training.pause("ended" if self._ending else "asked")
-        verdict = await training.run(self._data, self._project)
+        asked = going_on and not orders.get("auto")
+        watching = config.get("pauseOnBattery") and asyncio.create_task(
+            watch_power(training.pause, asked=asked), name="where the power comes from"
+        )
+        verdict = Verdict(CRASHED, {})
+        try:
+            verdict = await training.run(self._data, self._project)
+        finally:
+            if watching:
+                watching.cancel()
+            self._reporting.end(job, reports, verdict.status)
+            log_of.over = True
         seconds = time.monotonic() - began
         if verdict.status == CRASHED:
             verdict = await self._crashed(job_id, verdict)

@@ -50,6 +50,9 @@ class Followers:
         for each in self._waiting:
             each.training_ended()
 
+    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
+        return await self._forecasts.refusal(config)
+
     async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
         return await self._forecasts.what_fits(config, progress)
 

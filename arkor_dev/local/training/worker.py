@@ -51,6 +51,8 @@ class Work:
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])
         preparation = Preparation(job, self.emit, self.link.progress)
+        for field in ("reportTo", "pauseOnBattery"):
+            preparation.settings.get(field)  # the backend obeys it; here it is only told
         preparation.read()
         model = self.link.receive()
         if saved := job.get("evaluate"):  # of a job from before; nothing is trained

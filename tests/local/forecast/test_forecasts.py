@@ -149,24 +149,30 @@ def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) 
 
 
 def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> None:
-    """A limit below the forecast ends the run, with settings that then fit."""
+    """A limit below the forecast: a run of which that is known does not begin, another is ended by it."""
     import torch
 
     if torch.version.cuda is not None:
         pytest.skip("a CUDA build's libraries take hundreds of MB that a limit on data does not count")
     peak = measured(forecasting, LONG)["memory"]["peakBytes"]
     least = measured(forecasting, {**LONG, "batchSize": 1})["memory"]["peakBytes"]
-    limit = (peak + least) // 2
+    limit = min((peak + least) // 2, int(peak / 1.15))
     pid = forecasting.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_DATA)
     resource.prlimit(pid, resource.RLIMIT_DATA, (limit, before[1]))
     try:
-        job = forecasting.submit({**LONG, "maxSteps": 6})
-        frame = forecasting.wait_for(job, "training.failed")
+        unknown = forecasting.submit({**LONG, "maxSteps": 6, "seed": 7})
+        frame = forecasting.wait_for(unknown, "training.failed")
         assert frame.json["outOfMemory"] is True
         error = frame.json["error"]
         assert "The machine ran out of memory" in error
-        assert f"It was forecast to take {peak / 1e6:.0f} MB" in error
+        assert "It was forecast to take" in error
+        assert "What would fit: " in error
+        job = forecasting.submit({**LONG, "maxSteps": 6})
+        (frame,) = [frame for frame in forecasting.events(job) if frame.id]
+        assert (frame.event, frame.json["outOfMemory"]) == ("training.failed", True)
+        error = frame.json["error"]
+        assert error.startswith(f"Not begun, as it cannot fit. It was forecast to take {peak / 1e6:.0f} MB")
         forecast = ask(forecasting, LONG)
         assert forecast["memory"]["freeBytes"] == limit
         assert forecast["fits"] is False

@@ -11,6 +11,7 @@ from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
+from arkor_dev.local.jobs.running import standing
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Model
@@ -138,6 +139,43 @@ async def test_a_job_is_cancelled_in_the_moment_of_its_start(
     assert record["status"] == "cancelled"
 
 
+class Refusing:
+    """Knows that no job of this config fits."""
+
+    def training_begins(self) -> None:
+        pass
+
+    def training_ended(self, *_: object) -> None:
+        pass
+
+    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {"error": "Not begun, as it cannot fit.", "outOfMemory": True} if config == CONFIG else {}
+
+    async def what_fits(self, *_: object) -> str:
+        return ""
+
+
+async def test_a_job_that_cannot_fit_fails_before_a_process_is_started(
+    store: AsyncStore, tmp_path: Path
+) -> None:
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    other = (await store.write(Store.create, "b", {**CONFIG, "batchSize": 1}))["id"]
+    again = (await store.write(Store.create, "c", CONFIG))["id"]
+    await store.write(Store.keep, again, 4)
+    await store.write(Store.cancel_queued, again)
+    scheduler = scheduler_of(store, tmp_path)
+    scheduler.observer = Refusing()
+    async with asyncio.timeout(10), scheduler.running():
+        failed = await has_status(store, job, "failed")
+        assert failed["error"] == "Not begun, as it cannot fit."
+        await trains(store, other)
+        assert [worker.job["id"] for worker in Worker.started] == [other]
+        # What has run here once is let go on.
+        await store.write(Store.go_on, again, "Somebody has resumed it.", {})
+        await scheduler.cancel(other)
+        await has_status(store, again, "running")
+
+
 async def status_of(store: AsyncStore, job: str) -> str:
     record = await store.read(Store.get, job)
     assert record is not None
@@ -261,7 +299,7 @@ async def test_a_crashed_job_goes_on_by_itself_three_times_at_most(
 async def test_a_job_that_had_no_room_goes_on_when_there_is_some(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler_module, "ROOM_SECONDS", 0.02)
+    monkeypatch.setattr(standing, "LOOK_SECONDS", 0.02)
     monkeypatch.setenv(LEAST_FREE, str(1 << 60))
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
@@ -271,4 +309,73 @@ async def test_a_job_that_had_no_room_goes_on_when_there_is_some(
             await asyncio.sleep(0.02)
         assert await status_of(store, job) == "paused"
         monkeypatch.setenv(LEAST_FREE, "0")
+        await has_status(store, job, "running")
+
+
+class Power:
+    """The machine's power, which a test takes away."""
+
+    def __init__(self) -> None:
+        self.battery = False
+        self.looks = 0
+
+    def __call__(self) -> bool:
+        self.looks += 1
+        return self.battery
+
+    async def seen(self) -> None:
+        """Wait until somebody has looked, and acted on it."""
+        before = self.looks
+        while self.looks < before + 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def power(monkeypatch: pytest.MonkeyPatch) -> Power:
+    power = Power()
+    monkeypatch.setattr(standing, "on_battery", power)
+    monkeypatch.setattr(standing, "LOOK_SECONDS", 0.02)
+    return power
+
+
+async def test_a_job_stands_on_battery_and_goes_on_with_power(
+    store: AsyncStore, tmp_path: Path, power: Power
+) -> None:
+    job = (await store.write(Store.create, "a", {**CONFIG, "pauseOnBattery": True}))["id"]
+    scheduler = scheduler_of(store, tmp_path)
+    async with asyncio.timeout(20), scheduler.running():
+        await trains(store, job)
+        power.battery = True
+        paused = await has_status(store, job, "paused")
+        assert paused["pause"] == {"step": 7, "reason": "battery"}
+        # Others do not care, and are not kept waiting.
+        other = (await store.write(Store.create, "b", CONFIG))["id"]
+        scheduler.wake()
+        await trains(store, other)
+        assert await status_of(store, job) == "paused"
+        # A person may have it go on all the same; the next time it stands again.
+        await store.write(Store.go_on, job, "Somebody has resumed it.", {})
+        await scheduler.cancel(other)
+        await has_status(store, job, "running")
+        while len(Worker.started) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await power.seen()
+        assert await status_of(store, job) == "running"
+        power.battery = False
+        await power.seen()
+        power.battery = True
+        await has_status(store, job, "paused")
+        power.battery = False
+        while len(Worker.started) < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert Worker.started[-1].job["resume"]["why"] == "The machine has power again."
+    assert {worker.job["id"] for worker in Worker.started} == {job, other}
+
+
+async def test_on_battery_nothing_is_loaded_first(store: AsyncStore, tmp_path: Path, power: Power) -> None:
+    power.battery = True
+    job = (await store.write(Store.create, "a", {**CONFIG, "pauseOnBattery": True}))["id"]
+    async with asyncio.timeout(20), scheduler_of(store, tmp_path).running():
+        assert (await has_status(store, job, "paused"))["pause"]["reason"] == "battery"
+        power.battery = False
         await has_status(store, job, "running")

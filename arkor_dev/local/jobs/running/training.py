@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.events import TRAINING_STARTED
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
@@ -17,7 +17,7 @@ from arkor_dev.local.workers.process import Child
 from .preparing import Preparing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.local.jobs.async_store import AsyncStore
@@ -33,7 +33,7 @@ CRASHED: Final = "crashed"
 class Training:
     """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
 
-    ``resumed`` hears of the event that says so.
+    ``heard`` is told of events once they are in the job's log.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Training:
         job_id: str,
         config: dict[str, Any],
         orders: Mapping[str, Any],
-        resumed: Callable[[Mapping[str, Any]], None] = lambda _: None,
+        heard: Callable[[Sequence[Event]], None] = lambda _: None,
     ) -> None:
         self._store, self._models = store, models
         self._job, self._config, self._orders = job_id, config, orders
-        self._resumed = resumed
+        self._heard = heard
         self._cancel, self._pause = asyncio.Event(), asyncio.Event()
         self._reason = ""
         self._steps = False
@@ -118,9 +118,7 @@ class Training:
             if events:
                 self._steps = self._steps or any(name == TRAINING_STARTED for name, _ in events)
                 await self._store.write(Store.append, self._job, events)
-            for name, fields in events:
-                if name == TRAINING_RESUMED:
-                    self._resumed(fields)
+                self._heard(events)
             for message in batch:
                 if "progress" in message:
                     preparing(message["progress"])

@@ -1,0 +1,14 @@
+"""Whether this machine runs on its battery, where it has one and says so."""
+
+from __future__ import annotations
+
+
+def on_battery() -> bool:
+    """True where it is certain: a machine without a battery, or one that tells nothing, is on mains."""
+    try:
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+
+        battery = psutil.sensors_battery()
+    except Exception:  # noqa: BLE001 - the package, the system's call or a broken driver: it is not known
+        return False
+    return battery is not None and battery.power_plugged is False

@@ -1,0 +1,244 @@
+"""What becomes of a job's events on their way to a reporter: a bounded queue, and a process that may hang.
+
+A batch is sent when the one before has been taken. Whoever is slower than the training loses the oldest
+figures, and that is said. After a job's end a reporter has some seconds to finish; then it is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.events import SYSTEM_METRICS, TRAINING_LOG, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.local.workers.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from pathlib import Path
+
+    Event = tuple[str, dict[str, Any]]
+
+log = logging.getLogger(__name__)
+
+WORKER: Final = "arkor_dev.local.reporting.worker"
+REPORTED: Final = (TRAINING_STARTED, TRAINING_LOG, TRAINING_RESUMED, SYSTEM_METRICS)
+"""The events that reporters are told of."""
+WAITING: Final = 5000
+"""Events that wait for a slow reporter at the most."""
+TOGETHER: Final = 200
+CLOSE_SECONDS: Final = 20.0
+"""How long a reporter may take to finish after its job's end."""
+END_SECONDS: Final = 0.5
+"""How long it may take when this process ends."""
+
+
+class _Fault(Exception):  # noqa: N818 - why nothing more is reported
+    """A reporter cannot go on; ``str()`` says why, for a person."""
+
+
+class Report:
+    """One job's way to one reporter, ``to``. ``job`` is what its process is told of the job.
+
+    It begins when the task ``before``, of an earlier report on the same, is over. ``tell`` gets a sentence
+    about a fault, ``where`` one that says where to look.
+    """
+
+    def __init__(
+        self,
+        to: str,
+        job: Mapping[str, Any],
+        tell: Callable[[str], None],
+        where: Callable[[str], None],
+        before: asyncio.Task[None] | None = None,
+    ) -> None:
+        self.to, self._job, self._tell, self._where = to, job, tell, where
+        self._queue: deque[Event] = deque()
+        self._news = asyncio.Event()
+        self._status: str | None = None
+        self._failed = False
+        self.lost = 0
+        self.task = asyncio.create_task(self._run(before), name=f"report to {to}")
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Take events; never waits. The oldest figures go where too many wait."""
+        if self._failed or self.task.done():
+            return
+        for event in events:
+            if event[0] not in REPORTED:
+                continue
+            if len(self._queue) >= WAITING:
+                # The run has to be opened, however late that is.
+                del self._queue[1 if self._queue[0][0] == TRAINING_STARTED else 0]
+                self.lost += 1
+                if self.lost == 1:
+                    self._tell(f"{self.to} takes the figures too slowly: the oldest are left out")
+            self._queue.append(event)
+        self._news.set()
+
+    def end(self, status: str) -> None:
+        """The job is over, paused or crashed: finish what waits."""
+        if self.lost:
+            self._tell(f"{self.lost:,} figures were not reported to {self.to}, which was too slow")
+        self._status = status
+        self._news.set()
+
+    def late(self) -> None:
+        """Say that it has not finished in time."""
+        left = f": {len(self._queue):,} figures are missing there" if self._queue else ""
+        self._tell(f"{self.to} has not finished {CLOSE_SECONDS:g} s after the job, and was ended{left}")
+
+    async def _run(self, before: asyncio.Task[None] | None) -> None:
+        if before:
+            await asyncio.wait({before})
+        child: Child | None = None
+        try:
+            child = await Child.start(WORKER)
+            answers = _messages(child)
+            child.send(to=self.to, **self._job)
+            await self._answered(child, answers)
+            while True:
+                while not self._queue and self._status is None:
+                    self._news.clear()
+                    await self._news.wait()
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), TOGETHER))]
+                if not batch:
+                    break
+                child.send(events=batch)
+                await self._answered(child, answers)
+            child.send(end=self._status)
+            await self._answered(child, answers)
+        except (_Fault, OSError) as fault:
+            self._failed = True
+            self._queue.clear()
+            self._tell(f"Nothing more is reported to {self.to}: {fault}")
+        except Exception:
+            log.exception("the report to %s", self.to)
+            self._failed = True
+            self._tell(f"Nothing more is reported to {self.to}: the local backend failed; its log says more")
+        finally:
+            if child:
+                await child.stop()
+
+    async def _answered(self, child: Child, answers: AsyncIterator[dict[str, Any]]) -> None:
+        """Wait until the process has taken what it was sent."""
+        answer = await anext(answers, None)
+        if answer is None:
+            await child.ended()
+            raise _Fault("its process was killed" if child.killed else child.cause("its process"))
+        if "fault" in answer:
+            raise _Fault(answer["fault"])
+        if "where" in answer:
+            self._where(f"Reported to {self.to}: {answer['where']}")
+
+
+async def _messages(child: Child) -> AsyncIterator[dict[str, Any]]:
+    async for batch in child.batches():
+        for message in batch:
+            yield message
+
+
+class Reports:
+    """All reporters of one start of a job. ``say`` puts a sentence into the job's log.
+
+    What a job that goes on has in its log already is not said again.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, going_on: bool) -> None:
+        self._say = say
+        self._anew = not going_on
+        self._later: list[str] = []
+        self.reports: list[Report] = []
+
+    def once(self, text: str) -> None:
+        """Say something that holds for the whole job."""
+        if self._anew:
+            self._say(text)
+        else:
+            self._later.append(text)
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Pass events on, which are in the job's log by now."""
+        events = list(events)
+        for name, fields in events:
+            if name == TRAINING_RESUMED:
+                self._anew = not fields["step"]  # then the log has begun anew as well
+            elif name == TRAINING_STARTED:
+                for text in self._later if self._anew else ():
+                    self._say(text)
+                self._later.clear()
+        for report in self.reports:
+            report.add(events)
+
+
+def installed(name: str) -> bool:
+    """Whether there is a package of this name; a mere folder, as some leave one in a project, is none."""
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
+
+
+class Reporting:
+    """The reports of a project's jobs, those that are still finishing among them."""
+
+    def __init__(self, data: Path, project: Path) -> None:
+        self._data, self._project = data, project
+        self._finishing: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    def begin(
+        self,
+        job: Mapping[str, Any],
+        to: str | Iterable[str] | None,
+        say: Callable[[str], None],
+        *,
+        going_on: bool,
+    ) -> Reports:
+        """Report a job, ``{id, name}``, to the reporters ``to``; one that is not installed is said."""
+        reports = Reports(say, going_on=going_on)
+        for name in dict.fromkeys([to] if isinstance(to, str) else to or ()):
+            if not installed(name):
+                reports.once(
+                    f"Nothing is reported to {name}, which is not installed: pip install 'arkor-dev[{name}]'"
+                )
+                continue
+            told = {
+                "job": {"id": job["id"], "name": job["name"], "project": self._project.name},
+                "folder": str(self._project),
+                "state": str(self._data / "jobs" / job["id"] / "reports" / f"{name}.json"),
+            }
+            before = self._finishing.get((job["id"], name))
+            reports.reports.append(Report(name, told, say, reports.once, before))
+        return reports
+
+    def end(self, job: Mapping[str, Any], reports: Reports, status: str) -> None:
+        """Let the reporters of a job finish, which nobody waits for; ``status`` is how it ended."""
+        for report in reports.reports:
+            report.end(status)
+            key = (job["id"], report.to)
+            task = self._finishing[key] = asyncio.create_task(self._finish(report), name=f"end of {key}")
+            task.add_done_callback(lambda done, key=key: self._forget(key, done))  # type: ignore[misc]
+
+    async def _finish(self, report: Report) -> None:
+        try:
+            await asyncio.wait({report.task}, timeout=CLOSE_SECONDS)
+            if not report.task.done():
+                report.late()
+        finally:
+            report.task.cancel()
+            await asyncio.wait({report.task})
+
+    def _forget(self, key: tuple[str, str], done: asyncio.Task[None]) -> None:
+        if self._finishing.get(key) is done:
+            del self._finishing[key]
+
+    async def close(self) -> None:
+        """Give those that finish a moment more, and end them."""
+        tasks = set(self._finishing.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=END_SECONDS)
+            for task in late:
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*late, return_exceptions=True)

@@ -1,0 +1,183 @@
+"""The process that reports one job to one program, through that program's own package.
+
+It is sent ``{"to", "job", "folder", "state"}``, then ``{"events": [[name, fields], …]}`` again and again,
+and ``{"end": status}``. It answers each with ``{"done": true}``, with ``where`` to look once the run is open,
+or with ``{"fault": why}``, and then it ends. In the file ``state`` stands how far the figures have been
+reported: those of steps that are made again, after a crash, are not reported twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import sys
+import traceback
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.events import SYSTEM_METRICS, TRAINING_LOG, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.local.reporting.writers import WRITERS, Job
+from arkor_dev.local.workers.link import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arkor_dev.local.reporting.writers import Writer
+
+TRAIN: Final = {
+    "loss": "train/loss",
+    "learningRate": "train/learning_rate",
+    "epoch": "train/epoch",
+    "tokensPerSecond": "train/tokensPerSecond",
+    "samplesPerSecond": "train/samplesPerSecond",
+}
+"""The names of the figures, as TensorBoard's files of a finished job have them."""
+EVAL: Final = {"evalLoss": "eval/loss"}
+SYSTEM: Final = {
+    field: f"system/{field}"
+    for field in (
+        "cpu", "processCpu", "memory", "memoryFree", "disk", "gpu", "gpuMemory", "gpuWatts", "gpuCelsius",
+    )
+}  # fmt: skip
+WORDS: Final = 300
+SECRET: Final = re.compile(r"//[^/@\s]+@")
+"""What stands for who one is in an address."""
+
+
+class Reported:
+    """How far a job has been reported, kept in the file ``path``; ``run`` is the reporter's name of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.run: str | None = None
+        self.steps: dict[str, int] = {}
+        with contextlib.suppress(OSError, ValueError):
+            kept = json.loads(path.read_text())
+            if isinstance(kept, dict) and isinstance(kept.get("steps"), dict):
+                self.steps = {str(kind): step for kind, step in kept["steps"].items() if type(step) is int}
+                self.run = kept["run"] if isinstance(kept.get("run"), str) else None
+
+    def keep(self) -> None:
+        """Write it; a job that was deleted meanwhile, or a full disk, is no fault."""
+        part = self._path.with_name(f"{self._path.name}.part")
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(exist_ok=True)
+            part.write_text(json.dumps({"steps": self.steps, "run": self.run}))
+            part.replace(self._path)
+
+
+class Reporter:
+    """Passes a job's events to a ``writer``; ``where`` says where to look, once it is known."""
+
+    def __init__(self, writer: Writer, reported: Reported) -> None:
+        self._writer, self._reported = writer, reported
+        self._open = False
+        self.where: str | None = None
+
+    def take(self, name: str, fields: Mapping[str, Any]) -> None:
+        """One event; those before the run's start are for nobody."""
+        if name == TRAINING_STARTED and not self._open:
+            self._open = True
+            metadata = dict(fields.get("metadata") or {})
+            settings = metadata.pop("settings", None) or {}
+            self._reported.run, self.where = self._writer.open({**metadata, **settings}, self._reported.run)
+        elif not self._open:
+            return
+        elif name == TRAINING_RESUMED:
+            # A loss was no number, and the run went back: other figures come of the same steps.
+            steps = self._reported.steps
+            steps.update({kind: min(step, fields["step"]) for kind, step in steps.items()})
+            self._writer.go_back(fields["step"])
+        elif name == TRAINING_LOG:
+            self._figures("train", TRAIN, fields)
+            self._figures("eval", EVAL, fields)
+        elif name == SYSTEM_METRICS:
+            self._figures("system", SYSTEM, fields)
+
+    def _figures(self, kind: str, names: Mapping[str, str], fields: Mapping[str, Any]) -> None:
+        found = {name: fields[field] for field, name in names.items() if _is_figure(fields.get(field))}
+        step, told = fields.get("step"), self._reported.steps.get(kind, -1)
+        # Samples of the machine come several to a step.
+        if not found or not isinstance(step, int) or step < told or (step == told and kind != "system"):
+            return
+        if kind != "system" and not found.keys() - {"train/epoch", "train/learning_rate"}:
+            return  # what stands beside the figure of an evaluation
+        self._reported.steps[kind] = step
+        self._writer.write(found, step, _moment(fields.get("timestamp")))
+
+    def flush(self) -> None:
+        """All that was taken is where it belongs, as far as the package says."""
+        if self._open:
+            self._writer.flush()
+            self._reported.keep()
+
+    def close(self, status: str) -> None:
+        """End the run as ``status``: one of a job's, or ``crashed``."""
+        if self._open:
+            self._writer.close(status)
+            self._reported.keep()
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _moment(time: object) -> float | None:
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        return datetime.fromisoformat(str(time)).timestamp()
+    return None
+
+
+def words_of(error: BaseException) -> str:
+    """What went wrong, on one line and without a password that stands in an address."""
+    said = SECRET.sub("//***@", str(error).strip().partition("\n")[0])[:WORDS]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def private_input() -> IO[str]:
+    """Move the pipe from the backend away from standard input: no child of a package has it then."""
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdin = os.fdopen(pipe)
+    return sys.stdin
+
+
+def main() -> None:
+    """Report until the end is told; whatever goes wrong is answered, in words."""
+    pipe = private_input()
+    link = Link()
+    asked = link.receive()
+    try:
+        # Nor does a package itself read the pipe, which the link has by now, where it asks a person.
+        sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the rest of the process's life
+        assert not pipe.closed
+        os.chdir(asked["folder"])
+        writer = WRITERS[asked["to"]](Job(**asked["job"]))
+        reporter = Reporter(writer, Reported(Path(asked["state"])))
+        link.send(done=True)
+        while True:
+            message = link.receive()
+            if "end" in message:
+                reporter.close(message["end"])
+                link.send(done=True)
+                return
+            for name, fields in message["events"]:
+                reporter.take(name, fields)
+            reporter.flush()
+            told, reporter.where = reporter.where, None
+            link.send(done=True, **({"where": SECRET.sub("//***@", told)} if told else {}))
+    except BaseException as error:  # noqa: BLE001 - a package may raise what it likes, and end the process
+        traceback.print_exc()
+        link.send(fault=words_of(error))
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,196 @@
+"""How each program is spoken to, by its own package; a package is imported by whoever makes its writer."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
+PARAMETER: Final = 250
+"""Characters of a setting's value that MLflow is sure to take."""
+BAD: Final = ("failed", "crashed")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The job that is reported: its id and name, and what its project is called."""
+
+    id: str
+    name: str
+    project: str
+
+    @property
+    def label(self) -> str:
+        """A name that no other job of the project has, which can be a folder's too."""
+        return f"{NAME.sub('-', self.name).strip('-.')[:60] or 'job'}-{self.id}"
+
+
+class Writer(Protocol):
+    """One run of a reporter. All may raise whatever the package does."""
+
+    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+        """Open the run, or go on with it: its name there (``run`` is what an earlier call gave), and where
+        to look."""
+
+    def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
+        """Write figures of a step, by their names; ``moment`` in seconds since 1970."""
+
+    def go_back(self, step: int) -> None:
+        """Figures of later steps count no more: other ones come."""
+
+    def flush(self) -> None:
+        """See to it that what was written is kept."""
+
+    def close(self, status: str) -> None:
+        """End the run."""
+
+
+class TensorBoard:
+    """Event files below ``runs`` in the project, or where ``TENSORBOARD_LOGGING_DIR`` says."""
+
+    def __init__(self, job: Job) -> None:
+        protos = "tensorboard.compat.proto"
+        self._event = importlib.import_module(f"{protos}.event_pb2")
+        self._summary = importlib.import_module(f"{protos}.summary_pb2")
+        self._tensor = importlib.import_module(f"{protos}.tensor_pb2").TensorProto
+        module = importlib.import_module("tensorboard.summary.writer.event_file_writer")
+        self._make: Callable[[str], Any] = module.EventFileWriter
+        self._folder = Path(os.environ.get("TENSORBOARD_LOGGING_DIR") or "runs").absolute() / job.label
+
+    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+        self._writer = self._make(str(self._folder))
+        if run is None:
+            said = "\n".join(f"    {key} = {json.dumps(value)}" for key, value in settings.items())
+            data = self._summary.SummaryMetadata.PluginData(plugin_name="text")
+            text = self._summary.Summary.Value(
+                tag="settings",
+                metadata=self._summary.SummaryMetadata(plugin_data=data),
+                tensor=self._tensor(dtype="DT_STRING", string_val=[said.encode()]),
+            )
+            self._add(0, None, summary=self._summary.Summary(value=[text]))
+        return str(self._folder), f"{self._folder} (tensorboard --logdir {self._folder.parent})"
+
+    def _add(self, step: int, moment: float | None, **what: Any) -> None:
+        event = self._event.Event(wall_time=time.time() if moment is None else moment, step=step, **what)
+        self._writer.add_event(event)
+
+    def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
+        values = [
+            self._summary.Summary.Value(tag=name, simple_value=value) for name, value in figures.items()
+        ]
+        self._add(step, moment, summary=self._summary.Summary(value=values))
+
+    def go_back(self, step: int) -> None:
+        start = self._event.SessionLog(status=self._event.SessionLog.START)
+        self._add(step + 1, None, session_log=start)  # what it has from there on is old
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self, status: str) -> None:
+        self._writer.close()
+
+
+class Trackio:
+    """A run of the project's name in Trackio, which keeps it on this machine unless told otherwise."""
+
+    def __init__(self, job: Job) -> None:
+        self._trackio = importlib.import_module("trackio")
+        self._job = job
+
+    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+        project = os.environ.get("TRACKIO_PROJECT") or self._job.project
+        name = run or self._job.label
+        self._trackio.init(project=project, name=name, config=dict(settings), resume="allow")
+        return name, f"the run {name} of {project} (trackio show)"
+
+    def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
+        self._trackio.log(dict(figures), step=step)
+
+    def go_back(self, step: int) -> None:
+        pass  # it has the later figures of a step beside the earlier ones
+
+    def flush(self) -> None:
+        pass
+
+    def close(self, status: str) -> None:
+        self._trackio.finish()
+
+
+class Wandb:
+    """A run of Weights & Biases with the job's id, in the project's name or ``WANDB_PROJECT``."""
+
+    def __init__(self, job: Job) -> None:
+        os.environ.setdefault("WANDB_SILENT", "true")
+        os.environ.setdefault("WANDB_CONSOLE", "off")
+        self._wandb = importlib.import_module("wandb")
+        self._job = job
+
+    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+        project = os.environ.get("WANDB_PROJECT") or self._job.project
+        self._run = self._wandb.init(
+            project=project, id=self._job.id, name=self._job.name, resume="allow", config=dict(settings)
+        )
+        url = getattr(self._run, "url", None)
+        return self._job.id, url or f"the run {self._job.id} of {project}, kept on this machine"
+
+    def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
+        self._run.log(dict(figures), step=step)
+
+    def go_back(self, step: int) -> None:
+        pass  # it takes no earlier step again
+
+    def flush(self) -> None:
+        pass
+
+    def close(self, status: str) -> None:
+        self._run.finish(exit_code=int(status in BAD))
+
+
+class MLflow:
+    """A run of MLflow in the experiment of the project's name or ``MLFLOW_EXPERIMENT_NAME``."""
+
+    def __init__(self, job: Job) -> None:
+        self._mlflow = importlib.import_module("mlflow")
+        self._job = job
+
+    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self._job.project
+        self._mlflow.set_experiment(experiment)
+        if run is not None:
+            self._mlflow.start_run(run_id=run)
+        else:
+            tags = {"arkor.job": self._job.id}
+            run = str(self._mlflow.start_run(run_name=self._job.name, tags=tags).info.run_id)
+            texts = {key: str(value)[:PARAMETER] for key, value in settings.items()}
+            self._mlflow.log_params(texts)
+        return run, f"the run {run} of {experiment} at {self._mlflow.get_tracking_uri()}"
+
+    def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
+        self._mlflow.log_metrics(dict(figures), step=step)
+
+    def go_back(self, step: int) -> None:
+        pass  # it has the later figures of a step beside the earlier ones
+
+    def flush(self) -> None:
+        pass
+
+    def close(self, status: str) -> None:
+        self._mlflow.end_run("FINISHED" if status == "completed" else "FAILED" if status in BAD else "KILLED")
+
+
+WRITERS: Final[dict[str, Callable[[Job], Writer]]] = {
+    "tensorboard": TensorBoard,
+    "trackio": Trackio,
+    "wandb": Wandb,
+    "mlflow": MLflow,
+}

@@ -1,0 +1,63 @@
+"""What cannot fit is not begun, and says what would; what is not known, or nearly fits, is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.forecast.advice import refusal
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.feature_shapes import Forecast
+
+MB = 10**6
+
+
+def forecast(
+    peak: int, free: int | None, disk: int = 10 * MB, room: int | None = None, **more: Any
+) -> Forecast:
+    memory = {"peakBytes": peak, "freeBytes": free, "totalBytes": 9000 * MB}
+    told: Any = {"memory": memory, "diskBytes": disk, "freeDiskBytes": room, **more}
+    return told  # type: ignore[no-any-return]
+
+
+FIX = {"settings": {"batchSize": 2}, "words": "a batch size of 2", "peakBytes": 900 * MB}
+
+
+@pytest.mark.parametrize(
+    "fits",
+    [
+        forecast(2000 * MB, None),
+        forecast(2000 * MB, 2100 * MB),
+        forecast(2000 * MB, 1900 * MB),  # it may be wrong by so much
+        forecast(2000 * MB, 9000 * MB, 10 * MB, 10 * MB),
+    ],
+)
+def test_what_may_fit_is_begun(fits: Forecast) -> None:
+    assert refusal(fits) == {}
+
+
+def test_what_needs_more_memory_than_is_free_is_not() -> None:
+    assert refusal(forecast(2000 * MB, 1000 * MB, fits=False, fixes=[FIX])) == {
+        "error": "Not begun, as it cannot fit. It was forecast to take 2.0 GB, and 1.0 GB are free now. "
+        "What would fit: a batch size of 2 (900 MB).",
+        "outOfMemory": True,
+    }
+
+
+def test_of_a_gpu_all_that_it_has_counts() -> None:
+    device = {"name": "cuda", "peakBytes": 30_000 * MB, "freeBytes": 1000 * MB, "totalBytes": 80_000 * MB}
+    assert refusal(forecast(2000 * MB, 9000 * MB, device=device)) == {}
+    small = {**device, "totalBytes": 24_000 * MB}
+    said = refusal(forecast(2000 * MB, 9000 * MB, device=small, fits=False))["error"]
+    assert "It was forecast to take 30.0 GB" in said
+    assert "choose a smaller model" in said
+
+
+def test_what_has_no_room_on_the_disk_is_not() -> None:
+    said = refusal(forecast(1000 * MB, 9000 * MB, 5000 * MB, 3000 * MB))
+    assert said == {
+        "error": "Not begun, as it cannot fit. Its checkpoints and what it learns take 5.0 GB of the disk, "
+        "and 3.0 GB are free. Make room, or keep fewer checkpoints (saveTotalLimit, saveSteps)"
+    }

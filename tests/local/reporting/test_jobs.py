@@ -1,0 +1,58 @@
+"""A true job that is reported: its log says where, and a reporter that hangs does not hold it up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.local.conftest import CONFIG, make_project
+from tests.local.harness import Backend, until
+from tests.local.reporting.stand_ins import HANGS, calls_in, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+
+QUICK = """
+def init(**how):
+    note("init")
+def log(figures, step):
+    note(step, figures)
+def finish():
+    note("finish")
+"""
+
+
+def test_a_job_is_reported_and_ends_although_one_hangs(tmp_path: Path, tiny: Path) -> None:
+    packages = tmp_path / "packages"
+    hanging = put(packages, "wandb", HANGS)
+    calls = put(packages, "trackio", QUICK)
+    project = make_project(tmp_path / "tests", tiny)
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", PYTHONPATH=str(packages))
+    try:
+        config = {**CONFIG, "maxSteps": 6, "loggingSteps": 1, "evalSteps": 3}
+        job = backend.submit({**config, "reportTo": ["trackio", "wandb", "mlflow"]}, "bot")
+        events = [frame for frame in backend.events(job) if frame.event == "training.message"]
+        messages = [frame.json["message"] for frame in events]
+        assert messages[0] == (
+            "Nothing is reported to mlflow, which is not installed: pip install 'arkor-dev[mlflow]'"
+        )
+        assert f"Reported to trackio: the run bot-{job} of tests (trackio show)" in messages
+        found = backend.job(job)
+        assert found["status"] == "completed"
+        assert found["settings"]["reportTo"] == ["trackio", "wandb", "mlflow"]
+        until(lambda: ["finish"] in calls_in(calls), 30)
+        losses = [call[0] for call in calls_in(calls) if len(call) > 1 and "train/loss" in call[1]]
+        assert losses == [1, 2, 3, 4, 5, 6]
+        assert calls_in(hanging)
+        # Nobody waits for it: the next job runs while it is still hanging.
+        assert backend.processes("reporting.worker")
+        after = backend.submit({**config, "maxSteps": 1})
+        backend.wait_for(after, "training.completed")
+        assert backend.process.stdin
+        backend.process.stdin.close()
+        until(lambda: not backend.processes())
+    finally:
+        backend.stop()

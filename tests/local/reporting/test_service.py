@@ -1,0 +1,282 @@
+"""Figures come to each reporter once and in order; one that hangs, fails or is missing is in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.reporting import service
+from arkor_dev.local.reporting.service import Reporting, Reports
+from arkor_dev.local.workers.process import Child
+from tests.local.reporting.stand_ins import BODIES, HANGS, calls_in, put
+from tests.support.processes import alive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+JOB = {"id": "job_1", "name": "support bot"}
+STARTED = ("training.started", {"metadata": {"device": "cpu", "settings": {"learningRate": 0.01}}})
+
+
+def rows(*steps: int) -> list[tuple[str, dict[str, Any]]]:
+    """The events of these steps, the last of which is evaluated."""
+    logs = [("training.log", {"step": step, "epoch": 0.5, "loss": 9.0 - step}) for step in steps]
+    sample = ("system.metrics", {"step": steps[-1], "cpu": 0.5})
+    return [*logs, ("training.log", {"step": steps[-1], "epoch": 0.5, "evalLoss": 2.0}), sample]
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path of this process and of those that it starts."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    for name in ("WANDB_PROJECT", "TRACKIO_PROJECT", "MLFLOW_EXPERIMENT_NAME", "TENSORBOARD_LOGGING_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+class Bench:
+    """Reports jobs of a project; ``said`` are the sentences for the job's log."""
+
+    def __init__(self, root: Path) -> None:
+        self.project = root / "my-project"
+        self.project.mkdir()
+        (root / "data" / "jobs" / "job_1").mkdir(parents=True)
+        self.reporting = Reporting(root / "data", self.project)
+        self.said: list[str] = []
+
+    def begin(self, *to: str, going_on: bool = False) -> Reports:
+        importlib.invalidate_caches()
+        return self.reporting.begin(JOB, list(to), self.said.append, going_on=going_on)
+
+    async def end(self, reports: Reports, status: str = "completed") -> None:
+        self.reporting.end(JOB, reports, status)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*self.reporting._finishing.values())
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, packages: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    await bench.reporting.close()
+    assert bench.reporting._finishing == {}
+
+
+OPENED: dict[str, list[list[Any]]] = {
+    "wandb": [
+        [
+            "init",
+            {
+                "project": "my-project",
+                "id": "job_1",
+                "name": "support bot",
+                "resume": "allow",
+                "config": {"device": "cpu", "learningRate": 0.01},
+            },
+        ]
+    ],
+    "trackio": [
+        [
+            "init",
+            {
+                "project": "my-project",
+                "name": "support-bot-job_1",
+                "config": {"device": "cpu", "learningRate": 0.01},
+                "resume": "allow",
+            },
+        ]
+    ],
+    "mlflow": [
+        ["experiment", "my-project"],
+        ["start", {"run_name": "support bot", "tags": {"arkor.job": "job_1"}}],
+        ["params", {"device": "cpu", "learningRate": "0.01"}],
+    ],
+}
+AGAIN: dict[str, list[list[Any]]] = {
+    "wandb": OPENED["wandb"],
+    "trackio": OPENED["trackio"],
+    "mlflow": [["experiment", "my-project"], ["start", {"run_id": "run7"}]],
+}
+ENDS: dict[str, dict[str, list[list[Any]]]] = {
+    "wandb": {"crashed": [["finish", 1]], "completed": [["finish", 0]]},
+    "trackio": {"crashed": [["finish"]], "completed": [["finish"]]},
+    "mlflow": {"crashed": [["finish", "FAILED"]], "completed": [["finish", "FINISHED"]]},
+}
+WHERE = {
+    "wandb": "Reported to wandb: https://***@example.org/runs/7",
+    "trackio": "Reported to trackio: the run support-bot-job_1 of my-project (trackio show)",
+    "mlflow": "Reported to mlflow: the run run7 of my-project at sqlite:///mlflow.db",
+}
+
+
+def figures(step: int) -> list[Any]:
+    return ["log", step, {"train/loss": 9.0 - step, "train/epoch": 0.5}]
+
+
+def last(step: int) -> list[list[Any]]:
+    return [figures(step), ["log", step, {"eval/loss": 2.0}], ["log", step, {"system/cpu": 0.5}]]
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_a_run_that_crashed_goes_on_there_with_each_step_once(
+    bench: Bench, packages: Path, name: str
+) -> None:
+    calls = put(packages, name, BODIES[name])
+    reports = bench.begin(name)
+    reports.take([("training.message", {"message": "Computing"}), STARTED, *rows(1, 2)])
+    reports.take(rows(3))
+    await bench.end(reports, "crashed")
+    first = calls_in(calls)
+    assert first == [*OPENED[name], figures(1), *last(2), *last(3), *ENDS[name]["crashed"]]
+    assert bench.said == [WHERE[name]]
+
+    calls.unlink()
+    reports = bench.begin(name, going_on=True)
+    reports.take([("training.resumed", {"step": 1}), STARTED, *rows(2), *rows(3), *rows(4)])
+    await bench.end(reports)
+    again = [["log", 3, {"system/cpu": 0.5}]]  # of the machine there are several samples to a step
+    assert calls_in(calls) == [*AGAIN[name], *again, *last(4), *ENDS[name]["completed"]]
+    assert bench.said == [WHERE[name]]
+
+
+async def test_a_run_that_went_back_reports_the_other_figures(bench: Bench, packages: Path) -> None:
+    calls = put(packages, "trackio", BODIES["trackio"])
+    reports = bench.begin("trackio")
+    reports.take([STARTED, *rows(1, 2, 3), ("training.resumed", {"step": 1}), *rows(2)])
+    await bench.end(reports)
+    steps = [call[1] for call in calls_in(calls) if call[0] == "log" and "train/loss" in call[2]]
+    assert steps == [1, 2, 3, 2]
+
+
+async def test_one_that_hangs_is_passed_by_and_killed_after_the_end(
+    bench: Bench, packages: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(service, "WAITING", 10)
+    monkeypatch.setattr(service, "CLOSE_SECONDS", 0.2)
+    calls = put(packages, "wandb", HANGS)
+    other = put(packages, "trackio", BODIES["trackio"])
+    reports = bench.begin("wandb", "trackio")
+    reports.take([STARTED, *rows(1)])
+    async with asyncio.timeout(60):
+        while not calls_in(calls):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    hanging, quick = reports.reports
+    for step in range(2, 40):
+        reports.take([("training.log", {"step": step, "loss": 1.0})])
+        async with asyncio.timeout(60):
+            while quick._queue:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert hanging.lost == 38 - 10
+    assert quick.lost == 0
+    assert "wandb takes the figures too slowly: the oldest are left out" in bench.said
+    children = [task for task in asyncio.all_tasks() if task.get_name() == "report to wandb"]
+    assert children == [hanging.task]
+    await bench.end(reports)
+    assert hanging.task.done()
+    assert "28 figures were not reported to wandb, which was too slow" in bench.said
+    assert bench.said[-1] == (
+        "wandb has not finished 0.2 s after the job, and was ended: 10 figures are missing there"
+    )
+    assert [call[1] for call in calls_in(other) if call[0] == "log" and "train/loss" in call[2]] == [
+        *range(1, 40)
+    ]
+
+
+FAULTS = {
+    "raise ImportError('no libfoo at //me:secret@host')": "ImportError: no libfoo at //***@host",
+    "sys.exit('you are not signed in')": "SystemExit: you are not signed in",
+    "os._exit(3)": "its process ended with exit status 3: it left no message",
+    "os.kill(os.getpid(), 9)": "its process was killed",
+    "": "AttributeError: module 'wandb' has no attribute 'init'",
+}
+
+
+@pytest.mark.parametrize("body", FAULTS)
+async def test_one_that_fails_says_so_once(bench: Bench, packages: Path, body: str) -> None:
+    put(packages, "wandb", body)
+    reports = bench.begin("wandb")
+    reports.take([STARTED, *rows(1)])
+    (report,) = reports.reports
+    async with asyncio.timeout(60):
+        await asyncio.wait({report.task})
+    reports.take(rows(2))
+    assert len(report._queue) == 0
+    await bench.end(reports)
+    assert bench.said == [f"Nothing more is reported to wandb: {FAULTS[body]}"]
+
+
+async def test_one_that_is_not_installed_is_said_before_the_run(bench: Bench, packages: Path) -> None:
+    (packages / "wandb").mkdir()  # as W&B leaves one in a project
+    said = "Nothing is reported to wandb, which is not installed: pip install 'arkor-dev[wandb]'"
+    reports = bench.begin("wandb", "wandb")
+    assert reports.reports == []
+    assert bench.said == [said]
+    await bench.end(reports)
+    # A log that has it already is not told again, one that began anew is.
+    for step, more in ((5, []), (0, [said])):
+        reports = bench.begin("wandb", going_on=True)
+        reports.take([("training.resumed", {"step": step}), STARTED])
+        assert bench.said == [said, *more]
+
+
+async def test_a_job_that_goes_on_at_once_waits_for_what_was_before(bench: Bench, packages: Path) -> None:
+    """Two processes that write to one run would be in each other's way."""
+    calls = put(packages, "trackio", BODIES["trackio"])
+    first = bench.begin("trackio")
+    first.take([STARTED, *rows(1)])
+    bench.reporting.end(JOB, first, "crashed")
+    second = bench.begin("trackio", going_on=True)
+    second.take([("training.resumed", {"step": 1}), STARTED, *rows(2)])
+    await bench.end(second)
+    assert [call[0] for call in calls_in(calls)] == ["init", "log", "log", "log", "finish"] * 2
+
+
+async def test_nothing_outlives_the_end_of_the_backend(
+    bench: Bench, packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = []
+    start = Child.start
+
+    async def noted(*arguments: Any, **more: Any) -> Any:
+        child = await start(*arguments, **more)
+        pids.append(child.pid)
+        return child
+
+    monkeypatch.setattr(Child, "start", noted)
+    put(packages, "wandb", HANGS)
+    reports = bench.begin("wandb")
+    reports.take([STARTED, *rows(1)])
+    bench.reporting.end(JOB, reports, "paused")
+    async with asyncio.timeout(30):
+        while not pids:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await bench.reporting.close()
+    assert not any(map(alive, pids))
+
+
+async def test_tensorboard_shows_every_step_once(bench: Bench) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    reports = bench.begin("tensorboard")
+    reports.take([STARTED, *rows(1, 2, 3)])
+    await bench.end(reports, "crashed")
+    reports = bench.begin("tensorboard", going_on=True)
+    reports.take([("training.resumed", {"step": 1}), STARTED, *rows(2), *rows(3), *rows(4)])
+    await bench.end(reports)
+    folder = bench.project / "runs" / "support-bot-job_1"
+    assert bench.said == [f"Reported to tensorboard: {folder} (tensorboard --logdir {folder.parent})"]
+    shown = EventAccumulator(str(folder)).Reload()
+    assert [(point.step, point.value) for point in shown.Scalars("train/loss")] == [
+        (step, 9.0 - step) for step in (1, 2, 3, 4)
+    ]
+    assert [point.step for point in shown.Scalars("eval/loss")] == [3, 4]
+    text = shown.Tensors("settings")[0].tensor_proto.string_val[0].decode()
+    assert "learningRate = 0.01" in text
