@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.run_shapes import NON_FINITE
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SLOWER: Final = 0.5
 """By how much the learning rate is less after going back."""
@@ -43,10 +45,19 @@ class GoingBack:
         if self._wanted and self.factor == 1:
             self._good = (step, copy.deepcopy(state()))
 
-    def slowed_down(self, fault: NonFiniteError, step: int) -> str:
-        """Lower the rates from here on; what has happened, in words."""
+    def slow_down(
+        self, fault: NonFiniteError, step: int, metadata: Callable[[], dict[str, Any]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Lower the rates from here on; the events that tell of going back to ``step``.
+
+        Back at the beginning a job's log is empty, and is told again which run (``metadata``) that is.
+        """
         self.factor = SLOWER
-        return f"{fault}. It goes on from step {step}, with half the learning rate"
+        message = f"{fault}. It goes on from step {step}, with half the learning rate"
+        yield TRAINING_RESUMED, {"step": step, "message": message}
+        if step == 0:
+            yield TRAINING_STARTED, {"metadata": metadata()}
+        yield TRAINING_MESSAGE, {"message": str(fault), "code": NON_FINITE, "step": fault.step}
 
     def take(self, fault: NonFiniteError) -> tuple[int, dict[str, Any]]:
         """The step to go back to, and its state. Raises ``fault`` the second time, or where nobody asked."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
-from arkor_dev.contract.run_shapes import NON_FINITE
 from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figures
 from arkor_dev.local.checkpoints.going_back import GoingBack, NonFiniteError, check_finite, non_finite
 from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
@@ -181,8 +180,8 @@ class Run:
         began, spent = self.began, self.clock.seconds
         self._take_over(state)
         self.step, self.began, self.clock.seconds = step, began, spent
-        self.emit(TRAINING_RESUMED, step=self.step, message=self.good.slowed_down(fault, self.step))
-        self.emit(TRAINING_MESSAGE, message=str(fault), code=NON_FINITE, step=fault.step)
+        for name, fields in self.good.slow_down(fault, self.step, lambda: metadata_of(self)):
+            self.emit(name, **fields)
         return endless(self.train, self.plan, self.plan.order_seed, self.step)
 
     def _finish(self) -> Ending:

@@ -149,3 +149,16 @@ def test_the_second_time_it_stops(tiny: Path, tmp_path: Path) -> None:
         run.run()
     assert [name for name, _ in events_of(run).calls].count("training.resumed") == 1
     assert isinstance(run.emit, Events)
+
+
+def test_back_at_the_beginning_the_log_is_told_again_which_run_it_is(tiny: Path, tmp_path: Path) -> None:
+    """A reader drops all that came before a run which goes on from step 0."""
+    config = {**CONFIG, "onNonFinite": "lower_rate"}
+    run = breaking(set_up(tiny, tmp_path, config, train=named()), after=1)
+    run.run()
+    calls = events_of(run).calls
+    names = [name for name, _ in calls]
+    resumed = names.index("training.resumed")
+    assert calls[resumed][1]["step"] == 0
+    assert names[resumed + 1 : resumed + 4] == ["training.started", "training.message", "training.log"]
+    assert calls[resumed + 1][1] == calls[names.index("training.started")][1]
