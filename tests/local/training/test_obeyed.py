@@ -67,7 +67,7 @@ def unused(names: list[str]) -> list[str]:
     owners = {"plan.py": ("self",), "schedule.py": ("self",)}
     used = {
         node.attr
-        for path in folder.glob("*.py")
+        for path in folder.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute)
         and ast.unparse(node.value) in owners.get(path.name, ("plan", "self.plan", "self.plan.schedule"))
