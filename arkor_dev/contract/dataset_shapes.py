@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from .shapes import ChatMessage
 
 
 class FindingRow(TypedDict):
@@ -151,3 +154,46 @@ class DatasetFound(TypedDict):
 
     row: int | None
     reached: int
+
+
+class Correction(TypedDict):
+    """A line of ``data/corrections.jsonl``: a conversation that ends with what should have been answered.
+
+    ``instead`` is the answer that was given, ``by`` who gave it, ``at`` when it was corrected.
+    """
+
+    line: int
+    messages: list[ChatMessage]
+    at: NotRequired[str]
+    by: NotRequired[str]
+    instead: NotRequired[str]
+
+
+class CorrectionsTrainer(TypedDict):
+    """A trainer of ``arkor.toml``, and whether its data set has the file."""
+
+    name: str
+    listed: bool
+
+
+class Corrections(TypedDict):
+    """``GET /api/corrections``: the newest lines; ``older`` is how many more there are."""
+
+    file: str
+    rows: list[Correction]
+    older: int
+    trainers: list[CorrectionsTrainer]
+    revision: NotRequired[str]
+    """That of ``arkor.toml``, for who adds the file to a data set there."""
+
+
+class CorrectionAdded(TypedDict):
+    """``POST /api/corrections``. ``sameQuestion`` are lines that answer the same question in another way.
+
+    ``undo`` takes exactly this line out again, while the file is as it is now.
+    """
+
+    file: str
+    line: int
+    sameQuestion: list[int]
+    undo: str

@@ -59,6 +59,19 @@ class ManifestReader:
                 write_settings, self._project, trainer, revision, changes, preview=preview
             )
 
+    async def add_to_dataset(
+        self, trainer: str, revision: str, path: str, *, preview: bool
+    ) -> SettingsWritten:
+        """As `project.write_settings.add_to_dataset`, one at a time."""
+        if not await asyncio.to_thread(self._has_toml):
+            raise BadRequestError("This project has no arkor.toml, whose trainers list their data.")
+        from .write_settings import add_to_dataset
+
+        async with self._writing:
+            return await asyncio.to_thread(
+                add_to_dataset, self._project, trainer, revision, path, preview=preview
+            )
+
     def _has_toml(self) -> bool:
         # A dangling link or an unreadable file is there all the same, and is reported as what it is.
         path = self._project / "arkor.toml"

@@ -11,10 +11,11 @@ from arkor_dev.core.atomic_write import ChangedError, replace_regular
 
 from .arkor_toml import parse, place, read, revision_of
 from .toml.edit import EditError, edit
+from .toml.edit import add_to_dataset as edit_dataset
 from .toml.problems import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import SettingsWritten
@@ -42,13 +43,24 @@ def write_settings(
     ``preview`` nothing is written. Raises ConflictError when the file does not have the ``revision`` any
     more, and BadRequestError when there is no such trainer, its table is wrong, or it cannot be written.
     """
+    return _write(project, revision, lambda text: _edited(project, text, trainer, changes), preview=preview)
+
+
+def add_to_dataset(
+    project: Path, trainer: str, revision: str, path: str, *, preview: bool
+) -> SettingsWritten:
+    """Add a file of the project to a trainer's ``dataset``, as `write_settings` writes settings."""
+    return _write(project, revision, lambda text: _with_file(project, text, trainer, path), preview=preview)
+
+
+def _write(project: Path, revision: str, edited: Callable[[str], str], *, preview: bool) -> SettingsWritten:
     path = project / FILE
     text = read(project)
     if path.is_symlink():
         raise BadRequestError(LINKED)
     if revision_of(text) != revision:
         raise ConflictError(CHANGED)
-    after = _edited(project, text, trainer, changes)
+    after = edited(text)
     diff = "".join(difflib.unified_diff(_lines(text), _lines(after), FILE, FILE, n=2))
     if not preview and after != text:
         try:
@@ -77,6 +89,26 @@ def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object
         raise BadRequestError(now["problem"])
     if now["config"] != applied(config, changes):
         raise BadRequestError(NOT_EDITABLE)
+    return after
+
+
+def _with_file(project: Path, text: str, trainer: str, path: str) -> str:
+    trainers = parse(project, text)
+    index = place(trainers, trainer)
+    if text.count("\n") > MANY_LINES:
+        raise BadRequestError(TOO_LONG)
+    if "config" not in trainers[index]:
+        raise BadRequestError(trainers[index].get("problem", NOT_EDITABLE))
+    try:
+        after = edit_dataset(text, index, path)
+    except EditError:
+        raise BadRequestError(
+            f'{FILE} is written in a way that Studio cannot add a file to. Add "{path}" to the list '
+            f'of {trainer}\'s dataset by hand: dataset = [ what is there now, "{path}" ]'
+        ) from None
+    now = parse(project, after)[index]
+    if "config" not in now:  # it cannot be read, say
+        raise BadRequestError(now["problem"])
     return after
 
 

@@ -816,6 +816,38 @@ export interface DatasetFound {
   reached: number;
 }
 
+/** A line of `data/corrections.jsonl`: a conversation that ends with what should have been answered. */
+export interface Correction {
+  line: number;
+  messages: ChatMessage[];
+  at?: string;
+  by?: string;
+  instead?: string;
+}
+
+/** A trainer of `arkor.toml`, and whether its data set has the file. */
+export interface CorrectionsTrainer {
+  name: string;
+  listed: boolean;
+}
+
+/** `GET /api/corrections`: the newest lines; `older` is how many more there are. */
+export interface Corrections {
+  file: string;
+  rows: Correction[];
+  older: number;
+  trainers: CorrectionsTrainer[];
+  revision?: string;
+}
+
+/** `POST /api/corrections`. `sameQuestion` are lines that answer the same question in another way. */
+export interface CorrectionAdded {
+  file: string;
+  line: number;
+  sameQuestion: number[];
+  undo: string;
+}
+
 export const NON_FINITE = "non-finite";
 
 export const DIVERGING = "diverging";

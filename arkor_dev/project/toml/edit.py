@@ -20,7 +20,7 @@ from .positions import Header, Pair, layout
 from .values import written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from arkor_dev.contract.settings.setting import Setting
 
@@ -57,6 +57,47 @@ def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
     if not _says(result, text, trainer, wanted) or _comments(result) != _comments(text):
         raise EditError
     return result
+
+
+def add_to_dataset(text: str, trainer: int, path: str) -> str:
+    """``text`` with a file added behind all others to the ``dataset`` of its trainer of that number.
+
+    Raises EditError where the result would not be exactly that: for a table of its own, say.
+    """
+    pairs = layout(text).pairs
+    pair = next((pair for pair in pairs if pair.path == ("trainer", trainer, "dataset")), None)
+    if pair is None:
+        raise EditError
+    wanted: dict[str, Any] = tomllib.loads(text)
+    block = wanted["trainer"][trainer]
+    held = block["dataset"]
+    block["dataset"] = [*held, path] if isinstance(held, list) else [held, path]
+    for value in _longer(text[pair.value : pair.end], written(path), listed=isinstance(held, list)):
+        result = f"{text[: pair.value]}{value}{text[pair.end :]}"
+        try:
+            says = _same(tomllib.loads(result), wanted)
+        except (ValueError, RecursionError):
+            continue
+        if says and _comments(result) == _comments(text):
+            return result
+    raise EditError
+
+
+def _longer(value: str, member: str, *, listed: bool) -> Iterator[str]:
+    """Ways to write a list with one more member; which of them is right shows when it is read again."""
+    if not listed:
+        yield f"[{value}, {member}]"
+        return
+    inside = value[:-1]
+    head = inside.rstrip()
+    last = head.rpartition("\n")[2]
+    indent = last[: len(last) - len(last.lstrip())]
+    gap = f"\n{indent}" if "\n" in head else " "
+    yield f"{head},{gap}{member}{inside[len(head) :]}]"
+    yield f"{head}{gap}{member},{inside[len(head) :]}]"  # it ends with a comma, and goes on to
+    # A comment stands behind the last member.
+    yield f"{head}\n{indent}{member},{inside[len(head) :]}]"
+    yield f"{head}\n{indent}, {member}{inside[len(head) :]}]"
 
 
 @dataclass(slots=True)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import chat, datasets, deployments, evaluation, exports, forecasts, jobs, manifest, session, train
+from . import (
+    chat,
+    corrections,
+    datasets,
+    evaluation,
+    exports,
+    forecasts,
+    jobs,
+    manifest,
+    session,
+    train,
+)
+from .deployments import routes as deployments
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -12,5 +24,8 @@ if TYPE_CHECKING:
 
 def routes() -> list[web.RouteDef]:
     """Every route under ``/api``."""
-    resources = (session, manifest, jobs, train, chat, datasets, deployments, forecasts, evaluation, exports)
+    resources = (
+        session, manifest, jobs, train, chat, datasets, deployments, forecasts, evaluation, exports,
+        corrections,
+    )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

@@ -161,7 +161,7 @@ async def diff(scene: Scene) -> None:
     await scene.page.get_by_label("Steps", exact=True).fill("60")
     await scene.page.get_by_label("LoRA rank", exact=True).fill("32")
     await scene.page.get_by_role("button", name="Write to arkor.toml").click()
-    await expect(scene.page.locator(".set-diff")).to_contain_text("lora.r = 32")
+    await expect(scene.page.locator(".ui-diff")).to_contain_text("lora.r = 32")
 
 
 @state("home-refused", "The file has changed since it was shown", faulty=True)
@@ -170,7 +170,7 @@ async def refused(scene: Scene) -> None:
     await scene.go("/")
     await scene.page.get_by_label("Steps", exact=True).fill("60")
     await scene.page.get_by_role("button", name="Write to arkor.toml").click()
-    await expect(scene.page.locator(".set-diff")).to_be_visible()
+    await expect(scene.page.locator(".ui-diff")).to_be_visible()
     (scene.project / "arkor.toml").write_text(TRAINER + SECOND)
     await scene.page.get_by_role("button", name="Write", exact=True).click()
     await expect(scene.page.get_by_role("alert")).to_contain_text("has been changed on the disk")

@@ -136,3 +136,39 @@ async def strength(scene: Scene) -> None:
     await expect(scene.page.get_by_text("Adapter strength")).to_be_visible()
     await ask(scene.page, "The parcel came with a broken mug. What can I do?")
     await answered(scene.page)
+
+
+TOML = '[[trainer]]\nname = "support-bot"\nmodel = "m"\ndataset = "data/support.jsonl"\n'
+LONG = "Write to the shop within 14 days. " * 12
+
+
+async def correct(scene: Scene, text: str) -> None:
+    (scene.project / "data").mkdir()
+    (scene.project / "data" / "support.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    (scene.project / "arkor.toml").write_text(TOML)
+    trained(scene.fake, "support-bot")
+    await scene.go("/#/playground")
+    await ask(scene.page, "The parcel came with a broken mug. What can I do?")
+    await answered(scene.page)
+    await scene.page.get_by_role("button", name="Correct the answer").click()
+    await scene.page.get_by_label("The answer as it should have been").fill(text)
+
+
+@state("playground-correct", "An answer that is edited into what it should have been")
+async def correcting(scene: Scene) -> None:
+    await correct(scene, LONG)
+
+
+@state("playground-corrected", "An answer that was corrected, and a trainer that does not learn from it yet")
+async def corrected(scene: Scene) -> None:
+    await correct(scene, HOSTILE + LONG)
+    await scene.page.get_by_role("button", name="Add to the data").click()
+    await expect(scene.page.get_by_text("No trainer learns from it yet")).to_be_visible()
+
+
+@state("playground-corrected-write", "How arkor.toml will change, so that a trainer learns from corrections")
+async def listing(scene: Scene) -> None:
+    await correct(scene, "Send a photo, and a new one comes.")
+    await scene.page.get_by_role("button", name="Add to the data").click()
+    await scene.page.get_by_role("button", name="Add the file to the data of support-bot").click()
+    await expect(scene.page.locator(".ui-diff")).to_contain_text("data/corrections.jsonl")

@@ -27,6 +27,17 @@ export interface Answer {
   timing?: Timing;
   /** How it was asked; what the conversation says may have been changed since. */
   asked?: Pick<Conversation, "params" | "system">;
+  /** What it should have been, where that was added to the project's data. */
+  corrected?: KeptCorrection;
+}
+
+export interface KeptCorrection {
+  text: string;
+  line: number;
+  /** Takes it out of the file again. */
+  undo: string;
+  /** Lines that answer the same question in another way. */
+  sameQuestion?: number[];
 }
 
 export interface Timing {

@@ -39,6 +39,20 @@ function isTurn(value: unknown): boolean {
 
 function isAnswer(value: unknown): boolean {
   return (
-    isObject(value) && isObject(value.by) && isText(value.name) && isText(value.text) && isText(value.state)
+    isObject(value) &&
+    isObject(value.by) &&
+    isText(value.name) &&
+    isText(value.text) &&
+    isText(value.state) &&
+    (value.corrected === undefined || isCorrection(value.corrected))
+  );
+}
+
+function isCorrection(value: unknown): boolean {
+  return (
+    isObject(value) &&
+    isText(value.text) &&
+    isText(value.undo) &&
+    (value.sameQuestion === undefined || every(value.sameQuestion, Number.isInteger))
   );
 }

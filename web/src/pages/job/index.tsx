@@ -6,6 +6,7 @@ import { route } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { jobById, jobsState, refreshJobs } from "../../store/jobs";
 import { announce, Empty, statusWord } from "../../ui";
+import { CorrectionsPlace } from "./corrections-place";
 import { JobCurve } from "./curve";
 import { Events } from "./events";
 import { ExportsPlace } from "./exports-place";
@@ -52,6 +53,7 @@ function JobView({ id }: { id: string }) {
           <VerdictPlace job={job} status={status} />
           <JobCurve id={id} job={job} run={run} version={version} status={status} />
           <ExportsPlace job={job} status={status} />
+          <CorrectionsPlace job={job} status={status} />
           {job && <Notes job={job} />}
           <div class="job-below">
             <Events records={run.records} version={version} name={name} />

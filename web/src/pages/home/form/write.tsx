@@ -2,13 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import type { SettingsWritten, Trainer } from "../../../contract.gen";
-import { clean } from "../../../lib/text";
 import { forgetEdits, reloadManifest } from "../../../store/manifest";
 import { type Changes, dropDraft } from "../../../store/trainer-draft";
 import { Button, Dialog, ErrorNote, Skeleton, say } from "../../../ui";
-
-const MOST_LINES = 400;
-const LONGEST = 500;
+import { Diff } from "../../../ui/diff";
 
 interface Props {
   trainer: Trainer;
@@ -65,31 +62,5 @@ export function WriteDialog({ trainer, revision, changes, onClose }: Props) {
         )}
       </div>
     </Dialog>
-  );
-}
-
-/** The lines that go and come, with their neighbours; a mark and a word tell them apart besides the colour. */
-function Diff({ text }: { text: string }) {
-  const lines = text.split("\n").filter((line) => line !== "" && !/^(---|\+\+\+) /.test(line));
-  if (lines.length === 0) return <p class="dim">arkor.toml says this already.</p>;
-  return (
-    <pre class="set-diff" tabIndex={0} aria-label="Changes">
-      {lines.slice(0, MOST_LINES).map((line, index) => {
-        const [sign, rest] = [line[0], clean(line.slice(1).replaceAll("\t", "  "), LONGEST)];
-        if (sign === "@")
-          return index === 0 ? null : (
-            <span key={index} class="set-diff-gap">
-              …{"\n"}
-            </span>
-          );
-        const Line = sign === "+" ? "ins" : sign === "-" ? "del" : "span";
-        return (
-          <Line key={index}>
-            {sign} {rest}
-            {"\n"}
-          </Line>
-        );
-      })}
-    </pre>
   );
 }

@@ -74,7 +74,7 @@ function Dial({ column, place, target }: DialProps) {
             aria-label={`Reset ${label.toLowerCase()} to 100 %`}
             onClick={() => set(100)}
           >
-            Reset to 100 %
+            Reset
           </Button>
         )}
       </div>
@@ -85,5 +85,5 @@ function Dial({ column, place, target }: DialProps) {
 function meaning(value: number): string {
   if (value === 0) return "The base model itself";
   if (value === 100) return "As it was trained";
-  return value < 100 ? "Between base model and adapter" : "More than it was trained for";
+  return value < 100 ? "Between base and adapter" : "More than it was trained for";
 }

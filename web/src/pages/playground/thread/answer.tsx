@@ -1,5 +1,6 @@
 /** One answer: as it streams, and as it ended. */
 
+import { useState } from "preact/hooks";
 import type { LiveAnswer } from "../../../chat/live-answer";
 import type { Answer, Target, Turn } from "../../../chat/model/types";
 import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
@@ -11,6 +12,7 @@ import { features } from "../../../store/features";
 import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
+import { CorrectPlace } from "./correct-place";
 import { AnswerFoot } from "./foot";
 import { Loading } from "./loading";
 
@@ -90,6 +92,7 @@ const TITLES: Readonly<Record<number, string>> = {
 };
 
 function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: Answer }) {
+  const [editing, setEditing] = useState(false);
   const again = (): void => regenerate(turn, column);
   const failed = answer.state === "failed";
   if (failed && answer.text === "") {
@@ -110,7 +113,20 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
           </Button>
         </ErrorNote>
       )}
-      <AnswerFoot turn={turn} column={column} answer={answer} regenerate={again} />
+      <AnswerFoot
+        turn={turn}
+        column={column}
+        answer={answer}
+        regenerate={again}
+        correct={() => setEditing(!editing)}
+      />
+      <CorrectPlace
+        turn={turn}
+        column={column}
+        answer={answer}
+        editing={editing}
+        onClose={() => setEditing(false)}
+      />
     </>
   );
 }

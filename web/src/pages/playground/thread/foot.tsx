@@ -17,9 +17,11 @@ interface Props {
   column: number;
   answer: Answer;
   regenerate: () => void;
+  /** Edits it into what it should have been. */
+  correct: () => void;
 }
 
-export function AnswerFoot({ turn, column, answer, regenerate }: Props) {
+export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props) {
   const copyAs = async (write: typeof asCurl): Promise<void> => {
     const asked = { ...current.peek(), ...answer.asked };
     const body = chatRequest(messagesFor(asked, turn.id, column), answer.by, asked.params);
@@ -47,6 +49,14 @@ export function AnswerFoot({ turn, column, answer, regenerate }: Props) {
           title="Regenerate"
           disabled={busy.value}
           onClick={regenerate}
+        />
+        <Button
+          kind="quiet"
+          small
+          icon="edit"
+          aria-label="Correct the answer"
+          title="Correct the answer, for the data"
+          onClick={correct}
         />
         <Menu
           small

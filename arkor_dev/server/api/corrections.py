@@ -1,0 +1,124 @@
+"""Answers as they should have been: rows of the project's own data (docs/contract.md#corrections)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from arkor_dev.contract.errors import ArkorError
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.project.corrections import (
+    FILE,
+    add_correction,
+    lists_corrections,
+    read_corrections,
+    undo_correction,
+)
+from arkor_dev.server.app_keys import MANIFEST, SETTINGS
+
+from .envelope import read_object
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.dataset_shapes import Corrections
+
+MESSAGES = 200
+NAME = 300
+SHORT = Rule(
+    "other",
+    noun=f"text of at most {NAME} characters",
+    test=lambda text: isinstance(text, str) and len(text) <= NAME,
+)
+MESSAGE = Schema(
+    (
+        Field("role", Rule("choice", choices=("system", "user", "assistant")), needed=True),
+        Field("content", TEXT, needed=True),
+    )
+)
+
+
+def _answered(body: dict[str, Any]) -> str | None:
+    question, answer = body["messages"][-2:]
+    if answer["role"] != "assistant" or not answer["content"].strip():
+        return "messages must end with the answer as it should have been"
+    if question["role"] != "user" or not question["content"].strip():
+        return "messages must have the question before the answer"
+    return None
+
+
+ADD = Schema(
+    (
+        Field(
+            "messages",
+            Rule("list", 2, MESSAGES, noun=f"a list of 2 to {MESSAGES} messages"),
+            needed=True,
+            inner=MESSAGE,
+        ),
+        Field("instead", TEXT, null=True),
+        Field("by", SHORT, null=True),
+    ),
+    _answered,
+)
+UNDO = Schema((Field("undo", FILLED, needed=True),))
+LIST = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field("revision", FILLED, needed=True),
+        Field("preview", FLAG, null=True),
+    )
+)
+
+
+async def get(request: web.Request) -> web.Response:
+    """``GET /api/corrections``: the newest lines, and which trainers have the file in their data set."""
+    rows, older = await asyncio.to_thread(read_corrections, request.app[SETTINGS].project)
+    found: Corrections = {"file": FILE, "rows": rows, "older": older, "trainers": []}
+    try:
+        manifest = await request.app[MANIFEST].read()
+    except ArkorError:
+        return web.json_response(found)  # Home says what is wrong with the project
+    if manifest.get("source") == "arkor.toml":
+        found["trainers"] = [
+            {"name": trainer["name"], "listed": lists_corrections(trainer["config"]["datasetSource"])}
+            for trainer in manifest["trainers"]
+            if "config" in trainer
+        ]
+        found["revision"] = manifest["revision"]
+    return web.json_response(found)
+
+
+async def add(request: web.Request) -> web.Response:
+    """``POST /api/corrections``: append one."""
+    body = await read_object(request, ADD)
+    messages = [{"role": each["role"], "content": each["content"]} for each in body["messages"]]
+    project = request.app[SETTINGS].project
+    added = await asyncio.to_thread(
+        add_correction, project, messages, body.get("instead") or "", body.get("by") or ""
+    )
+    return web.json_response(added)
+
+
+async def undo(request: web.Request) -> web.Response:
+    """``POST /api/corrections/undo``: take out the one that was added last, where nothing came after it."""
+    body = await read_object(request, UNDO)
+    await asyncio.to_thread(undo_correction, request.app[SETTINGS].project, body["undo"])
+    return web.json_response({})
+
+
+async def list_in(request: web.Request) -> web.Response:
+    """``POST /api/corrections/dataset``: add the file to a trainer's data; with ``preview`` only show how."""
+    body = await read_object(request, LIST)
+    answer = await request.app[MANIFEST].add_to_dataset(
+        body["trainer"], body["revision"], FILE, preview=bool(body.get("preview"))
+    )
+    return web.json_response(answer)
+
+
+ROUTES = [
+    web.get("/api/corrections", get),
+    web.post("/api/corrections", add),
+    web.post("/api/corrections/undo", undo),
+    web.post("/api/corrections/dataset", list_in),
+]

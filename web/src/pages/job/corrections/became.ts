@@ -1,0 +1,29 @@
+/** What became of a correction, by the answer that the trained model gives now. */
+import { rowWith, wantedOf } from "../../../chat/corrections";
+import type { Correction, Job } from "../../../contract.gen";
+
+export type Became = "as wanted" | "as before" | "another answer";
+
+const words = (text: string): string => text.trim().replace(/\s+/gu, " ");
+
+export function became(row: Correction, answer: string): Became {
+  if (words(answer) === words(wantedOf(row))) return "as wanted";
+  return row.instead !== undefined && words(answer) === words(row.instead) ? "as before" : "another answer";
+}
+
+/** The rows that were there when the job was made, each wanted answer to a question once. */
+export function learnedBy(job: Job, rows: readonly Correction[]): Correction[] {
+  const made = Date.parse(job.createdAt);
+  // A row that does not say when it was added may have been there.
+  const there = rows.filter(({ at }) => !(at !== undefined && Date.parse(at) > made));
+  return there.filter(
+    (row) =>
+      rowWith(
+        there.filter((other) => sameQuestion(row, other)),
+        wantedOf(row),
+      ) === row,
+  );
+}
+
+const sameQuestion = (one: Correction, other: Correction): boolean =>
+  JSON.stringify(one.messages.slice(0, -1)) === JSON.stringify(other.messages.slice(0, -1));

@@ -1,0 +1,256 @@
+/** Teaching by correcting: an answer is edited into what it should have been, and becomes a row of the project's data. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { errorText } from "../../../api/client";
+import {
+  addCorrection,
+  corrections,
+  listInDataset,
+  loadCorrections,
+  rowWith,
+  undoCorrection,
+} from "../../../chat/corrections";
+import { setAnswer } from "../../../chat/model/tree";
+import type { Answer, KeptCorrection, Turn } from "../../../chat/model/types";
+import { messagesFor } from "../../../chat/request";
+import { changeById, current } from "../../../chat/storage/conversations";
+import { plural } from "../../../lib/format";
+import { clean, displayName } from "../../../lib/text";
+import { composing, fitHeight } from "../../../lib/textarea";
+import { PlainText } from "../../../markdown";
+import { reloadManifest } from "../../../store/manifest";
+import { announce, Button, Dialog, ErrorNote, Skeleton, say } from "../../../ui";
+import { Diff } from "../../../ui/diff";
+
+const STACK = { display: "grid", gridTemplateColumns: "minmax(0, 1fr)", gap: "4px", marginTop: "12px" };
+const HEAD = { color: "var(--ink-2)", fontSize: "var(--size-1)", fontWeight: "var(--medium)" };
+
+interface Props {
+  turn: Turn;
+  column: number;
+  answer: Answer;
+}
+
+/** Keeps a correction with its answer, in the conversation; null takes it away. */
+function keep({ turn, column, answer }: Props, id: string, corrected: KeptCorrection | null): void {
+  const { corrected: _, ...plain } = answer;
+  changeById(id, (conversation) =>
+    setAnswer(conversation, turn.id, column, corrected ? { ...plain, corrected } : plain),
+  );
+}
+
+export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => void }) {
+  const { turn, column, answer } = props;
+  const [text, setText] = useState(answer.corrected?.text ?? answer.text);
+  const [error, setError] = useState("");
+  const [busy, setBusy] = useState(false);
+  const area = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => area.current?.focus(), []);
+  useEffect(() => fitHeight(area.current), [text]);
+  const same = text.trim() === answer.text.trim();
+  const ready = text.trim() !== "" && !same;
+  const add = async (): Promise<void> => {
+    if (!ready || busy) return;
+    setBusy(true);
+    const conversation = current.peek();
+    const asked = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
+    const messages = messagesFor(asked, turn.id, column);
+    try {
+      const added = await addCorrection(
+        [...messages, { role: "assistant", content: text }],
+        answer.text,
+        answer.name,
+      );
+      const { line, undo, sameQuestion } = added;
+      keep(props, conversation.id, { text, line, undo, sameQuestion });
+      announce(`Added to ${added.file}`);
+      void loadCorrections().catch(() => undefined);
+      onClose();
+    } catch (fault) {
+      setError(errorText(fault));
+      setBusy(false);
+    }
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (composing(event)) return;
+    if (event.key === "Escape") onClose();
+    else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void add();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return (
+    <div style={STACK}>
+      <div class="chat-draft" style={{ width: "100%" }}>
+        <textarea
+          ref={area}
+          aria-label="The answer as it should have been"
+          rows={2}
+          dir="auto"
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+          onKeyDown={onKeyDown}
+        />
+        <div class="chat-draft-actions">
+          <Button small onClick={onClose}>
+            Cancel
+          </Button>
+          <Button small kind="primary" busy={busy} disabled={!ready} onClick={() => void add()}>
+            Add to the data
+          </Button>
+        </div>
+      </div>
+      <p class="hint">
+        {same
+          ? "Edit it into what it should have been. It becomes a row of data/corrections.jsonl."
+          : "Ctrl Enter adds it to data/corrections.jsonl, with what was said before."}
+      </p>
+      {error !== "" && <ErrorNote title="It was not added" error={error} />}
+    </div>
+  );
+}
+
+export function Corrected(props: Props & { corrected: KeptCorrection }) {
+  const { corrected } = props;
+  const [error, setError] = useState("");
+  const [listing, setListing] = useState<string | null>(null);
+  useEffect(() => {
+    if (corrections.peek() === null) void loadCorrections().catch(() => undefined);
+  }, []);
+  const known = corrections.value;
+  const row = known ? rowWith(known.rows, corrected.text) : undefined;
+  const gone = known !== null && row === undefined && known.older === 0;
+  const undo = async (): Promise<void> => {
+    try {
+      await undoCorrection(corrected.undo);
+      keep(props, current.peek().id, null);
+      say("Taken out of data/corrections.jsonl");
+      void loadCorrections().catch(() => undefined);
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+  };
+  return (
+    <section style={STACK} aria-label="Correction">
+      <h3 style={HEAD}>Should have been</h3>
+      <div class="chat-user" style={{ maxHeight: "none" }}>
+        <PlainText text={corrected.text} />
+      </div>
+      {gone ? (
+        <p class="hint">
+          It is no longer in data/corrections.jsonl.{" "}
+          <Button small kind="quiet" onClick={() => keep(props, current.peek().id, null)}>
+            Forget it
+          </Button>
+        </p>
+      ) : (
+        <p class="hint">
+          Line {row?.line ?? corrected.line} of data/corrections.jsonl.{" "}
+          <Button small kind="quiet" aria-label="Undo the correction" onClick={() => void undo()}>
+            Undo
+          </Button>
+        </p>
+      )}
+      {!gone && corrected.sameQuestion && corrected.sameQuestion.length > 0 && (
+        <p class="hint">
+          {corrected.sameQuestion.length === 1 ? "Line" : "Lines"} {corrected.sameQuestion.join(", ")}{" "}
+          {corrected.sameQuestion.length === 1 ? "answers" : "answer"} the same question in another way: keep
+          the one that you want.
+        </p>
+      )}
+      {!gone && known && <Users onList={setListing} />}
+      {error !== "" && <ErrorNote title="It was not undone" error={error} />}
+      {listing !== null && known?.revision !== undefined && (
+        <ListDialog trainer={listing} revision={known.revision} onClose={() => setListing(null)} />
+      )}
+    </section>
+  );
+}
+
+const SHOWN = 4;
+
+/** Which trainers have the file in their data set; the others can be given it. */
+function Users({ onList }: { onList: (trainer: string) => void }) {
+  const trainers = corrections.value?.trainers ?? [];
+  if (trainers.length === 0)
+    return <p class="hint">A trainer learns from it when its dataset in arkor.toml lists this file.</p>;
+  const using = trainers.filter(({ listed }) => listed);
+  const others = trainers.filter(({ listed }) => !listed);
+  return (
+    <>
+      {using.length > 0 && (
+        <p class="hint">
+          {using
+            .slice(0, SHOWN)
+            .map(({ name }) => displayName(name))
+            .join(", ")}{" "}
+          {using.length === 1 ? "learns" : "learn"} from it in the next run.
+        </p>
+      )}
+      {using.length === 0 && others.length > 0 && (
+        <p class="hint">No trainer learns from it yet: its dataset in arkor.toml has to list the file.</p>
+      )}
+      {others.slice(0, SHOWN).map(({ name }) => (
+        <p key={name}>
+          <Button small onClick={() => onList(name)}>
+            Add the file to the data of {clean(name, 60)}
+          </Button>
+        </p>
+      ))}
+      {others.length > SHOWN && <p class="hint">And {plural(others.length - SHOWN, "more trainer")}.</p>}
+    </>
+  );
+}
+
+interface ListProps {
+  trainer: string;
+  revision: string;
+  onClose: () => void;
+}
+
+/** How arkor.toml will change, before it is written. */
+function ListDialog({ trainer, revision, onClose }: ListProps) {
+  const [diff, setDiff] = useState<string | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  // What is written is what was shown, whatever the page reads meanwhile.
+  const [asked] = useState({ trainer, revision });
+  useEffect(() => {
+    listInDataset(asked.trainer, asked.revision, true).then(
+      (answer) => setDiff(answer.diff),
+      (fault: unknown) => setError(errorText(fault)),
+    );
+  }, []);
+  const write = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      await listInDataset(asked.trainer, asked.revision, false);
+      await Promise.all([loadCorrections(), reloadManifest()]);
+      say("Written to arkor.toml");
+      onClose();
+    } catch (fault) {
+      setError(errorText(fault));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title="Write to arkor.toml" wide onClose={onClose}>
+      {error !== null ? (
+        <ErrorNote error={error} />
+      ) : diff === null ? (
+        <Skeleton lines={4} height={18} />
+      ) : (
+        <Diff text={diff} />
+      )}
+      <div class="ui-dialog-actions">
+        <Button data-focus onClick={onClose}>
+          Back
+        </Button>
+        {error === null && (
+          <Button kind="primary" busy={busy} disabled={diff === null} onClick={() => void write()}>
+            Write
+          </Button>
+        )}
+      </div>
+    </Dialog>
+  );
+}
