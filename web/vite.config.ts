@@ -9,6 +9,7 @@ const PAGES = {
   "jobs/": "curves.ts",
   compare: "curves.ts",
   data: "data/index.tsx",
+  blind: "blind/index.tsx",
   playground: "playground/index.tsx",
   endpoints: "endpoints/index.tsx",
 };

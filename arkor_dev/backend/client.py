@@ -226,6 +226,14 @@ class Backend(ScopedCalls):
         """The model card of what it made, ``{card}``; of a checkpoint where ``step`` names one."""
         return await self._call("GET", "jobs", job_id, "card", asked={} if step is None else {"step": step})
 
+    async def get_votes(self, job_id: str) -> Answer:
+        """What people preferred of this job's answers and others, not knowing whose: ``{votes}``."""
+        return await self._call("GET", "jobs", job_id, "votes")
+
+    async def add_vote(self, job_id: str, body: Mapping[str, object]) -> Answer:
+        """Keep a ballot with the job: ``{vote}``."""
+        return await self._call("POST", "jobs", job_id, "votes", need="write", data=json_bytes(body))
+
     async def list_deployments(self) -> Answer:
         """The deployments; ``{"deployments":[],"scopeMissing":true}`` without a usable scope."""
         return await self._call("GET", "endpoints", without=NO_DEPLOYMENTS)

@@ -116,6 +116,34 @@ def job_changes(body: dict[str, Any]) -> dict[str, Any]:
 EVALUATE: Final = Schema((Field("step", Rule("whole", 1), null=True), Field("force", FLAG, null=True)))
 """``{step?, force?}``: which checkpoint, and whether also on data that have changed."""
 
+QUESTION_LIMIT: Final = 4000
+
+
+def _is_question(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= QUESTION_LIMIT
+
+
+def _two_answer(body: dict[str, Any]) -> str | None:
+    return "one and other must be two" if body["one"] == body["other"] else None
+
+
+VOTE: Final = Schema(
+    (
+        Field("voter", text_line(40), needed=True),
+        Field("one", text_line(300, "the name of who answered, on one line"), needed=True),
+        Field("other", text_line(300, "the name of who answered, on one line"), needed=True),
+        Field("choice", Rule("choice", choices=("one", "other", "tie")), needed=True),
+        Field("left", Rule("choice", choices=("one", "other")), needed=True),
+        Field(
+            "question",
+            Rule("other", noun=f"text of 1 to {QUESTION_LIMIT:,} characters", test=_is_question),
+            needed=True,
+        ),
+    ),
+    _two_answer,
+)
+"""``{voter, one, other, choice, left, question}``: which of two answers was preferred, not knowing whose."""
+
 
 EXPORT: Final = Schema(
     (

@@ -1,4 +1,4 @@
-"""The shapes of the features ``pause``, ``resume``, ``extend`` and ``evaluation``."""
+"""The shapes of the features ``pause``, ``resume``, ``extend``, ``evaluation`` and ``votes``."""
 
 from __future__ import annotations
 
@@ -128,3 +128,30 @@ class JobEvaluating(TypedDict):
     step: NotRequired[int]
     progress: NotRequired[EvaluationProgress]
     error: NotRequired[str]
+
+
+class Ballot(TypedDict):
+    """``POST /v1/jobs/:id/votes``: which of two answers a person preferred without knowing whose they were.
+
+    ``one`` and ``other`` name who answered, in a reader's own words; ``left`` is whose stood on the left.
+    """
+
+    voter: str
+    one: str
+    other: str
+    choice: Literal["one", "other", "tie"]
+    left: Literal["one", "other"]
+    question: str
+
+
+class Vote(Ballot):
+    """A ballot as it is kept with the job; ``at`` is ISO 8601 in UTC."""
+
+    id: str
+    at: str
+
+
+class Votes(TypedDict):
+    """``GET /v1/jobs/:id/votes``, in the order in which they were given."""
+
+    votes: list[Vote]

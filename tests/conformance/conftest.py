@@ -95,6 +95,7 @@ def fake_target() -> Iterator[Target]:
         "resume",
         "strength",
         "samples",
+        "votes",
     ]
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 

@@ -26,6 +26,7 @@ BUILT = {
     "resume",
     "samples",
     "strength",
+    "votes",
 }
 """What both of our own backends have. The tests of a feature are skipped where it is not named."""
 

@@ -42,6 +42,7 @@ from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
 from .fake_order import Order
 from .fake_resume import Resuming
+from .fake_votes import FakeVotes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -119,6 +120,7 @@ class FakeBackend:
         self.evaluations = FakeEvaluations(self)
         self.exports = FakeExports(self)
         self.cards = FakeCards(self)
+        self.votes = FakeVotes(self)
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
@@ -338,6 +340,7 @@ class FakeBackend:
             *self.evaluations.routes(),
             *self.exports.routes(),
             *self.cards.routes(),
+            *self.votes.routes(),
         ]
 
     @web.middleware

@@ -24,6 +24,7 @@ const LAZY: Partial<Record<PageName, () => Promise<PageModule>>> = {
   },
   compare: async () => ({ default: (await import("./pages/curves")).Compare }),
   data: () => import("./pages/data"),
+  blind: () => import("./pages/blind"),
   playground: () => import("./pages/playground"),
   endpoints: () => import("./pages/endpoints"),
 };

@@ -944,6 +944,27 @@ export interface JobEvaluating {
   error?: string;
 }
 
+/** `POST /v1/jobs/:id/votes`: which of two answers a person preferred without knowing whose they were. */
+export interface Ballot {
+  voter: string;
+  one: string;
+  other: string;
+  choice: "one" | "other" | "tie";
+  left: "one" | "other";
+  question: string;
+}
+
+/** A ballot as it is kept with the job; `at` is ISO 8601 in UTC. */
+export interface Vote extends Ballot {
+  id: string;
+  at: string;
+}
+
+/** `GET /v1/jobs/:id/votes`, in the order in which they were given. */
+export interface Votes {
+  votes: Vote[];
+}
+
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
   field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun";

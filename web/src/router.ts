@@ -2,7 +2,16 @@
 import { computed, signal } from "@preact/signals";
 import { restorePosition } from "./lib/scroll-restoration";
 
-export type PageName = "home" | "data" | "jobs" | "job" | "compare" | "playground" | "endpoints" | "missing";
+export type PageName =
+  | "home"
+  | "data"
+  | "jobs"
+  | "job"
+  | "compare"
+  | "blind"
+  | "playground"
+  | "endpoints"
+  | "missing";
 
 interface Route {
   page: PageName;
@@ -18,6 +27,7 @@ const PAGES: ReadonlyMap<string, PageName> = new Map([
   ["data", "data"],
   ["jobs", "jobs"],
   ["compare", "compare"],
+  ["blind", "blind"],
   ["playground", "playground"],
   ["endpoints", "endpoints"],
 ]);

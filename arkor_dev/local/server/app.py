@@ -63,6 +63,7 @@ FEATURES: Final = (
     "resume",
     "samples",
     "strength",
+    "votes",
 )
 """Those of docs/contract.md#optional-features that this backend has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})

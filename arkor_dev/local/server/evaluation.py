@@ -1,4 +1,4 @@
-"""The calls of ``evaluation`` and ``card`` (docs/contract.md#evaluation, docs/contract.md#model-card)."""
+"""The calls of ``evaluation``, ``card`` and ``votes``: docs/contract.md#evaluation, …#model-card, …#votes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
-from arkor_dev.contract.bodies import EVALUATE
+from arkor_dev.contract.bodies import EVALUATE, VOTE
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.provenance.statement import CARD
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder
+from arkor_dev.local.evaluation.votes import add_vote, votes_of
+from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, job_folder
 
 from .jobs import EVALUATIONS, job_of
 from .requests import SETUP, body_of
@@ -102,3 +103,18 @@ def _card_in(folder: Path) -> str | None:
         return None if path.is_symlink() else read_small(path).decode()
     except (OSError, ValueError):
         return None
+
+
+@routes.get("/v1/jobs/{id}/votes")
+async def votes(request: web.Request) -> web.Response:
+    job_id = (await job_of(request))["id"]
+    found = await asyncio.to_thread(votes_of, job_folder(request.app[SETUP].data, job_id))
+    return web.json_response({"votes": found})
+
+
+@routes.post("/v1/jobs/{id}/votes")
+async def vote(request: web.Request) -> web.Response:
+    job_id = (await job_of(request))["id"]
+    body = await body_of(request, VOTE)
+    kept = await asyncio.to_thread(add_vote, job_folder(request.app[SETUP].data, job_id), body)
+    return web.json_response({"vote": kept})

@@ -1,10 +1,10 @@
-"""How an adapter compares with its base, and its card: docs/contract.md#evaluation and …#model-card."""
+"""How an adapter compares with its base, its card, and votes: docs/contract.md#evaluation and below it."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from arkor_dev.contract.bodies import EVALUATE
+from arkor_dev.contract.bodies import EVALUATE, VOTE
 from arkor_dev.server.app_keys import BACKEND, JOBS
 
 from .envelope import answered, read_object
@@ -30,8 +30,21 @@ async def card(request: web.Request) -> web.Response:
     return answered(await request.app[BACKEND].get_card(request.match_info["id"], step))
 
 
+async def votes(request: web.Request) -> web.Response:
+    """``GET /api/jobs/:id/votes``: the backend's answer."""
+    return answered(await request.app[BACKEND].get_votes(request.match_info["id"]))
+
+
+async def vote(request: web.Request) -> web.Response:
+    """``POST /api/jobs/:id/votes``: the backend's answer."""
+    body = await read_object(request, VOTE)
+    return answered(await request.app[BACKEND].add_vote(request.match_info["id"], body))
+
+
 ROUTES = [
     web.post("/api/jobs/{id}/evaluate", evaluate),
     web.get("/api/jobs/{id}/evaluation", get),
     web.get("/api/jobs/{id}/card", card),
+    web.get("/api/jobs/{id}/votes", votes),
+    web.post("/api/jobs/{id}/votes", vote),
 ]

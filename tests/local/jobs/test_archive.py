@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.local.evaluation.votes import add_vote, votes_of
 from arkor_dev.local.jobs.archive import reader
 from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ID = "job_0123456789ab"
+BALLOT = {"voter": "Ann", "one": "a", "other": "b", "choice": "tie", "left": "one", "question": "Where?"}
 
 
 @pytest.fixture
@@ -39,6 +41,7 @@ def exported(tmp_path: Path) -> Path:
     store.finish(job_id, Verdict("completed", {"artifacts": [adapter]}))
     store.edit(job_id, SAID)
     fill(data, job_id)
+    add_vote(final.parent, BALLOT)
     final.mkdir()
     (final / "adapter \u00fc.bin").write_bytes(b"123456789")
     (final / "link").symlink_to("/etc/passwd")
@@ -76,6 +79,8 @@ def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) 
     assert json.loads(new[0][2]) == json.loads(old[0][2])
     final = final_folder(tmp_path / "two", job_id)
     assert json.loads(new[-1][2])["artifacts"][0]["path"] == str(final)
+    (vote,) = votes_of(final.parent)
+    assert BALLOT.items() <= vote.items()
     assert [path.name for path in final.iterdir()] == ["adapter \u00fc.bin"]  # and no link
     assert (final / "adapter \u00fc.bin").read_bytes() == b"123456789"
     assert [path.name for path in (tmp_path / "two" / "jobs").iterdir()] == [job_id]

@@ -55,7 +55,7 @@ function Code({ token }: { token: Tokens.Code }) {
         <CopyButton text={token.text} label="Copy code" small />
       </div>
       {/* A region that scrolls has to be reachable by keyboard. */}
-      <pre tabIndex={0} role="region" aria-label={language ? `Code, ${language}` : "Code"}>
+      <pre tabIndex={0} role="group" aria-label={language ? `Code, ${language}` : "Code"}>
         <code>{token.text}</code>
       </pre>
     </div>
@@ -81,7 +81,7 @@ function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
   const cell = (each: Tokens.TableCell): CSSProperties | undefined =>
     each.align ? { textAlign: each.align } : undefined;
   return (
-    <div class="md-table" tabIndex={0} role="region" aria-label="Table">
+    <div class="md-table" tabIndex={0} role="group" aria-label="Table">
       <table>
         <thead>
           <tr>

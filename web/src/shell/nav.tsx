@@ -18,7 +18,14 @@ interface Link {
 const LINKS: readonly Link[] = [
   { page: "home", label: "Home", href: "#/", key: "h", icon: "home" },
   { page: "data", label: "Data", href: "#/data", key: "d", icon: "data", needs: "datasets" },
-  { page: "jobs", label: "Jobs", href: "#/jobs", key: "j", icon: "jobs", within: ["job", "compare"] },
+  {
+    page: "jobs",
+    label: "Jobs",
+    href: "#/jobs",
+    key: "j",
+    icon: "jobs",
+    within: ["job", "compare", "blind"],
+  },
   { page: "playground", label: "Playground", href: "#/playground", key: "p", icon: "playground" },
   {
     page: "endpoints",

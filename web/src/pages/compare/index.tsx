@@ -10,7 +10,7 @@ import { ChartStatistics } from "../../chart/statistics-table";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import { useStreams } from "../../events/use-stream";
-import { route, setQuery } from "../../router";
+import { href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { jobById, jobsState } from "../../store/jobs";
 import { Button, Chips, Empty } from "../../ui";
@@ -35,6 +35,7 @@ export default function ComparePage() {
     <article class="compare">
       <header class="compare-title">
         <h1 tabIndex={-1}>Compare</h1>
+        <BlindTest ids={ids} />
         <AddJob ids={ids} add={(id) => set([...ids, id])} />
       </header>
       {ids.length === 0 ? (
@@ -45,6 +46,21 @@ export default function ComparePage() {
         <Comparison ids={ids} remove={(...gone) => set(ids.filter((id) => !gone.includes(id)))} />
       )}
     </article>
+  );
+}
+
+/** The way to a blind test of two finished adapters. */
+function BlindTest({ ids }: { ids: readonly string[] }) {
+  const [one, other, more] = ids.map(jobById);
+  if (one?.status !== "completed" || other?.status !== "completed" || more !== undefined || ids.length !== 2)
+    return null;
+  return (
+    <a
+      class="ui-button ui-button-small"
+      href={href("/blind", { target: `final:${one.id}`, against: `final:${other.id}` })}
+    >
+      Blind test
+    </a>
   );
 }
 

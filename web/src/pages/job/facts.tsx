@@ -42,7 +42,7 @@ export function Facts({
       )}
       <Ran run={run} version={version} />
       {job?.forecast && <Foretold job={job} forecast={job.forecast} run={run} version={version} />}
-      <Left id={id} run={run} version={version} branch={job && branch} />
+      <Left id={id} job={job} run={run} version={version} branch={job && branch} />
       <DependsOn job={job} run={run} />
       <Group title="Job">
         <Fact name="Id" value={id} mono copy />
@@ -250,12 +250,13 @@ export const tryHref = (target: string): string => href("/playground", { target,
 
 interface LeftProps {
   id: string;
+  job: Job | undefined;
   run: Run;
   version: string;
   branch: ((step: number) => void) | undefined;
 }
 
-function Left({ id, run, branch }: LeftProps) {
+function Left({ id, job, run, branch }: LeftProps) {
   const saved = run.checkpoints.slice(-MOST);
   if (saved.length === 0 && run.artifacts.length === 0) return null;
   return (
@@ -280,6 +281,16 @@ function Left({ id, run, branch }: LeftProps) {
           }
         />
       ))}
+      {job?.status === "completed" && job.config?.model && (
+        <Fact
+          name="Blind test"
+          value={
+            <a href={href("/blind", { target: `base:${job.config.model}`, against: `final:${id}` })}>
+              base against adapter
+            </a>
+          }
+        />
+      )}
       {saved.map(({ step, artifacts }) => (
         <Fact
           key={step}

@@ -1,0 +1,88 @@
+"""Votes of a blind test, kept with the job (docs/contract.md#votes), where the feature is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .test_features import named
+from .test_order import need
+
+if TYPE_CHECKING:
+    from .conftest import Cancelled, Finished
+    from .target import Target
+
+BALLOT = {
+    "voter": "Ann",
+    "one": "base:tiny",
+    "other": "final:x",
+    "choice": "other",
+    "left": "one",
+    "question": "Where is it?\nTell me — é.",
+}
+
+
+def votes(target: Target, job_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = target.get(f"/v1/jobs/{job_id}/votes")["votes"]
+    return found
+
+
+def test_votes_are_kept_with_the_job_in_their_order(
+    target: Target, finished: Finished, cancelled: Cancelled
+) -> None:
+    need(target, "votes")
+    before, elsewhere = votes(target, finished.id), votes(target, cancelled.id)
+    ballots = [
+        BALLOT,
+        {**BALLOT, "voter": "Ben", "choice": "tie"},
+        {**BALLOT, "choice": "one", "left": "other"},
+    ]
+    given = []
+    for ballot in ballots:
+        answer = target.call("POST", f"/v1/jobs/{finished.id}/votes", ballot)
+        assert answer.status in (200, 201), answer
+        given.append(answer.json["vote"])
+    assert votes(target, finished.id) == [*before, *given]
+    assert votes(target, cancelled.id) == elsewhere
+    for vote, ballot in zip(given, ballots, strict=True):
+        assert {name: vote[name] for name in ballot} == ballot
+        assert vote["at"]
+    assert len({vote["id"] for vote in given}) == len(given)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"voter": ""},
+        {"voter": "x" * 41},
+        {"voter": "two\nlines"},
+        {"voter": None},
+        {"one": 5},
+        {"other": BALLOT["one"]},
+        {"choice": "both"},
+        {"left": "tie"},
+        {"question": ""},
+        {"question": "x" * 4001},
+        {"question": ["x"]},
+    ],
+    ids=lambda wrong: str(wrong)[:40],
+)
+def test_a_vote_that_is_none_is_refused(target: Target, finished: Finished, wrong: dict[str, object]) -> None:
+    need(target, "votes")
+    before = votes(target, finished.id)
+    answer = target.call("POST", f"/v1/jobs/{finished.id}/votes", {**BALLOT, **wrong})
+    assert (answer.status, bool(answer.error)) == (400, True)
+    assert votes(target, finished.id) == before
+
+
+def test_there_has_to_be_a_job(target: Target) -> None:
+    need(target, "votes")
+    assert target.call("GET", "/v1/jobs/no-such-job/votes").status == 404
+    assert target.call("POST", "/v1/jobs/no-such-job/votes", BALLOT).status == 404
+
+
+def test_where_it_is_not_named_it_is_not_there(target: Target, finished: Finished) -> None:
+    if "votes" not in named(target):
+        assert target.call("GET", f"/v1/jobs/{finished.id}/votes").status == 404
+        assert target.call("POST", f"/v1/jobs/{finished.id}/votes", BALLOT).status == 404

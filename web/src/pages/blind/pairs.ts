@@ -1,0 +1,101 @@
+/** Two answers to a question without names: asked in any order, shown in any order, and only when both are there. */
+import { askWhole } from "../../chat/ask-whole";
+import type { Target } from "../../chat/model/types";
+import type { ChatMessage } from "../../contract.gen";
+import type { Side } from "./wilson";
+
+export interface Question {
+  text: string;
+  /** All that was said up to it, where it is not the first. */
+  messages?: readonly ChatMessage[];
+}
+
+export interface Pair {
+  question: string;
+  left: string;
+  right: string;
+  /** Whose answer stands on the left. */
+  leftIs: Side;
+}
+
+const coin = (): boolean => (crypto.getRandomValues(new Uint8Array(1))[0]! & 1) === 1;
+
+type Ask = (question: Question, target: Target, signal: AbortSignal) => Promise<string>;
+
+const greedy: Ask = ({ text, messages = [{ role: "user", content: text }] }, target, signal) =>
+  askWhole(messages, target, signal);
+
+export async function pairFor(
+  question: Question,
+  targets: Readonly<Record<Side, Target>>,
+  signal: AbortSignal,
+  ask: Ask = greedy,
+  toss: () => boolean = coin,
+): Promise<Pair> {
+  const order: readonly Side[] = toss() ? ["one", "other"] : ["other", "one"];
+  const leftIs: Side = toss() ? "one" : "other";
+  // Both at once: who is asked second would be as late as the first is long.
+  const said = await Promise.all(order.map((side) => ask(question, targets[side], signal)));
+  const [left, right] = order[0] === leftIs ? said : said.toReversed();
+  return { question: question.text, left: left ?? "", right: right ?? "", leftIs };
+}
+
+/** Pairs in the order of their questions; the next one is asked for while one is read. */
+export class Pairs {
+  readonly #made = new Map<number, Promise<Pair>>();
+  readonly #abort = new AbortController();
+
+  constructor(
+    readonly questions: readonly Question[],
+    private readonly make: (question: Question, signal: AbortSignal) => Promise<Pair>,
+  ) {}
+
+  /** The pair of that place; after it the next one is on its way. A pair that could not be had is asked for anew. */
+  async at(place: number): Promise<Pair> {
+    const pair = await this.#get(place);
+    if (place + 1 < this.questions.length) void this.#get(place + 1).catch(() => undefined);
+    return pair;
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  #get(place: number): Promise<Pair> {
+    let pair = this.#made.get(place);
+    if (!pair) {
+      pair = this.make(this.questions[place]!, this.#abort.signal);
+      this.#made.set(place, pair);
+      pair.catch(() => this.#made.delete(place));
+    }
+    return pair;
+  }
+}
+
+const MOST = 200;
+const LONGEST = 4000;
+
+/** One question a line, each once. */
+export function questionsIn(text: string): Question[] {
+  return distinct(text.split("\n").map((line) => ({ text: line })));
+}
+
+/** Each question once, without those that ask nothing; two with other words before them are two. */
+export function distinct(questions: readonly Question[]): Question[] {
+  const known = new Map<string, Question>();
+  for (const { text, ...rest } of questions) {
+    const trimmed = text.trim().slice(0, LONGEST);
+    if (trimmed !== "") known.set(JSON.stringify(rest.messages ?? trimmed), { ...rest, text: trimmed });
+  }
+  return [...known.values()].slice(0, MOST);
+}
+
+/** The questions in an order that is another each time. */
+export function shuffled(questions: readonly Question[], toss: () => number = Math.random): Question[] {
+  const found = [...questions];
+  for (let last = found.length - 1; last > 0; last -= 1) {
+    const other = Math.floor(toss() * (last + 1));
+    [found[last], found[other]] = [found[other]!, found[last]!];
+  }
+  return found;
+}

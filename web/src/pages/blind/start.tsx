@@ -1,0 +1,104 @@
+/** Before a blind test: who votes, and on which questions. */
+import { useEffect, useState } from "preact/hooks";
+import type { Job } from "../../contract.gen";
+import { plural } from "../../lib/format";
+import { features } from "../../store/features";
+import { Button, Chips, Field } from "../../ui";
+import { type Question, questionsIn, shuffled } from "./pairs";
+import { styles } from "./styles";
+import { canKeep, heldOutQuestions, voter } from "./votes";
+import { LEAST } from "./wilson";
+
+const MOST_LABEL = 40;
+
+type Source = "held-out" | "own";
+
+interface Props {
+  job: Job | undefined;
+  /** Votes of this sitting. */
+  given: number;
+  /** Votes of this label, those of other days too. */
+  mine: number;
+  begin: (questions: readonly Question[]) => void;
+}
+
+export function Start({ job, given, mine, begin }: Props) {
+  const [heldOut, setHeldOut] = useState<readonly Question[] | null>(null);
+  const [chosen, choose] = useState<Source | null>(null);
+  const [text, setText] = useState("");
+  useEffect(() => {
+    heldOutQuestions(job).then(setHeldOut, () => setHeldOut([]));
+  }, [job?.id, features.value]);
+  const some = heldOut !== null && heldOut.length > 0;
+  // Who has been through the held-out questions goes on with others.
+  const source = chosen ?? (some && given === 0 ? "held-out" : "own");
+  const questions = source === "held-out" ? (heldOut ?? []) : questionsIn(text);
+  const ready = voter.value.trim() !== "" && questions.length > 0;
+  return (
+    <form
+      style={styles.start}
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (ready) begin(source === "held-out" ? shuffled(questions) : questions);
+      }}
+    >
+      <p>
+        You read two answers to each question and choose the better one. Whose they are is told after {LEAST}{" "}
+        votes.
+      </p>
+      <Field
+        label="Your name, or any label"
+        for="blind-voter"
+        hint={
+          canKeep()
+            ? "Your votes are kept with the job under it, so that they can be told from another person’s."
+            : "This backend keeps no votes: they are gone when the page is closed."
+        }
+      >
+        <input
+          id="blind-voter"
+          class="ui-input"
+          maxLength={MOST_LABEL}
+          autoComplete="nickname"
+          value={voter.value}
+          onInput={(event) => {
+            voter.value = event.currentTarget.value;
+          }}
+        />
+      </Field>
+      {some && (
+        <Chips
+          label="Questions"
+          value={source}
+          items={[
+            { value: "held-out", label: "Held-out questions", count: heldOut.length },
+            { value: "own", label: "Questions of my own" },
+          ]}
+          onChange={choose}
+        />
+      )}
+      {source === "own" && (
+        <Field label="Questions, one a line" for="blind-questions">
+          <textarea
+            id="blind-questions"
+            class="ui-input"
+            rows={6}
+            dir="auto"
+            value={text}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
+        </Field>
+      )}
+      <div style={styles.row}>
+        <Button kind="primary" type="submit" disabled={!ready}>
+          {mine > 0 ? "Go on" : "Start"}
+        </Button>
+        {questions.length > 0 && mine + questions.length < LEAST && (
+          <p class="hint">
+            {plural(questions.length, "question")}: the result needs {LEAST} votes.
+          </p>
+        )}
+      </div>
+    </form>
+  );
+}

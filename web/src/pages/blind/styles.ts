@@ -1,0 +1,38 @@
+/** How the page looks, with it and not in the style sheet: that one comes with the first load, which few blind tests follow. */
+import type { CSSProperties } from "preact";
+
+type Style = CSSProperties;
+
+const stack = (gap: number, more: Style = {}): Style => ({ display: "grid", gap: `${gap}px`, ...more });
+
+const page = stack(16, { justifyItems: "start" });
+const quiet: Style = { maxWidth: "100%", color: "var(--ink-2)", overflowWrap: "anywhere" };
+const start = stack(16, { width: "min(100%, 40rem)" });
+const row: Style = { display: "flex", flexWrap: "wrap", alignItems: "center", gap: "8px" };
+const whole = stack(12, { width: "100%", minWidth: 0, outline: "none" });
+const asked: Style = {
+  fontSize: "var(--size-3)",
+  overflowWrap: "anywhere",
+  whiteSpace: "pre-wrap",
+};
+/** In reach also beside long answers. */
+const judge: Style = {
+  ...row,
+  position: "sticky",
+  top: "var(--bar)",
+  zIndex: 1,
+  padding: "8px 0",
+  background: "var(--bg)",
+};
+const label: Style = {
+  marginBottom: "4px",
+  color: "var(--ink-3)",
+  fontSize: "var(--size-1)",
+  fontWeight: "var(--medium)",
+};
+const verdict: Style = { maxWidth: "75ch", fontSize: "var(--size-3)", overflowWrap: "anywhere" };
+const share: Style = { width: "min(100%, 40rem)", paddingInline: "6px" };
+const ends: Style = { display: "flex", justifyContent: "space-between", gap: "16px" };
+const end: Style = { overflowWrap: "anywhere" };
+
+export const styles = { page, quiet, start, row, whole, asked, judge, label, verdict, share, ends, end };

@@ -1,0 +1,22 @@
+/** The keys of a blind test. */
+import { useEffect, useRef } from "preact/hooks";
+import { typing } from "../../actions/keys";
+
+/** Calls `on` for the arrow keys that judge, unless something is being typed. */
+export function useArrows(on: (key: "ArrowLeft" | "ArrowRight" | "ArrowDown") => void): void {
+  const latest = useRef(on);
+  latest.current = on;
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      const { key } = event;
+      if (key !== "ArrowLeft" && key !== "ArrowRight" && key !== "ArrowDown") return;
+      if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      if (typing(event) || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      // A key that is held down judges once.
+      if (!event.repeat) latest.current(key);
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+}

@@ -1,0 +1,101 @@
+/** The ballots of a blind test: at once in the page, and with the job where the backend keeps them. */
+import { signal } from "@preact/signals";
+import { api, errorText } from "../../api/client";
+import type { Target } from "../../chat/model/types";
+import { targetKey } from "../../chat/targets";
+import type { Ballot, ChatMessage, Evaluation, EvaluationResult, Job, Vote, Votes } from "../../contract.gen";
+import { isObject } from "../../lib/json";
+import { features } from "../../store/features";
+import { distinct, type Question } from "./pairs";
+
+/** The label by which a person's votes are told from another's, until the page is closed. */
+export const voter = signal("");
+
+export const canKeep = (): boolean => features.value.has("votes");
+
+/** The job that the votes are kept with: that of the adapter, of two the second's. */
+export function jobOf(one: Target, other: Target): string | null {
+  if (other.kind !== "base") return other.jobId;
+  return one.kind === "base" ? null : one.jobId;
+}
+
+/** The votes that are kept on these two; of an adapter that has been trained further since, those after it. */
+export async function keptVotes(
+  job: Job | undefined,
+  id: string,
+  one: Target,
+  other: Target,
+): Promise<Vote[]> {
+  if (!features.peek().has("votes")) return [];
+  const { votes } = await api<Votes>(`/jobs/${encodeURIComponent(id)}/votes`);
+  const pair = new Set([targetKey(one), targetKey(other)]);
+  const since = Date.parse(job?.completedAt ?? "");
+  return (Array.isArray(votes) ? votes : []).filter(
+    (vote) =>
+      isObject(vote) &&
+      typeof vote.voter === "string" &&
+      pair.has(vote.one) &&
+      pair.has(vote.other) &&
+      !(Date.parse(vote.at) < since),
+  );
+}
+
+/** Questions that the adapter has not learned from, where the job was evaluated. */
+export async function heldOutQuestions(job: Job | undefined): Promise<Question[]> {
+  const evaluation = job?.evaluation as Evaluation | undefined;
+  if (!job || !features.peek().has("evaluation") || !isObject(evaluation)) return [];
+  const { rows } = await api<EvaluationResult>(`/jobs/${encodeURIComponent(job.id)}/evaluation`);
+  return distinct(
+    (Array.isArray(rows) ? rows : []).flatMap((row) => {
+      if (typeof row.question !== "string") return [];
+      const messages = messagesOf((row as { messages?: unknown }).messages);
+      return [{ text: row.question, ...(messages ? { messages } : {}) }];
+    }),
+  );
+}
+
+/** What was said up to the question, where the backend tells it. */
+function messagesOf(told: unknown): ChatMessage[] | null {
+  if (!Array.isArray(told)) return null;
+  const messages = told.filter(
+    (each): each is ChatMessage =>
+      isObject(each) && typeof each.role === "string" && typeof each.content === "string",
+  );
+  return messages.length === told.length && messages.at(-1)?.role === "user" ? messages : null;
+}
+
+/** Sends ballots one after another; those that could not be kept wait for the next try. */
+export class Ballots {
+  readonly given = signal<readonly Ballot[]>([]);
+  /** Why some of them are not kept yet. */
+  readonly trouble = signal("");
+  #unsent: Ballot[] = [];
+  #sending: Promise<void> | null = null;
+
+  constructor(private readonly job: string | null) {}
+
+  give(ballot: Ballot): void {
+    this.given.value = [...this.given.peek(), ballot];
+    if (this.job === null || !features.peek().has("votes")) return;
+    this.#unsent.push(ballot);
+    this.send();
+  }
+
+  send(): void {
+    this.#sending ??= this.#all().finally(() => {
+      this.#sending = null;
+    });
+  }
+
+  async #all(): Promise<void> {
+    try {
+      for (let next = this.#unsent[0]; next; next = this.#unsent[0]) {
+        await api(`/jobs/${encodeURIComponent(this.job ?? "")}/votes`, { method: "POST", body: next });
+        this.#unsent.shift();
+      }
+      this.trouble.value = "";
+    } catch (fault) {
+      this.trouble.value = errorText(fault);
+    }
+  }
+}

@@ -1,0 +1,111 @@
+/** One question and its two answers, to be judged. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { cleanBlock } from "../../lib/text";
+import { Markdown } from "../../markdown";
+import { Button, ErrorNote, Skeleton } from "../../ui";
+import type { Pair, Pairs } from "./pairs";
+import { styles } from "./styles";
+import { useArrows } from "./use-arrows";
+
+const LONGEST = 20_000;
+const QUESTION = 4000;
+
+export type Judgement = "left" | "right" | "tie" | "skip";
+
+interface Props {
+  pairs: Pairs;
+  place: number;
+  next: (pair: Pair, judgement: Judgement) => void;
+  /** Goes on where there is no pair. */
+  skip: () => void;
+}
+
+const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" } as const;
+
+export function Voting({ pairs, place, next, skip }: Props) {
+  const [got, setGot] = useState<{ pairs: Pairs; place: number; pair: Pair | null } | null>(null);
+  const box = useRef<HTMLElement>(null);
+  // What came for another question is not this one's.
+  const here = got !== null && got.pairs === pairs && got.place === place ? got : null;
+  const pair = here?.pair ?? null;
+  const failed = here !== null && pair === null;
+  const look = (): void => {
+    setGot(null);
+    pairs.at(place).then(
+      (found) => setGot({ pairs, place, pair: found }),
+      () => setGot({ pairs, place, pair: null }),
+    );
+  };
+  useEffect(look, [pairs, place]);
+  useEffect(() => box.current?.focus({ preventScroll: true }), []);
+  const judge = (judgement: Judgement): void => {
+    if (pair) next(pair, judgement);
+  };
+  useArrows((key) => judge(KEYS[key]));
+  const question = pairs.questions[place]?.text ?? "";
+  const alike = pair !== null && pair.left.trim() === pair.right.trim();
+  return (
+    <section
+      ref={box}
+      tabIndex={-1}
+      class="blind-question"
+      aria-label={`Question ${place + 1} of ${pairs.questions.length}`}
+    >
+      <p class="hint num">
+        Question {place + 1} of {pairs.questions.length}
+      </p>
+      <p style={styles.asked} dir="auto">
+        {cleanBlock(question, QUESTION)}
+      </p>
+      {!failed && (
+        <div style={styles.judge} role="group" aria-label="Which answer is better?">
+          <Button busy={pair === null} onClick={() => judge("left")}>
+            <kbd aria-hidden="true">←</kbd> Left is better
+          </Button>
+          <Button busy={pair === null} onClick={() => judge("tie")}>
+            <kbd aria-hidden="true">↓</kbd> No difference
+          </Button>
+          <Button busy={pair === null} onClick={() => judge("right")}>
+            Right is better <kbd aria-hidden="true">→</kbd>
+          </Button>
+          <Button kind="quiet" small busy={pair === null} onClick={() => judge("skip")}>
+            Skip
+          </Button>
+        </div>
+      )}
+      {failed ? (
+        // Why is not said: the backend's words may name the one that could not answer.
+        <ErrorNote
+          title="One of the two could not answer"
+          error="Try again, or go on with the next question."
+          retry={look}
+        >
+          <Button small onClick={skip}>
+            Next question
+          </Button>
+        </ErrorNote>
+      ) : (
+        <div class="chat-answers chat-answers-two" style={{ width: "100%" }} aria-busy={pair === null}>
+          <Answer label="Left answer" text={pair?.left} />
+          <Answer label="Right answer" text={pair?.right} />
+        </div>
+      )}
+      {alike && <p class="hint">Both say the same, word for word.</p>}
+    </section>
+  );
+}
+
+function Answer({ label, text }: { label: string; text: string | undefined }) {
+  return (
+    <article style={{ minWidth: 0 }} aria-label={label}>
+      <h2 style={styles.label}>{label}</h2>
+      {text === undefined ? (
+        <Skeleton lines={4} height={16} />
+      ) : text.trim() === "" ? (
+        <p class="dim">Nothing</p>
+      ) : (
+        <Markdown text={text.slice(0, LONGEST)} />
+      )}
+    </article>
+  );
+}
