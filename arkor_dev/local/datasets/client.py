@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 300.0
+PREPARE_SECONDS: Final = 1.0
+"""How long after somebody may want to look the process is started: first comes what they do want."""
 ASK_SECONDS: Final = 20.0
 """How long an answer may take."""
 VIEWS: Final = 4
@@ -86,6 +88,23 @@ class Datasets:
         self._child: Child | None = None
         self._reader: asyncio.Task[None] | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._preparing: asyncio.Task[None] | None = None
+
+    def prepare(self) -> None:
+        """Start the process soon: its imports take longer than all else of a first look.
+
+        It ends as it does when nobody has asked for a while. Nothing happens while a job trains.
+        """
+        if self._preparing is None and self._child is None and not self._training():
+            self._preparing = asyncio.create_task(self._prepare())
+
+    async def _prepare(self) -> None:
+        await asyncio.sleep(PREPARE_SECONDS)
+        if self._child is None and not self._training():
+            await self._worker()
+            if not self._asked:
+                self._wait_for_the_end()
+        self._preparing = None
 
     async def open(self, config: dict[str, Any]) -> dict[str, Any]:
         """A view of what a job of ``config`` would train on, as ``DatasetView``; an open one serves again."""
@@ -142,6 +161,8 @@ class Datasets:
 
     async def close(self) -> None:
         """End the process and every view."""
+        if self._preparing:
+            self._preparing.cancel()
         if self._idle:
             self._idle.cancel()
         for view_id in list(self._views):
@@ -177,7 +198,7 @@ class Datasets:
         finally:
             del self._asked[number]
             if not self._asked:
-                self._idle = loop.call_later(self._idle_seconds, self._end)
+                self._wait_for_the_end()
         if message.get("missing"):
             raise NotFoundError("There is no such row")
         return message.get("answer")
@@ -234,6 +255,11 @@ class Datasets:
         for asked, answer in self._asked.values():
             if asked is view and not answer.done():
                 answer.set_result({})
+
+    def _wait_for_the_end(self) -> None:
+        if self._idle:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._end)
 
     def _end(self) -> None:
         """Nobody has asked for a while."""

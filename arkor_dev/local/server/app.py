@@ -130,7 +130,8 @@ def _project(setup: Setup) -> dict[str, str]:
 
 
 @routes.get("/v1/capabilities")
-async def capabilities(_: web.Request) -> web.Response:
+async def capabilities(request: web.Request) -> web.Response:
+    request.app[DATASETS].prepare()  # whoever asks is a page, and a page may show data
     return web.json_response({"features": FEATURES})
 
 

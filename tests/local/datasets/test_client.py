@@ -81,6 +81,29 @@ async def test_what_changes_no_token_opens_no_other_view(tmp_path: Path, shared_
             assert (await datasets.open({**CONFIG, field: value}))["id"] != view["id"]
 
 
+async def test_its_process_can_be_there_before_the_first_look(
+    tmp_path: Path, shared_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PREPARE_SECONDS", 0.01)
+    async with opened(tmp_path, shared_project) as datasets:
+        datasets.prepare()
+        datasets.prepare()
+        async with asyncio.timeout(10):
+            while datasets._child is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        pid = pid_of(datasets)
+        await ready(datasets, await datasets.open(CONFIG))
+        assert pid_of(datasets) == pid
+    async with opened(tmp_path, shared_project, idle_seconds=0.1) as datasets:
+        datasets.prepare()
+        async with asyncio.timeout(10):
+            while datasets._child is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            pid = pid_of(datasets)
+            while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
 async def test_what_nobody_asks_for_ends(tmp_path: Path, shared_project: Path) -> None:
     async with opened(tmp_path, shared_project, idle_seconds=0.2) as datasets:
         view = await datasets.open(CONFIG)
@@ -108,11 +131,13 @@ async def test_a_process_that_dies_is_told_and_started_again(tmp_path: Path, sha
 
 
 async def test_a_process_that_does_not_answer_is_ended(tmp_path: Path, shared_project: Path) -> None:
-    async with opened(tmp_path, shared_project, ask_seconds=1.0) as datasets:
+    async with opened(tmp_path, shared_project) as datasets:
         view = await ready(datasets, await datasets.open(CONFIG))
         os.kill(pid_of(datasets), signal.SIGSTOP)
+        datasets._ask_seconds = 0.5  # not before: on a busy machine its start takes longer
         with pytest.raises(UnavailableError):
             await datasets.ask(view["id"], "lengths")
+        datasets._ask_seconds = client.ASK_SECONDS
         assert (await ready(datasets, await datasets.open(CONFIG)))["state"] == "ready"
 
 

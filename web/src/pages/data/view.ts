@@ -12,6 +12,9 @@ import type {
 import { type Poll, poll } from "../../store/poll";
 
 const BUSY_MS = 500;
+/** For so long after it was opened, and so often, it is asked whether its first rows are there. */
+const SOON_MS = 3000;
+const OFTEN_MS = 80;
 const REST_MS = 20_000;
 /** Rows of one request, and how many requests' worth is kept. */
 const CHUNK = 50;
@@ -49,7 +52,11 @@ export class OpenedView {
     };
     this.poll = poll(
       () => this.look(),
-      () => (busy() ? BUSY_MS : REST_MS),
+      () => {
+        if (!busy()) return REST_MS;
+        const soon = this.count === 0 && performance.now() - this.opened < SOON_MS;
+        return soon ? OFTEN_MS : BUSY_MS;
+      },
     );
   }
 
