@@ -56,6 +56,8 @@ TRAINERS: dict[str, dict[str, Any]] = {
 }
 """By name. ``grows`` is given a later end, ``branch`` begins from ``root``, which is deleted then."""
 FEW = ("grows", "packs")
+LONG = 1500.0
+"""Seconds that all jobs may take on a machine that does much else."""
 MARGIN = 3
 """Steps that a job may have made beyond what was seen of it before a blow."""
 
@@ -143,7 +145,7 @@ class Story:
             self.strike(blow, struck or self.running() or "")
         for blow in waiting:  # nothing runs any more, and nothing may come of it
             self.strike(blow, "")
-        until(self.is_settled, 300)
+        until(self.is_settled, LONG)
         for name in self.names:
             self.keep(name)
 
@@ -188,7 +190,7 @@ class Story:
             name = found()
             return name is not None
 
-        until(moment, 300)
+        until(moment, LONG)
         return None if name == "over" else name
 
     # What a person does meanwhile
@@ -240,6 +242,7 @@ class Story:
 
     def is_settled(self, *, tend: bool = True) -> bool:
         """Whether all is done, and every job is over."""
+        time.sleep(0.1)  # each look is a dozen requests, of which a busy machine should be spared some
         if tend:
             self.tend()
         here = [name for name in self.names if name not in self.deleted]
