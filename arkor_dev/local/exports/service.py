@@ -21,8 +21,8 @@ from arkor_dev.local.evaluation import kept
 from arkor_dev.local.jobs.artifacts import (
     checkpoint_folder,
     checkpoint_steps,
+    exports_folder,
     final_folder,
-    job_folder,
     kind_of,
 )
 from arkor_dev.local.jobs.store import Store
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WORKER: Final = "arkor_dev.local.exports.worker"
-FOLDER: Final = "exports"
 FORMATS: Final = ("adapter", "merged")
 
 
@@ -150,7 +149,7 @@ class Exports:
     # Inside
 
     def _folder(self, job_id: str) -> Path:
-        return job_folder(self._data, job_id) / FOLDER
+        return exports_folder(self._data, job_id)
 
     def _source(self, job: dict[str, Any], step: int | None) -> Path:
         steps = checkpoint_steps(self._data, job["id"])

@@ -49,6 +49,11 @@ def resume_folder(data: Path, job_id: str, step: int) -> Path:
     return job_folder(data, job_id) / "resume" / str(step)
 
 
+def exports_folder(data: Path, job_id: str) -> Path:
+    """What was written for other programs, which can be written again."""
+    return job_folder(data, job_id) / "exports"
+
+
 def checkpoint_steps(data: Path, job_id: str) -> list[int]:
     """The steps of every checkpoint of a job, ascending."""
     return _steps_in(job_folder(data, job_id) / "checkpoints")

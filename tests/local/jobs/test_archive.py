@@ -45,6 +45,8 @@ def exported(tmp_path: Path) -> Path:
     final.mkdir()
     (final / "adapter \u00fc.bin").write_bytes(b"123456789")
     (final / "link").symlink_to("/etc/passwd")
+    (final.parent / "exports" / "exp_1").mkdir(parents=True)
+    (final.parent / "exports" / "exp_1" / "model.safetensors").write_bytes(b"x" * 1000)
     target = tmp_path / "job.tar"
     job = store.get(job_id)
     assert job
@@ -64,6 +66,7 @@ def data_of(folder: Path) -> Path:
 def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) -> None:
     with tarfile.open(exported) as plain:  # any tar reads it
         assert plain.getnames()[:2] == ["job.json", "events.jsonl"]
+        assert not [name for name in plain.getnames() if "exports" in name], "they can be written again"
     before = Store(tmp_path / "one" / "backend.sqlite", "local")
     there = Store(data_of(tmp_path / "two"), "local")
     taken = import_job(tmp_path / "two", exported)

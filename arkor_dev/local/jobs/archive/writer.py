@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 
-from ..artifacts import job_folder
+from ..artifacts import exports_folder, job_folder
 from ..database import connect
 from ..records import compact
 
@@ -35,6 +35,8 @@ FILES: Final = "files/"
 def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
     """Write ``job``, as the contract has it, with its events and files to ``target``; its size in bytes.
 
+    What was exported for other programs is left out: it can be written again.
+
     ``target`` may not be there yet. It is there whole, or not at all.
     """
     if target.exists() or target.is_symlink():
@@ -47,7 +49,9 @@ def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
     try:
         with open(handle, "wb") as out:  # noqa: PTH123 - a descriptor
             events = b"".join(_event_lines(data, job["id"], folder))
-            files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+            again = exports_folder(data, job["id"])
+            paths = (path for path in folder.rglob("*") if again not in path.parents)
+            files = sorted(path for path in paths if path.is_file() and not path.is_symlink())
             listed = [_described(path, path.relative_to(folder).as_posix()) for path in files]
             kept = {key: value for key, value in job.items() if key not in ("orgId", "projectId", "queue")}
             told = {"bytes": len(events), "sha256": hashlib.sha256(events).hexdigest()}
