@@ -194,9 +194,8 @@ class Backend(ScopedCalls):
         """Measure its adapter, or the checkpoint of ``{step?}``, against the base: ``{job}``."""
         return await self._call("POST", "jobs", job_id, "evaluate", need="write", data=json_bytes(body))
 
-    async def get_evaluation(self, job_id: str, step: str | None = None) -> Answer:
-        """What came of it, ``{evaluation, rows}``; of a checkpoint where ``step`` names one."""
-        asked = {} if step is None else {"step": step}
+    async def get_evaluation(self, job_id: str, asked: Mapping[str, str]) -> Answer:
+        """What came of it, ``{evaluation, rows}``, or beside another job; ``asked`` is the call's query."""
         return await self._call("GET", "jobs", job_id, "evaluation", asked=asked)
 
     async def create_export(self, job_id: str, body: Mapping[str, object]) -> Answer:

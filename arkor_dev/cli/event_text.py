@@ -27,6 +27,7 @@ REASONS: Final = {"battery": "the machine runs on its battery; it goes on when i
 """Why a job stands, where its event has no words for it."""
 ERROR_LIMIT: Final = 4000
 ANSWER_LIMIT: Final = 160
+MOST_SETS: Final = 20
 
 
 @dataclass
@@ -251,10 +252,11 @@ def clock(seconds: float) -> str:
 def verdict_text(evaluation: object) -> str:
     """The sentences of an evaluation, one after the other."""
     facts = evaluation if isinstance(evaluation, dict) else {}
-    general = facts.get("general")
+    sets = facts.get("sets")
+    parts = [facts.get("general"), *(sets[:MOST_SETS] if isinstance(sets, list) else ())]
     said = [
         facts.get("sentence"),
-        general.get("sentence") if isinstance(general, dict) else None,
+        *(part.get("sentence") for part in parts if isinstance(part, dict)),
         facts.get("bestSentence"),
     ]
     return " ".join(one_line(text, 1000) for text in said if text) or "compared with its base"

@@ -230,10 +230,10 @@ def _run(arguments: argparse.Namespace) -> int:
             run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
         )
     if arguments.command == "evaluate":
-        from arkor_dev.cli.commands.evaluate import run_evaluate
+        from arkor_dev.cli.commands.evaluate import Asked, run_evaluate
 
-        wanted = {"step": arguments.checkpoint, "force": arguments.force, "as_json": arguments.json}
-        return asyncio.run(run_evaluate(settings, arguments.job, **wanted))
+        asked = Asked(arguments.job, arguments.checkpoint, arguments.force, arguments.data, arguments.against)
+        return asyncio.run(run_evaluate(settings, asked, as_json=arguments.json))
     if arguments.command == "export":
         from arkor_dev.cli.commands.export import run_export
 

@@ -126,8 +126,18 @@ def add_evaluate(parser: CommandLine) -> None:
     evaluate.add_argument(
         "--checkpoint", metavar="STEP", type=_steps, help="the checkpoint of this step, not the final adapter"
     )
+    evaluate.add_argument(
+        "--data", metavar="FILE", help="on the rows of this file of the project, not on the held-out ones"
+    )
+    evaluate.add_argument(
+        "--against",
+        metavar="JOB",
+        help="beside the final adapter of this job, on the same rows, not the base",
+    )
     evaluate.add_argument("--force", action="store_true", help="also where the job's data have changed since")
-    evaluate.add_argument("--json", action="store_true", help="print {evaluation, rows}")
+    evaluate.add_argument(
+        "--json", action="store_true", help="print {evaluation, rows}, or {comparison} with --against"
+    )
 
 
 def add_export(parser: CommandLine) -> None:

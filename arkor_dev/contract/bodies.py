@@ -113,8 +113,14 @@ def job_changes(body: dict[str, Any]) -> dict[str, Any]:
     return body | tidy
 
 
-EVALUATE: Final = Schema((Field("step", Rule("whole", 1), null=True), Field("force", FLAG, null=True)))
-"""``{step?, force?}``: which checkpoint, and whether also on data that have changed."""
+EVALUATE: Final = Schema(
+    (
+        Field("step", Rule("whole", 1), null=True),
+        Field("force", FLAG, null=True),
+        Field("data", text_line(1000, "the path of a file or folder of the project"), null=True),
+    )
+)
+"""``{step?, force?, data?}``: which checkpoint, whether also on data that have changed, and on which file."""
 
 QUESTION_LIMIT: Final = 4000
 

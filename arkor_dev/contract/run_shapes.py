@@ -56,7 +56,12 @@ class EvaluationDifference(TypedDict):
 
 
 class EvaluationPart(TypedDict):
-    """Base and adapter on one set of ``rows``. ``verdict`` as in :class:`Evaluation`."""
+    """Base and adapter on one set of ``rows``. ``verdict`` as in :class:`Evaluation`.
+
+    ``of`` is how many rows there would have been, where so many would have taken too long. Where ``metric``
+    is there and is not ``loss``, ``base`` and ``adapter`` are mean scores, of which more is better; the
+    difference is above zero where the adapter is better in any case.
+    """
 
     name: str
     rows: int
@@ -66,6 +71,8 @@ class EvaluationPart(TypedDict):
     verdict: str
     sentence: str
     rowsToSettle: NotRequired[int]
+    of: NotRequired[int]
+    metric: NotRequired[str]
 
 
 class Evaluation(TypedDict):
@@ -73,18 +80,25 @@ class Evaluation(TypedDict):
 
     ``verdict`` is ``better``, ``same`` (no difference that so few rows can show), ``worse`` or ``unknown``
     (too few rows to say anything); ``sentence`` has its figures. ``heldOut`` is on the held-out rows,
-    ``general`` on questions that have nothing to do with the data. ``bestStep`` is the step whose evaluation
-    loss was lowest in the run, and ``bestSentence`` says whether the final adapter is as good. ``step`` is
-    the checkpoint's, and left out for the final one.
+    ``general`` on questions that have nothing to do with the data, ``sets`` are the parts of the job's own
+    ``evaluations``. ``bestStep`` is the step whose evaluation
+    loss was lowest in the run, and ``bestSentence`` says whether the final adapter is as good. Where it is
+    another step than the final one, ``bestVerdict`` says whether it is better than that beyond doubt, and
+    ``bestKept`` whether there is a checkpoint of it. ``step`` is the checkpoint's, and left out for the final
+    one; ``data`` is the file of the project that the rows are from, where they are not the held-out ones.
     """
 
     verdict: str
     sentence: str
     heldOut: NotRequired[EvaluationPart]
     general: NotRequired[EvaluationPart]
+    sets: NotRequired[list[EvaluationPart]]
     bestStep: NotRequired[int]
     bestSentence: NotRequired[str]
+    bestVerdict: NotRequired[str]
+    bestKept: NotRequired[bool]
     step: NotRequired[int]
+    data: NotRequired[str]
     seconds: NotRequired[float]
 
 
@@ -112,6 +126,12 @@ class EvaluationResult(TypedDict):
     rows: list[EvaluationRow]
 
 
+class EvaluationComparison(TypedDict):
+    """``GET /v1/jobs/:id/evaluation?against=``: this adapter as ``adapter``, the other one as ``base``."""
+
+    comparison: EvaluationPart
+
+
 class EvaluationProgress(TypedDict):
     """How far an evaluation has come; ``total`` is null while unknown."""
 
@@ -126,6 +146,7 @@ class JobEvaluating(TypedDict):
 
     state: Literal["waiting", "running", "failed"]
     step: NotRequired[int]
+    data: NotRequired[str]
     progress: NotRequired[EvaluationProgress]
     error: NotRequired[str]
 

@@ -44,12 +44,27 @@ class DatasetSource(TypedDict):
     columns: NotRequired[dict[str, str]]
 
 
+class EvaluationSet(TypedDict):
+    """Rows of one's own that a job is evaluated on: those of ``path``, a file or folder of the project.
+
+    ``metric`` is ``loss``, ``exact_match``, ``contains``, ``regex`` (``pattern``, else each row's answer),
+    ``json_schema`` (``schema``), or ``module:function`` of the project.
+    """
+
+    name: str
+    path: str
+    metric: NotRequired[str]
+    pattern: NotRequired[str]
+    schema: NotRequired[object]
+
+
 class JobConfig(TypedDict):
     """What a job is asked to do: its data, and any setting of ``contract/settings/`` by its field."""
 
     model: str
     datasetSource: DatasetSource
     evalDatasetSource: NotRequired[DatasetSource]
+    evaluations: NotRequired[list[EvaluationSet]]
     datasetFormat: NotRequired[object]
     setByHand: NotRequired[list[str]]
     """The fields that somebody set for this job alone, in another way than the file says."""
@@ -120,7 +135,8 @@ class Job(TypedDict):
 class Artifact(TypedDict):
     """A file set that a job left behind; ``kind`` is ``adapter``, ``model`` or ``checkpoint``.
 
-    ``path`` is its folder, where it lies on this machine.
+    ``name`` is ``final``, or ``best`` for the checkpoint whose evaluation loss was lowest, where that is
+    another. ``path`` is its folder, where it lies on this machine.
     """
 
     kind: str

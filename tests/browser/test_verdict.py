@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from .states import trained
+from .talk import answers, ask, asked
 
 if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
@@ -91,3 +92,49 @@ async def test_a_backend_without_the_feature_offers_nothing(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_text("Adapter and checkpoints")).to_be_attached()
         await expect(page.get_by_role("region", name="Verdict")).to_have_count(0)
+
+
+async def test_the_best_checkpoint_is_what_answers_where_it_is_better_beyond_doubt(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = trained(fake_backend, "over", steps=400, of=400)
+    fake_backend.evaluations.judge(job, bestStep=200, bestVerdict="better", bestKept=True)
+    async with open_page(studio.url, "/#/playground") as page:
+        await expect(page.get_by_role("button", name="over, step 200, the best")).to_be_visible()
+        choice = page.get_by_role("combobox", name="Adapter of the job")
+        await expect(choice).to_have_value("200")
+        await expect(choice.get_by_role("option", name="step 200, the best")).to_be_attached()
+        await ask(page, "Hello?")
+        await expect(answers(page)).to_contain_text("Hello, world")
+        # The final adapter is one choice away.
+        await choice.select_option("final")
+        await expect(page.get_by_role("button", name="over, final adapter")).to_be_visible()
+        await page.goto(f"{studio.url}/#/jobs/{job}")
+        await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
+        await page.keyboard.press("p")
+        await expect(choice).to_have_value("200")
+    assert asked(fake_backend)[0]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 200}
+
+
+async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation"]
+    one, two, three, four = (
+        trained(fake_backend, name, steps=40, of=40) for name in ("one", "two", "three", "four")
+    )
+    for job in (one, two, three):
+        fake_backend.evaluations.judge(job)
+    fake_backend.evaluations.unlike.add(three)
+    async with open_page(studio.url, f"/#/compare?jobs={one},{two},{three},{four}", faulty=True) as page:
+        paired = page.get_by_role("region", name="Paired differences")
+        await expect(paired.get_by_role("definition")).to_have_text(
+            [
+                "Better than one: loss 1.66 instead of 1.91 on 12 held-out rows.",
+                "three and one were evaluated on different rows.",
+            ]
+        )
+        await page.goto(f"{studio.url}/#/compare?jobs={one},{four}")
+        await expect(page.locator(".chart-curve")).to_have_count(2)
+        await expect(paired).to_have_count(0)

@@ -199,6 +199,12 @@ class Finished:
     def of(self, event: str) -> list[Frame]:
         return [frame for frame in self.frames if frame.event == event]
 
+    @property
+    def artifacts(self) -> list[dict[str, Any]]:
+        """What it left behind, as its last event says."""
+        found: list[dict[str, Any]] = self.of("training.completed")[0].json.get("artifacts", [])
+        return found
+
 
 @pytest.fixture(scope="session")
 def finished(target: Target) -> Finished:
@@ -349,7 +355,8 @@ def extended(target: Target) -> Extended | None:
 class Evaluated:
     """A job's ``history``; the evaluations of its end, of its checkpoint of ``step``, and of its end again.
 
-    ``amid`` is the job's own evaluation when its checkpoint had been measured.
+    ``amid`` is the job's own evaluation when its checkpoint had been measured; ``beside`` is the checkpoint
+    compared with the end, and ``itself`` the end with itself.
     """
 
     id: str
@@ -359,6 +366,8 @@ class Evaluated:
     checkpoint: dict[str, Any]
     amid: dict[str, Any]
     again: dict[str, Any]
+    beside: dict[str, Any]
+    itself: dict[str, Any]
 
 
 @pytest.fixture(scope="session")
@@ -391,7 +400,14 @@ def evaluated(target: Target) -> Evaluated | None:
 
     checkpoint = evaluate(step=step)
     amid = target.job(job_id)["evaluation"]
-    return Evaluated(job_id, history, first, step, checkpoint, amid, evaluate())
+    again = evaluate()
+
+    def beside(**query: str) -> dict[str, Any]:
+        asked = {**target.scope, "against": job_id, **query}
+        return target.call("GET", f"{path}/evaluation", query=asked).json
+
+    beside_end = beside(step=str(step))
+    return Evaluated(job_id, history, first, step, checkpoint, amid, again, beside_end, beside())
 
 
 @pytest.fixture(scope="session")

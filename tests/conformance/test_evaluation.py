@@ -28,6 +28,11 @@ def check(evaluation: dict[str, Any]) -> None:
             difference = part["difference"]
             assert difference["low"] <= difference["mean"] <= difference["high"]
             assert difference["mean"] == pytest.approx(part["base"] - part["adapter"], abs=1e-3)
+            assert part.get("of", part["rows"] + 1) > part["rows"]
+    if "bestVerdict" in evaluation:
+        assert evaluation["bestVerdict"] in VERDICTS
+        assert evaluation["bestStep"] >= 1
+        assert evaluation["bestKept"] in (True, False)
     if "heldOut" in evaluation:
         assert evaluation["verdict"] == evaluation["heldOut"]["verdict"]
 
@@ -49,6 +54,11 @@ def test_a_job_with_held_out_rows_ends_with_its_evaluation(target: Target, finis
     found = target.get(f"/v1/jobs/{finished.id}/evaluation")
     assert found["evaluation"] == event.json["evaluation"]
     check_rows(found)
+    saved = {frame.json["step"] for frame in finished.of("checkpoint.saved")}
+    if found["evaluation"].get("bestKept"):
+        assert found["evaluation"]["bestStep"] in saved
+        (best,) = [each for each in finished.artifacts if each.get("name") == "best"]
+        assert best["step"] == found["evaluation"]["bestStep"]
 
 
 def test_a_checkpoint_is_evaluated_by_its_step(target: Target, evaluated: Evaluated | None) -> None:
@@ -75,6 +85,28 @@ def test_the_final_adapter_is_measured_again_to_the_same_figures(
     assert target.history(evaluated.id) == evaluated.history, "nothing is added to a history that is over"
 
 
+def test_two_adapters_are_compared_row_by_row(target: Target, evaluated: Evaluated | None) -> None:
+    need(target, "evaluation")
+    assert evaluated is not None
+    part = evaluated.beside["comparison"]
+    assert part["verdict"] in VERDICTS
+    assert part["sentence"].strip()
+    assert part["rows"] == len(evaluated.again["rows"]) == len(evaluated.checkpoint["rows"])
+    assert part["difference"]["low"] <= part["difference"]["mean"] <= part["difference"]["high"]
+    assert part["difference"]["mean"] == pytest.approx(part["base"] - part["adapter"], abs=1e-3)
+    assert evaluated.itself["comparison"]["verdict"] != "worse"
+    path = f"/v1/jobs/{evaluated.id}/evaluation"
+    for query, status in (
+        ({"against": "no-such-job"}, 404),
+        ({"against": evaluated.id, "againstStep": "999999"}, 404),
+        ({"against": evaluated.id, "againstStep": "x"}, 400),
+        ({"against": evaluated.id, "data": "no/such.jsonl"}, 404),
+        ({"data": "no/such.jsonl"}, 404),
+    ):
+        answer = target.call("GET", path, query={**target.scope, **query})
+        assert (answer.status, bool(answer.error)) == (status, True), query
+
+
 def test_what_cannot_be_evaluated_is_refused(
     target: Target, finished: Finished, cancelled: Cancelled, endless: str
 ) -> None:
@@ -83,6 +115,8 @@ def test_what_cannot_be_evaluated_is_refused(
         (finished.id, {"step": 999_999}, 404),
         (finished.id, {"step": "last"}, 400),
         (finished.id, {"step": 0}, 400),
+        (finished.id, {"data": "../outside.jsonl"}, 400),
+        (finished.id, {"data": 7}, 400),
         (cancelled.id, {}, 409),
         (endless, {}, 409),
         ("no-such-job", {}, 404),

@@ -45,6 +45,14 @@ EVALUATION: dict[str, Any] = {
     "bestSentence": "No evaluation was better than the final adapter's, of 4.",
     "seconds": 5.2,
 }
+COMPARISON: dict[str, Any] = {
+    "name": "held-out rows",
+    "rows": 12,
+    "base": 1.91,
+    "adapter": 1.66,
+    "difference": {"mean": 0.25, "low": 0.12, "high": 0.39},
+    "verdict": "better",
+}
 ROWS: list[dict[str, Any]] = [
     {
         "row": number,
@@ -67,9 +75,11 @@ class FakeEvaluations:
         self.looks = 1
         self.failing: dict[str, str] = {}
         self.changed: set[str] = set()
+        self.unlike: set[str] = set()
+        """Jobs whose held-out rows are others than those of the rest."""
         self.rows = ROWS
-        self.done: dict[tuple[str, int | None], dict[str, Any]] = {}
-        self._asked: dict[str, tuple[int | None, int]] = {}
+        self.done: dict[tuple[str, int | None, str | None], dict[str, Any]] = {}
+        self._asked: dict[str, tuple[int | None, str | None, int]] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of the feature, which are not there where it is not named."""
@@ -87,29 +97,35 @@ class FakeEvaluations:
 
         return answer
 
-    def judge(self, job_id: str, step: int | None = None, **changes: Any) -> dict[str, Any]:
+    def judge(
+        self, job_id: str, step: int | None = None, data: str | None = None, **changes: Any
+    ) -> dict[str, Any]:
         """A job has been evaluated."""
         evaluation = {**EVALUATION, **changes}
-        if step is None:
-            self._fake.jobs[job_id]["evaluation"] = evaluation
-        else:
+        if data is not None:
+            evaluation["data"] = data
+            del evaluation["general"]
+        if step is not None:
             evaluation["step"] = step
-        self.done[job_id, step] = evaluation
+        elif data is None:
+            self._fake.jobs[job_id]["evaluation"] = evaluation
+        self.done[job_id, step, data] = evaluation
         return evaluation
 
     def told(self, job_id: str) -> dict[str, Any] | None:
         """How far it has come, one look further."""
         if job_id not in self._asked:
             return None
-        step, seen = self._asked[job_id]
+        step, data, seen = self._asked[job_id]
         told: dict[str, Any] = {} if step is None else {"step": step}
+        told |= {} if data is None else {"data": data}
         if job_id in self.failing:
             return {**told, "state": "failed", "error": self.failing[job_id]}
         if seen > self.looks:
             del self._asked[job_id]
-            self.judge(job_id, step)
+            self.judge(job_id, step, data)
             return None
-        self._asked[job_id] = (step, seen + 1)
+        self._asked[job_id] = (step, data, seen + 1)
         progress = {"label": "Evaluating", "done": 8 * seen, "total": 152, "unit": "rows"}
         return {**told, "state": "running", "progress": progress}
 
@@ -120,6 +136,9 @@ class FakeEvaluations:
             wrong("step has to be a whole number from 1 on.")
         if not isinstance(force, bool):
             wrong("force has to be true or false.")
+        data = body.get("data")
+        if data is not None and (not isinstance(data, str) or not data or ".." in data):
+            wrong("data has to be a file of the project.")
         if job["status"] not in OVER:
             raise RefusedError(409, f"The job {job['name']} is {job['status']}.")
         if step is not None and step not in self._fake.checkpoints[job["id"]]:
@@ -128,16 +147,31 @@ class FakeEvaluations:
             raise RefusedError(409, f"The job {job['name']} has no final adapter.")
         if job["id"] in self._asked and job["id"] not in self.failing:
             raise RefusedError(409, "It is being evaluated already.")
-        if job["id"] in self.changed and not force:
+        if job["id"] in self.changed and not force and data is None:
             raise RefusedError(409, "chats.jsonl has changed since this job began.", changed=True)
-        self._asked[job["id"]] = (step, 0)
+        self._asked[job["id"]] = (step, data, 0)
         return web.json_response({"job": {**job, "evaluating": self.told(job["id"])}})
 
     async def _get(self, request: web.Request) -> web.Response:
-        job, step = self._fake.job_of(request), request.query.get("step")
+        job, query = self._fake.job_of(request), request.query
+        found = self._done(job, query.get("step"), query.get("data"))
+        if against := query.get("against"):
+            if against not in self._fake.jobs:
+                raise RefusedError(404, "No such job.")
+            other = self._fake.jobs[against]
+            self._done(other, query.get("againstStep"), query.get("data"))
+            if (job["id"] in self.unlike) != (against in self.unlike):
+                raise RefusedError(
+                    409, f"{job['name']} and {other['name']} were evaluated on different rows."
+                )
+            sentence = f"Better than {other['name']}: loss 1.66 instead of 1.91 on 12 held-out rows."
+            return web.json_response({"comparison": {**COMPARISON, "sentence": sentence}})
+        return web.json_response({"evaluation": found, "rows": self.rows})
+
+    def _done(self, job: dict[str, Any], step: str | None, data: str | None) -> dict[str, Any]:
         if step is not None and not step.isdigit():
             wrong("step has to be a whole number.")
-        found = self.done.get((job["id"], None if step is None else int(step)))
+        found = self.done.get((job["id"], None if step is None else int(step), data))
         if found is None:
             raise RefusedError(404, "It has not been evaluated.")
-        return web.json_response({"evaluation": found, "rows": self.rows})
+        return found

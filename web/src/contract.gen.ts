@@ -32,11 +32,21 @@ export interface DatasetSource {
   columns?: Record<string, string>;
 }
 
+/** Rows of one's own that a job is evaluated on: those of `path`, a file or folder of the project. */
+export interface EvaluationSet {
+  name: string;
+  path: string;
+  metric?: string;
+  pattern?: string;
+  schema?: unknown;
+}
+
 /** What a job is asked to do: its data, and any setting of `contract/settings/` by its field. */
 export interface JobConfig {
   model: string;
   datasetSource: DatasetSource;
   evalDatasetSource?: DatasetSource;
+  evaluations?: EvaluationSet[];
   datasetFormat?: unknown;
   setByHand?: string[];
   /** How long to train, in steps of one batch each. Set steps or epochs, not both. */
@@ -121,7 +131,7 @@ export interface JobConfig {
   earlyStoppingPatience?: number;
   /** By how much an evaluation has to be better to count as one, where patience is set. */
   earlyStoppingThreshold?: number;
-  /** Keep so many checkpoints, the newest, and remove the others from the disk. */
+  /** Keep so many checkpoints, the newest, beside the best one; remove the others from the disk. */
   saveTotalLimit?: number;
   /** Stop at once, or go back once to the last evaluation or checkpoint, with half the rate. */
   onNonFinite?: string;
@@ -896,6 +906,8 @@ export interface EvaluationPart {
   verdict: string;
   sentence: string;
   rowsToSettle?: number;
+  of?: number;
+  metric?: string;
 }
 
 /** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
@@ -904,9 +916,13 @@ export interface Evaluation {
   sentence: string;
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
+  sets?: EvaluationPart[];
   bestStep?: number;
   bestSentence?: string;
+  bestVerdict?: string;
+  bestKept?: boolean;
   step?: number;
+  data?: string;
   seconds?: number;
 }
 
@@ -928,6 +944,11 @@ export interface EvaluationResult {
   rows: EvaluationRow[];
 }
 
+/** `GET /v1/jobs/:id/evaluation?against=`: this adapter as `adapter`, the other one as `base`. */
+export interface EvaluationComparison {
+  comparison: EvaluationPart;
+}
+
 /** How far an evaluation has come; `total` is null while unknown. */
 export interface EvaluationProgress {
   label: string;
@@ -940,6 +961,7 @@ export interface EvaluationProgress {
 export interface JobEvaluating {
   state: "waiting" | "running" | "failed";
   step?: number;
+  data?: string;
   progress?: EvaluationProgress;
   error?: string;
 }

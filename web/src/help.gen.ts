@@ -44,7 +44,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["samples", "What the base and each checkpoint are asked, to see how answers change; \"off\" for nothing."],
   ["earlyStoppingPatience", "Stop after so many evaluations without a better one, and keep the adapter of the best."],
   ["earlyStoppingThreshold", "By how much an evaluation has to be better to count as one, where patience is set."],
-  ["saveTotalLimit", "Keep so many checkpoints, the newest, and remove the others from the disk."],
+  ["saveTotalLimit", "Keep so many checkpoints, the newest, beside the best one; remove the others from the disk."],
   ["onNonFinite", "Stop at once, or go back once to the last evaluation or checkpoint, with half the rate."],
   ["loadIn4bit", "Load the base model in 4 bit, which needs a quarter of the memory."],
   ["numberFormat", "What is computed in; the weights of an adapter are float32 in any case. auto is as if unset."],

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import verdict_text
-from arkor_dev.contract.errors import BackendError, ConflictError, NotFoundError
+from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 
@@ -24,38 +26,83 @@ SHOWN: Final = 3
 TEXT: Final = 72
 
 
-async def run_evaluate(
-    settings: Settings, job: str | None, *, step: int | None, force: bool, as_json: bool
-) -> int:
-    """Evaluate ``job``, or its checkpoint of ``step``, and print what came of it; the exit code.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be measured: the checkpoint of ``step`` or the final adapter; on ``data``, a file's path.
 
-    Raises BadRequestError for a job that there is not, and the backend's fault.
+    ``against`` names the job whose adapter is its opposite, instead of the base.
     """
+
+    job: str | None
+    step: int | None = None
+    force: bool = False
+    data: str | None = None
+    against: str | None = None
+
+
+async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> int:
+    """Evaluate what is ``asked`` for, and print what came of it; the exit code.
+
+    Raises BadRequestError for a job that there is not, or a file outside of the project, and the backend's
+    fault.
+    """
+    data = None if asked.data is None else path_in(settings.project, asked.data)
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
-        chosen = choose_job(await jobs_of(backend), job)
-        wanted: dict[str, object] = {} if step is None else {"step": step}
-        try:
-            await backend.evaluate_job(chosen["id"], wanted | ({"force": True} if force else {}))
-        except ConflictError as refusal:
-            if refusal.extra.get("changed") is True:
-                raise refusal.reworded(f"{refusal.text} To measure all the same, add --force.") from None
-            raise
-        except NotFoundError as refusal:
-            raise refusal.reworded(f"This backend cannot evaluate that. ({refusal.text})") from None
-        await _done(backend, chosen["id"])
-        answer = await backend.get_evaluation(chosen["id"], None if step is None else str(step))
+        jobs = await jobs_of(backend)
+        chosen = choose_job(jobs, asked.job)
+        query: dict[str, str] = {} if data is None else {"data": data}
+        if asked.step is not None:
+            query["step"] = str(asked.step)
+        if asked.against is None:
+            await _evaluate(backend, chosen, asked, data)
+        else:
+            other = choose_job(jobs, asked.against)
+            query["against"] = other["id"]
+            # What was measured in a run, or earlier, is there already.
+            if data is not None or asked.step is not None or "evaluation" not in chosen:
+                await _evaluate(backend, chosen, asked, data)
+            if data is not None or "evaluation" not in other:
+                await _evaluate(backend, other, replace(asked, step=None), data)
+        answer = await backend.get_evaluation(chosen["id"], query)
     try:
         found = json.loads(answer.body)
-        evaluation, rows = found["evaluation"], found["rows"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        told = found["evaluation"] if asked.against is None else {"sentence": found["comparison"]["sentence"]}
+        rows = found.get("rows")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BackendError("The backend's evaluation cannot be read. Try again later.") from None
     if as_json:
-        print(json.dumps({"evaluation": evaluation, "rows": rows}, indent=2))  # noqa: T201
+        known = {key: found[key] for key in ("evaluation", "rows", "comparison") if key in found}
+        print(json.dumps(known, indent=2))  # noqa: T201
     else:
-        print("\n".join([verdict_text(evaluation), *lines(rows)]))  # noqa: T201
+        print("\n".join([verdict_text(told), *lines(rows)]))  # noqa: T201
     return 0
+
+
+def path_in(project: Path, file: str) -> str:
+    """The path of ``file``, as it was typed, from the project on; BadRequestError where it lies outside."""
+    try:
+        return Path(file).resolve().relative_to(project.resolve()).as_posix()
+    except (ValueError, OSError, RuntimeError):
+        raise BadRequestError(
+            f"{one_line(file, 200)} is not in the project {project.name}: copy it there, and name that."
+        ) from None
+
+
+async def _evaluate(backend: Backend, job: dict[str, Any], asked: Asked, data: str | None) -> None:
+    """Have one job's adapter measured, and wait until it is."""
+    told = {"step": asked.step, "force": asked.force or None, "data": data}
+    wanted: dict[str, object] = {name: value for name, value in told.items() if value is not None}
+    try:
+        await backend.evaluate_job(job["id"], wanted)
+    except ConflictError as refusal:
+        if refusal.extra.get("changed") is True:
+            raise refusal.reworded(f"{refusal.text} To measure all the same, add --force.") from None
+        raise
+    except NotFoundError as refusal:
+        raise refusal.reworded(f"This backend cannot evaluate that. ({refusal.text})") from None
+    await _done(backend, job["id"])
 
 
 async def _done(backend: Backend, job_id: str) -> None:

@@ -173,7 +173,7 @@ ROWS: Final = (
         style="interval",
         group="usual",
         unit="steps",
-        default_words="a fifth of the steps",
+        default_words="a quarter of the steps, or nearly so, where a checkpoint is saved",
         example=10,
     ),
     Setting(

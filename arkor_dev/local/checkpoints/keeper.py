@@ -16,6 +16,7 @@ from arkor_dev.local.jobs.artifacts import (
 )
 from arkor_dev.local.jobs.disk import FULL, short_of_room
 from arkor_dev.local.jobs.whole_folder import write_whole
+from arkor_dev.local.models.download_progress import size_of
 
 from .points import drop_before
 from .state import write_state
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.jobs.whole_folder import Beside
 
+    from .figures import Best
+
 
 class NoRoomError(Exception):
     """The disk has too little room to write; ``str()`` says so for a person."""
@@ -34,10 +37,11 @@ class NoRoomError(Exception):
 class Keeper:
     """What one job leaves on the disk while it trains.
 
-    ``limit``: of all checkpoints the newest ones stay, None for all. ``emit`` sends an event, ``told`` hears
-    of each step that the job can go on from, and ``origin`` says what the run depends on. ``beside`` writes
-    what travels with an adapter into its folder, told its files, ``final`` or ``checkpoint``, and the step.
-    ``step`` is the newest step to go on from, None before there is one.
+    ``limit``: of all checkpoints the newest ones stay, and that of the ``best`` evaluation; None for all.
+    ``emit`` sends an event, ``told`` hears of each step that the job can go on from, and ``origin`` says what
+    the run depends on. ``beside`` writes what travels with an adapter into its folder, told its files,
+    ``final`` or ``checkpoint``, and the step. ``step`` is the newest step to go on from, None before there is
+    one.
     """
 
     def __init__(
@@ -49,7 +53,9 @@ class Keeper:
         told: Callable[[int], None],
         origin: Callable[[], Mapping[str, Any]],
         beside: Callable[..., None] = lambda *_: None,
+        best: Best | None = None,
     ) -> None:
+        self._best = best
         self._data, self._job, self._limit = data, job_id, limit
         self._emit, self._told, self._origin, self._beside = emit, told, origin, beside
         self.step: int | None = None
@@ -64,8 +70,9 @@ class Keeper:
         self._emit(CHECKPOINT_SAVED, step=step, artifacts=[artifact])
         if self._limit:
             for earlier in checkpoint_steps(self._data, self._job)[: -self._limit]:
-                drop_checkpoint(self._data, self._job, earlier)
-                self._emit(CHECKPOINT_REMOVED, step=earlier)
+                if self._best is None or earlier != self._best.step:
+                    drop_checkpoint(self._data, self._job, earlier)
+                    self._emit(CHECKPOINT_REMOVED, step=earlier)
         self._keep(step)
 
     def final(self, step: int, write: Callable[[Path], None]) -> dict[str, Any]:
@@ -74,6 +81,14 @@ class Keeper:
         facts = {"job": self._job, "step": step, "origin": self._origin()}
         size = write_whole(folder, write, facts, lambda *made: self._beside(*made, "final", step))
         return describe(kind_of(folder), "final", folder, size)
+
+    def best(self, kept: int) -> list[dict[str, Any]]:
+        """The contract's ``Artifact`` of the best checkpoint, where it is another than the step ``kept``."""
+        step = self._best.step if self._best else 0
+        if step in (0, kept) or not self.has_checkpoint(step):
+            return []
+        folder = checkpoint_folder(self._data, self._job, step)
+        return [describe("checkpoint", "best", folder, size_of(folder), step)]
 
     def point(self, step: int, state: Callable[[], Any]) -> None:
         """Keep the state after ``step``, unless a checkpoint has it already; raises NoRoomError."""

@@ -7,8 +7,9 @@ language, code and everyday matters, plain and true, most of them short.
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.workers.errors import JobFailure
@@ -19,6 +20,36 @@ if TYPE_CHECKING:
 QUESTIONS: Final = Path(__file__).with_name("general.jsonl")
 DRY: Final = 8
 """So many of a dry run."""
+COUNTS: Final = (64, 48, 32, 24)
+"""As many as these are asked where all would take too long: few numbers, so that runs have the same."""
+SEED: Final = 2004
+SHARE: Final = 0.08
+"""The part of a run's work that comparing may take, where fewer questions can bring it there."""
+PASSES: Final = 3
+"""A step costs as much as so many forward passes: the way back takes about two."""
+
+
+class Work(NamedTuple):
+    """Tokens that a model reads: in a step of training, in all held-out rows, and in one general question.
+
+    A clock would give the same job other questions on a busy machine.
+    """
+
+    step: float
+    held_out: float
+    question: float
+
+
+def affordable(work: Work, counts: Sequence[int], steps: int, every: int) -> int:
+    """How many questions of the ``counts``, the most first, a run of ``steps`` may be asked.
+
+    It is evaluated ``every`` so many steps. Counted as if nothing of the base were known from before: a
+    second run is asked what the first one was.
+    """
+    evaluations = -(-steps // every) if every else 0
+    run = PASSES * steps * work.step + evaluations * work.held_out
+    most = SHARE / (1 - SHARE) * run - work.held_out
+    return next((count for count in counts if 2 * count * work.question <= most), counts[-1])
 
 
 def questions(count: int | None = None) -> list[Row]:
@@ -32,6 +63,23 @@ def questions(count: int | None = None) -> list[Row]:
         for number, each in enumerate(told, 1)
     ]
     return rows if count is None else rows[:: -(-len(rows) // count)]
+
+
+def fewer(examples: Sequence[Any], count: int) -> list[Any]:
+    """``count`` of the encoded questions, the same whenever so many are asked for, in the order of the file.
+
+    Every topic has its share, and whoever asks for more asks for these as well.
+    """
+    chance, topics = random.Random(SEED), dict[str, list[str]]()  # noqa: S311 - a choice, no secret
+    for number, line in enumerate(QUESTIONS.read_text(encoding="utf-8").splitlines(), 1):
+        topics.setdefault(json.loads(line)["topic"], []).append(f"general question {number}")
+    for names in topics.values():
+        chance.shuffle(names)
+    longest = max(map(len, topics.values()))
+    order = [names[turn] for turn in range(longest) for names in topics.values() if turn < len(names)]
+    there = {example.where for example in examples}
+    chosen = set([name for name in order if name in there][:count])
+    return [example for example in examples if example.where in chosen]
 
 
 def encoded(rows: Sequence[Row], encode: Callable[[Row], Any]) -> list[Any]:

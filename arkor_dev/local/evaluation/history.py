@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import kept
 from .paired import LEVEL, compare
-from .words import best_of
+from .words import Ends, best_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Collection, Hashable, Sequence
     from pathlib import Path
 
 MOST_CHOICES: Final = 20
@@ -23,7 +23,8 @@ MOST_FIGURES: Final = 20_000
 class History:
     """The evaluation loss by step, and the losses of each row; of many for the best step and the last alone.
 
-    It lies in the job's folder, so that a run that goes on after an interruption knows what came before: an
+    ``trained`` is the mean training loss since the evaluation before, by the step of an evaluation. All lies
+    in the job's folder, so that a run that goes on after an interruption knows what came before: an
     evaluation makes those of its own and later steps void.
     """
 
@@ -31,19 +32,30 @@ class History:
         self._path = job / kept.FOLDER / kept.HISTORY
         self.losses: dict[int, float] = {}
         self.rows: dict[int, list[float]] = {}
+        self.trained: dict[int, float] = {}
         self.final = 0
+        self._since: list[float] = []
         try:
             found = kept.read(self._path) or {}
             self.losses = {int(step): float(loss) for step, loss in found.get("losses", {}).items()}
+            self.trained = {int(step): float(loss) for step, loss in found.get("trained", {}).items()}
             self.rows = {int(step): list(map(float, rows)) for step, rows in found.get("rows", {}).items()}
             self.final = int(found.get("final", 0))
         except (AttributeError, TypeError, ValueError):  # what another version kept, or a hand has changed
-            self.losses, self.rows = {}, {}
+            self.losses, self.rows, self.trained = {}, {}, {}
+
+    def learned(self, loss: float) -> None:
+        """Note a training loss that was reported."""
+        self._since.append(loss)
 
     def add(self, step: int, loss: float, rows: Sequence[float]) -> None:
         """Note what was measured after ``step``; a full disk costs the best step's words alone."""
         self.losses = {before: known for before, known in self.losses.items() if before < step}
         self.losses[step] = loss
+        self.trained = {before: known for before, known in self.trained.items() if before in self.losses}
+        if self._since:
+            self.trained[step] = sum(self._since) / len(self._since)
+        self._since = []
         self.rows = {before: known for before, known in self.rows.items() if before in self.losses}
         self.rows[step] = list(rows)
         if len(self.rows) * len(rows) > MOST_FIGURES:
@@ -57,15 +69,19 @@ class History:
 
     def _keep(self) -> None:
         with contextlib.suppress(OSError):
-            kept.write(self._path, {"losses": self.losses, "rows": self.rows, "final": self.final})
+            told = {"losses": self.losses, "trained": self.trained, "rows": self.rows, "final": self.final}
+            kept.write(self._path, told)
 
     @property
     def best(self) -> int:
         """The first step whose evaluation loss was lowest; there has to be one."""
         return min(self.losses, key=lambda step: (self.losses[step], step))
 
-    def verdict(self, groups: Sequence[Hashable]) -> dict[str, Any]:
-        """``bestStep`` and ``bestSentence`` of an evaluation of the final adapter, where they are known."""
+    def verdict(self, groups: Sequence[Hashable], saved: Collection[int] = ()) -> dict[str, Any]:
+        """``bestStep`` and what is said of it in an evaluation of the final adapter, where they are known.
+
+        ``saved`` are the steps of the checkpoints that are there.
+        """
         final = self.final
         if final not in self.losses:
             return {}
@@ -74,6 +90,15 @@ class History:
             # The best of several is the better by luck alone, the more there were to choose from.
             choices = min(MOST_CHOICES, max(1, len(self.losses) - 1))
             compared = compare(self.rows[final], self.rows[best], groups, LEVEL / choices)
-        before = (self.losses[final], self.losses[best])
-        said = best_of(best, final, compared, before, len(self.losses))
-        return {"bestStep": best, "bestSentence": said} if said else {"bestStep": best}
+        ends = Ends(best, final, self.losses[best], self.losses[final], self._trained(best, final))
+        told: dict[str, Any] = {"bestStep": best}
+        if said := best_of(ends, compared, len(self.losses), best in saved):
+            told["bestSentence"] = said
+        if best != final:
+            told["bestVerdict"] = compared.verdict if compared else "unknown"
+            told["bestKept"] = best in saved
+        return told
+
+    def _trained(self, best: int, final: int) -> tuple[float, float] | None:
+        both = self.trained.get(best), self.trained.get(final)
+        return None if both[0] is None or both[1] is None else (both[0], both[1])

@@ -1,4 +1,4 @@
-"""Evaluations that a person asks for: of jobs from before, and of their checkpoints.
+"""Evaluations that a person asks for: of jobs from before, of their checkpoints, and of one beside another.
 
 One at a time, in a worker of its own, and never beside a training: one that is under way when a job starts is
 ended, and begins anew when none runs. What it finds is kept in the job's folder (``kept``).
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import SourceError, inside, parts_of
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, job_folder
@@ -22,6 +22,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 from . import kept
+from .beside import compare
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
+    from .beside import Compared
+
 log = logging.getLogger(__name__)
 
 WORKER: Final = "arkor_dev.local.training.worker"
@@ -38,11 +41,15 @@ WORKER: Final = "arkor_dev.local.training.worker"
 
 @dataclass
 class Asked:
-    """One evaluation that somebody wants: of ``folder``, the checkpoint of ``step`` or the final adapter."""
+    """One evaluation that somebody wants: of ``folder``, the checkpoint of ``step`` or the final adapter.
+
+    It is on the job's held-out rows, or on the file ``data`` of the project.
+    """
 
     job: dict[str, Any]
     folder: Path
     step: int | None
+    data: str | None = None
     progress: dict[str, Any] | None = None
     error: str | None = None
     child: Child | None = None
@@ -73,10 +80,13 @@ class Evaluations:
 
     # Asked by the server
 
-    async def request(self, job: dict[str, Any], step: int | None, *, force: bool = False) -> None:
-        """Evaluate a job that is over; ConflictError or NotFoundError where that cannot be.
+    async def request(
+        self, job: dict[str, Any], step: int | None, data: str | None = None, *, force: bool = False
+    ) -> None:
+        """Evaluate a job that is over, on its held-out rows or on ``data``, a file of the project.
 
-        With ``force`` also where its data have changed since.
+        With ``force`` also where its data have changed since. Raises ConflictError, NotFoundError, or
+        BadRequestError where there is no such file.
         """
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: evaluate it when it is over")
@@ -84,10 +94,15 @@ class Evaluations:
         if before and not before.error:
             raise ConflictError(f"The job {job['name']} is being evaluated already")
         folder = await asyncio.to_thread(self._folder, job, step)
-        if not force:
+        if data is not None:
+            try:
+                await asyncio.to_thread(inside, self._project, data)
+            except SourceError as fault:
+                raise BadRequestError(f"data: {fault}") from None
+        elif not force:
             await asyncio.to_thread(self._check_data, job)
         self._asked.pop(job["id"], None)
-        self._asked[job["id"]] = Asked(job, folder, step)
+        self._asked[job["id"]] = Asked(job, folder, step, data)
         self._news.set()
 
     def told(self, job_id: str) -> JobEvaluating | None:
@@ -100,14 +115,20 @@ class Evaluations:
             told = {"state": "failed", "error": asked.error}
         if asked.step is not None:
             told["step"] = asked.step
+        if asked.data is not None:
+            told["data"] = asked.data
         if asked.child and asked.progress:
             told["progress"] = asked.progress  # type: ignore[typeddict-item]
         return told
 
-    def result(self, job_id: str, step: int | None) -> Any:
+    def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
         """The contract's answer as it was kept; None where there is none. It reads a file."""
-        found = kept.read(kept.result_file(job_folder(self._data, job_id), step))
-        return found if isinstance(found, dict) and "evaluation" in found else None
+        found = kept.result(job_folder(self._data, job_id), step, data)
+        return None if found is None else {"evaluation": found["evaluation"], "rows": found.get("rows", [])}
+
+    async def compare(self, one: Compared, other: Compared, data: str | None = None) -> Any:
+        """The contract's part in which ``one`` stands as adapter and ``other`` as base; see ``beside``."""
+        return await compare(self._data, one, other, data)
 
     def drop(self, job_id: str) -> None:
         """Stop, and forget, what is wanted of a job."""
@@ -180,7 +201,7 @@ class Evaluations:
                 log.exception("the evaluation of %s", asked.job["id"])
                 asked.error = f"the local backend failed: {type(error).__name__}: {error}"
             else:
-                if asked.step is None:
+                if asked.step is None and asked.data is None:
                     await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
                 if self._asked.get(asked.job["id"]) is asked:
                     del self._asked[asked.job["id"]]
@@ -194,6 +215,8 @@ class Evaluations:
         # In the number format of its training, whatever this processor would choose today.
         number = asked.job.get("settings", {}).get("numberFormat")
         config = {**config, **({"numberFormat": number} if number else {})}
+        if asked.data is not None:
+            config = _on_file(config, asked.data)
 
         def tell(progress: dict[str, Any]) -> None:
             asked.progress = progress
@@ -203,7 +226,7 @@ class Evaluations:
         try:
             if self._busy():  # a job has started meanwhile
                 raise JobFailure("A job has started")
-            saved = {"folder": str(asked.folder), "step": asked.step}
+            saved = {"folder": str(asked.folder), "step": asked.step, "data": asked.data}
             child.send(
                 id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
             )
@@ -222,3 +245,19 @@ class Evaluations:
         finally:
             asked.child, asked.progress = None, None
             await child.stop()
+
+
+def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:
+    """A job's config with the rows of the file ``data`` alone, read as its own rows were."""
+    own = config.get("evalDatasetSource") or config["datasetSource"]
+    how = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
+    source = {"type": "file", "path": data, **how}
+    # Nothing is trained: what the settings say of evaluations in a run does not count.
+    free: dict[str, object] = {
+        "evalSteps": 1,
+        "earlyStoppingPatience": None,
+        "packing": False,
+        "dryRun": False,
+        "evaluations": [],
+    }
+    return {**config, **free, "datasetSource": source, "evalDatasetSource": source}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from arkor_dev.local.workers.errors import JobFailure
 
+from .by_length import together
 from .paired import compare
 from .words import GENERAL, HELD_OUT, part
 
@@ -20,9 +23,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.run_shapes import Evaluation
     from arkor_dev.data.rows import Row
 
-    Measure = Callable[[Sequence[Any]], list[tuple[float, int]]]
-    """Of each row its summed cross entropy and how many tokens that is of."""
-
+    from .base_losses import BaseLosses
 TOGETHER: Final = 16
 """General questions that are computed at once: they are short."""
 MOST_ROWS: Final = 1000
@@ -37,13 +38,69 @@ class Stopped(Exception):  # noqa: N818 - somebody asked for it
     """The job was cancelled meanwhile."""
 
 
+class Model(Protocol):
+    """What measures rows: of each its summed cross entropy, and how many tokens that is of."""
+
+    def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
+
+
+class Own(Protocol):
+    """Rows of one's own with a metric, ``count`` of them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def measure(self, model: Any, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
+        """Each row's figure; raises :class:`Stopped`, and :class:`JobFailure` where there is none."""
+
+    def part(self, base: list[float], adapter: list[float]) -> Any:
+        """The contract's figures of both models."""
+
+
+class Judged(NamedTuple):
+    """The contract's ``evaluation`` and its ``rows``, and the ``scores``, of which comparisons are made."""
+
+    evaluation: Any
+    rows: list[dict[str, Any]]
+    scores: dict[str, Any]
+
+
+@dataclass
+class _Set:
+    """Encoded rows, their batches, and the mean losses a token that are known of both models."""
+
+    examples: Sequence[Any]
+    batches: list[list[int]]
+    adapter: list[float] | None = None
+    base: list[float] | None = None
+
+    @property
+    def laid(self) -> list[list[Any]]:
+        return [[self.examples[place] for place in places] for places in self.batches]
+
+    def in_order(self, losses: Sequence[float]) -> list[float]:
+        """Losses batch after batch, in the order of the rows."""
+        found = [0.0] * len(self.examples)
+        for place, loss in zip((place for places in self.batches for place in places), losses, strict=True):
+            found[place] = loss
+        return found
+
+    def as_laid(self, losses: Sequence[float]) -> list[float]:
+        return [losses[place] for places in self.batches for place in places]
+
+
 @dataclass
 class Stage:
     """What is measured: ``rows`` that were held out and their tokens ``held_out``, and ``general`` ones.
 
-    ``measure`` gives the figures of some rows by one model, ``batch`` at once. ``known`` are the adapter's
-    losses on the held-out rows where they have been measured already. ``progress`` hears of the rows of both
-    models that are done, ``cancelled`` is asked between batches.
+    ``batch`` of the former are measured at once. ``known`` are the adapter's losses on them where they have
+    been measured already, ``kept`` has the base's. ``own`` are the job's own sets, and ``failed(name, why)``
+    hears of one that cannot be measured. ``progress`` hears of the rows of both models that are done,
+    ``cancelled`` is asked between batches. ``called`` is what the rows are, for a person; ``questions`` how
+    many general ones there are, where these are fewer.
     """
 
     rows: Sequence[Row]
@@ -53,49 +110,110 @@ class Stage:
     progress: Callable[[str, float, float | None, str], None]
     cancelled: Callable[[], bool]
     known: Sequence[float] | None = None
+    kept: BaseLosses | None = None
+    called: str = HELD_OUT
+    questions: int = 0
+    own: Sequence[Own] = ()
+    failed: Callable[[str, str], None] = lambda name, why: None
     began: float = field(default_factory=time.monotonic)
     _done: int = 0
+    _total: int = 0
 
-    def run(self, adapter: Measure, base: AbstractContextManager[Measure]) -> tuple[Any, Any]:
-        """The contract's :class:`Evaluation` and its rows.
+    def run(self, adapter: Model, base: AbstractContextManager[Model]) -> Judged:
+        """Measure both models and compare them.
 
-        ``base`` is entered once the adapter has been measured: it may be the same model, changed. Raises
-        :class:`Stopped`, and :class:`JobFailure` where a loss is no number.
+        ``base`` is entered once the adapter has been measured (it may be the same model, changed), and only
+        where not all of it is known. Raises :class:`Stopped`, and :class:`JobFailure` where a loss is no
+        number.
         """
-        held, general = self._all(adapter, self.known)
-        with base as measure:
-            held_before, general_before = self._all(measure, None)
-        compared = compare(held_before, held, groups_of(self.rows))
+        held = _Set(self.held_out, together(self.held_out, self.batch))
+        general = _Set(self.general, together(self.general, max(self.batch, TOGETHER)))
+        sets = [each for each in (held, general) if each.examples]
+        held.adapter = list(self.known) if self.known is not None else None
+        for each in sets:
+            found = self.kept.get(each.laid) if self.kept else None
+            each.base = None if found is None else each.in_order(found)
+        self._total = sum(
+            len(each.examples) * ((each.adapter is None) + (each.base is None)) for each in sets
+        )
+        self._total += 2 * sum(own.count for own in self.own)
+        for each in sets:
+            if each.adapter is None:
+                each.adapter = self._losses(adapter, each)
+        scores = [(own, self._own(own, adapter)) for own in self.own]
+        pairs: list[tuple[Own, list[float], list[float]]] = []
+        with ExitStack() as stack:
+            missing = [each for each in sets if each.base is None]
+            model = stack.enter_context(base) if missing or self.own else adapter
+            for each in missing:
+                each.base = self._losses(model, each)
+                if self.kept:
+                    self.kept.keep(each.laid, each.as_laid(each.base))
+            for own, figures in scores:
+                before = None if figures is None else self._own(own, model)
+                if before is not None and figures is not None:
+                    pairs.append((own, before, figures))
+        judged = self._judged(held.base or [], held.adapter or [], general)
+        if pairs:
+            judged.evaluation["sets"] = [own.part(before, after) for own, before, after in pairs]
+        judged.evaluation["seconds"] = round(time.monotonic() - self.began, 2)
+        return judged
+
+    def _own(self, own: Own, model: Model) -> list[float] | None:
+        """The figures of an own set by one model; None where that cannot be measured, which is said."""
+
+        def done(rows: int) -> None:
+            self._done = min(self._total, self._done + rows)
+            self.progress("Evaluating", self._done, self._total, "rows")
+
+        try:
+            return own.measure(model, self.cancelled, done)
+        except JobFailure as failure:
+            self.failed(own.name, str(failure))
+            return None
+
+    def _judged(self, before: list[float], held: list[float], general: _Set) -> Judged:
+        groups = groups_of(self.rows)
+        compared = compare(before, held, groups)
         evaluation: Evaluation = {
             "verdict": compared.verdict,
             "sentence": "",
-            "heldOut": part(HELD_OUT, compared),
+            "heldOut": part(self.called, compared),
         }
         evaluation["sentence"] = evaluation["heldOut"]["sentence"]
-        if general:
-            evaluation["general"] = part(GENERAL, compare(general_before, general))
-        evaluation["seconds"] = round(time.monotonic() - self.began, 2)
-        return evaluation, list(self._told(held_before, held))
+        if general.base and general.adapter:
+            evaluation["general"] = part(GENERAL, compare(general.base, general.adapter), self.questions)
+        return Judged(evaluation, list(self._told(before, held)), self._scores(held, groups))
 
-    def _all(self, measure: Measure, known: Sequence[float] | None) -> tuple[list[float], list[float]]:
-        held = list(known) if known is not None else self._losses(measure, self.held_out, self.batch)
-        return held, self._losses(measure, self.general, max(self.batch, TOGETHER))
-
-    def _losses(self, measure: Measure, examples: Sequence[Any], batch: int) -> list[float]:
-        """The mean loss a token of each of ``examples``."""
-        total = 2 * (len(self.held_out) + len(self.general)) - len(self.known or ())
+    def _losses(self, model: Model, some: _Set) -> list[float]:
+        """The mean loss a token of each row of a set."""
         losses: list[float] = []
-        for start in range(0, len(examples), batch):
+        for batch in some.laid:
             if self.cancelled():
                 raise Stopped
-            self.progress("Evaluating", self._done, total, "rows")
-            losses += [loss / tokens for loss, tokens in measure(examples[start : start + batch])]
-            self._done += len(examples[start : start + batch])
+            self.progress("Evaluating", self._done, self._total, "rows")
+            losses += [loss / tokens for loss, tokens in model.each(batch)]
+            self._done += len(batch)
         if not all(map(math.isfinite, losses)):
             raise JobFailure("The loss of a row is not a number")
-        if self._done == total:
-            self.progress("Evaluating", total, total, "rows")
-        return losses
+        if self._done == self._total:
+            self.progress("Evaluating", self._total, self._total, "rows")
+        return some.in_order(losses)
+
+    def _scores(self, held: Sequence[float], groups: Sequence[Hashable]) -> dict[str, Any]:
+        """The adapter's loss on every row, and what tells whether another one had the same rows."""
+        places: dict[Hashable, int] = {}
+        texts, tokens = hashlib.sha256(), hashlib.sha256()
+        for row, example in zip(self.rows, self.held_out, strict=True):
+            told = [row.messages, row.tools] if row.text is None else row.text
+            texts.update(json.dumps(told, sort_keys=True).encode() + b"\n")
+            tokens.update(json.dumps([example.ids, example.labels]).encode() + b"\n")
+        return {
+            "rows": texts.hexdigest(),
+            "tokens": tokens.hexdigest(),
+            "groups": [places.setdefault(group, len(places)) for group in groups],
+            "adapter": [round(loss, 6) for loss in held],
+        }
 
     def _told(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:
         """Each row's figures; of very many those that changed most, for better and for worse."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .paired import FEWEST
 
@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 
 HELD_OUT: Final = "held-out rows"
 GENERAL: Final = "general questions"
+BASE: Final = "the base"
 DIGITS: Final = 5
 """Decimals of the figures that are kept."""
 
 
-def part(name: str, compared: Comparison) -> EvaluationPart:
-    """The contract's figures of one set of rows, ``name`` being ``HELD_OUT`` or ``GENERAL``."""
+def part(name: str, compared: Comparison, of: int = 0, beside: str = BASE) -> EvaluationPart:
+    """The contract's figures of one set of rows, ``name`` being ``HELD_OUT``, ``GENERAL`` or a file's name.
+
+    ``of`` is how many there would have been, where these are only some; ``beside`` what the adapter is
+    compared with.
+    """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     told: EvaluationPart = {
         "name": name,
@@ -28,21 +33,25 @@ def part(name: str, compared: Comparison) -> EvaluationPart:
         "adapter": round(compared.adapter, DIGITS),
         "difference": {key: round(value, DIGITS) for key, value in difference.items()},  # type: ignore[typeddict-item]
         "verdict": compared.verdict,
-        "sentence": general(compared) if name == GENERAL else held_out(compared),
+        "sentence": general(compared, of) if name == GENERAL else held_out(compared, name, beside),
     }
+    if of > compared.rows:
+        told["of"] = of
     if compared.verdict in ("same", "unknown") and (needed := compared.rows_to_settle):
         told["rowsToSettle"] = needed
     return told
 
 
-def held_out(compared: Comparison) -> str:
-    """Whether the adapter is better on what it has not learned from."""
+def held_out(compared: Comparison, name: str = HELD_OUT, beside: str = BASE) -> str:
+    """Whether the adapter is better on what it has not learned from, or on the rows of the file ``name``."""
     rows, loss = _count(compared.rows, "held-out row"), _losses(compared)
+    if name != HELD_OUT:
+        rows = f"{_count(compared.rows, 'row')} of {name}"
     match compared.verdict:
         case "better":
-            return f"Better than the base: loss {loss} on {rows}, {_interval(compared)}."
+            return f"Better than {beside}: loss {loss} on {rows}, {_interval(compared)}."
         case "worse":
-            return f"Worse than the base: loss {loss} on {rows}, {_interval(compared)}."
+            return f"Worse than {beside}: loss {loss} on {rows}, {_interval(compared)}."
         case "same":
             return (
                 f"No difference that {_count(compared.rows, 'row')} can show: loss {loss}, "
@@ -53,9 +62,11 @@ def held_out(compared: Comparison) -> str:
     return f"{rows}{few} {are} too few to tell: loss {loss}. {_settled(compared)}"
 
 
-def general(compared: Comparison) -> str:
+def general(compared: Comparison, of: int = 0) -> str:
     """Whether it has forgotten, or learned, what has nothing to do with its data."""
     rows, by = _count(compared.rows, "question"), _number(abs(compared.mean), compared)
+    if of > compared.rows:
+        rows = f"{compared.rows:,} of {_count(of, 'question')}"
     figures = f"loss {_losses(compared)} on {rows}, {_interval(compared)}"
     match compared.verdict:
         case "better":
@@ -67,26 +78,54 @@ def general(compared: Comparison) -> str:
     return f"{rows} are too few to tell how it answers general ones."
 
 
-def best_of(
-    step: int, final: int, compared: Comparison | None, before: tuple[float, float], count: int
-) -> str:
-    """Which of ``count`` evaluations was best: that of ``step``, while the adapter kept is that of ``final``.
+class Ends(NamedTuple):
+    """The best step of a run and its final one: their evaluation losses, on all held-out tokens.
 
-    ``compared`` has the final adapter as base and that of ``step`` as adapter, ``before`` their losses on all
-    held-out tokens, the final one first; None where the rows of then are not known.
+    ``trained`` are the training losses up to both, None where they are not known.
     """
-    if step == final:
+
+    best: int
+    final: int
+    lowest: float
+    last: float
+    trained: tuple[float, float] | None = None
+
+
+def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = True) -> str:
+    """Which of ``count`` evaluations was best, and whether the final adapter is as good.
+
+    ``compared`` has the final adapter as base and that of the best step as adapter; None where the rows of
+    then are not known. ``saved``: there is a checkpoint of the best step.
+    """
+    step = ends.best
+    if step == ends.final:
         return f"No evaluation was better than the final adapter's, of {count}." if count > 1 else ""
-    last, lowest = (f"{loss:.3f}" for loss in before)
+    lowest, last = f"{ends.lowest:.3f}", f"{ends.last:.3f}"
     if compared and compared.verdict == "better":
+        gone = "" if saved else f" No checkpoint was saved at step {step}: save_every decides which are."
         return (
             f"Step {step} was better than the final adapter: loss {_losses(compared)} on the held-out rows, "
-            f"{_interval(compared)}. After it the run overfitted: it learned its rows by heart."
+            f"{_interval(compared)}. {_after(ends)}{gone}"
         )
     seen = f"step {step} had an evaluation loss of {lowest}, the end one of {last}"
     if compared and compared.verdict == "same":
         return f"The final adapter is as good as the best, as far as the rows can show: {seen}."
     return f"{seen[0].upper()}{seen[1:]}: too few rows to tell whether that is more than chance."
+
+
+def _after(ends: Ends) -> str:
+    """What happened after the best step: overfitting is where the training loss fell on."""
+    rose = f"the held-out loss rose from {ends.lowest:.3f} to {ends.last:.3f}"
+    if ends.trained is None:
+        return f"From step {ends.best} on {rose}."
+    before, after = ends.trained
+    told = f"from {before:.3f} to {after:.3f}"
+    if after < before:
+        return (
+            f"The run overfitted: from step {ends.best} on {rose}, while the training loss fell {told}. It "
+            "learned its rows by heart."
+        )
+    return f"From step {ends.best} on {rose}, and so did the training loss, {told}: a lower rate may help."
 
 
 def _settled(compared: Comparison) -> str:

@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.checkpoints.points import STATE
+from arkor_dev.local.evaluation.by_length import together
+from arkor_dev.local.evaluation.general import fewer
 from arkor_dev.local.evaluation.stage import TOGETHER
 from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.layers.line import shared_beginning
 from arkor_dev.local.modeling.base_model import bare
-from arkor_dev.local.training.judging.measure import general_examples
+from arkor_dev.local.training.judging.cost import all_questions, work_of
+from arkor_dev.local.training.judging.measure import base_losses
 from arkor_dev.local.training.while_training import compute_again
 from arkor_dev.local.workers import peak_memory
 
+from .comparing import Comparing
 from .lines import Line, Shape, shape_of
 from .steps import Batch, Step, foreknown, sizes_in, sizes_of, spread, thinned
 
@@ -224,31 +228,40 @@ class Measuring:
         made = [*self.rising[1:], *self.typical] or self.rising
         return Line.through([(each.work, each.seconds) for each in made])
 
-    def _evaluation(self) -> dict[str, float]:
-        """Seconds of one evaluation, by that of as many held-out rows as there is time for; and of the end's.
-
-        That measures the base on the held-out rows, and both models on the general questions.
-        """
+    def _evaluation(self) -> dict[str, Any]:
+        """Seconds of one evaluation, by that of as many held-out rows as there is time for; and the end's."""
         run, held_out = self.run, list(self.run.held_out)
-        size = run.plan.batch_size
-        batches = [held_out[start : start + size] for start in range(0, len(held_out), size)]
+        batches = [[held_out[place] for place in places] for places in self._held_batches()]
         if not batches:
-            return {"evaluation": 0.0, "comparison": 0.0}
+            return {"evaluation": 0.0, "comparing": None}
         works = [self._work(batch) for batch in batches]
         left = self.deadline - time.monotonic()
         count = 1
         while count < len(batches) and self._seconds(sum(works[: count + 1])) / 2 < left:
             count += 1
-        run.held_out = held_out[: count * size]
+        run.held_out = [row for batch in batches[:count] for row in batch]
         began = time.monotonic()
         run.evaluate()
         seconds = time.monotonic() - began
         run.held_out = held_out
         pace = seconds / sum(works[:count])
-        general = general_examples(run)
-        asked = [general[start : start + TOGETHER] for start in range(0, len(general), TOGETHER)]
-        once = pace * sum(works)
-        return {"evaluation": once, "comparison": once + 2 * pace * sum(map(self._work, asked))}
+        return {"evaluation": pace * sum(works), "comparing": self._comparing(batches, pace, sum(works))}
+
+    def _comparing(self, batches: list[Batch], pace: float, work: float) -> Comparing:
+        """What the comparison at the end takes, at the ``pace`` of the evaluation (seconds for a work)."""
+        run, losses = self.run, base_losses(self.run)
+        found, counts = all_questions(run)
+        keys, asked = {0: losses.key(batches)}, 0.0
+        for count in counts if found else ():
+            some = fewer(found, count)
+            size = max(run.plan.batch_size, TOGETHER)
+            laid = [[some[place] for place in places] for places in together(some, size)]
+            keys[len(some)] = losses.key(laid)
+            asked = asked or sum(map(self._work, laid)) / len(some)
+        return Comparing(work_of(run, found), pace * work, pace * asked, keys)
+
+    def _held_batches(self) -> list[list[int]]:
+        return together(self.run.held_out, self.run.plan.batch_size)
 
     def _saving(self, scratch: Path) -> dict[str, Any]:
         folder = scratch / "checkpoint"
@@ -264,8 +277,8 @@ class Measuring:
         highest = max(made.peak for made in [*self.rising, *self.typical])
         # Freed memory is not all given back: what came after the longest batch rose a little higher.
         surplus = max(0.0, highest - memory.at(self.rising[-1].held)) if whole else 0.0
-        size, rows = self.run.plan.batch_size, list(self.run.held_out)
-        parts = [self._shape(rows[start : start + size]) for start in range(0, len(rows), size)]
+        rows = self.run.held_out
+        parts = [self._shape([rows[place] for place in places]) for places in self._held_batches()]
         floor = max([self.before, *(round(self.at_rest + self.sizes.passed(part)) for part in parts)])
         peaks: list[tuple[int, int]] = []
         for number, bytes_held in enumerate(held, 1):

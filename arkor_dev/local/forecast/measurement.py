@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.local.evaluation.base_losses import known
 
+from .comparing import Comparing
 from .lines import Line, Sizes
 from .machine import makers_of_speed
 
@@ -43,7 +45,7 @@ class Measurement:
     height after them. ``longest`` are the tokens and the learned ones of the rows of the heaviest batch, the
     longest row first; whether they are ``padded`` to it, and how many tokens they begin with are ``shared``.
     ``units`` are the rows, or the packs of ``packed_to`` tokens that they are in. ``lengths`` are percentiles
-    of the rows' tokens. ``comparison`` is the time of comparing the adapter with its base.
+    of the rows' tokens. ``comparing`` is what comparing the adapter with its base takes.
     ``late`` and ``heavy`` are how much longer and larger runs were than was measured.
 
     Memory is the process's where the processor computes, else the device's; ``host`` is then the process's.
@@ -79,7 +81,7 @@ class Measurement:
     host: int = 0
     device_free: int = 0
     device_total: int = 0
-    comparison: float = 0.0
+    comparing: Comparing | None = None
     late: float = 1.0
     heavy: float = 1.0
 
@@ -104,16 +106,18 @@ class Measurement:
         return replace(self, late=min(max(late, low), high), heavy=min(max(heavy, low), high))
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        comparing = self.comparing.as_json() if self.comparing else None
+        return {**asdict(replace(self, comparing=None)), "comparing": comparing}
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Measurement:
         """Raises TypeError or KeyError for what another version has kept."""
-        recomputed = kept["recomputed"]
+        recomputed, comparing = kept["recomputed"], kept.get("comparing")
         return cls(
             **{
                 **kept,
                 "memory": Line(**kept["memory"]),
+                "comparing": Comparing.of_json(comparing) if comparing else None,
                 "recomputed": Line(**recomputed) if recomputed else None,
                 "sizes": Sizes(**kept["sizes"]),
                 "longest": [(tokens, learned) for tokens, learned in kept["longest"]],
@@ -130,10 +134,14 @@ class Kept:
         self._known: dict[str, Any] | None = None
 
     def get(self, key: str) -> Measurement | None:
+        """What was measured, with what is known by now of the base that a run is compared with."""
         try:
-            return Measurement.of_json(self._all()[key])
+            found = Measurement.of_json(self._all()[key])
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
+        if not found.comparing:
+            return found
+        return replace(found, comparing=found.comparing.knowing(known(self._path.parent)))
 
     def put(self, key: str, measurement: Measurement) -> None:
         """Keep it; on a full disk it is known until the process ends."""

@@ -39,14 +39,18 @@ def outlook(
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
     saves = _times(plan.save, plan.steps)
     late = measured.late
+    comparing = measured.comparing.seconds(plan.steps, plan.evaluate) if measured.comparing else 0.0
     parts = {
         "loadingSeconds": round(measured.loading * late, 1),
         "trainingSeconds": round(measured.training(plan.steps) * late, 1),
-        "evaluationSeconds": round((evaluations * measured.evaluation + measured.comparison) * late, 1),
+        "evaluationSeconds": round((evaluations * measured.evaluation + comparing) * late, 1),
         "savingSeconds": round((saves + 1) * measured.saving * late, 1),
     }
     peak = measured.peak(plan.steps)
-    left = min(saves, config.get("saveTotalLimit") or saves)
+    # Beside the newest checkpoints the best one stays.
+    left = (
+        min(saves, config["saveTotalLimit"] + (plan.evaluate > 0)) if config.get("saveTotalLimit") else saves
+    )
     # What a finished job could go on from is kept too, where its last checkpoint does not have it.
     state = 0 if saves and plan.steps % plan.save == 0 else measured.checkpoint - measured.adapter
     written = left * measured.checkpoint + measured.adapter + state

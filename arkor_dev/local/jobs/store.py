@@ -43,6 +43,10 @@ def new_id() -> str:
     return f"job_{secrets.token_hex(6)}"
 
 
+EVALUATION_LIMIT: Final = 64 << 10
+"""Characters of a verdict that is taken in."""
+
+
 def _is_parent(told: object) -> bool:
     """Whether what an archive tells of a job's parent is a ``JobParent``."""
     return (
@@ -51,6 +55,16 @@ def _is_parent(told: object) -> bool:
         and type(told.get("step")) is int
         and isinstance(told.get("name", ""), str)
         and len(told) <= 3
+    )
+
+
+def _is_evaluation(told: object) -> bool:
+    """Whether a verdict from another machine is one that can stand in the list of jobs."""
+    return (
+        isinstance(told, dict)
+        and isinstance(told.get("verdict"), str)
+        and isinstance(told.get("sentence"), str)
+        and len(compact(told)) <= EVALUATION_LIMIT
     )
 
 
@@ -210,10 +224,11 @@ class Store(EventLog):
         times = (job["createdAt"], job.get("startedAt"), job.get("completedAt"))
         facts = (job_id, job["name"], job["status"], compact(job["config"]), job.get("error"))
         settings = compact(job["settings"]) if "settings" in job else None
-        kept, parent = job.get("resumable"), job.get("parent")
+        kept, parent, evaluation = (job.get(field) for field in ("resumable", "parent", "evaluation"))
         said = (
             kept if type(kept) is int and 0 < kept < 1 << 62 else None,
             compact(parent) if _is_parent(parent) else None,
+            compact(evaluation) if _is_evaluation(evaluation) else None,
             compact(job.get("metrics", {})),
             settings,
             job.get("notes", ""),
@@ -225,8 +240,8 @@ class Store(EventLog):
                 raise ConflictError(f"The job {job_id} is here already")
             self._db.execute(
                 f"""INSERT INTO jobs (seq, id, name, status, config, error, created, started, completed,
-                        resumable, parent, metrics, settings, notes, tags, starred)
-                    VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
+                        resumable, parent, evaluation, metrics, settings, notes, tags, starred)
+                    VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
                 (*facts, *times, *said),
             )
             rows = ((job_id, number, name, data) for number, (name, data) in enumerate(events, 1))

@@ -13,6 +13,7 @@ from arkor_dev.contract.provenance.statement import CARD
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.evaluation.votes import add_vote, votes_of
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, job_folder
+from arkor_dev.local.jobs.store import Store
 
 from .jobs import EVALUATIONS, job_of
 from .requests import SETUP, body_of
@@ -63,23 +64,33 @@ async def evaluate(request: web.Request) -> web.Response:
     job = await job_of(request)
     body = await body_of(request, EVALUATE)
     evaluations = request.app[EVALUATIONS]
-    await evaluations.request(job, body.get("step"), force=bool(body.get("force")))
+    force = bool(body.get("force"))
+    await evaluations.request(job, body.get("step"), body.get("data"), force=force)
     return web.json_response({"job": job | {"evaluating": evaluations.told(job["id"])}})
 
 
 @routes.get("/v1/jobs/{id}/evaluation")
 async def evaluation(request: web.Request) -> web.Response:
-    job, step = await job_of(request), _step_of(request)
-    found = await asyncio.to_thread(request.app[EVALUATIONS].result, job["id"], step)
+    job, evaluations = await job_of(request), request.app[EVALUATIONS]
+    step, data = _step(request, "step"), request.query.get("data")
+    if against := request.query.get("against"):
+        other = await request.app[SETUP].store.read(Store.get, against)
+        if other is None:
+            raise NotFoundError(f"There is no job {against}")
+        beside = _step(request, "againstStep")
+        found = await evaluations.compare((job, step), (other, beside), data)
+        return web.json_response({"comparison": found})
+    found = await asyncio.to_thread(evaluations.result, job["id"], step, data)
     if found is None:
         which = "" if step is None else f"'s checkpoint of step {step}"
-        raise NotFoundError(f"The job {job['name']}{which} has not been evaluated")
+        on = "" if data is None else f" on {data}"
+        raise NotFoundError(f"The job {job['name']}{which} has not been evaluated{on}")
     return web.json_response(found)
 
 
 @routes.get("/v1/jobs/{id}/card")
 async def card(request: web.Request) -> web.Response:
-    job, step = await job_of(request), _step_of(request)
+    job, step = await job_of(request), _step(request, "step")
     data, job_id = request.app[SETUP].data, job["id"]
     folder = final_folder(data, job_id) if step is None else checkpoint_folder(data, job_id, step)
     text = await asyncio.to_thread(_card_in, folder)
@@ -89,10 +100,10 @@ async def card(request: web.Request) -> web.Response:
     return web.json_response({"card": text})
 
 
-def _step_of(request: web.Request) -> int | None:
-    text = request.query.get("step")
+def _step(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
     if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise BadRequestError("step must be a whole number")
+        raise BadRequestError(f"{name} must be a whole number")
     return None if text is None else int(text)
 
 

@@ -146,7 +146,8 @@ class Plan:
         steps = get("maxSteps", -1)
         if steps < 1:
             steps = max(1, math.ceil(get("numTrainEpochs") * per_epoch))
-        save, evaluate = get("saveSteps", max(1, steps // 4)), get("evalSteps", max(1, steps // 5))
+        save = get("saveSteps", max(1, steps // 4))
+        evaluate = get("evalSteps", evaluations(steps, save))
         if get("dryRun"):
             steps = min(steps, DRY_STEPS)
             save, evaluate = max(1, steps - 1), steps
@@ -180,3 +181,15 @@ class Plan:
             goes_back=get("onNonFinite") == "lower_rate",
             adapter=None if get("fullFineTuning") else AdapterPlan.of(settings),
         )
+
+
+def evaluations(steps: int, save: int) -> int:
+    """After how many steps to evaluate, unasked: about four times, at checkpoints (made each ``save`` steps).
+
+    Which checkpoint is best can be told only of those that were evaluated.
+    """
+    quarter = max(1, steps // 4)
+    if save > quarter:
+        least = -(-save // quarter)
+        return next((save // part for part in range(least, 3 * least) if save % part == 0), quarter)
+    return save * (quarter // save) if save else quarter

@@ -21,6 +21,7 @@ from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.points import drop_later
 from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
+from arkor_dev.local.evaluation.by_length import measured
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
@@ -119,7 +120,7 @@ class Run:
         self.clock.start(self.base.device)
         self.begin()
         where = (self.data, self.job_id, plan.kept)
-        self.keeper = Keeper(*where, self.emit, self.told, self.origin, self.beside)
+        self.keeper = Keeper(*where, self.emit, self.told, self.origin, self.beside, self.best)
         if self.going_on:
             self._go_on(self.going_on)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
@@ -200,7 +201,9 @@ class Run:
             "seconds": round(time.monotonic() - self.began, 3),
             "secondsIn": self.clock.total(),
         }
-        return Ending("completed", {"metrics": figures, "artifacts": [artifact]})
+        return Ending(
+            "completed", {"metrics": figures, "artifacts": [artifact, *self.keeper.best(self.kept_step)]}
+        )
 
     def _pause(self, reason: str, message: str | None = None) -> Ending:
         """Keep all that the next step depends on; where even that has no room, the newest point has to do."""
@@ -279,9 +282,7 @@ class Run:
 
     def evaluate(self) -> float:
         """Mean cross entropy a completion token over every held-out row."""
-        found = []
-        for start in range(0, len(self.held_out), self.plan.batch_size):
-            found += self.loss.each(self.held_out[start : start + self.plan.batch_size])
+        found = measured(self.loss.each, self.held_out, self.plan.batch_size)
         self.row_losses = [loss / tokens for loss, tokens in found]
         return self._finite(sum(loss for loss, _ in found) / sum(tokens for _, tokens in found))
 

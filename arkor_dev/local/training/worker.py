@@ -58,7 +58,7 @@ class Work:
         if saved := job.get("evaluate"):  # of a job from before; nothing is trained
             from .judging.measure import judge_kept
 
-            evaluation = judge_kept(preparation, model, Path(saved["folder"]), saved["step"])
+            evaluation = judge_kept(preparation, model, saved)
             self.link.send(end="completed", fields={"evaluation": evaluation})
             return
         preparation.load(model)

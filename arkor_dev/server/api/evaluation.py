@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from arkor_dev.contract.bodies import EVALUATE, VOTE
 from arkor_dev.server.app_keys import BACKEND, JOBS
 
 from .envelope import answered, read_object
+
+ASKED: Final = ("step", "data", "against", "againstStep")
 
 
 async def evaluate(request: web.Request) -> web.Response:
@@ -17,9 +21,9 @@ async def evaluate(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """``GET /api/jobs/:id/evaluation[?step=]``: the backend's answer; the list is fetched anew."""
-    step = request.query.get("step")
-    answer = await request.app[BACKEND].get_evaluation(request.match_info["id"], step)
+    """``GET /api/jobs/:id/evaluation``: the backend's answer to the same query; the list is fetched anew."""
+    asked = {name: request.query[name] for name in ASKED if name in request.query}
+    answer = await request.app[BACKEND].get_evaluation(request.match_info["id"], asked)
     request.app[JOBS].refresh()
     return answered(answer)
 

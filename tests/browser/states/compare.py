@@ -29,3 +29,16 @@ async def gone(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot")
     await scene.go(f"/#/compare?jobs={job},job_0123456789")
     await expect(scene.page.get_by_text("Not in this project")).to_be_visible()
+
+
+@state("compare-paired", "Adapters beside one another on the same rows, and one that had others", faulty=True)
+async def paired(scene: Scene) -> None:
+    scene.fake.features = ["evaluation"]
+    names = ("support-bot r8", "support-bot r16", "support-bot on other rows, of a long name that wraps")
+    jobs = [trained(scene.fake, name) for name in names]
+    for job in jobs:
+        scene.fake.evaluations.judge(job)
+    scene.fake.evaluations.unlike.add(jobs[2])
+    await scene.go(f"/#/compare?jobs={','.join(jobs)}")
+    await expect(scene.page.get_by_text("were evaluated on different rows")).to_be_visible()
+    await expect(scene.page.locator(".chart-curve")).to_have_count(3)

@@ -13,7 +13,8 @@ from . import Scene, ago, state, trained
 HOSTILE = "\u202e<script>alert(1)</script> \x1b[31m" + "x" * 300
 OVERFITTED = (
     "Step 200 was better than the final adapter: loss 0.59 instead of 0.81 on the held-out rows, 95 % "
-    "interval of the difference 0.11 to 0.34. After it the run overfitted: it learned its rows by heart."
+    "interval of the difference 0.11 to 0.34. The run overfitted: from step 200 on the held-out loss rose "
+    "from 0.592 to 0.813, while the training loss fell from 0.710 to 0.214. It learned its rows by heart."
 )
 
 
@@ -51,7 +52,8 @@ async def worse(scene: Scene) -> None:
     sentence = "Worse than the base: loss 4.22 instead of 3.42 on 12 held-out rows, 95 % interval of the "
     told = {**HELD_OUT, "verdict": "worse", "difference": difference, "sentence": sentence + HOSTILE}
     changes = {"verdict": "worse", "sentence": told["sentence"], "heldOut": told}
-    await judged(scene, **changes, bestStep=200, bestSentence=OVERFITTED)
+    best = {"bestStep": 200, "bestSentence": OVERFITTED, "bestVerdict": "better", "bestKept": True}
+    await judged(scene, **changes, **best)
 
 
 @state("job-verdict-alike", "No difference that so few rows can show")

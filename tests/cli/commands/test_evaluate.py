@@ -13,6 +13,9 @@ from arkor_dev.cli.commands.evaluate import lines
 from .test_jobs import Command, command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
 
 __all__ = ["command"]
@@ -45,6 +48,40 @@ async def test_a_checkpoint_is_named_by_its_step(
     found = json.loads(await command.run(0, "evaluate", job, "--checkpoint", "20", "--json"))
     assert found["evaluation"]["step"] == 20
     assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"step": 20}
+
+
+async def test_rows_of_a_file_of_the_project_are_measured(
+    command: Command, signed_in: None, fake_backend: FakeBackend, settings: Settings, tmp_path: Path
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = fake_backend.add_job("completed")
+    file = settings.project / "data" / "other rows.jsonl"
+    found = json.loads(await command.run(0, "evaluate", job, "--data", str(file), "--json"))
+    assert found["evaluation"]["data"] == "data/other rows.jsonl"
+    sent = fake_backend.last("POST /v1/jobs/{id}/evaluate").json()
+    assert sent == {"data": "data/other rows.jsonl"}
+    before = fake_backend.count("POST /v1/jobs/{id}/evaluate")
+    for outside in (str(tmp_path / "elsewhere.jsonl"), "/etc/passwd", "../\x1b[31mup"):
+        assert "is not in the project" in await command.run(2, "evaluate", job, "--data", outside)
+    assert fake_backend.count("POST /v1/jobs/{id}/evaluate") == before
+
+
+async def test_one_adapter_is_set_against_another(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    fake_backend.features = ["evaluation"]
+    one, two = fake_backend.add_job("completed", name="one"), fake_backend.add_job("completed", name="two")
+    fake_backend.evaluations.judge(one)
+    said = await command.run(0, "evaluate", one, "--against", two)
+    assert said == "Better than two: loss 1.66 instead of 1.91 on 12 held-out rows.\n"
+    # The one had been evaluated; the other was for this.
+    assert fake_backend.count("POST /v1/jobs/{id}/evaluate") == 1
+    assert dict(fake_backend.last("GET /v1/jobs/{id}/evaluation").url.query)["against"] == two
+    found = json.loads(await command.run(0, "evaluate", one, "--against", two, "--json"))
+    assert found["comparison"]["difference"]["low"] == 0.12
+    fake_backend.evaluations.unlike.add(two)
+    assert "were evaluated on different rows" in await command.run(2, "evaluate", one, "--against", two)
+    assert "There is no job x" in await command.run(2, "evaluate", one, "--against", "x")
 
 
 async def test_why_there_is_none_is_said(

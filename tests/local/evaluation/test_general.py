@@ -5,7 +5,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from arkor_dev.local.evaluation.general import DRY, QUESTIONS, encoded, questions
+import pytest
+
+from arkor_dev.local.evaluation.general import (
+    COUNTS,
+    DRY,
+    QUESTIONS,
+    SHARE,
+    Work,
+    affordable,
+    encoded,
+    fewer,
+    questions,
+)
 from arkor_dev.local.workers.errors import JobFailure
 
 
@@ -36,3 +48,49 @@ def test_a_question_that_the_model_cannot_have_is_left_out() -> None:
         return "tokens"
 
     assert encoded(rows, encode) == ["tokens"] * (len(rows) - 1)
+
+
+def test_fewer_questions_are_of_every_topic_and_always_the_same() -> None:
+    rows, topics = questions(), {}
+    for number, line in enumerate(QUESTIONS.read_text(encoding="utf-8").splitlines(), 1):
+        topics[f"general question {number}"] = json.loads(line)["topic"]
+    before: set[str] = set()
+    for count in sorted(COUNTS):
+        some = fewer(rows, count)
+        names = [row.where for row in some]
+        assert len(names) == min(count, len(rows))
+        assert names == [row.where for row in fewer(rows, count)]
+        assert names == [row.where for row in rows if row.where in names], "in the order of the file"
+        assert before < set(names), "who asks for more asks for these as well"
+        before = set(names)
+    each = Counter(topics[row.where] for row in fewer(rows, COUNTS[-1]))
+    assert len(each) == len(set(topics.values()))
+    assert max(each.values()) - min(each.values()) <= 1
+
+
+def test_a_question_that_the_model_cannot_have_gives_its_place_to_another() -> None:
+    rows = questions()
+    some = fewer(rows, 24)
+    without = fewer([row for row in rows if row is not some[0]], 24)
+    assert len(without) == 24
+    assert set(map(id, some[1:])) < set(map(id, without))
+
+
+@pytest.mark.parametrize("steps", [1, 10, 40, 100, 1000])
+def test_comparing_takes_a_small_part_of_the_run_where_it_can(steps: int) -> None:
+    work = Work(step=600, held_out=1500, question=60)
+    count = affordable(work, COUNTS, steps, 10)
+    run = 3 * steps * work.step + -(-steps // 10) * work.held_out
+    taken = work.held_out + 2 * count * work.question
+    if count > COUNTS[-1]:
+        assert taken <= SHARE * (run + taken)
+    else:
+        more = work.held_out + 2 * COUNTS[-2] * work.question
+        assert more > SHARE * (run + more)
+
+
+def test_a_long_run_is_asked_all_and_a_short_one_the_fewest() -> None:
+    work = Work(step=600, held_out=1500, question=60)
+    assert affordable(work, COUNTS, 1000, 250) == 64
+    assert affordable(work, COUNTS, 1, 0) == 24
+    assert affordable(work, (8,), 1, 0) == 8

@@ -24,12 +24,18 @@ def higher(by: float) -> list[float]:
 def test_overfitting_is_said_with_its_step(tmp_path: Path) -> None:
     history = History(tmp_path)
     for step, by in ((10, 0.5), (20, 0.0), (30, 0.2), (40, 0.4)):
+        for part in (0.1, 0.3):
+            history.learned(part + 1 / step)
         history.add(step, 1.0 + by, higher(by))
     history.end(40)
-    said = history.verdict(list(range(10)))
-    assert said["bestStep"] == 20
+    said = History(tmp_path).verdict(list(range(10)), saved=[20, 40])
+    assert (said["bestStep"], said["bestVerdict"], said["bestKept"]) == (20, "better", True)
     assert said["bestSentence"].startswith("Step 20 was better than the final adapter")
-    assert "overfitted" in said["bestSentence"]
+    assert (
+        "The run overfitted: from step 20 on the held-out loss rose from 1.000 to 1.400, while the training "
+        "loss fell from 0.250 to 0.225." in said["bestSentence"]
+    )
+    assert history.verdict(list(range(10)), saved=[10])["bestKept"] is False
 
 
 def test_a_best_step_by_chance_is_called_as_good(tmp_path: Path) -> None:
@@ -39,7 +45,7 @@ def test_a_best_step_by_chance_is_called_as_good(tmp_path: Path) -> None:
     history.add(20, 1.1, [loss + each for loss, each in zip(ROWS, noise, strict=True)])
     history.end(20)
     said = history.verdict(list(range(10)))
-    assert said["bestStep"] == 10
+    assert (said["bestStep"], said["bestVerdict"]) == (10, "same")
     assert said["bestSentence"].startswith("The final adapter is as good as the best")
 
 
@@ -48,7 +54,9 @@ def test_a_run_that_goes_on_knows_what_came_before_and_not_what_is_void(tmp_path
     for step, loss in ((10, 2.0), (20, 1.0), (30, 0.5)):
         first.add(step, loss, [loss] * 10)
     again = History(tmp_path)
+    again.learned(0.5)
     again.add(30, 1.5, [1.5] * 10)
+    assert again.trained == {30: 0.5}
     assert again.losses == {10: 2.0, 20: 1.0, 30: 1.5}
     assert again.rows == {10: [2.0] * 10, 20: [1.0] * 10, 30: [1.5] * 10}
     again.add(20, 1.2, [1.2] * 10)
@@ -65,7 +73,16 @@ def test_of_very_many_rows_the_best_and_the_last_are_kept(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"losses": 1}', '{"losses": {"x": 1}}', '{"rows": {"1": ["x"]}}', "\0"]
+    "text",
+    [
+        "",
+        "[]",
+        '{"losses": 1}',
+        '{"trained": {"1": "x"}}',
+        '{"losses": {"x": 1}}',
+        '{"rows": {"1": ["x"]}}',
+        "\0",
+    ],
 )
 def test_a_file_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / kept.FOLDER / kept.HISTORY

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("numpy")
 
 from arkor_dev.local.evaluation.paired import Comparison
-from arkor_dev.local.evaluation.words import GENERAL, HELD_OUT, best_of, part
+from arkor_dev.local.evaluation.words import GENERAL, HELD_OUT, Ends, best_of, part
 
 BETTER = Comparison(3.42, 1.91, 12, 12, mean=1.51, low=1.21, high=1.8, error=0.14)
 SAME = Comparison(3.42, 3.4, 12, 12, mean=0.02, low=-0.051, high=0.09, error=0.03)
@@ -89,16 +89,48 @@ def test_a_small_difference_is_shown_with_the_digits_that_it_needs() -> None:
     assert "difference 0.0011 to 0.0047" in part(HELD_OUT, close)["sentence"]
 
 
+def test_how_many_of_the_questions_were_asked_is_said() -> None:
+    some = replace(WORSE, rows=24, groups=24)
+    told = part(GENERAL, some, 64)
+    assert "on 24 of 64 questions" in told["sentence"]
+    assert told["of"] == 64
+    whole = part(GENERAL, some, 24)
+    assert "on 24 questions" in whole["sentence"]
+    assert "of" not in whole
+    assert (
+        "as far as 24 of 64 questions can show"
+        in part(GENERAL, replace(SAME, rows=24, groups=24), 64)["sentence"]
+    )
+
+
 def test_which_step_was_best_and_whether_that_is_more_than_chance() -> None:
-    assert best_of(40, 40, None, (1.9, 1.9), 4) == "No evaluation was better than the final adapter's, of 4."
-    assert best_of(40, 40, None, (1.9, 1.9), 1) == ""
-    over = best_of(20, 40, BETTER, (3.4, 1.9), 4)
-    assert over.startswith("Step 20 was better than the final adapter: loss 1.91 instead of 3.42")
-    assert over.endswith("After it the run overfitted: it learned its rows by heart.")
-    alike = best_of(20, 40, SAME, (1.913, 1.9), 4)
+    assert (
+        best_of(Ends(40, 40, 1.9, 1.9), None, 4) == "No evaluation was better than the final adapter's, of 4."
+    )
+    assert best_of(Ends(40, 40, 1.9, 1.9), None, 1) == ""
+    alike = best_of(Ends(20, 40, 1.9, 1.913), SAME, 4)
     assert alike == (
         "The final adapter is as good as the best, as far as the rows can show: step 20 had an evaluation "
         "loss of 1.900, the end one of 1.913."
     )
-    few = best_of(20, 40, FEW, (1.913, 1.9), 4)
+    few = best_of(Ends(20, 40, 1.9, 1.913), FEW, 4)
     assert few.startswith("Step 20 had an evaluation loss of 1.900, the end one of 1.913: too few rows")
+
+
+def test_overfitting_is_where_the_training_loss_fell_on() -> None:
+    over = best_of(Ends(20, 40, 1.9, 3.4, (1.5, 0.4)), BETTER, 4)
+    assert over.startswith("Step 20 was better than the final adapter: loss 1.91 instead of 3.42")
+    assert over.endswith(
+        "The run overfitted: from step 20 on the held-out loss rose from 1.900 to 3.400, while the training "
+        "loss fell from 1.500 to 0.400. It learned its rows by heart."
+    )
+    away = best_of(Ends(20, 40, 1.9, 3.4, (0.4, 1.5)), BETTER, 4)
+    assert "overfitted" not in away
+    assert away.endswith("and so did the training loss, from 0.400 to 1.500: a lower rate may help.")
+    unknown = best_of(Ends(20, 40, 1.9, 3.4), BETTER, 4)
+    assert unknown.endswith("From step 20 on the held-out loss rose from 1.900 to 3.400.")
+
+
+def test_a_best_step_that_was_not_saved_is_said() -> None:
+    gone = best_of(Ends(20, 40, 1.9, 3.4), BETTER, 4, saved=False)
+    assert gone.endswith("No checkpoint was saved at step 20: save_every decides which are.")

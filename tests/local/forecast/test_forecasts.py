@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import time
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,9 @@ def test_a_forecast_is_measured_once_and_then_known(forecasting: Backend) -> Non
     assert ask(forecasting, {**CONFIG, "batchSize": 5})["state"] != "measured"
 
 
-def test_a_job_keeps_its_forecast_and_comes_near_it(forecasting: Backend) -> None:
+def test_a_job_keeps_its_forecast_and_comes_near_it(
+    forecasting: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     forecast = measured(forecasting, LONG)
     config = {**LONG, "maxSteps": 6}
     job = forecasting.submit(config)
@@ -105,6 +108,12 @@ def test_a_job_keeps_its_forecast_and_comes_near_it(forecasting: Backend) -> Non
     assert done["metrics"]["peakBytes"] == pytest.approx(kept["memory"]["peakBytes"], rel=0.1)
     # The batch of 24 long rows is a large part: the rest, with the libraries, differs from build to build.
     assert done["metrics"]["peakBytes"] > measured(forecasting, CONFIG)["memory"]["peakBytes"] + 100 * MIB
+    # The forecast knows by which keys the run keeps what it measured of the base.
+    data = next(tmp_path_factory.getbasetemp().glob("forecasts*")) / "data"
+    told = [each["comparing"]["keys"] for each in json.loads((data / "forecasts.json").read_text()).values()]
+    known = json.loads((data / "base-losses.json").read_text())
+    assert known.keys() == known.keys() & {key for keys in told for key in keys.values()}
+    assert sorted(map(len, known.values())) == [3, 24]
 
 
 def test_a_measurement_gets_out_of_a_job_s_way_and_comes_back(forecasting: Backend) -> None:

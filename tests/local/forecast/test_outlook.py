@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.data.rows import Row
+from arkor_dev.local.evaluation.base_losses import FILE
+from arkor_dev.local.evaluation.general import Work
 from arkor_dev.local.forecast import machine
+from arkor_dev.local.forecast.comparing import Comparing
 from arkor_dev.local.forecast.lines import Line, Sizes, shape_of
 from arkor_dev.local.forecast.machine import Memory, memory
 from arkor_dev.local.forecast.measurement import KEPT, Kept, Measurement, key_of
@@ -60,15 +64,26 @@ MEASURED = Measurement(
     slower=1.31,
 )
 PLENTY = Memory(64 * 10**9, 64 * 10**9)
+COMPARING = Comparing(
+    Work(step=600, held_out=1500, question=60),
+    2.0,
+    0.1,
+    {0: "rows", 64: "all", 48: "most", 32: "some", 24: "few"},
+)
 
 
 def test_any_number_of_steps_is_known_from_one_measurement() -> None:
     forecast = outlook(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
     assert forecast["trainingSeconds"] == 2 + 4 + 3 + 17 * 3
     assert forecast["evaluationSeconds"] == 4 * 1.5  # after 6, 12, 18 and 20
-    compared = outlook(replace(MEASURED, comparison=7.0), CONFIG, PLENTY, 10**12, busy=False)
-    assert compared["evaluationSeconds"] == 4 * 1.5 + 7  # the base beside the adapter, at the end
-    assert compared["seconds"] == pytest.approx(forecast["seconds"] + 7)
+    compared = outlook(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
+    # The base beside the adapter, at the end, on as few questions as there may be: the run is short.
+    assert compared["evaluationSeconds"] == pytest.approx(4 * 1.5 + 2 + 2 * 24 * 0.1)
+    assert compared["seconds"] == pytest.approx(forecast["seconds"] + 6.8)
+    longer = outlook(
+        replace(MEASURED, comparing=COMPARING), {**CONFIG, "maxSteps": 600}, PLENTY, None, busy=False
+    )
+    assert longer["evaluationSeconds"] == pytest.approx(100 * 1.5 + 2 + 2 * 64 * 0.1)
     assert forecast["savingSeconds"] == pytest.approx(5 * 0.1)  # the adapter at the end is one more
     assert forecast["seconds"] == pytest.approx(5 + 60 + 6 + 0.5)
     assert (forecast["checkpoints"], forecast["diskBytes"]) == (4, 4 * 11 * MB + 4 * MB)
@@ -77,6 +92,8 @@ def test_any_number_of_steps_is_known_from_one_measurement() -> None:
     # Without a checkpoint of the last step its state is kept by itself.
     other = outlook(MEASURED, {**CONFIG, "saveSteps": 6}, PLENTY, 10**12, busy=False)
     assert (other["checkpoints"], other["diskBytes"]) == (3, 3 * 11 * MB + 4 * MB + 7 * MB)
+    few = outlook(MEASURED, {**CONFIG, "saveTotalLimit": 2}, PLENTY, 10**12, busy=False)
+    assert few["checkpoints"] == 3  # the best one stays beside the newest
     short = outlook(MEASURED, {**CONFIG, "maxSteps": 2, "saveTotalLimit": 1}, PLENTY, 10**12, busy=False)
     assert short["trainingSeconds"] == 6
     assert short["memory"]["peakBytes"] == 3000 * MB
@@ -154,6 +171,28 @@ def test_a_measurement_is_kept_and_one_of_another_version_is_none(tmp_path: Path
     for text in ("not json", "[]", '{"one": {"device": "cpu"}}', '{"one": 3}'):
         (tmp_path / KEPT).write_text(text)
         assert Kept(tmp_path).get("one") is None
+
+
+def test_what_is_known_of_the_base_by_now_is_not_forecast_again(tmp_path: Path) -> None:
+    measured = replace(MEASURED, comparing=COMPARING)
+    Kept(tmp_path).put("one", measured)
+
+    def seconds() -> float:
+        found = Kept(tmp_path).get("one")
+        assert found
+        return outlook(found, CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] - 4 * 1.5
+
+    assert Kept(tmp_path).get("one") == measured
+    assert seconds() == pytest.approx(2 + 2 * 24 * 0.1)
+    (tmp_path / FILE).write_text(json.dumps({"few": [1.0] * 24, "other": [2.0]}))
+    assert seconds() == pytest.approx(2 + 24 * 0.1)
+    (tmp_path / FILE).write_text(json.dumps({"few": [1.0] * 24, "rows": [2.0]}))
+    assert seconds() == pytest.approx(24 * 0.1)
+    found = Kept(tmp_path).get("one")
+    assert found
+    Kept(tmp_path).put("one", found.corrected(1.0, 1.0))
+    (tmp_path / FILE).unlink()
+    assert seconds() == pytest.approx(2 + 2 * 24 * 0.1), "what is known is not kept with the measurement"
 
 
 def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path) -> None:

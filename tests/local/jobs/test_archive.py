@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.local.evaluation import kept
 from arkor_dev.local.evaluation.votes import add_vote, votes_of
 from arkor_dev.local.jobs.archive import reader
 from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
-from arkor_dev.local.jobs.artifacts import final_folder
+from arkor_dev.local.jobs.artifacts import final_folder, job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 
 from .test_order import SAID, fill
@@ -91,6 +92,61 @@ def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) 
         there.take_in(taken.job, events)
     before.close()
     there.close()
+
+
+VERDICT: dict[str, Any] = {
+    "verdict": "better",
+    "sentence": "Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows.",
+    "heldOut": {"name": "held-out rows", "rows": 12},
+    "bestStep": 10,
+}
+
+
+def test_a_verdict_goes_with_its_job(tmp_path: Path) -> None:
+    store = Store(data_of(tmp_path / "one"), "local")
+    job_id = store.create("judged", CONFIG)["id"]
+    store.append(job_id, [("evaluation.completed", {"evaluation": VERDICT})])
+    store.finish(job_id, Verdict("completed", {}))
+    result = {
+        "evaluation": VERDICT,
+        "rows": [{"row": 1, "base": 3.0, "adapter": 1.0}],
+        "scores": {"adapter": [1.0]},
+    }
+    kept.write(kept.result_file(fill(tmp_path / "one", job_id), None), result)
+    job = store.get(job_id)
+    assert job
+    export_job(tmp_path / "one", job, tmp_path / "judged.tar")
+    store.close()
+    there = Store(data_of(tmp_path / "two"), "local")
+    taken = import_job(tmp_path / "two", tmp_path / "judged.tar")
+    events = list(taken.events())
+    taken.put_in_place()
+    assert there.take_in(taken.job, events)["evaluation"] == VERDICT
+    assert json.loads(there.listing())["jobs"][0]["evaluation"] == VERDICT
+    assert kept.result(job_folder(tmp_path / "two", job_id), None, None) == result
+    there.close()
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        "better",
+        [],
+        {"verdict": "better"},
+        {"verdict": 7, "sentence": ""},
+        {"verdict": "better", "sentence": "x" * 70_000},
+        {**VERDICT, "sets": ["x" * 70_000]},
+    ],
+    ids=["text", "list", "without a sentence", "number", "long", "large"],
+)
+def test_a_verdict_that_is_none_is_left_out(tmp_path: Path, verdict: object) -> None:
+    (tmp_path / "hostile.tar").write_bytes(whole(*built(evaluation=verdict)))
+    taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
+    store = Store(tmp_path / "there" / "backend.sqlite", "local")
+    job = store.take_in(taken.job, taken.events())
+    assert "evaluation" not in job
+    assert job["status"] == "completed"
+    store.close()
 
 
 # --- hostile files --------------------------------------------------------------------------------------

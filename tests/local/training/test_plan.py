@@ -24,7 +24,7 @@ def test_defaults() -> None:
     assert plan.adapter == AdapterPlan(8, 16, 0.0, (), (), (), rslora=False, dora=False, init="default")
     assert plan.optimizer == OptimizerPlan("adamw", 2e-4, 0.0, (0.9, 0.999), 1e-8)
     assert (plan.schedule.kind, plan.schedule.warmup) == ("linear", 3)
-    assert (plan.save, plan.evaluate, plan.logging) == (17, 13, 1)
+    assert (plan.save, plan.evaluate, plan.logging) == (17, 17, 1)
 
 
 def test_steps_win_over_epochs() -> None:
@@ -36,6 +36,28 @@ def test_steps_win_over_epochs() -> None:
 def test_long_runs_log_less_often() -> None:
     assert plan_of({**GOOD, "maxSteps": 5000}, 90, 10).logging == 10
     assert plan_of({**GOOD, "maxSteps": 5000, "loggingSteps": 1}, 90, 10).logging == 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "save", "every"),
+    [
+        (100, 25, 25),
+        (100, 5, 25),
+        (100, 10, 20),
+        (100, 1, 25),
+        (100, 50, 25),
+        (30, 30, 6),
+        (100, 0, 25),
+        (3, 1, 1),
+        (1, 1, 1),
+        (31, 31, 7),
+        (10_000_000, 9_999_991, 2_500_000),
+    ],
+)
+def test_unasked_checkpoints_are_what_is_evaluated(steps: int, save: int, every: int) -> None:
+    plan = plan_of({**GOOD, "maxSteps": steps, "saveSteps": save}, 90, 10)
+    assert plan.evaluate == every
+    assert plan_of({**GOOD, "maxSteps": steps, "saveSteps": save, "evalSteps": 3}, 90, 10).evaluate == 3
 
 
 def test_no_evaluation_without_rows_for_it() -> None:

@@ -42,7 +42,7 @@ async def test_what_is_wrong_is_refused(studio: Studio, fake_backend: FakeBacken
     assert (await call(studio, "POST", f"{job}/evaluate", {}))[0] == 404  # a backend without the feature
     fake_backend.features = ["evaluation"]
     before = fake_backend.count("POST /v1/jobs/{id}/evaluate")
-    for body in ({"step": 0}, {"step": "x"}, {"force": 1}, [1]):
+    for body in ({"step": 0}, {"step": "x"}, {"force": 1}, {"data": ""}, {"data": 1}, {"data": "a\nb"}, [1]):
         status, answer = await call(studio, "POST", f"{job}/evaluate", body)
         assert status == 400
         assert answer["error"]
@@ -50,3 +50,25 @@ async def test_what_is_wrong_is_refused(studio: Studio, fake_backend: FakeBacken
     fake_backend.evaluations.changed.add(job)
     assert (await call(studio, "POST", f"{job}/evaluate", {}))[0] == 409
     assert (await call(studio, "POST", f"{job}/evaluate", {"force": True}))[0] == 200
+
+
+async def test_two_adapters_are_compared_on_the_same_rows(studio: Studio, fake_backend: FakeBackend) -> None:
+    fake_backend.features = ["evaluation"]
+    one, two = fake_backend.add_job("completed"), fake_backend.add_job("completed")
+    path = f"{one}/evaluation?against={two}&againstStep=20&data=data%2Fx.jsonl&other=1"
+    assert (await call(studio, "GET", path))[0] == 404
+    fake_backend.evaluations.judge(one, data="data/x.jsonl")
+    fake_backend.evaluations.judge(two, 20, "data/x.jsonl")
+    status, found = await call(studio, "GET", path)
+    assert (status, found["comparison"]["verdict"]) == (200, "better")
+    asked = dict(fake_backend.last("GET /v1/jobs/{id}/evaluation").url.query)
+    assert {key: asked.get(key) for key in ("against", "againstStep", "data", "other")} == {
+        "against": two,
+        "againstStep": "20",
+        "data": "data/x.jsonl",
+        "other": None,
+    }
+    fake_backend.evaluations.unlike.add(two)
+    status, answer = await call(studio, "GET", path)
+    assert status == 409
+    assert "different rows" in answer["error"]

@@ -3,6 +3,7 @@ import type { Job, Manifest } from "../contract.gen";
 import { href } from "../router";
 import type { Target } from "./model/types";
 import {
+  answerOf,
   baseModels,
   comparePair,
   defaultTarget,
@@ -84,6 +85,37 @@ describe("the choice", () => {
     expect(defaultTarget(jobs, [])).toEqual({ kind: "final", jobId: "new" });
     expect(defaultTarget([jobs[2]!], ["x"])).toEqual({ kind: "base", model: "x" });
     expect(defaultTarget([], [])).toBeNull();
+  });
+
+  const best = (more: object): Job => ({
+    ...job("over", "completed", "2026-01-05"),
+    evaluation: {
+      verdict: "better",
+      sentence: "",
+      bestStep: 20,
+      bestVerdict: "better",
+      bestKept: true,
+      ...more,
+    },
+  });
+
+  it("starts with the best checkpoint where that is better beyond doubt", () => {
+    const checkpoint: Target = { kind: "checkpoint", jobId: "over", step: 20 };
+    expect(defaultTarget([...jobs, best({})], [])).toEqual(checkpoint);
+    expect(comparePair({ kind: "base", model: "hub/m" }, [...jobs, best({})], [])?.[1]).toEqual(checkpoint);
+    expect(fullName(checkpoint, [best({})])).toBe("name of over · step 20, the best");
+    expect(fullName({ ...checkpoint, step: 30 }, [best({})])).toBe("name of over · step 30");
+  });
+
+  it.each([
+    [{ bestVerdict: "same" }],
+    [{ bestKept: false }],
+    [{ bestKept: "yes" }],
+    [{ bestStep: "20" }],
+    [{ bestStep: 1e300 }],
+    [{ bestStep: -1 }],
+  ])("starts with the final adapter where the best is %j", (more) => {
+    expect(answerOf(best(more))).toEqual({ kind: "final", jobId: "over" });
   });
 
   it("compares an adapter with its own base, and a base with its newest adapter", () => {

@@ -1,5 +1,6 @@
 /** Who can answer: base models, final adapters and checkpoints; their names, and their form in the URL. */
 import type { Job, Manifest } from "../contract.gen";
+import { bestStep } from "../lib/best-step";
 import { modelName } from "../lib/format";
 import { displayName } from "../lib/text";
 import type { AdapterTarget, Target } from "./model/types";
@@ -70,7 +71,8 @@ interface TargetName {
 export function nameTarget(target: Target, jobs: readonly Job[]): TargetName {
   if (target.kind === "base") return { name: modelName(target.model), part: "base model" };
   const job = jobs.find((each) => each.id === target.jobId);
-  const part = target.kind === "final" ? "final adapter" : `step ${target.step}`;
+  const best = target.kind === "checkpoint" && target.step === bestStep(job) ? ", the best" : "";
+  const part = target.kind === "final" ? "final adapter" : `step ${target.step}${best}`;
   const strength = strengthOf(target);
   return {
     name: displayName(job?.name || target.jobId),
@@ -95,12 +97,18 @@ export function baseModels(jobs: readonly Job[], manifest: Manifest | null): str
 /** Jobs that have, or may have, an adapter to talk to: done, or far enough for checkpoints. */
 export const adapterJobs = (jobs: readonly Job[]): Job[] => jobs.filter((job) => job.status !== "queued");
 
+/** What answers for a finished job: its final adapter, unless a checkpoint is better beyond doubt. */
+export function answerOf(job: Job): Target {
+  const step = bestStep(job);
+  return step === null ? { kind: "final", jobId: job.id } : { kind: "checkpoint", jobId: job.id, step };
+}
+
 /** The newest finished adapter. */
 export function newestAdapter(jobs: readonly Job[]): Target | null {
   const done = jobs
     .filter((job) => job.status === "completed")
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
-  return done ? { kind: "final", jobId: done.id } : null;
+  return done ? answerOf(done) : null;
 }
 
 /** The newest finished adapter, else the first base model known. */

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from peft import PeftModel
@@ -15,23 +16,21 @@ from peft import PeftModel
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
 from arkor_dev.local.cards.beside import write_again
 from arkor_dev.local.evaluation import kept
-from arkor_dev.local.evaluation.general import DRY, encoded, questions
+from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.history import History
 from arkor_dev.local.evaluation.stage import Stage, Stopped, groups_of
-from arkor_dev.local.jobs.artifacts import job_folder, kind_of
+from arkor_dev.local.jobs.artifacts import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import hold_in, whole
 from arkor_dev.local.training.loss import Loss
-from arkor_dev.local.training.rows.encoding import encode
 from arkor_dev.local.workers.errors import JobFailure
+
+from .cost import general_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
-    from arkor_dev.local.evaluation.stage import Measure
     from arkor_dev.local.training.preparation import Preparation
-    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 FEW: Final = 64
@@ -54,8 +53,11 @@ class Judging:
         return run
 
     def _note(self, name: str, **fields: Any) -> None:
-        if name == TRAINING_LOG and "evalLoss" in fields and self._run:
-            self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
+        if name == TRAINING_LOG and self._run:
+            if "loss" in fields:
+                self._history.learned(fields["loss"])
+            if "evalLoss" in fields:
+                self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
         self._emit(name, **fields)
 
     def judge(self) -> bool:
@@ -76,11 +78,11 @@ class Judging:
                 run.optimizer.zero_grad(set_to_none=True)
                 run.optimizer.state.clear()  # what the base is loaded into
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
-            evaluation, rows = stage.run(run.loss.each, base)
-            evaluation |= self._history.verdict(groups_of(preparation.eval_rows))
-            kept.write(kept.result_file(self._job, None), {"evaluation": evaluation, "rows": rows})
+            judged = stage.run(run.loss, base)
+            judged.evaluation.update(_best(preparation, self._history))
+            kept.write(kept.result_file(self._job, None), judged._asdict())
             write_again(preparation.data, preparation.job_id)
-            self._emit(EVALUATION_COMPLETED, evaluation=evaluation)
+            self._emit(EVALUATION_COMPLETED, evaluation=judged.evaluation)
         except Stopped:
             return False
         except Exception as error:  # noqa: BLE001 - whatever it was, the adapter is there
@@ -90,49 +92,71 @@ class Judging:
         return True
 
 
-def judge_kept(preparation: Preparation, model: Mapping[str, Any], folder: Path, step: int | None) -> Any:
-    """The contract's :class:`Evaluation` of what lies in ``folder``, kept in the job's folder.
+def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
+    """The contract's :class:`Evaluation` of what was ``saved``, ``{folder, step, data}``; it is kept as well.
 
     ``preparation`` has read its rows, and ``model`` is the base that the backend has found. ``step`` is the
-    checkpoint's, None for the final one. Raises :class:`JobFailure` where no rows were held out.
+    checkpoint's, None for the final one; ``data`` is the file that the rows are from, where they are not
+    those that were held out. Raises :class:`JobFailure` where no rows were.
     """
+    folder, step, data = Path(saved["folder"]), saved["step"], saved["data"]
     if not preparation.eval_rows:
         raise JobFailure("No rows of this job were held out of its training: there is nothing to measure on")
     preparation.train_rows = preparation.train_rows[:FEW]
     preparation.load(model)
     preparation.encode()
     run = preparation.make_run(lambda: False)
-    stage = _stage(preparation, run, lambda: False)
-    if kind_of(folder) == "adapter":
-        loss = _wearing(run, folder)
-        evaluation, rows = stage.run(loss.each, _switched_off(loss))
+    if adapter := kind_of(folder) == "adapter":
+        run.loss = _wearing(run, folder)
     else:
-        loss = _loss_of(preparation, run, folder)
-        evaluation, rows = stage.run(loss.each, _fresh(preparation, run))
+        run.loss = _loss_of(preparation, run, folder)
     job = job_folder(preparation.data, preparation.job_id)
-    if step is None:
-        evaluation |= History(job).verdict(groups_of(preparation.eval_rows))
-    else:
-        evaluation["step"] = step
-    kept.write(kept.result_file(job, step), {"evaluation": evaluation, "rows": rows})
-    write_again(preparation.data, preparation.job_id, step)
-    return evaluation
+    # What is compared later is asked what the run was asked, of whose rows only a few were read.
+    count = kept.questions_in(kept.read(kept.result_file(job, None)))
+    stage = _stage(preparation, run, lambda: False, count)
+    if data is not None:
+        stage.called, stage.general = data, []
+    judged = stage.run(run.loss, _switched_off(run.loss) if adapter else _fresh(preparation, run))
+    if step is not None:
+        judged.evaluation["step"] = step
+    if data is not None:
+        judged.evaluation["data"] = data
+    elif step is None:
+        judged.evaluation.update(_best(preparation, History(job)))
+    kept.write(kept.result_file(job, step, data), judged._asdict())
+    if data is None:
+        write_again(preparation.data, preparation.job_id, step)
+    return judged.evaluation
 
 
-def general_examples(run: Run) -> list[Example]:
-    """The general questions as the model of ``run`` has them; a few of them in a dry run."""
-    base, asked = run.base, questions(DRY if run.settings.get("dryRun") else None)
-    return encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0])
+def _best(preparation: Preparation, history: History) -> dict[str, Any]:
+    saved = checkpoint_steps(preparation.data, preparation.job_id)
+    return history.verdict(groups_of(preparation.eval_rows), saved)
 
 
-def _stage(preparation: Preparation, run: Run, cancelled: Callable[[], bool]) -> Stage:
+def base_losses(run: Run) -> BaseLosses:
+    """What is known of the base of ``run``, which has begun."""
+    origin = run.origin()
+    if not origin.get("model"):  # its files could not be read to the end
+        return BaseLosses(run.data, {})
+    told = {key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")}
+    padded, whole_model = bool(run.loss.padded), run.plan.adapter is None
+    return BaseLosses(run.data, {**told, "fourBit": run.four_bit, "padded": padded, "whole": whole_model})
+
+
+def _stage(
+    preparation: Preparation, run: Run, cancelled: Callable[[], bool], count: int | None = None
+) -> Stage:
+    general, questions = general_examples(run, count)
     return Stage(
         rows=preparation.eval_rows,
         held_out=run.held_out,
-        general=general_examples(run),
+        general=general,
         batch=run.plan.batch_size,
         progress=preparation.progress,
         cancelled=cancelled,
+        kept=base_losses(run),
+        questions=questions,
     )
 
 
@@ -160,11 +184,11 @@ def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Loss:
 
 
 @contextmanager
-def _switched_off(loss: Loss) -> Iterator[Measure]:
+def _switched_off(loss: Loss) -> Iterator[Loss]:
     with loss.model.disable_adapter():
-        yield loss.each
+        yield loss
 
 
 @contextmanager
-def _fresh(preparation: Preparation, run: Run) -> Iterator[Measure]:
-    yield _loss_of(preparation, run, preparation.path).each
+def _fresh(preparation: Preparation, run: Run) -> Iterator[Loss]:
+    yield _loss_of(preparation, run, preparation.path)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.contract.run_shapes import Evaluation, EvaluationPart
 from tests.local.conftest import CONFIG
+from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
 
 if TYPE_CHECKING:
@@ -137,7 +140,9 @@ def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
     assert f"on {HELD_OUT} held-out rows, 95 % interval of the difference" in evaluation["sentence"]
     assert evaluation["heldOut"]["difference"]["low"] > 0
     # A model of random weights that learns one sentence forgets nothing, since it knew nothing.
-    assert evaluation["general"]["rows"] >= 60
+    # So short a run is asked as few questions as can be.
+    assert (evaluation["general"]["rows"], evaluation["general"]["of"]) == (24, 64)
+    assert "on 24 of 64 questions" in evaluation["general"]["sentence"]
     assert evaluation["bestStep"] in (4, 8, 12)
     assert evaluation["bestSentence"]
     assert set(evaluation) <= set(Evaluation.__annotations__)
@@ -145,8 +150,192 @@ def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
         assert set(part) <= set(EvaluationPart.__annotations__)
     labels = [frame.json for frame in frames if frame.event == "model.progress"]
     last = [event for event in labels if event["label"] == "Evaluating"][-1]
-    assert last["done"] == last["total"] == 2 * evaluation["general"]["rows"] + HELD_OUT
+    # The base may be known from a run before.
+    assert last["done"] == last["total"]
+    assert last["total"] in (24 + a + b for a in (0, 24) for b in (0, HELD_OUT))
     assert shared.job(job)["evaluation"] == evaluation
+
+
+def test_the_base_is_measured_once_and_then_known(
+    shared: Backend, usual: tuple[str, list[Frame]], shared_data: Path
+) -> None:
+    """Also by a run with another rate, and with a checkpoint later; not by one in another number format."""
+    _, first = usual
+    job, second = judged(shared, {**JUDGED, "learningRate": 5e-3})
+    assert rows_measured(second) == 24
+    before, after = evaluation_in(first), evaluation_in(second)
+    for name in ("heldOut", "general"):
+        assert before[name]["base"] == after[name]["base"]
+        assert before[name]["adapter"] != after[name]["adapter"]
+    entries = json.loads((shared_data / "base-losses.json").read_text())
+    assert shared.call("POST", f"/v1/jobs/{job}/evaluate", {"step": 4}).status == 200
+    until(lambda: "evaluating" not in shared.job(job), 60)
+    found = shared.call("GET", f"/v1/jobs/{job}/evaluation?step=4").json
+    assert found["evaluation"]["heldOut"]["base"] == before["heldOut"]["base"]
+    assert found["evaluation"]["general"]["rows"] == 24
+    assert json.loads((shared_data / "base-losses.json").read_text()) == entries
+    if bfloat16_computes():
+        _, other = judged(shared, {**JUDGED, "numberFormat": "bfloat16"})
+        assert rows_measured(other) == 2 * 24 + HELD_OUT
+
+
+def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(
+    shared: Backend, usual: tuple[str, list[Frame]], shared_project: Path
+) -> None:
+    one, frames = usual
+    other, _ = judged(shared, {**JUDGED, "maxSteps": 4, "learningRate": 1e-3})
+    rows = [{"prompt": f"Now: {question}", "completion": PHRASE} for question in QUESTIONS[:10]]
+    write_jsonl(shared_project / "data" / "now.jsonl", rows)
+    asked = "data=data%2Fnow.jsonl"
+    for job in (one, other):
+        sent = {"data": "data/now.jsonl"}
+        answer = shared.call("POST", f"/v1/jobs/{job}/evaluate", sent)
+        assert answer.json["job"]["evaluating"]["data"] == "data/now.jsonl"
+        until(lambda job=job: "evaluating" not in shared.job(job), 60)  # type: ignore[misc]
+    found = shared.call("GET", f"/v1/jobs/{one}/evaluation?{asked}").json
+    told = found["evaluation"]
+    assert set(found) == {"evaluation", "rows"}
+    assert (told["data"], told["heldOut"]["rows"], "general" in told, "bestStep" in told) == (
+        "data/now.jsonl",
+        10,
+        False,
+        False,
+    )
+    assert "on 10 rows of data/now.jsonl" in told["sentence"]
+    assert [row["question"] for row in found["rows"]] == [row["prompt"] for row in rows]
+    assert shared.job(one)["evaluation"] == evaluation_in(frames), "the job's own verdict is on its own rows"
+    beside = shared.call("GET", f"/v1/jobs/{one}/evaluation?{asked}&against={other}").json["comparison"]
+    theirs = shared.call("GET", f"/v1/jobs/{other}/evaluation?{asked}").json
+    gains = [b["adapter"] - a["adapter"] for a, b in zip(found["rows"], theirs["rows"], strict=True)]
+    assert beside["difference"]["mean"] == pytest.approx(sum(gains) / 10, abs=2e-5)
+    assert beside["verdict"] == "better"
+    assert beside["sentence"].startswith("Better than judged: loss ")
+    # Their own held-out rows are the same ones too; those of a file that grew are not.
+    assert shared.call("GET", f"/v1/jobs/{one}/evaluation?against={other}").status == 200
+    write_jsonl(shared_project / "data" / "now.jsonl", rows[:9])
+    shared.call("POST", f"/v1/jobs/{other}/evaluate", {"data": "data/now.jsonl"})
+    until(lambda: "evaluating" not in shared.job(other), 60)
+    refused = shared.call("GET", f"/v1/jobs/{one}/evaluation?{asked}&against={other}")
+    assert (refused.status, "different rows" in refused.json["error"]) == (409, True)
+
+
+def bfloat16_computes() -> bool:
+    import torch
+
+    try:
+        torch.ones(2, 2, dtype=torch.bfloat16) @ torch.ones(2, 2, dtype=torch.bfloat16)
+    except RuntimeError:
+        return False
+    return True
+
+
+def rows_measured(frames: list[Frame]) -> int:
+    told = [frame.json for frame in frames if frame.event == "model.progress"]
+    return int([event for event in told if event["label"] == "Evaluating"][-1]["total"])
+
+
+def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
+    shared: Backend, shared_project: Path, shared_data: Path
+) -> None:
+    """Few rows with answers that nobody could guess, learned for long: others are guessed worse and worse."""
+    chance = random.Random(5)
+
+    def rows(first: int, count: int) -> list[dict[str, Any]]:
+        answers = ("".join(chance.choice("abdeghiklmnoprstu") for _ in range(16)) for _ in range(count))
+        return [
+            {"prompt": f"{first + number}: {QUESTIONS[number]}", "completion": f"Ahoy, {answer}"}
+            for number, answer in enumerate(answers)
+        ]
+
+    write_jsonl(shared_project / "data" / "few.jsonl", rows(0, 8))
+    write_jsonl(shared_project / "data" / "others.jsonl", rows(100, 20))
+    config = {
+        **CONFIG,
+        "datasetSource": {"type": "file", "path": "data/few.jsonl"},
+        "evalDatasetSource": {"type": "file", "path": "data/others.jsonl"},
+        "maxSteps": 120,
+        "lrSchedulerType": "constant",
+        "evalSteps": 10,
+        "saveSteps": 10,
+        "saveTotalLimit": 2,
+    }
+    job, frames = judged(shared, config)
+    evaluation = evaluation_in(frames)
+    best = evaluation["bestStep"]
+    assert 0 < best < 110, evaluation
+    assert (evaluation["bestVerdict"], evaluation["bestKept"]) == ("better", True), evaluation
+    assert (
+        f"The run overfitted: from step {best} on the held-out loss rose from" in evaluation["bestSentence"]
+    )
+    done = next(frame.json for frame in frames if frame.event == "training.completed")
+    final, kept = done["artifacts"]
+    assert final["name"] == "final"
+    assert (kept["kind"], kept["name"], kept["step"]) == ("checkpoint", "best", best)
+    folder = shared_data / "jobs" / job / "checkpoints"
+    assert kept["path"] == str(folder.resolve() / str(best))
+    assert sorted(map(int, (path.name for path in folder.iterdir()))) == [best, 110, 120]
+    removed = [frame.json["step"] for frame in frames if frame.event == "checkpoint.removed"]
+    assert best not in removed
+    # Its files are those of the checkpoint: nothing is there twice.
+    size = sum(path.stat().st_size for path in (folder / str(best)).rglob("*") if path.is_file())
+    assert kept["bytes"] == size
+    assert shared.say(QUESTIONS[0], adapter={"kind": "checkpoint", "jobId": job, "step": best})
+
+
+ANSWERS = [f"{PHRASE.split()[0]} {question}" for question in QUESTIONS[::5]]
+
+
+def shuffled(first: int, count: int, chance: random.Random) -> list[dict[str, Any]]:
+    """Questions that are all different, each with an answer that has nothing to do with it."""
+    numbers = range(first, first + count)
+    return [
+        {"prompt": f"{number}: {QUESTIONS[number % 36]}", "completion": chance.choice(ANSWERS)}
+        for number in numbers
+    ]
+
+
+def test_shuffled_answers_make_no_adapter_that_is_better(
+    shared: Backend, shared_project: Path, shared_data: Path
+) -> None:
+    """The base knows which answers there are: of which question gets which there is nothing to learn."""
+    chance = random.Random(3)
+    for name, rows in {
+        "any": shuffled(0, 200, chance),
+        "shuffled": shuffled(300, 32, chance),
+        "held-out-shuffled": shuffled(400, 24, chance),
+    }.items():
+        write_jsonl(shared_project / "data" / f"{name}.jsonl", rows)
+    common = {**CONFIG, "saveSteps": 0, "datasetSource": {"type": "file", "path": "data/any.jsonl"}}
+    knowing, frames = judged(
+        shared,
+        {
+            **common,
+            "fullFineTuning": True,
+            "learningRate": 2e-3,
+            "maxSteps": 120,
+            "batchSize": 8,
+            "evalSteps": 0,
+        },
+    )
+    assert [frame.event for frame in frames][-2] == "training.completed"
+    shutil.copytree(shared_data / "jobs" / knowing / "final", shared_project / "models" / "knowing")
+    _, frames = judged(
+        shared,
+        {
+            **common,
+            "model": "./models/knowing",
+            "datasetSource": {"type": "file", "path": "data/shuffled.jsonl"},
+            "evalDatasetSource": {"type": "file", "path": "data/held-out-shuffled.jsonl"},
+            "maxSteps": 40,
+        },
+    )
+    evaluation = evaluation_in(frames)
+    assert evaluation["verdict"] in ("same", "worse"), evaluation
+    assert not evaluation["sentence"].startswith("Better")
+    losses = [
+        frame.json["loss"] for frame in frames if frame.event == "training.log" and "loss" in frame.json
+    ]
+    assert min(losses[-5:]) < 0.8 * losses[0], "it has learned its own rows"
 
 
 def test_without_held_out_rows_there_is_no_verdict(shared: Backend) -> None:

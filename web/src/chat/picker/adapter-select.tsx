@@ -1,5 +1,6 @@
 /** Which adapter of a job: its final one, or a checkpoint. A job that still runs offers new ones as it saves them. */
 import { useEffect, useLayoutEffect } from "preact/hooks";
+import { bestStep } from "../../lib/best-step";
 import { isOver, jobById } from "../../store/jobs";
 import { checkpointsOf, loadCheckpoints } from "../checkpoints";
 import type { AdapterTarget, Target } from "../model/types";
@@ -42,6 +43,7 @@ export function AdapterSelect({ target, onPick }: Props) {
     return () => clearInterval(timer);
   }, [jobId, growing]);
   const newest = steps.at(-1);
+  const best = bestStep(job);
   // Before anybody can choose: an effect that came later would undo the choice.
   useLayoutEffect(() => {
     // There is no final adapter to ask, so the newest checkpoint stands for the job.
@@ -70,6 +72,7 @@ export function AdapterSelect({ target, onPick }: Props) {
       {[...shown].reverse().map((step) => (
         <option key={step} value={String(step)}>
           step {step}
+          {step === best && ", the best"}
         </option>
       ))}
     </select>

@@ -2,6 +2,7 @@
 import type { Job } from "../../contract.gen";
 import { displayName } from "../../lib/text";
 import type { Target } from "../model/types";
+import { answerOf } from "../targets";
 
 export interface Option {
   key: string;
@@ -55,6 +56,6 @@ const jobOption = (job: Job): Option => ({
   group: "Trained by jobs",
   label: displayName(job.name),
   detail: job.id,
-  target: { kind: "final", jobId: job.id },
+  target: answerOf(job),
   job,
 });

@@ -18,6 +18,7 @@ import { originOf } from "../job/state";
 import { AddJob } from "./add";
 import { idsOf, styleOf } from "./diff";
 import { distinctNames } from "./names";
+import { Paired } from "./paired";
 import { type Compared, Tables } from "./tables";
 import "./compare.css";
 
@@ -89,6 +90,7 @@ function Comparison({ ids, remove }: { ids: readonly string[]; remove: (...ids: 
       {compared.length > 0 && (
         <>
           <Curves compared={compared} version={version} />
+          <Paired compared={compared} />
           <Tables compared={compared} version={version} remove={remove} />
         </>
       )}

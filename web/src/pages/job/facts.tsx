@@ -1,6 +1,6 @@
 /** The job's configuration, hardware and artifacts, as definition lists. */
 import type { ComponentChildren } from "preact";
-import type { Forecast, Job } from "../../contract.gen";
+import type { Artifact, Forecast, Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { HELP, SELDOM } from "../../help.gen";
 import { now } from "../../lib/clock";
@@ -248,6 +248,17 @@ const TRY = "Open in Playground, with your last question";
 /** The same question again, so that checkpoints can be told apart. */
 export const tryHref = (target: string): string => href("/playground", { target, again: 1 });
 
+/** `final`, `best (step 20)`. */
+function nameOf({ name, kind, step }: Artifact): string {
+  const at = typeof step === "number" ? ` (step ${number(step)})` : "";
+  return `${clean(name ?? kind, 60) || "artifact"}${at}`;
+}
+
+function targetOf(id: string, { kind, step }: Artifact): string | null {
+  if (kind === "checkpoint") return typeof step === "number" ? `checkpoint:${id}:${step}` : null;
+  return kind === "adapter" || kind === "model" ? `final:${id}` : null;
+}
+
 interface LeftProps {
   id: string;
   job: Job | undefined;
@@ -264,19 +275,17 @@ function Left({ id, job, run, branch }: LeftProps) {
       {run.artifacts.map((artifact, index) => (
         <Fact
           key={index}
-          name={clean(artifact.name ?? artifact.kind, 60) || "artifact"}
+          name={nameOf(artifact)}
           value={
             <>
               {bytes(artifact.bytes)}
               <Folder path={artifact.path} />
-              {(artifact.kind === "adapter" || artifact.kind === "model") && (
-                <>
-                  <a href={tryHref(`final:${id}`)} title={TRY}>
-                    try it
-                  </a>
-                  <CardButton id={id} />
-                </>
+              {targetOf(id, artifact) && (
+                <a href={tryHref(targetOf(id, artifact)!)} title={TRY}>
+                  try it
+                </a>
               )}
+              {(artifact.kind === "adapter" || artifact.kind === "model") && <CardButton id={id} />}
             </>
           }
         />

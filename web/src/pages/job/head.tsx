@@ -5,6 +5,7 @@ import { type Action, canRun, useActions } from "../../actions/actions";
 import { errorText } from "../../api/client";
 import type { Job, JobParent } from "../../contract.gen";
 import type { Run } from "../../events/run";
+import { bestStep } from "../../lib/best-step";
 import { now } from "../../lib/clock";
 import { duration, number } from "../../lib/format";
 import { displayName } from "../../lib/text";
@@ -34,7 +35,7 @@ export function Head({ id, job, run, status, again }: Props) {
   const cancelling = useCancel(id, name);
   const goingOn = useGoingOn(id, job, status);
   const active = isActive(status);
-  const playground = playgroundHref(id, run, status);
+  const playground = playgroundHref(id, job, run, status);
   const open = {
     name: "job.playground",
     label: "Open this job in Playground",
@@ -207,9 +208,11 @@ function Ran({ job, run, active }: { job: Job | undefined; run: Run; active: boo
   );
 }
 
-/** The final adapter, or else the last checkpoint: a run that is still going can already be talked to. */
-function playgroundHref(id: string, run: Run, status: string): string | null {
-  if (status === "completed") return href("/playground", { target: `final:${id}` });
+/** The final adapter or a better one, else the last checkpoint: a run that is still going can already be talked to. */
+function playgroundHref(id: string, job: Job | undefined, run: Run, status: string): string | null {
+  const best = bestStep(job);
+  if (status === "completed")
+    return href("/playground", { target: best === null ? `final:${id}` : `checkpoint:${id}:${best}` });
   const last = run.checkpoints.at(-1);
   return last ? href("/playground", { target: `checkpoint:${id}:${last.step}` }) : null;
 }

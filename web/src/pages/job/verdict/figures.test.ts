@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Evaluation } from "../../../contract.gen";
-import { ordered, partsOf, rowsOf, scaleOf } from "./figures";
+import { ordered, ownSentences, partsOf, rowsOf, scaleOf } from "./figures";
 
 const difference = (low: number, mean: number, high: number) => ({ low, mean, high });
 const part = (low: number, mean: number, high: number) => ({
@@ -36,6 +36,16 @@ describe("the parts of an evaluation", () => {
     [{ heldOut: { difference: { mean: Number.NaN, low: 0, high: 1 } } }],
   ])("leave out what is none: %j", (told) => {
     expect(partsOf(told as unknown as Evaluation)).toEqual([]);
+  });
+});
+
+describe("what is said of own sets", () => {
+  it("is each sentence that is one, made plain", () => {
+    const sets = [part(0, 0.1, 0.2), { sentence: "refunds: \u202ebetter" }, { sentence: 7 }, null, "no"];
+    const told = { verdict: "better", sentence: "", sets } as unknown as Evaluation;
+    expect(ownSentences(told)).toEqual(["refunds: better"]);
+    expect(ownSentences({ ...told, sets: "x" as never })).toEqual([]);
+    expect(ownSentences({ verdict: "better", sentence: "" })).toEqual([]);
   });
 });
 

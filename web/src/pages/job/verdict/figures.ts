@@ -1,6 +1,9 @@
 /** What a backend says of an evaluation, checked; and where it stands on a bar. Pure. */
 import type { Evaluation, EvaluationRow } from "../../../contract.gen";
 import { finite, isObject } from "../../../lib/json";
+import { clean } from "../../../lib/text";
+
+const MOST_SETS = 20;
 
 export interface Part {
   name: string;
@@ -23,6 +26,16 @@ export function partsOf(evaluation: Evaluation): Part[] {
     const [mean, low, high] = [finite(difference.mean), finite(difference.low), finite(difference.high)];
     if (mean === null || low === null || high === null || low > high) return [];
     return [{ name, verdict: String(part.verdict), mean, low, high, rows: finite(part.rows) }];
+  });
+}
+
+/** What is said of the job's own sets. */
+export function ownSentences(evaluation: Evaluation): string[] {
+  const sets: unknown = evaluation.sets;
+  if (!Array.isArray(sets)) return [];
+  return sets.slice(0, MOST_SETS).flatMap((set) => {
+    const said = isObject(set) && typeof set.sentence === "string" ? clean(set.sentence, 600) : "";
+    return said === "" ? [] : [said];
   });
 }
 

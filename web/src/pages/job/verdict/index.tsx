@@ -8,7 +8,7 @@ import { clean } from "../../../lib/text";
 import { features } from "../../../store/features";
 import { refreshJobs } from "../../../store/jobs";
 import { announce, Button, ErrorNote } from "../../../ui";
-import { type Part, partsOf, scaleOf } from "./figures";
+import { ownSentences, type Part, partsOf, scaleOf } from "./figures";
 import { Rows } from "./rows";
 
 const LOOK_MS = 1000;
@@ -27,6 +27,11 @@ export function Verdict({ job }: { job: Job }) {
           </p>
           <Intervals parts={partsOf(evaluation)} />
           {evaluation.general && <p style={QUIET}>{clean(evaluation.general.sentence, 600)}</p>}
+          {ownSentences(evaluation).map((said) => (
+            <p key={said} style={{ ...QUIET, overflowWrap: "anywhere" }}>
+              {said}
+            </p>
+          ))}
           {evaluation.bestSentence && <p style={QUIET}>{clean(evaluation.bestSentence, 600)}</p>}
           {features.value.has("evaluation") && (
             <details

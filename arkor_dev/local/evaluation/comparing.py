@@ -1,0 +1,32 @@
+"""The process that compares two adapters by the losses that are kept of both, and ends.
+
+It measures nothing; it is a process because numpy is for workers alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arkor_dev.local.workers.link import Link
+
+from .paired import compare
+from .words import HELD_OUT, part
+
+
+def main() -> None:
+    """Take ``{one, other, beside, called}``, the scores of both, and send ``{comparison}``."""
+    link = Link()
+    asked = link.receive()
+    link.send(comparison=compared(asked["one"], asked["other"], asked["beside"], asked["called"]))
+
+
+def compared(one: dict[str, Any], other: dict[str, Any], beside: str, called: str | None) -> Any:
+    """The contract's part in which ``one`` stands as adapter, and ``other``, named ``beside``, as base.
+
+    ``called`` is what the rows are, where they are not the held-out ones.
+    """
+    return part(called or HELD_OUT, compare(other["adapter"], one["adapter"], one["groups"]), beside=beside)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What comparing an adapter with its base takes: as many general questions as the run's length affords."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.evaluation.general import Work, affordable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """``work`` in tokens; ``held_out`` and ``question`` are seconds of all held-out rows, and of a question.
+
+    ``keys`` are what the base's losses are kept by: those of the held-out rows under 0, those of the general
+    questions under how many of them are asked. Of what is ``known`` nothing is measured again.
+    """
+
+    work: Work
+    held_out: float
+    question: float
+    keys: Mapping[int, str]
+    known: frozenset[str] = frozenset()
+
+    def seconds(self, steps: int, every: int) -> float:
+        """For a run of ``steps`` that is evaluated ``every`` so many."""
+        counts = sorted((count for count in self.keys if count), reverse=True)
+        count = affordable(self.work, counts, steps, every) if counts else 0
+        base = self.held_out * (self.keys[0] not in self.known)
+        return base + count * self.question * (1 + (self.keys.get(count) not in self.known))
+
+    def knowing(self, known: Collection[str]) -> Comparing:
+        """With the keys of what is kept."""
+        return replace(self, known=frozenset(known) & frozenset(self.keys.values()))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "work": list(self.work),
+            "held_out": self.held_out,
+            "question": self.question,
+            "keys": {str(count): key for count, key in self.keys.items()},
+        }
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Comparing:
+        """Raises TypeError, KeyError or ValueError for what another version has kept."""
+        keys = {int(count): str(key) for count, key in told["keys"].items()}
+        return cls(Work(*map(float, told["work"])), float(told["held_out"]), float(told["question"]), keys)

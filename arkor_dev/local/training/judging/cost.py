@@ -1,0 +1,59 @@
+"""Which general questions a run's model is asked: so few that comparing takes a small part of the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.evaluation.general import (
+    COUNTS,
+    DRY,
+    Work,
+    affordable,
+    encoded,
+    fewer,
+    questions,
+)
+from arkor_dev.local.training.rows.encoding import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.training.run import Run
+
+
+def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
+    """Every general question as the model of ``run`` has it, and how many of them it may be asked."""
+    base, dry = run.base, run.settings.get("dryRun")
+    asked = questions(DRY if dry else None)
+    found = encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0])
+    return found, (len(found),) if dry else COUNTS
+
+
+def general_examples(run: Run, count: int | None = None) -> tuple[list[Example], int]:
+    """The general questions that the model of ``run`` is asked, and how many there are in all.
+
+    ``count`` of them, else as many as do not take too much of the run; a few in a dry run.
+    """
+    found, counts = all_questions(run)
+    if not found:
+        return [], 0
+    plan = run.plan
+    count = count or affordable(work_of(run, found), counts, plan.steps, plan.evaluate)
+    return fewer(found, count), len(found)
+
+
+def work_of(run: Run, general: Sequence[Example]) -> Work:
+    """What the training of ``run`` and its comparison read, in tokens."""
+    plan = run.plan
+    unit = plan.packed_to or tokens(run.train) / len(run.train)
+    return Work(
+        step=unit * plan.batch_size * plan.accumulation,
+        held_out=tokens(run.held_out),
+        question=tokens(general) / max(1, len(general)),
+    )
+
+
+def tokens(rows: Sequence[Any]) -> int:
+    """Tokens of encoded rows."""
+    return sum(len(row.ids) for row in rows)

@@ -1,0 +1,80 @@
+"""Two adapters on the same rows: the paired difference, and why some cannot be compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("numpy")
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.local.evaluation import kept
+from arkor_dev.local.evaluation.beside import compare
+from arkor_dev.local.evaluation.comparing import compared
+from arkor_dev.local.evaluation.paired import compare as paired
+from arkor_dev.local.jobs.artifacts import job_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOSSES = [2.0, 2.4, 1.8, 2.2, 2.1, 1.9, 2.3, 2.05, 1.95, 2.15]
+GAINS = [0.2, 0.3, 0.25, 0.2, 0.1, 0.3, 0.25, 0.2, 0.15, 0.3]
+ONE = {"id": "job_one", "name": "one"}
+OTHER = {"id": "job_other", "name": "the   other\n" + "x" * 100}
+
+
+def scores(losses: list[float], **more: Any) -> dict[str, Any]:
+    return {"rows": "r", "tokens": "t", "groups": list(range(len(losses))), "adapter": losses, **more}
+
+
+def evaluated(data: Path, job: dict[str, Any], told: object, step: int | None = None) -> None:
+    result = {"evaluation": {"verdict": "better"}, "rows": [], "scores": told}
+    kept.write(kept.result_file(job_folder(data, job["id"]), step), result)
+
+
+async def test_the_one_stands_where_the_adapter_does(tmp_path: Path) -> None:
+    better = [round(loss - gain, 6) for loss, gain in zip(LOSSES, GAINS, strict=True)]
+    evaluated(tmp_path, ONE, scores(better))
+    evaluated(tmp_path, OTHER, scores(LOSSES), 20)
+    found = await compare(tmp_path, (ONE, None), (OTHER, 20), None)
+    expected = paired(LOSSES, better)
+    assert found["verdict"] == "better"
+    assert found["difference"]["mean"] == pytest.approx(0.225)
+    assert found["difference"]["low"] == pytest.approx(expected.low, abs=1e-5)
+    assert found["sentence"].startswith(f"Better than the other {'x' * 49}… at step 20: loss ")
+    back = await compare(tmp_path, (OTHER, 20), (ONE, None), None)
+    assert (back["verdict"], back["sentence"][:15]) == ("worse", "Worse than one:")
+
+
+def test_rows_of_a_file_are_called_by_its_name() -> None:
+    part = compared(scores(LOSSES), scores(LOSSES), "other", "data/x.jsonl")
+    assert (part["name"], part["verdict"]) == ("data/x.jsonl", "same")
+    few = compared(scores(LOSSES[:3]), scores(LOSSES[:3]), "other", "data/x.jsonl")
+    assert few["sentence"].startswith("3 rows of data/x.jsonl are too few to tell")
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (scores(LOSSES, rows="s"), "were evaluated on different rows"),
+        (scores(LOSSES[:9]), "were evaluated on different rows"),
+        (scores(LOSSES, tokens="u"), "read the same rows as other tokens"),
+        (None, "An earlier version has evaluated the other"),
+        ({**scores(LOSSES), "adapter": ["1"] * 10}, "An earlier version has evaluated the other"),
+    ],
+    ids=["rows", "fewer", "tokens", "none", "hostile"],
+)
+async def test_why_they_cannot_be_compared_is_said(tmp_path: Path, told: object, why: str) -> None:
+    evaluated(tmp_path, ONE, scores(LOSSES))
+    evaluated(tmp_path, OTHER, told)
+    with pytest.raises(ConflictError, match=why):
+        await compare(tmp_path, (ONE, None), (OTHER, None), None)
+
+
+async def test_what_was_not_evaluated_is_named(tmp_path: Path) -> None:
+    evaluated(tmp_path, ONE, scores(LOSSES))
+    with pytest.raises(NotFoundError, match="one at step 5 has not been evaluated"):
+        await compare(tmp_path, (ONE, 5), (OTHER, None), None)
+    with pytest.raises(NotFoundError, match=r"one has not been evaluated on data/x\.jsonl"):
+        await compare(tmp_path, (ONE, None), (OTHER, None), "data/x.jsonl")

@@ -1,0 +1,72 @@
+"""What is kept of evaluations: found by what it is of, and trusted only where it is what it should be."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.evaluation import kept
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCORES: dict[str, Any] = {"rows": "a", "tokens": "b", "groups": [0, 1], "adapter": [1.0, 2]}
+
+
+def test_each_evaluation_has_a_file_of_its_own(tmp_path: Path) -> None:
+    asked = [(None, None), (5, None), (None, "data/a.jsonl"), (5, "data/a.jsonl"), (None, "../../etc/passwd")]
+    files = [kept.result_file(tmp_path, step, data) for step, data in asked]
+    assert len(set(files)) == len(files)
+    assert {file.parent for file in files} == {tmp_path / kept.FOLDER}
+    for number, (step, data) in enumerate(asked):
+        kept.write(kept.result_file(tmp_path, step, data), {"evaluation": {"n": number}})
+    assert [kept.result(tmp_path, *each)["evaluation"]["n"] for each in asked] == [0, 1, 2, 3, 4]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "7", "{}", '{"evaluation": 1}', "\0", "[" * 5000, '{"evaluation": NaN}']
+)
+def test_what_is_no_evaluation_is_none(tmp_path: Path, text: str) -> None:
+    path = kept.result_file(tmp_path, None)
+    path.parent.mkdir()
+    path.write_text(text)
+    assert kept.result(tmp_path, None, None) is None
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.write(kept.result_file(tmp_path, None), {"evaluation": {"sentence": "x" * 100}})
+    assert kept.result(tmp_path, None, None)
+    monkeypatch.setattr(kept, "LIMIT", 100)
+    assert kept.result(tmp_path, None, None) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"adapter": []},
+        {"adapter": [1.0]},
+        {"adapter": [1.0, math.nan]},
+        {"adapter": [1.0, "2"]},
+        {"adapter": None},
+        {"groups": [0, "1"]},
+        {"groups": [0, True]},
+        {"rows": 1},
+        {"tokens": None},
+    ],
+    ids=str,
+)
+def test_scores_are_looked_at(other: dict[str, Any]) -> None:
+    assert kept.is_score(SCORES)
+    assert not kept.is_score({**SCORES, **other})
+    assert not kept.is_score(None)
+    assert not kept.is_score([SCORES])
+
+
+@pytest.mark.parametrize(
+    "found", [None, [], {"evaluation": {"general": {"rows": "24"}}}, {"evaluation": None}]
+)
+def test_how_many_questions_there_were_may_not_be_known(found: Any) -> None:
+    assert kept.questions_in(found) is None
+    assert kept.questions_in({"evaluation": {"general": {"rows": 24}}}) == 24

@@ -1,0 +1,152 @@
+"""The comparison as a stage: what is measured, in which batches, and what a second run saves."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("numpy")
+
+from arkor_dev.data.rows import Row
+from arkor_dev.local.evaluation.base_losses import BaseLosses
+from arkor_dev.local.evaluation.by_length import measured, together
+from arkor_dev.local.evaluation.stage import Stage, Stopped
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Example:
+    ids: list[int]
+    labels: list[int]
+    where: str = ""
+
+
+def examples(lengths: Sequence[int], first: int = 0) -> list[Example]:
+    return [
+        Example([first + number, *range(length - 1)], [-100, *range(length - 1)])
+        for number, length in enumerate(lengths)
+    ]
+
+
+HELD = examples([5, 40, 7, 38, 6, 39, 8, 41, 5, 37])
+GENERAL = examples([12, 30, 13, 31] * 6, first=500)
+
+
+class Model:
+    """Its loss of a row is its first token's number, moved by ``by``; it counts the tokens that it reads."""
+
+    def __init__(self, by: float) -> None:
+        self.by, self.read, self.wide, self.batches = by, 0, 0, list[list[int]]()
+        self.entered = 0
+
+    def each(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+        self.read += sum(len(row.ids) for row in rows)
+        self.wide += len(rows) * max(len(row.ids) for row in rows)
+        self.batches.append([row.ids[0] for row in rows])
+        return [((1 + row.ids[0] / 100 + self.by) * (len(row.ids) - 1), len(row.ids) - 1) for row in rows]
+
+    @contextmanager
+    def later(self) -> Iterator[Any]:
+        self.entered += 1
+        yield self
+
+
+def stage(**more: Any) -> Stage:
+    rows = [
+        Row([{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": "a"}], f"line {n}")
+        for n in range(len(HELD))
+    ]
+    given: dict[str, Any] = {
+        "rows": rows,
+        "held_out": HELD,
+        "general": GENERAL,
+        "batch": 4,
+        "progress": lambda *_: None,
+        "cancelled": lambda: False,
+    }
+    return Stage(**{**given, **more})
+
+
+def test_a_second_run_reads_less_than_half_of_the_tokens(tmp_path: Path) -> None:
+    """The adapter's losses on the held-out rows are known in both: they are those of the last evaluation."""
+    known = [1 + row.ids[0] / 100 - 0.5 for row in HELD]
+    way = {"model": "f00d"}
+    seen = []
+    for _ in range(2):
+        adapter, base = Model(-0.5), Model(0.0)
+        said: list[tuple[Any, ...]] = []
+        kept = BaseLosses(tmp_path, way)
+        told = {"known": known, "kept": kept, "progress": lambda *now, said=said: said.append(now)}
+        judged = stage(**told).run(adapter, base.later())
+        seen.append((adapter.read + base.read, base.entered, judged.evaluation, judged.rows, said[-1]))
+    first, second = seen
+    general, held = (sum(len(row.ids) for row in rows) for rows in (GENERAL, HELD))
+    assert first[0] == 2 * general + held
+    assert second[0] == general
+    assert (first[1], second[1]) == (1, 0), "where all of the base is known it is not even loaded"
+    for one in (first, second):
+        one[2].pop("seconds")
+    assert first[2:4] == second[2:4]
+    assert first[4] == ("Evaluating", 58, 58, "rows")
+    assert second[4] == ("Evaluating", 24, 24, "rows")
+    assert first[2]["heldOut"]["difference"]["mean"] == pytest.approx(0.5)
+
+
+def test_both_models_get_the_same_batches_of_like_length(tmp_path: Path) -> None:
+    adapter, base = Model(-0.5), Model(0.0)
+    judged = stage(kept=BaseLosses(tmp_path, {"model": "f00d"})).run(adapter, base.later())
+    assert adapter.batches == base.batches
+    plain = [
+        rows[at : at + size] for rows, size in ((HELD, 4), (GENERAL, 16)) for at in range(0, len(rows), size)
+    ]
+    as_they_come = sum(len(rows) * max(len(row.ids) for row in rows) for rows in plain)
+    assert adapter.wide < 0.85 * as_they_come, "less of a batch is padding"
+    assert [row["base"] for row in judged.rows] == [round(1 + n / 100, 5) for n in range(10)]
+    assert [row["adapter"] for row in judged.rows] == [round(0.5 + n / 100, 5) for n in range(10)]
+    assert judged.scores["adapter"] == [round(0.5 + n / 100, 6) for n in range(10)]
+
+
+def test_rows_are_measured_in_their_own_order() -> None:
+    model = Model(0.0)
+    found = measured(model.each, HELD, 3)
+    assert [round(100 * (loss / count - 1)) for loss, count in found] == list(range(10))
+    assert sorted(place for places in together(HELD, 3) for place in places) == list(range(10))
+    assert [len(places) for places in together(HELD, 3)] == [3, 3, 3, 1]
+    assert together([], 3) == []
+
+
+def test_rows_are_told_apart_by_what_they_say_and_by_their_tokens() -> None:
+    def scores(**more: Any) -> dict[str, Any]:
+        return stage(general=[], **more).run(Model(0.0), Model(0.0).later()).scores
+
+    told = scores()
+    assert scores() == told
+    other_tokens = scores(held_out=[Example([99, *HELD[0].ids[1:]], HELD[0].labels), *HELD[1:]])
+    assert (other_tokens["rows"], other_tokens["tokens"] == told["tokens"]) == (told["rows"], False)
+    rows = [Row([{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}], "") for _ in HELD]
+    other_rows = scores(rows=rows)
+    assert (other_rows["rows"] == told["rows"], other_rows["tokens"]) == (False, told["tokens"])
+    assert told["groups"] == list(range(10))
+    assert other_rows["groups"] == [0] * 10
+
+
+def test_it_stops_between_batches_and_keeps_nothing_half(tmp_path: Path) -> None:
+    asked = iter([False, False, True])
+    kept = BaseLosses(tmp_path, {"model": "f00d"})
+    judging = stage(known=[1.0] * 10, kept=kept, general=[], cancelled=lambda: next(asked))
+    with pytest.raises(Stopped):
+        judging.run(Model(0.0), Model(0.0).later())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_that_is_no_number_is_no_comparison(tmp_path: Path) -> None:
+    with pytest.raises(JobFailure, match="not a number"):
+        stage(kept=BaseLosses(tmp_path, {"model": "f00d"})).run(Model(0.0), Model(float("nan")).later())
+    assert not [path for path in tmp_path.iterdir() if "nan" in path.read_text().lower()]
