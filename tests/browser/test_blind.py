@@ -170,6 +170,11 @@ async def test_an_answer_that_fails_names_nobody_and_a_lost_vote_is_sent_again(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = judged_job(fake_backend)
+    system = {"role": "system", "content": "Be brief."}
+    fake_backend.evaluations.rows = [
+        {**row, "question": "And then?", "messages": [system, {"role": "user", "content": str(number)}]}
+        for number, row in enumerate(fake_backend.evaluations.rows[:3])
+    ]
     fake_backend.fault(
         "POST /v1/inference/chat", times=1, status=409, body=b'{"error": "zephyr has no adapter"}'
     )
@@ -182,10 +187,20 @@ async def test_an_answer_that_fails_names_nobody_and_a_lost_vote_is_sent_again(
         fake_backend.fault(VOTE, times=1, status=500, body=b'{"error": "No room"}')
         await page.keyboard.press("ArrowLeft")
         await expect(page.get_by_role("alert")).to_contain_text("No room")
-        await place(page, 2)
+        await place(page, 2, 3)
         await page.get_by_role("button", name="Try again").click()
         await expect(page.get_by_role("alert")).to_have_count(0)
+        await page.keyboard.press("?")
+        sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
+        await expect(sheet).to_contain_text("Right is better")
+        await page.keyboard.press("ArrowLeft")  # is the sheet's own now
+        await page.keyboard.press("Escape")
+        await place(page, 2, 3)
     assert len(fake_backend.votes.votes[job]) == 1
+    # What was said before a question is asked with it, and the same words after others are another question.
+    asked_for = {tuple(each["content"] for each in body["messages"]) for body in asked(fake_backend)}
+    assert asked_for <= {("Be brief.", str(number)) for number in range(3)}
+    assert len(asked_for) > 1
 
 
 async def test_two_that_are_none(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:

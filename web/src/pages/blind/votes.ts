@@ -47,8 +47,9 @@ export async function heldOutQuestions(job: Job | undefined): Promise<Question[]
   const { rows } = await api<EvaluationResult>(`/jobs/${encodeURIComponent(job.id)}/evaluation`);
   return distinct(
     (Array.isArray(rows) ? rows : []).flatMap((row) => {
-      if (typeof row.question !== "string") return [];
-      const messages = messagesOf((row as { messages?: unknown }).messages);
+      // An empty list: what was said before it is too long to be told, and without that it would be another question.
+      if (typeof row.question !== "string" || row.messages?.length === 0) return [];
+      const messages = messagesOf(row.messages);
       return [{ text: row.question, ...(messages ? { messages } : {}) }];
     }),
   );

@@ -1,5 +1,6 @@
 /** One question and its two answers, to be judged. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useActions } from "../../actions/actions";
 import { cleanBlock } from "../../lib/text";
 import { Markdown } from "../../markdown";
 import { Button, ErrorNote, Skeleton } from "../../ui";
@@ -20,6 +21,11 @@ interface Props {
   skip: () => void;
 }
 
+const ACTIONS = [
+  ["←", "Left is better", "left"],
+  ["→", "Right is better", "right"],
+  ["↓", "No difference", "tie"],
+] as const;
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" } as const;
 
 export function Voting({ pairs, place, next, skip }: Props) {
@@ -42,6 +48,17 @@ export function Voting({ pairs, place, next, skip }: Props) {
     if (pair) next(pair, judgement);
   };
   useArrows((key) => judge(KEYS[key]));
+  // For the sheet of keys: no single character stands for them, so they are listened to apart.
+  useActions(
+    ACTIONS.map(([keys, label, judgement]) => ({
+      name: `blind.${judgement}`,
+      label,
+      keys,
+      section: "Blind test",
+      hidden: true,
+      run: () => judge(judgement),
+    })),
+  );
   const question = pairs.questions[place]?.text ?? "";
   const alike = pair !== null && pair.left.trim() === pair.right.trim();
   return (
