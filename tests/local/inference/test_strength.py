@@ -149,7 +149,7 @@ def test_answers_side_by_side_keep_their_own_strength(
     from arkor_dev.local.inference.model_sharing import TOGETHER
 
     monkeypatch.setattr(model_sharing, "SLICE_SECONDS", 0)  # the model goes round after every token
-    single, told = Engine(), {}
+    single, told = Engine(), dict[str, Any]()
     for strength in (0.0, 1.0, 0.1, 0.2, 0.3, 0.4, 0.05, 0.15, 0.25, 1.5):
         question = ask(tiny, final(trained), strength=strength, maxTokens=48)
         told.setdefault(answer(single, question)[0], question)
