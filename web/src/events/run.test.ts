@@ -326,3 +326,15 @@ test("a loss that runs away is marked until the run goes back", () => {
   feed(run, "training.resumed", { step: 20 });
   expect(run.rising).toBe("");
 });
+
+test("answers to prompts are kept, and those of later steps go when the run goes on", () => {
+  const run = new Run();
+  for (const step of [0, 20, 40])
+    for (const number of [1, 2]) feed(run, "sample.created", { step, number, prompt: "Q?", answer: "A" });
+  feed(run, "sample.created", "no object");
+  expect(run.answers.map(({ step }) => step)).toEqual([0, 0, 20, 20, 40, 40]);
+  feed(run, "training.resumed", { step: 20 });
+  expect(run.answers.map(({ step }) => step)).toEqual([0, 0, 20, 20]);
+  run.clear();
+  expect(run.answers).toEqual([]);
+});

@@ -10,6 +10,7 @@ import {
   DIVERGING,
   END,
   MODEL_PROGRESS,
+  SAMPLE_CREATED,
   SYSTEM_METRICS,
   TRAINING_CANCELLED,
   TRAINING_COMPLETED,
@@ -73,6 +74,8 @@ export class Run {
    * some of it goes.
    */
   samples: Uint8Array[] = [];
+  /** The answers to its prompts, event by event. */
+  answers: readonly JsonObject[] = [];
   /** The first `training.started`'s time, the last one's metadata. */
   startedAt = NaN;
   metadata: JsonObject = {};
@@ -107,7 +110,7 @@ export class Run {
   clear(): void {
     this.rows.clear();
     this.records.clear();
-    Object.assign(this, { ...EMPTY, checkpoints: [], samples: [] });
+    Object.assign(this, { ...EMPTY, checkpoints: [], samples: [], answers: [] });
   }
 
   /** Takes one event; its data are the bytes [start, end), copied where they are kept. */
@@ -196,6 +199,9 @@ export class Run {
           this.checkpoints.push({ step, time, artifacts: list(data.artifacts) });
         }
         break;
+      case SAMPLE_CREATED:
+        this.answers = [...this.answers, data];
+        break;
       case CHECKPOINT_REMOVED:
         this.checkpoints = this.checkpoints.filter((known) => known.step !== step);
         break;
@@ -235,6 +241,7 @@ export class Run {
       samples: this.samples.filter((bytes) => step > 0 && !(stepIn(bytes) > step)),
       resumed,
       checkpoints: this.checkpoints.filter((saved) => saved.step <= step),
+      answers: this.answers.filter((told) => !(Number(told.step) > step)),
     });
     for (let row = 0; row < rows.length; row++)
       this.#best(rows.step.at(row), rows.loss.at(row), rows.evalLoss.at(row));

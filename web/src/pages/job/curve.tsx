@@ -13,6 +13,7 @@ import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { useStreams } from "../../events/use-stream";
 import { displayName } from "../../lib/text";
+import { AnswersPlace } from "./answers-place";
 import { tryHref } from "./facts";
 import { MachinePlace } from "./machine-place";
 import { isActive, originOf, stepsOf } from "./state";
@@ -81,6 +82,7 @@ export function JobCurve({ id, job, run, version, status }: Props) {
         exports={exportItems(latest, name, [exportRun(id, name, job, run.rows)])}
       />
       <ChartStatistics scene={scene} />
+      <AnswersPlace id={id} job={job} run={run} version={version} scene={scene} cursor={cursor} />
       <MachinePlace
         run={run}
         version={version}

@@ -4,6 +4,7 @@ import {
   CHECKPOINT_SAVED,
   EVALUATION_COMPLETED,
   MODEL_PROGRESS,
+  SAMPLE_CREATED,
   TRAINING_CANCELLED,
   TRAINING_COMPLETED,
   TRAINING_FAILED,
@@ -75,6 +76,12 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
   [TRAINING_PAUSED]: (data) => line(step(data), text(data.message) || text(data.reason)),
   [TRAINING_RESUMED]: (data) => line(step(data) && `after ${step(data)}`, text(data.message)),
   [EVALUATION_COMPLETED]: ({ evaluation }) => (isObject(evaluation) ? text(evaluation.sentence) : ""),
+  [SAMPLE_CREATED]: (data) =>
+    line(
+      data.step === 0 ? "base model" : step(data),
+      `prompt ${text(String(data.number))}`,
+      text(data.answer),
+    ),
   [TRAINING_MESSAGE]: (data) => text(data.message),
   [MODEL_PROGRESS]: (data) => {
     const { done, total } = data;

@@ -50,7 +50,7 @@ function JobView({ id }: { id: string }) {
       {!held && (
         <>
           <Strip job={job} run={run} version={version} status={status} />
-          <VerdictPlace job={job} status={status} />
+          <VerdictPlace job={job} run={run} version={version} status={status} />
           <JobCurve id={id} job={job} run={run} version={version} status={status} />
           <ExportsPlace job={job} status={status} />
           <CorrectionsPlace job={job} status={status} />

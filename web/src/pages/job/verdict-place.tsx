@@ -2,12 +2,20 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Job } from "../../contract.gen";
+import type { Run } from "../../events/run";
 import { isObject } from "../../lib/json";
 import { features } from "../../store/features";
 
 const view = signal<typeof import("./verdict").Verdict | null>(null);
 
-export function VerdictPlace({ job, status }: { job: Job | undefined; status: string }) {
+interface Props {
+  job: Job | undefined;
+  run: Run;
+  version: number;
+  status: string;
+}
+
+export function VerdictPlace({ job, run, status }: Props) {
   const some =
     job !== undefined &&
     (isObject(job.evaluation) || (features.value.has("evaluation") && status === "completed"));
@@ -18,5 +26,5 @@ export function VerdictPlace({ job, status }: { job: Job | undefined; status: st
     });
   }, [some]);
   const View = view.value;
-  return some && View ? <View key={job.id} job={job} /> : null;
+  return some && View ? <View key={job.id} job={job} answers={run.answers} /> : null;
 }

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { newestCheckpoint } from "../../chat/checkpoints";
-import { DEFAULT_PARAMS } from "../../chat/model/presets";
+import { BUILT_IN, DEFAULT_PARAMS } from "../../chat/model/presets";
 import { shownTargets, showTargets } from "../../chat/model/tree";
 import type { Target } from "../../chat/model/types";
 import { current, lastQuestion, newConversation, openConversation } from "../../chat/storage/conversations";
@@ -32,6 +32,8 @@ function write(): void {
     ...queryOfTargets(shownTargets(current.peek())),
     chat: leaf === null ? null : id,
     prompt: null,
+    system: null,
+    steady: null,
     again: null,
   });
   own.wrote(before, route.peek().query.toString());
@@ -47,7 +49,11 @@ async function read(query: URLSearchParams): Promise<void> {
   if (chat && chat !== current.peek().id && (await openConversation(chat)) && targets.length === 0)
     return write();
   const { leaf, id } = current.peek();
-  if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {
+  const [system, steady] = [query.get("system") ?? "", query.has("steady")];
+  if (targets.length > 0 && (system !== "" || steady)) {
+    // The same question in the same way: it begins a conversation of its own.
+    current.value = newConversation(targets, steady ? BUILT_IN[0]!.params : DEFAULT_PARAMS, system);
+  } else if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {
     // A link to a model starts a conversation with it, and does not continue one with another model.
     if (leaf === null || chat === id) current.value = showTargets(current.peek(), targets, sameTarget);
     else current.value = newConversation(targets, DEFAULT_PARAMS, "");

@@ -10,16 +10,19 @@ interface Props {
   onReset?: () => void;
   /** Its name, where no label stands around it. */
   label?: string;
+  /** Its value in words, where the number says too little. */
+  valueText?: string;
   class?: string;
 }
 
-export function Range({ min, max, step, value, onInput, onReset, label, class: own }: Props) {
+export function Range({ min, max, step, value, onInput, onReset, label, valueText, class: own }: Props) {
   const share = `${(100 * (value - min)) / (max - min)}%`;
   return (
     <input
       type="range"
       class={["ui-range", own].filter(Boolean).join(" ")}
       aria-label={label}
+      aria-valuetext={valueText}
       min={min}
       max={max}
       step={step}

@@ -59,6 +59,9 @@ it.each([
   ["loraTargetModules", " all-linear ", "all-linear"],
   ["loraTargetModules", " , ", null],
   ["loraLayersToTransform", "0, 11,x", [0, 11, "x"]],
+  ["samples", '"Hello, who are you?", Why?', ["Hello, who are you?", "Why?"]],
+  ["samples", '"Hello, who', ['"Hello', "who"]],
+  ["samples", "off", "off"],
 ])("takes %s %j as %j", (field, text, value) => {
   expect(valueIn(setting(field), text)).toEqual(value);
 });
@@ -69,6 +72,12 @@ it.each([0.0002, 0.00025, 3e-9, 0.001, 0.1, 5, 10_000_000, 4_294_967_295])(
     expect(valueIn(setting("learningRate"), textOf(value))).toBe(value);
   },
 );
+
+it("puts members of a list that have a comma or begin with a quote in quotes, so that they are read again", () => {
+  const prompts = ["Hello, who are you?", 'What is "it"?', '"It", say \\'];
+  expect(textOf(prompts)).toBe('"Hello, who are you?", What is "it"?, "\\"It\\", say \\\\"');
+  expect(valueIn(setting("samples"), textOf(prompts))).toEqual(prompts);
+});
 
 it("writes small numbers as people do", () => {
   expect([2e-4, 2.5e-5, 0.002, 12].map(textOf)).toEqual(["2e-4", "2.5e-5", "0.002", "12"]);

@@ -3,12 +3,14 @@ import type { Rule } from "../../../form.gen";
 
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const SMALL = 1e-3;
+/** A member of a list, which is in quotes where it has a comma. */
+const MEMBER = /\s*"(?:[^"\\]|\\.)*"\s*(?=,|$)|[^,]+/g;
 
 /** Empty where nothing is set, which is how a person takes a setting away. */
 export function textOf(value: unknown): string {
   if (value === null || value === undefined) return "";
   if (typeof value === "number" && value !== 0 && Math.abs(value) < SMALL) return value.toExponential();
-  if (Array.isArray(value)) return value.map(textOf).join(", ");
+  if (Array.isArray(value)) return value.map(memberText).join(", ");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
@@ -19,12 +21,25 @@ export function valueIn({ kind, of, alone }: Rule, text: string): unknown {
   if (kind === "flag") return written === "true" ? true : written === "false" ? false : written;
   if (kind === "choice" || kind === "text") return written;
   if (kind === "list") {
-    const members = written
-      .split(",")
-      .map((member) => valueIn(of!, member))
+    const members = (written.match(MEMBER) ?? [])
+      .map((member) => valueIn(of!, unquoted(member)))
       .filter((member) => member !== null);
     return members.length === 0 ? null : alone?.includes(written) ? written : members;
   }
   const digits = written.replaceAll("_", "");
   return NUMBER.test(digits) ? Number(digits) : written;
+}
+
+function memberText(value: unknown): string {
+  const text = textOf(value);
+  return typeof value === "string" && /^\s*"|,/.test(text) ? JSON.stringify(text) : text;
+}
+
+function unquoted(member: string): string {
+  try {
+    const said: unknown = JSON.parse(member);
+    return typeof said === "string" ? said : member;
+  } catch {
+    return member;
+  }
 }

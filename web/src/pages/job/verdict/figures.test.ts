@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Evaluation } from "../../../contract.gen";
-import { ordered, ownSentences, partsOf, rowsOf, scaleOf } from "./figures";
+import { finalStep, ordered, ownSentences, partsOf, rowsOf, scaleOf } from "./figures";
 
 const difference = (low: number, mean: number, high: number) => ({ low, mean, high });
 const part = (low: number, mean: number, high: number) => ({
@@ -92,5 +92,14 @@ describe("rows", () => {
     expect(by("improved")).toEqual([3, 1, 2]);
     expect(by("worse")).toEqual([2, 1, 3]);
     expect(by("data")).toEqual([1, 2, 3]);
+  });
+});
+
+describe("the final adapter", () => {
+  it("is that of the last step, or of the best where patience kept that", () => {
+    expect(finalStep([0, 20, 40], 20, undefined)).toBe(40);
+    expect(finalStep([0, 20, 40], 20, 3)).toBe(20);
+    expect(finalStep([0, 20, 40], 30, 3)).toBe(40);
+    expect(finalStep([0], 20, undefined)).toBeUndefined();
   });
 });

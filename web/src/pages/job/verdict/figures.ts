@@ -2,6 +2,7 @@
 import type { Evaluation, EvaluationRow } from "../../../contract.gen";
 import { finite, isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
+import { beforeOf, systemOf } from "../answers/samples";
 
 const MOST_SETS = 20;
 
@@ -56,6 +57,8 @@ export interface Row {
   gain: number;
   question: string;
   wanted: string;
+  /** The system prompt of its question; null where more was said before, or that is not known. */
+  system: string | null;
 }
 
 export type Order = "improved" | "worse" | "data";
@@ -67,7 +70,7 @@ export function rowsOf(sent: unknown): Row[] {
     const [base, adapter] = [finite(told.base), finite(told.adapter)];
     if (base === null || adapter === null) return [];
     const text = (value: unknown) => (typeof value === "string" ? value : "");
-    const { row, where, question, wanted } = told;
+    const { row, where, question, wanted, messages } = told;
     return [
       {
         row: finite(row) ?? 0,
@@ -77,9 +80,16 @@ export function rowsOf(sent: unknown): Row[] {
         gain: base - adapter,
         question: text(question),
         wanted: text(wanted),
+        system: systemOf(beforeOf(messages)),
       },
     ];
   });
+}
+
+/** The step whose answers are those of the final adapter: with patience it is that of the best evaluation. */
+export function finalStep(steps: readonly number[], best: unknown, patience: unknown): number | undefined {
+  if (patience && typeof best === "number" && steps.includes(best)) return best;
+  return steps.findLast((step) => step > 0);
 }
 
 export function ordered(rows: readonly Row[], order: Order): readonly Row[] {

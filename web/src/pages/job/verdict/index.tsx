@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../../api/client";
 import type { Evaluation, Job, JobEvaluating } from "../../../contract.gen";
 import { number } from "../../../lib/format";
-import { isObject } from "../../../lib/json";
+import { isObject, type JsonObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { features } from "../../../store/features";
 import { refreshJobs } from "../../../store/jobs";
@@ -14,7 +14,7 @@ import { Rows } from "./rows";
 const LOOK_MS = 1000;
 const QUIET = { margin: 0, color: "var(--ink-2)" };
 
-export function Verdict({ job }: { job: Job }) {
+export function Verdict({ job, answers }: { job: Job; answers: readonly JsonObject[] }) {
   const evaluation = isObject(job.evaluation) ? (job.evaluation as Evaluation) : null;
   const [open, setOpen] = useState(false);
   return (
@@ -41,7 +41,14 @@ export function Verdict({ job }: { job: Job }) {
               onToggle={(event) => setOpen(event.currentTarget.open)}
             >
               <summary>Held-out rows side by side</summary>
-              {open && <Rows id={job.id} version={`${evaluation.sentence} ${evaluation.seconds}`} />}
+              {open && (
+                <Rows
+                  job={job}
+                  best={evaluation.bestStep}
+                  answers={answers}
+                  version={`${evaluation.sentence} ${evaluation.seconds}`}
+                />
+              )}
             </details>
           )}
         </>

@@ -1,11 +1,14 @@
 /** The held-out rows side by side: what they ask, what is wanted, and both losses. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
-import type { EvaluationResult } from "../../../contract.gen";
+import type { EvaluationResult, Job } from "../../../contract.gen";
 import { number } from "../../../lib/format";
+import type { JsonObject } from "../../../lib/json";
 import { clean, cleanBlock } from "../../../lib/text";
+import { href } from "../../../router";
 import { Button, Chips, ErrorNote, Skeleton } from "../../../ui";
-import { type Order, ordered, type Row, rowsOf } from "./figures";
+import { type Answer, type Prompt, samplesOf } from "../answers/samples";
+import { finalStep, type Order, ordered, type Row, rowsOf } from "./figures";
 
 const PAGE = 20;
 const TEXT = 1000;
@@ -15,8 +18,17 @@ const ORDERS = [
   { value: "data", label: "As in the data" },
 ] as const;
 
-/** Asked for when they are opened; `version` changes when there are others. */
-export function Rows({ id, version }: { id: string; version: string }) {
+interface Props {
+  job: Job;
+  best: unknown;
+  answers: readonly JsonObject[];
+  /** Changes when there are other rows. */
+  version: string;
+}
+
+/** Asked for when they are opened. */
+export function Rows({ job, best, answers, version }: Props) {
+  const { id } = job;
   const [rows, setRows] = useState<readonly Row[] | null>(null);
   const [error, setError] = useState("");
   const [order, setOrder] = useState<Order>("improved");
@@ -32,6 +44,8 @@ export function Rows({ id, version }: { id: string; version: string }) {
       });
     return () => stop.abort();
   }, [id, version, tries]);
+  const { steps, prompts } = useMemo(() => samplesOf(answers), [answers]);
+  const last = finalStep(steps, best, job.config?.earlyStoppingPatience);
   if (error) return <ErrorNote error={error} retry={() => setTries(tries + 1)} />;
   if (rows === null) return <Skeleton />;
   if (rows.length === 0) return <p>The backend has kept no rows.</p>;
@@ -42,8 +56,13 @@ export function Rows({ id, version }: { id: string; version: string }) {
         {ordered(rows, order)
           .slice(0, shown)
           .map((row) => (
-            <li key={row.row} style={{ maxWidth: "75ch", overflowWrap: "anywhere" }}>
-              <RowText row={row} />
+            <li key={row.row} style={{ overflowWrap: "anywhere" }}>
+              <RowText
+                row={row}
+                job={job}
+                prompt={prompts.find((prompt) => prompt.row === row.row)}
+                last={last}
+              />
             </li>
           ))}
       </ol>
@@ -57,11 +76,27 @@ export function Rows({ id, version }: { id: string; version: string }) {
 }
 
 const QUIET = { color: "var(--ink-2)", fontSize: "var(--size-1)" };
+const WIDTH = { margin: 0, maxWidth: "75ch", whiteSpace: "pre-wrap" };
+const COLUMNS = {
+  display: "grid",
+  gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 15rem), 1fr))",
+  gap: "8px 24px",
+};
 
-function RowText({ row }: { row: Row }) {
+interface RowProps {
+  row: Row;
+  job: Job;
+  prompt: Prompt | undefined;
+  /** The step whose answers are the adapter's. */
+  last: number | undefined;
+}
+
+function RowText({ row, job, prompt, last }: RowProps) {
   const { gain } = row;
   const size = Math.abs(gain).toFixed(2);
   const change = size === "0.00" ? "no change" : gain > 0 ? `${size} better` : `${size} worse`;
+  const base = prompt?.answers.get(0);
+  const adapter = last === undefined ? undefined : prompt?.answers.get(last);
   return (
     <>
       <div class="num" style={QUIET}>
@@ -70,13 +105,54 @@ function RowText({ row }: { row: Row }) {
         {row.where && <> · {clean(row.where, 120)}</>}
       </div>
       {row.question && (
-        <p dir="auto" style={{ margin: 0, whiteSpace: "pre-wrap" }}>
+        <p dir="auto" style={WIDTH}>
           {cleanBlock(row.question, TEXT)}
         </p>
       )}
-      <p dir="auto" style={{ margin: 0, whiteSpace: "pre-wrap", color: "var(--ink-2)" }}>
-        {cleanBlock(row.wanted, TEXT)}
-      </p>
+      {base || adapter ? (
+        <div style={COLUMNS}>
+          <Column name="Wanted" answer={{ text: row.wanted, truncated: false }} />
+          {base && <Column name="Base" answer={base} />}
+          {adapter && <Column name="Adapter" answer={adapter} />}
+        </div>
+      ) : (
+        <p dir="auto" style={{ ...WIDTH, color: "var(--ink-2)" }}>
+          {cleanBlock(row.wanted, TEXT)}
+        </p>
+      )}
+      <Try row={row} job={job} />
     </>
+  );
+}
+
+function Column({ name, answer }: { name: string; answer: Answer }) {
+  return (
+    <div>
+      <h3 style={{ margin: 0, color: "var(--ink-3)", fontSize: "var(--size-1)", fontWeight: "inherit" }}>
+        {name}
+      </h3>
+      <p dir="auto" style={{ ...WIDTH, color: "var(--ink-2)" }}>
+        {cleanBlock(answer.text, TEXT) || "(an empty answer)"}
+        {answer.truncated && <span class="hint"> … (cut)</span>}
+      </p>
+    </div>
+  );
+}
+
+/** The same question for the base and the adapter; not of a question that is there in part. */
+function Try({ row, job }: { row: Row; job: Job }) {
+  const { system } = row;
+  if (!row.question || row.question.length >= TEXT || system === null || job.status !== "completed")
+    return null;
+  const against = job.config?.model ? `base:${job.config.model}` : null;
+  const way = { target: `final:${job.id}`, against, prompt: row.question, system, steady: 1 };
+  return (
+    <a
+      href={href("/playground", way)}
+      style={{ display: "inline-block", fontSize: "var(--size-1)", lineHeight: "1.2rlh" }}
+      aria-label={`Ask in Playground: ${clean(row.question, 80)}`}
+    >
+      Ask in Playground
+    </a>
   );
 }

@@ -1,0 +1,168 @@
+"""Answers to fixed prompts on a job's page: read step by step, live, and asked again in the playground."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support.fake_samples import BASE, PROMPTS, WANTED, answer_prompts
+
+from .states import end, trained
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def answered(fake: FakeBackend, *steps: int, done: bool = False) -> str:
+    """A job with answers of these steps."""
+    fake.features = ["evaluation", "samples"]
+    job = trained(fake, "support-bot", "running", steps=210)
+    for step in steps:
+        answer_prompts(fake, job, step)
+    if done:
+        end(fake, job, "completed", 0)
+    return job
+
+
+async def shows(page: Page, step: str) -> None:
+    """The panel stands at that step."""
+    slider = page.get_by_role("slider", name="Step of the answers")
+    await expect(slider).to_have_attribute("aria-valuetext", step)
+
+
+async def test_keys_go_through_the_steps_and_what_differs_is_marked(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 100, 200)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        panel = page.get_by_role("region", name="Answers")
+        first = panel.get_by_role("listitem").first
+        await expect(first).to_contain_text("How do I reset my password?")
+        await shows(page, "Step 200")
+        await expect(first.locator("ins").first).to_have_text(" overboard, easily replaced")
+        await panel.get_by_role("slider").focus()
+        await page.keyboard.press("Home")
+        await shows(page, "Base model")
+        await expect(first).to_contain_text(BASE)
+        await expect(first).to_contain_text("(cut)")
+        await expect(first.locator("ins, del")).to_have_count(0)
+        await page.keyboard.press("ArrowRight")
+        await shows(page, "Step 100")
+        await expect(first).to_contain_text("All of it is new.")
+        await page.keyboard.press("End")
+        await shows(page, "Step 200")
+        await expect(first).to_contain_text("Wanted")
+
+
+async def test_new_steps_come_without_moving_a_reader_who_looks_back(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 100)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        slider = page.get_by_role("slider", name="Step of the answers")
+        await shows(page, "Step 100")
+        answer_prompts(fake_backend, job, 200)
+        await shows(page, "Step 200")
+        await slider.press("ArrowLeft")
+        await shows(page, "Step 100")
+        answer_prompts(fake_backend, job, 300)
+        await expect(slider).to_have_attribute("max", "3")
+        await shows(page, "Step 100")
+        await slider.press("End")
+        answer_prompts(fake_backend, job, 400)
+        await shows(page, "Step 400")
+
+
+async def test_a_run_that_goes_on_drops_the_answers_of_later_steps(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 100, 200)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await shows(page, "Step 200")
+        fake_backend.resuming.go_on(job, 100)
+        await shows(page, "Step 100")
+        answer_prompts(fake_backend, job, 150, ["Another one."])
+        await shows(page, "Step 150")
+        await expect(page.get_by_role("region", name="Answers")).to_contain_text("Another one.")
+
+
+async def test_the_chart_s_cursor_chooses_the_step(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 100, 200)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await shows(page, "Step 200")
+        chart = page.locator(".chart")
+        box = await chart.bounding_box()
+        assert box
+        await page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + 100)
+        await shows(page, "Step 100")
+        await expect(page.get_by_text("at the chart's cursor")).to_be_visible()
+        await page.mouse.move(5, 5)
+        await shows(page, "Step 200")
+
+
+async def test_a_question_is_asked_again_in_the_playground_in_the_same_way(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 100, 200, done=True)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        panel = page.get_by_role("region", name="Answers")
+        third = panel.get_by_role("listitem").nth(2)
+        await third.get_by_text("What was said before").click()
+        await expect(third).to_contain_text("You keep a lighthouse.")
+        await expect(third.get_by_role("link")).to_have_count(
+            0
+        )  # more was said before it than a prompt holds
+        await panel.get_by_role("listitem").first.get_by_role("link").click()
+        question = page.get_by_role("textbox", name="Message")
+        await expect(question).to_have_value(PROMPTS[0]["prompt"])
+        await question.press("Enter")
+        await expect(page.get_by_text("Hello, world")).to_be_visible()
+    asked = fake_backend.last("POST /v1/inference/chat").json()
+    assert asked["temperature"] == 0
+    assert asked["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 200}
+    assert asked["messages"] == [{"role": "user", "content": PROMPTS[0]["prompt"]}]
+
+
+async def test_held_out_rows_have_the_answers_of_both(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 100, 200, done=True)
+    fake_backend.evaluations.judge(job)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        verdict = page.get_by_role("region", name="Verdict")
+        await verdict.get_by_text("Held-out rows side by side").click()
+        second = verdict.get_by_role("listitem").nth(1)
+        await expect(second).to_contain_text("loss 3.20 → 2.00")
+        await expect(second.get_by_role("heading")).to_have_text(["Wanted", "Base", "Adapter"])
+        await expect(second).to_contain_text(BASE)
+        await expect(second).to_contain_text(WANTED.split("\n")[0])
+        await expect(verdict.get_by_role("listitem").first.get_by_role("heading")).to_have_count(0)
+        await second.get_by_role("link", name="Ask in Playground").click()
+        question = page.get_by_role("textbox", name="Message")
+        await expect(question).to_have_value("Where is parcel number 2?")
+        await question.press("Enter")
+        await expect(page.get_by_text("Hello, world")).to_have_count(2)
+    asked = [seen.json() for seen in fake_backend.requests if seen.route == "POST /v1/inference/chat"]
+    assert {one["temperature"] for one in asked} == {0}
+    assert sorted("adapter" in one for one in asked) == [False, True]
+
+
+async def test_a_job_without_answers_has_no_such_panel(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["samples"]
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_text("Adapter and checkpoints")).to_be_attached()
+        await expect(page.get_by_role("region", name="Answers")).to_have_count(0)

@@ -1,0 +1,92 @@
+/** A run's answers by step and prompt, checked: whoever sent them may have sent anything. Pure. */
+import type { ChatMessage } from "../../../contract.gen";
+import { finite, isObject, type JsonObject } from "../../../lib/json";
+
+export interface Answer {
+  text: string;
+  truncated: boolean;
+}
+
+export interface Prompt {
+  number: number;
+  text: string;
+  /** What was said before it, roles and texts alone; empty where it is the first, null where that is not known. */
+  before: readonly ChatMessage[] | null;
+  wanted: string;
+  /** The number of the held-out row that it is. */
+  row: number | null;
+  answers: ReadonlyMap<number, Answer>;
+}
+
+export interface Samples {
+  /** Every step that has an answer, ascending; 0 is the base model. */
+  steps: readonly number[];
+  prompts: readonly Prompt[];
+}
+
+const MOST_PROMPTS = 50;
+
+export function samplesOf(events: readonly JsonObject[]): Samples {
+  const steps = new Set<number>();
+  const prompts = new Map<number, Prompt & { answers: Map<number, Answer> }>();
+  for (const told of events) {
+    const [step, number] = [finite(told.step), finite(told.number)];
+    if (step === null || step < 0 || number === null || typeof told.answer !== "string") continue;
+    if (!prompts.has(number) && prompts.size >= MOST_PROMPTS) continue;
+    steps.add(step);
+    const prompt = prompts.get(number) ?? {
+      number,
+      text: text(told.prompt),
+      before: beforeOf(told.messages),
+      wanted: text(told.wanted),
+      row: finite(told.row),
+      answers: new Map<number, Answer>(),
+    };
+    prompts.set(number, prompt);
+    prompt.answers.set(step, { text: told.answer, truncated: told.truncated === true });
+  }
+  return {
+    steps: [...steps].sort((a, b) => a - b),
+    prompts: [...prompts.values()].sort((a, b) => a.number - b.number),
+  };
+}
+
+const ROLES: readonly unknown[] = ["system", "user", "assistant", "tool"];
+
+/** What comes before the last of some messages that were sent. */
+export function beforeOf(sent: unknown): ChatMessage[] | null {
+  if (sent === undefined || sent === null) return [];
+  if (!Array.isArray(sent) || sent.length === 0) return null;
+  const known = (turn: unknown): turn is JsonObject => isObject(turn) && ROLES.includes(turn.role);
+  if (!sent.every(known)) return null;
+  return sent
+    .slice(0, -1)
+    .map((turn) => ({ role: turn.role as ChatMessage["role"], content: text(turn.content) }));
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** The step of `steps` that was the newest at `at`; the first one before that. */
+export function newestAt(steps: readonly number[], at: number): number | undefined {
+  return steps.findLast((step) => step <= at) ?? steps[0];
+}
+
+/** The answer of a prompt at `step` with the one before it, where there are any. */
+export function answerAt(
+  prompt: Prompt,
+  steps: readonly number[],
+  step: number,
+): [Answer | undefined, Answer | undefined] {
+  const before = steps.findLast((each) => each < step && prompt.answers.has(each));
+  return [prompt.answers.get(step), before === undefined ? undefined : prompt.answers.get(before)];
+}
+
+/** The system prompt of a question that nothing else comes before; null where something does, or may. */
+export function systemOf(before: readonly ChatMessage[] | null): string | null {
+  if (before === null) return null;
+  const [first, more] = before;
+  if (first === undefined) return "";
+  return more === undefined && first.role === "system" ? first.content : null;
+}

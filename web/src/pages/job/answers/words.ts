@@ -1,0 +1,85 @@
+/** What differs between two texts, word by word. Pure. */
+
+export interface Piece {
+  text: string;
+  /** Whether it is new, gone, or as it was. */
+  kind: "same" | "new" | "gone";
+}
+
+const MOST_WORDS = 1500;
+/** Texts that share less of their words have nothing in common worth marking. */
+const ALIKE = 0.25;
+
+const segmenter = new Intl.Segmenter(undefined, { granularity: "word" });
+const wordsOf = (text: string): string[] => [...segmenter.segment(text)].map(({ segment }) => segment);
+
+/**
+ * The pieces of `after`, with what of `before` is gone, in reading order; null where the two are not alike. `cut` says
+ * which of them were cut for their length: what follows the end of the one is no difference then.
+ */
+export function differences(
+  before: string,
+  after: string,
+  cut: { before: boolean; after: boolean },
+): Piece[] | null {
+  const [old, now] = [wordsOf(before), wordsOf(after)];
+  if (old.length > MOST_WORDS || now.length > MOST_WORDS) return null;
+  let start = 0;
+  while (start < old.length && start < now.length && old[start] === now[start]) start++;
+  let end = 0;
+  while (end < Math.min(old.length, now.length) - start && old.at(-1 - end) === now.at(-1 - end)) end++;
+  const pieces: Piece[] = now.slice(0, start).map((text) => ({ text, kind: "same" }));
+  pieces.push(...middle(old.slice(start, old.length - end), now.slice(start, now.length - end)));
+  pieces.push(...now.slice(now.length - end).map((text): Piece => ({ text, kind: "same" })));
+  const counts = (kind: Piece["kind"]): number =>
+    pieces.filter((piece) => piece.kind === kind && piece.text.trim() !== "").length;
+  const same = counts("same");
+  if (same < ALIKE * (same + Math.max(counts("new"), counts("gone")))) return null;
+  return joined(tidied(pieces, cut));
+}
+
+/** By the longest common subsequence. */
+function middle(old: readonly string[], now: readonly string[]): Piece[] {
+  const width = now.length + 1;
+  // How many words the rests from each pair of places on have in common.
+  const common = new Uint16Array((old.length + 1) * width);
+  for (let i = old.length - 1; i >= 0; i--)
+    for (let j = now.length - 1; j >= 0; j--)
+      common[i * width + j] =
+        old[i] === now[j]
+          ? common[(i + 1) * width + j + 1]! + 1
+          : Math.max(common[(i + 1) * width + j]!, common[i * width + j + 1]!);
+  const pieces: Piece[] = [];
+  let [i, j] = [0, 0];
+  while (i < old.length || j < now.length) {
+    if (i < old.length && j < now.length && old[i] === now[j]) {
+      pieces.push({ text: now[j]!, kind: "same" });
+      [i, j] = [i + 1, j + 1];
+    } else if (
+      j === now.length ||
+      (i < old.length && common[(i + 1) * width + j]! >= common[i * width + j + 1]!)
+    )
+      pieces.push({ text: old[i++]!, kind: "gone" });
+    else pieces.push({ text: now[j++]!, kind: "new" });
+  }
+  return pieces;
+}
+
+/** Without what only the cut of one of them has made. */
+function tidied(pieces: readonly Piece[], cut: { before: boolean; after: boolean }): Piece[] {
+  const last = pieces.findLastIndex(({ kind }) => kind === "same");
+  return pieces.flatMap((piece, place) => {
+    if (place > last && piece.kind === "new" && cut.before) return [{ ...piece, kind: "same" as const }];
+    return place > last && piece.kind === "gone" && cut.after ? [] : [piece];
+  });
+}
+
+function joined(pieces: readonly Piece[]): Piece[] {
+  const found: Piece[] = [];
+  for (const piece of pieces) {
+    const before = found.at(-1);
+    if (before?.kind === piece.kind) before.text += piece.text;
+    else found.push({ ...piece });
+  }
+  return found;
+}
