@@ -22,7 +22,7 @@ from tests.local.tiny_run import events_of
 from tests.local.training.test_going_on import SETTINGS, begin, bytes_of, pausing_after, points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from arkor_dev.local.training.run import Ending, Run
@@ -43,9 +43,15 @@ ALL: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs in this process answer as briefly as they may."""
+def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Runs in this process answer as briefly as they may, and in one thread: several wait for each other."""
+    import torch
+
     monkeypatch.setattr(Samples, "_whole", lambda *_: 0.0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def sampled(run: Run, known: Collection[int] = (), stopped: Callable[[], bool] = lambda: False) -> Ending:
