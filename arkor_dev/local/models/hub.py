@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float, float | None, str], None]
 
 REACH_SECONDS: Final = 3.0
-WANTED: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+WANTED: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*README.md"]
+"""A model's card says under which licence it, and what is made of it, may be given away."""
 
 
 def _unreachable(endpoint: str) -> str | None:

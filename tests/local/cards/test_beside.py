@@ -9,24 +9,28 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import CARD, FILE, internal, read_statement
-from arkor_dev.local.cards.beside import write_again
+from arkor_dev.local.cards.beside import Beside, write_again
 from arkor_dev.local.cards.own_words import END, FRONT_END
+from arkor_dev.local.cards.privacy import PrivateError
 from arkor_dev.local.cards.sample_file import heard
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, job_folder
 from arkor_dev.local.jobs.whole_folder import damage
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
+from tests.local.tiny_run import events_of, set_up
 from tests.support.fake_evaluation import EVALUATION
 from tests.support.statements import write_folder
 
 if TYPE_CHECKING:
+    from arkor_dev.local.training.run import Run
     from tests.local.conftest import Trained
 
 
@@ -85,6 +89,59 @@ def private_words(trained: Trained) -> list[str]:
     """What of this machine a card may not tell."""
     names = [name for name in (getpass.getuser(), socket.gethostname()) if len(name) > 4]  # no syllables
     return [str(trained.data), str(Path.home()), "chats.jsonl", "parrot", "/tmp/", *names]
+
+
+def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> Any:
+    """As much of a preparation as a provenance is made of."""
+    return SimpleNamespace(
+        config={"model": "./tiny", "datasetSource": {"type": "file", "path": "rows.jsonl"}, **config},
+        data=data, project=project, path=tiny, job_id=run.job_id,
+        continuation=SimpleNamespace(orders={}),
+    )  # fmt: skip
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_job_that_is_extended_keeps_a_person_s_words(tiny: Path, tmp_path: Path) -> None:
+    for step in (2, 3):
+        run = set_up(tiny, tmp_path, {"maxSteps": step}, job_id="job")
+        run.beside = Beside(prepared(run, tmp_path, tiny, tmp_path), run)
+        run.run()
+        card = final_folder(tmp_path, "job") / CARD
+        assert f"after step {step} of {step}" in card.read_text()
+        if step == 2:
+            card.write_text(card.read_text() + "\nMy words.\n")
+    assert card.read_text().endswith(f"{END}\n\nMy words.\n")
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("fault", [PrivateError("a path of this machine"), ValueError("odd"), None])
+def test_a_card_that_cannot_be_made_takes_no_adapter_away(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
+) -> None:
+    run = set_up(tiny, tmp_path, {"maxSteps": 1}, job_id="job")
+    run.beside = Beside(prepared(run, tmp_path, tiny, tmp_path), run)
+
+    def card(*_: Any) -> str:
+        if fault is None:
+            return f"license: x\n\nIt lies in {tmp_path}/final"
+        raise fault
+
+    monkeypatch.setattr("arkor_dev.local.cards.beside.card_of", card)
+    assert run.run().status == "completed"
+    folder = final_folder(tmp_path, "job")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "manifest.json",
+    ]
+    (said,) = [
+        fields["message"] for name, fields in events_of(run).calls
+        if name == "training.message" and "card" in fields["message"]
+    ]  # fmt: skip
+    assert said.startswith("No card was written beside the final of step 1: ")
+    assert str(tmp_path) not in said
 
 
 @pytest.mark.engine

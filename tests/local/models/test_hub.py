@@ -88,6 +88,7 @@ def hub(tiny: Path, tmp_path: Path) -> Iterator[str]:
     _Hub.commit = _Hub.header_commit = COMMIT
     _Hub.tag, _Hub.surplus, _Hub.names = None, 0, []
     shutil.copytree(tiny, _Hub.folder)
+    (_Hub.folder / "README.md").write_text("---\nlicense: mit\nlanguage:\n- en\n---\n# Tiny\n")
     with serving(_Hub) as url:
         yield url
 
@@ -108,6 +109,9 @@ def test_a_hub_s_model_is_fetched_trained_and_kept(tmp_path: Path, hub: str) -> 
         assert {"Fetching org/tiny", "Loading org/tiny"} <= labels
         adapter = tmp_path / "data" / "jobs" / job / "final" / "adapter_config.json"
         assert json.loads(adapter.read_text())["base_model_name_or_path"] == "org/tiny"
+        card = (adapter.parent / "README.md").read_text()
+        assert 'base_model: "org/tiny"\n' in card
+        assert 'license: "mit"\nlanguage:\n- "en"\n' in card
         _Hub.asked.clear()
         assert backend.say("Who?", adapter={"kind": "final", "jobId": job}) == PHRASE
         assert _Hub.asked == []
