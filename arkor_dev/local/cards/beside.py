@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from arkor_dev.contract.provenance.statement import Statement
+
     Files = Mapping[str, Mapping[str, Any]]
 
 LIMIT: Final = 1 << 20
@@ -144,6 +146,26 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     }
 
 
+def describe_merged(source: Path, folder: Path) -> None:
+    """Write both into ``folder``, in which a base with the adapter of ``source`` lies as one model.
+
+    An adapter that an earlier version has made has no provenance, and nothing is written.
+    """
+    paths = {
+        path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+    private = Private.here()
+    with contextlib.suppress(StatementError, PrivateError, FileNotFoundError):
+        before = read_statement(source)
+        files = {name: whole_folder.described(path) for name, path in paths.items()}
+        made = provenance.of_merged(files, before)
+        job, step = (source.parent, None) if source.name == "final" else (source.parents[1], int(source.name))
+        text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
+        card = private.check(_card_of(made, private, job, step))
+        (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
+        (folder / CARD).write_text(EMPTY.around(card), encoding="utf-8")
+
+
 def write_again(data: Path, job_id: str, step: int | None = None) -> None:
     """Make the card of a job's final adapter, or of its checkpoint of ``step``, again of all that is known.
 
@@ -152,17 +174,21 @@ def write_again(data: Path, job_id: str, step: int | None = None) -> None:
     """
     folder = final_folder(data, job_id) if step is None else checkpoint_folder(data, job_id, step)
     job = job_folder(data, job_id)
-    found = kept.read(kept.result_file(job, step))
-    evaluation = found.get("evaluation") if isinstance(found, dict) else None
     private = Private.here((data.resolve(),))
     try:
-        made = read_statement(folder)
-        card = private.check(card_of(made, private, evaluation, samples_in(job)))
+        card = private.check(_card_of(read_statement(folder), private, job, step))
         _replace(folder / CARD, own_words_of(folder / CARD).around(card), job / PART)
     except (OSError, StatementError, PrivateError):
         return
     except Exception:  # noqa: BLE001 - whatever it is, what was measured counts
         traceback.print_exc()
+
+
+def _card_of(made: Statement, private: Private, job: Path, step: int | None) -> str:
+    """The card of ``made``, with what the folder ``job`` has of its evaluation and samples."""
+    found = kept.read(kept.result_file(job, step))
+    evaluation = found.get("evaluation") if isinstance(found, dict) else None
+    return card_of(made, private, evaluation, samples_in(job))
 
 
 def own_words_of(path: Path) -> OwnWords:

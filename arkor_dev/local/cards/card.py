@@ -76,6 +76,7 @@ class Card:
         hub = self._base.get("hub") is True and HUB_ID.fullmatch(self._name) is not None
         self._hub = self._name if hub else None
         self._adapter = self._internal.get("adapter") is not False
+        self._merged = self._internal.get("merged") is True
 
     def text(self) -> str:
         """All of it."""
@@ -161,6 +162,8 @@ class Card:
         step, total = (_count(self._internal.get(key)) for key in ("step", "totalSteps"))
         how = f" after step {step}" + (f" of {total}" if total else "") if step else ""
         what = "An adapter (LoRA) for" if self._adapter else "All weights trained of"
+        if self._merged:
+            what = "An adapter (LoRA), merged into"
         note = self._said(self._base.get("note"))
         return f"{what} {base}, as it was{how}, made with Arkor Studio." + (f" {note}." if note else "")
 

@@ -7,6 +7,7 @@ not named, and no text gets in that ``privacy`` does not let through.
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import os
 import re
@@ -25,6 +26,7 @@ from arkor_dev.contract.provenance.statement import (
     StatementError,
     is_number,
     read_statement,
+    statement_of,
 )
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.data.sources import SourceError, files_of, parts_of
@@ -78,6 +80,20 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
             },
         },
     }
+
+
+def of_merged(files: Mapping[str, Mapping[str, Any]], source: Statement) -> Statement:
+    """The statement on ``files`` of the one model that was made of a base and the adapter of ``source``."""
+    build = source["predicate"]["buildDefinition"]
+    kept = [each for each in source["subject"] if not each.get("annotations", {}).get("optional")]
+    adapter = [{**each, "name": f"adapter/{each['name']}"} for each in kept]
+    made: Any = copy.deepcopy(source)
+    made["subject"] = [_file(name, entry["sha256"], entry["bytes"]) for name, entry in files.items()]
+    made["predicate"]["buildDefinition"] |= {
+        "internalParameters": {**build["internalParameters"], "adapter": False, "merged": True},
+        "resolvedDependencies": [*build["resolvedDependencies"], *adapter],
+    }
+    return statement_of(made)
 
 
 def _file(name: str, digest: str, size: int, optional: bool = False) -> Resource:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.cards.beside import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.jobs.whole_folder import manifest_of, write_whole
 from arkor_dev.local.modeling.base_model import load_base
@@ -104,9 +105,12 @@ class Making:
         if self.kind != "adapter":
             return write_whole(self.target, lambda folder: copy_model(self.source, folder))
         merged, dtype = merge(trained), stored_dtype(self.base)
-        return write_whole(
-            self.target, lambda folder: save_merged(merged, tokenizer, self.name, dtype, folder)
-        )
+
+        def write(folder: Path) -> None:
+            save_merged(merged, tokenizer, self.name, dtype, folder)
+            describe_merged(self.source, folder)
+
+        return write_whole(self.target, write)
 
     def _questions(self, base: Base, rows: Sequence[Row]) -> Questions:
         tokenizer, longest = base.tokenizer, min(LONGEST, base.context)

@@ -78,12 +78,17 @@ def write_whole(
     return size
 
 
-def _flushed(path: Path) -> dict[str, Any]:
-    """Flush a file to the disk; its size and hash."""
+def described(path: Path, *, flush: bool = False) -> dict[str, Any]:
+    """A file's size and hash; with ``flush`` it is on the disk then."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
+        if flush:
+            os.fsync(file.fileno())
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
+
+
+def _flushed(path: Path) -> dict[str, Any]:
+    return described(path, flush=True)
 
 
 def _flush(folder: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import CARD, FILE, internal, read_statement
-from arkor_dev.local.cards.beside import Beside, write_again
+from arkor_dev.local.cards.beside import Beside, describe_merged, write_again
 from arkor_dev.local.cards.own_words import END, FRONT_END
 from arkor_dev.local.cards.privacy import PrivateError
 from arkor_dev.local.cards.sample_file import heard
@@ -59,6 +59,27 @@ def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -
     assert "\nthumbnail: x\n" in card_in(data)
     assert card_in(data).endswith(f"{END}\n\nMy own words.\n")
     assert sorted(path.name for path in job_folder(data, "job").iterdir()) == ["evaluation", "final"]
+
+
+def test_a_merged_model_has_its_own_files_and_names_the_adapter(data: Path, tmp_path: Path) -> None:
+    source, folder = final_folder(data, "job"), tmp_path / "merged"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"merged")
+    kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
+    describe_merged(source, folder)
+    made = read_statement(folder)
+    assert compare(folder, made) == [("model.safetensors", "same")]
+    names = {each["name"] for each in made["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert {"adapter/adapter_model.safetensors", "base/model.safetensors"} <= names
+    card = (folder / CARD).read_text()
+    assert "An adapter (LoRA), merged into [org/tiny]" in card
+    assert 'library_name: "transformers"' in card
+    assert EVALUATION["sentence"] in card
+    assert "PeftModel" not in card
+    (source / FILE).unlink()
+    (folder / CARD).unlink()
+    describe_merged(source, folder)
+    assert not (folder / CARD).exists(), "an adapter of an earlier version has none"
 
 
 @pytest.mark.parametrize("trouble", ["none", "broken", "link", "binary", "folder"])

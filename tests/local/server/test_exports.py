@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.provenance.compare import compare
+from arkor_dev.contract.provenance.statement import read_statement
 from tests.local.conftest import ENDLESS
 from tests.local.harness import until
 
@@ -47,7 +49,11 @@ def test_an_export_waits_for_a_training_and_begins_anew_after_it(trained: Traine
     found = done(trained, export)
     assert found["state"] == "completed", found
     assert found["proof"]["verdict"] == "same", found["proof"]
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file["name"] for file in found["files"]}
+    names = {file["name"] for file in found["files"]}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "provenance.json"} <= names
+    made = read_statement(folder / export)
+    assert {each.state for each in compare(folder / export, made)} == {"same"}
+    assert "LoRA), merged into" in (folder / export / "README.md").read_text()
     assert (folder / export / "model.safetensors").is_file()
     backend.call("DELETE", f"/v1/jobs/{trained.job}/exports/{export}")
     assert list(folder.iterdir()) == []

@@ -58,6 +58,8 @@ async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet
     ``ok`` where the bits are the same, or where it is known why they are not and the losses are close. Raises
     BadRequestError where it cannot be trained again.
     """
+    if internal(before).get("merged"):
+        raise BadRequestError("It is a merged model. Train the adapter again that it was made of.")
     settings = dataclasses.replace(settings, local=True)
     trainer = trainer_of(settings.project, before)
     config = config_of(trainer, before)
