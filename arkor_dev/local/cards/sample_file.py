@@ -9,14 +9,13 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import TRAINING_RESUMED
+from arkor_dev.contract.events import SAMPLE_CREATED, TRAINING_RESUMED
 from arkor_dev.local.evaluation import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SAMPLE_CREATED: Final = "sample.created"
 FILE: Final = "samples.jsonl"
 LIMIT: Final = 16 << 20
 """Bytes that are read."""

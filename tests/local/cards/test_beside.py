@@ -25,6 +25,7 @@ from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, 
 from arkor_dev.local.jobs.whole_folder import damage
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
+from tests.local.tiny_model import PHRASE
 from tests.local.tiny_run import events_of, set_up
 from tests.support.fake_evaluation import EVALUATION
 from tests.support.statements import write_folder
@@ -109,7 +110,7 @@ def test_what_cannot_be_read_is_left_as_it_is(data: Path, tmp_path: Path, troubl
 def private_words(trained: Trained) -> list[str]:
     """What of this machine a card may not tell."""
     names = [name for name in (getpass.getuser(), socket.gethostname()) if len(name) > 4]  # no syllables
-    return [str(trained.data), str(Path.home()), "chats.jsonl", "parrot", "/tmp/", *names]
+    return [str(trained.data), str(Path.home()), "chats.jsonl", "/tmp/", *names]
 
 
 def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> Any:
@@ -179,6 +180,10 @@ def test_a_real_job_has_both_and_they_are_true(trained: Trained) -> None:
     assert {"data/1", "rows", "base/model.safetensors", "base/tokenizer.json"} <= needed
     for text in ((folder / FILE).read_text(), (folder / CARD).read_text()):
         assert [word for word in private_words(trained) if word in text] == []
+    assert "parrot" not in (folder / FILE).read_text(), "what the job is called"
+    said = (folder / CARD).read_text().partition("## What it says\n")[2].partition("\n## ")[0]
+    assert said.count(f"this:\n\n> {PHRASE}") == 4, "its own answers to four of the held-out rows"
+    assert said.count(f"base:\n\n> {PHRASE}") == 0
     (event,) = [frame for frame in trained.events if frame.event == "evaluation.completed"]
     assert event.json["evaluation"]["sentence"] in (folder / CARD).read_text().replace("\\", "")
     size = sum(path.stat().st_size for path in folder.iterdir())
