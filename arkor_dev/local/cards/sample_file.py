@@ -50,7 +50,7 @@ def samples_in(job: Path) -> list[dict[str, Any]]:
 def _add(path: Path, fields: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+        file.write(f"\n{json.dumps(fields, ensure_ascii=False)}\n")  # behind half a line of a crash, too
 
 
 def _drop_after(path: Path, step: int) -> None:

@@ -36,6 +36,8 @@ def test_what_cannot_be_read_or_kept_is_no_fault(tmp_path: Path) -> None:
     path = tmp_path / "evaluation" / "samples.jsonl"
     path.write_bytes(path.read_bytes() + b"[1]\n{half\n\xff\n" + b"[" * 5000)
     assert samples_in(tmp_path) == [{"step": 0, "prompt": "a", "answer": "b"}]
+    send("sample.created", step=10, prompt="a", answer="c")
+    assert samples_in(tmp_path)[1:] == [{"step": 10, "prompt": "a", "answer": "c"}]
     path.unlink()
     path.mkdir()
     send("sample.created", step=0, prompt="a", answer="b")
