@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.workers.process import DEFAULTS
+
 from .harness import Backend, Frame
 from .tiny_model import chats, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+for _name, _value in DEFAULTS.items():
+    # What trains in the test's own process waits as a worker does: two that spin wait for each other.
+    os.environ.setdefault(_name, _value)
 
 STEPS = 30
 CONFIG: dict[str, Any] = {
