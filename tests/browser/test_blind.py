@@ -140,10 +140,12 @@ async def test_own_questions_of_two_adapters_whose_backend_keeps_nothing(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     one, other = (fake_backend.add_job("completed", name=name) for name in ("one", "two"))
+    fake_backend.emit(one, "checkpoint.saved", step=20)
+    fake_backend.evaluations.judge(one, bestStep=20, bestVerdict="better", bestKept=True)
     fake_backend.chat.chunks = ["The same"]
     async with open_page(studio.url, f"/#/compare?jobs={one},{other}") as page:
         await page.get_by_role("link", name="Blind test").click()
-        await expect(page.get_by_text("one · final adapter and two · final adapter")).to_be_visible()
+        await expect(page.get_by_text("one · step 20, the best and two · final adapter")).to_be_visible()
         await expect(page.get_by_text("This backend keeps no votes")).to_be_visible()
         await page.get_by_label("Questions, one a line").fill("Who?\n\nWhere?\nWho?")
         await expect(page.get_by_text("2 questions: the result needs 10 votes.")).to_be_visible()

@@ -7,3 +7,9 @@ export function bestStep(job: Job | undefined): number | null {
   const step = told?.bestVerdict === "better" && told.bestKept === true ? told.bestStep : null;
   return typeof step === "number" && Number.isSafeInteger(step) && step > 0 ? step : null;
 }
+
+/** Who answers for a finished job, as an address names it: its final adapter, or the checkpoint that is better. */
+export function answererOf(job: Job): string {
+  const step = bestStep(job);
+  return step === null ? `final:${job.id}` : `checkpoint:${job.id}:${step}`;
+}

@@ -10,6 +10,7 @@ import { ChartStatistics } from "../../chart/statistics-table";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import { useStreams } from "../../events/use-stream";
+import { answererOf } from "../../lib/best-step";
 import { href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { jobById, jobsState } from "../../store/jobs";
@@ -58,7 +59,7 @@ function BlindTest({ ids }: { ids: readonly string[] }) {
   return (
     <a
       class="ui-button ui-button-small"
-      href={href("/blind", { target: `final:${one.id}`, against: `final:${other.id}` })}
+      href={href("/blind", { target: answererOf(one), against: answererOf(other) })}
     >
       Blind test
     </a>

@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import type { Artifact, Forecast, Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { HELP, SELDOM } from "../../help.gen";
+import { answererOf } from "../../lib/best-step";
 import { now } from "../../lib/clock";
 import { absolute, bytes, duration, number, plural } from "../../lib/format";
 import { configOf, settings } from "../../lib/job-config-text";
@@ -294,7 +295,7 @@ function Left({ id, job, run, branch }: LeftProps) {
         <Fact
           name="Blind test"
           value={
-            <a href={href("/blind", { target: `base:${job.config.model}`, against: `final:${id}` })}>
+            <a href={href("/blind", { target: `base:${job.config.model}`, against: answererOf(job) })}>
               base against adapter
             </a>
           }

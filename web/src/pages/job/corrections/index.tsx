@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import { askWhole } from "../../../chat/ask-whole";
 import { corrections, loadCorrections, questionOf, wantedOf } from "../../../chat/corrections";
+import { answerOf } from "../../../chat/targets";
 import type { Correction, Job } from "../../../contract.gen";
 import { plural } from "../../../lib/format";
 import { cleanBlock } from "../../../lib/text";
@@ -37,10 +38,7 @@ export function CorrectedQuestions({ job }: { job: Job }) {
     try {
       for (const row of rows) {
         setAsking(row.line);
-        found.set(
-          row.line,
-          await askWhole(row.messages.slice(0, -1), { kind: "final", jobId: job.id }, stop.signal),
-        );
+        found.set(row.line, await askWhole(row.messages.slice(0, -1), answerOf(job), stop.signal));
         setAnswers(new Map(found));
       }
       announce(`${summary(rows, found)}.`);
