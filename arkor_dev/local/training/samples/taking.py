@@ -35,6 +35,8 @@ MOST_ROUNDS: Final = 50
 """Of more checkpoints, every so many are asked."""
 LEARNING: Final = 3
 """A token that is learned from costs about so many times one that is only read."""
+ENOUGH: Final = 20.0
+"""Seconds that all answers may take in any case."""
 ANSWER_TEXT: Final = 4000
 """Characters of an answer that are sent."""
 
@@ -81,8 +83,13 @@ class Samples:
             self._sent = {sent for sent in self._sent if sent <= step} if step else set()
         elif name == TRAINING_STARTED:
             self._start(run)
-        elif name == CHECKPOINT_SAVED and fields["step"] in self._due:
+        elif name == CHECKPOINT_SAVED and fields["step"] in self._due and not self._too_slow():
             self._take(run, fields["step"], "save")
+
+    def _too_slow(self) -> bool:
+        """Whether even the shortest answers have taken more than their share: then the end alone is asked."""
+        spent = self._length.spent
+        return spent > max(ENOUGH, SHARE * (time.monotonic() - self._began))
 
     def _start(self, run: Run) -> None:
         """See when answers are due, and give those of the base, or those that a pause has broken off."""

@@ -242,6 +242,16 @@ def test_of_many_checkpoints_some_are_asked(
     assert {step for step, _ in answers_of(run)} == {0, 3, 6, 8}
 
 
+def test_where_answers_take_too_long_the_base_and_the_end_alone_are_asked(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "ENOUGH", 0.0)
+    monkeypatch.setattr(taking, "SHARE", 0.0)
+    run = begin(tiny, tmp_path, EVERY)
+    sampled(run)
+    assert {step for step, _ in answers_of(run)} == {0, 9}
+
+
 @pytest.mark.parametrize(
     ("config", "steps"),
     [({}, {0, 9}), ({"fullFineTuning": True, "optim": "sgd"}, {9})],
