@@ -213,3 +213,15 @@ async def disk(scene: Scene) -> None:
     await scene.go("/#/jobs")
     await scene.page.get_by_role("button", name="Disk use").click()
     await expect(scene.page.get_by_role("dialog")).to_contain_text("52.0 GB are free")
+
+
+@state("jobs-actions", "A job is paused from the table, which is ordered by verdicts")
+async def actions(scene: Scene) -> None:
+    scene.fake.features = ["pause", "resume", "evaluation"]
+    many(scene, 12)
+    for number, job in enumerate(scene.fake.jobs.values()):
+        if job["status"] == "completed":
+            job["evaluation"] = {"verdict": ("better", "same", "worse")[number % 3]}
+    await scene.go("/#/jobs?sort=-verdict")
+    await scene.page.get_by_role("button", name="Actions for support-bot-12", exact=True).click()
+    await expect(scene.page.get_by_role("menuitem", name="Pause")).to_be_visible()
