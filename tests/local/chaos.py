@@ -122,6 +122,7 @@ class Story:
         self.struck: list[Blow] = []
         self.caught: set[str] = set()
         self.deleted: set[str] = set()
+        self.leaving: set[str] = set()
 
     def run(self) -> None:
         """Tell the whole story: afterwards ``outcomes`` has every job that there was."""
@@ -235,10 +236,16 @@ class Story:
     def delete(self, name: str) -> None:
         if name in self.names and name not in self.outcomes:
             self.keep(name)
+        self.leaving.add(name)
         self.ask("DELETE", name, "")
-        if self.studio.job(self.ids[name]) is None:
-            self.deleted.add(name)
-            self.readers.pop(name).close()
+        self.note_gone()
+
+    def note_gone(self) -> None:
+        """Note which of the jobs that were to be deleted are gone: the answer may have been cut off."""
+        for name in [name for name in self.leaving if name not in self.deleted]:
+            if self.studio.job(self.ids[name]) is None:
+                self.deleted.add(name)
+                self.readers.pop(name).close()
 
     def is_settled(self, *, tend: bool = True) -> bool:
         """Whether all is done, and every job is over."""
@@ -279,6 +286,7 @@ class Story:
         self.studio.kill(victim)
         if asking:
             asking.join(SLOW)
+        self.note_gone()
         # The backend answers from here on; a queue that was held goes on.
         assert self.studio.ask("PATCH", "/api/queue", {"held": False}).status == 200
         if name and name not in self.deleted:

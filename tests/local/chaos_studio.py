@@ -38,8 +38,11 @@ MODULES = {
     "all": b"",
 }
 """What tells the processes apart, in their arguments."""
-AWAY = (0, 502, 503, 504)
-"""Answers of a Studio that is not there, or whose backend is not. 0: none came."""
+AWAY = (0, 403, 502, 503, 504)
+"""Answers of a Studio that is not there, or whose backend is not.
+
+0: none came; 403: it has just been started again, and has another token.
+"""
 SLOW = 60.0
 """Seconds that anything may take on a busy machine."""
 
