@@ -389,20 +389,21 @@ def _unheeded(do: Callable[[], object]) -> None:
         do()
 
 
+PASSING = ("passed over", "Sample answers")
 SAID = ("training.message", "checkpoint.saved", "checkpoint.removed", "evaluation.completed")
 
 
 def said_in(history: Sequence[Frame]) -> list[tuple[str, object, object]]:
     """What a job's events say in the end, each in order, without what the machine and the trouble bring.
 
-    What was torn on the disk is said where it is passed over.
+    What was torn on the disk is said where it is passed over, and how long samples are follows the time.
     """
     said = []
     for frame in history:
         row = frame.json
         if frame.event == "training.log":
             said.append((frame.event, row["step"], row.get("loss", row.get("evalLoss"))))
-        elif frame.event in SAID and "passed over" not in row.get("message", ""):
+        elif frame.event in SAID and not any(words in row.get("message", "") for words in PASSING):
             said.append((frame.event, row.get("step"), row.get("message")))
         elif frame.event.rpartition(".")[2] in OVER:
             said.append((frame.event, row["metrics"]["steps"], row["metrics"]["loss"]))
