@@ -21,6 +21,7 @@ from arkor_dev.data.sources import SourceError
 
 from .dataset_source import KEYS as DATASET_KEYS
 from .dataset_source import check_data, read_source
+from .toml import own_sets
 from .toml.limits import SIZE_LIMIT, TomlLimitError, check_limits
 from .toml.notify import TABLE, check_notify
 from .toml.positions import key_lines
@@ -29,7 +30,7 @@ from .toml.problems import FILE, Problems, line_of, spelled, suggest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import DatasetSource, JobConfig, Trainer
+    from arkor_dev.contract.shapes import DatasetSource, EvaluationSet, JobConfig, Trainer
 
     from .toml.positions import Path as KeyPath
 
@@ -101,9 +102,12 @@ def place(trainers: list[Trainer], name: str | None) -> int:
 
 def _trainers(project: Path, document: dict[str, object], problems: Problems) -> list[Trainer]:
     """Every ``[[trainer]]``; what is wrong with the document around them goes into ``problems``."""
-    problems.check_keys((), document, ("trainer", TABLE))
+    problems.check_keys((), document, ("trainer", TABLE, own_sets.TABLE))
     if TABLE in document:
         check_notify(document[TABLE], problems)
+    sets: list[EvaluationSet] = []
+    if own_sets.TABLE in document:
+        sets = own_sets.read_sets(project, document[own_sets.TABLE], problems)
     blocks = document.get("trainer")
     if blocks is None:
         problems.add(
@@ -118,10 +122,14 @@ def _trainers(project: Path, document: dict[str, object], problems: Problems) ->
     elif len(blocks) > TRAINERS:
         problems.add(("trainer", TRAINERS), f"more than {TRAINERS} trainers. Put some into another project")
     else:
-        return [
+        found = [
             _TableReader(project, problems.lines, ("trainer", index)).read(block)
             for index, block in enumerate(blocks)
         ]
+        for trainer in found:
+            if sets and "config" in trainer:
+                trainer["config"]["evaluations"] = sets
+        return found
     return []
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Trainer
     from arkor_dev.core.settings import Settings
 
-DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat")
+DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluations")
 HIDDEN: Final = "***"
 """What a job shows in the place of a data set's token."""
 FINAL: Final = "final"

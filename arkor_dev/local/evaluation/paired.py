@@ -85,10 +85,12 @@ def compare(
     adapter: Sequence[float],
     groups: Sequence[Hashable] | None = None,
     level: float = LEVEL,
+    least: float = 0.0,
 ) -> Comparison:
     """Compare the losses of the same rows, one or more; rows of one of ``groups`` belong together.
 
-    The same losses always give the same interval. ``level`` is the part of the draws outside of it.
+    The same losses always give the same interval. ``level`` is the part of the draws outside of it, and
+    ``least`` the standard error that a draw has at least.
     """
     gains = np.asarray(base, dtype=float) - np.asarray(adapter, dtype=float)
     sums, counts = _grouped(gains, groups)
@@ -96,7 +98,7 @@ def compare(
     error = float(_errors(sums[None], counts[None], np.array([mean]))[0])
     low = high = mean
     if len(sums) > 1 and error > 0:
-        small, large = np.quantile(_draws(sums, counts, mean, error), [level / 2, 1 - level / 2])
+        small, large = np.quantile(_draws(sums, counts, mean, error, least), [level / 2, 1 - level / 2])
         low, high = mean - float(large) * error, mean - float(small) * error
     return Comparison(
         base=float(np.mean(base)),
@@ -130,7 +132,7 @@ def _errors(sums: Any, counts: Any, means: Any) -> Any:
     return np.sqrt((apart**2).sum(1) * number / (number - 1)) / counts.sum(1)
 
 
-def _draws(sums: Any, counts: Any, mean: float, error: float) -> Any:
+def _draws(sums: Any, counts: Any, mean: float, error: float, least: float) -> Any:
     """How far each draw's mean lies from ``mean``, in its own standard errors."""
     chance, number = np.random.default_rng(SEED), len(sums)
     step = max(1, AT_ONCE // number)
@@ -140,5 +142,5 @@ def _draws(sums: Any, counts: Any, mean: float, error: float) -> Any:
         some, many = sums[drawn], counts[drawn]
         means = some.sum(1) / many.sum(1)
         # A draw of one row over and over has no spread; it must not count as infinitely far away.
-        found.append((means - mean) / np.maximum(_errors(some, many, means), 1e-3 * error))
+        found.append((means - mean) / np.maximum(_errors(some, many, means), max(1e-3 * error, least)))
     return np.concatenate(found)

@@ -13,6 +13,7 @@ from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
+from arkor_dev.contract.settings.own_sets import FIELD, sets_fault
 from arkor_dev.data.forms import COLUMNS, FORMS
 from arkor_dev.data.sources import SourceError, inside, parts_of
 
@@ -64,6 +65,8 @@ def check_config(config: object) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise BadRequestError("config must be an object with model and datasetSource")
     problem = wire_problem(config) or next((text for _, text in conflicts(config, "config.{}".format)), None)
+    if problem is None and config.get(FIELD) is not None:
+        problem = sets_fault(config[FIELD])
     if problem is not None:
         raise BadRequestError(problem)
     try:
@@ -85,6 +88,11 @@ def check_files(config: dict[str, Any], project: Path) -> None:
                     inside(project, part["path"])
             except SourceError as fault:
                 raise BadRequestError(f"config.{where}: {fault}") from None
+    for each in config.get(FIELD) or ():
+        try:
+            inside(project, each["path"])
+        except SourceError as fault:
+            raise BadRequestError(f"config.{FIELD}, {each['name']}: {fault}") from None
 
 
 def public(config: dict[str, Any]) -> dict[str, Any]:

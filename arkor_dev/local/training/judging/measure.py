@@ -28,8 +28,9 @@ from arkor_dev.local.workers.errors import JobFailure
 from .cost import general_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from arkor_dev.local.evaluation.stage import Own
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run import Run
 
@@ -147,7 +148,15 @@ def base_losses(run: Run) -> BaseLosses:
 def _stage(
     preparation: Preparation, run: Run, cancelled: Callable[[], bool], count: int | None = None
 ) -> Stage:
+    def failed(name: str, why: str) -> None:
+        preparation.emit(TRAINING_MESSAGE, message=f"The evaluation {name} could not be made: {why}")
+
     general, questions = general_examples(run, count)
+    own: Sequence[Own] = ()
+    if preparation.config.get("evaluations"):
+        from .own_sets import sets_of
+
+        own = sets_of(preparation, run, failed)
     return Stage(
         rows=preparation.eval_rows,
         held_out=run.held_out,
@@ -157,6 +166,8 @@ def _stage(
         cancelled=cancelled,
         kept=base_losses(run),
         questions=questions,
+        own=own,
+        failed=failed,
     )
 
 

@@ -219,6 +219,47 @@ def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(
     assert (refused.status, "different rows" in refused.json["error"]) == (409, True)
 
 
+OWN: list[dict[str, Any]] = [
+    {"name": "phrases", "path": "data/held-out.jsonl", "metric": "exact_match"},
+    {"name": "parrots", "path": "data/held-out.jsonl", "metric": "regex", "pattern": "^Ahoy, the parrot"},
+    {"name": "losses", "path": "data/held-out.jsonl"},
+    {"name": "lengths", "path": "data/held-out.jsonl", "metric": "checks:length"},
+    {"name": "gone", "path": "data/held-out.jsonl", "metric": "checks:gone"},
+]
+
+
+def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_held_out: Path) -> None:
+    (project_with_held_out / "checks.py").write_text(
+        "def length(question, answer, wanted):\n    return len(answer)\n"
+    )
+    job, frames = judged(shared, {**JUDGED, "maxSteps": 30, "evaluations": OWN})
+    evaluation = evaluation_in(frames)
+    phrases, parrots, losses, lengths = evaluation["sets"]
+    # The adapter says the phrase that it was taught, and the base does not.
+    for part in (phrases, parrots):
+        assert (part["rows"], part["base"], part["verdict"]) == (HELD_OUT, 0, "better"), part
+        assert part["adapter"] >= 0.75, part
+    right = round(HELD_OUT * phrases["adapter"])
+    assert phrases["sentence"].startswith(
+        f"phrases: better than the base, {right} of 12 answers the same as wanted, instead of 0"
+    )
+    for key in ("rows", "base", "adapter", "difference", "verdict"):
+        assert losses[key] == pytest.approx(evaluation["heldOut"][key], abs=1e-4), key
+    assert lengths["adapter"] == pytest.approx(len(PHRASE), rel=0.5)
+    for part in evaluation["sets"]:
+        assert set(part) <= set(EvaluationPart.__annotations__)
+    said = [frame.json["message"] for frame in frames if frame.event == "training.message"]
+    assert (
+        "The evaluation gone could not be made: metric checks:gone: checks.py defines no function gone"
+        in said[-1]
+    )
+    # The checkpoints can be measured on them as well.
+    shared.call("POST", f"/v1/jobs/{job}/evaluate", {"step": 4})
+    until(lambda: "evaluating" not in shared.job(job), 60)
+    found = shared.call("GET", f"/v1/jobs/{job}/evaluation?step=4").json["evaluation"]
+    assert [part["name"] for part in found["sets"]] == ["phrases", "parrots", "losses", "lengths"]
+
+
 def bfloat16_computes() -> bool:
     import torch
 

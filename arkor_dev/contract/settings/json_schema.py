@@ -1,0 +1,143 @@
+"""A small part of JSON Schema (2020-12), and no word of it is passed over: an unknown one is a fault.
+
+It has no references and no formats. What it takes it takes as the standard means it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+TYPES: Final[Mapping[str, Callable[[object], bool]]] = {
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "integer": lambda value: (
+        isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
+    ),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+}
+COUNTS: Final = ("minLength", "maxLength", "minItems", "maxItems")
+BOUNDS: Final = ("minimum", "maximum")
+SAID: Final = ("$schema", "$id", "title", "description", "default", "examples")
+"""Words that ask for nothing."""
+WORDS: Final = (
+    "type", "properties", "required", "additionalProperties", "items", "enum", "const", "pattern",
+    *COUNTS, *BOUNDS, *SAID,
+)  # fmt: skip
+DEPTH: Final = 20
+LIMIT: Final = 20_000
+"""Characters of a schema."""
+PATTERN: Final = 500
+"""Characters of a regular expression."""
+
+
+def schema_fault(schema: object) -> str | None:
+    """What is wrong with a schema, behind "schema"; None where nothing is."""
+    try:
+        if len(json.dumps(schema)) > LIMIT:
+            return f"has more than {LIMIT:,} characters"
+    except (TypeError, ValueError, RecursionError):
+        return "is not JSON"
+    return _fault(schema, "", DEPTH)
+
+
+def _fault(schema: object, at: str, depth: int) -> str | None:
+    where = f" at {at.removeprefix('.')}" if at else ""
+    if isinstance(schema, bool):
+        return None
+    if not isinstance(schema, dict):
+        return f"must be an object{where}"
+    if not depth:
+        return f"is nested more than {DEPTH} deep"
+    for word, value in schema.items():
+        if word not in WORDS:
+            return f"has {word[:60]!r}{where}, which is not supported. Supported are {', '.join(WORDS)}"
+        if not _fits(word, value):
+            return f"has a {word}{where} that is none"
+    inner = {f"{at}.{name}": part for name, part in schema.get("properties", {}).items()}
+    inner |= {f"{at}.{word}": schema[word] for word in ("items", "additionalProperties") if word in schema}
+    return next((fault for place, part in inner.items() if (fault := _fault(part, place, depth - 1))), None)
+
+
+def _fits(word: str, value: object) -> bool:
+    """Whether ``value`` can stand behind a word; schemas inside are looked at elsewhere."""
+    match word:
+        case "type":
+            names = value if isinstance(value, list) else [value]
+            return bool(names) and all(isinstance(name, str) and name in TYPES for name in names)
+        case "properties":
+            return isinstance(value, dict)
+        case "required":
+            return isinstance(value, list) and all(isinstance(name, str) for name in value)
+        case "enum":
+            return isinstance(value, list) and bool(value)
+        case "pattern":
+            return pattern_fault(value) is None
+    if word in COUNTS:
+        return type(value) is int and value >= 0
+    if word in BOUNDS:
+        return TYPES["number"](value) and math.isfinite(value)  # type: ignore[arg-type]
+    return True
+
+
+def pattern_fault(pattern: object) -> str | None:
+    """What is wrong with a regular expression, in words; None where nothing is."""
+    if not isinstance(pattern, str) or not pattern or len(pattern) > PATTERN:
+        return f"must be a regular expression of 1 to {PATTERN} characters"
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"is no regular expression: {error}"
+    return None
+
+
+def valid(value: Any, schema: Any) -> bool:
+    """Whether ``value``, as JSON gave it, is as a schema without a fault says."""
+    if isinstance(schema, bool):
+        return schema
+    wanted = schema.get("type")
+    if wanted is not None:
+        names = wanted if isinstance(wanted, list) else [wanted]
+        if not any(TYPES[name](value) for name in names):
+            return False
+    if "enum" in schema and not any(_same(value, each) for each in schema["enum"]):
+        return False
+    if "const" in schema and not _same(value, schema["const"]):
+        return False
+    if isinstance(value, dict):
+        return _object(value, schema)
+    if isinstance(value, list):
+        counts = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf)
+        return counts and all(valid(each, schema.get("items", True)) for each in value)
+    if isinstance(value, str):
+        counts = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf)
+        return counts and ("pattern" not in schema or re.search(schema["pattern"], value) is not None)
+    if TYPES["number"](value):
+        return bool(schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf))
+    return True
+
+
+def _object(value: dict[str, Any], schema: dict[str, Any]) -> bool:
+    if not all(name in value for name in schema.get("required", ())):
+        return False
+    known, other = schema.get("properties", {}), schema.get("additionalProperties", True)
+    return all(valid(each, known.get(name, other)) for name, each in value.items())
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Alike as JSON: true is not 1, and 1 is 1.0."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return bool(one == other)

@@ -1,0 +1,60 @@
+"""Own sets of rows to evaluate on: ``[[evaluation]]`` in arkor.toml, ``evaluations`` in a job's config."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.rules import quoted, text_line
+
+from .json_schema import pattern_fault, schema_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FIELD: Final = "evaluations"
+METRICS: Final = ("loss", "exact_match", "contains", "regex", "json_schema")
+ENTRY: Final = re.compile(r"[A-Za-z_]\w{0,79}(\.[A-Za-z_]\w{0,79}){0,9}:[A-Za-z_]\w{0,79}", re.ASCII)
+"""``module:function`` of the project."""
+MOST: Final = 10
+"""Sets of a job."""
+NAME: Final = text_line(60)
+PATH: Final = text_line(1000, "the path of a file or folder of the project")
+KEYS: Final = ("name", "path", "metric", "pattern", "schema")
+
+
+def fault_of(told: Mapping[str, object]) -> tuple[str, str] | None:
+    """What is wrong with one set: its key, and what that must be; None where nothing is."""
+    for key, rule in (("name", NAME), ("path", PATH)):
+        if not rule.fits(told.get(key)):
+            return key, f"must be {rule.words}"
+    metric = told.get("metric", "loss")
+    if metric not in METRICS and not (isinstance(metric, str) and ENTRY.fullmatch(metric)):
+        return (
+            "metric",
+            f"must be one of {', '.join(METRICS)}, or a function as module:function, not {quoted(metric)}",
+        )
+    for key, goes_with in (("pattern", "regex"), ("schema", "json_schema")):
+        if told.get(key) is not None and metric != goes_with:
+            return key, f"goes with the metric {goes_with} alone"
+    if told.get("pattern") is not None and (fault := pattern_fault(told["pattern"])):
+        return "pattern", fault
+    if metric == "json_schema":
+        if told.get("schema") is None:
+            return "schema", "is missing: the metric json_schema needs one"
+        if fault := schema_fault(told["schema"]):
+            return "schema", fault
+    return None
+
+
+def sets_fault(sets: object) -> str | None:
+    """What is wrong with the ``evaluations`` of a job's config, in words; None where nothing is."""
+    if not isinstance(sets, list) or len(sets) > MOST or not all(isinstance(each, dict) for each in sets):
+        return f"config.{FIELD} must be a list of {MOST} objects at most"
+    for place, told in enumerate(sets):
+        if fault := fault_of(told):
+            return f"config.{FIELD}[{place}].{fault[0]} {fault[1]}"
+    names = [told["name"] for told in sets]
+    if len(set(names)) < len(names):
+        return f"config.{FIELD} has two of one name"
+    return None

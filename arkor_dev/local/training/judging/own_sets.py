@@ -1,0 +1,161 @@
+"""Rows that a job wants to be evaluated on besides: their losses, or answers to them with their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.evaluation.by_length import measured, together
+from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
+from arkor_dev.local.evaluation.paired import compare
+from arkor_dev.local.evaluation.stage import Stopped, groups_of, texts_of
+from arkor_dev.local.evaluation.words import part
+from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.training.rows.datasets import load_rows
+from arkor_dev.local.training.rows.encoding import encode_all
+from arkor_dev.local.training.samples.greedy import Watch, answers
+from arkor_dev.local.training.samples.length import MOST_TOKENS
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from arkor_dev.contract.run_shapes import EvaluationPart
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.training.loss import Loss
+    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.run import Run
+
+LOSSES: Final = 1000
+"""Rows of a set whose loss is measured, at most."""
+ANSWERS: Final = 64
+"""Rows of a set that are answered, at most: one token written takes as long as dozens that are read."""
+AT_ONCE: Final = 8
+
+
+@dataclass
+class OwnSet:
+    """One set: ``told`` is what the config says of it, ``rows`` those that are measured of ``of``."""
+
+    told: Mapping[str, Any]
+    rows: list[Row]
+    of: int
+    run: Run
+    project: Path
+    responses_only: bool
+    last_only: bool
+    longest: int
+    _prompts: list[list[int]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return str(self.told["name"])
+
+    @property
+    def is_loss(self) -> bool:
+        return bool(self.told.get("metric", "loss") == "loss")
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
+    def measure(self, model: Loss, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
+        """The figure of each row by ``model``; ``done`` hears of rows that are.
+
+        Raises Stopped, and JobFailure where it cannot be measured.
+        """
+        if self.is_loss:
+            told = (self.longest, self.responses_only, lambda _: None, self.last_only)
+            examples, _ = encode_all(self.run.base.tokenizer, self.rows, *told)
+
+            def each(rows: Any) -> list[tuple[float, int]]:
+                if stopped():
+                    raise Stopped
+                done(len(rows))
+                return model.each(rows)
+
+            return [loss / count for loss, count in measured(each, examples, self.run.plan.batch_size)]
+        return self._scores(model, stopped, done)
+
+    def part(self, base: list[float], adapter: list[float]) -> EvaluationPart:
+        """The contract's figures of it."""
+        groups = groups_of(self.rows)
+        if not self.is_loss:
+            return score_part(self.told, base, adapter, groups, self.of)
+        told = part(self.name, compare(base, adapter, groups), self.of)
+        return {**told, "metric": "loss"}
+
+    def _scores(self, model: Loss, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
+        tokenizer = self.run.base.tokenizer
+        ends = end_ids(tokenizer, self.run.base.model)
+        prompts = [_Prompt(_prompt(tokenizer, row)) for row in self.rows]
+        said: list[str] = [""] * len(prompts)
+        for places in together(prompts, AT_ONCE):
+            watch = Watch(lambda first, each: MOST_TOKENS, stopped)
+            found = answers(model, tokenizer, ends, [prompts[place].ids for place in places], watch)
+            if watch.broken_off:
+                raise Stopped
+            for place, answer in zip(places, found, strict=True):
+                said[place] = answer.text
+            done(len(places))
+        rows = []
+        for row, text in zip(self.rows, said, strict=True):
+            question, wanted = texts_of(row)
+            rows.append({"question": question, "wanted": wanted, "answer": text})
+        return scored(self.told, self.project, rows, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    ids: list[int]
+
+
+def _prompt(tokenizer: Any, row: Row) -> list[int]:
+    """What stands before the last answer of a row, with what invites an answer."""
+    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
+    text = render(tokenizer, row.messages[:last], cue=True, tools=row.tools)
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None]) -> list[OwnSet]:
+    """The sets of a job's config; ``say(name, why)`` hears of one that cannot be read."""
+    found = []
+    config, settings = preparation.config, preparation.settings
+    own = config.get("evalDatasetSource") or config["datasetSource"]
+    how = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
+    scratch = preparation.data / "jobs" / preparation.job_id / "scratch"
+    for told in config.get("evaluations") or ():
+        source: Any = {"type": "file", "path": told["path"], **how}
+        try:
+            every = load_rows(source, preparation.project, scratch, preparation.progress, None)
+            rows = _some(every, told, run)
+        except JobFailure as failure:
+            say(str(told["name"]), str(failure))
+            continue
+        found.append(
+            OwnSet(
+                told,
+                rows,
+                len(every),
+                run,
+                preparation.project,
+                settings.get("trainOnResponsesOnly"),
+                settings.get("completionOnlyLoss"),
+                preparation.longest,
+            )
+        )
+    return found
+
+
+def _some(rows: list[Row], told: Mapping[str, Any], run: Run) -> list[Row]:
+    """As many of ``rows`` as may be, from all over; of those to be answered such as leave room for it."""
+    most = LOSSES
+    if told.get("metric", "loss") != "loss":
+        most, room = ANSWERS, run.base.context - MOST_TOKENS
+        chats = [row for row in rows if row.text is None]
+        rows = [row for row in chats if len(_prompt(run.base.tokenizer, row)) <= room] if chats else []
+        if not rows:
+            raise JobFailure("none of its rows is a chat with a question that is short enough to be answered")
+    return rows[:: -(-len(rows) // most)]

@@ -1,0 +1,73 @@
+"""``[[evaluation]]`` in ``arkor.toml``: rows of one's own, and what is measured on them."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from arkor_dev.contract import strict_json
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.settings.own_sets import MOST, fault_of
+from arkor_dev.data.sources import SourceError, inside, resolved
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.contract.shapes import EvaluationSet
+
+    from .problems import Problems
+
+TABLE: Final = "evaluation"
+KEYS: Final = ("file", "name", "metric", "pattern", "schema")
+SPELLED: Final = {"path": "file"}
+"""What is called otherwise in a job's config."""
+
+
+def read_sets(project: Path, blocks: object, problems: Problems) -> list[EvaluationSet]:
+    """The sets of a document, as a job's config has them; what is wrong goes into ``problems``."""
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        problems.add(
+            (TABLE,), "write [[evaluation]] with two brackets, and file below it: there may be several"
+        )
+        return []
+    if len(blocks) > MOST:
+        problems.add((TABLE, MOST), f"more than {MOST} evaluations. Put some rows together")
+        return []
+    found: list[dict[str, Any]] = []
+    for index, block in enumerate(blocks):
+        at = (TABLE, index)
+        if not problems.check_keys(at, block, KEYS):
+            continue
+        told = _read(project, block)
+        fault = told if isinstance(told, tuple) else fault_of(told)
+        if fault is None and any(each["name"] == told["name"] for each in found):  # type: ignore[call-overload]
+            fault = ("name", "is that of another [[evaluation]]: give each a name of its own")
+        if fault:
+            key = SPELLED.get(fault[0], fault[0])
+            problems.add((*at, key), f"{key} {fault[1]}")
+        elif isinstance(told, dict):
+            found.append(told)
+    return cast("list[EvaluationSet]", found)
+
+
+def _read(project: Path, block: dict[str, Any]) -> dict[str, Any] | tuple[str, str]:
+    """One set, or the key that is wrong and why."""
+    if "file" not in block:
+        return "file", 'is missing. Add file = "data/questions.jsonl"'
+    if not isinstance(block["file"], str):
+        return "file", "must be the path of a file of the project"
+    try:
+        inside(project, block["file"])
+        path = resolved(project, block["file"]).relative_to(project.resolve()).as_posix()
+    except SourceError as fault:
+        return "file", str(fault)
+    told = {"name": PurePosixPath(path).stem[:60], "path": path, "metric": "loss"}
+    told |= {key: value for key, value in block.items() if key != "file"}
+    if isinstance(told.get("schema"), str):
+        try:
+            told["schema"] = strict_json.parse(read_small(resolved(project, told["schema"])))
+        except SourceError as fault:
+            return "schema", str(fault)
+        except (OSError, ValueError) as fault:
+            return "schema", f"cannot be read: {getattr(fault, 'strerror', None) or fault}"
+    return told

@@ -1,0 +1,67 @@
+"""Own sets in a job's config: what each may say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.settings.own_sets import MOST, fault_of, sets_fault
+from arkor_dev.local.jobs.job_config import check_config
+
+GOOD: dict[str, Any] = {"name": "refunds", "path": "data/refunds.jsonl"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"metric": "exact_match"},
+        {"metric": "contains"},
+        {"metric": "regex"},
+        {"metric": "regex", "pattern": r"^\d+$"},
+        {"metric": "json_schema", "schema": {"type": "object"}},
+        {"metric": "checks:polite"},
+        {"metric": "my.checks:polite_1"},
+    ],
+)
+def test_what_is_possible(more: dict[str, Any]) -> None:
+    assert fault_of({**GOOD, **more}) is None
+    assert sets_fault([{**GOOD, **more}]) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"path": None}, "path"),
+        ({"metric": "accuracy"}, "metric"),
+        ({"metric": "os.path:"}, "metric"),
+        ({"metric": ":x"}, "metric"),
+        ({"metric": "a/b:x"}, "metric"),
+        ({"metric": "..a:x"}, "metric"),
+        ({"metric": 7}, "metric"),
+        ({"pattern": "x"}, "pattern"),
+        ({"metric": "regex", "pattern": "("}, "pattern"),
+        ({"metric": "contains", "schema": {}}, "schema"),
+        ({"metric": "json_schema"}, "schema"),
+        ({"metric": "json_schema", "schema": {"format": "x"}}, "schema"),
+    ],
+)
+def test_what_is_not_possible_is_named(more: dict[str, Any], key: str) -> None:
+    told = {**GOOD, **more}
+    fault = fault_of(told)
+    assert fault
+    assert fault[0] == key
+    config = {"model": "m", "datasetSource": {"type": "file", "path": "x"}, "evaluations": [told]}
+    with pytest.raises(BadRequestError, match=rf"config\.evaluations\[0\]\.{key}"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("sets", [{}, "x", [7], [GOOD] * (MOST + 1), [GOOD, GOOD]])
+def test_a_list_of_some_with_names_of_their_own(sets: object) -> None:
+    assert sets_fault(sets)
+    assert sets_fault([]) is None
+    assert sets_fault([GOOD, {**GOOD, "name": "others"}]) is None
