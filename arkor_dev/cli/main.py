@@ -237,7 +237,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "export":
         from arkor_dev.cli.commands.export import run_export
 
-        how = {"form": arguments.format, "out": arguments.out, "step": arguments.checkpoint}
+        how = {"form": arguments.format, "out": arguments.out, "which": arguments.checkpoint}
         how |= {"replace": arguments.replace, "as_json": arguments.json}
         return asyncio.run(run_export(settings, arguments.job, **how))
     if arguments.command == "verify":

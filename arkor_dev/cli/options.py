@@ -26,6 +26,10 @@ def _steps(text: str) -> int:
     return int(text)
 
 
+def _which(text: str) -> int | str:
+    return text if text in ("best", "final") else _steps(text)
+
+
 def _epochs(text: str) -> float:
     try:
         epochs = float(text)
@@ -159,8 +163,10 @@ def add_export(parser: CommandLine) -> None:
         help="adapter (the default) or merged",
     )  # fmt: skip
     export.add_argument(
-        "--checkpoint", metavar="STEP", type=_steps, help="the checkpoint of this step, not the final adapter"
-    )
+        "--checkpoint", metavar="WHICH", type=_which, default="best",
+        help="a step, final, or best (the default): the checkpoint that is better than the final adapter "
+        "beyond doubt, else that one",
+    )  # fmt: skip
     export.add_argument("--replace", action="store_true", help="replace a folder that is there")
     export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
 

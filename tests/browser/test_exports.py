@@ -46,6 +46,19 @@ async def test_an_export_is_made_saved_and_removed(
     assert fake_backend.exports.of(job) == {}
 
 
+async def test_the_best_checkpoint_is_what_leaves(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["exports"]
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    fake_backend.evaluations.judge(job, bestStep=20, bestVerdict="better", bestKept=True)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_text("Step 20 is what leaves")).to_be_visible()
+        await page.get_by_role("button", name="Merge it with its base").click()
+        await expect(page.get_by_role("article", name="Merged model")).to_contain_text("of step 20")
+    assert fake_backend.last("POST /v1/jobs/{id}/exports").json() == {"format": "merged", "step": 20}
+
+
 async def test_where_there_is_no_such_feature_there_is_no_such_place(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

@@ -36,7 +36,7 @@ async def run_export(
     *,
     form: str,
     out: str | None,
-    step: int | None,
+    which: int | str,
     replace: bool,
     as_json: bool,
 ) -> int:
@@ -52,6 +52,7 @@ async def run_export(
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         chosen = choose_job(await jobs_of(backend), job)
+        step = best_step(chosen) if which == "best" else None if which == "final" else which
         wanted: dict[str, object] = {"format": form} | ({} if step is None else {"step": step})
         try:
             answer = await backend.create_export(chosen["id"], wanted)
@@ -74,6 +75,15 @@ async def run_export(
     else:
         print("\n".join(_lines(export, proof, target)))  # noqa: T201
     return 0 if proof.get("verdict") == SAME else 1
+
+
+def best_step(job: dict[str, Any]) -> int | None:
+    """The checkpoint that is better than the final adapter beyond doubt, where there is one."""
+    told = job.get("evaluation")
+    if not isinstance(told, dict) or told.get("bestVerdict") != "better" or told.get("bestKept") is not True:
+        return None
+    step = told.get("bestStep")
+    return step if type(step) is int and step > 0 else None
 
 
 def _target(out: str, *, replace: bool) -> Path:
@@ -181,8 +191,10 @@ def _lines(export: dict[str, Any], proof: dict[str, Any], target: Path) -> list[
     place = one_line(target, LINE)
     told = proof.get("faults")
     faults = told if isinstance(told, list) else []
+    step = export.get("step")
+    of = "" if step is None else f" of step {one_line(step, 20)}"
     lines = [
-        f"{place}: {one_line(export.get('format'), 20)}, {size(float(export.get('bytes') or 0))}",
+        f"{place}: {one_line(export.get('format'), 20)}{of}, {size(float(export.get('bytes') or 0))}",
         one_line(proof.get("sentence"), 500),
         *(f"  {one_line(fault, 500)}" for fault in faults[:10]),
     ]

@@ -46,6 +46,29 @@ async def test_it_writes_the_files_and_says_that_they_are_the_same(
     assert (found["export"]["proof"], found["path"]) == (PROOF, str(tmp_path / "b"))
 
 
+async def test_the_best_checkpoint_leaves_where_it_is_better_beyond_doubt(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
+) -> None:
+    fake_backend.emit(job, "checkpoint.saved", step=20)
+    fake_backend.emit(job, "checkpoint.saved", step=40)
+    told: dict[str, object] = {"bestStep": 20, "bestVerdict": "better", "bestKept": True}
+
+    async def exported(name: str, *how: str) -> object:
+        await command.run(0, "export", job, "--out", str(tmp_path / name), *how)
+        return fake_backend.last("POST /v1/jobs/{id}/exports").json().get("step")
+
+    assert await exported("a") is None
+    fake_backend.jobs[job]["evaluation"] = told
+    assert await exported("b") == 20
+    assert await exported("c", "--checkpoint", "final") is None
+    assert await exported("d", "--checkpoint", "40") == 40
+    changes: list[dict[str, object]] = [{"bestVerdict": "same"}, {"bestKept": False}, {"bestStep": "x"}]
+    for number, change in enumerate(changes):
+        fake_backend.jobs[job]["evaluation"] = told | change
+        assert await exported(f"e{number}") is None
+    assert "no number of steps" in await command.run(2, "export", job, "--checkpoint", "last")
+
+
 async def test_another_model_than_the_trained_one_is_a_failure(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:

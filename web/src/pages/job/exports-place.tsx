@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Job } from "../../contract.gen";
+import { bestStep } from "../../lib/best-step";
 import { features } from "../../store/features";
 
 const view = signal<typeof import("./exports").Exports | null>(null);
@@ -15,5 +16,5 @@ export function ExportsPlace({ job, status }: { job: Job | undefined; status: st
     });
   }, [some]);
   const View = view.value;
-  return some && View ? <View key={job.id} id={job.id} /> : null;
+  return some && View ? <View key={job.id} id={job.id} best={bestStep(job)} /> : null;
 }

@@ -23,7 +23,7 @@ export function exportsOf(found: unknown): Export[] {
     .slice(0, LIMIT);
 }
 
-export function Exports({ id }: { id: string }) {
+export function Exports({ id, best }: { id: string; best: number | null }) {
   const path = `/jobs/${encodeURIComponent(id)}/exports`;
   const [list, setList] = useState<readonly Export[]>([]);
   const [error, setError] = useState("");
@@ -65,7 +65,8 @@ export function Exports({ id }: { id: string }) {
     }
     ask(asked + 1);
   };
-  const begin = (format: string) => act(() => api(path, { method: "POST", body: { format } }));
+  const begin = (format: string) =>
+    act(() => api(path, { method: "POST", body: best === null ? { format } : { format, step: best } }));
   const remove = async (one: Export): Promise<void> => {
     const sure =
       one.state !== "completed" ||
@@ -83,6 +84,7 @@ export function Exports({ id }: { id: string }) {
       <p class="exports-note">
         As files for other programs. Each export is read again as they would read it, and compared with the
         trained model.
+        {best !== null && ` Step ${number(best)} is what leaves: it is better than the final adapter.`}
       </p>
       <div class="exports-actions">
         <Button small disabled={busy} onClick={() => begin("adapter")}>
