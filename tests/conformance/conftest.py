@@ -411,6 +411,20 @@ def evaluated(target: Target) -> Evaluated | None:
 
 
 @pytest.fixture(scope="session")
+def exported(target: Target, finished: Finished) -> dict[str, Any] | None:
+    """The final adapter of a job, exported while none trains, where the backend makes exports."""
+    if "exports" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
+        return None
+    path = f"/v1/jobs/{finished.id}/exports"
+    answer = target.call("POST", path, {"format": "adapter"})
+    assert answer.status in (200, 201), answer
+    path = f"{path}/{answer.json['export']['id']}"
+    until(lambda: target.get(path)["export"]["state"] in ("completed", "failed"))
+    export: dict[str, Any] = target.get(path)["export"]
+    return export
+
+
+@pytest.fixture(scope="session")
 def asked(target: Target) -> list[tuple[object, list[Frame]]] | None:
     """What is said in the setting ``samples``, and the history of a job of which it is said."""
     if "samples" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
@@ -433,6 +447,7 @@ def endless(
     interrupted: object,
     extended: object,
     evaluated: object,
+    exported: object,
     asked: object,
 ) -> Iterator[str]:
     """The id of a job that runs until the session is over, and no test may end it.

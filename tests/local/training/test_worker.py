@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.local.training import worker
+from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.run import Ending
 from arkor_dev.local.training.worker import Work
 
@@ -45,7 +46,7 @@ class Preparation:
     """One whose run is over at once."""
 
     def __init__(self, *_: Any) -> None:
-        pass
+        self.settings = JobSettings({})
 
     def read(self) -> None:
         pass
