@@ -51,6 +51,7 @@ async def test_the_best_checkpoint_is_what_leaves(
 ) -> None:
     fake_backend.features = ["exports"]
     job = trained(fake_backend, "support-bot", steps=40, of=40)
+    fake_backend.checkpoints[job].add(20)
     fake_backend.evaluations.judge(job, bestStep=20, bestVerdict="better", bestKept=True)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_text("Step 20 is what leaves")).to_be_visible()
