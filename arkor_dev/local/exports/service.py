@@ -95,10 +95,11 @@ class Exports:
 
     def list(self, job_id: str) -> list[dict[str, Any]]:
         """All of a job, the newest first. It reads files."""
-        folder = self._folder(job_id)
+        # The orders first: one that is done meanwhile has its file before it is no order any more.
+        told = [order.told for order in list(self._orders.values()) if order.job["id"] == job_id]
+        known, folder = {each["id"] for each in told}, self._folder(job_id)
         found = [kept.read(path) for path in folder.glob("exp_*.json")] if folder.is_dir() else []
-        told = [order.told for order in self._orders.values() if order.job["id"] == job_id]
-        told += [each for each in found if isinstance(each, dict) and each.get("id") not in self._orders]
+        told += [each for each in found if isinstance(each, dict) and each.get("id") not in known]
         return sorted(told, key=lambda each: str(each.get("createdAt")), reverse=True)
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
