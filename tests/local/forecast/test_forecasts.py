@@ -168,13 +168,19 @@ def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> 
     limit = min((peak + least) // 2, int(peak / 1.15))
     pid = forecasting.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_DATA)
-    resource.prlimit(pid, resource.RLIMIT_DATA, (limit, before[1]))
     try:
-        # Nothing is known of it, and within the limit nothing can be measured either: it is begun.
-        unknown = forecasting.submit({**LONG, "maxSteps": 6, "seed": 7})
-        frame = forecasting.wait_for(unknown, "training.failed")
+        # It has begun when memory becomes short, for it and for all that is started after it.
+        ended = forecasting.submit({**LONG, "maxSteps": 1000})
+        forecasting.wait_for(ended, "training.started")
+        (worker,) = forecasting.processes("training.worker")
+        resource.prlimit(worker, resource.RLIMIT_DATA, (limit // 2, before[1]))
+        resource.prlimit(pid, resource.RLIMIT_DATA, (limit, before[1]))
+        frame = forecasting.wait_for(ended, "training.failed")
         assert frame.json["outOfMemory"] is True
-        assert "The machine ran out of memory" in frame.json["error"]
+        error = frame.json["error"]
+        assert "The machine ran out of memory" in error
+        assert "It was forecast to take" in error
+        assert "What would fit: " in error
         job = forecasting.submit({**LONG, "maxSteps": 6})
         (frame,) = [frame for frame in forecasting.events(job) if frame.id]
         assert (frame.event, frame.json["outOfMemory"]) == ("training.failed", True)
