@@ -99,12 +99,16 @@ class Datasets:
             self._preparing = asyncio.create_task(self._prepare())
 
     async def _prepare(self) -> None:
-        await asyncio.sleep(PREPARE_SECONDS)
-        if self._child is None and not self._training():
-            await self._worker()
-            if not self._asked:
-                self._wait_for_the_end()
-        self._preparing = None
+        try:
+            await asyncio.sleep(PREPARE_SECONDS)
+            if self._child is None and not self._training():
+                await self._worker()
+                if not self._asked:
+                    self._wait_for_the_end()
+        except OSError as error:
+            log.warning("the data process could not be started before it was needed: %s", error)
+        finally:
+            self._preparing = None
 
     async def open(self, config: dict[str, Any]) -> dict[str, Any]:
         """A view of what a job of ``config`` would train on, as ``DatasetView``; an open one serves again."""
