@@ -7,17 +7,17 @@ ended, and begins anew when none runs. What it finds is kept in the job's folder
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
+from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import SourceError, inside, parts_of
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, job_folder
+from arkor_dev.local.jobs.artifacts import job_folder, saved_folder
 from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.workers.alongside import alongside
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -25,7 +25,8 @@ from . import kept
 from .beside import compare
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from arkor_dev.contract.run_shapes import JobEvaluating
@@ -67,16 +68,9 @@ class Evaluations:
         self._asked: dict[str, Asked] = {}
         self._news = asyncio.Event()
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Work on what is asked for as long as the body runs."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        return alongside(self._run())
 
     # Asked by the server
 
@@ -93,7 +87,7 @@ class Evaluations:
         before = self._asked.get(job["id"])
         if before and not before.error:
             raise ConflictError(f"The job {job['name']} is being evaluated already")
-        folder = await asyncio.to_thread(self._folder, job, step)
+        folder = await asyncio.to_thread(saved_folder, self._data, job, step)
         if data is not None:
             try:
                 await asyncio.to_thread(inside, self._project, data)
@@ -149,19 +143,6 @@ class Evaluations:
         self._news.set()
 
     # Inside
-
-    def _folder(self, job: dict[str, Any], step: int | None) -> Path:
-        steps = checkpoint_steps(self._data, job["id"])
-        if step is None:
-            folder = final_folder(self._data, job["id"])
-            if not folder.is_dir():
-                instead = f"; its checkpoints are at steps {', '.join(map(str, steps))}" if steps else ""
-                raise ConflictError(f"The job {job['name']} has no final adapter{instead}")
-            return folder
-        if step not in steps:
-            there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
-            raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
-        return checkpoint_folder(self._data, job["id"], step)
 
     def _check_data(self, job: dict[str, Any]) -> None:
         """Which rows were held out is known as long as the data are those of the training."""

@@ -18,19 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.evaluation import kept
-from arkor_dev.local.jobs.artifacts import (
-    checkpoint_folder,
-    checkpoint_steps,
-    exports_folder,
-    final_folder,
-    kind_of,
-)
+from arkor_dev.local.jobs.artifacts import exports_folder, kind_of, saved_folder
 from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.workers.alongside import alongside
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from arkor_dev.local.jobs.async_store import AsyncStore
@@ -39,7 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WORKER: Final = "arkor_dev.local.exports.worker"
-FORMATS: Final = ("adapter", "merged")
 
 
 class Order:
@@ -48,6 +43,7 @@ class Order:
     def __init__(self, job: dict[str, Any], source: Path, told: dict[str, Any]) -> None:
         self.job, self.source, self.told = job, source, told
         self.child: Child | None = None
+        self.taken_back = False
 
 
 class Exports:
@@ -62,16 +58,9 @@ class Exports:
         self._orders: dict[str, Order] = {}
         self._news = asyncio.Event()
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Work on what is asked for as long as the body runs."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        return alongside(self._run())
 
     # Asked by the server
 
@@ -79,7 +68,7 @@ class Exports:
         """Order an export of a job that is over, and tell of it; ConflictError where that cannot be."""
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it is over")
-        source = await asyncio.to_thread(self._source, job, step)
+        source = await asyncio.to_thread(saved_folder, self._data, job, step)
         await asyncio.to_thread(self._sweep, job["id"])
         told: dict[str, Any] = {
             "id": f"exp_{secrets.token_hex(6)}",
@@ -122,18 +111,21 @@ class Exports:
     async def remove(self, job_id: str, export_id: str) -> None:
         """End it where it is under way, and take its files away."""
         await asyncio.to_thread(self.get, job_id, export_id)
-        order = self._orders.pop(export_id, None)
-        if order and order.child:
-            await order.child.stop()
+        self._take_back(export_id)
         await asyncio.to_thread(self._remove, job_id, export_id)
 
     def drop(self, job_id: str) -> None:
         """Stop, and forget, what is wanted of a job; its files go with it."""
         for export_id, order in list(self._orders.items()):
             if order.job["id"] == job_id:
-                del self._orders[export_id]
-                if order.child:
-                    order.child.kill()
+                self._take_back(export_id)
+
+    def _take_back(self, export_id: str) -> None:
+        order = self._orders.pop(export_id, None)
+        if order:
+            order.taken_back = True
+            if order.child:
+                order.child.kill()
 
     # Told by the scheduler
 
@@ -151,19 +143,6 @@ class Exports:
 
     def _folder(self, job_id: str) -> Path:
         return exports_folder(self._data, job_id)
-
-    def _source(self, job: dict[str, Any], step: int | None) -> Path:
-        steps = checkpoint_steps(self._data, job["id"])
-        if step is None:
-            folder = final_folder(self._data, job["id"])
-            if not folder.is_dir():
-                instead = f"; its checkpoints are at steps {', '.join(map(str, steps))}" if steps else ""
-                raise ConflictError(f"The job {job['name']} has no final adapter{instead}")
-            return folder
-        if step not in steps:
-            there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
-            raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
-        return checkpoint_folder(self._data, job["id"], step)
 
     def _remove(self, job_id: str, export_id: str) -> None:
         folder = self._folder(job_id)
@@ -195,26 +174,31 @@ class Exports:
             told = order.told
             told["state"] = "running"
             try:
-                made = await self._make(order)
-                done = {**told, **made, "state": "completed"}
-                done.pop("progress", None)
-                if told["id"] in self._orders:
-                    path = self._folder(order.job["id"]) / f"{told['id']}.json"
-                    await asyncio.to_thread(kept.write, path, done)
-                    del self._orders[told["id"]]
+                told |= await self._make(order)
             except JobFailure as failure:
                 # One that was killed for a job begins anew.
-                told["state"] = "waiting" if self._busy() else "failed"
-                if told["state"] == "failed":
-                    told["error"] = str(failure)
+                told |= {"state": "waiting"} if self._busy() else {"state": "failed", "error": str(failure)}
             except Exception as error:
                 log.exception("the export %s of %s", told["id"], order.job["id"])
-                told |= {
-                    "state": "failed",
-                    "error": f"the local backend failed: {type(error).__name__}: {error}",
-                }
-            finally:
-                told.pop("progress", None)
+                reason = f"the local backend failed: {type(error).__name__}: {error}"
+                told |= {"state": "failed", "error": reason}
+            else:
+                await self._done(order)
+            told.pop("progress", None)
+            if order.taken_back:  # while it was under way, or as it was written
+                await asyncio.to_thread(self._remove, order.job["id"], told["id"])
+
+    async def _done(self, order: Order) -> None:
+        """Keep what is told of an export that is there; then it is an order no more."""
+        told = {key: value for key, value in order.told.items() if key != "progress"}
+        told["state"] = "completed"
+        path = self._folder(order.job["id"]) / f"{told['id']}.json"
+        try:
+            await asyncio.to_thread(kept.write, path, told)
+        except OSError as error:
+            order.told |= {"state": "failed", "error": f"It could not be kept: {error.strerror}"}
+            return
+        self._orders.pop(told["id"], None)
 
     async def _make(self, order: Order) -> dict[str, Any]:
         """Let a worker write and prove; JobFailure where it ends without."""
@@ -234,8 +218,8 @@ class Exports:
         model = await self._models.ensure(config["model"], tell)
         child = order.child = await Child.start(WORKER)
         try:
-            if self._busy():  # a job has started meanwhile
-                raise JobFailure("A job has started")
+            if self._busy() or order.taken_back:  # meanwhile
+                raise JobFailure("A job has started, or nobody wants it any more")
             child.send(
                 id=job_id,
                 config=config,

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from arkor_dev.data.rows import Row
-
-
-MOST_ROWS: Final = 16
-"""Rows of the job's own data that both models are asked."""
 
 
 class Work:
@@ -51,8 +47,7 @@ class Work:
             preparation.read()
         except JobFailure:
             return []
-        rows = preparation.eval_rows or preparation.train_rows
-        return rows[:: -(-len(rows) // MOST_ROWS)][:MOST_ROWS] if rows else []
+        return preparation.eval_rows or preparation.train_rows
 
     def run(self) -> None:
         """Do the work; whatever goes wrong ends as a reason that the person reads."""

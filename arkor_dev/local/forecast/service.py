@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.sources import SourceError, inside, parts_of
+from arkor_dev.local.workers.alongside import alongside
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -26,7 +27,8 @@ from .measurement import Kept, Measurement, key_of
 from .outlook import outlook
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from arkor_dev.contract.feature_shapes import Forecast
@@ -73,16 +75,9 @@ class Forecasts:
         self._news = asyncio.Event()
         self._current: tuple[Entry, Child] | None = None
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Measure what is asked for as long as the body runs."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        return alongside(self._run())
 
     # Asked by the server
 

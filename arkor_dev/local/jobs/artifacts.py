@@ -13,12 +13,14 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 
 from .store import Verdict
 from .whole_folder import PART
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 VERDICT: Final = "verdict.json"
@@ -57,6 +59,21 @@ def exports_folder(data: Path, job_id: str) -> Path:
 def checkpoint_steps(data: Path, job_id: str) -> list[int]:
     """The steps of every checkpoint of a job, ascending."""
     return _steps_in(job_folder(data, job_id) / "checkpoints")
+
+
+def saved_folder(data: Path, job: Mapping[str, Any], step: int | None) -> Path:
+    """Where a job's checkpoint of ``step`` lies, or its final adapter; ConflictError or NotFoundError."""
+    steps = checkpoint_steps(data, job["id"])
+    if step is None:
+        folder = final_folder(data, job["id"])
+        if not folder.is_dir():
+            instead = f"; its checkpoints are at steps {', '.join(map(str, steps))}" if steps else ""
+            raise ConflictError(f"The job {job['name']} has no final adapter{instead}")
+        return folder
+    if step not in steps:
+        there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
+        raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
+    return checkpoint_folder(data, job["id"], step)
 
 
 def resume_steps(data: Path, job_id: str) -> list[int]:

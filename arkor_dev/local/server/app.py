@@ -32,12 +32,11 @@ from .datasets import DATASETS
 from .datasets import routes as dataset_routes
 from .evaluation import Followers
 from .evaluation import routes as evaluation_routes
-from .exports import EXPORTS
 from .exports import routes as export_routes
 from .forecasts import FORECASTS
 from .forecasts import routes as forecast_routes
 from .interruptions import routes as interruption_routes
-from .jobs import EVALUATIONS, IMPORTING, INFERENCE, NAME, SCHEDULER
+from .jobs import EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from aiohttp import web
 
 from arkor_dev.contract.bodies import EXPORT
-from arkor_dev.local.exports.service import Exports
 
-from .jobs import job_of
+from .jobs import EXPORTS, job_of
 from .requests import body_of
-
-EXPORTS: Final = web.AppKey("exports", Exports)
 
 routes = web.RouteTableDef()
 

@@ -14,6 +14,7 @@ from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.evaluation.service import Evaluations
+from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.jobs.archive.reader import Imported, import_job
 from arkor_dev.local.jobs.archive.writer import export_job
@@ -57,6 +58,7 @@ ARCHIVE: Final = Schema(
     )
 )
 EVALUATIONS: Final = web.AppKey("evaluations", Evaluations)
+EXPORTS: Final = web.AppKey("exports", Exports)
 SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
 INFERENCE: Final = web.AppKey("inference", Inference)
 IMPORTING: Final = web.AppKey("importing", asyncio.Lock)
@@ -119,6 +121,7 @@ async def delete_job(request: web.Request) -> web.Response:
         raise ConflictError(f"The job {found['name']} is answering in a chat: stop it before you delete it")
     await request.app[SCHEDULER].delete(found["id"])
     request.app[EVALUATIONS].drop(found["id"])
+    request.app[EXPORTS].drop(found["id"])
     return web.Response(status=204)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import hdrs, web
 
@@ -11,43 +11,36 @@ from arkor_dev.server.app_keys import BACKEND
 
 from .envelope import answered, read_object
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 PASSED: Final = ("Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Last-Modified")
 CHUNK: Final = 2**18
-
-
-def _names(request: web.Request) -> Mapping[str, str]:
-    return request.match_info
 
 
 async def create(request: web.Request) -> web.Response:
     """``POST /api/jobs/:id/exports`` ``{format, step?}``: the backend's ``{export}``."""
     body = await read_object(request, EXPORT)
-    return answered(await request.app[BACKEND].create_export(_names(request)["id"], body))
+    return answered(await request.app[BACKEND].create_export(request.match_info["id"], body))
 
 
 async def listed(request: web.Request) -> web.Response:
     """``GET /api/jobs/:id/exports``: the backend's ``{exports}``."""
-    return answered(await request.app[BACKEND].list_exports(_names(request)["id"]))
+    return answered(await request.app[BACKEND].list_exports(request.match_info["id"]))
 
 
 async def one(request: web.Request) -> web.Response:
     """``GET /api/jobs/:id/exports/:export``: the backend's ``{export}``."""
-    names = _names(request)
+    names = request.match_info
     return answered(await request.app[BACKEND].get_export(names["id"], names["export"]))
 
 
 async def remove(request: web.Request) -> web.Response:
     """``DELETE /api/jobs/:id/exports/:export``: ended, and its files gone."""
-    names = _names(request)
+    names = request.match_info
     return answered(await request.app[BACKEND].delete_export(names["id"], names["export"]))
 
 
 async def file(request: web.Request) -> web.StreamResponse:
     """``GET /api/jobs/:id/exports/:export/files/:name``: the bytes, or a range of them, to be saved."""
-    names = _names(request)
+    names = request.match_info
     opened = request.app[BACKEND].export_file(
         names["id"], names["export"], names["name"], request.headers.get("Range")
     )

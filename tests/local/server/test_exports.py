@@ -8,7 +8,7 @@ import pytest
 
 from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import read_statement
-from tests.local.conftest import ENDLESS
+from tests.local.conftest import CONFIG, ENDLESS
 from tests.local.harness import until
 
 if TYPE_CHECKING:
@@ -57,6 +57,18 @@ def test_an_export_waits_for_a_training_and_begins_anew_after_it(trained: Traine
     assert (folder / export / "model.safetensors").is_file()
     backend.call("DELETE", f"/v1/jobs/{trained.job}/exports/{export}")
     assert not folder.exists()
+
+
+def test_a_job_that_is_deleted_takes_its_exports_along(trained: Trained) -> None:
+    backend = trained.backend
+    job = backend.submit({**CONFIG, "maxSteps": 2, "dryRun": True}, "short")
+    backend.wait_for(job, "end")
+    path = f"/v1/jobs/{job}/exports"
+    assert backend.call("POST", path, {"format": "merged"}).status == 201
+    until(lambda: backend.processes("exports.worker"), 60)
+    assert backend.call("DELETE", f"/v1/jobs/{job}").status == 204
+    until(lambda: not backend.processes("exports.worker"))
+    until(lambda: not (trained.data / "jobs" / job).exists())
 
 
 def test_one_that_is_taken_back_leaves_nothing(trained: Trained) -> None:
