@@ -28,6 +28,7 @@ from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 from tests.support.fake_samples import answer_prompts
 
 from .target import Frame, Target, first, history_of, until
+from .test_features import BUILT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,23 +81,7 @@ def fake_target() -> Iterator[Target]:
     """The tests' own backend in a thread of its own, with somebody who trains what it is given."""
     loop, fake = asyncio.new_event_loop(), FakeBackend()
     trained: set[asyncio.Task[None]] = set()  # else they may be collected
-    fake.features = [
-        "card",
-        "datasets",
-        "delete",
-        "edit",
-        "evaluation",
-        "exports",
-        "extend",
-        "forecast",
-        "parent",
-        "pause",
-        "queue",
-        "resume",
-        "strength",
-        "samples",
-        "votes",
-    ]
+    fake.features = sorted(BUILT)
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 
     async def stop() -> None:

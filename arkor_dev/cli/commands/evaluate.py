@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,13 +13,14 @@ from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictErr
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 
+from . import waiting
 from .jobs import choose_job, jobs_of, require_sign_in
+from .waiting import progress_words, shown_progress
 
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
-LOOK_SECONDS: Final = 0.5
 SHOWN: Final = 3
 """Rows that are shown of those that changed most, for better and for worse."""
 TEXT: Final = 72
@@ -107,32 +107,16 @@ async def _evaluate(backend: Backend, job: dict[str, Any], asked: Asked, data: s
 
 async def _done(backend: Backend, job_id: str) -> None:
     """Wait until the evaluation is done, and say on a terminal how far it has come; raises its failure."""
-    said = ""
-    while True:
-        answered = json.loads((await backend.get_job(job_id)).body)
-        evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None
-        if not isinstance(evaluating, dict):
-            break
-        if evaluating.get("state") == "failed":
-            raise BackendError(f"It could not be evaluated: {one_line(evaluating.get('error'), 1000)}")
-        words = _progress(evaluating)
-        if words != said and sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{words}")
-            sys.stderr.flush()
-            said = words
-        await asyncio.sleep(LOOK_SECONDS)
-    if said:
-        sys.stderr.write("\r\x1b[K")
-
-
-def _progress(evaluating: dict[str, Any]) -> str:
-    progress = evaluating.get("progress")
-    if not isinstance(progress, dict):
-        return "Waiting: a job is training" if evaluating.get("state") == "waiting" else "Evaluating"
-    done, total = progress.get("done"), progress.get("total")
-    of = f" of {one_line(total, 20)}" if total else ""
-    label, unit = one_line(progress.get("label"), 60), one_line(progress.get("unit"), 20)
-    return f"{label}: {one_line(done, 20)}{of} {unit}"
+    with shown_progress() as show:
+        while True:
+            answered = json.loads((await backend.get_job(job_id)).body)
+            evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None
+            if not isinstance(evaluating, dict):
+                return
+            if evaluating.get("state") == "failed":
+                raise BackendError(f"It could not be evaluated: {one_line(evaluating.get('error'), 1000)}")
+            show(progress_words(evaluating, "Evaluating"))
+            await asyncio.sleep(waiting.LOOK_SECONDS)
 
 
 def lines(rows: object) -> list[str]:

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,9 +15,10 @@ from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError,
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 
-from .evaluate import LOOK_SECONDS
+from . import waiting
 from .jobs import choose_job, jobs_of, require_sign_in
 from .local import size
+from .waiting import progress_words, shown_progress
 
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
@@ -112,8 +112,7 @@ def _export_in(body: bytes) -> dict[str, Any]:
 
 async def _done(backend: Backend, job_id: str, export_id: str) -> dict[str, Any]:
     """The export once it is there; raises its failure. Says on a terminal how far it has come."""
-    said = ""
-    try:
+    with shown_progress() as show:
         while True:
             export = _export_in((await backend.get_export(job_id, export_id)).body)
             state = export.get("state")
@@ -121,24 +120,8 @@ async def _done(backend: Backend, job_id: str, export_id: str) -> dict[str, Any]
                 return export
             if state == "failed":
                 raise BackendError(f"It could not be exported: {one_line(export.get('error'), 1000)}")
-            words = _progress(export)
-            if words != said and sys.stderr.isatty():
-                sys.stderr.write(f"\r\x1b[K{words}")
-                sys.stderr.flush()
-                said = words
-            await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        if said:
-            sys.stderr.write("\r\x1b[K")
-
-
-def _progress(export: dict[str, Any]) -> str:
-    progress = export.get("progress")
-    if not isinstance(progress, dict):
-        return "Waiting: a job is training" if export.get("state") == "waiting" else "Exporting"
-    total = progress.get("total")
-    counts = f": {one_line(progress.get('done'), 20)} of {one_line(total, 20)}" if total else ""
-    return f"{one_line(progress.get('label'), 80)}{counts} {one_line(progress.get('unit'), 20)}".rstrip()
+            show(progress_words(export, "Exporting"))
+            await asyncio.sleep(waiting.LOOK_SECONDS)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.cli.commands import evaluate
+from arkor_dev.cli.commands import waiting
 from arkor_dev.cli.commands.evaluate import lines
 
 from .test_jobs import Command, command
@@ -23,7 +23,7 @@ __all__ = ["command"]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
 
 
 async def test_it_prints_the_verdict_and_the_rows_that_changed_most(

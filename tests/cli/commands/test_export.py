@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.cli.commands import export
+from arkor_dev.cli.commands import waiting
 from tests.support.fake_exports import FILES, PROOF
 
 from .test_jobs import Command, command
@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
 
 
 @pytest.fixture

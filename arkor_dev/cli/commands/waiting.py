@@ -1,0 +1,45 @@
+"""How far a backend has come with what goes on after its answer, on one line of a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.core.plain_text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+LOOK_SECONDS: Final = 0.5
+"""How long to wait between two looks."""
+
+
+def progress_words(told: Mapping[str, Any], doing: str) -> str:
+    """How far it has come, by its ``state`` and ``progress``; ``doing`` until that is known."""
+    progress = told.get("progress")
+    if not isinstance(progress, dict):
+        return "Waiting: a job is training" if told.get("state") == "waiting" else doing
+    total = progress.get("total")
+    of = f" of {one_line(total, 20)}" if total else ""
+    label, unit = one_line(progress.get("label"), 80), one_line(progress.get("unit"), 20)
+    return f"{label}: {one_line(progress.get('done'), 20)}{of} {unit}".rstrip() if total or unit else label
+
+
+@contextlib.contextmanager
+def shown_progress() -> Iterator[Callable[[str], None]]:
+    """A function that shows words in place of those before; nothing where standard error is no terminal."""
+    said = ""
+
+    def show(words: str) -> None:
+        nonlocal said
+        if words != said and sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{words}")
+            sys.stderr.flush()
+            said = words
+
+    try:
+        yield show
+    finally:
+        if said:
+            sys.stderr.write("\r\x1b[K")

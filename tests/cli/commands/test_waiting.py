@@ -1,0 +1,56 @@
+"""How far something has come, in words and on a terminal's line."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.cli.commands.waiting import progress_words, shown_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"state": "waiting"}, "Waiting: a job is training"),
+        ({"state": "running"}, "Doing"),
+        ({"progress": 5}, "Doing"),
+        ({"progress": {"label": "Writing", "done": 0, "total": None, "unit": ""}}, "Writing"),
+        ({"progress": {"label": "A\x1b[31m", "done": 3, "total": 8, "unit": "rows"}}, "A: 3 of 8 rows"),
+    ],
+)
+def test_progress_is_told_in_words(told: Mapping[str, Any], words: str) -> None:
+    assert progress_words(told, "Doing") == words
+
+
+class Terminal(io.StringIO):
+    """Standard error that a person looks at, or not."""
+
+    seen = True
+
+    def isatty(self) -> bool:
+        return self.seen
+
+
+@pytest.mark.parametrize(("seen", "written"), [(True, "\r\x1b[Ka\r\x1b[Kb\r\x1b[K"), (False, "")])
+def test_a_line_stands_in_place_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, seen: bool, written: str
+) -> None:
+    terminal = Terminal()
+    terminal.seen = seen
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    def interrupted() -> None:
+        with shown_progress() as show:
+            for words in ("a", "a", "b"):
+                show(words)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert terminal.getvalue() == written
