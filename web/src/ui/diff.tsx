@@ -1,4 +1,10 @@
+import { useEffect, useState } from "preact/hooks";
 import { clean } from "../lib/text";
+import { Button } from "./controls/button";
+import { say } from "./controls/live";
+import { Dialog } from "./dialog";
+import { ErrorNote } from "./empty";
+import { Skeleton } from "./skeleton";
 import "./diff.css";
 
 const MOST_LINES = 400;
@@ -27,5 +33,63 @@ export function Diff({ text }: { text: string }) {
         );
       })}
     </pre>
+  );
+}
+
+const wordsOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
+
+interface WriteProps {
+  /** The change as it would be written, or (with false) writes it; asked of the props as they first were. */
+  post: (preview: boolean) => Promise<{ diff: string }>;
+  /** What follows once it is written. */
+  written: () => unknown;
+  onClose: () => void;
+}
+
+/** How arkor.toml will change, before it is written. */
+export function WriteDialog({ post, written, onClose }: WriteProps) {
+  const [diff, setDiff] = useState<string | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  // What is written is what was shown when the dialog was opened, whatever the page reads meanwhile.
+  const [asked] = useState(() => post);
+  useEffect(() => {
+    asked(true).then(
+      (answer) => setDiff(answer.diff),
+      (fault: unknown) => setError(wordsOf(fault)),
+    );
+  }, []);
+  const write = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      await asked(false);
+      await written();
+      say("Written to arkor.toml");
+      onClose();
+    } catch (fault) {
+      setError(wordsOf(fault));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title="Write to arkor.toml" wide onClose={onClose}>
+      {error !== null ? (
+        <ErrorNote error={error} />
+      ) : diff === null ? (
+        <Skeleton lines={5} height={18} />
+      ) : (
+        <Diff text={diff} />
+      )}
+      <div class="ui-dialog-actions">
+        <Button data-focus onClick={onClose}>
+          Back
+        </Button>
+        {error === null && (
+          <Button kind="primary" busy={busy} disabled={diff === null} onClick={() => void write()}>
+            Write
+          </Button>
+        )}
+      </div>
+    </Dialog>
   );
 }

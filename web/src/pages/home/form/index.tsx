@@ -19,7 +19,7 @@ import { openRun } from "../open-run";
 import { conflictsIn, problemOf } from "./check";
 import { Origin } from "./origin";
 import { Row, type RowState } from "./row";
-import { WriteDialog } from "./write";
+import { WriteSettings } from "./write";
 import "./form.css";
 
 const FIELDS = new Set<string>(FORM.map(({ field }) => field));
@@ -98,7 +98,7 @@ export function SettingsForm({ trainer, revision }: Props) {
         );
       })}
       {writing && (
-        <WriteDialog
+        <WriteSettings
           trainer={trainer}
           revision={revision}
           changes={changes}

@@ -18,8 +18,8 @@ import { clean, displayName } from "../../../lib/text";
 import { composing, fitHeight } from "../../../lib/textarea";
 import { PlainText } from "../../../markdown";
 import { reloadManifest } from "../../../store/manifest";
-import { announce, Button, Dialog, ErrorNote, Skeleton, say } from "../../../ui";
-import { Diff } from "../../../ui/diff";
+import { announce, Button, ErrorNote, say } from "../../../ui";
+import { WriteDialog } from "../../../ui/diff";
 
 const STACK = { display: "grid", gridTemplateColumns: "minmax(0, 1fr)", gap: "4px", marginTop: "12px" };
 const HEAD = { color: "var(--ink-2)", fontSize: "var(--size-1)", fontWeight: "var(--medium)" };
@@ -207,50 +207,8 @@ interface ListProps {
   onClose: () => void;
 }
 
-/** How arkor.toml will change, before it is written. */
 function ListDialog({ trainer, revision, onClose }: ListProps) {
-  const [diff, setDiff] = useState<string | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  // What is written is what was shown, whatever the page reads meanwhile.
-  const [asked] = useState({ trainer, revision });
-  useEffect(() => {
-    listInDataset(asked.trainer, asked.revision, true).then(
-      (answer) => setDiff(answer.diff),
-      (fault: unknown) => setError(errorText(fault)),
-    );
-  }, []);
-  const write = async (): Promise<void> => {
-    setBusy(true);
-    try {
-      await listInDataset(asked.trainer, asked.revision, false);
-      await Promise.all([loadCorrections(), reloadManifest()]);
-      say("Written to arkor.toml");
-      onClose();
-    } catch (fault) {
-      setError(errorText(fault));
-      setBusy(false);
-    }
-  };
-  return (
-    <Dialog title="Write to arkor.toml" wide onClose={onClose}>
-      {error !== null ? (
-        <ErrorNote error={error} />
-      ) : diff === null ? (
-        <Skeleton lines={4} height={18} />
-      ) : (
-        <Diff text={diff} />
-      )}
-      <div class="ui-dialog-actions">
-        <Button data-focus onClick={onClose}>
-          Back
-        </Button>
-        {error === null && (
-          <Button kind="primary" busy={busy} disabled={diff === null} onClick={() => void write()}>
-            Write
-          </Button>
-        )}
-      </div>
-    </Dialog>
-  );
+  const post = (preview: boolean): Promise<{ diff: string }> => listInDataset(trainer, revision, preview);
+  const written = (): Promise<unknown> => Promise.all([loadCorrections(), reloadManifest()]);
+  return <WriteDialog post={post} written={written} onClose={onClose} />;
 }
