@@ -40,9 +40,15 @@ export function Result({ keys, names, ballots }: Props) {
           <thead>
             <tr>
               <th scope="col">Voter</th>
-              <th scope="col">{names.one}</th>
-              <th scope="col">{names.other}</th>
-              <th scope="col">No difference</th>
+              <th scope="col" style={styles.name}>
+                {names.one}
+              </th>
+              <th scope="col" style={styles.name}>
+                {names.other}
+              </th>
+              <th scope="col" style={styles.name}>
+                No difference
+              </th>
               <th scope="col">Votes</th>
             </tr>
           </thead>

@@ -12,6 +12,7 @@ const row: Style = { display: "flex", flexWrap: "wrap", alignItems: "center", ga
 const whole = stack(12, { width: "100%", minWidth: 0, outline: "none" });
 const asked: Style = {
   fontSize: "var(--size-3)",
+  marginBottom: "12px",
   overflowWrap: "anywhere",
   whiteSpace: "pre-wrap",
 };
@@ -33,6 +34,22 @@ const label: Style = {
 const verdict: Style = { maxWidth: "75ch", fontSize: "var(--size-3)", overflowWrap: "anywhere" };
 const share: Style = { width: "min(100%, 40rem)", paddingInline: "6px" };
 const ends: Style = { display: "flex", justifyContent: "space-between", gap: "16px" };
+/** A model's name over its votes: a phone has room for some words of it in a line. */
+const name: Style = { whiteSpace: "normal", overflowWrap: "break-word" };
 const end: Style = { overflowWrap: "anywhere" };
 
-export const styles = { page, quiet, start, row, whole, asked, judge, label, verdict, share, ends, end };
+export const styles = {
+  page,
+  quiet,
+  start,
+  row,
+  whole,
+  asked,
+  judge,
+  label,
+  verdict,
+  share,
+  ends,
+  name,
+  end,
+};
