@@ -43,7 +43,7 @@ def test_ordinary_text_is_not(text: str) -> None:
 
 
 def test_of_this_machine_it_knows_user_home_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/work/people/jo")
+    monkeypatch.setenv("HOME", "/srv/people/jo")
     monkeypatch.setenv("USER", "jo-the-trainer")
     monkeypatch.setenv("LOGNAME", "jo-the-trainer")
     monkeypatch.setenv("MY_API_KEY", "s3cret-value-1")
@@ -52,7 +52,7 @@ def test_of_this_machine_it_knows_user_home_and_secrets(monkeypatch: pytest.Monk
     here = Private.here([Path("/data/jobs")], ["1"])
     assert here.found("jo-the-trainer was here")
     assert here.found("quarry-7")
-    assert here.found("x /work/people/jo y")
+    assert here.found("x /srv/people/jo y")
     assert here.found("the s3cret-value-1")
     assert here.found("disabled") is None
     assert "s3cret" not in repr(here)
