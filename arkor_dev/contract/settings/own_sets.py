@@ -10,7 +10,7 @@ from arkor_dev.contract.rules import quoted, text_line
 from .json_schema import pattern_fault, schema_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 FIELD: Final = "evaluations"
 METRICS: Final = ("loss", "exact_match", "contains", "regex", "json_schema")
@@ -45,6 +45,11 @@ def fault_of(told: Mapping[str, object]) -> tuple[str, str] | None:
         if fault := schema_fault(told["schema"]):
             return "schema", fault
     return None
+
+
+def without_functions(sets: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """Those of faultless ``sets`` that run no function of the project, as a job from elsewhere may not."""
+    return [told for told in sets if told.get("metric", "loss") in METRICS]
 
 
 def sets_fault(sets: object) -> str | None:

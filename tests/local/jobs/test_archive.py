@@ -149,6 +149,20 @@ def test_a_verdict_that_is_none_is_left_out(tmp_path: Path, verdict: object) -> 
     store.close()
 
 
+def test_no_function_of_this_project_is_run_for_a_job_from_elsewhere(tmp_path: Path) -> None:
+    asked = [
+        {"name": "own", "path": "data/a.jsonl", "metric": "deploy:main"},
+        {"name": "plain", "path": "data/a.jsonl", "metric": "contains"},
+        {"name": "loss", "path": "data/a.jsonl"},
+    ]
+    (tmp_path / "hostile.tar").write_bytes(whole(*built(config={**CONFIG, "evaluations": asked})))
+    taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
+    store = Store(tmp_path / "there" / "backend.sqlite", "local")
+    job = store.take_in(taken.job, taken.events())
+    assert [each["name"] for each in job["config"]["evaluations"]] == ["plain", "loss"]
+    store.close()
+
+
 # --- hostile files --------------------------------------------------------------------------------------
 
 

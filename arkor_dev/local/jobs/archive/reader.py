@@ -20,6 +20,7 @@ from arkor_dev.contract.bodies import JOB_CHANGES
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.contract.regular_files import NotRegularError, open_regular
 from arkor_dev.contract.schema import SchemaError, check
+from arkor_dev.contract.settings.own_sets import FIELD, without_functions
 from arkor_dev.contract.shapes import TERMINAL
 
 from ..artifacts import job_folder
@@ -140,6 +141,9 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
             raise _wrong("a file of it has another size than it says")
         if _extract(file, folder / name, entry["bytes"]) != entry["sha256"]:
             raise _wrong("a file of it has changed since it was exported (its SHA-256 differs)")
+    if sets := job["config"].get(FIELD):
+        # Whoever made the file does not choose what of this project's code is run here.
+        job["config"][FIELD] = without_functions(sets)
     return Imported(data, folder, job)
 
 
