@@ -1,6 +1,6 @@
 """Causal attention over rows that lie in one line: each row sees itself alone.
 
-torch's kernel goes forward. Its way back takes four times as long in bfloat16, so there the gradients come
+Short rows of like length are computed together. torch's kernel goes forward. Its way back takes four times as long in bfloat16, so there the gradients come
 from products of blocks, which are made anew and not kept.
 """
 
@@ -13,7 +13,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 if TYPE_CHECKING:
-    from .line import Line
+    from .line import Line, Together
 
 NAME: Final = "arkor_rows"
 KNOWN: Final = frozenset(
@@ -83,28 +83,32 @@ def _take(tensor: Any, line: Line, part: tuple[int, int], dim: int = 2) -> Any:
     return torch.cat([tensor.narrow(dim, 0, line.shared), own], dim) if line.shared else own
 
 
-def _put(into: Any, row: Any, line: Line, part: tuple[int, int]) -> None:
-    """Add a row's gradient, ``[heads, row, size]``, to that of the line."""
-    start, end = part
-    if line.shared:
-        into[0, :, : line.shared] += row[:, : line.shared]
-    into[0, :, start:end] = row[:, line.shared :]
+def _gather(tensor: Any, group: Together) -> Any:
+    """A group's rows of ``tensor``, ``[1, heads, places, size]``: ``[rows, heads, length, size]``."""
+    rows = tensor[0].transpose(0, 1).index_select(0, group.places)
+    return rows.view(group.rows, group.length, *rows.shape[1:]).transpose(1, 2)
+
+
+def _flat(rows: Any) -> Any:
+    """A group's rows as ``[rows times length, heads, size]``."""
+    return rows.transpose(1, 2).flatten(0, 1)
 
 
 class _Attend(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, query: Any, key: Any, value: Any, line: Line, scale: float) -> Any:
-        groups = query.shape[1] // key.shape[1]
-        out = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+        times = query.shape[1] // key.shape[1]
+        out = torch.empty_like(query.transpose(1, 2)[0], memory_format=torch.contiguous_format)
         sums = []
-        for number, part in enumerate(line.parts):
-            q, k, v = (_take(tensor, line, part) for tensor in (query, key, value))
-            k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+        for group in line.groups:
+            q, k, v = (_gather(tensor, group) for tensor in (query, key, value))
+            k, v = k.repeat_interleave(times, 1), v.repeat_interleave(times, 1)
             made, logsumexp = _forward(q, k, v, 0.0, True, scale=scale)
-            if line.shared and number == 0:
-                out[:, :, : line.shared] = made[:, :, : line.shared]
-            out[:, :, part[0] : part[1]] = made[:, :, line.shared :]
+            out.index_copy_(0, group.own, _flat(made).index_select(0, group.taken))
+            if group.first is not None:
+                out[: line.shared] = made[group.first, :, : line.shared].transpose(0, 1)
             sums.append(logsumexp)
+        out = out[None].transpose(1, 2)
         ctx.save_for_backward(query, key, value, out, *sums)
         ctx.line, ctx.scale = line, scale
         return out
@@ -112,24 +116,26 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
         query, key, value, out, *sums = ctx.saved_tensors
-        line = ctx.line
-        grads = [torch.zeros_like(tensor) for tensor in (query, key, value)]
+        shared = ctx.line.shared
+        grads = [torch.zeros_like(tensor.transpose(1, 2)[0]) for tensor in (query, key, value)]
         way = _whole if query.dtype == torch.float32 else _in_blocks
-        for number, (part, logsumexp) in enumerate(zip(line.parts, sums, strict=True)):
-            q, k, v, o, g = (_take(tensor, line, part) for tensor in (query, key, value, out, grad))
-            if line.shared and number:
-                g[:, :, : line.shared] = 0  # of what is shared, the first row's result alone went on
-            for into, row in zip(grads, way(q, k, v, o, g, logsumexp, ctx.scale), strict=True):
-                _put(into, row, line, part)
-        return (*grads, None, None)
+        for group, logsumexp in zip(ctx.line.groups, sums, strict=True):
+            q, k, v, o, g = (_gather(tensor, group) for tensor in (query, key, value, out, grad))
+            g.transpose(1, 2).view(-1, *out.shape[1::2]).index_fill_(0, group.empty, 0)
+            for into, made in zip(grads, way(q, k, v, o, g, logsumexp, ctx.scale), strict=True):
+                flat = _flat(made)
+                into.index_copy_(0, group.own, flat.index_select(0, group.taken))
+                if shared:
+                    into[:shared] += flat.view(group.rows, group.length, *into.shape[1:])[:, :shared].sum(0)
+        return (*(each[None].transpose(1, 2) for each in grads), None, None)
 
 
 def _whole(q: Any, k: Any, v: Any, o: Any, g: Any, logsumexp: Any, scale: float) -> tuple[Any, Any, Any]:
-    """The gradients of one row's queries, keys and values by torch's kernel."""
-    groups = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    """The gradients of rows' queries, keys and values by torch's kernel."""
+    times = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(times, 1), v.repeat_interleave(times, 1)
     dq, dk, dv = _backward(g, q, k, v, o, logsumexp, 0.0, True, scale=scale)
-    return dq[0], *(part[0].unflatten(0, (-1, groups)).sum(1) for part in (dk, dv))
+    return dq, *(part.unflatten(1, (-1, times)).sum(2) for part in (dk, dv))
 
 
 def _in_blocks(q: Any, k: Any, v: Any, o: Any, g: Any, logsumexp: Any, scale: float) -> tuple[Any, Any, Any]:
@@ -137,27 +143,30 @@ def _in_blocks(q: Any, k: Any, v: Any, o: Any, g: Any, logsumexp: Any, scale: fl
 
     The queries of the heads that share a key lie one below another, so that one product serves them.
     """
-    heads, (_, queries, length, size) = k.shape[1], q.shape
-    groups = queries // heads
-    lean = (g * o).sum(-1, dtype=torch.float32).view(heads, groups, length, 1)
-    sums = logsumexp.reshape(heads, groups, length, 1)
-    q, g = (tensor.reshape(heads, groups, length, size) for tensor in (q, g))
-    k, v = k[0].contiguous(), v[0].contiguous()
-    dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-    for start in range(0, length, BLOCK):
+    rows, heads, length, size = k.shape
+    times = q.shape[1] // heads
+    lean = (g * o).sum(-1, dtype=torch.float32).view(rows * heads, times, length, 1)
+    minus = -logsumexp.contiguous().view(rows * heads, times, length, 1)
+    q, g = (tensor.reshape(rows * heads, times, length, size) for tensor in (q, g))
+    k, v = (tensor.reshape(rows * heads, length, size) for tensor in (k, v))
+    dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+    for start in reversed(range(0, length, BLOCK)):
         end = min(start + BLOCK, length)
-        rows = (heads, groups, end - start)
-        some, wanted = (tensor[:, :, start:end].reshape(heads, -1, size) for tensor in (q, g))
-        share = (some @ k[:, :end].transpose(1, 2)).view(*rows, end)
-        share = torch.sub(share * scale, sums[:, :, start:end]).exp_()
+        block = (rows * heads, times, end - start)
+        some, wanted = (tensor[:, :, start:end].reshape(rows * heads, -1, size) for tensor in (q, g))
+        share = (some @ k[:, :end].transpose(1, 2)).view(*block, end)
+        share = torch.add(minus[:, :, start:end], share, alpha=scale).exp_()
         share[..., start:].tril_()
-        fall = torch.sub((wanted @ v[:, :end].transpose(1, 2)).view(*rows, end), lean[:, :, start:end])
-        fall = fall.mul_(share).mul_(scale).to(q.dtype).view(heads, -1, end)
-        share = share.to(q.dtype).view(heads, -1, end)
-        dq[:, :, start:end] = (fall @ k[:, :end]).view(*rows, size)
-        dk[:, :end] += fall.transpose(1, 2) @ some
-        dv[:, :end] += share.transpose(1, 2) @ wanted
-    return dq.view(queries, length, size), dk, dv
+        fall = torch.sub((wanted @ v[:, :end].transpose(1, 2)).view(*block, end), lean[:, :, start:end])
+        fall = fall.mul_(share).to(q.dtype).view(rows * heads, -1, end)
+        share = share.to(q.dtype).view(rows * heads, -1, end)
+        dq[:, :, start:end] = (fall @ k[:, :end]).view(*block, size)
+        # The last block sees all keys; those before it add to what it gave.
+        beta = 0 if end == length else 1
+        dk[:, :end].baddbmm_(fall.transpose(1, 2), some, beta=beta, alpha=scale)
+        dv[:, :end].baddbmm_(share.transpose(1, 2), wanted, beta=beta)
+    dq = dq.mul_(scale).view(rows, -1, length, size)
+    return dq, *(each.view(rows, heads, length, size) for each in (dk, dv))
 
 
 AttentionInterface.register(NAME, attend)

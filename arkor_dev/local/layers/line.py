@@ -12,6 +12,29 @@ if TYPE_CHECKING:
 
 WORTH_SHARING: Final = 16
 """Fewest tokens that rows must begin with alike: below, putting them together costs what it saves."""
+TOGETHER: Final = 2**16
+"""Pairs of places that rows attended together have at most: what a head makes of them stays in the cache."""
+LIKE: Final = 0.8
+"""Which part of the longest's tokens the shorter ones beside it have at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Rows of a line whose attention is computed at once, as a rectangle ``[rows, length]``.
+
+    ``places`` are the line's places of it, flat: each row begins with what all share, and a shorter one's end
+    is filled up with its own last place. What the line has at ``own`` is at ``taken`` of the flat rectangle;
+    that is all but what is shared, which counts in row ``first`` alone, if that is the line's first row.
+    ``empty`` are the places of the rectangle that count nowhere.
+    """
+
+    rows: int
+    length: int
+    places: Any
+    own: Any
+    taken: Any
+    empty: Any
+    first: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +50,7 @@ class Line:
     positions: Any
     shared: int
     parts: tuple[tuple[int, int], ...]
+    groups: tuple[Together, ...]
     kept: Any
     targets: Any
 
@@ -60,9 +84,40 @@ def lay(rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool =
         torch.tensor([positions]),
         shared,
         tuple(parts),
+        _groups(parts, shared),
         torch.tensor(kept, dtype=torch.long),
         torch.tensor(targets, dtype=torch.long),
     )
+
+
+def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[Together, ...]:
+    """Short rows of like length together, because there each call costs more than its work."""
+    lengths = [shared + end - start for start, end in parts]
+    groups: list[list[int]] = []
+    for number in sorted(range(len(parts)), key=lambda number: -lengths[number]):
+        longest, rows = (lengths[groups[-1][0]], len(groups[-1])) if groups else (0, 0)
+        if rows and (rows + 1) * longest**2 <= TOGETHER and lengths[number] >= LIKE * longest:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return tuple(_together(numbers, parts, shared) for numbers in groups)
+
+
+def _together(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: int) -> Together:
+    length = shared + max(parts[number][1] - parts[number][0] for number in numbers)
+    places: list[int] = []
+    own: list[int] = []
+    taken: list[int] = []
+    empty: list[int] = []
+    for row, number in enumerate(numbers):
+        start, end = parts[number]
+        begin, stop = row * length + shared, row * length + shared + end - start
+        places += [*range(shared), *range(start, end), *[end - 1] * ((row + 1) * length - stop)]
+        own += range(start, end)
+        taken += range(begin, stop)
+        empty += [*(range(begin - shared, begin) if number else ()), *range(stop, (row + 1) * length)]
+    indices = (torch.tensor(each, dtype=torch.long) for each in (places, own, taken, empty))
+    return Together(len(numbers), length, *indices, numbers.index(0) if 0 in numbers else None)
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:
