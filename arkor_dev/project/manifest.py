@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from arkor_dev.contract.errors import BadRequestError
 
 from .node_tools import is_typescript
 from .training_command import NOT_LOCAL
-from .typescript import TypeScriptProject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import Manifest, SettingsWritten
+
+    from .typescript import TypeScriptProject
 
 
 class ManifestReader:
@@ -25,7 +27,13 @@ class ManifestReader:
         self._project = project
         self._local = local
         self._writing = asyncio.Lock()
-        self.typescript = TypeScriptProject(project)
+
+    @cached_property
+    def typescript(self) -> TypeScriptProject:
+        """The project as its TypeScript sources declare it."""
+        from .typescript import TypeScriptProject  # not on the way to the page's first byte, like all below
+
+        return TypeScriptProject(self._project)
 
     def warning(self) -> str | None:
         """What a person should know before they open the page: that this project cannot be trained here."""
@@ -80,7 +88,7 @@ class ManifestReader:
     def _from_toml(self) -> Manifest | None:
         if not self._has_toml():
             return None
-        from .arkor_toml import load_trainers, revision  # not on the way to the page's first byte
+        from .arkor_toml import load_trainers, revision
 
         # The revision first: of a file that is saved between the two, what is shown is then refused, not run.
         read = revision(self._project)

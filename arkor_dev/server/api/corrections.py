@@ -1,4 +1,8 @@
-"""Answers as they should have been: rows of the project's own data (docs/contract.md#corrections)."""
+"""Answers as they should have been: rows of the project's own data (docs/contract.md#corrections).
+
+What reads and writes the file is imported when it is asked for: it is not on the way to the page's first
+byte.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,6 @@ from aiohttp import web
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
-from arkor_dev.project.corrections import (
-    FILE,
-    add_correction,
-    lists_corrections,
-    read_corrections,
-    undo_correction,
-)
 from arkor_dev.server.app_keys import MANIFEST, SETTINGS
 
 from .envelope import read_object
@@ -73,6 +70,8 @@ LIST = Schema(
 
 async def get(request: web.Request) -> web.Response:
     """``GET /api/corrections``: the newest lines, and which trainers have the file in their data set."""
+    from arkor_dev.project.corrections import FILE, lists_corrections, read_corrections
+
     rows, older = await asyncio.to_thread(read_corrections, request.app[SETTINGS].project)
     found: Corrections = {"file": FILE, "rows": rows, "older": older, "trainers": []}
     try:
@@ -91,6 +90,8 @@ async def get(request: web.Request) -> web.Response:
 
 async def add(request: web.Request) -> web.Response:
     """``POST /api/corrections``: append one."""
+    from arkor_dev.project.corrections import add_correction
+
     body = await read_object(request, ADD)
     messages = [{"role": each["role"], "content": each["content"]} for each in body["messages"]]
     project = request.app[SETTINGS].project
@@ -102,6 +103,8 @@ async def add(request: web.Request) -> web.Response:
 
 async def undo(request: web.Request) -> web.Response:
     """``POST /api/corrections/undo``: take out the one that was added last, where nothing came after it."""
+    from arkor_dev.project.corrections import undo_correction
+
     body = await read_object(request, UNDO)
     await asyncio.to_thread(undo_correction, request.app[SETTINGS].project, body["undo"])
     return web.json_response({})
@@ -109,6 +112,8 @@ async def undo(request: web.Request) -> web.Response:
 
 async def list_in(request: web.Request) -> web.Response:
     """``POST /api/corrections/dataset``: add the file to a trainer's data; with ``preview`` only show how."""
+    from arkor_dev.project.corrections import FILE
+
     body = await read_object(request, LIST)
     answer = await request.app[MANIFEST].add_to_dataset(
         body["trainer"], body["revision"], FILE, preview=bool(body.get("preview"))

@@ -14,7 +14,6 @@ from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
 from arkor_dev.project.training_command import OUTDATED, training_command
-from arkor_dev.project.typescript import START_SECONDS
 from arkor_dev.server.app_keys import BACKEND, JOBS, MANIFEST, RUNS, SETTINGS
 
 from .envelope import read_object
@@ -72,6 +71,7 @@ async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
 
 def _built(app: web.Application) -> Prepare:
     """What a TypeScript project needs first: its sources as they are now, and credentials that are valid."""
+    from arkor_dev.project.typescript import START_SECONDS  # not on the way to the page's first byte
 
     async def prepare(launch: Launch) -> tuple[Launch, Callable[[], None]]:
         # The command reads the credentials file and cannot renew what has expired in it.
