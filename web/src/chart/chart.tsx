@@ -74,7 +74,7 @@ export function Chart({
   useLayoutEffect(() => {
     if (scene) onScene?.(scene);
   });
-  const points = lines.reduce((sum, { line }) => sum + line.xs.length, 0);
+  const points = lines.reduce((sum, { series }) => sum + series.xs.length, 0);
   if (bare) {
     return (
       <div ref={box} class="chart-none">

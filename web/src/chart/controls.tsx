@@ -79,7 +79,7 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
 /** A component of its own: the default depends on the run's length, which is known once the chart is computed. */
 function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" | "onChange" | "scene">) {
   const weight =
-    settings.smooth ?? scene.value?.drawn.find(({ track }) => track.metric === "loss")?.line.weight ?? 0;
+    settings.smooth ?? scene.value?.drawn.find(({ track }) => track.metric === "loss")?.series.weight ?? 0;
   return (
     <label class="chart-control">
       <span class="chart-control-name">Smoothing</span>
@@ -100,9 +100,9 @@ function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" 
 /** Says how many values are gaps, and how many points are faint because a later pass replaced them. */
 function GapNotes({ scene }: { scene: Signal<Scene | null> }) {
   const { drawn = [], below = 0 } = scene.value ?? {};
-  const gaps = drawn.reduce((sum, { line }) => sum + line.gaps, 0);
+  const gaps = drawn.reduce((sum, { series }) => sum + series.gaps, 0);
   const earlier = drawn.reduce(
-    (sum, { line }) => sum + line.earlier.reduce((all, { length }) => all + length, 0),
+    (sum, { series }) => sum + series.earlier.reduce((all, { length }) => all + length, 0),
     0,
   );
   return (

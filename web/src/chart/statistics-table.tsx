@@ -16,7 +16,7 @@ export function ChartStatistics({ scene: shown }: { scene: Signal<Scene | null> 
   const scene = shown.value;
   const rows = (scene?.drawn ?? []).filter(({ y }) => y === scene!.y);
   const [open, setOpen] = useState(false);
-  if (rows.every(({ line }) => line.xs.length === 0)) return null;
+  if (rows.every(({ series }) => series.xs.length === 0)) return null;
   return (
     <details class="chart-statistics" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>Statistics</summary>
@@ -47,8 +47,8 @@ function StatisticsTable({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }
           </tr>
         </thead>
         <tbody>
-          {rows.map(({ track, line }) => {
-            const { raw } = line;
+          {rows.map(({ track, series }) => {
+            const { raw } = series;
             const cells = statisticsCells(raw.ys, ...within(raw, ...scene.visibleRange), track.metric);
             return (
               cells && (

@@ -65,7 +65,7 @@ function hitsAtCursor(
   }
   const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
   // A run that was resumed from a checkpoint may have fewer points than before.
-  if (drawn === undefined || cursor.index >= drawn.line.xs.length) return none;
+  if (drawn === undefined || cursor.index >= drawn.series.xs.length) return none;
   const here = hitOf(drawn, scene, cursor.index);
   return {
     here,
@@ -133,7 +133,7 @@ function valueText({ drawn, value }: Hit): string {
 function detailOf(hit: Hit, here: Hit, smooth: boolean): string {
   const { step } = hit.drawn.track.rows;
   if (hit.x !== here.x) return `at step ${number(step.at(hit.row))}`;
-  return smooth && hit.drawn.line.smoothed && Number.isFinite(hit.smooth) ? `avg ${loss(hit.smooth)}` : "";
+  return smooth && hit.drawn.series.smoothed && Number.isFinite(hit.smooth) ? `avg ${loss(hit.smooth)}` : "";
 }
 
 function positionWords({ drawn: { track }, row }: Hit): string[] {

@@ -23,13 +23,13 @@ export function useSeries(tracks: readonly Track[], settings: Settings, until?: 
     // Evaluations and learning rates are never smoothed: that would show values that nobody measured.
     const weight = track.metric === "loss" ? smooth : 0;
     const key = [track.key, track.metric, settings.x, track.origin, weight].join(" ");
-    let line = kept.current.get(key);
-    if (line === undefined || line.source !== track.rows || line.outdated) {
-      line = new Series(track.rows, track.metric, settings.x, track.origin, weight);
+    let series = kept.current.get(key);
+    if (series === undefined || series.source !== track.rows || series.outdated) {
+      series = new Series(track.rows, track.metric, settings.x, track.origin, weight);
     }
-    line.extend();
-    used.set(key, line);
-    return { track, line };
+    series.extend();
+    used.set(key, series);
+    return { track, series };
   });
   kept.current = used;
   return lines;

@@ -48,14 +48,14 @@ export function nearestHits(
 }
 
 export function hitOf(drawn: DrawnSeries, scene: Scene, index: number): Hit {
-  const { line } = drawn;
-  const x = line.xs.at(index);
-  const value = line.ys.at(index);
-  const smooth = line.main.ys[index] ?? value;
+  const { series } = drawn;
+  const x = series.xs.at(index);
+  const value = series.ys.at(index);
+  const smooth = series.main.ys[index] ?? value;
   return {
     drawn,
     index,
-    row: line.rows.at(index),
+    row: series.rows.at(index),
     x,
     px: scene.x.map(x),
     py: drawn.y.map(smooth),
@@ -65,7 +65,7 @@ export function hitOf(drawn: DrawnSeries, scene: Scene, index: number): Hit {
 }
 
 function nearest(drawn: DrawnSeries, scene: Scene, px: number, py: number): number {
-  const { raw } = drawn.line;
+  const { raw } = drawn.series;
   const [start, end] = within(raw, ...scene.visibleRange);
   if (start >= end) return -1;
   const [first, last] = within(raw, scene.x.invert(px - REACH), scene.x.invert(px + REACH));
@@ -79,7 +79,7 @@ function nearest(drawn: DrawnSeries, scene: Scene, px: number, py: number): numb
     }
   }
   if (best >= 0) return best;
-  return pointNear(drawn.line, scene.x.invert(px), start, end);
+  return pointNear(drawn.series, scene.x.invert(px), start, end);
 }
 
 /** The point of [start, end) whose x is nearest. */
@@ -90,13 +90,13 @@ export function pointNear({ raw }: Series, at: number, start = 0, end = raw.leng
 }
 
 /** The point `by` places on from `index`, passing over gaps; stays at the ends. */
-export function stepAlong({ line }: DrawnSeries, index: number, by: number): number {
+export function stepAlong({ series }: DrawnSeries, index: number, by: number): number {
   const step = Math.sign(by);
   let at = index;
   for (let left = Math.abs(by); left > 0; left--) {
     let next = at + step;
-    while (next >= 0 && next < line.ys.length && !Number.isFinite(line.ys.at(next))) next += step;
-    if (next < 0 || next >= line.ys.length) break;
+    while (next >= 0 && next < series.ys.length && !Number.isFinite(series.ys.at(next))) next += step;
+    if (next < 0 || next >= series.ys.length) break;
     at = next;
   }
   return at;

@@ -46,11 +46,11 @@ function lineOf(
   x: Settings["x"],
   smooth: number,
   label = metric as string,
-): { track: Track; line: Series } {
+): { track: Track; series: Series } {
   const track: Track = { key: metric, label, rows: run.rows, metric, origin: ORIGIN, tone: "--accent" };
-  const line = new Series(run.rows, metric, x, ORIGIN, smooth);
-  line.extend();
-  return { track, line };
+  const series = new Series(run.rows, metric, x, ORIGIN, smooth);
+  series.extend();
+  return { track, series };
 }
 
 function inputOf(run: Run, change: Partial<Settings>, label?: string): SceneInput {
@@ -170,8 +170,8 @@ test("a pass that was done again is faint, and never mixed into the curve", () =
     run.add("training.log", bytes, 0, bytes.length);
   }
   const scene = sceneFor(run);
-  const { main, raw, line } = scene.drawn[0]!;
-  expect(line.raw.length).toBe(150);
+  const { main, raw, series } = scene.drawn[0]!;
+  expect(series.raw.length).toBe(150);
   expect(main.d.match(/M/g)).toHaveLength(1);
   expect(raw!.d.startsWith(`M${Math.round(scene.x.map(51) * 10) / 10} `)).toBe(true);
 });

@@ -12,7 +12,7 @@ import type { Span } from "./zoom-range";
 
 export interface DrawnSeries {
   track: Track;
-  line: Series;
+  series: Series;
   y: Scale;
   /** The points behind the smoothed curve, and those of steps that were done again; null when there are none. */
   raw: Path | null;
@@ -80,7 +80,7 @@ export function sceneOf({
   const fullRange = xExtent(lines, settings, until);
   const visibleRange: Span = settings.zoom ?? fullRange;
   const rates = lines.filter(({ track }) => track.metric === "lr");
-  const losses = lines.filter(({ track, line }) => track.metric !== "lr" && line.xs.length > 0);
+  const losses = lines.filter(({ track, series }) => track.metric !== "lr" && series.xs.length > 0);
   // Without a loss, the learning rate uses the main axis.
   const main = losses.length > 0 ? losses : rates;
   const [low, high] = yExtent(main, visibleRange, settings.log);
@@ -99,8 +99,8 @@ export function sceneOf({
   const left = axisWidth(ticks, letters);
   const right = width - (side ? axisWidth(sideTicks, letters) : 8);
   const x = linearScale(visibleRange[0], visibleRange[1], left, right);
-  const drawn = lines.map(({ track, line }) =>
-    drawSeries(track, line, x, track.metric === "lr" && side ? side : y),
+  const drawn = lines.map(({ track, series }) =>
+    drawSeries(track, series, x, track.metric === "lr" && side ? side : y),
   );
   return {
     width,
@@ -131,19 +131,19 @@ function axisWidth(ticks: readonly Tick[], letters: number): number {
   );
 }
 
-function drawSeries(track: Track, line: Series, x: Scale, y: Scale): DrawnSeries {
-  const { raw, main } = line;
+function drawSeries(track: Track, series: Series, x: Scale, y: Scale): DrawnSeries {
+  const { raw, main } = series;
   const [start, end] = within(raw, x.from, x.to);
-  const faint = [...(line.smoothed ? splitAtRestarts(raw, line.breaks) : []), ...line.earlier].map((curve) =>
+  const faint = [...(series.smoothed ? splitAtRestarts(raw, series.breaks) : []), ...series.earlier].map((curve) =>
     pathOf(curve, x, y),
   );
   const few = end - start <= FEW && track.metric !== "lr";
   return {
     track,
-    line,
+    series,
     y,
     raw: faint.length > 0 ? joinPaths(faint) : null,
-    main: joinPaths(splitAtRestarts(main, line.breaks).map((curve) => pathOf(curve, x, y))),
+    main: joinPaths(splitAtRestarts(main, series.breaks).map((curve) => pathOf(curve, x, y))),
     points: few ? pixelsOf(raw, start, end, x, y) : [],
   };
 }

@@ -8,7 +8,7 @@ import type { Span } from "./zoom-range";
 
 export interface TrackSeries {
   track: Track;
-  line: Series;
+  series: Series;
 }
 
 export const EMPTY_RANGE: Span = [0, 1];
@@ -17,10 +17,10 @@ export const EMPTY_RANGE: Span = [0, 1];
 export function xExtent(lines: readonly TrackSeries[], settings: Settings, until: number | undefined): Span {
   let low = Infinity;
   let high = -Infinity;
-  for (const { line } of lines) {
-    if (line.xs.length === 0) continue;
-    low = Math.min(low, line.xs.at(0));
-    high = Math.max(high, line.xs.last());
+  for (const { series } of lines) {
+    if (series.xs.length === 0) continue;
+    low = Math.min(low, series.xs.at(0));
+    high = Math.max(high, series.xs.last());
   }
   if (settings.x === "step" && until !== undefined) {
     low = Math.min(low, 1);
@@ -39,8 +39,8 @@ export function xExtent(lines: readonly TrackSeries[], settings: Settings, until
 export function yExtent(lines: readonly TrackSeries[], view: Span, positive: boolean): [number, number] {
   let low = Infinity;
   let high = -Infinity;
-  for (const { line } of lines) {
-    for (const curve of [line.raw, ...(line.smoothed ? [line.main] : []), ...line.earlier]) {
+  for (const { series } of lines) {
+    for (const curve of [series.raw, ...(series.smoothed ? [series.main] : []), ...series.earlier]) {
       let [start, end] = within(curve, ...view);
       // Between two points, the line that joins them is visible.
       if (start >= end && start > 0 && start < curve.length) {
@@ -63,9 +63,9 @@ export function findGaps(
 ): { gaps: number[]; below: number } {
   const columns = new Set<number>();
   let below = 0;
-  for (const { line } of lines) {
-    if (line.gaps === 0 && !log) continue;
-    const { raw } = line;
+  for (const { series } of lines) {
+    if (series.gaps === 0 && !log) continue;
+    const { raw } = series;
     const [start, end] = within(raw, x.from, x.to);
     for (let i = start; i < end; i++) {
       const y = raw.ys[i]!;
@@ -85,15 +85,15 @@ export function emptyReason(
   seen: boolean,
 ): string | null {
   if (lines.length === 0) return "All curves are switched off in the legend.";
-  if (lines.every(({ line }) => line.xs.length === 0)) {
-    return lines.some(({ line }) => line.placeless)
+  if (lines.every(({ series }) => series.xs.length === 0)) {
+    return lines.some(({ series }) => series.placeless)
       ? `The logged steps have no ${x === "epoch" ? "epoch" : "time"}; choose step.`
       : "";
   }
   if (seen) return null;
   const [low, high] = yExtent(lines, view, false);
   if (low <= high) return log ? "Nothing here is above zero, where a log scale begins; choose linear." : null;
-  return lines.some(({ line: { raw } }) => within(raw, ...view).reduce((start, end) => end - start) > 0)
+  return lines.some(({ series: { raw } }) => within(raw, ...view).reduce((start, end) => end - start) > 0)
     ? "No value here is a number."
     : "No step was logged in this range; show all, or press 0.";
 }

@@ -38,7 +38,7 @@ export function handleKey(
 
 /** The series that have a point for the cursor. */
 function seriesWithPoints(scene: Scene): DrawnSeries[] {
-  return scene.drawn.filter((drawn) => Number.isFinite(drawn.line.ys.at(stepAlong(drawn, -1, 1))));
+  return scene.drawn.filter((drawn) => Number.isFinite(drawn.series.ys.at(stepAlong(drawn, -1, 1))));
 }
 
 /** The series that the cursor is on; at first the first one with points. */
@@ -53,7 +53,7 @@ function currentSeries(scene: Scene, cursor: Cursor | null): DrawnSeries | undef
 function moveAlong(scene: Scene, old: Cursor | null, by: number): Cursor | undefined {
   const drawn = currentSeries(scene, old);
   if (drawn === undefined) return undefined;
-  const { length } = drawn.line.xs;
+  const { length } = drawn.series.xs;
   const only = { ...scene, drawn: [drawn] };
   let index: number | undefined;
   if (!Number.isFinite(by)) index = by < 0 ? stepAlong(drawn, -1, 1) : stepAlong(drawn, length, -1);
@@ -72,14 +72,14 @@ function changeSeries(scene: Scene, old: Cursor | null, by: number): Cursor | un
   if (old === null) return moveAlong(scene, old, 1);
   const next = drawn[at + by];
   return (
-    next && { key: next.track.key, index: pointNear(next.line, xOf(scene, old) ?? scene.visibleRange[0]) }
+    next && { key: next.track.key, index: pointNear(next.series, xOf(scene, old) ?? scene.visibleRange[0]) }
   );
 }
 
 function xOf(scene: Scene, cursor: Cursor | null): number | null {
   if (cursor === null) return null;
   if (!("key" in cursor)) return scene.x.invert(cursor.px);
-  return scene.drawn.find(({ track }) => track.key === cursor.key)?.line.xs.at(cursor.index) ?? null;
+  return scene.drawn.find(({ track }) => track.key === cursor.key)?.series.xs.at(cursor.index) ?? null;
 }
 
 function zoomCenter(scene: Scene, cursor: Cursor | null): number {

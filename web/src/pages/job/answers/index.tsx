@@ -80,7 +80,7 @@ function stepAt(scene: Scene | null, cursor: Cursor | null, run: Run): number | 
   const own = scene.drawn.filter(({ track }) => track.rows === run.rows);
   const drawn = "key" in cursor ? own.find(({ track }) => track.key === cursor.key) : own[0];
   if (!drawn) return null;
-  const { xs, rows } = drawn.line;
+  const { xs, rows } = drawn.series;
   const index =
     "key" in cursor
       ? cursor.index

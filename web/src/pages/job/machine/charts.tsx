@@ -158,7 +158,7 @@ function Plot({
 function pixelOf(cursor: Cursor, scene: Scene): number | null {
   if (!("key" in cursor)) return cursor.px;
   const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
-  return drawn === undefined || cursor.index >= drawn.line.xs.length
+  return drawn === undefined || cursor.index >= drawn.series.xs.length
     ? null
     : hitOf(drawn, scene, cursor.index).px;
 }
