@@ -50,6 +50,15 @@ def test_what_the_guide_for_contributors_names_is_there() -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_the_walk_of_an_event_in_the_guide_is_the_codes_own() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    walk = re.findall(r"^ +(\d+)  (\S+\.\w+) +(?:\w+\.)?(#?\w+) ", guide, re.MULTILINE)
+    assert [int(number) for number, _, _ in walk] == list(range(1, 16))
+    for _, path, name in walk:
+        defined = rf"^ *(?:export |async )*(?:def |function )?{name}\("
+        assert re.search(defined, (ROOT / path).read_text(), re.MULTILINE), f"{path}: {name}"
+
+
 def test_the_pictures_in_docs_are_the_few_that_the_readme_shows() -> None:
     shown = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", README))
     committed = {path for path in (ROOT / "docs").rglob("*.*") if path.suffix != ".md"}
