@@ -1,7 +1,7 @@
 """Causal attention over rows that lie in one line: each row sees itself alone.
 
-Short rows of like length are computed together. torch's kernel goes forward. Its way back takes four times as long in bfloat16, so there the gradients come
-from products of blocks, which are made anew and not kept.
+Short rows of like length are computed together. torch's kernel goes forward. Its way back takes four times as
+long in bfloat16, so there the gradients come from products of blocks, which are made anew and not kept.
 """
 
 from __future__ import annotations

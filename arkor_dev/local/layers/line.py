@@ -116,8 +116,9 @@ def _together(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: 
         own += range(start, end)
         taken += range(begin, stop)
         empty += [*(range(begin - shared, begin) if number else ()), *range(stop, (row + 1) * length)]
-    indices = (torch.tensor(each, dtype=torch.long) for each in (places, own, taken, empty))
-    return Together(len(numbers), length, *indices, numbers.index(0) if 0 in numbers else None)
+    first = numbers.index(0) if 0 in numbers else None
+    tensors = (torch.tensor(each, dtype=torch.long) for each in (places, own, taken, empty))
+    return Together(len(numbers), length, *tensors, first=first)
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:

@@ -38,7 +38,7 @@ def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[i
 
     Laid.line = line
     try:
-        out, _ = attend(torch.nn.Identity(), *given, None)
+        out, _ = attend(torch.nn.Identity(), *given, attention_mask=None)
     finally:
         Laid.line = None
     out.backward(wanted)

@@ -134,8 +134,8 @@ function axisWidth(ticks: readonly Tick[], letters: number): number {
 function drawSeries(track: Track, series: Series, x: Scale, y: Scale): DrawnSeries {
   const { raw, main } = series;
   const [start, end] = within(raw, x.from, x.to);
-  const faint = [...(series.smoothed ? splitAtRestarts(raw, series.breaks) : []), ...series.earlier].map((curve) =>
-    pathOf(curve, x, y),
+  const faint = [...(series.smoothed ? splitAtRestarts(raw, series.breaks) : []), ...series.earlier].map(
+    (curve) => pathOf(curve, x, y),
   );
   const few = end - start <= FEW && track.metric !== "lr";
   return {
