@@ -1,6 +1,6 @@
-"""One job's worker process: started, told to stop or to pause, its messages written as they come.
+"""One job's worker: started, told to stop or to pause, its messages written as they come.
 
-The process is the only place where a job can go wrong, so whatever ends it ends the job with a reason.
+The worker is the only place where a job can go wrong, so whatever ends it ends the job with a reason.
 Stopping is polite for a moment and then a kill: what counts is on the disk already.
 """
 
@@ -10,9 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_STARTED
+from arkor_dev.local.execution.here import HERE
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.process import Child
 
 from .preparing import Preparing
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.execution.seam import Execution, Worker
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
 
-GRACE_SECONDS: Final = 0.3
 PAUSED: Final = "paused"
 CRASHED: Final = "crashed"
 """Verdicts that are no end: the job stands, or its process ended without a word."""
@@ -33,7 +33,7 @@ CRASHED: Final = "crashed"
 class Training:
     """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
 
-    ``heard`` is told of events once they are in the job's log.
+    ``heard`` is told of events once they are in the job's log; ``execution`` is where it runs.
     """
 
     def __init__(
@@ -44,10 +44,11 @@ class Training:
         config: dict[str, Any],
         orders: Mapping[str, Any],
         heard: Callable[[Sequence[Event]], None] = lambda _: None,
+        execution: Execution = HERE,
     ) -> None:
         self._store, self._models = store, models
         self._job, self._config, self._orders = job_id, config, orders
-        self._heard = heard
+        self._heard, self._execution = heard, execution
         self._cancel, self._pause = asyncio.Event(), asyncio.Event()
         self._reason = ""
         self._steps = False
@@ -68,11 +69,11 @@ class Training:
 
     async def run(self, data: Path, project: Path) -> Verdict:
         """Let a worker train, and end it; how the job ended, ``PAUSED`` or ``CRASHED``."""
-        child = await Child.start("arkor_dev.local.training.worker")
         job = {"id": self._job, "config": self._config, "data": str(data), "project": str(project)}
-        child.send(**job, resume=self._orders if self._orders.get("why") else None)
-        following = asyncio.create_task(self._follow(child))
-        providing = asyncio.create_task(self._provide(child))
+        orders = self._orders if self._orders.get("why") else None
+        worker = await self._execution.start({**job, "resume": orders})
+        following = asyncio.create_task(self._follow(worker))
+        providing = asyncio.create_task(self._provide(worker))
         cancelling = asyncio.create_task(self._cancel.wait())
         pausing = asyncio.create_task(self._pause.wait())
         tasks: list[asyncio.Task[Any]] = [following, providing, cancelling, pausing]
@@ -86,10 +87,10 @@ class Training:
                 if pausing in done:
                     if not self._steps:  # nothing is lost that would have to be kept
                         break
-                    child.send(do="pause", reason=self._reason)
+                    worker.send(do="pause", reason=self._reason)
             if cancelling.done() and not following.done():
-                child.send(do="cancel")
-                await asyncio.wait({following}, timeout=GRACE_SECONDS)
+                worker.send(do="cancel")
+                await asyncio.wait({following}, timeout=self._execution.grace)
             if following.done():
                 return following.result()
             if cancelling.done():
@@ -103,17 +104,17 @@ class Training:
         finally:
             for task in tasks:
                 task.cancel()
-            await child.stop()
+            await worker.stop()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _provide(self, child: Child) -> None:
+    async def _provide(self, worker: Worker) -> None:
         model = await self._models.ensure(self._config["model"], Preparing(self._store, self._job))
-        child.send(name=model.name, path=str(model.path), note=model.note)
+        worker.send(name=model.name, path=str(model.path), note=model.note)
 
-    async def _follow(self, child: Child) -> Verdict:
+    async def _follow(self, worker: Worker) -> Verdict:
         """Write the worker's events as they come; how it ended."""
         preparing = Preparing(self._store, self._job)
-        async for batch in child.batches():
+        async for batch in worker.batches():
             events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
             if events:
                 self._steps = self._steps or any(name == TRAINING_STARTED for name, _ in events)
@@ -126,6 +127,6 @@ class Training:
                     await self._store.write(Store.keep, self._job, message["kept"])
                 if "end" in message:
                     return Verdict(message["end"], message["fields"])
-        await child.ended()
-        cause: dict[str, Any] = {"error": child.cause("The training process")}
-        return Verdict(CRASHED, {**cause, "outOfMemory": True} if child.killed else cause)
+        await worker.ended()
+        cause: dict[str, Any] = {"error": worker.cause("The training process")}
+        return Verdict(CRASHED, {**cause, "outOfMemory": True} if worker.killed else cause)

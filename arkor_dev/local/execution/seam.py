@@ -1,0 +1,49 @@
+"""The interface behind which a job runs, wherever that is.
+
+A worker is told the job, then its model, then perhaps ``do`` (``cancel``, or ``pause`` with a ``reason``). It
+says ``event`` with ``fields``, ``progress``, ``kept`` (a step that the job can go on after, whose files are
+in the backend's data folder by then), and at last ``end`` with ``fields``. One that ends without that word
+has crashed: the job goes on from what was kept last.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+
+class Worker(Protocol):
+    """One job's worker."""
+
+    @property
+    def killed(self) -> bool:
+        """Whether the system has killed it, as it does when memory runs out."""
+
+    def send(self, **fields: Any) -> None:
+        """Queue one message; never waits."""
+
+    def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield what it says, all that has come together at once, until it ends."""
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit status, negative for a signal."""
+
+    async def stop(self) -> None:
+        """End it and all that it has started, and wait until that is done."""
+
+    def cause(self, what: str) -> str:
+        """A sentence on why ``what``, a worker that ended without its last word, has ended."""
+
+
+class Execution(Protocol):
+    """A place where jobs run. A worker has ``grace`` seconds to end after it was told to cancel."""
+
+    grace: float
+
+    async def start(self, job: Mapping[str, Any]) -> Worker:
+        """Start a worker for ``job``, ``{id, config, data, project, resume}``; it waits for its model next.
+
+        ``data`` and ``project`` are folders of this machine. Raises OSError where none can be started.
+        """
