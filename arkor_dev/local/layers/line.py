@@ -117,8 +117,10 @@ def _together(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: 
         taken += range(begin, stop)
         empty += [*(range(begin - shared, begin) if number else ()), *range(stop, (row + 1) * length)]
     first = numbers.index(0) if 0 in numbers else None
-    tensors = (torch.tensor(each, dtype=torch.long) for each in (places, own, taken, empty))
-    return Together(len(numbers), length, *tensors, first=first)
+    flat, of_line, of_rows, nowhere = (
+        torch.tensor(each, dtype=torch.long) for each in (places, own, taken, empty)
+    )
+    return Together(len(numbers), length, flat, of_line, of_rows, nowhere, first)
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:

@@ -32,13 +32,13 @@ def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[i
     assert line.shared == (shared if len(rows) > 1 else 0)
     places = line.ids.shape[1]
     torch.manual_seed(0)
-    given = [torch.randn(1, places, heads, SIZE, dtype=dtype).transpose(1, 2).requires_grad_()
+    query, key, value = given = [torch.randn(1, places, heads, SIZE, dtype=dtype).transpose(1, 2).requires_grad_()
              for heads in (HEADS, KEYS, KEYS)]  # fmt: skip
     wanted = torch.randn(1, places, HEADS, SIZE, dtype=dtype)
 
     Laid.line = line
     try:
-        out, _ = attend(torch.nn.Identity(), *given, attention_mask=None)
+        out, _ = attend(torch.nn.Identity(), query, key, value, None)
     finally:
         Laid.line = None
     out.backward(wanted)
