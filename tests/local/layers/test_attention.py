@@ -32,8 +32,10 @@ def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[i
     assert line.shared == (shared if len(rows) > 1 else 0)
     places = line.ids.shape[1]
     torch.manual_seed(0)
-    query, key, value = given = [torch.randn(1, places, heads, SIZE, dtype=dtype).transpose(1, 2).requires_grad_()
-             for heads in (HEADS, KEYS, KEYS)]  # fmt: skip
+    query, key, value = given = [
+        torch.randn(1, places, heads, SIZE, dtype=dtype).transpose(1, 2).requires_grad_()
+        for heads in (HEADS, KEYS, KEYS)
+    ]
     wanted = torch.randn(1, places, HEADS, SIZE, dtype=dtype)
 
     Laid.line = line
