@@ -49,6 +49,7 @@ class Forecast(TypedDict):
     trainingSeconds: NotRequired[float]
     evaluationSeconds: NotRequired[float]
     savingSeconds: NotRequired[float]
+    samplesSeconds: NotRequired[float]
     steps: NotRequired[int]
     memory: NotRequired[ForecastMemory]
     device: NotRequired[ForecastMemory]

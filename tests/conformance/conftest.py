@@ -396,6 +396,22 @@ def evaluated(target: Target) -> Evaluated | None:
 
 
 @pytest.fixture(scope="session")
+def own_sets(target: Target) -> dict[str, Any] | None:
+    """The evaluation of a job with sets of its own, where the backend makes any and the files are known."""
+    features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
+    if "evaluation" not in features or not target.ours:
+        return None
+    sets = [
+        {"name": "answers", "path": "data/chats.jsonl", "metric": "exact_match"},
+        {"name": "losses", "path": "data/chats.jsonl"},
+    ]
+    job_id = target.submit({**target.quick, "evaluations": sets})
+    assert target.ended(job_id)["status"] == "completed"
+    evaluation: dict[str, Any] = target.job(job_id)["evaluation"]
+    return evaluation
+
+
+@pytest.fixture(scope="session")
 def exported(target: Target, finished: Finished) -> dict[str, Any] | None:
     """The final adapter of a job, exported while none trains, where the backend makes exports."""
     if "exports" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
@@ -432,6 +448,7 @@ def endless(
     interrupted: object,
     extended: object,
     evaluated: object,
+    own_sets: object,
     exported: object,
     asked: object,
 ) -> Iterator[str]:

@@ -37,6 +37,22 @@ def check(evaluation: dict[str, Any]) -> None:
         assert evaluation["verdict"] == evaluation["heldOut"]["verdict"]
 
 
+def check_own(evaluation: dict[str, Any]) -> None:
+    """Two sets of the same rows: of one the answers are scored, and of the other the loss is measured."""
+    answers, losses = evaluation["sets"]
+    for part, name, metric in ((answers, "answers", "exact_match"), (losses, "losses", "loss")):
+        assert (part["name"], part.get("metric", "loss")) == (name, metric)
+        assert part["rows"] >= 1
+        assert part["verdict"] in VERDICTS
+        assert part["sentence"].strip()
+        # Above zero the adapter is better: of a loss less is, of a score more.
+        gain = part["base"] - part["adapter"] if metric == "loss" else part["adapter"] - part["base"]
+        assert part["difference"]["mean"] == pytest.approx(gain, abs=1e-3)
+        assert part["difference"]["low"] <= part["difference"]["mean"] <= part["difference"]["high"]
+    assert 0 <= answers["base"] <= 1
+    assert 0 <= answers["adapter"] <= 1
+
+
 def check_rows(found: dict[str, Any]) -> None:
     assert found["rows"]
     for row in found["rows"]:
@@ -105,6 +121,32 @@ def test_two_adapters_are_compared_row_by_row(target: Target, evaluated: Evaluat
     ):
         answer = target.call("GET", path, query={**target.scope, **query})
         assert (answer.status, bool(answer.error)) == (status, True), query
+
+
+def test_a_job_is_evaluated_on_its_own_sets_too(target: Target, own_sets: dict[str, Any] | None) -> None:
+    need(target, "evaluation")
+    if own_sets is None:
+        pytest.skip("which files this backend's project has is not known")
+    check(own_sets)
+    check_own(own_sets)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [{"name": "n"}],
+        [{"name": "n", "path": "data/chats.jsonl", "metric": "rm -rf"}],
+        [{"name": "n", "path": "data/chats.jsonl", "metric": "json_schema"}],
+        [{"name": "n", "path": "data/chats.jsonl"}] * 2,
+        "data/chats.jsonl",
+    ],
+)
+def test_wrong_sets_are_refused(target: Target, wrong: object) -> None:
+    need(target, "evaluation")
+    if not target.ours:
+        pytest.skip("what a backend refuses of settings that it knows is its own matter")
+    answer = target.call("POST", "/v1/jobs", {"name": "n", "config": {**target.quick, "evaluations": wrong}})
+    assert (answer.status, bool(answer.error)) == (400, True)
 
 
 def test_what_cannot_be_evaluated_is_refused(

@@ -92,6 +92,24 @@ def check_config(config: object) -> None:
         if not isinstance(config.get(name), bool | None):
             wrong(f"{name} has to be true or false.")
     check_samples(config.get("samples"))
+    check_sets(config.get("evaluations"))
+
+
+def check_sets(sets: object) -> None:
+    if sets is None:
+        return
+    if not isinstance(sets, list) or not all(isinstance(each, dict) for each in sets):
+        wrong("evaluations has to be a list of objects.")
+    for each in sets:
+        text(each, "name", 60)
+        text(each, "path", 1000)
+        metric = each.get("metric", "loss")
+        if not isinstance(metric, str) or not re.fullmatch(r"[a-z_]+|[\w.]+:\w+", metric):
+            wrong("metric has to be a name, or module:function.")
+        if (metric == "json_schema") != (each.get("schema") is not None):
+            wrong("json_schema goes with a schema.")
+    if len({each["name"] for each in sets}) < len(sets):
+        wrong("evaluations has a name twice.")
 
 
 def check_samples(asked: object) -> None:

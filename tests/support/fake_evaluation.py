@@ -45,6 +45,13 @@ EVALUATION: dict[str, Any] = {
     "bestSentence": "No evaluation was better than the final adapter's, of 4.",
     "seconds": 5.2,
 }
+OWN: dict[str, Any] = {
+    "rows": 40,
+    "base": 0.1,
+    "adapter": 0.825,
+    "difference": {"mean": 0.725, "low": 0.57, "high": 0.88},
+    "verdict": "better",
+}
 COMPARISON: dict[str, Any] = {
     "name": "held-out rows",
     "rows": 12,
@@ -65,6 +72,17 @@ ROWS: list[dict[str, Any]] = [
     }
     for number in range(1, 13)
 ]
+
+
+def own_part(told: dict[str, Any]) -> dict[str, Any]:
+    """The figures of one of a job's own sets."""
+    name, metric = told["name"], told.get("metric", "loss")
+    right = f"{name}: better than the base, 33 of 40 answers the same as wanted, instead of 4"
+    sentence = f"{right}; 95 % interval of the difference 0.57 to 0.88."
+    part = {**OWN, "name": name, "metric": metric, "sentence": sentence}
+    if metric == "loss":
+        part |= {"base": 3.42, "adapter": 2.695, "sentence": f"Better than the base on 40 rows of {name}."}
+    return part
 
 
 class FakeEvaluations:
@@ -102,6 +120,8 @@ class FakeEvaluations:
     ) -> dict[str, Any]:
         """A job has been evaluated."""
         evaluation = {**EVALUATION, **changes}
+        if sets := self._fake.jobs[job_id]["config"].get("evaluations"):
+            evaluation["sets"] = [own_part(told) for told in sets]
         if data is not None:
             evaluation["data"] = data
             del evaluation["general"]

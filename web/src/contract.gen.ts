@@ -571,6 +571,7 @@ export interface Forecast {
   trainingSeconds?: number;
   evaluationSeconds?: number;
   savingSeconds?: number;
+  samplesSeconds?: number;
   steps?: number;
   memory?: ForecastMemory;
   device?: ForecastMemory;

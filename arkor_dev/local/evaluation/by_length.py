@@ -11,16 +11,30 @@ if TYPE_CHECKING:
     """Of each row its summed cross entropy and how many tokens that is of."""
 
 
-def together(examples: Sequence[Any], size: int) -> list[list[int]]:
-    """Batches of at most ``size`` places of ``examples``, rows of like length together: little is padding."""
+def together(examples: Sequence[Any], size: int, tokens: int | None = None) -> list[list[int]]:
+    """Batches of at most ``size`` places of ``examples``, rows of like length together: little is padding.
+
+    With ``tokens``, a batch has so many at most, its padding included; a row that has more is alone.
+    """
     order = sorted(range(len(examples)), key=lambda place: -len(examples[place].ids))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    batches, start = list[list[int]](), 0
+    while start < len(order):
+        longest = max(1, len(examples[order[start]].ids))
+        count = size if tokens is None else min(size, max(1, tokens // longest))
+        batches.append(order[start : start + count])
+        start += count
+    return batches
 
 
-def measured(measure: Measure, examples: Sequence[Any], size: int) -> list[tuple[float, int]]:
-    """What ``measure`` gives of each of ``examples``, in their order; computed in batches of like length."""
+def measured(
+    measure: Measure, examples: Sequence[Any], size: int, tokens: int | None = None
+) -> list[tuple[float, int]]:
+    """What ``measure`` gives of each of ``examples``, in their order; computed in batches of like length.
+
+    ``size`` and ``tokens`` bound a batch, as in :func:`together`.
+    """
     found: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
-    for places in together(examples, size):
+    for places in together(examples, size, tokens):
         for place, each in zip(places, measure([examples[place] for place in places]), strict=True):
             found[place] = each
     return found

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
 
     from .base_losses import BaseLosses
+
 TOGETHER: Final = 16
-"""General questions that are computed at once: they are short."""
+"""Rows that are computed at once besides the held-out ones, at most."""
+PADDED: Final = 256
+"""Tokens of them, with what is padding, but for a row that is longer: less than about any step of training
+holds for its way back, so that a run takes the most memory while it trains."""
 MOST_ROWS: Final = 1000
 TEXT: Final = 1000
 """Characters of a question or an answer that are kept."""
@@ -127,7 +131,7 @@ class Stage:
         number.
         """
         held = _Set(self.held_out, together(self.held_out, self.batch))
-        general = _Set(self.general, together(self.general, max(self.batch, TOGETHER)))
+        general = _Set(self.general, together(self.general, TOGETHER, PADDED))
         sets = [each for each in (held, general) if each.examples]
         held.adapter = list(self.known) if self.known is not None else None
         for each in sets:

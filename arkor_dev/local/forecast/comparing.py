@@ -16,7 +16,8 @@ class Comparing:
     """``work`` in tokens; ``held_out`` and ``question`` are seconds of all held-out rows, and of a question.
 
     ``keys`` are what the base's losses are kept by: those of the held-out rows under 0, those of the general
-    questions under how many of them are asked. Of what is ``known`` nothing is measured again.
+    questions under how many of them are asked. Of what is ``known`` nothing is measured again. ``own`` are
+    the seconds of the job's own sets, with both models.
     """
 
     work: Work
@@ -24,13 +25,14 @@ class Comparing:
     question: float
     keys: Mapping[int, str]
     known: frozenset[str] = frozenset()
+    own: float = 0.0
 
     def seconds(self, steps: int, every: int) -> float:
         """For a run of ``steps`` that is evaluated ``every`` so many."""
         counts = sorted((count for count in self.keys if count), reverse=True)
         count = affordable(self.work, counts, steps, every) if counts else 0
         base = self.held_out * (self.keys[0] not in self.known)
-        return base + count * self.question * (1 + (self.keys.get(count) not in self.known))
+        return base + count * self.question * (1 + (self.keys.get(count) not in self.known)) + self.own
 
     def knowing(self, known: Collection[str]) -> Comparing:
         """With the keys of what is kept."""
@@ -42,10 +44,12 @@ class Comparing:
             "held_out": self.held_out,
             "question": self.question,
             "keys": {str(count): key for count, key in self.keys.items()},
+            "own": self.own,
         }
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Comparing:
         """Raises TypeError, KeyError or ValueError for what another version has kept."""
         keys = {int(count): str(key) for count, key in told["keys"].items()}
-        return cls(Work(*map(float, told["work"])), float(told["held_out"]), float(told["question"]), keys)
+        held_out, question, own = (float(told[name]) for name in ("held_out", "question", "own"))
+        return cls(Work(*map(float, told["work"])), held_out, question, keys, own=own)

@@ -14,18 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.checkpoints.points import STATE
-from arkor_dev.local.evaluation.by_length import together
-from arkor_dev.local.evaluation.general import fewer
-from arkor_dev.local.evaluation.stage import TOGETHER
 from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.layers.line import shared_beginning
 from arkor_dev.local.modeling.base_model import bare
-from arkor_dev.local.training.judging.cost import all_questions, work_of
-from arkor_dev.local.training.judging.measure import base_losses
 from arkor_dev.local.training.while_training import compute_again
 from arkor_dev.local.workers import peak_memory
 
-from .comparing import Comparing
+from .afterwards import Afterwards
 from .lines import Line, Shape, shape_of
 from .steps import Batch, Step, foreknown, sizes_in, sizes_of, spread, thinned
 
@@ -33,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.local.training.judging.own_sets import OwnSet
     from arkor_dev.local.training.run import Run
 
 SAFE: Final = 0.85
@@ -100,8 +96,11 @@ class Measuring:
     typical: list[Made] = field(default_factory=list)
     total: int = 0
 
-    def measure(self, scratch: Path, long_rows: Batch) -> dict[str, Any]:
-        """What steps tell of a `Measurement`, by field; ``long_rows`` are the run's too, beside its rows."""
+    def measure(self, scratch: Path, long_rows: Batch, sets: Callable[[], list[OwnSet]]) -> dict[str, Any]:
+        """What steps tell of a `Measurement`, by field; ``long_rows`` are the run's too, beside its rows.
+
+        ``sets`` are the job's own ones, once the run has begun.
+        """
         run = self.run
         steps = foreknown(run)
         began = time.monotonic()
@@ -133,13 +132,17 @@ class Measuring:
             recomputed, slower = self._recomputed(longest)
         times = self._time_line()
         first = [round(times.at(work), 4) for work in works]
+        afterwards = Afterwards(run, self.deadline, self._work, self._seconds)
+        writing = afterwards.writing()
+        evaluation = afterwards.evaluation(writing, sets)
         return {
             "first": first,
             "mean": sum(first) / len(first),
-            **self._evaluation(),
+            "writing": writing,
+            **evaluation,
             "beginning": beginning + max(0.0, self.rising[0].seconds - times.at(self.rising[0].work)),
             **self._saving(scratch),
-            **self._peaks(held, self._held(longest), memory, whole),
+            **self._peaks(held, self._held(longest), memory, whole, afterwards.batches),
             **self.meter.facts(),
             "memory": memory,
             "sizes": self.sizes,
@@ -228,41 +231,6 @@ class Measuring:
         made = [*self.rising[1:], *self.typical] or self.rising
         return Line.through([(each.work, each.seconds) for each in made])
 
-    def _evaluation(self) -> dict[str, Any]:
-        """Seconds of one evaluation, by that of as many held-out rows as there is time for; and the end's."""
-        run, held_out = self.run, list(self.run.held_out)
-        batches = [[held_out[place] for place in places] for places in self._held_batches()]
-        if not batches:
-            return {"evaluation": 0.0, "comparing": None}
-        works = [self._work(batch) for batch in batches]
-        left = self.deadline - time.monotonic()
-        count = 1
-        while count < len(batches) and self._seconds(sum(works[: count + 1])) / 2 < left:
-            count += 1
-        run.held_out = [row for batch in batches[:count] for row in batch]
-        began = time.monotonic()
-        run.evaluate()
-        seconds = time.monotonic() - began
-        run.held_out = held_out
-        pace = seconds / sum(works[:count])
-        return {"evaluation": pace * sum(works), "comparing": self._comparing(batches, pace, sum(works))}
-
-    def _comparing(self, batches: list[Batch], pace: float, work: float) -> Comparing:
-        """What the comparison at the end takes, at the ``pace`` of the evaluation (seconds for a work)."""
-        run, losses = self.run, base_losses(self.run)
-        found, counts = all_questions(run)
-        keys, asked = {0: losses.key(batches)}, 0.0
-        for count in counts if found else ():
-            some = fewer(found, count)
-            size = max(run.plan.batch_size, TOGETHER)
-            laid = [[some[place] for place in places] for places in together(some, size)]
-            keys[len(some)] = losses.key(laid)
-            asked = asked or sum(map(self._work, laid)) / len(some)
-        return Comparing(work_of(run, found), pace * work, pace * asked, keys)
-
-    def _held_batches(self) -> list[list[int]]:
-        return together(self.run.held_out, self.run.plan.batch_size)
-
     def _saving(self, scratch: Path) -> dict[str, Any]:
         folder = scratch / "checkpoint"
         began = time.monotonic()
@@ -272,13 +240,17 @@ class Measuring:
         shutil.rmtree(folder)
         return {"saving": seconds, "checkpoint": size, "adapter": size - state}
 
-    def _peaks(self, held: list[float], most: float, memory: Line, whole: bool) -> dict[str, Any]:
-        """To which height memory rises at which step: by the line, brought to what was seen."""
+    def _peaks(
+        self, held: list[float], most: float, memory: Line, whole: bool, measured: list[Batch]
+    ) -> dict[str, Any]:
+        """To which height memory rises at which step: by the line, brought to what was seen.
+
+        ``measured`` are batches that are not learned from.
+        """
         highest = max(made.peak for made in [*self.rising, *self.typical])
         # Freed memory is not all given back: what came after the longest batch rose a little higher.
         surplus = max(0.0, highest - memory.at(self.rising[-1].held)) if whole else 0.0
-        rows = self.run.held_out
-        parts = [self._shape([rows[place] for place in places]) for places in self._held_batches()]
+        parts = map(self._shape, measured)
         floor = max([self.before, *(round(self.at_rest + self.sizes.passed(part)) for part in parts)])
         peaks: list[tuple[int, int]] = []
         for number, bytes_held in enumerate(held, 1):

@@ -15,6 +15,7 @@ from arkor_dev.local.evaluation.base_losses import known
 from .comparing import Comparing
 from .lines import Line, Sizes
 from .machine import makers_of_speed
+from .writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,7 +46,8 @@ class Measurement:
     height after them. ``longest`` are the tokens and the learned ones of the rows of the heaviest batch, the
     longest row first; whether they are ``padded`` to it, and how many tokens they begin with are ``shared``.
     ``units`` are the rows, or the packs of ``packed_to`` tokens that they are in. ``lengths`` are percentiles
-    of the rows' tokens. ``comparing`` is what comparing the adapter with its base takes.
+    of the rows' tokens. ``comparing`` is what comparing the adapter with its base takes, ``writing`` how fast
+    answers are written; None where there was no time to see.
     ``late`` and ``heavy`` are how much longer and larger runs were than was measured.
 
     Memory is the process's where the processor computes, else the device's; ``host`` is then the process's.
@@ -82,6 +84,7 @@ class Measurement:
     device_free: int = 0
     device_total: int = 0
     comparing: Comparing | None = None
+    writing: Writing | None = None
     late: float = 1.0
     heavy: float = 1.0
 
@@ -112,12 +115,13 @@ class Measurement:
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Measurement:
         """Raises TypeError or KeyError for what another version has kept."""
-        recomputed, comparing = kept["recomputed"], kept.get("comparing")
+        recomputed, comparing, writing = kept["recomputed"], kept["comparing"], kept["writing"]
         return cls(
             **{
                 **kept,
                 "memory": Line(**kept["memory"]),
                 "comparing": Comparing.of_json(comparing) if comparing else None,
+                "writing": Writing(**writing) if writing else None,
                 "recomputed": Line(**recomputed) if recomputed else None,
                 "sizes": Sizes(**kept["sizes"]),
                 "longest": [(tokens, learned) for tokens, learned in kept["longest"]],
@@ -174,7 +178,8 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
         for row in SETTINGS
         if row.field not in WITHOUT_EFFECT and row.field != "model"
     }
-    told = [config.get(name) for name in ("datasetSource", "evalDatasetSource", "datasetFormat")]
+    names = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluations")
+    told = [config.get(name) for name in names]
     files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
     parts = [makers_of_speed(), files, told, settings, config.get("evalSteps") != 0]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]

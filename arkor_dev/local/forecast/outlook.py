@@ -40,12 +40,17 @@ def outlook(
     saves = _times(plan.save, plan.steps)
     late = measured.late
     comparing = measured.comparing.seconds(plan.steps, plan.evaluate) if measured.comparing else 0.0
-    parts = {
-        "loadingSeconds": round(measured.loading * late, 1),
-        "trainingSeconds": round(measured.training(plan.steps) * late, 1),
-        "evaluationSeconds": round((evaluations * measured.evaluation + comparing) * late, 1),
-        "savingSeconds": round((saves + 1) * measured.saving * late, 1),
+    taken = {
+        "loadingSeconds": measured.loading,
+        "trainingSeconds": measured.training(plan.steps),
+        "evaluationSeconds": evaluations * measured.evaluation,
+        "savingSeconds": (saves + 1) * measured.saving,
     }
+    if measured.writing:
+        whole = sum(taken.values())
+        taken["samplesSeconds"] = measured.writing.samples(config, plan, measured.held_out, whole)
+    taken["evaluationSeconds"] += comparing
+    parts = {name: round(seconds * late, 1) for name, seconds in taken.items()}
     peak = measured.peak(plan.steps)
     # Beside the newest checkpoints the best one stays.
     left = (

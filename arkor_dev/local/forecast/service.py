@@ -168,7 +168,8 @@ class Forecasts:
 
     def _key(self, config: Mapping[str, Any], model: Model) -> str:
         try:
-            files = [file for part in _parts(config) for file in inside(self._project, part["path"])]
+            paths = [part["path"] for part in (*_parts(config), *(config.get("evaluations") or ()))]
+            files = [file for path in paths for file in inside(self._project, path)]
         except SourceError as fault:
             raise JobFailure(str(fault)) from None
         return key_of(config, model.path, files)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.run import Run
 
 FOREKNOWN_STEPS: Final = 512
+QUESTION: Final = 512
+"""Tokens of a question at most, as of a sample prompt."""
 FOREKNOWN_TOKENS: Final = 3_000_000
 """So many steps, or tokens of them, are looked at one by one; what comes after is like them."""
 Batch = list["Example"]
@@ -38,6 +40,12 @@ def sizes_in(batch: Batch) -> list[tuple[int, int]]:
     """Tokens and learned tokens of each row, the longest first."""
     rows = ((len(row.ids), sum(label != IGNORED for label in row.labels[1:])) for row in batch)
     return sorted(rows, reverse=True)
+
+
+def question_of(row: Example) -> list[int]:
+    """The tokens of a row up to what is learned; of one of which all is learned, a half."""
+    learned = next((place for place, label in enumerate(row.labels) if label != IGNORED), 0)
+    return row.ids[: min(QUESTION, learned or len(row.ids) // 2)]
 
 
 def thinned(row: Example, tokens: int) -> Example:

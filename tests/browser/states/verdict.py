@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.async_api import expect
 
-from tests.support.fake_evaluation import EVALUATION, GENERAL, HELD_OUT, ROWS
+from tests.support.fake_evaluation import EVALUATION, GENERAL, HELD_OUT, ROWS, own_part
 
 from . import Scene, ago, state, trained
 
@@ -64,6 +64,25 @@ async def alike(scene: Scene) -> None:
     )
     same = {**GENERAL, "verdict": "same", "difference": {"mean": 0.0, "low": -0.02, "high": 0.02}}
     await judged(scene, verdict="same", sentence=sentence, heldOut=part, general=same)
+
+
+@state("job-verdict-sets", "The project's own sets, by answers, by a function of its own and by loss")
+async def sets(scene: Scene) -> None:
+    told = [
+        {"name": "refunds", "metric": "exact_match"},
+        {"name": "tone of voice", "metric": "checks:polite"},
+        {"name": "contracts", "metric": "loss"},
+        {"name": HOSTILE, "metric": "regex"},
+    ]
+    found = [own_part(each) for each in told]
+    found[1] |= {
+        "verdict": "same",
+        "difference": {"mean": 0.01, "low": -0.06, "high": 0.08},
+        "sentence": "tone of voice: no difference that so few can show, a mean score of 0.61 on 64 rows, "
+        "instead of 0.60; 95 % interval of the difference -0.06 to 0.08.",
+    }
+    await judged(scene, sets=found)
+    await expect(scene.page.get_by_text("refunds: better than the base, 33 of 40")).to_be_visible()
 
 
 @state("job-verdict-ask", "A job from before, which can be compared by a press")

@@ -13,7 +13,7 @@ pytest.importorskip("numpy")
 from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import measured, together
-from arkor_dev.local.evaluation.stage import Stage, Stopped
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Stage, Stopped
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def test_both_models_get_the_same_batches_of_like_length(tmp_path: Path) -> None
     judged = stage(kept=BaseLosses(tmp_path, {"model": "f00d"})).run(adapter, base.later())
     assert adapter.batches == base.batches
     plain = [
-        rows[at : at + size] for rows, size in ((HELD, 4), (GENERAL, 16)) for at in range(0, len(rows), size)
+        rows[at : at + size] for rows, size in ((HELD, 4), (GENERAL, 8)) for at in range(0, len(rows), size)
     ]
     as_they_come = sum(len(rows) * max(len(row.ids) for row in rows) for rows in plain)
     assert adapter.wide < 0.85 * as_they_come, "less of a batch is padding"
@@ -113,13 +113,33 @@ def test_both_models_get_the_same_batches_of_like_length(tmp_path: Path) -> None
     assert judged.scores["adapter"] == [round(0.5 + n / 100, 6) for n in range(10)]
 
 
+@pytest.mark.parametrize("batch", [1, 4, 64])
+@pytest.mark.parametrize("lengths", [[5] * 100, [30, 60, 90] * 20, [300, 8, 8, 700, 8]])
+def test_general_questions_take_no_more_memory_the_more_rows_are_trained_on_at_once(
+    batch: int, lengths: list[int]
+) -> None:
+    """By the tokens of a batch, its padding included; a question that is longer by itself is alone."""
+    adapter, base = Model(-0.5), Model(0.0)
+    asked = examples(lengths, first=500)
+    stage(batch=batch, general=asked).run(adapter, base.later())
+    size = {row.ids[0]: len(row.ids) for row in asked}
+    for model in (adapter, base):
+        general = [numbers for numbers in model.batches if numbers[0] in size]
+        assert sorted(number for numbers in general for number in numbers) == sorted(size)
+        for numbers in general:
+            padded = len(numbers) * max(size[number] for number in numbers)
+            assert len(numbers) <= TOGETHER
+            assert padded <= PADDED or len(numbers) == 1
+
+
 def test_rows_are_measured_in_their_own_order() -> None:
     model = Model(0.0)
     found = measured(model.each, HELD, 3)
     assert [round(100 * (loss / count - 1)) for loss, count in found] == list(range(10))
     assert sorted(place for places in together(HELD, 3) for place in places) == list(range(10))
     assert [len(places) for places in together(HELD, 3)] == [3, 3, 3, 1]
-    assert together([], 3) == []
+    assert together([], 3) == together([], 3, 10) == []
+    assert [len(places) for places in together(HELD, 3, 80)] == [1, 2, 2, 3, 2]
 
 
 def test_rows_are_told_apart_by_what_they_say_and_by_their_tokens() -> None:

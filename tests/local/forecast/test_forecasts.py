@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import time
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,12 @@ def test_a_forecast_is_measured_once_and_then_known(forecasting: Backend) -> Non
     )
     assert forecast["tokens"] > forecast["learnedTokens"] > 54 * 5
     assert forecast["seconds"] == pytest.approx(
-        sum(forecast[f"{part}Seconds"] for part in ("loading", "training", "evaluation", "saving")), abs=0.2
+        sum(
+            forecast[f"{part}Seconds"] for part in ("loading", "training", "evaluation", "saving", "samples")
+        ),
+        abs=0.3,
     )
+    assert forecast["samplesSeconds"] > 0
     assert forecast["fits"] is True
     assert forecast["memory"]["freeBytes"] > forecast["memory"]["peakBytes"] > 200 * MIB
     # Settings that change neither a step's time nor its memory need no new measurement.
@@ -114,6 +119,19 @@ def test_a_job_keeps_its_forecast_and_comes_near_it(
     known = json.loads((data / "base-losses.json").read_text())
     assert known.keys() == known.keys() & {key for keys in told for key in keys.values()}
     assert sorted(map(len, known.values())) == [3, 24]
+
+
+def test_own_sets_take_time_too(forecasting: Backend) -> None:
+    own = [
+        {"name": "answers", "path": "data/chats.jsonl", "metric": "contains"},
+        {"name": "losses", "path": "data/long.jsonl"},
+    ]
+    plain = measured(forecasting, CONFIG)
+    answers, both = (measured(forecasting, {**CONFIG, "evaluations": sets}) for sets in (own[:1], own))
+    # 60 questions are answered by two models: 8 times 128 tokens by the base alone.
+    assert answers["evaluationSeconds"] > plain["evaluationSeconds"] + 1
+    assert both["evaluationSeconds"] > plain["evaluationSeconds"] + 1
+    assert both["trainingSeconds"] > 0
 
 
 def test_a_measurement_gets_out_of_a_job_s_way_and_comes_back(forecasting: Backend) -> None:
@@ -185,7 +203,8 @@ def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> 
         (frame,) = [frame for frame in forecasting.events(job) if frame.id]
         assert (frame.event, frame.json["outOfMemory"]) == ("training.failed", True)
         error = frame.json["error"]
-        assert error.startswith(f"Not begun, as it cannot fit. It was forecast to take {peak / 1e6:.0f} MB")
+        assert re.match(r"Not begun, as it cannot fit\. It was forecast to take \d+ MB", error)
+        assert int(error.split(" MB")[0].rsplit(" ", 1)[1]) == pytest.approx(peak / 1e6, rel=0.01)
         forecast = ask(forecasting, LONG)
         assert forecast["memory"]["freeBytes"] == limit
         assert forecast["fits"] is False

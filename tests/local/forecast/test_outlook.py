@@ -18,6 +18,7 @@ from arkor_dev.local.forecast.machine import Memory, memory
 from arkor_dev.local.forecast.measurement import KEPT, Kept, Measurement, key_of
 from arkor_dev.local.forecast.outlook import outlook
 from arkor_dev.local.forecast.worker import LOOKED_ROWS, some_of
+from arkor_dev.local.forecast.writing import Writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +99,44 @@ def test_any_number_of_steps_is_known_from_one_measurement() -> None:
     assert short["trainingSeconds"] == 6
     assert short["memory"]["peakBytes"] == 3000 * MB
     assert forecast["memory"]["peakBytes"] == MEASURED.worst
+
+
+WRITING = Writing.of((4, 0.2, 0.05), (8, 0.4, 0.07), 50)
+
+
+def test_how_fast_answers_are_written_is_known_for_any_number_of_them() -> None:
+    assert (WRITING.read, WRITING.first(4, 50)) == (0.001, 0.2)
+    assert [WRITING.token(rows) for rows in (4, 8, 16)] == pytest.approx([0.05, 0.07, 0.11])
+    # A batch of one question of 20 tokens: base and adapter read it, and write 128 and 30 tokens.
+    assert WRITING.answered([[(20, 30)]]) == pytest.approx(0.6 + 2 * 0.02 + 158 * 0.035)
+    assert WRITING.answered([]) == 0
+
+
+def test_sample_answers_are_counted_as_the_run_takes_them() -> None:
+    measured = replace(MEASURED, writing=WRITING)
+    plain = outlook(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
+    forecast = outlook(measured, CONFIG, PLENTY, 10**12, busy=False)
+    # The base, and after 5, 10, 15 and 20: of 71.5 s a twentieth, in which 0.7 s have 10 tokens each.
+    assert forecast["samplesSeconds"] == pytest.approx(5 * (0.2 + 10 * 0.05))
+    assert forecast["seconds"] == pytest.approx(plain["seconds"] + forecast["samplesSeconds"])
+    short = outlook(measured, {**CONFIG, "maxSteps": 2, "saveSteps": 0}, PLENTY, None, busy=False)
+    assert short["samplesSeconds"] == pytest.approx(2 * (0.2 + 16 * 0.05)), "2 s in any case"
+    long = outlook(measured, {**CONFIG, "maxSteps": 2000, "saveSteps": 500}, PLENTY, None, busy=False)
+    assert long["samplesSeconds"] == pytest.approx(5 * (0.2 + 128 * 0.05))
+    more = outlook(measured, {**CONFIG, "samples": ["q"] * 8, "maxSteps": 2000}, PLENTY, None, busy=False)
+    assert more["samplesSeconds"] > long["samplesSeconds"]
+    for samples in ("off", ["off"]):
+        off = outlook(measured, {**CONFIG, "samples": samples}, PLENTY, None, busy=False)
+        assert off["samplesSeconds"] == 0
+    assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
+
+
+def test_own_sets_are_counted_with_the_comparison() -> None:
+    measured = replace(MEASURED, comparing=replace(COMPARING, own=12.0))
+    plain = outlook(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
+    forecast = outlook(measured, CONFIG, PLENTY, 10**12, busy=False)
+    assert forecast["evaluationSeconds"] == pytest.approx(plain["evaluationSeconds"] + 12)
+    assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
 
 
 def test_a_full_disk_does_not_fit_and_has_no_fix_in_memory() -> None:
@@ -207,7 +246,8 @@ def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path) -> None:
     first = key()
     for same in ({"maxSteps": 3}, {"learningRate": 1.0}, {"loraR": 8}, {"aFieldThatNobodyKnows": 1}):
         assert key(**same) == first, same
-    for other in ({"batchSize": 2}, {"loraR": 4}, {"maxLength": 64}, {"evalSteps": 0}, {"seed": 1}):
+    own = {"evaluations": [{"name": "own", "path": "data/own.jsonl"}]}
+    for other in ({"batchSize": 2}, {"loraR": 4}, {"maxLength": 64}, {"evalSteps": 0}, {"seed": 1}, own):
         assert key(**other) != first, other
     data.write_text("{}\n{}\n")
     assert key() != first

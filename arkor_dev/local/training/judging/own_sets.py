@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.evaluation.by_length import measured, together
 from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
-from arkor_dev.local.evaluation.stage import Stopped, groups_of, texts_of
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Stopped, groups_of, texts_of
 from arkor_dev.local.evaluation.words import part
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.rows.datasets import load_rows
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.loss import Loss
     from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 LOSSES: Final = 1000
@@ -32,6 +33,8 @@ LOSSES: Final = 1000
 ANSWERS: Final = 64
 """Rows of a set that are answered, at most: one token written takes as long as dozens that are read."""
 AT_ONCE: Final = 8
+ASKED: Final = 512
+"""Tokens of questions that are answered at once, with what is padding; one that has more is alone."""
 
 
 @dataclass
@@ -66,8 +69,7 @@ class OwnSet:
         Raises Stopped, and JobFailure where it cannot be measured.
         """
         if self.is_loss:
-            told = (self.longest, self.responses_only, lambda _: None, self.last_only)
-            examples, _ = encode_all(self.run.base.tokenizer, self.rows, *told)
+            examples = self.examples()
 
             def each(rows: Any) -> list[tuple[float, int]]:
                 if stopped():
@@ -75,8 +77,23 @@ class OwnSet:
                 done(len(rows))
                 return model.each(rows)
 
-            return [loss / count for loss, count in measured(each, examples, self.run.plan.batch_size)]
+            return [loss / count for loss, count in measured(each, examples, TOGETHER, PADDED)]
         return self._scores(model, stopped, done)
+
+    def examples(self) -> list[Example]:
+        """Its rows as tokens, where it is their loss that is measured."""
+        told = (self.longest, self.responses_only, lambda _: None, self.last_only)
+        return encode_all(self.run.base.tokenizer, self.rows, *told)[0]
+
+    def questions(self) -> list[list[tuple[int, int]]]:
+        """The batches that are answered: the tokens of each question, and of the answer that is wanted."""
+        tokenizer = self.run.base.tokenizer
+        prompts = [_Prompt(_prompt(tokenizer, row)) for row in self.rows]
+        wanted = [tokenizer(texts_of(row)[1], add_special_tokens=False)["input_ids"] for row in self.rows]
+        return [
+            [(len(prompts[place].ids), len(wanted[place]) + 1) for place in places]
+            for places in together(prompts, AT_ONCE, ASKED)
+        ]
 
     def part(self, base: list[float], adapter: list[float]) -> EvaluationPart:
         """The contract's figures of it."""
@@ -91,7 +108,7 @@ class OwnSet:
         ends = end_ids(tokenizer, self.run.base.model)
         prompts = [_Prompt(_prompt(tokenizer, row)) for row in self.rows]
         said: list[str] = [""] * len(prompts)
-        for places in together(prompts, AT_ONCE):
+        for places in together(prompts, AT_ONCE, ASKED):
             watch = Watch(lambda first, each: MOST_TOKENS, stopped)
             found = answers(model, tokenizer, ends, [prompts[place].ids for place in places], watch)
             if watch.broken_off:

@@ -29,26 +29,33 @@ class Answer:
 class Watch(StoppingCriteria):  # type: ignore[misc]
     """Ends answers at their length, and all work when somebody has ``stopped`` it.
 
-    ``length`` is asked once a few tokens are made, with what reading the prompts took and what a token takes,
-    in seconds: how many tokens an answer may have.
+    ``length`` is asked at each token from the second on, with what reading the prompts took and what a token
+    takes, in seconds by ``clock``: how many tokens an answer may have. Where these are none all ends; within
+    the first few tokens what was made is then no answer, and it took ``too_long``.
     """
 
-    def __init__(self, length: Callable[[float, float], int], stopped: Callable[[], bool]) -> None:
-        self._length, self._stopped = length, stopped
-        self._began = self._first = time.perf_counter()
+    def __init__(
+        self,
+        length: Callable[[float, float], int],
+        stopped: Callable[[], bool],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._length, self._stopped, self._clock = length, stopped, clock
+        self._began = self._first = clock()
         self._most = MOST_TOKENS
         self._made = 0
-        self.broken_off = False
+        self.broken_off = self.too_long = False
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
         self._made += 1
-        if input_ids.device.type == "cuda" and self._made in (1, PROBE):
+        if input_ids.device.type == "cuda" and self._made <= PROBE:
             torch.cuda.synchronize()  # the processor runs ahead of it
         if self._made == 1:
-            self._first = time.perf_counter()
-        elif self._made == PROBE:
-            each = (time.perf_counter() - self._first) / (PROBE - 1)
+            self._first = self._clock()
+        else:
+            each = (self._clock() - self._first) / (self._made - 1)
             self._most = self._length(self._first - self._began, each)
+            self.too_long = self._made < PROBE and not self._most
         self.broken_off = self._stopped()
         over = self.broken_off or self._made >= self._most
         return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)

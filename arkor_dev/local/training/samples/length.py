@@ -1,7 +1,8 @@
-"""How long answers may be, so that all of them take a small part of a run: by what the first ones took.
+"""How long answers may be, and how often all prompts are answered, so that it takes a small part of a run.
 
-Answers of different steps are compared, so the length is settled once, after a few tokens; it is made less
-later where the time does not suffice. Pure: times are handed in.
+What the first answers took tells. Answers of different steps are compared, so their length is settled once;
+where the time does not suffice they are made shorter, then rarer, and then fewer prompts are asked. Pure:
+times are handed in.
 """
 
 from __future__ import annotations
@@ -11,40 +12,77 @@ from typing import Final
 
 SHARE: Final = 0.05
 """The part of a run's time that all answers may take."""
+ENOUGH: Final = 2.0
+"""Seconds that they may take in any case: a run of less than a minute shows something too."""
 MOST_TOKENS: Final = 128
 FEWEST_TOKENS: Final = 8
-"""Tokens of an answer at least, however slow: less says nothing."""
+"""Tokens of an answer at least: less says nothing."""
 PROBE: Final = 4
-"""After so many tokens the pace is known."""
+"""Answers that take too long are given up before they have so many tokens; later they end where they are."""
 SLACK: Final = 0.8
 """Answers are made shorter again where there is time for less than this part of their length."""
+ALONE: Final = 0.5
+"""One answer is not written in a quarter of the time of four: this part of a token's time stays."""
 
 
 @dataclass
 class Length:
-    """``tokens`` is how long an answer may be, None before that is settled.
+    """``tokens`` is how long an answer may be, None before that is known; ``settled`` after the first round.
 
-    ``rounds`` are how often all prompts are still answered, ``spent`` the seconds that this has taken.
+    ``rounds`` are how often all prompts are still to be answered, ``spent`` the seconds that this has taken.
     """
 
     rounds: int
     tokens: int | None = None
+    settled: bool = False
     spent: float = 0.0
+    _first: float = 0.0
+    _each: float = 0.0
+    _whole: float = 0.0
 
-    def settle(self, whole: float, first: float, each: float) -> int:
-        """How long the answers of this round may be.
+    def left(self, whole: float) -> float:
+        """Seconds that are left for answers in a run of so many without them."""
+        return max(0.0, max(ENOUGH, SHARE * whole) - self.spent)
+
+    def settle(self, whole: float, first: float, each: float, least: int = 1) -> int:
+        """How long the answers of this round may be; 0 where ``least`` rounds of the shortest take too long.
 
         ``whole`` is the time of the run without answers, as far as known, ``first`` what reading the prompts
         takes and ``each`` one token of all answers, in seconds.
         """
-        left = max(0.0, SHARE * whole - self.spent) / max(1, self.rounds)
-        fitting = int((left - first) / each) if each > 0 else MOST_TOKENS
-        fitting = max(FEWEST_TOKENS, min(MOST_TOKENS, fitting))
-        if self.tokens is None or fitting < SLACK * self.tokens:
+        self._first, self._each, self._whole = first, each, whole
+        count = self.affordable(whole, least)
+        if count < least:
+            return 0
+        spare = self.left(whole) / count - first
+        fitting = min(MOST_TOKENS, max(FEWEST_TOKENS, int(spare / each))) if each > 0 else MOST_TOKENS
+        if self.tokens is None or not self.settled or fitting < SLACK * self.tokens:
             self.tokens = fitting
         return self.tokens
 
+    def affordable(self, whole: float, least: int) -> int:
+        """For how many of the rounds to come, ``least`` of them at least, there is time at the last pace."""
+        rounds, shortest = max(least, self.rounds), self._first + FEWEST_TOKENS * self._each
+        return min(rounds, int(self.left(whole) / shortest)) if shortest > 0 else rounds
+
+    def fewer(self, prompts: int, least: int) -> int:
+        """How many of so many ``prompts`` there is time for, where :meth:`settle` has found none for all."""
+        writing = FEWEST_TOKENS * self._each
+        spare = self.left(self._whole) / least - ALONE * writing
+        taken, self._first, self._each = self._first + (1 - ALONE) * writing, 0.0, 0.0
+        return max(0, min(int(prompts * spare / taken), prompts - 1))
+
     def took(self, seconds: float) -> None:
-        """A round is over."""
+        """So long was answered, be it for nothing."""
         self.spent += seconds
+
+    def done(self) -> None:
+        """A round is over, or is left out."""
         self.rounds = max(0, self.rounds - 1)
+
+
+def foreseen(rounds: int, whole: float, first: float, each: float) -> float:
+    """Seconds that so many rounds will take at most; times as in :meth:`Length.settle`."""
+    length = Length(rounds)
+    tokens = length.settle(whole, first, each, min(2, rounds))
+    return min(length.left(whole), rounds * (first + tokens * each)) if tokens else 0.0

@@ -15,6 +15,7 @@ from arkor_dev.data.rows import Row
 from arkor_dev.local.jobs.artifacts import final_folder
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.samples import taking
+from arkor_dev.local.training.samples.length import FEWEST_TOKENS, Length
 from arkor_dev.local.training.samples.taking import Samples
 from tests.local.conftest import CONFIG
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats
@@ -47,7 +48,12 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs in this process answer as briefly as they may, and in one thread: several wait for each other."""
     import torch
 
-    monkeypatch.setattr(Samples, "_whole", lambda *_: 0.0)
+    def settle(length: Length, *_: object) -> int:
+        length.tokens = FEWEST_TOKENS
+        return FEWEST_TOKENS
+
+    monkeypatch.setattr(Length, "settle", settle)
+    monkeypatch.setattr(Length, "affordable", lambda *_: 1000)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -242,16 +248,6 @@ def test_of_many_checkpoints_some_are_asked(
     assert {step for step, _ in answers_of(run)} == {0, 3, 6, 8}
 
 
-def test_where_answers_take_too_long_the_base_and_the_end_alone_are_asked(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(taking, "ENOUGH", 0.0)
-    monkeypatch.setattr(taking, "SHARE", 0.0)
-    run = begin(tiny, tmp_path, EVERY)
-    sampled(run)
-    assert {step for step, _ in answers_of(run)} == {0, 9}
-
-
 @pytest.mark.parametrize(
     ("config", "steps"),
     [({}, {0, 9}), ({"fullFineTuning": True, "optim": "sgd"}, {9})],
@@ -275,7 +271,7 @@ def test_that_answers_are_cut_is_said_with_their_length(tiny: Path, tmp_path: Pa
     run = begin(tiny, tmp_path, {"saveSteps": 3, "learningRate": 1e-6})
     sampled(run)
     (said,) = [text for text in messages_of(run) if "Sample answers" in text]
-    assert re.match(r"Sample answers are cut after 8 tokens, .* 5 % of the time or little more$", said)
+    assert re.match(r"Sample answers are cut after 8 tokens, .* 5 % of the time at most, or 2 s$", said)
     told = [fields for name, fields in events_of(run).calls if name == "sample.created"]
     tokenizer = run.base.tokenizer
     lengths = [len(tokenizer(fields["answer"])["input_ids"]) for fields in told if fields.get("truncated")]
@@ -299,5 +295,6 @@ def test_a_job_that_was_paused_and_resumed_has_each_answer_once(shared: Backend)
         if frame.event == "sample.created"
     ]
     shared_steps = sorted({step for step, _ in told})
-    assert shared_steps == list(range(0, 401, 20))
+    # On a busy machine there is no time for each of them.
+    assert {0, 400} <= set(shared_steps) <= set(range(0, 401, 20))
     assert len(told) == len(set(told)) == 4 * len(shared_steps)

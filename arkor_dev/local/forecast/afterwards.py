@@ -1,0 +1,112 @@
+"""What comes beside and after the steps of a run, measured: evaluations, answers, comparing at the end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.evaluation.by_length import together
+from arkor_dev.local.evaluation.general import fewer
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER
+from arkor_dev.local.training.judging.cost import all_questions, work_of
+from arkor_dev.local.training.judging.measure import base_losses
+from arkor_dev.local.training.samples.greedy import Watch, answers
+from arkor_dev.local.training.samples.length import PROBE
+from arkor_dev.local.workers.errors import JobFailure
+
+from .comparing import Comparing
+from .steps import Batch, question_of
+from .writing import Writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arkor_dev.local.training.judging.own_sets import OwnSet
+    from arkor_dev.local.training.run import Run
+
+FEW: Final = 4
+MANY: Final = 8
+"""Answers that are written at once, to see how fast that is."""
+
+
+class Afterwards:
+    """Measures ``run``, which has begun, until ``deadline``; ``batches`` are those that are not learned from.
+
+    ``work`` says what a batch works, and ``seconds`` what a step of so much work takes.
+    """
+
+    def __init__(
+        self, run: Run, deadline: float, work: Callable[[Batch], float], seconds: Callable[[float], float]
+    ) -> None:
+        self._run, self._deadline = run, deadline
+        self._work, self._seconds = work, seconds
+        self.batches: list[Batch] = []
+
+    def writing(self) -> Writing | None:
+        """How fast answers are written, by a few tokens of some; None where that would take too long."""
+        rows = [*self._run.held_out, *self._run.train][:MANY]
+        found = [asked for row in rows if (asked := question_of(row))]
+        if not found or time.monotonic() + self._seconds(self._work(rows)) > self._deadline:
+            return None
+        paces = {1: (0.0, 0.0)}  # the first ones warm up
+        for count in (1, FEW, MANY):
+
+            def length(first: float, each: float, count: int = count) -> int:
+                paces[count] = first, each
+                return PROBE
+
+            some = [found[place % len(found)] for place in range(count)]
+            answers(self._run.loss, self._run.base.tokenizer, [], some, Watch(length, lambda: False))
+        longest = max(map(len, found))
+        return Writing.of((FEW, *paces[FEW]), (MANY, *paces[MANY]), longest)
+
+    def evaluation(self, writing: Writing | None, sets: Callable[[], list[OwnSet]]) -> dict[str, Any]:
+        """Seconds of one evaluation, by that of as many held-out rows as there is time for; and the end's."""
+        run, held_out = self._run, list(self._run.held_out)
+        places = together(held_out, run.plan.batch_size)
+        batches = self.batches = [[held_out[place] for place in some] for some in places]
+        if not batches:
+            return {"evaluation": 0.0, "comparing": None}
+        works = [self._work(batch) for batch in batches]
+        left = self._deadline - time.monotonic()
+        count = 1
+        while count < len(batches) and self._seconds(sum(works[: count + 1])) / 2 < left:
+            count += 1
+        run.held_out = [row for batch in batches[:count] for row in batch]
+        began = time.monotonic()
+        run.evaluate()
+        seconds = time.monotonic() - began
+        run.held_out = held_out
+        pace = seconds / sum(works[:count])
+        comparing = self._comparing(batches, pace, sum(works))
+        own = self._own(sets(), pace, writing)
+        return {"evaluation": pace * sum(works), "comparing": replace(comparing, own=own)}
+
+    def _own(self, sets: list[OwnSet], pace: float, writing: Writing | None) -> float:
+        """Seconds of the job's own sets with both models."""
+        seconds = 0.0
+        for own in sets:
+            with suppress(JobFailure):  # the run says so, and leaves it out
+                if own.is_loss:
+                    rows = own.examples()
+                    laid = [[rows[place] for place in places] for places in together(rows, TOGETHER, PADDED)]
+                    self.batches = [*self.batches, *laid]
+                    seconds += 2 * pace * sum(map(self._work, laid))
+                elif writing:
+                    seconds += writing.answered(own.questions())
+        return seconds
+
+    def _comparing(self, batches: list[Batch], pace: float, work: float) -> Comparing:
+        """What the comparison at the end takes, at the ``pace`` of the evaluation (seconds for a work)."""
+        run, losses = self._run, base_losses(self._run)
+        found, counts = all_questions(run)
+        keys, asked = {0: losses.key(batches)}, 0.0
+        for count in counts if found else ():
+            some = fewer(found, count)
+            laid = [[some[place] for place in places] for places in together(some, TOGETHER, PADDED)]
+            keys[len(some)] = losses.key(laid)
+            self.batches = [*self.batches, *laid]
+            asked = asked or sum(map(self._work, laid)) / len(some)
+        return Comparing(work_of(run, found), pace * work, pace * asked, keys)

@@ -1,0 +1,149 @@
+"""What all answers take of a run's time, by a clock that is handed in: a twentieth on any machine."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from arkor_dev.local.training.samples import taking
+from arkor_dev.local.training.samples.greedy import Answer
+from arkor_dev.local.training.samples.length import ENOUGH, FEWEST_TOKENS, MOST_TOKENS, SHARE
+from arkor_dev.local.training.samples.prompts import Prompt
+from arkor_dev.local.training.samples.taking import Samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKENS = 400
+"""Those of one step."""
+
+
+class Simulated:
+    """A run on a machine that reads a token in ``read`` seconds and writes one of an answer in ``write``.
+
+    ``slower`` is how many times that takes from the middle of the run on. The clock goes by that alone.
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, read: float, write: float, slower: float = 1.0
+    ) -> None:
+        self.now = self.answering = 0.0
+        self.read, self.write, self.slower = read, write, slower
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        prompts = [Prompt([1] * 40, {"number": number}) for number in range(1, 5)]
+        monkeypatch.setattr(taking, "prompts_of", lambda _: (prompts, [0]))
+        monkeypatch.setattr(taking, "answers", self._answers)
+        monkeypatch.setattr(taking, "base_of", lambda _: self._base())
+
+    def go(self, steps: int, save: int) -> list[int]:
+        """Make the run; the steps whose answers were sent."""
+        plan = SimpleNamespace(steps=steps, save=save, evaluate=save, per_epoch=10)
+        rows = [SimpleNamespace(ids=[1] * 100)]
+        self.run = SimpleNamespace(
+            plan=plan,
+            step=0,
+            kept_step=0,
+            train=40 * rows,
+            held_out=4 * rows,
+            loss=None,
+            keeper=SimpleNamespace(has_checkpoint=lambda _: True),
+            clock=SimpleNamespace(lap=lambda _: None),
+            emit=lambda name, **fields: self.told.append((name, fields)),
+        )
+        preparation: Any = SimpleNamespace(
+            emit=self.run.emit,
+            base=SimpleNamespace(tokenizer=None),
+            continuation=SimpleNamespace(orders={}, points=[]),
+        )
+        run: Any = self.run
+        samples = Samples(preparation, lambda: False, 0.0, lambda: self.now)
+        samples.follow(run)
+        run.emit("training.started")
+        for step in range(1, steps + 1):
+            run.step = step
+            self.now += 3 * TOKENS * self.read
+            if step % save == 0:
+                self.now += 400 * self.read
+                run.emit("checkpoint.saved", step=step)
+        run.kept_step = steps
+        assert samples.end()
+        return sorted({fields["step"] for name, fields in self.told if name == "sample.created"})
+
+    @contextmanager
+    def _base(self) -> Iterator[None]:
+        yield
+
+    def _answers(
+        self, loss: Any, tokenizer: Any, ends: Any, prompts: list[list[int]], watch: Any
+    ) -> list[Answer]:
+        """As the library makes them: token by token, until the watch says that it is enough."""
+        import torch
+
+        slower = self.slower if self.run.step > self.run.plan.steps / 2 else 1.0
+        began, ids = self.now, torch.zeros(len(prompts), 1)
+        self.now += slower * self.read * sum(map(len, prompts))
+        made = 0
+        while made < MOST_TOKENS:
+            made += 1
+            self.now += slower * self.write * (0.5 + len(prompts) / 8)
+            if bool(watch(ids, None).all()):
+                break
+        self.answering += self.now - began
+        return [Answer(f"{made} tokens", True) for _ in prompts]
+
+    def said(self) -> str:
+        return " ".join(fields["message"] for name, fields in self.told if name == "training.message")
+
+
+@pytest.mark.parametrize("slower", [1.0, 3.0])
+@pytest.mark.parametrize("write", [2, 10, 40, 200])
+@pytest.mark.parametrize("read", [1e-5, 5e-4, 5e-3])
+@pytest.mark.parametrize(("steps", "save"), [(20, 5), (40, 10), (60, 1), (400, 20), (3000, 100)])
+def test_answers_take_a_twentieth_of_the_time_at_most(
+    monkeypatch: pytest.MonkeyPatch, steps: int, save: int, read: float, write: int, slower: float
+) -> None:
+    """``write`` is how many tokens are read in the time in which one is written."""
+    machine = Simulated(monkeypatch, read, write * read, slower)
+    machine.go(steps, save)
+    # That the machine becomes slow is seen when it has read the prompts.
+    assert machine.answering <= (1.0 if slower == 1 else 1.5) * max(ENOUGH, SHARE * machine.now)
+
+
+def test_where_there_is_time_every_checkpoint_answers_at_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Simulated(monkeypatch, 5e-4, 5e-3)
+    assert machine.go(3000, 500) == [0, 500, 1000, 1500, 2000, 2500, 3000]
+    assert {fields["answer"] for name, fields in machine.told if name == "sample.created"} == {
+        f"{MOST_TOKENS} tokens"
+    }
+    assert machine.said() == ""
+
+
+def test_first_answers_become_shorter_then_rarer_and_then_fewer_and_each_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shorter = Simulated(monkeypatch, 1e-3, 2e-2)
+    assert shorter.go(60, 15) == [0, 15, 30, 45, 60]
+    assert "Sample answers are cut after" in shorter.said()
+    assert "5 % of the time at most" in shorter.said()
+    rarer = Simulated(monkeypatch, 1e-3, 2e-2)
+    steps = rarer.go(60, 2)
+    assert {0, 60} < set(steps)
+    assert len(steps) < 31
+    gaps = [after - before for before, after in pairwise(steps)]
+    assert max(gaps) <= 2 * 60 / len(steps), "they are spread over the run"
+    assert "The sample prompts are not answered at every checkpoint" in rarer.said()
+    assert f"cut after {FEWEST_TOKENS} tokens" in rarer.said()
+    fewer = Simulated(monkeypatch, 1e-3, 0.12)
+    assert fewer.go(30, 15) == [0, 30]
+    numbers = {fields["number"] for name, fields in fewer.told if name == "sample.created"}
+    assert 0 < len(numbers) < 4
+    assert f"Only {len(numbers)} of 4 sample prompts are answered" in fewer.said()
+    none = Simulated(monkeypatch, 1e-3, 1.0)
+    assert none.go(30, 15) == []
+    assert "No sample prompts are answered" in none.said()
