@@ -95,7 +95,8 @@ def test_no_package_holds_more_than_twelve_modules() -> None:
 
 def test_only_backend_calls_v1() -> None:
     users = {name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(TREES[name]))}
-    assert users == {"backend/calls", "contract/provenance/statement"}  # in-toto's formats have versions, too
+    # in-toto's formats have versions, too, and so has the API of OpenAI that Studio serves
+    assert users == {"backend/calls", "contract/provenance/statement", "server/endpoints/routes"}
     by_http = {
         name for name in STUDIO for call in calls(TREES[name])
         if call.endswith(("http.call", "http.stream"))

@@ -122,7 +122,7 @@ class ScopedCalls:
                     credentials = await self.identity.renew(credentials)
             if response is None:
                 raise refused(credentials)
-            if path[-1] == "stream" and response.content_type != EVENT_STREAM:
+            if path[-2:] == ("events", "stream") and response.content_type != EVENT_STREAM:
                 raise BackendError(
                     "The backend answered with no event stream. Check its address, or try again later."
                 )

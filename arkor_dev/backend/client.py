@@ -16,11 +16,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from .calls import EVENT_STREAM, ScopedCalls, headers_for, json_bytes, object_of, url_of
+from arkor_dev.contract.deployments.bodies import ENDPOINT_KEY_HEADER
+
+from .calls import EVENT_STREAM, Need, ScopedCalls, headers_for, json_bytes, object_of, url_of
 from .http_client import MIB, Answer, HttpClient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from aiohttp import ClientResponse
@@ -33,6 +35,8 @@ PAUSE_SECONDS: Final = 600.0
 """As long as the step that a job is at may still take, and what it keeps may take to be written."""
 ARCHIVE_SECONDS: Final = 3600.0
 """As long as gigabytes may take to be copied and hashed."""
+SERVE_SECONDS: Final = 600.0
+"""As long as OpenAI's clients wait: a caller may have to wait in line before its answer begins."""
 JOBS_LIMIT: Final = 256 * MIB
 NO_JOBS: Final = Answer(200, b'{"jobs":[]}')
 NO_DEPLOYMENTS: Final = Answer(200, b'{"deployments":[],"scopeMissing":true}')
@@ -266,6 +270,30 @@ class Backend(ScopedCalls):
     async def delete_key(self, deployment_id: str, key_id: str) -> Answer:
         """Revoke a key: 204, no body."""
         return await self._call("DELETE", "endpoints", deployment_id, "keys", key_id, need="write")
+
+    async def list_requests(self, deployment_id: str, before: str | None = None) -> Answer:
+        """What its callers asked, the newest first, from before the request of this id: ``{requests, …}``."""
+        asked = {} if before is None else {"before": before}
+        return await self._call("GET", "endpoints", deployment_id, "requests", asked=asked)
+
+    async def get_request(self, deployment_id: str, request_id: str) -> Answer:
+        """One request of a caller, with its text where that is kept: ``{request}``."""
+        return await self._call("GET", "endpoints", deployment_id, "requests", request_id)
+
+    def serve(
+        self, slug: str, call: Sequence[str], key: str | None, body: bytes | None = None
+    ) -> AbstractAsyncContextManager[ClientResponse]:
+        """A caller's request to the deployment ``slug``, answered in OpenAI's form, whole or as a stream.
+
+        ``call`` is the path below its base URL, ``key`` what the caller has for a key.
+        """
+        headers = {} if key is None else {ENDPOINT_KEY_HEADER: key}
+        need: Need = "read" if body is None else "write"
+        method = "GET" if body is None else "POST"
+        return self._stream(
+            method, "serve", slug, *call, need=need, headers=headers, data=body,
+            first_byte=SERVE_SECONDS, pause=SERVE_SECONDS,
+        )  # fmt: skip
 
     async def open_dataset(self, body: Mapping[str, object]) -> Answer:
         """A view of what a job of ``{config}`` would train on (docs/contract.md#data-sets)."""

@@ -19,6 +19,7 @@ from arkor_dev.server.security.same_user import same_user_guard
 
 from . import app_keys as keys
 from .api import routes
+from .endpoints.routes import ROUTES as ENDPOINTS
 from .static_page import bundle_handler
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
     app[keys.MANIFEST] = ManifestReader(settings.project, local=settings.local)
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(routes())
-    # The API's own paths are left out, so that a wrong method there is a 405 and an unknown one a 404.
-    app.router.add_get("/{path:(?!api(?:/|$)).*}", bundle_handler(settings.studio_token))
+    app.add_routes(ENDPOINTS)
+    # Paths of the API and of endpoints are left out: a wrong method there is a 405 and an unknown one a 404.
+    app.router.add_get("/{path:(?!(?:api|e)(?:/|$)).*}", bundle_handler(settings.studio_token))
 
     async def services(app: web.Application) -> AsyncIterator[None]:
         if (warning := app[keys.MANIFEST].warning()) is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs, web
 
 from arkor_dev.contract.errors import InternalError
-from arkor_dev.server.security.guards import is_api, refusal
+from arkor_dev.server.security.guards import is_api, is_endpoint, refusal
 
 from .negotiation import takes
 
@@ -106,6 +106,8 @@ def bundle_handler(token: str, folder: Path = STATIC) -> Handler:
         path = request.path
         if is_api(path):
             return refusal(request, 404, f"There is no {path} in Studio's API.")
+        if is_endpoint(path):
+            return refusal(request, 404, f"There is no {path} among Studio's endpoints.")
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise web.HTTPMethodNotAllowed(request.method, (hdrs.METH_GET, hdrs.METH_HEAD))
         asset = assets.get(path)

@@ -236,7 +236,7 @@ async def test_a_backend_without_endpoints_is_one_calm_sentence(
 ) -> None:
     fake_backend.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
     async with open_page(studio.url, "/#/endpoints") as page:
-        await expect(page.get_by_text("Endpoints belong to the managed backend")).to_be_visible()
+        await expect(page.get_by_text("This backend has no endpoints")).to_be_visible()
         await expect(page.get_by_role("alert")).to_have_count(0)
         await expect(page.get_by_role("button", name="New endpoint")).to_have_count(0)
 

@@ -45,9 +45,8 @@ TARGETS = (
     ]
 )
 """Each is started once, so all its tests go to one worker."""
-WITH_ENDPOINTS, WITH_SETTINGS = TARGETS[:1], TARGETS[-1:]
-"""Of our own two the first alone has endpoints, and the last alone tells what a job ran with; one that is
-named is asked."""
+WITH_SETTINGS = TARGETS[-1:]
+"""Of our own two the last alone tells what a job ran with; one that is named is asked."""
 HERE = Path(__file__).parent
 STEPS = 4
 QUESTION = [{"role": "user", "content": "Where is my parcel?"}]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import WITH_ENDPOINTS
 from .test_jobs import moment
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from .conftest import Finished
     from .target import Target
 
-pytestmark = pytest.mark.parametrize("target", WITH_ENDPOINTS, indirect=True, scope="session")
 SHAPE = {
     *("id", "slug", "orgId", "projectId", "target", "authMode", "urlFormat", "enabled", "customDomain"),
     *("createdAt", "updatedAt"),

@@ -16,6 +16,7 @@ BUILT = {
     "datasets",
     "delete",
     "edit",
+    "endpoints",
     "evaluation",
     "exports",
     "extend",
@@ -25,6 +26,7 @@ BUILT = {
     "queue",
     "resume",
     "samples",
+    "serving",
     "strength",
     "votes",
 }

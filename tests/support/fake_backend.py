@@ -42,6 +42,7 @@ from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
 from .fake_order import Order
 from .fake_resume import Resuming
+from .fake_serving import FakeServing
 from .fake_votes import FakeVotes
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class FakeBackend:
         self.exports = FakeExports(self)
         self.cards = FakeCards(self)
         self.votes = FakeVotes(self)
+        self.serving = FakeServing(self)
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
@@ -341,6 +343,7 @@ class FakeBackend:
             *self.exports.routes(),
             *self.cards.routes(),
             *self.votes.routes(),
+            *self.serving.routes(),
         ]
 
     @web.middleware
@@ -372,7 +375,9 @@ class FakeBackend:
         try:
             refusal = None if route in OPEN_ROUTES else self._refusal(request)
             feature = request.path.removeprefix("/v1/").partition("/")[0]
-            if feature in ("datasets", "forecast") and feature not in (self.features or ()):
+            if feature == "serve":
+                feature = "serving"
+            if feature in ("datasets", "forecast", "serving") and feature not in (self.features or ()):
                 refusal = refusal or _error(404, "Not Found.")
             return refusal or await handler(request)
         except RefusedError as error:
@@ -635,7 +640,9 @@ class FakeBackend:
         key = {"id": self.new_id("key"), "label": body["label"].strip(), "prefix": "ak_1", "enabled": True}
         key |= {"createdAt": CREATED, "lastUsedAt": None}
         keys[key["id"]] = key
-        return web.json_response({"key": {**key, "plaintext": f"ak_1{self.new_id('secret')}"}}, status=201)
+        plaintext = f"ak_1{self.new_id('secret')}"
+        self.serving.keys[plaintext] = key["id"]
+        return web.json_response({"key": {**key, "plaintext": plaintext}}, status=201)
 
     async def _delete_key(self, request: web.Request) -> web.Response:
         if self.keys[self._endpoint(request)["id"]].pop(request.match_info["key"], None) is None:

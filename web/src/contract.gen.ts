@@ -988,6 +988,42 @@ export interface Votes {
   votes: Vote[];
 }
 
+/** One request of a caller. Times are seconds from its arrival, `at` is ISO 8601 in UTC. */
+export interface EndpointRequest {
+  id: string;
+  at: string;
+  call: string;
+  status: number;
+  key: string | null;
+  stream: boolean;
+  promptTokens: number;
+  completionTokens: number;
+  firstTokenSeconds: number | null;
+  seconds: number;
+  kept: boolean;
+  error?: string;
+  messages?: ChatMessage[];
+  answers?: string[];
+}
+
+/** What the newest requests of a deployment (1,000 at most) came to; null where none was answered. */
+export interface EndpointTotals {
+  requests: number;
+  errors: number;
+  promptTokens: number;
+  completionTokens: number;
+  tokensPerSecond: number | null;
+  medianSeconds: number | null;
+  slowSeconds: number | null;
+}
+
+/** `GET /v1/endpoints/:id/requests`: the newest first, 50 at most; `more` where there are others. */
+export interface EndpointRequests {
+  requests: EndpointRequest[];
+  totals: EndpointTotals;
+  more: boolean;
+}
+
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
   field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun";

@@ -70,6 +70,46 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE jobs ADD COLUMN evaluation TEXT",
         "ALTER TABLE jobs ADD COLUMN resumable INTEGER",
     ),
+    # To 6: endpoints (what they serve is JSON), the hashes of their keys, and what their callers asked.
+    (
+        """CREATE TABLE deployments (
+            id TEXT PRIMARY KEY,
+            slug TEXT NOT NULL UNIQUE,
+            target TEXT NOT NULL,
+            auth TEXT NOT NULL,
+            enabled INTEGER NOT NULL,
+            retention TEXT NOT NULL,
+            days INTEGER,
+            created TEXT NOT NULL,
+            updated TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE endpoint_keys (
+            id TEXT PRIMARY KEY,
+            deployment TEXT NOT NULL,
+            label TEXT NOT NULL,
+            prefix TEXT NOT NULL,
+            hash BLOB NOT NULL,
+            created TEXT NOT NULL,
+            used TEXT
+        ) WITHOUT ROWID""",
+        """CREATE TABLE endpoint_requests (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            deployment TEXT NOT NULL,
+            at TEXT NOT NULL,
+            call TEXT NOT NULL,
+            status INTEGER NOT NULL,
+            key TEXT,
+            stream INTEGER NOT NULL,
+            prompt INTEGER NOT NULL,
+            completion INTEGER NOT NULL,
+            first REAL,
+            seconds REAL NOT NULL,
+            error TEXT,
+            said TEXT
+        )""",
+        "CREATE INDEX endpoint_requests_newest ON endpoint_requests (deployment, seq)",
+        "CREATE INDEX endpoint_requests_kept ON endpoint_requests (deployment, at) WHERE said IS NOT NULL",
+    ),
 )
 """What leads from each version to the next. A step that was released is never changed: add one behind it,
 after ``python -m tests.local.jobs.make_store`` has kept a file of the version before."""

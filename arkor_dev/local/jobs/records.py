@@ -53,6 +53,16 @@ class Records:
         self._encoded: dict[str, bytes] | None = None
         self._listing: bytes | None = None
 
+    @property
+    def writing(self) -> sqlite3.Connection:
+        """The connection of the thread that writes, for what is kept beside the jobs."""
+        return self._db
+
+    @property
+    def reading(self) -> sqlite3.Connection:
+        """The connection of the thread that reads."""
+        return self._reader
+
     def close(self) -> None:
         self._reader.close()
         self._db.close()

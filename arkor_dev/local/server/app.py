@@ -14,22 +14,26 @@ from arkor_dev.contract.errors import (
     ArkorError,
     ConflictError,
     ForbiddenError,
-    NotFoundError,
     UnauthorizedError,
     status_of,
 )
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.datasets.client import Datasets
+from arkor_dev.local.endpoints.service import Endpoints
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.model_sharing import TOGETHER
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
 
 from .chat import ASK, Chat
 from .datasets import DATASETS
 from .datasets import routes as dataset_routes
+from .endpoints import ENDPOINTS
+from .endpoints.routes import routes as endpoint_routes
+from .endpoints.serve import routes as serve_routes
 from .evaluation import Followers
 from .evaluation import routes as evaluation_routes
 from .exports import routes as export_routes
@@ -52,6 +56,7 @@ FEATURES: Final = (
     "datasets",
     "delete",
     "edit",
+    "endpoints",
     "evaluation",
     "exports",
     "extend",
@@ -61,6 +66,7 @@ FEATURES: Final = (
     "queue",
     "resume",
     "samples",
+    "serving",
     "strength",
     "votes",
 )
@@ -153,11 +159,6 @@ async def chat(request: web.Request) -> web.StreamResponse:
     return await request.app[CHAT].handle(request, await body_of(request, ASK))
 
 
-@routes.route("*", "/v1/endpoints{rest:.*}")
-async def endpoints(_: web.Request) -> web.Response:
-    raise NotFoundError("Endpoints are a feature of the managed backend; this machine only trains and chats")
-
-
 def create_app(setup: Setup) -> web.Application:
     """The application for ``setup``; its workers live as long as it does."""
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
@@ -172,9 +173,10 @@ def create_app(setup: Setup) -> web.Application:
         setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy
     )
     app[EXPORTS] = Exports(setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
+    app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], TOGETHER)
     app[SCHEDULER].observer = Followers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS])
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
-    app.add_routes([*interruption_routes, *export_routes])
+    app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -184,6 +186,7 @@ def create_app(setup: Setup) -> web.Application:
             await stack.enter_async_context(app[FORECASTS].running())
             await stack.enter_async_context(app[EVALUATIONS].running())
             await stack.enter_async_context(app[EXPORTS].running())
+            await stack.enter_async_context(app[ENDPOINTS].running())
             await stack.enter_async_context(app[SCHEDULER].running(idle=setup.idle, resume=setup.resume))
             yield
 

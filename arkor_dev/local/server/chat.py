@@ -106,6 +106,13 @@ class Chat:
 
     async def handle(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         """Serve one request, an ``ASK``; what can be refused is refused before the stream begins."""
+        name, ask = await self.asked(body)
+        if body.get("stream") is False:
+            return await self._whole(name, ask)
+        return await self._stream(request, name, ask)
+
+    async def asked(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """What an ``ASK`` asks of which model, for :meth:`events`; ArkorError where that cannot be."""
 
         def given(field: str, default: float) -> float:
             value = body.get(field)
@@ -135,9 +142,7 @@ class Chat:
                 self._models.at_hand(name)
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
-        if body.get("stream") is False:
-            return await self._whole(name, ask)
-        return await self._stream(request, name, ask)
+        return name, ask
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
         """The base model's name, and the folder of what was trained of it: an adapter, or a whole model."""
@@ -171,7 +176,7 @@ class Chat:
                     raise ConflictError(f"This adapter is damaged on the disk: {wrong}. Train it again")
                 self._whole_ones.add(key)
 
-    async def _events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Preparation and answer as one series of messages; the model comes first if it is not at hand."""
         if ask["base"] is None:
             async with contextlib.aclosing(self._prepared(name)) as preparing:
@@ -206,7 +211,7 @@ class Chat:
         words: list[str] = []
         done: dict[str, Any] = {}
         try:
-            async with contextlib.aclosing(self._events(name, ask)) as events:
+            async with contextlib.aclosing(self.events(name, ask)) as events:
                 async for message in events:
                     words.append(message.get("text", ""))
                     done = message.get("done", done)
@@ -238,7 +243,7 @@ class Chat:
                 ),
             )
 
-        async with _pinging(response), contextlib.aclosing(self._events(name, ask)) as events:
+        async with _pinging(response), contextlib.aclosing(self.events(name, ask)) as events:
             try:
                 async for message in events:
                     if "progress" in message:

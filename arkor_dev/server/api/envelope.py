@@ -11,7 +11,7 @@ from aiohttp import ClientConnectionResetError, hdrs, web
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import ArkorError, BadRequestError, SlowRequestError, TooLargeError, status_of
 from arkor_dev.contract.schema import SchemaError, check
-from arkor_dev.server.security.guards import is_api, json_error
+from arkor_dev.server.security.guards import is_api, is_endpoint, json_error, refusal
 
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Answer
@@ -38,20 +38,20 @@ async def error_envelope(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def _answer_to(error: Exception, request: web.Request) -> web.Response:
-    api = is_api(request.path)
+    structured = is_api(request.path) or is_endpoint(request.path)
     match error:
         case ArkorError():
             return fault_answer(error)
-        case web.HTTPException() if not api or not isinstance(error, web.HTTPError):
+        case web.HTTPException() if not structured or not isinstance(error, web.HTTPError):
             raise error
         case web.HTTPException():
-            answer = json_error(error.status, f"{request.method} {request.path}: {error.reason.lower()}.")
+            text = f"{request.method} {request.path}: {error.reason.lower()}."
+            answer = refusal(request, error.status, text)
             if hdrs.ALLOW in error.headers:
                 answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
             return answer
     log.error("%s %s failed", request.method, request.path, exc_info=error)
-    text = "Studio met an unexpected fault. Its terminal has the details."
-    return json_error(500, text) if api else web.Response(status=500, text=text + "\n")
+    return refusal(request, 500, "Studio met an unexpected fault. Its terminal has the details.")
 
 
 def fault_answer(error: ArkorError) -> web.Response:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, hdrs, web
 
+from arkor_dev.contract.deployments.openai import error_body
 from arkor_dev.contract.shapes import STUDIO_TOKEN_HEADER, STUDIO_TOKEN_QUERY
 
 if TYPE_CHECKING:
@@ -55,10 +56,17 @@ def is_api(path: str) -> bool:
     return path == "/api" or path.startswith("/api/")
 
 
+def is_endpoint(path: str) -> bool:
+    """Whether a decoded path belongs to a deployment, whose callers know OpenAI's API."""
+    return path == "/e" or path.startswith("/e/")
+
+
 def refusal(request: web.Request, status: int, text: str) -> web.Response:
-    """A refusal in the form its reader expects: ``{"error"}`` under /api/, plain text elsewhere."""
+    """A refusal in the form its reader expects: ``{"error"}`` under /api/, OpenAI's under /e/, else text."""
     if is_api(request.path):
         return web.json_response({"error": text}, status=status)
+    if is_endpoint(request.path):
+        return web.json_response(error_body(status, text), status=status)
     return web.Response(status=status, text=text + "\n")
 
 
@@ -93,11 +101,17 @@ async def host_guard(request: web.Request, handler: Handler) -> web.StreamRespon
     host = split_host(hosts[0]) if len(hosts) == 1 else None
     if host is None or not request.raw_path.startswith("/") or request.method == hdrs.METH_CONNECT:
         return refusal(request, 403, "Studio answers only to localhost and 127.0.0.1.")
-    if is_api(request.path):
+    if is_api(request.path) or is_endpoint(request.path):
         origins = request.headers.getall(hdrs.ORIGIN, [])
         sites = request.headers.getall("Sec-Fetch-Site", [])
         if not (_OWN_SITES.issuperset(sites) and all(_same_origin(origin, host) for origin in origins)):
-            return refusal(request, 403, "Studio's API answers only to its own page.")
+            return refusal(
+                request,
+                403,
+                "Studio's API answers only to its own page."
+                if is_api(request.path)
+                else "No web page but Studio's own may call an endpoint.",
+            )
     return await handler(request)
 
 
@@ -135,7 +149,7 @@ async def expectation_guard(request: web.Request, handler: Handler) -> web.Strea
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """``on_response_prepare``: security headers on every answer; ``no-store`` unless it is an asset."""
     response.headers.update(SECURITY_HEADERS)
-    if is_api(request.path) or hdrs.CACHE_CONTROL not in response.headers:
+    if is_api(request.path) or is_endpoint(request.path) or hdrs.CACHE_CONTROL not in response.headers:
         response.headers[hdrs.CACHE_CONTROL] = "no-store"
 
 

@@ -100,4 +100,4 @@ async def delete(scene: Scene) -> None:
 async def none(scene: Scene) -> None:
     scene.fake.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
     await scene.go("/#/endpoints")
-    await expect(scene.page.get_by_text("Endpoints belong to the managed backend")).to_be_visible()
+    await expect(scene.page.get_by_text("This backend has no endpoints")).to_be_visible()

@@ -128,17 +128,6 @@ def test_another_scope_is_not_served(backend: Backend, query: str, status: int, 
     assert raw(backend, "GET", f"/v1/jobs{query}", headers) == (status, {"error": reason})
 
 
-def test_endpoints_belong_to_the_managed_backend(backend: Backend) -> None:
-    for method, path in [
-        ("GET", "/v1/endpoints"),
-        ("POST", "/v1/endpoints"),
-        ("DELETE", "/v1/endpoints/a/keys/b"),
-    ]:
-        answer = backend.call(method, path)
-        assert answer.status == 404
-        assert answer.json["error"].startswith("Endpoints are a feature of the managed backend")
-
-
 def test_unknown_jobs_paths_and_methods_have_the_envelope(backend: Backend) -> None:
     for method, path, status in [
         ("GET", "/v1/jobs/job_none", 404),

@@ -1,1 +1,1 @@
-"""Endpoints of the backend: ``routes`` passes their calls on, ``schema`` says what bodies they take."""
+"""Endpoints of the backend: ``routes`` passes their calls on. For their callers: ``server/endpoints``."""

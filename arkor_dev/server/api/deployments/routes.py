@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from arkor_dev.contract.deployments.bodies import CREATE, KEY, UPDATE
 from arkor_dev.contract.errors import NotFoundError, UnsupportedError
 from arkor_dev.server.api.envelope import answered, read_object
 from arkor_dev.server.app_keys import BACKEND
-
-from .schema import CREATE, KEY, UPDATE
 
 
 async def list_all(request: web.Request) -> web.Response:
@@ -16,7 +15,7 @@ async def list_all(request: web.Request) -> web.Response:
     try:
         return answered(await request.app[BACKEND].list_deployments())
     except (NotFoundError, UnsupportedError):
-        # The local backend, say. A page that asks regularly is told a fact, not an error each time.
+        # A page that asks regularly is told a fact, not an error each time.
         return web.json_response({"deployments": [], "unsupported": True})
 
 
@@ -61,6 +60,18 @@ async def delete_key(request: web.Request) -> web.Response:
     return web.json_response({}, headers=answer.headers)
 
 
+async def list_requests(request: web.Request) -> web.Response:
+    """``GET /api/deployments/:id/requests``: what callers asked, the newest first, and what it came to."""
+    before = request.query.get("before")
+    return answered(await request.app[BACKEND].list_requests(request.match_info["id"], before))
+
+
+async def get_request(request: web.Request) -> web.Response:
+    """``GET /api/deployments/:id/requests/:request``: one of them, with its text where that is kept."""
+    where = (request.match_info["id"], request.match_info["request"])
+    return answered(await request.app[BACKEND].get_request(*where))
+
+
 ROUTES = [
     web.get("/api/deployments", list_all),
     web.post("/api/deployments", create),
@@ -70,4 +81,6 @@ ROUTES = [
     web.get("/api/deployments/{id}/keys", list_keys),
     web.post("/api/deployments/{id}/keys", create_key),
     web.delete("/api/deployments/{id}/keys/{key}", delete_key),
+    web.get("/api/deployments/{id}/requests", list_requests),
+    web.get("/api/deployments/{id}/requests/{request}", get_request),
 ]

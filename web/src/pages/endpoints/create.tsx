@@ -9,12 +9,12 @@ import { go, href, route } from "../../router";
 import { jobs, jobsState } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { announce, Button, ErrorNote, Field } from "../../ui";
+import { baseUrlOf } from "./address";
 import { AccessField, RetentionField } from "./fields";
 import {
   type AuthMode,
   DEFAULT_DAYS,
   daysTrouble,
-  hostOf,
   MAX_SLUG,
   type RetentionMode,
   retentionBody,
@@ -89,7 +89,7 @@ export function Create() {
       <Field
         label="Address"
         for="ep-slug"
-        hint={`https://${hostOf(slug || "…")}/v1`}
+        hint={baseUrlOf(slug || "…")}
         error={taken ?? (tried || typed !== null ? wrongSlug : null)}
       >
         <input

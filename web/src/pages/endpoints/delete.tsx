@@ -5,7 +5,7 @@ import type { Deployment } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { go, href } from "../../router";
 import { announce, Button, Dialog, ErrorNote, Field } from "../../ui";
-import { hostOf } from "./model";
+import { placeOf } from "./address";
 import { deleteEndpoint } from "./store";
 
 export function Delete({ deployment }: { deployment: Deployment }) {
@@ -52,7 +52,7 @@ function Question({ deployment, onClose }: { deployment: Deployment; onClose: ()
           void remove();
         }}
       >
-        <p class="ui-dialog-text">{hostOf(slug)} stops answering at once. This cannot be undone.</p>
+        <p class="ui-dialog-text">{placeOf(slug)} stops answering at once. This cannot be undone.</p>
         <Field label={`Type ${slug} to delete it`} for="ep-sure">
           <input
             id="ep-sure"

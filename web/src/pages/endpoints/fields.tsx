@@ -1,5 +1,6 @@
 /** The form fields that creating and editing an endpoint share. */
 import type { ComponentChildren } from "preact";
+import { openToWords } from "./address";
 import { type AuthMode, daysTrouble, type RetentionMode } from "./model";
 
 interface Choice<T extends string> {
@@ -8,9 +9,9 @@ interface Choice<T extends string> {
   hint: string;
 }
 
-const ACCESS: readonly Choice<AuthMode>[] = [
+const access = (): readonly Choice<AuthMode>[] => [
   { value: "fixed_api_key", label: "API key", hint: "Callers send a key that you issue and can revoke." },
-  { value: "none", label: "Open to all", hint: "Whoever knows the address can call it." },
+  { value: "none", label: "Open to all", hint: openToWords() },
 ];
 
 const RETENTION: readonly Choice<RetentionMode>[] = [
@@ -52,7 +53,7 @@ function Radios<T extends string>({ legend, name, choices, value, onChange, more
 }
 
 export function AccessField({ value, onChange }: { value: AuthMode; onChange: (value: AuthMode) => void }) {
-  return <Radios legend="Access" name="ep-access" choices={ACCESS} value={value} onChange={onChange} />;
+  return <Radios legend="Access" name="ep-access" choices={access()} value={value} onChange={onChange} />;
 }
 
 interface RetentionProps {

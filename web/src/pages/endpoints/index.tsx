@@ -1,4 +1,4 @@
-/** Endpoints: public addresses at which the managed backend serves a model. */
+/** Endpoints: addresses at which the backend, or Studio for it, serves a model to other programs. */
 import "./endpoints.css";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
@@ -35,9 +35,8 @@ export default function Endpoints() {
   if (absent) {
     return (
       <Page>
-        <Empty title="Endpoints belong to the managed backend">
-          The backend behind this Studio answers this Studio alone. To give a model a public address, start
-          arkor-dev without --local.
+        <Empty title="This backend has no endpoints">
+          The backend behind this Studio serves no models to other programs.
         </Empty>
       </Page>
     );

@@ -5,7 +5,8 @@ import { clean } from "../../lib/text";
 import { href } from "../../router";
 import { jobs } from "../../store/jobs";
 import { RelativeTime } from "../../ui";
-import { fromWire, hostOf } from "./model";
+import { placeOf } from "./address";
+import { fromWire } from "./model";
 
 export function EndpointList({ list }: { list: readonly Deployment[] }) {
   return (
@@ -57,7 +58,7 @@ function Row({ deployment }: { deployment: Deployment }) {
       <td>
         <a class="ep-link" href={href("/endpoints", { id })}>
           <span class="ep-slug">{clean(slug, 60)}</span>
-          <span class="mono hint">{hostOf(clean(slug, 60))}</span>
+          <span class="mono hint">{placeOf(clean(slug, 60))}</span>
         </a>
       </td>
       <td data-label="State">

@@ -87,24 +87,26 @@ spoken.choices.__bool__.return_value = True
 module.OpenAI.return_value.chat.completions.create.return_value = [spoken, types.SimpleNamespace(choices=[])]
 `;
 
+const BASE = "http://localhost:4000/e/support-bot/v1";
+
 describe("quick start", () => {
   it.each(["none", "fixed_api_key"] as const)("is code that each language reads, %s", (auth) => {
-    const curl = quickstart("curl", "support-bot", auth);
+    const curl = quickstart("curl", "support-bot", auth, BASE);
     const out = execFileSync("bash", ["-c", `curl() { printf '%s\\0' "$@"; }; ARKOR_API_KEY=k\n${curl}`], {
       encoding: "utf8",
     }).split("\0");
-    expect(out).toContain("https://support-bot.arkor.app/v1/chat/completions");
+    expect(out).toContain(`${BASE}/chat/completions`);
     expect(out.includes("Authorization: Bearer k")).toBe(auth !== "none");
     expect(JSON.parse(out[out.indexOf("--data") + 1]!)).toMatchObject({ stream: true });
 
-    const python = [OPENAI, quickstart("python", "support-bot", auth)].join("\n");
+    const python = [OPENAI, quickstart("python", "support-bot", auth, BASE)].join("\n");
     const env = { ...process.env, ARKOR_API_KEY: "k" };
     expect(execFileSync("python3", ["-"], { input: python, encoding: "utf8", env })).toBe("Hi");
-    const javascript = quickstart("javascript", "support-bot", auth) ?? "";
+    const javascript = quickstart("javascript", "support-bot", auth, BASE) ?? "";
     execFileSync("node", ["--check", "--input-type=module", "-"], { input: javascript });
   });
 
   it.each(['a"b', "a'b", "$(id)", "`id`", "a\nb"])("is not made of %j, which is no address", (slug) => {
-    for (const { value } of LANGUAGES) expect(quickstart(value, slug, "none")).toBeNull();
+    for (const { value } of LANGUAGES) expect(quickstart(value, slug, "none", BASE)).toBeNull();
   });
 });

@@ -1,4 +1,4 @@
-/** An endpoint as the page shows it: address, target, and which values the backend accepts. Pure. */
+/** An endpoint as the page shows it: its target, and which values the backend accepts. Pure. */
 
 import type { Target } from "../../chat/model/types";
 import type { Deployment, DeploymentTarget } from "../../contract.gen";
@@ -17,9 +17,6 @@ export interface Retention {
   runRetentionMode: RetentionMode;
   runRetentionDays?: number;
 }
-
-export const hostOf = (slug: string): string => `${slug}.arkor.app`;
-export const baseUrlOf = (slug: string): string => `https://${hostOf(slug)}/v1`;
 
 /** What is wrong with a slug, in words for its field; null when nothing is. */
 export function slugTrouble(slug: string): string | null {

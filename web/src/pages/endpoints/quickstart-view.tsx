@@ -1,12 +1,13 @@
 /** How to call the endpoint, in the programming language that the reader picks. */
 import { useState } from "preact/hooks";
 import { Chips, CopyButton } from "../../ui";
+import { baseUrlOf } from "./address";
 import type { AuthMode } from "./model";
 import { LANGUAGES, type Language, quickstart } from "./quickstart";
 
 export function QuickStart({ slug, auth }: { slug: string; auth: AuthMode }) {
   const [language, setLanguage] = useState<Language>("curl");
-  const code = quickstart(language, slug, auth);
+  const code = quickstart(language, slug, auth, baseUrlOf(slug));
   return (
     <section class="ep-section" aria-labelledby="ep-quickstart">
       <h2 id="ep-quickstart">Quick start</h2>

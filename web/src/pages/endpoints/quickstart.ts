@@ -1,5 +1,5 @@
 /** How to call an endpoint, as code to copy. Keys come from the environment: none is ever written into code. */
-import { type AuthMode, baseUrlOf, slugTrouble } from "./model";
+import { type AuthMode, slugTrouble } from "./model";
 
 export type Language = "curl" | "python" | "javascript";
 
@@ -10,9 +10,8 @@ export const LANGUAGES: readonly { value: Language; label: string }[] = [
 ];
 
 /** Null for a slug that no endpoint can have: inside code it could mean anything. A valid slug is safe in every language. */
-export function quickstart(language: Language, slug: string, auth: AuthMode): string | null {
+export function quickstart(language: Language, slug: string, auth: AuthMode, base: string): string | null {
   if (slugTrouble(slug)) return null;
-  const base = baseUrlOf(slug);
   const keyed = auth !== "none";
   if (language === "curl") {
     return [

@@ -1,4 +1,4 @@
-"""What a deployment may be asked to be (docs/contract.md#deployments), checked before a scope is made for it.
+"""What a deployment may be asked to be (docs/contract.md#deployments), and how its callers are told apart.
 
 Fields that the contract does not name pass: a newer backend may know them.
 """
@@ -12,6 +12,10 @@ from arkor_dev.contract.bodies import ADAPTER
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 
+ENDPOINT_KEY_HEADER: Final = "X-Arkor-Endpoint-Key"
+"""What a caller has for a key, on its way from Studio to the backend."""
+WRONG_KEY: Final = "invalid_api_key"
+"""The ``code`` of a refusal for a missing or wrong key. Its status is 403: 401 is for Studio's own token."""
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,48}[a-z0-9]")
 _KINDS: Final = {"adapter": "adapter", "base_model": "baseModel"}
 """What a target is, and the field that says which one."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from arkor_dev.contract.deployments.bodies import CREATE, KEY, UPDATE
 from arkor_dev.contract.schema import Schema, SchemaError, check
-from arkor_dev.server.api.deployments.schema import CREATE, KEY, UPDATE
 
 BASE = {"kind": "base_model", "baseModel": "tiny"}
 GOOD: dict[str, Any] = {"slug": "my-bot", "target": BASE, "authMode": "none"}

@@ -1,0 +1,115 @@
+"""Answers in OpenAI's form: whole, and as the chunks of a stream; no text is in them but the model's."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CHAT: Final = "chat/completions"
+COMPLETION: Final = "completions"
+
+
+@dataclass
+class Choice:
+    """One of a request's answers, as far as it has come. ``done`` is the engine's last word on it."""
+
+    text: str = ""
+    tokens: list[Any] = field(default_factory=list)
+    done: dict[str, Any] | None = None
+
+    def add(self, message: Mapping[str, Any]) -> None:
+        """Take in one message of the engine."""
+        self.text += message.get("text", "")
+        self.done = message.get("done", self.done)
+        self.tokens += _tokens(message)
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The tools that it calls, known at its end."""
+        return list((self.done or {}).get("toolCalls") or ())
+
+
+class Form:
+    """How one request's answers are written: ``model`` is what the caller knows it by."""
+
+    def __init__(self, call: str, model: str) -> None:
+        self._chat = call == CHAT
+        mark, kind = ("chatcmpl", "chat.completion") if self._chat else ("cmpl", "text_completion")
+        self._kind = kind
+        self._envelope = {
+            "id": f"{mark}-{secrets.token_hex(12)}",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    def whole(self, choices: list[Choice]) -> dict[str, Any]:
+        """The answer to a request that asked for no stream."""
+        written = [self._whole(number, choice) for number, choice in enumerate(choices)]
+        return {**self._envelope, "object": self._kind, "choices": written, "usage": usage(choices)}
+
+    def _whole(self, number: int, choice: Choice) -> dict[str, Any]:
+        told: dict[str, Any]
+        if self._chat:
+            content = None if choice.calls and not choice.text else choice.text
+            told = {"message": {"role": "assistant", "content": content, "refusal": None}}
+            if choice.calls:
+                told["message"]["tool_calls"] = choice.calls
+        else:
+            told = {"text": choice.text}
+        return self._choice(number, told, choice.tokens, (choice.done or {}).get("reason"))
+
+    def begin(self, number: int) -> dict[str, Any] | None:
+        """The chunk before the first word, which says whose it is; a bare text has none."""
+        return self._chunk(number, {"role": "assistant", "content": ""}) if self._chat else None
+
+    def part(self, number: int, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The chunk of one message of the engine, its last one included."""
+        delta: dict[str, Any] = {"content": message["text"]} if "text" in message else {}
+        done = message.get("done", {})
+        if calls := done.get("toolCalls"):
+            delta["tool_calls"] = [{"index": place, **call} for place, call in enumerate(calls)]
+        return self._chunk(number, delta, _tokens(message), done.get("reason"))
+
+    def end(self, choices: list[Choice]) -> dict[str, Any]:
+        """The chunk with what was used, behind all others, for who has asked for it."""
+        return {**self._envelope, "object": self._stream_kind, "choices": [], "usage": usage(choices)}
+
+    @property
+    def _stream_kind(self) -> str:
+        return f"{self._kind}.chunk" if self._chat else self._kind
+
+    def _chunk(
+        self, number: int, delta: dict[str, Any], tokens: Any = (), reason: str | None = None
+    ) -> dict[str, Any]:
+        told = {"delta": delta} if self._chat else {"text": delta.get("content", "")}
+        chunk = self._choice(number, told, tokens, reason)
+        return {**self._envelope, "object": self._stream_kind, "choices": [chunk]}
+
+    @staticmethod
+    def _choice(number: int, told: dict[str, Any], tokens: Any, reason: str | None) -> dict[str, Any]:
+        logprobs = {"content": list(tokens), "refusal": None} if tokens else None
+        return {"index": number, **told, "logprobs": logprobs, "finish_reason": reason}
+
+
+def _tokens(message: Mapping[str, Any]) -> list[Any]:
+    """The probabilities that come with a message; those that no text was sent for yet come with the last."""
+    return list(message.get("logprobs") or message.get("done", {}).get("logprobs") or ())
+
+
+def usage(choices: list[Choice]) -> dict[str, Any]:
+    """OpenAI's ``usage``: what was asked counts once, each answer's tokens count."""
+    ended = [choice.done for choice in choices if choice.done]
+    prompt = max((done["promptTokens"] for done in ended), default=0)
+    completion = sum(done["completionTokens"] for done in ended)
+    cached = max((done.get("cachedTokens", 0) for done in ended), default=0)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }

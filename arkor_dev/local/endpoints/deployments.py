@@ -1,0 +1,197 @@
+"""Deployments and their keys in the jobs' data base; each function is a call for ``AsyncStore``.
+
+A key is 32 random bytes, so a plain SHA-256 of it tells nothing: nobody can try them all, and no slow hash is
+needed for each request. Hashes are compared in constant time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.local.jobs.database import transaction
+from arkor_dev.local.jobs.records import compact, now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from arkor_dev.local.jobs.store import Store
+
+KEY_MARK: Final = "ak-"
+PREFIX: Final = 10
+"""Characters of a key that are shown: the mark, and 7 that leave 36 unknown."""
+MOST_DEPLOYMENTS: Final = 100
+MOST_KEYS: Final = 100
+COLUMNS: Final = "id, slug, target, auth, enabled, retention, days, created, updated"
+NOT_KEPT: Final = "disabled"
+OVERWRITTEN: Final = "PRAGMA secure_delete = ON"
+"""What is deleted from now on is overwritten on the disk, not only given back."""
+LOG_TOO: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+"""Else the log of writes would hold what was deleted until it is full."""
+
+
+class Key(NamedTuple):
+    """Whose request it is: a key's id, and the part of it that is shown."""
+
+    id: str
+    prefix: str
+
+
+def _shape(store: Store, row: Sequence[Any]) -> dict[str, Any]:
+    """The contract's ``Deployment``."""
+    identity, slug, target, auth, enabled, retention, days, created, updated = row
+    deployment = {
+        "id": identity,
+        "slug": slug,
+        "orgId": store.org,
+        "projectId": store.project_id,
+        "target": json.loads(target),
+        "authMode": auth,
+        "urlFormat": "openai_compat",
+        "enabled": bool(enabled),
+        "customDomain": None,
+        "runRetentionMode": retention,
+        "createdAt": created,
+        "updatedAt": updated,
+    }
+    return deployment if days is None else {**deployment, "runRetentionDays": days}
+
+
+def _one(store: Store, db: sqlite3.Connection, column: str, value: str) -> dict[str, Any] | None:
+    row = db.execute(f"SELECT {COLUMNS} FROM deployments WHERE {column} = ?", (value,)).fetchone()  # noqa: S608 - our own names
+    return None if row is None else _shape(store, row)
+
+
+def listing(store: Store) -> list[dict[str, Any]]:
+    """All deployments, the oldest first."""
+    rows = store.reading.execute(f"SELECT {COLUMNS} FROM deployments ORDER BY created, id")  # noqa: S608 - constant text
+    return [_shape(store, row) for row in rows.fetchall()]
+
+
+def get(store: Store, deployment: str) -> dict[str, Any] | None:
+    return _one(store, store.reading, "id", deployment)
+
+
+def by_slug(store: Store, slug: str) -> dict[str, Any] | None:
+    return _one(store, store.reading, "slug", slug)
+
+
+def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A new deployment of a body as the contract's ``CREATE``. No chat is kept unless it is said."""
+    db, identity = store.writing, f"dep_{secrets.token_hex(6)}"
+    retention = body.get("runRetentionMode") or NOT_KEPT
+    facts = (body["slug"], compact(body["target"]), body["authMode"], body.get("enabled", True), retention)
+    with transaction(db):
+        if db.execute("SELECT count(*) FROM deployments").fetchone()[0] >= MOST_DEPLOYMENTS:
+            raise ConflictError(
+                f"There are {MOST_DEPLOYMENTS} endpoints, which is the most: delete one first"
+            )
+        try:
+            db.execute(
+                f"INSERT INTO deployments ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constant text
+                (identity, *facts, body.get("runRetentionDays"), now(), now()),
+            )
+        except sqlite3.IntegrityError:
+            raise ConflictError(f"There is an endpoint {body['slug']} already") from None
+    made = _one(store, db, "id", identity)
+    assert made
+    return made
+
+
+def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Change what a body as the contract's ``UPDATE`` says, and nothing else; the deployment."""
+    changes: dict[str, Any] = {"updated": now()}
+    if "target" in body:
+        changes["target"] = compact(body["target"])
+    for field, column in (("authMode", "auth"), ("enabled", "enabled")):
+        if field in body:
+            changes[column] = body[field]
+    if "runRetentionMode" in body:
+        changes |= {"retention": body["runRetentionMode"] or NOT_KEPT, "days": body.get("runRetentionDays")}
+    store.writing.execute(
+        f"UPDATE deployments SET {', '.join(f'{column} = ?' for column in changes)} WHERE id = ?",  # noqa: S608 - our own names
+        (*changes.values(), deployment),
+    )
+    changed = _one(store, store.writing, "id", deployment)
+    if changed is None:
+        raise NotFoundError(f"There is no endpoint {deployment}")
+    return changed
+
+
+def remove(store: Store, deployment: str) -> None:
+    """Take a deployment away, with its keys and with all that is known of its requests."""
+    db = store.writing
+    db.execute(OVERWRITTEN)
+    with transaction(db):
+        db.execute("DELETE FROM endpoint_keys WHERE deployment = ?", (deployment,))
+        db.execute("DELETE FROM endpoint_requests WHERE deployment = ?", (deployment,))
+        db.execute("DELETE FROM deployments WHERE id = ?", (deployment,))
+    db.execute(LOG_TOO)
+
+
+# Keys
+
+
+def keys(store: Store, deployment: str) -> list[dict[str, Any]]:
+    """The contract's ``DeploymentKey`` of each, the oldest first, without a plaintext."""
+    rows = store.reading.execute(
+        """SELECT id, label, prefix, created, used FROM endpoint_keys WHERE deployment = ?
+            ORDER BY created, id""",
+        (deployment,),
+    )
+    return [_key_shape(*row) for row in rows.fetchall()]
+
+
+def _key_shape(identity: str, label: str, prefix: str, created: str, used: str | None) -> dict[str, Any]:
+    shown = {"id": identity, "label": label, "prefix": prefix, "enabled": True}
+    return {**shown, "createdAt": created, "lastUsedAt": used}
+
+
+def issue(store: Store, deployment: str, label: str) -> dict[str, Any]:
+    """A new key, with its ``plaintext``: it is not kept, so it is told here and never again."""
+    db, plaintext = store.writing, KEY_MARK + secrets.token_urlsafe(32)
+    key = _key_shape(f"key_{secrets.token_hex(6)}", label, plaintext[:PREFIX], now(), None)
+    with transaction(db):
+        count = db.execute("SELECT count(*) FROM endpoint_keys WHERE deployment = ?", (deployment,))
+        if count.fetchone()[0] >= MOST_KEYS:
+            raise ConflictError(f"This endpoint has {MOST_KEYS} keys, which is the most: revoke one first")
+        db.execute(
+            "INSERT INTO endpoint_keys VALUES (?, ?, ?, ?, ?, ?, NULL)",
+            (key["id"], deployment, label, key["prefix"], _hash(plaintext), key["createdAt"]),
+        )
+    return {**key, "plaintext": plaintext}
+
+
+def revoke(store: Store, deployment: str, key: str) -> bool:
+    """Take a key away; whether there was one."""
+    done = store.writing.execute(
+        "DELETE FROM endpoint_keys WHERE deployment = ? AND id = ?", (deployment, key)
+    )
+    return done.rowcount > 0
+
+
+def key_of(store: Store, deployment: str, plaintext: str) -> Key | None:
+    """Which of a deployment's keys this is; all of them are looked at, however early one fits."""
+    hashed = _hash(plaintext)
+    rows = store.reading.execute(
+        "SELECT id, prefix, hash FROM endpoint_keys WHERE deployment = ?", (deployment,)
+    )
+    found = None
+    for identity, prefix, kept in rows.fetchall():
+        if hmac.compare_digest(kept, hashed):
+            found = Key(identity, prefix)
+    return found
+
+
+def was_used(store: Store, key: str) -> None:
+    """Note that a key was used now."""
+    store.writing.execute("UPDATE endpoint_keys SET used = ? WHERE id = ?", (now(), key))
+
+
+def _hash(plaintext: str) -> bytes:
+    return hashlib.sha256(plaintext.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,253 @@
+"""Requests in OpenAI's form, read into the contract's chat call; what cannot be obeyed is refused by name.
+
+A setting that is left out, null or neutral (a penalty of 0) counts as not said, since clients send such ones.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.contract.rules import FILLED, FLAG, Rule, quoted, whole
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MESSAGES: Final = 1000
+TOKENS: Final = 32_768
+ANSWERS: Final = 8
+LEAST_TOP_P: Final = 1e-6
+
+FIELDS: Final = {
+    "temperature": "temperature",
+    "top_p": "topP",
+    "max_tokens": "maxTokens",
+    "max_completion_tokens": "maxTokens",
+    "seed": "seed",
+    "stop": "stop",
+    "frequency_penalty": "frequencyPenalty",
+    "presence_penalty": "presencePenalty",
+    "top_k": "topK",
+    "min_p": "minP",
+    "repetition_penalty": "repetitionPenalty",
+    "logprobs": "logprobs",
+    "top_logprobs": "topLogprobs",
+    "tools": "tools",
+    "tool_choice": "toolChoice",
+    "response_format": "responseFormat",
+}
+"""OpenAI's name, or vLLM's where OpenAI has none, and the contract's."""
+NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "repetition_penalty": (1,),
+    "top_k": (0, -1),
+    "min_p": (0,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "tools": ([],),
+    "tool_choice": ("auto",),
+    "response_format": ({"type": "text"},),
+    "logit_bias": ({},),
+    "parallel_tool_calls": (True,),
+    "stop": ([],),
+    "echo": (False,),
+    "best_of": (1,),
+    "suffix": ("",),
+}
+"""Values with which a setting is as if it were not there."""
+IGNORED: Final = frozenset(
+    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "stream_options"}
+)
+"""What says nothing about the answer itself."""
+OWN: Final = frozenset({"model", "messages", "prompt", "stream", "n"})
+CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "response_format", "logprobs", "top_logprobs"})
+
+_OPTIONS: Final = Schema((Field("include_usage", FLAG, null=True),))
+CHAT: Final = Schema(
+    (
+        Field("model", FILLED, null=True),
+        Field("stream", FLAG, null=True),
+        Field("stream_options", Rule("object"), null=True, inner=_OPTIONS),
+        Field("n", whole(1, ANSWERS), null=True),
+        Field("temperature", Rule("number", 0, 2), null=True),
+        Field("top_p", Rule("number", 0, 1), null=True),
+        Field("max_tokens", whole(1, TOKENS), null=True),
+        Field("max_completion_tokens", whole(1, TOKENS), null=True),
+        Field(
+            "messages",
+            Rule("list", 1, MESSAGES, noun=f"a list of 1 to {MESSAGES:,} messages"),
+            needed=True,
+        ),
+    )
+)  # fmt: skip
+COMPLETION: Final = Schema(
+    (
+        *(field for field in CHAT.fields if field.name != "messages"),
+        Field("prompt", Rule("other"), needed=True),
+    )
+)
+_CONTEXT: Final = re.compile(r"The conversation has (\d+) tokens, and .* reads at most (\d+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was read: the contract's chat call, but for who answers, and how to answer it."""
+
+    chat: dict[str, Any]
+    answers: int
+    stream: bool
+    usage: bool
+
+    def of(self, number: int) -> dict[str, Any]:
+        """The call for one of its answers, from 0: of a seed each has its own, the same ones every time."""
+        seed = self.chat.get("seed")
+        return self.chat if seed is None or number == 0 else {**self.chat, "seed": seed + number}
+
+
+def read_chat(body: object, slug: str, known: frozenset[str]) -> Asked:
+    """A body of ``chat/completions``; ``known`` are the fields that the chat call has here.
+
+    Raises BadRequestError, with the ``param`` that is at fault, and NotFoundError for another model.
+    """
+    checked = _checked(body, CHAT)
+    _check_model(checked, slug)
+    messages = [_message(each, f"messages[{place}]") for place, each in enumerate(checked["messages"])]
+    return _asked(checked, {"messages": messages}, known)
+
+
+def read_completion(body: object, slug: str, known: frozenset[str]) -> Asked:
+    """A body of ``completions``: a text that is continued as it stands, as :func:`read_chat`."""
+    checked = _checked(body, COMPLETION)
+    _check_model(checked, slug)
+    prompt = checked["prompt"]
+    if isinstance(prompt, list) and len(prompt) == 1:
+        prompt = prompt[0]
+    if not isinstance(prompt, str) or not prompt:
+        raise _refused("prompt", "prompt must be one text that is not empty")
+    if "prompt" not in known:
+        raise _refused("prompt", "This endpoint has no completions of a bare text: use chat/completions")
+    for name in CHAT_ONLY & _said(checked).keys():
+        raise _refused(name, f"{name} is no setting of completions")
+    return _asked(checked, {"prompt": prompt}, known)
+
+
+def context_fault(text: str) -> BadRequestError | None:
+    """What to tell a caller whose conversation is too long, by the engine's own words; None for others."""
+    found = _CONTEXT.match(text)
+    if found is None:
+        return None
+    tokens, most = found.groups()
+    return BadRequestError(
+        f"The conversation has {tokens} tokens, and this model reads at most {most}: shorten it",
+        code="context_length_exceeded",
+        param="messages",
+    )
+
+
+def renamed(text: str) -> BadRequestError:
+    """A refusal of the chat call, with the name that its caller knows for the field."""
+    names = {ours: theirs for theirs, ours in FIELDS.items() if theirs != "max_completion_tokens"}
+    field, _, rest = text.partition(" ")
+    name = names.get(field, field)
+    return _refused(name, f"{name} {rest}")
+
+
+def _refused(param: str, text: str, code: str = "invalid_value") -> BadRequestError:
+    return BadRequestError(text, param=param, code=code)
+
+
+def _checked(body: object, schema: Schema) -> dict[str, Any]:
+    try:
+        return check(body, schema)
+    except SchemaError as fault:
+        text = str(fault)
+        field = text.split(" ", 1)[0]
+        names = {each.name for each in schema.fields}
+        param = field if re.split(r"[.\[]", field)[0] in names else None
+        raise BadRequestError(text, param=param, code="invalid_value") from None
+
+
+def _check_model(body: Mapping[str, Any], slug: str) -> None:
+    model = body.get("model")
+    if model not in (None, slug):
+        text = f'The model {quoted(model)} is not served here: this endpoint\'s is "{slug}"'
+        raise NotFoundError(text, param="model", code="model_not_found")
+
+
+def _said(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that say something."""
+    return {
+        name: value
+        for name, value in body.items()
+        if name not in OWN | IGNORED and value is not None and not _is_neutral(name, value)
+    }
+
+
+def _is_neutral(name: str, value: object) -> bool:
+    return any(
+        value == each and isinstance(value, bool) == isinstance(each, bool) for each in NEUTRAL.get(name, ())
+    )
+
+
+def _asked(body: Mapping[str, Any], chat: dict[str, Any], known: frozenset[str]) -> Asked:
+    for name, value in _said(body).items():
+        field = FIELDS.get(name)
+        if field is None:
+            raise _refused(name, f"{quoted(name)} is no setting of this endpoint", "unsupported_parameter")
+        if name == "tool_choice" and value == "none":
+            chat.pop("tools", None)
+            continue
+        if field not in known:
+            raise _refused(name, f"This endpoint cannot obey {name}: leave it out", "unsupported_parameter")
+        if field != "tools" or body.get("tool_choice") != "none":
+            chat[field] = value
+    if "topP" in chat:
+        chat["topP"] = max(LEAST_TOP_P, chat["topP"])
+    options = body.get("stream_options") or {}
+    return Asked(chat, body.get("n") or 1, body.get("stream") is True, options.get("include_usage") is True)
+
+
+def _message(message: object, place: str) -> dict[str, Any]:
+    """One of OpenAI's messages as the contract has it: its parts joined, a developer's word the system's."""
+    if not isinstance(message, dict):
+        raise _refused(place, f"{place} must be a JSON object, not {quoted(message)}")
+    role, content = message.get("role"), message.get("content")
+    if role not in ("system", "developer", "user", "assistant", "tool"):
+        raise _refused(
+            f"{place}.role",
+            f"{place}.role must be system, developer, user, assistant or tool, not {quoted(role)}",
+        )
+    told: dict[str, Any] = {"role": "system" if role == "developer" else role}
+    calls = message.get("tool_calls")
+    if calls is not None:
+        if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+            raise _refused(f"{place}.tool_calls", f"{place}.tool_calls must be a list of JSON objects")
+        told["tool_calls"] = calls
+    if isinstance(message.get("tool_call_id"), str):
+        told["tool_call_id"] = message["tool_call_id"]
+    if content is None and not calls:
+        raise _refused(f"{place}.content", f"{place}.content is missing: it must be text")
+    told["content"] = "" if content is None else _text(content, f"{place}.content")
+    return told
+
+
+def _text(content: object, place: str) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else None
+    if parts is None:
+        raise _refused(place, f"{place} must be text, or a list of parts of text, not {quoted(content)}")
+    texts = []
+    for number, part in enumerate(parts):
+        if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+            kind = part.get("type") if isinstance(part, dict) else part
+            raise _refused(
+                f"{place}[{number}]",
+                f"{place}[{number}] must be a part of text; {quoted(kind)} cannot be read",
+            )
+        texts.append(part["text"])
+    return "".join(texts)

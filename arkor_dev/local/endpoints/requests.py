@@ -1,0 +1,198 @@
+"""The log of what callers asked: figures of each request, and its text as long as the deployment keeps it.
+
+Figures are bounded by number. A text is kept only where its deployment says so, is not shown a moment longer
+than that (whoever reads looks at its age), and is overwritten on the disk when it goes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.jobs.database import transaction
+from arkor_dev.local.jobs.records import compact, now
+
+from .deployments import LOG_TOO, NOT_KEPT, OVERWRITTEN
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+    from arkor_dev.local.jobs.store import Store
+
+MOST: Final = 10_000
+"""Requests of one deployment whose figures stay."""
+MOST_TEXT: Final = 256 << 10
+"""Characters of one request's text; a longer one is not kept."""
+MOST_TEXTS: Final = 256 << 20
+"""Characters of all texts; the oldest go first."""
+PAGE: Final = 50
+COUNTED: Final = 1000
+FAULT: Final = 400
+COLUMNS: Final = "seq, at, call, status, key, stream, prompt, completion, first, seconds, error, said"
+
+
+@dataclass
+class Request:
+    """One request as it goes on; seconds from its arrival. ``said`` is its text, for those that keep it."""
+
+    deployment: str
+    call: str
+    key: str | None = None
+    stream: bool = False
+    at: str = field(default_factory=now)
+    status: int = 200
+    prompt: int = 0
+    completion: int = 0
+    first: float | None = None
+    seconds: float = 0.0
+    error: str | None = None
+    messages: Sequence[Mapping[str, Any]] = ()
+    answers: list[str] = field(default_factory=list)
+
+
+def add(store: Store, request: Request) -> None:
+    """Keep a request that is over, with its text where its deployment keeps any; none of one that is gone."""
+    db = store.writing
+    with transaction(db):
+        found = db.execute("SELECT retention FROM deployments WHERE id = ?", (request.deployment,)).fetchone()
+        if found is None:
+            return
+        said = None
+        if found[0] != NOT_KEPT and request.answers:
+            said = compact({"messages": list(request.messages), "answers": request.answers})
+            said = said if len(said) <= MOST_TEXT else None
+        db.execute(
+            """INSERT INTO endpoint_requests
+                (deployment, at, call, status, key, stream, prompt, completion, first, seconds, error, said)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                request.deployment, request.at, request.call, request.status, request.key, request.stream,
+                request.prompt, request.completion, request.first, request.seconds, request.error, said,
+            ),
+        )  # fmt: skip
+        db.execute(
+            """DELETE FROM endpoint_requests WHERE deployment = ?1 AND seq <= (SELECT seq FROM
+                endpoint_requests WHERE deployment = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)""",
+            (request.deployment, MOST),
+        )
+
+
+def forget_texts(store: Store) -> int:
+    """Take away each text that its deployment does not keep, or not any more; how many went."""
+    db, gone = store.writing, 0
+    db.execute(OVERWRITTEN)
+    with transaction(db):
+        rows = db.execute("SELECT id, retention, days FROM deployments").fetchall()
+        for deployment, retention, days in rows:
+            gone += db.execute(
+                """UPDATE endpoint_requests SET said = NULL
+                    WHERE deployment = ? AND said IS NOT NULL AND at < ?""",
+                (deployment, _kept_since(retention, days)),
+            ).rowcount
+        total = db.execute("SELECT coalesce(sum(length(said)), 0) FROM endpoint_requests").fetchone()[0]
+        if total > MOST_TEXTS:
+            gone += _forget_oldest(db, total - MOST_TEXTS)
+    if gone:
+        db.execute(LOG_TOO)
+    return gone
+
+
+def _forget_oldest(db: sqlite3.Connection, characters: int) -> int:
+    gone = 0
+    rows = db.execute("SELECT seq, length(said) FROM endpoint_requests WHERE said IS NOT NULL ORDER BY seq")
+    for number, size in rows.fetchall():
+        if characters <= 0:
+            break
+        db.execute("UPDATE endpoint_requests SET said = NULL WHERE seq = ?", (number,))
+        characters -= size
+        gone += 1
+    return gone
+
+
+def _kept_since(retention: str, days: int | None) -> str:
+    """Texts of requests from before this moment are not kept."""
+    if retention == "unlimited":
+        return ""
+    if retention != "days" or days is None:
+        return "9999"
+    try:
+        since = datetime.now(UTC) - timedelta(days=days)
+    except OverflowError:
+        return ""
+    return since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def listing(store: Store, deployment: Mapping[str, Any], before: int | None) -> dict[str, Any]:
+    """The contract's ``EndpointRequests``: those before the request of this number, or the newest."""
+    rows = store.reading.execute(
+        f"""SELECT {COLUMNS} FROM endpoint_requests WHERE deployment = ? AND seq < ?
+            ORDER BY seq DESC LIMIT ?""",  # noqa: S608 - constant text
+        (deployment["id"], (1 << 62) if before is None else before, PAGE + 1),
+    ).fetchall()
+    shown = [_shape(deployment, row)[0] for row in rows[:PAGE]]
+    return {"requests": shown, "totals": _totals(store, deployment["id"]), "more": len(rows) > PAGE}
+
+
+def one(store: Store, deployment: Mapping[str, Any], number: int) -> dict[str, Any] | None:
+    """The contract's ``EndpointRequest``, with its text where that is kept."""
+    row = store.reading.execute(
+        f"SELECT {COLUMNS} FROM endpoint_requests WHERE deployment = ? AND seq = ?",  # noqa: S608 - constant text
+        (deployment["id"], number),
+    ).fetchone()
+    if row is None:
+        return None
+    shown, said = _shape(deployment, row)
+    return shown if said is None else {**shown, **json.loads(said)}
+
+
+def _shape(deployment: Mapping[str, Any], row: Sequence[Any]) -> tuple[dict[str, Any], str | None]:
+    """A request on the wire, and its text where that is kept."""
+    number, at, call, status, key, stream, prompt, completion, first, seconds, error, said = row
+    since = _kept_since(deployment["runRetentionMode"], deployment.get("runRetentionDays"))
+    said = said if at >= since else None
+    shown = {
+        "id": str(number),
+        "at": at,
+        "call": call,
+        "status": status,
+        "key": key,
+        "stream": bool(stream),
+        "promptTokens": prompt,
+        "completionTokens": completion,
+        "firstTokenSeconds": first,
+        "seconds": seconds,
+        "kept": said is not None,
+    }
+    return (shown if error is None else {**shown, "error": error}), said
+
+
+def _totals(store: Store, deployment: str) -> dict[str, Any]:
+    """The contract's ``EndpointTotals``."""
+    rows = store.reading.execute(
+        """SELECT status, prompt, completion, seconds FROM endpoint_requests WHERE deployment = ?
+            ORDER BY seq DESC LIMIT ?""",
+        (deployment, COUNTED),
+    ).fetchall()
+    answered = sorted(seconds for status, _, _, seconds in rows if status < FAULT)
+    written = sum(completion for status, _, completion, _ in rows if status < FAULT)
+    took = sum(answered)
+    return {
+        "requests": len(rows),
+        "errors": sum(status >= FAULT for status, *_ in rows),
+        "promptTokens": sum(prompt for _, prompt, _, _ in rows),
+        "completionTokens": sum(completion for _, _, completion, _ in rows),
+        "tokensPerSecond": round(written / took, 2) if took > 0 else None,
+        "medianSeconds": _at(answered, 0.5),
+        "slowSeconds": _at(answered, 0.95),
+    }
+
+
+def _at(ordered: Sequence[float], share: float) -> float | None:
+    """The smallest figure that this share of them does not exceed."""
+    if not ordered:
+        return None
+    return ordered[math.ceil(share * len(ordered)) - 1]

@@ -1,0 +1,253 @@
+"""Serving deployments: who may ask, when it is their turn, what is written down of it, and the end of it.
+
+An answer holds its place in the line for as long as the engine works at it, and not for as long as its reader
+takes. A request ends with its caller: who leaves, whose key is revoked or whose endpoint goes is answered no
+further, waiting or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from arkor_dev.contract.deployments.bodies import WRONG_KEY
+from arkor_dev.contract.errors import (
+    ArkorError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitedError,
+    UnavailableError,
+)
+from arkor_dev.local.workers.errors import JobFailure
+
+from . import deployments, requests
+from .line import Line, Rate
+from .openai import context_fault
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+
+    from arkor_dev.local.jobs.async_store import AsyncStore
+
+    from .openai import Asked
+    from .requests import Request
+
+log = logging.getLogger(__name__)
+
+LEFT_TO_OTHERS: Final = 2
+"""Answers at once that are not for endpoints: two columns of the playground always find a place."""
+FORGET_SECONDS: Final = 600.0
+"""How often texts are looked for that are not kept any more; nobody is shown them meanwhile."""
+USED_SECONDS: Final = 30.0
+"""How exactly it is known when a key was last used."""
+REFUSALS_SECONDS: Final = 1.0
+"""A deployment's refusals are written down at most so often: a flood of them must not fill the log."""
+NOT_NOW: Final = "What this endpoint serves cannot answer now. Its owner sees why on Studio's page Endpoints."
+
+
+class Engine(Protocol):
+    """What answers: :class:`~arkor_dev.local.server.chat.Chat`."""
+
+    async def asked(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """What a chat call asks the engine for; raises ArkorError."""
+
+    def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """The answer's messages; raises JobFailure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks what: a deployment, and the key that it was asked with, where it needs one."""
+
+    deployment: Mapping[str, Any]
+    key: deployments.Key | None
+
+    @property
+    def name(self) -> str:
+        """By which callers are told apart; all of an open endpoint are one."""
+        return self.key.id if self.key else str(self.deployment["id"])
+
+
+class Told(Exception):  # noqa: N818 - a fault's other form
+    """A fault as the caller is told of it, beside what its owner is told."""
+
+    def __init__(self, fault: ArkorError, why: str) -> None:
+        super().__init__(why)
+        self.fault, self.why = fault, why
+
+
+class Endpoints:
+    """The deployments of one project, served; ``together`` is how many answers the engine gives at once."""
+
+    def __init__(self, store: AsyncStore, engine: Engine, together: int) -> None:
+        self.store = store
+        self._engine = engine
+        self._line = Line(max(1, together - LEFT_TO_OTHERS))
+        self._rate = Rate()
+        self._running: dict[asyncio.Task[None], Caller] = {}
+        self._used: dict[str, float] = {}
+        self._refused: dict[str, float] = {}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take texts away when their time is up, while the block runs."""
+
+        over = asyncio.Event()  # a cancellation alone can be lost within a write (Python 3.11's wait_for)
+
+        async def forget() -> None:
+            while not over.is_set():
+                await self.forget_texts()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FORGET_SECONDS):
+                        await over.wait()
+
+        task = asyncio.create_task(forget(), name="kept texts")
+        try:
+            yield
+        finally:
+            self.cut(lambda _: True)
+            over.set()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def forget_texts(self) -> None:
+        """Take away what is not kept, or not any more."""
+        with contextlib.suppress(ArkorError):  # a disk that cannot be written: it is tried again
+            await self.store.request(requests.forget_texts)
+
+    # Who may ask
+
+    async def caller(self, slug: str, key: str | None) -> Caller:
+        """Who asks the deployment ``slug`` with this key.
+
+        Raises NotFoundError where there is none, or it is off, ForbiddenError for a missing or wrong key, and
+        RateLimitedError for one that asks too often.
+        """
+        found = await self.store.read(deployments.by_slug, slug)
+        if found is None or not found["enabled"]:
+            raise NotFoundError("There is no such endpoint here", code="endpoint_not_found")
+        caller = Caller(found, None)
+        if found["authMode"] != "none":
+            known = None if key is None else await self.store.read(deployments.key_of, found["id"], key)
+            if known is None:
+                text = "This endpoint needs an API key: send it as a bearer token"
+                if key is not None:
+                    text = "The API key is not one of this endpoint's"
+                self._keep_refusal(found["id"], 401, text)
+                raise ForbiddenError(text, code=WRONG_KEY)
+            caller = Caller(found, known)
+            self._note_use(known.id)
+        try:
+            self._rate.count(caller.name)
+        except RateLimitedError as fault:
+            self._keep_refusal(found["id"], 429, fault.text)
+            raise
+        return caller
+
+    def _note_use(self, key: str) -> None:
+        now = time.monotonic()
+        if now - self._used.get(key, -USED_SECONDS) >= USED_SECONDS:
+            self._used[key] = now
+            self.store.post(deployments.was_used, key)
+
+    def _keep_refusal(self, deployment: str, status: int, text: str) -> None:
+        self.keep(requests.Request(deployment, "", status=status, error=text))
+
+    def keep(self, request: Request) -> None:
+        """Write down a request that is over."""
+        if request.status >= requests.FAULT:
+            now = time.monotonic()
+            if now - self._refused.get(request.deployment, -REFUSALS_SECONDS) < REFUSALS_SECONDS:
+                return
+            self._refused[request.deployment] = now
+        self.store.post(requests.add, request)
+
+    def cut(self, whose: Callable[[Caller], bool]) -> None:
+        """End the requests of these callers, those that wait too."""
+        for task, caller in self._running.items():
+            if whose(caller):
+                task.cancel()
+
+    # Answers
+
+    @contextlib.asynccontextmanager
+    async def answers(
+        self, caller: Caller, asked: Asked
+    ) -> AsyncIterator[AsyncIterator[tuple[int, dict[str, Any]]]]:
+        """The messages of a request's answers, each with its answer's number; leaving ends them.
+
+        Entering waits for nothing but the check of what is asked. Faults are :class:`Told`.
+        """
+        body = {**_who(caller.deployment["target"]), **asked.chat}
+        try:
+            name, _ = await self._engine.asked(body)
+        except ArkorError as fault:
+            raise told(fault) from None
+        news: asyncio.Queue[tuple[int, dict[str, Any]] | None] = asyncio.Queue()
+        task = asyncio.create_task(self._all(caller, name, asked, news))
+        self._running[task] = caller
+        task.add_done_callback(lambda _: news.put_nowait(None))
+        try:
+            yield self._messages(task, news)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            del self._running[task]
+
+    async def _messages(
+        self, task: asyncio.Task[None], news: asyncio.Queue[tuple[int, dict[str, Any]] | None]
+    ) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+        while (message := await news.get()) is not None:
+            yield message
+        if task.cancelled():
+            text = "The key was revoked, or the endpoint was changed, while this was answered"
+            raise Told(UnavailableError(text, code="endpoint_changed"), text)
+        if fault := task.exception():
+            raise told(fault)
+
+    async def _all(
+        self,
+        caller: Caller,
+        name: str,
+        asked: Asked,
+        news: asyncio.Queue[tuple[int, dict[str, Any]] | None],
+    ) -> None:
+        """Give each answer when its turn comes; the first that fails ends the others."""
+
+        async def one(number: int) -> None:
+            async with self._line.place(caller.name):
+                body = {**_who(caller.deployment["target"]), **asked.of(number)}
+                _, ask = await self._engine.asked(body)
+                async with contextlib.aclosing(self._engine.events(name, ask)) as messages:
+                    async for message in messages:
+                        if "progress" not in message:
+                            news.put_nowait((number, message))
+
+        tasks = [asyncio.create_task(one(number)) for number in range(asked.answers)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _who(target: Mapping[str, Any]) -> dict[str, Any]:
+    """Who answers, in the words of the chat call."""
+    if target["kind"] == "adapter":
+        return {"adapter": target["adapter"]}
+    return {"baseModel": target["baseModel"]}
+
+
+def told(fault: BaseException) -> Told:
+    """A fault as a caller is told of it: no path of this machine, nothing of a job but what was asked for."""
+    if isinstance(fault, ArkorError) and "code" in fault.extra:
+        return Told(fault, fault.text)
+    if isinstance(fault, ArkorError | JobFailure):
+        why = str(fault)
+        return Told(context_fault(why) or UnavailableError(NOT_NOW, code="model_unavailable"), why)
+    raise fault

@@ -1,0 +1,135 @@
+"""Deployments, their keys, and the log of their requests (docs/contract.md#deployments, #serving)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from arkor_dev.contract.deployments.bodies import CREATE, KEY, UPDATE
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.contract.rules import quoted
+from arkor_dev.local.endpoints import deployments, requests
+from arkor_dev.local.server.requests import body_of, check_scope
+
+from . import ENDPOINTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arkor_dev.local.endpoints.service import Endpoints
+
+RETENTIONS: Final = (None, "days", "unlimited", "disabled")
+
+routes = web.RouteTableDef()
+
+
+async def _deployment(request: web.Request) -> tuple[Endpoints, dict[str, Any]]:
+    """The deployment that the path names."""
+    check_scope(request)
+    endpoints, wanted = request.app[ENDPOINTS], request.match_info["id"]
+    found = await endpoints.store.read(deployments.get, wanted)
+    if found is None:
+        raise NotFoundError(f"There is no endpoint {wanted}")
+    return endpoints, found
+
+
+def _check_retention(body: Mapping[str, Any]) -> None:
+    mode = body.get("runRetentionMode")
+    if mode not in RETENTIONS:  # one that is not known cannot be kept
+        raise BadRequestError(
+            f'runRetentionMode must be "days", "unlimited" or "disabled", not {quoted(mode)}'
+        )
+
+
+@routes.get("/v1/endpoints")
+async def listed(request: web.Request) -> web.Response:
+    check_scope(request)
+    found = await request.app[ENDPOINTS].store.read(deployments.listing)
+    return web.json_response({"deployments": found})
+
+
+@routes.post("/v1/endpoints")
+async def create(request: web.Request) -> web.Response:
+    check_scope(request)
+    body = await body_of(request, CREATE)
+    _check_retention(body)
+    made = await request.app[ENDPOINTS].store.request(deployments.create, body)
+    return web.json_response({"deployment": made}, status=201)
+
+
+@routes.get("/v1/endpoints/{id}")
+async def one(request: web.Request) -> web.Response:
+    _, found = await _deployment(request)
+    return web.json_response({"deployment": found})
+
+
+@routes.patch("/v1/endpoints/{id}")
+async def change(request: web.Request) -> web.Response:
+    endpoints, found = await _deployment(request)
+    body = await body_of(request, UPDATE)
+    _check_retention(body)
+    changed = await endpoints.store.request(deployments.change, found["id"], body)
+    if any(changed[field] != found[field] for field in ("target", "authMode", "enabled")):
+        endpoints.cut(lambda caller: caller.deployment["id"] == found["id"])
+    if "runRetentionMode" in body:
+        await endpoints.forget_texts()
+    return web.json_response({"deployment": changed})
+
+
+@routes.delete("/v1/endpoints/{id}")
+async def remove(request: web.Request) -> web.Response:
+    endpoints, found = await _deployment(request)
+    await endpoints.store.request(deployments.remove, found["id"])
+    endpoints.cut(lambda caller: caller.deployment["id"] == found["id"])
+    return web.Response(status=204)
+
+
+@routes.get("/v1/endpoints/{id}/keys")
+async def keys(request: web.Request) -> web.Response:
+    endpoints, found = await _deployment(request)
+    return web.json_response({"keys": await endpoints.store.read(deployments.keys, found["id"])})
+
+
+@routes.post("/v1/endpoints/{id}/keys")
+async def issue(request: web.Request) -> web.Response:
+    endpoints, found = await _deployment(request)
+    label = (await body_of(request, KEY))["label"].strip()
+    key = await endpoints.store.request(deployments.issue, found["id"], label)
+    return web.json_response({"key": key}, status=201)
+
+
+@routes.delete("/v1/endpoints/{id}/keys/{key}")
+async def revoke(request: web.Request) -> web.Response:
+    endpoints, found = await _deployment(request)
+    key = request.match_info["key"]
+    if not await endpoints.store.request(deployments.revoke, found["id"], key):
+        raise NotFoundError(f"This endpoint has no key {key}")
+    endpoints.cut(lambda caller: caller.key is not None and caller.key.id == key)
+    return web.Response(status=204)
+
+
+def _number(text: str) -> int | None:
+    """The number in a request's id; None for what is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+@routes.get("/v1/endpoints/{id}/requests")
+async def log(request: web.Request) -> web.Response:
+    endpoints, found = await _deployment(request)
+    before = request.query.get("before")
+    number = None if before is None else _number(before)
+    if before is not None and number is None:
+        raise BadRequestError(f"before must be the id of a request, not {quoted(before)}")
+    return web.json_response(await endpoints.store.read(requests.listing, found, number))
+
+
+@routes.get("/v1/endpoints/{id}/requests/{request}")
+async def logged(request: web.Request) -> web.Response:
+    endpoints, found = await _deployment(request)
+    wanted = request.match_info["request"]
+    number = _number(wanted)
+    shown = None if number is None else await endpoints.store.read(requests.one, found, number)
+    if shown is None:
+        raise NotFoundError(f"This endpoint knows no request {wanted}")
+    return web.json_response({"request": shown})

@@ -1,0 +1,208 @@
+"""What a deployment's callers ask, in OpenAI's form (docs/contract.md#serving); Studio passes it on.
+
+A stream begins with the first word of the answer: what goes wrong before that still has a status of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from arkor_dev.contract import strict_json
+from arkor_dev.contract.deployments.bodies import ENDPOINT_KEY_HEADER
+from arkor_dev.contract.deployments.openai import error_body
+from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
+from arkor_dev.contract.schema import SchemaError, check
+from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, Choice, Form
+from arkor_dev.local.endpoints.openai import Asked, read_chat, read_completion, renamed
+from arkor_dev.local.endpoints.requests import Request
+from arkor_dev.local.endpoints.service import Caller, Told
+from arkor_dev.local.jobs.records import compact
+from arkor_dev.local.server.chat import ASK
+from arkor_dev.local.server.event_stream import frame, open_stream
+from arkor_dev.local.server.requests import check_scope
+
+from . import ENDPOINTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PING_SECONDS: Final = 5.0
+PING: Final = b": ping\n\n"
+"""A comment: OpenAI's clients take every event for a chunk."""
+DONE: Final = "[DONE]"
+LEFT: Final = 499
+"""Nginx's status for a caller that has left; nobody is sent it."""
+KNOWN: Final = frozenset(field.name for field in ASK.fields)
+"""What the chat call takes, and so what a caller may ask for."""
+READERS: Final = {CHAT: read_chat, COMPLETION: read_completion}
+
+routes = web.RouteTableDef()
+
+
+async def _caller(request: web.Request) -> Caller:
+    check_scope(request)
+    key = request.headers.get(ENDPOINT_KEY_HEADER)
+    return await request.app[ENDPOINTS].caller(request.match_info["slug"], key)
+
+
+def _model(caller: Caller) -> dict[str, Any]:
+    made = int(datetime.fromisoformat(caller.deployment["createdAt"]).timestamp())
+    return {"id": caller.deployment["slug"], "object": "model", "created": made, "owned_by": "arkor"}
+
+
+@routes.get("/v1/serve/{slug}/models")
+async def models(request: web.Request) -> web.Response:
+    return web.json_response({"object": "list", "data": [_model(await _caller(request))]})
+
+
+@routes.get("/v1/serve/{slug}/models/{model}")
+async def model(request: web.Request) -> web.Response:
+    told = _model(await _caller(request))
+    if request.match_info["model"] != told["id"]:
+        raise NotFoundError(
+            f'This endpoint\'s model is "{told["id"]}"', code="model_not_found", param="model"
+        )
+    return web.json_response(told)
+
+
+@routes.post("/v1/serve/{slug}/embeddings")
+async def embeddings(request: web.Request) -> web.Response:
+    await _caller(request)
+    raise NotFoundError("This endpoint answers and makes no embeddings", code="unsupported_endpoint")
+
+
+@routes.post("/v1/serve/{slug}/chat/completions")
+async def chat(request: web.Request) -> web.StreamResponse:
+    return await _answered(request, CHAT)
+
+
+@routes.post("/v1/serve/{slug}/completions")
+async def completions(request: web.Request) -> web.StreamResponse:
+    return await _answered(request, COMPLETION)
+
+
+async def _answered(request: web.Request, call: str) -> web.StreamResponse:
+    caller = await _caller(request)
+    record = Request(caller.deployment["id"], call, caller.key and caller.key.prefix)
+    began = time.monotonic()
+    try:
+        asked = await _asked(request, call, caller)
+        record.stream, record.messages = asked.stream, _said(asked)
+        choices = [Choice() for _ in range(asked.answers)]
+        form = Form(call, caller.deployment["slug"])
+        try:
+            async with request.app[ENDPOINTS].answers(caller, asked) as messages:
+                noted = _noted(messages, choices, record, began)
+                if asked.stream:
+                    return await _streamed(request, form, asked, choices, noted, record)
+                async for _ in noted:
+                    pass
+                return web.json_response(form.whole(choices))
+        finally:
+            record.answers = [choice.text for choice in choices if choice.done]
+    except Told as fault:
+        record.status, record.error = status_of(fault.fault), fault.why
+        raise fault.fault from None
+    except ArkorError as fault:
+        record.status, record.error = status_of(fault), fault.text
+        raise
+    except (asyncio.CancelledError, ConnectionError):
+        record.status, record.error = LEFT, "The caller left before the end"
+        raise
+    finally:
+        record.seconds = round(time.monotonic() - began, 4)
+        request.app[ENDPOINTS].keep(record)
+
+
+async def _asked(request: web.Request, call: str, caller: Caller) -> Asked:
+    """What the body asks for, checked as the chat call's own body is."""
+    try:
+        body = strict_json.parse(await request.read())
+    except strict_json.StrictJSONError as fault:
+        raise BadRequestError(f"The body {fault}", code="invalid_json") from None
+    asked = READERS[call](body, caller.deployment["slug"], KNOWN)
+    try:
+        check({**asked.chat, "baseModel": caller.deployment["slug"]}, ASK)
+    except SchemaError as fault:
+        raise renamed(str(fault)) from None
+    return asked
+
+
+def _said(asked: Asked) -> list[dict[str, Any]]:
+    if "prompt" in asked.chat:
+        return [{"role": "user", "content": asked.chat["prompt"]}]
+    messages: list[dict[str, Any]] = asked.chat["messages"]
+    return messages
+
+
+async def _noted(
+    messages: AsyncIterator[tuple[int, dict[str, Any]]], choices: list[Choice], record: Request, began: float
+) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+    """The messages, with what they come to written down as they pass."""
+    async for number, message in messages:
+        if record.first is None and message.get("text"):
+            record.first = round(time.monotonic() - began, 4)
+        choices[number].add(message)
+        if done := message.get("done"):
+            record.prompt = max(record.prompt, done["promptTokens"])
+            record.completion += done["completionTokens"]
+        yield number, message
+
+
+async def _streamed(
+    request: web.Request,
+    form: Form,
+    asked: Asked,
+    choices: list[Choice],
+    messages: AsyncIterator[tuple[int, dict[str, Any]]],
+    record: Request,
+) -> web.StreamResponse:
+    response: web.StreamResponse | None = None
+    begun: set[int] = set()
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            async for number, message in messages:
+                if response is None:
+                    response = await open_stream(request)
+                    await stack.enter_async_context(_alive(response))
+                if number not in begun:
+                    begun.add(number)
+                    if first := form.begin(number):
+                        await response.write(frame(None, compact(first)))
+                await response.write(frame(None, compact(form.part(number, message))))
+        except Told as fault:
+            if response is None:
+                raise
+            record.status, record.error = status_of(fault.fault), fault.why
+            error = error_body(record.status, fault.fault.text, fault.fault.extra.get("code"))
+            await response.write(frame(None, compact(error)))
+        else:
+            assert response is not None  # every answer has a last message
+            if asked.usage:
+                await response.write(frame(None, compact(form.end(choices))))
+            await response.write(frame(None, DONE))
+    await response.write_eof()
+    return response
+
+
+@contextlib.asynccontextmanager
+async def _alive(response: web.StreamResponse) -> AsyncIterator[None]:
+    """Send a comment every few seconds, so that silence means a dead connection."""
+
+    async def ping() -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            await response.write(PING)
+
+    task = asyncio.create_task(ping())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,155 @@
+"""``/e/<slug>/v1``: guarded and bounded here, answered by the backend (docs/contract.md#serving)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp import ClientConnectionResetError, hdrs, web
+
+from arkor_dev.backend.http_errors import bounded
+from arkor_dev.contract.deployments.bodies import WRONG_KEY
+from arkor_dev.contract.deployments.openai import RATE_LIMITED, UNAUTHORIZED, error_body
+from arkor_dev.contract.errors import ArkorError, BackendError, SlowRequestError, TooLargeError, status_of
+from arkor_dev.server.api.envelope import BODY_TIMEOUT
+from arkor_dev.server.app_keys import BACKEND
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+BODY_LIMIT: Final = 1 << 20
+ANSWER_LIMIT: Final = 16 << 20
+READ_SECONDS: Final = 60.0
+"""How long a caller may leave a piece of its answer unread."""
+EVENT_STREAM: Final = "text/event-stream"
+_KEY: Final = re.compile(r"Bearer +([\x21-\x7e]{1,200})", re.IGNORECASE | re.ASCII)
+NO_KEY: Final = "-"
+"""What is passed on for a credential that can be no key: as wrong as any other."""
+NOT_NOW: Final = "This endpoint cannot answer now: try again later."
+WORDS: Final = {
+    403: "This endpoint does not take that.",
+    404: "There is no such endpoint here.",
+    413: f"The request's body is larger than {BODY_LIMIT >> 20} MiB.",
+    429: "Too many requests: try again in a moment.",
+}
+"""For faults that were not made for a caller: they may tell of this machine."""
+
+
+class _UnreadableError(ArkorError):
+    """A request that OpenAI's clients do not send, with its own status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text, code="unsupported_media_type")
+        self.answered = status
+
+
+def call(*path: str) -> Handler:
+    """The handler of one call below a deployment's base URL."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        named = [request.match_info.get(part, part) for part in path]
+        try:
+            body = await _body(request) if request.method == hdrs.METH_POST else None
+            return await _passed(request, named, body)
+        except ArkorError as fault:
+            return fault_answer(fault)
+
+    return handler
+
+
+async def _passed(request: web.Request, path: list[str], body: bytes | None) -> web.StreamResponse:
+    backend = request.app[BACKEND]
+    async with backend.serve(request.match_info["slug"], path, _key(request), body) as upstream:
+        if upstream.content_type == EVENT_STREAM:
+            return await _streamed(request, upstream)
+        try:
+            answer = await bounded(upstream, ANSWER_LIMIT)
+        except (aiohttp.ClientError, TimeoutError):
+            raise BackendError(NOT_NOW) from None
+        if len(answer) > ANSWER_LIMIT:
+            raise BackendError(NOT_NOW)
+        return web.Response(status=upstream.status, body=bytes(answer), content_type="application/json")
+
+
+async def _streamed(request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=upstream.status, headers={hdrs.CONTENT_TYPE: EVENT_STREAM})
+    await response.prepare(request)
+    size = 0
+    try:
+        async for chunk in upstream.content.iter_any():
+            size += len(chunk)
+            async with asyncio.timeout(READ_SECONDS):
+                await response.write(chunk)
+            if size > ANSWER_LIMIT:
+                raise TimeoutError  # no answer is so long
+        await response.write_eof()
+    except ClientConnectionResetError:
+        pass  # the caller has gone
+    except (aiohttp.ClientError, TimeoutError):
+        # The backend has broken off, or the caller does not read: half an answer must not look whole.
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body, if it is JSON of a bounded size that comes in time.
+
+    A web page can send other types without asking, so they are refused whatever they hold.
+    """
+    if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
+        raise _UnreadableError(415, "Send JSON: Content-Type must be application/json.")
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        raise _UnreadableError(415, "Send the body as it is, without Content-Encoding.")
+    if (request.content_length or 0) > BODY_LIMIT:
+        raise TooLargeError(WORDS[413], code="request_too_large")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    raise TooLargeError(WORDS[413], code="request_too_large")
+    except TimeoutError:
+        raise SlowRequestError("The request's body did not arrive in time.", code="request_timeout") from None
+    return bytes(body)
+
+
+def _key(request: web.Request) -> str | None:
+    """What the caller has for a key; nothing but a bearer token is looked at."""
+    given = request.headers.getall(hdrs.AUTHORIZATION, [])
+    if not given:
+        return None
+    found = _KEY.fullmatch(given[0]) if len(given) == 1 else None
+    return found[1] if found else NO_KEY
+
+
+def fault_answer(fault: ArkorError) -> web.Response:
+    """A fault in OpenAI's form; the text of one that was not made for a caller is replaced."""
+    status, code = status_of(fault), fault.extra.get("code")
+    text = fault.text if code else WORDS.get(status, NOT_NOW)
+    headers = {}
+    if code == WRONG_KEY:
+        status = UNAUTHORIZED
+        headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+    elif status == UNAUTHORIZED:  # Studio's own word with its backend: no key of the caller's would help
+        status, text = 502, NOT_NOW
+    again = fault.extra.get("retryAfter")
+    if status == RATE_LIMITED:
+        headers[hdrs.RETRY_AFTER] = str(again if isinstance(again, int) else 1)
+    body = error_body(status, text, code, fault.extra.get("param"))
+    return web.json_response(body, status=status, headers=headers)
+
+
+BASE: Final = "/e/{slug}/v1"
+ROUTES: Final = [
+    web.get(f"{BASE}/models", call("models"), allow_head=False),
+    web.get(f"{BASE}/models/{{model}}", call("models", "model"), allow_head=False),
+    web.post(f"{BASE}/chat/completions", call("chat", "completions")),
+    web.post(f"{BASE}/completions", call("completions")),
+    web.post(f"{BASE}/embeddings", call("embeddings")),
+]

@@ -1,0 +1,123 @@
+"""Deployments and keys in the data base."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.local.endpoints import deployments
+from arkor_dev.local.endpoints.requests import Request, add, listing
+from arkor_dev.local.jobs.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_a_deployment_outlives_the_process(path: Path) -> None:
+    with closing(Store(path, "local")) as store:
+        made = deployments.create(
+            store, {"slug": "bot", "target": {"kind": "base_model", "baseModel": "m"}, "authMode": "none"}
+        )
+        assert deployments.by_slug(store, "bot") == made
+    with closing(Store(path, "local")) as store:
+        assert deployments.listing(store) == [made]
+        assert deployments.get(store, made["id"]) == made
+        assert deployments.by_slug(store, "other") is None
+
+
+def test_a_slug_is_there_once_and_free_again(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+    first = make()
+    with pytest.raises(ConflictError, match="endpoint bot already"):
+        make()
+    deployments.remove(store, first["id"])
+    assert make()["id"] != first["id"]
+
+
+def test_there_is_an_end_to_deployments_and_keys(
+    store: Store, make: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployments, "MOST_DEPLOYMENTS", 2)
+    monkeypatch.setattr(deployments, "MOST_KEYS", 1)
+    first, _ = make(slug="aa"), make(slug="bb")
+    with pytest.raises(ConflictError, match="delete one first"):
+        make(slug="cc")
+    deployments.issue(store, first["id"], "one")
+    with pytest.raises(ConflictError, match="revoke one first"):
+        deployments.issue(store, first["id"], "two")
+
+
+def test_a_change_changes_that_alone(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+    made = make(runRetentionMode="days", runRetentionDays=3)
+    changed = deployments.change(store, made["id"], {"enabled": False})
+    assert changed == {**made, "enabled": False, "updatedAt": changed["updatedAt"]}
+    changed = deployments.change(store, made["id"], {"runRetentionMode": "unlimited"})
+    assert changed["runRetentionMode"] == "unlimited"
+    assert "runRetentionDays" not in changed
+    with pytest.raises(NotFoundError):
+        deployments.change(store, "dep_none", {"enabled": True})
+
+
+def test_nothing_is_kept_where_nothing_was_said(make: Callable[..., dict[str, Any]]) -> None:
+    assert make()["runRetentionMode"] == "disabled"
+
+
+def test_a_key_is_told_once_and_known_again(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+    bot, other = make(), make(slug="other")
+    issued = deployments.issue(store, bot["id"], "shop")
+    plaintext = issued.pop("plaintext")
+    assert plaintext.startswith("ak-")
+    assert len(plaintext) == 3 + 43  # 32 bytes
+    assert issued["prefix"] == plaintext[:10]
+    assert deployments.keys(store, bot["id"]) == [issued]
+    assert deployments.key_of(store, bot["id"], plaintext) == (issued["id"], issued["prefix"])
+    assert deployments.key_of(store, other["id"], plaintext) is None
+    for wrong in (plaintext[:-1], plaintext + "x", plaintext.swapcase(), "", "\udce4", issued["prefix"]):
+        assert deployments.key_of(store, bot["id"], wrong) is None
+    assert deployments.issue(store, bot["id"], "shop")["plaintext"] != plaintext
+
+
+def test_a_key_is_on_the_disk_by_its_hash_alone(path: Path) -> None:
+    with closing(Store(path, "local")) as store:
+        made = deployments.create(
+            store, {"slug": "bot", "target": {"kind": "base_model", "baseModel": "m"}, "authMode": "none"}
+        )
+        plaintext = deployments.issue(store, made["id"], "shop")["plaintext"]
+    written = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert hashlib.sha256(plaintext.encode()).digest() in written
+    assert plaintext.encode() not in written
+    assert plaintext[10:].encode() not in written
+
+
+def test_a_key_that_is_revoked_is_none(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+    bot, other = make(), make(slug="other")
+    issued = deployments.issue(store, bot["id"], "shop")
+    assert not deployments.revoke(store, other["id"], issued["id"])
+    assert deployments.revoke(store, bot["id"], issued["id"])
+    assert not deployments.revoke(store, bot["id"], issued["id"])
+    assert deployments.key_of(store, bot["id"], issued["plaintext"]) is None
+
+
+def test_when_a_key_was_used_is_known(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+    bot = make()
+    issued = deployments.issue(store, bot["id"], "shop")
+    assert issued["lastUsedAt"] is None
+    deployments.was_used(store, issued["id"])
+    (key,) = deployments.keys(store, bot["id"])
+    assert key["lastUsedAt"] >= issued["createdAt"]
+
+
+def test_with_a_deployment_goes_all_that_is_its(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+    bot, other = make(runRetentionMode="unlimited"), make(slug="other")
+    for each in (bot, other):
+        deployments.issue(store, each["id"], "shop")
+        add(store, Request(each["id"], "chat/completions", answers=["hm"]))
+    deployments.remove(store, bot["id"])
+    assert deployments.keys(store, bot["id"]) == []
+    assert listing(store, bot, None)["requests"] == []
+    assert len(deployments.keys(store, other["id"])) == 1
+    assert len(listing(store, other, None)["requests"]) == 1

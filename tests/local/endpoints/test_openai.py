@@ -1,0 +1,250 @@
+"""OpenAI's requests, read into the contract's chat call, or refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.local.endpoints.openai import (
+    FIELDS,
+    MESSAGES,
+    TOKENS,
+    Asked,
+    context_fault,
+    read_chat,
+    read_completion,
+    renamed,
+)
+
+USER = {"role": "user", "content": "Hi"}
+NOW = frozenset({"temperature", "topP", "maxTokens", "tools", "messages"})
+"""What the chat call takes at least."""
+ALL = NOW | set(FIELDS.values()) | {"prompt"}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+
+def read(known: frozenset[str] = ALL, /, **body: Any) -> Asked:
+    return read_chat({"model": "bot", "messages": [USER], **body}, "bot", known)
+
+
+def refused(known: frozenset[str] = ALL, /, **body: Any) -> BadRequestError:
+    with pytest.raises(BadRequestError) as fault:
+        read(known, **body)
+    assert fault.value.extra["code"]
+    return fault.value
+
+
+def test_the_least_that_can_be_asked() -> None:
+    assert read() == Asked({"messages": [USER]}, 1, False, False)
+
+
+def test_a_model_need_not_be_named() -> None:
+    assert read_chat({"messages": [USER]}, "bot", NOW).answers == 1
+
+
+def test_another_model_is_not_found() -> None:
+    with pytest.raises(NotFoundError) as fault:
+        read(model="gpt-4o")
+    assert fault.value.extra == {"param": "model", "code": "model_not_found"}
+
+
+def test_settings_have_the_contract_s_names() -> None:
+    said = {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_tokens": 7,
+        "seed": 3,
+        "stop": ["a", "b"],
+        "frequency_penalty": 0.1,
+        "presence_penalty": -0.1,
+        "top_k": 5,
+        "min_p": 0.1,
+        "repetition_penalty": 1.1,
+        "logprobs": True,
+        "top_logprobs": 2,
+        "tools": [TOOL],
+        "tool_choice": "required",
+        "response_format": {"type": "json_object"},
+    }
+    chat = read(**said).chat
+    assert chat == {"messages": [USER], **{FIELDS[name]: value for name, value in said.items()}}
+
+
+def test_a_new_name_for_the_tokens() -> None:
+    assert read(max_completion_tokens=9).chat["maxTokens"] == 9
+
+
+def test_nothing_of_the_best_is_the_least_that_the_contract_has() -> None:
+    assert 0 < read(top_p=0).chat["topP"] < 1e-5
+
+
+def test_how_it_is_answered() -> None:
+    asked = read(stream=True, stream_options={"include_usage": True}, n=3)
+    assert (asked.stream, asked.usage, asked.answers) == (True, True, 3)
+
+
+def test_each_answer_has_a_seed_of_its_own() -> None:
+    assert [read(seed=7, n=3).of(number)["seed"] for number in range(3)] == [7, 8, 9]
+    assert "seed" not in read(n=3).of(2)
+
+
+def test_what_says_nothing_is_as_if_it_were_not_there() -> None:
+    neutral = {
+        "frequency_penalty": 0,
+        "presence_penalty": 0.0,
+        "logprobs": False,
+        "logit_bias": {},
+        "parallel_tool_calls": True,
+        "response_format": {"type": "text"},
+        "tool_choice": "auto",
+        "tools": [],
+        "seed": None,
+        "stop": None,
+        "user": "somebody",
+        "store": True,
+        "metadata": {"a": "b"},
+        "service_tier": "auto",
+    }
+    assert read(NOW, **neutral) == read()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"seed": 1},
+        {"stop": "x"},
+        {"logprobs": True},
+        {"response_format": {"type": "json_object"}},
+        {"frequency_penalty": 0.5},
+        {"tool_choice": "required", "tools": [TOOL]},
+        {"logit_bias": {"5": 1}},
+        {"functions": [{"name": "f"}]},
+        {"parallel_tool_calls": False},
+        {"reasoning_effort": "high"},
+        {"modalities": ["audio"]},
+        {"something_new": 5},
+    ],
+    ids=lambda body: next(iter(body)),
+)
+def test_what_cannot_be_obeyed_is_refused_by_name(body: dict[str, Any]) -> None:
+    fault = refused(NOW, **body)
+    assert fault.extra == {"param": next(iter(body)), "code": "unsupported_parameter"}
+    assert next(iter(body)) in fault.text
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"messages": None}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": [USER] * (MESSAGES + 1)}, "messages"),
+        ({"messages": "Hi"}, "messages"),
+        ({"messages": ["Hi"]}, "messages[0]"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": [USER, {"role": "god", "content": "x"}]}, "messages[1].role"),
+        ({"messages": [{"role": ["user"], "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "assistant", "tool_calls": "x"}]}, "messages[0].tool_calls"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [5]}]}, "messages[0].content[0]"),
+        ({"temperature": 3}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": -1}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": TOKENS + 1}, "max_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"n": 9}, "n"),
+        ({"n": 0}, "n"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": 5}, "stream_options"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"model": 5}, "model"),
+    ],
+)
+def test_what_is_wrong_is_named(body: dict[str, Any], param: str) -> None:
+    fault = refused(**body)
+    assert fault.extra == {"param": param, "code": "invalid_value"}
+
+
+@pytest.mark.parametrize("body", [None, [], "x", 5])
+def test_a_body_that_is_no_object(body: object) -> None:
+    with pytest.raises(BadRequestError) as fault:
+        read_chat(body, "bot", ALL)
+    assert fault.value.extra["param"] is None
+
+
+def test_messages_are_the_contract_s() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {"role": "developer", "content": "Be kind."},
+        {
+            "role": "user",
+            "name": "Ann",
+            "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+        },
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "5"},
+    ]
+    assert read(messages=messages).chat["messages"] == [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "ab"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "5", "tool_call_id": "c"},
+    ]
+
+
+def test_no_tool_is_used_where_none_may_be() -> None:
+    for order in (("tools", "tool_choice"), ("tool_choice", "tools")):
+        said = {"tools": [TOOL], "tool_choice": "none"}
+        assert "tools" not in read(NOW, **{name: said[name] for name in order}).chat
+
+
+def test_a_bare_text() -> None:
+    asked = read_completion({"model": "bot", "prompt": "Once", "max_tokens": 5, "echo": False}, "bot", ALL)
+    assert asked.chat == {"prompt": "Once", "maxTokens": 5}
+    assert read_completion({"prompt": ["Once"]}, "bot", ALL).chat == {"prompt": "Once"}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "prompt"),
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": [1, 2]}, "prompt"),
+        ({"prompt": ["a", "b"]}, "prompt"),
+        ({"prompt": "a", "logprobs": 5}, "logprobs"),
+        ({"prompt": "a", "suffix": "b"}, "suffix"),
+        ({"prompt": "a", "echo": True}, "echo"),
+        ({"prompt": "a", "best_of": 3}, "best_of"),
+        ({"prompt": "a", "tools": [TOOL]}, "tools"),
+    ],
+)
+def test_a_bare_text_that_cannot_be(body: dict[str, Any], param: str) -> None:
+    with pytest.raises(BadRequestError) as fault:
+        read_completion(body, "bot", ALL)
+    assert fault.value.extra["param"] == param
+
+
+def test_no_bare_text_where_the_chat_call_has_none() -> None:
+    with pytest.raises(BadRequestError, match="use chat/completions"):
+        read_completion({"prompt": "Once"}, "bot", NOW)
+
+
+def test_a_refusal_of_the_chat_call_has_the_caller_s_name() -> None:
+    fault = renamed("topLogprobs must be a whole number from 0 to 20, not 50")
+    assert fault.text == "top_logprobs must be a whole number from 0 to 20, not 50"
+    assert fault.extra["param"] == "top_logprobs"
+
+
+def test_a_conversation_that_is_too_long_names_no_folder() -> None:
+    fault = context_fault(
+        "The conversation has 900 tokens, and /home/ann/models/tiny reads at most 128: shorten it"
+    )
+    assert fault is not None
+    assert fault.extra["code"] == "context_length_exceeded"
+    assert "900" in fault.text
+    assert "128" in fault.text
+    assert "/home" not in fault.text
+    assert context_fault("The adapter in /x does not fit") is None

@@ -1,0 +1,278 @@
+"""Serving deployments, with an engine that does what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import (
+    ArkorError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitedError,
+)
+from arkor_dev.local.endpoints import deployments, line, requests, service
+from arkor_dev.local.endpoints.openai import Asked
+from arkor_dev.local.endpoints.requests import Request
+from arkor_dev.local.endpoints.service import Caller, Endpoints, Told
+from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+    from pathlib import Path
+
+DONE = {"reason": "stop", "promptTokens": 3, "completionTokens": 1}
+HI = Asked({"messages": [{"role": "user", "content": "hi"}]}, 1, False, False)
+
+
+class Engine:
+    """Says one word for each question, when it is let; counts who is at it."""
+
+    def __init__(self) -> None:
+        self.let = asyncio.Event()
+        self.let.set()
+        self.active = self.most = self.asked_for = 0
+        self.bodies: list[dict[str, Any]] = []
+        self.fault: Exception | None = None
+        self.refusal: ArkorError | None = None
+
+    async def asked(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        if self.refusal:
+            raise self.refusal
+        return "tiny", body
+
+    async def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        self.active += 1
+        self.most = max(self.most, self.active)
+        self.bodies.append(ask)
+        try:
+            yield {"progress": {"label": "Loading"}}
+            await asyncio.sleep(0.01)  # as long as an answer takes
+            await self.let.wait()
+            if self.fault:
+                raise self.fault
+            yield {"text": name}
+            yield {"done": DONE}
+        finally:
+            self.active -= 1
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+async def endpoints(tmp_path: Path, engine: Engine) -> AsyncIterator[Endpoints]:
+    store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
+    served = Endpoints(store, engine, 4)
+    async with served.running():
+        yield served
+    store.close()
+
+
+async def make(endpoints: Endpoints, slug: str = "bot", **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A deployment and a key of it."""
+    body = {"slug": slug, "target": {"kind": "base_model", "baseModel": "tiny"}, "authMode": "fixed_api_key"}
+    made = await endpoints.store.request(deployments.create, {**body, **more})
+    return made, await endpoints.store.request(deployments.issue, made["id"], "key")
+
+
+async def answer(endpoints: Endpoints, caller: Caller, asked: Asked = HI) -> list[tuple[int, dict[str, Any]]]:
+    async with endpoints.answers(caller, asked) as messages:
+        return [message async for message in messages]
+
+
+async def until(what: Any) -> None:
+    async with asyncio.timeout(10):
+        while not what():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_an_answer_and_its_messages(endpoints: Endpoints, engine: Engine) -> None:
+    _, key = await make(endpoints)
+    caller = await endpoints.caller("bot", key["plaintext"])
+    assert caller.key == (key["id"], key["prefix"])
+    assert await answer(endpoints, caller) == [(0, {"text": "tiny"}), (0, {"done": DONE})]
+    assert engine.bodies == [{"baseModel": "tiny", **HI.chat}]
+
+
+async def test_an_adapter_is_asked_for_by_its_job(endpoints: Endpoints, engine: Engine) -> None:
+    adapter = {"kind": "final", "jobId": "job_1"}
+    await make(endpoints, target={"kind": "adapter", "adapter": adapter}, authMode="none")
+    await answer(endpoints, await endpoints.caller("bot", None))
+    assert engine.bodies == [{"adapter": adapter, **HI.chat}]
+
+
+async def test_who_may_not_ask(endpoints: Endpoints) -> None:
+    made, key = await make(endpoints)
+    _, other = await make(endpoints, "other")
+    for wrong in (None, "", key["plaintext"][:-1], other["plaintext"], "-"):
+        with pytest.raises(ForbiddenError) as fault:
+            await endpoints.caller("bot", wrong)
+        assert fault.value.extra == {"code": "invalid_api_key"}
+    for slug in ("nothing", "BOT", ""):
+        with pytest.raises(NotFoundError):
+            await endpoints.caller(slug, key["plaintext"])
+    await endpoints.store.request(deployments.change, made["id"], {"enabled": False})
+    with pytest.raises(NotFoundError):
+        await endpoints.caller("bot", key["plaintext"])
+
+
+async def test_an_open_endpoint_asks_for_no_key(endpoints: Endpoints) -> None:
+    made, _ = await make(endpoints, authMode="none")
+    for key in (None, "whatever"):
+        assert (await endpoints.caller("bot", key)).name == made["id"]
+
+
+async def test_when_a_key_was_used_is_written_down_now_and_then(
+    endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, key = await make(endpoints)
+    written: list[str] = []
+    monkeypatch.setattr(deployments, "was_used", lambda _, used: written.append(used))
+    for _ in range(3):
+        await endpoints.caller("bot", key["plaintext"])
+    await endpoints.store.request(deployments.listing)  # behind what is to be written
+    assert written == [key["id"]]
+    del made
+
+
+async def test_too_many_requests_of_one_key(endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "BURST", 2)
+    made, key = await make(endpoints)
+    _, other = await make(endpoints, "other")
+    for _ in range(2):
+        await endpoints.caller("bot", key["plaintext"])
+    with pytest.raises(RateLimitedError):
+        await endpoints.caller("bot", key["plaintext"])
+    await endpoints.caller("other", other["plaintext"])
+    log = await endpoints.store.read(requests.listing, made, None)
+    while not log["requests"]:
+        log = await endpoints.store.read(requests.listing, made, None)
+    assert [each["status"] for each in log["requests"]] == [429]
+
+
+async def test_places_are_left_to_the_playground(endpoints: Endpoints, engine: Engine) -> None:
+    await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    engine.let.clear()
+    asking = [asyncio.create_task(answer(endpoints, caller)) for _ in range(6)]
+    await until(lambda: engine.active == 2 and endpoints._line.waiting == 4)
+    engine.let.set()
+    assert all(len(messages) == 2 for messages in await asyncio.gather(*asking))
+    assert engine.most == 2
+
+
+async def test_a_reader_that_is_slow_holds_no_place(endpoints: Endpoints, engine: Engine) -> None:
+    await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    async with endpoints.answers(caller, HI), endpoints.answers(caller, HI), endpoints.answers(caller, HI):
+        # None of the three reads, and the fourth is answered.
+        assert await answer(endpoints, caller) == [(0, {"text": "tiny"}), (0, {"done": DONE})]
+    assert engine.active == 0
+
+
+async def test_several_answers_each_wait_for_a_place(endpoints: Endpoints, engine: Engine) -> None:
+    await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    messages = await answer(endpoints, caller, Asked({**HI.chat, "seed": 5}, 4, False, False))
+    assert sorted(number for number, message in messages if "done" in message) == [0, 1, 2, 3]
+    assert sorted(body["seed"] for body in engine.bodies) == [5, 6, 7, 8]
+    assert engine.most == 2
+
+
+async def test_leaving_ends_the_answer(endpoints: Endpoints, engine: Engine) -> None:
+    await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    engine.let.clear()
+    asking = [asyncio.create_task(answer(endpoints, caller)) for _ in range(5)]
+    await until(lambda: engine.active == 2 and endpoints._line.waiting == 3)
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    assert (engine.active, endpoints._line.waiting, endpoints._running) == (0, 0, {})
+
+
+async def test_a_key_that_is_revoked_ends_what_it_asked(endpoints: Endpoints, engine: Engine) -> None:
+    made, key = await make(endpoints)
+    kept = await endpoints.store.request(deployments.issue, made["id"], "kept")
+    engine.let.clear()
+    callers = [await endpoints.caller("bot", each["plaintext"]) for each in (key, key, key, kept)]
+    asking = [asyncio.create_task(answer(endpoints, caller)) for caller in callers]
+    await until(lambda: engine.active == 2 and endpoints._line.waiting == 2)
+    endpoints.cut(lambda caller: caller.key is not None and caller.key.id == key["id"])
+    gone = await asyncio.gather(*asking[:3], return_exceptions=True)
+    assert [type(fault) for fault in gone] == [Told] * 3
+    engine.let.set()
+    assert len(await asking[3]) == 2
+
+
+async def test_a_fault_of_the_engine_names_no_path(endpoints: Endpoints, engine: Engine) -> None:
+    await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    for fault in (
+        JobFailure("The adapter in /home/ann/jobs/1 does not fit"),
+        ConflictError("/home/ann is gone"),
+    ):
+        engine.fault, engine.refusal = (None, fault) if isinstance(fault, ConflictError) else (fault, None)
+        with pytest.raises(Told) as caught:
+            await answer(endpoints, caller)
+        assert "/home" not in caught.value.fault.text
+        assert caught.value.fault.extra == {"code": "model_unavailable"}
+        assert caught.value.why == str(fault)
+    assert engine.active == 0
+
+
+async def test_a_conversation_that_is_too_long_is_the_caller_s(endpoints: Endpoints, engine: Engine) -> None:
+    await make(endpoints, authMode="none")
+    engine.fault = JobFailure(
+        "The conversation has 900 tokens, and ./models/tiny reads at most 128: shorten it"
+    )
+    with pytest.raises(Told) as caught:
+        await answer(endpoints, await endpoints.caller("bot", None))
+    assert caught.value.fault.extra["code"] == "context_length_exceeded"
+
+
+async def test_one_answer_that_fails_ends_the_others(endpoints: Endpoints, engine: Engine) -> None:
+    await make(endpoints, authMode="none")
+    engine.fault = JobFailure("no")
+    with pytest.raises(Told):
+        await answer(endpoints, await endpoints.caller("bot", None), Asked(HI.chat, 4, False, False))
+    assert (engine.active, endpoints._line.waiting) == (0, 0)
+
+
+async def test_a_flood_of_refusals_does_not_fill_the_log(
+    endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "REFUSALS_SECONDS", 3600.0)
+    made, key = await make(endpoints)
+    for _ in range(20):
+        with pytest.raises(ForbiddenError):
+            await endpoints.caller("bot", "ak-wrong")
+    endpoints.keep(Request(made["id"], "chat/completions", key["prefix"]))
+    await endpoints.store.request(deployments.listing)  # behind what is to be written
+    log = (await endpoints.store.read(requests.listing, made, None))["requests"]
+    assert [each["status"] for each in log] == [200, 401]
+    assert "ak-wrong" not in str(log)
+
+
+async def test_texts_are_forgotten_at_the_start(tmp_path: Path, engine: Engine) -> None:
+    store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
+    served = Endpoints(store, engine, 4)
+    made, _ = await make(served, runRetentionMode="days", runRetentionDays=1)
+    old = Request(made["id"], "chat/completions", at="2020-01-01T00:00:00.000Z", answers=["hm"])
+    await store.request(requests.add, old)
+
+    def kept() -> int:
+        return int(store._store.reading.execute("SELECT count(said) FROM endpoint_requests").fetchone()[0])
+
+    assert kept() == 1
+    async with served.running():
+        await until(lambda: kept() == 0)
+    store.close()

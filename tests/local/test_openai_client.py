@@ -1,0 +1,366 @@
+"""OpenAI's own Python client, unchanged, against an endpoint of this machine that serves a true adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from arkor_dev.local.server.chat import ASK
+from tests.support.daemon import Daemon, free_port, running_daemon
+
+from .conftest import make_project
+from .tiny_model import PHRASE, QUESTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from openai.types.chat import ChatCompletionMessageParam
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("openai's client")]
+
+TOML = """
+[[trainer]]
+name = "parrot"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+steps = 30
+learning_rate = 1e-2
+"""
+HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTIONS[0]}]
+LONG: dict[str, Any] = {"max_tokens": 400, "temperature": 2.0}
+"""An answer of some seconds: what a model of this size says at random seldom ends."""
+KNOWN = {field.name for field in ASK.fields}
+
+
+@dataclass(frozen=True)
+class Here:
+    """A Studio of this machine, and its trained job."""
+
+    daemon: Daemon
+    job: str
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of the page."""
+        request = urllib.request.Request(  # noqa: S310 - our own
+            f"{self.daemon.origin}/api{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"X-Arkor-Studio-Token": self.daemon.token, "Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def make(self, slug: str, **more: Any) -> tuple[str, str]:
+        """An endpoint of the adapter: its id, and a key."""
+        target = {"kind": "adapter", "adapter": {"kind": "final", "jobId": self.job}}
+        body = {"slug": slug, "target": target, "authMode": "fixed_api_key", **more}
+        identity = self.api("POST", "/deployments", body)["deployment"]["id"]
+        return identity, self.api("POST", f"/deployments/{identity}/keys", {"label": "test"})["key"][
+            "plaintext"
+        ]
+
+    def url(self, slug: str) -> str:
+        return f"{self.daemon.origin}/e/{slug}/v1"
+
+    def log(self, identity: str, what: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """The endpoint's requests, the newest first, once ``what`` is true of them."""
+        end = time.monotonic() + 20
+        while not what(found := self.api("GET", f"/deployments/{identity}/requests")["requests"]):
+            assert time.monotonic() < end, found
+            time.sleep(0.05)
+        return list(found)
+
+
+async def _train(daemon: Daemon) -> str:
+    async with daemon.stream("POST", "/api/train", json={"trainer": "parrot"}) as answer:
+        assert (await answer.text()).endswith("exit=0\n")
+    job: str = (await daemon.api("GET", "/api/jobs"))["jobs"][0]["id"]
+    return job
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Here]:
+    """One Studio for all, as a process of its own."""
+    root = tmp_path_factory.mktemp("openai")
+    project = make_project(root / "tests", tiny)
+    (project / "arkor.toml").write_text(TOML)
+    env = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ARKOR_LEAST_FREE_BYTES": "0"}
+    opened = running_daemon(root / "home", free_port(), "--local", "--project", str(project), **env)
+    with asyncio.Runner() as runner:
+        daemon = runner.run(opened.__aenter__())
+        try:
+            yield Here(daemon, runner.run(_train(daemon)))
+        finally:
+            runner.run(opened.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="module")
+def bot(here: Here) -> tuple[str, str]:
+    """The endpoint ``bot``: its id, and a key."""
+    return here.make("bot")
+
+
+@pytest.fixture
+def client(here: Here, bot: tuple[str, str]) -> Iterator[OpenAI]:
+    with OpenAI(base_url=here.url("bot"), api_key=bot[1], max_retries=0, timeout=60) as client:
+        yield client
+
+
+def test_models(client: OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["bot"]
+    assert client.models.retrieve("bot").owned_by == "arkor"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-4o")
+
+
+def test_a_whole_answer_of_the_adapter(client: OpenAI) -> None:
+    answer = client.chat.completions.create(model="bot", messages=HI, temperature=0, max_tokens=24)
+    (choice,) = answer.choices
+    assert choice.message.role == "assistant"
+    assert PHRASE in (choice.message.content or "")
+    assert choice.finish_reason == "stop"
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens > 0
+    assert answer.usage.completion_tokens > 0
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+
+def test_a_stream_says_the_same_and_what_was_used(client: OpenAI) -> None:
+    whole = client.chat.completions.create(model="bot", messages=HI, temperature=0, max_tokens=24)
+    chunks = list(
+        client.chat.completions.create(
+            model="bot",
+            messages=HI,
+            temperature=0,
+            max_tokens=24,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    assert chunks[0].choices[0].delta.role == "assistant"
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    assert len({chunk.id for chunk in chunks}) == 1
+    *others, last = chunks
+    assert last.choices == []
+    assert last.usage is not None
+    assert whole.usage is not None
+    assert last.usage.completion_tokens == whole.usage.completion_tokens
+    assert all(chunk.usage is None for chunk in others)
+
+
+def test_several_answers(client: OpenAI) -> None:
+    answer = client.chat.completions.create(model="bot", messages=HI, n=3, temperature=0, max_tokens=5)
+    assert [choice.index for choice in answer.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in answer.choices}) == 1
+    stream = client.chat.completions.create(
+        model="bot", messages=HI, n=2, temperature=0, max_tokens=5, stream=True
+    )
+    texts = {0: "", 1: ""}
+    for chunk in stream:
+        for choice in chunk.choices:
+            texts[choice.index] += choice.delta.content or ""
+    assert set(texts.values()) == {answer.choices[0].message.content}
+
+
+def test_an_answer_that_is_cut_says_so(client: OpenAI) -> None:
+    answer = client.chat.completions.create(model="bot", messages=HI, temperature=0, max_completion_tokens=2)
+    assert answer.choices[0].finish_reason == "length"
+
+
+def test_a_conversation_with_a_system_message_and_parts(client: OpenAI) -> None:
+    messages: list[ChatCompletionMessageParam] = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Hello"}]},
+        {"role": "assistant", "content": "Ahoy"},
+        {"role": "user", "content": QUESTIONS[0]},
+    ]
+    answer = client.chat.completions.create(model="bot", messages=messages, max_tokens=3)
+    assert answer.choices[0].message.content is not None
+
+
+def test_a_wrong_key(here: Here, bot: tuple[str, str]) -> None:
+    for key in ("ak-wrong", bot[1][:-1], here.daemon.token):
+        with (
+            OpenAI(base_url=here.url("bot"), api_key=key, max_retries=0) as client,
+            pytest.raises(openai.AuthenticationError) as fault,
+        ):
+            client.chat.completions.create(model="bot", messages=HI)
+        assert fault.value.code == "invalid_api_key"
+
+
+def test_an_endpoint_that_is_not_there(here: Here) -> None:
+    with (
+        OpenAI(base_url=here.url("nobody"), api_key="none", max_retries=0) as client,
+        pytest.raises(openai.NotFoundError),
+    ):
+        client.models.list()
+
+
+@pytest.mark.parametrize(
+    ("asked", "param", "code"),
+    [
+        ({"n": 99}, "n", "invalid_value"),
+        ({"temperature": 9}, "temperature", "invalid_value"),
+        ({"messages": []}, "messages", "invalid_value"),
+        ({"logit_bias": {"5": 1}}, "logit_bias", "unsupported_parameter"),
+        ({"extra_body": {"not_known": 1}}, "not_known", "unsupported_parameter"),
+        ({"messages": [{"role": "user", "content": "word " * 4000}]}, "messages", "context_length_exceeded"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_is_refused_by_name(
+    client: OpenAI, asked: dict[str, Any], param: str, code: str
+) -> None:
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError) as fault:
+            client.chat.completions.create(**{"model": "bot", "messages": HI, "stream": stream, **asked})
+        assert (fault.value.param, fault.value.code) == (param, code)
+        assert "/" not in str(fault.value.body)
+
+
+def test_another_model_and_embeddings(client: OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as fault:
+        client.chat.completions.create(model="gpt-4o", messages=HI)
+    assert fault.value.code == "model_not_found"
+    with pytest.raises(openai.NotFoundError) as fault:
+        client.embeddings.create(model="bot", input="hi")
+    assert fault.value.code == "unsupported_endpoint"
+
+
+def test_a_caller_that_has_no_patience_leaves_nothing_running(here: Here) -> None:
+    identity, key = here.make("hasty")
+    with OpenAI(base_url=here.url("hasty"), api_key=key, max_retries=0) as client:
+        with pytest.raises(openai.APITimeoutError):
+            client.chat.completions.create(model="hasty", messages=HI, timeout=0.3, n=8, **LONG)
+        (left,) = here.log(identity, lambda log: len(log) == 1)
+        assert left["status"] == 499
+        # Its places are free again.
+        answer = client.chat.completions.create(
+            model="hasty", messages=HI, temperature=0, max_tokens=24, timeout=60
+        )
+    assert PHRASE in (answer.choices[0].message.content or "")
+
+
+def test_a_stream_that_is_closed_leaves_nothing_running(here: Here) -> None:
+    identity, key = here.make("closed")
+    with OpenAI(base_url=here.url("closed"), api_key=key, max_retries=0, timeout=60) as client:
+        stream = client.chat.completions.create(model="closed", messages=HI, stream=True, n=8, **LONG)
+        next(iter(stream))
+        stream.close()
+        (left,) = here.log(identity, lambda log: len(log) == 1)
+    assert left["status"] == 499
+
+
+def test_a_key_that_is_revoked_is_refused_at_once(here: Here) -> None:
+    identity, key = here.make("revoked")
+    (known,) = here.api("GET", f"/deployments/{identity}/keys")["keys"]
+    assert known["lastUsedAt"] is None
+    with OpenAI(base_url=here.url("revoked"), api_key=key, max_retries=0, timeout=60) as client:
+        client.models.list()
+        (known,) = here.api("GET", f"/deployments/{identity}/keys")["keys"]
+        assert known["prefix"] == key[: len(known["prefix"])]
+        here.api("DELETE", f"/deployments/{identity}/keys/{known['id']}")
+        with pytest.raises(openai.AuthenticationError):
+            client.models.list()
+    with OpenAI(base_url=here.url("revoked"), api_key=key, max_retries=0) as client:
+        here.api("PATCH", f"/deployments/{identity}", {"authMode": "none"})
+        assert len(list(client.models.list())) == 1
+
+
+def test_too_many_requests_are_told_when_to_come_again(here: Here) -> None:
+    _, key = here.make("busy")
+    with OpenAI(base_url=here.url("busy"), api_key=key, max_retries=0) as client:
+
+        def flood() -> None:
+            for _ in range(2000):
+                client.models.list()
+
+        with pytest.raises(openai.RateLimitError) as fault:
+            flood()
+        assert int(fault.value.response.headers["Retry-After"]) >= 1
+        # The client itself waits and tries again, which is what the header is for.
+        assert len(list(client.with_options(max_retries=3).models.list())) == 1
+
+
+def test_many_at_once(here: Here, bot: tuple[str, str]) -> None:
+    async def ask() -> list[str]:
+        async with AsyncOpenAI(
+            base_url=here.url("bot"), api_key=bot[1], max_retries=0, timeout=120
+        ) as client:
+            answers = await asyncio.gather(
+                *(
+                    client.chat.completions.create(model="bot", messages=HI, temperature=0, max_tokens=24)
+                    for _ in range(12)
+                )
+            )
+        return [answer.choices[0].message.content or "" for answer in answers]
+
+    answers = asyncio.run(ask())
+    assert len(set(answers)) == 1
+    assert PHRASE in answers[0]
+
+
+def test_what_is_written_down(here: Here) -> None:
+    identity, key = here.make("kept", runRetentionMode="days", runRetentionDays=1)
+    with OpenAI(base_url=here.url("kept"), api_key=key, max_retries=0, timeout=60) as client:
+        answer = client.chat.completions.create(model="kept", messages=HI, temperature=0, max_tokens=24)
+        with pytest.raises(openai.BadRequestError):
+            client.chat.completions.create(model="kept", messages=[])
+    refused, listed = here.log(identity, lambda log: len(log) == 2)
+    assert answer.usage is not None
+    assert listed["promptTokens"] == answer.usage.prompt_tokens
+    assert listed["completionTokens"] == answer.usage.completion_tokens
+    assert (listed["status"], listed["kept"]) == (200, True)
+    assert key.startswith(listed["key"])
+    assert 0 < listed["firstTokenSeconds"] <= listed["seconds"]
+    assert (refused["status"], refused["kept"]) == (400, False)
+    said = here.api("GET", f"/deployments/{identity}/requests/{listed['id']}")["request"]
+    assert said["messages"] == [{"role": "user", "content": QUESTIONS[0]}]
+    assert said["answers"] == [answer.choices[0].message.content]
+    assert key not in str(said)
+
+
+@pytest.mark.skipif("stop" not in KNOWN, reason="the chat call has no such settings yet")
+def test_settings_that_the_engine_obeys(client: OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model="bot",
+        messages=HI,
+        temperature=0,
+        max_tokens=24,
+        stop=[" parrot"],
+        logprobs=True,
+        top_logprobs=2,
+    )
+    (choice,) = answer.choices
+    assert choice.message.content == PHRASE.partition(" parrot")[0]
+    assert choice.finish_reason == "stop"
+    assert choice.logprobs is not None
+    assert choice.logprobs.content
+    assert len(choice.logprobs.content[0].top_logprobs) == 2
+    drawn = [
+        client.chat.completions.create(model="bot", messages=HI, temperature=2, max_tokens=8, seed=seed)
+        for seed in (5, 5)
+    ]
+    assert drawn[0].choices[0].message.content == drawn[1].choices[0].message.content
+
+
+@pytest.mark.skipif("prompt" not in KNOWN, reason="the chat call continues no bare text yet")
+def test_a_bare_text_is_continued(client: OpenAI) -> None:
+    answer = client.completions.create(model="bot", prompt="Where is my", temperature=0, max_tokens=4)
+    assert answer.object == "text_completion"
+    assert answer.choices[0].text
+    chunks = client.completions.create(
+        model="bot", prompt="Where is my", temperature=0, max_tokens=4, stream=True
+    )
+    assert "".join(chunk.choices[0].text for chunk in chunks) == answer.choices[0].text

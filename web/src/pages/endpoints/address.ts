@@ -1,0 +1,18 @@
+/** Where the backend serves an endpoint: through this Studio (feature `serving`), or at an address of its own. */
+import { features } from "../../store/features";
+
+const servedHere = (): boolean => features.value.has("serving");
+
+/** The base URL that a client is given. */
+export const baseUrlOf = (slug: string): string =>
+  servedHere() ? `${location.origin}/e/${slug}/v1` : `https://${slug}.arkor.app/v1`;
+
+/** The same, as short as it can be and still be told from others. */
+export const placeOf = (slug: string): string =>
+  servedHere() ? `${location.host}/e/${slug}` : `${slug}.arkor.app`;
+
+/** Who can call an endpoint that asks for no key. */
+export const openToWords = (): string =>
+  servedHere()
+    ? "Every program on this machine can call it. Web pages cannot."
+    : "Whoever knows the address can call it.";
