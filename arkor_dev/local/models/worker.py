@@ -6,42 +6,20 @@ that order; any other model from the hub alone. A lock in the cache keeps two ba
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import sys
 import threading
-import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import Link, kill_own_group
 
 from .catalog import STARTER_FOLDER, lacks, starter_folder
+from .file_lock import locked
 from .hub import hub_model
 from .starter_wheel import starter_from_wheel
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@contextlib.contextmanager
-def locked(path: Path, link: Link) -> Iterator[None]:
-    """Hold ``path`` locked; says so while another process holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        began = time.monotonic()
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waited = round(time.monotonic() - began)
-                link.progress("Waiting: another Studio is preparing this model", waited, None, "s")
-                time.sleep(0.5)
-        yield
 
 
 def fetch(message: dict[str, Any], link: Link) -> Path:
@@ -59,7 +37,7 @@ def fetch(message: dict[str, Any], link: Link) -> Path:
             raise JobFailure(f"The model {name} cannot be used here: {missing}")
         return path
     folder = starter_folder(cache)
-    with locked(cache / "models" / f".{STARTER_FOLDER}.lock", link):
+    with locked(cache / "models" / f".{STARTER_FOLDER}.lock", link.progress):
         if lacks(folder) is None:
             return folder
         try:

@@ -1,0 +1,73 @@
+"""The backend's side: GGUF files of base models and adapters, made once by a worker and kept in the cache."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+from .installed import lacking
+from .places import base_place, lora_place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from arkor_dev.local.models.catalog import Model
+
+    Progress = Callable[[dict[str, Any]], None]
+
+WORKER: Final = "arkor_dev.local.gguf.worker"
+
+
+class GgufFiles:
+    """Finds and makes them. Whoever stops waiting ends what was being made for it."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._making = asyncio.Lock()
+
+    async def ready(self, model: Model, quantization: str) -> Path | None:
+        """The base model's file where it is there already."""
+        with suppress(OSError):
+            place = await asyncio.to_thread(base_place, model.path, quantization, self._cache)
+            return place if place.is_file() else None
+        return None
+
+    async def base(self, model: Model, progress: Progress, quantization: str = "f16") -> Path:
+        """The base model as GGUF; raises :class:`JobFailure`.
+
+        The starter model of the package index is its own file of 4 bits, whatever the ``quantization``.
+        """
+        place = await asyncio.to_thread(base_place, model.path, quantization, self._cache)
+        return await self._made(place, model, progress, quantization=quantization, adapter=None)
+
+    async def lora(self, model: Model, adapter: Path, progress: Progress) -> Path:
+        """The adapter as GGUF, at llama.cpp's scale of 1 as it was trained; raises :class:`JobFailure`."""
+        place = await asyncio.to_thread(lora_place, adapter, model.path, self._cache)
+        return await self._made(place, model, progress, adapter=str(adapter))
+
+    async def _made(self, place: Path, model: Model, progress: Progress, **order: Any) -> Path:
+        if await asyncio.to_thread(place.is_file):
+            return place
+        if reason := lacking():
+            raise JobFailure(reason)
+        async with self._making:
+            child = await Child.start(WORKER)
+            try:
+                child.send(model=str(model.path), name=model.name, cache=str(self._cache), **order)
+                async for batch in child.batches():
+                    for message in batch:
+                        if "progress" in message:
+                            progress(message["progress"])
+                        elif "error" in message:
+                            raise JobFailure(message["error"])
+                        else:
+                            return Path(message["path"])
+                await child.ended()
+                raise JobFailure(child.cause("Making the GGUF file"))
+            finally:
+                await child.stop()

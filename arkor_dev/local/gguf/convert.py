@@ -1,0 +1,208 @@
+"""The limited child process that makes one GGUF file, with llama.cpp's own converters or its quantiser.
+
+What the converters leave out, or would say otherwise than the training did, is set: the way to split text
+where they do not know the tokenizer, the chat template, the start token and every token that ends an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import sys
+import traceback
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.link import Link
+
+from .limited import hold_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PROBE: Final = [{"role": "user", "content": "Hello"}]
+
+
+def convert_model(order: Mapping[str, Any], scratch: Path) -> None:
+    """A model in transformers' format, whole, as a GGUF file of 16 bit."""
+    source, target = Path(order["source"]), Path(order["target"])
+    script = _script(Path(order["converters"]), "convert_hf_to_gguf")
+    tokenizer, ends = _tokenizer_of(source)
+    _say_as_trained(source, tokenizer, ends, scratch)
+    arguments = ["--outfile", str(target), "--outtype", order["type"], "--model-name", order["name"]]
+    _main(script, [*arguments, str(source)])
+
+
+def convert_lora(order: Mapping[str, Any], scratch: Path) -> None:
+    """A LoRA adapter in PEFT's format as a GGUF file, that counts ``strength`` times."""
+    from .lora import plain_adapter
+
+    adapter = plain_adapter(Path(order["source"]), scratch / "adapter", float(order["strength"]))
+    folder = Path(order["converters"])
+    _script(folder, "convert_hf_to_gguf")
+    arguments = ["--outfile", order["target"], "--outtype", "f32", "--base", order["base"], str(adapter)]
+    sys.argv = ["convert_lora_to_gguf.py", *arguments]
+    try:
+        runpy.run_path(str(folder / "convert_lora_to_gguf.py"), run_name="__main__")
+    except SystemExit as end:
+        if end.code:
+            raise JobFailure("llama.cpp's converter does not take this adapter") from None
+
+
+def quantize(order: Mapping[str, Any], scratch: Path) -> None:
+    """A GGUF file of 16 bit with its weights in fewer."""
+    del scratch
+    import llama_cpp
+
+    from .llama_vocabulary import quiet
+
+    quiet()
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{order['type'].upper()}")
+    params.nthread = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    names = order["source"].encode(), order["target"].encode()
+    if llama_cpp.llama_model_quantize(*names, params):
+        raise JobFailure(f"llama.cpp cannot write this model in {order['type']}")
+
+
+def _script(folder: Path, name: str) -> Any:
+    """A converter as a module, with the ``gguf`` package that it was written for."""
+    sys.path[:0] = [str(folder), str(folder / "gguf-py")]
+    return __import__(name)
+
+
+def _main(script: Any, arguments: list[str]) -> None:
+    sys.argv = [f"{script.__name__}.py", *arguments]
+    try:
+        script.main()
+    except SystemExit as end:
+        if end.code:
+            raise JobFailure("llama.cpp's converter does not know this architecture") from None
+    except NotImplementedError as error:
+        raise JobFailure(f"llama.cpp's converter cannot do this model: {error}") from None
+
+
+def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
+    """The tokenizer as the training has it, and the tokens that end an answer."""
+    from arkor_dev.local.modeling.chat_template import end_ids
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer
+
+    tokenizer = load_tokenizer(source)
+    told: dict[str, Any] = {}
+    for name in ("config.json", "generation_config.json"):
+        if (source / name).is_file():
+            told |= json.loads(read_small(source / name))
+    ends = SimpleNamespace(eos_token_id=told.get("eos_token_id"))
+    return tokenizer, end_ids(tokenizer, SimpleNamespace(generation_config=ends))
+
+
+def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
+    """Have the converter write what the training's tokenizer does."""
+    import gguf
+    from conversion import TextModel
+
+    kinds, keys = gguf.GGUFValueType, gguf.Keys.Tokenizer
+    right_metadata, right_way = TextModel.prepare_metadata, TextModel.get_vocab_base_pre
+    known: dict[str, str] = {}
+
+    def prepare_metadata(self: Any, vocab_only: bool) -> None:
+        right_metadata(self, vocab_only=vocab_only)
+        values = self.gguf_writer.kv_data[0]
+
+        def tell(key: str, value: object, kind: Any) -> None:
+            values.pop(key, None)
+            self.gguf_writer.add_key_value(key, value, kind)
+
+        # A start token that the template does not write is one that the training never saw.
+        text = tokenizer.apply_chat_template(PROBE, tokenize=False, add_generation_prompt=True)
+        both = tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]
+        start = tokenizer.bos_token_id
+        tell(keys.ADD_BOS, start is not None and all(ids[:1] == [start] for ids in both), kinds.BOOL)
+        if isinstance(tokenizer.chat_template, str):
+            tell(keys.CHAT_TEMPLATE, tokenizer.chat_template, kinds.STRING)
+        # llama.cpp has two places for tokens that end an answer.
+        ordered = sorted(ends, key=lambda token: token != tokenizer.eos_token_id)
+        for key, token in zip((keys.EOS_ID, keys.EOT_ID), ordered, strict=False):
+            tell(key, token, kinds.UINT32)
+
+    def way(self: Any, its_tokenizer: Any) -> str:
+        if "now" in known:
+            return known["now"]
+        try:
+            return str(right_way(self, its_tokenizer))
+        except NotImplementedError:
+            if "found" not in known:
+                known["found"] = _tried(self, source, tokenizer, scratch, known)
+            return known["found"]
+
+    TextModel.prepare_metadata, TextModel.get_vocab_base_pre = prepare_metadata, way
+
+
+def _tried(model: Any, source: Path, tokenizer: Any, scratch: Path, known: dict[str, str]) -> str:
+    """The way to split text by which llama.cpp makes this tokenizer's tokens; raises :class:`JobFailure`."""
+    import gguf
+
+    from .llama_vocabulary import quiet, vocabulary_of
+    from .splitting import way_of
+
+    quiet()
+
+    def written(name: str) -> Path:
+        path = scratch / f"vocabulary-{name}.gguf"
+        writer, target = model.gguf_writer, model.fname_out
+        model.gguf_writer = gguf.GGUFWriter(path=None, arch=gguf.MODEL_ARCH_NAMES[model.model_arch])
+        known["now"], model.fname_out = name, path
+        try:
+            model.write_vocab()
+        finally:
+            model.gguf_writer, model.fname_out = writer, target
+            del known["now"]
+        return path
+
+    def tokens(name: str, texts: Sequence[str]) -> list[list[int]]:
+        with vocabulary_of(written(name)) as vocabulary:
+            return [vocabulary.tokens(text, add_special=False) for text in texts]
+
+    found = way_of(tokenizer, source / "tokenizer.json", tokens)
+    if found is None:
+        raise JobFailure(
+            "llama.cpp cannot split a text as this model's tokenizer does, so GGUF cannot hold it"
+        )
+    return found
+
+
+WORK: Final[Mapping[str, Callable[[Mapping[str, Any], Path], None]]] = {
+    "model": convert_model,
+    "lora": convert_lora,
+    "quantize": quantize,
+}
+
+
+def main() -> None:
+    """Do the one order, and end."""
+    link = Link()
+    order = link.receive()
+    hold_to(order["memory"])
+    try:
+        WORK[order["work"]](order, Path(order["scratch"]))
+        link.send(answer=True)
+    except JobFailure as failure:
+        link.send(error=str(failure))
+    except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
+        traceback.print_exc()
+        reason = f"llama.cpp's converter failed: {type(error).__name__}: {str(error)[:500]}"
+        if out_of_memory(error):
+            reason = (
+                "The conversion needs more memory than it may have: the model is too large for this machine"
+            )
+        link.send(error=reason)
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Whether llama.cpp is here (extra ``[gguf]``), and how to get it. It loads nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from typing import Final
+
+PACKAGES: Final = ("llama_cpp", "sentencepiece")
+COMPILERS: Final = ("c++", "g++", "clang++", "cl")
+COMPILER_HOW: Final = {
+    "linux": "on Debian and Ubuntu: apt install g++ cmake",
+    "darwin": "on a Mac: xcode-select --install",
+    "win32": "on Windows: the Build Tools for Visual Studio",
+}
+
+
+def lacking() -> str | None:
+    """What is to be done before GGUF files can be made and read here, as sentences; None for nothing."""
+    if all(importlib.util.find_spec(name) for name in PACKAGES):
+        return None
+    compiler = "it compiles llama.cpp for some 3 minutes"
+    if not any(map(shutil.which, COMPILERS)):
+        how = COMPILER_HOW.get(sys.platform, COMPILER_HOW["linux"])
+        compiler += f", and needs a C++ compiler, which this machine lacks ({how})"
+    return f"GGUF needs llama.cpp: pip install 'arkor-dev[gguf]' ({compiler}). Then start arkor-dev again"

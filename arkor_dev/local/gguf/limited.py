@@ -1,0 +1,110 @@
+"""A child process for one piece of work with files of others: limited in time and memory, without secrets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import DEFAULTS, QUIET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Progress = Callable[[str, float, float | None, str], None]
+
+SECRET: Final = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY", re.IGNORECASE)
+OFFLINE: Final = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+GIB: Final = 2**30
+LINE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a child may take, in seconds, and the private memory that it may have, in bytes."""
+
+    seconds: float
+    memory: int
+
+    @classmethod
+    def of(cls, size: int) -> Limits:
+        """What is enough for weights of ``size`` bytes on a slow machine: some 20 MB a second."""
+        return cls(600 + size / 2e7, 6 * GIB + 3 * size)
+
+
+def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progress, doing: str) -> Any:
+    """Let the program ``module`` do one ``order``: its ``answer``.
+
+    Raises :class:`JobFailure` with the reason that it gave, or how it ended; ``doing`` says what it does.
+    """
+    env = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
+    late = threading.Event()
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**DEFAULTS, **env, **QUIET, **OFFLINE},
+            start_new_session=True,
+        )
+        assert child.stdin
+        assert child.stdout
+
+        def end() -> None:
+            late.set()
+            _kill(child)
+
+        timer = threading.Timer(limits.seconds, end)
+        timer.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.write(json.dumps({**order, "memory": limits.memory}).encode() + b"\n")
+                child.stdin.flush()
+            for line in child.stdout:
+                message = json.loads(line)
+                if "progress" in message:
+                    told = message["progress"]
+                    progress(told["label"], told["done"], told["total"], told["unit"])
+                elif "error" in message:
+                    raise JobFailure(message["error"])
+                elif "answer" in message:
+                    return message["answer"]
+            child.wait()
+        finally:
+            timer.cancel()
+            _kill(child)
+            child.wait()
+            child.stdout.close()
+            with contextlib.suppress(OSError):
+                child.stdin.close()
+        if late.is_set():
+            raise JobFailure(f"{doing} took longer than {limits.seconds / 60:.0f} minutes and was ended")
+        errors.seek(max(0, errors.tell() - 20_000))
+        lines = errors.read().decode(errors="replace").splitlines()
+        last = next((line for line in reversed(lines) if line.strip()), "it left no message")
+        raise JobFailure(f"{doing} ended with exit status {child.returncode}: {last[:LINE]}")
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def hold_to(memory: int) -> None:
+    """In the child: have more private memory than ``memory`` bytes refused, where the system can."""
+    try:
+        import resource
+    except ImportError:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))

@@ -1,0 +1,79 @@
+"""The vocabulary of a GGUF file as llama.cpp has it: it is loaded without the weights.
+
+Imported by child processes only: a file of others is read by native code here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _unheard(level: int, text: bytes, user_data: Any) -> None:
+    """Takes what llama.cpp would print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The vocabulary of a loaded model, ``pointer`` as llama.cpp knows it."""
+
+    model: Any
+    pointer: Any
+
+    def tokens(self, text: str, *, add_special: bool) -> list[int]:
+        """The token ids of a text; marks in it count as marks. ``add_special`` adds start and end tokens."""
+        raw = text.encode()
+        room = len(raw) + 16
+        found = (llama_cpp.llama_token * room)()
+        count = llama_cpp.llama_tokenize(self.pointer, raw, len(raw), found, room, add_special, True)
+        if count < 0:
+            raise ValueError("llama.cpp cannot tokenize a text")
+        return list(found[:count])
+
+    def ends(self, token: int) -> bool:
+        """Whether llama.cpp ends an answer with this token."""
+        return bool(llama_cpp.llama_vocab_is_eog(self.pointer, token))
+
+    @property
+    def start(self) -> int:
+        """The start token's id, or -1."""
+        return int(llama_cpp.llama_vocab_bos(self.pointer))
+
+    @property
+    def adds_start(self) -> bool:
+        """Whether llama.cpp sets a start token before every text."""
+        return bool(llama_cpp.llama_vocab_get_add_bos(self.pointer))
+
+    @property
+    def template(self) -> str | None:
+        """The chat template that the file has."""
+        told = llama_cpp.llama_model_chat_template(self.model, None)
+        return told.decode(errors="replace") if told else None
+
+
+def quiet() -> None:
+    """Have llama.cpp print nothing: its lines are long and for nobody here."""
+    llama_cpp.llama_log_set(_unheard, ctypes.c_void_p(0))
+
+
+@contextlib.contextmanager
+def vocabulary_of(path: Path) -> Iterator[Vocabulary]:
+    """The vocabulary of the file at ``path``; raises ValueError where llama.cpp cannot read it."""
+    params = llama_cpp.llama_model_default_params()
+    params.vocab_only = True
+    model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise ValueError("llama.cpp cannot read the file")
+    try:
+        yield Vocabulary(model, llama_cpp.llama_model_get_vocab(model))
+    finally:
+        llama_cpp.llama_model_free(model)

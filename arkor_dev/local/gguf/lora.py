@@ -1,0 +1,65 @@
+"""An adapter as llama.cpp understands adapters: one scale for all of its layers.
+
+llama.cpp multiplies each layer's change by alpha / rank, and by the scale that is asked for. What PEFT has
+beside that (rank-stabilised LoRA, ranks and alphas of single layers) is put into the weights.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from safetensors.torch import load_file, save_file
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PREFIX: Final = "base_model.model."
+SECOND: Final = re.compile(r"(?P<layer>.+)\.(?:lora_B\.weight|lora_embedding_B)")
+CONFIG_LIMIT: Final = 1 << 20
+
+
+def plain_adapter(source: Path, target: Path, strength: float) -> Path:
+    """``source`` itself, or what it comes to at ``strength`` as an adapter of one scale, in ``target``.
+
+    Raises :class:`JobFailure` for what is no LoRA adapter, OSError and ValueError for unreadable files.
+    """
+    config = json.loads(read_small(source / "adapter_config.json", CONFIG_LIMIT))
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        raise JobFailure("This is no LoRA adapter: choose the format gguf")
+    if config.get("use_dora"):
+        raise JobFailure("llama.cpp knows no DoRA adapters: choose the format gguf")
+    weights = load_file(source / "adapter_model.safetensors")
+    scales: dict[str, float] = {}
+    for name, weight in weights.items():
+        if found := SECOND.fullmatch(name):
+            layer = found["layer"].removeprefix(PREFIX)
+            scales[name] = scale_of(config, layer, weight.shape[-1])
+    plain = {config["lora_alpha"] / weights[name].shape[-1] for name in scales}
+    if strength == 1 and len(plain) == 1 and set(scales.values()) == plain:
+        return source
+    for name, scale in scales.items():
+        weights[name] = weights[name].float() * (scale * strength)
+    # An alpha of 0 is llama.cpp's word for no scale of the adapter's own.
+    told = {**config, "lora_alpha": 0, "rank_pattern": {}, "alpha_pattern": {}, "use_rslora": False}
+    target.mkdir(parents=True)
+    save_file(
+        {name: weight.contiguous() for name, weight in weights.items()}, target / "adapter_model.safetensors"
+    )
+    (target / "adapter_config.json").write_text(json.dumps(told))
+    return target
+
+
+def scale_of(config: Mapping[str, Any], layer: str, rank: int) -> float:
+    """How many times PEFT adds a layer's change: alpha over rank, or over its root."""
+    patterns = config.get("alpha_pattern") or {}
+    alpha = next(
+        (value for key, value in patterns.items() if re.fullmatch(rf"(?:.*\.)?(?:{key})", layer)),
+        config["lora_alpha"],
+    )
+    return float(alpha / (rank**0.5 if config.get("use_rslora") else rank))

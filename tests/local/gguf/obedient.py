@@ -1,0 +1,42 @@
+"""A child process that does what a test asks for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from arkor_dev.local.gguf.limited import hold_to
+from arkor_dev.local.workers.link import Link
+
+
+def main() -> None:
+    link = Link()
+    order = link.receive()
+    hold_to(order["memory"])
+    match order["do"]:
+        case "environment":
+            link.progress("Looking", 1, 2, "B")
+            link.send(answer=dict(os.environ))
+        case "hang":
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            Path(order["place"]).write_text(str(child.pid))
+            time.sleep(600)
+        case "eat":
+            try:
+                link.send(answer=len(bytearray(2**30)))
+            except MemoryError as error:
+                link.send(error=f"MemoryError {error}")
+        case "fail":
+            link.send(error="no good today")
+        case "crash":
+            sys.stderr.write("the last word\n")
+            sys.stderr.flush()
+            os._exit(3)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The backend's side: what is there is found at once, and without llama.cpp it is said how to get it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.gguf import client as module
+from arkor_dev.local.gguf import installed
+from arkor_dev.local.gguf.client import GgufFiles
+from arkor_dev.local.gguf.places import base_place
+from arkor_dev.local.models.catalog import Model, starter_folder
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def nothing(_: Any) -> None:
+    """Hears how far it has come."""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return Model("mine", folder)
+
+
+async def test_what_is_there_is_found_and_nothing_is_started(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = GgufFiles(tmp_path / "cache")
+    monkeypatch.setattr(module, "lacking", lambda: "pip install it")
+    assert await files.ready(model, "q8_0") is None
+    with pytest.raises(JobFailure, match="pip install it"):
+        await files.base(model, nothing, "q8_0")
+    place = base_place(model.path, "q8_0", tmp_path / "cache")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"GGUF")
+    assert await files.ready(model, "q8_0") == place
+    assert await files.base(model, nothing, "q8_0") == place
+    assert await files.ready(model, "f16") is None
+    (model.path / "config.json").write_text('{"x": 1}')
+    assert await files.ready(model, "q8_0") is None
+    assert await files.ready(Model("gone", tmp_path / "gone"), "q8_0") is None
+
+
+def test_the_starter_of_the_package_index_has_one_place(tmp_path: Path) -> None:
+    folder = starter_folder(tmp_path)
+    assert base_place(folder, "q8_0", tmp_path) == base_place(folder, "f16", tmp_path)
+
+
+def test_how_to_get_llama_cpp_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    said = installed.lacking()
+    assert said is not None
+    assert "pip install 'arkor-dev[gguf]'" in said
+    assert "3 minutes" in said
+    assert "lacks" not in said
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert "needs a C++ compiler, which this machine lacks (on Debian and Ubuntu: apt install g++ cmake)" in (
+        installed.lacking() or ""
+    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    assert installed.lacking() is None

@@ -1,0 +1,58 @@
+"""The child process for work with files of others: its time, its memory, its secrets, its end."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.gguf.limited import GIB, Limits, run
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.harness import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHILD = "tests.local.gguf.obedient"
+
+
+def nothing(*_: Any) -> None:
+    """Hears how far it has come."""
+
+
+def test_it_answers_and_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("MY_API_KEY", "secret")
+    told: list[Any] = []
+    found = run(CHILD, {"do": "environment"}, Limits(60, GIB), lambda *how: told.append(how), "It")
+    assert "hf_secret" not in found.values()
+    assert not {"HF_TOKEN", "MY_API_KEY"} & found.keys()
+    assert (found["HF_HUB_OFFLINE"], told) == ("1", [("Looking", 1, 2, "B")])
+
+
+def test_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    place = tmp_path / "pid"
+    with pytest.raises(JobFailure, match="took longer than"):
+        run(CHILD, {"do": "hang", "place": str(place)}, Limits(3, GIB), nothing, "It")
+
+    def gone() -> bool:
+        try:
+            os.kill(int(place.read_text()), 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    until(gone)
+
+
+def test_too_much_memory_is_refused() -> None:
+    with pytest.raises(JobFailure, match="MemoryError"):
+        run(CHILD, {"do": "eat"}, Limits(60, GIB // 2), nothing, "It")
+
+
+def test_how_it_ended_is_said() -> None:
+    with pytest.raises(JobFailure, match="no good today"):
+        run(CHILD, {"do": "fail"}, Limits(60, GIB), nothing, "It")
+    with pytest.raises(JobFailure, match="It ended with exit status 3: the last word"):
+        run(CHILD, {"do": "crash"}, Limits(60, GIB), nothing, "It")
