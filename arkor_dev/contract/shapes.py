@@ -167,7 +167,7 @@ class ChatRequest(TypedDict):
     """``adapter`` or ``baseModel`` says who answers; ``stream`` is true unless said otherwise.
 
     ``adapterStrength``, 0 to 1.5, is how much of the adapter counts: 1 unless said otherwise. Feature
-    ``strength``.
+    ``strength``. From ``topK`` to ``topLogprobs`` they are of the feature ``sampling``.
     """
 
     messages: list[ChatMessage]
@@ -177,6 +177,15 @@ class ChatRequest(TypedDict):
     temperature: NotRequired[float]
     topP: NotRequired[float]
     maxTokens: NotRequired[int]
+    topK: NotRequired[int]
+    minP: NotRequired[float]
+    repetitionPenalty: NotRequired[float]
+    frequencyPenalty: NotRequired[float]
+    presencePenalty: NotRequired[float]
+    seed: NotRequired[int]
+    stop: NotRequired[list[str]]
+    logprobs: NotRequired[bool]
+    topLogprobs: NotRequired[int]
     stream: NotRequired[bool]
     tools: NotRequired[list[object]]
     toolChoice: NotRequired[object]

@@ -26,8 +26,10 @@ BUILT = {
     "queue",
     "resume",
     "samples",
+    "sampling",
     "serving",
     "strength",
+    "tools",
     "votes",
 }
 """What both of our own backends have. The tests of a feature are skipped where it is not named."""

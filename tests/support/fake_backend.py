@@ -42,6 +42,7 @@ from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
 from .fake_order import Order
 from .fake_resume import Resuming
+from .fake_sampling import check_sampling, check_tools, logprobs, until_stop, usage
 from .fake_serving import FakeServing
 from .fake_votes import FakeVotes
 
@@ -80,7 +81,8 @@ class Seen:
 class ChatScript:
     """What the model says, how slowly, and whether somebody left meanwhile (``left_at`` in loop time).
 
-    ``to`` makes it of the request, where not everybody is told the same.
+    ``to`` makes it of the request, where not everybody is told the same. ``calls`` are what it calls where it
+    is offered tools, and ``by`` is ``{answeredBy}`` of a last chunk.
     """
 
     chunks: list[str] = field(default_factory=lambda: ["Hello", ", ", "world"])
@@ -89,6 +91,8 @@ class ChatScript:
     endless: bool = False
     left_at: float | None = None
     to: Callable[[dict[str, Any]], list[str]] | None = None
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    by: dict[str, Any] = field(default_factory=dict)
 
 
 class FakeBackend:
@@ -576,20 +580,39 @@ class FakeBackend:
         if "strength" in (self.features or ()):
             check_strength(body)
         chunks = script.chunks if script.to is None else script.to(body)
+        more: dict[str, Any] = {}
+        if "sampling" in (self.features or ()):
+            check_sampling(body)
+            chunks = until_stop(chunks, body)
+            more = usage(chunks, body)
+        calls = script.calls if body.get("tools") and body.get("toolChoice") != "none" else []
+        if "tools" in (self.features or ()):
+            check_tools(body)
+        finish = "tool_calls" if calls else "stop"
         try:
             await asyncio.sleep(script.first_delay)
             if body.get("stream", True) is False:
-                message = {"role": "assistant", "content": "".join(chunks)}
-                return web.json_response({"choices": [{"message": message}]})
+                message: dict[str, Any] = {"role": "assistant", "content": "".join(chunks)}
+                message |= {"tool_calls": calls} if calls else {}
+                told = logprobs("".join(chunks), body) if more else {}
+                choice = {"message": message, **told, **({"finish_reason": finish} if more else {})}
+                return web.json_response({"choices": [choice], **more})
             sender = await Sender.open(request, "text/event-stream", self.headers, request[FAULT])
             while True:
                 for chunk in chunks:
-                    delta = json.dumps({"choices": [{"delta": {"content": chunk}}]})
+                    told = logprobs(chunk, body) if more else {}
+                    delta = json.dumps({"choices": [{"delta": {"content": chunk}, **told}]})
                     await sender.write(f"data: {delta}\n\n".encode())
                     self.chat_bytes += len(delta)
                     await asyncio.sleep(script.delay)
                 if not script.endless:
                     break
+            if more or calls:
+                given = (
+                    {"tool_calls": [{"index": n, **call} for n, call in enumerate(calls)]} if calls else {}
+                )
+                last = {"choices": [{"delta": given, "finish_reason": finish}], **more, **script.by}
+                await sender.write(f"data: {json.dumps(last)}\n\n".encode())
             await sender.write(b"data: [DONE]\n\n")
             return await sender.end()
         except (asyncio.CancelledError, ConnectionError):

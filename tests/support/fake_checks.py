@@ -126,6 +126,8 @@ def check_samples(asked: object) -> None:
 
 def check_chat(body: dict[str, Any]) -> None:
     messages = body.get("messages")
+    if messages is None and isinstance(body.get("prompt"), str):
+        messages = [{"role": "user", "content": body["prompt"]}]
     if not isinstance(messages, list) or not messages:
         wrong("There has to be a message.")
     for message in messages:

@@ -1,46 +1,45 @@
-"""Answers from one loaded base model and any number of its adapters. Imported by the inference worker only.
+"""Answers from one loaded base model and any number of its adapters, by transformers and PEFT.
 
-transformers' own ``generate`` does the work, so that every architecture's peculiarities are its business; it
-calls back after each token, and there the text goes out, a stop comes in, and the model is shared.
+Imported by the inference worker only. ``answering.loop`` asks: this loads, makes prompts, reads them piece by
+piece and adds tokens to the conversations of a batch. Models that remember in a way of their own are left to
+transformers' ``generate`` (``alone``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import torch
 from peft import PeftModel
-from transformers import StoppingCriteria, StoppingCriteriaList
-from transformers.generation.streamers import BaseStreamer
 
 from arkor_dev.local.modeling.base_model import Base, load_base
-from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.workers.errors import JobFailure
 
+from .alone import Alone
 from .answer_speed import Way, convert, quickest
-from .model_sharing import FairLock, Stage
+from .answering.prompt import prompt_of
+from .batch import Batch, Forward, Layers, Row, Worn, cache_of, layers_of
+from .prompt_cache import PromptCache
 from .strength import WHOLE, Dial
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 ADAPTERS: Final = 4
 UNPACKED: Final = "\0unpacked"
 """Behind a base's folder, where its weights are to lie as adapters can read them."""
-UNSAID: Final = {
-    "reason": "cancelled",
-    "promptTokens": 0,
-    "completionTokens": 0,
-    "firstTokenSeconds": 0.0,
-    "seconds": 0.0,
-}
+PIECE: Final = 64
+"""Tokens of a prompt that are read at once on a CPU: a stop is heard, and others answer, in between."""
+DEVICE_PIECE: Final = 1024
 
 
 def refuse_pickled_adapter(folder: Path) -> None:
@@ -61,130 +60,114 @@ def reads_weights(folder: Path) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Worn:
-    """As what the model answers: an adapter by its name within the model, and how much of it; or the base."""
-
-    adapter: str | None = None
-    strength: float = WHOLE
-
-
-class Incremental:
-    """Token ids to text as they come, holding back a character that is not whole yet."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._ids: list[int] = []
-        self._start = 0
-        self._read = 0
-
-    def push(self, token: int) -> str:
-        """The text that ``token`` completes, decoded with a few before it: some spaces depend on them."""
-        self._ids.append(token)
-        known = self._decode(self._ids[self._start : self._read])
-        text = self._decode(self._ids[self._start :])
-        if len(text) <= len(known) or text.endswith("\ufffd"):
-            return ""
-        self._start, self._read = self._read, len(self._ids)
-        return text[len(known) :]
-
-    def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
-
-
-class _Pen(BaseStreamer, StoppingCriteria):  # type: ignore[misc]
-    """One answer's hand in ``generate``: sends text out, hears a stop, shares the model."""
-
-    def __init__(
-        self, engine: Engine, worn: Worn, stop: threading.Event, write: Callable[[str], None]
-    ) -> None:
-        self._engine = engine
-        self._worn = worn
-        self._stop = stop
-        self._write = write
-        self._text = Incremental(engine.base.tokenizer)
-        self._prompt_seen = False
-        self.tokens = 0
-        self.first: float | None = None
-
-    def put(self, value: Any) -> None:
-        if not self._prompt_seen:
-            self._prompt_seen = True
-            return
-        self.tokens += 1
-        if self.first is None:
-            self.first = time.monotonic()
-        text = self._text.push(int(value.reshape(-1)[0]))
-        if text:
-            self._write(text)
-
-    def end(self) -> None:
-        pass
-
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        if not self._stop.is_set() and self._engine.lock.share():
-            self._engine.wear(self._worn)
-        return torch.full(
-            (input_ids.shape[0],), self._stop.is_set(), dtype=torch.bool, device=input_ids.device
-        )
-
-
 class Engine:
-    """The loaded base, its adapters, and the right to use them."""
+    """The loaded base, its adapters, and the conversations that are read and answered."""
 
     def __init__(self) -> None:
-        self.stage = Stage()
-        self.lock = FairLock()
+        self.ends: list[int] = []
+        self.repetition = 1.0
+        self.facts: dict[str, str] = {}
         self._place: str | None = None
         self._unpacked: set[str] = set()
         self._base: Base | None = None
+        self._forward: Forward | None = None
         self._adapters: OrderedDict[str, int] = OrderedDict()
         self._dials: dict[str, Dial] = {}
-        self._ends: list[int] = []
+        self._worn: Worn | None = None
         self._way: Way | None = None
+        self._batches: dict[Worn, Batch] = {}
+        self._remembered = PromptCache()
 
     @property
     def base(self) -> Base:
         assert self._base
         return self._base
 
-    def answer(
-        self,
-        ask: dict[str, Any],
-        stop: threading.Event,
-        write: Callable[[str], None],
-        progress: Callable[[str], None],
-    ) -> dict[str, Any]:
-        """Generate one answer; ``reason`` (stop, length or cancelled), token counts and seconds.
+    @property
+    def tokenizer(self) -> Any:
+        return self.base.tokenizer
 
-        ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages``, ``temperature``,
-        ``topP``, ``maxTokens``, perhaps ``tools``, ``strength`` (of the adapter, 1 is all of it), and
-        ``training`` when a job runs beside it.
-        Raises :class:`JobFailure`.
-        """
-        place = self._place_of(ask)
-        self.stage.enter(place)
-        try:
-            self.lock.take()
+    def place_of(self, ask: dict[str, Any]) -> str:
+        """The base as it has to be loaded. Unpacked it can do all, so it stays so for the answers after."""
+        if ask["adapter"] is not None and reads_weights(Path(ask["adapter"])):
+            self._unpacked.add(ask["base"])
+        return f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
+
+    def begin(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Row:
+        """Load what has to be loaded and make the prompt; the adapter is in use until ``end``."""
+        worn = self._load(ask, place, progress)
+        prompt = prompt_of(self.tokenizer, ask, self.base.context)
+        if self._way:
+            torch.set_num_threads(self._way.shared_threads if ask.get("training") else self._way.threads)
+        row = Row(worn, prompt, self.base.context - len(prompt))
+        assert self._forward
+        if self._forward.plain and not self._prompts(worn):
+            known = self._remembered.find(worn, prompt)
+            row.cached = known[0][0].shape[-2] if known else 0
+            row.tokens, row.cache = prompt[: row.cached], cache_of(known)
+        else:
+            row.alone = Alone(self.base.model, prompt, row.room)
+        if worn.adapter is not None:
+            self._adapters[worn.adapter] += 1
+        return row
+
+    def left(self, row: Row) -> int:
+        """How many tokens of the prompt are still to be read."""
+        return len(row.prompt) - len(row.tokens)
+
+    def read(self, row: Row) -> NDArray[np.float32] | None:
+        """Read a piece of the prompt; once it is read the row steps with its group."""
+        self._wear(row.group)
+        if row.alone:
+            return row.alone.first()
+        assert self._forward
+        known = len(row.tokens)
+        size = PIECE if self.base.device == "cpu" else DEVICE_PIECE
+        piece = row.prompt[known : known + size]
+        with torch.inference_mode():
             try:
-                if stop.is_set():
-                    return {**UNSAID}
-                worn = self._load(ask, place, progress)
-                try:
-                    return self._generate(ask, worn, stop, write)
-                finally:
-                    if worn.adapter is not None:
-                        self._adapters[worn.adapter] -= 1
-            finally:
-                self.lock.give()
-        finally:
-            self.stage.leave()
+                logits = self._forward([piece], [known], row.cache)
+            except BaseException:
+                row.cache = None  # some layers have read it, and some have not
+                raise
+            row.tokens = row.prompt[: known + len(piece)]
+            if self.left(row):
+                return None
+            self._batches.setdefault(row.group, Batch(self._forward)).add(row)
+            return _figures(logits[0])
 
-    def wear(self, worn: Worn) -> None:
-        """Make the model answer as ``worn``; who answers beside it wears its own when its turn comes."""
+    def step(self, rows: list[Row], tokens: list[int]) -> NDArray[np.float32]:
+        """Add a token to each row of one group; the logits behind them."""
+        self._wear(rows[0].group)
+        if rows[0].alone:
+            # Such a model answers one at a time, and so its rows go round as they come.
+            pairs = zip(rows, tokens, strict=True)
+            return np.stack([row.alone.step(token) for row, token in pairs if row.alone])
+        with torch.inference_mode():
+            return _figures(self._batches[rows[0].group].step(rows, tokens))
+
+    def end(self, row: Row) -> None:
+        """Let go of a row, and remember what it has read and said."""
+        if row.group.adapter is not None:
+            self._adapters[row.group.adapter] -= 1
+        if row.alone:
+            row.alone.close()
+            return
+        batch = self._batches.get(row.group)
+        with torch.inference_mode():
+            layers: Layers = []
+            if batch and row in batch.rows:
+                layers = batch.remove(row)
+                if not batch.rows:
+                    del self._batches[row.group]
+            elif row.cache is not None:
+                layers = [(keys.clone(), values.clone()) for keys, values in layers_of(row.cache)]
+            self._remembered.keep(row.group, row.tokens, layers)
+
+    def _wear(self, worn: Worn) -> None:
+        """Make the model answer as ``worn``."""
         model = self.base.model
-        if not isinstance(model, PeftModel):
+        if not isinstance(model, PeftModel) or worn == self._worn:
             return
         if worn.adapter is None:
             model.base_model.disable_adapter_layers()
@@ -192,20 +175,21 @@ class Engine:
             model.base_model.enable_adapter_layers()
             model.set_adapter(worn.adapter, inference_mode=True)
             self._dials[worn.adapter].turn(worn.strength)
+        self._worn = worn
 
-    def _place_of(self, ask: dict[str, Any]) -> str:
-        """The base as it has to be loaded. Unpacked it can do all, so it stays so for the answers after."""
-        if ask["adapter"] is not None and reads_weights(Path(ask["adapter"])):
-            self._unpacked.add(ask["base"])
-        return f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
+    def _prompts(self, worn: Worn) -> bool:
+        """Whether the adapter is one that puts tokens of its own before a prompt."""
+        return worn.adapter is not None and self.base.model.peft_config[worn.adapter].is_prompt_learning
 
     def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Worn:
-        """Have the base and the adapter loaded and worn; the adapter is now in use."""
+        """Have the base and the adapter loaded and worn."""
         if self._place != place:
             progress(f"Loading {ask['name']}")
-            self._place, self._base = None, None
+            self._place, self._base, self._worn, self._forward = None, None, None, None
             self._adapters.clear()
             self._dials.clear()
+            self._batches.clear()
+            self._remembered.clear()
             base = load_base(Path(ask["base"]))
             base.model.eval()
             self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
@@ -213,7 +197,11 @@ class Engine:
                 self._way = replace(self._way, packed=self._way.packed and not place.endswith(UNPACKED))
                 convert(base.model, self._way)
             base.model.config.use_cache = True
-            self._ends = end_ids(base.tokenizer, base.model)
+            self.ends = end_ids(base.tokenizer, base.model)
+            self.repetition = base.model.generation_config.repetition_penalty or 1.0
+            dtype = self._way.dtype if self._way else base.dtype
+            self.facts = {"engine": "transformers", "precision": str(dtype).removeprefix("torch.")}
+            self._forward = Forward(base.model)
             self._base, self._place = base, place
         worn, strength = Worn(), ask.get("strength", WHOLE)
         # Nothing of an adapter is the base itself, not the base and a sum of zeros.
@@ -223,14 +211,14 @@ class Engine:
             if adapter not in self._adapters:
                 self._add(adapter, ask["adapter"])
             self._adapters.move_to_end(adapter)
-            self._adapters[adapter] += 1
             worn = Worn(adapter, strength)
-        self.wear(worn)
+        self._wear(worn)
         return worn
 
     def _add(self, adapter: str, folder: str) -> None:
         base = self.base
         refuse_pickled_adapter(Path(folder))
+        self._worn = None  # loading one changes which is active
         try:
             if isinstance(base.model, PeftModel):
                 base.model.load_adapter(folder, adapter, is_trainable=False)
@@ -244,51 +232,10 @@ class Engine:
         idle = [name for name, users in self._adapters.items() if not users and name != adapter]
         for name in idle[: max(0, len(self._adapters) - ADAPTERS)]:
             base.model.delete_adapter(name)
+            self._remembered.forget(name)
             del self._adapters[name], self._dials[name]
 
-    def _generate(
-        self, ask: dict[str, Any], worn: Worn, stop: threading.Event, write: Callable[[str], None]
-    ) -> dict[str, Any]:
-        base = self.base
-        text = render(base.tokenizer, ask["messages"], cue=True, tools=ask.get("tools"))
-        ids = base.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
-        prompt = ids.shape[1]
-        room = base.context - prompt
-        if room < 1:
-            raise JobFailure(
-                f"The conversation has {prompt} tokens, and {ask['name']} reads at most {base.context}: "
-                "shorten it"
-            )
-        ids = ids.to(base.device)
-        pen = _Pen(self, worn, stop, write)
-        if self._way:
-            torch.set_num_threads(self._way.shared_threads if ask.get("training") else self._way.threads)
-        began = time.monotonic()
-        hot = ask["temperature"] > 0
-        sampling = {"temperature": ask["temperature"], "top_p": ask["topP"], "top_k": 0} if hot else {}
-        base.model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=min(ask["maxTokens"], room),
-            do_sample=hot,
-            eos_token_id=self._ends,
-            pad_token_id=base.tokenizer.pad_token_id,
-            streamer=pen,
-            stopping_criteria=StoppingCriteriaList([pen]),
-            **sampling,
-        )
-        seconds = time.monotonic() - began
-        reason = (
-            "cancelled"
-            if stop.is_set()
-            else "length"
-            if pen.tokens >= min(ask["maxTokens"], room)
-            else "stop"
-        )
-        return {
-            "reason": reason,
-            "promptTokens": prompt,
-            "completionTokens": pen.tokens,
-            "firstTokenSeconds": round((pen.first or time.monotonic()) - began, 4),
-            "seconds": round(seconds, 4),
-        }
+
+def _figures(logits: Any) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = logits.float().cpu().numpy()
+    return found

@@ -24,7 +24,7 @@ from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.inference.client import Inference
-from arkor_dev.local.inference.model_sharing import TOGETHER
+from arkor_dev.local.inference.limits import TOGETHER
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
 
@@ -66,8 +66,10 @@ FEATURES: Final = (
     "queue",
     "resume",
     "samples",
+    "sampling",
     "serving",
     "strength",
+    "tools",
     "votes",
 )
 """Those of docs/contract.md#optional-features that this backend has."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -19,6 +17,8 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundEr
 from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.inference.questions import FIELDS, problem, sampling
+from arkor_dev.local.inference.replies import envelope, figures, indexed, logprobs, whole_choice
 from arkor_dev.local.inference.strength import MOST, WHOLE, no_strength
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, kind_of
 from arkor_dev.local.jobs.records import compact
@@ -50,36 +50,31 @@ def _said(message: dict[str, Any]) -> str | None:
 
 
 def _possible(body: dict[str, Any]) -> str | None:
+    if body.get("messages") is None and body.get("prompt") is None:
+        return "messages is missing: it must be a list of one or more messages"
     if body.get("adapter") is None and body.get("baseModel") is None:
         return "Say who answers: adapter, or baseModel"
     if body.get("adapter") is None and body.get("adapterStrength") is not None:
         return "adapterStrength goes with adapter: a base model has none"
-    wanted = body.get("responseFormat")
-    if body.get("structuredOutputs") or (wanted and wanted != {"type": "text"}):
-        return (
-            "The local backend cannot force an answer's format: leave responseFormat and "
-            "structuredOutputs out, or use the managed backend"
-        )
-    return None
+    return problem(body)
 
 
 MESSAGE: Final = Schema(
     (
         Field("role", Rule("choice", choices=("system", "user", "assistant", "tool")), needed=True),
         Field("content", TEXT, null=True),
+        Field("tool_calls", Rule("list"), null=True),
     ),
     _said,
 )
 ASK: Final = Schema(
     (
-        Field("messages", Rule("list", 1, noun="a list of one or more messages"), needed=True, inner=MESSAGE),
+        Field("messages", Rule("list", 1, noun="a list of one or more messages"), null=True, inner=MESSAGE),
+        Field("prompt", TEXT, null=True),
         Field("adapter", Rule("object"), null=True, inner=ADAPTER),
         Field("adapterStrength", Rule("number", 0, MOST), null=True),
         Field("baseModel", FILLED, null=True),
-        Field("temperature", Rule("number", 0, 5), null=True),
-        Field("topP", Rule("number", 1e-6, 1), null=True),
-        Field("maxTokens", Rule("number", 1, 1_000_000), null=True),
-        Field("tools", Rule("list"), null=True),
+        *FIELDS,
     ),
     _possible,
 )
@@ -131,11 +126,12 @@ class Chat:
             "base": str(folder) if whole else None,
             "adapter": str(folder) if folder and not whole else None,
             "strength": strength,
-            "messages": body["messages"],
+            "messages": body.get("messages"),
+            "prompt": body.get("prompt"),
             "temperature": given("temperature", TEMPERATURE),
             "topP": given("topP", TOP_P),
             "maxTokens": int(given("maxTokens", MAX_TOKENS)),
-            "tools": body.get("tools"),
+            **sampling(body),
         }
         try:
             if not whole:
@@ -209,39 +205,33 @@ class Chat:
 
     async def _whole(self, name: str, ask: dict[str, Any]) -> web.Response:
         words: list[str] = []
+        told: list[dict[str, Any]] = []
         done: dict[str, Any] = {}
         try:
             async with contextlib.aclosing(self.events(name, ask)) as events:
                 async for message in events:
                     words.append(message.get("text", ""))
+                    told += message.get("logprobs", ())
                     done = message.get("done", done)
         except JobFailure as failure:
             raise UnavailableError(str(failure)) from None
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": "".join(words)},
-            "finish_reason": done["reason"],
-        }
         return web.json_response(
             {
-                **_envelope("chat.completion", name),
-                "choices": [choice],
-                "usage": _usage(done),
-                "timings": _timings(done),
+                **envelope("chat.completion", name),
+                "choices": [whole_choice("".join(words), told, done)],
+                **figures(done),
             }
         )
 
     async def _stream(self, request: web.Request, name: str, ask: dict[str, Any]) -> web.StreamResponse:
         response = await open_stream(request)
-        envelope = _envelope("chat.completion.chunk", name)
+        head = envelope("chat.completion.chunk", name)
+        asked = ask["logprobs"] is not None
 
-        def chunk(delta: dict[str, Any], reason: str | None = None, **more: Any) -> bytes:
-            return frame(
-                None,
-                compact(
-                    {**envelope, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **more}
-                ),
-            )
+        def chunk(delta: dict[str, Any], message: dict[str, Any], reason: str | None = None) -> bytes:
+            told = {"logprobs": logprobs(message.get("logprobs"))} if asked else {}
+            choice = {"index": 0, "delta": delta, **told, "finish_reason": reason}
+            return frame(None, compact({**head, "choices": [choice], **(figures(message) if reason else {})}))
 
         async with _pinging(response), contextlib.aclosing(self.events(name, ask)) as events:
             try:
@@ -249,11 +239,12 @@ class Chat:
                     if "progress" in message:
                         await response.write(frame(CHAT_PROGRESS, compact(message["progress"])))
                     elif "text" in message:
-                        await response.write(chunk({"content": message["text"]}))
+                        await response.write(chunk({"content": message["text"]}, message))
                     else:
                         done = message["done"]
-                        last = chunk({}, done["reason"], usage=_usage(done), timings=_timings(done))
-                        await response.write(last)
+                        if calls := indexed(done.get("toolCalls", ())):
+                            await response.write(chunk({"tool_calls": calls}, {}))
+                        await response.write(chunk({}, done, done["reason"]))
             except JobFailure as failure:
                 await response.write(frame(CHAT_ERROR, compact({"error": str(failure)})))
             await response.write(frame(None, CHAT_DONE))
@@ -277,32 +268,3 @@ async def _pinging(response: web.StreamResponse) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, ConnectionError):
             await task
-
-
-def _envelope(kind: str, model: str) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{secrets.token_hex(8)}",
-        "object": kind,
-        "created": int(time.time()),
-        "model": model,
-    }
-
-
-def _usage(done: dict[str, Any]) -> dict[str, int]:
-    prompt, completion = done["promptTokens"], done["completionTokens"]
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-
-
-def _timings(done: dict[str, Any]) -> dict[str, float]:
-    """Seconds to the first token and in all, and tokens a second after the first."""
-    after_first = done["seconds"] - done["firstTokenSeconds"]
-    rate = (
-        (done["completionTokens"] - 1) / after_first
-        if after_first > 0 and done["completionTokens"] > 1
-        else 0.0
-    )
-    return {
-        "firstTokenSeconds": done["firstTokenSeconds"],
-        "seconds": done["seconds"],
-        "tokensPerSecond": round(rate, 2),
-    }

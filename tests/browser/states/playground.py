@@ -138,6 +138,31 @@ async def strength(scene: Scene) -> None:
     await answered(scene.page)
 
 
+@state("playground-sampling", "All settings of an answer, and an answer that calls a tool")
+async def sampling(scene: Scene) -> None:
+    scene.fake.features = ["sampling", "tools"]
+    trained(scene.fake, "support-bot")
+    scene.fake.chat.chunks = ["I look at the order first."]
+    arguments = '{"order": "A-1047", "fields": ["status", "carrier"]}'
+    call = {"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": arguments}}
+    scene.fake.chat.calls = [call]
+    scene.fake.chat.by = {"answeredBy": {"engine": "transformers", "precision": "bfloat16"}}
+    await scene.go("/#/playground")
+    page = scene.page
+    if not await page.get_by_role("button", name="More settings").count():
+        await page.get_by_role("button", name="Settings and conversations").click()
+    await page.get_by_role("button", name="More settings").click()
+    await page.get_by_label("Seed").fill("7")
+    await page.get_by_label("Stop texts, one a line").fill("User:\n###")
+    await page.get_by_label("Tools, a JSON list").fill(
+        '[{"type": "function", "function": {"name": "find_order"}}]'
+    )
+    if await page.get_by_role("dialog").count():
+        await page.keyboard.press("Escape")
+    await ask(page, "Where is my parcel?")
+    await answered(page)
+
+
 TOML = '[[trainer]]\nname = "support-bot"\nmodel = "m"\ndataset = "data/support.jsonl"\n'
 LONG = "Write to the shop within 14 days. " * 12
 

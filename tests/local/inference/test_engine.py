@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,8 @@ from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import PHRASE, make_tokenizer
 from tests.local.tiny_run import set_up
+
+from .asking import Asking, answer, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,25 +26,6 @@ pytestmark = [
     # Of the libraries, about each other.
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
-
-
-def ask(base: Path, adapter: Path | None, **more: Any) -> dict[str, Any]:
-    return {
-        "base": str(base),
-        "name": "tiny",
-        "adapter": str(adapter) if adapter else None,
-        "messages": [{"role": "user", "content": "Where is the ledger?"}],
-        "temperature": 0,
-        "topP": 1.0,
-        "maxTokens": 16,
-        **more,
-    }
-
-
-def answer(engine: Any, question: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    words: list[str] = []
-    done = engine.answer(question, threading.Event(), words.append, lambda _: None)
-    return "".join(words), done
 
 
 @pytest.mark.numeric
@@ -77,34 +59,32 @@ def test_adapters_are_switched_kept_and_let_go(
     assert answer(engine, ask(tiny, folders[0]))[0] == PHRASE
     assert answer(engine, ask(tiny, None))[0] == bare
 
-    stopped = threading.Event()
-    stopped.set()
-    assert engine.answer(ask(tiny, None), stopped, print, print)["reason"] == "cancelled"
-    # A stop in the middle is heard at the next token.
-    said_so_far: list[str] = []
-
-    def stop_after_three(text: str) -> None:
-        said_so_far.append(text)
-        if len(said_so_far) == 3:
-            stopped.set()
-
-    stopped.clear()
-    done = engine.answer(ask(tiny, None, maxTokens=200), stopped, stop_after_three, print)
-    assert done["reason"] == "cancelled"
-    assert len(said_so_far) <= 4
-    assert done["completionTokens"] < 100
+    asking = Asking(engine)
+    stopped = asking.ask(ask(tiny, None))
+    stopped.stop.set()
+    asking.turn()
+    assert stopped.done["reason"] == "cancelled"
+    # A stop in the middle is heard before the next token.
+    begun = asking.ask(ask(tiny, None, maxTokens=200))
+    while len(begun.texts) < 3:
+        asking.turn()
+    begun.stop.set()
+    asking.turn()
+    assert begun.done["reason"] == "cancelled"
+    assert len(begun.texts) == 3
+    assert not engine._batches
     # Another base takes the place of the first, adapters and all.
     other = tmp_path / "other"
     shutil.copytree(tiny, other)
     assert answer(engine, ask(other, None))[0] == bare
     assert not engine._adapters
     with pytest.raises(JobFailure, match="pickled one"):
-        engine.answer(ask(other, tiny), threading.Event(), print, print)
+        answer(engine, ask(other, tiny))
     assert answer(engine, ask(other, folders[1]))[0] == PHRASE
 
 
 def test_a_character_of_several_tokens_comes_whole() -> None:
-    from arkor_dev.local.inference.engine import Incremental
+    from arkor_dev.local.inference.answering.text import Incremental
 
     tokenizer = make_tokenizer()
     text = "the parrot — 🦜 keeps\n\nthe é ledger."

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.inference.limits import TOGETHER
 from arkor_dev.local.inference.strength import no_strength
 from tests.local.tiny_run import set_up
 
-from .test_engine import answer, ask
+from .asking import Asking, answer, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def logits(engine: Any, question: dict[str, Any]) -> Any:
 
     from arkor_dev.local.modeling.chat_template import render
 
-    engine._load(question, engine._place_of(question), lambda _: None)
+    engine._load(question, engine.place_of(question), lambda _: None)
     torch.set_num_threads(1)
     tokenizer = engine.base.tokenizer
     text = render(tokenizer, question["messages"], cue=True)
@@ -141,14 +141,9 @@ def test_a_little_of_an_adapter_is_nearly_its_base(
 @engine_test
 @quiet
 @pytest.mark.usefixtures("plain_way")
-def test_answers_side_by_side_keep_their_own_strength(
-    trained: Trained, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from arkor_dev.local.inference import model_sharing
+def test_answers_side_by_side_keep_their_own_strength(trained: Trained, tiny: Path) -> None:
     from arkor_dev.local.inference.engine import Engine
-    from arkor_dev.local.inference.model_sharing import TOGETHER
 
-    monkeypatch.setattr(model_sharing, "SLICE_SECONDS", 0)  # the model goes round after every token
     single, told = Engine(), dict[str, Any]()
     for strength in (0.0, 1.0, 0.1, 0.2, 0.3, 0.4, 0.05, 0.15, 0.25, 1.5):
         question = ask(tiny, final(trained), strength=strength, maxTokens=48)
@@ -156,17 +151,10 @@ def test_answers_side_by_side_keep_their_own_strength(
     # Those that say something else, as many as answer at once: from others nothing would be seen.
     alone, asks = list(told)[:TOGETHER], list(told.values())[:TOGETHER]
     assert len(alone) > 2
-    engine, together = Engine(), [""] * len(asks)
-
-    def take(place: int) -> None:
-        together[place] = answer(engine, asks[place])[0]
-
-    threads = [threading.Thread(target=take, args=(place,)) for place in range(len(asks))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert together == alone
+    asking = Asking()
+    together = [asking.ask(question) for question in asks]
+    asking.finish(*together)
+    assert [each.text for each in together] == alone
 
 
 @engine_test

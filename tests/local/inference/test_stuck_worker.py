@@ -15,7 +15,7 @@ import pytest_asyncio
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.workers.errors import JobFailure
 
-from .test_engine import ask
+from .asking import ask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

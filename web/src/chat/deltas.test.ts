@@ -20,6 +20,18 @@ const cases: [string, string, string, Delta][] = [
     { text: "a" },
   ],
   ["usage without choices", "", '{"choices":[],"usage":{"completion_tokens":12}}', { tokens: 12 }],
+  [
+    "calls of tools",
+    "",
+    '{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}},5]}}]}',
+    { calls: [{ name: "f", arguments: "{}" }] },
+  ],
+  [
+    "who answered",
+    "",
+    '{"choices":[],"answeredBy":{"engine":"llama.cpp","precision":"Q4_1","more":1}}',
+    { engine: "llama.cpp, Q4_1" },
+  ],
   ["a JSON string", "", '"line\\nbreak"', { text: "line\nbreak" }],
   ["content at the top", "", '{"content":"x"}', { text: "x" }],
   ["text at the top", "message", '{"text":"y"}', { text: "y" }],

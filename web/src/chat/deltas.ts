@@ -5,6 +5,7 @@
 
 import { CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, END, PING } from "../contract.gen";
 import { isObject, type JsonObject } from "../lib/json";
+import type { ToolCall } from "./model/types";
 
 export interface Progress {
   label: string;
@@ -22,6 +23,9 @@ export interface Delta {
   finish?: string;
   /** Tokens of the whole answer as counted by the backend. */
   tokens?: number;
+  calls?: ToolCall[];
+  /** What computed it, such as `llama.cpp, Q4_1`. */
+  engine?: string;
   end?: true;
 }
 
@@ -40,6 +44,21 @@ function contentText(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
   return content.map((part) => (isObject(part) && typeof part.text === "string" ? part.text : "")).join("");
+}
+
+/** Whole calls of tools: what comes in pieces is put together by no backend that we know. */
+function callsOf(value: unknown): ToolCall[] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((each) => {
+    const call = isObject(each) && isObject(each.function) ? each.function : {};
+    const { name, arguments: given } = call;
+    return typeof name === "string" ? [{ name, arguments: typeof given === "string" ? given : "" }] : [];
+  });
+}
+
+function engineOf(value: unknown): string {
+  if (!isObject(value)) return "";
+  return [value.engine, value.precision].filter((part) => typeof part === "string" && part !== "").join(", ");
 }
 
 function readProgress(body: unknown): Delta {
@@ -65,6 +84,8 @@ function readObject(body: JsonObject): Delta {
         ? choice.message
         : choice;
     text = contentText(message.content) || contentText(message.text);
+    const calls = callsOf(message.tool_calls);
+    if (calls.length > 0) delta.calls = calls;
     if (typeof choice.finish_reason === "string") delta.finish = choice.finish_reason;
   } else {
     text = contentText(body.content) || contentText(body.text);
@@ -72,6 +93,8 @@ function readObject(body: JsonObject): Delta {
   if (text !== "") delta.text = text;
   if (isObject(body.usage) && isCount(body.usage.completion_tokens))
     delta.tokens = body.usage.completion_tokens;
+  const engine = engineOf(body.answeredBy);
+  if (engine !== "") delta.engine = engine;
   return delta;
 }
 

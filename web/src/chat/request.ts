@@ -2,6 +2,7 @@
 import type { ChatMessage, ChatRequest } from "../contract.gen";
 import { answerFor, branch } from "./model/tree";
 import type { Conversation, Params, Target } from "./model/types";
+import { type More, moreOf } from "./more";
 import { strengthOf } from "./strength";
 
 /**
@@ -21,7 +22,13 @@ export function messagesFor(conversation: Conversation, turnId: string, column: 
   return messages;
 }
 
-export function chatRequest(messages: ChatMessage[], target: Target, params: Params): ChatRequest {
+/** `more` is sent as it is set: who asks knows whether the backend has the feature. */
+export function chatRequest(
+  messages: ChatMessage[],
+  target: Target,
+  params: Params,
+  more?: More,
+): ChatRequest {
   const strength = strengthOf(target);
   return {
     messages,
@@ -30,6 +37,7 @@ export function chatRequest(messages: ChatMessage[], target: Target, params: Par
     temperature: params.temperature,
     topP: params.topP,
     maxTokens: params.maxTokens,
+    ...moreOf(more),
     stream: true,
   };
 }

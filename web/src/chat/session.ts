@@ -8,6 +8,7 @@ import { announce } from "../ui/controls/live";
 import { LiveAnswer } from "./live-answer";
 import { addTurn, setAnswer } from "./model/tree";
 import type { Answer, Conversation, Turn } from "./model/types";
+import { sentOf } from "./more";
 import { chatRequest, messagesFor } from "./request";
 import {
   allSaved,
@@ -93,18 +94,19 @@ function ask(conversation: Conversation, turn: Turn): void {
 }
 
 async function answer(turnId: string, column: number): Promise<void> {
-  const { id, targets, params, system } = current.peek();
+  const { id, targets, params, system, more: set } = current.peek();
   const asked = targets[column];
   const key = keyOf(id, turnId, column);
   if (!asked || running.peek().has(key)) return;
   const target = answerable(asked, features.peek(), jobs.peek());
-  const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params);
+  const more = sentOf(set, features.peek());
+  const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params, more);
   const begun: Answer = {
     by: target,
     name: fullName(target, jobs.peek()),
     text: "",
     state: "streaming",
-    asked: { params, system },
+    asked: { params, system, more },
   };
   const record = (next: Answer): void =>
     changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));

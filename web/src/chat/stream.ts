@@ -2,10 +2,12 @@
 import { isAbort } from "../api/client";
 import { SseParser } from "../events/sse";
 import { type Delta, type Progress, readDelta } from "./deltas";
-import type { AnswerState, Timing } from "./model/types";
+import type { AnswerState, Timing, ToolCall } from "./model/types";
 
 /** Longest answer that is kept, in UTF-16 units; a model that goes on beyond it is stopped. */
 export const MAX_ANSWER = 1_000_000;
+
+const MAX_CALLS = 100;
 
 /** Most bytes read for one answer, whatever they hold: a frame without end must not fill the memory. */
 const MAX_BYTES = 32_000_000;
@@ -21,6 +23,8 @@ export interface Outcome {
   error?: string;
   finish?: string;
   timing?: Timing;
+  calls?: ToolCall[];
+  engine?: string;
 }
 
 const utf8 = new TextDecoder();
@@ -32,6 +36,8 @@ class Reading {
   #pieces = 0;
   #counted: number | null = null;
   #finish: string | undefined;
+  #engine: string | undefined;
+  readonly #calls: ToolCall[] = [];
   #loadedAt: number;
   #firstAt = 0;
   #lastAt = 0;
@@ -52,6 +58,8 @@ class Reading {
     }
     if (delta.tokens !== undefined) this.#counted = delta.tokens;
     if (delta.finish !== undefined) this.#finish = delta.finish;
+    if (delta.engine !== undefined) this.#engine = delta.engine;
+    if (delta.calls && this.#calls.length < MAX_CALLS) this.#calls.push(...delta.calls);
     if (delta.text !== undefined) this.#text(delta.text);
     if (delta.error !== undefined) this.end("failed", delta.error);
     else if (delta.end) this.end("done");
@@ -62,6 +70,8 @@ class Reading {
       state,
       ...(error === undefined ? {} : { error }),
       ...(this.#finish === undefined ? {} : { finish: this.#finish }),
+      ...(this.#engine === undefined ? {} : { engine: this.#engine }),
+      ...(this.#calls.length === 0 ? {} : { calls: this.#calls }),
       ...(this.#pieces === 0 ? {} : { timing: this.#timing() }),
     };
     return this.outcome;

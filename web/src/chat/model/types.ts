@@ -1,4 +1,5 @@
 /** The shapes of a conversation: a tree of turns, each answered in one column or two. */
+import type { More } from "../more";
 
 /** Who answers. `strength` is how much of the adapter counts, 1 where it is left out: see `chat/strength.ts`. */
 export type Target =
@@ -25,10 +26,19 @@ export interface Answer {
   status?: number;
   finish?: string;
   timing?: Timing;
+  /** What computed it, and in which number format. */
+  engine?: string;
+  calls?: ToolCall[];
   /** How it was asked; what the conversation says may have been changed since. */
-  asked?: Pick<Conversation, "params" | "system">;
+  asked?: Pick<Conversation, "params" | "system" | "more">;
   /** What it should have been, where that was added to the project's data. */
   corrected?: KeptCorrection;
+}
+
+/** A tool that the model wants to be called; `arguments` is JSON as it wrote it. */
+export interface ToolCall {
+  name: string;
+  arguments: string;
 }
 
 export interface KeptCorrection {
@@ -76,6 +86,8 @@ export interface Conversation {
   updated: number;
   system: string;
   params: Params;
+  /** Settings of the feature `sampling`; read it by `moreOf`, as it may come from a storage. */
+  more?: More;
   /** One target a column: one, or two. A column that is closed keeps its target and its answers. */
   targets: Target[];
   /** The columns that are shown, from left to right. */

@@ -44,9 +44,13 @@ function isAnswer(value: unknown): boolean {
     isText(value.name) &&
     isText(value.text) &&
     isText(value.state) &&
+    (value.calls === undefined || every(value.calls, isCall)) &&
+    (value.engine === undefined || isText(value.engine)) &&
     (value.corrected === undefined || isCorrection(value.corrected))
   );
 }
+
+const isCall = (value: unknown): boolean => isObject(value) && isText(value.name) && isText(value.arguments);
 
 function isCorrection(value: unknown): boolean {
   return (

@@ -12,6 +12,7 @@ import { features } from "../../../store/features";
 import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
+import { Calls } from "./calls";
 import { CorrectPlace } from "./correct-place";
 import { AnswerFoot } from "./foot";
 import { Loading } from "./loading";
@@ -102,7 +103,12 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   }
   return (
     <>
-      {answer.text === "" ? <p class="chat-note">{emptyNote(answer)}</p> : <Markdown text={answer.text} />}
+      {answer.text !== "" && <Markdown text={answer.text} />}
+      {answer.calls ? (
+        <Calls calls={answer.calls} />
+      ) : (
+        answer.text === "" && <p class="chat-note">{emptyNote(answer)}</p>
+      )}
       {(failed || answer.state === "cut") && (
         <ErrorNote
           title="The answer broke off here"

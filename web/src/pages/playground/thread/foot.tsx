@@ -3,10 +3,10 @@
 import type { Answer, Timing, Turn } from "../../../chat/model/types";
 import { chatRequest, messagesFor } from "../../../chat/request";
 import { busy } from "../../../chat/session";
-import { asCurl, asPython } from "../../../chat/snippets";
 import { current } from "../../../chat/storage/conversations";
 import { tokensPerSecond } from "../../../chat/stream";
 import { number } from "../../../lib/format";
+import { clean } from "../../../lib/text";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton, copyText } from "../../../ui/controls/copy";
 import { say } from "../../../ui/controls/live";
@@ -22,9 +22,15 @@ interface Props {
 }
 
 export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props) {
-  const copyAs = async (write: typeof asCurl): Promise<void> => {
+  const copyAs = async (form: "asCurl" | "asPython"): Promise<void> => {
+    const write = (await import("../../../chat/snippets"))[form];
     const asked = { ...current.peek(), ...answer.asked };
-    const body = chatRequest(messagesFor(asked, turn.id, column), answer.by, asked.params);
+    const body = chatRequest(
+      messagesFor(asked, turn.id, column),
+      answer.by,
+      asked.params,
+      answer.asked?.more,
+    );
     say((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");
   };
   const end = ending(answer);
@@ -36,6 +42,7 @@ export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props)
           <span class="chat-timing">
             {end && " · "}
             {timingText(answer.timing)}
+            {answer.engine && ` · ${clean(answer.engine, 60)}`}
           </span>
         )}
       </p>
@@ -63,8 +70,8 @@ export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props)
           icon="more"
           label="More"
           items={[
-            { label: "Copy as curl", run: () => void copyAs(asCurl) },
-            { label: "Copy as Python", run: () => void copyAs(asPython) },
+            { label: "Copy as curl", run: () => void copyAs("asCurl") },
+            { label: "Copy as Python", run: () => void copyAs("asPython") },
           ]}
         />
       </div>

@@ -1,0 +1,62 @@
+"""A question as the tokens that the model reads."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.modeling.chat_template import render
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
+    """The tokens of ``ask``: its ``prompt`` as it is, or else its ``messages`` in the model's chat template.
+
+    Raises :class:`JobFailure` where they leave no room for an answer.
+    """
+    raw = ask.get("prompt")
+    text = (
+        raw
+        if raw is not None
+        else render(tokenizer, _readable(ask["messages"]), cue=True, tools=ask.get("tools"))
+    )
+    ids: list[int] = tokenizer(text, add_special_tokens=raw is not None)["input_ids"]
+    # A model cannot begin with nothing.
+    ids = (
+        ids or [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None][:1]
+    )
+    if len(ids) >= context:
+        raise JobFailure(
+            f"The conversation has {len(ids)} tokens, and {ask['name']} reads at most {context}: shorten it"
+        )
+    return ids
+
+
+def _readable(messages: Sequence[Any]) -> list[Any]:
+    """Messages as templates read them: what a call is given as an object, and no content as an empty text."""
+    return [
+        {
+            **message,
+            "content": message.get("content") or "",
+            **(
+                {"tool_calls": [_call(each) for each in calls]}
+                if (calls := message.get("tool_calls"))
+                else {}
+            ),
+        }
+        for message in messages
+    ]
+
+
+def _call(call: Any) -> Any:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
+        return call
+    try:
+        given = json.loads(function["arguments"])
+    except (ValueError, RecursionError):
+        return call
+    return {**call, "function": {**function, "arguments": given}}

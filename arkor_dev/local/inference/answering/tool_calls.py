@@ -1,0 +1,106 @@
+"""Calls of tools in what a model says, in the forms that models are trained to write them.
+
+Qwen, SmolLM and Hermes write ``<tool_call>{"name", "arguments"}</tool_call>``, each call in marks of its own;
+Mistral a list of such objects behind ``[TOOL_CALLS]``; Llama one bare object, with ``parameters``. A text
+that is none of these stays text, also where it was held back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MARK: Final = "<tool_call>"
+END: Final = "</tool_call>"
+LIST_MARK: Final = "[TOOL_CALLS]"
+MARKS: Final = (MARK, LIST_MARK, "<|python_tag|>")
+DIGITS: Final = 12
+
+
+class ToolCalls:
+    """Reads one answer. Text goes out as it comes, but for what may be a call: that is kept to the end."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        """``names`` are those of the tools that may be called; without any, nothing is a call."""
+        self._names = names
+        self._kept = ""
+        self._calling = False
+        self._begun = False
+
+    def push(self, text: str) -> str:
+        """What of ``text``, and of what was kept, is no beginning of a call."""
+        if not self._names:
+            return text
+        self._kept += text
+        # A bare object or list is a call only where the answer begins with it.
+        if self._calling or (not self._begun and self._kept.lstrip()[:1] in ("{", "[")):
+            return ""
+        place = _beginning(self._kept)
+        self._calling = self._kept.startswith(MARKS, place)
+        out, self._kept = self._kept[:place], self._kept[place:]
+        self._begun = self._begun or bool(out.strip())
+        return out
+
+    def end(self) -> tuple[str, list[dict[str, Any]]]:
+        """What was kept, as text that was no call after all, or as OpenAI's ``tool_calls``."""
+        calls = _calls(self._kept, self._names) if self._names else []
+        return ("", calls) if calls else (self._kept, [])
+
+
+def _beginning(text: str) -> int:
+    """Where in ``text`` a mark begins, whole or so far; its length where none does."""
+    places = [place for mark in MARKS if (place := text.find(mark)) >= 0]
+    beginnings = (mark[:length] for mark in MARKS for length in range(1, len(mark)))
+    places += [len(text) - len(each) for each in beginnings if text.endswith(each)]
+    return min(places, default=len(text))
+
+
+def _calls(text: str, names: Collection[str]) -> list[dict[str, Any]]:
+    """The calls that ``text`` is made of; none where any part of it is no call of a tool of ``names``."""
+    if MARK in text:
+        before, *parts = text.split(MARK)
+        pieces = [re.sub(rf"{re.escape(END)}\s*$", "", part.strip()) for part in parts]
+        values = [] if before.strip() else [_json(piece) for piece in pieces]
+    else:
+        for mark in MARKS:
+            text = text.removeprefix(mark)
+        value = _json(text.strip())
+        values = value if isinstance(value, list) else [value]
+    calls = [_call(value, names) for value in values]
+    return [call for call in calls if call] if all(calls) else []
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _call(value: Any, names: Collection[str]) -> dict[str, Any] | None:
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("function", value)
+    name = inner.get("name") if isinstance(inner, dict) else None
+    given = inner.get("arguments", inner.get("parameters", {})) if isinstance(inner, dict) else None
+    if not isinstance(name, str) or name not in names or not isinstance(given, dict | str):
+        return None
+    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    return {
+        "id": f"call_{secrets.token_hex(DIGITS)}",
+        "type": "function",
+        "function": {"name": name, "arguments": text},
+    }
+
+
+def tool_names(tools: Any) -> frozenset[str]:
+    """The names of OpenAI's ``tools``; what has none is left out."""
+    found = [each.get("function") if isinstance(each, dict) else None for each in tools or ()]
+    return frozenset(
+        each["name"] for each in found if isinstance(each, dict) and isinstance(each.get("name"), str)
+    )

@@ -1,0 +1,206 @@
+"""Conversations that step together: their keys and values in one cache, padded on the left to one length.
+
+transformers computes; what is added is who is in the batch. A row comes in with what it has read by itself,
+and takes what it has made with it when it leaves, so that the next question of the conversation begins there.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+from .strength import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .alone import Alone
+
+ROOM: Final = 128
+"""Tokens that a cache has room for beyond those that it holds: copying all of it at each step takes long."""
+
+Layers = list[tuple[Any, Any]]
+"""Keys and values of each layer, ``[rows, heads, tokens, width]``."""
+
+
+class Growing(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of one layer that are written behind those that are there, without copying these."""
+
+    keys: Any
+    values: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._room: tuple[Any, Any] | None = None
+
+    def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
+        """All keys and values, the new ones last."""
+        before = self.keys.shape[-2] if self._room else 0
+        after = before + key_states.shape[-2]
+        if self._room is None or self._room[0].shape[-2] < after:
+            self._room = tuple(
+                torch.cat(
+                    [
+                        *([] if held is None else [held]),
+                        new,
+                        new.new_empty((*new.shape[:-2], ROOM, new.shape[-1])),
+                    ],
+                    dim=-2,
+                )
+                for held, new in ((self.keys, key_states), (self.values, value_states))
+            )
+        else:
+            for room, new in zip(self._room, (key_states, value_states), strict=True):
+                room[..., before:after, :] = new
+        self.keys, self.values = (room[..., :after, :] for room in self._room)
+        self.dtype, self.device, self.is_initialized = self.keys.dtype, self.keys.device, True
+        return self.keys, self.values
+
+
+def cache_of(layers: Layers) -> Any:
+    """A cache that holds ``layers``; without any, an empty one."""
+    cache = DynamicCache()
+    cache.layer_class_to_replicate = Growing
+    for place, (keys, values) in enumerate(layers):
+        cache.update(keys, values, place)
+    return cache
+
+
+def layers_of(cache: Any) -> Layers:
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+class Forward:
+    """A model's own ``forward`` on rows of tokens, whatever the version of transformers calls its cache."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        names = inspect.signature(type(model).forward).parameters
+        self._cache = next((name for name in ("cache", "past_key_values") if name in names), "")
+        self._last = {"logits_to_keep": 1} if "logits_to_keep" in names else {}
+        self.plain = bool(self._cache) and "position_ids" in names and _has_plain_layers(model)
+        """Whether all that it remembers are keys and values, which rows of a batch can have side by side."""
+
+    def __call__(self, tokens: list[list[int]], lengths: Sequence[int], cache: Any) -> Any:
+        """Logits ``[rows, vocabulary]`` behind the last of ``tokens``, as many for each row.
+
+        ``lengths`` are how many tokens each row has in ``cache``, which is padded on the left to the longest.
+        """
+        device, new = self._model.device, len(tokens[0])
+        before, most = torch.tensor(lengths, device=device), max(lengths)
+        places = torch.arange(most + new, device=device)
+        mask = (places[None] >= most - before[:, None]).long()
+        positions = before[:, None] + torch.arange(new, device=device)[None]
+        out = self._model(
+            input_ids=torch.tensor(tokens, device=device),
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=True,
+            **{self._cache: cache},
+            **self._last,
+        )
+        return out.logits[:, -1]
+
+
+def _has_plain_layers(model: Any) -> bool:
+    try:
+        layers = DynamicCache(config=model.config).layers
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    # Windows are a matter of the mask: a layer that has them may hold all keys as well.
+    return not getattr(model, "_is_stateful", False) and all(
+        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """As what the model answers: an adapter by its name within the model, and how much of it; or the base."""
+
+    adapter: str | None = None
+    strength: float = WHOLE
+
+
+@dataclass(eq=False)
+class Row:
+    """One conversation: its prompt, and the tokens of it and of the answer that are in memory."""
+
+    group: Worn
+    prompt: list[int]
+    room: int
+    cached: int = 0
+    tokens: list[int] = field(default_factory=list)
+    cache: Any = None
+    """Its own, while it reads its prompt."""
+    alone: Alone | None = None
+
+
+class Batch:
+    """The rows of one group that have read their prompts."""
+
+    def __init__(self, forward: Forward) -> None:
+        self.rows: list[Row] = []
+        self._forward = forward
+        self._cache: Any = None
+        self._whole = True
+
+    def add(self, row: Row) -> None:
+        """Take in a row with its cache."""
+        if not self.rows:
+            self._cache = row.cache
+        else:
+            self._cache = cache_of(
+                [
+                    tuple(_together(ours, own) for ours, own in zip(layer, added, strict=True))
+                    for layer, added in zip(layers_of(self._cache), layers_of(row.cache), strict=True)
+                ]
+            )
+        row.cache = None
+        self.rows.append(row)
+
+    def step(self, rows: list[Row], tokens: list[int]) -> Any:
+        """Add a token to each of the rows, which are all that there are; logits ``[rows, vocabulary]``."""
+        given = dict(zip(map(id, rows), tokens, strict=True))
+        ordered = [given[id(row)] for row in self.rows]
+        # What breaks off in the middle leaves some layers longer than others.
+        self._whole = False
+        logits = self._forward(
+            [[token] for token in ordered], [len(row.tokens) for row in self.rows], self._cache
+        )
+        self._whole = True
+        for row, token in zip(self.rows, ordered, strict=True):
+            row.tokens.append(token)
+        places = {id(row): place for place, row in enumerate(self.rows)}
+        return logits[[places[id(row)] for row in rows]]
+
+    def remove(self, row: Row) -> Layers:
+        """Let a row go; its keys and values, one for each of its tokens. None where they are not whole."""
+        place = self.rows.index(row)
+        del self.rows[place]
+        if not self._whole:
+            return []
+        layers, length = layers_of(self._cache), len(row.tokens)
+        own = [
+            tuple(part[place : place + 1, :, part.shape[-2] - length :].clone() for part in layer)
+            for layer in layers
+        ]
+        if self.rows:
+            others = [other for other in range(len(self.rows) + 1) if other != place]
+            most = max(len(other.tokens) for other in self.rows)
+            self._cache = cache_of(
+                [tuple(part[others, :, part.shape[-2] - most :] for part in layer) for layer in layers]
+            )
+        else:
+            self._cache = None
+        return own
+
+
+def _together(ours: Any, own: Any) -> Any:
+    """Two tensors ``[rows, heads, tokens, width]`` in one, the shorter padded on the left."""
+    most = max(ours.shape[-2], own.shape[-2])
+    pad = torch.nn.functional.pad
+    return torch.cat([pad(each, (0, 0, most - each.shape[-2], 0)) for each in (ours, own)])

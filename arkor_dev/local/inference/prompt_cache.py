@@ -1,0 +1,86 @@
+"""What the model remembers of the last conversations, so that a next question reads only what is new.
+
+Keys and values depend on the tokens before them and on who reads: so they are found by their group (the
+adapter and its strength) and by the tokens that two prompts begin with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .batch import Layers, Worn
+
+LIMIT_BYTES: Final = 512 * 2**20
+LEAST_TOKENS: Final = 16
+"""Fewer are read as soon as they are found."""
+
+
+@dataclass(eq=False)
+class _Kept:
+    group: Worn
+    tokens: list[int]
+    layers: Layers
+
+    @property
+    def size(self) -> int:
+        return sum(part.nbytes for layer in self.layers for part in layer)
+
+
+class PromptCache:
+    """The last conversations' keys and values, those used last at the end; at most ``limit`` bytes."""
+
+    def __init__(self, limit: int = LIMIT_BYTES) -> None:
+        self._limit = limit
+        self._kept: list[_Kept] = []
+
+    def keep(self, group: Worn, tokens: list[int], layers: Layers) -> None:
+        """Remember a conversation; the oldest ones are let go for it."""
+        if not layers or len(tokens) < LEAST_TOKENS:
+            return
+        new = _Kept(group, list(tokens), layers)
+        if new.size > self._limit:
+            return
+        # It goes on from these, or is one of them again.
+        self._kept = [
+            each
+            for each in self._kept
+            if each.group != group or _alike(each.tokens, tokens) < len(each.tokens)
+        ]
+        self._kept.append(new)
+        while sum(each.size for each in self._kept) > self._limit:
+            del self._kept[0]
+
+    def find(self, group: Worn, prompt: list[int]) -> Layers:
+        """Keys and values of the longest known beginning of ``prompt``, its last token left out."""
+        best, most = None, LEAST_TOKENS - 1
+        for each in self._kept:
+            if each.group == group and (alike := _alike(each.tokens, prompt[:-1])) > most:
+                best, most = each, alike
+        if best is None:
+            return []
+        self._kept.remove(best)
+        self._kept.append(best)
+        return [_first(layer, most) for layer in best.layers]
+
+    def forget(self, adapter: str) -> None:
+        """Forget what was read as ``adapter``."""
+        self._kept = [each for each in self._kept if each.group.adapter != adapter]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+
+
+def _first(layer: tuple[Any, Any], count: int) -> tuple[Any, Any]:
+    keys, values = layer
+    return keys[..., :count, :], values[..., :count, :]
+
+
+def _alike(one: list[int], other: list[int]) -> int:
+    """How many tokens they have in common at their beginnings."""
+    return next(
+        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )

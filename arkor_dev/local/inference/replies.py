@@ -1,0 +1,67 @@
+"""The worker's messages in OpenAI's form."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def envelope(kind: str, model: str) -> dict[str, Any]:
+    """What a chunk, or a whole answer, begins with."""
+    return {
+        "id": f"chatcmpl-{secrets.token_hex(8)}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": model,
+    }
+
+
+def whole_choice(text: str, told: list[dict[str, Any]], done: dict[str, Any]) -> dict[str, Any]:
+    """The one choice of a whole answer: its text, or the calls in its place, and what each token weighed."""
+    calls = done.get("toolCalls")
+    message = {
+        "role": "assistant",
+        "content": text if text or not calls else None,
+        **({"tool_calls": calls} if calls else {}),
+    }
+    told = [*told, *done.get("logprobs", ())]
+    weights = {"logprobs": logprobs(told)} if told else {}
+    return {"index": 0, "message": message, **weights, "finish_reason": done["reason"]}
+
+
+def logprobs(told: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+    """``{content: [{token, logprob, bytes, top_logprobs}]}``; None where a chunk brings no token."""
+    return {"content": told} if told else None
+
+
+def indexed(calls: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tool calls of a chunk, which count them."""
+    return [{"index": index, **call} for index, call in enumerate(calls)]
+
+
+def figures(done: dict[str, Any]) -> dict[str, Any]:
+    """``usage``, ``timings``, and who answered, as the last chunk and a whole answer have them."""
+    prompt, completion = done["promptTokens"], done["completionTokens"]
+    usage: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": done.get("cachedTokens", 0)},
+    }
+    by = {name: done[name] for name in ("engine", "precision") if name in done}
+    return {"usage": usage, "timings": _timings(done), **({"answeredBy": by} if by else {})}
+
+
+def _timings(done: dict[str, Any]) -> dict[str, float]:
+    """Seconds to the first token and in all, and tokens a second after the first."""
+    after_first = done["seconds"] - done["firstTokenSeconds"]
+    counted = after_first > 0 and done["completionTokens"] > 1
+    return {
+        "firstTokenSeconds": done["firstTokenSeconds"],
+        "seconds": done["seconds"],
+        "tokensPerSecond": round((done["completionTokens"] - 1) / after_first, 2) if counted else 0.0,
+    }

@@ -1,0 +1,96 @@
+"""All settings of an answer in the playground, and what an answer brings besides text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.async_api import expect
+
+from .talk import ask, asked, put
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PLAIN = {"messages", "adapter", "temperature", "topP", "maxTokens", "stream"}
+TOOLS = [{"type": "function", "function": {"name": "find_order"}}]
+
+
+async def test_only_what_was_set_is_sent_and_kept_with_the_answer(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["sampling"]
+    fake_backend.add_job("completed", name="bot")
+    async with open_page(studio.url, "/#/playground") as page:
+        await ask(page, "Hello?")
+        assert set(asked(fake_backend)[-1]) == PLAIN
+        await page.get_by_role("button", name="More settings").click()
+        await put(page.get_by_label("Top-k"), "40")
+        await put(page.get_by_label("Repetition penalty"), "1.15")
+        await put(page.get_by_label("Seed"), "1.5")
+        await expect(page.get_by_text("A whole number from 0 on")).to_be_visible()
+        await put(page.get_by_label("Seed"), "7")
+        await page.get_by_label("Stop texts, one a line").fill("User:\n###")
+        await expect(page.get_by_label("Tools, a JSON list")).to_have_count(0)
+        await ask(page, "And now?")
+        body = asked(fake_backend)[-1]
+        more = {"topK": 40, "repetitionPenalty": 1.15, "seed": 7, "stop": ["User:", "###"]}
+        assert {name: value for name, value in body.items() if name not in PLAIN} == more
+        # With the panel closed it is still said; after a reload it is still there.
+        await page.get_by_role("button", name="Settings and conversations").click()
+        changed = page.get_by_role("button", name="Changed settings")
+        await expect(changed).to_contain_text(
+            "Top-k 40 · Repetition penalty 1.15 · Seed 7 · Stops at “User:”, “###”"
+        )
+        await page.reload()
+        await page.get_by_role("button", name="More settings").click()
+        await expect(page.get_by_label("Seed")).to_have_value("7")
+        await page.get_by_role("button", name="Reset these").click()
+        await expect(page.get_by_label("Seed")).to_have_value("")
+        await expect(page.get_by_label("Top-k")).to_have_value("0")
+        await ask(page, "Once more?")
+        assert set(asked(fake_backend)[-1]) == PLAIN
+
+
+async def test_calls_of_tools_and_who_answered_are_shown(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["sampling", "tools"]
+    fake_backend.add_job("completed", name="bot")
+    call: dict[str, Any] = {"name": "find_order", "arguments": '{"order": "<b>A-1047</b>"}'}
+    fake_backend.chat.calls = [{"id": "c1", "type": "function", "function": call}]
+    fake_backend.chat.by = {"answeredBy": {"engine": "llama.cpp", "precision": "Q4_1"}}
+    fake_backend.chat.chunks = []
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_role("button", name="More settings").click()
+        tools = page.get_by_label("Tools, a JSON list")
+        await tools.fill("[5]")
+        await expect(page.get_by_text("This is no such list yet")).to_be_visible()
+        await tools.fill(str(TOOLS).replace("'", '"'))
+        await ask(page, "Where is my parcel?")
+        assert asked(fake_backend)[-1]["tools"] == TOOLS
+        calls = page.get_by_role("region", name="Calls of tools")
+        await expect(calls).to_contain_text("Calls find_order")
+        await expect(calls).to_contain_text(call["arguments"])
+        await expect(page.get_by_text("the model answered with nothing")).to_have_count(0)
+
+
+async def test_a_backend_without_the_feature_is_sent_none_of_it(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["sampling"]
+    fake_backend.add_job("completed", name="bot")
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_role("button", name="More settings").click()
+        await put(page.get_by_label("Seed"), "7")
+        await ask(page, "Hello?")
+        fake_backend.features = []
+        await page.reload()
+        await expect(page.get_by_role("button", name="More settings")).to_have_count(0)
+        await ask(page, "And now?")
+        assert set(asked(fake_backend)[-1]) == PLAIN

@@ -1,0 +1,144 @@
+"""What a question says of how it is answered, through the loop and the real engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.tiny_model import PHRASE
+
+from .asking import Asking, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.local.conftest import Trained
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def asking() -> Asking:
+    return Asking()
+
+
+@pytest.fixture
+def parrot(trained: Trained, tiny: Path) -> Callable[..., dict[str, Any]]:
+    """A question to the adapter that has learned the phrase."""
+    final = trained.data / "jobs" / trained.job / "final"
+    return lambda **more: ask(tiny, final, **more)
+
+
+def test_a_seed_gives_the_same_answer_again_also_beside_others(asking: Asking, tiny: Path) -> None:
+    def drawn(seed: int | None) -> dict[str, Any]:
+        return ask(tiny, None, temperature=1.5, seed=seed, maxTokens=24)
+
+    first, other = asking.answer(drawn(5))[0], asking.answer(drawn(6))[0]
+    assert first != other
+    told = [asking.ask(drawn(seed)) for seed in (6, 5, None, 6)]
+    asking.finish(*told)
+    assert [told[0].text, told[1].text, told[3].text] == [other, first, other]
+
+
+def test_top_k_of_one_is_the_likeliest_whatever_the_heat(
+    asking: Asking, tiny: Path, parrot: Callable[..., dict[str, Any]]
+) -> None:
+    plain = asking.answer(ask(tiny, None))[0]
+    assert asking.answer(ask(tiny, None, temperature=5.0, topK=1))[0] == plain
+    assert asking.answer(ask(tiny, None, temperature=5.0, minP=1.0))[0] == plain
+    assert asking.answer(parrot(repetitionPenalty=0.05))[0] != PHRASE
+
+
+def test_an_answer_ends_before_a_stop_text(asking: Asking, parrot: Callable[..., dict[str, Any]]) -> None:
+    text, done = asking.answer(parrot(stop=["keeps", "never"]))
+    assert text == PHRASE.partition("keeps")[0]
+    assert done["reason"] == "stop"
+    assert asking.answer(parrot(stop=["ledger.."]))[0] == PHRASE
+    assert asking.answer(parrot(maxTokens=2))[1]["reason"] == "length"
+
+
+def test_what_a_token_weighed_is_told_with_its_text(
+    asking: Asking, parrot: Callable[..., dict[str, Any]]
+) -> None:
+    told = asking.ask(parrot(logprobs=2))
+    asking.finish(told)
+    assert "".join(each["token"] for each in told.logprobs) == PHRASE
+    assert len(told.logprobs) == told.done["completionTokens"] - 1  # the end mark is no text
+    for each in told.logprobs:
+        assert -5 < each["logprob"] <= 0
+        assert bytes(each["bytes"]).decode() == each["token"]
+        assert each["top_logprobs"][0]["token"] == each["token"]
+        assert len(each["top_logprobs"]) == 2
+    told = asking.ask(parrot(logprobs=0, stop=["keeps"]))
+    asking.finish(told)
+    assert all(each["top_logprobs"] == [] for each in told.logprobs)
+
+
+def test_a_call_of_a_tool_is_told_as_such(
+    asking: Asking, parrot: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The phrase is made a call: the tiny model learned to say nothing else."""
+    from arkor_dev.local.inference.answering import text
+
+    whole, plain = (
+        '<tool_call>{"name": "ledger", "arguments": {"open": true}}</tool_call>',
+        text.Incremental.push,
+    )
+    words: list[str] = []
+
+    def push(self: Any, token: int) -> str:
+        words.append(plain(self, token))
+        said = "".join(words)
+        return whole if said == PHRASE else ""
+
+    monkeypatch.setattr(text.Incremental, "push", push)
+    tools = [{"type": "function", "function": {"name": "ledger", "parameters": {"type": "object"}}}]
+    said, done = asking.answer(parrot(tools=tools, maxTokens=40))
+    if not words or "".join(words) != PHRASE:
+        pytest.fail(f"the adapter said {''.join(words)!r} with tools")
+    assert said == ""
+    assert done["reason"] == "tool_calls"
+    (call,) = done["toolCalls"]
+    assert call["function"] == {"name": "ledger", "arguments": '{"open": true}'}
+
+
+def test_a_text_is_gone_on_from_as_it_is(
+    asking: Asking, tiny: Path, parrot: Callable[..., dict[str, Any]]
+) -> None:
+    from arkor_dev.local.modeling.chat_template import render
+
+    question = parrot()
+    raw = render(asking.engine.tokenizer, question["messages"], cue=True)
+    assert asking.answer(parrot(messages=None, prompt=raw))[0] == PHRASE
+    assert asking.answer(ask(tiny, None, messages=None, prompt=""))[1]["promptTokens"] == 1
+
+
+def test_calls_in_the_conversation_reach_the_template_as_objects() -> None:
+    from arkor_dev.local.inference.answering.prompt import _readable
+
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    broken = {"function": {"name": "f", "arguments": "{"}}
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": None, "tool_calls": [call, broken, 5]},
+        {"role": "tool", "content": "9", "tool_call_id": "c"},
+    ]
+    read = _readable(messages)
+    assert read[1]["content"] == ""
+    assert read[1]["tool_calls"] == [
+        {**call, "function": {"name": "f", "arguments": {"a": 1}}},
+        broken,
+        5,
+    ]
+    assert [read[0], read[2]] == [messages[0], messages[2]]
+    assert call == {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+
+
+def test_who_answers_is_said(asking: Asking, tiny: Path) -> None:
+    done = asking.answer(ask(tiny, None))[1]
+    assert (done["engine"], done["precision"]) == ("transformers", "float32")

@@ -1,0 +1,106 @@
+/** The settings of the feature `sampling` beyond temperature, top-p and length; only what is not the usual is kept and sent. */
+import type { ChatRequest } from "../contract.gen";
+import { isObject } from "../lib/json";
+
+export const FEATURE = "sampling";
+export const TOOLS = "tools";
+
+/** What is set. A field that is left out has its usual value; without a seed each answer draws anew. */
+export type More = Pick<
+  ChatRequest,
+  "topK" | "minP" | "repetitionPenalty" | "frequencyPenalty" | "presencePenalty" | "seed" | "stop" | "tools"
+>;
+
+interface Figure {
+  label: string;
+  min: number;
+  max: number;
+  step: number;
+  usual: number;
+}
+
+export const FIGURES: Readonly<Record<keyof Omit<More, "seed" | "stop" | "tools">, Figure>> = {
+  topK: { label: "Top-k (0 is all)", min: 0, max: 1000, step: 1, usual: 0 },
+  minP: { label: "Min-p", min: 0, max: 1, step: 0.01, usual: 0 },
+  repetitionPenalty: { label: "Repetition penalty", min: 0.5, max: 2, step: 0.05, usual: 1 },
+  frequencyPenalty: { label: "Frequency penalty", min: -2, max: 2, step: 0.1, usual: 0 },
+  presencePenalty: { label: "Presence penalty", min: -2, max: 2, step: 0.1, usual: 0 },
+};
+
+export type FigureName = keyof typeof FIGURES;
+export const NAMES = Object.keys(FIGURES) as FigureName[];
+
+const MOST_SEED = 2 ** 31;
+const MOST_STOPS = 16;
+const MOST_CHARACTERS = 200;
+const MOST_TOOLS = 64;
+const MOST_JSON = 100_000;
+
+/** `value` within its bounds, or the usual one where it is no number. */
+export function boundedFigure(name: FigureName, value: unknown): number {
+  const { min, max, step, usual } = FIGURES[name];
+  if (typeof value !== "number" || !Number.isFinite(value)) return usual;
+  const clamped = Math.min(max, Math.max(min, value));
+  return step === 1 ? Math.round(clamped) : Math.round(clamped * 1000) / 1000;
+}
+
+export const isSeed = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MOST_SEED;
+
+/** Stop texts of a field that has one a line. */
+export const stopsOf = (lines: string): string[] =>
+  lines
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => line.slice(0, MOST_CHARACTERS))
+    .slice(0, MOST_STOPS);
+
+/** OpenAI's tools, or null for what is none: a list of objects, each with the name of a function. */
+export function toolsOf(value: unknown): object[] | null {
+  const named = (tool: unknown): tool is object =>
+    isObject(tool) && isObject(tool.function) && typeof tool.function.name === "string";
+  return Array.isArray(value) &&
+    value.length > 0 &&
+    value.length <= MOST_TOOLS &&
+    value.every(named) &&
+    JSON.stringify(value).length <= MOST_JSON
+    ? value
+    : null;
+}
+
+/** What of `value`, which may come from a storage, is a setting. */
+export function moreOf(value: unknown): More {
+  if (!isObject(value)) return {};
+  const more: More = {};
+  for (const name of NAMES) {
+    const figure = boundedFigure(name, value[name]);
+    if (figure !== FIGURES[name].usual) more[name] = figure;
+  }
+  if (isSeed(value.seed)) more.seed = value.seed;
+  const stop = Array.isArray(value.stop) ? value.stop.filter((text) => typeof text === "string") : [];
+  const stops = stopsOf(stop.join("\n"));
+  if (stops.length > 0) more.stop = stops;
+  const tools = toolsOf(value.tools);
+  if (tools) more.tools = tools;
+  return more;
+}
+
+/** What is sent to a backend with these features. */
+export function sentOf(value: unknown, features: ReadonlySet<string>): More {
+  if (!features.has(FEATURE)) return {};
+  const { tools, ...rest } = moreOf(value);
+  return tools && features.has(TOOLS) ? { ...rest, tools } : rest;
+}
+
+/** Each as a few words, such as `Seed 7`. */
+export function wordsOf(more: More): string[] {
+  const { seed, stop, tools, ...figures } = more;
+  return [
+    ...(Object.keys(figures) as FigureName[]).map(
+      (name) => `${FIGURES[name].label.replace(/ \(.*/u, "")} ${figures[name]}`,
+    ),
+    ...(seed === undefined ? [] : [`Seed ${seed}`]),
+    ...(stop === undefined ? [] : [`Stops at ${stop.map((text) => `“${text}”`).join(", ")}`]),
+    ...(tools === undefined ? [] : [`${tools.length} ${tools.length === 1 ? "tool" : "tools"}`]),
+  ];
+}
