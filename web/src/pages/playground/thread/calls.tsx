@@ -4,7 +4,7 @@ import { clean } from "../../../lib/text";
 
 export function Calls({ calls }: { calls: readonly ToolCall[] }) {
   return (
-    <section class="md" aria-label="Calls of tools">
+    <section class="md" style={{ marginTop: "12px" }} aria-label="Calls of tools">
       {calls.map((call, place) => (
         <div key={place} class="md-code" dir="ltr">
           <div class="md-code-head">Calls {clean(call.name, 80)}</div>
