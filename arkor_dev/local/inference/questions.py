@@ -44,6 +44,7 @@ FIELDS: Final = (
     Field("logprobs", FLAG, null=True),
     Field("topLogprobs", Rule("whole", 0, LIKELIEST), null=True),
     Field("tools", Rule("list"), null=True),
+    Field("toolChoice", Rule("other"), null=True),
 )
 """Those of the features ``sampling`` and ``tools`` (docs/contract.md#sampling), and what was there before."""
 
