@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from arkor_dev.contract.rules import Rule
     from arkor_dev.contract.settings.setting import Setting
 
-SHAPES = ("shapes", "events", "feature_shapes", "dataset_shapes", "run_shapes", "deployments/shapes")
+SHAPES = (
+    "shapes",
+    "events",
+    "feature_shapes",
+    "dataset_shapes",
+    "run_shapes",
+    "deployments/shapes",
+    "placement/shapes",
+)
 MODULES = [ROOT / "arkor_dev" / "contract" / f"{name}.py" for name in SHAPES]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
 FORM = ROOT / "web" / "src" / "form.gen.ts"

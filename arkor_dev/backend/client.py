@@ -69,11 +69,8 @@ class ProjectCalls:
             "GET", url, headers=headers_for(credentials), secrets=[credentials.token]
         )
         projects = object_of(answer.body).get("projects")
-        return (
-            [project for project in projects if isinstance(project, dict)]
-            if isinstance(projects, list)
-            else []
-        )
+        listed = projects if isinstance(projects, list) else []
+        return [project for project in listed if isinstance(project, dict)]
 
     async def create_project(
         self, credentials: Credentials, org_slug: str, name: str, slug: str
@@ -194,6 +191,10 @@ class Backend(ScopedCalls):
         """End its measurement: 204, no body."""
         return await self._call("DELETE", "forecast", forecast_id, need="write")
 
+    async def get_cluster(self, asked: Mapping[str, str]) -> Answer:
+        """What the cluster at ``{address, insecure?}`` has, as its machines say: ``{cluster}``."""
+        return await self._call("GET", "clusters", asked=asked, patience=PAUSE_SECONDS)
+
     async def evaluate_job(self, job_id: str, body: Mapping[str, object]) -> Answer:
         """Measure its adapter, or the checkpoint of ``{step?}``, against the base: ``{job}``."""
         return await self._call("POST", "jobs", job_id, "evaluate", need="write", data=json_bytes(body))
@@ -263,9 +264,8 @@ class Backend(ScopedCalls):
 
     async def create_key(self, deployment_id: str, body: Mapping[str, object]) -> Answer:
         """A new key from ``{label}``; its ``plaintext`` is in this answer and never again."""
-        return await self._call(
-            "POST", "endpoints", deployment_id, "keys", need="write", data=json_bytes(body)
-        )
+        call = ("POST", "endpoints", deployment_id, "keys")
+        return await self._call(*call, need="write", data=json_bytes(body))
 
     async def delete_key(self, deployment_id: str, key_id: str) -> Answer:
         """Revoke a key: 204, no body."""

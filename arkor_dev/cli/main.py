@@ -15,11 +15,13 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError
 
 from .command_line import CommandLine
 from .options import (
+    add_cluster,
     add_evaluate,
     add_export,
     add_jobs,
     add_launch,
     add_local,
+    add_placement,
     add_project,
     add_verify,
     add_yes,
@@ -38,6 +40,7 @@ COMMANDS = {
     "evaluate": "compare a job's adapter with its base",
     "export": "write a job's adapter or merged model for other programs",
     "verify": "check an adapter's files against its provenance, or train it again",
+    "cluster": "look at a Ray cluster: what is free, and what is missing there",
     "local": "what this machine keeps of a project's jobs, and tidying it up",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
@@ -77,6 +80,7 @@ def _parser() -> CommandLine:
     parser.add_argument("--version", action="store_true", help="show the version")
     add_project(parser)
     add_launch(parser)
+    add_placement(parser)
     parser.add_argument(
         "--port", metavar="N", type=_port,
         help="the port to listen on (default: 4000, or the next free one of ten)",
@@ -99,6 +103,7 @@ def _parser() -> CommandLine:
     start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.")
     add_project(start)
     add_launch(start)
+    add_placement(start)
     start.add_argument("--trainer", metavar="NAME", help="which trainer (default: the first one)")
     start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
     start.add_argument(
@@ -125,6 +130,7 @@ def _parser() -> CommandLine:
     add_evaluate(parser)
     add_export(parser)
     add_verify(parser)
+    add_cluster(parser)
     add_local(parser)
     login = parser.add_command(
         "login",
@@ -193,6 +199,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         resume=not getattr(arguments, "no_resume", False),
         allow_other_users=getattr(arguments, "allow_other_users", False),
         log_level=getattr(arguments, "log_level", "warning"),
+        cluster=getattr(arguments, "cluster", None),
+        insecure_cluster=getattr(arguments, "insecure_cluster", False),
     )
 
 
@@ -247,6 +255,10 @@ def _run(arguments: argparse.Namespace) -> int:
             raise BadRequestError("Say what to verify: an adapter's folder, a file in it, or a job's id.")
         how = {"repeat": arguments.repeat, "as_json": arguments.json}
         return asyncio.run(run_verify(settings, arguments.target, **how))
+    if arguments.command == "cluster":
+        from arkor_dev.cli.commands.cluster.status import run_cluster
+
+        return asyncio.run(run_cluster(settings, arguments.action, arguments.address, as_json=arguments.json))
     if arguments.command == "local":
         from arkor_dev.cli.commands.local import run_local
 

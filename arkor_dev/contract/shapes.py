@@ -68,6 +68,10 @@ class JobConfig(TypedDict):
     datasetFormat: NotRequired[object]
     setByHand: NotRequired[list[str]]
     """The fields that somebody set for this job alone, in another way than the file says."""
+    cluster: NotRequired[str]
+    """The address of the Ray cluster on which it runs."""
+    insecureCluster: NotRequired[bool]
+    """Whether that may be one on another machine that asks for no token."""
 
 
 class JobMetrics(TypedDict):
@@ -92,11 +96,15 @@ class QueuedBehind(TypedDict):
 
 
 class QueuePlace(TypedDict):
-    """Where a queued job stands: ``position`` 1 is the next one to start, unless the queue is ``held``."""
+    """Where a queued job stands: ``position`` 1 is the next one to start, unless the queue is ``held``.
+
+    ``reason`` says why it lets others pass: where it is to run there is no place for it now.
+    """
 
     position: int
     behind: QueuedBehind | None
     held: NotRequired[bool]
+    reason: NotRequired[str]
 
 
 class Job(TypedDict):
@@ -261,6 +269,8 @@ class TrainRequest(TypedDict):
     """The id of a job whose settings and data are taken; ``settings`` go before them."""
     parent: NotRequired[JobParent]
     """The checkpoint whose adapter the job begins with."""
+    on: NotRequired[str]
+    """The cluster on which it runs, or ``here``; as the launch and the file say where it is left out."""
 
 
 class TrainingRun(TypedDict):

@@ -31,6 +31,7 @@ class Settings:
     ``port`` is None when the user named none: 4000, falling on to the next free of ten. ``cloud_url``
     is ``ARKOR_CLOUD_API_URL`` as it is set: None when absent, and an empty string is a value. Without
     ``resume`` (``ARKOR_NO_RESUME``) jobs of this machine that were interrupted do not go on by themselves.
+    ``cluster`` (``ARKOR_CLUSTER``) goes before that of ``arkor.toml``; ``here`` is none.
     """
 
     project: Path
@@ -44,12 +45,15 @@ class Settings:
     allow_other_users: bool = False
     cloud_url: str | None = None
     resume: bool = True
+    cluster: str | None = None
+    insecure_cluster: bool = False
     studio_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], project: Path, **choices: object) -> Settings:
         """Read the launch's folders and overrides from ``environ`` and this user's platform folders."""
         choices["resume"] = choices.get("resume", True) and environ.get("ARKOR_NO_RESUME", "") in ("", "0")
+        choices["cluster"] = choices.get("cluster") or environ.get("ARKOR_CLUSTER") or None
         return cls(
             project=project.resolve(),
             home=Path.home(),

@@ -21,7 +21,7 @@ from arkor_dev.data.sources import SourceError
 
 from .dataset_source import KEYS as DATASET_KEYS
 from .dataset_source import check_data, read_source
-from .toml import own_sets
+from .toml import compute, own_sets
 from .toml.limits import SIZE_LIMIT, TomlLimitError, check_limits
 from .toml.notify import TABLE, check_notify
 from .toml.positions import key_lines
@@ -102,9 +102,11 @@ def place(trainers: list[Trainer], name: str | None) -> int:
 
 def _trainers(project: Path, document: dict[str, object], problems: Problems) -> list[Trainer]:
     """Every ``[[trainer]]``; what is wrong with the document around them goes into ``problems``."""
-    problems.check_keys((), document, ("trainer", TABLE, own_sets.TABLE))
+    problems.check_keys((), document, ("trainer", TABLE, own_sets.TABLE, compute.TABLE))
     if TABLE in document:
         check_notify(document[TABLE], problems)
+    if compute.TABLE in document:
+        compute.check_compute(document[compute.TABLE], problems)
     sets: list[EvaluationSet] = []
     if own_sets.TABLE in document:
         sets = own_sets.read_sets(project, document[own_sets.TABLE], problems)

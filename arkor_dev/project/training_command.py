@@ -90,6 +90,9 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     # -P: a project's own random.py or datasets/ must not stand in for the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
     argv += ["--local"] if settings.local else []
+    on = request.get("on") or settings.cluster
+    argv += [f"--on={on}"] if on else []
+    argv += ["--insecure-cluster"] if settings.insecure_cluster else []
     # The command reads the file anew, a moment after we did.
     argv += [f"--revision={revision}"] if revision else []
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]

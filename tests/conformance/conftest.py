@@ -80,7 +80,7 @@ def fake_target() -> Iterator[Target]:
     """The tests' own backend in a thread of its own, with somebody who trains what it is given."""
     loop, fake = asyncio.new_event_loop(), FakeBackend()
     trained: set[asyncio.Task[None]] = set()  # else they may be collected
-    fake.features = sorted(BUILT)
+    fake.features = [*sorted(BUILT), "placement"]
     fake.created = lambda job_id: trained.add(loop.create_task(train(fake, job_id)))
 
     async def stop() -> None:

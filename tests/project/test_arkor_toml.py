@@ -46,6 +46,24 @@ def problem(project: Path, text: str) -> str:
     return problems[0]
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("compute = 3", "compute = 3 is not possible"),
+        ('[compute]\ncluster = "head"', 'compute.cluster = "head" is not possible'),
+        ("[compute]\nnodes = 2", "nodes"),
+    ],
+)
+def test_what_is_wrong_with_the_place_of_the_jobs_is_said(project: Path, table: str, said: str) -> None:
+    assert said in problem(project, f"{table}\n{SMALL}")
+
+
+def test_the_place_of_the_jobs_is_no_setting_of_a_trainer(project: Path) -> None:
+    [trainer] = load_trainers(write(project, f'[compute]\ncluster = "ray://head:10001"\n{SMALL}cpus = 4\n'))
+    assert "cluster" not in trainer["config"]
+    assert trainer["config"]["cpus"] == 4  # type: ignore[typeddict-item]
+
+
 def test_the_smallest_file(project: Path) -> None:
     assert load_trainers(write(project, SMALL)) == [
         {

@@ -52,6 +52,13 @@ def test_arkor_toml(settings: Settings, arkor: Path) -> None:
     assert "--local" in training_command(replace(settings, local=True), {}).argv
 
 
+def test_the_place_of_a_run_goes_before_that_of_the_launch(settings: Settings, arkor: Path) -> None:
+    (settings.project / "arkor.toml").write_text(TOML)
+    launch = replace(settings, cluster="ray://head:10001", insecure_cluster=True)
+    assert {"--on=ray://head:10001", "--insecure-cluster"} <= set(training_command(launch, {}).argv)
+    assert "--on=here" in training_command(launch, {"on": "here"}).argv
+
+
 def test_settings_of_one_run_are_arguments_of_their_own(settings: Settings, arkor: Path) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
     changes = {

@@ -41,6 +41,7 @@ from .fake_exports import FakeExports
 from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
 from .fake_order import Order
+from .fake_placement import FakePlacement
 from .fake_resume import Resuming
 from .fake_sampling import check_sampling, check_tools, logprobs, until_stop, usage
 from .fake_serving import FakeServing
@@ -127,6 +128,7 @@ class FakeBackend:
         self.cards = FakeCards(self)
         self.votes = FakeVotes(self)
         self.serving = FakeServing(self)
+        self.placement = FakePlacement(self)
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
@@ -348,6 +350,7 @@ class FakeBackend:
             *self.cards.routes(),
             *self.votes.routes(),
             *self.serving.routes(),
+            *self.placement.routes(),
         ]
 
     @web.middleware

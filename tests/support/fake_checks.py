@@ -14,6 +14,7 @@ COUNTS = {
 }  # fmt: skip
 MAY_BE_ZERO = {"warmupSteps", "saveSteps", "evalSteps", "weightDecay"}
 NUMBERS = {"numTrainEpochs", "learningRate", "weightDecay", "loraAlpha"}
+CLUSTER = re.compile(r"auto|(ray://)?[\w.-]+:\d{1,5}")
 SWITCHES = {"loadIn4bit", "trainOnResponsesOnly", "dryRun"}
 CHAT_NUMBERS = {"temperature": (0, 100), "topP": (0, 1), "maxTokens": (1, 10**9)}
 RETENTION = ("runRetentionMode", "runRetentionDays")
@@ -92,6 +93,8 @@ def check_config(config: object) -> None:
         if not isinstance(config.get(name), bool | None):
             wrong(f"{name} has to be true or false.")
     check_samples(config.get("samples"))
+    if config.get("cluster") is not None and not CLUSTER.fullmatch(str(config["cluster"])):
+        wrong("cluster has to be an address.")
     check_sets(config.get("evaluations"))
 
 

@@ -49,6 +49,8 @@ export interface JobConfig {
   evaluations?: EvaluationSet[];
   datasetFormat?: unknown;
   setByHand?: string[];
+  cluster?: string;
+  insecureCluster?: boolean;
   /** How long to train, in steps of one batch each. Set steps or epochs, not both. */
   maxSteps?: number;
   /** How long to train, in passes through the whole data set. Set steps or epochs, not both. */
@@ -157,6 +159,12 @@ export interface JobConfig {
   pauseOnBattery?: boolean;
   /** Train on a few rows for a few steps, to see that everything works. */
   dryRun?: boolean;
+  /** Processors of one machine of a cluster, and as many threads to compute with. */
+  cpus?: number;
+  /** GPUs of one machine of a cluster. Training uses one. */
+  gpus?: number;
+  /** Memory of one machine of a cluster that no other job of it is to have. */
+  memory?: number;
 }
 
 /** How far a job has come. The local backend adds it to each job; others may not. */
@@ -180,6 +188,7 @@ export interface QueuePlace {
   position: number;
   behind: QueuedBehind | null;
   held?: boolean;
+  reason?: string;
 }
 
 /** One training job. Times are ISO 8601 in UTC; `queue` is there while it waits, where it is known. */
@@ -309,6 +318,7 @@ export interface TrainRequest {
   settings?: Record<string, unknown>;
   like?: string;
   parent?: JobParent;
+  on?: string;
 }
 
 /** One child process that this launch of Studio has started (`GET /api/train`). */
@@ -1033,9 +1043,45 @@ export interface EndpointRequests {
   more: boolean;
 }
 
+/** The cluster of a launch's jobs (`GET /api/cluster`), not looked at; null where there is none. */
+export interface NamedCluster {
+  address: string | null;
+  insecure: boolean;
+}
+
+/** One machine of a cluster. `memory` is in bytes. */
+export interface ClusterNode {
+  name: string;
+  cpus: number;
+  gpus: number;
+  memory: number;
+  python?: string;
+  versions?: Record<string, string>;
+  missing?: string[];
+  problem?: string;
+}
+
+/** What no job has taken, of all machines together. `memory` is in bytes. */
+export interface ClusterFree {
+  cpus: number;
+  gpus: number;
+  memory: number;
+}
+
+/** A cluster as it is now. `token` says whether it asks for one, where that was looked at. */
+export interface Cluster {
+  address: string;
+  ray?: string;
+  python?: string;
+  token?: boolean;
+  nodes?: ClusterNode[];
+  free?: ClusterFree;
+  problem?: string;
+}
+
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1097,6 +1143,9 @@ export const SETTINGS: readonly Setting[] = [
   { field: "reportTo", label: "Reported to", style: "list" },
   { field: "pauseOnBattery", label: "Pause on battery", style: "flag" },
   { field: "dryRun", label: "Dry run", style: "flag" },
+  { field: "cpus", label: "Processors", style: "count" },
+  { field: "gpus", label: "GPUs", style: "count" },
+  { field: "memory", label: "Memory", style: "count" },
 ];
 
 /** Two of which only one can be set: setting either takes the other away. */

@@ -6,6 +6,7 @@ It looks and changes nothing: no identity is made, no project created, no packag
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ from arkor_dev.identity.local_backend import REQUIRED, missing_extra
 from arkor_dev.identity.scope import FileScopes, check_folder
 from arkor_dev.identity.views import header_line
 from arkor_dev.project.node_tools import is_typescript, no_node, satisfies, wanted_node
+from arkor_dev.project.toml.compute import cluster_of
 from arkor_dev.project.training_command import training_command
 from arkor_dev.project.typescript import node_version
 from arkor_dev.server.serve import bind
@@ -57,7 +59,7 @@ async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Print every check; the exit code: 1 when one of them failed, else 0."""
     checks = [*_versions(), _port(settings), _project(settings), _command(settings), *await _node(settings)]
     if settings.local:
-        checks += [_extra(), *_folders(settings)]
+        checks += [_extra(), *_cluster(settings), *_folders(settings)]
     else:
         checks += [*await _managed(settings)]
     healthy = all(check.status != "fail" for check in checks)
@@ -154,6 +156,18 @@ def _extra() -> Check:
         text, way_out = found
         return Check("Local extra", "warn", f"{versions}. {text}", way_out)
     return Check("Local extra", "ok", versions)
+
+
+def _cluster(settings: Settings) -> Iterator[Check]:
+    """The cluster of the jobs, where there is one; it is asked nothing: a project may name any."""
+    if (address := cluster_of(settings)) is None:
+        return
+    if importlib.util.find_spec("ray") is None:
+        text = f"{address} needs Ray, which this Python does not have."
+        yield Check("Cluster", "fail", text, "pip install 'arkor-dev[ray]'")
+    else:
+        step = f"What it has: arkor-dev cluster status {address}"
+        yield Check("Cluster", "ok", f"{address}, Ray {_version('ray')}.", step)
 
 
 def _version(name: str) -> str:

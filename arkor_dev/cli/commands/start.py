@@ -35,6 +35,7 @@ from arkor_dev.project.arkor_toml import revision as revision_of
 from arkor_dev.project.data_check import SECONDS, check_trainer
 from arkor_dev.project.training_command import OUTDATED
 
+from .cluster.choice import need_placement, placed
 from .data import lines_of
 from .repeat import parent_of, repeated
 from .start_typescript import run_typescript, runs_typescript
@@ -102,14 +103,18 @@ async def run_start(
         config["setByHand"] = list(complete(chosen["config"], changes))
     if dry_run:
         config["dryRun"] = True
+    in_red = await placed(settings, config)
     total = None if config.get("dryRun") else config.get("maxSteps")
     view = view_for(console or _stdout(), total if isinstance(total, int) else None)
     if revision is None:  # else Studio has asked, with the same findings
         await _say_errors(settings, chosen["name"], view)
+    if in_red:
+        view.say(in_red, "red")
     async with (
         notifying(settings, lambda text: view.say(text, "yellow")) as notices,
         joined(settings, view.notice) as backend,
     ):
+        await need_placement(backend, settings, config)
         begin = None if parent is None else await parent_of(backend, parent)
         job_id, forecast = await create(backend, settings, chosen, config, begin)
         tell = functools.partial(notices.take, job_id, chosen["name"])

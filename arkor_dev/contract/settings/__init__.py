@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.contract.rules import quoted
 
-from . import adapter, advanced, data, evaluation, precision, schedule, usual
+from . import adapter, advanced, compute, data, evaluation, precision, schedule, usual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ SETTINGS: tuple[Setting, ...] = (
     *evaluation.ROWS,
     *precision.ROWS,
     *advanced.ROWS,
+    *compute.ROWS,
 )
 """In reading order."""
 

@@ -1,5 +1,5 @@
-"""What runs a job: a worker process of this machine, behind an interface that says no more than is needed.
+"""What runs a job: a worker process of this machine, or a cluster, behind one interface.
 
-Jobs, their store, their events and how they go on know no worker but by ``seam``. Start there; ``here`` is
-this machine.
+Jobs, their store, their events and how they go on know ``seam`` alone, and ``choice``, which picks one. Start
+there; ``here`` is this machine, ``cluster`` a node of another (``local/cluster`` has the process for that).
 """

@@ -25,5 +25,9 @@ class ThisMachine:
         child.send(**job)
         return child
 
+    async def room(self, _: Mapping[str, Any]) -> bool:
+        """As `Execution` has it: a job may always try."""
+        return True
+
 
 HERE: Final[Execution] = ThisMachine()

@@ -3,7 +3,8 @@
 A worker is told the job, then its model, then perhaps ``do`` (``cancel``, or ``pause`` with a ``reason``). It
 says ``event`` with ``fields``, ``progress``, ``kept`` (a step that the job can go on after, whose files are
 in the backend's data folder by then), and at last ``end`` with ``fields``. One that ends without that word
-has crashed: the job goes on from what was kept last.
+has crashed: the job goes on from what was kept last. ``lost``, a sentence, is such an end with its reason;
+``waits``, another, says that there is no place for the job now, and that nothing of it has begun.
 """
 
 from __future__ import annotations
@@ -47,3 +48,6 @@ class Execution(Protocol):
 
         ``data`` and ``project`` are folders of this machine. Raises OSError where none can be started.
         """
+
+    async def room(self, config: Mapping[str, Any]) -> bool:
+        """Whether a job of ``config`` that found no place would find one now."""

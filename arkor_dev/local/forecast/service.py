@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.sources import SourceError, inside, parts_of
+from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.workers.alongside import alongside
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
@@ -158,6 +159,8 @@ class Forecasts:
 
     async def _entry(self, config: dict[str, Any]) -> Entry:
         """The question that ``config`` puts; JobFailure where it cannot be answered."""
+        if is_elsewhere(config):
+            raise JobFailure("A forecast measures this machine, and the job is to run on a cluster")
         if any(part["type"] != "file" for part in _parts(config)):
             raise JobFailure("A forecast needs data that lies in the project; these the run fetches")
         model = self._models.at_hand(config["model"])
@@ -276,7 +279,8 @@ class Forecasts:
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
         model = self._models.at_hand(config["model"])
-        if model is None or any(part["type"] != "file" for part in _parts(config)):
+        elsewhere = is_elsewhere(config) or any(part["type"] != "file" for part in _parts(config))
+        if model is None or elsewhere:
             return
         key = self._key(config, model)
         measured = self._kept.get(key)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.rules import FILLED, TEXT, Rule
+from arkor_dev.contract.placement.address import ADDRESS as CLUSTER_ADDRESS
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
@@ -58,6 +60,7 @@ SET_BY_HAND: Final = Schema(
         ),
     )
 )
+PLACE: Final = Schema((Field(CLUSTER, CLUSTER_ADDRESS, null=True), Field(INSECURE, FLAG, null=True)))
 
 
 def check_config(config: object) -> dict[str, Any]:
@@ -70,7 +73,8 @@ def check_config(config: object) -> dict[str, Any]:
     if problem is not None:
         raise BadRequestError(problem)
     try:
-        check(config, SET_BY_HAND, "config", "config.")
+        for schema in (SET_BY_HAND, PLACE):
+            check(config, schema, "config", "config.")
         _check_source(config.get("datasetSource"), "config.datasetSource")
         if config.get("evalDatasetSource") is not None:
             _check_source(config["evalDatasetSource"], "config.evalDatasetSource")

@@ -49,6 +49,8 @@ class Records:
         self.project_id = self._project_id()
         self._db.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
         self._reader = connect(path)
+        self.lacks: dict[str, str] = {}
+        """Why a waiting job has no place where it runs, for a person; by its id."""
         self._lock = threading.Lock()  # of the two below, which both threads use
         self._encoded: dict[str, bytes] | None = None
         self._listing: bytes | None = None
@@ -122,7 +124,7 @@ class Records:
             return None
         job = self._shape(row)
         if job["status"] == "queued" and (place := waiting.place(db, job_id)):
-            job["queue"] = place
+            job["queue"] = self._reasoned(job_id, place)
         return job
 
     def listing(self) -> bytes:
@@ -136,10 +138,25 @@ class Records:
                 # A place in the queue changes without its job: it is not kept with the rest.
                 for job_id, place in waiting.places(self._reader).items():
                     if job_id in jobs:
-                        jobs[job_id] = jobs[job_id][:-1] + b',"queue":' + compact(place).encode() + b"}"
+                        jobs[job_id] = (
+                            jobs[job_id][:-1]
+                            + b',"queue":'
+                            + compact(self._reasoned(job_id, place)).encode()
+                            + b"}"
+                        )
                 queue = compact({"held": waiting.is_held(self._reader)}).encode()
                 self._listing = b'{"jobs":[%s],"queue":%s}' % (b",".join(reversed(jobs.values())), queue)
             return self._listing
+
+    def _reasoned(self, job_id: str, place: dict[str, Any]) -> dict[str, Any]:
+        why = self.lacks.get(job_id)
+        return place if why is None else {**place, "reason": why}
+
+    def put_back(self, job_id: str, why: str) -> None:
+        """Let a job that runs wait again, where it stood in the queue, as there is no place for it."""
+        self.lacks[job_id] = why
+        self._db.execute("UPDATE jobs SET status = 'queued' WHERE id = ? AND status = 'running'", (job_id,))
+        self._changed(job_id)
 
     # What a person changes
 

@@ -13,7 +13,7 @@ import functools
 import logging
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_RESUMED
@@ -24,19 +24,21 @@ from .artifacts import drop_verdict, keep_verdict, kept_verdict, sweep, sweep_da
 from .disk import remove_files
 from .running import standing
 from .running.log import Log
+from .running.placing import Placing
 from .running.preparing import Preparing
 from .running.standing import let_go_on, watch_power
-from .running.training import CRASHED, PAUSED, Training
+from .running.training import CRASHED, PAUSED, WAITS, Training
 from .store import AGAIN, ENDED, Store, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.local.models.catalog import Models
 
     from .async_store import AsyncStore
     from .event_log import Event
+    from .running.observer import Observer
 
 log = logging.getLogger(__name__)
 
@@ -49,22 +51,6 @@ PAUSE_SECONDS: Final = 60.0
 REST_SECONDS: Final = 2.0
 """How long the end of this process waits for the job that runs to stand."""
 FAULT_SECONDS: Final = 1.0
-
-
-class Observer(Protocol):
-    """Who follows trainings from outside: forecasts, which are not to be in their way."""
-
-    def training_begins(self) -> None:
-        """A job is about to start."""
-
-    def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
-        """A job that took so long is over."""
-
-    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Why a job cannot fit on this machine, as the fields of its ``training.failed``; else empty."""
-
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
-        """Sentences to help with a job that ran out of memory, or nothing."""
 
 
 def _tell(name: str, fields: Mapping[str, Any]) -> None:
@@ -84,6 +70,7 @@ class Scheduler:
         self._project = project
         self._reporting = Reporting(data, project)
         self._wake = asyncio.Event()
+        self._placing = Placing(store, self.wake)
         self._current: str | None = None
         self._training: Training | None = None
         self._unwanted: set[str] = set()
@@ -98,15 +85,17 @@ class Scheduler:
         ran then stays paused.
         """
         task = asyncio.create_task(self._run(recovered := asyncio.Event(), idle, resume and not idle))
+        placing = asyncio.create_task(self._placing.look(), name="places of waiting jobs")
         with contextlib.suppress(TimeoutError):  # a data base that is locked does not keep the start waiting
             await asyncio.wait_for(recovered.wait(), RECOVER_SECONDS)
         try:
             yield
         finally:
             await self._rest(task)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            for each in (task, placing):
+                each.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await each
             await self._reporting.close()
 
     @property
@@ -180,7 +169,7 @@ class Scheduler:
             self._wake.clear()
             try:
                 stands = await let_go_on(self._store, self._data)
-                started = await self._store.write(Store.start_next)
+                started = await self._store.write(Store.start_next, self._placing.waiting)
             except sqlite3.Error:
                 log.exception("the next job")
                 await asyncio.sleep(FAULT_SECONDS)
@@ -280,8 +269,10 @@ class Scheduler:
             verdict = await self._advised(self.observer, training, job_id, config, verdict)
         if verdict.status == PAUSED:
             await self._store.write(Store.pause, job_id, verdict.fields)
+        elif verdict.status == WAITS and job_id not in self._unwanted:
+            await self._placing.put_back(job_id, config, verdict.fields["why"])
         elif verdict.status != AGAIN:
-            await self._end(job_id, verdict)
+            await self._end(job_id, Verdict("cancelled", {}) if verdict.status == WAITS else verdict)
         if self.observer:
             self.observer.training_ended(config, verdict, seconds)
 

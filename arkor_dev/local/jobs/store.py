@@ -19,7 +19,7 @@ from .event_log import EventLog
 from .records import compact, now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ENDED: Final = "The local backend was ended while this job was training."
 CRASHED: Final = "Its training process had crashed."
@@ -118,7 +118,8 @@ class Store(EventLog):
             step = json.loads(metrics).get("step", 0)
             if interruptions.crashes_again(self._db, job_id, step):
                 if pause is None:
-                    interruptions.queue_first(self._db, job_id, {"why": CRASHED, "auto": True})
+                    why = verdict.fields.get("why", CRASHED)
+                    interruptions.queue_first(self._db, job_id, {"why": why, "auto": True})
                 else:
                     self._pause(job_id, {"reason": pause, **({"message": ENDED} if pause == "ended" else {})})
                 verdict = Verdict(AGAIN, {"error": verdict.error})
@@ -251,10 +252,13 @@ class Store(EventLog):
         assert taken
         return taken
 
-    def start_next(self) -> tuple[str, dict[str, Any]] | None:
-        """Start the next job of the queue: its id, and its config with the secrets for the worker."""
+    def start_next(self, but: Sequence[str] = ()) -> tuple[str, dict[str, Any]] | None:
+        """Start the next job of the queue: its id, and its config with the secrets for the worker.
+
+        Those of ``but`` let the others pass.
+        """
         with transaction(self._db):
-            found = waiting.first(self._db)
+            found = waiting.first(self._db, but)
             if found:
                 self._db.execute(
                     "UPDATE jobs SET status = 'running', started = coalesce(started, ?) WHERE id = ?",
@@ -262,6 +266,7 @@ class Store(EventLog):
                 )
         if not found:
             return None
+        self.lacks.pop(found[0], None)
         self._changed(found[0])
         return found[0], json.loads(found[1])
 

@@ -36,12 +36,14 @@ def hold(db: sqlite3.Connection, held: bool) -> None:
         db.execute("DELETE FROM meta WHERE key = ?", (HELD,))
 
 
-def first(db: sqlite3.Connection) -> tuple[str, str] | None:
-    """The id and the config, as JSON, of the job that may start now."""
+def first(db: sqlite3.Connection, but: Sequence[str] = ()) -> tuple[str, str] | None:
+    """The id and the config, as JSON, of the job that may start now, those of ``but`` left out."""
     # One that was running, and goes on by itself, does not wait for a queue that is held.
     which = "AND json_extract(resume, '$.auto')" if is_held(db) else ""
     found: tuple[str, str] | None = db.execute(
-        f"SELECT id, config FROM jobs WHERE status = 'queued' {which} ORDER BY {PLACE} LIMIT 1"  # noqa: S608 - constant text
+        f"""SELECT id, config FROM jobs WHERE status = 'queued' {which}
+            AND id NOT IN ({", ".join("?" * len(but))}) ORDER BY {PLACE} LIMIT 1""",  # noqa: S608 - constant text
+        tuple(but),
     ).fetchone()
     return found
 

@@ -42,6 +42,9 @@ from .forecasts import routes as forecast_routes
 from .interruptions import routes as interruption_routes
 from .jobs import EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
+from .placement.clusters import Clusters, named
+from .placement.routes import CLUSTERS
+from .placement.routes import routes as placement_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 
 if TYPE_CHECKING:
@@ -72,7 +75,7 @@ FEATURES: Final = (
     "tools",
     "votes",
 )
-"""Those of docs/contract.md#optional-features that this backend has."""
+"""Those of docs/contract.md#optional-features that this backend has, whatever else is installed."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
 """Characters of a fault: it may quote what was sent."""
@@ -139,7 +142,7 @@ def _project(setup: Setup) -> dict[str, str]:
 @routes.get("/v1/capabilities")
 async def capabilities(request: web.Request) -> web.Response:
     request.app[DATASETS].prepare()  # whoever asks is a page, and a page may show data
-    return web.json_response({"features": FEATURES})
+    return web.json_response({"features": [*FEATURES, *named()]})
 
 
 @routes.get("/v1/projects")
@@ -176,15 +179,18 @@ def create_app(setup: Setup) -> web.Application:
     )
     app[EXPORTS] = Exports(setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], TOGETHER)
+    app[CLUSTERS] = Clusters(setup.data)
     app[SCHEDULER].observer = Followers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS])
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
     app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
+    app.add_routes(placement_routes)
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(models.close)
             stack.push_async_callback(inference.close)
             stack.push_async_callback(app[DATASETS].close)
+            stack.push_async_callback(app[CLUSTERS].close)
             await stack.enter_async_context(app[FORECASTS].running())
             await stack.enter_async_context(app[EVALUATIONS].running())
             await stack.enter_async_context(app[EXPORTS].running())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from arkor_dev.local.jobs.scheduler import Observer
+    from arkor_dev.local.jobs.running.observer import Observer
     from arkor_dev.local.jobs.store import Verdict
 
 routes = web.RouteTableDef()

@@ -51,7 +51,7 @@ class Work:
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])
         preparation = Preparation(job, self.emit, self.link.progress)
-        for field in ("reportTo", "pauseOnBattery"):
+        for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory"):
             preparation.settings.get(field)  # the backend obeys it; here it is only told
         preparation.read()
         model = self.link.receive()

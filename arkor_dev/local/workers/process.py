@@ -46,8 +46,12 @@ class Child:
         self._errors = asyncio.create_task(self._read_errors())
 
     @classmethod
-    async def start(cls, module: str, env: Mapping[str, str] | None = None) -> Child:
-        """Start ``python -m <module>`` as the leader of a process group of its own."""
+    async def start(cls, module: str, env: Mapping[str, str] | None = None, *, alone: bool = False) -> Child:
+        """Start ``python -m <module>`` as the leader of a process group of its own.
+
+        ``env`` goes before this process's environment; with ``alone`` it takes its place.
+        """
+        inherited: Mapping[str, str] = {} if alone else os.environ
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -57,7 +61,7 @@ class Child:
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT,
             start_new_session=True,
-            env={**DEFAULTS, **os.environ, **QUIET, **(env or {})},
+            env={**DEFAULTS, **inherited, **QUIET, **(env or {})},
         )
         return cls(process, module)
 

@@ -17,6 +17,7 @@ from . import (
     train,
 )
 from .deployments import routes as deployments
+from .placement import routes as placement
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -26,6 +27,6 @@ def routes() -> list[web.RouteDef]:
     """Every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, datasets, deployments, forecasts, evaluation, exports,
-        corrections,
+        corrections, placement,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

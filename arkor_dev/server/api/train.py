@@ -10,6 +10,7 @@ from aiohttp import ClientConnectionResetError, web
 
 from arkor_dev.contract.bodies import PARENT, changes_fault
 from arkor_dev.contract.errors import ConflictError
+from arkor_dev.contract.placement.address import ADDRESS, HERE
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from arkor_dev.processes.training_runs import Launch, Prepare, Run
 
 ID = text_line(200, "the id of a job")
+ON = Rule(
+    "other",
+    noun=f'"{HERE}", or {ADDRESS.noun}',
+    test=lambda value: value == HERE or ADDRESS.fits(value),
+)
 TRAIN = Schema(
     (
         Field("file", FILLED, null=True),
@@ -34,6 +40,7 @@ TRAIN = Schema(
         Field("settings", Rule("object"), null=True),
         Field("like", ID, null=True),
         Field("parent", Rule("object"), null=True, inner=PARENT),
+        Field("on", ON, null=True),
     ),
     lambda body: changes_fault(body.get("settings") or {}),
 )

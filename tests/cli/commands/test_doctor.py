@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -223,6 +224,27 @@ async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch)
     assert extra["text"].endswith("The build for NVIDIA GPUs (4.8 GB).")
     monkeypatch.setattr(doctor, "missing_extra", lambda: "Install them with: pip install torch")
     assert (await healthy.visit(1))["Local extra"]["status"] == "fail"
+
+
+@pytest.mark.parametrize(("there", "status"), [(True, "ok"), (False, "fail")])
+async def test_the_cluster_of_the_jobs(
+    healthy: Doctor, monkeypatch: pytest.MonkeyPatch, there: bool, status: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: (object() if there else None) if name == "ray" else find(name),
+    )
+    (healthy.settings.project / "arkor.toml").write_text(TOML)
+    monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    monkeypatch.setattr(doctor, "surplus", lambda: None)
+    monkeypatch.setattr(doctor, "_version", lambda name: f"{name} 1.0")
+    healthy.settings = replace(healthy.settings, local=True, cluster="ray://head:10001")
+    cluster = (await healthy.visit(0 if there else 1))["Cluster"]
+    assert cluster["status"] == status
+    assert cluster["text"].startswith("ray://head:10001")
+    assert ("arkor-dev[ray]" in cluster["next"]) == (not there)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

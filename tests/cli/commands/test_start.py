@@ -130,6 +130,41 @@ async def test_from_start_to_end(
     }
 
 
+@pytest.mark.parametrize(
+    ("option", "insecure", "wanted"),
+    [
+        (None, False, {"cluster": "ray://head:10001"}),
+        ("10.0.0.5:6379", False, {"cluster": "10.0.0.5:6379"}),
+        ("here", True, {}),
+        (None, True, {"cluster": "ray://head:10001", "insecureCluster": True}),
+    ],
+)
+async def test_a_job_is_told_where_it_runs(
+    settings: Settings,
+    fake_backend: FakeBackend,
+    option: str | None,
+    insecure: bool,
+    wanted: dict[str, object],
+) -> None:
+    fake_backend.features = ["placement"]
+    (settings.project / "arkor.toml").write_text(f'[compute]\ncluster = "ray://head:10001"\n{TOML}')
+    started = Started(replace(settings, cluster=option, insecure_cluster=insecure))
+    fake_backend.finish(await started.job(fake_backend))
+    code, lines = await started.end()
+    assert code == 0
+    config = fake_backend.last("POST /v1/jobs").json()["config"]
+    assert {name: config[name] for name in ("cluster", "insecureCluster") if name in config} == wanted
+    assert any("--insecure-cluster" in line for line in lines) == ("insecureCluster" in wanted)
+
+
+async def test_a_cluster_that_the_backend_does_not_know_starts_nothing(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
+    with pytest.raises(ArkorError, match=r"runs no jobs on the cluster 10\.0\.0\.5:6379"):
+        await Started(replace(settings, cluster="10.0.0.5:6379")).end()
+    assert not fake_backend.jobs
+
+
 async def test_settings_by_hand_go_before_the_files_and_are_named(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:

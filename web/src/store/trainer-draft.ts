@@ -6,6 +6,7 @@ import { signal } from "@preact/signals";
 import { type JobConfig, type JobParent, ONE_OF, type Trainer, type TrainRequest } from "../contract.gen";
 import { readStored, TRAINER_DRAFTS, type TrainerDraft, writeStored } from "../lib/storage";
 import { project } from "./credentials";
+import { chosenPlace } from "./place";
 
 /** Values by field; null takes a setting away, as if the file did not say it. */
 export type Changes = Readonly<Record<string, unknown>>;
@@ -54,10 +55,15 @@ export function draftParent(trainer: Trainer): JobParent | undefined {
 export function draftRequest(
   trainer: Trainer,
   more: Changes = {},
-): Pick<TrainRequest, "settings" | "parent"> {
+): Pick<TrainRequest, "settings" | "parent" | "on"> {
   const settings = { ...changesFor(trainer), ...more };
   const parent = draftParent(trainer);
-  return { ...(Object.keys(settings).length > 0 && { settings }), ...(parent && { parent }) };
+  const on = chosenPlace.value;
+  return {
+    ...(on && { on }),
+    ...(Object.keys(settings).length > 0 && { settings }),
+    ...(parent && { parent }),
+  };
 }
 
 /** The next training begins from the base model again. */

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_STARTED
-from arkor_dev.local.execution.here import HERE
+from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
 PAUSED: Final = "paused"
 CRASHED: Final = "crashed"
-"""Verdicts that are no end: the job stands, or its process ended without a word."""
+WAITS: Final = "waits"
+"""Verdicts that are no end: the job stands, its worker ended without a word, or found no place to begin."""
 
 
 class Training:
     """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
 
-    ``heard`` is told of events once they are in the job's log; ``execution`` is where it runs.
+    ``heard`` is told of events once they are in the job's log; ``execution`` is where it runs, if not where
+    its config says.
     """
 
     def __init__(
@@ -44,11 +46,11 @@ class Training:
         config: dict[str, Any],
         orders: Mapping[str, Any],
         heard: Callable[[Sequence[Event]], None] = lambda _: None,
-        execution: Execution = HERE,
+        execution: Execution | None = None,
     ) -> None:
         self._store, self._models = store, models
         self._job, self._config, self._orders = job_id, config, orders
-        self._heard, self._execution = heard, execution
+        self._heard, self._execution = heard, execution or execution_of(config)
         self._cancel, self._pause = asyncio.Event(), asyncio.Event()
         self._reason = ""
         self._steps = False
@@ -68,7 +70,7 @@ class Training:
             self._pause.set()
 
     async def run(self, data: Path, project: Path) -> Verdict:
-        """Let a worker train, and end it; how the job ended, ``PAUSED`` or ``CRASHED``."""
+        """Let a worker train, and end it; how the job ended, or ``PAUSED``, ``CRASHED`` or ``WAITS``."""
         job = {"id": self._job, "config": self._config, "data": str(data), "project": str(project)}
         orders = self._orders if self._orders.get("why") else None
         worker = await self._execution.start({**job, "resume": orders})
@@ -127,6 +129,10 @@ class Training:
                     await self._store.write(Store.keep, self._job, message["kept"])
                 if "end" in message:
                     return Verdict(message["end"], message["fields"])
+                if "lost" in message:
+                    return Verdict(CRASHED, {"error": message["lost"], "why": message["lost"]})
+                if "waits" in message:
+                    return Verdict(WAITS, {"why": message["waits"]})
         await worker.ended()
         cause: dict[str, Any] = {"error": worker.cause("The training process")}
         return Verdict(CRASHED, {**cause, "outOfMemory": True} if worker.killed else cause)

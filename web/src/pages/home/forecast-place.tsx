@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Trainer } from "../../contract.gen";
 import { features } from "../../store/features";
+import { placeConfig } from "../../store/place";
 import { applySettings, drafted, draftFaults } from "../../store/trainer-draft";
 
 const line = signal<typeof import("./forecast").ForecastLine | null>(null);
@@ -24,7 +25,7 @@ export function ForecastPlace({ trainer, dryRun }: { trainer: Trainer; dryRun: b
       {Line && (
         <Line
           key={trainer.name}
-          config={dryRun ? { ...config, dryRun: true } : config}
+          config={{ ...config, ...placeConfig(), ...(dryRun && { dryRun: true }) }}
           apply={(settings) => applySettings(trainer, settings)}
         />
       )}

@@ -15,6 +15,7 @@ import { liveRunOf, runs } from "../../store/runs";
 import { changeWords } from "../../store/trainer-changes";
 import { changesFor, drafted, draftFaults } from "../../store/trainer-draft";
 import { Button, Chips, ErrorNote, Skeleton, StatusDot, Switch } from "../../ui";
+import { ClusterPlace } from "./cluster-place";
 import { ForecastPlace } from "./forecast-place";
 import { foundJob, openRun } from "./open-run";
 import {
@@ -95,6 +96,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
           </>
         )}
       </div>
+      {known.source !== "typescript" && <ClusterPlace />}
       {faults > 0 && (
         <p id="home-faults" class="home-edits">
           Correct the {faults === 1 ? "setting that is" : "settings that are"} marked below first.

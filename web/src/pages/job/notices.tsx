@@ -37,7 +37,13 @@ export function Notices({ job, stream, status }: Props) {
         </p>
       )}
       <Standing job={job} run={run} status={status} />
-      {run.rows.length === 0 && run.outcome === null && <Waiting status={status} job={job} run={run} />}
+      {status === "queued" && job?.queue?.reason !== undefined ? (
+        <p class="job-notice" role="status">
+          <strong>Waits for room.</strong> {clean(job.queue.reason, 1000)}. Others pass it until there is.
+        </p>
+      ) : (
+        run.rows.length === 0 && run.outcome === null && <Waiting status={status} job={job} run={run} />
+      )}
     </>
   );
 }

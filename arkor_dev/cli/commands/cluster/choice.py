@@ -1,0 +1,49 @@
+"""On which cluster a command's job runs: its option, the environment, the file, in this order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.cli.lost_jobs import features_of
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE
+from arkor_dev.project.toml.compute import cluster_of
+
+if TYPE_CHECKING:
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.core.settings import Settings
+
+FEATURE = "placement"
+
+
+async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
+    """Write into ``config`` where the job runs; what a person has to see of that in red, or None."""
+    for field in (CLUSTER, INSECURE):
+        config.pop(field, None)
+    address = await asyncio.to_thread(cluster_of, settings)
+    if address is None:
+        return None
+    config[CLUSTER] = address
+    if not settings.insecure_cluster:
+        return None
+    config[INSECURE] = True
+    return (
+        f"--insecure-cluster: the cluster {address} is used even if it asks for no token. Whoever reaches it "
+        "can run programs there, and read the data and the model that go there."
+    )
+
+
+async def need_placement(backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
+    """Raise BadRequestError where a job is to run on a cluster, and the backend knows none."""
+    if CLUSTER not in config or FEATURE in await features_of(backend):
+        return
+    if settings.local:
+        raise BadRequestError(
+            f"The cluster {config[CLUSTER]} needs Ray, which this Python does not have: "
+            "pip install 'arkor-dev[ray]'. Or train on this machine: --on here"
+        )
+    raise BadRequestError(
+        f"This backend runs no jobs on the cluster {config[CLUSTER]}: add --local, or leave it out with "
+        "--on here"
+    )

@@ -1,0 +1,51 @@
+"""What a job asks of the machine of a cluster on which it is to run; here it takes what there is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from arkor_dev.contract.rules import above_zero, whole
+
+from .setting import Setting
+
+CLUSTER: Final = "the local backend, on a cluster"
+
+ROWS: Final = (
+    Setting(
+        key="cpus",
+        field="cpus",
+        label="Processors",
+        help="Processors of one machine of a cluster, and as many threads to compute with.",
+        rule=whole(1, 1024),
+        style="count",
+        group="advanced",
+        default_words="one of a cluster, which computes with as many threads as it has",
+        example=4,
+        where=CLUSTER,
+    ),
+    Setting(
+        key="gpus",
+        field="gpus",
+        label="GPUs",
+        help="GPUs of one machine of a cluster. Training uses one.",
+        rule=whole(0, 1),
+        style="count",
+        group="advanced",
+        default_words="none of a cluster",
+        example=1,
+        where=CLUSTER,
+    ),
+    Setting(
+        key="memory",
+        field="memory",
+        label="Memory",
+        help="Memory of one machine of a cluster that no other job of it is to have.",
+        rule=above_zero(100_000),
+        style="count",
+        group="advanced",
+        unit="GiB",
+        default_words="not asked for",
+        example=8,
+        where=CLUSTER,
+    ),
+)

@@ -1,0 +1,7 @@
+"""A job on a node of a Ray cluster: the driver process here, and what runs there.
+
+``driver`` is a process of its own between the backend and the cluster: it alone imports Ray, and speaks with
+the backend as a training worker does. On the node, ``node`` starts the very worker that would train here.
+``parcel`` says what of a job travels there, ``returns`` takes in what comes back and trusts none of it.
+``access`` is who may be connected to at all, ``connection`` the way there, ``status`` a look at a cluster.
+"""

@@ -1,0 +1,81 @@
+"""A cluster: a driver process of the backend holds the connection, and a node trains."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from .seam import Execution, Worker
+
+DRIVER: Final = "arkor_dev.local.cluster.driver"
+LOOKER: Final = "arkor_dev.local.cluster.room"
+LOOK_SECONDS: Final = 60.0
+LEAVE_SECONDS: Final = 4.0
+"""How long a driver has to give back what it holds of the cluster; Ray does it for one that is killed."""
+
+
+class Driver:
+    """A job's driver, as its `Worker`. That it was killed says nothing of the training's memory."""
+
+    killed = False
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+
+    def send(self, **fields: Any) -> None:
+        """As `Worker` has it."""
+        self._child.send(**fields)
+
+    def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """As `Worker` has it."""
+        return self._child.batches()
+
+    async def ended(self) -> int:
+        """As `Worker` has it."""
+        return await self._child.ended()
+
+    async def stop(self) -> None:
+        """Let it leave the cluster as it was; kill it where that takes too long."""
+        self._child.send(do="end")
+        ending = asyncio.create_task(self._child.ended())
+        await asyncio.wait({ending}, timeout=LEAVE_SECONDS)
+        self._child.kill()
+        await ending
+
+    def cause(self, what: str) -> str:
+        """As `Worker` has it."""
+        return f"The connection to the cluster has ended: {self._child.cause('its driver')}"
+
+
+class Cluster:
+    """Trains on a node; an order takes longer to come there, and its answer to come back."""
+
+    grace = 3.0
+
+    async def start(self, job: Mapping[str, Any]) -> Worker:
+        """As `Execution` has it."""
+        child = await Child.start(DRIVER)
+        child.send(**job)
+        return Driver(child)
+
+    async def room(self, config: Mapping[str, Any]) -> bool:
+        """As `Execution` has it; a process looks, and one that takes too long has seen none."""
+        child = await Child.start(LOOKER)
+        child.send(config=config)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                async for batch in child.batches():
+                    return bool(batch[0].get("room"))
+        except TimeoutError:
+            pass
+        finally:
+            await child.stop()
+        return False
+
+
+CLUSTER: Final[Execution] = Cluster()

@@ -1,0 +1,58 @@
+"""Jobs that found no place where they run: they wait in the queue and let others pass until there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.execution.choice import execution_of
+from arkor_dev.local.jobs.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from arkor_dev.local.jobs.async_store import AsyncStore
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 15.0
+"""How often is looked whether there is room."""
+
+
+class Placing:
+    """The jobs that wait for a place; ``wake`` is called when one has found it."""
+
+    def __init__(self, store: AsyncStore, wake: Callable[[], None]) -> None:
+        self._store, self._wake = store, wake
+        self._configs: dict[str, Mapping[str, Any]] = {}
+        self._news = asyncio.Event()
+
+    @property
+    def waiting(self) -> list[str]:
+        """The ids of those that cannot start now."""
+        return list(self._configs)
+
+    async def put_back(self, job_id: str, config: Mapping[str, Any], why: str) -> None:
+        """Let a job that runs wait again where it stood in the queue; ``why`` is a sentence for a person."""
+        self._configs[job_id] = config
+        await self._store.write(Store.put_back, job_id, why)
+        self._news.set()
+
+    async def look(self) -> None:
+        """Look from time to time, for ever."""
+        while True:
+            if not self._configs:
+                self._news.clear()
+                await self._news.wait()
+            await asyncio.sleep(LOOK_SECONDS)
+            for job_id, config in list(self._configs.items()):
+                try:
+                    job = await self._store.read(Store.get, job_id)
+                    waits = job is not None and job["status"] == "queued"
+                    if waits and not await execution_of(config).room(config):
+                        continue
+                except Exception:
+                    log.exception("a place for the job %s", job_id)
+                del self._configs[job_id]
+                self._wake()

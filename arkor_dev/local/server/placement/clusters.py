@@ -1,0 +1,69 @@
+"""Looks at clusters: a process each, which alone knows Ray; what it saw holds for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOOKER: Final = "arkor_dev.local.cluster.status"
+FEATURE: Final = "placement"
+FRESH_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 90.0
+KNOWN: Final = 20
+"""Clusters of which is kept what was seen."""
+
+
+def named() -> Iterator[str]:
+    """The feature's name, where Ray is installed; imports none of it."""
+    if importlib.util.find_spec("ray") is not None:
+        yield FEATURE
+
+
+class Clusters:
+    """What was seen of each cluster. Whoever asks while it is looked at waits for the same answer."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._looking: dict[tuple[str, bool], tuple[float, asyncio.Task[dict[str, Any]]]] = {}
+
+    async def look(self, address: str, *, insecure: bool) -> dict[str, Any]:
+        """The contract's ``Cluster``."""
+        key = (address, insecure)
+        asked, task = self._looking.get(key, (0.0, None))
+        if task is None or (task.done() and time.monotonic() - asked > FRESH_SECONDS):
+            task = asyncio.create_task(self._look(address, insecure), name=f"look at {address}")
+            self._looking.pop(key, None)
+            self._looking[key] = (time.monotonic(), task)
+            for old in list(self._looking)[:-KNOWN]:
+                self._looking.pop(old)[1].cancel()
+        return await asyncio.shield(task)
+
+    async def _look(self, address: str, insecure: bool) -> dict[str, Any]:
+        child = await Child.start(LOOKER)
+        try:
+            child.send(address=address, insecure=insecure, cache=str(self._data))
+            async with asyncio.timeout(LOOK_SECONDS):
+                async for batch in child.batches():
+                    found: dict[str, Any] = batch[0]["cluster"]
+                    return found
+            await child.ended()
+            return {"address": address, "problem": child.cause("The process that looked at it")}
+        except TimeoutError:
+            return {"address": address, "problem": f"It has not answered in {LOOK_SECONDS:.0f} s"}
+        finally:
+            await child.stop()
+
+    async def close(self) -> None:
+        """End every look."""
+        tasks = [task for _, task in self._looking.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

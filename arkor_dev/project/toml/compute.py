@@ -1,0 +1,60 @@
+"""``[compute]`` in ``arkor.toml``: on which cluster the project's jobs run."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.placement.address import ADDRESS, HERE
+from arkor_dev.contract.regular_files import read_small
+
+from .limits import SIZE_LIMIT, TomlLimitError, check_limits
+from .problems import FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.core.settings import Settings
+
+    from .problems import Problems
+
+TABLE: Final = "compute"
+KEYS: Final = ("cluster",)
+
+
+def check_compute(table: object, problems: Problems) -> None:
+    """Add what is wrong with a document's ``[compute]``."""
+    at = (TABLE,)
+    if not isinstance(table, dict):
+        problems.not_allowed(
+            at, table, 'a table, such as [compute] with cluster = "ray://head:10001" below it'
+        )
+        return
+    problems.check_keys(at, table, KEYS)
+    if "cluster" in table and not ADDRESS.fits(table["cluster"]):
+        problems.not_allowed((*at, "cluster"), table["cluster"], ADDRESS.words)
+
+
+def load_cluster(project: Path) -> str | None:
+    """The cluster of the project's file; None where it names none, or a wrong one, of which trainers tell."""
+    try:
+        text = read_small(project / FILE, SIZE_LIMIT).decode()
+        check_limits(text)
+        table = tomllib.loads(text).get(TABLE)
+    except (OSError, ValueError, RecursionError, TomlLimitError, BadRequestError):
+        return None
+    cluster = table.get("cluster") if isinstance(table, dict) else None
+    return cluster if ADDRESS.fits(cluster) else None
+
+
+def cluster_of(settings: Settings) -> str | None:
+    """Where a launch's jobs run: as its option or environment says, else the file; None for this machine."""
+    if settings.cluster is not None:
+        return None if settings.cluster == HERE else settings.cluster
+    return load_cluster(settings.project)
+
+
+def question(settings: Settings, address: str) -> dict[str, str]:
+    """What a backend is asked about a cluster (docs/contract.md#placement)."""
+    return {"address": address, **({"insecure": "true"} if settings.insecure_cluster else {})}

@@ -1,0 +1,151 @@
+"""A cluster of true nodes on this machine, in a process of its own, and a backend beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.harness import Backend, until
+
+from .nodes import HEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKER = b"arkor_dev.local.training.worker"
+DRIVER = "arkor_dev.local.cluster.driver"
+SECRET = "ARKOR_TEST_SECRET"
+
+
+@dataclass
+class Nodes:
+    """The process that holds the cluster. ``temporary`` is its nodes' folder for temporary files.
+
+    ``address`` is its head's, ``client`` that of the server for those who are no node of it.
+    """
+
+    process: subprocess.Popen[str]
+    address: str
+    client: str
+    temporary: Path
+
+    @classmethod
+    def start(cls, root: Path, count: int, **env: str) -> Nodes:
+        """Start ``count`` nodes beside the head; ``root`` has a short name, as sockets need it."""
+        folders = {name: root / name for name in ("home", "ray", "tmp")}
+        for folder in folders.values():
+            folder.mkdir(parents=True)
+        usual = {
+            "HOME": str(folders["home"]),
+            "RAY_TMPDIR": str(folders["ray"]),
+            "TMPDIR": str(folders["tmp"]),
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "OMP_NUM_THREADS": "1",
+            "ARKOR_LEAST_FREE_BYTES": "0",
+        }
+        with socket.socket() as free:
+            free.bind((HEAD, 0))
+            port = free.getsockname()[1]
+        errors = (root / "errors").open("w")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.local.cluster.nodes", str(count), str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, **usual, **env},
+            start_new_session=True,
+        )
+        errors.close()
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line, (root / "errors").read_text()
+        return cls(process, json.loads(line)["address"], f"ray://{HEAD}:{port}", folders["tmp"])
+
+    def order(self, **what: str) -> None:
+        """``end`` or ``add`` a node; returns when it is done."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+        assert json.loads(self.process.stdout.readline()) == {}
+
+    def workers(self) -> list[int]:
+        """The pids of training workers on the nodes."""
+        processes = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        return [int(entry.name) for entry in processes if self._is_worker(entry)]
+
+    def _is_worker(self, entry: Path) -> bool:
+        try:
+            here = f"TMPDIR={self.temporary}".encode() in (entry / "environ").read_bytes().split(b"\0")
+            return here and WORKER in (entry / "cmdline").read_bytes()
+        except OSError:
+            return False
+
+    def jobs(self) -> list[Path]:
+        """What jobs have left on the nodes."""
+        return [path for folder in self.temporary.glob("arkor-dev-*/jobs") for path in folder.iterdir()]
+
+    def stop(self) -> None:
+        """End all of it."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        try:
+            self.process.wait(20)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            assert self.process.stdout
+            self.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[Nodes]:
+    """Two nodes of one processor each, for all tests; a test that ends one adds it again."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    root = Path(tempfile.mkdtemp(prefix="arkor-ray-", dir="/tmp"))
+    nodes = Nodes.start(root, 2)
+    yield nodes
+    nodes.stop()
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory, shared_project: Path, nodes: Nodes) -> Iterator[Backend]:
+    """A backend for the jobs on the cluster."""
+    root = tmp_path_factory.mktemp("beside.v1")
+    backend = Backend.start(root / "data", shared_project, root / "cache", **{SECRET: "of the user"})
+    yield backend
+    backend.stop()
+
+
+@pytest.fixture(scope="module")
+def data(beside: Backend, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of that backend."""
+    return next(tmp_path_factory.getbasetemp().glob("beside.v1[0-9]")) / "data"
+
+
+def over(backend: Backend, job: str, seconds: float = 90) -> dict[str, Any]:
+    """The job, once it has come to its end."""
+
+    def ended() -> dict[str, Any] | None:
+        found = backend.job(job)
+        return found if found["status"] in ("completed", "failed", "cancelled") else None
+
+    found: dict[str, Any] = until(ended, seconds)
+    return found

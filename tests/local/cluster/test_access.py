@@ -1,0 +1,82 @@
+"""An open cluster on another machine is not used, and a token that others can read is not either."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.local.cluster import access
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def nothing_given(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (access.MODE, access.TOKEN, access.TOKEN_FILE):
+        monkeypatch.setenv(name, "")  # so that what a test sets goes with it
+        monkeypatch.delenv(name)
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, answer: access.Answer) -> None:
+    monkeypatch.setattr(access, "look", lambda _: answer)
+
+
+def test_an_open_cluster_elsewhere_is_refused_with_the_way_to_close_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers(monkeypatch, "open")
+    with pytest.raises(JobFailure, match=r"asks for no token.*RAY_AUTH_MODE=token.*--insecure-cluster"):
+        access.check("ray://head:10001", insecure=False)
+    assert access.MODE not in os.environ
+
+
+def test_the_way_round_has_to_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "open")
+    assert access.check("ray://head:10001", insecure=True) is False
+    assert os.environ[access.MODE] == "disabled"
+
+
+def test_an_open_one_of_this_machine_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "open")
+    assert access.check("127.0.0.2:6379", insecure=False) is False
+
+
+def test_a_cluster_that_asks_for_a_token_gets_one(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    answers(monkeypatch, "token")
+    with pytest.raises(JobFailure, match="there is none here"):
+        access.check("ray://head:10001", insecure=False)
+    file = home / ".ray" / "auth_token"
+    file.parent.mkdir()
+    file.write_text("secret-token")
+    file.chmod(0o640)
+    with pytest.raises(JobFailure, match="chmod 600") as refused:
+        access.check("ray://head:10001", insecure=False)
+    assert "secret-token" not in str(refused.value)
+    file.chmod(0o600)
+    assert access.check("ray://head:10001", insecure=False) is True
+    assert os.environ[access.MODE] == "token"
+
+
+def test_a_file_of_another_name_and_the_environment_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert not access.token_given()
+    file = tmp_path / "token"
+    file.write_text("x")
+    file.chmod(0o600)
+    monkeypatch.setenv(access.TOKEN_FILE, str(file))
+    assert access.token_given()
+    monkeypatch.setenv(access.TOKEN_FILE, str(tmp_path / "none"))
+    assert not access.token_given()
+    monkeypatch.setenv(access.TOKEN, "x")
+    assert access.token_given()
+
+
+def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "away")
+    with pytest.raises(JobFailure, match=r"Nobody answers at ray://head:10001"):
+        access.check("ray://head:10001", insecure=True)

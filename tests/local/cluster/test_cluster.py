@@ -1,0 +1,238 @@
+"""Jobs on true nodes: the bits of this machine, whatever is killed, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.conftest import CONFIG
+from tests.local.harness import until
+
+from .conftest import DRIVER, SECRET, over
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Trained
+    from tests.local.harness import Backend, Frame
+
+    from .conftest import Nodes
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(300)]
+
+STEPS = 400
+LONG: dict[str, Any] = {
+    **CONFIG,
+    "maxSteps": STEPS,
+    "saveSteps": 20,
+    "learningRate": 1e-3,
+    "evalSteps": 0,
+    "loggingSteps": 1,
+    "saveTotalLimit": 3,
+}
+
+
+def on(nodes: Nodes, config: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {**config, "cluster": nodes.address, **more}
+
+
+def adapter(data: Path, job: str) -> bytes:
+    return (data / "jobs" / job / "final" / "adapter_model.safetensors").read_bytes()
+
+
+def files(data: Path, job: str) -> set[Path]:
+    """The names of all that a job has kept."""
+    return {path.relative_to(data / "jobs" / job) for path in (data / "jobs" / job).rglob("*")}
+
+
+def told(frames: list[Frame]) -> list[tuple[str, object, object]]:
+    """What counts of a job's events: the figures of each step, and what was saved."""
+    names = ("training.log", "checkpoint.saved", "evaluation.completed", "training.completed")
+    rows = [(frame.event, frame.json) for frame in frames if frame.event in names]
+    return [(name, row.get("step"), row.get("loss", row.get("evalLoss"))) for name, row in rows]
+
+
+def step_of(backend: Backend, job: str) -> int:
+    found = backend.job(job)
+    assert found["status"] in ("queued", "running"), found.get("error")
+    step: int = found["metrics"].get("step", 0)
+    return step
+
+
+def arrive(backend: Backend, job: str, step: int) -> None:
+    until(lambda: step_of(backend, job) >= step, 90)
+
+
+def node_of(backend: Backend, job: str) -> str:
+    """Where the job's events say that it trains."""
+    said = (frame.json.get("message", "") for frame in backend.events(job))
+    text = next(text for text in said if text.startswith("It trains on the node "))
+    return str(text.removeprefix("It trains on the node ").partition(" ")[0])
+
+
+def clean(nodes: Nodes) -> bool:
+    return not nodes.workers() and not nodes.jobs()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shared: Backend, shared_data: Path) -> bytes:
+    """The adapter of the long job on this machine."""
+    job = shared.submit(LONG, "undisturbed")
+    assert over(shared, job)["status"] == "completed"
+    return adapter(shared_data, job)
+
+
+def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
+    beside: Backend, data: Path, nodes: Nodes, trained: Trained
+) -> None:
+    job = beside.submit(on(nodes, CONFIG), "parrot")
+    environments: list[bytes] = []
+
+    def seen() -> bool:
+        environments.extend(Path(f"/proc/{pid}/environ").read_bytes() for pid in nodes.workers())
+        return bool(environments)
+
+    until(seen, 60)
+    found = over(beside, job)
+    assert found["status"] == "completed", found
+    assert adapter(data, job) == adapter(trained.data, trained.job)
+    frames = list(beside.events(job))
+    assert told(frames) == told(trained.events)
+    saved = [path for frame in frames for path in _paths(frame)]
+    assert saved
+    assert all(path.is_relative_to(data) and path.is_dir() for path in saved)
+    assert found["evaluation"]["verdict"] == trained.backend.job(trained.job)["evaluation"]["verdict"]
+    assert files(data, job) == files(trained.data, trained.job)
+    # Our code came with the job, nothing of the user's environment or of Ray's did.
+    variables = dict(entry.split(b"=", 1) for entry in environments[0].split(b"\0") if b"=" in entry)
+    assert b"py_modules_files" in variables[b"PYTHONPATH"]
+    assert SECRET.encode() not in variables
+    assert not [name for name in variables if name.startswith(b"RAY_")]
+    until(lambda: clean(nodes))
+
+
+def _paths(frame: Frame) -> list[Path]:
+    return [Path(each["path"]) for each in frame.json.get("artifacts", ()) if "path" in each]
+
+
+def test_what_it_made_answers_here(beside: Backend, data: Path) -> None:
+    job = next(iter(json.loads(beside.call("GET", "/v1/jobs").body)["jobs"]))["id"]
+    assert beside.say("Where is my parcel?", adapter={"kind": "final", "jobId": job})
+
+
+def test_by_the_address_for_clients_it_is_the_same(
+    beside: Backend, data: Path, nodes: Nodes, trained: Trained
+) -> None:
+    job = beside.submit({**CONFIG, "cluster": nodes.client}, "client")
+    found = over(beside, job, 120)
+    assert found["status"] == "completed", found
+    assert adapter(data, job) == adapter(trained.data, trained.job)
+    until(lambda: clean(nodes))
+
+
+def test_a_node_that_dies_costs_the_steps_since_the_last_checkpoint_and_no_bit(
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
+) -> None:
+    job = beside.submit(on(nodes, LONG), "moves")
+    arrive(beside, job, 45)
+    node = node_of(beside, job)
+    nodes.order(end=node)
+    try:
+        found = over(beside, job, 120)
+        assert found["status"] == "completed", found
+        assert adapter(data, job) == undisturbed
+        frames = list(beside.events(job))
+        resumed = next(frame.json for frame in frames if frame.event == "training.resumed")
+        assert resumed["step"] >= 40
+        assert f"The node {node} of the cluster" in resumed["message"]
+        assert "was lost" in resumed["message"]
+        logged = (frame.json for frame in frames if frame.event == "training.log")
+        steps = [row["step"] for row in logged if "loss" in row]
+        assert steps == list(range(1, STEPS + 1))
+    finally:
+        nodes.order(add=node)
+
+
+def test_a_job_is_paused_and_goes_on_with_the_same_bits(
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
+) -> None:
+    job = beside.submit(on(nodes, LONG), "pauses")
+    arrive(beside, job, 30)
+    paused = beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]
+    assert paused["status"] == "paused"
+    assert (data / "jobs" / job / "resume" / str(paused["pause"]["step"]) / "state.pt").is_file()
+    until(lambda: clean(nodes))
+    beside.call("POST", f"/v1/jobs/{job}/resume", {})
+    assert over(beside, job)["status"] == "completed"
+    assert adapter(data, job) == undisturbed
+
+
+def test_a_driver_that_is_killed_leaves_nothing_and_the_job_goes_on(
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
+) -> None:
+    job = beside.submit(on(nodes, LONG), "again")
+    arrive(beside, job, 25)
+    [driver] = beside.processes(DRIVER)
+    before = nodes.workers()
+    os.kill(driver, signal.SIGKILL)
+    until(lambda: not set(before) & set(nodes.workers()))
+    assert over(beside, job)["status"] == "completed"
+    assert adapter(data, job) == undisturbed
+    assert any(frame.event == "training.resumed" for frame in beside.events(job))
+    until(lambda: clean(nodes))
+
+
+def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) -> None:
+    job = beside.submit(on(nodes, {**LONG, "maxSteps": 1_000_000}), "cancelled")
+    arrive(beside, job, 5)
+    assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
+    assert beside.job(job)["status"] == "cancelled"
+    until(lambda: clean(nodes))
+    until(lambda: not beside.processes(DRIVER))
+
+
+def test_a_job_that_finds_no_room_waits_with_the_reason_and_lets_others_pass(
+    beside: Backend, nodes: Nodes
+) -> None:
+    job = beside.submit(on(nodes, CONFIG, cpus=3), "large")
+
+    def reason() -> str:
+        found = beside.job(job)
+        return str(found.get("queue", {}).get("reason", "")) if found["status"] == "queued" else ""
+
+    why = until(reason, 60)
+    assert why.startswith("The job asks for 3 processors of one node, and no node of the cluster has that")
+    listed = {each["id"]: each for each in beside.call("GET", "/v1/jobs").json["jobs"]}
+    assert listed[job]["queue"]["reason"] == why
+    other = beside.submit({**CONFIG, "maxSteps": 2}, "small")
+    assert over(beside, other)["status"] == "completed"
+    assert beside.job(job)["queue"]["reason"] == why
+    assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
+    assert beside.job(job)["status"] == "cancelled"
+
+
+def test_a_cluster_that_is_away_ends_the_job_with_the_reason(beside: Backend) -> None:
+    job = beside.submit({**CONFIG, "cluster": "127.0.0.2:9"}, "away")
+    found = over(beside, job)
+    assert found["status"] == "failed"
+    assert found["error"].startswith("Nobody answers at 127.0.0.2:9")
+
+
+def test_this_machine_is_not_measured_for_a_job_of_another(beside: Backend, nodes: Nodes) -> None:
+    forecast = beside.call("POST", "/v1/forecast", {"config": on(nodes, CONFIG)}).json["forecast"]
+    assert forecast["state"] == "failed"
+    assert forecast["error"].startswith("A forecast measures this machine")
+
+
+def test_a_cluster_is_looked_at(beside: Backend, nodes: Nodes) -> None:
+    assert "placement" in beside.call("GET", "/v1/capabilities").json["features"]
+    cluster = beside.call("GET", f"/v1/clusters?address={nodes.address}").json["cluster"]
+    assert {node["name"] for node in cluster["nodes"]} == {"127.0.0.2", "127.0.0.3", "127.0.0.4"}
+    assert cluster["free"]["cpus"] == 2
+    assert all(node["missing"] == [] and "torch" in node["versions"] for node in cluster["nodes"])
+    assert beside.call("GET", "/v1/clusters?address=nowhere").status == 400
+    away = beside.call("GET", "/v1/clusters?address=127.0.0.2:9").json["cluster"]
+    assert away["problem"].startswith("Nobody answers")

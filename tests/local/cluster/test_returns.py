@@ -1,0 +1,167 @@
+"""What a node sends is looked at before it counts: a node may be anybody's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.cluster.returns import HostileError, Returns, messages_of, renamed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JOB = "job_0123456789ab"
+
+
+class Node:
+    """Files of a node, by name."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files = files
+        self.reads = 0
+        self.chunk = 5
+
+    def listing(self, **other: Any) -> bytes:
+        return json.dumps(
+            [
+                {"name": name, "bytes": len(text), "sha256": hashlib.sha256(text).hexdigest(), **other}
+                for name, text in self.files.items()
+            ]
+        ).encode()
+
+    def read(self, name: str, offset: int) -> bytes:
+        self.reads += 1
+        return self.files[name][offset : offset + self.chunk]
+
+
+def test_files_lie_where_a_job_of_this_machine_has_them(tmp_path: Path) -> None:
+    node = Node(
+        {
+            "checkpoints/10/adapter_model.safetensors": b"weights of ten steps",
+            "checkpoints/10/state.pt": b"state",
+            "final/adapter_model.safetensors": b"",
+            "evaluation/final.json": b"{}",
+        }
+    )
+    taken = Returns(tmp_path, JOB, node.read)
+    taken.take(node.listing())
+    home = tmp_path / "jobs" / JOB
+    assert {
+        path.relative_to(home).as_posix(): path.read_bytes() for path in home.rglob("*") if path.is_file()
+    } == node.files
+    assert taken.received == sum(map(len, node.files.values()))
+    reads = node.reads
+    node.files["checkpoints/10/README.md"] = b"a card"
+    taken.take(node.listing())
+    assert node.reads == reads + 2  # of the card alone, six bytes
+    assert (home / "checkpoints/10/state.pt").read_bytes() == b"state"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.json",
+        "checkpoints/10/../../../outside.json",
+        "/etc/passwd.json",
+        "checkpoints/ten/adapter.json",
+        "checkpoints/adapter.json",
+        "checkpoints/10/adapter_model.bin",
+        "checkpoints/10/deeper/state.pt",
+        "checkpoints/10/code.py",
+        "final/state.pt",
+        "final/pytorch_model.pkl",
+        "votes.jsonl",
+        "verdict.json",
+        "final.part/adapter.json",
+        "exports/1/model.safetensors",
+        "final/a\nb.json",
+    ],
+)
+def test_a_file_that_no_job_has_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
+    node = Node({"final/adapter_config.json": b"{}", name: b"x"})
+    with pytest.raises(HostileError):
+        Returns(tmp_path, JOB, node.read).take(node.listing())
+    assert not (tmp_path / "jobs").exists()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"bytes": 3}, {"bytes": 1}, {"bytes": -1}, {"sha256": "0" * 64}, {"sha256": "short"}, {"bytes": True}],
+)
+def test_a_file_with_another_size_or_hash_than_it_told_is_refused(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    node = Node({"checkpoints/10/adapter_config.json": b"{}"})
+    with pytest.raises(HostileError):
+        Returns(tmp_path, JOB, node.read).take(node.listing(**other))
+    assert not (tmp_path / "jobs" / JOB / "checkpoints" / "10").exists()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_what_was_there_stays_where_the_new_is_not_whole(tmp_path: Path) -> None:
+    node = Node({"final/adapter_config.json": b"old"})
+    Returns(tmp_path, JOB, node.read).take(node.listing())
+    listing = Node({"final/adapter_config.json": b"new"}).listing()
+    node.files["final/adapter_config.json"] = b"bad"
+    with pytest.raises(HostileError):
+        Returns(tmp_path, JOB, node.read).take(listing)
+    assert (tmp_path / "jobs" / JOB / "final" / "adapter_config.json").read_bytes() == b"old"
+
+
+def answer(*messages: object, over: object = None) -> bytes:
+    return json.dumps({"messages": messages, "over": over}).encode()
+
+
+def test_a_workers_messages_pass() -> None:
+    said = [
+        {"event": "training.log", "fields": {"step": 1, "loss": 2.5}},
+        {"progress": {"label": "Reading", "done": 1, "total": None, "unit": "rows"}},
+        {"kept": 10},
+        {"end": "completed", "fields": {}},
+    ]
+    assert messages_of(answer(*said)) == (said, None)
+    over = {"killed": True, "cause": "It was killed."}
+    assert messages_of(answer(over=over)) == ([], over)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x80\x04\x95",
+        b"[]",
+        answer({"waits": "x"}),
+        answer({"lost": "x"}),
+        answer({"end": "deleted", "fields": {}}),
+        answer({"end": "completed"}),
+        answer({"event": "", "fields": {}}),
+        answer({"event": "a\nb", "fields": {}}),
+        answer({"event": "training.log", "fields": []}),
+        answer({"kept": -1}),
+        answer({"kept": True}),
+        answer({"progress": {"label": "x"}}),
+        answer({"event": "training.log", "fields": {}, "end": "x"}),
+        answer("text"),
+        b'{"messages": [{"event": "x", "fields": {"loss": NaN}}], "over": null}',
+        answer(over="over"),
+    ],
+)
+def test_a_message_that_no_worker_sends_is_refused(body: bytes) -> None:
+    with pytest.raises(HostileError):
+        messages_of(body)
+
+
+def test_folders_of_the_node_are_called_as_they_are_here() -> None:
+    there, here = "/tmp/arkor-dev-0/jobs/job-x", {"data": "/home/ann/data", "project": "/home/ann/bot"}
+    event = {
+        "artifacts": [{"path": f"{there}/data/jobs/1/final"}],
+        "error": f"no {there}/project/a.jsonl",
+        "step": 1,
+    }
+    assert renamed(event, there, here) == {
+        "artifacts": [{"path": "/home/ann/data/jobs/1/final"}],
+        "error": "no /home/ann/bot/a.jsonl",
+        "step": 1,
+    }

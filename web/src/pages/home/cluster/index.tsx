@@ -1,0 +1,81 @@
+/** Where a training runs: on the cluster that launch or file name, or on this machine. It is asked nothing unbidden. */
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api, errorText } from "../../../api/client";
+import type { Cluster, NamedCluster } from "../../../contract.gen";
+import { clean } from "../../../lib/text";
+import { manifest } from "../../../store/manifest";
+import { chosenPlace, namedCluster } from "../../../store/place";
+import { Button, Chips } from "../../../ui";
+import { clusterWords } from "./words";
+import "./cluster.css";
+
+const named = signal<NamedCluster | null>(null);
+const seen = signal<readonly string[]>([]);
+const looking = signal(false);
+
+async function look(): Promise<void> {
+  looking.value = true;
+  try {
+    seen.value = clusterWords((await api<{ cluster: Cluster }>("/cluster/look", { method: "POST" })).cluster);
+  } catch (error) {
+    seen.value = [errorText(error)];
+  } finally {
+    looking.value = false;
+  }
+}
+
+export function ClusterChoice() {
+  const { revision } = manifest.value ?? {};
+  useEffect(() => {
+    void api<NamedCluster>("/cluster").then(
+      (found) => {
+        if (found.address !== named.peek()?.address) seen.value = [];
+        if (found.address === null) chosenPlace.value = undefined;
+        named.value = found;
+        namedCluster.value = found.address;
+      },
+      () => {
+        // Without an answer there is nothing to choose; the start says what is wrong.
+      },
+    );
+  }, [revision]);
+  const { address, insecure } = named.value ?? {};
+  if (typeof address !== "string") return null;
+  const here = chosenPlace.value === "here";
+  return (
+    <div class="home-cluster">
+      <Chips
+        label="Where it runs"
+        items={[
+          { value: "cluster", label: `Cluster ${clean(address, 300)}` },
+          { value: "here", label: "This machine" },
+        ]}
+        value={here ? "here" : "cluster"}
+        onChange={(value) => {
+          chosenPlace.value = value === "here" ? "here" : undefined;
+        }}
+      />
+      {!here && (
+        <>
+          {insecure && (
+            <p class="home-cluster-open" role="alert">
+              <strong>Insecure:</strong> this cluster is used even if it asks for no token. Whoever reaches it
+              can run programs there, and read the data and the model that go there.
+            </p>
+          )}
+          <div class="home-cluster-seen" role="status">
+            {seen.value.map((words) => (
+              <p key={words}>
+                <bdi>{words}</bdi>
+              </p>
+            ))}
+          </div>
+          <Button small kind="quiet" busy={looking.value} onClick={() => void look()}>
+            {seen.value.length > 0 ? "Look again" : "What is free there?"}
+          </Button>
+        </>
+      )}
+    </div>
+  );
+}
