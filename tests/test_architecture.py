@@ -36,6 +36,8 @@ HEAVY = {
     "accelerate",
     "numpy",
     "pyarrow",
+    "ray",
+    "grpc",
 }
 
 
@@ -143,7 +145,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/main", "cli/console", "cli/progress_view", "cli/consent", "cli/commands/start",
         "cli/commands/init", "cli/commands/doctor", "cli/account/login", "cli/account/whoami",
         "cli/commands/data", "cli/commands/evaluate", "cli/commands/export", "cli/commands/jobs",
-        "cli/commands/local", "cli/commands/waiting",
+        "cli/commands/cluster/status", "cli/commands/local", "cli/commands/waiting",
         "cli/commands/verify/again", "cli/commands/verify/check",
     }  # fmt: skip
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing
