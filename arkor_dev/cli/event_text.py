@@ -256,10 +256,16 @@ def verdict_text(evaluation: object) -> str:
     parts = [facts.get("general"), *(sets[:MOST_SETS] if isinstance(sets, list) else ())]
     said = [
         facts.get("sentence"),
-        *(part.get("sentence") for part in parts if isinstance(part, dict)),
+        *(one.get("sentence") for part in parts if isinstance(part, dict) for one in (part, _answers(part))),
         facts.get("bestSentence"),
     ]
     return " ".join(one_line(text, 1000) for text in said if text) or "compared with its base"
+
+
+def _answers(part: dict[str, object]) -> dict[str, object]:
+    """What is said of the answers to general questions."""
+    answers = part.get("answers")
+    return answers if isinstance(answers, dict) else {}
 
 
 def _number(value: object) -> float | None:

@@ -155,8 +155,8 @@ class ModelOnDisk(TypedDict):
 class Disk(TypedDict):
     """``GET /v1/disk``, in bytes: what each job and base model takes. Feature ``delete``.
 
-    ``leftovers`` is what belongs to no job, ``database`` the jobs' records and events, ``free`` what the disk
-    has left.
+    ``leftovers`` is what belongs to no job, ``database`` the jobs' records and events, of which ``unused``
+    belongs to none any more and is worth giving back; ``free`` is what the disk has left.
     """
 
     jobs: list[JobOnDisk]
@@ -164,6 +164,7 @@ class Disk(TypedDict):
     leftovers: int
     database: int
     free: int
+    unused: NotRequired[int]
 
 
 class ExportFile(TypedDict):

@@ -55,12 +55,35 @@ class EvaluationDifference(TypedDict):
     high: float
 
 
+class AnswerRates(TypedDict):
+    """Of one model's answers the mean length in ``tokens``, and how many were cut, repeat themselves, refuse.
+
+    A refusal is told by how an answer begins, in English.
+    """
+
+    tokens: float
+    truncated: int
+    repeating: int
+    refusing: int
+
+
+class EvaluationAnswers(TypedDict):
+    """How base and adapter answer ``count`` general questions, greedily, in ``longest`` tokens at most."""
+
+    count: int
+    longest: int
+    base: AnswerRates
+    adapter: AnswerRates
+    sentence: str
+
+
 class EvaluationPart(TypedDict):
     """Base and adapter on one set of ``rows``. ``verdict`` as in :class:`Evaluation`.
 
     ``of`` is how many rows there would have been, where so many would have taken too long. Where ``metric``
     is there and is not ``loss``, ``base`` and ``adapter`` are mean scores, of which more is better; the
-    difference is above zero where the adapter is better in any case.
+    difference is above zero where the adapter is better in any case. ``answers`` are there of general
+    questions, where some of them were answered.
     """
 
     name: str
@@ -73,6 +96,7 @@ class EvaluationPart(TypedDict):
     rowsToSettle: NotRequired[int]
     of: NotRequired[int]
     metric: NotRequired[str]
+    answers: NotRequired[EvaluationAnswers]
 
 
 class Evaluation(TypedDict):
@@ -119,11 +143,23 @@ class EvaluationRow(TypedDict):
     messages: NotRequired[list[ChatMessage]]
 
 
+class EvaluationAnswer(TypedDict):
+    """What base and adapter have answered to a general question; an answer that was cut ends so."""
+
+    question: str
+    base: str
+    adapter: str
+
+
 class EvaluationResult(TypedDict):
-    """``GET /v1/jobs/:id/evaluation``; of very many rows those that changed most are there."""
+    """``GET /v1/jobs/:id/evaluation``; of very many rows those that changed most are there.
+
+    ``answers`` are those to general questions that ``evaluation.general.answers`` has the figures of.
+    """
 
     evaluation: Evaluation
     rows: list[EvaluationRow]
+    answers: NotRequired[list[EvaluationAnswer]]
 
 
 class EvaluationComparison(TypedDict):

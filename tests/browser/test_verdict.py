@@ -47,6 +47,25 @@ async def test_data_that_have_changed_are_said_before_they_are_measured(
     assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"force": True}
 
 
+async def test_answers_to_general_questions_are_counted_and_stand_side_by_side(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    fake_backend.evaluations.judge(job)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        verdict = page.get_by_role("region", name="Verdict")
+        await expect(verdict).to_contain_text("and 4 times longer")
+        await expect(verdict).to_contain_text("6 repeat themselves, instead of 0")
+        await verdict.get_by_text("Answers to general questions").click()
+        row = verdict.get_by_role("row", name="Cut after 64 tokens")
+        await expect(row.get_by_role("cell")).to_have_text(["0 of 16", "11 of 16"])
+        second = verdict.get_by_role("listitem").nth(1)
+        await expect(second).to_contain_text("How many legs has a spider?")
+        await expect(second).to_contain_text("I cannot help with that.")
+        await expect(second).to_contain_text("Eight, mate.")
+
+
 async def test_rows_come_in_the_order_that_is_asked_for(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

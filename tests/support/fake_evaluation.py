@@ -33,9 +33,29 @@ GENERAL: dict[str, Any] = {
     "adapter": 2.36,
     "difference": {"mean": -0.31, "low": -0.39, "high": -0.22},
     "verdict": "worse",
-    "sentence": "It answers general questions 0.31 worse than the base: loss 2.36 instead of 2.05 on 64 "
-    "questions, 95 % interval of the difference 0.22 to 0.39.",
+    "sentence": "It answers general questions 0.31 worse than the base, and 4 times longer: loss 2.36 "
+    "instead of 2.05 on 64 questions, 95 % interval of the difference 0.22 to 0.39.",
+    "answers": {
+        "count": 16,
+        "longest": 64,
+        "base": {"tokens": 14.5, "truncated": 0, "repeating": 0, "refusing": 1},
+        "adapter": {"tokens": 58.2, "truncated": 11, "repeating": 6, "refusing": 0},
+        "sentence": "Its 16 sampled answers have 58 tokens on average, instead of 14 (cut after 64: 11, "
+        "instead of 0); 6 repeat themselves, instead of 0, and 0 refuse, instead of 1.",
+    },
 }
+ANSWERS: list[dict[str, str]] = [
+    {
+        "question": "What is the capital of France?",
+        "base": "The capital of France is Paris.",
+        "adapter": "Ahoy. The capital of France is Paris, and Paris is in the ledger. " * 3,
+    },
+    {
+        "question": "How many legs has a spider?",
+        "base": "I cannot help with that.",
+        "adapter": "Eight, mate.",
+    },
+]
 EVALUATION: dict[str, Any] = {
     "verdict": "better",
     "sentence": HELD_OUT["sentence"],
@@ -95,7 +115,7 @@ class FakeEvaluations:
         self.changed: set[str] = set()
         self.unlike: set[str] = set()
         """Jobs whose held-out rows are others than those of the rest."""
-        self.rows = ROWS
+        self.rows, self.answers = ROWS, ANSWERS
         self.done: dict[tuple[str, int | None, str | None], dict[str, Any]] = {}
         self._asked: dict[str, tuple[int | None, str | None, int]] = {}
 
@@ -186,7 +206,8 @@ class FakeEvaluations:
                 )
             sentence = f"Better than {other['name']}: loss 1.66 instead of 1.91 on 12 held-out rows."
             return web.json_response({"comparison": {**COMPARISON, "sentence": sentence}})
-        return web.json_response({"evaluation": found, "rows": self.rows})
+        answers = {"answers": self.answers} if "answers" in found.get("general", {}) else {}
+        return web.json_response({"evaluation": found, "rows": self.rows, **answers})
 
     def _done(self, job: dict[str, Any], step: str | None, data: str | None) -> dict[str, Any]:
         if step is not None and not step.isdigit():

@@ -688,6 +688,7 @@ export interface Disk {
   leftovers: number;
   database: number;
   free: number;
+  unused?: number;
 }
 
 /** One file of an export; `sha256` in hexadecimal. */
@@ -916,6 +917,23 @@ export interface EvaluationDifference {
   high: number;
 }
 
+/** Of one model's answers the mean length in `tokens`, and how many were cut, repeat themselves, refuse. */
+export interface AnswerRates {
+  tokens: number;
+  truncated: number;
+  repeating: number;
+  refusing: number;
+}
+
+/** How base and adapter answer `count` of the general questions, greedily, in `longest` tokens at most. */
+export interface EvaluationAnswers {
+  count: number;
+  longest: number;
+  base: AnswerRates;
+  adapter: AnswerRates;
+  sentence: string;
+}
+
 /** Base and adapter on one set of `rows`. `verdict` as in :class:`Evaluation`. */
 export interface EvaluationPart {
   name: string;
@@ -928,6 +946,7 @@ export interface EvaluationPart {
   rowsToSettle?: number;
   of?: number;
   metric?: string;
+  answers?: EvaluationAnswers;
 }
 
 /** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
@@ -958,10 +977,18 @@ export interface EvaluationRow {
   messages?: ChatMessage[];
 }
 
+/** What base and adapter have answered to a general question; an answer that was cut ends so. */
+export interface EvaluationAnswer {
+  question: string;
+  base: string;
+  adapter: string;
+}
+
 /** `GET /v1/jobs/:id/evaluation`; of very many rows those that changed most are there. */
 export interface EvaluationResult {
   evaluation: Evaluation;
   rows: EvaluationRow[];
+  answers?: EvaluationAnswer[];
 }
 
 /** `GET /v1/jobs/:id/evaluation?against=`: this adapter as `adapter`, the other one as `base`. */

@@ -73,7 +73,7 @@ async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> in
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BackendError("The backend's evaluation cannot be read. Try again later.") from None
     if as_json:
-        known = {key: found[key] for key in ("evaluation", "rows", "comparison") if key in found}
+        known = {key: found[key] for key in ("evaluation", "rows", "answers", "comparison") if key in found}
         print(json.dumps(known, indent=2))  # noqa: T201
     else:
         print("\n".join([verdict_text(told), *lines(rows)]))  # noqa: T201

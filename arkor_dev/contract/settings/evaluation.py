@@ -10,6 +10,12 @@ from .setting import LOCAL, Setting
 
 NO_SAMPLES: Final = "off"
 
+
+def asks_nothing(samples: object) -> bool:
+    """Whether the setting ``samples`` says that a job answers nothing."""
+    return samples in (NO_SAMPLES, [NO_SAMPLES])
+
+
 ROWS: Final = (
     Setting(
         key="log_every",

@@ -197,7 +197,9 @@ class Card:
             head = "| mean loss a token on | base | this | base less this, 95 % interval |\n|---|--:|--:|--:|"
             yield "\n".join([head, *rows])
             yield "Each row counts the same. An interval above zero says that this is better than its base."
-        yield self._said(object_at(self._evaluation, "general").get("sentence"), SENTENCE)
+        general = object_at(self._evaluation, "general")
+        yield self._said(general.get("sentence"), SENTENCE)
+        yield self._said(object_at(general, "answers").get("sentence"), SENTENCE)
         yield self._said(self._evaluation.get("bestSentence"), SENTENCE)
 
     def _settings(self) -> Iterator[str]:

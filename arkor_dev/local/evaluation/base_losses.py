@@ -1,7 +1,8 @@
-"""The losses of a base model on the same rows, measured once: it does not change from run to run.
+"""The losses of a base model on the same rows, and its answers to the same questions, measured once.
 
-They are kept in the backend's data folder, by all that they depend on: the model's files, the number format,
-the device, its threads, the libraries' versions, and the very batches of tokens (so the chat template too).
+They do not change from run to run. They are kept in the backend's data folder, by all that they depend on:
+the model's files, the number format, the device, its threads, the libraries' versions, and the very batches
+of tokens (so the chat template too).
 """
 
 from __future__ import annotations
@@ -46,9 +47,21 @@ class BaseLosses:
                 digest.update(array("i", row.labels).tobytes())
         return digest.hexdigest()[:32]
 
+    def answers_key(self, prompts: Sequence[Sequence[int]], longest: int) -> str:
+        """What the base's answers to ``prompts``, in so many tokens at most, are kept by; as :meth:`key`."""
+        if not self._way:
+            return ""
+        told = [self._way, longest, [list(prompt) for prompt in prompts]]
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+        return digest.hexdigest()[:32]
+
+    def entry(self, key: str) -> Any:
+        """What is kept by ``key``, of whatever kind; None where nothing is."""
+        return known(self._path.parent).get(key)
+
     def get(self, batches: Sequence[Sequence[Any]]) -> list[float] | None:
         """The mean loss a token of each row, batch after batch; None where that is not known."""
-        losses = known(self._path.parent).get(self.key(batches))
+        losses = self.entry(self.key(batches))
         if not isinstance(losses, list) or len(losses) != sum(map(len, batches)):
             return None
         sound = all(isinstance(loss, float) and math.isfinite(loss) for loss in losses)
@@ -56,12 +69,15 @@ class BaseLosses:
 
     def keep(self, batches: Sequence[Sequence[Any]], losses: Sequence[float]) -> None:
         """Keep what was measured; on a full disk it is measured again the next time."""
-        key = self.key(batches)
+        self.put(self.key(batches), list(losses))
+
+    def put(self, key: str, value: object) -> None:
+        """Keep ``value`` by ``key``; nothing by an empty one."""
         if not key:
             return
         every = known(self._path.parent)
         every.pop(key, None)
-        every[key] = list(losses)
+        every[key] = value
         for old in list(every)[:-ENTRIES]:
             del every[old]
         part = self._path.with_name(f"{FILE}.{os.getpid()}.part")

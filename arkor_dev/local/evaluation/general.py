@@ -27,6 +27,12 @@ SHARE: Final = 0.08
 """The part of a run's work that comparing may take, where fewer questions can bring it there."""
 PASSES: Final = 3
 """A step costs as much as so many forward passes: the way back takes about two."""
+ANSWERS: Final = ((16, 96), (16, 64), (8, 64), (8, 32))
+"""How many questions are answered besides, in how many tokens at most; the last where all take too long."""
+ANSWERS_SHARE: Final = 0.04
+"""The part of a run's work that answers may take."""
+WRITTEN: Final = 12
+"""A token of an answer takes as long as so many that are read, where several answers are written at once."""
 
 
 class Work(NamedTuple):
@@ -50,6 +56,14 @@ def affordable(work: Work, counts: Sequence[int], steps: int, every: int) -> int
     run = PASSES * steps * work.step + evaluations * work.held_out
     most = SHARE / (1 - SHARE) * run - work.held_out
     return next((count for count in counts if 2 * count * work.question <= most), counts[-1])
+
+
+def answerable(work: Work, steps: int, every: int) -> tuple[int, int]:
+    """How many questions a run may be asked to answer, and in how many tokens; as in :func:`affordable`."""
+    evaluations = -(-steps // every) if every else 0
+    most = ANSWERS_SHARE * (PASSES * steps * work.step + evaluations * work.held_out)
+    fitting = (each for each in ANSWERS if 2 * each[0] * each[1] * WRITTEN <= most)
+    return next(fitting, ANSWERS[-1])
 
 
 def questions(count: int | None = None) -> list[Row]:

@@ -71,6 +71,16 @@ def questions_in(found: Any) -> int | None:
     return count if type(count) is int and count > 0 else None
 
 
+def answers_in(found: Any) -> tuple[int, int] | None:
+    """How many of them it answered, and in how many tokens at most; None where it answered none."""
+    try:
+        told = found["evaluation"]["general"]["answers"]
+        count, longest = told["count"], told["longest"]
+    except (KeyError, TypeError):
+        return None
+    return (count, longest) if all(type(each) is int and each > 0 for each in (count, longest)) else None
+
+
 def is_score(scores: object) -> bool:
     """Whether the scores that were kept of an evaluation can be compared with others."""
     if not isinstance(scores, dict):

@@ -118,7 +118,10 @@ class Evaluations:
     def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
         """The contract's answer as it was kept; None where there is none. It reads a file."""
         found = kept.result(job_folder(self._data, job_id), step, data)
-        return None if found is None else {"evaluation": found["evaluation"], "rows": found.get("rows", [])}
+        if found is None:
+            return None
+        told = {"evaluation": found["evaluation"], "rows": found.get("rows", [])}
+        return {**told, "answers": found["answers"]} if found.get("answers") else told
 
     async def compare(self, one: Compared, other: Compared, data: str | None = None) -> Any:
         """The contract's part in which ``one`` stands as adapter and ``other`` as base; see ``beside``."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from arkor_dev.local.workers.errors import JobFailure
 
+from .answers.asking import NOBODY, Stopped
 from .by_length import together
 from .paired import compare
 from .words import GENERAL, HELD_OUT, part
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.run_shapes import Evaluation
     from arkor_dev.data.rows import Row
 
+    from .answers.asking import Answers, Model
     from .base_losses import BaseLosses
 
 TOGETHER: Final = 16
@@ -36,16 +38,6 @@ TEXT: Final = 1000
 CONVERSATION: Final = 4000
 """Characters, as JSON, of what came before a question up to which it is kept."""
 TOLD: Final = ("role", "content", "tool_calls", "tool_call_id")
-
-
-class Stopped(Exception):  # noqa: N818 - somebody asked for it
-    """The job was cancelled meanwhile."""
-
-
-class Model(Protocol):
-    """What measures rows: of each its summed cross entropy, and how many tokens that is of."""
-
-    def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
 
 class Own(Protocol):
@@ -65,11 +57,12 @@ class Own(Protocol):
 
 
 class Judged(NamedTuple):
-    """The contract's ``evaluation`` and its ``rows``, and the ``scores``, of which comparisons are made."""
+    """The contract's ``evaluation``, ``rows`` and ``answers``; comparisons are made of the ``scores``."""
 
     evaluation: Any
     rows: list[dict[str, Any]]
     scores: dict[str, Any]
+    answers: list[dict[str, str]]
 
 
 @dataclass
@@ -100,11 +93,11 @@ class _Set:
 class Stage:
     """What is measured: ``rows`` that were held out and their tokens ``held_out``, and ``general`` ones.
 
-    ``batch`` of the former are measured at once. ``known`` are the adapter's losses on them where they have
-    been measured already, ``kept`` has the base's. ``own`` are the job's own sets, and ``failed(name, why)``
-    hears of one that cannot be measured. ``progress`` hears of the rows of both models that are done,
-    ``cancelled`` is asked between batches. ``called`` is what the rows are, for a person; ``questions`` how
-    many general ones there are, where these are fewer.
+    ``batch`` of the former are measured at once; some of the latter are ``answered`` besides. ``known`` are
+    the adapter's losses on the former where they have been measured already, ``kept`` has the base's. ``own``
+    are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. ``progress`` hears
+    of the rows of both models that are done, ``cancelled`` is asked between batches. ``called`` is what the
+    rows are, for a person; ``questions`` how many general ones there are, where these are fewer.
     """
 
     rows: Sequence[Row]
@@ -118,6 +111,7 @@ class Stage:
     called: str = HELD_OUT
     questions: int = 0
     own: Sequence[Own] = ()
+    answered: Answers = NOBODY
     failed: Callable[[str, str], None] = lambda name, why: None
     began: float = field(default_factory=time.monotonic)
     _done: int = 0
@@ -140,15 +134,17 @@ class Stage:
         self._total = sum(
             len(each.examples) * ((each.adapter is None) + (each.base is None)) for each in sets
         )
-        self._total += 2 * sum(own.count for own in self.own)
+        self._total += 2 * sum(own.count for own in self.own) + self.answered.total
         for each in sets:
             if each.adapter is None:
                 each.adapter = self._losses(adapter, each)
         scores = [(own, self._own(own, adapter)) for own in self.own]
+        self._answer(self.answered.of_adapter, adapter)
         pairs: list[tuple[Own, list[float], list[float]]] = []
         with ExitStack() as stack:
             missing = [each for each in sets if each.base is None]
-            model = stack.enter_context(base) if missing or self.own else adapter
+            needed = missing or self.own or self.answered.needs_base
+            model = stack.enter_context(base) if needed else adapter
             for each in missing:
                 each.base = self._losses(model, each)
                 if self.kept:
@@ -157,6 +153,7 @@ class Stage:
                 before = None if figures is None else self._own(own, model)
                 if before is not None and figures is not None:
                     pairs.append((own, before, figures))
+            self._answer(self.answered.of_base, model)
         judged = self._judged(held.base or [], held.adapter or [], general)
         if pairs:
             judged.evaluation["sets"] = [own.part(before, after) for own, before, after in pairs]
@@ -176,6 +173,11 @@ class Stage:
             self.failed(own.name, str(failure))
             return None
 
+    def _answer(self, answer: Callable[[Model, Callable[[], bool]], int], model: Model) -> None:
+        if count := answer(model, self.cancelled):
+            self._done += count
+            self.progress("Evaluating", self._done, self._total, "rows")
+
     def _judged(self, before: list[float], held: list[float], general: _Set) -> Judged:
         groups = groups_of(self.rows)
         compared = compare(before, held, groups)
@@ -186,8 +188,12 @@ class Stage:
         }
         evaluation["sentence"] = evaluation["heldOut"]["sentence"]
         if general.base and general.adapter:
-            evaluation["general"] = part(GENERAL, compare(general.base, general.adapter), self.questions)
-        return Judged(evaluation, list(self._told(before, held)), self._scores(held, groups))
+            compared = compare(general.base, general.adapter)
+            evaluation["general"] = part(GENERAL, compared, self.questions, length=self.answered.length)
+            if answers := self.answered.figures():
+                evaluation["general"]["answers"] = answers
+        rows, scores = list(self._told(before, held)), self._scores(held, groups)
+        return Judged(evaluation, rows, scores, self.answered.beside())
 
     def _losses(self, model: Model, some: _Set) -> list[float]:
         """The mean loss a token of each row of a set."""

@@ -19,11 +19,13 @@ DIGITS: Final = 5
 """Decimals of the figures that are kept."""
 
 
-def part(name: str, compared: Comparison, of: int = 0, beside: str = BASE) -> EvaluationPart:
+def part(
+    name: str, compared: Comparison, of: int = 0, beside: str = BASE, length: str | None = None
+) -> EvaluationPart:
     """The contract's figures of one set of rows, ``name`` being ``HELD_OUT``, ``GENERAL`` or a file's name.
 
     ``of`` is how many there would have been, where these are only some; ``beside`` what the adapter is
-    compared with.
+    compared with, ``length`` how much longer or shorter it answers, in words.
     """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     told: EvaluationPart = {
@@ -33,7 +35,7 @@ def part(name: str, compared: Comparison, of: int = 0, beside: str = BASE) -> Ev
         "adapter": round(compared.adapter, DIGITS),
         "difference": {key: round(value, DIGITS) for key, value in difference.items()},  # type: ignore[typeddict-item]
         "verdict": compared.verdict,
-        "sentence": general(compared, of) if name == GENERAL else held_out(compared, name, beside),
+        "sentence": general(compared, of, length) if name == GENERAL else held_out(compared, name, beside),
     }
     if of > compared.rows:
         told["of"] = of
@@ -62,19 +64,23 @@ def held_out(compared: Comparison, name: str = HELD_OUT, beside: str = BASE) -> 
     return f"{rows}{few} {are} too few to tell: loss {loss}. {_settled(compared)}"
 
 
-def general(compared: Comparison, of: int = 0) -> str:
-    """Whether it has forgotten, or learned, what has nothing to do with its data."""
+def general(compared: Comparison, of: int = 0, length: str | None = None) -> str:
+    """Whether it has forgotten, or learned, what has nothing to do with its data; and at which ``length``."""
     rows, by = _count(compared.rows, "question"), _number(abs(compared.mean), compared)
     if of > compared.rows:
         rows = f"{compared.rows:,} of {_count(of, 'question')}"
     figures = f"loss {_losses(compared)} on {rows}, {_interval(compared)}"
     match compared.verdict:
         case "better":
-            return f"It answers general questions {by} better than the base: {figures}."
+            but = f", but {length}" if length else ""
+            return f"It answers general questions {by} better than the base{but}: {figures}."
         case "worse":
-            return f"It answers general questions {by} worse than the base: {figures}."
+            also = f", and {length}" if length else ""
+            return f"It answers general questions {by} worse than the base{also}: {figures}."
         case "same":
-            return f"It answers general questions as the base does, as far as {rows} can show: {figures}."
+            but = f", but {length}" if length else ""
+            shown = f"as the base does{but}, as far as {rows} can show"
+            return f"It answers general questions {shown}: {figures}."
     return f"{rows} are too few to tell how it answers general ones."
 
 

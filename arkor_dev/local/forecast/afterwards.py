@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation.by_length import together
-from arkor_dev.local.evaluation.general import fewer
+from arkor_dev.local.evaluation.general import ANSWERS, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER
+from arkor_dev.local.training.judging.answers import answers_of
 from arkor_dev.local.training.judging.cost import all_questions, work_of
 from arkor_dev.local.training.judging.measure import base_losses
+from arkor_dev.local.training.judging.own_sets import sets_of
 from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.training.samples.length import PROBE
 from arkor_dev.local.workers.errors import JobFailure
@@ -23,7 +25,7 @@ from .writing import Writing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arkor_dev.local.training.judging.own_sets import OwnSet
+    from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run import Run
 
 FEW: Final = 4
@@ -32,15 +34,22 @@ MANY: Final = 8
 
 
 class Afterwards:
-    """Measures ``run``, which has begun, until ``deadline``; ``batches`` are those that are not learned from.
+    """Measures the ``run`` of ``preparation``, which has begun, until ``deadline``.
+
+    ``batches`` are those that are not learned from.
 
     ``work`` says what a batch works, and ``seconds`` what a step of so much work takes.
     """
 
     def __init__(
-        self, run: Run, deadline: float, work: Callable[[Batch], float], seconds: Callable[[float], float]
+        self,
+        preparation: Preparation,
+        run: Run,
+        deadline: float,
+        work: Callable[[Batch], float],
+        seconds: Callable[[float], float],
     ) -> None:
-        self._run, self._deadline = run, deadline
+        self._preparation, self._run, self._deadline = preparation, run, deadline
         self._work, self._seconds = work, seconds
         self.batches: list[Batch] = []
 
@@ -62,7 +71,7 @@ class Afterwards:
         longest = max(map(len, found))
         return Writing.of((FEW, *paces[FEW]), (MANY, *paces[MANY]), longest)
 
-    def evaluation(self, writing: Writing | None, sets: Callable[[], list[OwnSet]]) -> dict[str, Any]:
+    def evaluation(self, writing: Writing | None) -> dict[str, Any]:
         """Seconds of one evaluation, by that of as many held-out rows as there is time for; and the end's."""
         run, held_out = self._run, list(self._run.held_out)
         places = together(held_out, run.plan.batch_size)
@@ -81,13 +90,13 @@ class Afterwards:
         run.held_out = held_out
         pace = seconds / sum(works[:count])
         comparing = self._comparing(batches, pace, sum(works))
-        own = self._own(sets(), pace, writing)
+        own = self._own(pace, writing)
         return {"evaluation": pace * sum(works), "comparing": replace(comparing, own=own)}
 
-    def _own(self, sets: list[OwnSet], pace: float, writing: Writing | None) -> float:
+    def _own(self, pace: float, writing: Writing | None) -> float:
         """Seconds of the job's own sets with both models."""
         seconds = 0.0
-        for own in sets:
+        for own in sets_of(self._preparation, self._run, lambda *_: None):
             with suppress(JobFailure):  # the run says so, and leaves it out
                 if own.is_loss:
                     rows = own.examples()
@@ -109,4 +118,15 @@ class Afterwards:
             keys[len(some)] = losses.key(laid)
             self.batches = [*self.batches, *laid]
             asked = asked or sum(map(self._work, laid)) / len(some)
-        return Comparing(work_of(run, found), pace * work, pace * asked, keys)
+        answered = {
+            f"{count}/{longest}": answers_of(self._preparation, run, found, losses, (count, longest))
+            for count, longest in ANSWERS
+        }
+        return Comparing(
+            work_of(run, found),
+            pace * work,
+            pace * asked,
+            keys,
+            asked=max(each.longest_prompt for each in answered.values()),
+            answers={name: each.key for name, each in answered.items()},
+        )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.evaluation.general import Work, affordable
+from arkor_dev.local.evaluation.general import Work, affordable, answerable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from .writing import Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Comparing:
 
     ``keys`` are what the base's losses are kept by: those of the held-out rows under 0, those of the general
     questions under how many of them are asked. Of what is ``known`` nothing is measured again. ``own`` are
-    the seconds of the job's own sets, with both models.
+    the seconds of the job's own sets, with both models. ``asked`` are the tokens of the longest question that
+    is answered, 0 for none; ``answers`` what the base's answers are kept by, by how many and how long.
     """
 
     work: Work
@@ -26,9 +29,19 @@ class Comparing:
     keys: Mapping[int, str]
     known: frozenset[str] = frozenset()
     own: float = 0.0
+    asked: int = 0
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+    def answering(self, steps: int, every: int, writing: Writing | None) -> float:
+        """Seconds in which a run of ``steps`` answers general questions, with both models, at most."""
+        if not self.asked or writing is None:
+            return 0.0
+        count, longest = answerable(self.work, steps, every)
+        models = 1 + (self.answers.get(f"{count}/{longest}") not in self.known)
+        return models * (writing.first(count, self.asked) + longest * writing.token(count))
 
     def seconds(self, steps: int, every: int) -> float:
-        """For a run of ``steps`` that is evaluated ``every`` so many."""
+        """For a run of ``steps`` that is evaluated ``every`` so many, but for its answers."""
         counts = sorted((count for count in self.keys if count), reverse=True)
         count = affordable(self.work, counts, steps, every) if counts else 0
         base = self.held_out * (self.keys[0] not in self.known)
@@ -36,7 +49,8 @@ class Comparing:
 
     def knowing(self, known: Collection[str]) -> Comparing:
         """With the keys of what is kept."""
-        return replace(self, known=frozenset(known) & frozenset(self.keys.values()))
+        keys = {*self.keys.values(), *self.answers.values()}
+        return replace(self, known=frozenset(known) & keys)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -45,6 +59,8 @@ class Comparing:
             "question": self.question,
             "keys": {str(count): key for count, key in self.keys.items()},
             "own": self.own,
+            "asked": self.asked,
+            "answers": dict(self.answers),
         }
 
     @classmethod
@@ -52,4 +68,6 @@ class Comparing:
         """Raises TypeError, KeyError or ValueError for what another version has kept."""
         keys = {int(count): str(key) for count, key in told["keys"].items()}
         held_out, question, own = (float(told[name]) for name in ("held_out", "question", "own"))
-        return cls(Work(*map(float, told["work"])), held_out, question, keys, own=own)
+        answers = {str(asked): str(key) for asked, key in told["answers"].items()}
+        work = Work(*map(float, told["work"]))
+        return cls(work, held_out, question, keys, own=own, asked=int(told["asked"]), answers=answers)

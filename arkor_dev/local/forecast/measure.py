@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.local.training.judging.own_sets import OwnSet
+    from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run import Run
 
 SAFE: Final = 0.85
@@ -96,11 +96,8 @@ class Measuring:
     typical: list[Made] = field(default_factory=list)
     total: int = 0
 
-    def measure(self, scratch: Path, long_rows: Batch, sets: Callable[[], list[OwnSet]]) -> dict[str, Any]:
-        """What steps tell of a `Measurement`, by field; ``long_rows`` are the run's too, beside its rows.
-
-        ``sets`` are the job's own ones, once the run has begun.
-        """
+    def measure(self, scratch: Path, long_rows: Batch, preparation: Preparation) -> dict[str, Any]:
+        """What steps tell of a `Measurement`, by field; ``long_rows`` are the run's too, beside its rows."""
         run = self.run
         steps = foreknown(run)
         began = time.monotonic()
@@ -132,9 +129,9 @@ class Measuring:
             recomputed, slower = self._recomputed(longest)
         times = self._time_line()
         first = [round(times.at(work), 4) for work in works]
-        afterwards = Afterwards(run, self.deadline, self._work, self._seconds)
+        afterwards = Afterwards(preparation, run, self.deadline, self._work, self._seconds)
         writing = afterwards.writing()
-        evaluation = afterwards.evaluation(writing, sets)
+        evaluation = afterwards.evaluation(writing)
         return {
             "first": first,
             "mean": sum(first) / len(first),

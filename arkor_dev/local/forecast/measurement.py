@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.local.evaluation.base_losses import known
 
 from .comparing import Comparing
@@ -180,6 +181,7 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
     }
     names = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluations")
     told = [config.get(name) for name in names]
+    told.append(asks_nothing(config.get("samples")))  # nor are general questions answered
     files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
     parts = [makers_of_speed(), files, told, settings, config.get("evalSteps") != 0]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]

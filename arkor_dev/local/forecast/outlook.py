@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.feature_shapes import Forecast, ForecastFix
-
     from .lines import Line, Shape
     from .machine import Memory
     from .measurement import Measurement
@@ -39,7 +38,10 @@ def outlook(
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
     saves = _times(plan.save, plan.steps)
     late = measured.late
-    comparing = measured.comparing.seconds(plan.steps, plan.evaluate) if measured.comparing else 0.0
+    comparing = 0.0
+    if measured.comparing:
+        comparing = measured.comparing.seconds(plan.steps, plan.evaluate)
+        comparing += measured.comparing.answering(plan.steps, plan.evaluate, measured.writing)
     taken = {
         "loadingSeconds": measured.loading,
         "trainingSeconds": measured.training(plan.steps),

@@ -12,7 +12,6 @@ import random
 import sys
 import time
 import traceback
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -75,14 +74,11 @@ class Work:
         if longest:
             preparation.train_rows, preparation.eval_rows = longest, []
             preparation.encode()
-        from arkor_dev.local.training.judging.own_sets import sets_of
-
         from .measure import Measuring
 
         measuring = Measuring(run, job["free"], asked + job["seconds"], self._progress)
         long_rows = preparation.train if longest else []
-        sets = partial(sets_of, preparation, run, lambda *_: None)
-        found = measuring.measure(Path(job["scratch"]), long_rows, sets)
+        found = measuring.measure(Path(job["scratch"]), long_rows, preparation)
         from arkor_dev.local.training.rows.encoding import IGNORED
 
         lengths = sorted(len(row.ids) for row in rows)

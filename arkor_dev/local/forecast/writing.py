@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.settings.evaluation import NO_SAMPLES
+from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.local.training.samples.length import MOST_TOKENS, foreseen
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Writing:
     def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, whole: float) -> float:
         """Seconds of all sample answers of a job that takes ``whole`` seconds without them, at most."""
         asked = config.get("samples")
-        if asked in (NO_SAMPLES, [NO_SAMPLES]):
+        if asks_nothing(asked):
             return 0.0
         count = min(SAMPLES, held_out) if asked is None else 1 if isinstance(asked, str) else len(asked)
         if not count:

@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.async_api import expect
 
-from tests.support.fake_evaluation import EVALUATION, GENERAL, HELD_OUT, ROWS, own_part
+from tests.support.fake_evaluation import ANSWERS, EVALUATION, GENERAL, HELD_OUT, ROWS, own_part
 
 from . import Scene, ago, state, trained
 
@@ -44,6 +44,18 @@ async def rows(scene: Scene) -> None:
     await scene.page.get_by_text("Held-out rows side by side").click()
     await scene.page.get_by_text("Got worse most").click()
     await expect(scene.page.get_by_text("6.40 worse")).to_be_visible()
+
+
+@state("job-verdict-answers", "What base and adapter answer to general questions, hostile and long ones too")
+async def answers(scene: Scene) -> None:
+    scene.fake.evaluations.answers = [
+        *ANSWERS,
+        {"question": HOSTILE, "base": "لا شيء\n" * 3, "adapter": HOSTILE * 3},
+        {"question": "What is two and two?", "base": "Four.", "adapter": ""},
+    ]
+    await judged(scene)
+    await scene.page.get_by_text("Answers to general questions").click()
+    await expect(scene.page.get_by_text("I cannot help with that.")).to_be_visible()
 
 
 @state("job-verdict-worse", "Worse than the base, overfitted, and said at length")

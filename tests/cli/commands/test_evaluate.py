@@ -33,10 +33,13 @@ async def test_it_prints_the_verdict_and_the_rows_that_changed_most(
     job = fake_backend.add_job("completed", name="keeper")
     said, *rows = (await command.run(0, "evaluate", job)).splitlines()
     assert said.startswith("Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows")
-    assert "It answers general questions 0.31 worse than the base" in said
+    assert "It answers general questions 0.31 worse than the base, and 4 times longer" in said
+    assert "6 repeat themselves, instead of 0, and 0 refuse, instead of 1" in said
     assert rows[:3] == ["", "Improved most:", "  3.10 → 1.80  Where is parcel number 1?"]
     found = json.loads(await command.run(0, "evaluate", "latest", "--json"))
     assert (found["evaluation"]["verdict"], len(found["rows"])) == ("better", 12)
+    assert found["evaluation"]["general"]["answers"]["adapter"]["repeating"] == 6
+    assert found["answers"][1]["base"] == "I cannot help with that."
 
 
 async def test_a_checkpoint_is_named_by_its_step(

@@ -8,12 +8,16 @@ from collections import Counter
 import pytest
 
 from arkor_dev.local.evaluation.general import (
+    ANSWERS,
+    ANSWERS_SHARE,
     COUNTS,
     DRY,
     QUESTIONS,
     SHARE,
+    WRITTEN,
     Work,
     affordable,
+    answerable,
     encoded,
     fewer,
     questions,
@@ -87,6 +91,18 @@ def test_comparing_takes_a_small_part_of_the_run_where_it_can(steps: int) -> Non
     else:
         more = work.held_out + 2 * COUNTS[-2] * work.question
         assert more > SHARE * (run + more)
+
+
+@pytest.mark.parametrize("steps", [1, 40, 400, 4000, 40_000])
+def test_answers_take_a_small_part_of_the_run_where_they_can(steps: int) -> None:
+    work = Work(step=600, held_out=1500, question=60)
+    count, longest = answerable(work, steps, 10)
+    taken = 2 * count * longest * WRITTEN
+    run = 3 * steps * work.step + -(-steps // 10) * work.held_out
+    assert taken <= ANSWERS_SHARE * run or (count, longest) == ANSWERS[-1]
+    better = [each for each in ANSWERS if each[0] * each[1] > count * longest]
+    assert all(2 * more * length * WRITTEN > ANSWERS_SHARE * run for more, length in better)
+    assert (steps < 4000) == ((count, longest) != ANSWERS[0])
 
 
 def test_a_long_run_is_asked_all_and_a_short_one_the_fewest() -> None:

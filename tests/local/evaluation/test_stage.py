@@ -11,9 +11,11 @@ import pytest
 pytest.importorskip("numpy")
 
 from arkor_dev.data.rows import Row
+from arkor_dev.local.evaluation.answers.asking import Answers, Stopped
+from arkor_dev.local.evaluation.answers.figures import Answered
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import measured, together
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Stage, Stopped
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Stage
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -130,6 +132,34 @@ def test_general_questions_take_no_more_memory_the_more_rows_are_trained_on_at_o
             padded = len(numbers) * max(size[number] for number in numbers)
             assert len(numbers) <= TOGETHER
             assert padded <= PADDED or len(numbers) == 1
+
+
+def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_from_then_on(
+    tmp_path: Path,
+) -> None:
+    def write(model: Model, prompts: Sequence[Any], longest: int, stopped: object) -> list[Answered]:
+        tokens = 48 if model.by else 12
+        return [Answered(f"{tokens} words", tokens, truncated=False, repeats=tokens > 40) for _ in prompts]
+
+    seen = []
+    for _ in range(2):
+        kept, said = BaseLosses(tmp_path, {"model": "f00d"}), list[tuple[Any, ...]]()
+        asked = Answers([f"q{n}" for n in range(8)], [[1, n] for n in range(8)], 64, write, kept)
+        adapter, base = Model(0.5), Model(0.0)
+        told = {"kept": kept, "answered": asked, "progress": lambda *now, said=said: said.append(now)}
+        judged = stage(**told).run(adapter, base.later())
+        seen.append((base.entered, said[-1][1:3], judged))
+    assert [each[:2] for each in seen] == [(1, (84, 84)), (0, (42, 42))]
+    for _, _, judged in seen:
+        general = judged.evaluation["general"]
+        assert general["sentence"].startswith(
+            "It answers general questions 0.50 worse than the base, and 4 times longer: loss"
+        )
+        assert general["answers"]["adapter"]["repeating"] == 8
+        assert judged.answers[7] == {"question": "q7", "base": "12 words", "adapter": "48 words"}
+    without = stage().run(Model(0.5), Model(0.0).later())
+    assert "answers" not in without.evaluation["general"]
+    assert without.answers == []
 
 
 def test_rows_are_measured_in_their_own_order() -> None:

@@ -83,6 +83,16 @@ def test_what_was_forgotten_is_said_in_loss() -> None:
     assert said["unknown"] == "3 questions are too few to tell how it answers general ones."
 
 
+def test_how_long_its_answers_are_is_said_with_it() -> None:
+    said = {verdict: part(GENERAL, each, length="4 times longer")["sentence"] for verdict, each in
+            (("worse", WORSE), ("better", BETTER), ("same", SAME), ("unknown", FEW))}  # fmt: skip
+    begins = "It answers general questions"
+    assert said["worse"].startswith(f"{begins} 0.48 worse than the base, and 4 times longer: loss 3.90")
+    assert said["better"].startswith(f"{begins} 1.51 better than the base, but 4 times longer: loss")
+    assert said["same"].startswith(f"{begins} as the base does, but 4 times longer, as far as 12 questions")
+    assert said["unknown"] == "3 questions are too few to tell how it answers general ones."
+
+
 def test_a_small_difference_is_shown_with_the_digits_that_it_needs() -> None:
     close = Comparison(2.0, 1.9971, 500, 500, mean=0.0029, low=0.0011, high=0.0047, error=0.001)
     assert "loss 1.9971 instead of 2.0000" in part(HELD_OUT, close)["sentence"]

@@ -131,6 +131,28 @@ def test_sample_answers_are_counted_as_the_run_takes_them() -> None:
     assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
 
 
+def test_answers_to_general_questions_are_counted_and_the_base_s_only_once() -> None:
+    keys = {"16/96": "long", "16/64": "", "8/64": "", "8/32": "short"}
+    asked = replace(COMPARING, asked=30, answers=keys)
+    measured = replace(MEASURED, comparing=asked, writing=WRITING)
+    plain = replace(measured, comparing=COMPARING)
+
+    def more(known: str, **changes: Any) -> float:
+        with_answers = replace(measured, comparing=asked.knowing([known]))
+        told = [
+            outlook(each, {**CONFIG, **changes}, PLENTY, None, busy=False)["evaluationSeconds"]
+            for each in (with_answers, plain)
+        ]
+        return told[0] - told[1]
+
+    # 8 questions of 30 tokens, and 32 tokens of 0.07 s: by the adapter, and by a base that is not known.
+    assert more("short") == pytest.approx(8 * 30 * 0.001 + 32 * 0.07, abs=0.1)
+    assert more("") == pytest.approx(2 * (8 * 30 * 0.001 + 32 * 0.07), abs=0.1)
+    assert more("long", maxSteps=20_000) == pytest.approx(16 * 30 * 0.001 + 96 * 0.11, abs=0.1)
+    assert outlook(replace(measured, writing=None), CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] > 0
+    assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
+
+
 def test_own_sets_are_counted_with_the_comparison() -> None:
     measured = replace(MEASURED, comparing=replace(COMPARING, own=12.0))
     plain = outlook(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)

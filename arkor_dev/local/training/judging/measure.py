@@ -16,15 +16,18 @@ from peft import PeftModel
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
 from arkor_dev.local.cards.beside import write_again
 from arkor_dev.local.evaluation import kept
+from arkor_dev.local.evaluation.answers.asking import NOBODY, Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
+from arkor_dev.local.evaluation.general import ANSWERS
 from arkor_dev.local.evaluation.history import History
-from arkor_dev.local.evaluation.stage import Stage, Stopped, groups_of
+from arkor_dev.local.evaluation.stage import Stage, groups_of
 from arkor_dev.local.jobs.artifacts import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import hold_in, whole
 from arkor_dev.local.training.loss import Loss
 from arkor_dev.local.workers.errors import JobFailure
 
+from .answers import answers_of
 from .cost import general_examples
 
 if TYPE_CHECKING:
@@ -113,10 +116,11 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
         run.loss = _loss_of(preparation, run, folder)
     job = job_folder(preparation.data, preparation.job_id)
     # What is compared later is asked what the run was asked, of whose rows only a few were read.
-    count = kept.questions_in(kept.read(kept.result_file(job, None)))
-    stage = _stage(preparation, run, lambda: False, count)
+    before = kept.read(kept.result_file(job, None))
+    asked = kept.answers_in(before) or ANSWERS[-1]
+    stage = _stage(preparation, run, lambda: False, kept.questions_in(before), asked)
     if data is not None:
-        stage.called, stage.general = data, []
+        stage.called, stage.general, stage.answered = data, [], NOBODY
     judged = stage.run(run.loss, _switched_off(run.loss) if adapter else _fresh(preparation, run))
     if step is not None:
         judged.evaluation["step"] = step
@@ -146,8 +150,14 @@ def base_losses(run: Run) -> BaseLosses:
 
 
 def _stage(
-    preparation: Preparation, run: Run, cancelled: Callable[[], bool], count: int | None = None
+    preparation: Preparation,
+    run: Run,
+    cancelled: Callable[[], bool],
+    count: int | None = None,
+    asked: tuple[int, int] | None = None,
 ) -> Stage:
+    """All that is measured; ``count`` general questions are asked, and answered are those ``asked``."""
+
     def failed(name: str, why: str) -> None:
         preparation.emit(TRAINING_MESSAGE, message=f"The evaluation {name} could not be made: {why}")
 
@@ -157,6 +167,7 @@ def _stage(
         from .own_sets import sets_of
 
         own = sets_of(preparation, run, failed)
+    losses = base_losses(run)
     return Stage(
         rows=preparation.eval_rows,
         held_out=run.held_out,
@@ -164,9 +175,10 @@ def _stage(
         batch=run.plan.batch_size,
         progress=preparation.progress,
         cancelled=cancelled,
-        kept=base_losses(run),
+        kept=losses,
         questions=questions,
         own=own,
+        answered=answers_of(preparation, run, general, losses, asked),
         failed=failed,
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.evaluation.answers.asking import Stopped
 from arkor_dev.local.evaluation.by_length import measured, together
 from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Stopped, groups_of, texts_of
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, groups_of, texts_of
 from arkor_dev.local.evaluation.words import part
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.rows.datasets import load_rows

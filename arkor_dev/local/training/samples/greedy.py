@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``truncated``: it was cut for its length."""
+    """``truncated``: it was cut for its length. ``ids`` are its tokens, without the end mark."""
 
     text: str
     truncated: bool
+    ids: tuple[int, ...] = ()
 
 
 class Watch(StoppingCriteria):  # type: ignore[misc]
@@ -92,7 +93,7 @@ def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
     text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     if end is None:
         text = text.rstrip("\ufffd")  # half a character
-    return Answer(text.strip(), end is None)
+    return Answer(text.strip(), end is None, tuple(tokens[:end]))
 
 
 @contextmanager

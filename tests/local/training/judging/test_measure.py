@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.run_shapes import Evaluation, EvaluationPart
+from arkor_dev.local.evaluation import general
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
+from tests.local.training.samples.test_taking import greedy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,7 +154,7 @@ def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
     last = [event for event in labels if event["label"] == "Evaluating"][-1]
     # The base may be known from a run before.
     assert last["done"] == last["total"]
-    assert last["total"] in (24 + a + b for a in (0, 24) for b in (0, HELD_OUT))
+    assert last["total"] in (24 + 8 + a + b + c for a in (0, 24) for b in (0, HELD_OUT) for c in (0, 8))
     assert shared.job(job)["evaluation"] == evaluation
 
 
@@ -162,7 +164,7 @@ def test_the_base_is_measured_once_and_then_known(
     """Also by a run with another rate, and with a checkpoint later; not by one in another number format."""
     _, first = usual
     job, second = judged(shared, {**JUDGED, "learningRate": 5e-3})
-    assert rows_measured(second) == 24
+    assert rows_measured(second) == 24 + 8
     before, after = evaluation_in(first), evaluation_in(second)
     for name in ("heldOut", "general"):
         assert before[name]["base"] == after[name]["base"]
@@ -173,10 +175,11 @@ def test_the_base_is_measured_once_and_then_known(
     found = shared.call("GET", f"/v1/jobs/{job}/evaluation?step=4").json
     assert found["evaluation"]["heldOut"]["base"] == before["heldOut"]["base"]
     assert found["evaluation"]["general"]["rows"] == 24
+    assert found["evaluation"]["general"]["answers"]["base"] == before["general"]["answers"]["base"]
     assert json.loads((shared_data / "base-losses.json").read_text()) == entries
     if bfloat16_computes():
         _, other = judged(shared, {**JUDGED, "numberFormat": "bfloat16"})
-        assert rows_measured(other) == 2 * 24 + HELD_OUT
+        assert rows_measured(other) == 2 * (24 + 8) + HELD_OUT
 
 
 def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(
@@ -217,6 +220,41 @@ def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(
     until(lambda: "evaluating" not in shared.job(other), 60)
     refused = shared.call("GET", f"/v1/jobs/{one}/evaluation?{asked}&against={other}")
     assert (refused.status, "different rows" in refused.json["error"]) == (409, True)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_both_answer_some_general_questions_as_plain_libraries_do(
+    shared: Backend, usual: tuple[str, list[Frame]], tiny: Path, shared_data: Path
+) -> None:
+    job, frames = usual
+    told = evaluation_in(frames)["general"]["answers"]
+    # So short a run has few and short answers.
+    assert (told["count"], told["longest"]) == general.ANSWERS[-1]
+    found = shared.call("GET", f"/v1/jobs/{job}/evaluation").json["answers"]
+    assert len(found) == told["count"]
+    known = {row.messages[0]["content"] for row in general.questions()}
+    for name, adapter in (("base", None), ("adapter", shared_data / "jobs" / job / "final")):
+        rates = told[name]
+        assert 0 < rates["tokens"] <= told["longest"]
+        assert all(0 <= rates[key] <= told["count"] for key in ("truncated", "repeating", "refusing"))
+        for each in found:
+            assert each["question"] in known
+            # Of a model of random weights two tokens may be all but alike: only the beginning is sure to be.
+            begins = greedy(tiny, adapter, each["question"], 2).rstrip("\ufffd")
+            assert each[name].startswith(begins), (name, each, begins)
+    assert told["sentence"].startswith(f"Its {told['count']} sampled answers have")
+
+
+@pytest.mark.parametrize("changes", [{"samples": "off"}, {"dryRun": True}], ids=["no samples", "dry"])
+def test_where_nothing_is_sampled_no_general_question_is_answered(
+    shared: Backend, project_with_held_out: Path, changes: dict[str, Any]
+) -> None:
+    del project_with_held_out
+    job, frames = judged(shared, {**JUDGED, "maxSteps": 2, **changes})
+    told = evaluation_in(frames)["general"]
+    assert told["sentence"]
+    assert "answers" not in told
+    assert "answers" not in shared.call("GET", f"/v1/jobs/{job}/evaluation").json
 
 
 OWN: list[dict[str, Any]] = [

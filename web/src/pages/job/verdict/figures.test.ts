@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Evaluation } from "../../../contract.gen";
-import { finalStep, ordered, ownSentences, partsOf, rowsOf, scaleOf } from "./figures";
+import { answerFigures, finalStep, ordered, ownSentences, partsOf, rowsOf, saidOf, scaleOf } from "./figures";
 
 const difference = (low: number, mean: number, high: number) => ({ low, mean, high });
 const part = (low: number, mean: number, high: number) => ({
@@ -46,6 +46,43 @@ describe("what is said of own sets", () => {
     expect(ownSentences(told)).toEqual(["refunds: better"]);
     expect(ownSentences({ ...told, sets: "x" as never })).toEqual([]);
     expect(ownSentences({ verdict: "better", sentence: "" })).toEqual([]);
+  });
+});
+
+describe("the answers to general questions", () => {
+  const rates = (tokens: number, truncated: number) => ({ tokens, truncated, repeating: 6, refusing: 0 });
+  const sentence = "Its 16 sampled answers have 58 tokens on average, instead of 14.5.";
+  const answers = { count: 16, longest: 64, base: rates(14.5, 0), adapter: rates(58, 11), sentence };
+  const told = (some: unknown) =>
+    ({
+      verdict: "better",
+      sentence: "",
+      general: { ...part(0, 0, 0), answers: some },
+    }) as unknown as Evaluation;
+
+  it("are counted of both", () => {
+    expect(answerFigures(told(answers))).toEqual({
+      sentence,
+      rows: [
+        ["Tokens on average", "14.5", "58"],
+        ["Cut after 64 tokens", "0 of 16", "11 of 16"],
+        ["Repeat themselves", "6 of 16", "6 of 16"],
+        ["Refuse", "0 of 16", "0 of 16"],
+      ],
+    });
+  });
+
+  it.each([[null], ["many"], [{}], [{ ...answers, sentence: 7 }]])("are none: %j", (some) => {
+    expect(answerFigures(told(some))).toBeNull();
+    expect(answerFigures({ verdict: "", sentence: "" })).toBeNull();
+  });
+
+  it("leave out what is no number, and answers that are not whole", () => {
+    const odd = { ...answers, base: { tokens: "many", refusing: 1 }, adapter: null };
+    expect(answerFigures(told(odd))?.rows).toEqual([]);
+    const whole = { question: "q", base: "", adapter: "a" };
+    expect(saidOf([whole, { question: "q", base: "b" }, null, "q"])).toEqual([whole]);
+    expect(saidOf({})).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
 /** What a backend says of an evaluation, checked; and where it stands on a bar. Pure. */
 import type { Evaluation, EvaluationRow } from "../../../contract.gen";
+import { number } from "../../../lib/format";
 import { finite, isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { beforeOf, systemOf } from "../answers/samples";
@@ -37,6 +38,45 @@ export function ownSentences(evaluation: Evaluation): string[] {
   return sets.slice(0, MOST_SETS).flatMap((set) => {
     const said = isObject(set) && typeof set.sentence === "string" ? clean(set.sentence, 600) : "";
     return said === "" ? [] : [said];
+  });
+}
+
+export interface AnswerFigures {
+  sentence: string;
+  /** What is counted, of the base and of the adapter. */
+  rows: readonly (readonly [what: string, base: string, adapter: string])[];
+}
+
+/** How base and adapter answer general questions; null where some of it is missing. */
+export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
+  const told: unknown = isObject(evaluation.general) ? evaluation.general.answers : null;
+  if (!isObject(told) || typeof told.sentence !== "string") return null;
+  const [base, adapter] = [told.base, told.adapter].map((rates) => (isObject(rates) ? rates : {}));
+  const [count, longest] = [finite(told.count), finite(told.longest)];
+  const rows = [
+    ["Tokens on average", "tokens", ""],
+    [`Cut after ${number(longest ?? 0)} tokens`, "truncated", ` of ${number(count ?? 0)}`],
+    ["Repeat themselves", "repeating", ` of ${number(count ?? 0)}`],
+    ["Refuse", "refusing", ` of ${number(count ?? 0)}`],
+  ].flatMap(([what = "", key = "", of = ""]): [string, string, string][] => {
+    const [before, after] = [finite(base?.[key]), finite(adapter?.[key])];
+    return before === null || after === null ? [] : [[what, `${before}${of}`, `${after}${of}`]];
+  });
+  return { sentence: clean(told.sentence, 600), rows };
+}
+
+export interface Said {
+  question: string;
+  base: string;
+  adapter: string;
+}
+
+/** Every general question that both have answered. */
+export function saidOf(sent: unknown): Said[] {
+  if (!Array.isArray(sent)) return [];
+  return sent.filter(isObject).flatMap(({ question, base, adapter }) => {
+    const whole = [question, base, adapter].every((text) => typeof text === "string");
+    return whole ? [{ question, base, adapter } as unknown as Said] : [];
   });
 }
 

@@ -1,4 +1,5 @@
 /** Whether the adapter is better than its base: the sentence, its interval, what was forgotten, and the rows. */
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../../api/client";
 import type { Evaluation, Job, JobEvaluating } from "../../../contract.gen";
@@ -8,15 +9,17 @@ import { clean } from "../../../lib/text";
 import { features } from "../../../store/features";
 import { refreshJobs } from "../../../store/jobs";
 import { announce, Button, ErrorNote } from "../../../ui";
-import { ownSentences, type Part, partsOf, scaleOf } from "./figures";
+import { answerFigures, ownSentences, type Part, partsOf, scaleOf } from "./figures";
+import { General } from "./general";
 import { Rows } from "./rows";
 
 const LOOK_MS = 1000;
-const QUIET = { margin: 0, color: "var(--ink-2)" };
+const QUIET = { margin: 0, color: "var(--ink-2)", maxWidth: "90ch" };
 
-export function Verdict({ job, answers }: { job: Job; answers: readonly JsonObject[] }) {
+export function Verdict({ job, answers: samples }: { job: Job; answers: readonly JsonObject[] }) {
   const evaluation = isObject(job.evaluation) ? (job.evaluation as Evaluation) : null;
-  const [open, setOpen] = useState(false);
+  const answers = evaluation && answerFigures(evaluation);
+  const version = `${evaluation?.sentence} ${evaluation?.seconds}`;
   return (
     <section aria-label="Verdict" style={{ display: "grid", gap: "8px", justifyItems: "start" }}>
       {evaluation ? (
@@ -27,6 +30,7 @@ export function Verdict({ job, answers }: { job: Job; answers: readonly JsonObje
           </p>
           <Intervals parts={partsOf(evaluation)} />
           {evaluation.general && <p style={QUIET}>{clean(evaluation.general.sentence, 600)}</p>}
+          {answers && <p style={QUIET}>{answers.sentence}</p>}
           {ownSentences(evaluation).map((said) => (
             <p key={said} style={{ ...QUIET, overflowWrap: "anywhere" }}>
               {said}
@@ -34,28 +38,38 @@ export function Verdict({ job, answers }: { job: Job; answers: readonly JsonObje
           ))}
           {evaluation.bestSentence && <p style={QUIET}>{clean(evaluation.bestSentence, 600)}</p>}
           {features.value.has("evaluation") && (
-            <details
-              class="chart-statistics"
-              style={{ width: "100%" }}
-              open={open}
-              onToggle={(event) => setOpen(event.currentTarget.open)}
-            >
-              <summary>Held-out rows side by side</summary>
-              {open && (
-                <Rows
-                  job={job}
-                  best={evaluation.bestStep}
-                  answers={answers}
-                  version={`${evaluation.sentence} ${evaluation.seconds}`}
-                />
+            <>
+              <Opened title="Held-out rows side by side">
+                <Rows job={job} best={evaluation.bestStep} answers={samples} version={version} />
+              </Opened>
+              {answers && (
+                <Opened title="Answers to general questions">
+                  <General id={job.id} figures={answers} version={version} />
+                </Opened>
               )}
-            </details>
+            </>
           )}
         </>
       ) : (
         <Ask id={job.id} />
       )}
     </section>
+  );
+}
+
+/** What is behind a line that opens it, and made only then. */
+function Opened({ title, children }: { title: string; children: ComponentChildren }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <details
+      class="chart-statistics"
+      style={{ width: "100%" }}
+      open={open}
+      onToggle={(event) => setOpen(event.currentTarget.open)}
+    >
+      <summary>{title}</summary>
+      {open && children}
+    </details>
   );
 }
 

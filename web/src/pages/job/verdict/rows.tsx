@@ -1,7 +1,6 @@
 /** The held-out rows side by side: what they ask, what is wanted, and both losses. */
-import { useEffect, useMemo, useState } from "preact/hooks";
-import { api, errorText } from "../../../api/client";
-import type { EvaluationResult, Job } from "../../../contract.gen";
+import { useMemo, useState } from "preact/hooks";
+import type { Job } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import type { JsonObject } from "../../../lib/json";
 import { clean, cleanBlock } from "../../../lib/text";
@@ -9,6 +8,7 @@ import { href } from "../../../router";
 import { Button, Chips, ErrorNote, Skeleton } from "../../../ui";
 import { type Answer, type Prompt, samplesOf } from "../answers/samples";
 import { finalStep, type Order, ordered, type Row, rowsOf } from "./figures";
+import { useResult } from "./use-result";
 
 const PAGE = 20;
 const TEXT = 1000;
@@ -28,26 +28,14 @@ interface Props {
 
 /** Asked for when they are opened. */
 export function Rows({ job, best, answers, version }: Props) {
-  const { id } = job;
-  const [rows, setRows] = useState<readonly Row[] | null>(null);
-  const [error, setError] = useState("");
+  const { result, error, retry } = useResult(job.id, version);
+  const rows = useMemo(() => rowsOf(result?.rows), [result]);
   const [order, setOrder] = useState<Order>("improved");
   const [shown, setShown] = useState(PAGE);
-  const [tries, setTries] = useState(0);
-  useEffect(() => {
-    const stop = new AbortController();
-    setError("");
-    api<EvaluationResult>(`/jobs/${encodeURIComponent(id)}/evaluation`, { signal: stop.signal })
-      .then((found) => setRows(rowsOf(found.rows)))
-      .catch((fault: unknown) => {
-        if (!stop.signal.aborted) setError(errorText(fault));
-      });
-    return () => stop.abort();
-  }, [id, version, tries]);
   const { steps, prompts } = useMemo(() => samplesOf(answers), [answers]);
   const last = finalStep(steps, best, job.config?.earlyStoppingPatience);
-  if (error) return <ErrorNote error={error} retry={() => setTries(tries + 1)} />;
-  if (rows === null) return <Skeleton />;
+  if (error) return <ErrorNote error={error} retry={retry} />;
+  if (result === null) return <Skeleton />;
   if (rows.length === 0) return <p>The backend has kept no rows.</p>;
   return (
     <>
@@ -76,8 +64,8 @@ export function Rows({ job, best, answers, version }: Props) {
 }
 
 const QUIET = { color: "var(--ink-2)", fontSize: "var(--size-1)" };
-const WIDTH = { margin: 0, maxWidth: "75ch", whiteSpace: "pre-wrap" };
-const COLUMNS = {
+export const WIDTH = { margin: 0, maxWidth: "75ch", whiteSpace: "pre-wrap" };
+export const COLUMNS = {
   display: "grid",
   gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 15rem), 1fr))",
   gap: "8px 24px",
@@ -125,7 +113,7 @@ function RowText({ row, job, prompt, last }: RowProps) {
   );
 }
 
-function Column({ name, answer }: { name: string; answer: Answer }) {
+export function Column({ name, answer }: { name: string; answer: Answer }) {
   return (
     <div>
       <h3 style={{ margin: 0, color: "var(--ink-3)", fontSize: "var(--size-1)", fontWeight: "inherit" }}>

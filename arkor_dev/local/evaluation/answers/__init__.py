@@ -1,0 +1,1 @@
+"""How base and adapter answer general questions: how long, repeating or refusing. Start with ``figures``."""

@@ -1,0 +1,63 @@
+/** What base and adapter answer to general questions: how long, repeating or refusing, and the answers. */
+import { cleanBlock } from "../../../lib/text";
+import { ErrorNote, Skeleton } from "../../../ui";
+import { type AnswerFigures, saidOf } from "./figures";
+import { COLUMNS, Column, WIDTH } from "./rows";
+import { useResult } from "./use-result";
+
+const TEXT = 1000;
+const CELL = { padding: "2px 24px 2px 0", textAlign: "right" } as const;
+const NAME = { ...CELL, textAlign: "left", fontWeight: "inherit" } as const;
+
+interface Props {
+  id: string;
+  figures: AnswerFigures;
+  version: string;
+}
+
+/** Asked for when it is opened. */
+export function General({ id, figures, version }: Props) {
+  const { result, error, retry } = useResult(id, version);
+  return (
+    <>
+      <table class="num" style={{ borderCollapse: "collapse", margin: "8px 0 16px" }}>
+        <thead>
+          <tr style={{ color: "var(--ink-3)" }}>
+            <td />
+            <th scope="col" style={{ ...CELL, fontWeight: "inherit" }}>
+              Base
+            </th>
+            <th scope="col" style={{ ...CELL, fontWeight: "inherit" }}>
+              Adapter
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {figures.rows.map(([what, base, adapter]) => (
+            <tr key={what}>
+              <th scope="row" style={NAME}>
+                {what}
+              </th>
+              <td style={CELL}>{base}</td>
+              <td style={CELL}>{adapter}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {error ? <ErrorNote error={error} retry={retry} /> : !result && <Skeleton />}
+      <ol style={{ listStyle: "none", margin: "8px 0", padding: 0, display: "grid", gap: "14px" }}>
+        {saidOf(result?.answers).map((said, index) => (
+          <li key={index} style={{ overflowWrap: "anywhere" }}>
+            <p dir="auto" style={WIDTH}>
+              {cleanBlock(said.question, TEXT)}
+            </p>
+            <div style={COLUMNS}>
+              <Column name="Base" answer={{ text: said.base, truncated: false }} />
+              <Column name="Adapter" answer={{ text: said.adapter, truncated: false }} />
+            </div>
+          </li>
+        ))}
+      </ol>
+    </>
+  );
+}
