@@ -212,3 +212,35 @@ async def test_what_jobs_take_on_the_disk_leads_to_the_job(
         await dialog.get_by_role("link", name="large").click()
         await expect(page.get_by_role("heading", name="large", level=1)).to_be_visible()
         await expect(dialog).to_have_count(0)
+
+
+async def test_what_no_job_needs_is_removed_after_a_question(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = FEATURES
+    fake_backend.add_job("completed", name="kept")
+    order = fake_backend.order
+    order.leftovers, order.unused = 48_000_000, 2_000_000
+    order.models.append({"name": "spare", "bytes": 10**9, "used": False, "shared": False})
+    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+        await page.get_by_role("button", name="Disk use").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_role("button", name="Remove what no job needs (1.1 GB)").click()
+        asked = dialog.get_by_role("region", name="What no job needs")
+        await expect(asked.get_by_role("listitem")).to_have_text(
+            [
+                "Files of no job (48.0 MB)",
+                "The model spare, which no job uses. It can be fetched again. (1.0 GB)",
+                "Records and events of jobs that were deleted (2.0 MB)",
+            ]
+        )
+        await asked.get_by_role("button", name="Keep").click()
+        assert fake_backend.count("POST /v1/disk/clean") == 0
+        await dialog.get_by_role("button", name="Remove what no job needs").click()
+        fake_backend.fault("POST /v1/disk/clean", times=1, status=500, body=b'{"error": "A file stays."}')
+        await asked.get_by_role("button", name="Remove 1.1 GB").click()
+        await expect(dialog).to_contain_text("A file stays.")
+        await asked.get_by_role("button", name="Remove 1.1 GB").click()
+        await expect(asked.get_by_role("status")).to_have_text("1.1 GB removed.")
+        await expect(dialog.get_by_role("button", name="Remove what no job needs")).to_have_count(0)
+        await expect(dialog).not_to_contain_text("spare")

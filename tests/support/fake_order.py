@@ -58,7 +58,10 @@ class Order:
         self._fake = fake
         self.held = False
         self.sizes: dict[str, int] = {}
-        self.leftovers = 0
+        self.models: list[dict[str, Any]] = [
+            {"name": "tiny", "bytes": 269_000_000, "used": True, "shared": False}
+        ]
+        self.leftovers = self.unused = 0
 
     def waiting(self) -> list[str]:
         """The ids of the jobs that wait, the next one first."""
@@ -118,12 +121,14 @@ class Order:
             {"id": job["id"], "name": job["name"], "bytes": self.size(job["id"])}
             for job in self._fake.jobs.values()
         ]
-        models = [{"name": "tiny", "bytes": 269_000_000, "used": True, "shared": False}]
-        disk = {"jobs": jobs, "models": models, "leftovers": self.leftovers}
+        disk = {"jobs": jobs, "models": self.models, "leftovers": self.leftovers, "unused": self.unused}
         return web.json_response({"disk": {**disk, "database": 1_200_000, "free": 52_000_000_000}})
 
     async def _clean(self, _: web.Request) -> web.Response:
-        freed, self.leftovers = self.leftovers, 0
+        spare = [model for model in self.models if not (model["used"] or model["shared"])]
+        freed = self.leftovers + self.unused + sum(model["bytes"] for model in spare)
+        self.leftovers = self.unused = 0
+        self.models = [model for model in self.models if model not in spare]
         return web.json_response({"freed": freed})
 
     async def _queue(self, _: web.Request) -> web.Response:

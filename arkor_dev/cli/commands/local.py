@@ -115,6 +115,8 @@ def _spare(disk: dict[str, Any]) -> Iterator[tuple[str, int]]:
     for model in disk["models"]:
         if not model.get("shared") and not model.get("used", True):
             yield f"the model {one_line(model['name'], 80)}, which no job uses", model["bytes"]
+    if disk.get("unused"):
+        yield "records and events of jobs that were deleted", disk["unused"]
 
 
 async def _clean(backend: Backend, disk: dict[str, Any], *, yes: bool) -> int:

@@ -114,6 +114,9 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
 """What leads from each version to the next. A step that was released is never changed: add one behind it,
 after ``python -m tests.local.jobs.make_store`` has kept a file of the version before."""
 VERSION: Final = len(STEPS)
+UNUSED_BYTES: Final = 1 << 20
+UNUSED_SHARE: Final = 0.25
+"""So much of the file, in bytes and as a part of it, has to be unused before it is given back to the disk."""
 BUSY_MILLISECONDS: Final = 250
 """How long one attempt to write waits for another program's lock; whoever writes tries again."""
 
@@ -204,6 +207,27 @@ def _copy(db: sqlite3.Connection, copy: Path) -> None:
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(copy)
+
+
+def unused_bytes(db: sqlite3.Connection) -> int:
+    """What of the file belongs to no row any more; 0 where giving it back is not worth the work."""
+    size, pages, spare = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
+    )
+    much = spare * size >= UNUSED_BYTES and spare >= UNUSED_SHARE * pages
+    return int(spare * size) if much else 0
+
+
+def give_back(db: sqlite3.Connection) -> int:
+    """Make the file as small as its rows allow; by how many bytes that is smaller.
+
+    It is written anew, for which the disk needs room. Raises sqlite3.Error, and nothing is lost then.
+    """
+    freed = unused_bytes(db)
+    if freed:
+        db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return freed
 
 
 class transaction:  # noqa: N801 - reads as the statement it is

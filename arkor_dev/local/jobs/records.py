@@ -17,7 +17,7 @@ from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 
 from . import waiting
-from .database import BUSY_MILLISECONDS, connect, open_database, transaction
+from .database import BUSY_MILLISECONDS, connect, give_back, open_database, transaction, unused_bytes
 from .job_config import public
 
 if TYPE_CHECKING:
@@ -68,6 +68,14 @@ class Records:
     def close(self) -> None:
         self._reader.close()
         self._db.close()
+
+    def unused(self) -> int:
+        """Bytes of the file that belong to no job any more, where they are many."""
+        return unused_bytes(self._reader)
+
+    def give_back(self) -> int:
+        """Give these back to the disk; how many they were."""
+        return give_back(self._db)
 
     def _project_id(self) -> str:
         self._db.execute(
@@ -218,6 +226,11 @@ class Records:
     def names(self) -> dict[str, str]:
         """The name of every job, by id, the newest first."""
         return dict(self._reader.execute("SELECT id, name FROM jobs ORDER BY seq DESC").fetchall())
+
+    def next_up(self) -> tuple[str, dict[str, Any]] | None:
+        """The id and the config of the job that may start next."""
+        found = waiting.first(self._reader)
+        return None if found is None else (found[0], json.loads(found[1]))
 
     def queue(self) -> dict[str, Any]:
         """The contract's ``Queue``."""

@@ -175,7 +175,8 @@ async def arrange_queue(request: web.Request) -> web.Response:
 async def disk(request: web.Request) -> web.Response:
     setup = check_scope(request)
     names = await setup.store.read(Store.names)
-    return web.json_response({"disk": await asyncio.to_thread(disk_use, setup.data, setup.cache, names)})
+    use = await asyncio.to_thread(disk_use, setup.data, setup.cache, names)
+    return web.json_response({"disk": {**use, "unused": await setup.store.read(Store.unused)}})
 
 
 @routes.post("/v1/disk/clean")
@@ -188,6 +189,7 @@ async def clean_disk(request: web.Request) -> web.Response:
     try:
         freed = await asyncio.to_thread(remove_leftovers, spare)
         freed += await asyncio.to_thread(remove_models, setup.data, setup.cache)
+        freed += await setup.store.request(Store.give_back)
     except OSError as error:
         raise InternalError(f"Not everything could be removed: {error}") from None
     return web.json_response({"freed": freed})

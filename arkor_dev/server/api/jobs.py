@@ -178,6 +178,11 @@ async def disk(request: web.Request) -> web.Response:
     return answered(await request.app[BACKEND].disk())
 
 
+async def clean_disk(request: web.Request) -> web.Response:
+    """``POST /api/disk/clean``: the backend's answer, once what no job needs is gone."""
+    return answered(await request.app[BACKEND].clean_disk())
+
+
 ROUTES = [
     web.get("/api/jobs", list_jobs),
     web.get("/api/jobs/{id}", get),
@@ -185,6 +190,7 @@ ROUTES = [
     web.delete("/api/jobs/{id}", delete),
     web.patch("/api/queue", arrange),
     web.get("/api/disk", disk),
+    web.post("/api/disk/clean", clean_disk),
     web.get("/api/jobs/{id}/history", history),
     web.get("/api/jobs/{id}/events", events),
     web.post("/api/jobs/{id}/cancel", cancel),

@@ -215,6 +215,20 @@ async def disk(scene: Scene) -> None:
     await expect(scene.page.get_by_role("dialog")).to_contain_text("52.0 GB are free")
 
 
+@state("jobs-disk-clean", "What no job needs is told, and goes after a question")
+async def disk_clean(scene: Scene) -> None:
+    marked(scene)
+    order = scene.fake.order
+    order.leftovers, order.unused = 48_000_000, 310_000_000
+    order.models.append(
+        {"name": "a-model-with-a-long-name-" * 4, "bytes": 2 * 10**9, "used": False, "shared": False}
+    )
+    await scene.go("/#/jobs")
+    await scene.page.get_by_role("button", name="Disk use").click()
+    await scene.page.get_by_role("button", name="Remove what no job needs (2.4 GB)").click()
+    await expect(scene.page.get_by_role("button", name="Remove 2.4 GB")).to_be_visible()
+
+
 @state("jobs-actions", "A job is paused from the table, which is ordered by verdicts")
 async def actions(scene: Scene) -> None:
     scene.fake.features = ["pause", "resume", "evaluation"]

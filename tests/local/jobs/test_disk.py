@@ -22,7 +22,7 @@ from arkor_dev.local.jobs.disk import (
     remove_models,
     short_of_room,
 )
-from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import STARTER_FOLDER
 
 from .test_order import fill
@@ -170,3 +170,35 @@ def test_a_twentieth_and_two_gibibytes_of_a_disk_stay_free(
     assert (said is not None) is short
     if said:
         assert said.startswith(f"The disk has {free:.1f} GiB free")
+
+
+def test_the_room_of_deleted_jobs_is_given_back_where_it_is_much(data: Path) -> None:
+    store = Store(data / "backend.sqlite", "local")
+
+    def size() -> int:
+        return (data / "backend.sqlite").stat().st_size
+
+    def job_with(events: int) -> str:
+        job_id: str = store.create("a", CONFIG)["id"]
+        store.append(job_id, [("training.message", {"message": "x" * 1000})] * events)
+        store.finish(job_id, Verdict("completed", {}))
+        return job_id
+
+    try:
+        kept, small, large = job_with(3000), job_with(10), job_with(3000)
+        store.remove(small)
+        assert (store.unused(), store.give_back()) == (0, 0), "little is not worth writing all anew"
+        before = store.events(kept, 0, 10_000)
+        full = size()
+        store.remove(large)
+        spare = store.unused()
+        assert spare > 2_500_000
+        assert store.give_back() == spare
+        whole = size()
+        assert whole < 0.6 * full, "and it is back on the disk"
+        assert (store.unused(), store.give_back()) == (0, 0)
+        assert store.events(kept, 0, 10_000) == before
+        job_with(1)
+        assert size() <= whole + 100_000
+    finally:
+        store.close()

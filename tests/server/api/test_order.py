@@ -84,6 +84,10 @@ async def test_sizes_and_the_queue_are_the_backends(studio: Studio, backend: Fak
     assert (status, answer["bytes"]) == (200, 3_712_000)
     _, answer = await call(studio, "GET", "/api/disk")
     assert answer["disk"]["jobs"] == [{"id": job, "name": "a", "bytes": 3_712_000}]
+    backend.order.leftovers, backend.order.unused = 500, 700
+    assert await call(studio, "POST", "/api/disk/clean") == (200, {"freed": 1200})
+    _, answer = await call(studio, "GET", "/api/disk")
+    assert (answer["disk"]["leftovers"], answer["disk"]["unused"]) == (0, 0)
     waiting = [backend.add_job("queued", name=name) for name in "bc"]
     await call(studio, "GET", "/api/jobs")
     body = {"order": waiting[::-1], "held": True}
@@ -96,7 +100,13 @@ async def test_sizes_and_the_queue_are_the_backends(studio: Studio, backend: Fak
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("PATCH", "/api/jobs/x"), ("DELETE", "/api/jobs/x"), ("PATCH", "/api/queue"), ("GET", "/api/disk")],
+    [
+        ("PATCH", "/api/jobs/x"),
+        ("DELETE", "/api/jobs/x"),
+        ("PATCH", "/api/queue"),
+        ("GET", "/api/disk"),
+        ("POST", "/api/disk/clean"),
+    ],
 )
 async def test_a_backend_without_the_feature_says_so(studio: Studio, method: str, path: str) -> None:
     status, answer = await call(studio, method, path, {"name": "a", "held": True})

@@ -14,17 +14,18 @@ const SHOWN = 50;
 export function DiskDialog({ onClose }: { onClose: () => void }) {
   const [disk, setDisk] = useState<Disk | null>(null);
   const [error, setError] = useState<string | null>(null);
-  useEffect(() => {
+  const look = (): Promise<void> =>
     api<{ disk: Disk }>("/disk").then(
       (answer) => setDisk(answer.disk),
       (fault: unknown) => setError(errorText(fault)),
     );
-  }, []);
+  useEffect(() => void look(), []);
   return (
     <Dialog title="Disk use" onClose={onClose} wide>
       {error && <ErrorNote title="What lies on the disk could not be read" error={error} />}
       {!disk && !error && <Skeleton lines={6} />}
       {disk && <Uses disk={disk} onClose={onClose} />}
+      {disk && <Clean disk={disk} done={look} />}
       <div class="ui-dialog-actions">
         <Button data-focus onClick={onClose}>
           Done
@@ -43,11 +44,6 @@ function Uses({ disk, onClose }: { disk: Disk; onClose: () => void }) {
         {plural(jobs.length, "job takes", "jobs take")} {bytes(total)}, records and events{" "}
         {bytes(disk.database)}. {bytes(disk.free)} are free.
       </p>
-      {disk.leftovers > 0 && (
-        <p>
-          {bytes(disk.leftovers)} belong to no job: <code>arkor-dev local gc</code> removes them.
-        </p>
-      )}
       {jobs.length > 0 && (
         <Sizes
           title="Jobs"
@@ -81,6 +77,74 @@ function Uses({ disk, onClose }: { disk: Disk; onClose: () => void }) {
         />
       )}
     </div>
+  );
+}
+
+/** What no job needs, in words, with its size. */
+function spareOf(disk: Disk): { what: string; size: number }[] {
+  const models = disk.models.filter(({ shared, used }) => !shared && used === false);
+  return [
+    { what: "Files of no job", size: disk.leftovers },
+    ...models.map(({ name, bytes: size }) => ({
+      what: `The model ${clean(name, 120)}, which no job uses. It can be fetched again.`,
+      size,
+    })),
+    { what: "Records and events of jobs that were deleted", size: disk.unused ?? 0 },
+  ].filter(({ size }) => size > 0);
+}
+
+/** Removes what no job needs, after a question that says what that is. */
+function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
+  const [asks, setAsks] = useState(false);
+  const [works, setWorks] = useState(false);
+  const [said, setSaid] = useState("");
+  const [error, setError] = useState("");
+  const spare = spareOf(disk);
+  const total = bytes(spare.reduce((sum, { size }) => sum + size, 0));
+  const remove = async (): Promise<void> => {
+    setWorks(true);
+    setError("");
+    try {
+      const { freed } = await api<{ freed: number }>("/disk/clean", { method: "POST" });
+      setSaid(`${bytes(freed)} removed.`);
+      setAsks(false);
+      await done();
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+    setWorks(false);
+  };
+  return (
+    <section class="disk-clean" aria-label="What no job needs">
+      {asks ? (
+        <>
+          <h3>Remove {total} from the disk?</h3>
+          <ul>
+            {spare.map(({ what, size }) => (
+              <li key={what}>
+                {what} <span class="num">({bytes(size)})</span>
+              </li>
+            ))}
+          </ul>
+          <div class="disk-actions">
+            <Button small disabled={works} onClick={() => setAsks(false)}>
+              Keep
+            </Button>
+            <Button small kind="danger" disabled={works} onClick={remove}>
+              {works ? "Removing" : `Remove ${total}`}
+            </Button>
+          </div>
+        </>
+      ) : (
+        spare.length > 0 && (
+          <Button small onClick={() => setAsks(true)}>
+            Remove what no job needs ({total})
+          </Button>
+        )
+      )}
+      <p role="status">{said}</p>
+      {error && <ErrorNote title="Not everything could be removed" error={error} />}
+    </section>
   );
 }
 
