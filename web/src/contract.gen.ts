@@ -925,7 +925,7 @@ export interface AnswerRates {
   refusing: number;
 }
 
-/** How base and adapter answer `count` of the general questions, greedily, in `longest` tokens at most. */
+/** How base and adapter answer `count` general questions, greedily, in `longest` tokens at most. */
 export interface EvaluationAnswers {
   count: number;
   longest: number;
