@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -411,3 +412,116 @@ async def test_what_belongs_together_stands_together(
         assert note
         assert above
         assert note["y"] - above["y"] - above["height"] > 8
+
+
+ASKED = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": "Ahoy"},
+    {"role": "user", "content": "Where is my parcel?"},
+]
+
+
+def add_request(fake_backend: FakeBackend, endpoint: str, **more: object) -> None:
+    """A request that somebody has sent to the endpoint, with its text."""
+    fake_backend.features = ["endpoints", "serving"]
+    log = fake_backend.serving.log.setdefault(endpoint, [])
+    figures = {"status": 200, "key": "ak-1234567", "promptTokens": 41, "completionTokens": 7, "seconds": 1.84}
+    usual = {"call": "chat/completions", "stream": False, "firstTokenSeconds": 0.2, **figures}
+    said = {"messages": ASKED, "answers": ["In the attic."]}
+    log.insert(0, {"id": str(len(log) + 1), "at": "2026-01-01T00:00:00Z", **usual, **said, **more})
+
+
+async def test_an_endpoint_of_this_machine_is_at_studio_s_own_address(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["endpoints", "serving"]
+    endpoint = add_endpoint(fake_backend, authMode="none")
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await expect(page.get_by_text(f"{studio.url}/e/shop/v1", exact=True)).to_be_visible()
+        await expect(page.get_by_role("region", name="Code")).to_contain_text(f"{studio.url}/e/shop/v1/chat")
+        await expect(page.get_by_text("Nobody has called this endpoint yet.")).to_be_visible()
+        await expect(page.locator(".ep-open")).to_have_text("Open to all")
+        await page.get_by_role("button", name="Change: access").click()
+        await expect(page.get_by_text("Every program on this machine can call it.")).to_be_visible()
+
+
+async def test_requests_are_listed_and_older_ones_on_demand(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited")
+    for number in range(60):
+        add_request(fake_backend, endpoint, promptTokens=1000 + number)
+    add_request(fake_backend, endpoint, status=401, key=None, error="The key is wrong", answers=[])
+    fake_backend.serving.totals = {"errors": 1, "tokensPerSecond": 51.8, "medianSeconds": 1.84}
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        table = page.get_by_role("region", name="Requests").get_by_role("table")
+        await expect(table.get_by_role("row")).to_have_count(51)
+        await expect(table.get_by_role("row").nth(1)).to_contain_text("Wrong key")
+        await expect(table.get_by_role("row").nth(1)).to_contain_text("The key is wrong")
+        for figure in ("61", "51.8", "1.8 s"):
+            await expect(page.locator(".ep-totals").get_by_text(figure, exact=True)).to_be_visible()
+        await page.get_by_role("button", name="Show older requests").click()
+        await expect(table.get_by_role("row")).to_have_count(62)
+        await expect(table.get_by_role("row").last).to_contain_text("1,000")
+        await expect(page.get_by_role("button", name="Show older requests")).to_have_count(0)
+
+
+async def test_a_kept_request_is_gone_on_with_in_the_playground(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend, runRetentionMode="days", runRetentionDays=7)
+    add_request(fake_backend, endpoint)
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await page.get_by_role("button", name="Show the text").click()
+        await expect(page.get_by_role("region", name="Answer")).to_contain_text("In the attic.")
+        await page.get_by_role("button", name="Open in the playground").click()
+        await expect(page.get_by_text("In the attic.")).to_be_visible()
+        await page.get_by_role("textbox", name="Message").fill("Which attic?")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("Hello, world")).to_be_visible()
+        # It is a conversation like any other, and outlives a reload.
+        await page.reload()
+        await expect(page.get_by_text("In the attic.")).to_be_visible()
+    asked = fake_backend.last("POST /v1/inference/chat").json()
+    assert asked["messages"] == [
+        *ASKED,
+        {"role": "assistant", "content": "In the attic."},
+        {"role": "user", "content": "Which attic?"},
+    ]
+    assert asked["baseModel"] == "tiny"
+
+
+async def test_a_kept_answer_is_corrected_and_becomes_a_row(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited")
+    add_request(fake_backend, endpoint)
+    file = studio.settings.project / "data" / "corrections.jsonl"
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await page.get_by_role("button", name="Show the text").click()
+        await page.get_by_role("button", name="Correct and add to the data").click()
+        field = page.get_by_role("textbox", name="The answer as it should have been")
+        await expect(field).to_have_value("In the attic.")
+        add = page.get_by_role("button", name="Add to the data", exact=True)
+        await expect(add).to_be_disabled()
+        await field.fill("At the post office.")
+        await add.click()
+        await expect(page.get_by_text("Line 1 of data/corrections.jsonl.")).to_be_visible()
+        row = json.loads(file.read_text())
+        assert row["messages"] == [*ASKED, {"role": "assistant", "content": "At the post office."}]
+        assert row["corrected"]["instead"] == "In the attic."
+        assert row["corrected"]["by"] == "endpoint shop"
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.get_by_text("Line 1 of data/corrections.jsonl.")).to_have_count(0)
+    assert not file.exists()
+
+
+async def test_a_text_that_is_not_kept_is_not_offered(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    endpoint = add_endpoint(fake_backend, runRetentionMode="disabled")
+    add_request(fake_backend, endpoint)
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await expect(page.get_by_text("Answered")).to_be_visible()
+        await expect(page.get_by_role("button", name="Show the text")).to_have_count(0)

@@ -101,3 +101,43 @@ async def none(scene: Scene) -> None:
     scene.fake.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
     await scene.go("/#/endpoints")
     await expect(scene.page.get_by_text("This backend has no endpoints")).to_be_visible()
+
+
+@state("endpoints-requests", "What callers asked: answered, refused, left, one with its text")
+async def requests(scene: Scene) -> None:
+    scene.fake.features = ["endpoints", "serving"]
+    job = trained(scene.fake, "support-bot")
+    target = {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}}
+    made = endpoint(scene, "support-bot", target=target, runRetentionMode="days", runRetentionDays=7)
+    usual = {
+        "call": "chat/completions", "status": 200, "key": "ak-9Fh2kQz", "stream": True, "promptTokens": 212,
+        "completionTokens": 96, "firstTokenSeconds": 0.21, "seconds": 1.9,
+        "messages": [
+            {"role": "system", "content": "Answer in one sentence."},
+            {"role": "user", "content": "Where is my parcel? The number is 4711-08."},
+        ],
+        "answers": ["It left our house this morning, and the carrier brings it to you tomorrow."],
+    }  # fmt: skip
+    none = {"promptTokens": 0, "completionTokens": 0, "firstTokenSeconds": None, "seconds": 0.002}
+    refused = {**usual, **none, "stream": False}
+    del refused["messages"], refused["answers"]
+    wrong = "top_k cannot be obeyed: leave it out"
+    rows: list[dict[str, object]] = [
+        usual,
+        {**usual, "stream": False, "completionTokens": 1204, "seconds": 31.4},
+        {**refused, "status": 401, "key": None, "error": "The API key is not one of this endpoint's"},
+        {**refused, "status": 400, "error": wrong},
+        {**refused, "status": 499, "seconds": 4.2},
+        {**refused, "status": 429, "error": "Too many requests with this key: try again in 1 s"},
+        usual,
+    ]
+    scene.fake.serving.log[made] = [
+        {"id": str(60 - at), "at": ago(20 + 90 * at), **row} for at, row in enumerate(rows)
+    ]
+    scene.fake.serving.totals = {
+        "requests": 214, "errors": 9, "tokensPerSecond": 51.8, "medianSeconds": 1.84, "slowSeconds": 12.6
+    }  # fmt: skip
+    await scene.go(f"/#/endpoints?id={made}")
+    await scene.page.get_by_role("button", name="Show the text").first.click()
+    await expect(scene.page.get_by_text("4711-08")).to_be_visible()
+    await scene.page.get_by_role("heading", name="Requests").evaluate("(node) => node.scrollIntoView()")

@@ -3,7 +3,7 @@ import type { Job, Manifest } from "../contract.gen";
 import { bestStep } from "../lib/best-step";
 import { modelName } from "../lib/format";
 import { displayName } from "../lib/text";
-import type { AdapterTarget, Target } from "./model/types";
+import type { AdapterTarget, Conversation, Target } from "./model/types";
 import { MOST_STRENGTH, percent, strengthOf, withStrength } from "./strength";
 
 /** A target as one word, for URLs, options and comparisons: `final:j1`, or `final*0.5:j1` for half of the adapter. */
@@ -136,4 +136,20 @@ export function comparePair(
   if (other) return [target, other];
   const model = models.find((each) => each !== target.model);
   return model === undefined ? null : [target, { kind: "base", model }];
+}
+
+/** What another page hands to the playground to go on with. */
+export type Handed = Pick<Conversation, "system" | "targets" | "turns" | "leaf">;
+
+let handed: Handed | null = null;
+
+export function handOver(conversation: Handed): void {
+  handed = conversation;
+}
+
+/** What was handed over, once. */
+export function takeHanded(): Handed | null {
+  const taken = handed;
+  handed = null;
+  return taken;
 }

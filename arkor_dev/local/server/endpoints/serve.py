@@ -113,7 +113,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         record.status, record.error = status_of(fault), fault.text
         raise
     except (asyncio.CancelledError, ConnectionError):
-        record.status, record.error = LEFT, "The caller left before the end"
+        record.status = LEFT
         raise
     finally:
         record.seconds = round(time.monotonic() - began, 4)

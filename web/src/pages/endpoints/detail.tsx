@@ -10,6 +10,7 @@ import { Delete } from "./delete";
 import { EditAccess, EditRetention, EditTarget } from "./edit";
 import { Keys } from "./keys";
 import { QuickStart } from "./quickstart-view";
+import { RequestsPlace } from "./requests-place";
 import { Stale } from "./stale";
 import { type EndpointChange, updateEndpoint } from "./store";
 
@@ -67,6 +68,7 @@ export function Detail({ deployment }: { deployment: Deployment }) {
         </div>
       </dl>
       <Keys deployment={deployment} />
+      <RequestsPlace deployment={deployment} />
       <QuickStart slug={slug} auth={deployment.authMode} />
       <Delete deployment={deployment} />
     </div>

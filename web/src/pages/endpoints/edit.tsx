@@ -131,7 +131,7 @@ export function EditAccess({ deployment, change }: Props) {
   return (
     <Line
       name="Access"
-      value={words}
+      value={<span class={now === "none" ? "ep-open" : undefined}>{words}</span>}
       editing={draft !== null}
       setEditing={(editing) => setDraft(editing ? now : null)}
       trouble={null}

@@ -67,7 +67,9 @@ function Row({ deployment }: { deployment: Deployment }) {
       <td data-label="Serves" class="ep-serves" dir="auto">
         {targetWords(deployment)}
       </td>
-      <td data-label="Access">{accessWords(authMode)}</td>
+      <td data-label="Access">
+        <span class={authMode === "none" ? "ep-open" : undefined}>{accessWords(authMode)}</span>
+      </td>
       <td data-label="Changed" class="ep-time dim num">
         <RelativeTime at={updatedAt} />
       </td>

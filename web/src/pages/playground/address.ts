@@ -5,13 +5,20 @@ import { newestCheckpoint } from "../../chat/checkpoints";
 import { BUILT_IN, DEFAULT_PARAMS } from "../../chat/model/presets";
 import { shownTargets, showTargets } from "../../chat/model/tree";
 import type { Target } from "../../chat/model/types";
-import { current, lastQuestion, newConversation, openConversation } from "../../chat/storage/conversations";
+import {
+  changeCurrent,
+  current,
+  lastQuestion,
+  newConversation,
+  openConversation,
+} from "../../chat/storage/conversations";
 import {
   baseModels,
   defaultTarget,
   newestAdapter,
   queryOfTargets,
   sameTarget,
+  takeHanded,
   targetsOfQuery,
 } from "../../chat/targets";
 import { route, setQuery } from "../../router";
@@ -41,6 +48,11 @@ function write(): void {
 
 /** Opens what the address names; a conversation that is gone or unnamed becomes a new one with its targets. */
 async function read(query: URLSearchParams): Promise<void> {
+  const handed = takeHanded();
+  if (handed) {
+    changeCurrent({ ...newConversation(handed.targets, DEFAULT_PARAMS, ""), ...handed });
+    return write();
+  }
   const chat = query.get("chat");
   const targets = targetsOfQuery(query);
   const prompt = query.get("prompt") ?? (query.get("again") ? await lastQuestion() : null);

@@ -1,0 +1,167 @@
+/** The text of one request, and what can be made of it: a conversation of the playground, a row of the data. */
+import { useEffect, useState } from "preact/hooks";
+import { api, errorText } from "../../../api/client";
+import { addCorrection, undoCorrection } from "../../../chat/corrections";
+import { fullName, handOver } from "../../../chat/targets";
+import type { CorrectionAdded, Deployment, EndpointRequest } from "../../../contract.gen";
+import { clean } from "../../../lib/text";
+import { PlainText } from "../../../markdown";
+import { go, href } from "../../../router";
+import { jobs } from "../../../store/jobs";
+import { Button } from "../../../ui/controls/button";
+import { announce } from "../../../ui/controls/live";
+import { ErrorNote } from "../../../ui/empty";
+import { Skeleton } from "../../../ui/skeleton";
+import { fromWire } from "../model";
+import { conversationOf, conversationTrouble } from "./conversation";
+
+const ROLES: Readonly<Record<string, string>> = {
+  system: "System",
+  user: "Caller",
+  assistant: "Model",
+  tool: "Tool",
+};
+
+export function KeptText({ path, deployment }: { path: string; deployment: Deployment }) {
+  const [request, setRequest] = useState<EndpointRequest | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [editing, setEditing] = useState<number | null>(null);
+  const read = async (): Promise<void> => {
+    try {
+      setRequest((await api<{ request: EndpointRequest }>(path)).request);
+      setError(null);
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+  };
+  useEffect(() => void read(), [path]);
+  if (error !== null)
+    return <ErrorNote title="The text could not be read" error={error} retry={() => void read()} />;
+  if (request === null) return <Skeleton lines={3} />;
+  const { messages, answers = [] } = request;
+  if (messages === undefined) return <p class="dim">The text is not kept any more.</p>;
+  const target = fromWire(deployment.target);
+  const trouble = conversationTrouble(request) ?? (target ? null : "What it serves is not known here.");
+  const open = (): void => {
+    if (!target) return;
+    handOver(conversationOf(request, target, fullName(target, jobs.peek()), () => crypto.randomUUID()));
+    go(href("/playground"));
+  };
+  return (
+    <div class="ep-text">
+      {messages.map(({ role, content }, index) => (
+        <Said key={index} by={ROLES[role] ?? clean(role, 20)} text={content} />
+      ))}
+      {answers.map((answer, index) => (
+        <div key={index}>
+          <Said by={answers.length > 1 ? `Answer ${index + 1}` : "Answer"} text={answer} />
+          {editing === index ? (
+            <Correct
+              request={request}
+              answer={answer}
+              by={deployment.slug}
+              onClose={() => setEditing(null)}
+            />
+          ) : (
+            trouble === null && (
+              <Button small kind="quiet" class="ep-do" onClick={() => setEditing(index)}>
+                Correct and add to the data
+              </Button>
+            )
+          )}
+        </div>
+      ))}
+      <p class="ep-text-end">
+        {trouble === null ? (
+          <Button small onClick={open}>
+            Open in the playground
+          </Button>
+        ) : (
+          <span class="hint">{trouble}</span>
+        )}
+      </p>
+    </div>
+  );
+}
+
+function Said({ by, text }: { by: string; text: string }) {
+  return (
+    <section class="ep-said" aria-label={by}>
+      <h3>{by}</h3>
+      <PlainText text={text} />
+    </section>
+  );
+}
+
+interface CorrectProps {
+  request: EndpointRequest;
+  answer: string;
+  by: string;
+  onClose: () => void;
+}
+
+/** The answer as it should have been, which becomes a row of data/corrections.jsonl. */
+function Correct({ request, answer, by, onClose }: CorrectProps) {
+  const [text, setText] = useState(answer);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const [added, setAdded] = useState<CorrectionAdded | null>(null);
+  const ready = text.trim() !== "" && text.trim() !== answer.trim();
+  const act = async (what: () => Promise<void>): Promise<void> => {
+    setBusy(true);
+    setError(null);
+    try {
+      await what();
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+    setBusy(false);
+  };
+  const add = (): Promise<void> =>
+    act(async () => {
+      const messages = [...(request.messages ?? []), { role: "assistant" as const, content: text }];
+      const made = await addCorrection(messages, answer, `endpoint ${by}`);
+      setAdded(made);
+      announce(`Added to ${made.file}`);
+    });
+  const undo = (undo: string): Promise<void> =>
+    act(async () => {
+      await undoCorrection(undo);
+      announce("Taken out again");
+      onClose();
+    });
+  const fault = error !== null && <ErrorNote title="It was not done" error={error} />;
+  if (added)
+    return (
+      <>
+        <p class="hint">
+          Line {added.line} of {added.file}.{" "}
+          <Button small kind="quiet" busy={busy} onClick={() => void undo(added.undo)}>
+            Undo
+          </Button>
+        </p>
+        {fault}
+      </>
+    );
+  return (
+    <div class="ep-correct">
+      <textarea
+        class="ui-input"
+        aria-label="The answer as it should have been"
+        rows={4}
+        dir="auto"
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+      />
+      <div class="ep-buttons">
+        <Button small kind="primary" busy={busy} disabled={!ready} onClick={() => void add()}>
+          Add to the data
+        </Button>
+        <Button small kind="quiet" onClick={onClose}>
+          Cancel
+        </Button>
+      </div>
+      {fault}
+    </div>
+  );
+}
