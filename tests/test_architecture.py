@@ -146,7 +146,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/init", "cli/commands/doctor", "cli/account/login", "cli/account/whoami",
         "cli/commands/data", "cli/commands/evaluate", "cli/commands/export", "cli/commands/jobs",
         "cli/commands/cluster/status", "cli/commands/local", "cli/commands/waiting",
-        "cli/commands/verify/again", "cli/commands/verify/check",
+        "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serving/serve",
     }  # fmt: skip
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing
 

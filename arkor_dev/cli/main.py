@@ -23,6 +23,7 @@ from .options import (
     add_local,
     add_placement,
     add_project,
+    add_serve,
     add_verify,
     add_yes,
 )
@@ -39,6 +40,7 @@ COMMANDS = {
     "jobs": "list the jobs; pause, resume, extend or cancel one; write its figures",
     "evaluate": "compare a job's adapter with its base",
     "export": "write a job's adapter or merged model for other programs",
+    "serve": "serve an endpoint of this machine to other programs, without the page",
     "verify": "check an adapter's files against its provenance, or train it again",
     "cluster": "look at a Ray cluster: what is free, and what is missing there",
     "local": "what this machine keeps of a project's jobs, and tidying it up",
@@ -129,6 +131,7 @@ def _parser() -> CommandLine:
     add_jobs(parser)
     add_evaluate(parser)
     add_export(parser)
+    add_serve(parser, _port)
     add_verify(parser)
     add_cluster(parser)
     add_local(parser)
@@ -248,6 +251,10 @@ def _run(arguments: argparse.Namespace) -> int:
         how = {"form": arguments.format, "out": arguments.out, "which": arguments.checkpoint}
         how |= {"replace": arguments.replace, "as_json": arguments.json}
         return asyncio.run(run_export(settings, arguments.job, **how))
+    if arguments.command == "serve":
+        from arkor_dev.cli.commands.serving.serve import run_serve
+
+        return asyncio.run(run_serve(settings, arguments.name, open_to_all=arguments.open_to_all))
     if arguments.command == "verify":
         from arkor_dev.cli.commands.verify.check import run_verify
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from arkor_dev.contract.placement.address import ADDRESS, HERE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .command_line import CommandLine
 
 FORMATS = ("csv", "jsonl", "tensorboard")
@@ -208,6 +210,28 @@ def add_export(parser: CommandLine) -> None:
     )  # fmt: skip
     export.add_argument("--replace", action="store_true", help="replace a folder that is there")
     export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
+
+
+def add_serve(parser: CommandLine, port: Callable[[str], int]) -> None:
+    """``serve``, and where."""
+    serve = parser.add_command(
+        "serve",
+        "Serve an endpoint of this machine to other programs, as OpenAI's API, without page and training. "
+        "NAME is an endpoint's name, or a job: its id, the beginning of its id, or latest. Of a job that has "
+        "no endpoint yet one is made, with a key that is shown once.",
+        "NAME --local",
+    )
+    serve.add_argument("name", metavar="NAME", nargs="?", help="an endpoint's name, or a job")
+    add_project(serve)
+    add_launch(serve)
+    serve.add_argument(
+        "--port", metavar="N", type=port, default=argparse.SUPPRESS,
+        help="the port to listen on (default: 4000, or the next free one of ten)",
+    )  # fmt: skip
+    serve.add_argument(
+        "--open", action="store_true", dest="open_to_all",
+        help="make an endpoint that asks for no key: every program of this machine can call it",
+    )  # fmt: skip
 
 
 def add_verify(parser: CommandLine) -> None:

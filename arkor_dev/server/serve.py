@@ -64,14 +64,20 @@ def bind(port: int | None) -> socket.socket:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, sock: socket.socket, on_notice: Callable[[Notice], None] = lambda _: None
+    settings: Settings,
+    sock: socket.socket,
+    on_notice: Callable[[Notice], None] = lambda _: None,
+    make: Callable[[Settings, Callable[[Notice], None]], web.Application] = create_app,
 ) -> AsyncIterator[web.Application]:
-    """Serve Studio on ``sock`` while the block runs. Raises ArkorError when it cannot start."""
+    """Serve Studio, or what ``make`` makes, on ``sock`` while the block runs.
+
+    Raises ArkorError when it cannot start.
+    """
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
         is_stranger = stack.enter_context(strangers(allow_other_users=settings.allow_other_users))
         # The port that it has become: a backend address that is this Studio is refused.
-        app = create_app(replace(settings, port=sock.getsockname()[1]), on_notice)
+        app = make(replace(settings, port=sock.getsockname()[1]), on_notice)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()

@@ -146,6 +146,13 @@ def fault_answer(fault: ArkorError) -> web.Response:
 
 
 BASE: Final = "/e/{slug}/v1"
+
+
+def base_url(port: int, slug: str) -> str:
+    """The base URL that a client of this machine is given."""
+    return f"http://localhost:{port}{BASE.format(slug=slug)}"
+
+
 ROUTES: Final = [
     web.get(f"{BASE}/models", call("models"), allow_head=False),
     web.get(f"{BASE}/models/{{model}}", call("models", "model"), allow_head=False),

@@ -1,0 +1,1 @@
+"""``arkor-dev serve``: one endpoint without the page."""

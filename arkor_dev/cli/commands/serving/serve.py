@@ -1,0 +1,128 @@
+"""``arkor-dev serve``: one endpoint for other programs, without page or training, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.identity.connect import joined
+from arkor_dev.server.endpoints.app import endpoint_app
+from arkor_dev.server.endpoints.routes import base_url
+from arkor_dev.server.serve import bind, serving
+
+if TYPE_CHECKING:
+    from arkor_dev.backend.client import Answer, Backend
+    from arkor_dev.core.settings import Settings
+
+MOST: Final = 50
+"""Characters of a slug."""
+LABEL: Final = "arkor-dev serve"
+TRIES: Final = 20
+
+
+async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) -> int:
+    """Serve the endpoint ``name``, or one of the job of that name, made if need be; the exit code.
+
+    Raises BadRequestError for what cannot be served, and the backend's fault.
+    """
+    if name is None:
+        raise BadRequestError("Say what to serve: an endpoint's name, or a job.")
+    if settings.local:
+        from arkor_dev.identity.local_backend import require_extra
+
+        require_extra()
+    else:
+        require_sign_in(settings)
+    # An idle backend trains nothing; where a Studio is open on the project, its own one answers.
+    async with joined(settings, lambda _: None, idle=True) as backend:
+        if "serving" not in json.loads((await backend.capabilities()).body).get("features", []):
+            raise BadRequestError(
+                "This backend serves its endpoints at addresses of its own. To serve from here, add --local."
+            )
+        deployment, key = await _chosen(backend, name, open_to_all=open_to_all)
+        slug, ended = str(deployment["slug"]), asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+        sock = bind(settings.port)
+        port = sock.getsockname()[1]
+        async with serving(settings, sock, make=lambda now, _: endpoint_app(now, backend, slug)):
+            print("\n".join(_lines(deployment, key, port)), flush=True)  # noqa: T201
+            await ended.wait()
+    return 0
+
+
+def _lines(deployment: dict[str, Any], key: str | None, port: int) -> list[str]:
+    slug = one_line(deployment["slug"], MOST)
+    access = "Callers need one of its API keys."
+    if key is not None:
+        access = f"Its API key, shown this once: {key}"
+    elif deployment.get("authMode") == "none":
+        access = "It is open to every program of this machine; web pages cannot call it."
+    return [f"Serving {base_url(port, slug)} (model {slug})", access, "Ctrl-C ends it."]
+
+
+async def _chosen(backend: Backend, name: str, *, open_to_all: bool) -> tuple[dict[str, Any], str | None]:
+    """The deployment that is meant, and its key where it was made now."""
+    known = _of(await backend.list_deployments(), "deployments")
+    found = next((each for each in known if each["slug"] == name), None)
+    if found is None:
+        try:
+            job = choose_job(await jobs_of(backend), name)
+        except (BadRequestError, NotFoundError) as fault:
+            raise fault.reworded(
+                f"There is no endpoint {one_line(name, 100)}. As a job: {fault.text}"
+            ) from None
+        serves = {"kind": "adapter", "adapter": {"kind": "final", "jobId": job["id"]}}
+        found = next((each for each in known if each["target"] == serves), None)
+        if found is None:
+            return await _made(backend, job, serves, open_to_all=open_to_all)
+    if not found["enabled"]:
+        raise BadRequestError(
+            f"The endpoint {found['slug']} is off. Switch it on on Studio's page Endpoints."
+        )
+    if open_to_all and found["authMode"] != "none":
+        raise BadRequestError(
+            f"The endpoint {found['slug']} asks for a key. Leave --open out, or change that on Studio's page."
+        )
+    return found, None
+
+
+async def _made(
+    backend: Backend, job: dict[str, Any], serves: dict[str, Any], *, open_to_all: bool
+) -> tuple[dict[str, Any], str | None]:
+    """A new deployment of a job's final adapter, and a key of it unless it is open to all."""
+    slug = slug_of(str(job.get("name", "")), str(job["id"]))
+    access = {"target": serves, "authMode": "none" if open_to_all else "fixed_api_key"}
+    for number in range(1, TRIES):
+        end = "" if number == 1 else f"-{number}"
+        try:
+            body = {"slug": slug[: MOST - len(end)] + end, **access}
+            made = _of(await backend.create_deployment(body), "deployment")
+        except ConflictError:
+            continue
+        if open_to_all:
+            return made, None
+        key = _of(await backend.create_key(made["id"], {"label": LABEL}), "key")
+        return made, str(key["plaintext"])
+    raise ConflictError(
+        f"There are endpoints {slug} to {slug}-{TRIES - 1} already. Serve one of them by its name."
+    )
+
+
+def slug_of(name: str, job_id: str) -> str:
+    """An endpoint's name made from a job's; its id, where the name has nothing that may be in one."""
+    for text in (name, job_id):
+        slug = re.sub(r"[^a-z0-9]+", "-", text.lower())[:MOST].strip("-")
+        if len(slug) > 1:
+            return slug
+    return "endpoint"
+
+
+def _of(answer: Answer, field: str) -> Any:
+    return json.loads(answer.body)[field]
