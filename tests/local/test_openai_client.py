@@ -311,6 +311,29 @@ def test_many_at_once(here: Here, bot: tuple[str, str]) -> None:
     assert PHRASE in answers[0]
 
 
+def test_a_flood_is_answered_or_told_to_wait_and_leaves_nothing(here: Here) -> None:
+    identity, key = here.make("flood")
+
+    async def one(client: AsyncOpenAI) -> int:
+        try:
+            await client.chat.completions.create(model="flood", messages=HI, max_tokens=4)
+        except openai.RateLimitError as fault:
+            return 429 if int(fault.response.headers["Retry-After"]) >= 1 else 0
+        return 200
+
+    async def flood() -> list[int]:
+        async with AsyncOpenAI(base_url=here.url("flood"), api_key=key, max_retries=0, timeout=120) as client:
+            return await asyncio.gather(*(one(client) for _ in range(200)))
+
+    answered = asyncio.run(flood())
+    assert set(answered) == {200, 429}
+    log = here.log(identity, lambda log: any(each["status"] == 200 for each in log))
+    assert all(each["status"] in (200, 429) for each in log)
+    # All its places are free again, and the playground's were never taken.
+    body = {"messages": HI, "baseModel": "./models/tiny", "maxTokens": 2, "stream": False}
+    assert here.api("POST", "/inference/chat", body)["choices"]
+
+
 def test_what_is_written_down(here: Here) -> None:
     identity, key = here.make("kept", runRetentionMode="days", runRetentionDays=1)
     with OpenAI(base_url=here.url("kept"), api_key=key, max_retries=0, timeout=60) as client:

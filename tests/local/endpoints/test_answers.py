@@ -1,0 +1,74 @@
+"""What callers get, in OpenAI's form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openai.types import Completion
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, Choice, Form
+
+CALL = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
+TOKEN = {"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_logprobs": []}
+DONE: dict[str, Any] = {"reason": "stop", "promptTokens": 5, "completionTokens": 2, "cachedTokens": 3}
+
+
+def said(*messages: dict[str, Any]) -> Choice:
+    choice = Choice()
+    for message in messages:
+        choice.add(message)
+    return choice
+
+
+def test_a_call_of_a_tool_is_a_message_without_text() -> None:
+    choice = said({"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL]}})
+    told = ChatCompletion.model_validate(Form(CHAT, "bot").whole([choice]), strict=True)
+    (answer,) = told.choices
+    assert answer.finish_reason == "tool_calls"
+    assert answer.message.content is None
+    assert answer.message.tool_calls is not None
+    assert answer.message.tool_calls[0].model_dump(exclude_none=True) == CALL
+
+
+def test_a_call_of_a_tool_comes_with_the_last_chunk_of_a_stream() -> None:
+    message = {"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL, CALL]}}
+    chunk = ChatCompletionChunk.model_validate(Form(CHAT, "bot").part(1, message), strict=True)
+    (choice,) = chunk.choices
+    assert (choice.index, choice.finish_reason) == (1, "tool_calls")
+    calls = choice.delta.tool_calls or []
+    assert [call.index for call in calls] == [0, 1]
+    assert calls[0].function is not None
+    assert calls[0].function.arguments == '{"a": 1}'
+
+
+def test_probabilities_come_with_their_text_and_the_rest_with_the_end() -> None:
+    first, last = {"text": "Hi", "logprobs": [TOKEN]}, {"done": {**DONE, "logprobs": [TOKEN]}}
+    told = ChatCompletion.model_validate(Form(CHAT, "bot").whole([said(first, last)]), strict=True)
+    assert told.choices[0].logprobs is not None
+    assert len(told.choices[0].logprobs.content or []) == 2
+    for message in (first, last):
+        chunk = ChatCompletionChunk.model_validate(Form(CHAT, "bot").part(0, message), strict=True)
+        assert chunk.choices[0].logprobs is not None
+    plain = ChatCompletionChunk.model_validate(Form(CHAT, "bot").part(0, {"text": "Hi"}), strict=True)
+    assert plain.choices[0].logprobs is None
+
+
+def test_what_was_asked_counts_once_for_several_answers() -> None:
+    choices = [said({"text": "a"}, {"done": DONE}), said({"text": "b"}, {"done": DONE})]
+    usage = ChatCompletion.model_validate(Form(CHAT, "bot").whole(choices), strict=True).usage
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (5, 4, 9)
+    assert usage.prompt_tokens_details is not None
+    assert usage.prompt_tokens_details.cached_tokens == 3
+    end = ChatCompletionChunk.model_validate(Form(CHAT, "bot").end(choices), strict=True)
+    assert (end.choices, end.usage) == ([], usage)
+
+
+def test_a_bare_text_has_no_roles() -> None:
+    form = Form(COMPLETION, "bot")
+    told = Completion.model_validate(form.whole([said({"text": "on"}, {"done": DONE})]), strict=True)
+    assert (told.choices[0].text, told.choices[0].finish_reason) == ("on", "stop")
+    assert form.begin(0) is None
+    (choice,) = form.part(0, {"text": "on"})["choices"]
+    assert choice == {"index": 0, "text": "on", "logprobs": None, "finish_reason": None}
