@@ -182,13 +182,13 @@ class Endpoints:
 
         Entering waits for nothing but the check of what is asked. Faults are :class:`Told`.
         """
-        body = {**_who(caller.deployment["target"]), **asked.chat}
+        who = _who(caller.deployment["target"])
         try:
-            name, _ = await self._engine.asked(body)
+            asks = [await self._engine.asked({**who, **asked.of(number)}) for number in range(asked.answers)]
         except ArkorError as fault:
             raise told(fault) from None
         news: asyncio.Queue[tuple[int, dict[str, Any]] | None] = asyncio.Queue()
-        task = asyncio.create_task(self._all(caller, name, asked, news))
+        task = asyncio.create_task(self._all(caller, asks, news))
         self._running[task] = caller
         task.add_done_callback(lambda _: news.put_nowait(None))
         try:
@@ -212,22 +212,21 @@ class Endpoints:
     async def _all(
         self,
         caller: Caller,
-        name: str,
-        asked: Asked,
+        asks: list[tuple[str, dict[str, Any]]],
         news: asyncio.Queue[tuple[int, dict[str, Any]] | None],
     ) -> None:
         """Give each answer when its turn comes; the first that fails ends the others."""
 
-        async def one(number: int) -> None:
-            async with self._line.place(caller.name):
-                body = {**_who(caller.deployment["target"]), **asked.of(number)}
-                _, ask = await self._engine.asked(body)
-                async with contextlib.aclosing(self._engine.events(name, ask)) as messages:
-                    async for message in messages:
-                        if "progress" not in message:
-                            news.put_nowait((number, message))
+        async def one(number: int, name: str, ask: dict[str, Any]) -> None:
+            async with (
+                self._line.place(caller.name),
+                contextlib.aclosing(self._engine.events(name, ask)) as messages,
+            ):
+                async for message in messages:
+                    if "progress" not in message:
+                        news.put_nowait((number, message))
 
-        tasks = [asyncio.create_task(one(number)) for number in range(asked.answers)]
+        tasks = [asyncio.create_task(one(number, *ask)) for number, ask in enumerate(asks)]
         try:
             await asyncio.gather(*tasks)
         finally:
