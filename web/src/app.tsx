@@ -9,7 +9,8 @@ import { Missing } from "./pages/missing";
 import { type PageName, route } from "./router";
 import { Shell } from "./shell/shell";
 import { setTitle } from "./store/document-title";
-import { ErrorNote, Skeleton } from "./ui";
+import { ErrorNote } from "./ui/empty";
+import { Skeleton } from "./ui/skeleton";
 
 interface PageModule {
   default: ComponentType;

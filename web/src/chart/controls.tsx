@@ -1,7 +1,10 @@
 /** The controls under the chart: axes, smoothing, learning rate, export. */
 import { type Signal, useComputed } from "@preact/signals";
 import { plural } from "../lib/format";
-import { Button, Chips, Menu, type MenuItem, Range } from "../ui";
+import { Button } from "../ui/controls/button";
+import { Menu, type MenuItem } from "../ui/controls/menu";
+import { Range } from "../ui/controls/range";
+import { Chips } from "../ui/controls/switch";
 import type { XMode } from "./data/series";
 import type { Scene } from "./geometry/scene";
 import { DEFAULTS, type Settings } from "./geometry/settings";

@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { setTitle } from "../store/document-title";
-import { Empty } from "../ui";
+import { Empty } from "../ui/empty";
 
 export function Missing() {
   useEffect(() => setTitle("Not found"), []);

@@ -5,7 +5,7 @@ import { useRef, useState } from "preact/hooks";
 import { jobHref } from "../../router";
 import { features } from "../../store/features";
 import { jobs } from "../../store/jobs";
-import { Icon } from "../../ui";
+import { Icon } from "../../ui/controls/icon";
 import type { Target } from "../model/types";
 import { answerable, percent, strengthOf } from "../strength";
 import { nameTarget } from "../targets";

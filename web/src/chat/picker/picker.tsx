@@ -3,7 +3,9 @@ import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "pr
 import { number } from "../../lib/format";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
-import { DryMark, RelativeTime, StatusDot } from "../../ui";
+import { DryMark } from "../../ui/dry";
+import { StatusDot } from "../../ui/status";
+import { RelativeTime } from "../../ui/time";
 import type { Target } from "../model/types";
 import { adapterJobs, baseModels } from "../targets";
 import { type Option, optionsFor } from "./options";

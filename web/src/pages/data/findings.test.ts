@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
 import type { Finding } from "../../contract.gen";
 
-vi.mock("../../ui", () => ({ Button: () => null }));
+vi.mock("../../ui/controls/button", () => ({ Button: () => null }));
 const { merged } = await import("./findings");
 
 const finding = (code: string, level: Finding["level"], count: number): Finding => ({

@@ -2,7 +2,7 @@
 import type { Finding } from "../../contract.gen";
 import { number } from "../../lib/format";
 import { clean } from "../../lib/text";
-import { Button } from "../../ui";
+import { Button } from "../../ui/controls/button";
 
 const WORDS: Readonly<Record<string, string>> = { error: "Error", warning: "Warning", note: "Note" };
 const MOST_ROWS = 20;

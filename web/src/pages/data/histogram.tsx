@@ -2,7 +2,7 @@
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { DatasetLengths, DatasetView } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
-import { Button } from "../../ui";
+import { Button } from "../../ui/controls/button";
 import { axisEnd, barsOf, lossesAt } from "./losses";
 
 /** What `max_length` may be at least (docs/settings.md). */

@@ -3,7 +3,8 @@ import { useEffect, useRef } from "preact/hooks";
 import type { DatasetRow } from "../../contract.gen";
 import { number } from "../../lib/format";
 import { clean } from "../../lib/text";
-import { Button, type VirtualHandle, VirtualRows } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { type VirtualHandle, VirtualRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
 import type { OpenedView } from "./view";
 

@@ -4,7 +4,8 @@ import { ApiError, errorText, isAbort } from "../../api/client";
 import type { DatasetTokens } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
 import { clean, cleanBlock } from "../../lib/text";
-import { ErrorNote, Skeleton } from "../../ui";
+import { ErrorNote } from "../../ui/empty";
+import { Skeleton } from "../../ui/skeleton";
 import { pieces, quoted } from "./token-text";
 import type { OpenedView } from "./view";
 

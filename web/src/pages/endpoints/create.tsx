@@ -8,7 +8,10 @@ import { baseModels, defaultTarget, nameTarget, parseTarget } from "../../chat/t
 import { go, href, route } from "../../router";
 import { jobs, jobsState } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
-import { announce, Button, ErrorNote, Field } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { announce } from "../../ui/controls/live";
+import { Field } from "../../ui/controls/switch";
+import { ErrorNote } from "../../ui/empty";
 import { baseUrlOf } from "./address";
 import { AccessField, RetentionField } from "./fields";
 import {

@@ -4,7 +4,11 @@ import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { go, href } from "../../router";
-import { announce, Button, Dialog, ErrorNote, Field } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { announce } from "../../ui/controls/live";
+import { Field } from "../../ui/controls/switch";
+import { Dialog } from "../../ui/dialog";
+import { ErrorNote } from "../../ui/empty";
 import { placeOf } from "./address";
 import { deleteEndpoint } from "./store";
 

@@ -7,7 +7,7 @@ import { TargetChoice } from "../../chat/picker/choice";
 import { sameTarget } from "../../chat/targets";
 import type { Deployment } from "../../contract.gen";
 import { clean } from "../../lib/text";
-import { Button } from "../../ui";
+import { Button } from "../../ui/controls/button";
 import { AccessField, RetentionField } from "./fields";
 import { targetWords } from "./list";
 import {

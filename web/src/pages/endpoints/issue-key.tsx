@@ -1,7 +1,10 @@
 /** Issues a key, and shows it the one time that it can be shown. */
 import { useRef, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
-import { Button, CopyButton, confirm, Dialog, Field } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { CopyButton } from "../../ui/controls/copy";
+import { Field } from "../../ui/controls/switch";
+import { confirm, Dialog } from "../../ui/dialog";
 import { useGuard } from "./guard";
 import { labelTrouble, MAX_LABEL } from "./model";
 import { createKey } from "./store";

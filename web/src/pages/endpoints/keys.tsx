@@ -4,7 +4,12 @@ import { errorText } from "../../api/client";
 import type { Deployment, DeploymentKey } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { poll } from "../../store/poll";
-import { announce, Button, confirm, ErrorNote, RelativeTime, Skeleton } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { announce } from "../../ui/controls/live";
+import { confirm } from "../../ui/dialog";
+import { ErrorNote } from "../../ui/empty";
+import { Skeleton } from "../../ui/skeleton";
+import { RelativeTime } from "../../ui/time";
 import { IssueKey } from "./issue-key";
 import { listKeys, revokeKey } from "./store";
 

@@ -4,7 +4,7 @@ import type { Deployment } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { href } from "../../router";
 import { jobs } from "../../store/jobs";
-import { RelativeTime } from "../../ui";
+import { RelativeTime } from "../../ui/time";
 import { placeOf } from "./address";
 import { fromWire } from "./model";
 

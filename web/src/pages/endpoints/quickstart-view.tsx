@@ -1,6 +1,7 @@
 /** How to call the endpoint, in the programming language that the reader picks. */
 import { useState } from "preact/hooks";
-import { Chips, CopyButton } from "../../ui";
+import { CopyButton } from "../../ui/controls/copy";
+import { Chips } from "../../ui/controls/switch";
 import { baseUrlOf } from "./address";
 import type { AuthMode } from "./model";
 import { LANGUAGES, type Language, quickstart } from "./quickstart";

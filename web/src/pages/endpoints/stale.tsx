@@ -1,5 +1,5 @@
 /** Says that the shown data may be outdated, because the last request failed. */
-import { ErrorNote } from "../../ui";
+import { ErrorNote } from "../../ui/empty";
 import { endpointsState, refresh } from "./store";
 
 export function Stale() {

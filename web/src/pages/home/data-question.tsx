@@ -5,7 +5,7 @@ import { clean, displayName } from "../../lib/text";
 import { features } from "../../store/features";
 import { manifest } from "../../store/manifest";
 import type { Changes } from "../../store/trainer-draft";
-import { confirm } from "../../ui";
+import { confirm } from "../../ui/dialog";
 
 /** What a job can leave out (`skipBadRows`). */
 const UNREADABLE = new Set(["not-json", "not-cells", "not-utf8", "too-long", "wrong-keys", "wrong-content"]);

@@ -1,4 +1,4 @@
-import { CopyButton } from "../../ui";
+import { CopyButton } from "../../ui/controls/copy";
 
 const INIT = "arkor-dev init";
 

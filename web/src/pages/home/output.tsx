@@ -5,7 +5,10 @@ import { number, plural } from "../../lib/format";
 import type { RunOutput } from "../../store/output";
 import { classOf } from "../../terminal/style";
 import type { Terminal } from "../../terminal/terminal";
-import { Button, ErrorNote, say, type VirtualHandle, VirtualRows } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { say } from "../../ui/controls/live";
+import { ErrorNote } from "../../ui/empty";
+import { type VirtualHandle, VirtualRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
 import "./output.css";
 

@@ -4,7 +4,11 @@ import { displayName } from "../../lib/text";
 import { href, jobHref } from "../../router";
 import { jobs, jobsState, refreshJobs } from "../../store/jobs";
 import { queueWords } from "../../store/queue";
-import { DryMark, ErrorNote, RelativeTime, Skeleton, StatusDot } from "../../ui";
+import { DryMark } from "../../ui/dry";
+import { ErrorNote } from "../../ui/empty";
+import { Skeleton } from "../../ui/skeleton";
+import { StatusDot } from "../../ui/status";
+import { RelativeTime } from "../../ui/time";
 
 const ROWS = 5;
 

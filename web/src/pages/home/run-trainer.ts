@@ -11,7 +11,8 @@ import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { startTraining } from "../../store/start-training";
 import { changesFor, drafted, draftRequest } from "../../store/trainer-draft";
-import { announce, confirm } from "../../ui";
+import { announce } from "../../ui/controls/live";
+import { confirm } from "../../ui/dialog";
 import { shownRun, startedRun } from "./open-run";
 
 export const starting = signal(false);

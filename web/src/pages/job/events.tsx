@@ -5,7 +5,10 @@ import type { Records } from "../../events/records";
 import { fileName, saveFile } from "../../lib/download";
 import { bytes, clock, number } from "../../lib/format";
 import { clean, cleanBlock } from "../../lib/text";
-import { Button, CopyButton, Dialog, VirtualRows } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { CopyButton } from "../../ui/controls/copy";
+import { Dialog } from "../../ui/dialog";
+import { VirtualRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
 import { eventText } from "./event-text";
 

@@ -5,7 +5,11 @@ import type { Job } from "../../contract.gen";
 import { number } from "../../lib/format";
 import { displayName } from "../../lib/text";
 import { actOnJob } from "../../store/jobs";
-import { Button, Chips, Dialog, ErrorNote, Field, say } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { say } from "../../ui/controls/live";
+import { Chips, Field } from "../../ui/controls/switch";
+import { Dialog } from "../../ui/dialog";
+import { ErrorNote } from "../../ui/empty";
 import { unlessChanged } from "./unless-changed";
 import "./extend-dialog.css";
 

@@ -6,7 +6,7 @@ import type { Job } from "../../contract.gen";
 import { number } from "../../lib/format";
 import { features } from "../../store/features";
 import { actOnJob } from "../../store/jobs";
-import { announce, say } from "../../ui";
+import { announce, say } from "../../ui/controls/live";
 import { openExtend } from "./open-extend";
 import { unlessChanged } from "./unless-changed";
 

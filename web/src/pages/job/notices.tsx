@@ -6,7 +6,7 @@ import { bytes } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
 import { queueWords } from "../../store/queue";
-import { ErrorNote } from "../../ui";
+import { ErrorNote } from "../../ui/empty";
 import { Standing } from "./standing";
 
 interface Props {

@@ -1,7 +1,7 @@
 import { h } from "preact";
 import { errorText } from "../../api/client";
 import type { Job } from "../../contract.gen";
-import { say } from "../../ui";
+import { say } from "../../ui/controls/live";
 import { floating } from "../../ui/floating";
 
 /** Opens the dialog of a job's later end; its code comes with it. */

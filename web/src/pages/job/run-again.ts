@@ -8,7 +8,8 @@ import { go, href } from "../../router";
 import { loadManifest, manifest, manifestError, trainerNamed } from "../../store/manifest";
 import { startTraining } from "../../store/start-training";
 import { changesFor, draftParent, fillFrom } from "../../store/trainer-draft";
-import { confirm, say } from "../../ui";
+import { say } from "../../ui/controls/live";
+import { confirm } from "../../ui/dialog";
 import { shownRun, startedRun } from "../home/open-run";
 
 /** A dry run is a switch beside the button, not a part of the form. */

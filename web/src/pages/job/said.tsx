@@ -9,7 +9,7 @@ import { clean, cleanBlock } from "../../lib/text";
 import { composing, fitHeight } from "../../lib/textarea";
 import { features } from "../../store/features";
 import { editJob } from "../../store/jobs";
-import { Button } from "../../ui";
+import { Button } from "../../ui/controls/button";
 
 export type Part = "name" | "tags" | "notes";
 

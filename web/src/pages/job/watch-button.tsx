@@ -1,6 +1,7 @@
 import { signal } from "@preact/signals";
 import { askPermission, canAsk, isWatched, unwatch, watch } from "../../store/watch";
-import { Button, say } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { say } from "../../ui/controls/live";
 
 /** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
 const asked = signal(0);

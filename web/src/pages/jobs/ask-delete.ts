@@ -1,6 +1,6 @@
 import { errorText } from "../../api/client";
 import type { Job } from "../../contract.gen";
-import { say } from "../../ui";
+import { say } from "../../ui/controls/live";
 
 /** Asks before jobs are deleted; true when they will be. Its code comes with the first question. */
 export async function askToDelete(list: readonly Job[]): Promise<boolean> {

@@ -8,7 +8,10 @@ import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
 import { features } from "../../store/features";
 import { ordinal, queueWords } from "../../store/queue";
-import { CopyButton, DryMark, RelativeTime, StatusDot } from "../../ui";
+import { CopyButton } from "../../ui/controls/copy";
+import { DryMark } from "../../ui/dry";
+import { StatusDot } from "../../ui/status";
+import { RelativeTime } from "../../ui/time";
 import { durationOf, lifeOrder } from "./list";
 import { StarButton } from "./star";
 

@@ -6,7 +6,10 @@ import type { Disk } from "../../contract.gen";
 import { bytes, number, plural } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
-import { Button, Dialog, ErrorNote, Skeleton } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { Dialog } from "../../ui/dialog";
+import { ErrorNote } from "../../ui/empty";
+import { Skeleton } from "../../ui/skeleton";
 import "./disk.css";
 
 const SHOWN = 50;

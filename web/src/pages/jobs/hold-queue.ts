@@ -1,6 +1,6 @@
 import { errorText } from "../../api/client";
 import { arrangeQueue } from "../../store/jobs";
-import { announce, say } from "../../ui";
+import { announce, say } from "../../ui/controls/live";
 
 /** Holds the waiting jobs back, or lets them go on; says what came of it. */
 export async function holdQueue(held: boolean): Promise<void> {

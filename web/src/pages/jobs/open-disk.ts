@@ -1,6 +1,6 @@
 import { h } from "preact";
 import { errorText } from "../../api/client";
-import { say } from "../../ui";
+import { say } from "../../ui/controls/live";
 import { floating } from "../../ui/floating";
 
 /** Opens the dialog of what lies on the disk; its code comes with it. */

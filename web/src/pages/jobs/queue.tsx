@@ -6,7 +6,8 @@ import type { Job } from "../../contract.gen";
 import { plural } from "../../lib/format";
 import { features } from "../../store/features";
 import { queueHeld } from "../../store/jobs";
-import { Button, say } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { say } from "../../ui/controls/live";
 import { holdQueue } from "./hold-queue";
 
 interface DialogProps {

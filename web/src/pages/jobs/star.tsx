@@ -2,7 +2,8 @@ import { errorText } from "../../api/client";
 import type { Job } from "../../contract.gen";
 import { displayName } from "../../lib/text";
 import { editJob } from "../../store/jobs";
-import { Button, say } from "../../ui";
+import { Button } from "../../ui/controls/button";
+import { say } from "../../ui/controls/live";
 
 /** Marks a job that is worth coming back to. */
 export function StarButton({ job }: { job: Job }) {

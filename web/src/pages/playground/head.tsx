@@ -2,7 +2,7 @@
 
 import type { Target } from "../../chat/model/types";
 import { TargetChoice } from "../../chat/picker/choice";
-import { Button } from "../../ui";
+import { Button } from "../../ui/controls/button";
 
 interface Props {
   /** `Left ` and `Right ` when two are compared, else empty. */

@@ -16,7 +16,7 @@ import { composing } from "../../lib/textarea";
 import { setTitle } from "../../store/document-title";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
-import { Button } from "../../ui";
+import { Button } from "../../ui/controls/button";
 import { searched, useAddress } from "./address";
 import { Composer, setDraft } from "./composer";
 import { Heads } from "./heads";

@@ -6,7 +6,8 @@ import type { Cluster, NamedCluster } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { manifest } from "../../../store/manifest";
 import { chosenPlace, namedCluster } from "../../../store/place";
-import { Button, Chips } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { Chips } from "../../../ui/controls/switch";
 import { clusterWords } from "./words";
 import "./cluster.css";
 

@@ -5,7 +5,7 @@ import { displayName } from "../../../lib/text";
 import { jobHref } from "../../../router";
 import { jobs } from "../../../store/jobs";
 import { isLive, runs } from "../../../store/runs";
-import { StatusDot } from "../../../ui";
+import { StatusDot } from "../../../ui/status";
 import { Standing } from "../../job/standing";
 import { statusOf } from "../../job/state";
 import { LiveJob } from "../live";

@@ -1,6 +1,6 @@
 import type { Forecast, JobConfig } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
-import { Button } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
 import { useForecast } from "./use-forecast";
 import { forecastWords, shortage } from "./words";
 import "./forecast.css";

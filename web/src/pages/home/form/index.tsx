@@ -14,7 +14,8 @@ import {
   dropDraft,
   formWanted,
 } from "../../../store/trainer-draft";
-import { announce, Button } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { announce } from "../../../ui/controls/live";
 import { openRun } from "../open-run";
 import { conflictsIn, problemOf } from "./check";
 import { Origin } from "./origin";

@@ -6,7 +6,7 @@ import { clean, displayName } from "../../../lib/text";
 import { jobHref } from "../../../router";
 import { jobById } from "../../../store/jobs";
 import { draftedFrom, draftParent, dropParent } from "../../../store/trainer-draft";
-import { Button } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
 
 export function Origin({ trainer }: { trainer: Trainer }) {
   const id = draftedFrom(trainer);

@@ -5,7 +5,8 @@ import type { FormSetting } from "../../../form.gen";
 import { number } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
 import { applySettings, undoSetting } from "../../../store/trainer-draft";
-import { announce, Button } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { announce } from "../../../ui/controls/live";
 import { textOf, valueIn } from "./text";
 
 export interface RowState {

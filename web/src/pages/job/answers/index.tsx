@@ -9,7 +9,7 @@ import type { Run } from "../../../events/run";
 import { number } from "../../../lib/format";
 import { cleanBlock } from "../../../lib/text";
 import { href } from "../../../router";
-import { Range } from "../../../ui";
+import { Range } from "../../../ui/controls/range";
 import { type Answer, answerAt, newestAt, type Prompt, samplesOf, systemOf } from "./samples";
 import { differences, type Piece } from "./words";
 import "./answers.css";

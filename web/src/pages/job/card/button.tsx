@@ -2,7 +2,8 @@ import { h } from "preact";
 import { errorText } from "../../../api/client";
 import { number } from "../../../lib/format";
 import { features } from "../../../store/features";
-import { Button, say } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { say } from "../../../ui/controls/live";
 import { floating } from "../../../ui/floating";
 
 /** Opens the dialog with the card; its code comes with it. */

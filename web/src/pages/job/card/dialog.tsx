@@ -4,7 +4,11 @@ import { api, errorText, isAbort } from "../../../api/client";
 import type { ModelCard } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { Markdown } from "../../../markdown";
-import { Button, CopyButton, Dialog, ErrorNote, Skeleton } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { CopyButton } from "../../../ui/controls/copy";
+import { Dialog } from "../../../ui/dialog";
+import { ErrorNote } from "../../../ui/empty";
+import { Skeleton } from "../../../ui/skeleton";
 import { partsOf } from "./text";
 
 interface Props {

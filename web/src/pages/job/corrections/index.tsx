@@ -7,7 +7,9 @@ import { answerOf } from "../../../chat/targets";
 import type { Correction, Job } from "../../../contract.gen";
 import { plural } from "../../../lib/format";
 import { cleanBlock } from "../../../lib/text";
-import { announce, Button, ErrorNote } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { announce } from "../../../ui/controls/live";
+import { ErrorNote } from "../../../ui/empty";
 import { became, learnedBy } from "./became";
 import { styles } from "./styles";
 

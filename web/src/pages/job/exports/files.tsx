@@ -6,7 +6,8 @@ import { saveFile } from "../../../lib/download";
 import { bytes } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
-import { Button, ErrorNote } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { ErrorNote } from "../../../ui/empty";
 
 const LIMIT = 200;
 /** Bytes that are asked for at once, so that a cut costs no more than that. */

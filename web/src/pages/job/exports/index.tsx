@@ -5,7 +5,12 @@ import type { Export } from "../../../contract.gen";
 import { bytes, number } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
-import { announce, Button, CopyButton, confirm, ErrorNote, StatusDot } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { CopyButton } from "../../../ui/controls/copy";
+import { announce } from "../../../ui/controls/live";
+import { confirm } from "../../../ui/dialog";
+import { ErrorNote } from "../../../ui/empty";
+import { StatusDot } from "../../../ui/status";
 import { Files } from "./files";
 import "./exports.css";
 

@@ -1,6 +1,7 @@
 /** What base and adapter answer to general questions: how long, repeating or refusing, and the answers. */
 import { cleanBlock } from "../../../lib/text";
-import { ErrorNote, Skeleton } from "../../../ui";
+import { ErrorNote } from "../../../ui/empty";
+import { Skeleton } from "../../../ui/skeleton";
 import { type AnswerFigures, saidOf } from "./figures";
 import { COLUMNS, Column, WIDTH } from "./rows";
 import { useResult } from "./use-result";

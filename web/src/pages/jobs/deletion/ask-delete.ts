@@ -2,7 +2,8 @@
 import { api } from "../../../api/client";
 import type { Disk, Job } from "../../../contract.gen";
 import { bytes } from "../../../lib/format";
-import { announce, confirm } from "../../../ui";
+import { announce } from "../../../ui/controls/live";
+import { confirm } from "../../../ui/dialog";
 import { floating } from "../../../ui/floating";
 import { deleteSoon, namesOf } from "./deletion";
 import { Undo } from "./undo";

@@ -1,7 +1,9 @@
 /** What is deleted in a moment, with the way back; and why a deletion failed. */
 import { ActionButton } from "../../../actions/action-button";
 import { type Action, useActions } from "../../../actions/actions";
-import { Button, ErrorNote, say } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { say } from "../../../ui/controls/live";
+import { ErrorNote } from "../../../ui/empty";
 import { deletion, deletionFault, undoDeletion } from "./deletion";
 import "./undo.css";
 

@@ -15,7 +15,11 @@ import type { Summary } from "../../../chat/storage/db";
 import { trainingSet } from "../../../chat/training-set";
 import { saveFile } from "../../../lib/download";
 import { clean } from "../../../lib/text";
-import { Button, confirm, Menu, RelativeTime, say } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { say } from "../../../ui/controls/live";
+import { Menu } from "../../../ui/controls/menu";
+import { confirm } from "../../../ui/dialog";
+import { RelativeTime } from "../../../ui/time";
 
 /** Hands `lines` to the browser as a file; says so when there is nothing to export. */
 function download(conversations: readonly Conversation[], name: string): void {

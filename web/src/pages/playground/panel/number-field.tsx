@@ -1,7 +1,7 @@
 /** A number with its bounds, as a field and, where it is given a slider, as that too. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { number } from "../../../lib/format";
-import { Range } from "../../../ui";
+import { Range } from "../../../ui/controls/range";
 
 interface Props {
   id: string;

@@ -1,7 +1,8 @@
 /** The side panel: parameters and earlier conversations. On a phone it is a sheet. */
 import { useEffect, useState } from "preact/hooks";
 import { changeCurrent, current } from "../../../chat/storage/conversations";
-import { Button, Dialog } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { Dialog } from "../../../ui/dialog";
 import { Conversations } from "./conversations";
 import { ParamFields } from "./params";
 import { StrengthFields } from "./strength";

@@ -13,7 +13,9 @@ import {
 import { changeCurrent, current } from "../../../chat/storage/conversations";
 import { PRESETS, readStored, writeStored } from "../../../lib/storage";
 import { clean } from "../../../lib/text";
-import { Button, Chips, say } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { say } from "../../../ui/controls/live";
+import { Chips } from "../../../ui/controls/switch";
 
 const own = signal<readonly Preset[]>(readOwn(readStored(PRESETS)));
 

@@ -5,7 +5,7 @@ import { changeCurrent, current } from "../../../chat/storage/conversations";
 import { FEATURE, MOST_STRENGTH, noStrength, strengthOf, withStrength } from "../../../chat/strength";
 import { features } from "../../../store/features";
 import { jobs } from "../../../store/jobs";
-import { Button } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
 import { NumberField } from "./number-field";
 
 const MOST = 100 * MOST_STRENGTH;

@@ -18,8 +18,10 @@ import { clean, displayName } from "../../../lib/text";
 import { composing, fitHeight } from "../../../lib/textarea";
 import { PlainText } from "../../../markdown";
 import { reloadManifest } from "../../../store/manifest";
-import { announce, Button, ErrorNote, say } from "../../../ui";
+import { Button } from "../../../ui/controls/button";
+import { announce, say } from "../../../ui/controls/live";
 import { WriteDialog } from "../../../ui/diff";
+import { ErrorNote } from "../../../ui/empty";
 
 const STACK = { display: "grid", gridTemplateColumns: "minmax(0, 1fr)", gap: "4px", marginTop: "12px" };
 const HEAD = { color: "var(--ink-2)", fontSize: "var(--size-1)", fontWeight: "var(--medium)" };

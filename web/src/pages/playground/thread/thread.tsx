@@ -3,7 +3,7 @@
 import { branch } from "../../../chat/model/tree";
 import { busy } from "../../../chat/session";
 import { current } from "../../../chat/storage/conversations";
-import { Empty } from "../../../ui";
+import { Empty } from "../../../ui/empty";
 import { TurnView } from "./turn";
 
 /** `searched`: whether the models have been looked for; until then the page does not say that there is none. */
