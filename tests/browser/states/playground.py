@@ -149,7 +149,8 @@ async def sampling(scene: Scene) -> None:
     scene.fake.chat.by = {"answeredBy": {"engine": "transformers", "precision": "bfloat16"}}
     await scene.go("/#/playground")
     page = scene.page
-    if not await page.get_by_role("button", name="More settings").count():
+    await expect(page.get_by_label("Message")).to_be_visible(timeout=PROMPTLY)
+    if not await page.get_by_role("heading", name="Sampling").count():  # in a narrow window it is closed
         await page.get_by_role("button", name="Settings and conversations").click()
     await page.get_by_role("button", name="More settings").click()
     await page.get_by_label("Seed").fill("7")
