@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.feature_shapes import Forecast, ForecastFix
+
     from .lines import Line, Shape
     from .machine import Memory
     from .measurement import Measurement
