@@ -144,7 +144,7 @@ def test_only_the_command_line_prints() -> None:
     assert printing <= {
         "cli/main", "cli/console", "cli/progress_view", "cli/consent", "cli/commands/start",
         "cli/commands/init", "cli/commands/doctor", "cli/account/login", "cli/account/whoami",
-        "cli/commands/data", "cli/commands/evaluate", "cli/commands/export", "cli/commands/jobs",
+        "cli/commands/data", "cli/commands/evaluate", "cli/commands/export/run", "cli/commands/jobs",
         "cli/commands/cluster/status", "cli/commands/local", "cli/commands/waiting",
         "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serving/serve",
     }  # fmt: skip

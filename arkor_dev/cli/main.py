@@ -39,7 +39,7 @@ COMMANDS = {
     "data": "check a data set: what is wrong, or odd, with its rows",
     "jobs": "list the jobs; pause, resume, extend or cancel one; write its figures",
     "evaluate": "compare a job's adapter with its base",
-    "export": "write a job's adapter or merged model for other programs",
+    "export": "write what a job made for other programs, Ollama and llama.cpp among them",
     "serve": "serve an endpoint of this machine to other programs, without the page",
     "verify": "check an adapter's files against its provenance, or train it again",
     "cluster": "look at a Ray cluster: what is free, and what is missing there",
@@ -212,8 +212,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.init import run_init
 
         return run_init(arguments.folder)
-    settings = _settings(arguments)
-    yes = getattr(arguments, "yes", False)
+    settings, yes = _settings(arguments), getattr(arguments, "yes", False)
     if arguments.command is None:
         if settings.local:
             from arkor_dev.identity.local_backend import require_extra
@@ -246,11 +245,9 @@ def _run(arguments: argparse.Namespace) -> int:
         asked = Asked(arguments.job, arguments.checkpoint, arguments.force, arguments.data, arguments.against)
         return asyncio.run(run_evaluate(settings, asked, as_json=arguments.json))
     if arguments.command == "export":
-        from arkor_dev.cli.commands.export import run_export
+        from arkor_dev.cli.commands.export.run import asked_by, run_export
 
-        how = {"form": arguments.format, "out": arguments.out, "which": arguments.checkpoint}
-        how |= {"replace": arguments.replace, "as_json": arguments.json}
-        return asyncio.run(run_export(settings, arguments.job, **how))
+        return asyncio.run(run_export(settings, arguments.job, **asked_by(arguments)))
     if arguments.command == "serve":
         from arkor_dev.cli.commands.serving.serve import run_serve
 

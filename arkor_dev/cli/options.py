@@ -44,6 +44,16 @@ def _epochs(text: str) -> float:
     return epochs
 
 
+def _strength(text: str) -> float:
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = 0.0
+    if not 0 < strength <= 1.5:
+        raise argparse.ArgumentTypeError(f"{text} is no strength. Choose one above 0, up to 1.5.")
+    return strength
+
+
 def _schedule(text: str) -> str:
     if text not in SCHEDULES:
         raise argparse.ArgumentTypeError(f"{text} is no way to go on. Choose {' or '.join(SCHEDULES)}.")
@@ -187,12 +197,15 @@ def add_evaluate(parser: CommandLine) -> None:
 
 def add_export(parser: CommandLine) -> None:
     """``export``, and what it writes."""
+    from arkor_dev.contract.bodies import EXPORT_FORMATS, QUANTIZATIONS
+
     export = parser.add_command(
         "export",
         "Write what a job has made for other programs: adapter is PEFT's format, merged is one model of base "
-        "and adapter in safetensors. What was written is read again by transformers alone and has to answer "
-        "as the trained model does; where it does not, the exit code is 1. A job is named by its id, by the "
-        "beginning of its id, or as latest.",
+        "and adapter in safetensors, gguf the same for llama.cpp and LM Studio, gguf-lora the adapter alone "
+        "for llama.cpp, ollama a model with its Modelfile. What was written is read again by libraries of "
+        "those programs alone and has to answer as the trained model does; where it does not, the exit code "
+        "is 1. A job is named by its id, by the beginning of its id, or as latest.",
         "JOB --out FOLDER",
     )
     export.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
@@ -200,8 +213,16 @@ def add_export(parser: CommandLine) -> None:
     add_launch(export)
     export.add_argument("--out", metavar="FOLDER", help="where to write it; a folder that is not there yet")
     export.add_argument(
-        "--format", metavar="HOW", choices=("adapter", "merged"), default="adapter",
-        help="adapter (the default) or merged",
+        "--format", metavar="HOW", choices=EXPORT_FORMATS, default="adapter",
+        help="adapter (the default), merged, gguf, gguf-lora or ollama",
+    )  # fmt: skip
+    export.add_argument(
+        "--quantization", metavar="TYPE", choices=QUANTIZATIONS, default=None,
+        help="of gguf and ollama, the most exact first: f16, q8_0 (the default), q6_k, q5_k_m, q4_k_m, q4_0",
+    )  # fmt: skip
+    export.add_argument(
+        "--strength", metavar="TIMES", type=_strength, default=1.0,
+        help="how much of the adapter's change is written: above 0, up to 1.5 (default: 1); not with adapter",
     )  # fmt: skip
     export.add_argument(
         "--checkpoint", metavar="WHICH", type=_which, default="best",

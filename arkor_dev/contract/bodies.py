@@ -151,13 +151,32 @@ VOTE: Final = Schema(
 """``{voter, one, other, choice, left, question}``: which of two answers was preferred, not knowing whose."""
 
 
+LLAMA_FORMATS: Final = ("gguf", "gguf-lora", "ollama")
+"""What llama.cpp and the programs around it read: feature ``gguf``."""
+EXPORT_FORMATS: Final = ("adapter", "merged", *LLAMA_FORMATS)
+QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
+"""Number formats of a GGUF file's weights, the most exact first."""
+USUAL_QUANTIZATION: Final = "q8_0"
+
+
+def _export(body: dict[str, Any]) -> str | None:
+    if body.get("quantization") is not None and body["format"] not in ("gguf", "ollama"):
+        return f"quantization goes with gguf and ollama alone, and not with {body['format']}"
+    if body.get("strength", 1) != 1 and body["format"] == "adapter":
+        return "An adapter leaves as it is: strength goes with the other formats"
+    return None
+
+
 EXPORT: Final = Schema(
     (
-        Field("format", Rule("choice", choices=("adapter", "merged")), needed=True),
+        Field("format", Rule("choice", choices=EXPORT_FORMATS), needed=True),
         Field("step", whole(1), null=True),
-    )
+        Field("quantization", Rule("choice", choices=QUANTIZATIONS), null=True),
+        Field("strength", Rule("number", 0, 1.5, above=True)),
+    ),
+    _export,
 )
-"""``{format, step?}``: of the final adapter, or of the checkpoint of ``step``."""
+"""``{format, step?, quantization?, strength?}``: of the final adapter, or of the checkpoint of ``step``."""
 
 
 def _is_order(value: object) -> bool:

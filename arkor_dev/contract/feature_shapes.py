@@ -179,7 +179,8 @@ class ExportProof(TypedDict):
     """How an exported model answers beside the trained one and the base: docs/contract.md#exports.
 
     ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on what is wrong besides the weights.
-    ``divergence`` is in nats a token, ``firstChoices`` a share, ``loss`` a mean a token of each model.
+    ``divergence`` is in nats a token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` is a mean a
+    token of each model.
     """
 
     verdict: str
@@ -191,6 +192,7 @@ class ExportProof(TypedDict):
     texts: int
     tokens: int
     firstChoices: float
+    sureChoices: NotRequired[float]
     divergence: float
     divergenceOfBase: float
     loss: dict[str, float]
@@ -198,16 +200,24 @@ class ExportProof(TypedDict):
 
 
 class ExportProgress(TypedDict):
-    """How far an export has come; ``total`` is null while unknown."""
+    """How far an export has come; ``total`` is null while unknown.
+
+    ``secondsLeft`` is how long what ``label`` says will go on, once that can be told.
+    """
 
     label: str
     done: float
     total: float | None
     unit: str
+    secondsLeft: NotRequired[float]
 
 
 class Export(TypedDict):
-    """What a job has made, written for other programs. ``format`` is ``adapter`` or ``merged``.
+    """What a job has made, written for other programs.
+
+    ``format`` is ``adapter`` or ``merged``, with the feature ``gguf`` also ``gguf``, ``gguf-lora`` or
+    ``ollama``; ``quantization`` is the number format of a GGUF file's weights, ``strength`` how much of the
+    adapter is in it.
 
     ``files``, ``bytes`` and ``proof`` are there once it is ``completed``, ``error`` when it ``failed``; it
     waits for a training to end. ``step`` is that of a checkpoint, and left out for the final adapter.
@@ -218,6 +228,8 @@ class Export(TypedDict):
     state: Literal["waiting", "running", "completed", "failed"]
     createdAt: str
     step: NotRequired[int]
+    quantization: NotRequired[str]
+    strength: NotRequired[float]
     progress: NotRequired[ExportProgress]
     error: NotRequired[str]
     bytes: NotRequired[int]

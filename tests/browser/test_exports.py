@@ -46,6 +46,43 @@ async def test_an_export_is_made_saved_and_removed(
     assert fake_backend.exports.of(job) == {}
 
 
+async def test_a_gguf_file_is_chosen_by_keys(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["exports", "gguf"]
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_text("For llama.cpp, LM Studio and Ollama").press("Enter")
+        await page.get_by_label("What", exact=True).select_option("ollama")
+        await page.get_by_label("Bits a weight").select_option("q4_k_m")
+        await page.get_by_label("Strength of the adapter").select_option("50")
+        await page.get_by_role("button", name="Export as chosen").press("Enter")
+        one = page.get_by_role("article", name="Model for Ollama")
+        await expect(one).to_contain_text("Q4_K_M at 50 %")
+        await expect(one).to_contain_text("ollama create NAME -f FOLDER/Modelfile")
+        await expect(one).to_contain_text("--format ollama --quantization q4_k_m --strength 0.5")
+        assert fake_backend.last("POST /v1/jobs/{id}/exports").json() == {
+            "format": "ollama",
+            "quantization": "q4_k_m",
+            "strength": 0.5,
+        }
+        await page.get_by_label("What", exact=True).select_option("gguf-lora")
+        await expect(page.get_by_label("Bits a weight")).to_have_count(0)
+
+
+async def test_where_llama_cpp_is_missing_the_way_to_it_is_said(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["exports", "gguf"]
+    fake_backend.exports.lacking = "GGUF needs llama.cpp: pip install 'arkor-dev[gguf]'"
+    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
+        await page.get_by_text("For llama.cpp, LM Studio and Ollama").click()
+        await page.get_by_role("button", name="Export as chosen").click()
+        await expect(page.get_by_role("alert")).to_contain_text("pip install 'arkor-dev[gguf]'")
+    assert fake_backend.exports.of(job) == {}
+
+
 async def test_the_best_checkpoint_is_what_leaves(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

@@ -80,6 +80,33 @@ def test_what_cannot_be_exported_is_refused(
         assert (answer.status, bool(answer.error)) == (status, True), (job_id, body)
 
 
+def test_what_only_llama_cpp_reads_is_asked_for_in_its_own_words(target: Target, finished: Finished) -> None:
+    need(target, "exports")
+    path = f"/v1/jobs/{finished.id}/exports"
+    for body in (
+        {"format": "gguf", "quantization": "q1"},
+        {"format": "gguf-lora", "quantization": "q8_0"},
+        {"format": "merged", "quantization": "q8_0"},
+        {"format": "gguf", "strength": 0},
+        {"format": "gguf", "strength": 1.6},
+        {"format": "adapter", "strength": 0.5},
+    ):
+        answer = target.call("POST", path, body)
+        assert (answer.status, bool(answer.error)) == (400, True), body
+    wanted = {"format": "gguf", "strength": 0.5}
+    answer = target.call("POST", path, wanted)
+    if "gguf" not in named(target):
+        assert answer.status == 400
+        return
+    if answer.status == 409:  # its machine lacks what that takes
+        assert answer.error
+        return
+    export = answer.json["export"]
+    assert {key: export[key] for key in wanted} == wanted
+    assert export["quantization"] == "q8_0"
+    assert target.call("DELETE", f"{path}/{export['id']}").status == 204
+
+
 def test_where_it_is_not_named_it_is_not_there(target: Target, finished: Finished) -> None:
     if "exports" not in named(target):
         assert target.call("POST", f"/v1/jobs/{finished.id}/exports", {"format": "adapter"}).status == 404

@@ -21,6 +21,7 @@ BUILT = {
     "exports",
     "extend",
     "forecast",
+    "gguf",
     "parent",
     "pause",
     "queue",

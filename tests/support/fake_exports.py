@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FILES = {"adapter_config.json": b'{"r": 8}', "adapter_model.safetensors": bytes(range(256)) * 4}
+LLAMA = ("gguf", "gguf-lora", "ollama")
+QUANTIZATIONS = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 PROOF: dict[str, Any] = {
     "verdict": "same",
     "sentence": "61 of 64 tokens of its answers agree, loss 1.93 (trained 1.91, base 3.42): the same model.",
@@ -28,17 +30,19 @@ PROOF: dict[str, Any] = {
     "texts": 32,
     "tokens": 412,
     "firstChoices": 0.998,
+    "sureChoices": 1.0,
     "divergence": 1.2e-4,
     "divergenceOfBase": 1.4,
     "loss": {"base": 3.42, "trained": 1.91, "exported": 1.93},
-    "allowed": {"divergence": 2e-3, "firstChoices": 0.97},
+    "allowed": {"divergence": 2e-3, "sureChoices": 0.97},
 }
 
 
 class FakeExports:
     """``looks`` is how often an export is asked for before it is done; ``failing`` jobs' fail.
 
-    ``proof`` is what is found, and ``files`` what they hold; ``named`` is what is told of these.
+    ``proof`` is what is found, and ``files`` what they hold; ``named`` is what is told of these, ``progress``
+    how far one has come, ``lacking`` what is missing for those of llama.cpp.
     """
 
     def __init__(self, fake: FakeBackend) -> None:
@@ -47,6 +51,8 @@ class FakeExports:
         self.failing: dict[str, str] = {}
         self.proof = PROOF
         self.files = dict(FILES)
+        self.lacking = ""
+        self.progress: dict[str, Any] = {"label": "Writing", "total": 8, "unit": "files"}
         self.named: list[dict[str, Any]] | None = None
         self.made: dict[str, dict[str, dict[str, Any]]] = {}
         self._seen: dict[str, int] = {}
@@ -92,7 +98,7 @@ class FakeExports:
         if export["state"] in ("completed", "failed"):
             return export
         export["state"] = "running"
-        export["progress"] = {"label": "Writing", "done": seen, "total": 8, "unit": "files"}
+        export["progress"] = {"done": seen, **self.progress}
         if job_id in self.failing:
             export |= {"state": "failed", "error": self.failing[job_id]}
         elif seen > self.looks:
@@ -109,10 +115,22 @@ class FakeExports:
     async def _create(self, request: web.Request) -> web.Response:
         job, body = self._fake.job_of(request), parsed(await request.read())
         step, format_ = body.get("step"), body.get("format")
-        if format_ not in ("adapter", "merged"):
-            wrong("format has to be adapter or merged.")
+        llama = LLAMA if "gguf" in (self._fake.features or ()) else ()
+        if format_ not in ("adapter", "merged", *llama):
+            wrong("format has to be one that this backend has.")
+        quantization, strength = body.get("quantization"), body.get("strength", 1)
+        if quantization is not None and (
+            format_ not in ("gguf", "ollama") or quantization not in QUANTIZATIONS
+        ):
+            wrong("quantization has to be one of a GGUF file's.")
+        if type(strength) not in (int, float) or not 0 < strength <= 1.5:
+            wrong("strength has to be a number above 0, up to 1.5.")
+        if strength != 1 and format_ == "adapter":
+            wrong("An adapter leaves as it is.")
         if step is not None and (not isinstance(step, int) or isinstance(step, bool) or step < 1):
             wrong("step has to be a whole number from 1 on.")
+        if format_ in LLAMA and self.lacking:
+            raise RefusedError(409, self.lacking)
         if job["status"] not in OVER:
             raise RefusedError(409, f"The job {job['name']} is {job['status']}.")
         if step is not None and step not in self._fake.checkpoints[job["id"]]:
@@ -126,6 +144,8 @@ class FakeExports:
             "state": "waiting",
             "createdAt": f"2026-01-01T00:00:{self._count % 60:02}.000Z",
             **({} if step is None else {"step": step}),
+            **({} if strength == 1 else {"strength": strength}),
+            **({"quantization": quantization or "q8_0"} if format_ in ("gguf", "ollama") else {}),
         }
         self.add(job["id"], export)
         return web.json_response({"export": export}, status=201)

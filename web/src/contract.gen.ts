@@ -709,6 +709,7 @@ export interface ExportProof {
   texts: number;
   tokens: number;
   firstChoices: number;
+  sureChoices?: number;
   divergence: number;
   divergenceOfBase: number;
   loss: Record<string, number>;
@@ -721,15 +722,18 @@ export interface ExportProgress {
   done: number;
   total: number | null;
   unit: string;
+  secondsLeft?: number;
 }
 
-/** What a job has made, written for other programs. `format` is `adapter` or `merged`. */
+/** What a job has made, written for other programs. */
 export interface Export {
   id: string;
   format: string;
   state: "waiting" | "running" | "completed" | "failed";
   createdAt: string;
   step?: number;
+  quantization?: string;
+  strength?: number;
   progress?: ExportProgress;
   error?: string;
   bytes?: number;

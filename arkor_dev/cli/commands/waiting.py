@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
+from arkor_dev.cli.commands.local import size
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -21,9 +22,18 @@ def progress_words(told: Mapping[str, Any], doing: str) -> str:
     if not isinstance(progress, dict):
         return "Waiting: a job is training" if told.get("state") == "waiting" else doing
     total = progress.get("total")
-    of = f" of {one_line(total, 20)}" if total else ""
     label, unit = one_line(progress.get("label"), 80), one_line(progress.get("unit"), 20)
-    return f"{label}: {one_line(progress.get('done'), 20)}{of} {unit}".rstrip() if total or unit else label
+    done, left = progress.get("done"), progress.get("secondsLeft")
+    ending = f", {left:.0f} s left" if _is_number(left) else ""
+    if unit == "B" and _is_number(done) and (not total or _is_number(total)):
+        return f"{label}: {size(done)}{f' of {size(total)}' if total else ''}{ending}"
+    of = f" of {one_line(total, 20)}" if total else ""
+    words = f"{label}: {one_line(done, 20)}{of} {unit}".rstrip() if total or unit else label
+    return f"{words}{ending}"
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e18
 
 
 @contextlib.contextmanager

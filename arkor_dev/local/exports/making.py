@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.cards.beside import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
-from arkor_dev.local.jobs.whole_folder import manifest_of, write_whole
+from arkor_dev.local.inference.strength import WHOLE, Dial
+from arkor_dev.local.jobs.whole_folder import MANIFEST, manifest_of, write_whole
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import encode
 from arkor_dev.local.workers.errors import JobFailure
 
-from .proof import Questions, proof
+from .proof import BOUNDS, Questions, proof
 from .reading import read_plainly, wearing
 from .sameness import faults
 from .writing import copy_adapter, copy_model, merge, save_merged, stored_dtype, weights_bytes
@@ -38,6 +39,8 @@ ROWS: Final = 16
 LONGEST: Final = 512
 """Tokens of a text."""
 SPARE: Final = 1.05
+ADAPTER: Final = "default"
+"""PEFT's name of the one adapter that a model wears."""
 
 
 @dataclass
@@ -45,7 +48,8 @@ class Making:
     """The export of ``source`` as ``form``.
 
     It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
-    of its base model, ``name`` what that is called. It is written into ``target``.
+    of its base model, ``name`` what that is called. It is written into ``target``. An adapter's change of
+    its base counts ``strength`` times.
     """
 
     form: str
@@ -55,6 +59,7 @@ class Making:
     name: str
     target: Path
     progress: Progress
+    strength: float = WHOLE
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Write and prove it, with ``rows`` of the job's own data: ``{bytes, files, proof}``.
@@ -73,20 +78,35 @@ class Making:
             base.model = None  # the two need not fit into the memory together
             gc.collect()
             trained = load_base(self.source).model.eval()
+        elif self.strength != WHOLE:
+            Dial(trained, ADAPTER).turn(self.strength)
         of_trained = self._ask("the trained model", questions, trained)
         self.progress("Writing", 0, None, "")
-        size = self._write(trained, base.tokenizer)
+        self._write(trained, base.tokenizer)
         base.model = trained = None
         gc.collect()
-        exported, tokenizer = read_plainly(self.form, self.target, self.base)
-        of_exported = self._ask("what was written", questions, exported)
-        wrong: list[str] = []
-        if tokenizer is not None:
-            asked = [_asked(row) for row in rows if row.text is None]
-            wrong = faults(load_tokenizer(self.base), tokenizer, questions.ends, exported, asked)
+        asked = [_asked(row) for row in rows if row.text is None]
+        of_exported, wrong = self._read_again(questions, of_trained, asked)
         files = [{"name": name, **entry} for name, entry in manifest_of(self.target)["files"].items()]
-        found = proof(self.form, questions, of_base, of_trained, of_exported, wrong)
+        found = proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
+        size = sum(path.stat().st_size for path in self.target.iterdir() if path.name != MANIFEST)
         return {"bytes": size, "files": files, "proof": found}
+
+    @property
+    def written_as(self) -> str:
+        """By which of the proof's bounds it is measured."""
+        return self.form
+
+    def _read_again(
+        self, questions: Questions, trained: Said, asked: Sequence[Sequence[Any]]
+    ) -> tuple[Said, list[str]]:
+        """What the exported model says to the questions, and sentences on what is wrong besides."""
+        del trained
+        exported, tokenizer = read_plainly(self.form, self.target, self.base)
+        said = self._ask("what was written", questions, exported)
+        if tokenizer is None:
+            return said, []
+        return said, faults(load_tokenizer(self.base), tokenizer, questions.ends, exported, asked)
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` where the disk cannot take what will be written."""
@@ -100,18 +120,20 @@ class Making:
                 "make room first"
             )
 
-    def _write(self, trained: Any, tokenizer: Any) -> int:
+    def _write(self, trained: Any, tokenizer: Any) -> None:
         if self.form == "adapter":
-            return write_whole(self.target, lambda folder: copy_adapter(self.source, folder))
+            write_whole(self.target, lambda folder: copy_adapter(self.source, folder))
+            return
         if self.kind != "adapter":
-            return write_whole(self.target, lambda folder: copy_model(self.source, folder))
+            write_whole(self.target, lambda folder: copy_model(self.source, folder))
+            return
         merged, dtype = merge(trained), stored_dtype(self.base)
 
         def write(folder: Path) -> None:
             save_merged(merged, tokenizer, self.name, dtype, folder)
             describe_merged(self.source, folder)
 
-        return write_whole(self.target, write)
+        write_whole(self.target, write)
 
     def _questions(self, base: Base, rows: Sequence[Row]) -> Questions:
         tokenizer, longest = base.tokenizer, min(LONGEST, base.context)

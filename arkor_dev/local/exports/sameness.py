@@ -33,15 +33,15 @@ def faults(
     ``exported`` is the model that was read again, ``asked`` are conversations that end with a question.
     """
     found = [
-        _template(ours, theirs, [*CONVERSATIONS, *asked]),
+        template_fault(ours, theirs, [*CONVERSATIONS, *asked]) or _tokens(ours, theirs, asked),
         _plain(ours, theirs),
         _ends(ours, ends, exported),
     ]
     return [fault for fault in found if fault]
 
 
-def _template(ours: Any, theirs: Any, conversations: Sequence[Sequence[Any]]) -> str | None:
-    """The conversations as both write them, as text and as tokens."""
+def template_fault(ours: Any, theirs: Any, conversations: Sequence[Sequence[Any]]) -> str | None:
+    """Where the chat templates of two tokenizers write a conversation otherwise, as a sentence."""
     for messages in conversations:
         try:
             wanted = render(ours, messages, cue=True)
@@ -54,7 +54,17 @@ def _template(ours: Any, theirs: Any, conversations: Sequence[Sequence[Any]]) ->
         if wanted != written:
             told = _around(written, wanted), _around(wanted, written)
             return f"Its chat template writes {told[0]} where the training's writes {told[1]}."
-        tokens, other = (each(wanted, add_special_tokens=False)["input_ids"] for each in (ours, theirs))
+    return None
+
+
+def _tokens(ours: Any, theirs: Any, asked: Sequence[Sequence[Any]]) -> str | None:
+    """The conversations as tokens of both."""
+    for messages in (*CONVERSATIONS, *asked):
+        try:
+            text = render(ours, messages, cue=True)
+        except JobFailure:
+            continue
+        tokens, other = (each(text, add_special_tokens=False)["input_ids"] for each in (ours, theirs))
         if tokens != other:
             return f"Its tokenizer makes {len(other)} tokens of a conversation of {len(tokens)}, or others."
     return None

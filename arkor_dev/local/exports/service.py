@@ -15,17 +15,22 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.bodies import LLAMA_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.evaluation import kept
+from arkor_dev.local.gguf.installed import lacking
+from arkor_dev.local.inference.strength import WHOLE, no_strength
 from arkor_dev.local.jobs.artifacts import exports_folder, kind_of, saved_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.alongside import alongside
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
+from .pace import Pace
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -35,6 +40,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WORKER: Final = "arkor_dev.local.exports.worker"
+
+
+def _refusal(source: Path, form: str, strength: float) -> str | None:
+    """Why what lies in ``source`` cannot leave so, as far as its settings tell. It reads files."""
+    if strength == WHOLE and form != "gguf-lora":
+        return None
+    if kind_of(source) != "adapter":
+        return (
+            "This job has trained the whole model and has no adapter: choose the format gguf, at strength 1"
+        )
+    if reason := no_strength(source):
+        what = "cannot leave as a LoRA file" if strength == WHOLE else "has no other strength than 1"
+        return f"This adapter {what}: {reason}"
+    return None
 
 
 class Order:
@@ -50,10 +69,16 @@ class Exports:
     """Makes what is asked for, in the order of the asking. ``busy`` says whether a job is training."""
 
     def __init__(
-        self, store: AsyncStore, models: Models, data: Path, project: Path, busy: Callable[[], bool]
+        self,
+        store: AsyncStore,
+        models: Models,
+        data: Path,
+        project: Path,
+        cache: Path,
+        busy: Callable[[], bool],
     ) -> None:
         self._store, self._models = store, models
-        self._data, self._project = data, project
+        self._data, self._project, self._cache = data, project, cache
         self._busy = busy
         self._orders: dict[str, Order] = {}
         self._news = asyncio.Event()
@@ -64,11 +89,16 @@ class Exports:
 
     # Asked by the server
 
-    async def request(self, job: dict[str, Any], form: str, step: int | None) -> dict[str, Any]:
+    async def request(self, job: dict[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
         """Order an export of a job that is over, and tell of it; ConflictError where that cannot be."""
+        form, step, strength = body["format"], body.get("step"), body.get("strength", WHOLE)
+        if form in LLAMA_FORMATS and (reason := lacking()):
+            raise ConflictError(reason)
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it is over")
         source = await asyncio.to_thread(saved_folder, self._data, job, step)
+        if reason := await asyncio.to_thread(_refusal, source, form, strength):
+            raise ConflictError(reason)
         await asyncio.to_thread(self._sweep, job["id"])
         told: dict[str, Any] = {
             "id": f"exp_{secrets.token_hex(6)}",
@@ -78,6 +108,10 @@ class Exports:
         }
         if step is not None:
             told["step"] = step
+        if strength != WHOLE:
+            told["strength"] = strength
+        if form in ("gguf", "ollama"):
+            told["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
         self._orders[told["id"]] = Order(job, source, told)
         self._news.set()
         return told
@@ -206,14 +240,16 @@ class Exports:
         config = await self._store.read(Store.config, job_id)
         if config is None:
             raise JobFailure("The job is gone")
-        if config.get("loadIn4bit") and told["format"] == "merged":
+        if config.get("loadIn4bit") and told["format"] != "adapter":
             raise JobFailure(
-                "This adapter was trained on weights of 4 bits: merged with the full ones it would be "
+                "This adapter was trained on weights of 4 bits: with the full ones it would be "
                 "another model than the one that was trained. Export the adapter"
             )
 
+        pace = Pace()
+
         def tell(progress: dict[str, Any]) -> None:
-            told["progress"] = progress
+            told["progress"] = pace.told(progress)
 
         model = await self._models.ensure(config["model"], tell)
         child = order.child = await Child.start(WORKER)
@@ -226,6 +262,9 @@ class Exports:
                 data=str(self._data),
                 project=str(self._project),
                 format=told["format"],
+                quantization=told.get("quantization"),
+                strength=told.get("strength", WHOLE),
+                cache=str(self._cache),
                 source=str(order.source),
                 kind=await asyncio.to_thread(kind_of, order.source),
                 target=str(self._folder(job_id) / told["id"]),

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
@@ -28,17 +29,23 @@ class Work:
         """Make what the message asks for; raises :class:`JobFailure`."""
         order = self.link.receive()
         form, kind = order["format"], order["kind"]
-        if form == "adapter" and kind != "adapter":
+        if form in ("adapter", "gguf-lora") and kind != "adapter":
             raise JobFailure(
-                "This job has trained the whole model and has no adapter: choose the format merged"
+                "This job has trained the whole model and has no adapter: choose the format "
+                f"{'merged' if form == 'adapter' else 'gguf'}"
             )
         rows = self._rows(order)
         model = self.link.receive()
         os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on
+        base, source, target = Path(model["path"]), Path(order["source"]), Path(order["target"])
+        what = (form, source, kind, base, model["name"], target, self.link.progress, order["strength"])
+        if form in LLAMA_FORMATS:
+            from .llama.making import LlamaMaking
+
+            return LlamaMaking(*what, order["quantization"], Path(order["cache"])).make(rows)
         from .making import Making
 
-        base, source, target = Path(model["path"]), Path(order["source"]), Path(order["target"])
-        return Making(form, source, kind, base, model["name"], target, self.link.progress).make(rows)
+        return Making(*what).make(rows)
 
     def _rows(self, order: Mapping[str, Any]) -> list[Row]:
         """Rows of the job's own data: those held out, else some that were learned; none where it is gone."""

@@ -132,17 +132,20 @@ def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path
     def way(self: Any, its_tokenizer: Any) -> str:
         if "now" in known:
             return known["now"]
-        try:
-            return str(right_way(self, its_tokenizer))
-        except NotImplementedError:
-            if "found" not in known:
-                known["found"] = _tried(self, source, tokenizer, scratch, known)
-            return known["found"]
+        if "found" not in known:
+            try:
+                digest = str(right_way(self, its_tokenizer))
+            except NotImplementedError:
+                digest = None
+            known["found"] = _tried(self, source, tokenizer, scratch, known, digest)
+        return known["found"]
 
     TextModel.prepare_metadata, TextModel.get_vocab_base_pre = prepare_metadata, way
 
 
-def _tried(model: Any, source: Path, tokenizer: Any, scratch: Path, known: dict[str, str]) -> str:
+def _tried(
+    model: Any, source: Path, tokenizer: Any, scratch: Path, known: dict[str, str], digest: str | None
+) -> str:
     """The way to split text by which llama.cpp makes this tokenizer's tokens; raises :class:`JobFailure`."""
     import gguf
 
@@ -167,7 +170,7 @@ def _tried(model: Any, source: Path, tokenizer: Any, scratch: Path, known: dict[
         with vocabulary_of(written(name)) as vocabulary:
             return [vocabulary.tokens(text, add_special=False) for text in texts]
 
-    found = way_of(tokenizer, source / "tokenizer.json", tokens)
+    found = way_of(tokenizer, source / "tokenizer.json", tokens, digest)
     if found is None:
         raise JobFailure(
             "llama.cpp cannot split a text as this model's tokenizer does, so GGUF cannot hold it"

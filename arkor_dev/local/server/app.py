@@ -64,6 +64,7 @@ FEATURES: Final = (
     "exports",
     "extend",
     "forecast",
+    "gguf",
     "parent",
     "pause",
     "queue",
@@ -177,7 +178,9 @@ def create_app(setup: Setup) -> web.Application:
     app[EVALUATIONS] = Evaluations(
         setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy
     )
-    app[EXPORTS] = Exports(setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
+    app[EXPORTS] = Exports(
+        setup.store, models, setup.data, setup.project, setup.cache, lambda: app[SCHEDULER].busy
+    )
     app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], TOGETHER)
     app[CLUSTERS] = Clusters(setup.data)
     app[SCHEDULER].observer = Followers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS])

@@ -17,7 +17,7 @@ routes = web.RouteTableDef()
 @routes.post("/v1/jobs/{id}/exports")
 async def create(request: web.Request) -> web.Response:
     job, body = await job_of(request), await body_of(request, EXPORT)
-    export = await request.app[EXPORTS].request(job, body["format"], body.get("step"))
+    export = await request.app[EXPORTS].request(job, body)
     return web.json_response({"export": export}, status=201)
 
 

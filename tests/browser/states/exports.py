@@ -23,7 +23,7 @@ FILES = [
 
 
 async def shown(scene: Scene, *exports: dict[str, Any]) -> None:
-    scene.fake.features = ["exports"]
+    scene.fake.features = ["exports", "gguf"]
     job = trained(scene.fake, "support-bot")
     scene.fake.exports.looks = 1_000_000
     for number, export in enumerate(exports, 1):
@@ -70,3 +70,31 @@ async def differs(scene: Scene) -> None:
     await shown(scene, {"state": "completed", "bytes": 5, "files": files, "proof": proof, "step": 20}, failed)
     await scene.page.get_by_text("1 file").click()
     await expect(scene.page.get_by_text("Its answers do not end.")).to_be_visible()
+
+
+@state("job-export-gguf", "What leaves for llama.cpp and Ollama: being chosen, being written, and there")
+async def for_llama(scene: Scene) -> None:
+    files = [
+        {"name": "model.gguf", "bytes": 144_811_000, "sha256": SHA},
+        {"name": "Modelfile", "bytes": 612, "sha256": SHA},
+    ]
+    there = {
+        "state": "completed",
+        "format": "ollama",
+        "quantization": "q4_k_m",
+        "strength": 0.5,
+        "bytes": 144_811_612,
+        "files": files,
+        "proof": PROOF,
+    }
+    await shown(scene, there, {"state": "running", "format": "gguf", "quantization": "q8_0"})
+    scene.fake.exports.progress = {
+        "label": "Quantizing to q8_0",
+        "done": 61_000_000,
+        "total": 144_000_000,
+        "unit": "B",
+        "secondsLeft": 74.2,
+    }
+    await scene.page.get_by_text("For llama.cpp, LM Studio and Ollama").click()
+    await expect(scene.page.get_by_label("Bits a weight")).to_be_visible()
+    await expect(scene.page.get_by_text("1 min 14 s left")).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,75 @@ async def test_another_model_than_the_trained_one_is_a_failure(
     assert "Its template is another." in said
     assert "from_pretrained" not in said
     assert (tmp_path / "out" / "adapter_config.json").exists()
+
+
+async def test_a_gguf_file_is_asked_for_as_it_was_said(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
+) -> None:
+    fake_backend.features = ["exports", "gguf"]
+    fake_backend.exports.files = {"model.gguf": b"GGUF" * 9}
+    out = tmp_path / "my out"
+    how = ("--format", "gguf", "--quantization", "q4_k_m", "--strength", "0.5")
+    said = await command.run(0, "export", job, "--out", str(out), *how)
+    assert fake_backend.last("POST /v1/jobs/{id}/exports").json() == {
+        "format": "gguf",
+        "quantization": "q4_k_m",
+        "strength": 0.5,
+    }
+    assert "gguf q4_k_m" in said
+    assert hashlib.sha256(b"GGUF" * 9).hexdigest() in said
+    assert f"llama-cli -m '{out}/model.gguf'" in said
+    for line in (
+        ("--format", "zip"),
+        ("--format", "gguf", "--quantization", "q3"),
+        ("--strength", "2"),
+        ("--strength", "much"),
+    ):
+        await command.run(2, "export", job, "--out", str(tmp_path / "b"), *line)
+    # What does not go together is said by the backend.
+    both = ("--format", "merged", "--quantization", "q4_0")
+    assert "quantization" in await command.run(2, "export", job, "--out", str(tmp_path / "b"), *both)
+
+
+async def test_a_backend_without_gguf_refuses_it(command: Command, job: str, tmp_path: Path) -> None:
+    said = await command.run(2, "export", job, "--out", str(tmp_path / "out"), "--format", "gguf")
+    assert "format has to be" in said
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ('echo "$@" > "$0.asked"', "Ollama has it as keeper: ollama run keeper"),
+        ('echo "no \x1b[31mserver" >&2; exit 3', "Ollama did not take it: no server"),
+        ("exit 3", "Ollama did not take it: exit status 3"),
+    ],
+)
+async def test_ollama_takes_it_in_where_it_is_here(
+    command: Command,
+    fake_backend: FakeBackend,
+    job: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    said: str,
+) -> None:
+    fake_backend.features = ["exports", "gguf"]
+    fake_backend.exports.files = {"model.gguf": b"GGUF", "Modelfile": b"FROM ./model.gguf"}
+    out, path = tmp_path / "out", tmp_path / "bin"
+    path.mkdir()
+    monkeypatch.setenv("PATH", str(path))
+    told = await command.run(0, "export", job, "--out", str(out), "--format", "ollama")
+    assert f"ollama create keeper -f {out}/Modelfile" in told, "without Ollama the line is to be copied"
+    (path / "ollama").write_text(f"#!/bin/sh\n{script}\n")
+    (path / "ollama").chmod(0o755)
+    assert said in await command.run(0, "export", job, "--out", str(out), "--format", "ollama", "--replace")
+    asked = path / "ollama.asked"
+    if asked.exists():
+        assert asked.read_text().split() == ["create", "keeper", "-f", f"{out}/Modelfile"]
+    asked.unlink(missing_ok=True)
+    fake_backend.exports.proof = PROOF | {"verdict": "differs"}
+    await command.run(1, "export", job, "--out", str(out), "--format", "ollama", "--replace")
+    assert not asked.exists(), "what is another model is not taken in"
 
 
 async def test_nothing_is_overwritten_unasked(command: Command, job: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_one_that_is_done_while_the_list_is_read_is_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its file is written and its order forgotten between the two looks."""
-    exports = Exports(None, None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     folder = exports._folder("job_1")
     folder.mkdir(parents=True)
     kept.write(folder / "exp_0.json", {**TOLD, "id": "exp_0", "state": "completed"})

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.engine,
     needs_gguf,
+    pytest.mark.timeout(600),  # each file is a process that loads libraries
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 IDS = [5, 300, 41, 7, 900, 12, 33, 101]

@@ -57,3 +57,13 @@ def test_the_first_that_makes_the_same_tokens_is_taken(tmp_path: Path) -> None:
     assert way_of(Words(), tmp_path / "none", tokens) == "qwen2"
     assert tried == ["gpt-2", "smollm", "qwen2"]
     assert way_of(Words(), tmp_path / "none", lambda *_: [[0]]) is None
+
+
+def test_what_a_digest_says_is_tried_too(tmp_path: Path) -> None:
+    def tokens(way: str, texts: Sequence[str]) -> list[list[int]]:
+        right = [Words()(text, add_special_tokens=False)["input_ids"] for text in texts]
+        return right if way in ("gpt-2", "olmo") else [[0]]
+
+    assert way_of(Words(), tmp_path / "none", tokens, "olmo") == "olmo"
+    assert way_of(Words(), tmp_path / "none", tokens, "smollm") == "gpt-2"
+    assert way_of(Words(), tmp_path / "none", lambda *_: [[0]], "smollm") == "smollm"

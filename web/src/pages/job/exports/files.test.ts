@@ -59,4 +59,14 @@ test("what a backend lists is read as far as it can be", () => {
 test("the command names what is exported", () => {
   const one = { id: "e", format: "merged", state: "completed", createdAt: "", step: 20 } as Export;
   expect(command("job_1", one)).toBe("arkor-dev export job_1 --format merged --checkpoint 20 --out FOLDER");
+  const gguf = {
+    ...one,
+    format: "gguf",
+    quantization: "q4_0",
+    strength: 0.5,
+    step: undefined,
+  } as unknown as Export;
+  expect(command("job_1", gguf)).toBe(
+    "arkor-dev export job_1 --format gguf --quantization q4_0 --strength 0.5 --out FOLDER",
+  );
 });

@@ -2,9 +2,10 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { api, errorText, isAbort, request } from "../../../api/client";
 import type { Export } from "../../../contract.gen";
-import { bytes, number } from "../../../lib/format";
+import { bytes, duration, number } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
+import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton } from "../../../ui/controls/copy";
 import { announce } from "../../../ui/controls/live";
@@ -12,10 +13,18 @@ import { confirm } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
 import { StatusDot } from "../../../ui/status";
 import { Files } from "./files";
+import { Llama, type Wanted } from "./llama";
+import { usage } from "./usage";
 import "./exports.css";
 
 const LOOK_MS = 1000;
-const NAMES: Readonly<Record<string, string>> = { adapter: "Adapter", merged: "Merged model" };
+const NAMES: Readonly<Record<string, string>> = {
+  adapter: "Adapter",
+  merged: "Merged model",
+  gguf: "GGUF model",
+  "gguf-lora": "GGUF adapter",
+  ollama: "Model for Ollama",
+};
 const LIMIT = 50;
 
 const isDone = (one: Export): boolean => one.state === "completed" || one.state === "failed";
@@ -70,8 +79,8 @@ export function Exports({ id, best }: { id: string; best: number | null }) {
     }
     ask(asked + 1);
   };
-  const begin = (format: string) =>
-    act(() => api(path, { method: "POST", body: best === null ? { format } : { format, step: best } }));
+  const begin = (wanted: Wanted) =>
+    act(() => api(path, { method: "POST", body: best === null ? wanted : { ...wanted, step: best } }));
   const remove = async (one: Export): Promise<void> => {
     const sure =
       one.state !== "completed" ||
@@ -92,13 +101,14 @@ export function Exports({ id, best }: { id: string; best: number | null }) {
         {best !== null && ` Step ${number(best)} is what leaves: it is better than the final adapter.`}
       </p>
       <div class="exports-actions">
-        <Button small disabled={busy} onClick={() => begin("adapter")}>
+        <Button small disabled={busy} onClick={() => begin({ format: "adapter" })}>
           Export the adapter
         </Button>
-        <Button small disabled={busy} onClick={() => begin("merged")}>
+        <Button small disabled={busy} onClick={() => begin({ format: "merged" })}>
           Merge it with its base
         </Button>
       </div>
+      {features.value.has("gguf") && <Llama busy={busy} begin={begin} />}
       {error && <ErrorNote error={error} />}
       {list.length > 0 && (
         <ul class="exports-list">
@@ -123,6 +133,8 @@ function One({ job, one, remove }: { job: string; one: Export; remove: () => Pro
         <h3>
           {NAMES[one.format] ?? clean(one.format, 40)}
           {one.step !== undefined && ` of step ${number(one.step)}`}
+          {one.quantization !== undefined && `, ${clean(one.quantization, 20).toUpperCase()}`}
+          {one.strength !== undefined && ` at ${number(100 * one.strength)} %`}
         </h3>
         {one.bytes !== undefined && <span class="num exports-quiet">{bytes(one.bytes)}</span>}
         <Button small kind="quiet" onClick={remove}>
@@ -151,6 +163,13 @@ function One({ job, one, remove }: { job: string; one: Export; remove: () => Pro
             <code>{command(job, one)}</code>
             <CopyButton text={command(job, one)} label="Copy the command" small />
           </div>
+          {usage(one.format).map(([program, line]) => (
+            <div class="exports-command" key={program}>
+              <span class="exports-quiet">{program}</span>
+              <code>{line}</code>
+              <CopyButton text={line} label={`Copy the line for ${program}`} small />
+            </div>
+          ))}
         </>
       )}
     </article>
@@ -161,7 +180,15 @@ function One({ job, one, remove }: { job: string; one: Export; remove: () => Pro
 export function command(job: string, one: Export): string {
   const step = one.step === undefined ? "" : ` --checkpoint ${one.step}`;
   const format = one.format === "adapter" ? "" : ` --format ${clean(one.format, 20)}`;
-  return `arkor-dev export ${clean(job, 100)}${format}${step} --out FOLDER`;
+  const bits = one.quantization === undefined ? "" : ` --quantization ${clean(one.quantization, 20)}`;
+  const strength = one.strength === undefined ? "" : ` --strength ${Number(one.strength)}`;
+  return `arkor-dev export ${clean(job, 100)}${format}${bits}${strength}${step} --out FOLDER`;
+}
+
+function amount(done: number, total: number, unit: unknown): string {
+  return unit === "B"
+    ? `${bytes(done)} of ${bytes(total)}`
+    : `${number(done)} of ${number(total)} ${clean(unit, 20)}`;
 }
 
 function Progress({ one }: { one: Export }) {
@@ -178,8 +205,9 @@ function Progress({ one }: { one: Export }) {
     <div class="exports-progress">
       <span>
         {label}
-        {total > 0 && (
-          <span class="num exports-quiet">{` ${number(done)} of ${number(total)} ${clean(progress?.unit, 20)}`}</span>
+        {total > 0 && <span class="num exports-quiet">{` ${amount(done, total, progress?.unit)}`}</span>}
+        {Number(progress?.secondsLeft) > 0 && (
+          <span class="num exports-quiet">{`, ${duration(1000 * Number(progress?.secondsLeft))} left`}</span>
         )}
       </span>
       {total > 0 ? <progress value={done} max={total} aria-label={label} /> : <progress aria-label={label} />}

@@ -1,4 +1,4 @@
-"""``arkor-dev export``: what a job has made, for other programs, with the proof that it is the same."""
+"""What a job has made, for other programs, with the proof that it is the same."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.cli.commands import waiting
+from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
+from arkor_dev.cli.commands.local import size
+from arkor_dev.cli.commands.waiting import progress_words, shown_progress
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 
-from . import waiting
-from .jobs import choose_job, jobs_of, require_sign_in
-from .local import size
-from .waiting import progress_words, shown_progress
+from .usage import create_in_ollama, lines_for, model_name
 
 if TYPE_CHECKING:
+    import argparse
+
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
@@ -28,6 +31,13 @@ CHUNK: Final = 2**20
 MOST_FILES: Final = 1000
 SAME: Final = "same"
 LINE: Final = 400
+
+
+def asked_by(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What ``run_export`` is called with, by the command's options."""
+    how = {"form": arguments.format, "out": arguments.out, "which": arguments.checkpoint}
+    how |= {"replace": arguments.replace, "as_json": arguments.json}
+    return how | {"quantization": arguments.quantization, "strength": arguments.strength}
 
 
 async def run_export(
@@ -39,6 +49,8 @@ async def run_export(
     which: int | str,
     replace: bool,
     as_json: bool,
+    quantization: str | None = None,
+    strength: float = 1.0,
 ) -> int:
     """Export ``job`` into the folder ``out``; 1 where what was written is not what was trained.
 
@@ -53,7 +65,8 @@ async def run_export(
     async with joined(settings, lambda _: None, idle=True) as backend:
         chosen = choose_job(await jobs_of(backend), job)
         step = best_step(chosen) if which == "best" else None if which == "final" else which
-        wanted: dict[str, object] = {"format": form} | ({} if step is None else {"step": step})
+        told = {"step": step, "quantization": quantization, "strength": None if strength == 1 else strength}
+        wanted = {"format": form} | {key: value for key, value in told.items() if value is not None}
         try:
             answer = await backend.create_export(chosen["id"], wanted)
         except NotFoundError as refusal:
@@ -68,13 +81,22 @@ async def run_export(
             # What lies here need not lie there too; of one that was interrupted nothing stays.
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
-    told = export.get("proof")
-    proof: dict[str, Any] = told if isinstance(told, dict) else {}
+    found = export.get("proof")
+    proof: dict[str, Any] = found if isinstance(found, dict) else {}
+    same, name = proof.get("verdict") == SAME, model_name(chosen.get("name"))
+    in_ollama = None
+    if same and form == "ollama":
+        in_ollama = await asyncio.to_thread(create_in_ollama, target, name)
     if as_json:
         print(json.dumps({"export": export, "path": str(target)}, indent=2))  # noqa: T201
     else:
-        print("\n".join(_lines(export, proof, target)))  # noqa: T201
-    return 0 if proof.get("verdict") == SAME else 1
+        lines = _lines(export, proof, target)
+        if in_ollama is not None:
+            lines += ["", one_line(in_ollama, LINE)]
+        elif same:
+            lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(form, target, name))]
+        print("\n".join(lines))  # noqa: T201
+    return 0 if same else 1
 
 
 def best_step(job: dict[str, Any]) -> int | None:
@@ -176,14 +198,20 @@ def _lines(export: dict[str, Any], proof: dict[str, Any], target: Path) -> list[
     faults = told if isinstance(told, list) else []
     step = export.get("step")
     of = "" if step is None else f" of step {one_line(step, 20)}"
-    lines = [
-        f"{place}: {one_line(export.get('format'), 20)}{of}, {size(float(export.get('bytes') or 0))}",
+    told = export.get("quantization")
+    how = "" if told is None else f" {one_line(told, 20)}"
+    return [
+        f"{place}: {one_line(export.get('format'), 20)}{how}{of}, {size(float(export.get('bytes') or 0))}",
+        *_hashes(export),
         one_line(proof.get("sentence"), 500),
         *(f"  {one_line(fault, 500)}" for fault in faults[:10]),
     ]
-    quoted = json.dumps(str(target))
-    if proof.get("verdict") == SAME and export.get("format") == "merged":
-        lines += ["", f"In Python: AutoModelForCausalLM.from_pretrained({one_line(quoted, LINE)})"]
-    elif proof.get("verdict") == SAME:
-        lines += ["", f"In Python: PeftModel.from_pretrained(base, {one_line(quoted, LINE)})"]
-    return lines
+
+
+def _hashes(export: dict[str, Any]) -> list[str]:
+    """The hash of each weights file, which is what people compare."""
+    return [
+        f"  {one_line(entry.get('name'), 100)}  sha256 {one_line(entry.get('sha256'), 64)}"
+        for entry in export.get("files", ())
+        if str(entry.get("name")).endswith((".gguf", ".safetensors"))
+    ]

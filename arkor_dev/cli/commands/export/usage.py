@@ -1,0 +1,77 @@
+"""What to do with an export: a line to copy for each program, and Ollama told of it where it is here."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLLAMA: Final = "ollama"
+CREATE_SECONDS: Final = 3600
+
+
+def model_name(name: object) -> str:
+    """A job's name as one that Ollama takes."""
+    plain = re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-")
+    return plain[:40].strip("-") or "arkor-model"
+
+
+def lines_for(form: object, folder: Path, name: str) -> list[str]:
+    """A line for each program that reads the format ``form``, which lies in ``folder``."""
+    place, model, adapter = (
+        shlex.quote(str(path)) for path in (folder, folder / "model.gguf", folder / "adapter.gguf")
+    )
+    python = json.dumps(str(folder))
+    match form:
+        case "adapter":
+            return [
+                f"In Python: PeftModel.from_pretrained(base, {python})",
+                f"vLLM: vllm serve BASE --enable-lora --lora-modules {name}={place}",
+            ]
+        case "merged":
+            return [
+                f"In Python: AutoModelForCausalLM.from_pretrained({python})",
+                f"vLLM: vllm serve {place}",
+            ]
+        case "gguf":
+            return [
+                f"llama.cpp: llama-cli -m {model}",
+                f"LM Studio: lms import {model}",
+                f"In Python: llama_cpp.Llama(model_path={json.dumps(str(folder / 'model.gguf'))})",
+            ]
+        case "gguf-lora":
+            return [
+                f"llama.cpp: llama-cli -m BASE.gguf --lora {adapter}",
+                f"In Python: llama_cpp.Llama(BASE, lora_path={json.dumps(str(folder / 'adapter.gguf'))})",
+            ]
+        case "ollama":
+            create = f"ollama create {name} -f {shlex.quote(str(folder / 'Modelfile'))}"
+            return [f"Ollama: {create}", f"Then: ollama run {name}"]
+    return []
+
+
+def create_in_ollama(folder: Path, name: str) -> str | None:
+    """Let Ollama take the model in as ``name``: a sentence on what came of it; None where there is none."""
+    program = shutil.which(OLLAMA)
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            [program, "create", name, "-f", str(folder / "Modelfile")],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=CREATE_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"Ollama did not take it: {error}"
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        return f"Ollama did not take it: {said[-1] if said else f'exit status {done.returncode}'}"
+    return f"Ollama has it as {name}: ollama run {name}"

@@ -1,0 +1,123 @@
+"""The limited child process in which llama.cpp reads a file that was written, and answers.
+
+What it says goes into a file: for each learned place of the texts the log probability of every token.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.gguf.limited import hold_to
+from arkor_dev.local.workers.link import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+LIKELY: Final = "likely.npy"
+IGNORED: Final = -100
+"""A place of a text that is not learned, as everywhere in training."""
+
+
+class Reader:
+    """One model in llama.cpp, with an adapter or without."""
+
+    def __init__(self, model: str, lora: str | None, longest: int) -> None:
+        from llama_cpp import Llama
+
+        more = {} if lora is None else {"lora_path": lora, "lora_scale": 1.0}
+        threads = max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2))
+        self.llama: Any = Llama(
+            model_path=model,
+            n_ctx=longest,
+            n_batch=longest,
+            n_ubatch=longest,
+            n_threads=threads,
+            n_threads_batch=threads,
+            n_gpu_layers=0,
+            logits_all=True,
+            verbose=False,
+            **more,
+        )
+
+    def logits(self, ids: Sequence[int]) -> Any:
+        """What comes next after each of the tokens, as an array of places and tokens."""
+        self.llama.reset()
+        self.llama.eval(list(ids))
+        return self.llama.scores[: len(ids)]
+
+    def answer(self, prompt: Sequence[int], ends: set[int], most: int) -> list[int]:
+        """The greedy answer, its end mark included."""
+        said: list[int] = []
+        self.llama.reset()
+        self.llama.eval(list(prompt))
+        while len(said) < most:
+            said.append(int(self.llama.scores[self.llama.n_tokens - 1].argmax()))
+            if said[-1] in ends:
+                break
+            self.llama.eval(said[-1:])
+        return said
+
+
+def ask(order: Mapping[str, Any], progress: Callable[[float, float], None]) -> dict[str, Any]:
+    """Let the model read every text and answer every prompt of ``order``; ``{answers, vocabulary, …}``."""
+    import numpy as np
+
+    from arkor_dev.local.gguf.llama_vocabulary import quiet, vocabulary_of
+
+    quiet()
+    texts, prompts, most = order["texts"], order["prompts"], order["answerTokens"]
+    longest = max(len(ids) for ids in (*(text["ids"] for text in texts), *prompts)) + most
+    reader = Reader(order["model"], order["lora"], longest)
+    learned = [[at for at, label in enumerate(text["labels"][1:]) if label != IGNORED] for text in texts]
+    total, size = len(texts) + len(prompts), reader.llama.n_vocab()
+    likely = np.lib.format.open_memmap(
+        Path(order["out"]) / LIKELY, "w+", np.float32, (sum(map(len, learned)), size)
+    )
+    at = 0
+    for number, (text, places) in enumerate(zip(texts, learned, strict=True)):
+        progress(number, total)
+        logits = reader.logits(text["ids"])[places].astype(np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        likely[at : at + len(places)] = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        at += len(places)
+    likely.flush()
+    answers = []
+    for number, prompt in enumerate(prompts, len(texts)):
+        progress(number, total)
+        answers.append(reader.answer(prompt, set(order["ends"]), most))
+    with vocabulary_of(Path(order["model"])) as vocabulary:
+        told = {
+            "size": size,
+            "template": vocabulary.template,
+            "start": vocabulary.start,
+            "addsStart": vocabulary.adds_start,
+            "noEnds": [token for token in order["ends"] if not vocabulary.ends(token)],
+            "tokens": [vocabulary.tokens(text, add_special=False) for text in order["conversations"]],
+        }
+    return {"answers": answers, "vocabulary": told}
+
+
+def main() -> None:
+    """Serve the one message, then end."""
+    link = Link()
+    order = link.receive()
+    hold_to(order["memory"])
+
+    def progress(done: float, total: float) -> None:
+        link.progress(f"Asking {order['whom']}", done, total, "questions")
+
+    try:
+        link.send(answer=ask(order, progress))
+    except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
+        traceback.print_exc()
+        link.send(error=f"llama.cpp cannot use what was written: {type(error).__name__}: {str(error)[:300]}")
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What llama.cpp says to the proof's questions, and what it would do otherwise than the training did."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+from arkor_dev.local.exports.proof import ANSWER_TOKENS, Said
+from arkor_dev.local.exports.sameness import CONVERSATIONS, template_fault
+from arkor_dev.local.gguf.limited import Limits, run
+from arkor_dev.local.modeling.chat_template import render
+from arkor_dev.local.workers.errors import JobFailure
+
+from .asking import LIKELY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from arkor_dev.local.exports.proof import Questions
+
+    Progress = Callable[[str, float, float | None, str], None]
+
+CHILD: Final = "arkor_dev.local.exports.llama.asking"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one file said: ``said`` to the questions, and its ``vocabulary`` as ``asking`` tells it."""
+
+    said: Said
+    vocabulary: dict[str, Any]
+    conversations: list[str]
+
+
+def conversations_of(tokenizer: Any, asked: Sequence[Sequence[Any]]) -> list[str]:
+    """Conversations as the training's template writes them; those that it refuses are left out."""
+    found = []
+    for messages in (*CONVERSATIONS, *asked):
+        try:
+            found.append(render(tokenizer, messages, cue=True))
+        except JobFailure:
+            continue
+    return found
+
+
+def hear(
+    model: Path,
+    lora: Path | None,
+    questions: Questions,
+    conversations: list[str],
+    scratch: Path,
+    progress: Progress,
+    *,
+    whom: str,
+    answers: bool = True,
+) -> Heard:
+    """Ask ``model``, a GGUF file, in a child process; :class:`JobFailure` where it says nothing that fits."""
+    prompts = questions.prompts if answers else []
+    order = {
+        "model": str(model),
+        "lora": None if lora is None else str(lora),
+        "texts": [{"ids": text.ids, "labels": text.labels} for text in questions.texts],
+        "prompts": prompts,
+        "ends": questions.ends,
+        "answerTokens": ANSWER_TOKENS,
+        "conversations": conversations,
+        "out": str(scratch),
+        "whom": whom,
+    }
+    heard = run(CHILD, order, Limits.of(model.stat().st_size), progress, f"Asking {whom}")
+    places = [len(targets) for targets in questions.targets]
+    # What a child writes that reads files of others is looked at before it is used.
+    likely = np.load(scratch / LIKELY, mmap_mode="r", allow_pickle=False)
+    if likely.shape != (sum(places), questions.vocabulary) or likely.dtype != np.float32:
+        raise JobFailure(
+            f"What was written has {heard['vocabulary']['size']} tokens, and the trained model "
+            f"one of {questions.vocabulary}"
+        )
+    each = torch.from_numpy(np.array(likely)).split(places)
+    (scratch / LIKELY).unlink()
+    return Heard(Said(list(each), heard["answers"]), heard["vocabulary"], conversations)
+
+
+def adds_start(tokenizer: Any, conversation: str) -> bool:
+    """Whether a program has to set a start token: a conversation has one, which its tokenizer sets itself."""
+    start = tokenizer.bos_token_id
+    texts = tokenizer(conversation, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]
+    return start is not None and all(ids[:1] == [start] for ids in texts)
+
+
+def faults(tokenizer: Any, heard: Heard, asked: Sequence[Sequence[Any]]) -> list[str]:
+    """A sentence on each thing that llama.cpp would do otherwise than the training did."""
+    told, found = heard.vocabulary, []
+    theirs = copy.copy(tokenizer)
+    theirs.chat_template = told["template"] or "{{ '' }}"
+    if fault := template_fault(tokenizer, theirs, [*CONVERSATIONS, *asked]):
+        found.append(fault)
+    for text, tokens in zip(heard.conversations, told["tokens"], strict=True):
+        wanted = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if tokens != wanted:
+            found.append(
+                f"llama.cpp makes {len(tokens)} tokens of a conversation of {len(wanted)}, or others."
+            )
+            break
+    if heard.conversations and (wants := adds_start(tokenizer, heard.conversations[0])) != told["addsStart"]:
+        does, did = ("does not set", "set") if wants else ("sets", "did not set")
+        found.append(f"It {does} a start token before a text, and the training's tokenizer {did} one.")
+    if told["noEnds"]:
+        marks = ", ".join(tokenizer.convert_ids_to_tokens(told["noEnds"]))
+        found.append(f"Its answers do not end where the training's do: it does not know {marks} as an end.")
+    return found

@@ -1,0 +1,163 @@
+"""One export for llama.cpp: merged, converted, quantized, read again by llama.cpp itself, and asked.
+
+A whole model is asked twice where its weights get fewer bits than 16: as converted, within narrow bounds,
+so that an adapter that is missing or wrong is not taken for an error of the quantization, and as it leaves.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from arkor_dev.local.cards.beside import describe_merged
+from arkor_dev.local.exports.making import Making
+from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
+from arkor_dev.local.exports.sameness import CONVERSATIONS
+from arkor_dev.local.exports.writing import merge, save_merged
+from arkor_dev.local.gguf.making import (
+    FULL,
+    cached_base,
+    convert,
+    file_bytes,
+    make_lora,
+    need_room,
+    quantize,
+    weights_of,
+)
+from arkor_dev.local.jobs.whole_folder import write_whole
+from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
+
+from . import ollama
+from .heard import adds_start, conversations_of, faults, hear
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.local.exports.proof import Questions, Said
+
+FORMS: Final = ("gguf", "gguf-lora", "ollama")
+MODEL, ADAPTER, MODELFILE, CARD = "model.gguf", "adapter.gguf", "Modelfile", "README.md"
+
+
+@dataclass
+class LlamaMaking(Making):
+    """The export of ``source`` as GGUF, weights as ``quantization``; ``cache`` has converters and bases."""
+
+    quantization: str = FULL
+    cache: Path = field(default_factory=Path)
+    _scratch: Path = field(default_factory=Path, init=False)
+
+    @property
+    def written_as(self) -> str:
+        """By which of the proof's bounds it is measured."""
+        return FULL if self.form == "gguf-lora" else self.quantization
+
+    def make(self, rows: Sequence[Any]) -> dict[str, Any]:
+        """As ``Making.make``."""
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        for path in self.target.parent.glob(f"{self.target.name}.*.part"):  # one that was killed for a job
+            shutil.rmtree(path, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f"{self.target.name}.", suffix=".part", dir=self.target.parent
+        ) as made:
+            self._scratch = Path(made)
+            return super().make(rows)
+
+    def _check_room(self) -> None:
+        if self.form != "gguf-lora":
+            # The merged weights in 16 bit, the same converted, and as they leave.
+            count = weights_of(self.base if self.kind == "adapter" else self.source)[0]
+            merged = 2 * count if self.kind == "adapter" else 0
+            need_room(
+                self._scratch, merged + sum(file_bytes(count, each) for each in {FULL, self.quantization})
+            )
+
+    def _write(self, trained: Any, tokenizer: Any) -> None:
+        """The model that will be converted, in transformers' format and 16 bit."""
+        if self.form != "gguf-lora" and self.kind == "adapter":
+            folder = self._scratch / "merged"
+            folder.mkdir()
+            save_merged(merge(trained), tokenizer, self.name, torch.float16, folder)
+
+    def _read_again(
+        self, questions: Questions, trained: Said, asked: Sequence[Sequence[Any]]
+    ) -> tuple[Said, list[str]]:
+        tokenizer = load_tokenizer(self.base)
+        conversations = conversations_of(tokenizer, asked)
+
+        def heard(model: Path, lora: Path | None, whom: str, *, answers: bool = True) -> Any:
+            return hear(
+                model,
+                lora,
+                questions,
+                conversations,
+                self._scratch,
+                self.progress,
+                whom=whom,
+                answers=answers,
+            )
+
+        if self.form == "gguf-lora":
+            path = self._scratch / ADAPTER
+            make_lora(self.source, self.base, path, self.strength, self.cache, self.progress)
+            base = cached_base(self.base, self.name, FULL, self.cache, self.progress, as_came=False)
+            self._put({ADAPTER: path})
+            found = heard(base, self.target / ADAPTER, "what was written")
+            return found.said, faults(tokenizer, found, asked)
+        source = self._scratch / "merged" if self.kind == "adapter" else self.source
+        last = convert(source, self.quantization, self.name, self._scratch, self.cache, self.progress)
+        shutil.rmtree(self._scratch / "merged", ignore_errors=True)
+        wrong: list[str] = []
+        if self.quantization != FULL:
+            whole = heard(last, None, "what was converted", answers=False)
+            wrong += self._faults_of_whole(trained, whole.said)
+            last = quantize(last, self.quantization, self._scratch, self.progress)
+        files = {MODEL: last}
+        if self.form == "ollama":
+            start = self._start(tokenizer, conversations)
+            parts = ollama.parts_of(tokenizer, questions.ends)
+            files[MODELFILE] = self._scratch / MODELFILE
+            text = ollama.modelfile(parts, adds_start=start, context=load_context(self.base))
+            files[MODELFILE].write_text(text, encoding="utf-8")
+        self._put(files)
+        found = heard(self.target / MODEL, None, "what was written")
+        wrong += faults(tokenizer, found, asked)
+        if self.form == "ollama":
+            text = (self.target / MODELFILE).read_text(encoding="utf-8")
+            start = tokenizer.bos_token if found.vocabulary["addsStart"] else ""
+            wrong += ollama.faults(
+                text, tokenizer, questions.ends, [*CONVERSATIONS, *asked], adds_start=start or ""
+            )
+        return found.said, wrong
+
+    def _faults_of_whole(self, trained: Said, said: Said) -> list[str]:
+        """What is wrong with the model before its weights got fewer bits."""
+        bounds, apart, sure = BOUNDS[FULL], divergence(trained, said), sure_choices(trained, said)
+        if apart <= bounds.divergence and sure >= bounds.sure:
+            return []
+        fault = f"{apart:.3g} nats a token from the trained one, where {bounds.divergence:g} are allowed."
+        return [f"Already before its weights got fewer bits it was another model: {fault}"]
+
+    def _start(self, tokenizer: Any, conversations: Sequence[str]) -> str:
+        """The start token that whoever reads the file sets by itself."""
+        sets = bool(conversations) and adds_start(tokenizer, conversations[0])
+        return str(tokenizer.bos_token) if sets else ""
+
+    def _put(self, files: dict[str, Path]) -> None:
+        """The files in their place, with the card of what they are."""
+
+        def write(folder: Path) -> None:
+            for name, path in files.items():
+                path.replace(folder / name)
+            if self.form == "gguf-lora":
+                if (self.source / CARD).is_file():
+                    shutil.copyfile(self.source / CARD, folder / CARD)
+            elif self.kind == "adapter":
+                describe_merged(self.source, folder)
+
+        write_whole(self.target, write)

@@ -1,0 +1,171 @@
+"""A Modelfile for Ollama: its template language is another than the models', so a template is taken apart.
+
+A chat template is asked to write conversations of marked words; what stands between them is what each role's
+message begins and ends with. What is written is then read again, by rules of its own, and compared with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.modeling.chat_template import render
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
+WORDS: Final = {SYSTEM: "QzSYSTEMzQ", USER: "QzUSERzQ", ASSISTANT: "QzANSWERzQ"}
+UNTAKEN: Final = "This model's chat template cannot be said in Ollama's: choose the format gguf"
+ACTION: Final = re.compile(r'\{\{ (\.Content|"(?:[^"\\]|\\.)*") \}\}')
+MOST_CONTEXT: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a conversation is written of: ``begin`` once, each role's ``(before, after)``, and the ``cue``.
+
+    ``default`` is the system prompt of a conversation that has none.
+    """
+
+    begin: str
+    roles: Mapping[str, tuple[str, str]]
+    cue: str
+    default: str = ""
+    stops: Sequence[str] = field(default=())
+
+
+def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
+    """Take the template apart; raises :class:`JobFailure` where it is no such one."""
+
+    def written(*roles: str, cue: bool) -> list[str]:
+        """What stands before, between and behind the words of these roles."""
+        text = render(tokenizer, [{"role": role, "content": WORDS[role]} for role in roles], cue=cue)
+        pieces = re.split("|".join(WORDS.values()), text)
+        if len(pieces) != len(roles) + 1:
+            raise JobFailure(UNTAKEN)
+        return pieces
+
+    first, after_user = written(USER, cue=False)
+    _, between, after_answer = written(USER, ASSISTANT, cue=False)
+    *_, again, last = written(USER, ASSISTANT, USER, cue=True)
+    if not (
+        between.startswith(after_user) and last.startswith(after_user) and again.startswith(after_answer)
+    ):
+        raise JobFailure(UNTAKEN)
+    before_user = again[len(after_answer) :]
+    roles = {
+        USER: (before_user, after_user),
+        ASSISTANT: (between[len(after_user) :], after_answer),
+    }
+    cue, begin, default = last[len(after_user) :], first.removesuffix(before_user), ""
+    if not first.endswith(before_user):
+        raise JobFailure(UNTAKEN)
+    try:
+        before_system, then, _ = written(SYSTEM, USER, cue=False)
+    except JobFailure:
+        before_system, then = "", ""
+    if then.endswith(before_user) and (then or before_system):
+        after_system = then.removesuffix(before_user)
+        opened = ""
+        if begin and before_system.startswith(begin):
+            opened = begin
+        elif begin.startswith(before_system) and begin.endswith(after_system):
+            default = begin[len(before_system) : len(begin) - len(after_system)]
+        elif begin:
+            raise JobFailure(UNTAKEN)
+        roles[SYSTEM] = (before_system.removeprefix(opened), after_system)
+        begin = opened
+    stops = [text for text in tokenizer.convert_ids_to_tokens(list(ends)) if text]
+    return Parts(begin, roles, cue, default, stops)
+
+
+def template_of(parts: Parts, *, adds_start: str = "") -> str:
+    """The parts as Ollama's template; ``adds_start`` is a start token that it sets by itself."""
+    begin = parts.begin.removeprefix(adds_start)
+    text = _literal(begin) + "{{ range .Messages }}"
+    for number, (role, (before, after)) in enumerate(parts.roles.items()):
+        text += f"{{{{ {'else if' if number else 'if'} eq .Role {json.dumps(role)} }}}}"
+        text += f"{_literal(before)}{{{{ .Content }}}}{_literal(after)}"
+    return f"{text}{{{{ end }}}}{{{{ end }}}}{_literal(parts.cue)}"
+
+
+def _literal(text: str) -> str:
+    """A text as an action that writes it: nothing in it is taken for an action, no space is lost."""
+    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if text else ""
+
+
+def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
+    """The Modelfile beside ``model.gguf``. Raises :class:`JobFailure` for what it cannot hold."""
+    template = template_of(parts, adds_start=adds_start)
+    if '"""' in template + parts.default:
+        raise JobFailure(UNTAKEN)
+    lines = ["FROM ./model.gguf", f'TEMPLATE """{template}"""']
+    if parts.default:
+        lines.append(f'SYSTEM """{parts.default}"""')
+    lines += [f"PARAMETER stop {json.dumps(stop, ensure_ascii=False)}" for stop in parts.stops]
+    lines.append(f"PARAMETER num_ctx {min(context, MOST_CONTEXT)}")
+    return "\n".join(lines) + "\n"
+
+
+# --- what was written, read again ------------------------------------------------------------------------
+
+
+def written_by(text: str, messages: Sequence[Mapping[str, str]]) -> str:
+    """A conversation as the Modelfile ``text`` has Ollama write it, by its own rules; raises ValueError."""
+    template, system = (_told(text, word) for word in ("TEMPLATE", "SYSTEM"))
+    if template is None:
+        raise ValueError("the Modelfile has no template")
+    if system is not None and messages[0]["role"] != SYSTEM:
+        messages = [{"role": SYSTEM, "content": system}, *messages]
+    before, inside = template.split("{{ range .Messages }}")
+    inside, behind = inside.split("{{ end }}{{ end }}")
+    cases = re.split(r"\{\{ (?:else )?if eq \.Role \"(\w+)\" \}\}", inside)
+    bodies = dict(zip(cases[1::2], cases[2::2], strict=True))
+    said = [_run(bodies.get(message["role"], ""), message["content"]) for message in messages]
+    return _run(before, "") + "".join(said) + _run(behind, "")
+
+
+def _told(text: str, word: str) -> str | None:
+    found = re.search(rf'^{word} """(.*?)"""$', text, re.MULTILINE | re.DOTALL)
+    return found[1] if found else None
+
+
+def _run(body: str, content: str) -> str:
+    """What literal texts and the content come to."""
+
+    def value(action: str) -> str:
+        return content if action == ".Content" else str(json.loads(action))
+
+    return "".join(value(action) for action in ACTION.findall(body))
+
+
+def stops_of(text: str) -> list[str]:
+    """The stops that a Modelfile names."""
+    return [json.loads(found) for found in re.findall(r"^PARAMETER stop (\".*\")$", text, re.MULTILINE)]
+
+
+def faults(
+    text: str, tokenizer: Any, ends: Sequence[int], conversations: Sequence[Sequence[Any]], *, adds_start: str
+) -> list[str]:
+    """A sentence on each thing that Ollama would do otherwise than the training did."""
+    found = []
+    for messages in conversations:
+        try:
+            wanted = render(tokenizer, messages, cue=True)
+        except JobFailure:
+            continue
+        try:
+            told = adds_start + written_by(text, messages)
+        except ValueError as error:
+            return [f"Its Modelfile cannot be read: {error}."]
+        if told != wanted:
+            found.append("Its Modelfile writes a conversation otherwise than the training's chat template.")
+            break
+    lacking = {token for token in tokenizer.convert_ids_to_tokens(list(ends)) if token} - set(stops_of(text))
+    if lacking:
+        found.append(f"Its Modelfile does not stop at {', '.join(sorted(lacking))}.")
+    return found

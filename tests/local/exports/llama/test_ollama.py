@@ -1,0 +1,115 @@
+"""Modelfiles: a template is taken apart, said in Ollama's language, and what it would write is compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("transformers")
+
+from arkor_dev.local.exports.llama import ollama
+from arkor_dev.local.exports.sameness import CONVERSATIONS
+from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, render
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.other_models import QWEN_TEMPLATE, STARTED_TEMPLATE, tokenizer
+from tests.local.tiny_model import CHATML
+
+pytestmark = pytest.mark.engine
+
+SMOLLM = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM<|im_end|>\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+GEMMA = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}"
+    "{% endif %}<start>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}</s>\n"
+    "{% endfor %}{% if add_generation_prompt %}<start>model\n{% endif %}"
+)
+
+
+def made(template: str) -> Any:
+    marks = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "[[stop]]"]
+    return tokenizer(marks, template, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+@pytest.mark.parametrize(
+    ("template", "default"),
+    [
+        (CHATML, ""),
+        (SMOLLM, "You are a helpful AI assistant named SmolLM"),
+        (QWEN_TEMPLATE, "You are a parrot."),
+        (STARTED_TEMPLATE, ""),
+        (PLAIN_TEMPLATE, ""),
+    ],
+)
+def test_what_ollama_writes_is_what_the_template_writes(template: str, default: str) -> None:
+    mine = made(template)
+    ends = [mine.eos_token_id]
+    parts = ollama.parts_of(mine, ends)
+    assert parts.default == default
+    text = ollama.modelfile(parts, adds_start="", context=256)
+    for messages in CONVERSATIONS:
+        assert ollama.written_by(text, messages) == render(mine, messages, cue=True)
+    assert ollama.faults(text, mine, ends, CONVERSATIONS, adds_start="") == []
+    assert 'PARAMETER stop "</s>"' in text
+    assert "PARAMETER num_ctx 256" in text
+
+
+def test_a_start_token_that_the_file_sets_is_not_written_twice() -> None:
+    mine = made(STARTED_TEMPLATE)
+    parts = ollama.parts_of(mine, [mine.eos_token_id])
+    text = ollama.modelfile(parts, adds_start="<s>", context=256)
+    assert "<s>" not in ollama.written_by(text, CONVERSATIONS[0])
+    assert ollama.faults(text, mine, [mine.eos_token_id], CONVERSATIONS, adds_start="<s>") == []
+    doubled = ollama.modelfile(parts, adds_start="", context=256)
+    assert "otherwise" in ollama.faults(doubled, mine, [], CONVERSATIONS, adds_start="<s>")[0]
+    assert "otherwise" in ollama.faults(text, mine, [], CONVERSATIONS, adds_start="")[0]
+
+
+def test_what_a_person_or_a_template_writes_is_no_action_of_ollamas() -> None:
+    mine = made("{% for m in messages %}{{ '{{ .System }}' }} {{ m.role }}: {{ m.content }}\n{% endfor %}")
+    parts = ollama.parts_of(mine, [])
+    text = ollama.modelfile(parts, adds_start="", context=256)
+    assert '{{ "{{ .System }} user: " }}' in text
+    assert ollama.written_by(text, CONVERSATIONS[0]) == render(mine, CONVERSATIONS[0], cue=True)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages %}{{ m.content | upper }}{% endfor %}",
+        "{{ messages | length }}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}",
+        "{% for m in messages %}{{ loop.index }}{{ m.role }}{{ m.content }}{% endfor %}",
+    ],
+)
+def test_a_template_that_is_none_of_parts_is_refused_or_found(template: str) -> None:
+    mine = made(template)
+    try:
+        text = ollama.modelfile(ollama.parts_of(mine, []), adds_start="", context=256)
+    except JobFailure:
+        with pytest.raises(JobFailure, match="choose the format gguf"):
+            ollama.parts_of(mine, [])
+    else:
+        assert ollama.faults(text, mine, [], CONVERSATIONS, adds_start="")
+
+
+def test_a_wrong_modelfile_is_found() -> None:
+    mine = made(CHATML)
+    ends = [mine.convert_tokens_to_ids("<|im_end|>")]
+    text = ollama.modelfile(ollama.parts_of(mine, ends), adds_start="", context=256)
+    wrong = text.replace("<|im_end|>\\n", "<|im_end|> \\n")
+    assert ollama.faults(wrong, mine, ends, CONVERSATIONS, adds_start="")
+    endless = text.replace('PARAMETER stop "<|im_end|>"\n', "")
+    assert "<|im_end|>" in ollama.faults(endless, mine, ends, CONVERSATIONS, adds_start="")[0]
+    assert ollama.faults("FROM ./model.gguf\n", mine, ends, CONVERSATIONS, adds_start="")
+
+
+def test_a_template_without_system_prompts_has_none() -> None:
+    mine = made(GEMMA)
+    parts = ollama.parts_of(mine, [mine.eos_token_id])
+    assert "system" not in parts.roles
+    text = ollama.modelfile(parts, adds_start="", context=256)
+    assert ollama.faults(text, mine, [mine.eos_token_id], CONVERSATIONS, adds_start="") == []

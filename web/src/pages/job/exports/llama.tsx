@@ -1,0 +1,98 @@
+/** Exports for llama.cpp, LM Studio and Ollama: which file, in how many bits, and how much of the adapter. */
+import { useState } from "preact/hooks";
+import { Button } from "../../../ui/controls/button";
+import { Field } from "../../../ui/controls/switch";
+
+export interface Wanted {
+  format: string;
+  quantization?: string;
+  strength?: number;
+}
+
+const FORMATS = [
+  ["gguf", "GGUF: one model, for llama.cpp and LM Studio"],
+  ["ollama", "Ollama: one model and its Modelfile"],
+  ["gguf-lora", "GGUF of the adapter alone, for llama.cpp"],
+] as const;
+
+/** The most exact first; the share of 16 bits that a file takes. */
+const QUANTIZATIONS = [
+  ["q8_0", "8 bits: hardly to be told apart, half the size"],
+  ["q6_k", "6 bits: 41 % of the size"],
+  ["q5_k_m", "5 bits: 36 %"],
+  ["q4_k_m", "4 bits, the better kind: 31 %"],
+  ["q4_0", "4 bits, the plain kind: 29 %"],
+  ["f16", "16 bits: nothing is rounded away"],
+] as const;
+
+const STRENGTHS = [25, 50, 75, 100, 125, 150];
+
+export function Llama({ busy, begin }: { busy: boolean; begin: (wanted: Wanted) => void }) {
+  const [format, setFormat] = useState("gguf");
+  const [quantization, setQuantization] = useState("q8_0");
+  const [strength, setStrength] = useState(100);
+  const whole = format !== "gguf-lora";
+  return (
+    <details class="exports-llama">
+      <summary>For llama.cpp, LM Studio and Ollama</summary>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          begin({
+            format,
+            ...(whole && { quantization }),
+            ...(strength !== 100 && { strength: strength / 100 }),
+          });
+        }}
+      >
+        <Field label="What" for="exports-format">
+          <select
+            id="exports-format"
+            class="ui-input"
+            value={format}
+            onChange={(event) => setFormat(event.currentTarget.value)}
+          >
+            {FORMATS.map(([value, label]) => (
+              <option key={value} value={value}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </Field>
+        {whole && (
+          <Field label="Bits a weight" for="exports-bits">
+            <select
+              id="exports-bits"
+              class="ui-input"
+              value={quantization}
+              onChange={(event) => setQuantization(event.currentTarget.value)}
+            >
+              {QUANTIZATIONS.map(([value, label]) => (
+                <option key={value} value={value}>
+                  {`${value.toUpperCase()}, ${label}`}
+                </option>
+              ))}
+            </select>
+          </Field>
+        )}
+        <Field label="Strength of the adapter" for="exports-strength">
+          <select
+            id="exports-strength"
+            class="ui-input"
+            value={strength}
+            onChange={(event) => setStrength(Number(event.currentTarget.value))}
+          >
+            {STRENGTHS.map((percent) => (
+              <option key={percent} value={percent}>
+                {`${percent} %${percent === 100 ? ", as it was trained" : ""}`}
+              </option>
+            ))}
+          </select>
+        </Field>
+        <Button small type="submit" disabled={busy}>
+          Export as chosen
+        </Button>
+      </form>
+    </details>
+  );
+}
