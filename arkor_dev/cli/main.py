@@ -24,8 +24,10 @@ from .options import (
     add_placement,
     add_project,
     add_serve,
+    add_training,
     add_verify,
     add_yes,
+    port,
 )
 
 if TYPE_CHECKING:
@@ -59,12 +61,6 @@ EXIT_CODES = {
 }
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text} is no port number. Choose one from 1 to 65535.")
-    return int(text)
-
-
 def _seconds(text: str) -> float:
     if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 5):
         raise argparse.ArgumentTypeError(f"{text} is no number of seconds. Choose a whole one up to 99999.")
@@ -84,13 +80,10 @@ def _parser() -> CommandLine:
     add_launch(parser)
     add_placement(parser)
     parser.add_argument(
-        "--port", metavar="N", type=_port,
+        "--port", metavar="N", type=port,
         help="the port to listen on (default: 4000, or the next free one of ten)",
     )  # fmt: skip
-    parser.add_argument(
-        "--no-resume", action="store_true",
-        help="let jobs of this machine that were interrupted stand (ARKOR_NO_RESUME=1 does the same)",
-    )  # fmt: skip
+    add_training(parser)
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(
         "--allow-other-users", action="store_true",
@@ -131,7 +124,7 @@ def _parser() -> CommandLine:
     add_jobs(parser)
     add_evaluate(parser)
     add_export(parser)
-    add_serve(parser, _port)
+    add_serve(parser)
     add_verify(parser)
     add_cluster(parser)
     add_local(parser)
@@ -158,7 +151,7 @@ def _parser() -> CommandLine:
     add_project(doctor)
     add_launch(doctor)
     doctor.add_argument(
-        "--port", metavar="N", type=_port, default=argparse.SUPPRESS, help="the port to look at"
+        "--port", metavar="N", type=port, default=argparse.SUPPRESS, help="the port to look at"
     )
     doctor.add_argument(
         "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
@@ -200,6 +193,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         port=getattr(arguments, "port", None),
         open_browser=getattr(arguments, "open", False),
         resume=not getattr(arguments, "no_resume", False),
+        at_once=getattr(arguments, "at_once", None),
         allow_other_users=getattr(arguments, "allow_other_users", False),
         log_level=getattr(arguments, "log_level", "warning"),
         cluster=getattr(arguments, "cluster", None),

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 from arkor_dev.contract.placement.address import ADDRESS, HERE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .command_line import CommandLine
 
 FORMATS = ("csv", "jsonl", "tensorboard")
 LEVELS = ("debug", "info", "warning", "error")
 SCHEDULES = ("continue", "restart")
+
+
+def port(text: str) -> int:
+    """A port's number; raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text} is no port number. Choose one from 1 to 65535.")
+    return int(text)
 
 
 def _level(text: str) -> str:
@@ -233,7 +238,7 @@ def add_export(parser: CommandLine) -> None:
     export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
 
 
-def add_serve(parser: CommandLine, port: Callable[[str], int]) -> None:
+def add_serve(parser: CommandLine) -> None:
     """``serve``, and where."""
     serve = parser.add_command(
         "serve",
@@ -289,3 +294,22 @@ def add_local(parser: CommandLine) -> None:
     add_project(local)
     local.add_argument("--json", action="store_true", help="print status as {disk, data, cache}")
     add_yes(local, "gc: remove without asking")
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """How this machine's jobs run: which go on by themselves, and how many beside each other."""
+    parser.add_argument(
+        "--no-resume", action="store_true",
+        help="let jobs of this machine that were interrupted stand (ARKOR_NO_RESUME=1 does the same)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--at-once", metavar="N", type=_at_once,
+        help="train so many jobs of this machine at once, as far as memory allows (ARKOR_AT_ONCE; "
+        "default: one for each GPU, or one)",
+    )  # fmt: skip
+
+
+def _at_once(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 3 and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text} is no number of jobs. Choose a whole one from 1 on.")
+    return int(text)

@@ -32,6 +32,7 @@ class Settings:
     is ``ARKOR_CLOUD_API_URL`` as it is set: None when absent, and an empty string is a value. Without
     ``resume`` (``ARKOR_NO_RESUME``) jobs of this machine that were interrupted do not go on by themselves.
     ``cluster`` (``ARKOR_CLUSTER``) goes before that of ``arkor.toml``; ``here`` is none.
+    ``at_once`` (``ARKOR_AT_ONCE``) of them train beside each other; None for one on each device.
     """
 
     project: Path
@@ -47,6 +48,7 @@ class Settings:
     resume: bool = True
     cluster: str | None = None
     insecure_cluster: bool = False
+    at_once: int | None = None
     studio_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @classmethod
@@ -54,6 +56,9 @@ class Settings:
         """Read the launch's folders and overrides from ``environ`` and this user's platform folders."""
         choices["resume"] = choices.get("resume", True) and environ.get("ARKOR_NO_RESUME", "") in ("", "0")
         choices["cluster"] = choices.get("cluster") or environ.get("ARKOR_CLUSTER") or None
+        told = environ.get("ARKOR_AT_ONCE", "")
+        if choices.get("at_once") is None and told.isascii() and told.isdigit():
+            choices["at_once"] = int(told) or None
         return cls(
             project=project.resolve(),
             home=Path.home(),

@@ -71,7 +71,9 @@ class LocalBackend:
         self, settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None, *, idle: bool = False
     ) -> None:
         self._settings = settings
-        self._more = ["--idle"] if idle else [] if settings.resume else ["--no-resume"]
+        more = [] if settings.resume else ["--no-resume"]
+        more += [] if settings.at_once is None else ["--at-once", str(settings.at_once)]
+        self._more = ["--idle"] if idle else more
         self._on_notice = on_notice
         self._log = BackendLog(settings.local_data / "backend.log")
         self._token = secrets.token_urlsafe(32)

@@ -1,6 +1,6 @@
 """The backend's process: its arguments, its lock, its word to the daemon, and its end.
 
-    python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle] [--no-resume]
+    python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle] [--no-resume] [--at-once N]
 
 Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``; the end of standard input
 means that the daemon is gone, and ends this process and every worker: a job that trains gets two seconds to
@@ -138,6 +138,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--idle", action="store_true")
     parser.add_argument("--no-resume", dest="resume", action="store_false")
+    parser.add_argument("--at-once", type=int)
     parser.add_argument("--log-level", default="warning")
     args = parser.parse_args(argv)
     logging.basicConfig(
@@ -150,7 +151,8 @@ def main(argv: list[str] | None = None) -> int:
     if hello is None:
         return EXIT_USAGE
     try:
-        setup = Setup.open(args.data, args.project, args.cache, hello, idle=args.idle, resume=args.resume)
+        how = {"idle": args.idle, "resume": args.resume, "at_once": args.at_once}
+        setup = Setup.open(args.data, args.project, args.cache, hello, **how)
     except NewerFormatError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_NEWER

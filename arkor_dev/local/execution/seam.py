@@ -44,9 +44,10 @@ class Execution(Protocol):
     grace: float
 
     async def start(self, job: Mapping[str, Any]) -> Worker:
-        """Start a worker for ``job``, ``{id, config, data, project, resume}``; it waits for its model next.
+        """Start a worker for ``job``, ``{id, config, data, project, resume, device?}``; its model comes next.
 
-        ``data`` and ``project`` are folders of this machine. Raises OSError where none can be started.
+        ``data`` and ``project`` are folders of this machine, ``device`` is the number of a GPU. Raises
+        OSError where none can be started.
         """
 
     async def room(self, config: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.evaluation import asks_nothing
+from arkor_dev.data.sources import parts_of
 from arkor_dev.local.evaluation.base_losses import known
 
 from .comparing import Comparing
@@ -21,6 +22,8 @@ from .writing import Writing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import DatasetSource
 
 KEPT: Final = "forecasts.json"
 KEPT_MOST: Final = 100
@@ -185,6 +188,12 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
     files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
     parts = [makers_of_speed(), files, told, settings, config.get("evalSteps") != 0]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def sources_of(config: Mapping[str, Any]) -> list[DatasetSource]:
+    """Every data set of a config, the one to evaluate on included."""
+    named = (config.get(name) for name in ("datasetSource", "evalDatasetSource"))
+    return [part for source in named if source for part in parts_of(source)]
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

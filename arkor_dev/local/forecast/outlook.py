@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.feature_shapes import Forecast, ForecastFix
+    from arkor_dev.local.jobs.running.observer import Beside
 
     from .lines import Line, Shape
     from .machine import Memory
@@ -94,6 +95,20 @@ def outlook(
         if peak * MARGIN > room:
             forecast["fixes"] = fixes(measured, config, plan, peak, room / MARGIN)
     return forecast
+
+
+def together(jobs: Sequence[tuple[Measurement | None, Beside]], room: int) -> bool:
+    """Whether jobs, the first of which is new, fit into ``room`` bytes at once, and into their device."""
+    peaks = [(each, beside, each.peak(_steps(each, beside.config))) for each, beside in jobs if each]
+    if MARGIN * sum(each.host or peak for each, _, peak in peaks) > room:
+        return False
+    first = peaks[0][0]
+    taken = sum(peak for each, beside, peak in peaks if each.host and beside.same_device)
+    return not first.host or MARGIN * taken <= first.device_free
+
+
+def _steps(measured: Measurement, config: Mapping[str, Any]) -> int:
+    return Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to).steps
 
 
 def _times(every: int, steps: int) -> int:

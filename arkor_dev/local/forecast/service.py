@@ -16,24 +16,24 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.data.sources import SourceError, inside, parts_of
+from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
+from arkor_dev.local.jobs.running.observer import Beside
 from arkor_dev.local.workers.alongside import alongside
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 from .advice import advice, refusal
 from .machine import free_disk, memory
-from .measurement import Kept, Measurement, key_of
-from .outlook import outlook
+from .measurement import Kept, Measurement, key_of, sources_of
+from .outlook import outlook, together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from arkor_dev.contract.feature_shapes import Forecast
-    from arkor_dev.contract.shapes import DatasetSource
     from arkor_dev.local.jobs.store import Verdict
     from arkor_dev.local.models.catalog import Model, Models
 
@@ -124,7 +124,7 @@ class Forecasts:
     def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
         """Correct what was forecast by what a completed run took, and go on with what waits."""
         metrics = verdict.fields.get("metrics")
-        if verdict.status == "completed" and metrics:
+        if verdict.status == "completed" and metrics and seconds:
             with contextlib.suppress(JobFailure):
                 self._correct(dict(config), seconds, metrics.get("peakBytes"))
         self._news.set()
@@ -155,13 +155,25 @@ class Forecasts:
         measured = self._kept.get(entry.key)
         return refusal(await self._outlook(measured, config, busy=False)) if measured else {}
 
+    async def room(self) -> int | None:
+        """Bytes that a new process may take now; None where the system does not say."""
+        return (await asyncio.to_thread(memory)).free
+
+    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
+        """Whether a job fits into ``room`` bytes with ``others``, and on its device, by what is known."""
+        every = [Beside(config, same_device=True), *others]
+        with contextlib.suppress(JobFailure):
+            found = [self._kept.get((await self._entry(each.config)).key) for each in every]
+            return None not in found and together(list(zip(found, every, strict=True)), room)
+        return False
+
     # Inside
 
     async def _entry(self, config: dict[str, Any]) -> Entry:
         """The question that ``config`` puts; JobFailure where it cannot be answered."""
         if is_elsewhere(config):
             raise JobFailure("A forecast measures this machine, and the job is to run on a cluster")
-        if any(part["type"] != "file" for part in _parts(config)):
+        if any(part["type"] != "file" for part in sources_of(config)):
             raise JobFailure("A forecast needs data that lies in the project; these the run fetches")
         model = self._models.at_hand(config["model"])
         if model is None:
@@ -171,7 +183,7 @@ class Forecasts:
 
     def _key(self, config: Mapping[str, Any], model: Model) -> str:
         try:
-            paths = [part["path"] for part in (*_parts(config), *(config.get("evaluations") or ()))]
+            paths = [part["path"] for part in (*sources_of(config), *(config.get("evaluations") or ()))]
             files = [file for path in paths for file in inside(self._project, path)]
         except SourceError as fault:
             raise JobFailure(str(fault)) from None
@@ -279,22 +291,15 @@ class Forecasts:
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
         model = self._models.at_hand(config["model"])
-        elsewhere = is_elsewhere(config) or any(part["type"] != "file" for part in _parts(config))
+        elsewhere = is_elsewhere(config) or any(part["type"] != "file" for part in sources_of(config))
         if model is None or elsewhere:
             return
-        key = self._key(config, model)
-        measured = self._kept.get(key)
+        measured = self._kept.get(key := self._key(config, model))
         if measured is None:
             return
         forecast = outlook(measured, config, memory(), None, busy=True)
         size = (peak or 0) / forecast["memory"]["peakBytes"] if peak and not measured.host else 1.0
         self._kept.put(key, measured.corrected(seconds / max(forecast["seconds"], 0.1), size))
-
-
-def _parts(config: Mapping[str, Any]) -> list[DatasetSource]:
-    """Every data set of a config, the one to evaluate on included."""
-    named = (config.get(name) for name in ("datasetSource", "evalDatasetSource"))
-    return [part for source in named if source for part in parts_of(source)]
 
 
 def _id_of(key: str, config: Mapping[str, Any]) -> str:

@@ -227,9 +227,9 @@ class Records:
         """The name of every job, by id, the newest first."""
         return dict(self._reader.execute("SELECT id, name FROM jobs ORDER BY seq DESC").fetchall())
 
-    def next_up(self) -> tuple[str, dict[str, Any]] | None:
-        """The id and the config of the job that may start next."""
-        found = waiting.first(self._reader)
+    def next_up(self, but: Sequence[str] = ()) -> tuple[str, dict[str, Any]] | None:
+        """The id and the config of the job that may start next, those of ``but`` left out."""
+        found = waiting.first(self._reader, but)
         return None if found is None else (found[0], json.loads(found[1]))
 
     def queue(self) -> dict[str, Any]:

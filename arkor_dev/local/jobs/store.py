@@ -252,13 +252,13 @@ class Store(EventLog):
         assert taken
         return taken
 
-    def start_next(self, but: Sequence[str] = ()) -> tuple[str, dict[str, Any]] | None:
-        """Start the next job of the queue: its id, and its config with the secrets for the worker.
-
-        Those of ``but`` let the others pass.
-        """
+    def start_next(
+        self, but: Sequence[str] = (), only: str | None = None
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Start the next of the queue but for ``but``, if it is ``only``: its id, its config with secrets."""
         with transaction(self._db):
             found = waiting.first(self._db, but)
+            found = found if found and only in (None, found[0]) else None
             if found:
                 self._db.execute(
                     "UPDATE jobs SET status = 'running', started = coalesce(started, ?) WHERE id = ?",

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import os
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.inference.limits import TOGETHER
+from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
 
@@ -171,7 +173,8 @@ def create_app(setup: Setup) -> web.Application:
     models = Models(setup.project, setup.cache)
     inference = Inference()
     app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()
-    app[SCHEDULER] = Scheduler(setup.store, models, setup.data, setup.project)
+    folders = setup.data, setup.project
+    app[SCHEDULER] = Scheduler(setup.store, models, *folders, setup.at_once, gpus(os.environ))
     app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[FORECASTS] = Forecasts(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)

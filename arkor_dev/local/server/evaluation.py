@@ -19,10 +19,10 @@ from .jobs import EVALUATIONS, job_of
 from .requests import SETUP, body_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.observer import Observer
+    from arkor_dev.local.jobs.running.observer import Beside, Observer
     from arkor_dev.local.jobs.store import Verdict
 
 routes = web.RouteTableDef()
@@ -54,6 +54,12 @@ class Followers:
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
         return await self._forecasts.refusal(config)
+
+    async def room(self) -> int | None:
+        return await self._forecasts.room()
+
+    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
+        return await self._forecasts.fits_beside(config, others, room)
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
         return await self._forecasts.what_fits(config, progress)

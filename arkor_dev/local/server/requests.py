@@ -34,6 +34,7 @@ class Setup:
     store: AsyncStore
     idle: bool = False
     resume: bool = True
+    at_once: int | None = None
 
     @classmethod
     def open(
@@ -45,14 +46,16 @@ class Setup:
         *,
         idle: bool = False,
         resume: bool = True,
+        at_once: int | None = None,
     ) -> Setup:
         """Open the data folder for the daemon that sent ``hello``; with ``idle`` no job is started.
 
-        Without ``resume`` those that ran when an earlier process ended stay paused.
+        Without ``resume`` those that ran when an earlier process ended stay paused. ``at_once`` run beside
+        each other; None for one on each device.
         """
         store = AsyncStore(Store(data / "backend.sqlite", ORG["id"]))
         who = (hello["token"], hello["orgSlug"], hello["projectSlug"])
-        return cls(data, project.resolve(), cache, *who, store, idle, resume)
+        return cls(data, project.resolve(), cache, *who, store, idle, resume, at_once)
 
 
 SETUP: Final = web.AppKey("setup", Setup)

@@ -47,6 +47,8 @@ class Work:
 
     def train(self) -> None:
         job, began = self.link.receive(), time.monotonic()
+        if device := job.get("device"):  # before anybody looks which there are
+            os.environ["CUDA_VISIBLE_DEVICES"] = device
         if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])

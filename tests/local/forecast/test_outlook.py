@@ -16,9 +16,10 @@ from arkor_dev.local.forecast.comparing import Comparing
 from arkor_dev.local.forecast.lines import Line, Sizes, shape_of
 from arkor_dev.local.forecast.machine import Memory, memory
 from arkor_dev.local.forecast.measurement import KEPT, Kept, Measurement, key_of
-from arkor_dev.local.forecast.outlook import outlook
+from arkor_dev.local.forecast.outlook import outlook, together
 from arkor_dev.local.forecast.worker import LOOKED_ROWS, some_of
 from arkor_dev.local.forecast.writing import Writing
+from arkor_dev.local.jobs.running.observer import Beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,6 +160,21 @@ def test_own_sets_are_counted_with_the_comparison() -> None:
     forecast = outlook(measured, CONFIG, PLENTY, 10**12, busy=False)
     assert forecast["evaluationSeconds"] == pytest.approx(plain["evaluationSeconds"] + 12)
     assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
+
+
+def test_jobs_run_at_once_where_memory_holds_them_all() -> None:
+    need = MEASURED.peak(20)
+    new, other = Beside(CONFIG, same_device=True), Beside({**CONFIG, "maxSteps": 2}, same_device=False)
+    both = [(MEASURED, new), (MEASURED, other)]
+    assert together(both, round(1.06 * (need + 3000 * MB)))
+    assert not together(both, round(1.04 * (need + 3000 * MB)))
+    gpu = replace(
+        MEASURED, device="cuda", host=700 * MB, device_free=need + 3000 * MB, device_total=99 * 10**9
+    )
+    on_gpus = [(gpu, new), (gpu, other)]
+    assert together(on_gpus, 1500 * MB), "each has a device of its own"
+    assert not together(on_gpus, 1400 * MB), "and both share the machine's memory"
+    assert not together([(gpu, new), (gpu, other._replace(same_device=True))], 10**12)
 
 
 def test_a_full_disk_does_not_fit_and_has_no_fix_in_memory() -> None:

@@ -12,6 +12,7 @@ from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
 from arkor_dev.local.jobs.running import standing
+from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Model
@@ -19,8 +20,10 @@ from arkor_dev.local.workers.process import Child
 from tests.local.jobs.test_async_store import CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+
+    from arkor_dev.local.jobs.running.observer import Beside
 
 
 class Worker:
@@ -147,6 +150,12 @@ class Refusing:
 
     def training_ended(self, *_: object) -> None:
         pass
+
+    async def room(self) -> int:
+        return 0
+
+    async def fits_beside(self, *_: object) -> bool:
+        return False
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
         return {"error": "Not begun, as it cannot fit.", "outOfMemory": True} if config == CONFIG else {}
@@ -379,3 +388,127 @@ async def test_on_battery_nothing_is_loaded_first(store: AsyncStore, tmp_path: P
         assert (await has_status(store, job, "paused"))["pause"]["reason"] == "battery"
         power.battery = False
         await has_status(store, job, "running")
+
+
+class Knowing:
+    """Knows what each job takes by its ``batchSize``, and that 10 are free; of another it knows nothing."""
+
+    def __init__(self) -> None:
+        self.ended: list[float] = []
+
+    def training_begins(self) -> None:
+        pass
+
+    def training_ended(self, config: object, verdict: object, seconds: float) -> None:
+        self.ended.append(seconds)
+
+    async def refusal(self, *_: object) -> dict[str, Any]:
+        return {}
+
+    async def room(self) -> int:
+        return 10
+
+    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
+        sizes: list[int] = [
+            each.get("batchSize", 1000) for each in (config, *(other.config for other in others))
+        ]
+        return sum(sizes) <= room
+
+    async def what_fits(self, *_: object) -> str:
+        return ""
+
+
+def several(
+    store: AsyncStore, folder: Path, at_once: int | None, *devices: str, knowing: Knowing | None = None
+) -> Scheduler:
+    scheduler = Scheduler(store, Here(folder), folder, folder, at_once, devices)  # type: ignore[arg-type]
+    scheduler.observer = knowing or Knowing()
+    return scheduler
+
+
+async def made(store: AsyncStore, *sizes: int | None) -> list[str]:
+    configs = [{**CONFIG, **({} if size is None else {"batchSize": size})} for size in sizes]
+    return [(await store.write(Store.create, "a", config))["id"] for config in configs]
+
+
+async def test_so_many_jobs_run_at_once_as_memory_holds(store: AsyncStore, tmp_path: Path) -> None:
+    one, two, large, last = await made(store, 3, 4, 6, 1)
+    knowing = Knowing()
+    scheduler = several(store, tmp_path, 3, knowing=knowing)
+    async with asyncio.timeout(10), scheduler.running():
+        await trains(store, one)
+        await trains(store, two)
+        assert await status_of(store, large) == await status_of(store, last) == "queued"
+        await scheduler.cancel(one)  # 4 and 6 fit, and nobody overtakes
+        await trains(store, large)
+        assert await status_of(store, last) == "queued"
+        await scheduler.pause(two)
+        await trains(store, last)
+        await store.write(Store.go_on, two, "Somebody has resumed it.", {})
+        scheduler.wake()
+        await scheduler.cancel(large)
+        await has_status(store, two, "running")
+        assert knowing.ended == [0.0] * 3, "what ran beside another says nothing of its time"
+    assert await status_of(store, two) == await status_of(store, last) == "paused"
+
+
+async def test_no_more_than_were_asked_for_and_none_of_which_nothing_is_known(
+    store: AsyncStore, tmp_path: Path
+) -> None:
+    one, two, three = await made(store, 1, 1, 1)
+    async with asyncio.timeout(10), several(store, tmp_path, 2).running():
+        await trains(store, one)
+        await trains(store, two)
+        assert await status_of(store, three) == "queued"
+    for job in (one, two, three):
+        await store.write(Store.cancel_queued, job)
+    unknown, other = await made(store, None, 1)
+    knowing = Knowing()
+    scheduler = several(store, tmp_path, 2, knowing=knowing)
+    async with asyncio.timeout(10), scheduler.running():
+        await trains(store, unknown)
+        assert await status_of(store, other) == "queued"
+        await scheduler.cancel(unknown)
+        await trains(store, other)
+        assert knowing.ended[0] > 0
+
+
+async def test_the_end_lets_all_of_them_stand_and_they_go_on(
+    store: AsyncStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = await made(store, 1, 1)
+    for _ in range(2):
+        async with asyncio.timeout(10), several(store, tmp_path, 2).running():
+            for job in jobs:
+                await has_status(store, job, "running")
+                await trains(store, job)
+            while len(Worker.started) % 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert [await status_of(store, job) for job in jobs] == ["paused", "paused"]
+    assert capsys.readouterr().out.count("stands after step 7") == 4
+
+
+async def test_unasked_one_runs_on_each_device(store: AsyncStore, tmp_path: Path) -> None:
+    jobs = await made(store, 1, 1, 1)
+    async with asyncio.timeout(10), several(store, tmp_path, None, "0", "GPU-f00d").running():
+        await trains(store, jobs[0])
+        await trains(store, jobs[1])
+        assert await status_of(store, jobs[2]) == "queued"
+    assert [worker.job["device"] for worker in Worker.started] == ["0", "GPU-f00d"]
+    single = several(store, tmp_path, None, "0")
+    for job in jobs:
+        await store.write(Store.cancel_queued, job)
+    one, two = await made(store, 1, 1)
+    async with asyncio.timeout(10), single.running():
+        await trains(store, one)
+        assert await status_of(store, two) == "queued"
+    assert "device" not in Worker.started[-1].job
+
+
+def test_which_gpus_there_are_is_known_without_a_library(tmp_path: Path) -> None:
+    assert gpus({}, tmp_path / "none") == []
+    for name in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / name).mkdir()
+    assert gpus({}, tmp_path) == ["0", "1"]
+    assert gpus({"CUDA_VISIBLE_DEVICES": "2, GPU-1"}, tmp_path) == ["2", "GPU-1"]
+    assert [gpus({"CUDA_VISIBLE_DEVICES": none}, tmp_path) for none in ("", "-1")] == [[], []]

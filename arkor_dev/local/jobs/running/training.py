@@ -35,7 +35,7 @@ class Training:
     """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
 
     ``heard`` is told of events once they are in the job's log; ``execution`` is where it runs, if not where
-    its config says.
+    its config says. ``device`` is the number of the GPU that it trains on, where there are several.
     """
 
     def __init__(
@@ -47,10 +47,12 @@ class Training:
         orders: Mapping[str, Any],
         heard: Callable[[Sequence[Event]], None] = lambda _: None,
         execution: Execution | None = None,
+        device: str | None = None,
     ) -> None:
         self._store, self._models = store, models
         self._job, self._config, self._orders = job_id, config, orders
-        self._heard, self._execution = heard, execution or execution_of(config)
+        self._heard, self._device = heard, device
+        self._execution = execution or execution_of(config)
         self._cancel, self._pause = asyncio.Event(), asyncio.Event()
         self._reason = ""
         self._steps = False
@@ -72,6 +74,7 @@ class Training:
     async def run(self, data: Path, project: Path) -> Verdict:
         """Let a worker train, and end it; how the job ended, or ``PAUSED``, ``CRASHED`` or ``WAITS``."""
         job = {"id": self._job, "config": self._config, "data": str(data), "project": str(project)}
+        job |= {} if self._device is None else {"device": self._device}
         orders = self._orders if self._orders.get("why") else None
         worker = await self._execution.start({**job, "resume": orders})
         following = asyncio.create_task(self._follow(worker))

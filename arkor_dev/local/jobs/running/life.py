@@ -1,0 +1,151 @@
+"""A job's life from its start to its verdict: what is asked before it, what watches it, what it comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.contract.events import TRAINING_RESUMED
+from arkor_dev.local.jobs.artifacts import drop_verdict, keep_verdict
+from arkor_dev.local.jobs.store import AGAIN, Store, Verdict
+from arkor_dev.local.workers import daemon_messages as notices
+
+from .log import Log
+from .preparing import Preparing
+from .standing import watch_power
+from .training import CRASHED, PAUSED, WAITS, Training
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.jobs.event_log import Event
+    from arkor_dev.local.models.catalog import Models
+    from arkor_dev.local.reporting.service import Reporting
+
+    from .observer import Observer
+    from .placing import Placing
+
+
+def _tell(name: str, fields: Mapping[str, Any]) -> None:
+    """Say in the terminal that a job goes on by itself."""
+    notices.message("info", f"{name} goes on after step {fields['step']}: {fields['message']}")
+
+
+class Life:
+    """One job that runs. It may be asked to end or to pause from before its worker is there.
+
+    ``alone`` stays true as long as no other job runs beside it. ``device`` is the number of a GPU of its own.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        models: Models,
+        reporting: Reporting,
+        placing: Placing,
+        observer: Observer | None,
+        job_id: str,
+        config: dict[str, Any],
+        device: str | None = None,
+    ) -> None:
+        self._store, self._models, self._reporting = store, models, reporting
+        self._placing, self._observer = placing, observer
+        self.job, self.config, self.device = job_id, config, device
+        self.alone = True
+        self.training: Training | None = None
+        self._unwanted = False
+        self._pause: str | None = None
+
+    def cancel(self) -> None:
+        """End it as cancelled."""
+        self._unwanted = True
+        if self.training:
+            self.training.cancel()
+
+    def pause(self, reason: str) -> None:
+        """Let it stand after its step; ``reason`` as in ``training.paused``."""
+        self._pause = reason
+        if self.training:
+            self.training.pause(reason)
+
+    async def run(self, data: Path, project: Path) -> None:
+        """Train it, and write its verdict."""
+        job_id, config, began = self.job, self.config, time.monotonic()
+        orders = await self._store.read(Store.orders, job_id)
+        name = (await self._store.read(Store.names)).get(job_id, job_id)
+        job, going_on = {"id": job_id, "name": name}, "why" in orders
+        if self._observer and not going_on and (why := await self._observer.refusal(config)):
+            await end(self._store, data, job_id, Verdict("failed", why))
+            return
+        log_of = Log(self._store, job_id, name)
+        reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, going_on=going_on)
+
+        def heard(events: Sequence[Event]) -> None:
+            reports.take(events)
+            for event, fields in events:
+                if event == TRAINING_RESUMED and orders.get("auto"):
+                    _tell(name, fields)
+
+        training = self.training = Training(
+            self._store, self._models, job_id, config, orders, heard, device=self.device
+        )
+        if self._unwanted:
+            training.cancel()
+        if self._pause:
+            training.pause(self._pause)
+        asked = going_on and not orders.get("auto")
+        watching = config.get("pauseOnBattery") and asyncio.create_task(
+            watch_power(training.pause, asked=asked), name="where the power comes from"
+        )
+        verdict = Verdict(CRASHED, {})
+        try:
+            verdict = await training.run(data, project)
+        finally:
+            if watching:
+                watching.cancel()
+            self._reporting.end(job, reports, verdict.status)
+            log_of.over = True
+        seconds = time.monotonic() - began
+        if verdict.status == CRASHED:
+            verdict = await self._crashed(verdict)
+        if self._observer and verdict.fields.get("outOfMemory"):
+            verdict = await self._advised(self._observer, training, verdict)
+        if verdict.status == PAUSED:
+            await self._store.write(Store.pause, job_id, verdict.fields)
+        elif verdict.status == WAITS and not self._unwanted:
+            await self._placing.put_back(job_id, config, verdict.fields["why"])
+        elif verdict.status != AGAIN:
+            over = Verdict("cancelled", {}) if verdict.status == WAITS else verdict
+            await end(self._store, data, job_id, over)
+        if self._observer:
+            self._observer.training_ended(config, verdict, seconds if self.alone else 0.0)
+
+    async def _crashed(self, verdict: Verdict) -> Verdict:
+        """A job's process ended without a word: it goes on by itself, unless that has not helped."""
+        verdict = await self._store.write(Store.crashed, self.job, verdict, self._pause)
+        if verdict.status == AGAIN:
+            notices.message("warning", f"{verdict.error} The job goes on from what was kept last")
+        return verdict
+
+    async def _advised(self, observer: Observer, training: Training, verdict: Verdict) -> Verdict:
+        """A job ran out of memory: its verdict with what would fit. A cancellation need not wait for it."""
+        advising = asyncio.create_task(observer.what_fits(self.config, Preparing(self._store, self.job)))
+        cancelling = asyncio.create_task(training.cancelled())
+        await asyncio.wait({advising, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+        said = advising.result() if advising.done() and not advising.exception() else ""
+        for task in (advising, cancelling):
+            task.cancel()
+        await asyncio.gather(advising, cancelling, return_exceptions=True)
+        return Verdict(verdict.status, {**verdict.fields, "error": f"{verdict.error} {said}".strip()})
+
+
+async def end(store: AsyncStore, data: Path, job_id: str, verdict: Verdict) -> None:
+    """Write the verdict, however long that takes; one that has to wait is kept beside the data base."""
+    keep = functools.partial(keep_verdict, data, job_id, verdict)
+    writing = store.post_or(keep, Store.finish, job_id, verdict)
+    await asyncio.shield(asyncio.wrap_future(writing))
+    drop_verdict(data, job_id)

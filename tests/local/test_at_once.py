@@ -1,0 +1,42 @@
+"""Several jobs at once on one machine, by their forecasts: both train, and to the same bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.conftest import CONFIG, make_project
+from tests.local.harness import Backend, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+SECONDS = 100
+LONG: dict[str, Any] = {**CONFIG, "maxSteps": 60, "saveSteps": 0, "evalSteps": 0, "samples": "off"}
+
+
+def final(data: Path, job: str) -> bytes:
+    return (data / "jobs" / job / "final" / "adapter_model.safetensors").read_bytes()
+
+
+def test_two_jobs_train_beside_each_other_to_the_same_bits(tmp_path: Path, tiny: Path) -> None:
+    project, data = make_project(tmp_path / "tests", tiny), tmp_path / "data"
+    backend = Backend.start(data, project, tmp_path / "cache", "--at-once", "2")
+    try:
+        forecast = backend.call("POST", "/v1/forecast", {"config": LONG}).json["forecast"]
+        path = f"/v1/forecast/{forecast['id']}"
+        until(lambda: backend.call("GET", path).json["forecast"]["state"] == "measured", SECONDS)
+        jobs = [backend.submit(LONG, name) for name in ("one", "two", "three")]
+        until(lambda: len(backend.processes("training.worker")) == 2, SECONDS)
+        first = [backend.job(job)["status"] for job in jobs]
+        assert first == ["running", "running", "queued"], "no more than were asked for"
+        backend.call("POST", f"/v1/jobs/{jobs[2]}/cancel")
+        for job in jobs[:2]:
+            backend.wait_for(job, "end")
+        assert [backend.job(job)["status"] for job in jobs[:2]] == ["completed"] * 2
+        assert final(data, jobs[0]) == final(data, jobs[1])
+    finally:
+        backend.stop()
+    assert backend.errors == []
