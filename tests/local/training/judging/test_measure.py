@@ -266,6 +266,7 @@ OWN: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.timeout(300)  # some hundred answers, twice: a busy machine takes its time
 def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_held_out: Path) -> None:
     (project_with_held_out / "checks.py").write_text(
         "def length(question, answer, wanted):\n    return len(answer)\n"
