@@ -37,11 +37,6 @@ FAMILIES: Final[dict[str, Draw]] = {
 """Each gives so many differences of mean 0 and standard deviation 1."""
 
 
-def lopsided(family: str) -> bool:
-    """Whether its rows lie unevenly about their mean: no formula for their number is exact there."""
-    return family.startswith("long")
-
-
 def losses(draw: Draw, chance: Any, rows: int, gain: float = 0.0) -> tuple[list[float], list[float]]:
     """The losses of base and adapter on ``rows`` rows; the adapter's are lower by ``gain`` in the long run.
 
