@@ -108,7 +108,7 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         (["start", "--dryrun"], "unknown option --dryrun for start. Did you mean --dry-run?"),
         (
             ["start", "--port", "1"],
-            "unknown option --port for start. arkor-dev and arkor-dev doctor have it.",
+            "unknown option --port for start. arkor-dev, arkor-dev serve and arkor-dev doctor have it.",
         ),
         (
             ["--json"],

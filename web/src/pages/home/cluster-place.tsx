@@ -1,18 +1,12 @@
 /** Where the choice of a cluster stands; its code is loaded where the backend can run jobs on one. */
-import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+
+import { late } from "../../lib/late";
 import { features } from "../../store/features";
 
-const view = signal<typeof import("./cluster").ClusterChoice | null>(null);
+const useCluster = late(() => import("./cluster"));
 
 export function ClusterPlace() {
   const named = features.value.has("placement");
-  useEffect(() => {
-    if (named)
-      void import("./cluster").then(({ ClusterChoice }) => {
-        view.value = ClusterChoice;
-      });
-  }, [named]);
-  const View = view.value;
-  return named && View ? <View /> : null;
+  const code = useCluster(named);
+  return code ? <code.ClusterChoice /> : null;
 }

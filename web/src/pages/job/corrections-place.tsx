@@ -1,10 +1,9 @@
 /** Where a finished run's corrections stand; their code is loaded for a run whose data had the file. */
-import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import type { DatasetSource, Job } from "../../contract.gen";
 import { isObject } from "../../lib/json";
+import { late } from "../../lib/late";
 
-const view = signal<typeof import("./corrections").CorrectedQuestions | null>(null);
+const useCorrections = late(() => import("./corrections"));
 
 /** Whether a data set has `data/corrections.jsonl`. */
 function hasCorrections(source: DatasetSource | undefined): boolean {
@@ -15,12 +14,6 @@ function hasCorrections(source: DatasetSource | undefined): boolean {
 
 export function CorrectionsPlace({ job, status }: { job: Job | undefined; status: string }) {
   const some = status === "completed" && hasCorrections(job?.config?.datasetSource);
-  useEffect(() => {
-    if (!some || view.peek()) return;
-    void import("./corrections").then(({ CorrectedQuestions }) => {
-      view.value = CorrectedQuestions;
-    });
-  }, [some]);
-  const View = view.value;
-  return some && job && View ? <View key={job.id} job={job} /> : null;
+  const code = useCorrections(some);
+  return job && code ? <code.CorrectedQuestions key={job.id} job={job} /> : null;
 }

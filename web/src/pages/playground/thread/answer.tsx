@@ -7,15 +7,17 @@ import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
 import { answerable } from "../../../chat/strength";
 import { fullName, nameTarget, sameTarget } from "../../../chat/targets";
 import { now } from "../../../lib/clock";
+import { late } from "../../../lib/late";
 import { Markdown } from "../../../markdown";
 import { features } from "../../../store/features";
 import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
-import { Calls } from "./calls";
 import { CorrectPlace } from "./correct-place";
 import { AnswerFoot } from "./foot";
 import { Loading } from "./loading";
+
+const useCalls = late(() => import("./calls"));
 
 interface Props {
   turn: Turn;
@@ -93,6 +95,7 @@ const TITLES: Readonly<Record<number, string>> = {
 };
 
 function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: Answer }) {
+  const calls = useCalls(answer.calls !== undefined);
   const [editing, setEditing] = useState(false);
   const again = (): void => regenerate(turn, column);
   const failed = answer.state === "failed";
@@ -104,11 +107,9 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   return (
     <>
       {answer.text !== "" && <Markdown text={answer.text} />}
-      {answer.calls ? (
-        <Calls calls={answer.calls} />
-      ) : (
-        answer.text === "" && <p class="chat-note">{emptyNote(answer)}</p>
-      )}
+      {answer.calls
+        ? calls && <calls.Calls calls={answer.calls} />
+        : answer.text === "" && <p class="chat-note">{emptyNote(answer)}</p>}
       {(failed || answer.state === "cut") && (
         <ErrorNote
           title="The answer broke off here"

@@ -1,9 +1,8 @@
 /** Where an answer is corrected; its code is loaded with the first correction. */
-import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import type { Answer, Turn } from "../../../chat/model/types";
+import { late } from "../../../lib/late";
 
-const code = signal<typeof import("./correct") | null>(null);
+const useCorrect = late(() => import("./correct"));
 
 interface Props {
   turn: Turn;
@@ -17,14 +16,8 @@ interface Props {
 export function CorrectPlace({ editing, onClose, ...props }: Props) {
   const { corrected } = props.answer;
   const some = editing || corrected !== undefined;
-  useEffect(() => {
-    if (!some || code.peek()) return;
-    void import("./correct").then((module) => {
-      code.value = module;
-    });
-  }, [some]);
-  const loaded = code.value;
-  if (!some || !loaded) return null;
-  if (editing) return <loaded.CorrectDraft {...props} onClose={onClose} />;
-  return corrected ? <loaded.Corrected {...props} corrected={corrected} /> : null;
+  const code = useCorrect(some);
+  if (!code) return null;
+  if (editing) return <code.CorrectDraft {...props} onClose={onClose} />;
+  return corrected ? <code.Corrected {...props} corrected={corrected} /> : null;
 }

@@ -1,0 +1,17 @@
+/** Parts of a page whose code is loaded when they are first shown. */
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+
+/** A hook that gives the module once it is `wanted` and has come, and null before and while it is not. */
+export function late<Module>(load: () => Promise<Module>): (wanted: boolean) => Module | null {
+  const code = signal<Module | null>(null);
+  return (wanted) => {
+    useEffect(() => {
+      if (wanted)
+        void load().then((module) => {
+          code.value = module;
+        });
+    }, [wanted]);
+    return wanted ? code.value : null;
+  };
+}
