@@ -106,7 +106,7 @@ async function answer(turnId: string, column: number): Promise<void> {
     name: fullName(target, jobs.peek()),
     text: "",
     state: "streaming",
-    asked: { params, system, more },
+    asked: { params, system, ...(Object.keys(more).length > 0 && { more }) },
   };
   const record = (next: Answer): void =>
     changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
