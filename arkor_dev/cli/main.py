@@ -14,16 +14,15 @@ from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 
 from .command_line import CommandLine
+from .commands.cluster.options import add_cluster, add_placement
+from .commands.serving.options import add_serve
 from .options import (
-    add_cluster,
     add_evaluate,
     add_export,
     add_jobs,
     add_launch,
     add_local,
-    add_placement,
     add_project,
-    add_serve,
     add_training,
     add_verify,
     add_yes,

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arkor_dev.contract.placement.address import ADDRESS, HERE
-
 if TYPE_CHECKING:
     from .command_line import CommandLine
 
@@ -84,43 +82,6 @@ def add_launch(parser: CommandLine) -> None:
         "--log-level", metavar="LEVEL", type=_level, default=argparse.SUPPRESS,
         help=f"how much to log: {', '.join(LEVELS)} (default: warning)",
     )  # fmt: skip
-
-
-def _address(text: str) -> str:
-    if text != HERE and not ADDRESS.fits(text):
-        raise argparse.ArgumentTypeError(f"{text} is not {ADDRESS.words}.")
-    return text
-
-
-def add_placement(parser: CommandLine) -> None:
-    parser.add_argument(
-        "--on", metavar="ADDRESS", dest="cluster", type=_address, default=argparse.SUPPRESS,
-        help="train on this Ray cluster, or here; goes before ARKOR_CLUSTER, and both before [compute] of "
-        "arkor.toml",
-    )  # fmt: skip
-    add_insecure(parser)
-
-
-def add_insecure(parser: CommandLine) -> None:
-    parser.add_argument(
-        "--insecure-cluster", action="store_true", default=argparse.SUPPRESS,
-        help="use a cluster on another machine even if it asks for no token: anybody can run programs there",
-    )  # fmt: skip
-
-
-def add_cluster(parser: CommandLine) -> None:
-    """``cluster``, and what it looks at."""
-    cluster = parser.add_command(
-        "cluster",
-        "Look at a Ray cluster: its machines, what is free, and what is missing there. Without ADDRESS it is "
-        "that of ARKOR_CLUSTER or arkor.toml.",
-        "status [ADDRESS]",
-    )
-    cluster.add_argument("action", metavar="status", nargs="?", help="what to do")
-    cluster.add_argument("address", metavar="ADDRESS", nargs="?", help="ray://HOST:PORT, HOST:PORT, or auto")
-    add_project(cluster)
-    add_insecure(cluster)
-    cluster.add_argument("--json", action="store_true", help="print {cluster}")
 
 
 def add_yes(parser: CommandLine, text: str) -> None:
@@ -236,28 +197,6 @@ def add_export(parser: CommandLine) -> None:
     )  # fmt: skip
     export.add_argument("--replace", action="store_true", help="replace a folder that is there")
     export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
-
-
-def add_serve(parser: CommandLine) -> None:
-    """``serve``, and where."""
-    serve = parser.add_command(
-        "serve",
-        "Serve an endpoint of this machine to other programs, as OpenAI's API, without page and training. "
-        "NAME is an endpoint's name, or a job: its id, the beginning of its id, or latest. Of a job that has "
-        "no endpoint yet one is made, with a key that is shown once.",
-        "NAME --local",
-    )
-    serve.add_argument("name", metavar="NAME", nargs="?", help="an endpoint's name, or a job")
-    add_project(serve)
-    add_launch(serve)
-    serve.add_argument(
-        "--port", metavar="N", type=port, default=argparse.SUPPRESS,
-        help="the port to listen on (default: 4000, or the next free one of ten)",
-    )  # fmt: skip
-    serve.add_argument(
-        "--open", action="store_true", dest="open_to_all",
-        help="make an endpoint that asks for no key: every program of this machine can call it",
-    )  # fmt: skip
 
 
 def add_verify(parser: CommandLine) -> None:

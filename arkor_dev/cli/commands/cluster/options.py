@@ -1,0 +1,49 @@
+"""The options that say where a job runs, and the command that looks at a cluster."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from arkor_dev.cli.options import add_project
+from arkor_dev.contract.placement.address import ADDRESS, HERE
+
+if TYPE_CHECKING:
+    from arkor_dev.cli.command_line import CommandLine
+
+
+def _address(text: str) -> str:
+    if text != HERE and not ADDRESS.fits(text):
+        raise argparse.ArgumentTypeError(f"{text} is not {ADDRESS.words}.")
+    return text
+
+
+def add_placement(parser: CommandLine) -> None:
+    parser.add_argument(
+        "--on", metavar="ADDRESS", dest="cluster", type=_address, default=argparse.SUPPRESS,
+        help="train on this Ray cluster, or here; goes before ARKOR_CLUSTER, and both before [compute] of "
+        "arkor.toml",
+    )  # fmt: skip
+    add_insecure(parser)
+
+
+def add_insecure(parser: CommandLine) -> None:
+    parser.add_argument(
+        "--insecure-cluster", action="store_true", default=argparse.SUPPRESS,
+        help="use a cluster on another machine even if it asks for no token: anybody can run programs there",
+    )  # fmt: skip
+
+
+def add_cluster(parser: CommandLine) -> None:
+    """``cluster``, and what it looks at."""
+    cluster = parser.add_command(
+        "cluster",
+        "Look at a Ray cluster: its machines, what is free, and what is missing there. Without ADDRESS it is "
+        "that of ARKOR_CLUSTER or arkor.toml.",
+        "status [ADDRESS]",
+    )
+    cluster.add_argument("action", metavar="status", nargs="?", help="what to do")
+    cluster.add_argument("address", metavar="ADDRESS", nargs="?", help="ray://HOST:PORT, HOST:PORT, or auto")
+    add_project(cluster)
+    add_insecure(cluster)
+    cluster.add_argument("--json", action="store_true", help="print {cluster}")
