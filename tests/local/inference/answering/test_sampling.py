@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import numpy as np
 import pytest
 
-from arkor_dev.local.inference.answering.sampling import LIKELY, Sampler, Sampling, likeliest
+np = pytest.importorskip("numpy")
+
+from arkor_dev.local.inference.answering.sampling import LIKELY, Sampler, Sampling, likeliest  # noqa: E402
 
 VOCABULARY = 2000
 
