@@ -75,9 +75,9 @@ def add(store: Store, request: Request) -> None:
             ),
         )  # fmt: skip
         db.execute(
-            """DELETE FROM endpoint_requests WHERE deployment = ?1 AND seq <= (SELECT seq FROM
-                endpoint_requests WHERE deployment = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)""",
-            (request.deployment, MOST),
+            """DELETE FROM endpoint_requests WHERE deployment = ? AND seq <= (SELECT seq FROM
+                endpoint_requests WHERE deployment = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)""",
+            (request.deployment, request.deployment, MOST),
         )
 
 
