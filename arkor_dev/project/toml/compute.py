@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement.address import ADDRESS, HERE
-from arkor_dev.contract.regular_files import read_small
 
-from .limits import SIZE_LIMIT, TomlLimitError, check_limits
-from .problems import FILE
+from .one_table import load_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,12 +34,7 @@ def check_compute(table: object, problems: Problems) -> None:
 
 def load_cluster(project: Path) -> str | None:
     """The cluster of the project's file; None where it names none, or a wrong one, of which trainers tell."""
-    try:
-        text = read_small(project / FILE, SIZE_LIMIT).decode()
-        check_limits(text)
-        table = tomllib.loads(text).get(TABLE)
-    except (OSError, ValueError, RecursionError, TomlLimitError, BadRequestError):
-        return None
+    table = load_table(project, TABLE)
     cluster = table.get("cluster") if isinstance(table, dict) else None
     return cluster if ADDRESS.fits(cluster) else None
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
 from arkor_dev.backend.http_client import is_loopback
-from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.regular_files import read_small
 from arkor_dev.contract.rules import FLAG, Rule, text_line
 
-from .limits import SIZE_LIMIT, TomlLimitError, check_limits
-from .problems import FILE
+from .one_table import load_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,12 +96,7 @@ def load_notify(project: Path) -> Notify | None:
     """The project's ``[notify]``; None where there is none, or a wrong one, of which trainers tell."""
     from .problems import Problems
 
-    try:
-        text = read_small(project / FILE, SIZE_LIMIT).decode()
-        check_limits(text)
-        table = tomllib.loads(text).get(TABLE)
-    except (OSError, ValueError, RecursionError, TomlLimitError, BadRequestError):
-        return None
+    table = load_table(project, TABLE)
     problems = Problems({})
     if table is not None:
         check_notify(table, problems)

@@ -6,13 +6,14 @@ import argparse
 from typing import TYPE_CHECKING
 
 from arkor_dev.cli.options import add_project
-from arkor_dev.contract.placement.address import ADDRESS, HERE
 
 if TYPE_CHECKING:
     from arkor_dev.cli.command_line import CommandLine
 
 
 def _address(text: str) -> str:
+    from arkor_dev.contract.placement.address import ADDRESS, HERE  # not on the way to --help
+
     if text != HERE and not ADDRESS.fits(text):
         raise argparse.ArgumentTypeError(f"{text} is not {ADDRESS.words}.")
     return text

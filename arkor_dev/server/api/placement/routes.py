@@ -7,13 +7,14 @@ import asyncio
 from aiohttp import web
 
 from arkor_dev.contract.errors import NotFoundError
-from arkor_dev.project.toml.compute import cluster_of, question
 from arkor_dev.server.api.envelope import answered
 from arkor_dev.server.app_keys import BACKEND, SETTINGS
 
 
 async def named(request: web.Request) -> web.Response:
     """``GET /api/cluster``: ``{address, insecure}``, its address or null; reads the file alone."""
+    from arkor_dev.project.toml.compute import cluster_of  # not on the way to the page's first byte
+
     settings = request.app[SETTINGS]
     address = await asyncio.to_thread(cluster_of, settings)
     return web.json_response({"address": address, "insecure": settings.insecure_cluster})
@@ -21,6 +22,8 @@ async def named(request: web.Request) -> web.Response:
 
 async def look(request: web.Request) -> web.Response:
     """``POST /api/cluster/look``: ``{cluster}``, as it is now."""
+    from arkor_dev.project.toml.compute import cluster_of, question
+
     settings = request.app[SETTINGS]
     address = await asyncio.to_thread(cluster_of, settings)
     if address is None:

@@ -1,0 +1,25 @@
+"""One table of ``arkor.toml``, for who needs no trainer: a fault of the file is the trainers' to tell."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.regular_files import read_small
+
+from .limits import SIZE_LIMIT, TomlLimitError, check_limits
+from .problems import FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def load_table(project: Path, name: str) -> Any:
+    """What the project's file has as ``name``, unchecked; None where it has none, or cannot be read."""
+    try:
+        text = read_small(project / FILE, SIZE_LIMIT).decode()
+        check_limits(text)
+        return tomllib.loads(text).get(name)
+    except (OSError, ValueError, RecursionError, TomlLimitError, BadRequestError):
+        return None
