@@ -8,21 +8,14 @@ beside the products that no code can leave out.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from arkor_dev.local.workers.process import DEFAULTS
+from typing import TYPE_CHECKING
 
 from .figures import Figure
+from .sides import in_a_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[2]
 FASTER = {"example": 1.7, "mixed": 2.0}
 NAMES = {"example": "the example", "mixed": "rows of 16 to 900 tokens"}
 
@@ -33,8 +26,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     for rows, least in FASTER.items():
         turns = []
         for _ in range(rounds):
-            ours = _turn("ours", rows, steps)
-            turns.append((ours, _turn("trl", rows, steps, ours["format"])))
+            ours = in_a_process("trainers", "ours", rows, steps)
+            turns.append((ours, in_a_process("trainers", "trl", rows, steps, ours["format"])))
         quick, slow = (min(turn[side]["seconds"] for turn in turns) for side in (0, 1))
         number = turns[0][0]["format"]
         yield Figure(f"steps of {NAMES[rows]}, TRL beside, {number}", 1 / quick, "/s", 1 / slow, least=least)
@@ -45,18 +38,3 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         yield Figure("  a step, its products alone beside", 1000 * parts["seconds"], "ms", 1000 * floor)
         for name in ("forward", "backward", "optimizer", "rest"):
             yield Figure(f"  of which {name}", 1000 * parts[name], "ms")
-
-
-def _turn(side: str, rows: str, steps: int, *number: str) -> dict[str, Any]:
-    """One side's run in a process of its own."""
-    path = os.pathsep.join([str(ROOT / "scripts"), str(ROOT)])
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.trainers", side, rows, str(steps), *number],
-        env={**DEFAULTS, **os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise SystemExit(f"the {side} side failed:\n{done.stderr[-2000:]}")
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return figures
