@@ -325,12 +325,13 @@ def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: byt
     assert time.monotonic() - began < 20
 
 
+@pytest.mark.alone
 def test_a_hundred_thousand_rows_are_found_in_a_second(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     path.write_bytes((GOOD + b"\n") * 100_000)
     with open_data([DataFile(path, "d")]) as data:
         began = time.process_time()
         places = [found.place for found in data.scan()]
-        assert time.process_time() - began < 2  # a quarter of that, where nothing else runs
+        assert time.process_time() - began < 1
         assert len(places) == 100_000
         assert said([data.read(places[-1])]) == [TURN]

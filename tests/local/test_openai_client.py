@@ -13,7 +13,6 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from arkor_dev.local.server.chat import ASK
 from tests.support.daemon import Daemon, free_port, running_daemon
 
 from .conftest import make_project
@@ -38,7 +37,6 @@ learning_rate = 1e-2
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTIONS[0]}]
 LONG: dict[str, Any] = {"max_tokens": 400, "temperature": 2.0}
 """An answer of some seconds: what a model of this size says at random seldom ends."""
-KNOWN = {field.name for field in ASK.fields}
 
 
 @dataclass(frozen=True)
@@ -354,7 +352,6 @@ def test_what_is_written_down(here: Here) -> None:
     assert key not in str(said)
 
 
-@pytest.mark.skipif("stop" not in KNOWN, reason="the chat call has no such settings yet")
 def test_settings_that_the_engine_obeys(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="bot",
@@ -378,7 +375,6 @@ def test_settings_that_the_engine_obeys(client: OpenAI) -> None:
     assert drawn[0].choices[0].message.content == drawn[1].choices[0].message.content
 
 
-@pytest.mark.skipif("prompt" not in KNOWN, reason="the chat call continues no bare text yet")
 def test_a_bare_text_is_continued(client: OpenAI) -> None:
     answer = client.completions.create(model="bot", prompt="Where is my", temperature=0, max_tokens=4)
     assert answer.object == "text_completion"

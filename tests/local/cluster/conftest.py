@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -116,8 +115,6 @@ class Nodes:
 @pytest.fixture(scope="session")
 def nodes() -> Iterator[Nodes]:
     """Two nodes of one processor each, for all tests; a test that ends one adds it again."""
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("Ray is not installed")
     root = Path(tempfile.mkdtemp(prefix="arkor-ray-", dir="/tmp"))
     nodes = Nodes.start(root, 2)
     yield nodes

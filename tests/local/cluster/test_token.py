@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -33,8 +32,6 @@ print(json.dumps(look(sys.argv[1], Path(sys.argv[2]), insecure=False)))
 @pytest.fixture(scope="module")
 def closed() -> Iterator[tuple[str, str]]:
     """Both addresses of a cluster that asks for a token."""
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("Ray is not installed")
     root = Path(tempfile.mkdtemp(prefix="arkor-ray-", dir="/tmp"))
     nodes = Nodes.start(root, 0, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN)
     yield nodes.address, nodes.client
