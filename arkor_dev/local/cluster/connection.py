@@ -31,6 +31,10 @@ FIRST_SECONDS: Final = 120.0
 CALL_SECONDS: Final = 60.0
 """A node that does not answer for so long is lost."""
 LOOK_SECONDS: Final = 20.0
+TRIES: Final = 3
+"""How often a connection is tried whose server on the head dies as it starts: a failure takes some 40 s."""
+CONNECT_SECONDS: Final = 150.0
+"""All of them together."""
 TAKE_SECONDS: Final = 5.0
 
 
@@ -92,18 +96,30 @@ def connect(address: str, code: Path | None = None) -> None:
     else:
         # Of the variables with which Ray is set, none may start a cluster here in the place of a connection.
         os.environ.pop("RAY_ADDRESS", None)
-    try:
-        ray.init(
-            address=address,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            configure_logging=False,
-            logging_level=logging.ERROR,
-            runtime_env={"py_modules": [str(code)]} if code else None,
-            **more,
-        )
-    except Exception as fault:
-        raise JobFailure(_why(address, fault)) from fault
+    for further in reversed(range(TRIES)):
+        try:
+            ray.init(
+                address=address,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                configure_logging=False,
+                logging_level=logging.ERROR,
+                runtime_env={"py_modules": [str(code)]} if code else None,
+                **more,
+            )
+        except Exception as fault:
+            if not (further and _dies_as_it_starts(fault)):
+                raise JobFailure(_why(address, fault)) from fault
+            with contextlib.suppress(Exception):
+                ray.shutdown()
+        else:
+            return
+
+
+def _dies_as_it_starts(fault: Exception) -> bool:
+    """Whether it is the server that the head forks for each client: gRPC at work in the head kills some."""
+    text = str(fault)
+    return "Starting Ray client server failed" in text or "Proxy failed to Connect" in text
 
 
 def _why(address: str, fault: Exception) -> str:

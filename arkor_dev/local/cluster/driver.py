@@ -31,14 +31,13 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import Link
 
 from . import access, code, connection, parcel
-from .connection import TAKE_SECONDS, LostError, NoPlaceError, Place, Wish
+from .connection import CONNECT_SECONDS, TAKE_SECONDS, LostError, NoPlaceError, Place, Wish
 from .names import CHUNK
 from .returns import HostileError, Returns, messages_of, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONNECT_SECONDS: Final = 60.0
 LEAVE_SECONDS: Final = 2.0
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DRIVER: Final = "arkor_dev.local.cluster.driver"
 LOOKER: Final = "arkor_dev.local.cluster.room"
-LOOK_SECONDS: Final = 60.0
+LOOK_SECONDS: Final = 150.0
 LEAVE_SECONDS: Final = 4.0
 """How long a driver has to give back what it holds of the cluster; Ray does it for one that is killed."""
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 LOOKER: Final = "arkor_dev.local.cluster.status"
 FEATURE: Final = "placement"
 FRESH_SECONDS: Final = 5.0
-LOOK_SECONDS: Final = 90.0
+LOOK_SECONDS: Final = 180.0
+"""As long as it may take to connect, and to ask each node."""
 KNOWN: Final = 20
 """Clusters of which is kept what was seen."""
 

@@ -1,0 +1,55 @@
+"""A connection that fails for a reason that passes is tried again; any other failure is told at once."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from arkor_dev.local.cluster import connection
+from arkor_dev.local.workers.errors import JobFailure
+
+DIES = "Initialization failure from server:\nRuntimeError: Starting Ray client server failed. See x.err"
+
+
+class Ray(ModuleType):
+    """Stands in for Ray: connects once it has failed with each of ``faults``."""
+
+    def __init__(self, *faults: Exception) -> None:
+        super().__init__("ray")
+        self.faults = list(faults)
+        self.tried = 0
+        self.left = 0
+
+    def init(self, **_: Any) -> None:
+        self.tried += 1
+        if self.faults:
+            raise self.faults.pop(0)
+
+    def shutdown(self) -> None:
+        self.left += 1
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, ray: Ray) -> Ray:
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    connection.connect("ray://127.0.0.2:10001")
+    return ray
+
+
+def test_a_server_that_dies_as_it_starts_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = connect(monkeypatch, Ray(ConnectionError(DIES), ConnectionError(DIES)))
+    assert (ray.tried, ray.left) == (3, 2)
+
+
+def test_one_that_always_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(JobFailure, match="There is no connection"):
+        connect(monkeypatch, Ray(*[ConnectionError(DIES)] * 3))
+
+
+def test_what_does_not_pass_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = Ray(ConnectionError("Ray Client connection refused"), ConnectionError(DIES))
+    with pytest.raises(JobFailure, match="refused"):
+        connect(monkeypatch, ray)
+    assert ray.tried == 1
