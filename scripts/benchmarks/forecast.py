@@ -22,11 +22,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import platformdirs
-
 from tests.local.harness import Backend, until
 
 from .figures import Figure
+from .starter import CACHE, starter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +34,6 @@ STARTER: Final = "smollm2-135m-instruct"
 SECOND: Final = "llama-38m"
 SECONDS: Final = 600.0
 ROWS: Final = 64
-CACHE: Final = Path(platformdirs.user_cache_dir("arkor-dev"))
 WORDS: Final = "the order of a parcel that came late is with us now and will go to you today"
 LIMITS: Final = ((0.9, "failed"), (1.1, "completed"))
 """Shares of the forecast that a run is held to, and how it is to end."""
@@ -108,7 +106,7 @@ def measure(*, quick: bool, settings: Sequence[Setting] = SETTINGS) -> Iterator[
 def make_model(folder: Path) -> None:
     """The second model: a Llama of 38 M parameters with the starter's tokenizer, in 16 bit as models are."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    arguments = [sys.executable, "-c", MAKE, str(CACHE / "models" / STARTER), str(folder)]
+    arguments = [sys.executable, "-c", MAKE, str(starter()), str(folder)]
     subprocess.run(arguments, check=True, capture_output=True)
 
 

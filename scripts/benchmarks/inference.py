@@ -14,29 +14,24 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
 from arkor_dev.local.inference.client import SPIN
-from arkor_dev.local.models.catalog import starter_folder
 
 from .figures import Figure
 from .sides import ROOT, in_a_process
+from .starter import starter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-CACHE = Path(os.environ.get("ARKOR_TEST_CACHE") or platformdirs.user_cache_dir("arkor-dev"))
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """Tokens a second and seconds of every side; with ``quick`` of the tests' tiny model."""
     with tempfile.TemporaryDirectory() as folder:
-        model, tokens = starter_folder(CACHE), 96
         if quick:
             model, tokens = Path(folder) / "tiny", 12
             subprocess.run([sys.executable, "-m", "tests.local.tiny_model", str(model)], check=True, cwd=ROOT)
-        elif not model.is_dir():
-            raise SystemExit(f"The starter model is not in {model}: arkor-dev --local fetches it")
+        else:
+            model, tokens = starter(), 96
         ours = in_a_process("answerers", "ours", model, tokens, settings=SPIN)
         other = in_a_process("answerers", "generate", model, tokens, ours["format"], settings=SPIN)
     for count in (1, 4, 8):

