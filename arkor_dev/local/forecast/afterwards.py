@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation.by_length import together
-from arkor_dev.local.evaluation.general import ANSWERS, fewer
+from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER
 from arkor_dev.local.training.judging.answers import answers_of
 from arkor_dev.local.training.judging.cost import all_questions, work_of
@@ -54,11 +54,19 @@ class Afterwards:
         self.batches: list[Batch] = []
 
     def writing(self) -> Writing | None:
-        """How fast answers are written, by a few tokens of some; None where that would take too long."""
+        """How fast answers are written, by a few tokens of some; None where no row asks anything.
+
+        Where that would take too long it is what reading takes that tells.
+        """
         rows = [*self._run.held_out, *self._run.train][:MANY]
         found = [asked for row in rows if (asked := question_of(row))]
-        if not found or time.monotonic() + self._seconds(self._work(rows)) > self._deadline:
+        if not found:
             return None
+        longest = max(map(len, found))
+        step = self._seconds(self._work(rows))
+        if time.monotonic() + step > self._deadline:
+            read = step / PASSES / sum(len(row.ids) for row in rows)
+            return Writing(read, 0.0, WRITTEN * read, longest)
         paces = {1: (0.0, 0.0)}  # the first ones warm up
         for count in (1, FEW, MANY):
 
@@ -68,7 +76,6 @@ class Afterwards:
 
             some = [found[place % len(found)] for place in range(count)]
             answers(self._run.loss, self._run.base.tokenizer, [], some, Watch(length, lambda: False))
-        longest = max(map(len, found))
         return Writing.of((FEW, *paces[FEW]), (MANY, *paces[MANY]), longest)
 
     def evaluation(self, writing: Writing | None) -> dict[str, Any]:

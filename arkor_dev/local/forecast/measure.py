@@ -121,6 +121,8 @@ class Measuring:
             longest = long_rows[-len(longest) :]
         began = time.monotonic()
         whole = self._rise(longest, began + OWN_SHARE * (self.deadline - began))
+        afterwards = Afterwards(preparation, run, self.deadline, self._work, self._seconds)
+        writing = afterwards.writing()
         self._typical(steps, held, works)
         memory = Line.rising(self._heights())
         recomputed, slower = None, 1.0
@@ -129,8 +131,6 @@ class Measuring:
             recomputed, slower = self._recomputed(longest)
         times = self._time_line()
         first = [round(times.at(work), 4) for work in works]
-        afterwards = Afterwards(preparation, run, self.deadline, self._work, self._seconds)
-        writing = afterwards.writing()
         evaluation = afterwards.evaluation(writing)
         return {
             "first": first,

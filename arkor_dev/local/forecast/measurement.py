@@ -51,7 +51,7 @@ class Measurement:
     longest row first; whether they are ``padded`` to it, and how many tokens they begin with are ``shared``.
     ``units`` are the rows, or the packs of ``packed_to`` tokens that they are in. ``lengths`` are percentiles
     of the rows' tokens. ``comparing`` is what comparing the adapter with its base takes, ``writing`` how fast
-    answers are written; None where there was no time to see.
+    answers are written; None where there is nothing of the kind.
     ``late`` and ``heavy`` are how much longer and larger runs were than was measured.
 
     Memory is the process's where the processor computes, else the device's; ``host`` is then the process's.

@@ -96,7 +96,14 @@ def load_base(
         raise unreadable(path, error) from error
     if not four_bit:
         model.to(device)
+    if (head := model.get_output_embeddings()) is not None:
+        head.register_forward_pre_hook(_in_one_piece)
     return Base(model, tokenizer, device, dtype, context_of(model.config))
+
+
+def _in_one_piece(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Lay the last places of several rows side by side: else torch copies the output layer for each row."""
+    return tuple(each.contiguous() if isinstance(each, torch.Tensor) else each for each in given)
 
 
 def bare(model: Any) -> Any:
