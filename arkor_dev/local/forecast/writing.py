@@ -56,7 +56,7 @@ class Writing:
             return 0.0
         saves = plan.steps // plan.save if plan.save else 0
         rounds = 1 + saves + (not saves or plan.steps % plan.save > 0)
-        return foreseen(rounds, whole, self.first(count, self.prompt), self.token(count))
+        return foreseen(rounds, count, whole, self.first(count, self.prompt), self.token(count))
 
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
         """Seconds in which base and adapter answer ``batches`` of questions, of ``(tokens, tokens wanted)``.

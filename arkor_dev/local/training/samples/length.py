@@ -81,8 +81,11 @@ class Length:
         self.rounds = max(0, self.rounds - 1)
 
 
-def foreseen(rounds: int, whole: float, first: float, each: float) -> float:
-    """Seconds that so many rounds will take at most; times as in :meth:`Length.settle`."""
-    length = Length(rounds)
-    tokens = length.settle(whole, first, each, min(2, rounds))
-    return min(length.left(whole), rounds * (first + tokens * each)) if tokens else 0.0
+def foreseen(rounds: int, prompts: int, whole: float, first: float, each: float) -> float:
+    """Seconds that so many rounds of all ``prompts`` will take at most; times as in :meth:`Length.settle`."""
+    length, least = Length(rounds), min(2, rounds)
+    left, tokens = length.left(whole), length.settle(whole, first, each, least)
+    if tokens:
+        return min(left, rounds * (first + tokens * each))
+    # That all of them take too long is seen when they have been read; fewer take the time that is left.
+    return left if length.fewer(prompts, least) else min(left, first + each)

@@ -36,7 +36,7 @@ def test_all_rounds_together_take_their_share() -> None:
         length.done()
     assert length.spent <= SHARE * whole
     assert length.rounds == 0
-    assert foreseen(4, whole, first, each) == pytest.approx(length.spent)
+    assert foreseen(4, 4, whole, first, each) == pytest.approx(length.spent)
 
 
 def test_it_stays_as_it_was_settled_unless_the_time_is_too_short() -> None:
@@ -66,6 +66,6 @@ def test_where_the_shortest_take_too_long_there_are_fewer_rounds_and_then_fewer_
 
 
 def test_a_run_without_time_takes_what_is_enough_at_most() -> None:
-    assert foreseen(6, 1.0, 0.05, 0.01) <= ENOUGH
-    assert foreseen(6, 1.0, 5.0, 1.0) == 0.0
-    assert foreseen(50, 1000.0, 2.0, 0.1) <= SHARE * 1000
+    assert foreseen(6, 4, 1.0, 0.05, 0.01) <= ENOUGH
+    assert foreseen(6, 4, 1.0, 5.0, 1.0) == ENOUGH, "that it is too long is seen when they have been read"
+    assert foreseen(50, 4, 1000.0, 2.0, 0.1) <= SHARE * 1000

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from arkor_dev.local.training.samples import taking
 from arkor_dev.local.training.samples.greedy import Answer
-from arkor_dev.local.training.samples.length import ENOUGH, FEWEST_TOKENS, MOST_TOKENS, SHARE
+from arkor_dev.local.training.samples.length import ENOUGH, FEWEST_TOKENS, MOST_TOKENS, SHARE, foreseen
 from arkor_dev.local.training.samples.prompts import Prompt
 from arkor_dev.local.training.samples.taking import Samples
 
@@ -113,6 +113,20 @@ def test_answers_take_a_twentieth_of_the_time_at_most(
     machine.go(steps, save)
     # That the machine becomes slow is seen when it has read the prompts.
     assert machine.answering <= (1.0 if slower == 1 else 1.5) * max(ENOUGH, SHARE * machine.now)
+
+
+@pytest.mark.parametrize("write", [2, 10, 40, 200])
+@pytest.mark.parametrize("read", [1e-5, 5e-4, 5e-3])
+@pytest.mark.parametrize(("steps", "save"), [(12, 3), (20, 5), (40, 10), (60, 1)])
+def test_a_forecast_knows_what_they_take(
+    monkeypatch: pytest.MonkeyPatch, steps: int, save: int, read: float, write: int
+) -> None:
+    machine = Simulated(monkeypatch, read, write * read)
+    machine.go(steps, save)
+    whole = machine.now - machine.answering
+    rounds = 1 + steps // save
+    said = foreseen(rounds, 4, whole, 4 * 40 * read, write * read)
+    assert abs(said - machine.answering) <= max(0.45, 0.04 * whole)
 
 
 def test_where_there_is_time_every_checkpoint_answers_at_length(monkeypatch: pytest.MonkeyPatch) -> None:
