@@ -21,7 +21,7 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
     if tight is None:
         tight, room = forecast["memory"], forecast["memory"]["freeBytes"]
     if room is not None and tight["peakBytes"] > TOO_MUCH * room:
-        return {"error": f"Not begun, as it cannot fit. {advice(forecast)}", "outOfMemory": True}
+        return {"error": f"Not begun, as it cannot fit into memory. {advice(forecast)}", "outOfMemory": True}
     free, need = forecast.get("freeDiskBytes"), forecast["diskBytes"]
     if free is not None and need > free:
         return {

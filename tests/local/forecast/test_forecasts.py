@@ -204,7 +204,8 @@ def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> 
         assert (frame.event, frame.json["outOfMemory"]) == ("training.failed", True)
         error = frame.json["error"]
         peak = forecasting.job(job)["forecast"]["memory"]["peakBytes"]
-        assert error.startswith(f"Not begun, as it cannot fit. It was forecast to take {peak / 1e6:.0f} MB")
+        said = f"It was forecast to take {peak / 1e6:.0f} MB"
+        assert error.startswith(f"Not begun, as it cannot fit into memory. {said}")
         forecast = ask(forecasting, LONG)
         assert forecast["memory"]["freeBytes"] == limit
         assert forecast["fits"] is False
