@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.backend.unix_address import address_of
-from tests.local.conftest import make_project
+from tests.local.conftest import made_once, make_project
 from tests.local.harness import TOKEN as LOCAL_TOKEN
 from tests.local.harness import Backend
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
@@ -68,7 +66,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         case "fake":
             opened = fake_target()
         case "local":
-            opened = local_target(tmp_path_factory.mktemp("local"))
+            opened = local_target(tmp_path_factory.mktemp("local"), made_once(tmp_path_factory))
         case _:
             opened = named_target()
     with opened as target:
@@ -139,11 +137,8 @@ async def train(fake: FakeBackend, job_id: str) -> None:
 
 
 @contextmanager
-def local_target(root: Path) -> Iterator[Target]:
-    """The local backend in a process of its own, with the tiny model."""
-    model = root / "tiny"
-    making = [sys.executable, "-m", "tests.local.tiny_model", str(model)]
-    subprocess.run(making, check=True, capture_output=True)
+def local_target(root: Path, model: Path) -> Iterator[Target]:
+    """The local backend in a process of its own, with the tiny ``model``."""
     backend = Backend.start(root / "data", make_project(root / "tests", model), root / "cache")
     quick = {
         "model": "./models/tiny",
