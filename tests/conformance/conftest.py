@@ -53,15 +53,32 @@ KEPT: dict[str, object] = {"aFieldThatNobodyKnows": {"kept": [1, None, "é"]}, "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the time of all the jobs that are made once, since it may be the one that makes them."""
-    for item in items:
-        if item.path.parent == HERE and not item.get_closest_marker("timeout"):
+    """Put what needs the endless job of a backend last, so that it takes a processor for as short as it can.
+
+    Give each test the time of all the jobs that are made once, since it may be the one that makes them.
+    """
+    places = [place for place, item in enumerate(items) if item.path.parent == HERE]
+    ours = sorted((items[place] for place in places), key=_turn)
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+        if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
 
 
-@pytest.fixture(scope="session", params=TARGETS)
+def _turn(item: pytest.Item) -> tuple[str, bool]:
+    """All tests of one backend together, and last those of its endless job.
+
+    A job that is made to be cancelled at once costs no process behind that one.
+    """
+    if not isinstance(item, pytest.Function):
+        return "", False
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return str(params.get("target", "")), not {"endless", "over"}.isdisjoint(item.fixturenames)
+
+
+@pytest.fixture(scope="package", params=TARGETS)
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """The backend under test; it lives as long as the session, and no test may end it."""
+    """The backend under test; it lives as long as these tests run, and no test may end it."""
     match request.param:
         case "fake":
             opened = fake_target()
@@ -185,7 +202,7 @@ class Finished:
         return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished(target: Target) -> Finished:
     """One completed job for every test that only looks at it."""
     config = {**target.quick, **KEPT}
@@ -209,7 +226,7 @@ class Cancelled:
     readers: tuple[list[Frame], list[Frame]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cancelled(target: Target) -> Cancelled:
     """One job for every test that looks at a running job's stream, and at its end by a person."""
     job_id = target.submit(target.endless)
@@ -229,7 +246,7 @@ def cancelled(target: Target) -> Cancelled:
     return Cancelled(job_id, status, seen, readers)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def failed(target: Target) -> str:
     """The id of a job whose data set does not exist."""
     job_id = target.submit(target.broken)
@@ -237,7 +254,7 @@ def failed(target: Target) -> str:
     return job_id
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def forecast(target: Target, finished: Finished) -> dict[str, Any] | None:
     """The measured forecast of the quick job, where the backend makes any; made while no job trains."""
     del finished
@@ -273,7 +290,7 @@ class Interrupted:
     dropped: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def interrupted(target: Target) -> Interrupted | None:
     """One job for every test of pauses, where the backend makes any; it comes before what runs for long."""
     features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
@@ -316,7 +333,7 @@ class Extended:
     history: list[Frame]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def extended(target: Target) -> Extended | None:
     """One job for every test of a later end, where the backend gives any."""
     features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
@@ -349,7 +366,7 @@ class Evaluated:
     itself: dict[str, Any]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def evaluated(target: Target) -> Evaluated | None:
     """One job for every test of evaluations, measured while none trains, where the backend makes any."""
     features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
@@ -389,7 +406,7 @@ def evaluated(target: Target) -> Evaluated | None:
     return Evaluated(job_id, history, first, step, checkpoint, amid, again, beside_end, beside())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def own_sets(target: Target) -> dict[str, Any] | None:
     """The evaluation of a job with sets of its own, where the backend makes any and the files are known."""
     features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
@@ -405,7 +422,7 @@ def own_sets(target: Target) -> dict[str, Any] | None:
     return evaluation
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported(target: Target, finished: Finished) -> dict[str, Any] | None:
     """The final adapter of a job, exported while none trains, where the backend makes exports."""
     if "exports" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
@@ -419,7 +436,7 @@ def exported(target: Target, finished: Finished) -> dict[str, Any] | None:
     return export
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def asked(target: Target) -> list[tuple[object, list[Frame]]] | None:
     """What is said in the setting ``samples``, and the history of a job of which it is said."""
     if "samples" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
@@ -432,7 +449,7 @@ def asked(target: Target) -> list[tuple[object, list[Frame]]] | None:
     return told
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def endless(
     target: Target,
     finished: Finished,
@@ -446,7 +463,7 @@ def endless(
     exported: object,
     asked: object,
 ) -> Iterator[str]:
-    """The id of a job that runs until the session is over, and no test may end it.
+    """The id of a job that runs until these tests are over, and no test may end it.
 
     It comes after those that end: a backend may run one job at a time. It need not have begun.
     """
