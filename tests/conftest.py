@@ -40,6 +40,23 @@ LEAKY = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each of two workers (``-n 2 --dist worksteal``) begin with what is slow and shares much.
+
+    Each gets one half of the list, and whoever is through takes from the end of the other's. There lies what
+    is quick and needs nothing, so that one worker alone starts the backend and trains its jobs.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    parts: dict[str, list[pytest.Item]] = {"conformance": [], "local": [], "browser": [], "": []}
+    for item in items:
+        folder = item.nodeid.removeprefix("tests/").partition("/")[0]
+        parts[folder if folder in parts else ""].append(item)
+    backend, browser, quick = parts["conformance"] + parts["local"], parts["browser"], parts[""]
+    rest = max(0, len(items) // 2 - len(backend))
+    items[:] = [*backend, *quick[:rest], *browser, *quick[rest:]]
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home that everything in this process and its children takes for the user's."""

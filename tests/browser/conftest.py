@@ -67,6 +67,14 @@ def chromium_path() -> str | None:
     return os.environ.get("ARKOR_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
+def shell_path() -> str | None:
+    """Chromium without its window, where `scripts/test` has found it: the same pages for less work.
+
+    Tests of the browser's own preferences need the whole one.
+    """
+    return os.environ.get("ARKOR_TEST_HEADLESS_SHELL") or shutil.which("chromium-headless-shell")
+
+
 def firefox_path() -> str | None:
     """The Firefox on PATH; Debian's is the long-term one."""
     return shutil.which("firefox-esr") or shutil.which("firefox")
@@ -82,7 +90,7 @@ async def launch(
         )
     settings = ",".join(f"{name}={value}" for name, value in (chromium or {}).items())
     args = [*QUIET, f"--blink-settings={settings}"] if settings else list(QUIET)
-    return await playwright.chromium.launch(executable_path=chromium_path(), args=args)
+    return await playwright.chromium.launch(executable_path=shell_path() or chromium_path(), args=args)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -152,6 +160,9 @@ async def watched(
             await page.goto(origin + path)
         yield page
     finally:
+        # What answers in the backend's place may be at it: it cannot reach a page that is closed.
+        for each in context.pages:
+            await each.unroute_all(behavior="ignoreErrors")
         await context.close()
     assert faults == []
 

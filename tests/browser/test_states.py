@@ -22,15 +22,19 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+# What is as it should be is neither described nor brought here: that took longer than many a rule.
+RUN = """
+async (tags) => (await axe.run(document, { runOnly: tags, resultTypes: ["violations"] })).violations
+"""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 async def problems(page: Page) -> list[str]:
     """What axe finds, one line each."""
-    found = await page.evaluate("(tags) => axe.run(document, { runOnly: tags })", RULES)
+    violations = await page.evaluate(RUN, RULES)
     return [
         f"{rule['id']}: {node['html']} {[check['message'] for check in node['any']]}"
-        for rule in found["violations"]
+        for rule in violations
         for node in rule["nodes"]
     ]
 

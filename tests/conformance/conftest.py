@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.backend.unix_address import address_of
-from tests.local.conftest import make_project
+from tests.local.conftest import made_once, make_project
 from tests.local.harness import TOKEN as LOCAL_TOKEN
 from tests.local.harness import Backend
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
@@ -55,20 +53,37 @@ KEPT: dict[str, object] = {"aFieldThatNobodyKnows": {"kept": [1, None, "é"]}, "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the time of all the jobs that are made once, since it may be the one that makes them."""
-    for item in items:
-        if item.path.parent == HERE and not item.get_closest_marker("timeout"):
+    """Put what needs the endless job of a backend last, so that it takes a processor for as short as it can.
+
+    Give each test the time of all the jobs that are made once, since it may be the one that makes them.
+    """
+    places = [place for place, item in enumerate(items) if item.path.parent == HERE]
+    ours = sorted((items[place] for place in places), key=_turn)
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+        if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
 
 
-@pytest.fixture(scope="session", params=TARGETS)
+def _turn(item: pytest.Item) -> tuple[str, bool]:
+    """All tests of one backend together, and last those of its endless job.
+
+    A job that is made to be cancelled at once costs no process behind that one.
+    """
+    if not isinstance(item, pytest.Function):
+        return "", False
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return str(params.get("target", "")), not {"endless", "over"}.isdisjoint(item.fixturenames)
+
+
+@pytest.fixture(scope="package", params=TARGETS)
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """The backend under test; it lives as long as the session, and no test may end it."""
+    """The backend under test; it lives as long as these tests run, and no test may end it."""
     match request.param:
         case "fake":
             opened = fake_target()
         case "local":
-            opened = local_target(tmp_path_factory.mktemp("local"))
+            opened = local_target(tmp_path_factory.mktemp("local"), made_once(tmp_path_factory))
         case _:
             opened = named_target()
     with opened as target:
@@ -139,11 +154,8 @@ async def train(fake: FakeBackend, job_id: str) -> None:
 
 
 @contextmanager
-def local_target(root: Path) -> Iterator[Target]:
-    """The local backend in a process of its own, with the tiny model."""
-    model = root / "tiny"
-    making = [sys.executable, "-m", "tests.local.tiny_model", str(model)]
-    subprocess.run(making, check=True, capture_output=True)
+def local_target(root: Path, model: Path) -> Iterator[Target]:
+    """The local backend in a process of its own, with the tiny ``model``."""
     backend = Backend.start(root / "data", make_project(root / "tests", model), root / "cache")
     quick = {
         "model": "./models/tiny",
@@ -190,7 +202,7 @@ class Finished:
         return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished(target: Target) -> Finished:
     """One completed job for every test that only looks at it."""
     config = {**target.quick, **KEPT}
@@ -214,7 +226,7 @@ class Cancelled:
     readers: tuple[list[Frame], list[Frame]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cancelled(target: Target) -> Cancelled:
     """One job for every test that looks at a running job's stream, and at its end by a person."""
     job_id = target.submit(target.endless)
@@ -234,7 +246,7 @@ def cancelled(target: Target) -> Cancelled:
     return Cancelled(job_id, status, seen, readers)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def failed(target: Target) -> str:
     """The id of a job whose data set does not exist."""
     job_id = target.submit(target.broken)
@@ -242,7 +254,7 @@ def failed(target: Target) -> str:
     return job_id
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def forecast(target: Target, finished: Finished) -> dict[str, Any] | None:
     """The measured forecast of the quick job, where the backend makes any; made while no job trains."""
     del finished
@@ -278,7 +290,7 @@ class Interrupted:
     dropped: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def interrupted(target: Target) -> Interrupted | None:
     """One job for every test of pauses, where the backend makes any; it comes before what runs for long."""
     features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
@@ -321,7 +333,7 @@ class Extended:
     history: list[Frame]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def extended(target: Target) -> Extended | None:
     """One job for every test of a later end, where the backend gives any."""
     features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
@@ -354,7 +366,7 @@ class Evaluated:
     itself: dict[str, Any]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def evaluated(target: Target) -> Evaluated | None:
     """One job for every test of evaluations, measured while none trains, where the backend makes any."""
     features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
@@ -394,7 +406,7 @@ def evaluated(target: Target) -> Evaluated | None:
     return Evaluated(job_id, history, first, step, checkpoint, amid, again, beside_end, beside())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def own_sets(target: Target) -> dict[str, Any] | None:
     """The evaluation of a job with sets of its own, where the backend makes any and the files are known."""
     features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
@@ -410,7 +422,7 @@ def own_sets(target: Target) -> dict[str, Any] | None:
     return evaluation
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported(target: Target, finished: Finished) -> dict[str, Any] | None:
     """The final adapter of a job, exported while none trains, where the backend makes exports."""
     if "exports" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
@@ -424,7 +436,7 @@ def exported(target: Target, finished: Finished) -> dict[str, Any] | None:
     return export
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def asked(target: Target) -> list[tuple[object, list[Frame]]] | None:
     """What is said in the setting ``samples``, and the history of a job of which it is said."""
     if "samples" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
@@ -437,7 +449,7 @@ def asked(target: Target) -> list[tuple[object, list[Frame]]] | None:
     return told
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def endless(
     target: Target,
     finished: Finished,
@@ -451,7 +463,7 @@ def endless(
     exported: object,
     asked: object,
 ) -> Iterator[str]:
-    """The id of a job that runs until the session is over, and no test may end it.
+    """The id of a job that runs until these tests are over, and no test may end it.
 
     It comes after those that end: a backend may run one job at a time. It need not have begun.
     """

@@ -87,7 +87,7 @@ def test_a_config_is_given_back_with_what_nobody_knows(target: Target, finished:
         assert {name: job["config"].get(name) for name in asked} == asked
 
 
-@pytest.mark.parametrize("target", WITH_SETTINGS, indirect=True, scope="session")
+@pytest.mark.parametrize("target", WITH_SETTINGS, indirect=True, scope="package")
 def test_what_a_job_ran_with_is_told_whole_where_it_is_told(finished: Finished) -> None:
     if "settings" not in finished.job:
         pytest.skip("this backend does not say what a job ran with")

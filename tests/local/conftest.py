@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -51,11 +52,21 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the tiny model."""
-    folder = tmp_path_factory.mktemp("tiny")
-    subprocess.run(
-        [sys.executable, "-m", "tests.local.tiny_model", str(folder)], check=True, capture_output=True
-    )
+    """The folder of the tiny model, which is read by all tests and written to by none."""
+    return made_once(tmp_path_factory)
+
+
+def made_once(factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny model, made by whoever of this test run needs it first: it takes seconds."""
+    base = factory.getbasetemp()
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = place / "tiny"
+    with (place / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = [sys.executable, "-m", "tests.local.tiny_model", str(place / "tiny.part")]
+            subprocess.run(making, check=True, capture_output=True)
+            (place / "tiny.part").rename(folder)
     return folder
 
 
