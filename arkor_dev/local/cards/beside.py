@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.events import TRAINING_MESSAGE
 from arkor_dev.contract.provenance.statement import CARD, FILE, StatementError, read_statement
 from arkor_dev.contract.regular_files import read_small
+from arkor_dev.data.findings.privacy import Private, PrivateError
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.jobs import whole_folder
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, job_folder
@@ -26,7 +27,6 @@ from . import provenance
 from .base_card import card_of_base
 from .card import card_of
 from .own_words import EMPTY, OwnWords
-from .privacy import Private, PrivateError
 from .sample_file import samples_in
 
 if TYPE_CHECKING:

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from arkor_dev.contract.provenance.statement import Statement
-
-    from .privacy import Private
+    from arkor_dev.data.findings.privacy import Private
 
 TEXT: Final = 300
 SENTENCE: Final = 600

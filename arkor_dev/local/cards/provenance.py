@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from arkor_dev.contract.provenance.statement import Resource
-
-    from .privacy import Private
+    from arkor_dev.data.findings.privacy import Private
 
 CODE: Final = ("contract", "data", "local")
 """The parts of this package that a run's bits can depend on."""

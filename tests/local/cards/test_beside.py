@@ -16,9 +16,9 @@ import pytest
 
 from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import CARD, FILE, internal, read_statement
+from arkor_dev.data.findings.privacy import PrivateError
 from arkor_dev.local.cards.beside import Beside, describe_merged, write_again
 from arkor_dev.local.cards.own_words import END, FRONT_END
-from arkor_dev.local.cards.privacy import PrivateError
 from arkor_dev.local.cards.sample_file import heard
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, job_folder
