@@ -87,7 +87,6 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
             )
         wanted = wanted_of(chosen, asked.form, asked.which, asked.quantization, asked.strength)
         export, ours = await _export(backend, chosen, wanted)
-        keep = not ours
         try:
             found = export.get("proof")
             proof: dict[str, Any] = found if isinstance(found, dict) else {}
@@ -104,26 +103,24 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
                     print("Nothing was published.")  # noqa: T201
                     return 0
                 places = (settings.project, settings.local_data, settings.cache, Path.cwd())
-                before, keep = (
-                    keep,
-                    True,
-                )  # one that could not be published stays: the next push goes on with it
-                done = await _pushed(
-                    {
-                        "do": "push",
-                        "repo": name,
-                        "private": asked.private,
-                        "folder": str(folder),
-                        "files": names,
-                        "remove": remove,
-                        "places": [str(place.absolute()) for place in places],
-                        "message": f"{one_line(chosen.get('name'), 60)}, {_words(export)}",
-                        "pause": PAUSE_SECONDS,
-                    }
-                )
-                keep = before
+                upload = {
+                    "do": "push",
+                    "repo": name,
+                    "private": asked.private,
+                    "folder": str(folder),
+                    "files": names,
+                    "remove": remove,
+                    "places": [str(place.absolute()) for place in places],
+                    "message": f"{one_line(chosen.get('name'), 60)}, {_words(export)}",
+                    "pause": PAUSE_SECONDS,
+                }
+                try:
+                    done = await _pushed(upload)
+                except BaseException:
+                    ours = False  # it stays: the next push goes on with it
+                    raise
         finally:
-            if not keep:
+            if ours:
                 with contextlib.suppress(ArkorError):
                     await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
     url = f"{there['endpoint']}/{name}"

@@ -127,7 +127,7 @@ class Hub:
     def state(self) -> dict[str, Any]:
         """What is there under the name: ``exists``, and if so ``private``, ``files`` and ``commit``."""
         try:
-            info = self.api.repo_info(self.repo)
+            info = self.api.model_info(self.repo)
         except RepositoryNotFoundError:
             return {"exists": False, "private": None, "files": [], "commit": None}
         if str(info.id).lower() != self.repo.lower():
