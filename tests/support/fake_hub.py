@@ -154,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif "/preupload/" in path:
             self._json({"files": [self._mode(repo, each) for each in json.loads(body)["files"]]})
         elif "/commit/" in path:
-            self._commit(repo, [json.loads(line) for line in body.splitlines()])
+            self._commit(name, repo, [json.loads(line) for line in body.splitlines()])
         else:
             siblings = [{"rfilename": each} for each in repo.files]
             self._json(
@@ -202,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
             objects.append({**each, "actions": {"upload": upload}})
         self._json({"transfer": "multipart" if hub.part else "basic", "objects": objects})
 
-    def _commit(self, repo: Repository, lines: list[dict[str, Any]]) -> None:
+    def _commit(self, name: str, repo: Repository, lines: list[dict[str, Any]]) -> None:
         for line in lines[1:]:
             value = line["value"]
             if line["key"] == "deletedFile":
@@ -213,7 +213,9 @@ class _Handler(BaseHTTPRequestHandler):
                 repo.files[value["path"]] = base64.b64decode(value["content"])
         repo.commits.append(hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:40])
         commit = repo.commits[-1]
-        self._json({"success": True, "commitOid": commit, "commitUrl": f"{self.hub.url}/commit/{commit}"})
+        self._json(
+            {"success": True, "commitOid": commit, "commitUrl": f"{self.hub.url}/{name}/commit/{commit}"}
+        )
 
 
 @contextlib.contextmanager

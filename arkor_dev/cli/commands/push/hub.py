@@ -51,8 +51,9 @@ def repository(text: str | None) -> str:
 
 
 async def asked(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """What the process answers to ``order``; ``show`` hears of its progress. Raises BackendError.
+    """What the process answers to ``order``; ``show`` hears of its progress.
 
+    Raises BadRequestError for what is not to be done, and BackendError for what the Hub or the network did.
     It is ended, with whatever it is doing, when the caller is cancelled.
     """
     process = await asyncio.create_subprocess_exec(
@@ -73,7 +74,7 @@ async def asked(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -
         async for line in process.stdout:
             said = json.loads(line)
             if "error" in said:
-                raise BackendError(str(said["error"]))
+                raise (BadRequestError if said["final"] else BackendError)(str(said["error"]))
             if "answer" in said:
                 return dict(said["answer"])
             show(said["progress"])

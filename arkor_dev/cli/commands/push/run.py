@@ -116,6 +116,8 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
                 }
                 try:
                     done = await _pushed(upload)
+                except BadRequestError:
+                    raise
                 except BaseException:
                     ours = False  # it stays: the next push goes on with it
                     raise

@@ -208,7 +208,7 @@ def main() -> None:
         hub = Hub(HfApi(endpoint=address, token=token), address, order["repo"])
         tell(answer=hub.look() if order["do"] == "look" else hub.push(order))
     except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
-        tell(error=reason(error, address, order["repo"], token))
+        tell(error=reason(error, address, order["repo"], token), final=isinstance(error, PushError))
     os._exit(0)
 
 
