@@ -47,7 +47,7 @@ SENTENCES: Final = [
 ]  # fmt: skip
 
 
-def _sentence_pieces(folder: Path, marks: list[str], *, dummy_prefix: bool, ids: dict[str, int]) -> None:
+def _sentence_pieces(folder: Path, marks: list[str], *, dummy_prefix: bool, how: dict[str, Any]) -> None:
     """SentencePiece's ``tokenizer.model`` of 512 tokens, byte fallback included."""
     import sentencepiece
 
@@ -65,7 +65,7 @@ def _sentence_pieces(folder: Path, marks: list[str], *, dummy_prefix: bool, ids:
         user_defined_symbols=marks,
         hard_vocab_limit=False,
         minloglevel=2,
-        **ids,
+        **how,
     )
     (folder / "tokenizer.model").write_bytes(made.getvalue())
 
@@ -89,7 +89,7 @@ def _model(folder: Path, name: str, ends: list[int], config: dict[str, Any]) -> 
 
     torch.manual_seed(0)
     kind, _, text = name.partition("/")
-    made = getattr(transformers, text or f"{kind}Config")(**SIZES, **config)
+    made = getattr(transformers, text or f"{kind}Config")(**{**SIZES, **config})
     model = getattr(transformers, f"{kind}ForCausalLM")(made)
     model.generation_config.eos_token_id = ends
     model.save_pretrained(folder)
@@ -109,7 +109,8 @@ def _make_gemma(folder: Path, name: str, config: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     marks = ["<start_of_turn>", "<end_of_turn>"]
     ids = {"pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3}
-    _sentence_pieces(folder, marks, dummy_prefix=False, ids=ids)
+    names = {"pad_piece": "<pad>", "eos_piece": "<eos>", "bos_piece": "<bos>"}
+    _sentence_pieces(folder, [*marks, "<mask>"], dummy_prefix=False, how={**ids, **names})
     specials = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
     told = {"additional_special_tokens": marks, "add_bos_token": True, **specials}
     mine = _from_pieces(folder, "GemmaTokenizer", GEMMA, told)
@@ -126,20 +127,41 @@ def make_gemma2(folder: Path) -> Path:
 
 def make_gemma3(folder: Path) -> Path:
     """Norms of queries and keys, two bases of positions, most layers with a window."""
-    more = {"sliding_window": 32, "layer_types": ["sliding_attention"] * 3 + ["full_attention"]}
+    more = {
+        "sliding_window": 32,
+        "num_hidden_layers": 6,
+    }  # the sixth sees all, as llama.cpp takes for granted
     return _make_gemma(folder, "Gemma3/Gemma3TextConfig", more)
 
 
-def make_mistral(folder: Path) -> Path:
-    """SentencePiece with a space before each text, a start token, marks that are plain text."""
+def _make_mistral(folder: Path, *, everywhere: bool) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     ids = {"unk_id": 0, "bos_id": 1, "eos_id": 2, "pad_id": -1}
-    _sentence_pieces(folder, [], dummy_prefix=True, ids=ids)
+    _sentence_pieces(folder, [], dummy_prefix=True, how=ids)
     specials = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     mine = _from_pieces(folder, "LlamaTokenizer", MISTRAL, {"add_bos_token": True, **specials})
+    if everywhere:
+        told = json.loads((folder / "tokenizer.json").read_text())
+        space = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+        told["normalizer"] = {
+            "type": "Sequence",
+            "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, space],
+        }
+        told["pre_tokenizer"] = None
+        (folder / "tokenizer.json").write_text(json.dumps(told))
     tokens = {"bos_token_id": mine.bos_token_id, "eos_token_id": mine.eos_token_id}
     config = {"vocab_size": len(mine), "head_dim": 32, "sliding_window": None, **tokens}
     return _model(folder, "Mistral", [mine.eos_token_id], config)
+
+
+def make_mistral(folder: Path) -> Path:
+    """SentencePiece with a space before each part of a text, a start token, marks that are plain text."""
+    return _make_mistral(folder, everywhere=True)
+
+
+def make_mistral_first(folder: Path) -> Path:
+    """The same with a space before the first part alone: none after the start token."""
+    return _make_mistral(folder, everywhere=False)
 
 
 def make_phi3(folder: Path) -> Path:
@@ -148,7 +170,7 @@ def make_phi3(folder: Path) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     ids = {"unk_id": 0, "bos_id": 1, "eos_id": 2, "pad_id": -1}
-    _sentence_pieces(folder, [], dummy_prefix=True, ids=ids)
+    _sentence_pieces(folder, [], dummy_prefix=True, how=ids)
     specials = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     mine = _from_pieces(folder, "LlamaTokenizer", PHI, {"add_bos_token": False, **specials})
     pieces = (folder / "tokenizer.model").read_bytes()
@@ -174,5 +196,6 @@ FAMILIES: Final[dict[str, Callable[[Path], Path]]] = {
     "gemma2": make_gemma2,
     "gemma3": make_gemma3,
     "mistral": make_mistral,
+    "mistral, spaced once": make_mistral_first,
     "phi3": make_phi3,
 }
