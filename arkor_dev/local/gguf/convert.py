@@ -139,7 +139,7 @@ def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path
             known["space"] = space
             return _tokens_of(_vocabulary_alone(self, scratch / f"vocabulary-{space}.gguf"), texts)
 
-        if values[keys.MODEL].value == PIECES:
+        if keys.MODEL in values and values[keys.MODEL].value == PIECES:
             before = values[keys.ADD_PREFIX].value if keys.ADD_PREFIX in values else True
             if "space" not in known:
                 known["space"] = before

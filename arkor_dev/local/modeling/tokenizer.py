@@ -58,8 +58,9 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
     plain = {key: value for key, value in told.items() if key not in OF_HERE}
     text = json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / CONFIG).write_text(f"{text}\n", encoding="utf-8")
-    if tokenizer.came_with.is_file() and not (folder / PIECES).exists():
-        shutil.copyfile(tokenizer.came_with, folder / PIECES)
+    pieces = getattr(tokenizer, "came_with", None)
+    if pieces is not None and pieces.is_file() and not (folder / PIECES).exists():
+        shutil.copyfile(pieces, folder / PIECES)
 
 
 def context_of(config: Any) -> int:

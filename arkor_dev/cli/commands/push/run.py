@@ -102,7 +102,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
                 if not confirm(what, "Publish it?", yes=asked.yes):
                     print("Nothing was published.")  # noqa: T201
                     return 0
-                places = (settings.project, settings.local_data, settings.cache, Path.cwd())
+                places = (settings.project, settings.local_data, settings.cache)
                 upload = {
                     "do": "push",
                     "repo": name,
