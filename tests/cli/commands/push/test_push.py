@@ -293,23 +293,11 @@ async def test_an_export_that_is_there_is_taken_and_stays(
 ) -> None:
     fake_backend.features = ["exports", "gguf"]
     fake_backend.exports.files = {"model.gguf": b"GGUF", "README.md": CARD}
-    made: dict[str, Any] = {
-        "format": "gguf",
-        "quantization": "q8_0",
-        "state": "completed",
-        "proof": PROOF,
-        "bytes": 4,
-    }
-    for number, other in enumerate(
-        (
-            {},
-            {"quantization": "q4_0"},
-            {"strength": 0.5},
-            {"step": 4},
-            {"format": "ollama"},
-            {"state": "failed"},
-        )
-    ):
+    made: dict[str, Any] = {"format": "gguf", "quantization": "q8_0", "state": "completed"}
+    made |= {"proof": PROOF, "bytes": 4}
+    others: list[dict[str, Any]] = [{"quantization": "q4_0"}, {"strength": 0.5}, {"step": 4}]
+    others += [{"format": "ollama"}, {"state": "failed"}]
+    for number, other in enumerate([{}, *others]):
         files = [{"name": "README.md", "bytes": 0, "sha256": ""}] if other else fake_files(fake_backend)
         fake_backend.exports.add(job, {"id": f"exp_{number}", "files": files, **made, **other})
     await command.run(0, "push", job, "ann/keeper", "--yes", "--format", "gguf")
