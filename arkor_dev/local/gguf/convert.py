@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 PROBE: Final = [{"role": "user", "content": "Hello"}]
+PHI: Final = "phi-3"
 PIECES: Final = "llama"
 """llama.cpp's name of SentencePiece's kind of vocabulary."""
 
@@ -36,7 +37,8 @@ def convert_model(order: Mapping[str, Any], scratch: Path) -> None:
     script = _script(Path(order["converters"]), "convert_hf_to_gguf")
     tokenizer, ends = _tokenizer_of(source)
     _say_as_trained(source, tokenizer, ends, scratch)
-    arguments = ["--outfile", str(target), "--outtype", order["type"], "--model-name", order["name"]]
+    name = _name_of(order["name"], source, tokenizer)
+    arguments = ["--outfile", str(target), "--outtype", order["type"], "--model-name", name]
     _main(script, [*arguments, str(source)])
 
 
@@ -101,6 +103,13 @@ def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
             told |= json.loads(read_small(source / name))
     ends = SimpleNamespace(eos_token_id=told.get("eos_token_id"))
     return tokenizer, end_ids(tokenizer, SimpleNamespace(generation_config=ends))
+
+
+def _name_of(name: str, source: Path, tokenizer: Any) -> str:
+    """The model's name in the file: llama.cpp drops the spaces behind a mark, as Phi 3 does, by that alone."""
+    kind = json.loads(read_small(source / "config.json")).get("model_type")
+    strips = any(added.rstrip for added in tokenizer.added_tokens_decoder.values())
+    return f"{name} {PHI}" if kind == "phi3" and strips and PHI not in name.lower() else name
 
 
 def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
