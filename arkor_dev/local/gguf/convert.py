@@ -106,7 +106,7 @@ def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
 
 
 def _name_of(name: str, source: Path, tokenizer: Any) -> str:
-    """The model's name in the file: llama.cpp drops the spaces behind a mark, as Phi 3 does, by that alone."""
+    """The name in the file: by that alone llama.cpp drops the spaces behind a mark, as Phi 3 does."""
     kind = json.loads(read_small(source / "config.json")).get("model_type")
     strips = any(added.rstrip for added in tokenizer.added_tokens_decoder.values())
     return f"{name} {PHI}" if kind == "phi3" and strips and PHI not in name.lower() else name
