@@ -124,7 +124,11 @@ def test_the_api_does_not_call_the_network() -> None:
 def test_studio_imports_five_packages_and_the_standard_library() -> None:
     core = {"aiohttp", "aiohttp_sse", "yarl", "rich", "platformdirs"}
     # Of extras, and imported when a file needs them.
-    optional = {"data/parquet": {"pyarrow"}, "jobs/figures": {"tensorboard"}}
+    optional = {
+        "data/parquet": {"pyarrow"},
+        "jobs/figures": {"tensorboard"},
+        "cli/commands/push/uploader": {"huggingface_hub"},
+    }
     used = {
         top
         for name in STUDIO
@@ -147,6 +151,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/data", "cli/commands/evaluate", "cli/commands/export/run", "cli/commands/jobs",
         "cli/commands/cluster/status", "cli/commands/local", "cli/commands/waiting",
         "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serving/serve",
+        "cli/commands/push/run", "cli/commands/push/uploader",
     }  # fmt: skip
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing
 

@@ -8,6 +8,11 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 
 
+def can_ask() -> bool:
+    """Whether there is a person who sees a question and can answer it."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def confirm(what: str, question: str, *, yes: bool) -> bool:
     """Say ``what`` is at stake and ask; ``yes`` answers beforehand.
 
@@ -16,7 +21,7 @@ def confirm(what: str, question: str, *, yes: bool) -> bool:
     if yes:
         return True
     what = one_line(what, 1000)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not can_ask():
         raise BadRequestError(f"{what} Nobody can be asked here: add --yes if that is what you want.")
     try:
         answer = input(f"{what}\n{question} [y/N] ")

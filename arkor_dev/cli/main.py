@@ -15,6 +15,7 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError
 
 from .command_line import CommandLine
 from .commands.cluster.options import add_cluster, add_placement
+from .commands.push.options import add_push
 from .commands.serving.options import add_serve
 from .options import (
     add_evaluate,
@@ -41,6 +42,7 @@ COMMANDS = {
     "jobs": "list the jobs; pause, resume, extend or cancel one; write its figures",
     "evaluate": "compare a job's adapter with its base",
     "export": "write what a job made for other programs, Ollama and llama.cpp among them",
+    "push": "publish what a job made on the Hugging Face Hub, after asking",
     "serve": "serve an endpoint of this machine to other programs, without the page",
     "verify": "check an adapter's files against its provenance, or train it again",
     "cluster": "look at a Ray cluster: what is free, and what is missing there",
@@ -123,6 +125,7 @@ def _parser() -> CommandLine:
     add_jobs(parser)
     add_evaluate(parser)
     add_export(parser)
+    add_push(parser)
     add_serve(parser)
     add_verify(parser)
     add_cluster(parser)
@@ -241,6 +244,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.export.run import asked_by, run_export
 
         return asyncio.run(run_export(settings, arguments.job, **asked_by(arguments)))
+    if arguments.command == "push":
+        from arkor_dev.cli.commands.push.run import Publication, run_push
+
+        return asyncio.run(run_push(settings, arguments.job, arguments.repo, Publication.by(arguments)))
     if arguments.command == "serve":
         from arkor_dev.cli.commands.serving.serve import run_serve
 

@@ -163,8 +163,6 @@ def add_evaluate(parser: CommandLine) -> None:
 
 def add_export(parser: CommandLine) -> None:
     """``export``, and what it writes."""
-    from arkor_dev.contract.bodies import EXPORT_FORMATS, QUANTIZATIONS
-
     export = parser.add_command(
         "export",
         "Write what a job has made for other programs: adapter is PEFT's format, merged is one model of base "
@@ -178,25 +176,32 @@ def add_export(parser: CommandLine) -> None:
     add_project(export)
     add_launch(export)
     export.add_argument("--out", metavar="FOLDER", help="where to write it; a folder that is not there yet")
-    export.add_argument(
+    add_what_leaves(export)
+    export.add_argument("--replace", action="store_true", help="replace a folder that is there")
+    export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
+
+
+def add_what_leaves(parser: CommandLine) -> None:
+    """Which of a job's models leaves, and as what."""
+    from arkor_dev.contract.bodies import EXPORT_FORMATS, QUANTIZATIONS
+
+    parser.add_argument(
         "--format", metavar="HOW", choices=EXPORT_FORMATS, default="adapter",
         help="adapter (the default), merged, gguf, gguf-lora or ollama",
     )  # fmt: skip
-    export.add_argument(
+    parser.add_argument(
         "--quantization", metavar="TYPE", choices=QUANTIZATIONS, default=None,
         help="of gguf and ollama, the most exact first: f16, q8_0 (the default), q6_k, q5_k_m, q4_k_m, q4_0",
     )  # fmt: skip
-    export.add_argument(
+    parser.add_argument(
         "--strength", metavar="TIMES", type=_strength, default=1.0,
         help="how much of the adapter's change is written: above 0, up to 1.5 (default: 1); not with adapter",
     )  # fmt: skip
-    export.add_argument(
+    parser.add_argument(
         "--checkpoint", metavar="WHICH", type=_which, default="best",
         help="a step, final, or best (the default): the checkpoint that is better than the final adapter "
         "beyond doubt, else that one",
     )  # fmt: skip
-    export.add_argument("--replace", action="store_true", help="replace a folder that is there")
-    export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
 
 
 def add_verify(parser: CommandLine) -> None:

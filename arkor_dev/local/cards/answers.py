@@ -9,7 +9,7 @@ from .escaping import inline, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .privacy import Private
+    from arkor_dev.data.findings.privacy import Private
 
 MOST: Final = 4
 QUESTION: Final = 300

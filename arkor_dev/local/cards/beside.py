@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.events import TRAINING_MESSAGE
 from arkor_dev.contract.provenance.statement import CARD, FILE, StatementError, read_statement
 from arkor_dev.contract.regular_files import read_small
+from arkor_dev.data.findings.privacy import Private, PrivateError
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.jobs import whole_folder
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, job_folder
@@ -26,7 +27,6 @@ from . import provenance
 from .base_card import card_of_base
 from .card import card_of
 from .own_words import EMPTY, OwnWords
-from .privacy import Private, PrivateError
 from .sample_file import samples_in
 
 if TYPE_CHECKING:
@@ -146,24 +146,39 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     }
 
 
-def describe_merged(source: Path, folder: Path) -> None:
+def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
     """Write both into ``folder``, in which a base with the adapter of ``source`` lies as one model.
 
-    An adapter that an earlier version has made has no provenance, and nothing is written.
+    ``strength`` is how many times the adapter's change counts in it. An adapter that an earlier version has
+    made has no provenance, and nothing is written.
     """
+    _describe(source, folder, {"adapter": False, "merged": True}, strength, EMPTY)
+
+
+def describe_lora(source: Path, folder: Path, strength: float) -> None:
+    """The same of ``folder``, in which the adapter of ``source`` lies as GGUF; what a person wrote stays."""
+    words = EMPTY
+    with contextlib.suppress(OSError):
+        words = own_words_of(source / CARD)
+    _describe(source, folder, {}, strength, words)
+
+
+def _describe(source: Path, folder: Path, told: dict[str, Any], strength: float, words: OwnWords) -> None:
     paths = {
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
     }
+    told |= {} if strength == 1 else {"strength": strength}
+    told |= {"weights": "gguf"} if any(name.endswith(".gguf") for name in paths) else {}
     private = Private.here()
     with contextlib.suppress(StatementError, PrivateError, FileNotFoundError):
         before = read_statement(source)
         files = {name: whole_folder.described(path) for name, path in paths.items()}
-        made = provenance.of_merged(files, before)
+        made = provenance.of_export(files, before, told)
         job, step = (source.parent, None) if source.name == "final" else (source.parents[1], int(source.name))
         text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
         card = private.check(_card_of(made, private, job, step))
         (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
-        (folder / CARD).write_text(EMPTY.around(card), encoding="utf-8")
+        (folder / CARD).write_text(words.around(card), encoding="utf-8")
 
 
 def write_again(data: Path, job_id: str, step: int | None = None) -> None:

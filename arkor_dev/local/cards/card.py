@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from arkor_dev.contract.provenance.statement import Statement
-
-    from .privacy import Private
+    from arkor_dev.data.findings.privacy import Private
 
 TEXT: Final = 300
 SENTENCE: Final = 600
@@ -77,6 +76,9 @@ class Card:
         self._hub = self._name if hub else None
         self._adapter = self._internal.get("adapter") is not False
         self._merged = self._internal.get("merged") is True
+        self._gguf = self._internal.get("weights") == "gguf"
+        strength = self._internal.get("strength")
+        self._strength = strength if isinstance(strength, float) and is_number(strength) else 1.0
 
     def text(self) -> str:
         """All of it."""
@@ -93,7 +95,7 @@ class Card:
             "## Limits",
             "\n".join(f"- {limit}" for limit in self._limits()),
             "## How to load it",
-            *loading(self._hub, self._adapter, object_at(self._internal, "settings")),
+            *loading(self._hub, self._adapter, object_at(self._internal, "settings"), gguf=self._gguf),
             "## Made with",
             *self._versions(),
         ]
@@ -116,6 +118,7 @@ class Card:
     def _front(self) -> dict[str, Any]:
         front: dict[str, Any] = {"base_model": self._hub} if self._hub else {}
         base, library = self._base, "peft" if self._adapter else "transformers"
+        library = "gguf" if self._gguf else library
         front |= {"library_name": library, "pipeline_tag": "text-generation"}
         if isinstance(base.get("license"), str) and _ID.fullmatch(base["license"]):
             front["license"] = base["license"]
@@ -130,7 +133,8 @@ class Card:
             front["tags"].append(f"base_model:{'adapter' if self._adapter else 'finetune'}:{self._hub}")
         if public := self._public():
             front["datasets"] = public
-        if results := list(self._results(public)):
+        # What was measured was the adapter as it was trained.
+        if self._strength == 1 and (results := list(self._results(public))):
             front["model-index"] = [{"name": self._title(said=False), "results": results}]
         return front
 
@@ -165,7 +169,9 @@ class Card:
         if self._merged:
             what = "An adapter (LoRA), merged into"
         note = self._said(self._base.get("note"))
-        return f"{what} {base}, as it was{how}, made with Arkor Studio." + (f" {note}." if note else "")
+        much = "" if self._strength == 1 else f", at {100 * self._strength:.3g} % of its strength"
+        told = f"{what} {base}, as it was{how}{much}, made with Arkor Studio."
+        return told + (f" {note}." if note else "")
 
     def _data(self) -> Iterator[str]:
         rows = object_at(self._internal, "rows")
@@ -183,6 +189,8 @@ class Card:
         if not sentence:
             yield "That is not known: it has not been compared with its base."
             return
+        if self._strength != 1:
+            yield "All of this was measured, and answered, at the adapter's whole strength; this has another."
         yield f"**{sentence}**"
         rows = []
         for key, name in PARTS:

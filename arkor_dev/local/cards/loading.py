@@ -32,9 +32,25 @@ FROM ./base.gguf
 ADAPTER ./adapter.gguf
 ```"""
 
+GGUF: Final = """```sh
+llama-cli -m model.gguf
+```"""
+GGUF_LORA: Final = """```sh
+llama-cli -m base.gguf --lora adapter.gguf
+```"""
 
-def loading(hub: str | None, adapter: bool, settings: Mapping[str, Any]) -> Iterator[str]:
-    """The section's paragraphs; ``hub`` is the base's id there, where it has one."""
+
+def loading(
+    hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False
+) -> Iterator[str]:
+    """The section's paragraphs; ``hub`` is the base's id there, if it has one; ``gguf``: for llama.cpp."""
+    if gguf:
+        yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
+        yield GGUF_LORA if adapter else GGUF
+        if adapter:
+            yield "With Ollama, of the same two files, by a Modelfile:"
+            yield OLLAMA
+        return
     if not adapter:
         yield WHOLE.format(here=HERE)
         return

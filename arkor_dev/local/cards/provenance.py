@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from arkor_dev.contract.provenance.statement import Resource
-
-    from .privacy import Private
+    from arkor_dev.data.findings.privacy import Private
 
 CODE: Final = ("contract", "data", "local")
 """The parts of this package that a run's bits can depend on."""
@@ -82,15 +81,17 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
     }
 
 
-def of_merged(files: Mapping[str, Mapping[str, Any]], source: Statement) -> Statement:
-    """The statement on ``files`` of the one model that was made of a base and the adapter of ``source``."""
+def of_export(
+    files: Mapping[str, Mapping[str, Any]], source: Statement, told: Mapping[str, Any]
+) -> Statement:
+    """The statement on ``files`` made of the adapter of ``source``; ``told`` is what that came to."""
     build = source["predicate"]["buildDefinition"]
     kept = [each for each in source["subject"] if not each.get("annotations", {}).get("optional")]
     adapter = [{**each, "name": f"adapter/{each['name']}"} for each in kept]
     made: Any = copy.deepcopy(source)
     made["subject"] = [_file(name, entry["sha256"], entry["bytes"]) for name, entry in files.items()]
     made["predicate"]["buildDefinition"] |= {
-        "internalParameters": {**build["internalParameters"], "adapter": False, "merged": True},
+        "internalParameters": {**build["internalParameters"], **told},
         "resolvedDependencies": [*build["resolvedDependencies"], *adapter],
     }
     return statement_of(made)

@@ -131,7 +131,7 @@ class Making:
 
         def write(folder: Path) -> None:
             save_merged(merged, tokenizer, self.name, dtype, folder)
-            describe_merged(self.source, folder)
+            describe_merged(self.source, folder, self.strength)
 
         write_whole(self.target, write)
 

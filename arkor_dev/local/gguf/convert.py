@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 PROBE: Final = [{"role": "user", "content": "Hello"}]
+PHI: Final = "phi-3"
+PIECES: Final = "llama"
+"""llama.cpp's name of SentencePiece's kind of vocabulary."""
 
 
 def convert_model(order: Mapping[str, Any], scratch: Path) -> None:
@@ -34,7 +37,8 @@ def convert_model(order: Mapping[str, Any], scratch: Path) -> None:
     script = _script(Path(order["converters"]), "convert_hf_to_gguf")
     tokenizer, ends = _tokenizer_of(source)
     _say_as_trained(source, tokenizer, ends, scratch)
-    arguments = ["--outfile", str(target), "--outtype", order["type"], "--model-name", order["name"]]
+    name = _name_of(order["name"], source, tokenizer)
+    arguments = ["--outfile", str(target), "--outtype", order["type"], "--model-name", name]
     _main(script, [*arguments, str(source)])
 
 
@@ -101,14 +105,24 @@ def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
     return tokenizer, end_ids(tokenizer, SimpleNamespace(generation_config=ends))
 
 
+def _name_of(name: str, source: Path, tokenizer: Any) -> str:
+    """The name in the file: by that alone llama.cpp drops the spaces behind a mark, as Phi 3 does."""
+    kind = json.loads(read_small(source / "config.json")).get("model_type")
+    strips = any(added.rstrip for added in tokenizer.added_tokens_decoder.values())
+    return f"{name} {PHI}" if kind == "phi3" and strips and PHI not in name.lower() else name
+
+
 def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
     """Have the converter write what the training's tokenizer does."""
     import gguf
     from conversion import TextModel
 
+    from .splitting import space_before, with_added_tokens
+
     kinds, keys = gguf.GGUFValueType, gguf.Keys.Tokenizer
     right_metadata, right_way = TextModel.prepare_metadata, TextModel.get_vocab_base_pre
-    known: dict[str, str] = {}
+    right_pieces = TextModel._create_vocab_sentencepiece  # noqa: SLF001 - there is no other place for it
+    known: dict[str, Any] = {}
 
     def prepare_metadata(self: Any, vocab_only: bool) -> None:
         right_metadata(self, vocab_only=vocab_only)
@@ -130,51 +144,79 @@ def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path
         for key, token in zip((keys.EOS_ID, keys.EOT_ID), ordered, strict=False):
             tell(key, token, kinds.UINT32)
 
+        def tokens(space: bool, texts: Sequence[str]) -> list[list[int]]:
+            known["space"] = space
+            return _tokens_of(_vocabulary_alone(self, scratch / f"vocabulary-{space}.gguf"), texts)
+
+        if keys.MODEL in values and values[keys.MODEL].value == PIECES:
+            before = values[keys.ADD_PREFIX].value if keys.ADD_PREFIX in values else True
+            if "space" not in known:
+                known["space"] = before
+                known["space"] = space_before(tokenizer, before, tokens)
+            tell(keys.ADD_PREFIX, known["space"], kinds.BOOL)
+
     def way(self: Any, its_tokenizer: Any) -> str:
         if "now" in known:
-            return known["now"]
+            return str(known["now"])
         if "found" not in known:
             try:
                 digest = str(right_way(self, its_tokenizer))
             except NotImplementedError:
                 digest = None
             known["found"] = _tried(self, source, tokenizer, scratch, known, digest)
-        return known["found"]
+        return str(known["found"])
+
+    def pieces(self: Any) -> Any:
+        return with_added_tokens(tokenizer, *right_pieces(self))
 
     TextModel.prepare_metadata, TextModel.get_vocab_base_pre = prepare_metadata, way
+    TextModel._create_vocab_sentencepiece = pieces  # noqa: SLF001
+
+
+def _vocabulary_alone(model: Any, path: Path) -> Path:
+    """A file of what the converter knows of ``model``, but for the weights."""
+    import gguf
+
+    writer, target = model.gguf_writer, model.fname_out
+    model.gguf_writer = gguf.GGUFWriter(path=None, arch=gguf.MODEL_ARCH_NAMES[model.model_arch])
+    model.fname_out = path
+    try:
+        model.write_vocab()
+    finally:
+        model.gguf_writer, model.fname_out = writer, target
+    return path
+
+
+def _tokens_of(path: Path, texts: Sequence[str]) -> list[list[int]]:
+    """llama.cpp's tokens of texts by a file's vocabulary; ValueError where it cannot read the file."""
+    from .llama_vocabulary import quiet, vocabulary_of
+
+    quiet()
+    with vocabulary_of(path) as vocabulary:
+        return [vocabulary.tokens(text, add_special=False) for text in texts]
 
 
 def _tried(
-    model: Any, source: Path, tokenizer: Any, scratch: Path, known: dict[str, str], digest: str | None
+    model: Any, source: Path, tokenizer: Any, scratch: Path, known: dict[str, Any], digest: str | None
 ) -> str:
     """The way to split text by which llama.cpp makes this tokenizer's tokens; raises :class:`JobFailure`."""
-    import gguf
-
-    from .llama_vocabulary import quiet, vocabulary_of
     from .splitting import way_of
 
-    quiet()
-
     def written(name: str) -> Path:
-        path = scratch / f"vocabulary-{name}.gguf"
-        writer, target = model.gguf_writer, model.fname_out
-        model.gguf_writer = gguf.GGUFWriter(path=None, arch=gguf.MODEL_ARCH_NAMES[model.model_arch])
-        known["now"], model.fname_out = name, path
+        known["now"] = name
         try:
-            model.write_vocab()
+            return _vocabulary_alone(model, scratch / f"vocabulary-{name}.gguf")
         finally:
-            model.gguf_writer, model.fname_out = writer, target
             del known["now"]
-        return path
 
     def tokens(name: str, texts: Sequence[str]) -> list[list[int]]:
-        with vocabulary_of(written(name)) as vocabulary:
-            return [vocabulary.tokens(text, add_special=False) for text in texts]
+        return _tokens_of(written(name), texts)
 
     found = way_of(tokenizer, source / "tokenizer.json", tokens, digest)
     if found is None:
         raise JobFailure(
-            "llama.cpp cannot split a text as this model's tokenizer does, so GGUF cannot hold it"
+            "llama.cpp cannot split a text as this model's tokenizer does, so GGUF cannot hold it: choose "
+            "the format merged or adapter"
         )
     return found
 

@@ -3,12 +3,17 @@
 The converters know a tokenizer by the digest of some tokens, so one of another vocabulary (of a small model,
 or of one that was converted before) is unknown to them although llama.cpp can split as it does. Here a file
 with the vocabulary alone is written for each way, and llama.cpp's tokens of hard texts are compared with its.
+Vocabularies of SentencePiece's kind (Gemma, Llama 2, Mistral, Phi) have one way; there it is tried where a
+space belongs.
 """
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.modeling.chat_template import render
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +33,14 @@ TEXTS: Final = (
     "''''''```````\"\"\"\"......!!!!!!?????? =======  ------ I'M 'told YOU'RE we'D",
     "CamelCaseWords and_under_scores MIXEDcase don\u2019t A1B2C3 v1.2.3-rc4",
 )
+CONVERSATION: Final = (
+    {"role": "user", "content": "Where is my parcel?"},
+    {"role": "assistant", "content": "It left us."},
+    {"role": "user", "content": "  And 2 more?"},
+)
+ADDED_SCORE: Final = -1000.0
+UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
+"""llama.cpp's kinds of tokens: for what has none, of no text, and of one that is found before others."""
 
 
 def likely_first(tokenizer_json: Path) -> list[str]:
@@ -65,3 +78,39 @@ def way_of(
         except ValueError:
             continue
     return known
+
+
+def with_added_tokens(
+    tokenizer: Any, tokens: list[bytes], scores: list[float], kinds: list[int]
+) -> tuple[list[bytes], list[float], list[int]]:
+    """A vocabulary of SentencePiece's with what was added to it, which transformers keeps elsewhere."""
+    for token, added in tokenizer.added_tokens_decoder.items():
+        if token < len(tokens) and kinds[token] != UNKNOWN:
+            tokens[token], scores[token] = added.content.encode(), ADDED_SCORE
+            kinds[token] = CONTROL if added.special else USER_DEFINED
+    return tokens, scores, kinds
+
+
+def space_before(
+    tokenizer: Any, told: bool, tokens: Callable[[bool, Sequence[str]], list[list[int]]]
+) -> bool:
+    """Whether llama.cpp is to set a space before a text, by whether it then makes the training's tokens.
+
+    ``told`` is the converters' own word, which holds where neither does. ``tokens`` are llama.cpp's of some
+    texts with such a space, or without. Tokenizers differ in what they do after a mark, such as the start
+    token of a conversation.
+    """
+    texts = []
+    for messages in (CONVERSATION[:1], CONVERSATION):
+        try:
+            texts.append(render(tokenizer, messages, cue=True))
+        except JobFailure:
+            continue
+    wanted = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    for space in (told, not told):
+        try:
+            if tokens(space, texts) == wanted:
+                return space
+        except ValueError:
+            continue
+    return told

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "o_proj")
+FUSED: Final = ("qkv_proj", "o_proj")
+"""The same where queries, keys and values are one layer, as Phi 3 has them."""
 
 
 @dataclass(slots=True)
@@ -117,9 +119,10 @@ def adapter_targets(model: Any) -> str | list[str]:
     Models with vision or audio towers have projections of the same names there, of classes that PEFT refuses;
     a pattern keeps to the language model.
     """
+    there = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    if not there >= set(ATTENTION):
+        return list(FUSED) if there >= set(FUSED) else "all-linear"
     names = [name for name, _ in model.named_modules() if name.rpartition(".")[2] in ATTENTION]
-    if not names:
-        return "all-linear"
     pattern = rf".*language_model.*\.({'|'.join(ATTENTION)})"
     spoken = [name for name in names if re.fullmatch(pattern, name)]
     if spoken and len(spoken) < len(names):

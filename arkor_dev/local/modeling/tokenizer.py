@@ -9,6 +9,7 @@ import ctypes
 import importlib.metadata
 import json
 import platform
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,16 +25,42 @@ if TYPE_CHECKING:
 DEFAULT_CONTEXT: Final = 2048
 UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
 """What transformers raises for files that it cannot make a model of."""
+CONFIG: Final = "tokenizer_config.json"
+PIECES: Final = "tokenizer.model"
+"""SentencePiece's own file, which llama.cpp's converter reads of Gemma, Llama 2, Mistral and Phi."""
+OF_HERE: Final = (
+    "vocab_file",
+    "tokenizer_file",
+    "merges_file",
+    "name_or_path",
+    "is_local",
+    "local_files_only",
+)
+"""What transformers writes into a tokenizer's settings of where it was loaded from."""
 
 
 def load_tokenizer(path: Path) -> Any:
     """The tokenizer in ``path``, ready for training and chat; raises :class:`JobFailure`."""
     try:
-        return ready_tokenizer(
+        tokenizer = ready_tokenizer(
             AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
         )
     except UNREADABLE as error:
         raise unreadable(path, error) from error
+    tokenizer.came_with = path / PIECES
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write what :func:`load_tokenizer` has read into ``folder``, as whole as it came, without its path."""
+    tokenizer.save_pretrained(str(folder))
+    told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    plain = {key: value for key, value in told.items() if key not in OF_HERE}
+    text = json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / CONFIG).write_text(f"{text}\n", encoding="utf-8")
+    pieces = getattr(tokenizer, "came_with", None)
+    if pieces is not None and pieces.is_file() and not (folder / PIECES).exists():
+        shutil.copyfile(pieces, folder / PIECES)
 
 
 def context_of(config: Any) -> int:

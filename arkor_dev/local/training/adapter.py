@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from safetensors.torch import load_file, save_file
 
 from arkor_dev.local.modeling.base_model import adapter_targets
+from arkor_dev.local.modeling.tokenizer import save_tokenizer
 from arkor_dev.local.models.catalog import travelling_name
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
@@ -186,7 +187,7 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
     model.save_pretrained(str(folder))
     model.config.use_cache = False
     tokenizer.name_or_path = model.name_or_path
-    tokenizer.save_pretrained(str(folder))
+    save_tokenizer(tokenizer, folder)
 
 
 def _make_plain(folder: Path, begun: Mapping[str, Any]) -> None:

@@ -16,9 +16,9 @@ import pytest
 
 from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import CARD, FILE, internal, read_statement
-from arkor_dev.local.cards.beside import Beside, describe_merged, write_again
+from arkor_dev.data.findings.privacy import PrivateError
+from arkor_dev.local.cards.beside import Beside, describe_lora, describe_merged, write_again
 from arkor_dev.local.cards.own_words import END, FRONT_END
-from arkor_dev.local.cards.privacy import PrivateError
 from arkor_dev.local.cards.sample_file import heard
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, job_folder
@@ -81,6 +81,35 @@ def test_a_merged_model_has_its_own_files_and_names_the_adapter(data: Path, tmp_
     (folder / CARD).unlink()
     describe_merged(source, folder)
     assert not (folder / CARD).exists(), "an adapter of an earlier version has none"
+
+
+def test_an_export_says_its_strength_and_who_reads_it(data: Path, tmp_path: Path) -> None:
+    source = final_folder(data, "job")
+    kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
+    write_again(data, "job")
+    (source / CARD).write_text((source / CARD).read_text() + "\nMy own words.\n")
+    cards = {}
+    for name, describe, strength in (
+        ("model", describe_merged, 1.0),
+        ("half", describe_merged, 0.5),
+        ("adapter", describe_lora, 0.5),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / ("adapter.gguf" if name == "adapter" else "model.gguf")).write_bytes(b"GGUF")
+        describe(source, folder, strength)
+        assert [each.state for each in compare(folder, read_statement(folder))] == ["same"]
+        cards[name] = (folder / CARD).read_text()
+        assert 'library_name: "gguf"' in cards[name]
+        assert "from_pretrained" not in cards[name]
+        assert EVALUATION["sentence"] in cards[name]
+        assert ("at 50 % of its strength" in cards[name]) == (strength != 1)
+        assert ("at the adapter's whole strength; this has another" in cards[name]) == (strength != 1)
+        assert ("model-index" in cards[name]) == (strength == 1), "figures of another model are none of this"
+    assert "llama-cli -m model.gguf\n" in cards["model"]
+    assert "--lora adapter.gguf" in cards["adapter"]
+    assert "An adapter (LoRA) for [org/tiny]" in cards["adapter"]
+    assert cards["adapter"].endswith("My own words.\n")
 
 
 @pytest.mark.parametrize("trouble", ["none", "broken", "link", "binary", "folder"])

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from arkor_dev.contract.provenance.statement import statement_of
+from arkor_dev.data.findings.privacy import Private
 from arkor_dev.local.cards.card import card_of
 from arkor_dev.local.cards.own_words import BEGIN, EMPTY, END
-from arkor_dev.local.cards.privacy import Private
+from tests.data.findings.test_privacy import PRIVATE, TOKEN
 from tests.support.fake_evaluation import EVALUATION
 from tests.support.statements import changed, raw_statement
 
 from .test_escaping import HOSTILE
-from .test_privacy import PRIVATE, TOKEN
 
 NOBODY = Private(frozenset())
 BUILD = ("predicate", "buildDefinition")

@@ -13,9 +13,8 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.local.cards import provenance
 from arkor_dev.local.checkpoints.points import STATE
 from arkor_dev.local.jobs.artifacts import parent_folder
+from tests.data.findings.test_privacy import PRIVATE, TOKEN
 from tests.support.statements import FILES, digest, write_folder
-
-from .test_privacy import PRIVATE, TOKEN
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -136,6 +136,9 @@ def test_adapters_keep_to_the_language_model() -> None:
     mixed = whole(vision_tower=tower(*usual), language_model=tower(*usual))
     assert adapter_targets(mixed) == r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj)"
     assert adapter_targets(whole(transformer=tower("c_attn", "c_proj"))) == "all-linear"
+    phi = whole(model=tower("qkv_proj", "o_proj", "gate_up_proj"))
+    assert adapter_targets(phi) == ["qkv_proj", "o_proj"]
+    assert adapter_targets(whole(model=tower("q_proj", "o_proj"))) == "all-linear"
 
 
 async def test_an_idle_model_is_unloaded_and_comes_back(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

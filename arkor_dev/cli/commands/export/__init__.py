@@ -1,1 +1,4 @@
-"""``arkor-dev export``: ``run`` asks for the files and writes them, ``usage`` says what to do with them."""
+"""``arkor-dev export``: ``asking`` has the files made and fetches them, ``run`` writes them.
+
+``usage`` says what to do with them.
+"""

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.commands import waiting
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
 from arkor_dev.cli.commands.local import size
-from arkor_dev.cli.commands.waiting import progress_words, shown_progress
-from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, NotFoundError
+from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 
+from .asking import fetch, finished, order, wanted_of
 from .usage import create_in_ollama, lines_for, model_name
 
 if TYPE_CHECKING:
     import argparse
 
-    from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
-CHUNK: Final = 2**20
-MOST_FILES: Final = 1000
 SAME: Final = "same"
 LINE: Final = 400
 
@@ -64,18 +59,11 @@ async def run_export(
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         chosen = choose_job(await jobs_of(backend), job)
-        step = best_step(chosen) if which == "best" else None if which == "final" else which
-        told = {"step": step, "quantization": quantization, "strength": None if strength == 1 else strength}
-        wanted = {"format": form} | {key: value for key, value in told.items() if value is not None}
+        export = await order(backend, chosen["id"], wanted_of(chosen, form, which, quantization, strength))
         try:
-            answer = await backend.create_export(chosen["id"], wanted)
-        except NotFoundError as refusal:
-            raise refusal.reworded(f"This backend cannot export that. ({refusal.text})") from None
-        export = _export_in(answer.body)
-        try:
-            export = await _done(backend, chosen["id"], export["id"])
+            export = await finished(backend, chosen["id"], export["id"])
             with _beside(target) as folder:
-                await _fetch(backend, chosen["id"], export, folder)
+                await fetch(backend, chosen["id"], export, folder)
                 _put(folder, target)
         finally:
             # What lies here need not lie there too; of one that was interrupted nothing stays.
@@ -99,15 +87,6 @@ async def run_export(
     return 0 if same else 1
 
 
-def best_step(job: dict[str, Any]) -> int | None:
-    """The checkpoint that is better than the final adapter beyond doubt, where there is one."""
-    told = job.get("evaluation")
-    if not isinstance(told, dict) or told.get("bestVerdict") != "better" or told.get("bestKept") is not True:
-        return None
-    step = told.get("bestStep")
-    return step if type(step) is int and step > 0 else None
-
-
 def _target(out: str, *, replace: bool) -> Path:
     """The folder to be written; BadRequestError where something is there that would be lost."""
     target = Path(out).absolute()
@@ -122,30 +101,6 @@ def _target(out: str, *, replace: bool) -> Path:
     return target
 
 
-def _export_in(body: bytes) -> dict[str, Any]:
-    try:
-        export = json.loads(body)["export"]
-        if not isinstance(export, dict) or not isinstance(export.get("id"), str):
-            raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise BackendError("The backend's answer on the export cannot be read. Try again later.") from None
-    return export
-
-
-async def _done(backend: Backend, job_id: str, export_id: str) -> dict[str, Any]:
-    """The export once it is there; raises its failure. Says on a terminal how far it has come."""
-    with shown_progress() as show:
-        while True:
-            export = _export_in((await backend.get_export(job_id, export_id)).body)
-            state = export.get("state")
-            if state == "completed":
-                return export
-            if state == "failed":
-                raise BackendError(f"It could not be exported: {one_line(export.get('error'), 1000)}")
-            show(progress_words(export, "Exporting"))
-            await asyncio.sleep(waiting.LOOK_SECONDS)
-
-
 @contextlib.contextmanager
 def _beside(target: Path) -> Any:
     """A folder on the same disk, which is gone afterwards unless it was put into its place."""
@@ -154,27 +109,6 @@ def _beside(target: Path) -> Any:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: Path) -> None:
-    """Every file, by its size and hash; raises BackendError for one that came otherwise."""
-    files = export.get("files")
-    if not isinstance(files, list) or not 0 < len(files) <= MOST_FILES:
-        raise BackendError("The backend's answer on the export cannot be read. Try again later.")
-    for entry in files:
-        name = entry.get("name") if isinstance(entry, dict) else None
-        # A name is the backend's word: it may not lead out of the folder.
-        if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", ".."):
-            raise BackendError("The backend names a file that may not be written. Nothing was.")
-        digest, count = hashlib.sha256(), 0
-        async with backend.export_file(job_id, str(export["id"]), name) as source:
-            with (folder / name).open("xb") as file:
-                async for chunk in source.content.iter_chunked(CHUNK):
-                    count += len(chunk)
-                    digest.update(chunk)
-                    await asyncio.to_thread(file.write, chunk)
-        if count != entry.get("bytes") or digest.hexdigest() != entry.get("sha256"):
-            raise BackendError(f"{one_line(name, 200)} came otherwise than it was written. Try again.")
 
 
 def _put(folder: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.cards.beside import describe_merged
+from arkor_dev.local.cards.beside import describe_lora, describe_merged
 from arkor_dev.local.exports.making import Making
 from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
 from arkor_dev.local.exports.sameness import CONVERSATIONS
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.exports.proof import Questions, Said
 
 FORMS: Final = ("gguf", "gguf-lora", "ollama")
-MODEL, ADAPTER, MODELFILE, CARD = "model.gguf", "adapter.gguf", "Modelfile", "README.md"
+MODEL, ADAPTER, MODELFILE = "model.gguf", "adapter.gguf", "Modelfile"
 
 
 @dataclass
@@ -155,9 +155,8 @@ class LlamaMaking(Making):
             for name, path in files.items():
                 path.replace(folder / name)
             if self.form == "gguf-lora":
-                if (self.source / CARD).is_file():
-                    shutil.copyfile(self.source / CARD, folder / CARD)
+                describe_lora(self.source, folder, self.strength)
             elif self.kind == "adapter":
-                describe_merged(self.source, folder)
+                describe_merged(self.source, folder, self.strength)
 
         write_whole(self.target, write)

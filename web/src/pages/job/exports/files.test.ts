@@ -59,6 +59,9 @@ test("what a backend lists is read as far as it can be", () => {
 test("the command names what is exported", () => {
   const one = { id: "e", format: "merged", state: "completed", createdAt: "", step: 20 } as Export;
   expect(command("job_1", one)).toBe("arkor-dev export job_1 --format merged --checkpoint 20 --out FOLDER");
+  expect(command("job_1", one, true)).toBe(
+    "arkor-dev push job_1 --format merged --checkpoint 20 NAME/REPOSITORY",
+  );
   const gguf = {
     ...one,
     format: "gguf",

@@ -96,8 +96,7 @@ export function Exports({ id, best }: { id: string; best: number | null }) {
     <section aria-label="Take it with you" class="exports">
       <h2>Take it with you</h2>
       <p class="exports-note">
-        As files for other programs. Each export is read again as they would read it, and compared with the
-        trained model.
+        As files for other programs. Each is read again as they would, and compared with the trained model.
         {best !== null && ` Step ${number(best)} is what leaves: it is better than the final adapter.`}
       </p>
       <div class="exports-actions">
@@ -163,7 +162,7 @@ function One({ job, one, remove }: { job: string; one: Export; remove: () => Pro
             <code>{command(job, one)}</code>
             <CopyButton text={command(job, one)} label="Copy the command" small />
           </div>
-          {usage(one.format).map(([program, line]) => (
+          {[...usage(one.format), ["The Hub", command(job, one, true)] as const].map(([program, line]) => (
             <div class="exports-command" key={program}>
               <span class="exports-quiet">{program}</span>
               <code>{line}</code>
@@ -176,13 +175,14 @@ function One({ job, one, remove }: { job: string; one: Export; remove: () => Pro
   );
 }
 
-/** The terminal's way to the same files, in a folder of one's own. */
-export function command(job: string, one: Export): string {
+/** The terminal's way to the same files, in a folder of one's own, or published. */
+export function command(job: string, one: Export, push = false): string {
   const step = one.step === undefined ? "" : ` --checkpoint ${one.step}`;
   const format = one.format === "adapter" ? "" : ` --format ${clean(one.format, 20)}`;
   const bits = one.quantization === undefined ? "" : ` --quantization ${clean(one.quantization, 20)}`;
   const strength = one.strength === undefined ? "" : ` --strength ${Number(one.strength)}`;
-  return `arkor-dev export ${clean(job, 100)}${format}${bits}${strength}${step} --out FOLDER`;
+  const [verb, to] = push ? ["push", "NAME/REPOSITORY"] : ["export", "--out FOLDER"];
+  return `arkor-dev ${verb} ${clean(job, 100)}${format}${bits}${strength}${step} ${to}`;
 }
 
 function amount(done: number, total: number, unit: unknown): string {

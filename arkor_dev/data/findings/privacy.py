@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.data.findings.masking import addresses, cards, keys
+from .masking import addresses, cards, keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arkor_dev.local.cards.privacy import Private, PrivateError
+from arkor_dev.data.findings.privacy import Private, PrivateError
 
 TOKEN = "hf_" + "aB3dE6gH9j" * 4
 PRIVATE = Private(

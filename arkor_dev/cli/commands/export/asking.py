@@ -1,0 +1,94 @@
+"""An export of a job: ordered of the backend, waited for and fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.cli.commands import waiting
+from arkor_dev.cli.commands.waiting import progress_words, shown_progress
+from arkor_dev.contract.errors import BackendError, NotFoundError
+from arkor_dev.core.plain_text import one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.backend.client import Backend
+
+CHUNK: Final = 2**20
+MOST_FILES: Final = 1000
+
+
+def wanted_of(
+    job: dict[str, Any], form: str, which: int | str, quantization: str | None, strength: float
+) -> dict[str, Any]:
+    """The contract's order of an export by what a person said; ``which`` is a step, ``best`` or ``final``."""
+    step = best_step(job) if which == "best" else None if which == "final" else which
+    told = {"step": step, "quantization": quantization, "strength": None if strength == 1 else strength}
+    return {"format": form} | {key: value for key, value in told.items() if value is not None}
+
+
+async def order(backend: Backend, job_id: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Have it made, from now on; raises the backend's refusal."""
+    try:
+        answer = await backend.create_export(job_id, wanted)
+    except NotFoundError as refusal:
+        raise refusal.reworded(f"This backend cannot export that. ({refusal.text})") from None
+    return export_in(answer.body)
+
+
+def best_step(job: dict[str, Any]) -> int | None:
+    """The checkpoint that is better than the final adapter beyond doubt, where there is one."""
+    told = job.get("evaluation")
+    if not isinstance(told, dict) or told.get("bestVerdict") != "better" or told.get("bestKept") is not True:
+        return None
+    step = told.get("bestStep")
+    return step if type(step) is int and step > 0 else None
+
+
+def export_in(body: bytes) -> dict[str, Any]:
+    """The export in an answer of the backend; raises BackendError."""
+    try:
+        export = json.loads(body)["export"]
+        if not isinstance(export, dict) or not isinstance(export.get("id"), str):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BackendError("The backend's answer on the export cannot be read. Try again later.") from None
+    return export
+
+
+async def finished(backend: Backend, job_id: str, export_id: str) -> dict[str, Any]:
+    """The export once it is there; raises its failure. Says on a terminal how far it has come."""
+    with shown_progress() as show:
+        while True:
+            export = export_in((await backend.get_export(job_id, export_id)).body)
+            state = export.get("state")
+            if state == "completed":
+                return export
+            if state == "failed":
+                raise BackendError(f"It could not be exported: {one_line(export.get('error'), 1000)}")
+            show(progress_words(export, "Exporting"))
+            await asyncio.sleep(waiting.LOOK_SECONDS)
+
+
+async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: Path) -> None:
+    """Every file, by its size and hash; raises BackendError for one that came otherwise."""
+    files = export.get("files")
+    if not isinstance(files, list) or not 0 < len(files) <= MOST_FILES:
+        raise BackendError("The backend's answer on the export cannot be read. Try again later.")
+    for entry in files:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        # A name is the backend's word: it may not lead out of the folder.
+        if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", ".."):
+            raise BackendError("The backend names a file that may not be written. Nothing was.")
+        digest, count = hashlib.sha256(), 0
+        async with backend.export_file(job_id, str(export["id"]), name) as source:
+            with (folder / name).open("xb") as file:
+                async for chunk in source.content.iter_chunked(CHUNK):
+                    count += len(chunk)
+                    digest.update(chunk)
+                    await asyncio.to_thread(file.write, chunk)
+        if count != entry.get("bytes") or digest.hexdigest() != entry.get("sha256"):
+            raise BackendError(f"{one_line(name, 200)} came otherwise than it was written. Try again.")

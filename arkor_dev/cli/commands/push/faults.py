@@ -1,0 +1,99 @@
+"""What went wrong between this machine and the Hub, in words that say what to do and never the token."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from arkor_dev.core.plain_text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses of a fault that passes: the same is asked again."""
+NETWORK: Final = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"})
+"""Packages whose errors are the network's."""
+OFFLINE: Final = "OfflineModeIsEnabled"
+LONGEST: Final = 300
+
+
+class PushError(Exception):
+    """What cannot be published, and why, as a person reads it."""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__
+
+
+def _answer(error: BaseException) -> tuple[int | None, str, str]:
+    """The status of the answer that was a fault, who gave it, and what was said there."""
+    for each in _chain(error):
+        response = getattr(each, "response", None)
+        status = getattr(response, "status_code", None)
+        if isinstance(status, int):
+            host = urlsplit(str(getattr(response, "url", ""))).netloc
+            return status, host, str(getattr(each, "server_message", None) or "")
+    return None, "", ""
+
+
+def _is_network(error: BaseException) -> bool:
+    names = {kind.__module__.partition(".")[0] for each in _chain(error) for kind in type(each).__mro__}
+    broken = any(isinstance(each, ConnectionError | TimeoutError) for each in _chain(error))
+    return bool(names & NETWORK) or broken
+
+
+def passes(error: BaseException, endpoint: str) -> bool:
+    """Whether to try again: the network's fault, or one of the server's that it may get over."""
+    if type(error).__name__ == OFFLINE or isinstance(error, PushError):
+        return False
+    status, host, _ = _answer(error)
+    if status is None:
+        return _is_network(error)
+    # Where the files are put each address is good for a time alone; the Hub gives another.
+    return status in PASSING or (status == 403 and host != urlsplit(endpoint).netloc)
+
+
+def reason(error: BaseException, endpoint: str, repo: str, token: str) -> str:
+    """A sentence on ``error``, which came up while ``repo`` of ``endpoint`` was asked for or written."""
+    if isinstance(error, PushError):
+        return str(error)
+    host = urlsplit(endpoint).netloc
+    status, who, said = _answer(error)
+    words = {
+        401: f"{host} refuses the token. Sign in again with `hf auth login`, or set another HF_TOKEN",
+        403: f"{host} does not let this token write {repo}: it has no right to, or the name is another's",
+        404: f"{host} has no {repo} for this token: the name is another's, or it was removed meanwhile",
+        409: f"{repo} was changed by another at the same time. Try again",
+        412: f"{repo} was changed by another at the same time. Try again",
+        413: f"{host} does not take files of this size",
+        429: f"{host} has had too many requests of this account. Try again in some minutes",
+    }
+    if type(error).__name__ == OFFLINE:
+        text = "HF_HUB_OFFLINE is set, and forbids to ask the Hub: unset it"
+    elif status == 403 and who != host:
+        text = f"Where {host} has the files put, {who}, they are refused. Try again later"
+    elif status is not None:
+        text = words.get(status, f"{host} answers {status}" + (". Try again later" if status >= 500 else ""))
+        text += f" ({clean(said, token)})" if said else ""
+    elif _is_network(error):
+        last = list(_chain(error))[-1]
+        text = (
+            f"The connection to {host} was lost, or there is none: "
+            f"{clean(last, token) or type(last).__name__}. What has arrived is not sent again: push once more"
+        )
+    else:
+        text = f"{type(error).__name__}: {clean(error, token)}"
+    return text if text.endswith(".") else f"{text}."
+
+
+def clean(text: object, token: str) -> str:
+    """One line without the token, and without what signs an address."""
+    line = str(text)
+    if token:
+        line = line.replace(token, "[token]")
+    return one_line(re.sub(r"(https?://[^\s?'\"]+)\?\S*", r"\1", line), LONGEST)

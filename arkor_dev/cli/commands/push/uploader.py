@@ -1,0 +1,221 @@
+"""The process that talks to the Hub: it reads one order, says how far it has come, answers, and ends.
+
+The hub's library finds the token where a login has left it, or in HF_TOKEN: nothing of ours passes it on. An
+upload that breaks off is gone on with. What the Hub has, it knows by its hash, so that is not sent again; and
+a commit in which nothing is new is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub.errors import RepositoryNotFoundError
+
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.data.findings.privacy import Private
+
+from .faults import PushError, passes, reason
+from .leaving import check_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
+
+TRIES: Final = 6
+LONGEST_PAUSE: Final = 30.0
+MOST_NAMES: Final = 10_000
+LONGEST_NAME: Final = 255
+TELL_SECONDS: Final = 0.2
+READ_ONLY: Final = "read"
+LIMITED: Final = "fineGrained"
+"""Roles of a token: one may read alone, the other do what its owner has ticked."""
+
+
+def tell(**said: Any) -> None:
+    """One message for whoever has started this process."""
+    sys.stdout.write(f"{json.dumps(said)}\n")
+    sys.stdout.flush()
+
+
+class Sent:
+    """How many bytes of the files' contents have left, by all of the library's threads together."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._of: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._began = self._told = time.monotonic()
+
+    @property
+    def count(self) -> int:
+        return sum(self._of.values())
+
+    def at(self, name: str, place: int) -> None:
+        """The file ``name`` has been sent up to ``place``: less than before, where it is sent again."""
+        with self._lock:
+            self._of[name] = place
+            now = time.monotonic()
+            if now - self._told < TELL_SECONDS:
+                return
+            self._told, done = now, self.count
+            left = (self.total - done) * (now - self._began) / done if done else None
+            progress = {"label": "Uploading", "done": done, "total": self.total, "unit": "B"}
+            tell(progress=progress | ({} if left is None else {"secondsLeft": round(left)}))
+
+
+class Addition(CommitOperationAdd):
+    """A file that is added, of which is told how far it has been sent."""
+
+    sent: Sent
+
+    @contextlib.contextmanager
+    def as_file(self, with_tqdm: bool = False) -> Iterator[BinaryIO]:
+        """As the library's, which reads with a bar what it sends."""
+        with super().as_file(with_tqdm=False) as file:
+            if with_tqdm:
+                read = file.read
+
+                def counted(size: int = -1) -> bytes:
+                    chunk = read(size)
+                    self.sent.at(self.path_in_repo, file.tell())
+                    return chunk
+
+                file.read = counted  # type: ignore[method-assign]
+            yield file
+
+
+@dataclass
+class Hub:
+    """The repository ``repo`` on the hub at ``endpoint``, asked by ``api`` as whoever is signed in."""
+
+    api: HfApi
+    endpoint: str
+    repo: str
+
+    def look(self) -> dict[str, Any]:
+        """Who asks, and what is there; raises :class:`PushError` for what can never be written."""
+        told = self.api.whoami()
+        user = str(told.get("name") or "")
+        names = [user, *(str(org.get("name")) for org in told.get("orgs") or () if isinstance(org, dict))]
+        auth = told.get("auth")
+        token = auth.get("accessToken") if isinstance(auth, dict) else None
+        role = token.get("role") if isinstance(token, dict) else None
+        if role == READ_ONLY:
+            raise PushError(
+                f"This token may only read. Make one that may write on {self.endpoint}/settings/tokens."
+            )
+        owner = self.repo.partition("/")[0]
+        if owner.lower() not in {name.lower() for name in names} and role != LIMITED:
+            named = ", ".join(one_line(name, 60) for name in names[:20] if name)
+            raise PushError(
+                f"The token's user may not write as {owner}: choose one of {named}, as in "
+                f"{one_line(user, 60)}/{self.repo.partition('/')[2]}."
+            )
+        return {"user": user, "endpoint": self.endpoint, **self.state()}
+
+    def state(self) -> dict[str, Any]:
+        """What is there under the name: ``exists``, and if so ``private``, ``files`` and ``commit``."""
+        try:
+            info = self.api.model_info(self.repo)
+        except RepositoryNotFoundError:
+            return {"exists": False, "private": None, "files": [], "commit": None}
+        if str(info.id).lower() != self.repo.lower():
+            raise PushError(f"This repository is called {one_line(info.id, 100)} now: push to that.")
+        listed = (info.siblings or [])[:MOST_NAMES]
+        files = [str(file.rfilename) for file in listed if len(str(file.rfilename)) <= LONGEST_NAME]
+        return {"exists": True, "private": bool(info.private), "files": files, "commit": info.sha}
+
+    def push(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the folder's files in one commit, as often as it takes; raises the last fault."""
+        folder, names = Path(order["folder"]), list(order["files"])
+        private = Private.here(map(Path, order["places"]), [get_token() or ""])
+        tell(progress={"label": "Looking through the files"})
+        check_files(folder, names, private)
+        sent = Sent(sum((folder / name).stat().st_size for name in names))
+        pause = float(order["pause"])
+        for left in reversed(range(TRIES)):
+            try:
+                return {**self._commit(folder, names, order, sent), "sent": sent.count}
+            except Exception as error:
+                if not left or not passes(error, self.endpoint):
+                    raise
+                tell(progress={"label": "The connection was lost: trying again"})
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        raise AssertionError("unreachable")
+
+    def _commit(
+        self, folder: Path, names: Sequence[str], order: Mapping[str, Any], sent: Sent
+    ) -> dict[str, Any]:
+        before = self.state()
+        if not before["exists"]:
+            self.api.create_repo(self.repo, private=bool(order["private"]), exist_ok=True)
+            before = self.state()
+        if order["private"] and not before["private"]:  # made meanwhile, or by a hub that does not obey
+            raise PushError(f"{self.repo} is public. Nothing was published: make it private there first.")
+        additions = [Addition(name, str(folder / name)) for name in names]
+        for addition in additions:
+            addition.sent = sent
+        gone = [CommitOperationDelete(name) for name in order["remove"] if name in before["files"]]
+        made = self.api.create_commit(
+            self.repo, operations=[*gone, *additions], commit_message=order["message"]
+        )
+        return {
+            "commit": made.oid,
+            "private": before["private"],
+            "changed": made.oid != before["commit"],
+        }
+
+
+def endpoint() -> str:
+    """The hub's address; raises :class:`PushError` for one to which a token would go in the clear."""
+    address: str = constants.ENDPOINT.rstrip("/")
+    parts = urlsplit(address)
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname or "")):
+        return address
+    raise PushError("HF_ENDPOINT has to begin with https:// : the token would travel in the clear.")
+
+
+def _is_here(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def main() -> None:
+    """Do what the one line on standard input asks for."""
+    order = json.loads(sys.stdin.buffer.readline())
+    # Whoever started this process holds its standard input open: the end of it ends this one too.
+    threading.Thread(target=_end_with, args=(sys.stdin.buffer.read,), daemon=True).start()
+    token, address = "", str(constants.ENDPOINT)
+    try:
+        address = endpoint()
+        token = get_token() or ""
+        if not token:
+            host = urlsplit(address).netloc
+            raise PushError(f"There is no token for {host}: sign in with `hf auth login`, or set HF_TOKEN.")
+        hub = Hub(HfApi(endpoint=address, token=token), address, order["repo"])
+        tell(answer=hub.look() if order["do"] == "look" else hub.push(order))
+    except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
+        tell(error=reason(error, address, order["repo"], token), final=isinstance(error, PushError))
+    os._exit(0)
+
+
+def _end_with(read: Callable[[], object]) -> None:
+    read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

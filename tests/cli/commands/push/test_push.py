@@ -1,0 +1,404 @@
+"""``arkor-dev push`` against a hub on 127.0.0.1: what leaves, what is refused, what is gone on with."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import hashlib
+import json
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("huggingface_hub")
+
+from arkor_dev.cli import consent
+from arkor_dev.cli.commands import waiting
+from arkor_dev.cli.commands.push import hub as hub_side
+from arkor_dev.cli.commands.push import run
+from tests.cli.commands.test_jobs import Command, command
+from tests.support.fake_exports import FILES, PROOF
+from tests.support.fake_hub import TOKEN, FakeHub, Repository, fake_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+
+__all__ = ["command"]
+
+CARD = b"---\nlicense: mit\nlibrary_name: peft\n---\n# Keeper\n"
+ALL = FILES | {"README.md": CARD, "provenance.json": b"{}"}
+CREATED = "POST /v1/jobs/{id}/exports"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(run, "PAUSE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
+    with fake_hub() as made:
+        monkeypatch.setenv("HF_ENDPOINT", made.url)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        yield made
+
+
+@pytest.fixture
+def job(signed_in: None, fake_backend: FakeBackend) -> str:
+    del signed_in
+    fake_backend.features = ["exports", "card"]
+    fake_backend.exports.files = dict(ALL)
+    return fake_backend.add_job("completed", name="keeper\x1b[31m")
+
+
+def left_over(settings: Settings) -> list[Path]:
+    return [*settings.cache.glob("push-*")]
+
+
+async def test_it_publishes_all_of_an_export_and_the_token_goes_to_the_hub_alone(
+    command: Command,
+    fake_backend: FakeBackend,
+    hub: FakeHub,
+    job: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[tuple[Any, ...]] = []
+    right = asyncio.create_subprocess_exec
+
+    async def watched(*argv: Any, **how: Any) -> Any:
+        started.append(argv)
+        return await right(*argv, **how)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", watched)
+    said = await command.run(0, "push", job, "ann/keeper", "--yes")
+    assert f"{hub.url}/ann/keeper (public): adapter" in said
+    assert PROOF["sentence"] in said
+    assert hub.repos["ann/keeper"].files == ALL
+    assert len(hub.repos["ann/keeper"].commits) == 2
+    assert not hub.repos["ann/keeper"].private
+    assert fake_backend.exports.of(job) == {}, "it was made for this alone"
+    assert left_over(settings) == []
+    assert len(started) == 2
+    assert TOKEN not in str(started) + said
+    # Where files are put nobody needs the token, and nobody gets it.
+    assert {told for method, _, told in hub.asked if method == "PUT"} == {None}
+    assert {told for method, _, told in hub.asked if method != "PUT"} == {f"Bearer {TOKEN}"}
+
+
+async def test_json_says_what_is_where(command: Command, hub: FakeHub, job: str) -> None:
+    told = json.loads(await command.run(0, "push", job, "acme/keeper", "--private", "--json", "--yes"))
+    assert hub.repos["acme/keeper"].private
+    assert told["export"]["proof"] == PROOF
+    assert told["repository"] == {
+        "name": "acme/keeper",
+        "url": f"{hub.url}/acme/keeper",
+        "created": True,
+        "files": sorted(ALL),
+        "removed": [],
+        "private": True,
+        "commit": hub.repos["acme/keeper"].commits[-1],
+        "changed": True,
+        "sent": len(ALL["adapter_model.safetensors"]),
+    }
+
+
+async def test_it_asks_before_anything_is_published(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = await command.run(2, "push", job, "ann/keeper")
+    assert "ann/keeper would be published, and nobody can be asked here: add --yes" in refused
+    assert "--yes" in await command.run(2, "push", job, "ann/keeper", "--json")
+    assert (hub.asked, fake_backend.exports.made) == ([], {})
+    questions: list[str] = []
+
+    def answer(question: str) -> str:
+        questions.append(question)
+        return answers.pop(0)
+
+    monkeypatch.setattr(consent, "can_ask", lambda: True)
+    monkeypatch.setattr(run, "can_ask", lambda: True)
+    monkeypatch.setattr(builtins, "input", answer)
+    answers = ["", "y"]
+    assert await command.run(0, "push", job, "ann/keeper", "--private") == "Nothing was published.\n"
+    assert hub.repos == {}
+    assert fake_backend.exports.of(job) == {}
+    size = sum(map(len, ALL.values()))
+    what = f"{job} (keeper), adapter, {size / 1000:.1f} kB in 4 files, will be published as"
+    assert questions == [f"{what} {hub.url}/ann/keeper: private, by ann.\nPublish it? [y/N] "]
+    await command.run(0, "push", job, "ann/keeper")
+    assert "public, for everybody to see, by ann." in questions[1]
+    assert hub.repos["ann/keeper"].files == ALL
+
+
+async def test_the_token_of_a_login_is_found(
+    command: Command, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    said = await command.run(2, "push", job, "ann/keeper", "--yes")
+    host = hub.url.removeprefix("http://")
+    assert f"There is no token for {host}: sign in with `hf auth login`, or set HF_TOKEN." in said
+    (tmp_path / "hf").mkdir(exist_ok=True)
+    (tmp_path / "hf" / "token").write_text(TOKEN)
+    await command.run(0, "push", job, "ann/keeper", "--yes")
+    assert hub.repos["ann/keeper"].files == ALL
+
+
+async def test_what_the_hub_refuses_is_said_before_anything_is_made(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(name: str = "ann/keeper", *more: str) -> str:
+        said = await command.run(2, "push", job, name, "--yes", *more)
+        assert TOKEN not in said
+        assert fake_backend.exports.made == {}, "nothing is exported for nothing"
+        return said
+
+    monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrong1")
+    said = await refused()
+    assert "refuses the token" in said
+    assert "hf_wrong" not in said
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    hub.role = "read"
+    assert (
+        f"This token may only read. Make one that may write on {hub.url}/settings/tokens" in await refused()
+    )
+    hub.role = "write"
+    assert "may not write as bob: choose one of ann, acme, as in ann/keeper" in await refused("bob/keeper")
+    hub.repos["ann/open"] = Repository(private=False)
+    assert "ann/open is there, and public" in await refused("ann/open", "--private")
+    hub.told = {"id": "ann/new\x1b[31m"}
+    assert "is called ann/new now" in await refused("ann/open")
+    hub.told = {"name": ["\x1b[31m"], "orgs": "x", "auth": 3}
+    assert "may not write as ann" in await refused()
+    hub.told = {}
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "HF_HUB_OFFLINE is set" in await refused()
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", "http://192.0.2.1")
+    assert "HF_ENDPOINT has to begin with https:" in await refused()
+    monkeypatch.setattr(hub_side, "LIBRARY", "no_such_library")
+    assert "pip install 'arkor-dev[hub]'" in await refused()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "keeper", "a/b/c", "../x/y", "ann/..", "ann/.x", "ann/x.git", "ann/x--y", "ann/x y", "-ann/x",
+     "ann/x\x1b[31m", "https://evil/x", "ann/é", f"ann/{'x' * 99}"],
+)  # fmt: skip
+async def test_a_name_that_is_none_is_refused(command: Command, hub: FakeHub, job: str, name: str) -> None:
+    said = await command.run(2, "push", "--yes", "--", job, name)
+    assert "NAME/REPOSITORY" in said
+    assert "\x1b" not in said
+    assert hub.asked == []
+
+
+async def test_a_right_that_is_lacking_is_found_out_later_and_the_export_stays(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
+) -> None:
+    hub.role = "fineGrained"  # of which the hub does not tell what it may
+    said = await command.run(2, "push", job, "bob/keeper", "--yes")
+    assert "does not let this token write bob/keeper: it has no right to, or the name is another's" in said
+    hub.faults = lambda _, path: 403 if path.endswith("/commit/main") else None
+    said = await command.run(2, "push", job, "ann/keeper", "--yes")
+    assert "does not let this token write ann/keeper" in said
+    assert "refused [token]?" in said, (
+        "what the hub says is told without the token, and without control characters"
+    )
+    assert len(fake_backend.exports.of(job)) == 1
+    hub.faults = lambda *_: None
+    await command.run(0, "push", job, "ann/keeper", "--yes")
+    assert hub.repos["ann/keeper"].files == ALL
+    assert fake_backend.count(CREATED) == 1, "what was made and proved is taken again"
+
+
+async def test_a_private_model_never_gets_where_it_is_public(
+    command: Command, hub: FakeHub, job: str
+) -> None:
+    hub.obeys = False
+    said = await command.run(2, "push", job, "ann/keeper", "--private", "--yes")
+    assert "ann/keeper is public. Nothing was published" in said
+    assert (hub.puts(), hub.repos["ann/keeper"].files) == ([], {})
+
+
+@pytest.mark.parametrize("part", [None, 300])
+async def test_a_cut_connection_is_gone_on_with_and_nothing_is_there_twice(
+    command: Command, hub: FakeHub, job: str, part: int | None
+) -> None:
+    hub.part = part
+    cuts = {"/put/": ["cut", "cut"], "/part/": ["cut"], "/commit/": ["after"]}
+
+    def faults(method: str, path: str) -> str | None:
+        for where, left in cuts.items():
+            if where in path and method in ("PUT", "POST") and left:
+                return left.pop()
+        return None
+
+    hub.faults = faults
+    said = await command.run(0, "push", job, "ann/keeper", "--yes")
+    repo = hub.repos["ann/keeper"]
+    assert repo.files == ALL
+    assert len(repo.commits) == 2, "the commit whose answer was lost is not made twice"
+    assert len(hub.objects) == 1
+    assert "commit" in said or "nothing has changed" in said
+    # And once more: there is nothing new.
+    before = len(hub.puts())
+    said = await command.run(0, "push", job, "ann/keeper", "--yes")
+    assert f"{hub.url}/ann/keeper has all of it already: nothing has changed." in said
+    assert (len(hub.puts()), len(repo.commits)) == (before, 2)
+
+
+async def test_what_has_arrived_is_not_sent_again_by_the_next_push(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
+) -> None:
+    second = b"GGUF" * 5000
+    fake_backend.exports.files = ALL | {"model-2.gguf": second}
+    hub.storage = "localhost"  # where files are put is another host, whose addresses run out
+    place = f"/put/{hashlib.sha256(second).hexdigest()}"
+    hub.faults = lambda _, path: 403 if path == place else None
+    said = await command.run(2, "push", job, "ann/keeper", "--yes")
+    assert "Where" in said
+    assert "localhost" in said
+    assert "Signature" not in said
+    assert len(hub.objects) == 1
+    assert sorted(map(hub.puts().count, set(hub.puts()))) == [1, 6], "one arrived, the other was tried often"
+    hub.faults = lambda *_: None
+    before = len(hub.puts())
+    await command.run(0, "push", job, "ann/keeper", "--yes")
+    assert hub.repos["ann/keeper"].files == fake_backend.exports.files
+    assert hub.puts()[before:] == [place]
+
+
+async def test_another_model_than_the_trained_one_stays_here(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
+) -> None:
+    fake_backend.exports.proof = PROOF | {"verdict": "differs", "sentence": "Another\x1b[31m model."}
+    said = await command.run(1, "push", job, "ann/keeper", "--yes")
+    assert said == "Another model. Nothing was published. To do it all the same, add --force.\n"
+    assert (hub.repos, fake_backend.exports.of(job)) == ({}, {})
+    await command.run(0, "push", job, "ann/keeper", "--yes", "--force")
+    assert hub.repos["ann/keeper"].files == ALL
+
+
+async def test_an_export_that_is_there_is_taken_and_stays(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
+) -> None:
+    fake_backend.features = ["exports", "gguf"]
+    fake_backend.exports.files = {"model.gguf": b"GGUF", "README.md": CARD}
+    made: dict[str, Any] = {"format": "gguf", "quantization": "q8_0", "state": "completed"}
+    made |= {"proof": PROOF, "bytes": 4}
+    others: list[dict[str, Any]] = [{"quantization": "q4_0"}, {"strength": 0.5}, {"step": 4}]
+    others += [{"format": "ollama"}, {"state": "failed"}]
+    for number, other in enumerate([{}, *others]):
+        files = [{"name": "README.md", "bytes": 0, "sha256": ""}] if other else fake_files(fake_backend)
+        fake_backend.exports.add(job, {"id": f"exp_{number}", "files": files, **made, **other})
+    await command.run(0, "push", job, "ann/keeper", "--yes", "--format", "gguf")
+    assert fake_backend.count(CREATED) == 0
+    assert len(fake_backend.exports.of(job)) == 6
+    assert hub.repos["ann/keeper"].files == fake_backend.exports.files
+
+
+def fake_files(fake_backend: FakeBackend) -> list[dict[str, Any]]:
+    """What the fake backend tells of the files that its exports hold."""
+    return [
+        {"name": name, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+        for name, body in fake_backend.exports.files.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "README.md",
+            "# Mine\n\nIt lies in /home/ann/models/x.\n",
+            "README.md tells a path of this machine in line 3",
+        ),
+        (
+            "config.json",
+            '{"_name_or_path": "{project}"}',
+            "config.json tells a path of this machine in line 1",
+        ),
+        ("provenance.json", '{"x": "{token}"}', "provenance.json tells a token in line 1"),
+        ("model.gguf", "GGUF\0name\0{project}/tiny\0", "model.gguf tells a path of this machine, or a token"),
+        ("tokenizer.json", '{"x": "{token}"}', "tokenizer.json tells a path of this machine, or a token"),
+    ],
+)
+async def test_nothing_leaves_that_tells_of_this_machine(
+    command: Command,
+    fake_backend: FakeBackend,
+    hub: FakeHub,
+    job: str,
+    settings: Settings,
+    name: str,
+    text: str,
+    said: str,
+) -> None:
+    filled = text.replace("{project}", str(settings.project)).replace("{token}", TOKEN)
+    fake_backend.exports.files = ALL | {name: filled.encode()}
+    told = await command.run(2, "push", job, "ann/keeper", "--yes")
+    assert said in told
+    assert "Nothing was published" in told
+    assert not {TOKEN, str(settings.project), "/home/ann"} & set(told.split())
+    assert hub.repos == {}
+    # What only looks like a path in a vocabulary is none of this machine.
+    fake_backend.exports.files = ALL | {"tokenizer.json": b'{"/usr/local/bin": 7, "C:\\\\Windows\\\\x": 8}'}
+    await command.run(0, "push", job, "ann/keeper", "--yes")
+
+
+async def test_weights_of_two_formats_are_not_mixed_up(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
+) -> None:
+    await command.run(0, "push", job, "ann/keeper", "--yes")
+    hub.repos["ann/keeper"].files["notes.txt"] = b"mine"
+    fake_backend.exports.files = {"model.safetensors": b"m" * 99, "config.json": b"{}", "README.md": CARD}
+    how = ("push", job, "ann/keeper", "--yes", "--format", "merged")
+    said = await command.run(2, *how)
+    assert "which would be loaded as well: adapter_config.json, adapter_model.safetensors" in said
+    assert hub.repos["ann/keeper"].files == ALL | {"notes.txt": b"mine"}
+    told = json.loads(await command.run(0, *how, "--replace", "--json"))
+    assert told["repository"]["removed"] == ["adapter_config.json", "adapter_model.safetensors"]
+    rest = {"notes.txt": b"mine", "provenance.json": b"{}"}
+    assert hub.repos["ann/keeper"].files == fake_backend.exports.files | rest
+    # GGUF files lie beside others.
+    fake_backend.features = ["exports", "gguf"]
+    fake_backend.exports.files = {"model.gguf": b"GGUF"}
+    await command.run(0, "push", job, "ann/keeper", "--yes", "--format", "gguf")
+    assert {"model.gguf", "model.safetensors"} <= set(hub.repos["ann/keeper"].files)
+
+
+async def test_who_stops_it_ends_the_upload_at_once(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    pids: list[int] = []
+    right = asyncio.create_subprocess_exec
+
+    async def watched(*argv: Any, **how: Any) -> Any:
+        process = await right(*argv, **how)
+        pids.append(process.pid)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", watched)
+    reached = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stuck(_method: str, _path: str) -> None:
+        loop.call_soon_threadsafe(reached.set)
+        over.wait(20)
+
+    over = threading.Event()
+    hub.faults = stuck
+    asking = asyncio.create_task(hub_side.asked({"do": "look", "repo": "ann/x"}, lambda _: None))
+    await asyncio.wait_for(reached.wait(), 60)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    over.set()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)

@@ -1,0 +1,82 @@
+"""Families of models with tokenizers of their own kinds: what leaves of each is the trained one still."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from transformers import AutoTokenizer
+
+from arkor_dev.local.exports.making import Making
+from tests.local.exports.test_making import ROWS, trained
+from tests.local.families import FAMILIES
+from tests.local.gguf.test_making import with_converters
+from tests.local.gguf_extra import needs_gguf
+
+from .test_making import export, nothing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.engine,
+    needs_gguf,
+    pytest.mark.timeout(600),  # each export is five processes that load libraries
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+WITH_PIECES = {"gemma2", "gemma3", "mistral", "mistral, spaced once", "phi3"}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_converters(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def family(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, Path]:
+    """The name of a family, its base model, and an adapter that was trained on it."""
+    made = tmp_path_factory.mktemp("family")
+    base = FAMILIES[request.param](made / "base")
+    return request.param, base, trained(base, made / "data")
+
+
+def test_a_merged_model_is_whole_and_names_no_folder(family: tuple[str, Path, Path], tmp_path: Path) -> None:
+    name, base, adapter = family
+    made = Making("merged", adapter, "adapter", base, "tiny", tmp_path / "out", nothing).make(ROWS)
+    assert made["proof"]["verdict"] == "same", made["proof"]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert ("tokenizer.model" in names) == (name in WITH_PIECES)
+    for path in (tmp_path / "out").iterdir():
+        assert str(base.parent).encode() not in path.read_bytes(), path.name
+    told = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())
+    assert not {"vocab_file", "is_local", "name_or_path"} & set(told)
+    before, after = (AutoTokenizer.from_pretrained(each) for each in (base, tmp_path / "out"))
+    assert (
+        before("  Where is\n\nmy 2nd parcel? 🦜")["input_ids"]
+        == after("  Where is\n\nmy 2nd parcel? 🦜")["input_ids"]
+    )
+
+
+@pytest.mark.parametrize("form", ["gguf", "gguf-lora"])
+def test_llama_answers_as_the_trained_model(
+    family: tuple[str, Path, Path], own: Path, tmp_path: Path, form: str
+) -> None:
+    _, base, adapter = family
+    proof: dict[str, Any] = export(adapter, base, tmp_path / "out", own, form)["proof"]
+    assert proof["verdict"] == "same", proof
+    assert proof["divergence"] < 1e-3 < proof["divergenceOfBase"]
+    assert proof["loss"]["exported"] < proof["loss"]["base"]
+
+
+def test_a_whole_model_of_pieces_leaves_too(own: Path, tmp_path: Path) -> None:
+    base = FAMILIES["gemma2"](tmp_path / "base")
+    source = trained(base, tmp_path / "data", fullFineTuning=True, learningRate=1e-3)
+    assert str(tmp_path).encode() not in b"".join(path.read_bytes() for path in source.glob("*.json"))
+    proof = export(source, base, tmp_path / "out", own, "ollama", "q8_0", kind="model")["proof"]
+    assert proof["verdict"] == "same", proof
