@@ -40,8 +40,8 @@ def test_what_may_fit_is_begun(fits: Forecast) -> None:
 
 def test_what_needs_more_memory_than_is_free_is_not() -> None:
     assert refusal(forecast(2000 * MB, 1000 * MB, fits=False, fixes=[FIX])) == {
-        "error": "Not begun, as it cannot fit into memory. It was forecast to take 2.0 GB, and 1.0 GB are free "
-        "now. What would fit: a batch size of 2 (900 MB).",
+        "error": "Not begun, as it cannot fit into memory. It was forecast to take 2.0 GB, and 1.0 GB are "
+        "free now. What would fit: a batch size of 2 (900 MB).",
         "outOfMemory": True,
     }
 
