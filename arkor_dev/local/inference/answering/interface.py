@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from arkor_dev.local.inference.formats.following import Vocabulary
+
 
 @dataclass(eq=False)
 class Asked:
@@ -19,8 +21,9 @@ class Asked:
 
     ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages`` (or ``prompt``, a text
     that is gone on from as it is), ``temperature``, ``topP``, ``maxTokens``, perhaps ``tools``, ``stop``
-    (texts), ``strength`` (of the adapter, 1 is all of it), what ``Sampling`` has besides, and ``training``
-    when a job runs beside it. ``send`` gets ``progress``, ``text``, and at last ``done`` or ``error``.
+    (texts), ``format`` (``formats.asked.Format`` as an object), ``strength`` (of the adapter, 1 is all of
+    it), what ``Sampling`` has besides, and ``training`` when a job runs beside it. ``send`` gets
+    ``progress``, ``text``, and at last ``done`` or ``error``.
     """
 
     ask: dict[str, Any]
@@ -67,6 +70,10 @@ class Engine(Protocol):
     @property
     def facts(self) -> dict[str, str]:
         """Which engine this is and how precisely it computes, for the answer's end."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The loaded model's tokens, for answers that have to fit a schema; raises :class:`JobFailure`."""
 
     def place_of(self, ask: dict[str, Any]) -> str:
         """The base as it has to be loaded for this question."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from arkor_dev.local.inference.formats.following import Following
+
     from .interface import Asked, Engine
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class _Answer:
     calls: ToolCalls
     limit: int
     began: float
+    following: Following | None
     logits: NDArray[np.float32] | None = None
     token: int = 0
     tokens: int = 0
@@ -116,6 +119,12 @@ class Loop:
     def _begun(self, asked: Asked) -> _Answer:
         engine, ask = self.engine, asked.ask
         conversation = engine.begin(ask, asked.place, lambda label: asked.send(progress=_progress(label)))
+        wanted = ask.get("format")
+        try:
+            following = engine.vocabulary.follow(**wanted) if wanted else None
+        except BaseException:
+            engine.end(conversation)
+            raise
         names = tool_names(ask.get("tools"))
         return _Answer(
             asked,
@@ -126,6 +135,7 @@ class Loop:
             ToolCalls(names),
             min(ask["maxTokens"], conversation.room),
             time.monotonic(),
+            following,
         )
 
     def _advance(self, answers: list[_Answer]) -> None:
@@ -153,7 +163,9 @@ class Loop:
     def _chosen(self, answer: _Answer) -> bool:
         """Choose the next token of an answer and send what it completes; whether the answer goes on."""
         assert answer.logits is not None
-        chosen = answer.sampler.choose(answer.logits)
+        following = answer.following
+        allowed = following.allowed(answer.logits.size) if following else None
+        chosen = answer.sampler.choose(answer.logits, allowed)
         answer.token, answer.tokens = chosen.token, answer.tokens + 1
         if answer.first is None:
             answer.first = time.monotonic()
@@ -165,6 +177,8 @@ class Loop:
         self._say(answer, answer.stops.push(answer.text.push(chosen.token)))
         if answer.stops.met:
             self._finish(answer, "stop")
+        elif following and (end := following.take(chosen.token)):
+            self._finish(answer, end)
         elif answer.tokens >= answer.limit:
             self._finish(answer, "length")
         else:
