@@ -11,8 +11,8 @@ from .schemas import FormatError, read
 
 RESPONSE: Final = "responseFormat"
 CHOICE: Final = "toolChoice"
-UNFORCED: Final = (None, "auto", "none")
-FREE: Final = (None, {}, {"type": "text"})
+UNFORCED: Final[tuple[object, ...]] = (None, "auto", "none")
+FREE: Final[tuple[object, ...]] = (None, {}, {"type": "text"})
 
 
 class Format(NamedTuple):

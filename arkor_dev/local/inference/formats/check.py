@@ -7,7 +7,6 @@ away from the store and from other people's answers, and each schema once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections import OrderedDict
 from typing import Final
@@ -76,11 +75,10 @@ class FormatChecks:
         try:
             async with asyncio.timeout(SECONDS):
                 child.send(schema=schema)
-                async with contextlib.aclosing(child.batches()) as batches:
-                    async for (message,) in batches:
-                        answered = True
-                        wrong: str | None = message["wrong"]
-                        return wrong
+                if batch := await anext(child.batches(), None):
+                    answered = True
+                    wrong: str | None = batch[0]["wrong"]
+                    return wrong
                 if await child.ended() < 0:
                     return TOO_MUCH
                 raise UnavailableError(child.cause("The process that checks formats"), code="not_checked")
