@@ -1,4 +1,4 @@
-"""Answers that have to fit a schema, and calls that are forced (docs/contract.md#formats), where it is named."""
+"""Answers that have to fit a schema, and forced calls (docs/contract.md#formats), where it is named."""
 
 from __future__ import annotations
 

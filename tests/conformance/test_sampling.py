@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .conftest import QUESTION
-from .test_features import named
 from .test_order import need
 
 if TYPE_CHECKING:
@@ -153,13 +152,11 @@ def test_tools_are_taken_and_their_results_too(target: Target) -> None:
 
 def test_a_call_that_cannot_be_forced_is_refused(target: Target) -> None:
     need(target, "tools")
-    if "formats" in named(target):
-        pytest.skip("this backend can: test_formats.py")
     body = {
         "messages": QUESTION,
         "baseModel": target.quick["model"],
         "tools": TOOLS,
-        "toolChoice": "required",
+        "toolChoice": {"type": "function", "function": {"name": "nobody"}},  # nor where `formats` is named
     }
     answer = target.call("POST", "/v1/inference/chat", body)
     assert (answer.status, "toolChoice" in answer.error) == (400, True)

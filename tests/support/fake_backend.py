@@ -40,10 +40,10 @@ from .fake_evaluation import FakeEvaluations
 from .fake_exports import FakeExports
 from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
+from .fake_formats import check_format, forced, instance_of
 from .fake_order import Order
 from .fake_placement import FakePlacement
 from .fake_resume import Resuming
-from .fake_formats import check_format, forced, instance_of
 from .fake_sampling import check_sampling, check_tools, logprobs, until_stop, usage
 from .fake_serving import FakeServing
 from .fake_votes import FakeVotes

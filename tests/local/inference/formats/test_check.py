@@ -15,6 +15,7 @@ from arkor_dev.contract.errors import BadRequestError, RateLimitedError, Unavail
 from arkor_dev.local.inference.formats import check as check_module
 from arkor_dev.local.inference.formats.check import TOO_MUCH, WAITING, FormatChecks
 from arkor_dev.local.inference.formats.schemas import read
+from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -120,13 +121,13 @@ async def test_a_process_that_dies_of_a_schema_refuses_that_one_alone(
 async def test_a_process_that_cannot_work_is_no_fault_of_the_schema(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = check_module.Child.start
+    start = Child.start
 
     async def broken(_: str, *args: Any, **more: Any) -> Any:
         return await start("arkor_dev.no_such_module", *args, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(check_module.Child, "start", broken)
+        patch.setattr(Child, "start", broken)
         with pytest.raises(UnavailableError, match="no_such_module"):
             await checks.check(as_json(USUAL), "responseFormat")
     await checks.check(as_json(USUAL), "responseFormat")
@@ -188,13 +189,13 @@ async def test_the_process_ends_when_nobody_asks() -> None:
 async def test_the_process_has_no_secrets(checks: FormatChecks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     seen: dict[str, str] = {}
-    start = check_module.Child.start
+    start = Child.start
 
     async def watched(module: str, env: dict[str, str], *, alone: bool) -> Any:
         assert alone
         seen.update(env)
         return await start(module, env, alone=alone)
 
-    monkeypatch.setattr(check_module.Child, "start", watched)
+    monkeypatch.setattr(Child, "start", watched)
     await checks.check(as_json(USUAL), "responseFormat")
     assert set(seen) <= set(check_module.PASSED)
