@@ -33,14 +33,15 @@ def wanted(inner: Any, **more: Any) -> dict[str, Any]:
 
 
 def test_where_nothing_is_asked_any_text_will_do() -> None:
-    for body in (
+    bodies: list[dict[str, Any]] = [
         {},
         {"responseFormat": None},
         {"responseFormat": {}},
         {"responseFormat": {"type": "text"}},
         {"toolChoice": "auto", "tools": TOOLS},
         {"toolChoice": "none", "tools": TOOLS},
-    ):
+    ]
+    for body in bodies:
         assert format_of(body) is None
 
 
