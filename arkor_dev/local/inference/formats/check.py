@@ -96,6 +96,7 @@ class FormatChecks:
         if self._child is None or not self._child.alive:
             await self._end()
             env = {name: os.environ[name] for name in PASSED if name in os.environ}
+            env["PYTHONSAFEPATH"] = "1"  # a module of the project must not stand in for one of ours
             try:
                 self._child = await Child.start(f"{__package__}.check_worker", env, alone=True)
             except OSError as error:

@@ -19,6 +19,7 @@ from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 USUAL = {"type": "object", "properties": {"a": {"type": "string"}}}
 
@@ -186,8 +187,13 @@ async def test_the_process_ends_when_nobody_asks() -> None:
     await checks.close()
 
 
-async def test_the_process_has_no_secrets(checks: FormatChecks, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_process_has_no_secrets_and_no_modules_of_the_project(
+    checks: FormatChecks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    for name in ("llguidance", "json", "arkor_dev"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
     seen: dict[str, str] = {}
     start = Child.start
 
@@ -198,4 +204,4 @@ async def test_the_process_has_no_secrets(checks: FormatChecks, monkeypatch: pyt
 
     monkeypatch.setattr(Child, "start", watched)
     await checks.check(as_json(USUAL), "responseFormat")
-    assert set(seen) <= set(check_module.PASSED)
+    assert set(seen) <= {*check_module.PASSED, "PYTHONSAFEPATH"}
