@@ -389,7 +389,10 @@ def test_a_bare_text_is_continued(client: OpenAI) -> None:
 
 PLACE = {
     "type": "object",
-    "properties": {"number": {"type": "integer", "maximum": 999}, "kind": {"enum": ["parrot", "ledger"]}},
+    "properties": {
+        "number": {"type": "integer", "minimum": 0, "maximum": 999},
+        "kind": {"enum": ["parrot", "ledger"]},
+    },
     "required": ["number", "kind"],
     "additionalProperties": False,
 }
@@ -403,16 +406,21 @@ TOOL: dict[str, Any] = {
 }
 
 
+class Kind(BaseModel):
+    """A part of what is wanted."""
+
+    kind: Literal["parrot", "ledger"]
+
+
 class Place(BaseModel):
     """As a program that uses ``parse`` says what it wants."""
 
-    kind: Literal["parrot", "ledger"]
-    number: int = Field(le=999)
-    inner: Place | None
+    number: int = Field(ge=0, le=999)
+    inner: Kind | None
 
 
 def test_an_answer_that_fits_a_schema_whole_and_streamed(client: OpenAI) -> None:
-    asked: dict[str, Any] = {"model": "bot", "messages": HI, "max_tokens": 100, "response_format": HELD}
+    asked: dict[str, Any] = {"model": "bot", "messages": HI, "max_tokens": 180, "response_format": HELD}
     # One of OpenAI's overloads for each way to call it; what is asked is a plain object all the same.
     create: Any = client.chat.completions.create
     answer = create(**asked, temperature=0)
@@ -459,7 +467,7 @@ def test_an_answer_is_parsed_into_a_model_of_the_program_s(client: OpenAI) -> No
 def test_a_call_is_forced_and_its_arguments_fit(client: OpenAI) -> None:
     create: Any = client.chat.completions.create
     for choice in ("required", {"type": "function", "function": {"name": "store"}}):
-        asked: dict[str, Any] = {"model": "bot", "messages": HI, "max_tokens": 120, "tools": [TOOL]}
+        asked: dict[str, Any] = {"model": "bot", "messages": HI, "max_tokens": 180, "tools": [TOOL]}
         answer = create(**asked, tool_choice=choice, temperature=2, seed=2)
         (call,) = answer.choices[0].message.tool_calls
         assert answer.choices[0].finish_reason == "tool_calls"

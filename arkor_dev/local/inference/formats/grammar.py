@@ -28,7 +28,7 @@ LIMITS: Final = LLParserLimits(
 """What a matcher may use: half or less of the library's own, which are for the largest known schemas."""
 OPTIONS: Final[dict[str, Any]] = {
     # One space, or a new line and its indentation: without a bound a model may write white space for ever.
-    "whitespace_pattern": r" |\n {0,40}|\n\t{0,10}",
+    "whitespace_pattern": r" |\n {0,16}|\n\t{0,4}",
     # With \uXXXX a name that is listed could be written in a second way, and pass for another one.
     "json_allowed_escapes": 'nrbtf\\"',
 }
