@@ -81,7 +81,7 @@ class FormatChecks:
                     return wrong
                 if await child.ended() < 0:
                     return TOO_MUCH
-                raise UnavailableError(child.cause("The process that checks formats"), code="not_checked")
+                raise UnavailableError(child.cause("The process that checks formats"))
         except TimeoutError:
             raise UnavailableError(
                 "The format could not be checked in time: try again", code="not_checked"
@@ -100,7 +100,7 @@ class FormatChecks:
             try:
                 self._child = await Child.start(f"{__package__}.check_worker", env, alone=True)
             except OSError as error:
-                raise UnavailableError(f"The format cannot be checked: {error}", code="not_checked") from None
+                raise UnavailableError(f"The format cannot be checked: {error}") from None
         return self._child
 
     def _rest(self) -> None:
