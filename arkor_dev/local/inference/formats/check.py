@@ -7,6 +7,7 @@ away from the store and from other people's answers, and each schema once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import OrderedDict
 from typing import Final
@@ -25,6 +26,11 @@ IDLE_SECONDS: Final = 60.0
 PASSED: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "TZ")
 """What of the environment the process gets: nothing that could be a secret."""
 TOO_MUCH: Final = "it needs more time or memory than a schema is given"
+LATE: Final = "The format could not be checked in time: try again"
+
+
+class _Died(Exception):  # noqa: N818 - it ends a process, and no request
+    """The process was ended by a signal: by its limits, or by somebody else."""
 
 
 class FormatChecks:
@@ -37,6 +43,7 @@ class FormatChecks:
         self._waiting = 0
         self._child: Child | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     async def check(self, schema: str, field: str) -> None:
         """Whether ``schema``, the JSON of one that was read, makes a grammar.
@@ -66,11 +73,22 @@ class FormatChecks:
         if self._idle:
             self._idle.cancel()
         await self._end()
+        if self._ending:
+            await self._ending
 
     async def _wrong(self, schema: str) -> str | None:
-        """What is wrong with it, by the process; one that does not answer is ended."""
+        """What is wrong with it; a schema with which two processes have died is too much for one."""
         if self._idle:
             self._idle.cancel()
+        try:
+            for _ in range(2):
+                with contextlib.suppress(_Died):
+                    return await self._told(schema)
+            return TOO_MUCH
+        finally:
+            self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._rest)
+
+    async def _told(self, schema: str) -> str | None:
         child, answered = await self._process(), False
         try:
             async with asyncio.timeout(SECONDS):
@@ -80,17 +98,14 @@ class FormatChecks:
                     wrong: str | None = batch[0]["wrong"]
                     return wrong
                 if await child.ended() < 0:
-                    return TOO_MUCH
+                    raise _Died
                 raise UnavailableError(child.cause("The process that checks formats"))
         except TimeoutError:
-            raise UnavailableError(
-                "The format could not be checked in time: try again", code="not_checked"
-            ) from None
+            raise UnavailableError(LATE, code="not_checked") from None
         finally:
             # Whoever leaves in the middle leaves an answer behind that nobody waits for.
             if not answered:
                 await asyncio.shield(self._end())
-            self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._rest)
 
     async def _process(self) -> Child:
         if self._child is None or not self._child.alive:
@@ -105,7 +120,7 @@ class FormatChecks:
 
     def _rest(self) -> None:
         if self._child and not self._turn.locked():
-            self._child.kill()
+            self._ending = asyncio.create_task(self._end())
 
     async def _end(self) -> None:
         child, self._child = self._child, None

@@ -23,6 +23,8 @@ LIMITS: Final = LLParserLimits(
     step_max_items=20_000,
     max_lexer_states=50_000,
     max_grammar_size=100_000,
+    # It would run over all of a model's tokens, which takes as long as the pattern's author likes.
+    precompute_large_lexemes=False,
     verbose_errors=False,
 )
 """What a matcher may use: half or less of the library's own, which are for the largest known schemas."""
