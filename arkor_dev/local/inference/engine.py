@@ -26,7 +26,6 @@ from .alone import Alone
 from .answer_speed import Way, convert, quickest
 from .answering.prompt import prompt_of
 from .batch import Batch, Forward, Layers, Row, Worn, cache_of, layers_of
-from .formats.following import Vocabulary
 from .prompt_cache import PromptCache
 from .strength import WHOLE, Dial
 
@@ -78,7 +77,6 @@ class Engine:
         self._way: Way | None = None
         self._batches: dict[Worn, Batch] = {}
         self._remembered = PromptCache()
-        self._vocabulary: Vocabulary | None = None
 
     @property
     def base(self) -> Base:
@@ -88,15 +86,6 @@ class Engine:
     @property
     def tokenizer(self) -> Any:
         return self.base.tokenizer
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Made at the first answer that needs it: that takes up to a second."""
-        if self._vocabulary is None:
-            from .formats.grammar import vocabulary_of
-
-            self._vocabulary = Vocabulary(vocabulary_of(self.tokenizer, self.ends))
-        return self._vocabulary
 
     def place_of(self, ask: dict[str, Any]) -> str:
         """The base as it has to be loaded. Unpacked it can do all, so it stays so for the answers after."""
@@ -197,7 +186,6 @@ class Engine:
         if self._place != place:
             progress(f"Loading {ask['name']}")
             self._place, self._base, self._worn, self._forward = None, None, None, None
-            self._vocabulary = None
             self._adapters.clear()
             self._dials.clear()
             self._batches.clear()

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from arkor_dev.local.inference.formats.following import Vocabulary
-
 
 @dataclass(eq=False)
 class Asked:
@@ -70,10 +68,6 @@ class Engine(Protocol):
     @property
     def facts(self) -> dict[str, str]:
         """Which engine this is and how precisely it computes, for the answer's end."""
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The loaded model's tokens, for answers that have to fit a schema; raises :class:`JobFailure`."""
 
     def place_of(self, ask: dict[str, Any]) -> str:
         """The base as it has to be loaded for this question."""

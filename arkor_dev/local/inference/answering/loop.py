@@ -18,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.local.inference.formats.following import Vocabulary
 from arkor_dev.local.inference.limits import TOGETHER
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
@@ -67,6 +68,7 @@ class Loop:
         self._line: deque[Asked] = deque()
         self._answers: list[_Answer] = []
         self._place: str | None = None
+        self._kept: Vocabulary | None = None
 
     def run(self) -> None:
         """Answer for ever."""
@@ -121,7 +123,7 @@ class Loop:
         conversation = engine.begin(ask, asked.place, lambda label: asked.send(progress=_progress(label)))
         wanted = ask.get("format")
         try:
-            following = engine.vocabulary.follow(**wanted) if wanted else None
+            following = self._vocabulary().follow(**wanted) if wanted else None
         except BaseException:
             engine.end(conversation)
             raise
@@ -137,6 +139,13 @@ class Loop:
             time.monotonic(),
             following,
         )
+
+    def _vocabulary(self) -> Vocabulary:
+        """Of the loaded model; made at the first answer that needs it, which takes up to a second."""
+        tokenizer = self.engine.tokenizer
+        if self._kept is None or self._kept.tokenizer is not tokenizer:
+            self._kept = Vocabulary.of(tokenizer, self.engine.ends)
+        return self._kept
 
     def _advance(self, answers: list[_Answer]) -> None:
         """A piece of one prompt, the one that is read soonest, then a token for each answer that is ready."""

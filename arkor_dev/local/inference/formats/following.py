@@ -11,6 +11,8 @@ import numpy as np
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llguidance import LLMatcher, LLTokenizer
     from numpy.typing import NDArray
 
@@ -25,11 +27,19 @@ End = Literal["stop", "length"] | None
 
 
 class Vocabulary:
-    """A model's tokens, with the schemas that were compiled for them."""
+    """A model's tokens, whichever engine computes it, with the schemas that were compiled for them."""
 
-    def __init__(self, tokens: LLTokenizer) -> None:
+    def __init__(self, tokenizer: Any, tokens: LLTokenizer) -> None:
+        self.tokenizer = tokenizer
         self.tokens = tokens
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
+
+    @classmethod
+    def of(cls, tokenizer: Any, ends: Sequence[int]) -> Vocabulary:
+        """Of a tokenizer of transformers, and the tokens that end an answer; raises :class:`JobFailure`."""
+        from .grammar import vocabulary_of
+
+        return cls(tokenizer, vocabulary_of(tokenizer, ends))
 
     def follow(self, schema: str, field: str) -> Following:
         """Begin an answer that fits ``schema`` (the JSON of one that ``schemas.read`` has written).

@@ -18,7 +18,6 @@ from jsonschema import Draft202012Validator  # noqa: E402
 from arkor_dev.local.inference.answering.sampling import Sampler, Sampling  # noqa: E402
 from arkor_dev.local.inference.answering.text import Incremental  # noqa: E402
 from arkor_dev.local.inference.formats.following import DIGITS, NESTED, Bounds, Vocabulary  # noqa: E402
-from arkor_dev.local.inference.formats.grammar import vocabulary_of  # noqa: E402
 from arkor_dev.local.inference.formats.schemas import read  # noqa: E402
 from arkor_dev.local.workers.errors import JobFailure  # noqa: E402
 from tests.local.tiny_model import PHRASE, QUESTIONS, make_tokenizer  # noqa: E402
@@ -150,7 +149,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 def vocabulary(tokenizer: Any) -> Vocabulary:
-    return Vocabulary(vocabulary_of(tokenizer, [tokenizer.eos_token_id]))
+    return Vocabulary.of(tokenizer, [tokenizer.eos_token_id])
 
 
 def written(
@@ -257,4 +256,4 @@ def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> No
 
 def test_a_tokenizer_of_no_known_bytes_is_refused() -> None:
     with pytest.raises(JobFailure, match="responseFormat cannot be obeyed: this model's tokenizer"):
-        vocabulary_of(object(), [1])
+        Vocabulary.of(object(), [1])
