@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -244,6 +245,35 @@ def test_a_compiled_schema_serves_again_and_answers_do_not_meet(
     for number in range(40):
         vocabulary.follow(json.dumps({"maxLength": number}), "responseFormat")
     assert len(vocabulary._compiled) <= 16
+
+
+HEAVY: dict[str, Any] = {
+    "repetitions of repetitions": {
+        "type": "string",
+        "pattern": "^(((a|b){1,900}x){1,900}){1,900}$",
+        "maxLength": 900,
+    },
+    "alternatives that are alike": {
+        "anyOf": [{"type": "array", "items": {"type": "array", "items": {"$ref": "#"}}} for _ in range(200)]
+    },
+    "many names": {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(900)}},
+}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_step_of_a_heavy_schema_is_bounded(vocabulary: Vocabulary, tokenizer: Any, name: str) -> None:
+    following = vocabulary.follow(json.dumps(read(HEAVY[name])), "responseFormat")
+    chance = np.random.default_rng(5)
+    for _ in range(30):
+        began = time.process_time()
+        try:
+            allowed = np.flatnonzero(following.allowed(len(tokenizer)))
+            end = following.take(int(chance.choice(allowed)))
+        except JobFailure:
+            end = "length"  # it is over for this answer, in time
+        assert time.process_time() - began < 1
+        if end:
+            break
 
 
 def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> None:
