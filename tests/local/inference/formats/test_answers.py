@@ -16,7 +16,7 @@ from arkor_dev.local.inference.formats.asked import format_of
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.inference.asking import Asking, Told, ask
 from tests.local.layers.models import SIZES
-from tests.local.tiny_model import make_tokenizer
+from tests.local.tiny_model import QUESTIONS, make_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,9 @@ def test_several_schemas_at_once_beside_free_answers(trained: Trained, tiny: Pat
 
 def test_a_seed_and_what_is_remembered_give_the_same_answer(trained: Trained, tiny: Path) -> None:
     asking = Asking()
-    question = ask(tiny, None, **HOT, seed=9, **held(PLACE))
+    # Long enough to be remembered.
+    told = [{"role": "user", "content": " ".join(QUESTIONS[:5])}]
+    question = ask(tiny, None, **{**HOT, "maxTokens": 120}, seed=9, messages=told, **held(PLACE))
     first, done = asking.answer(question)
     again, known = asking.answer(question)
     assert again == first
