@@ -38,6 +38,7 @@ HEAVY = {
     "pyarrow",
     "ray",
     "grpc",
+    "llguidance",
 }
 
 

@@ -2,9 +2,9 @@
 
 ``ours`` is the product's loop with its engine, ``generate`` transformers by itself in the number format
 that is a fourth argument, ``llama`` the loop of llama-cpp-python, whose MODEL is a GGUF file. Prints one
-line of JSON: tokens a second of one answer, of 4 and of 8 together, seconds to the first token of a first
-and of a next question, seconds from a stop until the slot is free, and the peak of memory in MiB; a side
-leaves out what it does not do.
+line of JSON: tokens a second of one answer, of 4 and of 8 together, also where they are held to a schema,
+seconds to the first token of a first and of a next question, seconds from a stop until the slot is free, and
+the peak of memory in MiB; a side leaves out what it does not do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COUNTS: Final = (1, 4, 8)
+HELD: Final = {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}}
+"""A schema that an answer of any length can go on with: names are free text, as in most."""
 
 
 def questions(count: int) -> list[list[dict[str, str]]]:
@@ -40,12 +42,18 @@ def ours(model: Path, tokens: int) -> dict[str, Any]:
     asking.answer(ask(model, None, messages=questions(1)[0], maxTokens=4))
     engine.ends.clear()  # every answer has its full length
     figures: dict[str, Any] = {"format": engine.facts["precision"]}
+    held = {"schema": json.dumps({**HELD, "minItems": 1000}), "field": "responseFormat"}
+    asking.answer(ask(model, None, messages=questions(1)[0], maxTokens=4, format=held))
     for count in COUNTS:
-        engine._remembered.clear()
-        told = [asking.ask(ask(model, None, messages=each, maxTokens=tokens)) for each in questions(count)]
-        began = time.perf_counter()
-        asking.finish(*told)
-        figures[f"rate{count}"] = count * tokens / (time.perf_counter() - began)
+        for name, wanted in (("rate", None), ("held", held)):
+            engine._remembered.clear()
+            asked = [
+                ask(model, None, messages=each, maxTokens=tokens, format=wanted) for each in questions(count)
+            ]
+            told = [asking.ask(each) for each in asked]
+            began = time.perf_counter()
+            asking.finish(*told)
+            figures[f"{name}{count}"] = count * tokens / (time.perf_counter() - began)
     engine._remembered.clear()
     first = ask(model, None, messages=questions(1)[0], maxTokens=tokens)
     said, done = asking.answer(first)

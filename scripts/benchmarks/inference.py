@@ -37,6 +37,13 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     for count in (1, 4, 8):
         name = f"{count} at once, generate beside, {ours['format']}"
         yield Figure(name, ours[f"rate{count}"], "tokens/s", other[f"rate{count}"])
+    for count in (1, 4, 8):
+        yield Figure(
+            f"{count} at once, held to a schema, free beside",
+            ours[f"held{count}"],
+            "tokens/s",
+            ours[f"rate{count}"],
+        )
     small = None if quick else 3
     yield Figure("8 at once, one beside", ours["rate8"], "tokens/s", ours["rate1"], least=small)
     yield Figure("first token, generate beside", 1000 * ours["first"], "ms", 1000 * other["first"])

@@ -21,6 +21,7 @@ BUILT = {
     "exports",
     "extend",
     "forecast",
+    "formats",
     "gguf",
     "parent",
     "pause",

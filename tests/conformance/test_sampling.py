@@ -156,7 +156,7 @@ def test_a_call_that_cannot_be_forced_is_refused(target: Target) -> None:
         "messages": QUESTION,
         "baseModel": target.quick["model"],
         "tools": TOOLS,
-        "toolChoice": "required",
+        "toolChoice": {"type": "function", "function": {"name": "nobody"}},  # nor where `formats` is named
     }
     answer = target.call("POST", "/v1/inference/chat", body)
     assert (answer.status, "toolChoice" in answer.error) == (400, True)

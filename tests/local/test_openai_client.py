@@ -7,11 +7,13 @@ import json
 import time
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import openai
 import pytest
+from jsonschema import Draft202012Validator
 from openai import AsyncOpenAI, OpenAI
+from pydantic import BaseModel, Field
 
 from tests.support.daemon import Daemon, free_port, running_daemon
 
@@ -383,3 +385,124 @@ def test_a_bare_text_is_continued(client: OpenAI) -> None:
         model="bot", prompt="Where is my", temperature=0, max_tokens=4, stream=True
     )
     assert "".join(chunk.choices[0].text for chunk in chunks) == answer.choices[0].text
+
+
+PLACE = {
+    "type": "object",
+    "properties": {
+        "number": {"type": "integer", "minimum": 0, "maximum": 999},
+        "kind": {"enum": ["parrot", "ledger"]},
+    },
+    "required": ["number", "kind"],
+    "additionalProperties": False,
+}
+HELD: dict[str, Any] = {
+    "type": "json_schema",
+    "json_schema": {"name": "place", "schema": PLACE, "strict": True},
+}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "store", "parameters": PLACE, "strict": True},
+}
+
+
+class Kind(BaseModel):
+    """A part of what is wanted."""
+
+    kind: Literal["parrot", "ledger"]
+
+
+class Place(BaseModel):
+    """As a program that uses ``parse`` says what it wants."""
+
+    number: int = Field(ge=0, le=999)
+    inner: Kind | None
+
+
+def test_an_answer_that_fits_a_schema_whole_and_streamed(client: OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "bot", "messages": HI, "max_tokens": 180, "response_format": HELD}
+    # One of OpenAI's overloads for each way to call it; what is asked is a plain object all the same.
+    create: Any = client.chat.completions.create
+    answer = create(**asked, temperature=0)
+    (choice,) = answer.choices
+    assert choice.finish_reason == "stop"
+    Draft202012Validator(PLACE).validate(json.loads(choice.message.content or ""))
+    chunks = list(create(**asked, temperature=0, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == choice.message.content
+    drawn = create(**asked, temperature=2, n=4, seed=3)
+    assert {each.finish_reason for each in drawn.choices} == {"stop"}
+    for each in drawn.choices:
+        Draft202012Validator(PLACE).validate(json.loads(each.message.content or ""))
+    again = create(**asked, temperature=2, n=4, seed=3)
+    assert [each.message.content for each in again.choices] == [
+        each.message.content for each in drawn.choices
+    ]
+
+
+def test_an_answer_of_an_object_and_one_that_is_cut(client: OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "bot", "messages": HI, "response_format": {"type": "json_object"}}
+    create: Any = client.chat.completions.create
+    for seed in range(4):
+        answer = create(**asked, max_tokens=60, temperature=2, seed=seed)
+        (choice,) = answer.choices
+        if choice.finish_reason == "stop":
+            assert isinstance(json.loads(choice.message.content or ""), dict)
+        else:
+            assert choice.finish_reason == "length"
+    cut = create(**asked, max_tokens=1, temperature=0)
+    assert (cut.choices[0].finish_reason, cut.choices[0].message.content) == ("length", "{")
+
+
+def test_an_answer_is_parsed_into_a_model_of_the_program_s(client: OpenAI) -> None:
+    answer = client.chat.completions.parse(
+        model="bot", messages=HI, response_format=Place, temperature=2, seed=1, max_tokens=200
+    )
+    assert isinstance(answer.choices[0].message.parsed, Place)
+    with client.chat.completions.stream(
+        model="bot", messages=HI, response_format=Place, temperature=2, seed=1, max_tokens=200
+    ) as stream:
+        assert stream.get_final_completion().choices[0].message.parsed == answer.choices[0].message.parsed
+
+
+def test_a_call_is_forced_and_its_arguments_fit(client: OpenAI) -> None:
+    create: Any = client.chat.completions.create
+    for choice in ("required", {"type": "function", "function": {"name": "store"}}):
+        asked: dict[str, Any] = {"model": "bot", "messages": HI, "max_tokens": 180, "tools": [TOOL]}
+        answer = create(**asked, tool_choice=choice, temperature=2, seed=2)
+        (call,) = answer.choices[0].message.tool_calls
+        assert answer.choices[0].finish_reason == "tool_calls"
+        assert call.type == "function"
+        assert call.function.name == "store"
+        Draft202012Validator(PLACE).validate(json.loads(call.function.arguments))
+
+
+def _deep(times: int) -> Any:
+    return {"type": "array", "items": _deep(times - 1)} if times else {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "param", "reason"),
+    [
+        ({"uniqueItems": True}, "response_format", "uniqueItems in #"),
+        ({"$ref": "http://127.0.0.1:1/schema"}, "response_format", "nothing is fetched"),
+        ({"$ref": "#"}, "response_format", "comes back to itself"),
+        (_deep(40), "response_format", "32 deep"),
+        ({"properties": {f"p{n}": {} for n in range(5000)}}, "response_format", "1,000 schemas"),
+        ({"type": "string", "pattern": "(?=a)b"}, "response_format", "look-around"),
+        ({"type": "string", "pattern": "^.*a.{300}$", "maxLength": 900}, "response_format", "regex"),
+        ({"type": "integer", "minimum": 5, "maximum": 4}, "response_format", "minimum"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_schema_that_cannot_be_held_to_is_refused_by_name(
+    client: OpenAI, asked: Any, param: str, reason: str
+) -> None:
+    create: Any = client.chat.completions.create
+    held: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": "x", "schema": asked}}
+    for stream in (False, True):
+        began = time.monotonic()
+        with pytest.raises(openai.BadRequestError, match="response_format cannot be obeyed") as fault:
+            create(model="bot", messages=HI, stream=stream, response_format=held)
+        assert (fault.value.param, fault.value.code) == (param, "invalid_value")
+        assert reason in str(fault.value)
+        assert time.monotonic() - began < 20

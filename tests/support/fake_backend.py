@@ -40,6 +40,7 @@ from .fake_evaluation import FakeEvaluations
 from .fake_exports import FakeExports
 from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
+from .fake_formats import check_format, forced, instance_of
 from .fake_order import Order
 from .fake_placement import FakePlacement
 from .fake_resume import Resuming
@@ -589,7 +590,12 @@ class FakeBackend:
             chunks = until_stop(chunks, body)
             more = usage(chunks, body)
         calls = script.calls if body.get("tools") and body.get("toolChoice") != "none" else []
-        if "tools" in (self.features or ()):
+        if "formats" in (self.features or ()):
+            check_format(body)
+            held = instance_of(body)
+            chunks = chunks if held is None else [held]
+            calls = forced(body) or calls
+        elif "tools" in (self.features or ()):
             check_tools(body)
         finish = "tool_calls" if calls else "stop"
         try:

@@ -36,7 +36,7 @@ def check_sampling(body: dict[str, Any]) -> None:
 
 
 def check_tools(body: dict[str, Any]) -> None:
-    """Refuse a choice that the local backend cannot force either."""
+    """Refuse a choice that needs the feature ``formats``."""
     if body.get("toolChoice") not in (None, "auto", "none"):
         wrong("toolChoice has to be auto or none.")
 

@@ -90,6 +90,7 @@ COMPLETION: Final = Schema(
         Field("prompt", Rule("other"), needed=True),
     )
 )
+_FORMAT: Final = re.compile(r"(responseFormat|toolChoice) cannot be obeyed")
 _CONTEXT: Final = re.compile(r"The conversation has (\d+) tokens, and .* reads at most (\d+)", re.DOTALL)
 
 
@@ -146,6 +147,11 @@ def context_fault(text: str) -> BadRequestError | None:
         code="context_length_exceeded",
         param="messages",
     )
+
+
+def format_fault(text: str) -> BadRequestError | None:
+    """What to tell a caller whose format cannot be held to, by the engine's own words; None for others."""
+    return renamed(text) if _FORMAT.match(text) else None
 
 
 def renamed(text: str) -> BadRequestError:

@@ -26,7 +26,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from . import deployments, requests
 from .line import Line, Rate
-from .openai import context_fault
+from .openai import context_fault, format_fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -245,8 +245,9 @@ def _who(target: Mapping[str, Any]) -> dict[str, Any]:
 def told(fault: BaseException) -> Told:
     """A fault as a caller is told of it: no path of this machine, nothing of a job but what was asked for."""
     if isinstance(fault, ArkorError) and "code" in fault.extra:
-        return Told(fault, fault.text)
+        return Told(format_fault(fault.text) or fault, fault.text)
     if isinstance(fault, ArkorError | JobFailure):
         why = str(fault)
-        return Told(context_fault(why) or UnavailableError(NOT_NOW, code="model_unavailable"), why)
+        asked = context_fault(why) or format_fault(why)
+        return Told(asked or UnavailableError(NOT_NOW, code="model_unavailable"), why)
     raise fault

@@ -7,12 +7,14 @@ from typing import Any, Final
 from arkor_dev.contract.rules import FLAG, Rule
 from arkor_dev.contract.schema import Field
 
+from .formats.asked import format_of
+from .formats.schemas import FormatError
+
 STOPS: Final = 16
 STOP_CHARACTERS: Final = 200
 MOST_TOKENS: Final = 1_000_000
 SEEDS: Final = 2**53
 LIKELIEST: Final = 20
-CALLED: Final = ("auto", "none")
 
 
 def _are_stops(value: object) -> bool:
@@ -45,31 +47,27 @@ FIELDS: Final = (
     Field("topLogprobs", Rule("whole", 0, LIKELIEST), null=True),
     Field("tools", Rule("list"), null=True),
     Field("toolChoice", Rule("other"), null=True),
+    Field("responseFormat", Rule("object"), null=True),
 )
-"""Those of the features ``sampling`` and ``tools`` (docs/contract.md#sampling), and what was there before."""
+"""Those of the features ``sampling``, ``tools`` and ``formats`` (docs/contract.md), and those before."""
 
 
 def problem(body: dict[str, Any]) -> str | None:
     """What the local backend cannot do of ``body``, or what does not go together in it."""
     if body.get("topLogprobs") is not None and not body.get("logprobs"):
         return "topLogprobs goes with logprobs: true"
-    if body.get("toolChoice") not in (None, *CALLED):
-        return (
-            'toolChoice must be "auto" or "none": the local backend cannot force a call of a tool; '
-            "leave it out"
-        )
-    wanted = body.get("responseFormat")
-    if body.get("structuredOutputs") or (wanted and wanted != {"type": "text"}):
-        return (
-            "The local backend cannot force an answer's format: leave responseFormat and "
-            "structuredOutputs out, or use the managed backend"
-        )
+    if body.get("structuredOutputs"):
+        return "structuredOutputs is not known to the local backend: say responseFormat"
+    try:
+        format_of(body)
+    except FormatError as fault:
+        return str(fault)
     return None
 
 
 def sampling(body: dict[str, Any]) -> dict[str, Any]:
-    """The fields of the feature ``sampling``, and the tools, as the worker reads them."""
-    stop = body.get("stop")
+    """The fields of the feature ``sampling``, the tools, and the format, as the worker reads them."""
+    stop, wanted = body.get("stop"), format_of(body)
     return {
         **{
             name: body.get(name)
@@ -78,4 +76,5 @@ def sampling(body: dict[str, Any]) -> dict[str, Any]:
         "stop": [stop] if isinstance(stop, str) else stop,
         "logprobs": (body.get("topLogprobs") or 0) if body.get("logprobs") else None,
         "tools": body.get("tools") if body.get("toolChoice") != "none" else None,
+        "format": wanted._asdict() if wanted else None,
     }

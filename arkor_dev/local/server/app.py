@@ -25,6 +25,7 @@ from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.formats.check import FormatChecks
 from arkor_dev.local.inference.limits import TOGETHER
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
@@ -66,6 +67,7 @@ FEATURES: Final = (
     "exports",
     "extend",
     "forecast",
+    "formats",
     "gguf",
     "parent",
     "pause",
@@ -171,11 +173,11 @@ def create_app(setup: Setup) -> web.Application:
     """The application for ``setup``; its workers live as long as it does."""
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
-    inference = Inference()
+    inference, formats = Inference(), FormatChecks()
     app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()
     folders = setup.data, setup.project
     app[SCHEDULER] = Scheduler(setup.store, models, *folders, setup.at_once, gpus(os.environ))
-    app[CHAT] = Chat(setup.store, models, inference, setup.data, lambda: app[SCHEDULER].busy)
+    app[CHAT] = Chat(setup.store, models, inference, formats, setup.data, lambda: app[SCHEDULER].busy)
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[FORECASTS] = Forecasts(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[EVALUATIONS] = Evaluations(
@@ -195,6 +197,7 @@ def create_app(setup: Setup) -> web.Application:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(models.close)
             stack.push_async_callback(inference.close)
+            stack.push_async_callback(formats.close)
             stack.push_async_callback(app[DATASETS].close)
             stack.push_async_callback(app[CLUSTERS].close)
             await stack.enter_async_context(app[FORECASTS].running())

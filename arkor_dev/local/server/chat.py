@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.inference.client import Inference
+    from arkor_dev.local.inference.formats.check import FormatChecks
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -89,12 +90,14 @@ class Chat:
         store: AsyncStore,
         models: Models,
         inference: Inference,
+        formats: FormatChecks,
         data: Path,
         training: Callable[[], bool],
     ) -> None:
         self._store = store
         self._models = models
         self._inference = inference
+        self._formats = formats
         self._data = data
         self._training = training
         self._whole_ones: set[tuple[str, int]] = set()
@@ -138,6 +141,8 @@ class Chat:
                 self._models.at_hand(name)
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
+        if ask["format"]:
+            await self._formats.check(**ask["format"])
         return name, ask
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:

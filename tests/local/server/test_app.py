@@ -175,6 +175,7 @@ def test_a_body_that_is_not_json_or_too_large_is_refused(backend: Backend) -> No
     connection.close()
 
 
+NO_NOT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}
 UNUSABLE = {"datasetSource": {"type": "none"}}  # looked at last: no job comes of these
 ODD_BODIES = {
     "/v1/jobs": [
@@ -291,7 +292,15 @@ CHATS: list[tuple[dict[str, Any], int, str]] = [
     ({"baseModel": "m", "adapterStrength": 1}, 400, "adapterStrength goes with adapter"),
     ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": 1.6}, 400, "from 0 to 1.5"),
     ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": "half"}, 400, "must be a number"),
-    ({"baseModel": "m", "responseFormat": {"type": "json_object"}}, 400, "cannot force an answer's format"),
+    ({"baseModel": "m", "responseFormat": 5}, 400, "responseFormat must be a JSON object"),
+    (
+        {"baseModel": "m", "responseFormat": {"type": "xml"}},
+        400,
+        "responseFormat cannot be obeyed: its type must",
+    ),
+    ({"baseModel": "m", "structuredOutputs": {}, "responseFormat": NO_NOT}, 400, "not in # is not supported"),
+    ({"baseModel": "m", "structuredOutputs": {"regex": "a"}}, 400, "structuredOutputs is not known"),
+    ({"baseModel": "m", "toolChoice": "required"}, 400, "toolChoice cannot be obeyed: tools has no function"),
 ]
 
 

@@ -19,8 +19,9 @@ class Asked:
 
     ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages`` (or ``prompt``, a text
     that is gone on from as it is), ``temperature``, ``topP``, ``maxTokens``, perhaps ``tools``, ``stop``
-    (texts), ``strength`` (of the adapter, 1 is all of it), what ``Sampling`` has besides, and ``training``
-    when a job runs beside it. ``send`` gets ``progress``, ``text``, and at last ``done`` or ``error``.
+    (texts), ``format`` (``formats.asked.Format`` as an object), ``strength`` (of the adapter, 1 is all of
+    it), what ``Sampling`` has besides, and ``training`` when a job runs beside it. ``send`` gets
+    ``progress``, ``text``, and at last ``done`` or ``error``.
     """
 
     ask: dict[str, Any]

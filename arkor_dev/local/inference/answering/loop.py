@@ -18,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.local.inference.formats.following import Vocabulary
 from arkor_dev.local.inference.limits import TOGETHER
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from arkor_dev.local.inference.formats.following import Following
 
     from .interface import Asked, Engine
 
@@ -48,6 +51,7 @@ class _Answer:
     calls: ToolCalls
     limit: int
     began: float
+    following: Following | None
     logits: NDArray[np.float32] | None = None
     token: int = 0
     tokens: int = 0
@@ -64,6 +68,7 @@ class Loop:
         self._line: deque[Asked] = deque()
         self._answers: list[_Answer] = []
         self._place: str | None = None
+        self._kept: Vocabulary | None = None
 
     def run(self) -> None:
         """Answer for ever."""
@@ -116,6 +121,12 @@ class Loop:
     def _begun(self, asked: Asked) -> _Answer:
         engine, ask = self.engine, asked.ask
         conversation = engine.begin(ask, asked.place, lambda label: asked.send(progress=_progress(label)))
+        wanted = ask.get("format")
+        try:
+            following = self._vocabulary().follow(**wanted) if wanted else None
+        except BaseException:
+            engine.end(conversation)
+            raise
         names = tool_names(ask.get("tools"))
         return _Answer(
             asked,
@@ -126,7 +137,15 @@ class Loop:
             ToolCalls(names),
             min(ask["maxTokens"], conversation.room),
             time.monotonic(),
+            following,
         )
+
+    def _vocabulary(self) -> Vocabulary:
+        """Of the loaded model; made at the first answer that needs it, which takes up to a second."""
+        tokenizer = self.engine.tokenizer
+        if self._kept is None or self._kept.tokenizer is not tokenizer:
+            self._kept = Vocabulary.of(tokenizer, self.engine.ends)
+        return self._kept
 
     def _advance(self, answers: list[_Answer]) -> None:
         """A piece of one prompt, the one that is read soonest, then a token for each answer that is ready."""
@@ -153,7 +172,9 @@ class Loop:
     def _chosen(self, answer: _Answer) -> bool:
         """Choose the next token of an answer and send what it completes; whether the answer goes on."""
         assert answer.logits is not None
-        chosen = answer.sampler.choose(answer.logits)
+        following = answer.following
+        allowed = following.allowed(answer.logits.size) if following else None
+        chosen = answer.sampler.choose(answer.logits, allowed)
         answer.token, answer.tokens = chosen.token, answer.tokens + 1
         if answer.first is None:
             answer.first = time.monotonic()
@@ -165,6 +186,8 @@ class Loop:
         self._say(answer, answer.stops.push(answer.text.push(chosen.token)))
         if answer.stops.met:
             self._finish(answer, "stop")
+        elif following and (end := following.take(chosen.token)):
+            self._finish(answer, end)
         elif answer.tokens >= answer.limit:
             self._finish(answer, "length")
         else:

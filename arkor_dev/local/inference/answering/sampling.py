@@ -75,9 +75,14 @@ class Sampler:
         # A generator takes no negative seed; every seed has a stream of its own all the same.
         self._chance = np.random.default_rng(None if seed is None else (abs(seed), int(seed < 0)))
 
-    def choose(self, logits: NDArray[np.float32]) -> Chosen:
-        """The next token by ``logits`` (one for each token of the vocabulary), which counts as said."""
+    def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> Chosen:
+        """The next token by ``logits`` (one for each token of the vocabulary), which counts as said.
+
+        Those that are not ``allowed`` have no chance; what is told of it stays the model's own distribution.
+        """
         scores = self._penalised(logits)
+        if allowed is not None:
+            scores = np.where(allowed, scores, np.float32(-np.inf))
         hot = self._sampling.temperature > 0
         token = self._draw(scores) if hot else int(scores.argmax())
         self._said[token] += 1

@@ -1,0 +1,60 @@
+"""The limited process that compiles a schema before a question goes on with it.
+
+In: ``{"schema"}``, the JSON of one that ``schemas.read`` has written. Out: ``{"wrong"}``, why it makes no
+grammar, or null. A schema that needs too much time or memory ends this process, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any, Final
+
+from arkor_dev.local.gguf.limited import hold_to
+from arkor_dev.local.workers.link import Link
+
+MEMORY: Final = 512 * 2**20
+SECONDS: Final = 0.5
+"""Processor time that a schema may take to compile: others wait as long where it is compiled to be used."""
+KILL_SECONDS: Final = 2
+"""Whole seconds after which the system ends it, in the middle of whatever it does."""
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    link = Link()
+    hold_to(MEMORY)
+    from .grammar import GrammarError, bytes_alone, matcher_of
+
+    vocabulary = bytes_alone()
+
+    def wrong(schema: str) -> str | None:
+        began = time.process_time()
+        try:
+            matcher_of(schema, vocabulary)
+        except GrammarError as fault:
+            return str(fault)
+        except BaseException as error:  # noqa: BLE001 - a fault of the library must not read as one of ours
+            return f"it cannot be compiled ({type(error).__name__})"
+        return None if time.process_time() - began <= SECONDS else "it takes too long to compile"
+
+    while True:
+        order: dict[str, Any] = link.receive()
+        _allow(KILL_SECONDS)
+        link.send(wrong=wrong(order["schema"]))
+
+
+def _allow(seconds: int) -> None:
+    """End this process when it has had so many more seconds of a processor, where the system can."""
+    try:
+        import resource
+    except ImportError:
+        return
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    with contextlib.suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + 1 + seconds, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""llguidance: a schema as a grammar over a model's tokens. No other module knows the library.
+
+Its limits bound the time and the memory of one step, whatever the schema; ``check_worker`` bounds those of
+compiling one. Nothing here reads a file or an address.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LIMITS: Final = LLParserLimits(
+    max_items_in_row=1_000,
+    initial_lexer_fuel=500_000,
+    step_lexer_fuel=100_000,
+    step_max_items=20_000,
+    max_lexer_states=50_000,
+    max_grammar_size=100_000,
+    # It would run over all of a model's tokens, which takes as long as the pattern's author likes.
+    precompute_large_lexemes=False,
+    verbose_errors=False,
+)
+"""What a matcher may use: half or less of the library's own, which are for the largest known schemas."""
+OPTIONS: Final[dict[str, Any]] = {
+    # One space, or a new line and its indentation: without a bound a model may write white space for ever.
+    "whitespace_pattern": r" |\n {0,16}|\n\t{0,4}",
+    # With \uXXXX a name that is listed could be written in a second way, and pass for another one.
+    "json_allowed_escapes": 'nrbtf\\"',
+}
+TEXT: Final = 300
+
+
+class GrammarError(ValueError):
+    """Why a schema makes no grammar, as a sentence's end."""
+
+
+def vocabulary_of(tokenizer: Any, ends: Sequence[int]) -> LLTokenizer:
+    """The tokens of a fast tokenizer of transformers, and which of them end an answer.
+
+    It takes up to a second, so it is kept for as long as the model. Raises :class:`JobFailure` where the
+    tokenizer does not say what its tokens are made of.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise JobFailure(
+            "responseFormat cannot be obeyed: this model's tokenizer does not tell its tokens' bytes"
+        )
+    # A copy: padding and truncation are the tokenizer's own, and none of the tokens'.
+    backend = copy(backend)
+    backend.no_padding()
+    backend.no_truncation()
+    last = list(ends) or [0 if tokenizer.eos_token_id is None else tokenizer.eos_token_id]
+    try:
+        return LLTokenizer(backend.to_str(), eos_token=last)
+    except ValueError as error:
+        raise JobFailure(
+            f"responseFormat cannot be obeyed with this model's tokenizer: {_line(error)}"
+        ) from error
+
+
+class _Bytes:
+    """A vocabulary of one token for each byte, for looking at a grammar without a model."""
+
+    eos_token_id = 256
+    bos_token_id = None
+    tokens: Final = [*(bytes([each]) for each in range(256)), b"\xff<end>"]
+    special_token_ids: Final = [256]
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        return list(text.encode() if isinstance(text, str) else text)
+
+
+def bytes_alone() -> LLTokenizer:
+    """A vocabulary that is there at once."""
+    return LLTokenizer(TokenizerWrapper(_Bytes()))
+
+
+def matcher_of(schema: str, vocabulary: LLTokenizer) -> LLMatcher:
+    """Follows what is written from its first token on; raises :class:`GrammarError`.
+
+    ``schema`` is the JSON of one that ``schemas.read`` has written, an object.
+    """
+    grammar = LLMatcher.grammar_from_json_schema(schema, overrides=OPTIONS)
+    matcher = LLMatcher(vocabulary, grammar, log_level=0, limits=LIMITS)
+    if not matcher.is_error():
+        matcher.compute_logit_bias()
+    if matcher.is_error():
+        raise GrammarError(fault_of(matcher))
+    return matcher
+
+
+def fault_of(matcher: LLMatcher) -> str:
+    """Why it goes no further, on one line."""
+    return _line(matcher.get_error()) or "no value fits it"
+
+
+def _line(told: object) -> str:
+    return " ".join(str(told).split())[:TEXT]

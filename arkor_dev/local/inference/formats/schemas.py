@@ -1,0 +1,254 @@
+"""A JSON Schema of somebody else, read into one that is enforced to the letter; the rest is refused by name.
+
+What is read is written anew, with nothing in it but keywords that are enforced: no address to be fetched, no
+option of a library, no annotation. Its size is bounded, and so is what can be made of it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from arkor_dev.contract.rules import quoted
+
+DEPTH: Final = 32
+"""Schemas inside each other."""
+SCHEMAS: Final = 1_000
+"""All schemas of one format."""
+VALUES: Final = 2_000
+"""All values of ``enum`` and ``const``, with those inside them."""
+CHARACTERS: Final = 64_000
+"""All names, patterns and texts."""
+PATTERN: Final = 1_000
+"""Characters of one pattern."""
+COUNT: Final = 100_000
+"""The largest minLength, maxItems and so on."""
+WHOLE: Final = 2**53 - 1
+"""Numbers up to here are exact in every program that reads JSON."""
+LEAST_MULTIPLE: Final = 1e-6
+TYPES: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
+FORMATS: Final = (
+    *("date-time", "time", "date", "duration"),
+    *("email", "hostname", "ipv4", "ipv6", "uuid", "uri"),
+)
+COUNTS: Final = frozenset(
+    {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
+)
+BOUNDS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+SINGLE: Final = frozenset({"items", "additionalProperties"})
+LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+MAPS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+IN_PLACE: Final = frozenset({"anyOf", "oneOf", "allOf"})
+"""Whose schemas are for the same value, and not for a part of it."""
+REFUSED: Final = frozenset(
+    {
+        *("not", "if", "then", "else", "contains", "minContains", "maxContains", "uniqueItems"),
+        *("propertyNames", "dependencies", "dependentRequired", "dependentSchemas", "additionalItems"),
+        *("unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef", "$vocabulary"),
+    }
+)
+"""Keywords of JSON Schema that say something about a value, and are not enforced here."""
+WHERE: Final = 80
+_NOTHING: Final = object()
+
+
+class FormatError(ValueError):
+    """Why a format is refused, as a sentence's end: ``uniqueItems in #/properties/tags is …``."""
+
+
+def read(schema: object, at: str = "#") -> Any:
+    """``schema`` with what is enforced of it alone; ``at`` is where it will lie in a larger one.
+
+    Raises :class:`FormatError` with what is wrong, or not enforced, and where.
+    """
+    reader = _Reader(at)
+    found = reader.schema(schema, "#", 0)
+    reader.check_references()
+    return found
+
+
+class _Reader:
+    def __init__(self, at: str) -> None:
+        self._at = at
+        self._schemas = self._values = self._characters = 0
+        self._known: set[str] = set()
+        self._references: list[tuple[str, str]] = []
+        self._same: dict[str, list[str]] = {}
+        """Of each schema's place those that are for the same value."""
+
+    def schema(self, given: object, place: str, depth: int) -> Any:
+        self._schemas += 1
+        if self._schemas > SCHEMAS:
+            raise FormatError(f"it has more than {SCHEMAS:,} schemas in it")
+        if depth > DEPTH:
+            raise FormatError(f"its schemas are nested more than {DEPTH} deep")
+        self._known.add(place)
+        if isinstance(given, bool):
+            return given
+        if not isinstance(given, dict):
+            raise FormatError(f"{_shown(place)} must be a schema, which is an object, not {quoted(given)}")
+        found: dict[str, Any] = {}
+        for keyword, value in given.items():
+            if keyword == "$id" and depth:
+                raise FormatError(f"$id in {_shown(place)} is not supported: only the outermost may have one")
+            if keyword in REFUSED and value is not False:
+                raise FormatError(f"{keyword} in {_shown(place)} is not supported")
+            read = self._keyword(keyword, value, place, depth)
+            if read is not _NOTHING:
+                found[keyword] = read
+        needed = len(found.get("required", ()))
+        if found.get("minProperties", 0) > needed + 1:
+            # Names that no list has may come twice, so more of them cannot be counted on.
+            raise FormatError(f"minProperties in {_shown(place)} may be 1 more than required names, at most")
+        return found
+
+    def _keyword(self, keyword: str, value: Any, place: str, depth: int) -> Any:
+        """What is enforced of one keyword; ``_NOTHING`` of what says nothing about a value."""
+        inside = f"{place}/{_escaped(keyword)}"
+        if keyword in SINGLE:
+            return self.schema(value, inside, depth + 1)
+        if keyword in LISTS:
+            return self._list(keyword, value, place, depth)
+        if keyword in MAPS:
+            if not isinstance(value, dict):
+                raise FormatError(f"{_shown(inside)} must be an object of schemas, not {quoted(value)}")
+            for name in value:
+                self._count_text(name, inside, PATTERN if keyword == "patternProperties" else CHARACTERS)
+            return {
+                name: self.schema(each, f"{inside}/{_escaped(name)}", depth + 1)
+                for name, each in value.items()
+            }
+        if keyword == "$ref":
+            return self._reference(value, place)
+        if keyword in COUNTS:
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or not 0 <= value <= COUNT:
+                raise FormatError(f"{_shown(inside)} must be a whole number from 0 to {COUNT:,}")
+            return value
+        if keyword in BOUNDS:
+            return self._number(value, inside)
+        return self._other(keyword, value, inside)
+
+    def _other(self, keyword: str, value: Any, inside: str) -> Any:
+        match keyword:
+            case "enum":
+                if not isinstance(value, list) or not value:
+                    raise FormatError(f"{_shown(inside)} must be a list of one or more values")
+                return [self._value(each, inside, 0) for each in value]
+            case "const":
+                return self._value(value, inside, 0)
+            case "type":
+                types = value if isinstance(value, list) else [value]
+                if not types or not all(isinstance(each, str) and each in TYPES for each in types):
+                    raise FormatError(
+                        f"{_shown(inside)} must be one of {', '.join(TYPES)}, or a list of them"
+                    )
+                return value
+            case "pattern":
+                self._count_text(value, inside, PATTERN)
+                return value
+            case "format":
+                if value not in FORMATS:
+                    raise FormatError(
+                        f"{_shown(inside)} {quoted(value)} is not supported: {', '.join(FORMATS)} are"
+                    )
+                return value
+            case "multipleOf":
+                if not LEAST_MULTIPLE <= self._number(value, inside) <= 2**31:
+                    raise FormatError(f"{_shown(inside)} must be from {LEAST_MULTIPLE:f} to {2**31}")
+                return value
+            case "required":
+                if not isinstance(value, list) or len(value) > SCHEMAS:
+                    raise FormatError(f"{_shown(inside)} must be a list of up to {SCHEMAS:,} names")
+                for name in value:
+                    self._count_text(name, inside, CHARACTERS)
+                return list(dict.fromkeys(value))
+        return _NOTHING
+
+    def _list(self, keyword: str, value: Any, place: str, depth: int) -> list[Any]:
+        inside = f"{place}/{keyword}"
+        if not isinstance(value, list) or not value:
+            raise FormatError(f"{_shown(inside)} must be a list of one or more schemas, not {quoted(value)}")
+        places = [f"{inside}/{number}" for number in range(len(value))]
+        if keyword in IN_PLACE:
+            self._same.setdefault(place, []).extend(places)
+        return [self.schema(each, at, depth + 1) for each, at in zip(value, places, strict=True)]
+
+    def _reference(self, value: Any, place: str) -> str:
+        if not isinstance(value, str) or not re.match(r"#(/|$)", value):
+            raise FormatError(
+                f"$ref in {_shown(place)} must point into the schema itself (#/$defs/…), not to "
+                f"{quoted(value)}: nothing is fetched"
+            )
+        self._count_text(value, place, CHARACTERS)
+        target = unquote(value)
+        self._references.append((place, target))
+        self._same.setdefault(place, []).append(target)
+        return self._at + value[1:]
+
+    def _value(self, value: Any, place: str, depth: int) -> Any:
+        self._values += 1
+        if self._values > VALUES:
+            raise FormatError(f"it has more than {VALUES:,} values in enum and const")
+        if depth > DEPTH:
+            raise FormatError(f"a value in {_shown(place)} is nested more than {DEPTH} deep")
+        if isinstance(value, str):
+            self._count_text(value, place, CHARACTERS)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            self._number(value, place)
+        elif isinstance(value, list):
+            return [self._value(each, place, depth + 1) for each in value]
+        elif isinstance(value, Mapping):
+            for name in value:
+                self._count_text(name, place, CHARACTERS)
+            return {name: self._value(each, place, depth + 1) for name, each in value.items()}
+        return value
+
+    def _number(self, value: Any, place: str) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= WHOLE:
+            raise FormatError(f"{_shown(place)} must be a number from -{WHOLE:,} to {WHOLE:,}")
+        # Smaller steps than these are lost on the way into a grammar.
+        if value and math.isclose(value, 0, abs_tol=1e-12):
+            raise FormatError(f"{_shown(place)} is too close to 0: {value}")
+        return value
+
+    def _count_text(self, text: Any, place: str, most: int) -> None:
+        if not isinstance(text, str) or len(text) > most:
+            raise FormatError(f"{_shown(place)} must have texts of up to {most:,} characters")
+        self._characters += len(text)
+        if self._characters > CHARACTERS:
+            raise FormatError(f"it has more than {CHARACTERS:,} characters of names, patterns and texts")
+
+    def check_references(self) -> None:
+        """Whether each points to a schema, and none to itself before a value has begun."""
+        for place, target in self._references:
+            if target not in self._known:
+                raise FormatError(f"$ref in {_shown(place)} points to {quoted(target)}, where no schema is")
+        # A chain of places that are all for the same value must end; each place is looked at once.
+        done: set[str] = set()
+        for start in self._same:
+            path: dict[str, None] = {}
+            stack: list[tuple[str, bool]] = [(start, False)]
+            while stack:
+                place, leaving = stack.pop()
+                if leaving:
+                    del path[place]
+                    done.add(place)
+                elif place in path:
+                    raise FormatError(f"$ref in {_shown(place)} comes back to itself, and never to a value")
+                elif place not in done:
+                    path[place] = None
+                    stack.append((place, True))
+                    stack += [(each, False) for each in self._same.get(place, ())]
+
+
+def _escaped(name: str) -> str:
+    """A name as a part of a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _shown(place: str) -> str:
+    return place if len(place) <= WHERE else f"{place[: WHERE - 1]}…"
