@@ -175,7 +175,8 @@ class ChatRequest(TypedDict):
     """``adapter`` or ``baseModel`` says who answers; ``stream`` is true unless said otherwise.
 
     ``adapterStrength``, 0 to 1.5, is how much of the adapter counts: 1 unless said otherwise. Feature
-    ``strength``. From ``topK`` to ``topLogprobs`` they are of the feature ``sampling``.
+    ``strength``. From ``topK`` to ``topLogprobs`` they are of the feature ``sampling``. ``engine``
+    says what is to compute the answer: feature ``engines``.
     """
 
     messages: list[ChatMessage]
@@ -199,6 +200,7 @@ class ChatRequest(TypedDict):
     toolChoice: NotRequired[object]
     responseFormat: NotRequired[object]
     structuredOutputs: NotRequired[object]
+    engine: NotRequired[Literal["auto", "exact", "llama.cpp"]]
 
 
 class CredentialsView(TypedDict):

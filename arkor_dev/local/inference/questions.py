@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from arkor_dev.contract.bodies import ENGINES
 from arkor_dev.contract.rules import FLAG, Rule
 from arkor_dev.contract.schema import Field
 
@@ -45,8 +46,9 @@ FIELDS: Final = (
     Field("topLogprobs", Rule("whole", 0, LIKELIEST), null=True),
     Field("tools", Rule("list"), null=True),
     Field("toolChoice", Rule("other"), null=True),
+    Field("engine", Rule("choice", choices=ENGINES), null=True),
 )
-"""Those of the features ``sampling`` and ``tools`` (docs/contract.md#sampling), and what was there before."""
+"""Those of the features ``sampling``, ``tools`` and ``engines`` (docs/contract.md), and what was there before."""
 
 
 def problem(body: dict[str, Any]) -> str | None:
