@@ -29,7 +29,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if shutil.which("node") is None:
     os.environ["PATH"] += f"{os.pathsep}{node().parent}"
 
-# A launch of the tests answers in one way, whether llama.cpp is installed or not; its own tests say otherwise.
+# The tests' launches answer in one way, whether llama.cpp is there or not; its own tests say otherwise.
 os.environ["ARKOR_ENGINE"] = "exact"
 
 LEAKY = (

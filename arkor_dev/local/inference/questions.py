@@ -48,7 +48,7 @@ FIELDS: Final = (
     Field("toolChoice", Rule("other"), null=True),
     Field("engine", Rule("choice", choices=ENGINES), null=True),
 )
-"""Those of the features ``sampling``, ``tools`` and ``engines`` (docs/contract.md), and what was there before."""
+"""Those of the features ``sampling``, ``tools`` and ``engines`` in docs/contract.md, and what was before."""
 
 
 def problem(body: dict[str, Any]) -> str | None:

@@ -19,9 +19,12 @@ from .files import MAKING, Files
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
+    Messages = AsyncIterator[dict[str, Any]]
+
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
 """How long a model stays in memory that the other engine has taken the place of."""
+AFTER_TRAINING: Final = "its file for llama.cpp is not made while a job is training"
 WHOLE_MODEL: Final = "all of this model was trained, and has no file for llama.cpp"
 
 
@@ -38,9 +41,7 @@ class Answers:
         self._begun = 0
 
     @contextlib.asynccontextmanager
-    async def answer(
-        self, *, engine: str | None = None, **ask: Any
-    ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    async def answer(self, *, engine: str | None = None, **ask: Any) -> AsyncIterator[Messages]:
         """Ask; the body reads messages up to the one with ``done``. Leaving stops the answer.
 
         ``whole`` in ``ask`` says that the base is one that a job has trained.
@@ -83,11 +84,7 @@ class Answers:
                 why = str(failure)
         async with contextlib.aclosing(self._by(EXACT, ask)) as messages:
             async for message in messages:
-                yield (
-                    {**message, "done": {**message["done"], "why": why}}
-                    if why and "done" in message
-                    else message
-                )
+                yield {"done": {**message["done"], "why": why}} if why and "done" in message else message
 
     async def _against(self, ask: dict[str, Any]) -> str | None:
         """Why llama.cpp is not to answer this, where nobody has asked for it by name."""
@@ -109,13 +106,10 @@ class Answers:
             return WHOLE_MODEL
         if reason := self._files.failed(ask["base"]):
             return reason
-        if not ask.get("training"):
-            self._files.make_soon(model)
-        return (
-            MAKING
-            if not ask.get("training")
-            else "a job is training: its file for llama.cpp is made after it"
-        )
+        if ask.get("training"):
+            return AFTER_TRAINING
+        self._files.make_soon(model)
+        return MAKING
 
     async def _by_llama(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """The answer, behind ``progress`` of the files that have to be made for it."""

@@ -1,18 +1,19 @@
-"""The files that llama.cpp reads: of base models, made beside what is going on, and of adapters, when asked."""
+"""The files that llama.cpp reads: of base models, made beside what goes on, and of adapters, when asked."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.client import GgufFiles
-from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from arkor_dev.local.models.catalog import Model
 
     Progress = Callable[[dict[str, Any]], None]
 

@@ -53,7 +53,7 @@ class Conversations:
         return sequence, most if best else 0
 
     def close(self, group: Hashable, tokens: list[int], sequence: int, *, whole: bool) -> None:
-        """Keep a conversation that is over, of which ``tokens`` are in memory; not where they are not whole."""
+        """Keep a conversation that is over, whose ``tokens`` are in memory; not where they are not whole."""
         if not whole or not self._native.shares or len(tokens) < LEAST_TOKENS:
             self._drop(sequence)
             return
@@ -73,11 +73,10 @@ class Conversations:
 
     def forget(self, adapter: str | None = None) -> None:
         """Forget all that is kept, or what was read as ``adapter``."""
-        for each in [
-            each for each in self._kept if adapter is None or getattr(each.group, "adapter", "") == adapter
-        ]:
-            self._kept.remove(each)
-            self._drop(each.sequence)
+        for each in list(self._kept):
+            if adapter is None or getattr(each.group, "adapter", None) == adapter:
+                self._kept.remove(each)
+                self._drop(each.sequence)
 
     def _drop(self, sequence: int) -> None:
         self._native.drop(sequence)

@@ -1,7 +1,7 @@
 """Answers by llama.cpp, for the same loop: one base model as GGUF, and any number of its LoRA adapters.
 
-Imported by its worker only. Prompts are made by the same tokenizer and chat template as the other engine's, so
-both read the same tokens; and the loop chooses tokens, so seeds, penalties and stops mean the same.
+Imported by its worker only. Prompts are made by the same tokenizer and chat template as the other engine's,
+so both read the same tokens; and the loop chooses tokens, so seeds, penalties and stops mean the same.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class Engine:
         self._adapters.move_to_end(adapter)
 
     def _measure(self) -> None:
-        """Find out on how many threads a token comes soonest: those that share a core hold all others back."""
+        """Find out on how many threads a token comes soonest: one that shares its core holds all back."""
         native, half = self.native, max(1, CORES // 2)
         token = next(iter(self.ends), 0)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Piece = tuple[int, int, Sequence[int]]
+
 BATCH: Final = 256
 """Tokens that are computed at once, at most."""
 NAMES: Final = "LLAMA_FTYPE_MOSTLY_"
@@ -37,7 +39,7 @@ class Native:
     """One model. Every call comes from one thread."""
 
     def __init__(self, path: Path, sequences: int, threads: int) -> None:
-        """Load the file at ``path``; raises :class:`JobFailure`. It reads once there is room (``make_room``)."""
+        """Load the file at ``path``; raises :class:`JobFailure`. ``make_room`` comes before it reads."""
         quiet()
         self._model: Any = llama_cpp.llama_model_load_from_file(
             str(path).encode(), llama_cpp.llama_model_default_params()
@@ -118,9 +120,7 @@ class Native:
             raise JobFailure("llama.cpp cannot use the adapter with this model")
         self._worn = (path, scale)
 
-    def read(
-        self, rows: Sequence[tuple[int, int, Sequence[int]]], *, told: bool = True
-    ) -> NDArray[np.float32]:
+    def read(self, rows: Sequence[Piece], *, told: bool = True) -> NDArray[np.float32]:
         """Read ``(sequence, place, tokens)`` of each row, ``place`` being that of its first token.
 
         The logits behind each row's last token, ``[rows, vocabulary]``; none unless ``told``. Raises

@@ -1,6 +1,6 @@
-"""The process that answers by llama.cpp; its messages are those of the other engine's (``inference.worker``).
+"""The process that answers by llama.cpp; its messages are those of ``inference.worker``.
 
-A question has ``gguf``, the base model's file, and ``lora``, the adapter's or None, beside what the other has.
+A question has ``gguf``, the base model's file, and ``lora``, the adapter's or None, beside what it has there.
 """
 
 from __future__ import annotations
