@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
 """How long a model stays in memory that the other engine has taken the place of."""
+NOT_INSTALLED: Final = "llama.cpp, which is quicker, is not installed"
 AFTER_TRAINING: Final = "its file for llama.cpp is not made while a job is training"
 WHOLE_MODEL: Final = "all of this model was trained, and has no file for llama.cpp"
 
@@ -88,8 +89,8 @@ class Answers:
 
     async def _against(self, ask: dict[str, Any]) -> str | None:
         """Why llama.cpp is not to answer this, where nobody has asked for it by name."""
-        if reason := lacking():
-            return reason
+        if lacking():
+            return NOT_INSTALLED
         if self._gpu:
             return ON_GPU
         model = _model(ask)

@@ -50,6 +50,7 @@ class Native:
         if not self._model:
             raise JobFailure(f"llama.cpp cannot load {path.name}")
         if llama_cpp.llama_model_has_encoder(self._model):
+            self.close()
             raise JobFailure("llama.cpp answers here only as models that read and write in one")
         self.sequences = sequences
         self.size = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model)))

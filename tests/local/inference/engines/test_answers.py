@@ -9,7 +9,7 @@ import pytest
 
 from arkor_dev.local.gguf.places import base_place
 from arkor_dev.local.inference.engines import answers as module
-from arkor_dev.local.inference.engines.answers import AFTER_TRAINING, WHOLE_MODEL, Answers
+from arkor_dev.local.inference.engines.answers import AFTER_TRAINING, NOT_INSTALLED, WHOLE_MODEL, Answers
 from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, ON_GPU, Pace
 from arkor_dev.local.inference.engines.files import MAKING, QUANTIZATION
 from arkor_dev.local.workers.errors import JobFailure
@@ -123,7 +123,7 @@ async def test_where_it_cannot_the_exact_one_answers_and_says_why(
     assert await asked() == ("exact", ON_GPU)
     monkeypatch.setattr(module, "lacking", lambda: "pip install it")
     asked.of(AUTO)
-    assert await asked() == ("exact", "pip install it")
+    assert await asked() == ("exact", NOT_INSTALLED)
     with pytest.raises(JobFailure, match="pip install it"):
         await asked(LLAMA)
     assert not asked.llama.asked
