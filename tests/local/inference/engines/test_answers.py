@@ -75,7 +75,8 @@ class Asked:
     async def __call__(self, engine: str | None = None, **more: Any) -> tuple[str, str | None]:
         """The text, and why it is not the quick engine's."""
         ask = {"base": str(self.model), "name": "model", "adapter": None, "strength": 1.0, **more}
-        text, done = "", {}
+        text = ""
+        done: dict[str, Any] = {}
         async with self.answers.answer(engine=engine, **ask) as messages:
             async for message in messages:
                 text += message.get("text", "")

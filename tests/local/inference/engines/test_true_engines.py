@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("torch")
+
 from arkor_dev.local.inference.engines.answers import Answers
 from arkor_dev.local.inference.engines.choice import EXACT, LLAMA
 from arkor_dev.local.inference.engines.files import MAKING
@@ -24,7 +26,8 @@ pytestmark = [pytest.mark.engine, needs_gguf, pytest.mark.timeout(600)]
 
 async def said(answers: Answers, **more: Any) -> tuple[str, dict[str, Any], list[str]]:
     """Text, end and the labels of progress of one answer."""
-    text, labels, done = "", [], {}
+    text, labels = "", []
+    done: dict[str, Any] = {}
     async with asyncio.timeout(300), answers.answer(**more) as messages:
         async for message in messages:
             text += message.get("text", "")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("torch")
+
 from tests.local.gguf_extra import needs_gguf
 from tests.local.inference.asking import Asking
 from tests.local.tiny_model import PHRASE
@@ -158,12 +160,13 @@ def test_where_there_is_no_room_it_is_said_before_the_first_token(
     asking: Asking, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.inference.llama import engine as module
+    from arkor_dev.local.inference.llama.conversations import Conversations
     from arkor_dev.local.workers.errors import JobFailure
 
     asking.answer(question())
     native = asking.engine.native
     native.make_room(64)
-    asking.engine._conversations = module.Conversations(native)
+    asking.engine._conversations = Conversations(native)
     # One after another there is room for as much as may be taken; beside each other there is not.
     assert asking.answer(question(maxTokens=100))[1]["completionTokens"] > 0
     assert native.cells >= 2 * 100
@@ -173,7 +176,7 @@ def test_where_there_is_no_room_it_is_said_before_the_first_token(
     assert "no room" in both[1].error
     monkeypatch.setattr(module, "ROOM_BYTES", 64 * native.cell_bytes)
     native.make_room(64)
-    asking.engine._conversations = module.Conversations(native)
+    asking.engine._conversations = Conversations(native)
     with pytest.raises(JobFailure, match="no room"):
         asking.answer(question(maxTokens=100))
     with pytest.raises(JobFailure, match="reads at most"):
