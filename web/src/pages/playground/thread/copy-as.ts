@@ -2,7 +2,7 @@
 
 import type { Answer, Turn } from "../../../chat/model/types";
 import { chatRequest, messagesFor } from "../../../chat/request";
-import * as snippets from "../../../chat/snippets";
+import { asCurl, asPython } from "../../../chat/snippets";
 import { current } from "../../../chat/storage/conversations";
 import { copyText } from "../../../ui/controls/copy";
 import { say } from "../../../ui/controls/live";
@@ -15,6 +15,6 @@ export async function copyAs(
 ): Promise<void> {
   const asked = { ...current.peek(), ...answer.asked };
   const body = chatRequest(messagesFor(asked, turn.id, column), answer.by, asked.params, answer.asked?.more);
-  const text = snippets[form](body, location.origin);
+  const text = (form === "asCurl" ? asCurl : asPython)(body, location.origin);
   say((await copyText(text)) ? "Copied" : "The browser did not allow copying");
 }
