@@ -21,7 +21,7 @@ export function Engine({ turn, column, answer }: Props) {
         <Button
           kind="quiet"
           small
-          title="The same question to transformers, with the weights as they are"
+          title="Ask transformers the same"
           disabled={busy.value}
           onClick={() => regenerate(turn, column, true)}
         >

@@ -23,7 +23,7 @@ interface Props {
 export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props) {
   const engine = useEngine(answer.engine !== undefined);
   const copyAs = async (form: "asCurl" | "asPython"): Promise<void> =>
-    (await import("./copy-as")).copyAs(form, turn, column, answer);
+    (await import("../../../chat/snippets")).copyAs(form, turn, column, answer);
   const end = ending(answer);
   return (
     <footer class="chat-foot">
