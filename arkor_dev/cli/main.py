@@ -196,6 +196,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         open_browser=getattr(arguments, "open", False),
         resume=not getattr(arguments, "no_resume", False),
         at_once=getattr(arguments, "at_once", None),
+        engine=getattr(arguments, "engine", None),
         allow_other_users=getattr(arguments, "allow_other_users", False),
         log_level=getattr(arguments, "log_level", "warning"),
         cluster=getattr(arguments, "cluster", None),

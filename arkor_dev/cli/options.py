@@ -251,6 +251,19 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="train so many jobs of this machine at once, as far as memory allows (ARKOR_AT_ONCE; "
         "default: one for each GPU, or one)",
     )  # fmt: skip
+    parser.add_argument(
+        "--engine", metavar="NAME", type=_engine,
+        help="what answers chats of this machine: exact (transformers), llama.cpp, or auto, the quicker one "
+        "that is there (ARKOR_ENGINE; default: auto)",
+    )  # fmt: skip
+
+
+def _engine(text: str) -> str:
+    from arkor_dev.contract.bodies import ENGINES
+
+    if text not in ENGINES:
+        raise argparse.ArgumentTypeError(f"{text} is no engine. Choose one of {', '.join(ENGINES)}.")
+    return text
 
 
 def _at_once(text: str) -> int:

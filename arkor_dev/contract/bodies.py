@@ -35,6 +35,9 @@ ADAPTER: Final = Schema(
 )
 """``{kind: "final", jobId}`` or ``{kind: "checkpoint", jobId, step}``."""
 
+ENGINES: Final = ("auto", "exact", "llama.cpp")
+"""What may compute an answer. ``exact`` is transformers, with the weights as they are."""
+
 NAME_LIMIT: Final = 200
 NOTES_LIMIT: Final = 10_000
 TAGS_LIMIT: Final = 50

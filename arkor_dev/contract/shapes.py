@@ -176,7 +176,8 @@ class ChatRequest(TypedDict):
 
     ``adapterStrength``, 0 to 1.5, is how much of the adapter counts: 1 unless said otherwise. Feature
     ``strength``. From ``topK`` to ``topLogprobs`` they are of the feature ``sampling``; ``responseFormat``
-    is OpenAI's, of the feature ``formats``.
+    is OpenAI's, of the feature ``formats``. ``engine`` says what is to compute the answer: feature
+    ``engines``.
     """
 
     messages: list[ChatMessage]
@@ -200,6 +201,7 @@ class ChatRequest(TypedDict):
     toolChoice: NotRequired[object]
     responseFormat: NotRequired[object]
     structuredOutputs: NotRequired[object]
+    engine: NotRequired[Literal["auto", "exact", "llama.cpp"]]
 
 
 class CredentialsView(TypedDict):

@@ -33,6 +33,7 @@ class Settings:
     ``resume`` (``ARKOR_NO_RESUME``) jobs of this machine that were interrupted do not go on by themselves.
     ``cluster`` (``ARKOR_CLUSTER``) goes before that of ``arkor.toml``; ``here`` is none.
     ``at_once`` (``ARKOR_AT_ONCE``) of them train beside each other; None for one on each device.
+    ``engine`` (``ARKOR_ENGINE``) answers chats of this machine; None for the one that suits.
     """
 
     project: Path
@@ -49,6 +50,7 @@ class Settings:
     cluster: str | None = None
     insecure_cluster: bool = False
     at_once: int | None = None
+    engine: str | None = None
     studio_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @classmethod
@@ -59,6 +61,7 @@ class Settings:
         told = environ.get("ARKOR_AT_ONCE", "")
         if choices.get("at_once") is None and told.isascii() and told.isdigit():
             choices["at_once"] = int(told) or None
+        choices["engine"] = choices.get("engine") or _engine_of(environ)
         return cls(
             project=project.resolve(),
             home=Path.home(),
@@ -78,3 +81,11 @@ class Settings:
         """The local backend's own folder for this project: readable name, then a hash of its path."""
         digest = hashlib.sha256(str(self.project).encode()).hexdigest()[:10]
         return self.data / "projects" / f"{tidy_name(self.project.name)}-{digest}"
+
+
+def _engine_of(environ: Mapping[str, str]) -> str | None:
+    if not (told := environ.get("ARKOR_ENGINE")):
+        return None
+    from arkor_dev.contract.bodies import ENGINES  # most launches name none
+
+    return told if told in ENGINES else None

@@ -73,6 +73,7 @@ class LocalBackend:
         self._settings = settings
         more = [] if settings.resume else ["--no-resume"]
         more += [] if settings.at_once is None else ["--at-once", str(settings.at_once)]
+        more += [] if settings.engine is None else ["--engine", settings.engine]
         self._more = ["--idle"] if idle else more
         self._on_notice = on_notice
         self._log = BackendLog(settings.local_data / "backend.log")

@@ -1,6 +1,7 @@
 """The backend's process: its arguments, its lock, its word to the daemon, and its end.
 
     python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle] [--no-resume] [--at-once N]
+        [--engine auto|exact|llama.cpp]
 
 Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``; the end of standard input
 means that the daemon is gone, and ends this process and every worker: a job that trains gets two seconds to
@@ -33,6 +34,7 @@ from typing import IO, Any, Final
 
 from aiohttp import web
 
+from arkor_dev.contract.bodies import ENGINES
 from arkor_dev.local.jobs.database import NewerFormatError
 from arkor_dev.local.server.app import create_app
 from arkor_dev.local.server.requests import Setup
@@ -139,6 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--idle", action="store_true")
     parser.add_argument("--no-resume", dest="resume", action="store_false")
     parser.add_argument("--at-once", type=int)
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     parser.add_argument("--log-level", default="warning")
     args = parser.parse_args(argv)
     logging.basicConfig(
@@ -152,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_USAGE
     try:
         how = {"idle": args.idle, "resume": args.resume, "at_once": args.at_once}
-        setup = Setup.open(args.data, args.project, args.cache, hello, **how)
+        setup = Setup.open(args.data, args.project, args.cache, hello, engine=args.engine, **how)
     except NewerFormatError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_NEWER

@@ -1,8 +1,11 @@
-"""One side of the inference bench in its own process: ``python -m benchmarks.answerers SIDE MODEL TOKENS``.
+"""One side of the inference bench in its own process: ``python -m benchmarks.answerers SIDE MODEL TOKENS …``.
 
-``ours`` is the product's loop with its engine, ``generate`` transformers by itself in the number format
-that is a fourth argument, ``llama`` the loop of llama-cpp-python, whose MODEL is a GGUF file. Prints one
-line of JSON: tokens a second of one answer, of 4 and of 8 together, also where they are held to a schema,
+``ours`` is the product's loop with its exact engine (and an adapter's folder), ``quick`` with llama.cpp (a
+GGUF file, the adapter's folder, the adapter as GGUF), ``generate`` transformers by itself (in a number
+format, with that adapter), ``llama`` the loop of llama-cpp-python, whose MODEL is a GGUF file; ``adapter``
+writes an adapter into a folder.
+Prints one line of JSON: tokens a second of one answer, of 4 and of 8 together, also where they
+are held to a schema, and of one with the adapter,
 seconds to the first token of a first and of a next question, seconds from a stop until the slot is free, and
 the peak of memory in MiB; a side leaves out what it does not do.
 """
@@ -33,29 +36,55 @@ def questions(count: int) -> list[list[dict[str, str]]]:
     ]
 
 
-def ours(model: Path, tokens: int) -> dict[str, Any]:
-    """The loop as the worker has it, turned by hand."""
+def ours(model: Path, tokens: int, adapter: str) -> dict[str, Any]:
+    """The exact engine in the loop as the worker has it, turned by hand."""
     from tests.local.inference.asking import Asking, ask
 
     asking = Asking()
     engine = asking.engine
-    asking.answer(ask(model, None, messages=questions(1)[0], maxTokens=4))
-    engine.ends.clear()  # every answer has its full length
-    figures: dict[str, Any] = {"format": engine.facts["precision"]}
-    held = {"schema": json.dumps({**HELD, "minItems": 1000}), "field": "responseFormat"}
-    asking.answer(ask(model, None, messages=questions(1)[0], maxTokens=4, format=held))
-    for count in COUNTS:
-        for name, wanted in (("rate", None), ("held", held)):
-            engine._remembered.clear()
-            asked = [
-                ask(model, None, messages=each, maxTokens=tokens, format=wanted) for each in questions(count)
-            ]
-            told = [asking.ask(each) for each in asked]
-            began = time.perf_counter()
-            asking.finish(*told)
-            figures[f"{name}{count}"] = count * tokens / (time.perf_counter() - began)
-    engine._remembered.clear()
-    first = ask(model, None, messages=questions(1)[0], maxTokens=tokens)
+    return looped(
+        asking, tokens, ask(model, None), ask(model, Path(adapter)), lambda: engine._remembered.clear()
+    )
+
+
+def quick(model: Path, tokens: int, gguf: str, adapter: str, lora: str) -> dict[str, Any]:
+    """llama.cpp in the same loop."""
+    from arkor_dev.local.inference.llama.engine import Engine
+    from tests.local.inference.asking import Asking, ask
+
+    asking = Asking(Engine())
+    engine = asking.engine
+    base = {**ask(model, None), "gguf": gguf, "lora": None}
+    adapted = {**ask(model, Path(adapter)), "gguf": gguf, "lora": lora}
+    return looped(asking, tokens, base, adapted, lambda: engine._conversations.forget())
+
+
+def looped(
+    asking: Any,
+    tokens: int,
+    base: dict[str, Any],
+    adapted: dict[str, Any],
+    forget: Callable[[], None],
+) -> dict[str, Any]:
+    """One engine's figures, as the base model and (``adapted1``) as an adapter of it."""
+    asking.answer({**base, "messages": questions(1)[0], "maxTokens": 4})
+    asking.engine.ends.clear()  # every answer has its full length
+    figures: dict[str, Any] = {"format": asking.engine.facts["precision"]}
+    held = {**base, "format": {"schema": json.dumps({**HELD, "minItems": 1000}), "field": "responseFormat"}}
+    for name, question, count in (
+        *((f"rate{count}", base, count) for count in COUNTS),
+        *((f"held{count}", held, count) for count in COUNTS),
+        ("adapted1", adapted, 1),
+    ):
+        if question is not base:
+            asking.answer({**question, "messages": questions(1)[0], "maxTokens": 4})
+        forget()
+        told = [asking.ask({**question, "messages": each, "maxTokens": tokens}) for each in questions(count)]
+        began = time.perf_counter()
+        asking.finish(*told)
+        figures[name] = count * tokens / (time.perf_counter() - began)
+    forget()
+    first = {**base, "messages": questions(1)[0], "maxTokens": tokens}
     said, done = asking.answer(first)
     then = [{"role": "assistant", "content": said}, {"role": "user", "content": "And then?"}]
     _, after = asking.answer({**first, "messages": [*first["messages"], *then]})
@@ -72,9 +101,29 @@ def ours(model: Path, tokens: int) -> dict[str, Any]:
     return figures
 
 
-def generate(model: Path, tokens: int, number: str) -> dict[str, Any]:
+def adapter(model: Path, tokens: int, folder: str) -> dict[str, Any]:
+    """An adapter of the model, as large as the example's, with weights that change what it says."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(tokens)
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    made = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
+        LoraConfig(r=8, lora_alpha=16, target_modules=targets),
+    )
+    for name, weight in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.01)
+    made.save_pretrained(folder)
+    return {}
+
+
+def generate(model: Path, tokens: int, number: str, adapter: str) -> dict[str, Any]:
     """transformers by itself: padded batches that begin and end together."""
     import torch
+    from peft import PeftModel
 
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.modeling.chat_template import render
@@ -83,19 +132,24 @@ def generate(model: Path, tokens: int, number: str) -> dict[str, Any]:
     base.model.to(getattr(torch, number)).eval()
     base.tokenizer.padding_side = "left"
 
+    asked = [base.model]
+
     def answer(count: int, length: int) -> float:
         texts = [render(base.tokenizer, each, cue=True) for each in questions(count)]
         given = base.tokenizer(texts, add_special_tokens=False, return_tensors="pt", padding=True)
         given.pop("token_type_ids", None)
         began = time.perf_counter()
-        base.model.generate(
+        asked[-1].generate(
             **given.to(base.device), max_new_tokens=length, min_new_tokens=length, do_sample=False
         )
         return time.perf_counter() - began
 
     answer(1, 4)
     rates = {f"rate{count}": count * tokens / answer(count, tokens) for count in COUNTS}
-    return {**rates, "first": answer(1, 1)}
+    rates["first"] = answer(1, 1)
+    asked.append(PeftModel.from_pretrained(base.model, adapter).eval())
+    answer(1, 4)
+    return {**rates, "adapted1": tokens / answer(1, tokens)}
 
 
 def llama(gguf: Path, tokens: int) -> dict[str, Any]:
@@ -112,7 +166,13 @@ def llama(gguf: Path, tokens: int) -> dict[str, Any]:
 
 def main() -> None:
     side, place, tokens, *more = sys.argv[1:]
-    sides: dict[str, Callable[..., dict[str, Any]]] = {"ours": ours, "generate": generate, "llama": llama}
+    sides: dict[str, Callable[..., dict[str, Any]]] = {
+        "ours": ours,
+        "quick": quick,
+        "adapter": adapter,
+        "generate": generate,
+        "llama": llama,
+    }
     figures = sides[side](Path(place), int(tokens), *more)
     print(json.dumps({**figures, "peak": peak() / 2**20}))
 

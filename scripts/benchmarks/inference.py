@@ -1,24 +1,25 @@
 """Answers of this machine: one, four and eight at once, the first token, a stop, memory.
 
-Beside transformers' own ``generate`` in the same number format, and, where llama-cpp-python is installed and
-``ARKOR_BENCH_GGUF`` names a file, beside its loop. Each side has a process of its own.
+Both engines, beside transformers' own ``generate`` in the same number format, and beside llama-cpp-python's
+loop. Each side has a process of its own. llama.cpp's files are made where they are not in the cache.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arkor_dev.local.gguf.installed import lacking
+from arkor_dev.local.gguf.making import cached_base, make_lora, make_model
 from arkor_dev.local.inference.client import SPIN
+from arkor_dev.local.inference.engines.files import QUANTIZATION
 
 from .figures import Figure
 from .sides import ROOT, in_a_process
-from .starter import starter
+from .starter import CACHE, starter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +33,14 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             subprocess.run([sys.executable, "-m", "tests.local.tiny_model", str(model)], check=True, cwd=ROOT)
         else:
             model, tokens = starter(), 96
-        ours = in_a_process("answerers", "ours", model, tokens, settings=SPIN)
-        other = in_a_process("answerers", "generate", model, tokens, ours["format"], settings=SPIN)
+        adapter = Path(folder) / "adapter"
+        in_a_process("answerers", "adapter", model, 1, adapter)
+        ours = in_a_process("answerers", "ours", model, tokens, adapter, settings=SPIN)
+        other = in_a_process("answerers", "generate", model, tokens, ours["format"], adapter, settings=SPIN)
+        if lacking() is None:
+            base, lora = _files(model, adapter, Path(folder) if quick else None)
+            by_llama = in_a_process("answerers", "quick", model, tokens, base, adapter, lora, settings=SPIN)
+            alone = in_a_process("answerers", "llama", base, tokens, settings=SPIN)
     for count in (1, 4, 8):
         name = f"{count} at once, generate beside, {ours['format']}"
         yield Figure(name, ours[f"rate{count}"], "tokens/s", other[f"rate{count}"])
@@ -50,10 +57,34 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     yield Figure("  of the next question", 1000 * ours["next"], "ms", most=None if quick else 150)
     yield Figure("a stop, until the slot is free", 1000 * ours["stop"], "ms", most=None if quick else 100)
     yield Figure("peak memory, generate beside", ours["peak"], "MiB", other["peak"])
-    file = os.environ.get("ARKOR_BENCH_GGUF")
-    if file and importlib.util.find_spec("llama_cpp"):
-        quicker = in_a_process("answerers", "llama", Path(file), tokens, settings=SPIN)
-        name = f"one answer of llama.cpp's loop ({Path(file).name}), ours beside"
-        yield Figure(name, quicker["rate1"], "tokens/s", ours["rate1"])
-        yield Figure("  its first token, ours beside", 1000 * quicker["first"], "ms", 1000 * ours["first"])
-        yield Figure("  its peak memory, ours beside", quicker["peak"], "MiB", ours["peak"])
+    if lacking() is not None:
+        return
+    for count in (1, 4, 8):
+        name = f"llama.cpp ({by_llama['format']}), {count} at once, ours beside"
+        yield Figure(name, by_llama[f"rate{count}"], "tokens/s", ours[f"rate{count}"])
+    yield Figure("  8 at once, one beside", by_llama["rate8"], "tokens/s", by_llama["rate1"])
+    adapted = by_llama["adapted1"]
+    yield Figure("  one with an adapter, ours beside", adapted, "tokens/s", ours["adapted1"])
+    name = "  one with an adapter, generate beside"
+    yield Figure(name, adapted, "tokens/s", other["adapted1"], least=None if quick else 5)
+    yield Figure("  first token, ours beside", 1000 * by_llama["first"], "ms", 1000 * ours["first"])
+    yield Figure("  of the next question", 1000 * by_llama["next"], "ms", most=None if quick else 150)
+    yield Figure(
+        "  a stop, until the slot is free", 1000 * by_llama["stop"], "ms", most=None if quick else 100
+    )
+    yield Figure("  peak memory, ours beside", by_llama["peak"], "MiB", ours["peak"])
+    yield Figure("llama.cpp's own loop, ours with it beside", alone["rate1"], "tokens/s", by_llama["rate1"])
+
+
+def _files(model: Path, adapter: Path, own: Path | None) -> tuple[Path, Path]:
+    """The model and the adapter as the engine reads them; a model that is made anew each time in ``own``."""
+
+    def unheard(*_: object) -> None:
+        """Hears how far it has come."""
+
+    lora = adapter.parent / "lora.gguf"
+    make_lora(adapter, model, lora, 1.0, CACHE, unheard)
+    if own is None:
+        return cached_base(model, model.name, QUANTIZATION, CACHE, unheard), lora
+    make_model(model, own / "base.gguf", QUANTIZATION, model.name, CACHE, unheard)
+    return own / "base.gguf", lora

@@ -80,6 +80,32 @@ async def test_calls_of_tools_and_who_answered_are_shown(
         await expect(page.get_by_text("the model answered with nothing")).to_have_count(0)
 
 
+async def test_who_answered_is_shown_and_one_press_asks_the_exact_engine(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["sampling", "engines"]
+    fake_backend.add_job("completed", name="bot")
+    async with open_page(studio.url, "/#/playground") as page:
+        exactly = page.get_by_role("button", name="Ask exactly")
+        await ask(page, "Hello?")
+        assert set(asked(fake_backend)[-1]) == PLAIN
+        await expect(page.get_by_text("llama.cpp, q8_0")).to_be_visible()
+        await exactly.click()
+        await expect(page.get_by_text("transformers, float32")).to_be_visible()
+        body = asked(fake_backend)[-1]
+        assert body["engine"] == "exact"
+        assert body["messages"] == [{"role": "user", "content": "Hello?"}]
+        # It is another version of the same question, and there is nothing more exact to ask.
+        await expect(exactly).to_have_count(0)
+        await page.get_by_role("button", name="Previous version").click()
+        await expect(page.get_by_text("llama.cpp, q8_0")).to_be_visible()
+        why = {"engine": "transformers", "precision": "float32", "why": "it is being made"}
+        fake_backend.chat.by = {"answeredBy": why}
+        await ask(page, "And now?")
+        assert set(asked(fake_backend)[-1]) == PLAIN
+        await expect(page.get_by_text("transformers, float32: it is being made")).to_be_visible()
+
+
 async def test_a_backend_without_the_feature_is_sent_none_of_it(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

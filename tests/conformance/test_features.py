@@ -17,6 +17,7 @@ BUILT = {
     "delete",
     "edit",
     "endpoints",
+    "engines",
     "evaluation",
     "exports",
     "extend",

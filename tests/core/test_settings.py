@@ -63,3 +63,19 @@ def test_each_project_has_local_data_of_its_own(tmp_path: Path, settings: Settin
         assert folder.name.startswith("bot-")
         folders.add(folder)
     assert len(folders) == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "chosen", "engine"),
+    [
+        ({}, None, None),
+        ({"ARKOR_ENGINE": "exact"}, None, "exact"),
+        ({"ARKOR_ENGINE": "exact"}, "llama.cpp", "llama.cpp"),
+        ({"ARKOR_ENGINE": "none such"}, None, None),
+        ({"ARKOR_ENGINE": ""}, None, None),
+    ],
+)
+def test_which_engine_answers_is_said_by_option_or_environment(
+    tmp_path: Path, told: dict[str, str], chosen: str | None, engine: str | None
+) -> None:
+    assert Settings.from_environment(told, tmp_path, engine=chosen).engine == engine

@@ -195,6 +195,9 @@ def launch(
 ) -> subprocess.Popen[bytes]:
     """Start the process, handshake yet to come."""
     folders = ["--data", str(data), "--project", str(project), "--cache", str(cache)]
+    if "--engine" not in more:
+        # What is tested is not whether llama.cpp is installed, nor whether its file is ready yet.
+        more = ("--engine", "exact", *more)
     return subprocess.Popen(
         [sys.executable, "-m", "arkor_dev.local", *folders, *more],
         stdin=subprocess.PIPE,

@@ -44,7 +44,15 @@ from .fake_formats import check_format, forced, instance_of
 from .fake_order import Order
 from .fake_placement import FakePlacement
 from .fake_resume import Resuming
-from .fake_sampling import check_sampling, check_tools, logprobs, until_stop, usage
+from .fake_sampling import (
+    answered_by,
+    check_engine,
+    check_sampling,
+    check_tools,
+    logprobs,
+    until_stop,
+    usage,
+)
 from .fake_serving import FakeServing
 from .fake_votes import FakeVotes
 
@@ -589,6 +597,9 @@ class FakeBackend:
             check_sampling(body)
             chunks = until_stop(chunks, body)
             more = usage(chunks, body)
+        if "engines" in (self.features or ()):
+            check_engine(body)
+            more |= script.by or answered_by(body)
         calls = script.calls if body.get("tools") and body.get("toolChoice") != "none" else []
         if "formats" in (self.features or ()):
             check_format(body)

@@ -41,6 +41,20 @@ def check_tools(body: dict[str, Any]) -> None:
         wrong("toolChoice has to be auto or none.")
 
 
+def check_engine(body: dict[str, Any]) -> None:
+    """Refuse an engine that the contract does not know."""
+    if body.get("engine") not in (None, "auto", "exact", "llama.cpp"):
+        wrong("engine has to be auto, exact or llama.cpp.")
+
+
+def answered_by(body: dict[str, Any]) -> dict[str, Any]:
+    """Who has answered, as if both engines were there."""
+    exact = {"engine": "transformers", "precision": "float32"}
+    return {
+        "answeredBy": exact if body.get("engine") == "exact" else {"engine": "llama.cpp", "precision": "q8_0"}
+    }
+
+
 def stops_of(body: dict[str, Any]) -> list[Any]:
     stop = body.get("stop")
     return [] if stop is None else stop if isinstance(stop, list) else [stop]

@@ -264,6 +264,7 @@ export interface ChatRequest {
   toolChoice?: unknown;
   responseFormat?: unknown;
   structuredOutputs?: unknown;
+  engine?: "auto" | "exact" | "llama.cpp";
 }
 
 /** `GET /api/credentials`: who is signed in where; `token` is a masked preview. */

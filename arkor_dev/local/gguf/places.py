@@ -8,14 +8,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.local.models.catalog import starter_folder
+from arkor_dev.local.models.catalog import starter_folder, starter_gguf
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT: Final = 1
 """Counts up when files are made in another way."""
-STARTER: Final = "smollm2-135m-instruct-q4_1"
 CONFIG_LIMIT: Final = 1 << 24
 
 
@@ -34,7 +33,7 @@ def base_place(model: Path, quantization: str, cache: Path, *, as_came: bool = T
     The starter model of the package index came as GGUF: ``as_came`` means that file.
     """
     if as_came and is_starter_wheel(model, cache):
-        return gguf_folder(cache) / f"{STARTER}.gguf"
+        return starter_gguf(cache)
     name = re.sub(r"[^\w.-]", "-", model.name)[:60]
     return gguf_folder(cache) / f"{name}-{quantization}-{_digest(model)}.gguf"
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WORKER: Final = "arkor_dev.local.inference.worker"
 IDLE_SECONDS: Final = 600.0
 SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
 """Threads wait awake for some microseconds: an answer is thousands of short products, one after another."""
@@ -42,9 +43,12 @@ class _Answer:
 
 
 class Inference:
-    """Answers, whatever they run on."""
+    """Answers of one engine, whose worker is ``module``."""
 
-    def __init__(self, idle_seconds: float = IDLE_SECONDS, stop_seconds: float = STOP_SECONDS) -> None:
+    def __init__(
+        self, idle_seconds: float = IDLE_SECONDS, stop_seconds: float = STOP_SECONDS, module: str = WORKER
+    ) -> None:
+        self._module = module
         self._idle_seconds = idle_seconds
         self._stop_seconds = stop_seconds
         self._child: Child | None = None
@@ -97,6 +101,13 @@ class Inference:
         used = [answer.ask.get(part) for answer in self._answers.values() for part in ("adapter", "base")]
         return any(part and Path(part).is_relative_to(folder) for part in used)
 
+    def rest_at_most(self, seconds: float) -> None:
+        """Unload a worker that has nothing to answer after so many seconds, if not before."""
+        now = asyncio.get_running_loop().time()
+        if self._idle and self._child and self._idle.when() > now + seconds:
+            self._idle.cancel()
+            self._idle = asyncio.get_running_loop().call_later(seconds, self._unload)
+
     async def _messages(self, answer: _Answer) -> AsyncIterator[dict[str, Any]]:
         while True:
             message = await answer.messages.get()
@@ -111,7 +122,7 @@ class Inference:
             if self._child is None or not self._child.alive:
                 if self._reader:
                     await self._reader
-                self._child = await Child.start("arkor_dev.local.inference.worker", SPIN)
+                self._child = await Child.start(self._module, SPIN)
                 self._reader = asyncio.create_task(self._read(self._child))
             return self._child
 
@@ -186,5 +197,5 @@ class Inference:
 
     def _unload(self) -> None:
         if self._child and not self._answers:
-            log.info("no chat for %.0f s: the model is unloaded", self._idle_seconds)
+            log.info("nobody has asked for a while: the model is unloaded")
             self._child.kill()

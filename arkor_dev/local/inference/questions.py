@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from arkor_dev.contract.bodies import ENGINES
 from arkor_dev.contract.rules import FLAG, Rule
 from arkor_dev.contract.schema import Field
 
@@ -48,8 +49,10 @@ FIELDS: Final = (
     Field("tools", Rule("list"), null=True),
     Field("toolChoice", Rule("other"), null=True),
     Field("responseFormat", Rule("object"), null=True),
+    Field("engine", Rule("choice", choices=ENGINES), null=True),
 )
-"""Those of the features ``sampling``, ``tools`` and ``formats`` (docs/contract.md), and those before."""
+"""Those of the features ``sampling``, ``tools``, ``formats`` and ``engines`` (docs/contract.md), and those
+before."""
 
 
 def problem(body: dict[str, Any]) -> str | None:

@@ -52,7 +52,7 @@ def figures(done: dict[str, Any]) -> dict[str, Any]:
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": done.get("cachedTokens", 0)},
     }
-    by = {name: done[name] for name in ("engine", "precision") if name in done}
+    by = {name: done[name] for name in ("engine", "precision", "why") if name in done}
     return {"usage": usage, "timings": _timings(done), **({"answeredBy": by} if by else {})}
 
 

@@ -10,11 +10,16 @@ import functools
 import os
 import queue
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.workers.link import Link
 
 from .answering.interface import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .answering.interface import Engine
 
 
 class Work:
@@ -40,14 +45,19 @@ class Work:
             del self._stops[number]
         self.link.send(id=number, **fields)
 
-    def run(self) -> None:
-        """Answer until standard input ends."""
+    def run(self, engine: Callable[[], Engine]) -> None:
+        """Answer by what ``engine`` makes, until standard input ends."""
         os.environ["HF_HUB_OFFLINE"] = "1"
         from .answering.loop import Loop
-        from .engine import Engine
 
-        Loop(Engine(), self._inbox).run()
+        Loop(engine(), self._inbox).run()
+
+
+def _engine() -> Engine:
+    from .engine import Engine
+
+    return Engine()
 
 
 if __name__ == "__main__":
-    Work().run()
+    Work().run(_engine)

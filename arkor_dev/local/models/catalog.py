@@ -65,6 +65,11 @@ def starter_folder(cache: Path) -> Path:
     return cache / "models" / STARTER_FOLDER
 
 
+def starter_gguf(cache: Path) -> Path:
+    """The starter model's file as the package index has it, which llama.cpp reads."""
+    return cache / "gguf" / f"{STARTER_FOLDER}-q4_1.gguf"
+
+
 def pickled_weights(folder: Path) -> str | None:
     """The name of a weights file that is a pickle, and so a program, where there are none that are data."""
     if any(folder.glob("*.safetensors")):

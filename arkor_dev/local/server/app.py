@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -24,7 +25,7 @@ from arkor_dev.local.endpoints.service import Endpoints
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.forecast.service import Forecasts
-from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.engines.answers import Answers
 from arkor_dev.local.inference.formats.check import FormatChecks
 from arkor_dev.local.inference.limits import TOGETHER
 from arkor_dev.local.jobs.running.devices import gpus
@@ -63,6 +64,7 @@ FEATURES: Final = (
     "delete",
     "edit",
     "endpoints",
+    "engines",
     "evaluation",
     "exports",
     "extend",
@@ -173,7 +175,8 @@ def create_app(setup: Setup) -> web.Application:
     """The application for ``setup``; its workers live as long as it does."""
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
-    inference, formats = Inference(), FormatChecks()
+    inference = Answers(setup.cache, setup.engine, gpu=bool(gpus(os.environ)) or sys.platform == "darwin")
+    formats = FormatChecks()
     app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()
     folders = setup.data, setup.project
     app[SCHEDULER] = Scheduler(setup.store, models, *folders, setup.at_once, gpus(os.environ))

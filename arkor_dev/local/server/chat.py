@@ -17,6 +17,8 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundEr
 from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.gguf.installed import lacking
+from arkor_dev.local.inference.engines.choice import LLAMA
 from arkor_dev.local.inference.questions import FIELDS, problem, sampling
 from arkor_dev.local.inference.replies import envelope, figures, indexed, logprobs, whole_choice
 from arkor_dev.local.inference.strength import MOST, WHOLE, no_strength
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
-    from arkor_dev.local.inference.client import Inference
+    from arkor_dev.local.inference.engines.answers import Answers
     from arkor_dev.local.inference.formats.check import FormatChecks
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
@@ -89,7 +91,7 @@ class Chat:
         self,
         store: AsyncStore,
         models: Models,
-        inference: Inference,
+        inference: Answers,
         formats: FormatChecks,
         data: Path,
         training: Callable[[], bool],
@@ -116,6 +118,8 @@ class Chat:
             value = body.get(field)
             return float(default if value is None else value)
 
+        if body.get("engine") == LLAMA and (reason := lacking()):
+            raise ConflictError(reason)
         name, folder = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
@@ -129,6 +133,8 @@ class Chat:
             "base": str(folder) if whole else None,
             "adapter": str(folder) if folder and not whole else None,
             "strength": strength,
+            "whole": whole,
+            "engine": body.get("engine"),
             "messages": body.get("messages"),
             "prompt": body.get("prompt"),
             "temperature": given("temperature", TEMPERATURE),

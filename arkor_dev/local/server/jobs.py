@@ -15,7 +15,7 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
-from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.engines.answers import Answers
 from arkor_dev.local.jobs.archive.reader import Imported, import_job
 from arkor_dev.local.jobs.archive.writer import export_job
 from arkor_dev.local.jobs.artifacts import job_folder
@@ -60,7 +60,7 @@ ARCHIVE: Final = Schema(
 EVALUATIONS: Final = web.AppKey("evaluations", Evaluations)
 EXPORTS: Final = web.AppKey("exports", Exports)
 SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
-INFERENCE: Final = web.AppKey("inference", Inference)
+INFERENCE: Final = web.AppKey("inference", Answers)
 IMPORTING: Final = web.AppKey("importing", asyncio.Lock)
 
 routes = web.RouteTableDef()

@@ -10,6 +10,7 @@ from aiohttp import web
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import BadRequestError, ForbiddenError, NotFoundError
 from arkor_dev.contract.schema import SchemaError, check
+from arkor_dev.local.inference.engines.choice import AUTO
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store
 
@@ -35,6 +36,7 @@ class Setup:
     idle: bool = False
     resume: bool = True
     at_once: int | None = None
+    engine: str = AUTO
 
     @classmethod
     def open(
@@ -47,15 +49,16 @@ class Setup:
         idle: bool = False,
         resume: bool = True,
         at_once: int | None = None,
+        engine: str = AUTO,
     ) -> Setup:
         """Open the data folder for the daemon that sent ``hello``; with ``idle`` no job is started.
 
         Without ``resume`` those that ran when an earlier process ended stay paused. ``at_once`` run beside
-        each other; None for one on each device.
+        each other; None for one on each device. ``engine`` answers those who name none.
         """
         store = AsyncStore(Store(data / "backend.sqlite", ORG["id"]))
         who = (hello["token"], hello["orgSlug"], hello["projectSlug"])
-        return cls(data, project.resolve(), cache, *who, store, idle, resume, at_once)
+        return cls(data, project.resolve(), cache, *who, store, idle, resume, at_once, engine)
 
 
 SETUP: Final = web.AppKey("setup", Setup)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from arkor_dev.local.inference.client import _Answer
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.server.app import create_app
@@ -32,7 +31,7 @@ async def test_a_job_that_answers_stays_until_it_is_done(tmp_path: Path) -> None
         jobs.append(job_id)
     served, other = jobs
     app = create_app(setup)
-    answers = app[INFERENCE]._answers
+    asked = app[INFERENCE]._asked
     try:
         async with TestClient(TestServer(app), headers=HEADERS) as client:
 
@@ -42,12 +41,12 @@ async def test_a_job_that_answers_stays_until_it_is_done(tmp_path: Path) -> None
                         assert (await answer.json())["error"].startswith("The job served is answering")
                     return answer.status
 
-            answers[1] = _Answer({"adapter": None})
-            answers[2] = _Answer({"adapter": str(checkpoint_folder(tmp_path, served, 10))})
+            asked.append({"adapter": None})
+            asked.append({"adapter": str(checkpoint_folder(tmp_path, served, 10))})
             assert [await delete(served), await delete(other)] == [409, 204]
             assert final_folder(tmp_path, served).is_dir()
             assert not final_folder(tmp_path, other).exists()
-            answers.clear()
+            asked.clear()
             assert await delete(served) == 204
             assert not final_folder(tmp_path, served).exists()
     finally:

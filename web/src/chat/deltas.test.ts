@@ -32,6 +32,12 @@ const cases: [string, string, string, Delta][] = [
     '{"choices":[],"answeredBy":{"engine":"llama.cpp","precision":"Q4_1","more":1}}',
     { engine: "llama.cpp, Q4_1" },
   ],
+  [
+    "why it was not another one",
+    "",
+    '{"choices":[],"answeredBy":{"engine":"transformers","precision":"float32","why":"it is not installed"}}',
+    { engine: "transformers, float32: it is not installed" },
+  ],
   ["a JSON string", "", '"line\\nbreak"', { text: "line\nbreak" }],
   ["content at the top", "", '{"content":"x"}', { text: "x" }],
   ["text at the top", "message", '{"text":"y"}', { text: "y" }],

@@ -58,7 +58,8 @@ function callsOf(value: unknown): ToolCall[] {
 
 function engineOf(value: unknown): string {
   if (!isObject(value)) return "";
-  return [value.engine, value.precision].filter((part) => typeof part === "string" && part !== "").join(", ");
+  const by = [value.engine, value.precision].filter((part) => typeof part === "string" && part !== "");
+  return by.join(", ") + (by.length > 0 && typeof value.why === "string" ? `: ${value.why}` : "");
 }
 
 function readProgress(body: unknown): Delta {

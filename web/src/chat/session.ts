@@ -63,12 +63,12 @@ export function resend(turn: Turn, user: string): void {
   ask(current.peek(), { id: newId(), parent: turn.parent, user, answers: [], at: Date.now() });
 }
 
-/** The same question again in one column, as a branch; the other column keeps its answer. */
-export function regenerate(turn: Turn, column: number): void {
+/** The same question again in one column, as a branch, perhaps by the exact engine; the other column keeps its answer. */
+export function regenerate(turn: Turn, column: number, exact?: boolean): void {
   const answers = turn.answers.map((answer, other) => (other === column ? null : answer));
   const again: Turn = { id: newId(), parent: turn.parent, user: turn.user, answers, at: Date.now() };
   changeCurrent(addTurn(current.peek(), again));
-  void answer(again.id, column);
+  void answer(again.id, column, exact);
 }
 
 /** Asks a column that has no answer to keep: it was not there when the question was asked, or it failed. */
@@ -93,7 +93,7 @@ function ask(conversation: Conversation, turn: Turn): void {
   for (const column of conversation.columns) void answer(turn.id, column);
 }
 
-async function answer(turnId: string, column: number): Promise<void> {
+async function answer(turnId: string, column: number, exact = false): Promise<void> {
   const { id, targets, params, system, more: set } = current.peek();
   const asked = targets[column];
   const key = keyOf(id, turnId, column);
@@ -101,6 +101,7 @@ async function answer(turnId: string, column: number): Promise<void> {
   const target = answerable(asked, features.peek(), jobs.peek());
   const more = sentOf(set, features.peek());
   const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params, more);
+  if (exact) body.engine = "exact";
   const begun: Answer = {
     by: target,
     name: fullName(target, jobs.peek()),

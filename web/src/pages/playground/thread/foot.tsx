@@ -1,16 +1,15 @@
 /** An answer's footer: how it ended, its timing, and its actions. */
 
 import type { Answer, Timing, Turn } from "../../../chat/model/types";
-import { chatRequest, messagesFor } from "../../../chat/request";
 import { busy } from "../../../chat/session";
-import { current } from "../../../chat/storage/conversations";
 import { tokensPerSecond } from "../../../chat/stream";
 import { number } from "../../../lib/format";
-import { clean } from "../../../lib/text";
+import { late } from "../../../lib/late";
 import { Button } from "../../../ui/controls/button";
-import { CopyButton, copyText } from "../../../ui/controls/copy";
-import { say } from "../../../ui/controls/live";
+import { CopyButton } from "../../../ui/controls/copy";
 import { Menu } from "../../../ui/controls/menu";
+
+const useEngine = late(() => import("./engine"));
 
 interface Props {
   turn: Turn;
@@ -22,17 +21,9 @@ interface Props {
 }
 
 export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props) {
-  const copyAs = async (form: "asCurl" | "asPython"): Promise<void> => {
-    const write = (await import("../../../chat/snippets"))[form];
-    const asked = { ...current.peek(), ...answer.asked };
-    const body = chatRequest(
-      messagesFor(asked, turn.id, column),
-      answer.by,
-      asked.params,
-      answer.asked?.more,
-    );
-    say((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");
-  };
+  const engine = useEngine(answer.engine !== undefined);
+  const copyAs = async (form: "asCurl" | "asPython"): Promise<void> =>
+    (await import("../../../chat/snippets")).copyAs(form, turn, column, answer);
   const end = ending(answer);
   return (
     <footer class="chat-foot">
@@ -42,7 +33,7 @@ export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props)
           <span class="chat-timing">
             {end && " · "}
             {timingText(answer.timing)}
-            {answer.engine && ` · ${clean(answer.engine, 60)}`}
+            {engine && <engine.Engine turn={turn} column={column} answer={answer} />}
           </span>
         )}
       </p>

@@ -1,0 +1,72 @@
+"""Both engines in processes of their own: files are made, and the quick one takes over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from arkor_dev.local.inference.engines.answers import Answers
+from arkor_dev.local.inference.engines.choice import EXACT, LLAMA
+from arkor_dev.local.inference.engines.files import MAKING
+from tests.local.gguf_extra import cache, needs_gguf
+from tests.local.inference.asking import ask
+from tests.local.tiny_model import PHRASE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.local.conftest import Trained
+
+pytestmark = [pytest.mark.engine, needs_gguf, pytest.mark.timeout(600)]
+
+
+async def said(answers: Answers, **more: Any) -> tuple[str, dict[str, Any], list[str]]:
+    """Text, end and the labels of progress of one answer."""
+    text, labels = "", []
+    done: dict[str, Any] = {}
+    async with asyncio.timeout(300), answers.answer(**more) as messages:
+        async for message in messages:
+            text += message.get("text", "")
+            labels += [message["progress"]["label"]] if "progress" in message else []
+            done = message.get("done", done)
+    return text, done, labels
+
+
+async def test_the_quick_engine_takes_over_once_its_file_is_made(
+    trained: Trained, tiny: Path, tmp_path: Path
+) -> None:
+    from arkor_dev.local.gguf.converters import converters
+
+    folder = await asyncio.to_thread(converters, cache(), lambda *_: None)
+    own = tmp_path / "cache"
+    own.mkdir()
+    (own / folder.name).symlink_to(folder)
+    answers = Answers(own)
+    parrot = ask(tiny, trained.data / "jobs" / trained.job / "final")
+    try:
+        text, done, _ = await said(answers, **parrot)
+        assert (text, done["engine"], done["why"]) == (PHRASE, "transformers", MAKING)
+        making = answers._files._making
+        assert making is not None
+        async with asyncio.timeout(300):
+            await making
+        text, done, labels = await said(answers, **parrot)
+        assert (text, done["engine"], done["precision"]) == (PHRASE, "llama.cpp", "q8_0")
+        assert "why" not in done
+        assert "Converting the adapter to GGUF" in labels
+        text, done, labels = await said(answers, **parrot)
+        assert (text, done["engine"]) == (PHRASE, "llama.cpp")
+        assert not labels
+        assert (await said(answers, engine=EXACT, **parrot))[1]["engine"] == "transformers"
+        # A stop from outside: the place is free for the next one soon after.
+        async with answers.answer(engine=LLAMA, **ask(tiny, None, maxTokens=200)) as messages:
+            while "text" not in await anext(messages):
+                pass
+        text, done, _ = await said(answers, engine=LLAMA, **parrot)
+        assert text == PHRASE
+    finally:
+        await answers.close()

@@ -1,0 +1,54 @@
+"""The tiny model and its adapter as GGUF, made once for all tests of llama.cpp as an engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.gguf_extra import cache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.local.conftest import Trained
+
+
+@pytest.fixture(scope="session")
+def adapter(trained: Trained) -> Path:
+    return trained.data / "jobs" / trained.job / "final"
+
+
+@pytest.fixture(scope="session")
+def with_converters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of the tests' own that has the machine's converters."""
+    from arkor_dev.local.gguf.converters import converters
+
+    own = tmp_path_factory.mktemp("gguf-cache")
+    folder = converters(cache(), lambda *_: None)
+    (own / folder.name).symlink_to(folder)
+    (own / "gguf" / "lora").mkdir(parents=True)
+    return own
+
+
+@pytest.fixture(scope="session")
+def question(tiny: Path, adapter: Path, with_converters: Path) -> Callable[..., dict[str, Any]]:
+    """What is asked of the tiny model's 16 bits, as it is or (``parrot``) as its adapter."""
+    from arkor_dev.local.gguf.making import cached_base, cached_lora
+    from tests.local.inference.asking import ask
+
+    def quiet(*_: Any) -> None:
+        """Hears how far it has come."""
+
+    base = cached_base(tiny, "tiny", "f16", with_converters, quiet)
+    lora = cached_lora(adapter, tiny, with_converters, quiet)
+
+    def asked(*, parrot: bool = False, **more: Any) -> dict[str, Any]:
+        return {
+            **ask(tiny, adapter if parrot else None, **more),
+            "gguf": str(base),
+            "lora": str(lora) if parrot else None,
+        }
+
+    return asked

@@ -1,0 +1,209 @@
+"""llama.cpp as an engine, in this process: it says what the exact one says, and reads nothing twice."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.local.gguf_extra import needs_gguf
+from tests.local.inference.asking import Asking
+from tests.local.tiny_model import PHRASE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Question = Callable[..., dict[str, Any]]
+
+pytestmark = [
+    pytest.mark.engine,
+    needs_gguf,
+    pytest.mark.timeout(600),  # the first one trains, and makes the files
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+NEAR = 0.02
+"""How far apart, in nats, both engines' log probabilities of a token may be: one has 16 bits."""
+HELLO = {"role": "user", "content": "Where is my parcel? When do you send the second order?"}
+
+
+@pytest.fixture
+def asking() -> Asking:
+    from arkor_dev.local.inference.llama.engine import Engine
+
+    return Asking(Engine())
+
+
+@pytest.fixture(scope="module")
+def exact() -> Asking:
+    return Asking()
+
+
+def told(asking: Asking, question: dict[str, Any]) -> Any:
+    """One answer with the log probability of each token."""
+    answer = asking.ask({**question, "logprobs": 0})
+    asking.finish(answer)
+    assert not answer.error
+    return answer
+
+
+@pytest.mark.parametrize(("parrot", "strength"), [(False, 1.0), (True, 1.0), (True, 0.5), (True, 1.5)])
+def test_both_engines_say_the_same(
+    asking: Asking, exact: Asking, question: Question, parrot: bool, strength: float
+) -> None:
+    asked = question(parrot=parrot, strength=strength)
+    by_exact, by_llama = told(exact, asked), told(asking, asked)
+    # At half strength the model is torn, and may tear elsewhere once two tokens are as good as each other.
+    pairs = zip(by_exact.tokens, by_llama.tokens, strict=False)
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    if strength == 1:
+        assert by_llama.text == by_exact.text
+        assert (by_llama.text == PHRASE) == parrot
+        assert by_llama.done["reason"] == by_exact.done["reason"]
+    else:
+        assert same >= 2
+    apart = [abs(a - b) for a, b in zip(by_exact.heights[:same], by_llama.heights[:same], strict=True)]
+    assert max(apart) < NEAR
+    assert by_llama.done["promptTokens"] == by_exact.done["promptTokens"]
+    assert (by_llama.done["engine"], by_llama.done["precision"]) == ("llama.cpp", "f16")
+
+
+def test_none_of_an_adapter_is_its_base(asking: Asking, question: Question) -> None:
+    base, none = told(asking, question()), told(asking, question(parrot=True, strength=0))
+    assert (none.text, none.heights) == (base.text, base.heights)
+    half = told(asking, question(parrot=True, strength=0.5))
+    assert half.heights[0] != base.heights[0]
+
+
+def test_answers_of_several_share_steps_and_each_is_as_by_itself(asking: Asking, question: Question) -> None:
+    ways: list[dict[str, Any]] = [
+        {},
+        {"parrot": True},
+        {"parrot": True, "strength": 1.2},
+        {"messages": [HELLO]},
+        {"parrot": True, "messages": [HELLO]},
+        {"maxTokens": 3},
+    ]
+    alone = [asking.answer(question(**way))[0] for way in ways]
+    together = [asking.ask(question(**way)) for way in ways]
+    asking.finish(*together)
+    assert [each.text for each in together] == alone
+    assert alone[1] == PHRASE
+
+
+def test_a_stop_is_heard_before_the_next_token(asking: Asking, question: Question) -> None:
+    begun = asking.ask(question(maxTokens=200))
+    while len(begun.texts) < 3:
+        asking.turn()
+    begun.stop.set()
+    asking.turn()
+    assert begun.done["reason"] == "cancelled"
+    assert len(begun.texts) == 3
+    assert not asking.engine._open
+
+
+def test_a_next_question_reads_only_what_is_new(asking: Asking, question: Question) -> None:
+    first, done = asking.answer(question(messages=[HELLO]))
+    assert done["cachedTokens"] == 0
+    longer = [HELLO, {"role": "assistant", "content": first}, {"role": "user", "content": "Who pays?"}]
+    said, after = asking.answer(question(messages=longer))
+    assert after["cachedTokens"] >= done["promptTokens"]
+    # Another one's memory is of no use: it has read the same with other eyes.
+    assert asking.answer(question(parrot=True, messages=longer))[1]["cachedTokens"] == 0
+    asking.engine._conversations.forget()
+    anew, done = asking.answer(question(messages=longer))
+    assert (anew, done["cachedTokens"]) == (said, 0)
+
+
+def test_a_prompt_is_read_in_pieces_as_in_one(asking: Asking, question: Question, monkeypatch: Any) -> None:
+    from arkor_dev.local.inference.llama import engine as module
+
+    long = question(messages=[{"role": "user", "content": HELLO["content"] * 4}])
+    whole = told(asking, long)
+    assert whole.done["promptTokens"] > 3 * module.LEAST_PIECE
+    asking.engine._conversations.forget()
+    monkeypatch.setattr(module, "BATCH", module.LEAST_PIECE)
+    asking.engine._piece = module.LEAST_PIECE
+    pieces = told(asking, long)
+    assert pieces.text == whole.text
+    assert max(abs(a - b) for a, b in zip(pieces.heights, whole.heights, strict=True)) < NEAR
+
+
+def test_stop_texts_seeds_and_penalties_are_those_of_the_loop(asking: Asking, question: Question) -> None:
+    assert asking.answer(question(parrot=True, stop=["parrot"]))[0] == PHRASE.partition("parrot")[0]
+    hot = question(temperature=1.5, seed=7, topK=50, topP=0.9, minP=0.01)
+    assert asking.answer(hot)[0] == asking.answer(hot)[0]
+    other = asking.answer(question(parrot=True, repetitionPenalty=1.8, presencePenalty=2.0))[0]
+    assert other != PHRASE
+
+
+def test_what_is_over_is_let_go_for_what_comes(asking: Asking, question: Question) -> None:
+    from arkor_dev.local.inference.limits import TOGETHER
+    from arkor_dev.local.inference.llama.engine import KEPT
+
+    for number in range(2 * (KEPT + TOGETHER)):
+        asking.answer(question(messages=[{"role": "user", "content": f"{number} {HELLO['content']}"}]))
+    engine = asking.engine
+    assert len(engine._conversations._kept) + len(engine._conversations._free) == KEPT + TOGETHER
+    many = [
+        asking.ask(question(maxTokens=40, messages=[{"role": "user", "content": f"{number} once more"}]))
+        for number in range(TOGETHER + 2)
+    ]
+    asking.finish(*many)
+    assert not any(each.error for each in many)
+    assert all(each.done["completionTokens"] for each in many)
+
+
+def test_where_there_is_no_room_it_is_said_before_the_first_token(
+    asking: Asking, question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arkor_dev.local.inference.llama import engine as module
+    from arkor_dev.local.inference.llama.conversations import Conversations
+    from arkor_dev.local.workers.errors import JobFailure
+
+    asking.answer(question())
+    native = asking.engine.native
+    native.make_room(64)
+    asking.engine._conversations = Conversations(native)
+    # One after another there is room for as much as may be taken; beside each other there is not.
+    assert asking.answer(question(maxTokens=100))[1]["completionTokens"] > 0
+    assert native.cells >= 2 * 100
+    both = [asking.ask(question(maxTokens=150)) for _ in range(2)]
+    asking.finish(*both)
+    assert both[0].done
+    assert "no room" in both[1].error
+    monkeypatch.setattr(module, "ROOM_BYTES", 64 * native.cell_bytes)
+    native.make_room(64)
+    asking.engine._conversations = Conversations(native)
+    with pytest.raises(JobFailure, match="no room"):
+        asking.answer(question(maxTokens=100))
+    with pytest.raises(JobFailure, match="reads at most"):
+        asking.answer(question(messages=[{"role": "user", "content": HELLO["content"] * 60}]))
+
+
+def test_adapters_are_let_go_when_others_come(asking: Asking, question: Question, tmp_path: Any) -> None:
+    import shutil
+
+    from arkor_dev.local.inference.llama.engine import ADAPTERS
+
+    for number in range(ADAPTERS + 2):
+        copy = tmp_path / f"{number}.gguf"
+        asked = question(parrot=True)
+        shutil.copyfile(asked["lora"], copy)
+        assert asking.answer({**asked, "lora": str(copy)})[0] == PHRASE
+        assert len(asking.engine._adapters) <= ADAPTERS
+        assert set(asking.engine._adapters) == set(asking.engine.native._adapters)
+    assert PHRASE not in asking.answer(question())[0]
+
+
+def test_a_file_that_is_none_is_refused(asking: Asking, question: Question, tmp_path: Any) -> None:
+    from arkor_dev.local.workers.errors import JobFailure
+
+    (tmp_path / "no.gguf").write_bytes(b"GGUF but no more")
+    with pytest.raises(JobFailure, match=r"cannot load no\.gguf"):
+        asking.answer({**question(), "gguf": str(tmp_path / "no.gguf")})
+    with pytest.raises(JobFailure, match="does not fit"):
+        asking.answer({**question(parrot=True), "lora": str(tmp_path / "no.gguf")})
+    assert asking.answer(question(parrot=True))[0] == PHRASE
