@@ -48,4 +48,16 @@ ROWS: Final = (
         example=8,
         where=CLUSTER,
     ),
+    Setting(
+        key="workers",
+        field="workers",
+        label="Workers",
+        help="Processes of a cluster that share each batch, each with these processors, GPUs and memory.",
+        rule=whole(1, 64),
+        style="count",
+        group="advanced",
+        default_words="one",
+        example=2,
+        where=CLUSTER,
+    ),
 )
