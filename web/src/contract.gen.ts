@@ -159,13 +159,13 @@ export interface JobConfig {
   pauseOnBattery?: boolean;
   /** Train on a few rows for a few steps, to see that everything works. */
   dryRun?: boolean;
-  /** Processors of one machine of a cluster, and as many threads to compute with. */
+  /** Processors of one machine of a cluster, and as many threads. */
   cpus?: number;
   /** GPUs of one machine of a cluster. Training uses one. */
   gpus?: number;
-  /** Memory of one machine of a cluster that no other job of it is to have. */
+  /** Memory of one machine of a cluster for this job alone. */
   memory?: number;
-  /** Processes of a cluster that share each batch, each with these processors, GPUs and memory. */
+  /** Processes of a cluster that share each batch, each with all of this. */
   workers?: number;
 }
 
