@@ -160,16 +160,8 @@ class Forecasts:
         return (await asyncio.to_thread(memory)).free
 
     async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
-        """Whether a job fits into ``room`` bytes with ``others``, and on its device, by what is known.
-
-        One of a cluster takes no memory here that would count.
-        """
-        if is_elsewhere(config):
-            return True
-        every = [
-            Beside(config, same_device=True),
-            *(each for each in others if not is_elsewhere(each.config)),
-        ]
+        """Whether a job fits into ``room`` bytes with ``others``, and on its device, by what is known."""
+        every = [Beside(config, same_device=True), *others]
         with contextlib.suppress(JobFailure):
             found = [self._kept.get((await self._entry(each.config)).key) for each in every]
             return None not in found and together(list(zip(found, every, strict=True)), room)

@@ -17,7 +17,6 @@ from arkor_dev.local.forecast.lines import Line, Sizes, shape_of
 from arkor_dev.local.forecast.machine import Memory, memory
 from arkor_dev.local.forecast.measurement import KEPT, Kept, Measurement, key_of
 from arkor_dev.local.forecast.outlook import outlook, together
-from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.forecast.worker import LOOKED_ROWS, some_of
 from arkor_dev.local.forecast.writing import Writing
 from arkor_dev.local.jobs.running.observer import Beside
@@ -176,22 +175,6 @@ def test_jobs_run_at_once_where_memory_holds_them_all() -> None:
     assert together(on_gpus, 1500 * MB), "each has a device of its own"
     assert not together(on_gpus, 1400 * MB), "and both share the machine's memory"
     assert not together([(gpu, new), (gpu, other._replace(same_device=True))], 10**12)
-
-
-class NoModels:
-    """A catalog in which there is no model: of no job here is known what it takes."""
-
-    def at_hand(self, _: str) -> None:
-        return None
-
-
-@pytest.mark.parametrize(("cluster", "beside", "fits"), [("auto", None, True), (None, "auto", False)])
-async def test_a_job_of_a_cluster_takes_no_memory_here(
-    tmp_path: Path, cluster: str | None, beside: str | None, fits: bool
-) -> None:
-    forecasts = Forecasts(NoModels(), tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    others = [Beside({**CONFIG, "cluster": beside}, same_device=True)]
-    assert await forecasts.fits_beside({**CONFIG, "cluster": cluster}, others, 0) is fits
 
 
 def test_a_full_disk_does_not_fit_and_has_no_fix_in_memory() -> None:
