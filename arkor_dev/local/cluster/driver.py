@@ -199,7 +199,8 @@ class Driver:
                 if "end" in message:
                     return
             if over and not messages:
-                self.others.wait_for_fault()
+                if not over.get("killed"):  # it may have ended because another one has
+                    self.others.wait_for_fault()
                 if self._failure:
                     raise self._failure
                 self.link.send(lost=f"{over['cause']} It ran on the node {self.node}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +116,22 @@ def test_the_node_of_the_second_worker_dies_and_the_job_waits_for_another(
     resumed = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
     assert resumed[0]["step"] >= 40
     assert f"The node {node} of the cluster" in resumed[0]["message"]
+
+
+def test_a_worker_that_is_killed_costs_the_steps_since_the_last_checkpoint_and_no_bit(
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
+) -> None:
+    job = beside.submit(on(nodes, TWO), "killed")
+    arrive(beside, job, 25)
+    before = nodes.workers()
+    assert len(before) == 2
+    os.kill(max(before), signal.SIGKILL)  # the second one, by its age
+    until(lambda: not set(before) & set(nodes.workers()), 30)
+    assert over(beside, job, 150)["status"] == "completed"
+    assert adapter(data, job) == undisturbed
+    resumed = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
+    assert len(resumed) == 1
+    assert "was killed" in resumed[0]["message"]
 
 
 def nodes_of_running(backend: Backend, job: str) -> list[str]:

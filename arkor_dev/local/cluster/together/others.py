@@ -14,8 +14,9 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-CAUSE_SECONDS: Final = 30.0
-"""How long is waited for the reason why the first worker has lost another one."""
+CAUSE_SECONDS: Final = 15.0
+"""How long is waited for the reason why the first worker has lost another one: less than the others take to
+end because they have lost it."""
 
 
 class Others:
@@ -25,6 +26,7 @@ class Others:
         self._first, *self._places = places
         self._fault = fault
         self._faulty = threading.Event()
+        self._watches: list[threading.Thread] = []
 
     def start(self, job: Mapping[str, Any], threads: int | None) -> int:
         """Start all, the first one first; how many of its messages have been taken. Raises as `Place` does.
@@ -46,7 +48,9 @@ class Others:
             meets = {**each, "address": host, "port": port}
             place.call("start", json.dumps({**job, "together": meets}).encode(), threads)
         for place in self._places:
-            threading.Thread(target=self._watch, args=(place,), name="another worker", daemon=True).start()
+            watch = threading.Thread(target=self._watch, args=(place,), name="another worker", daemon=True)
+            self._watches.append(watch)
+            watch.start()
         return 1
 
     def _port(self) -> int:
@@ -82,5 +86,7 @@ class Others:
 
     def wait_for_fault(self) -> None:
         """Wait, where there are others, for what one of them has to say of an end without a word."""
-        if self._places:
-            self._faulty.wait(CAUSE_SECONDS)
+        end = time.monotonic() + CAUSE_SECONDS
+        while time.monotonic() < end and any(watch.is_alive() for watch in self._watches):
+            if self._faulty.wait(0.2):
+                break

@@ -66,7 +66,7 @@ def take(job_id: str, wish: Wish) -> Places:
     )
     places = Places([], group)
     try:
-        if not group.wait(timeout_seconds=patience):
+        if not group.wait(timeout_seconds=int(patience)):
             raise NoPlaceError(connection.lacking(wish, "and that is not free now"))
         for number in range(wish.workers):
             where = PlacementGroupSchedulingStrategy(group, number)

@@ -79,14 +79,17 @@ class SharedRun(Run):
             self.make_keeper = NoKeeper
         super().begin()
         if self.begun:  # a machine of another kind may split the base's weights in another way
-            first = {name: weight.cpu() for name, weight in self.begun.items()}
-            for weight in first.values():
-                self.group.take_first(weight)
+            first = {name: self._first(weight).cpu() for name, weight in self.begun.items()}
             begin_at(self.model, self.begun, first)
             self.begun = {name: weight.to(self.begun[name]) for name, weight in first.items()}
         for weight in self.trainable:
-            self.group.take_first(weight.data)
+            weight.data.copy_(self._first(weight))
         self._faulty: Sequence[Example] = ()
+
+    def _first(self, weight: Any) -> Any:
+        found = weight.detach().clone(memory_format=torch.contiguous_format)
+        self.group.take_first(found)
+        return found
 
     def evaluate(self) -> float:
         """As `Run` has it; the first worker measures, and all know."""
@@ -134,7 +137,7 @@ class SharedRun(Run):
         *parts, there = line.split([*sizes, len(sizes)])
         for place, (weight, part) in enumerate(zip(weights, parts, strict=True)):
             if weight.grad is not None:
-                part.copy_(weight.grad.view(-1))
+                part.copy_(weight.grad.reshape(-1))
                 there[place] = 1
         self.group.sum(line)
         for weight, part, found in zip(weights, parts, there.tolist(), strict=True):
