@@ -34,7 +34,7 @@ from . import access, code, connection, parcel
 from .connection import CONNECT_SECONDS, TAKE_SECONDS, LostError, NoPlaceError, Place, Wish
 from .names import CHUNK
 from .returns import HostileError, Returns, messages_of, renamed
-from .together.others import Others
+from .together.others import EndedError, Others
 from .together.places import Places, take
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Driver:
             self.link.send(end="failed", fields={"error": str(failure)})
         except NoPlaceError as reason:
             self.link.send(waits=str(reason))
+        except EndedError as fault:
+            self.link.send(lost=str(fault))
         except LostError as fault:
             traceback.print_exc()
             where = fault.node or (self.places.first.facts.get("node") if self.places else None) or "of it"

@@ -19,6 +19,10 @@ CAUSE_SECONDS: Final = 15.0
 end because they have lost it."""
 
 
+class EndedError(LostError):
+    """A worker has ended without its last word; ``str()`` is a sentence on that."""
+
+
 class Others:
     """Every worker of ``places`` but the first; ``fault`` is told why the job cannot go on."""
 
@@ -76,7 +80,7 @@ class Others:
                     if "end" in message:
                         return
                 if over and not messages:
-                    raise LostError(over["cause"])
+                    raise EndedError(f"{over['cause']} It ran on the node {node}.")
         except LostError as fault:
             fault.node = node
             self._fault(fault)
