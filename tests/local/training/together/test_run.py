@@ -30,7 +30,10 @@ CASES: dict[str, dict[str, Any]] = {
     "accumulation": {"config": {"gradientAccumulationSteps": 2, "batchSize": 3}},
     "evaluations": {"config": {"evalSteps": 5, "saveSteps": 10}, "held_out": 5},
     "packs": {"config": {"packing": True, "batchSize": 2}},
-    "patience": {"config": {"earlyStoppingPatience": 1, "evalSteps": 2, "learningRate": 0.3}, "held_out": 5},
+    "patience": {
+        "config": {"earlyStoppingPatience": 2, "earlyStoppingThreshold": 100, "evalSteps": 3},
+        "held_out": 5,
+    },
     "pissa": {"config": {"initLoraWeights": "pissa", "groupByLength": True}},
     "whole": {"config": {"fullFineTuning": True, "learningRate": 1e-3, "maxGradNorm": 0.1}},
     "too fast": {"config": {"learningRate": 1e20, "optim": "sgd", "maxGradNorm": 0, "maxSteps": 6}},
@@ -78,12 +81,12 @@ def test_two_workers_learn_what_one_learns(tiny: Path, tmp_path: Path) -> None:
         assert ours["ended"] == alone["ended"], case
         assert ours["losses"] == pytest.approx(alone["losses"], abs=1e-4), case
         assert ours["evals"] == pytest.approx(alone["evals"], abs=1e-4), case
-        assert len(ours["losses"]) >= 2
+        assert ours["losses"]
         assert ours["names"] == alone["names"], case
         assert ours["tokens"] == alone["tokens"]
         assert other["weights"] == ours["weights"], case  # of all workers they are the same bits
     assert first[0]["losses"][-1] < first[0]["losses"][0] - 0.5
-    assert len(first[3]["losses"]) < 20, "patience came to no end"
+    assert len(first[3]["losses"]) == 9, "patience came to no end"
     assert "diverged" in first[6]["ended"] or "learning rate" in first[6]["ended"]
     # The first worker alone writes.
     assert not list((tmp_path / "two").rglob("*.part"))
