@@ -2,8 +2,9 @@
 
 The cluster is of true nodes on this machine, of one processor each (``tests.local.cluster.nodes``). So its
 workers share the processors that there are, and all its traffic goes over the loopback device, whose counter
-is read. Many jobs are beside the same training processes started by bare Ray tasks: no backend, no driver, no
-events, and nothing is brought back.
+is read: Ray's own talk is in it. What one node has by its hash all of them have, as they share a folder. Many
+jobs are beside the same training processes started by bare Ray tasks: no backend, no driver, no events, and
+nothing is brought back.
 """
 
 from __future__ import annotations
@@ -78,20 +79,19 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             "evalSteps": 0,
             "loggingSteps": 1,
         }
-        yield from one_job(backend, nodes, config)
+        yield from one_job(backend, root / "data", nodes, config)
         yield from many_jobs(backend, nodes, project, MANY[:1] if quick else MANY)
 
 
-def one_job(backend: Backend, nodes: Nodes, config: dict[str, Any]) -> Iterator[Figure]:
+def one_job(backend: Backend, data: Path, nodes: Nodes, config: dict[str, Any]) -> Iterator[Figure]:
     """The first step, the pace and the bytes of jobs by themselves."""
-    here = run(backend, config)
-    here = run(backend, config)  # what this machine keeps of a model is there by now, as below
-    there = {**config, "cluster": nodes.address}
-    first, again, two = run(backend, there), run(backend, there), run(backend, {**there, "workers": 2})
-    client = run(backend, {**config, "cluster": nodes.client})
+    there, client = ({**config, "cluster": address} for address in (nodes.address, nodes.client))
+    asked = (config, config, there, there, {**there, "workers": 2}, client)
+    # What this machine keeps of a model is there by the second one, as it is for those on a node.
+    _, here, first, again, two, far = (run(backend, data, each) for each in asked)
     yield Figure("press to first step, the model sent, here beside", first.start, "s", here.start)
     yield Figure("  again, here beside", again.start, "s", here.start)
-    yield Figure("  again, by ray://, here beside", client.start, "s", here.start)
+    yield Figure("  again, by ray://, here beside", far.start, "s", here.start)
     yield Figure("  two workers, one beside", two.start, "s", again.start)
     yield Figure("pace on a node, here beside", again.pace, "steps/s", here.pace)
     yield Figure("  two workers, one beside", two.pace, "steps/s", again.pace)
@@ -115,15 +115,14 @@ def moment(frame: Frame) -> datetime:
     return datetime.fromisoformat(frame.json["timestamp"])
 
 
-def run(backend: Backend, config: dict[str, Any]) -> Ran:
-    """Run a job by itself, once the machine's loopback device is still."""
+def run(backend: Backend, data: Path, config: dict[str, Any]) -> Ran:
+    """Run a job by itself; ``data`` is the backend's folder."""
     begun, before = datetime.now().astimezone(), loopback()
     job = backend.submit(config)
     wait(backend, [job])
     moved = loopback() - before
     frames = list(backend.events(job))
-    folder = Path(next(each["path"] for f in frames for each in f.json.get("artifacts", ()))).parents[1]
-    kept = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    kept = sum(path.stat().st_size for path in (data / "jobs" / job).rglob("*") if path.is_file())
     return Ran(frames, begun, moved, kept)
 
 
