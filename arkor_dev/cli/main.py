@@ -231,7 +231,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         end = {"maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs}
         how = {"schedule": arguments.schedule, "force": arguments.force or None}
-        how |= {"format": arguments.format, "out": arguments.out}
+        how |= {"format": arguments.format, "out": arguments.out, "workers": arguments.workers}
         options = {name: value for name, value in {**end, **how}.items() if value is not None}
         return asyncio.run(
             run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)

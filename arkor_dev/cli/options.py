@@ -33,6 +33,12 @@ def _steps(text: str) -> int:
     return int(text)
 
 
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:3]) <= 64 and len(text) <= 2):
+        raise argparse.ArgumentTypeError(f"{text} is no number of workers. Choose one from 1 to 64.")
+    return int(text)
+
+
 def _which(text: str) -> int | str:
     return text if text in ("best", "final") else _steps(text)
 
@@ -124,6 +130,12 @@ def add_jobs(parser: CommandLine) -> None:
         "--force", action="store_true",
         help="resume and extend: also where the job's data or model has changed since",
     )  # fmt: skip
+    jobs.add_argument(
+        "--workers",
+        metavar="N",
+        type=_workers,
+        help="resume: with so many workers of its cluster from here on",
+    )
     jobs.add_argument(
         "--format", metavar="HOW", type=_format, help="figures: csv (the default), jsonl or tensorboard"
     )

@@ -205,8 +205,8 @@ QUEUE_CHANGES: Final = Schema(
 )
 """``{order?, held?}``."""
 
-RESUMPTION: Final = Schema((Field("force", FLAG),))
-"""``{force?}``."""
+RESUMPTION: Final = Schema((Field("force", FLAG), Field("workers", whole(1, 64))))
+"""``{force?, workers?}``."""
 
 
 def _new_end(body: dict[str, Any]) -> str | None:

@@ -159,12 +159,14 @@ export interface JobConfig {
   pauseOnBattery?: boolean;
   /** Train on a few rows for a few steps, to see that everything works. */
   dryRun?: boolean;
-  /** Processors of one machine of a cluster, and as many threads to compute with. */
+  /** Processors of one machine of a cluster, and as many threads. */
   cpus?: number;
   /** GPUs of one machine of a cluster. Training uses one. */
   gpus?: number;
-  /** Memory of one machine of a cluster that no other job of it is to have. */
+  /** Memory of one machine of a cluster for this job alone. */
   memory?: number;
+  /** Processes of a cluster that share each batch, each with all of this. */
+  workers?: number;
 }
 
 /** How far a job has come. The local backend adds it to each job; others may not. */
@@ -1113,7 +1115,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1178,6 +1180,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "cpus", label: "Processors", style: "count" },
   { field: "gpus", label: "GPUs", style: "count" },
   { field: "memory", label: "Memory", style: "count" },
+  { field: "workers", label: "Workers", style: "count" },
 ];
 
 /** Two of which only one can be set: setting either takes the other away. */

@@ -104,9 +104,10 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   reportTo: { group: "advanced", key: "report_to", kind: "list", low: 1, high: 4, of: {"kind": "choice", "choices": ["tensorboard", "trackio", "wandb", "mlflow"]}, allowed: "one or several of tensorboard, trackio, wandb, mlflow", defaultWords: "nowhere", example: ["tensorboard"], where: "the local backend" },
   pauseOnBattery: { group: "advanced", key: "pause_on_battery", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
   dryRun: { group: "advanced", key: "dry_run", kind: "flag", allowed: "true or false", default: false },
-  cpus: { group: "advanced", key: "cpus", kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", defaultWords: "one of a cluster, which computes with as many threads as it has", example: 4, where: "the local backend, on a cluster" },
-  gpus: { group: "advanced", key: "gpus", kind: "whole", low: 0, high: 1, allowed: "a whole number from 0 to 1", defaultWords: "none of a cluster", example: 1, where: "the local backend, on a cluster" },
+  cpus: { group: "advanced", key: "cpus", kind: "whole", low: 1, high: 1024, allowed: "a whole number from 1 to 1,024", defaultWords: "one, with as many threads as there are", example: 4, where: "the local backend, on a cluster" },
+  gpus: { group: "advanced", key: "gpus", kind: "whole", low: 0, high: 1, allowed: "a whole number from 0 to 1", defaultWords: "none", example: 1, where: "the local backend, on a cluster" },
   memory: { group: "advanced", key: "memory", kind: "number", low: 0, high: 100000, above: true, allowed: "a number above 0, 100,000 at most", unit: "GiB", defaultWords: "not asked for", example: 8, where: "the local backend, on a cluster" },
+  workers: { group: "advanced", key: "workers", kind: "whole", low: 1, high: 64, allowed: "a whole number from 1 to 64", defaultWords: "one", example: 2, where: "the local backend, on a cluster" },
 };
 
 /** `field`, where it says anything (null, false and 0 do not, nor does the default), wants of

@@ -57,10 +57,11 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["reportTo", "Where the figures of the run go besides: tensorboard, trackio, wandb, mlflow."],
   ["pauseOnBattery", "Stand while the machine runs on its battery, and go on when it has power again."],
   ["dryRun", "Train on a few rows for a few steps, to see that everything works."],
-  ["cpus", "Processors of one machine of a cluster, and as many threads to compute with."],
+  ["cpus", "Processors of one machine of a cluster, and as many threads."],
   ["gpus", "GPUs of one machine of a cluster. Training uses one."],
-  ["memory", "Memory of one machine of a cluster that no other job of it is to have."],
+  ["memory", "Memory of one machine of a cluster for this job alone."],
+  ["workers", "Processes of a cluster that share each batch, each with all of this."],
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);

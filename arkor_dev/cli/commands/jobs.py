@@ -45,8 +45,8 @@ async def run_jobs(
 ) -> int:
     """List the jobs, or do ``action`` with ``job``; the exit code.
 
-    ``options`` are those of ``extend`` by field (``contract.bodies.EXTENSION``), of which ``resume`` takes
-    ``force``. Raises BadRequestError for what is not to be done, and the backend's fault.
+    ``options`` are those of ``extend`` and ``resume`` by field (``contract.bodies``). Raises BadRequestError
+    for what is not to be done, and the backend's fault.
     """
     options = options or {}
     _check(action, options)
@@ -106,12 +106,14 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
         raise BadRequestError("--format and --out are for jobs figures.")
     if action is not None and action not in DONE:
         raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev jobs --help.")
+    if "workers" in options and action != "resume":
+        raise BadRequestError("--workers is for jobs resume.")
     if action == "extend":
         try:
             check(dict(options), EXTENSION)
         except SchemaError:
             raise BadRequestError("Say the new end: either --steps or --epochs.") from None
-    elif set(options) - ({"force"} if action == "resume" else set()):
+    elif set(options) - ({"force", "workers"} if action == "resume" else set()):
         raise BadRequestError(
             "--steps, --epochs and --schedule are for jobs extend, --force for resume and extend."
         )

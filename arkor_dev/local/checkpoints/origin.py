@@ -172,4 +172,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             found.append(f"{name} is {now.get(key)} and was {before.get(key)}")
     if before.get("threads") != now.get("threads"):
         found.append(f"it computes with {now.get('threads')} threads and did with {before.get('threads')}")
+    workers = [each.get("workers", 1) for each in (now, before)]
+    if workers[0] != workers[1]:
+        found.append(f"its workers are {workers[0]} and were {workers[1]}")
     return found

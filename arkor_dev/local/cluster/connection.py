@@ -43,22 +43,28 @@ class NoPlaceError(Exception):
 
 
 class LostError(Exception):
-    """The node, or the cluster, is gone; ``str()`` says so."""
+    """The node, or the cluster, is gone; ``str()`` says so. ``node`` is which one, where that is known."""
+
+    node: str | None = None
 
 
 class Wish(NamedTuple):
-    """What a job asks of a node; ``memory`` in bytes, None for as much as it takes."""
+    """What a job asks of a node; ``memory`` in bytes, None for as much as it takes.
+
+    With several ``workers`` it asks for that for each of them, of one node or of several.
+    """
 
     cpus: float = 1
     gpus: float = 0
     memory: int | None = None
+    workers: int = 1
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Wish:
         """That of a job's config."""
         memory = config.get("memory")
         cpus, gpus = config.get("cpus") or 1, config.get("gpus") or 0
-        return cls(cpus, gpus, int(memory * 2**30) if memory else None)
+        return cls(cpus, gpus, int(memory * 2**30) if memory else None, config.get("workers") or 1)
 
     @property
     def words(self) -> str:
@@ -68,7 +74,8 @@ class Wish(NamedTuple):
             said.append(_count(self.gpus, "GPU"))
         if self.memory:
             said.append(f"{self.memory / 2**30:.3g} GiB")
-        return ", ".join(said)
+        each = ", ".join(said)
+        return each if self.workers == 1 else f"{self.workers} workers of {each} each"
 
 
 def _count(number: float, what: str) -> str:
@@ -195,18 +202,13 @@ def place(job_id: str, wish: Wish) -> Place:
     import ray
     from ray.exceptions import GetTimeoutError
 
-    if not _some_node_fits(wish):
-        raise NoPlaceError(_lacking(wish, "and no node of the cluster has that"))
-    options: dict[str, Any] = {"num_cpus": wish.cpus, "num_gpus": wish.gpus, "max_restarts": 0}
-    if wish.memory:
-        options["memory"] = wish.memory
-    patience = FIRST_SECONDS if _fits(ray.available_resources(), wish) else PLACE_SECONDS
-    actor = ray.remote(Node).options(**options).remote(job_id)
+    seconds = patience(wish)
+    actor = ray.remote(Node).options(**options_of(wish)).remote(job_id)
     try:
-        answer = ray.get(actor.facts.remote(), timeout=patience)
+        answer = ray.get(actor.facts.remote(), timeout=seconds)
     except GetTimeoutError:
         ray.kill(actor)
-        raise NoPlaceError(_lacking(wish, "and that is not free now")) from None
+        raise NoPlaceError(lacking(wish, "and that is not free now")) from None
     except Exception as fault:
         raise LostError(" ".join(str(fault).split())[:300]) from fault
     found = Place(actor)
@@ -214,33 +216,53 @@ def place(job_id: str, wish: Wish) -> Place:
     return found
 
 
-def has_room(wish: Wish) -> bool:
-    """Whether a node is large enough, and as much as that is free on all together."""
+def patience(wish: Wish) -> float:
+    """How many seconds a job waits for its place; NoPlaceError where the cluster is too small for it."""
     import ray
 
-    return _some_node_fits(wish) and _fits(ray.available_resources(), wish)
+    if not _nodes_fit(wish):
+        none = "no node of the cluster has that" if wish.workers == 1 else "the cluster's nodes have not that"
+        raise NoPlaceError(lacking(wish, f"and {none}"))
+    return FIRST_SECONDS if _fits(ray.available_resources(), wish) else PLACE_SECONDS
 
 
-def _some_node_fits(wish: Wish) -> bool:
-    return any(_fits(node.get("Resources", {}), wish) for node in alive())
+def options_of(wish: Wish) -> dict[str, Any]:
+    """What Ray is told of one worker's place."""
+    options: dict[str, Any] = {"num_cpus": wish.cpus, "num_gpus": wish.gpus, "max_restarts": 0}
+    return {**options, "memory": wish.memory} if wish.memory else options
+
+
+def has_room(wish: Wish) -> bool:
+    """Whether the nodes are large enough, and as much as that is free on all together."""
+    import ray
+
+    return _nodes_fit(wish) and _fits(ray.available_resources(), wish)
+
+
+def _nodes_fit(wish: Wish) -> bool:
+    return sum(_room_in(node.get("Resources", {}), wish) for node in alive()) >= wish.workers
 
 
 def _fits(resources: Mapping[str, float], wish: Wish) -> bool:
-    return (
-        resources.get("CPU", 0) >= wish.cpus
-        and resources.get("GPU", 0) >= wish.gpus
-        and resources.get("memory", 0) >= (wish.memory or 0)
-    )
+    return _room_in(resources, wish) >= wish.workers
 
 
-def _lacking(wish: Wish, why: str) -> str:
+def _room_in(resources: Mapping[str, float], wish: Wish) -> int:
+    """For how many workers of ``wish`` there is room in ``resources``."""
+    asked = {"CPU": wish.cpus, "GPU": wish.gpus, "memory": wish.memory or 0}
+    return min(int(resources.get(name, 0) // each) for name, each in asked.items() if each)
+
+
+def lacking(wish: Wish, why: str) -> str:
+    """A sentence on what a job asks for, ``why`` it does not get it, and what there is."""
     import ray
 
     free = ray.available_resources()
     there = Wish(free.get("CPU", 0), free.get("GPU", 0), int(free.get("memory", 0)) or None)
     largest = max((node.get("Resources", {}).get("CPU", 0) for node in alive()), default=0)
+    asked = f"{wish.words} of one node" if wish.workers == 1 else wish.words
     return (
-        f"The job asks for {wish.words} of one node, {why}: {there.words} are free on all {len(alive())} "
+        f"The job asks for {asked}, {why}: {there.words} are free on all {len(alive())} "
         f"nodes together, and the largest has {_count(largest, 'processor')}"
     )
 

@@ -34,6 +34,8 @@ from . import access, code, connection, parcel
 from .connection import CONNECT_SECONDS, TAKE_SECONDS, LostError, NoPlaceError, Place, Wish
 from .names import CHUNK
 from .returns import HostileError, Returns, messages_of, renamed
+from .together.others import EndedError, Others
+from .together.places import Places, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +47,7 @@ class Driver:
     """One job on the cluster, from its message to its end."""
 
     def __init__(self) -> None:
-        self.place: Place | None = None
+        self.places: Places | None = None
         self._early: list[Mapping[str, Any]] = []
         self._turn = threading.Lock()
         self._leaving = False
@@ -55,17 +57,17 @@ class Driver:
     def _pass_on(self, message: Mapping[str, Any]) -> None:
         """Pass an order on; one that comes before there is a worker waits for it."""
         with self._turn:
-            if self.place is None:
+            if self.places is None:
                 self._early.append(message)
             else:
-                self.place.tell(message)
+                self.places.first.tell(message)
 
     def leave(self) -> None:
         """Leave nothing on the cluster, and end."""
         with self._turn:
-            place, self._leaving = self.place, True
-        if place:
-            place.leave(LEAVE_SECONDS)
+            places, self._leaving = self.places, True
+        if places:
+            places.leave(LEAVE_SECONDS)
         sys.stderr.flush()
         os._exit(0)
 
@@ -77,9 +79,11 @@ class Driver:
             self.link.send(end="failed", fields={"error": str(failure)})
         except NoPlaceError as reason:
             self.link.send(waits=str(reason))
+        except EndedError as fault:
+            self.link.send(lost=str(fault))
         except LostError as fault:
             traceback.print_exc()
-            where = self.place.facts.get("node", "of it") if self.place else "of it"
+            where = fault.node or (self.places.first.facts.get("node") if self.places else None) or "of it"
             self.link.send(lost=f"The node {where} of the cluster {self.address} was lost ({fault}).")
         except HostileError as fault:
             self.link.send(end="failed", fields={"error": f"The cluster's node sent {fault}: do not use it"})
@@ -106,16 +110,18 @@ class Driver:
         too_long.cancel()
         self.link.progress(f"Waiting for a node of {self.address}", 0, None, "")
         wish = Wish.of(config)
-        place = connection.place(job["id"], wish)
+        places = take(job["id"], wish)
         with self._turn:
-            self.place = place
-        if missing := place.facts["missing"]:
-            raise JobFailure(
-                f"The node {place.facts['node']} has no {', '.join(missing)}: install what training needs "
-                "there (pip install 'arkor-dev[local]'), in the Python that Ray runs with"
-            )
+            self.places = places
+        place = places.first
+        for each in places.all:
+            if missing := each.facts["missing"]:
+                raise JobFailure(
+                    f"The node {each.facts['node']} has no {', '.join(missing)}: install what training needs "
+                    "there (pip install 'arkor-dev[local]'), in the Python that Ray runs with"
+                )
         self.home, self.node = place.facts["home"], place.facts["node"]
-        self.told = f"It trains on the node {self.node} of the cluster {self.address} ({wish.words})."
+        self.told = f"It trains on the {places.words} of the cluster {self.address} ({wish.words})."
         host = host_of(self.address)
         if asks is False and host is not None and not is_loopback(host):
             self.told += " It asks for no token (--insecure-cluster): whoever reaches it can do the same."
@@ -123,12 +129,16 @@ class Driver:
         cpus = config.get("cpus")
         threads = max(1, int(cpus)) if cpus else _threads()
         started = {"id": job["id"], "config": config, "resume": job.get("resume")}
-        place.call("start", json.dumps(started).encode(), threads)
+        self.others = Others(places.all, self._fail)
+        after = self.others.start(started, threads)
         with self._turn:
             for message in self._early:
                 place.tell(message)
         threading.Thread(target=self._bring_model, name="model", daemon=True).start()
-        self._follow(place, data)
+        self._follow(place, data, after)
+
+    def _fail(self, fault: Exception) -> None:
+        self._failure = fault
 
     def _no_connection(self) -> None:
         text = f"There is no connection to the cluster {self.address} after {CONNECT_SECONDS:.0f} s"
@@ -141,15 +151,18 @@ class Driver:
         try:
             found, name = parcel.of_model(model, Path(self.job["project"]))
             self._send(found, f"the model {model['name']}")
-            if self.place:
-                self.place.tell({**model, "path": name})
+            for place in self.places.all if self.places else ():
+                place.tell({**model, "path": name})
         except Exception as fault:  # noqa: BLE001 - it is raised where the messages are read
             self._failure = fault
 
     def _send(self, found: parcel.Parcel, what: str) -> None:
-        """Bring the files to the node that it does not have, and put all of them where the job finds them."""
-        place = self.place
-        assert place
+        """Bring each node the files that it does not have, and put all of them where the job finds them."""
+        for place in self.places.all if self.places else ():
+            self._send_to(place, found, what)
+
+    def _send_to(self, place: Place, found: parcel.Parcel, what: str) -> None:
+        node = place.facts["node"]
         names = {name: self.hashes.of(path) for name, path in found.files.items()}
         self.hashes.keep()
         paths = {sha256: found.files[name] for name, sha256 in names.items()}
@@ -164,21 +177,20 @@ class Driver:
                         piece = file.read(CHUNK)
                         place.call("put", sha256, offset, piece, size)
                         offset, done = offset + len(piece), done + len(piece)
-                        self.link.progress(f"Sending {what} to {self.node}", done, total, "B")
+                        self.link.progress(f"Sending {what} to {node}", done, total, "B")
                         if not piece:
                             break
             place.call("lay", names, found.links)
         except OSError as fault:
-            raise JobFailure(f"{what} could not be brought to the node {self.node}: {fault}") from None
+            raise JobFailure(f"{what} could not be brought to the node {node}: {fault}") from None
 
     # From the node
 
-    def _follow(self, place: Place, data: Path) -> None:
+    def _follow(self, place: Place, data: Path, after: int) -> None:
         """Pass on what the worker says until it has said its last word."""
         job_id = self.job["id"]
         returns = Returns(data, job_id, lambda name, offset: place.call("read", name, offset))
         here = {"data": str(data), "project": self.job["project"]}
-        after = 0
         while True:
             if self._failure:
                 raise self._failure
@@ -189,6 +201,10 @@ class Driver:
                 if "end" in message:
                     return
             if over and not messages:
+                if not over.get("killed"):  # it may have ended because another one has
+                    self.others.wait_for_fault()
+                if self._failure:
+                    raise self._failure
                 self.link.send(lost=f"{over['cause']} It ran on the node {self.node}.")
                 return
 

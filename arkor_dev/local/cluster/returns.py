@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract import strict_json
 from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.whole_folder import PART
+from arkor_dev.local.workers.errors import JobFailure
 
 from .names import CHUNK, SHA256, described, is_safe
 
@@ -53,6 +54,24 @@ def messages_of(answer: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | N
     if not sound:
         raise HostileError("a message that is none")
     return messages, over
+
+
+def meeting_of(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
+    """The port of a node's answer at which workers meet, once it is there; its end as `messages_of` has it.
+
+    Raises HostileError, and JobFailure with the reason of a worker that has failed.
+    """
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        if (told := strict_json.parse(answer))["messages"]:
+            first, port = told["messages"][0], told["messages"][0]["meets"]
+            if len(first) == 1 and type(port) is int and 0 < port < 1 << 16:
+                return port, None
+    messages, over = messages_of(answer)
+    if messages and messages[0].get("end") == "failed":
+        raise JobFailure(str(messages[0]["fields"].get("error")))
+    if messages:
+        raise HostileError("something else than where its workers meet")
+    return None, over
 
 
 def _is_message(message: object) -> bool:

@@ -16,6 +16,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
@@ -207,8 +208,10 @@ class Scheduler:
         if found is None:
             return None, False
         device = self._device()
-        others = [Beside(life.config, life.device == device) for life, _ in self._running.values()]
-        if not await self.observer.fits_beside(found[1], others, self._room):
+        here = [life for life, _ in self._running.values() if not is_elsewhere(life.config)]
+        others = [Beside(life.config, life.device == device) for life in here]
+        # One of a cluster takes no memory here that would count.
+        if not is_elsewhere(found[1]) and not await self.observer.fits_beside(found[1], others, self._room):
             return None, True
         return await self._store.write(Store.start_next, passed, found[0]), False
 

@@ -44,7 +44,11 @@ async def resume(request: web.Request) -> web.Response:
     force = bool(body.get("force"))
     if job["status"] == "paused" or "resumable" in job:
         await _check_unchanged(request, job, force=force)
-    return await _go_on(request, job, ASKED, {"force": force})
+    config = None
+    if "workers" in body and job["status"] != "completed":
+        kept = await request.app[SETUP].store.read(Store.config, job["id"])
+        config = check_config({**kept, "workers": body["workers"]})
+    return await _go_on(request, job, ASKED, {"force": force}, config)
 
 
 @routes.post("/v1/jobs/{id}/extend")

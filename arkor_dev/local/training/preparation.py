@@ -7,6 +7,7 @@ the backend is still finding the model.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.number_format import Choice
 
     from .run import Run
+    from .together.group import Group
 
 SHOWN_BAD_ROWS: Final = 5
+ALONE: Final = "workers is for a cluster: here one process trains, on the same batches and to the same losses"
 FORMATS: Final = ("float32", "bfloat16", "float16")
 
 
@@ -146,8 +149,12 @@ class Preparation:
         cancelled: Callable[[], bool],
         pausing: Callable[[], str | None] = lambda: None,
         told: Callable[[int], None] = lambda _: None,
+        group: Group | None = None,
     ) -> Run:
-        """The run, in the number format that suits this processor; the last three are as `Run` has them."""
+        """The run, in the number format that suits this processor; of a ``group`` all are in the first one's.
+
+        The others are as `Run` has them.
+        """
         import torch
 
         from arkor_dev.local.cards.beside import Beside
@@ -155,11 +162,21 @@ class Preparation:
 
         from .run import Run
 
+        if not group and (self.settings.get("workers") or 1) > 1:
+            self.settings.settle("workers", 1)
+            self.say(ALONE)
         tokens = self.plan.batch_size * sum(len(example.ids) for example in self.train) // len(self.train)
         base, kept = self.base, self.data / "number-formats.json"
         choice = self._earlier_choice() or choose(
             base.model, base.device, base.dtype, tokens, self.format, kept
         )
+        make: Callable[..., Run] = Run
+        workers = {}
+        if group:
+            from .together.run import SharedRun, agreed
+
+            choice, make = agreed(group, choice, self.train), partial(SharedRun, group=group)
+            workers = {"workers": group.count}
         self.settings.settle("numberFormat", choice.name)
         self.say(f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}")
         self.continuation.origin |= {
@@ -167,8 +184,9 @@ class Preparation:
             "rows": origin.hash_of_rows(self.train, self.held_out),
             "format": choice.name,
             "formatReason": choice.reason,
+            **workers,
         }
-        run = Run(
+        run = make(
             base=base,
             base_name=self.name,
             base_note=self.note,

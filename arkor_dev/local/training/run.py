@@ -28,7 +28,7 @@ from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_w
 from .loss import Loss
 from .optimizers import make_optimizer
 from .rows.batches import Batch, endless
-from .rows.encoding import IGNORED
+from .rows.encoding import learned_tokens
 from .while_training import add_noise, compute_again
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Run:
 
     So is ``pausing()``: the reason to pause, or None. ``settings`` is the record of what it runs with, by the
     contract's fields; ``origin()`` what its bits depend on. ``told(step)`` hears of each step that the job
-    can go on from. ``parent`` is the folder of an adapter to begin with, ``beside`` as `Keeper` has it.
-    ``kept_step`` is the step whose weights were kept at the end, ``row_losses`` the mean losses of the
-    held-out rows at the last evaluation.
+    can go on from. ``parent`` is the folder of an adapter to begin with, ``beside`` as `Keeper` has it, which
+    ``make_keeper`` makes. ``kept_step`` is the step whose weights were kept at the end, ``row_losses`` the
+    mean losses of the held-out rows at the last evaluation.
     """
 
     base: Base
@@ -82,6 +82,7 @@ class Run:
     going_on: GoingOn | None = None
     parent: Path | None = None
     beside: Callable[..., None] = lambda *_: None
+    make_keeper: Callable[..., Keeper] = Keeper
     clock: Stopwatch = field(default_factory=Stopwatch)
     kept_step: int = 0
     row_losses: list[float] = field(default_factory=list)
@@ -99,9 +100,8 @@ class Run:
             compute_again(model)
         if plan.noise:
             add_noise(model, plan.noise)
-        self.loss = Loss(
-            model, self.base.device, self.choice.dtype, self.train, plan.smoothing, noisy=plan.noise > 0
-        )
+        facts = (self.base.device, self.choice.dtype, self.train, plan.smoothing)
+        self.loss = Loss(model, *facts, noisy=plan.noise > 0)
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.trainable = list(weights.values())
         if self.parent:
@@ -120,7 +120,7 @@ class Run:
         self.clock.start(self.base.device)
         self.begin()
         where = (self.data, self.job_id, plan.kept)
-        self.keeper = Keeper(*where, self.emit, self.told, self.origin, self.beside, self.best)
+        self.keeper = self.make_keeper(*where, self.emit, self.told, self.origin, self.beside, self.best)
         if self.going_on:
             self._go_on(self.going_on)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
@@ -153,12 +153,11 @@ class Run:
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
         """One step, and what is reported and measured after it."""
         self.clock.lap("data")
-        plan, began = self.plan, time.monotonic()
+        plan, pace, began = self.plan, self.pace, time.monotonic()
         step = self.step = self.step + 1
         rate = plan.schedule.rate_at(step) * self.good.factor
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        pace = self.pace
         pace.losses.append(self.learn(*batches))
         pace.seconds += time.monotonic() - began
         pace.samples += sum(len(batch) for batch in batches)
@@ -201,9 +200,8 @@ class Run:
             "seconds": round(time.monotonic() - self.began, 3),
             "secondsIn": self.clock.total(),
         }
-        return Ending(
-            "completed", {"metrics": figures, "artifacts": [artifact, *self.keeper.best(self.kept_step)]}
-        )
+        artifacts = [artifact, *self.keeper.best(self.kept_step)]
+        return Ending("completed", {"metrics": figures, "artifacts": artifacts})
 
     def _pause(self, reason: str, message: str | None = None) -> Ending:
         """Keep all that the next step depends on; where even that has no room, the newest point has to do."""
@@ -258,7 +256,16 @@ class Run:
     def learn(self, *batches: Sequence[Example]) -> float:
         """One step on ``batches``, by the mean over their learned tokens, in one batch's memory; its loss."""
         self.optimizer.zero_grad(set_to_none=True)
-        count = sum(label != IGNORED for batch in batches for row in batch for label in row.labels[1:])
+        value = self._gradients(batches, learned_tokens(batches))
+        if self.plan.max_norm:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.clock.lap("optimizer")
+        return value
+
+    def _gradients(self, batches: Sequence[Sequence[Example]], count: int) -> float:
         value = 0.0
         for batch in batches:
             loss = self.loss(batch)[0] / count
@@ -266,12 +273,6 @@ class Run:
             self.clock.lap("forward")
             self.scaler.scale(loss).backward()
             self.clock.lap("backward")
-        if self.plan.max_norm:
-            self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.clock.lap("optimizer")
         return value
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
 from arkor_dev.local.checkpoints.early import check_writable
@@ -20,9 +20,13 @@ from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
 from .preparation import Preparation
+from .together.meeting import GroupLostError, Meeting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+LOST_SECONDS: Final = 30.0
 
 
 class Work:
@@ -32,6 +36,7 @@ class Work:
         self.cancel = threading.Event()
         self.pause: str | None = None
         self.divergence = Divergence()
+        self.silent = False
         self.link = Link({"cancel": lambda _: self.cancel.set(), "pause": self._pause})
 
     def _pause(self, message: Mapping[str, Any]) -> None:
@@ -41,21 +46,27 @@ class Work:
         return self.cancel.is_set() or self.pause is not None
 
     def emit(self, name: str, **fields: Any) -> None:
+        if self.silent:
+            return
         self.link.send(event=name, fields=fields)
         if message := self.divergence.take(name, fields):
             self.link.send(event=TRAINING_MESSAGE, fields=message)
 
     def train(self) -> None:
         job, began = self.link.receive(), time.monotonic()
+        meeting = Meeting.of(job, self.link)
+        self.silent = meeting is not None and meeting.rank > 0  # the first of several speaks for all
         if device := job.get("device"):  # before anybody looks which there are
             os.environ["CUDA_VISIBLE_DEVICES"] = device
         if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])
-        preparation = Preparation(job, self.emit, self.link.progress)
-        for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory"):
+        preparation = Preparation(job, self.emit, self._progress)
+        for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers"):
             preparation.settings.get(field)  # the backend obeys it; here it is only told
         preparation.read()
+        if meeting:
+            meeting.check(preparation.plan.batch_size)
         model = self.link.receive()
         if saved := job.get("evaluate"):  # of a job from before; nothing is trained
             from .judging.measure import judge_kept
@@ -65,11 +76,21 @@ class Work:
             return
         preparation.load(model)
         preparation.encode()
+        if meeting:
+            from .together.group import Group
+
+            group = Group(meeting, preparation.base.device)
+            if self.silent:
+                preparation.make_run(lambda: False, group=group).run()
+                self.link.send(end="completed", fields={})
+                return
+        else:
+            group = None
         from .judging.measure import Judging
         from .samples.taking import Samples
 
         judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)
-        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept)
+        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)
         samples.follow(judging.follow(run))
         with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
@@ -82,6 +103,10 @@ class Work:
                 status, fields = "paused", {"step": run.step, "reason": self.pause}
         self.link.send(end=status, fields=fields)
 
+    def _progress(self, label: str, done: float, total: float | None, unit: str) -> None:
+        if not self.silent:
+            self.link.progress(label, done, total, unit)
+
     def _kept(self, step: int) -> None:
         self.link.send(kept=step)
 
@@ -89,6 +114,10 @@ class Work:
         """Do the work; whatever goes wrong ends as a reason that the person reads."""
         try:
             self.train()
+        except GroupLostError:
+            traceback.print_exc()
+            time.sleep(LOST_SECONDS)  # whoever has started the workers sees which one is gone, and ends all
+            sys.exit("The other workers of this job do not answer any more")
         except JobFailure as failure:
             step = getattr(failure, "step", None)  # of a NonFiniteError, which torch comes with
             fault = {} if step is None else {"nonFinite": True, "step": step}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster.returns import HostileError, Returns, messages_of, renamed
+from arkor_dev.local.cluster.returns import HostileError, Returns, meeting_of, messages_of, renamed
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,6 +152,46 @@ def test_a_workers_messages_pass() -> None:
 def test_a_message_that_no_worker_sends_is_refused(body: bytes) -> None:
     with pytest.raises(HostileError):
         messages_of(body)
+
+
+@pytest.mark.parametrize(
+    ("said", "port"),
+    [(answer({"meets": 4321}), 4321), (answer({"meets": 65535}, {"kept": 1}), 65535), (answer(), None)],
+)
+def test_where_workers_meet_is_said_first(said: bytes, port: int | None) -> None:
+    assert meeting_of(said) == (port, None)
+
+
+def test_the_end_of_a_worker_that_says_no_port_is_its_reason() -> None:
+    over = {"killed": False, "cause": "It ended."}
+    assert meeting_of(answer(over=over)) == (None, over)
+    with pytest.raises(JobFailure, match="no such address"):
+        meeting_of(answer({"end": "failed", "fields": {"error": "no such address"}}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        answer({"meets": 0}),
+        answer({"meets": 65536}),
+        answer({"meets": True}),
+        answer({"meets": "22"}),
+        answer({"meets": 4321, "host": "10.0.0.1"}),
+        answer({"kept": 1}),
+        answer({"event": "training.log", "fields": {}}, {"meets": 4321}),
+        answer([]),
+        b"[]",
+        b"\x80\x04\x95",
+    ],
+)
+def test_a_port_that_is_none_is_refused(body: bytes) -> None:
+    with pytest.raises(HostileError):
+        meeting_of(body)
+
+
+def test_a_port_is_said_once_and_counts_as_no_other_message() -> None:
+    with pytest.raises(HostileError):
+        messages_of(answer({"meets": 4321}))
 
 
 def test_folders_of_the_node_are_called_as_they_are_here() -> None:

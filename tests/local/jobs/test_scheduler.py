@@ -473,6 +473,19 @@ async def test_no_more_than_were_asked_for_and_none_of_which_nothing_is_known(
         assert knowing.ended[0] > 0
 
 
+async def test_jobs_of_a_cluster_take_no_memory_here(store: AsyncStore, tmp_path: Path) -> None:
+    there = {**CONFIG, "cluster": "auto"}
+    one, two, three = [(await store.write(Store.create, "a", there))["id"] for _ in range(3)]
+    (here,) = await made(store, 10)
+    scheduler = several(store, tmp_path, 3)
+    async with asyncio.timeout(10), scheduler.running():
+        for job in (one, two, three):
+            await trains(store, job)
+        assert await status_of(store, here) == "queued", "no more than were asked for"
+        await scheduler.cancel(one)
+        await trains(store, here)  # it has all the memory that there is
+
+
 async def test_the_end_lets_all_of_them_stand_and_they_go_on(
     store: AsyncStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,11 @@ class Example:
     where: str = field(default="", compare=False)
 
 
+def learned_tokens(batches: Sequence[Sequence[Example]]) -> int:
+    """How many tokens of ``batches`` are learned."""
+    return sum(label != IGNORED for batch in batches for row in batch for label in row.labels[1:])
+
+
 @dataclass(frozen=True, slots=True)
 class Coded:
     """One row before it is cut: the ``text`` that the chat template made of it, and its tokens.

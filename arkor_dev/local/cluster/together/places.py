@@ -1,0 +1,86 @@
+"""Places for the workers of one job: all at once, or none, so that no two jobs wait for each other."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.cluster import connection
+from arkor_dev.local.cluster.connection import LostError, NoPlaceError, Place
+from arkor_dev.local.cluster.node import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.local.cluster.connection import Wish
+
+STRATEGY: Final = "PACK"
+"""As few machines as have the room: what stays within one is added up the quickest."""
+
+
+class Places:
+    """The places of one job's workers, the first one's first; Ray gives back ``group`` as one."""
+
+    def __init__(self, places: Sequence[Place], group: Any = None) -> None:
+        self.all, self._group = list(places), group
+
+    @property
+    def first(self) -> Place:
+        """That of the worker that speaks."""
+        return self.all[0]
+
+    @property
+    def words(self) -> str:
+        """Which nodes they are on, for a person."""
+        names = list(dict.fromkeys(place.facts["node"] for place in self.all))
+        return f"node {names[0]}" if len(names) == 1 else f"nodes {', '.join(names[:-1])} and {names[-1]}"
+
+    def leave(self, seconds: float) -> None:
+        """Leave all of them at the same time, as `Place` has it."""
+        leaving = [threading.Thread(target=place.leave, args=(seconds,)) for place in self.all]
+        for each in leaving:
+            each.start()
+        for each in leaving:
+            each.join()
+        if self._group is not None:
+            from ray.util import remove_placement_group
+
+            with contextlib.suppress(Exception):  # Ray does it for a driver that ends, too
+                remove_placement_group(self._group)
+
+
+def take(job_id: str, wish: Wish) -> Places:
+    """Places for a job on the cluster. Raises NoPlaceError where there are not enough, LostError."""
+    if wish.workers == 1:
+        return Places([connection.place(job_id, wish)])
+    import ray
+    from ray.util.placement_group import placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    patience = connection.patience(wish)
+    asked = {"CPU": wish.cpus, "GPU": wish.gpus, "memory": wish.memory}
+    group = placement_group(
+        [{name: each for name, each in asked.items() if each}] * wish.workers, strategy=STRATEGY
+    )
+    places = Places([], group)
+    try:
+        if not group.wait(timeout_seconds=int(patience)):
+            raise NoPlaceError(connection.lacking(wish, "and that is not free now"))
+        for number in range(wish.workers):
+            where = PlacementGroupSchedulingStrategy(group, number)
+            options = {**connection.options_of(wish), "scheduling_strategy": where}
+            places.all.append(Place(ray.remote(Node).options(**options).remote(job_id)))
+        for place in places.all:
+            place.facts = json.loads(place.call("facts", seconds=connection.FIRST_SECONDS))
+    except NoPlaceError:
+        places.leave(0)
+        raise
+    except LostError:
+        places.leave(1)
+        raise
+    except Exception as fault:
+        places.leave(1)
+        raise LostError(" ".join(str(fault).split())[:300]) from fault
+    return places

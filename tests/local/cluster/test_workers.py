@@ -1,0 +1,188 @@
+"""Jobs that two workers on two true nodes train together: the losses of one, whatever is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.harness import until
+
+from .conftest import over
+from .test_cluster import LONG, adapter, arrive, clean, files, on, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.local.harness import Backend, Frame
+
+    from .conftest import Nodes
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
+
+SAME: dict[str, Any] = {
+    "model": "./models/tiny",
+    "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+    "maxSteps": 20,
+    "learningRate": 1e-2,
+    "batchSize": 3,
+    "gradientAccumulationSteps": 2,
+    "loggingSteps": 1,
+    "saveSteps": 10,
+    "evalSteps": 10,
+    "numberFormat": "float32",
+    "workers": 2,
+}
+TWO: dict[str, Any] = {**LONG, "maxSteps": 150, "loraDropout": 0.1, "workers": 2}
+
+
+def messages(frames: list[Frame]) -> list[str]:
+    return [str(frame.json.get("message", "")) for frame in frames]
+
+
+def nodes_of(backend: Backend, job: str) -> list[str]:
+    """Where the job's events say that it trains, the first worker's node first."""
+    start = "It trains on the nodes "
+    text = next(text for text in messages(list(backend.events(job))) if text.startswith(start))
+    return text.removeprefix(start).partition(" of the cluster")[0].split(" and ")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(beside: Backend, data: Path, nodes: Nodes) -> bytes:
+    """The adapter of a long job of two workers, with chance in it."""
+    job = beside.submit(on(nodes, TWO), "undisturbed")
+    found = over(beside, job, 150)
+    assert found["status"] == "completed", found
+    return adapter(data, job)
+
+
+def test_two_workers_on_two_nodes_tell_the_losses_and_the_story_of_one_here(
+    beside: Backend, data: Path, nodes: Nodes, shared: Backend, shared_data: Path
+) -> None:
+    job = beside.submit(on(nodes, SAME), "two")
+    until(lambda: len(nodes.workers()) == 2, 90)
+    here = shared.submit(SAME, "one")
+    found, alone = over(beside, job), over(shared, here)
+    assert (found["status"], alone["status"]) == ("completed", "completed"), found
+    ended = time.monotonic()
+    until(lambda: clean(nodes))
+    assert time.monotonic() - ended < 10
+    frames, others = list(beside.events(job)), list(shared.events(here))
+    ours, one = told(frames), told(others)
+    assert [row[:2] for row in ours] == [row[:2] for row in one]
+    losses = [row[2] for row in ours if row[2] is not None]
+    assert len(losses) >= 22
+    assert losses == pytest.approx([row[2] for row in one if row[2] is not None], abs=1e-4)
+    assert sorted(nodes_of(beside, job)) == ["127.0.0.3", "127.0.0.4"]
+    assert any(text.startswith("workers is for a cluster") for text in messages(others))
+    assert files(data, job) == files(shared_data, here)
+    assert found["settings"]["workers"] == 2
+
+
+def test_a_second_run_has_the_same_bits_and_so_has_one_that_was_paused(
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
+) -> None:
+    job = beside.submit(on(nodes, TWO), "pauses")
+    arrive(beside, job, 30)
+    assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
+    until(lambda: clean(nodes))
+    assert beside.call("POST", f"/v1/jobs/{job}/resume", {}).status == 200
+    assert over(beside, job, 150)["status"] == "completed"
+    assert adapter(data, job) == undisturbed
+    assert not [text for text in messages(list(beside.events(job))) if "may differ" in text]
+
+
+def test_the_node_of_the_second_worker_dies_and_the_job_waits_for_another(
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
+) -> None:
+    job = beside.submit(on(nodes, TWO), "moves")
+    arrive(beside, job, 45)
+    # Two workers on as many nodes: without one of them there is not room enough.
+    node = nodes_of_running(beside, job)[1]
+    nodes.order(end=node)
+    try:
+        until(lambda: beside.job(job).get("queue", {}).get("reason"), 90)
+        reason = beside.job(job)["queue"]["reason"]
+        assert reason.startswith("The job asks for 2 workers of 1 processor each, and ")
+        until(lambda: not nodes.workers())  # what lay on the node that is gone, the next job removes
+    finally:
+        nodes.order(add=node)
+    found = over(beside, job, 180)
+    assert found["status"] == "completed", found
+    assert adapter(data, job) == undisturbed
+    until(lambda: clean(nodes))
+    resumed = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
+    assert resumed[0]["step"] >= 40
+    assert f"The node {node} of the cluster" in resumed[0]["message"]
+
+
+def test_a_worker_that_is_killed_costs_the_steps_since_the_last_checkpoint_and_no_bit(
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
+) -> None:
+    job = beside.submit(on(nodes, TWO), "killed")
+    arrive(beside, job, 25)
+    before = nodes.workers()
+    assert len(before) == 2
+    os.kill(max(before), signal.SIGKILL)  # the second one, by its age
+    until(lambda: not set(before) & set(nodes.workers()), 30)
+    assert over(beside, job, 150)["status"] == "completed"
+    assert adapter(data, job) == undisturbed
+    resumed = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
+    assert len(resumed) == 1
+    assert "was killed" in resumed[0]["message"]
+
+
+def nodes_of_running(backend: Backend, job: str) -> list[str]:
+    """As `nodes_of`, of a job whose stream does not end yet."""
+    start = "It trains on the nodes "
+    for frame in backend.events(job):
+        text = str(frame.json.get("message", "")) if frame.event == "training.message" else ""
+        if text.startswith(start):
+            return text.removeprefix(start).partition(" of the cluster")[0].split(" and ")
+    raise AssertionError("it does not say where it trains")
+
+
+def test_it_is_cancelled_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) -> None:
+    job = beside.submit(on(nodes, {**TWO, "maxSteps": 1_000_000}), "cancelled")
+    arrive(beside, job, 5)
+    began = time.monotonic()
+    assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
+    assert beside.job(job)["status"] == "cancelled"
+    assert time.monotonic() - began < 5
+    until(lambda: clean(nodes))
+    cluster = beside.call("GET", f"/v1/clusters?address={nodes.address}").json["cluster"]
+    assert cluster["free"]["cpus"] == 2  # both places are given back, and what held them together
+
+
+def test_it_goes_on_with_another_number_of_workers_and_says_that_bits_may_differ(
+    beside: Backend, nodes: Nodes
+) -> None:
+    job = beside.submit(on(nodes, TWO), "fewer")
+    arrive(beside, job, 25)
+    assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
+    assert beside.call("POST", f"/v1/jobs/{job}/resume", {"workers": 0}).status == 400
+    assert beside.call("POST", f"/v1/jobs/{job}/resume", {"workers": 1}).status == 200
+    assert over(beside, job, 150)["status"] == "completed"
+    [resumed] = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
+    assert resumed["message"].endswith(
+        "may differ from a run without interruption: its workers are 1 and were 2."
+    )
+
+
+def test_more_workers_than_there_is_room_for_wait_with_the_reason(beside: Backend, nodes: Nodes) -> None:
+    job = beside.submit(on(nodes, {**SAME, "workers": 3}), "large")
+    reason = str(until(lambda: beside.job(job).get("queue", {}).get("reason"), 60))
+    assert reason.startswith(
+        "The job asks for 3 workers of 1 processor each, and the cluster's nodes have not that: "
+    )
+    assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
+
+
+def test_batches_that_are_too_small_to_share_are_refused(beside: Backend, nodes: Nodes) -> None:
+    job = beside.submit(on(nodes, {**SAME, "batchSize": 1}), "small")
+    found = over(beside, job)
+    assert found["status"] == "failed"
+    assert found["error"].startswith("2 workers share each batch, and a batch has 1 rows: set batchSize to 2")
