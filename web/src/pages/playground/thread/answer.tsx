@@ -97,7 +97,7 @@ const TITLES: Readonly<Record<number, string>> = {
 function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: Answer }) {
   const calls = useCalls(answer.calls !== undefined);
   const [editing, setEditing] = useState(false);
-  const again = (): void => regenerate(turn, column);
+  const again = (exact?: boolean): void => regenerate(turn, column, exact);
   const failed = answer.state === "failed";
   if (failed && answer.text === "") {
     // The text itself already says that the daemon is gone.
@@ -115,7 +115,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
           title="The answer broke off here"
           error={`${answer.error ?? ""} What came is kept.`.trim()}
         >
-          <Button small disabled={busy.value} onClick={again}>
+          <Button small disabled={busy.value} onClick={() => again()}>
             Regenerate
           </Button>
         </ErrorNote>
