@@ -10,8 +10,7 @@ import { answersEnded, broadcast, isBeingAnswered, onBroadcast } from "./tabs";
 import { saveUnsaved, takeUnsaved } from "./unsaved";
 
 const TROUBLES: Readonly<Record<string, string>> = {
-  QuotaExceededError:
-    "This browser has no room left: new messages will be gone after a reload. Export or delete conversations.",
+  QuotaExceededError: "This browser has no room left: new messages will be gone after a reload. Delete some.",
   VersionError:
     "This Studio cannot read the conversations that a newer one has stored. They stay; new messages will be gone after a reload.",
 };

@@ -141,5 +141,5 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
 function emptyNote(answer: Answer): string {
   if (answer.state === "stopped") return "Stopped before the first token.";
   if (answer.state === "cut") return "Nothing came before the stream ended.";
-  return "The model answered with nothing: it ended its turn at once. Other words or a higher temperature may help.";
+  return "The model answered with nothing: it ended its turn at once. Other words may help.";
 }
