@@ -101,7 +101,7 @@ async function answer(turnId: string, column: number, exact = false): Promise<vo
   const target = answerable(asked, features.peek(), jobs.peek());
   const more = sentOf(set, features.peek());
   const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params, more);
-  if (exact && features.peek().has("engines")) body.engine = "exact";
+  if (exact) body.engine = "exact";
   const begun: Answer = {
     by: target,
     name: fullName(target, jobs.peek()),

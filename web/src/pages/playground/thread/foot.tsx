@@ -7,6 +7,7 @@ import { current } from "../../../chat/storage/conversations";
 import { tokensPerSecond } from "../../../chat/stream";
 import { number } from "../../../lib/format";
 import { clean } from "../../../lib/text";
+import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton, copyText } from "../../../ui/controls/copy";
 import { say } from "../../../ui/controls/live";
@@ -43,7 +44,7 @@ export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props)
             {end && " · "}
             {timingText(answer.timing)}
             {answer.engine && ` · ${clean(answer.engine, 200)}`}
-            {answer.engine?.startsWith("llama.cpp") && (
+            {answer.engine?.startsWith("llama.cpp") && features.value.has("engines") && (
               <Button kind="quiet" small disabled={busy.value} onClick={() => regenerate(true)}>
                 Ask exactly
               </Button>
