@@ -13,7 +13,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
 
-PACKAGES: Final = "torch transformers peft gguf"
+PACKAGES: Final = "torch transformers peft gguf llguidance"
 """What the extra ``local`` brings; a test keeps the two the same."""
 CUDA_GB: Final = 5.9
 CPU_GB: Final = 1.1

@@ -12,7 +12,7 @@ import { saveUnsaved, takeUnsaved } from "./unsaved";
 const TROUBLES: Readonly<Record<string, string>> = {
   QuotaExceededError: "This browser has no room left: new messages will be gone after a reload. Delete some.",
   VersionError:
-    "This Studio cannot read the conversations that a newer one has stored: new messages will be gone after a reload.",
+    "A newer Arkor Studio has stored this browser's conversations: new messages will be gone after a reload.",
 };
 const NO_STORAGE = "This browser lets Studio store no conversations: they will be gone after a reload.";
 const troubleOf = (error: unknown): string =>
