@@ -19,8 +19,10 @@ from arkor_dev.local.workers.errors import JobFailure
 from .node import Node, facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from arkor_dev.local.execution.leases import Lease
 
 INSTALL: Final = "pip install 'arkor-dev[ray]'"
 NAMESPACE: Final = "arkor-dev"
@@ -43,7 +45,11 @@ class NoPlaceError(Exception):
 
 
 class LostError(Exception):
-    """The node, or the cluster, is gone; ``str()`` says so."""
+    """The node, or the cluster, does not answer; ``str()`` says so. ``gone``: it never will again."""
+
+    def __init__(self, text: str, *, gone: bool = False) -> None:
+        super().__init__(text)
+        self.gone = gone
 
 
 class Wish(NamedTuple):
@@ -155,7 +161,7 @@ class Place:
     def call(self, name: str, *arguments: Any, seconds: float = CALL_SECONDS) -> bytes:
         """What the actor's method ``name`` answers. OSError where its disk refuses."""
         import ray
-        from ray.exceptions import GetTimeoutError, RayTaskError
+        from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 
         try:
             answer = ray.get(getattr(self._actor, name).remote(*arguments), timeout=seconds)
@@ -165,22 +171,32 @@ class Place:
             text = " ".join(str(fault.cause).split())[:300]
             raise OSError(text) from None
         except Exception as fault:
-            raise LostError(type(fault).__name__) from fault
+            raise LostError(type(fault).__name__, gone=isinstance(fault, ActorDiedError)) from fault
         if not isinstance(answer, bytes):
-            raise LostError("it answers with something else than bytes")
+            raise LostError("it answers with something else than bytes", gone=True)
         return answer
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """Send a message to the worker; never waits."""
         self._actor.tell.remote(json.dumps(message).encode())
 
-    def leave(self, seconds: float) -> None:
-        """End the worker and remove its files, as far as the node still answers, and give the place back."""
+    def leave(self, seconds: float) -> bool:
+        """End the worker and remove its files, as far as the node still answers, and give the place back.
+
+        Whether it is sure that nothing of it is left.
+        """
         import ray
 
-        with contextlib.suppress(LostError, OSError):
+        sure = True
+        try:
             self.call("close", seconds=seconds)
-        ray.kill(self._actor)
+        except LostError as fault:
+            sure = fault.gone
+        except OSError:
+            sure = False
+        with contextlib.suppress(Exception):
+            ray.kill(self._actor)
+        return sure
 
 
 def alive() -> list[dict[str, Any]]:
@@ -190,26 +206,32 @@ def alive() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node.get("Alive", node.get("alive"))]
 
 
-def place(job_id: str, wish: Wish) -> Place:
-    """A place for a job on the cluster. Raises NoPlaceError where there is none, LostError."""
+def place(lease: Lease, wish: Wish, asked: Callable[[Place], None]) -> Place:
+    """A place for a job on the cluster, as its ``lease`` says; ``asked`` gets it before it is there.
+
+    It outlives this process. Raises NoPlaceError where there is none, LostError.
+    """
     import ray
     from ray.exceptions import GetTimeoutError
 
     if not _some_node_fits(wish):
         raise NoPlaceError(_lacking(wish, "and no node of the cluster has that"))
     options: dict[str, Any] = {"num_cpus": wish.cpus, "num_gpus": wish.gpus, "max_restarts": 0}
+    options |= {"name": lease.name, "lifetime": "detached"}
     if wish.memory:
         options["memory"] = wish.memory
     patience = FIRST_SECONDS if _fits(ray.available_resources(), wish) else PLACE_SECONDS
-    actor = ray.remote(Node).options(**options).remote(job_id)
+    actor = ray.remote(Node).options(**options).remote(lease.job, lease.name, lease.nonce, lease.away)
+    asked(found := Place(actor))
     try:
         answer = ray.get(actor.facts.remote(), timeout=patience)
     except GetTimeoutError:
         ray.kill(actor)
         raise NoPlaceError(_lacking(wish, "and that is not free now")) from None
     except Exception as fault:
-        raise LostError(" ".join(str(fault).split())[:300]) from fault
-    found = Place(actor)
+        with contextlib.suppress(Exception):
+            ray.kill(actor)
+        raise LostError(" ".join(str(fault).split())[:300], gone=True) from fault
     found.facts = json.loads(answer)
     return found
 

@@ -15,7 +15,7 @@ from arkor_dev.local.workers import daemon_messages as notices
 from .log import Log
 from .preparing import Preparing
 from .standing import watch_power
-from .training import CRASHED, PAUSED, WAITS, Training
+from .training import ALONE, CRASHED, PAUSED, WAITS, Training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,11 +118,12 @@ class Life:
             await self._store.write(Store.pause, job_id, verdict.fields)
         elif verdict.status == WAITS and not self._unwanted:
             await self._placing.put_back(job_id, config, verdict.fields["why"])
-        elif verdict.status != AGAIN:
+        elif verdict.status not in (AGAIN, ALONE):
             over = Verdict("cancelled", {}) if verdict.status == WAITS else verdict
             await end(self._store, data, job_id, over)
         if self._observer:
-            self._observer.training_ended(config, verdict, seconds if self.alone else 0.0)
+            whole = self.alone and not training.attached
+            self._observer.training_ended(config, verdict, seconds if whole else 0.0)
 
     async def _crashed(self, verdict: Verdict) -> Verdict:
         """A job's process ended without a word: it goes on by itself, unless that has not helped."""
