@@ -82,7 +82,7 @@ class Scheduler:
         self._room: int | None = None
         self._unwanted: set[str] = set()
         self._to_pause: set[str] = set()
-        self._ending = False
+        self._ending = self._idle = False
 
     @contextlib.asynccontextmanager
     async def running(self, *, idle: bool = False, resume: bool = True) -> AsyncIterator[None]:
@@ -91,6 +91,7 @@ class Scheduler:
         With ``idle`` what an earlier process left is settled, and nothing is started. Without ``resume`` what
         ran then stays paused.
         """
+        self._idle = idle
         task = asyncio.create_task(self._run(recovered := asyncio.Event(), idle, resume and not idle))
         more = [asyncio.create_task(self._placing.look(), name="places of waiting jobs")]
         with contextlib.suppress(TimeoutError):  # a data base that is locked does not keep the start waiting
@@ -123,6 +124,11 @@ class Scheduler:
         if await self._store.request(Store.cancel_queued, job_id):
             self._remains.wake()
             return
+        if self._idle:  # it trains on alone, and nobody else here ends it
+            await end(self._store, self._data, job_id, Verdict("cancelled", {}))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._remains.clear(), CANCEL_SECONDS)
+            return
         self._unwanted.add(job_id)
         if job_id in self._running:
             self._running[job_id][0].cancel()
@@ -136,6 +142,10 @@ class Scheduler:
             raise NotFoundError(f"There is no job {job_id}")
         if job["status"] != "running":
             raise ConflictError(f"The job {job['name']} is {job['status']}: only one that runs can be paused")
+        if self._idle:
+            raise ConflictError(
+                f"The job {job['name']} trains on elsewhere: open Studio to pause it, or cancel it"
+            )
         self._to_pause.add(job_id)
         if job_id in self._running:
             self._running[job_id][0].pause("asked")

@@ -11,7 +11,7 @@ from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
-from arkor_dev.local.jobs.running import standing
+from arkor_dev.local.jobs.running import remains, standing
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
@@ -512,3 +512,33 @@ def test_which_gpus_there_are_is_known_without_a_library(tmp_path: Path) -> None
     assert gpus({}, tmp_path) == ["0", "1"]
     assert gpus({"CUDA_VISIBLE_DEVICES": "2, GPU-1"}, tmp_path) == ["2", "GPU-1"]
     assert [gpus({"CUDA_VISIBLE_DEVICES": none}, tmp_path) for none in ("", "-1")] == [[], []]
+
+
+class Alone:
+    """An execution where every job trains on alone."""
+
+    def attaches(self, *_: object) -> bool:
+        return True
+
+
+async def test_who_only_looks_leaves_a_job_that_trains_on_alone_but_may_cancel_it(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "execution_of", lambda _: Alone())
+    cleared: list[object] = []
+
+    async def clear(_: object, standing: object) -> bool:
+        cleared.append(standing)
+        return True
+
+    monkeypatch.setattr(remains, "clear", clear)
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    await store.write(Store.start_next)
+    scheduler = scheduler_of(store, tmp_path)
+    async with asyncio.timeout(10), scheduler.running(idle=True):
+        assert await status_of(store, job) == "running"
+        with pytest.raises(ConflictError, match="open Studio to pause it"):
+            await scheduler.pause(job)
+        await scheduler.cancel(job)
+        assert await status_of(store, job) == "cancelled"
+    assert cleared == [{}]

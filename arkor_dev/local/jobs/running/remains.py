@@ -32,14 +32,18 @@ class Remains:
         """Say that a job needs its place no more."""
         self._news.set()
 
+    async def clear(self) -> bool:
+        """Look now; whether nothing is left."""
+        try:
+            return await clear(self._data, await self._store.read(Store.standing))
+        except Exception:
+            log.exception("what jobs have left elsewhere")
+            return False
+
     async def look(self) -> None:
         """Look now, and whenever there is a reason, for ever."""
         while True:
             self._news.clear()
-            gone = False
-            try:
-                gone = await clear(self._data, await self._store.read(Store.standing))
-            except Exception:
-                log.exception("what jobs have left elsewhere")
+            gone = await self.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), None if gone else AGAIN_SECONDS)
