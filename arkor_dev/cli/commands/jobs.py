@@ -46,7 +46,7 @@ async def run_jobs(
     """List the jobs, or do ``action`` with ``job``; the exit code.
 
     ``options`` are those of ``extend`` by field (``contract.bodies.EXTENSION``), of which ``resume`` takes
-    ``force``. Raises BadRequestError for what is not to be done, and the backend's fault.
+    ``force``, and ``on``. Raises BadRequestError for what is not to be done, and the backend's fault.
     """
     options = options or {}
     _check(action, options)
@@ -104,6 +104,8 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
         return
     if {"format", "out"} & set(options):
         raise BadRequestError("--format and --out are for jobs figures.")
+    if "on" in options and action != "resume":
+        raise BadRequestError("--at is for jobs resume.")
     if action is not None and action not in DONE:
         raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev jobs --help.")
     if action == "extend":
@@ -111,7 +113,7 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
             check(dict(options), EXTENSION)
         except SchemaError:
             raise BadRequestError("Say the new end: either --steps or --epochs.") from None
-    elif set(options) - ({"force"} if action == "resume" else set()):
+    elif set(options) - ({"force", "on"} if action == "resume" else set()):
         raise BadRequestError(
             "--steps, --epochs and --schedule are for jobs extend, --force for resume and extend."
         )

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import EXTENSION, RESUMPTION
 from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.contract.placement.address import CLUSTER, HERE, INSECURE
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.points import latest
 from arkor_dev.local.jobs.job_config import check_config, check_files
@@ -44,7 +45,10 @@ async def resume(request: web.Request) -> web.Response:
     force = bool(body.get("force"))
     if job["status"] == "paused" or "resumable" in job:
         await _check_unchanged(request, job, force=force)
-    return await _go_on(request, job, ASKED, {"force": force})
+    config = None
+    if "on" in body and job["status"] != "completed":
+        config = _moved(await request.app[SETUP].store.read(Store.config, job["id"]), body["on"])
+    return await _go_on(request, job, ASKED, {"force": force}, config)
 
 
 @routes.post("/v1/jobs/{id}/extend")
@@ -102,6 +106,14 @@ def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any
     if isinstance(by_hand, list):
         kept["setByHand"] = [*(name for name in by_hand if name not in LENGTHS), field]
     return {**kept, field: body[field]}
+
+
+def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
+    """``config`` where it runs on ``on``: leave to use an open cluster is for the one it was given for."""
+    if config.get(CLUSTER) == on:
+        return dict(config)
+    stays = {key: value for key, value in config.items() if key not in (CLUSTER, INSECURE)}
+    return stays if on == HERE else {**stays, CLUSTER: on}
 
 
 async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, force: bool) -> None:

@@ -144,6 +144,9 @@ async def test_what_has_changed_since_is_said_with_the_way_on(command: Command, 
     refused = await command.run(2, "jobs", "resume", "job_a")
     assert "data.jsonl has changed. To go on all the same, add --force." in refused
     assert await command.run(0, "jobs", "resume", "job_a", "--force") == "job_a (bot) goes on after step 3.\n"
+    able.add_job("paused", id="job_c", name="bot", pause={"step": 3, "reason": "asked"})
+    await command.run(0, "jobs", "resume", "job_c", "--at", "here")
+    assert able.last("POST /v1/jobs/{id}/resume").json() == {"on": "here"}
     able.add_job("failed", id="job_b", name="bot")
     refused = await command.run(2, "jobs", "resume", "job_b")
     assert "cannot go on" in refused
@@ -169,6 +172,7 @@ async def test_a_finished_job_gets_a_later_end(command: Command, able: FakeBacke
     ("arguments", "words"),
     [
         (["pause", "x", "--force"], "--force for resume and extend"),
+        (["extend", "x", "--steps", "5", "--at", "here"], "--at is for jobs resume"),
         (["resume", "x", "--steps", "5"], "are for jobs extend"),
         (["--epochs", "5"], "are for jobs extend"),
         (["extend", "x", "--steps", "0"], "no number of steps"),

@@ -202,15 +202,21 @@ def mortal() -> Iterator[Nodes]:
     shutil.rmtree(root, ignore_errors=True)
 
 
-def test_a_head_that_dies_costs_the_steps_since_the_last_checkpoint(
-    start: Callable[..., Backend], data: Path, mortal: Nodes
+def test_a_head_that_dies_costs_the_steps_since_the_last_checkpoint_and_the_job_goes_on_here(
+    start: Callable[..., Backend], data: Path, mortal: Nodes, undisturbed: bytes
 ) -> None:
     backend = start(ARKOR_CLUSTER_GRACE_MINUTES="0")
-    job = begin(backend, mortal.address, 1_000_000)
+    job = begin(backend, mortal.address)
     mortal.order(end="127.0.0.2")
     found = over(backend, job, 60)
     assert found["status"] == "failed", found
     assert "has not answered for 0 minutes: the job is lost there" in found["error"]
     assert found["resumable"] >= 20
-    folders: list[Any] = list((data / "jobs" / job).glob(f"*/{found['resumable']}/state.pt"))
-    assert folders
+    answer = backend.call("POST", f"/v1/jobs/{job}/resume", {"on": "anywhere"})
+    assert (answer.status, "on must be" in answer.json["error"]) == (400, True)
+    assert backend.call("POST", f"/v1/jobs/{job}/resume", {"on": "here"}).status == 200
+    found = over(backend, job)
+    assert (found["status"], "cluster" in found["config"]) == ("completed", False), found
+    assert adapter(data, job) == undisturbed
+    [resumed] = logged(data, job, "training.resumed")
+    assert resumed["step"] >= 20
