@@ -37,6 +37,8 @@ WORKER: Final = "arkor_dev.local.training.worker"
 NEEDED: Final = ("torch", "transformers", "peft")
 WAITING_BYTES: Final = 256 << 20
 """Messages that wait for a driver at the most, on the disk: then the worker waits."""
+AGAIN_BYTES: Final = 8 << 20
+"""What of them stays though it is known."""
 TOGETHER_BYTES: Final = 1 << 20
 ALONE_SECONDS: Final = 60.0
 """How long this lasts when nothing is heard of the driver, and the worker has not all that it needs."""
@@ -80,7 +82,7 @@ class Node:
         self._job = self._home / "data" / "jobs" / job_id
         self._child: Child | None = None
         self._begun = False
-        self._said = Spool(self._home / "said", WAITING_BYTES)
+        self._said = Spool(self._home / "said", WAITING_BYTES, AGAIN_BYTES)
         self._news, self._taken = asyncio.Event(), asyncio.Event()
         self._over: dict[str, Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -67,6 +67,18 @@ def test_the_file_stays_small_however_much_goes_through(spool: Spool, file: Path
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_the_last_of_what_is_known_stays_for_who_has_forgotten_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "last", LIMIT, 100)
+    for number in range(1000):
+        spool.add([line(number)])
+        spool.forget(number + 1)
+        assert (tmp_path / "last").stat().st_size < 400
+    lines = spool.take(spool.first, LIMIT)
+    assert lines == [line(number) for number in range(spool.first, 1000)]
+    assert 100 <= sum(map(len, lines)) < 100 + len(line(6)) + 3
+    spool.close()
+
+
 def test_it_is_full_until_some_of_it_is_known(spool: Spool) -> None:
     spool.add([b"x" * 600])
     assert not spool.full

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,13 +17,14 @@ COPY: Final = 1 << 20
 class Spool:
     """Messages in their order, numbered from 0; ``first`` is the number of the first that is kept.
 
-    ``full`` says that more than ``limit`` bytes wait. The file is never larger than twice that, and what was
-    written last.
+    ``full`` says that more than ``limit`` bytes wait. Of messages that may go the last ``again`` bytes stay:
+    a machine that loses its power may forget what it has known. The file is at the most twice as large as
+    what is kept.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, again: int = 0) -> None:
         self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-        self._limit = limit
+        self._limit, self._again = limit, again
         self._begin = self._end = 0  # in the file, of what is kept
         self._ends = array("Q")
         self.first = 0
@@ -69,8 +71,8 @@ class Spool:
         return found
 
     def forget(self, before: int) -> None:
-        """Drop the messages before number ``before``: they are known."""
-        gone = min(before, self.count) - self.first
+        """Let the messages before number ``before`` go: they are known."""
+        gone = min(before - self.first, bisect_right(self._ends, self._end - self._again))
         if gone <= 0:
             return
         self._begin = self._ends[gone - 1]
@@ -79,7 +81,7 @@ class Spool:
         if not self._ends:
             self._begin = self._end = 0
             os.ftruncate(self._file, 0)
-        elif self._begin > max(self._limit, self._end - self._begin):
+        elif self._begin > max(self._again, self._end - self._begin):
             self._move()
 
     def _move(self) -> None:
