@@ -154,6 +154,13 @@ class EventLog(Records):
         found = self._reader.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()
         return found[0] or 0
 
+    def newest(self, job_id: str, name: str) -> list[Event]:
+        """A job's newest event of this name, where it has one."""
+        found = self._reader.execute(
+            "SELECT data FROM events WHERE job = ? AND name = ? ORDER BY id DESC LIMIT 1", (job_id, name)
+        )
+        return [(name, json.loads(data)) for (data,) in found.fetchall()]
+
     def is_over(self, job_id: str) -> bool:
         """Whether a job has its final status, and so its last event."""
         found = self._reader.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()

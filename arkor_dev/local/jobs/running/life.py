@@ -7,7 +7,7 @@ import functools
 import time
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.contract.events import TRAINING_RESUMED
+from arkor_dev.contract.events import TRAINING_RESUMED, TRAINING_STARTED
 from arkor_dev.local.jobs.artifacts import drop_verdict, keep_verdict
 from arkor_dev.local.jobs.store import AGAIN, Store, Verdict
 from arkor_dev.local.workers import daemon_messages as notices
@@ -84,7 +84,12 @@ class Life:
         log_of = Log(self._store, job_id, name)
         reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, going_on=going_on)
 
+        begin = await self._store.read(Store.newest, job_id, TRAINING_STARTED) if going_on else []
+
         def heard(events: Sequence[Event]) -> None:
+            if training.attached:  # who reports has to know of the start, which this process has not heard
+                reports.take(begin)
+            begin.clear()
             reports.take(events)
             for event, fields in events:
                 if event == TRAINING_RESUMED and orders.get("auto"):
