@@ -140,7 +140,8 @@ class Driver:
         """
         lease = self.lease
         assert lease
-        self.link.progress(f"Connecting to the cluster {lease.address}, where it trains on", 0, None, "")
+        if not lease.tried:  # said once
+            self.link.progress(f"Connecting to the cluster {lease.address}, where it trains on", 0, None, "")
         try:
             self._connect(lease.address, data, insecure=lease.insecure)
             place = attach(lease, self._number(self.job.get("mark")))
