@@ -52,7 +52,8 @@ class Driver:
         self._asked: Place | None = None
         self._stays = False
         self._known = 0
-        self._is_connected, self._asks = False, None
+        self._is_connected = False
+        self._asks: bool | None = None
         self._early: list[Mapping[str, Any]] = []
         self._turn = threading.Lock()
         self._failure: Exception | None = None

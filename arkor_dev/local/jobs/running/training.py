@@ -85,7 +85,8 @@ class Training:
 
         ``attached`` says afterwards that it was found training.
         """
-        job = {"id": self._job, "config": self._config, "data": str(data), "project": str(project)}
+        job: dict[str, Any] = {"id": self._job, "config": self._config}
+        job |= {"data": str(data), "project": str(project)}
         job |= {} if self._device is None else {"device": self._device}
         orders = {key: value for key, value in self._orders.items() if key != "mark"}
         job["resume"] = orders if orders.get("why") else None
