@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,7 +50,7 @@ def test_only_the_time_in_which_it_was_asked_in_vain_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr(leases.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     lease = new(tmp_path).unanswered()
     assert lease.silent == 0
     now += 20
@@ -64,13 +65,12 @@ def test_it_is_over_when_the_place_has_removed_itself(
 ) -> None:
     monkeypatch.setenv(leases.HOURS, "2")
     now = 1_000_000.0
-    monkeypatch.setattr(leases.time, "time", lambda: now)
-    lease = new(tmp_path).given_up()
+    monkeypatch.setattr(time, "time", lambda: now)
+    lease, other = new(tmp_path).given_up(), new(tmp_path)
     assert lease.away == 2 * 3600
-    assert not lease.over
+    assert (lease.over, other.over) == (False, False)
     now += 2 * 3600 + leases.MARGIN_SECONDS + 1
-    assert lease.over
-    assert not new(tmp_path).over
+    assert (lease.over, other.over) == (True, False)
 
 
 @pytest.mark.parametrize("said", ["", "soon", "-1", "nan", "inf"])

@@ -16,6 +16,7 @@ from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Model
+from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers.process import Child
 from tests.local.execution.test_seam import Left, said
 from tests.local.jobs.test_async_store import CONFIG
@@ -559,8 +560,8 @@ async def test_reporters_are_told_of_the_start_of_a_job_that_is_found_training(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reports = Reports()
-    monkeypatch.setattr(scheduler_module.Reporting, "begin", lambda *_, **__: reports)
-    monkeypatch.setattr(scheduler_module.Reporting, "end", lambda *_: None)
+    monkeypatch.setattr(Reporting, "begin", lambda *_, **__: reports)
+    monkeypatch.setattr(Reporting, "end", lambda *_: None)
     left = Left(said(1), said(2), {"end": "completed", "fields": {"metrics": {}}})
     for module in (scheduler_module, training):
         monkeypatch.setattr(module, "execution_of", lambda _: left)
