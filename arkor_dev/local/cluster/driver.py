@@ -85,7 +85,8 @@ class Driver:
         """Leave nothing on the cluster, unless the job is to stay there, and end."""
         with self._turn:
             place = self.place or self._asked
-        if place and not self._stays and place.leave(LEAVE_SECONDS) and self.lease:
+        left = place.leave(LEAVE_SECONDS) if place and not self._stays else place is None
+        if left and self.lease and (place or not self.lease.begun):
             self.lease.drop()
         sys.stderr.flush()
         os._exit(0)

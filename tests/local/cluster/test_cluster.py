@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 
@@ -155,7 +156,7 @@ def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: No
 
 
 def test_a_job_that_finds_no_room_waits_with_the_reason_and_lets_others_pass(
-    beside: Backend, nodes: Nodes
+    beside: Backend, data: Path, nodes: Nodes
 ) -> None:
     job = beside.submit(on(nodes, CONFIG, cpus=3), "large")
 
@@ -172,6 +173,7 @@ def test_a_job_that_finds_no_room_waits_with_the_reason_and_lets_others_pass(
     assert beside.job(job)["queue"]["reason"] == why
     assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
     assert beside.job(job)["status"] == "cancelled"
+    assert leases.leases(data) == []
 
 
 def test_a_cluster_that_is_away_ends_the_job_with_the_reason(beside: Backend) -> None:
