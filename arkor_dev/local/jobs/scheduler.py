@@ -177,6 +177,8 @@ class Scheduler:
         if late:
             await asyncio.wait({running[job_id][1] for job_id in late}, timeout=REST_SECONDS)
         for job_id in late:
+            if execution_of(running[job_id][0].config).attaches(self._data, job_id):
+                continue  # it trains on alone
             await self._store.write(Store.pause, job_id, {"reason": "ended", "message": ENDED})
         for job_id in running:
             job = await self._store.read(Store.get, job_id)
