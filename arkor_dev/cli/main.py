@@ -230,7 +230,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.jobs import run_jobs
 
         end = {"maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs}
-        how = {"schedule": arguments.schedule, "force": arguments.force or None}
+        how = {"schedule": arguments.schedule, "force": arguments.force or None, "on": arguments.at}
         how |= {"format": arguments.format, "out": arguments.out, "workers": arguments.workers}
         options = {name: value for name, value in {**end, **how}.items() if value is not None}
         return asyncio.run(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.local.conftest import CONFIG
 from tests.local.harness import Backend, until
 
 from .nodes import HEAD
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 WORKER = b"arkor_dev.local.training.worker"
 DRIVER = "arkor_dev.local.cluster.driver"
 SECRET = "ARKOR_TEST_SECRET"
+STEPS = 400
+LONG: dict[str, Any] = {
+    **CONFIG,
+    "maxSteps": STEPS,
+    "saveSteps": 20,
+    "learningRate": 1e-3,
+    "evalSteps": 0,
+    "loggingSteps": 1,
+    "saveTotalLimit": 3,
+}
 
 
 @dataclass
@@ -146,3 +157,15 @@ def over(backend: Backend, job: str, seconds: float = 90) -> dict[str, Any]:
 
     found: dict[str, Any] = until(ended, seconds)
     return found
+
+
+def adapter(data: Path, job: str) -> bytes:
+    return (data / "jobs" / job / "final" / "adapter_model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(shared: Backend, shared_data: Path) -> bytes:
+    """The adapter of the long job on this machine."""
+    job = shared.submit(LONG, "undisturbed")
+    assert over(shared, job)["status"] == "completed"
+    return adapter(shared_data, job)
