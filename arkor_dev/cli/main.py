@@ -288,10 +288,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from arkor_dev.cli.commands.start import run_start
     from arkor_dev.cli.set_option import parse_settings
 
-    changes = parse_settings(arguments.changes)
     chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
-    begin = {"like": arguments.like, "parent": arguments.parent}
-    return asyncio.run(run_start(settings, **chosen, **begin, changes=changes, yes=yes))
+    begin = {"like": arguments.like, "parent": arguments.parent, "changes": parse_settings(arguments.changes)}
+    return asyncio.run(run_start(settings, **chosen, **begin, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

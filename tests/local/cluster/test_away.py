@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.checkpoints.points import latest
 from arkor_dev.local.execution import leases
 from tests.local.harness import Backend, until
 
@@ -156,7 +157,10 @@ def test_a_driver_that_is_killed_alone_stops_nothing_and_orders_are_heard_after_
     last = paused["pause"]["step"]
     assert [row["step"] for row in logged(data, job, "training.log")] == list(range(1, last + 1))
     assert not logged(data, job, "training.resumed")
-    assert (data / "jobs" / job / "resume" / str(last) / "state.pt").is_file()
+    point = latest(data, job)  # of the pause, or of a checkpoint where it came just then
+    assert point
+    assert point.step == last
+    assert (point.folder / "state.pt").is_file()
     until(lambda: not nodes.workers() and not nodes.jobs() and not leases.leases(data))
 
 
