@@ -134,18 +134,17 @@ def nodes() -> Iterator[Nodes]:
 
 
 @pytest.fixture(scope="module")
-def beside(tmp_path_factory: pytest.TempPathFactory, shared_project: Path, nodes: Nodes) -> Iterator[Backend]:
-    """A backend for the jobs on the cluster."""
-    root = tmp_path_factory.mktemp("beside.v1")
-    backend = Backend.start(root / "data", shared_project, root / "cache", **{SECRET: "of the user"})
-    yield backend
-    backend.stop()
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of `beside`."""
+    return tmp_path_factory.mktemp("beside.v1") / "data"
 
 
 @pytest.fixture(scope="module")
-def data(beside: Backend, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of that backend."""
-    return next(tmp_path_factory.getbasetemp().glob("beside.v1[0-9]")) / "data"
+def beside(data: Path, shared_project: Path, nodes: Nodes) -> Iterator[Backend]:
+    """A backend for the jobs on the cluster."""
+    backend = Backend.start(data, shared_project, data.parent / "cache", **{SECRET: "of the user"})
+    yield backend
+    backend.stop()
 
 
 def over(backend: Backend, job: str, seconds: float = 90) -> dict[str, Any]:
