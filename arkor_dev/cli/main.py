@@ -233,9 +233,8 @@ def _run(arguments: argparse.Namespace) -> int:
         how = {"schedule": arguments.schedule, "force": arguments.force or None, "on": arguments.at}
         how |= {"format": arguments.format, "out": arguments.out, "workers": arguments.workers}
         options = {name: value for name, value in {**end, **how}.items() if value is not None}
-        return asyncio.run(
-            run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
-        )
+        done = run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
+        return asyncio.run(done)
     if arguments.command == "evaluate":
         from arkor_dev.cli.commands.evaluate import Asked, run_evaluate
 

@@ -103,7 +103,7 @@ async def test_who_answered_is_shown_and_one_press_asks_the_exact_engine(
         fake_backend.chat.by = {"answeredBy": why}
         await ask(page, "And now?")
         assert set(asked(fake_backend)[-1]) == PLAIN
-        await expect(page.get_by_text("transformers, float32: it is being made")).to_be_visible()
+        await expect(page.get_by_text("transformers, float32, it is being made")).to_be_visible()
 
 
 async def test_a_backend_without_the_feature_is_sent_none_of_it(

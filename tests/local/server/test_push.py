@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     from tests.local.conftest import Trained
 
-pytestmark = pytest.mark.engine
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
 
 
 @pytest.mark.parametrize("form", ["adapter", "merged"])

@@ -36,7 +36,7 @@ const cases: [string, string, string, Delta][] = [
     "why it was not another one",
     "",
     '{"choices":[],"answeredBy":{"engine":"transformers","precision":"float32","why":"it is not installed"}}',
-    { engine: "transformers, float32: it is not installed" },
+    { engine: "transformers, float32, it is not installed" },
   ],
   ["a JSON string", "", '"line\\nbreak"', { text: "line\nbreak" }],
   ["content at the top", "", '{"content":"x"}', { text: "x" }],

@@ -58,8 +58,9 @@ function callsOf(value: unknown): ToolCall[] {
 
 function engineOf(value: unknown): string {
   if (!isObject(value)) return "";
-  const by = [value.engine, value.precision].filter((part) => typeof part === "string" && part !== "");
-  return by.join(", ") + (by.length > 0 && typeof value.why === "string" ? `: ${value.why}` : "");
+  return [value.engine, value.precision, value.why]
+    .filter((part) => part && typeof part === "string")
+    .join(", ");
 }
 
 function readProgress(body: unknown): Delta {

@@ -3,11 +3,6 @@
  * from the file that a running Studio keeps for this.
  */
 import type { ChatRequest } from "../contract.gen";
-import { copyText } from "../ui/controls/copy";
-import { say } from "../ui/controls/live";
-import type { Answer, Turn } from "./model/types";
-import { chatRequest, messagesFor } from "./request";
-import { current } from "./storage/conversations";
 
 const PATH = "/api/inference/chat";
 
@@ -107,17 +102,4 @@ with urllib.request.urlopen(request) as response:
             event = ""
 print()
 `;
-}
-
-/** Copies the question of an answer in this form, as it was asked. */
-export async function copyAs(
-  form: "asCurl" | "asPython",
-  turn: Turn,
-  column: number,
-  answer: Answer,
-): Promise<void> {
-  const asked = { ...current.peek(), ...answer.asked };
-  const body = chatRequest(messagesFor(asked, turn.id, column), answer.by, asked.params, answer.asked?.more);
-  const text = (form === "asCurl" ? asCurl : asPython)(body, location.origin);
-  say((await copyText(text)) ? "Copied" : "The browser did not allow copying");
 }

@@ -50,10 +50,9 @@ async def test_the_quick_engine_takes_over_once_its_file_is_made(
     try:
         text, done, _ = await said(answers, **parrot)
         assert (text, done["engine"], done["why"]) == (PHRASE, "transformers", MAKING)
-        making = answers._files._making
-        assert making is not None
         async with asyncio.timeout(300):
-            await making
+            if making := answers._files._making:  # else it was quicker than the answer
+                await making
         text, done, labels = await said(answers, **parrot)
         assert (text, done["engine"], done["precision"]) == (PHRASE, "llama.cpp", "q8_0")
         assert "why" not in done

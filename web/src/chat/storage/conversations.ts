@@ -10,13 +10,11 @@ import { answersEnded, broadcast, isBeingAnswered, onBroadcast } from "./tabs";
 import { saveUnsaved, takeUnsaved } from "./unsaved";
 
 const TROUBLES: Readonly<Record<string, string>> = {
-  QuotaExceededError:
-    "This browser has no room left, so new messages will be gone after a reload. Export or delete conversations to make room.",
+  QuotaExceededError: "This browser has no room left: new messages will be gone after a reload. Delete some.",
   VersionError:
-    "A newer Arkor Studio has stored this browser's conversations in a form that this one cannot read. They stay as they are; new messages will be gone after a reload.",
+    "This Studio cannot read the conversations that a newer one has stored: new messages will be gone after a reload.",
 };
-const NO_STORAGE =
-  "This browser does not let Studio store conversations, so they will be gone after a reload.";
+const NO_STORAGE = "This browser lets Studio store no conversations: they will be gone after a reload.";
 const troubleOf = (error: unknown): string =>
   (error instanceof DOMException && TROUBLES[error.name]) || NO_STORAGE;
 

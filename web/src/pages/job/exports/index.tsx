@@ -96,7 +96,7 @@ export function Exports({ id, best }: { id: string; best: number | null }) {
     <section aria-label="Take it with you" class="exports">
       <h2>Take it with you</h2>
       <p class="exports-note">
-        As files for other programs. Each is read again as they would, and compared with the trained model.
+        As files for other programs. Each is read again and compared with the trained model.
         {best !== null && ` Step ${number(best)} is what leaves: it is better than the final adapter.`}
       </p>
       <div class="exports-actions">

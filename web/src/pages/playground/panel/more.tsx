@@ -146,7 +146,7 @@ function Tools({ tools }: { tools: readonly unknown[] | undefined }) {
       />
       {wrong && (
         <p id="pg-tools-note" class="pg-param-note" role="status">
-          This is no such list yet, and no tools are offered.
+          This is no such list yet: no tools are offered.
         </p>
       )}
     </>

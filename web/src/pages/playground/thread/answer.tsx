@@ -97,7 +97,7 @@ const TITLES: Readonly<Record<number, string>> = {
 function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: Answer }) {
   const calls = useCalls(answer.calls !== undefined);
   const [editing, setEditing] = useState(false);
-  const again = (): void => regenerate(turn, column);
+  const again = (exact?: boolean): void => regenerate(turn, column, exact);
   const failed = answer.state === "failed";
   if (failed && answer.text === "") {
     // The text itself already says that the daemon is gone.
@@ -115,7 +115,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
           title="The answer broke off here"
           error={`${answer.error ?? ""} What came is kept.`.trim()}
         >
-          <Button small disabled={busy.value} onClick={again}>
+          <Button small disabled={busy.value} onClick={() => again()}>
             Regenerate
           </Button>
         </ErrorNote>
@@ -141,5 +141,5 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
 function emptyNote(answer: Answer): string {
   if (answer.state === "stopped") return "Stopped before the first token.";
   if (answer.state === "cut") return "Nothing came before the stream ended.";
-  return "The model answered with nothing: it ended its turn at once. Other words or a higher temperature may help.";
+  return "The model answered with nothing: it ended its turn at once. Other words may help.";
 }

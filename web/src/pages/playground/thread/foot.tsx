@@ -1,29 +1,39 @@
 /** An answer's footer: how it ended, its timing, and its actions. */
 
 import type { Answer, Timing, Turn } from "../../../chat/model/types";
+import { chatRequest, messagesFor } from "../../../chat/request";
 import { busy } from "../../../chat/session";
+import { current } from "../../../chat/storage/conversations";
 import { tokensPerSecond } from "../../../chat/stream";
 import { number } from "../../../lib/format";
-import { late } from "../../../lib/late";
+import { clean } from "../../../lib/text";
+import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
-import { CopyButton } from "../../../ui/controls/copy";
+import { CopyButton, copyText } from "../../../ui/controls/copy";
+import { say } from "../../../ui/controls/live";
 import { Menu } from "../../../ui/controls/menu";
-
-const useEngine = late(() => import("./engine"));
 
 interface Props {
   turn: Turn;
   column: number;
   answer: Answer;
-  regenerate: () => void;
+  regenerate: (exact?: boolean) => void;
   /** Edits it into what it should have been. */
   correct: () => void;
 }
 
 export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props) {
-  const engine = useEngine(answer.engine !== undefined);
-  const copyAs = async (form: "asCurl" | "asPython"): Promise<void> =>
-    (await import("../../../chat/snippets")).copyAs(form, turn, column, answer);
+  const copyAs = async (form: "asCurl" | "asPython"): Promise<void> => {
+    const write = (await import("../../../chat/snippets"))[form];
+    const asked = { ...current.peek(), ...answer.asked };
+    const body = chatRequest(
+      messagesFor(asked, turn.id, column),
+      answer.by,
+      asked.params,
+      answer.asked?.more,
+    );
+    say((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");
+  };
   const end = ending(answer);
   return (
     <footer class="chat-foot">
@@ -33,7 +43,12 @@ export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props)
           <span class="chat-timing">
             {end && " · "}
             {timingText(answer.timing)}
-            {engine && <engine.Engine turn={turn} column={column} answer={answer} />}
+            {answer.engine && ` · ${clean(answer.engine, 200)}`}
+            {answer.engine?.startsWith("llama.cpp") && features.value.has("engines") && (
+              <Button kind="quiet" small disabled={busy.value} onClick={() => regenerate(true)}>
+                Ask exactly
+              </Button>
+            )}
           </span>
         )}
       </p>
@@ -46,14 +61,14 @@ export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props)
           aria-label="Regenerate"
           title="Regenerate"
           disabled={busy.value}
-          onClick={regenerate}
+          onClick={() => regenerate()}
         />
         <Button
           kind="quiet"
           small
           icon="edit"
           aria-label="Correct the answer"
-          title="Correct the answer, for the data"
+          title="Correct the answer"
           onClick={correct}
         />
         <Menu

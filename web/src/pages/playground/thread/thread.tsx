@@ -33,10 +33,7 @@ export function Thread({ ask, searched }: { ask: (text: string) => void; searche
   );
 }
 
-const OPENERS = [
-  "Who are you, and what can you help with?",
-  "Write a short note to a customer whose parcel is late.",
-];
+const OPENERS = ["Who are you, and what can you do?", "Write to a customer whose parcel is late."];
 
 interface StartProps {
   ask: (text: string) => void;
