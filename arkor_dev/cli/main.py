@@ -230,7 +230,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.jobs import run_jobs
 
         end = {"maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs}
-        how = {"schedule": arguments.schedule, "force": arguments.force or None}
+        how = {"schedule": arguments.schedule, "force": arguments.force or None, "on": arguments.at}
         how |= {"format": arguments.format, "out": arguments.out, "workers": arguments.workers}
         options = {name: value for name, value in {**end, **how}.items() if value is not None}
         done = run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
@@ -287,10 +287,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from arkor_dev.cli.commands.start import run_start
     from arkor_dev.cli.set_option import parse_settings
 
-    changes = parse_settings(arguments.changes)
     chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
-    begin = {"like": arguments.like, "parent": arguments.parent}
-    return asyncio.run(run_start(settings, **chosen, **begin, changes=changes, yes=yes))
+    begin = {"like": arguments.like, "parent": arguments.parent, "changes": parse_settings(arguments.changes)}
+    return asyncio.run(run_start(settings, **chosen, **begin, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -130,6 +130,7 @@ def add_jobs(parser: CommandLine) -> None:
         "--force", action="store_true",
         help="resume and extend: also where the job's data or model has changed since",
     )  # fmt: skip
+    jobs.add_argument("--at", metavar="ADDRESS", help="resume: on this Ray cluster, or here, from now on")
     jobs.add_argument(
         "--workers",
         metavar="N",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from .placement.address import ON
 from .rules import FILLED, FLAG, Rule, above_zero, text_line, whole
 from .schema import Field, Schema
 
@@ -205,8 +206,8 @@ QUEUE_CHANGES: Final = Schema(
 )
 """``{order?, held?}``."""
 
-RESUMPTION: Final = Schema((Field("force", FLAG), Field("workers", whole(1, 64))))
-"""``{force?, workers?}``."""
+RESUMPTION: Final = Schema((Field("force", FLAG), Field("on", ON), Field("workers", whole(1, 64))))
+"""``{force?, on?, workers?}``."""
 
 
 def _new_end(body: dict[str, Any]) -> str | None:

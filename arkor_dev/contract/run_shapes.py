@@ -29,9 +29,13 @@ class JobParent(TypedDict):
 
 
 class ResumeRequest(TypedDict):
-    """``POST /v1/jobs/:id/resume``; with ``force`` also where its data or model has changed since."""
+    """``POST /v1/jobs/:id/resume``; with ``force`` also where its data or model has changed since.
+
+    ``on`` is where it runs from now on: a cluster's address, or ``here``.
+    """
 
     force: NotRequired[bool]
+    on: NotRequired[str]
 
 
 class ExtendRequest(TypedDict):

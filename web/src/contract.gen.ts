@@ -907,6 +907,7 @@ export interface JobParent {
 /** `POST /v1/jobs/:id/resume`; with `force` also where its data or model has changed since. */
 export interface ResumeRequest {
   force?: boolean;
+  on?: string;
 }
 
 /** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; one of the two. */

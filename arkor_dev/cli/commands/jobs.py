@@ -104,6 +104,8 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
         return
     if {"format", "out"} & set(options):
         raise BadRequestError("--format and --out are for jobs figures.")
+    if "on" in options and action != "resume":
+        raise BadRequestError("--at is for jobs resume.")
     if action is not None and action not in DONE:
         raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev jobs --help.")
     if "workers" in options and action != "resume":
@@ -113,7 +115,7 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
             check(dict(options), EXTENSION)
         except SchemaError:
             raise BadRequestError("Say the new end: either --steps or --epochs.") from None
-    elif set(options) - ({"force", "workers"} if action == "resume" else set()):
+    elif set(options) - ({"force", "on", "workers"} if action == "resume" else set()):
         raise BadRequestError(
             "--steps, --epochs and --schedule are for jobs extend, --force for resume and extend."
         )

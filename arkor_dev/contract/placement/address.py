@@ -32,6 +32,14 @@ ADDRESS: Final = Rule(
 )
 
 
+ON: Final = Rule(
+    "other",
+    noun=f'"{HERE}", or {ADDRESS.noun}',
+    test=lambda value: value == HERE or ADDRESS.fits(value),
+)
+"""Where something is to run: a cluster, or this machine."""
+
+
 def host_of(address: str) -> str | None:
     """The host of an address; None for ``auto``."""
     found = NAMED.fullmatch(address)

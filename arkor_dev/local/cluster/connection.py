@@ -10,17 +10,18 @@ import contextlib
 import json
 import logging
 import os
-import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract.placement.address import host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
-from .node import Node, facts
+from .node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from arkor_dev.local.execution.leases import Lease
 
 INSTALL: Final = "pip install 'arkor-dev[ray]'"
 NAMESPACE: Final = "arkor-dev"
@@ -30,7 +31,6 @@ FIRST_SECONDS: Final = 120.0
 """How long a node that has the room may take to get our code and to start."""
 CALL_SECONDS: Final = 60.0
 """A node that does not answer for so long is lost."""
-LOOK_SECONDS: Final = 20.0
 TRIES: Final = 3
 """How often a connection is tried whose server on the head dies as it starts: a failure takes some 40 s."""
 CONNECT_SECONDS: Final = 150.0
@@ -43,9 +43,16 @@ class NoPlaceError(Exception):
 
 
 class LostError(Exception):
-    """The node, or the cluster, is gone; ``str()`` says so. ``node`` is which one, where that is known."""
+    """The node, or the cluster, does not answer; ``str()`` says so. ``gone``: it never will again.
+
+    ``node`` is which one, where that is known.
+    """
 
     node: str | None = None
+
+    def __init__(self, text: str, *, gone: bool = False) -> None:
+        super().__init__(text)
+        self.gone = gone
 
 
 class Wish(NamedTuple):
@@ -162,7 +169,7 @@ class Place:
     def call(self, name: str, *arguments: Any, seconds: float = CALL_SECONDS) -> bytes:
         """What the actor's method ``name`` answers. OSError where its disk refuses."""
         import ray
-        from ray.exceptions import GetTimeoutError, RayTaskError
+        from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 
         try:
             answer = ray.get(getattr(self._actor, name).remote(*arguments), timeout=seconds)
@@ -172,22 +179,32 @@ class Place:
             text = " ".join(str(fault.cause).split())[:300]
             raise OSError(text) from None
         except Exception as fault:
-            raise LostError(type(fault).__name__) from fault
+            raise LostError(type(fault).__name__, gone=isinstance(fault, ActorDiedError)) from fault
         if not isinstance(answer, bytes):
-            raise LostError("it answers with something else than bytes")
+            raise LostError("it answers with something else than bytes", gone=True)
         return answer
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """Send a message to the worker; never waits."""
         self._actor.tell.remote(json.dumps(message).encode())
 
-    def leave(self, seconds: float) -> None:
-        """End the worker and remove its files, as far as the node still answers, and give the place back."""
+    def leave(self, seconds: float) -> bool:
+        """End the worker and remove its files, as far as the node still answers, and give the place back.
+
+        Whether it is sure that nothing of it is left.
+        """
         import ray
 
-        with contextlib.suppress(LostError, OSError):
+        sure = True
+        try:
             self.call("close", seconds=seconds)
-        ray.kill(self._actor)
+        except LostError as fault:
+            sure = fault.gone
+        except OSError:
+            sure = False
+        with contextlib.suppress(Exception):
+            ray.kill(self._actor)
+        return sure
 
 
 def alive() -> list[dict[str, Any]]:
@@ -197,21 +214,27 @@ def alive() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node.get("Alive", node.get("alive"))]
 
 
-def place(job_id: str, wish: Wish) -> Place:
-    """A place for a job on the cluster. Raises NoPlaceError where there is none, LostError."""
+def place(lease: Lease, wish: Wish, asked: Callable[[Place], None]) -> Place:
+    """A place for a job on the cluster, as its ``lease`` says; ``asked`` gets it before it is there.
+
+    It outlives this process. Raises NoPlaceError where there is none, LostError.
+    """
     import ray
     from ray.exceptions import GetTimeoutError
 
     seconds = patience(wish)
-    actor = ray.remote(Node).options(**options_of(wish)).remote(job_id)
+    options = {**options_of(wish), "name": lease.name, "lifetime": "detached"}
+    actor = ray.remote(Node).options(**options).remote(lease.job, lease.name, lease.nonce, lease.away)
+    asked(found := Place(actor))
     try:
         answer = ray.get(actor.facts.remote(), timeout=seconds)
     except GetTimeoutError:
         ray.kill(actor)
         raise NoPlaceError(lacking(wish, "and that is not free now")) from None
     except Exception as fault:
-        raise LostError(" ".join(str(fault).split())[:300]) from fault
-    found = Place(actor)
+        with contextlib.suppress(Exception):
+            ray.kill(actor)
+        raise LostError(" ".join(str(fault).split())[:300], gone=True) from fault
     found.facts = json.loads(answer)
     return found
 
@@ -265,42 +288,3 @@ def lacking(wish: Wish, why: str) -> str:
         f"The job asks for {asked}, {why}: {there.words} are free on all {len(alive())} "
         f"nodes together, and the largest has {_count(largest, 'processor')}"
     )
-
-
-def look() -> dict[str, Any]:
-    """The cluster that this process is connected to, as the contract has it, but for its ``address``."""
-    import platform
-
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    asking = ray.remote(facts)
-    nodes, asked = [], []
-    for node in alive():
-        resources = node.get("Resources", {})
-        nodes.append(
-            {
-                "name": str(node.get("NodeManagerAddress")),
-                "cpus": resources.get("CPU", 0),
-                "gpus": resources.get("GPU", 0),
-                "memory": int(resources.get("memory", 0)),
-            }
-        )
-        where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        asked.append(asking.options(num_cpus=0, max_retries=0, scheduling_strategy=where).remote())
-    end = time.monotonic() + LOOK_SECONDS
-    for told, answer in zip(nodes, asked, strict=True):
-        try:
-            said = json.loads(ray.get(answer, timeout=max(0.1, end - time.monotonic())))
-            told |= {name: said[name] for name in ("python", "versions", "missing")}
-        except Exception as fault:  # noqa: BLE001 - one node that fails is no reason not to tell of the others
-            told["problem"] = " ".join(str(fault).split())[:300] or type(fault).__name__
-    free = ray.available_resources()
-    return {
-        "ray": ray.__version__,
-        "python": platform.python_version(),
-        "nodes": sorted(nodes, key=lambda node: node["name"]),
-        "free": {
-            name: free.get(key, 0) for name, key in (("cpus", "CPU"), ("gpus", "GPU"), ("memory", "memory"))
-        },
-    }

@@ -1,4 +1,7 @@
-"""What runs on a node: an actor that keeps one job's files and its worker, for as long as the driver lives.
+"""What runs on a node: an actor that keeps one job's files and its worker, also while nobody is there.
+
+It outlives the driver: a worker that has all it needs trains on, what it says is kept on the disk until it is
+known, and a later driver finds the actor by its name. One of whom nobody hears for too long removes itself.
 
 Files lie under the node's folder for temporary files, in one of this user's own: those that are sent once and
 used again by their hash in ``files``, each job in a folder of its own in ``jobs``. What earlier actors have
@@ -17,25 +20,31 @@ import os
 import platform
 import shutil
 import tempfile
+import threading
 import time
-from collections import deque
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from arkor_dev.local.workers.process import Child
 
+from .away.leftovers import locked, own_folder, sweep
+from .away.proof import proof
+from .away.spool import Spool
 from .names import CHUNK, FOLDERS, SHA256, described, is_safe
 
 WORKER: Final = "arkor_dev.local.training.worker"
 NEEDED: Final = ("torch", "transformers", "peft")
-KEPT_SECONDS: Final = 7 * 24 * 3600
-"""How long a file stays that no job has used."""
-WAITING_BYTES: Final = 64 << 20
-"""Messages that wait for the driver at the most: then the worker waits."""
+WAITING_BYTES: Final = 256 << 20
+"""Messages that wait for a driver at the most, on the disk: then the worker waits."""
+AGAIN_BYTES: Final = 8 << 20
+"""What of them stays though it is known."""
 TOGETHER_BYTES: Final = 1 << 20
 ALONE_SECONDS: Final = 60.0
-"""How long the worker goes on when nothing is heard of the driver."""
+"""How long this lasts when nothing is heard of the driver, and the worker has not all that it needs."""
+LOOK_SECONDS: Final = 10.0
+FULL_SECONDS: Final = 5.0
+"""How long the worker waits when the disk has no room for what it says; then it is tried again."""
 
 
 def facts() -> bytes:
@@ -50,40 +59,45 @@ def facts() -> bytes:
     return json.dumps(told).encode()
 
 
-def own_folder() -> Path:
-    """A folder of this user's alone for temporary files; another one where somebody else has the name."""
-    folder = Path(tempfile.gettempdir()) / f"arkor-dev-{os.getuid()}"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not folder.is_symlink() and found.st_uid == os.getuid() and not found.st_mode & 0o077:
-        return folder
-    return Path(tempfile.mkdtemp(prefix="arkor-dev-"))
-
-
 class Node:
-    """One job's place on a node. Every answer is bytes: JSON, or a piece of a file."""
+    """One job's place on a node, called ``name``. Every answer is bytes: JSON, or a piece of a file.
 
-    def __init__(self, job_id: str) -> None:
+    ``nonce`` proves to a later driver that this is the place. ``away`` are the seconds for which it stays
+    when nothing is heard of one: at least `ALONE_SECONDS`, after which one of several workers ends.
+    """
+
+    def __init__(self, job_id: str, name: str, nonce: str, away: float) -> None:
+        self._name, self._nonce, self._away = name, nonce, max(away, ALONE_SECONDS)
         root = own_folder()
         self._files, jobs = root / "files", root / "jobs"
         for folder in (self._files, jobs):
             folder.mkdir(exist_ok=True)
         with (root / "lock").open("w") as turn:  # a folder that is made is no leftover
             fcntl.flock(turn, fcntl.LOCK_EX)
-            _sweep(self._files, jobs)
+            sweep(self._files, jobs)
             self._home = Path(tempfile.mkdtemp(prefix=f"{job_id}-", dir=jobs))
-            self._lock = _locked(self._home)
+            self._lock = locked(self._home)
         for name in ("data", "project"):
             (self._home / name).mkdir()
         self._job = self._home / "data" / "jobs" / job_id
         self._child: Child | None = None
-        self._said: deque[bytes] = deque()
-        self._first = self._size = 0
+        self._begun = False
+        self._said = Spool(self._home / "said", WAITING_BYTES, AGAIN_BYTES)
         self._news, self._taken = asyncio.Event(), asyncio.Event()
         self._over: dict[str, Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._heard = time.monotonic()
+        threading.Thread(target=self._watch, name="who is there", daemon=True).start()
+
+    async def prove(self, challenge: str) -> bytes:
+        """That this is the place of its nonce: JSON of ``proof``, ``begun``, and the ``first`` message kept.
+
+        ``begun`` says whether the worker has all that it needs.
+        """
+        self._heard = time.monotonic()
+        answer = proof(self._nonce, self._name, challenge)
+        told = {"proof": answer, "begun": self._begun, "first": self._said.first}
+        return json.dumps(told).encode()
 
     async def facts(self) -> bytes:
         """`facts`, with ``node``, its address, and two folders: ``home`` of this job, ``code`` of ours."""
@@ -164,7 +178,6 @@ class Node:
         self._child = await Child.start(WORKER, env, alone=True)
         self._child.send(**told, data=str(self._home / "data"), project=str(self._home / "project"))
         self._keep(self._pump(self._child))
-        self._keep(self._watch())
         return b"{}"
 
     async def tell(self, message: bytes) -> bytes:
@@ -174,31 +187,25 @@ class Node:
             told["path"] = str(self._home / told["path"])
         if self._child:
             self._child.send(**told)
+            self._begun = self._begun or "path" in told
         return b"{}"
 
-    async def take(self, after: int, seconds: float) -> bytes:
+    async def take(self, after: int, known: int, seconds: float) -> bytes:
         """What the worker has said from message ``after`` on, as JSON: ``{messages, over}``.
 
-        Waits so long for the first one. What came before is forgotten. ``over`` is how the worker ended,
-        where it has and there is nothing more: ``{killed, cause}``.
+        Waits so long for the first one. What came before message ``known`` is forgotten. ``over`` is how the
+        worker ended, where it has and there is nothing more: ``{killed, cause}``.
         """
         self._heard = time.monotonic()
-        while self._said and self._first < after:
-            self._size -= len(self._said.popleft())
-            self._first += 1
+        self._said.forget(known)
         self._taken.set()
-        if not self._said and self._over is None:
+        if self._said.count <= after and self._over is None:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), seconds)
         self._heard = time.monotonic()
-        messages, size = [], 0
-        for line in self._said:
-            messages.append(json.loads(line))
-            size += len(line)
-            if size >= TOGETHER_BYTES:
-                break
-        over = self._over if len(messages) == len(self._said) else None
+        messages = [json.loads(line) for line in self._said.take(after, TOGETHER_BYTES)]
+        over = self._over if after + len(messages) == self._said.count else None
         return json.dumps({"messages": messages, "over": over}).encode()
 
     def _keep(self, work: Any) -> None:
@@ -208,22 +215,31 @@ class Node:
 
     async def _pump(self, child: Child) -> None:
         async for batch in child.batches():
-            for message in batch:
-                line = json.dumps(message).encode()
-                self._said.append(line)
-                self._size += len(line)
+            lines = [json.dumps(message).encode() for message in batch]
+            while not self._added(lines):  # noqa: ASYNC110 - a disk tells nobody that it has room
+                await asyncio.sleep(FULL_SECONDS)
             self._news.set()
-            while self._size > WAITING_BYTES:
+            while self._said.full:
                 self._taken.clear()
                 await self._taken.wait()
         await child.ended()
         self._over = {"killed": child.killed, "cause": child.cause("The training process")}
         self._news.set()
 
-    async def _watch(self) -> None:
-        while (left := ALONE_SECONDS - (time.monotonic() - self._heard)) > 0:  # noqa: ASYNC110 - silence
-            await asyncio.sleep(left)
-        await self.close()
+    def _added(self, lines: list[bytes]) -> bool:
+        try:
+            self._said.add(lines)
+        except OSError:  # the disk is full: the worker is told nothing, and waits
+            return False
+        return True
+
+    def _watch(self) -> None:
+        """End it all once nobody has been heard for too long."""
+        while time.monotonic() - self._heard < (self._away if self._begun else ALONE_SECONDS):
+            time.sleep(LOOK_SECONDS)
+        if self._child:
+            self._child.kill()
+        shutil.rmtree(self._home, ignore_errors=True)
         os._exit(0)
 
     # Files that go back
@@ -268,22 +284,3 @@ class Node:
             await self._child.stop()
         shutil.rmtree(self._home, ignore_errors=True)
         return b"{}"
-
-
-def _locked(home: Path) -> IO[str]:
-    """A lock in a job's folder that lasts as long as this process: without it the folder is a leftover."""
-    file = (home / "lock").open("w")
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return file
-
-
-def _sweep(files: Path, jobs: Path) -> None:
-    """Remove the folders of actors that are gone, and files that no job has used for long."""
-    for home in jobs.iterdir():
-        with contextlib.suppress(OSError), (home / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(home, ignore_errors=True)
-    for path in files.iterdir():
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > KEPT_SECONDS:
-                path.unlink()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -13,8 +15,12 @@ from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.whole_folder import PART
 from arkor_dev.local.workers.errors import JobFailure
 
+from .names import CHUNK
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from arkor_dev.local.checkpoints.origin import FileHashes
 
 FORMATS: Final = "number-formats.json"
 """What was measured of processors: on one of the same kind the job computes as it would here."""
@@ -28,6 +34,39 @@ class Parcel:
 
     files: dict[str, Path] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Brings parcels to ``node``, which is asked by ``call``; ``progress`` is told how far that has come."""
+
+    call: Callable[..., bytes]
+    node: str
+    hashes: FileHashes
+    progress: Callable[[str, float, float | None, str], None]
+
+    def send(self, found: Parcel, what: str) -> None:
+        """Bring the files to the node that it does not have, and put all of them where the job finds them."""
+        names = {name: self.hashes.of(path) for name, path in found.files.items()}
+        self.hashes.keep()
+        paths = {sha256: found.files[name] for name, sha256 in names.items()}
+        try:
+            lacking = json.loads(self.call("lacks", sorted(paths)))
+            sizes = {sha256: paths[sha256].stat().st_size for sha256 in lacking}
+            done, total = 0, sum(sizes.values())
+            for sha256, size in sizes.items():
+                with paths[sha256].open("rb") as file:
+                    offset = 0
+                    while offset < size or not offset:
+                        piece = file.read(CHUNK)
+                        self.call("put", sha256, offset, piece, size)
+                        offset, done = offset + len(piece), done + len(piece)
+                        self.progress(f"Sending {what} to {self.node}", done, total, "B")
+                        if not piece:
+                            break
+            self.call("lay", names, found.links)
+        except OSError as fault:
+            raise JobFailure(f"{what} could not be brought to the node {self.node}: {fault}") from None
 
 
 def of_job(job: Mapping[str, Any]) -> Parcel:
@@ -64,6 +103,14 @@ def of_model(model: Mapping[str, Any], project: Path) -> tuple[Parcel, str]:
     name = f"project/{folder.relative_to(root).as_posix()}" if known else "model"
     paths = [path for path in sorted(folder.iterdir()) if path.suffix in MODEL_FILES and path.is_file()]
     return Parcel({f"{name}/{path.name}": path for path in paths}), name
+
+
+def threads_of(config: Mapping[str, Any]) -> int | None:
+    """With how many threads a job computes there: its processors, else as here; None for all."""
+    if cpus := config.get("cpus"):
+        return max(1, int(cpus))
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isascii() and said.isdecimal() and int(said) > 0 else None
 
 
 def _add_data(parcel: Parcel, project: Path, written: str) -> None:

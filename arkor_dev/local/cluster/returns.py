@@ -15,7 +15,9 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
-from arkor_dev.local.jobs.artifacts import job_folder
+from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_RESUMED
+from arkor_dev.local.checkpoints.points import drop_before, drop_later
+from arkor_dev.local.jobs.artifacts import checkpoint_folder, drop_checkpoint, job_folder, resume_folder
 from arkor_dev.local.jobs.whole_folder import PART
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -115,9 +117,35 @@ class Returns:
     """A job's files on this machine, as they come. ``read(name, offset)`` is a piece of one on the node."""
 
     def __init__(self, data: Path, job_id: str, read: Read) -> None:
+        self._data, self._job = data, job_id
         self._home = job_folder(data, job_id)
         self._read = read
         self.received = 0
+
+    def bring(self, message: Mapping[str, Any], snapshot: Callable[[str], bytes]) -> bool:
+        """Bring what a worker's ``message`` tells of; whether it is true here, and may be passed on.
+
+        ``snapshot(below)`` is the node's listing of the job's files there. Raises as `take` does.
+        """
+        step, name = message.get("fields", {}).get("step"), message.get("event")
+        if name in (CHECKPOINT_SAVED, CHECKPOINT_REMOVED, TRAINING_RESUMED) and type(step) is not int:
+            raise HostileError(f"{name} without a step")
+        if name == CHECKPOINT_SAVED:
+            self.take(snapshot(f"checkpoints/{step}"))
+        elif name == CHECKPOINT_REMOVED and checkpoint_folder(self._data, self._job, step).is_dir():
+            drop_checkpoint(self._data, self._job, step)
+        elif name == TRAINING_RESUMED:
+            drop_later(self._data, self._job, step)
+        elif "kept" in message:
+            step = message["kept"]
+            if not checkpoint_folder(self._data, self._job, step).is_dir():
+                self.take(snapshot(f"resume/{step}"))
+                if not resume_folder(self._data, self._job, step).is_dir():
+                    return False  # a later one has taken its place on the node, and will come
+            drop_before(self._data, self._job, step)
+        elif "end" in message:
+            self.take(snapshot("."))
+        return True
 
     def take(self, listing: bytes) -> None:
         """Bring the files of a node's ``listing`` that are not here as they are there.

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import sys
+import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import Link
 
 from . import access, code, connection
+from .node import facts
+
+LOOK_SECONDS: Final = 20.0
 
 
 def look(address: str, cache: Path, *, insecure: bool) -> dict[str, Any]:
@@ -19,10 +25,47 @@ def look(address: str, cache: Path, *, insecure: bool) -> dict[str, Any]:
     try:
         token = access.check(address, insecure=insecure)
         connection.connect(address, code.packed(cache))
-        told = {"address": address, **connection.look()}
+        told = {"address": address, **_seen()}
         return told if token is None else {**told, "token": token}
     except JobFailure as failure:
         return {"address": address, "problem": str(failure)}
+
+
+def _seen() -> dict[str, Any]:
+    """The cluster that this process is connected to, as the contract has it, but for its ``address``."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    asking = ray.remote(facts)
+    nodes, asked = [], []
+    for node in connection.alive():
+        resources = node.get("Resources", {})
+        nodes.append(
+            {
+                "name": str(node.get("NodeManagerAddress")),
+                "cpus": resources.get("CPU", 0),
+                "gpus": resources.get("GPU", 0),
+                "memory": int(resources.get("memory", 0)),
+            }
+        )
+        where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        asked.append(asking.options(num_cpus=0, max_retries=0, scheduling_strategy=where).remote())
+    end = time.monotonic() + LOOK_SECONDS
+    for told, answer in zip(nodes, asked, strict=True):
+        try:
+            said = json.loads(ray.get(answer, timeout=max(0.1, end - time.monotonic())))
+            told |= {name: said[name] for name in ("python", "versions", "missing")}
+        except Exception as fault:  # noqa: BLE001 - one node that fails is no reason not to tell of the others
+            told["problem"] = " ".join(str(fault).split())[:300] or type(fault).__name__
+    free = ray.available_resources()
+    return {
+        "ray": ray.__version__,
+        "python": platform.python_version(),
+        "nodes": sorted(nodes, key=lambda node: node["name"]),
+        "free": {
+            name: free.get(key, 0) for name, key in (("cpus", "CPU"), ("gpus", "GPU"), ("memory", "memory"))
+        },
+    }
 
 
 def main() -> None:

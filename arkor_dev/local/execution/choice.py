@@ -11,6 +11,7 @@ from .here import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from .seam import Execution
 
@@ -23,3 +24,12 @@ def is_elsewhere(config: Mapping[str, Any]) -> bool:
 def execution_of(config: Mapping[str, Any]) -> Execution:
     """Where a job of ``config`` runs."""
     return CLUSTER if is_elsewhere(config) else HERE
+
+
+async def clear(data: Path, standing: Mapping[str, str]) -> bool:
+    """Remove what jobs have left where they ran and nobody needs; whether nothing of it is left.
+
+    ``standing`` are the jobs that are not over, by id, with their status: where one of them trains on alone,
+    that is needed.
+    """
+    return await CLUSTER.clear(data, standing)

@@ -8,6 +8,7 @@ from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from .seam import Execution, Worker
 
@@ -24,6 +25,10 @@ class ThisMachine:
         child = await Child.start(WORKER)
         child.send(**job)
         return child
+
+    def attaches(self, _: Path, __: str) -> bool:
+        """As `Execution` has it: a worker ends with the backend."""
+        return False
 
     async def room(self, _: Mapping[str, Any]) -> bool:
         """As `Execution` has it: a job may always try."""

@@ -4,7 +4,12 @@ A worker is told the job, then its model, then perhaps ``do`` (``cancel``, or ``
 says ``event`` with ``fields``, ``progress``, ``kept`` (a step that the job can go on after, whose files are
 in the backend's data folder by then), and at last ``end`` with ``fields``. One that ends without that word
 has crashed: the job goes on from what was kept last. ``lost``, a sentence, is such an end with its reason;
-``waits``, another, says that there is no place for the job now, and that nothing of it has begun.
+``waits``, another, says that there is no place for the job now, or that where it trains does not answer.
+
+A worker of some executions trains on without the backend. It says ``mark`` with what it says: a text that is
+kept together with that, told back as ``do: known``, and given to the next worker, which begins behind it.
+``do: detach`` ends the backend's part of it alone. Where a job goes on like that a worker begins with
+``attached``; else with ``wants``, and is told the model then.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
 
 class Worker(Protocol):
@@ -46,9 +52,12 @@ class Execution(Protocol):
     async def start(self, job: Mapping[str, Any]) -> Worker:
         """Start a worker for ``job``, ``{id, config, data, project, resume, device?}``; its model comes next.
 
-        ``data`` and ``project`` are folders of this machine, ``device`` is the number of a GPU. Raises
-        OSError where none can be started.
+        ``data`` and ``project`` are folders of this machine, ``device`` is the number of a GPU. A job that
+        goes on alone is told ``attaches`` and its ``mark``. Raises OSError where none can be started.
         """
+
+    def attaches(self, data: Path, job_id: str) -> bool:
+        """Whether a job trains on alone, as far as is known here, so that `start` attaches to it."""
 
     async def room(self, config: Mapping[str, Any]) -> bool:
         """Whether a job of ``config`` that found no place would find one now."""

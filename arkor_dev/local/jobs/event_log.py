@@ -34,8 +34,14 @@ Event = tuple[str, dict[str, Any]]
 class EventLog(Records):
     """The jobs of one project with their events."""
 
-    def append(self, job_id: str, events: Sequence[Event]) -> None:
-        """Write events in one commit, and keep the job's metrics and settings up to date with them."""
+    def append(
+        self, job_id: str, events: Sequence[Event], kept: int | None = None, mark: str | None = None
+    ) -> None:
+        """Write events in one commit, and keep the job's metrics and settings up to date with them.
+
+        With them: that the job could go on after the step ``kept``, and up to which ``mark`` its worker was
+        heard. Who hears it again from there on misses nothing and hears nothing twice.
+        """
         with transaction(self._db):
             last = self._last(job_id)
             for number, (name, fields) in enumerate(events):
@@ -48,6 +54,11 @@ class EventLog(Records):
                     break
             self._append(job_id, events, last)
             self._measure(job_id, events)
+            if kept is not None:
+                self._db.execute("UPDATE jobs SET resumable = ? WHERE id = ?", (kept, job_id))
+            if mark is not None:
+                orders = interruptions.orders_of(self._db, job_id)
+                interruptions.set_orders(self._db, job_id, {**orders, "mark": mark})
         self._changed(job_id)
 
     def _last(self, job_id: str) -> int:
@@ -142,6 +153,13 @@ class EventLog(Records):
         """The id of a job's newest event, 0 when there is none."""
         found = self._reader.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()
         return found[0] or 0
+
+    def newest(self, job_id: str, name: str) -> list[Event]:
+        """A job's newest event of this name, where it has one."""
+        found = self._reader.execute(
+            "SELECT data FROM events WHERE job = ? AND name = ? ORDER BY id DESC LIMIT 1", (job_id, name)
+        )
+        return [(name, json.loads(data)) for (data,) in found.fetchall()]
 
     def is_over(self, job_id: str) -> bool:
         """Whether a job has its final status, and so its last event."""

@@ -27,6 +27,8 @@ CRASHES: Final = 3
 """So often a job may crash without a step that it had not come to before."""
 LASTING: Final = ("restart", "further")
 """Orders that hold for the rest of a job's life."""
+BESIDE: Final = ("crashes", "mark")
+"""What is kept beside the orders until the job is over."""
 LAST: Final = (1 << 63) - 1
 """Behind every id."""
 FIRST_PLACE: Final = """(SELECT min(coalesce(place, seq)) - 1 FROM jobs WHERE status IN ('queued', 'running')
@@ -87,7 +89,7 @@ def set_orders(db: sqlite3.Connection, job_id: str, orders: Mapping[str, Any]) -
 
 def queue_first(db: sqlite3.Connection, job_id: str, orders: Mapping[str, Any]) -> None:
     """Let a job wait before all others, to go on as ``orders`` say."""
-    lasting = {key: value for key, value in orders_of(db, job_id).items() if key in (*LASTING, "crashes")}
+    lasting = {key: value for key, value in orders_of(db, job_id).items() if key in (*LASTING, *BESIDE)}
     set_orders(db, job_id, {**lasting, **orders})
     db.execute(
         f"""UPDATE jobs SET status = 'queued', place = {FIRST_PLACE}, pause = NULL, error = NULL,

@@ -227,6 +227,29 @@ class Records:
         """The name of every job, by id, the newest first."""
         return dict(self._reader.execute("SELECT id, name FROM jobs ORDER BY seq DESC").fetchall())
 
+    def config(self, job_id: str) -> dict[str, Any]:
+        """A job's config with its secrets."""
+        (text,) = self._reader.execute("SELECT config FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        config: dict[str, Any] = json.loads(text)
+        return config
+
+    def paused_for(self, reason: str) -> list[str]:
+        """The ids of the jobs that are paused for this reason, the last one first."""
+        rows = self._reader.execute(
+            """SELECT id FROM jobs WHERE status = 'paused' AND json_extract(pause, '$.reason') = ?
+                ORDER BY seq DESC""",
+            (reason,),
+        )
+        return [job_id for (job_id,) in rows.fetchall()]
+
+    def standing(self) -> dict[str, str]:
+        """The status of every job that is not over, by id."""
+        rows = self._reader.execute(
+            f"SELECT id, status FROM jobs WHERE status NOT IN ({', '.join('?' * len(TERMINAL))})",  # noqa: S608 - question marks
+            tuple(TERMINAL),
+        )
+        return dict(rows.fetchall())
+
     def next_up(self, but: Sequence[str] = ()) -> tuple[str, dict[str, Any]] | None:
         """The id and the config of the job that may start next, those of ``but`` left out."""
         found = waiting.first(self._reader, but)

@@ -16,7 +16,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.local.execution.choice import is_elsewhere
+from arkor_dev.local.execution.choice import execution_of, is_elsewhere
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
@@ -26,11 +26,12 @@ from .running import standing
 from .running.life import Life, end
 from .running.observer import Beside
 from .running.placing import Placing
+from .running.remains import Remains
 from .running.standing import let_go_on
 from .store import ENDED, Store, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.local.models.catalog import Models
@@ -74,14 +75,14 @@ class Scheduler:
         self._project = project
         self._reporting = Reporting(data, project)
         self._wake = asyncio.Event()
-        self._placing = Placing(store, self.wake)
+        self._placing, self._remains = Placing(store, data, self.wake), Remains(store, data)
         self._devices = list(devices) if len(devices) > 1 else []
         self._at_once = at_once or max(1, len(self._devices))
         self._running: dict[str, tuple[Life, asyncio.Task[None]]] = {}
         self._room: int | None = None
         self._unwanted: set[str] = set()
         self._to_pause: set[str] = set()
-        self._ending = False
+        self._ending = self._idle = False
 
     @contextlib.asynccontextmanager
     async def running(self, *, idle: bool = False, resume: bool = True) -> AsyncIterator[None]:
@@ -90,10 +91,13 @@ class Scheduler:
         With ``idle`` what an earlier process left is settled, and nothing is started. Without ``resume`` what
         ran then stays paused.
         """
+        self._idle = idle
         task = asyncio.create_task(self._run(recovered := asyncio.Event(), idle, resume and not idle))
-        placing = asyncio.create_task(self._placing.look(), name="places of waiting jobs")
+        more = [asyncio.create_task(self._placing.look(), name="places of waiting jobs")]
         with contextlib.suppress(TimeoutError):  # a data base that is locked does not keep the start waiting
             await asyncio.wait_for(recovered.wait(), RECOVER_SECONDS)
+        if not idle:
+            more.append(asyncio.create_task(self._clear(recovered), name="remains of jobs"))
         try:
             yield
         finally:
@@ -101,9 +105,9 @@ class Scheduler:
             self._wake.set()
             await asyncio.wait({task}, timeout=SETTLE_SECONDS)
             await self._rest()
-            for each in (task, placing):
+            for each in (task, *more):
                 each.cancel()
-            await asyncio.gather(task, placing, return_exceptions=True)
+            await asyncio.gather(task, *more, return_exceptions=True)
             await self._reporting.close()
 
     @property
@@ -118,6 +122,12 @@ class Scheduler:
     async def cancel(self, job_id: str) -> None:
         """Cancel a job that waits, runs or is paused, and return when it is; one that is over stays."""
         if await self._store.request(Store.cancel_queued, job_id):
+            self._remains.wake()
+            return
+        if self._idle:  # it trains on alone, and nobody else here ends it
+            await end(self._store, self._data, job_id, Verdict("cancelled", {}))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._remains.clear(), CANCEL_SECONDS)
             return
         self._unwanted.add(job_id)
         if job_id in self._running:
@@ -132,6 +142,10 @@ class Scheduler:
             raise NotFoundError(f"There is no job {job_id}")
         if job["status"] != "running":
             raise ConflictError(f"The job {job['name']} is {job['status']}: only one that runs can be paused")
+        if self._idle:
+            raise ConflictError(
+                f"The job {job['name']} trains on elsewhere: open Studio to pause it, or cancel it"
+            )
         self._to_pause.add(job_id)
         if job_id in self._running:
             self._running[job_id][0].pause("asked")
@@ -163,9 +177,14 @@ class Scheduler:
         if late:
             await asyncio.wait({running[job_id][1] for job_id in late}, timeout=REST_SECONDS)
         for job_id in late:
+            if execution_of(running[job_id][0].config).attaches(self._data, job_id):
+                continue  # it trains on alone
             await self._store.write(Store.pause, job_id, {"reason": "ended", "message": ENDED})
         for job_id in running:
             job = await self._store.read(Store.get, job_id)
+            if job and job["status"] == "running":
+                text = f"The job {job['name']} trains on. Studio finds it when it is opened here again"
+                notices.message("info", text)
             if job and (pause := job.get("pause")):
                 step = (
                     f"stands after step {pause['step']}" if pause["step"] else "has not made its first step"
@@ -175,7 +194,7 @@ class Scheduler:
 
     async def _run(self, recovered: asyncio.Event, idle: bool, resume: bool) -> None:
         try:
-            await self._recover(resume)
+            await self._recover(resume, idle)
         except sqlite3.Error:
             log.exception("the jobs of the process before this one")
         recovered.set()
@@ -246,12 +265,23 @@ class Scheduler:
             del self._running[life.job]
             sweep(self._data, life.job)
             self._wake.set()
+            self._remains.wake()
 
-    async def _recover(self, resume: bool) -> None:
+    async def _clear(self, recovered: asyncio.Event) -> None:
+        await recovered.wait()
+        await self._remains.look()
+
+    async def _recover(self, resume: bool, idle: bool) -> None:
         """Settle the jobs that claim to run; nothing runs yet."""
+        data = self._data
+
+        def alone(job_id: str, config: Mapping[str, Any]) -> bool:
+            return execution_of(config).attaches(data, job_id)
+
         await asyncio.to_thread(sweep_data, self._data)
         verdict_of = functools.partial(kept_verdict, self._data)
-        for job_id in await self._store.write(Store.recover, verdict_of, go_on=resume):
+        how = {"go_on": resume, "look": idle}
+        for job_id in await self._store.write(Store.recover, verdict_of, alone=alone, **how):
             sweep(self._data, job_id)
             drop_verdict(self._data, job_id)
         for job_id in await self._store.write(Store.removed):

@@ -72,22 +72,37 @@ class Store(EventLog):
     """The jobs and events of one project."""
 
     def recover(
-        self, verdict_of: Callable[[str], Verdict | None] = lambda _: None, *, go_on: bool = True
+        self,
+        verdict_of: Callable[[str], Verdict | None] = lambda _: None,
+        *,
+        go_on: bool = True,
+        alone: Callable[[str, Mapping[str, Any]], bool] = lambda *_: False,
+        look: bool = False,
     ) -> list[str]:
         """Settle the jobs that a previous process left running; their ids.
 
         They end as ``verdict_of`` says, else they are paused, unless they have crashed too often. With
-        ``go_on`` those that are paused because a process ended wait to go on, before all others.
+        ``go_on`` those that are paused because a process ended wait to go on, before all others. So do those
+        that train on ``alone``, by id and config, without having been paused; who is there only to ``look``
+        leaves them as they are. Without ``go_on`` such a job goes on nowhere else than where it trains.
         """
-        rows = self._db.execute("SELECT id FROM jobs WHERE status = 'running'").fetchall()
-        for (job_id,) in rows:
+        rows = self._db.execute("SELECT id, config FROM jobs WHERE status = 'running'").fetchall()
+        if look:
+            rows = [row for row in rows if not alone(row[0], json.loads(row[1]))]
+        for job_id, config in rows:
             if verdict := verdict_of(job_id):
                 self.finish(job_id, verdict)
+                continue
+            if alone(job_id, json.loads(config)):
+                orders = {"why": ENDED, "auto": True, **({} if go_on else {"stand": True})}
+                with transaction(self._db):
+                    interruptions.queue_first(self._db, job_id, orders)
+                self._changed(job_id)
                 continue
             self.crashed(job_id, Verdict("failed", {"error": ENDED}), "ended")
         for job_id in self.paused_for("ended") if go_on else ():
             self.go_on(job_id, ENDED, {"auto": True})
-        return [job_id for (job_id,) in rows]
+        return [job_id for job_id, _ in rows]
 
     # Interruptions
 
@@ -131,15 +146,6 @@ class Store(EventLog):
         self._changed(job_id)
         return verdict
 
-    def paused_for(self, reason: str) -> list[str]:
-        """The ids of the jobs that are paused for this reason, the last one first."""
-        rows = self._reader.execute(
-            """SELECT id FROM jobs WHERE status = 'paused' AND json_extract(pause, '$.reason') = ?
-                ORDER BY seq DESC""",
-            (reason,),
-        )
-        return [job_id for (job_id,) in rows.fetchall()]
-
     def go_on(
         self, job_id: str, why: str, orders: Mapping[str, Any], config: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
@@ -179,12 +185,6 @@ class Store(EventLog):
         if "why" not in orders:
             return orders
         return {**orders, "kept": kept or 0, "sampled": interruptions.sampled_steps(self._reader, job_id)}
-
-    def config(self, job_id: str) -> dict[str, Any]:
-        """A job's config with its secrets."""
-        (text,) = self._reader.execute("SELECT config FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        config: dict[str, Any] = json.loads(text)
-        return config
 
     def keep(self, job_id: str, step: int) -> None:
         """Note that a job could go on after ``step``."""

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import EXTENSION, RESUMPTION
 from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.contract.placement.address import CLUSTER, HERE, INSECURE
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.points import latest
 from arkor_dev.local.jobs.job_config import check_config, check_files
@@ -45,9 +46,12 @@ async def resume(request: web.Request) -> web.Response:
     if job["status"] == "paused" or "resumable" in job:
         await _check_unchanged(request, job, force=force)
     config = None
-    if "workers" in body and job["status"] != "completed":
-        kept = await request.app[SETUP].store.read(Store.config, job["id"])
-        config = check_config({**kept, "workers": body["workers"]})
+    if body.keys() & {"on", "workers"} and job["status"] != "completed":
+        config = await request.app[SETUP].store.read(Store.config, job["id"])
+        if "on" in body:
+            config = _moved(config, body["on"])
+        if "workers" in body:
+            config = check_config({**config, "workers": body["workers"]})
     return await _go_on(request, job, ASKED, {"force": force}, config)
 
 
@@ -106,6 +110,14 @@ def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any
     if isinstance(by_hand, list):
         kept["setByHand"] = [*(name for name in by_hand if name not in LENGTHS), field]
     return {**kept, field: body[field]}
+
+
+def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
+    """``config`` where it runs on ``on``: leave to use an open cluster is for the one it was given for."""
+    if config.get(CLUSTER) == on:
+        return dict(config)
+    stays = {key: value for key, value in config.items() if key not in (CLUSTER, INSECURE)}
+    return stays if on == HERE else {**stays, CLUSTER: on}
 
 
 async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, force: bool) -> None:

@@ -10,7 +10,7 @@ from aiohttp import ClientConnectionResetError, web
 
 from arkor_dev.contract.bodies import PARENT, changes_fault
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.contract.placement.address import ADDRESS, HERE
+from arkor_dev.contract.placement.address import ON
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from arkor_dev.processes.training_runs import Launch, Prepare, Run
 
 ID = text_line(200, "the id of a job")
-ON = Rule(
-    "other",
-    noun=f'"{HERE}", or {ADDRESS.noun}',
-    test=lambda value: value == HERE or ADDRESS.fits(value),
-)
 TRAIN = Schema(
     (
         Field("file", FILLED, null=True),

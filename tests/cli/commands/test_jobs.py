@@ -147,6 +147,9 @@ async def test_what_has_changed_since_is_said_with_the_way_on(command: Command, 
     able.add_job("paused", id="job_c", name="bot", pause={"step": 3, "reason": "asked"})
     await command.run(0, "jobs", "resume", "job_c", "--workers", "2")
     assert able.last("POST /v1/jobs/{id}/resume").json() == {"workers": 2}
+    able.add_job("paused", id="job_d", name="bot", pause={"step": 3, "reason": "asked"})
+    await command.run(0, "jobs", "resume", "job_d", "--at", "here")
+    assert able.last("POST /v1/jobs/{id}/resume").json() == {"on": "here"}
     able.add_job("failed", id="job_b", name="bot")
     refused = await command.run(2, "jobs", "resume", "job_b")
     assert "cannot go on" in refused
@@ -172,6 +175,7 @@ async def test_a_finished_job_gets_a_later_end(command: Command, able: FakeBacke
     ("arguments", "words"),
     [
         (["pause", "x", "--force"], "--force for resume and extend"),
+        (["extend", "x", "--steps", "5", "--at", "here"], "--at is for jobs resume"),
         (["resume", "x", "--steps", "5"], "are for jobs extend"),
         (["extend", "x", "--steps", "5", "--workers", "2"], "--workers is for jobs resume"),
         (["resume", "x", "--workers", "0"], "no number of workers"),

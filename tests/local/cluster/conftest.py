@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.local.conftest import CONFIG
 from tests.local.harness import Backend, until
 
 from .nodes import HEAD
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 WORKER = b"arkor_dev.local.training.worker"
 DRIVER = "arkor_dev.local.cluster.driver"
 SECRET = "ARKOR_TEST_SECRET"
+STEPS = 400
+LONG: dict[str, Any] = {
+    **CONFIG,
+    "maxSteps": STEPS,
+    "saveSteps": 20,
+    "learningRate": 1e-3,
+    "evalSteps": 0,
+    "loggingSteps": 1,
+    "saveTotalLimit": 3,
+}
 
 
 @dataclass
@@ -123,18 +134,17 @@ def nodes() -> Iterator[Nodes]:
 
 
 @pytest.fixture(scope="module")
-def beside(tmp_path_factory: pytest.TempPathFactory, shared_project: Path, nodes: Nodes) -> Iterator[Backend]:
-    """A backend for the jobs on the cluster."""
-    root = tmp_path_factory.mktemp("beside.v1")
-    backend = Backend.start(root / "data", shared_project, root / "cache", **{SECRET: "of the user"})
-    yield backend
-    backend.stop()
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of `beside`."""
+    return tmp_path_factory.mktemp("beside.v1") / "data"
 
 
 @pytest.fixture(scope="module")
-def data(beside: Backend, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of that backend."""
-    return next(tmp_path_factory.getbasetemp().glob("beside.v1[0-9]")) / "data"
+def beside(data: Path, shared_project: Path, nodes: Nodes) -> Iterator[Backend]:
+    """A backend for the jobs on the cluster."""
+    backend = Backend.start(data, shared_project, data.parent / "cache", **{SECRET: "of the user"})
+    yield backend
+    backend.stop()
 
 
 def over(backend: Backend, job: str, seconds: float = 90) -> dict[str, Any]:
@@ -146,3 +156,15 @@ def over(backend: Backend, job: str, seconds: float = 90) -> dict[str, Any]:
 
     found: dict[str, Any] = until(ended, seconds)
     return found
+
+
+def adapter(data: Path, job: str) -> bytes:
+    return (data / "jobs" / job / "final" / "adapter_model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(shared: Backend, shared_data: Path) -> bytes:
+    """The adapter of the long job on this machine."""
+    job = shared.submit(LONG, "undisturbed")
+    assert over(shared, job)["status"] == "completed"
+    return adapter(shared_data, job)

@@ -3,7 +3,7 @@
 They live as long as this process's standard input is open. It says ``{address}`` once they are there; at
 ``PORT`` of the head is the server for clients.
 A line on standard input is ``{"end": IP}``, a node that dies without grace, or ``{"add": IP}``; each is
-answered by ``{}``. The head is 127.0.0.2, and has no processors: whatever is killed, the head stays.
+answered by ``{}``. The head is 127.0.0.2, and has no processors: whatever else is killed, the head stays.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     head: dict[str, Any] = {"num_cpus": 0, "node_ip_address": HEAD, "include_dashboard": False}
     head |= {"object_store_memory": STORE, "ray_client_server_port": int(sys.argv[2])}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    nodes: dict[str, Any] = {}
+    nodes: dict[str, Any] = {HEAD: cluster.head_node}
 
     def add(ip: str) -> None:
         nodes[ip] = cluster.add_node(num_cpus=1, node_ip_address=ip, object_store_memory=STORE)

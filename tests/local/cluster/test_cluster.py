@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 
-from .conftest import DRIVER, SECRET, over
+from .conftest import DRIVER, LONG, SECRET, STEPS, adapter, over
 
 if TYPE_CHECKING:
     from tests.local.conftest import Trained
@@ -23,24 +22,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
-STEPS = 400
-LONG: dict[str, Any] = {
-    **CONFIG,
-    "maxSteps": STEPS,
-    "saveSteps": 20,
-    "learningRate": 1e-3,
-    "evalSteps": 0,
-    "loggingSteps": 1,
-    "saveTotalLimit": 3,
-}
-
 
 def on(nodes: Nodes, config: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {**config, "cluster": nodes.address, **more}
-
-
-def adapter(data: Path, job: str) -> bytes:
-    return (data / "jobs" / job / "final" / "adapter_model.safetensors").read_bytes()
 
 
 def files(data: Path, job: str) -> set[Path]:
@@ -75,14 +59,6 @@ def node_of(backend: Backend, job: str) -> str:
 
 def clean(nodes: Nodes) -> bool:
     return not nodes.workers() and not nodes.jobs()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(shared: Backend, shared_data: Path) -> bytes:
-    """The adapter of the long job on this machine."""
-    job = shared.submit(LONG, "undisturbed")
-    assert over(shared, job)["status"] == "completed"
-    return adapter(shared_data, job)
 
 
 def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
@@ -170,21 +146,6 @@ def test_a_job_is_paused_and_goes_on_with_the_same_bits(
     assert adapter(data, job) == undisturbed
 
 
-def test_a_driver_that_is_killed_leaves_nothing_and_the_job_goes_on(
-    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
-) -> None:
-    job = beside.submit(on(nodes, LONG), "again")
-    arrive(beside, job, 25)
-    [driver] = beside.processes(DRIVER)
-    before = nodes.workers()
-    os.kill(driver, signal.SIGKILL)
-    until(lambda: not set(before) & set(nodes.workers()))
-    assert over(beside, job)["status"] == "completed"
-    assert adapter(data, job) == undisturbed
-    assert any(frame.event == "training.resumed" for frame in beside.events(job))
-    until(lambda: clean(nodes))
-
-
 def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) -> None:
     job = beside.submit(on(nodes, {**LONG, "maxSteps": 1_000_000}), "cancelled")
     arrive(beside, job, 5)
@@ -195,7 +156,7 @@ def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: No
 
 
 def test_a_job_that_finds_no_room_waits_with_the_reason_and_lets_others_pass(
-    beside: Backend, nodes: Nodes
+    beside: Backend, data: Path, nodes: Nodes
 ) -> None:
     job = beside.submit(on(nodes, CONFIG, cpus=3), "large")
 
@@ -212,6 +173,7 @@ def test_a_job_that_finds_no_room_waits_with_the_reason_and_lets_others_pass(
     assert beside.job(job)["queue"]["reason"] == why
     assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
     assert beside.job(job)["status"] == "cancelled"
+    assert leases.leases(data) == []
 
 
 def test_a_cluster_that_is_away_ends_the_job_with_the_reason(beside: Backend) -> None:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.harness import until
+from arkor_dev.local.execution import leases
+from tests.local.harness import Backend, until
 
-from .conftest import over
-from .test_cluster import LONG, adapter, arrive, clean, files, on, told
+from .conftest import DRIVER, LONG, adapter, over
+from .test_cluster import arrive, clean, files, on, told
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.local.harness import Backend, Frame
+    from tests.local.harness import Frame
 
     from .conftest import Nodes
 
@@ -133,6 +134,40 @@ def test_a_worker_that_is_killed_costs_the_steps_since_the_last_checkpoint_and_n
     resumed = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
     assert len(resumed) == 1
     assert "was killed" in resumed[0]["message"]
+
+
+def test_they_end_with_studio_and_with_their_driver_and_go_on_when_it_is_back(
+    tmp_path: Path, shared_project: Path, nodes: Nodes, undisturbed: bytes
+) -> None:
+    data = tmp_path / "data"
+    first = Backend.start(data, shared_project, tmp_path / "cache")
+    try:
+        job = first.submit(on(nodes, TWO), "closed")
+        arrive(first, job, 25)
+        assert len(nodes.workers()) == 2
+        assert not leases.leases(data)
+    finally:
+        first.stop()
+    until(lambda: clean(nodes))
+    assert not any("trains on" in notice.get("text", "") for notice in first.notices)
+    again = Backend.start(data, shared_project, tmp_path / "cache")
+    try:
+        arrive(again, job, 60)
+        before = nodes.workers()
+        assert len(before) == 2
+        [driver] = again.processes(DRIVER)
+        os.kill(driver, signal.SIGKILL)
+        until(lambda: not set(before) & set(nodes.workers()), 30)
+        assert over(again, job, 150)["status"] == "completed"
+        frames = list(again.events(job))
+    finally:
+        again.stop()
+    assert adapter(data, job) == undisturbed
+    resumed = [frame.json["step"] for frame in frames if frame.event == "training.resumed"]
+    assert len(resumed) == 2
+    assert 24 <= resumed[0] < resumed[1]
+    assert not [text for text in messages(frames) if "may differ" in text or "Connected again" in text]
+    until(lambda: clean(nodes))
 
 
 def nodes_of_running(backend: Backend, job: str) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.jobs.async_store import AsyncStore
-from arkor_dev.local.jobs.running.training import CRASHED, Training
+from arkor_dev.local.jobs.running.training import ALONE, CRASHED, Training
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
 from tests.local.jobs.test_async_store import CONFIG
@@ -24,6 +25,7 @@ class Elsewhere:
 
     grace = 0.1
     killed = False
+    alone = False
 
     def __init__(self, *words: dict[str, Any]) -> None:
         self.job: Mapping[str, Any] = {}
@@ -31,6 +33,9 @@ class Elsewhere:
         self.stopped = False
         self._words = words
         self._model = asyncio.Event()
+
+    def attaches(self, _: Path, __: str) -> bool:
+        return self.alone
 
     async def start(self, job: Mapping[str, Any]) -> Elsewhere:
         self.job = job
@@ -66,13 +71,21 @@ class Here:
         return Model(name, self._folder)
 
 
-async def run(folder: Path, execution: Elsewhere) -> tuple[Verdict, list[tuple[str, str]], str]:
-    """The verdict on a job, its events by name and data, and its id."""
+async def run(
+    folder: Path, execution: Elsewhere, pause: str | None = None
+) -> tuple[Verdict, list[tuple[str, str]], str]:
+    """The verdict on a job, its events by name and data, and its id; it goes on where it was left."""
     store = AsyncStore(Store(folder / "backend.sqlite", "local"))
     try:
-        job = (await store.write(Store.create, "a", CONFIG))["id"]
+        if not (jobs := await store.read(Store.names)):
+            await store.write(Store.create, "a", CONFIG)
+            jobs = await store.read(Store.names)
+        [job] = jobs
         await store.write(Store.start_next)
-        training = Training(store, Here(folder), job, CONFIG, {}, execution=execution)  # type: ignore[arg-type]
+        orders = await store.read(Store.orders, job)
+        training = Training(store, Here(folder), job, CONFIG, orders, execution=execution)  # type: ignore[arg-type]
+        if pause:
+            training.pause(pause)
         verdict = await training.run(folder, folder)
         events = await store.read(Store.events, job, 0, 100)
         return verdict, [(name, data) for _, name, data in events], job
@@ -80,6 +93,7 @@ async def run(folder: Path, execution: Elsewhere) -> tuple[Verdict, list[tuple[s
         store.close()
 
 
+PROGRESS = {"label": "Reading", "done": 1, "total": None, "unit": "rows"}
 LOSS = {"event": "training.log", "fields": {"step": 1, "loss": 2.5}}
 
 
@@ -99,3 +113,62 @@ async def test_a_worker_that_ends_without_its_last_word_has_crashed(tmp_path: Pa
     verdict, _, _ = await run(tmp_path, elsewhere)
     assert verdict == Verdict(CRASHED, {"error": "The training process ended with exit status 3"})
     assert elsewhere.stopped
+
+
+def said(step: int) -> dict[str, Any]:
+    return {"event": "training.log", "fields": {"step": step, "loss": 1.0}, "mark": f"place:{step}"}
+
+
+class Left(Elsewhere):
+    """Trains on alone: who attaches hears what was said behind its mark; it waits for a model it wants."""
+
+    alone = True
+
+    async def start(self, job: Mapping[str, Any]) -> Elsewhere:
+        mark = job.get("mark")
+        marks = [word.get("mark") for word in self._words]
+        self._words = self._words[marks.index(mark) + 1 if mark else 0 :]
+        return await super().start(job)
+
+    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+        for word in self._words:
+            yield [word]
+            if "wants" in word:
+                async with asyncio.timeout(5):
+                    await self._model.wait()
+
+
+async def test_what_was_said_while_nobody_was_there_is_heard_once_and_in_order(tmp_path: Path) -> None:
+    words = [said(1), {"progress": PROGRESS, "mark": "place:p"}, said(2), said(3)]
+    verdict, _, job = await run(tmp_path, Elsewhere(*words[:3]))
+    assert verdict.status == CRASHED
+    store = Store(tmp_path / "backend.sqlite", "local")
+    assert store.recover(alone=lambda *_: True) == [job]
+    store.close()
+    left = Left(*words, {"end": "completed", "fields": {"metrics": {}}})
+    verdict, events, _ = await run(tmp_path, left)
+    assert verdict.status == "completed"
+    assert [json.loads(data)["step"] for name, data in events if name == "training.log"] == [1, 2, 3]
+    assert (left.job["attaches"], left.job["mark"]) == (True, "place:2")
+    assert left.told == [{"do": "known", "mark": "place:3"}]  # and no model
+    assert left.job["resume"]["why"]
+    assert "mark" not in left.job["resume"]
+
+
+async def test_a_job_that_trains_on_alone_is_left_when_this_process_ends(tmp_path: Path) -> None:
+    left = Left(said(1))
+    verdict, _, _ = await run(tmp_path, left, pause="ended")
+    assert verdict.status == ALONE
+    assert left.told[-1] == {"do": "detach"}
+    assert left.stopped
+
+
+async def test_where_it_is_gone_the_model_is_asked_for(tmp_path: Path) -> None:
+    await run(tmp_path, Elsewhere(said(1)))
+    store = Store(tmp_path / "backend.sqlite", "local")
+    store.recover(alone=lambda *_: True)
+    store.close()
+    gone = Left({"mark": "place:1"}, {"wants": "model"}, LOSS, {"end": "completed", "fields": {}})
+    verdict, _, _ = await run(tmp_path, gone)
+    assert verdict.status == "completed"
+    assert gone.told == [{"name": CONFIG["model"], "path": str(tmp_path), "note": None}]

@@ -239,3 +239,44 @@ def test_a_job_that_goes_on_by_itself_does_not_wait_for_a_held_queue(store: Stor
     store.go_on(job, "Somebody has resumed it.", {})
     assert store.start_next() is None  # a person has held the queue, and sees it
     assert store.cancel_queued(waiting)
+
+
+def test_a_job_that_trains_on_alone_is_not_paused_and_goes_on_first(store: Store) -> None:
+    job = trained(store)
+    new(store, "b")
+    before = store.events(job, 0, 100)
+    for _ in range(5):  # no end of the backend is a crash of it
+        assert store.recover(alone=lambda *_: True, look=True) == []
+        found = store.get(job)
+        assert found
+        assert found["status"] == "running"
+        assert store.recover(alone=lambda each, _: each == job) == [job]
+        assert store.start_next() == (job, CONFIG)
+    assert store.events(job, 0, 100) == before
+    assert store.orders(job)["auto"]
+    assert "stand" not in store.orders(job)
+    store.recover(alone=lambda *_: True, go_on=False)
+    assert store.orders(job)["stand"]
+
+
+def test_what_was_heard_is_known_with_the_events_or_not_at_all(store: Store) -> None:
+    job = trained(store)
+    store.append(job, [log(6)], kept=6, mark="place:9")
+    broken: Any = ("training.log", {"step": {1, 2}})  # no JSON
+    with pytest.raises(TypeError):
+        store.append(job, [log(7), broken], kept=7, mark="place:11")
+    assert store.orders(job)["mark"] == "place:9"
+    assert json.loads(store.events(job, 0, 100)[-1][2])["step"] == 6
+    assert store.crashed(job, Verdict("failed", {"error": "It was killed."}), None).status == AGAIN
+    orders = store.orders(job)
+    assert (orders["mark"], orders["kept"]) == ("place:9", 6)
+    store.start_next()
+    store.finish(job, Verdict("completed", {}))
+    assert "mark" not in store.orders(job)
+
+
+def test_those_that_are_not_over_are_told_with_their_status(store: Store) -> None:
+    done, runs, waits = new(store, "a"), new(store, "b"), new(store, "c")
+    store.cancel_queued(done)
+    store.start_next()
+    assert store.standing() == {runs: "running", waits: "queued"}

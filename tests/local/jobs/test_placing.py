@@ -35,6 +35,9 @@ class Full:
         waits = not self.free and job["config"].get("cluster") is not None
         return await Elsewhere(*([{"waits": WHY}] if waits else [LOSS, END])).start(job)
 
+    def attaches(self, _: Path, __: str) -> bool:
+        return False
+
     async def room(self, _: Mapping[str, Any]) -> bool:
         self.asked.set()
         return self.free

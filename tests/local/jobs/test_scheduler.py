@@ -11,12 +11,14 @@ from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
-from arkor_dev.local.jobs.running import standing
+from arkor_dev.local.jobs.running import remains, standing, training
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Model
+from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers.process import Child
+from tests.local.execution.test_seam import Left, said
 from tests.local.jobs.test_async_store import CONFIG
 
 if TYPE_CHECKING:
@@ -525,3 +527,62 @@ def test_which_gpus_there_are_is_known_without_a_library(tmp_path: Path) -> None
     assert gpus({}, tmp_path) == ["0", "1"]
     assert gpus({"CUDA_VISIBLE_DEVICES": "2, GPU-1"}, tmp_path) == ["2", "GPU-1"]
     assert [gpus({"CUDA_VISIBLE_DEVICES": none}, tmp_path) for none in ("", "-1")] == [[], []]
+
+
+class Alone:
+    """An execution where every job trains on alone."""
+
+    def attaches(self, *_: object) -> bool:
+        return True
+
+
+async def test_who_only_looks_leaves_a_job_that_trains_on_alone_but_may_cancel_it(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "execution_of", lambda _: Alone())
+    cleared: list[object] = []
+
+    async def clear(_: object, standing: object) -> bool:
+        cleared.append(standing)
+        return True
+
+    monkeypatch.setattr(remains, "clear", clear)
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    await store.write(Store.start_next)
+    scheduler = scheduler_of(store, tmp_path)
+    async with asyncio.timeout(10), scheduler.running(idle=True):
+        assert await status_of(store, job) == "running"
+        with pytest.raises(ConflictError, match="open Studio to pause it"):
+            await scheduler.pause(job)
+        await scheduler.cancel(job)
+        assert await status_of(store, job) == "cancelled"
+    assert cleared == [{}]
+
+
+class Reports:
+    """Takes events as reporters do."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def take(self, events: Sequence[tuple[str, object]]) -> None:
+        self.names += [name for name, _ in events]
+
+
+async def test_reporters_are_told_of_the_start_of_a_job_that_is_found_training(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = Reports()
+    monkeypatch.setattr(Reporting, "begin", lambda *_, **__: reports)
+    monkeypatch.setattr(Reporting, "end", lambda *_: None)
+    left = Left(said(1), said(2), {"end": "completed", "fields": {"metrics": {}}})
+    for module in (scheduler_module, training):
+        monkeypatch.setattr(module, "execution_of", lambda _: left)
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    await store.write(Store.start_next)
+    began = ("training.started", {"metadata": {"totalSteps": 2}})
+    await store.write(Store.append, job, [began, ("training.log", {"step": 1})], None, "place:1")
+    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+        await has_status(store, job, "completed")
+    assert left.job["mark"] == "place:1"
+    assert reports.names == ["training.started", "training.log"]

@@ -60,7 +60,7 @@ class Others:
     def _port(self) -> int:
         end = time.monotonic() + FIRST_SECONDS
         while time.monotonic() < end:
-            port, over = meeting_of(self._first.call("take", 0, TAKE_SECONDS))
+            port, over = meeting_of(self._first.call("take", 0, 0, TAKE_SECONDS))
             if port is not None:
                 return port
             if over is not None:
@@ -72,7 +72,7 @@ class Others:
         after, node = 0, place.facts["node"]
         try:
             while True:
-                messages, over = messages_of(place.call("take", after, TAKE_SECONDS))
+                messages, over = messages_of(place.call("take", after, after, TAKE_SECONDS))
                 after += len(messages)
                 for message in messages:
                     if message.get("end") == "failed":

@@ -1,20 +1,26 @@
-"""Places for the workers of one job: all at once, or none, so that no two jobs wait for each other."""
+"""Places for the workers of one job: all at once, or none, so that no two jobs wait for each other.
+
+Those of several workers end with this process: what one of them says comes through here, and without that
+nobody would see that another one is gone. One worker's place stays, by its lease.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.cluster import connection
 from arkor_dev.local.cluster.connection import LostError, NoPlaceError, Place
 from arkor_dev.local.cluster.node import Node
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from arkor_dev.local.cluster.connection import Wish
+    from arkor_dev.local.execution.leases import Lease
 
 STRATEGY: Final = "PACK"
 """As few machines as have the room: what stays within one is added up the quickest."""
@@ -37,32 +43,43 @@ class Places:
         names = list(dict.fromkeys(place.facts["node"] for place in self.all))
         return f"node {names[0]}" if len(names) == 1 else f"nodes {', '.join(names[:-1])} and {names[-1]}"
 
-    def leave(self, seconds: float) -> None:
+    def check(self) -> None:
+        """Raise JobFailure where one of the nodes lacks something that training needs."""
+        for place in self.all:
+            if missing := place.facts["missing"]:
+                raise JobFailure(
+                    f"The node {place.facts['node']} has no {', '.join(missing)}: install what training "
+                    "needs there (pip install 'arkor-dev[local]'), in the Python that Ray runs with"
+                )
+
+    def leave(self, seconds: float) -> bool:
         """Leave all of them at the same time, as `Place` has it."""
-        leaving = [threading.Thread(target=place.leave, args=(seconds,)) for place in self.all]
-        for each in leaving:
-            each.start()
-        for each in leaving:
-            each.join()
+        with ThreadPoolExecutor(max(1, len(self.all))) as leaving:
+            sure = list(leaving.map(lambda place: place.leave(seconds), self.all))
         if self._group is not None:
             from ray.util import remove_placement_group
 
             with contextlib.suppress(Exception):  # Ray does it for a driver that ends, too
                 remove_placement_group(self._group)
+        return all(sure)
 
 
-def take(job_id: str, wish: Wish) -> Places:
-    """Places for a job on the cluster. Raises NoPlaceError where there are not enough, LostError."""
-    if wish.workers == 1:
-        return Places([connection.place(job_id, wish)])
+def take(job_id: str, wish: Wish, lease: Lease | None, asked: Callable[[Places], None]) -> Places:
+    """Places for a job on the cluster: its ``lease``'s, which one worker has, or those of several workers.
+
+    ``asked`` gets what has to be left where this is not waited for. Raises NoPlaceError where there are not
+    enough, LostError.
+    """
+    if lease:
+        return Places([connection.place(lease, wish, lambda place: asked(Places([place])))])
     import ray
     from ray.util.placement_group import placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
     patience = connection.patience(wish)
-    asked = {"CPU": wish.cpus, "GPU": wish.gpus, "memory": wish.memory}
+    each = {"CPU": wish.cpus, "GPU": wish.gpus, "memory": wish.memory}
     group = placement_group(
-        [{name: each for name, each in asked.items() if each}] * wish.workers, strategy=STRATEGY
+        [{name: count for name, count in each.items() if count}] * wish.workers, strategy=STRATEGY
     )
     places = Places([], group)
     try:
@@ -71,7 +88,7 @@ def take(job_id: str, wish: Wish) -> Places:
         for number in range(wish.workers):
             where = PlacementGroupSchedulingStrategy(group, number)
             options = {**connection.options_of(wish), "scheduling_strategy": where}
-            places.all.append(Place(ray.remote(Node).options(**options).remote(job_id)))
+            places.all.append(Place(ray.remote(Node).options(**options).remote(job_id, "", "", 0.0)))
         for place in places.all:
             place.facts = json.loads(place.call("facts", seconds=connection.FIRST_SECONDS))
     except NoPlaceError:

@@ -7,7 +7,7 @@ import functools
 import time
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.contract.events import TRAINING_RESUMED
+from arkor_dev.contract.events import TRAINING_RESUMED, TRAINING_STARTED
 from arkor_dev.local.jobs.artifacts import drop_verdict, keep_verdict
 from arkor_dev.local.jobs.store import AGAIN, Store, Verdict
 from arkor_dev.local.workers import daemon_messages as notices
@@ -15,7 +15,7 @@ from arkor_dev.local.workers import daemon_messages as notices
 from .log import Log
 from .preparing import Preparing
 from .standing import watch_power
-from .training import CRASHED, PAUSED, WAITS, Training
+from .training import ALONE, CRASHED, PAUSED, WAITS, Training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,12 @@ class Life:
         log_of = Log(self._store, job_id, name)
         reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, going_on=going_on)
 
+        begin = await self._store.read(Store.newest, job_id, TRAINING_STARTED) if going_on else []
+
         def heard(events: Sequence[Event]) -> None:
+            if training.attached:  # who reports has to know of the start, which this process has not heard
+                reports.take(begin)
+            begin.clear()
             reports.take(events)
             for event, fields in events:
                 if event == TRAINING_RESUMED and orders.get("auto"):
@@ -118,11 +123,12 @@ class Life:
             await self._store.write(Store.pause, job_id, verdict.fields)
         elif verdict.status == WAITS and not self._unwanted:
             await self._placing.put_back(job_id, config, verdict.fields["why"])
-        elif verdict.status != AGAIN:
+        elif verdict.status not in (AGAIN, ALONE):
             over = Verdict("cancelled", {}) if verdict.status == WAITS else verdict
             await end(self._store, data, job_id, over)
         if self._observer:
-            self._observer.training_ended(config, verdict, seconds if self.alone else 0.0)
+            whole = self.alone and not training.attached
+            self._observer.training_ended(config, verdict, seconds if whole else 0.0)
 
     async def _crashed(self, verdict: Verdict) -> Verdict:
         """A job's process ended without a word: it goes on by itself, unless that has not helped."""

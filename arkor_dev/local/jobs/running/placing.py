@@ -11,6 +11,7 @@ from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from arkor_dev.local.jobs.async_store import AsyncStore
 
@@ -23,8 +24,8 @@ LOOK_SECONDS: Final = 15.0
 class Placing:
     """The jobs that wait for a place; ``wake`` is called when one has found it."""
 
-    def __init__(self, store: AsyncStore, wake: Callable[[], None]) -> None:
-        self._store, self._wake = store, wake
+    def __init__(self, store: AsyncStore, data: Path, wake: Callable[[], None]) -> None:
+        self._store, self._data, self._wake = store, data, wake
         self._configs: dict[str, Mapping[str, Any]] = {}
         self._news = asyncio.Event()
 
@@ -50,7 +51,9 @@ class Placing:
                 try:
                     job = await self._store.read(Store.get, job_id)
                     waits = job is not None and job["status"] == "queued"
-                    if waits and not await execution_of(config).room(config):
+                    where = execution_of(config)
+                    has_place = not waits or where.attaches(self._data, job_id)
+                    if not has_place and not await where.room(config):
                         continue
                 except Exception:
                     log.exception("a place for the job %s", job_id)

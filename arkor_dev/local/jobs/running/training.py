@@ -10,7 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_STARTED
+from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
+from arkor_dev.local.jobs.artifacts import keep_verdict
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -28,7 +30,11 @@ if TYPE_CHECKING:
 PAUSED: Final = "paused"
 CRASHED: Final = "crashed"
 WAITS: Final = "waits"
-"""Verdicts that are no end: the job stands, its worker ended without a word, or found no place to begin."""
+ALONE: Final = "alone"
+"""Verdicts that are no end: the job stands, its worker ended without a word, or found no place to begin, or
+trains on when this process ends."""
+ENDED: Final = "ended"
+"""The reason of a pause when this process ends."""
 
 
 class Training:
@@ -54,8 +60,11 @@ class Training:
         self._heard, self._device = heard, device
         self._execution = execution or execution_of(config)
         self._cancel, self._pause = asyncio.Event(), asyncio.Event()
+        self._wanted = asyncio.Event()
         self._reason = ""
         self._steps = False
+        self._marked = False
+        self.attached = False
 
     def cancel(self) -> None:
         """End it as cancelled."""
@@ -72,11 +81,21 @@ class Training:
             self._pause.set()
 
     async def run(self, data: Path, project: Path) -> Verdict:
-        """Let a worker train, and end it; how the job ended, or ``PAUSED``, ``CRASHED`` or ``WAITS``."""
-        job = {"id": self._job, "config": self._config, "data": str(data), "project": str(project)}
+        """Let a worker train, and end it; how the job ended, or one of the verdicts that are no end.
+
+        ``attached`` says afterwards that it was found training.
+        """
+        job: dict[str, Any] = {"id": self._job, "config": self._config}
+        job |= {"data": str(data), "project": str(project)}
         job |= {} if self._device is None else {"device": self._device}
-        orders = self._orders if self._orders.get("why") else None
-        worker = await self._execution.start({**job, "resume": orders})
+        orders = {key: value for key, value in self._orders.items() if key != "mark"}
+        job["resume"] = orders if orders.get("why") else None
+        self.attached = job["resume"] is not None and self._execution.attaches(data, self._job)
+        if self.attached:
+            job |= {"attaches": True, "mark": self._orders.get("mark")}
+        else:
+            self._wanted.set()
+        worker = await self._execution.start(job)
         following = asyncio.create_task(self._follow(worker))
         providing = asyncio.create_task(self._provide(worker))
         cancelling = asyncio.create_task(self._cancel.wait())
@@ -90,14 +109,21 @@ class Training:
                 if providing in done and providing.exception():
                     break
                 if pausing in done:
-                    if not self._steps:  # nothing is lost that would have to be kept
+                    if self._reason == ENDED and self._execution.attaches(data, self._job):
+                        worker.send(do="detach")
+                        return Verdict(ALONE, {})
+                    if not (self._steps or self.attached):  # nothing is lost that would have to be kept
                         break
                     worker.send(do="pause", reason=self._reason)
             if cancelling.done() and not following.done():
                 worker.send(do="cancel")
                 await asyncio.wait({following}, timeout=self._execution.grace)
             if following.done():
-                return following.result()
+                verdict = following.result()
+                if self._marked and verdict.status in TERMINAL:
+                    # Once it is stopped nobody else knows how it ended.
+                    await asyncio.to_thread(keep_verdict, data, self._job, verdict)
+                return verdict
             if cancelling.done():
                 return Verdict("cancelled", {})
             failure = providing.exception() if providing.done() else None
@@ -113,6 +139,7 @@ class Training:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _provide(self, worker: Worker) -> None:
+        await self._wanted.wait()
         model = await self._models.ensure(self._config["model"], Preparing(self._store, self._job))
         worker.send(name=model.name, path=str(model.path), note=model.note)
 
@@ -121,15 +148,20 @@ class Training:
         preparing = Preparing(self._store, self._job)
         async for batch in worker.batches():
             events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
-            if events:
+            kept, mark = (_last(batch, key) for key in ("kept", "mark"))
+            if events or kept is not None or mark is not None:
                 self._steps = self._steps or any(name == TRAINING_STARTED for name, _ in events)
-                await self._store.write(Store.append, self._job, events)
+                await self._store.write(Store.append, self._job, events, kept, mark)
                 self._heard(events)
+            if mark is not None:
+                self._marked = True
+                worker.send(do="known", mark=mark)
             for message in batch:
                 if "progress" in message:
                     preparing(message["progress"])
-                if "kept" in message:
-                    await self._store.write(Store.keep, self._job, message["kept"])
+                if "wants" in message:
+                    self.attached = False
+                    self._wanted.set()
                 if "end" in message:
                     return Verdict(message["end"], message["fields"])
                 if "lost" in message:
@@ -139,3 +171,8 @@ class Training:
         await worker.ended()
         cause: dict[str, Any] = {"error": worker.cause("The training process")}
         return Verdict(CRASHED, {**cause, "outOfMemory": True} if worker.killed else cause)
+
+
+def _last(batch: Sequence[Mapping[str, Any]], key: str) -> Any:
+    """What the last message that has ``key`` says by it; None where none has."""
+    return next((message[key] for message in reversed(batch) if key in message), None)
