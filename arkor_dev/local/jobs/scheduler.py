@@ -171,9 +171,10 @@ class Scheduler:
             life.pause("ended")
         if begun:
             await asyncio.wait(begun, timeout=REST_SECONDS)
-        late = [job_id for job_id, (_, task) in running.items() if task in begun and not task.done()]
-        for _, task in running.values():
-            task.cancel()
+        # One that has no worker yet stands too: the next process is not to take it for one that has crashed.
+        late = [job_id for job_id, (_, task) in running.items() if not task.done()]
+        for job_id in late:
+            running[job_id][1].cancel()
         if late:
             await asyncio.wait({running[job_id][1] for job_id in late}, timeout=REST_SECONDS)
         for job_id in late:

@@ -13,6 +13,7 @@ from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
 from arkor_dev.local.jobs.running import remains, standing, training
 from arkor_dev.local.jobs.running.devices import gpus
+from arkor_dev.local.jobs.running.life import Life
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Model
@@ -586,3 +587,16 @@ async def test_reporters_are_told_of_the_start_of_a_job_that_is_found_training(
         await has_status(store, job, "completed")
     assert left.job["mark"] == "place:1"
     assert reports.names == ["training.started", "training.log"]
+
+
+async def test_a_job_that_has_no_process_yet_stands_when_studio_is_closed(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def begins(_: Life, *__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Life, "run", begins)
+    (job,) = await made(store, None)
+    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+        await has_status(store, job, "running")
+    assert await status_of(store, job) == "paused"

@@ -71,7 +71,7 @@ def test_the_training_process_sends_the_message_behind_the_row() -> None:
 
     work = Work.__new__(Work)
     link = Link()
-    work.link, work.divergence = link, Divergence()  # type: ignore[assignment]
+    work.link, work.divergence, work.silent = link, Divergence(), False  # type: ignore[assignment]
     for step in range(1, 60):
         work.emit("training.log", step=step, loss=1.0 if step < 30 else 4.0)
     (at,) = (n for n, message in enumerate(link.sent) if message["event"] == "training.message")
