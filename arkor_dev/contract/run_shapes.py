@@ -31,11 +31,13 @@ class JobParent(TypedDict):
 class ResumeRequest(TypedDict):
     """``POST /v1/jobs/:id/resume``; with ``force`` also where its data or model has changed since.
 
-    ``on`` is where it runs from now on: a cluster's address, or ``here``.
+    ``on`` is where it runs from now on: a cluster's address, or ``here``; ``workers``, in how many processes
+    of its cluster.
     """
 
     force: NotRequired[bool]
     on: NotRequired[str]
+    workers: NotRequired[int]
 
 
 class ExtendRequest(TypedDict):

@@ -908,6 +908,7 @@ export interface JobParent {
 export interface ResumeRequest {
   force?: boolean;
   on?: string;
+  workers?: number;
 }
 
 /** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; one of the two. */

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from .strength import WHOLE
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .alone import Alone
+    from .strength import Worn
 
 ROOM: Final = 128
 """Tokens that a cache has room for beyond those that it holds: copying all of it at each step takes long."""
@@ -115,14 +114,6 @@ def _has_plain_layers(model: Any) -> bool:
     return not getattr(model, "_is_stateful", False) and all(
         type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Worn:
-    """As what the model answers: an adapter by its name within the model, and how much of it; or the base."""
-
-    adapter: str | None = None
-    strength: float = WHOLE
 
 
 @dataclass(eq=False)

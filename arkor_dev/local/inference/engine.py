@@ -25,9 +25,9 @@ from arkor_dev.local.workers.errors import JobFailure
 from .alone import Alone
 from .answer_speed import Way, convert, quickest
 from .answering.prompt import prompt_of
-from .batch import Batch, Forward, Layers, Row, Worn, cache_of, layers_of
+from .batch import Batch, Forward, Layers, Row, cache_of, layers_of
 from .prompt_cache import PromptCache
-from .strength import WHOLE, Dial
+from .strength import WHOLE, Dial, Worn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .batch import Layers, Worn
+    from .batch import Layers
+    from .strength import Worn
 
 LIMIT_BYTES: Final = 512 * 2**20
 LEAST_TOKENS: Final = 16

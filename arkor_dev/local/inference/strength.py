@@ -10,6 +10,7 @@ layers that learned in full) has no part that could be taken: at a scaling of ze
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
@@ -25,6 +26,14 @@ VARIANTS: Final = (
     "layer_replication",
 )  # fmt: skip
 """Settings of PEFT with which a layer computes something else, or more, than the sum above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """As what the model answers: an adapter by the engine's name for it, and how much of it; or the base."""
+
+    adapter: str | None = None
+    strength: float = WHOLE
 
 
 def no_strength(folder: Path) -> str | None:

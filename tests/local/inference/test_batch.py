@@ -191,8 +191,8 @@ def test_what_an_adapter_has_read_is_not_taken_for_the_base_or_another_strength(
 def test_the_memory_for_conversations_is_bounded_and_the_oldest_go_first() -> None:
     import torch
 
-    from arkor_dev.local.inference.batch import Worn
     from arkor_dev.local.inference.prompt_cache import PromptCache
+    from arkor_dev.local.inference.strength import Worn
 
     def layers(tokens: int) -> Any:
         return [(torch.zeros(1, 1, tokens, 4), torch.zeros(1, 1, tokens, 4))]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.inference.answering.prompt import prompt_of
 from arkor_dev.local.inference.limits import TOGETHER
-from arkor_dev.local.inference.strength import WHOLE
+from arkor_dev.local.inference.strength import WHOLE, Worn
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 from arkor_dev.local.workers.errors import JobFailure
@@ -49,14 +49,6 @@ FULL: Final = (
     "llama.cpp has no room for this conversation beside the others that are being answered: "
     "wait for them, or ask for fewer tokens"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Worn:
-    """As what the model answers: an adapter's file and how much of it; or the base."""
-
-    adapter: str | None = None
-    strength: float = WHOLE
 
 
 @dataclass(eq=False)
