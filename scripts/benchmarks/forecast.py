@@ -35,6 +35,8 @@ SECOND: Final = "llama-38m"
 SECONDS: Final = 600.0
 ROWS: Final = 64
 WORDS: Final = "the order of a parcel that came late is with us now and will go to you today"
+LOOKS: Final = 20
+"""Looks at a process's memory, 50 ms apart, for each question how the job is."""
 LIMITS: Final = ((0.9, "failed"), (1.1, "completed"))
 """Shares of the forecast that a run is held to, and how it is to end."""
 MAKE: Final = """
@@ -164,22 +166,27 @@ def known(backend: Backend, config: dict[str, Any]) -> dict[str, Any] | None:
     forecast: dict[str, Any] = backend.call("POST", "/v1/forecast", {"config": config}).json["forecast"]
     if forecast["state"] == "failed":
         raise RuntimeError(forecast["error"])
-    time.sleep(0.2)
+    time.sleep(0.5)
     return forecast if forecast["state"] == "measured" else None
 
 
 def run(backend: Backend, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """The job, once it is over, and how much more its process had allocated than it ever held."""
+    """The job, once it is over, and how much more its process had allocated than it ever held.
+
+    It is looked at seldom: two cores are all that a run has, and who asks takes its part of them.
+    """
     job = backend.submit(config)
     most = {"VmData": 0, "VmHWM": 0}
     while backend.job(job)["status"] in ("queued", "running"):
-        for pid in backend.processes("arkor_dev.local.training.worker"):
-            with contextlib.suppress(OSError):
-                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                    name, _, value = line.partition(":")
-                    if name in most:
-                        most[name] = max(most[name], int(value.split()[0]) * 1024)
-        time.sleep(0.05)
+        pids = backend.processes("arkor_dev.local.training.worker")
+        for _ in range(LOOKS):
+            for pid in pids:
+                with contextlib.suppress(OSError):
+                    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                        name, _, value = line.partition(":")
+                        if name in most:
+                            most[name] = max(most[name], int(value.split()[0]) * 1024)
+            time.sleep(0.05)
     return backend.job(job), most["VmData"] - most["VmHWM"]
 
 

@@ -24,9 +24,10 @@ DEFAULTS = {
     # Threads that wait without spinning: training, chat and the browser share the same few cores, and a
     # step took half the time beside other busy programs.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # oneDNN keeps what it has compiled for each shape, 1,024 of them, and in 16 bit each takes memory: a run
-    # whose lines all differ grew by megabytes a step. One step has some thirty shapes.
+    # oneDNN keeps what it has compiled for each shape, 1,024 of them, and torch 1,024 more of its own. In 16
+    # bit each takes memory: a run whose lines all differ grew by megabytes a step. One step has some thirty.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    "LRU_CACHE_CAPACITY": "64",
 }
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
