@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
@@ -159,36 +160,43 @@ class Returns:
             whole = parts[0] == "final" or parts[0] in WHOLE
             depth = 0 if not whole else 1 if parts[0] == "final" else 2
             folders.setdefault("/".join(parts[:depth]), []).append(entry)
-        needed = sum(entry["bytes"] for entry in entries)
         self._home.mkdir(parents=True, exist_ok=True)
+        files = [entry for entry in folders.pop("", []) if not self._has(entry)]
+        folders = {name: inside for name, inside in folders.items() if not all(map(self._has, inside))}
+        needed = sum(entry["bytes"] for entry in (*files, *chain.from_iterable(folders.values())))
         if needed > shutil.disk_usage(self._home).free:
             raise OSError(errno.ENOSPC, "The disk has no room for what the job has made")
-        for entry in folders.pop("", []):
+        for entry in files:
             self._take_file(entry)
         for name, inside in folders.items():
             self._take_folder(name, inside)
 
+    def _has(self, entry: Mapping[str, Any]) -> bool:
+        """Whether the file is here as it is there."""
+        path = self._home / entry["name"]
+        with contextlib.suppress(OSError):
+            if path.is_symlink() or path.stat().st_size != entry["bytes"]:
+                return False
+            return bool(described(path)["sha256"] == entry["sha256"])
+        return False
+
     def _take_file(self, entry: Mapping[str, Any]) -> None:
         target = self._home / entry["name"]
-        if not _same(target, entry):
-            part = target.with_name(f"{target.name}{PART}")
-            self._fetch(entry, part)
-            part.replace(target)
+        part = target.with_name(f"{target.name}{PART}")
+        self._fetch(entry, part)
+        part.replace(target)
 
     def _take_folder(self, name: str, entries: Iterable[Mapping[str, Any]]) -> None:
         target = self._home / name
         part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
-        entries = list(entries)
-        if all(_same(self._home / entry["name"], entry) for entry in entries):
-            return
         for rest in (part, old):
             shutil.rmtree(rest, ignore_errors=True)
         try:
             for entry in entries:
                 place = part / entry["name"].removeprefix(f"{name}/")
                 place.parent.mkdir(parents=True, exist_ok=True)
-                if _same(known := self._home / entry["name"], entry):
-                    shutil.copyfile(known, place)
+                if self._has(entry):
+                    shutil.copyfile(self._home / entry["name"], place)
                 else:
                     self._fetch(entry, place)
             if target.exists():
@@ -251,11 +259,3 @@ def _belongs(name: str) -> bool:
     elif parts[0] not in ("final", LOOSE):
         return False
     return name.endswith(ENDINGS)
-
-
-def _same(path: Path, entry: Mapping[str, Any]) -> bool:
-    with contextlib.suppress(OSError):
-        if path.is_symlink() or path.stat().st_size != entry["bytes"]:
-            return False
-        return bool(described(path)["sha256"] == entry["sha256"])
-    return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,6 +61,22 @@ def test_files_lie_where_a_job_of_this_machine_has_them(tmp_path: Path) -> None:
     taken.take(node.listing())
     assert node.reads == reads + 2  # of the card alone, six bytes
     assert (home / "checkpoints/10/state.pt").read_bytes() == b"state"
+
+
+def test_room_is_needed_for_what_is_not_here_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a job's end all of its files are listed, and most of them have come before."""
+    node = Node({f"checkpoints/{step}/adapter_model.safetensors": b"w" * 100 for step in (10, 20)})
+    node.chunk = 100
+    taken = Returns(tmp_path, JOB, node.read)
+    taken.take(node.listing())
+    node.files |= {"final/adapter_model.safetensors": b"w" * 50, "evaluation/final.json": b"{}"}
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=51))
+    with pytest.raises(OSError, match="no room"):
+        taken.take(node.listing())
+    assert not (tmp_path / "jobs" / JOB / "final").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=52))
+    taken.take(node.listing())
+    assert (tmp_path / "jobs" / JOB / "final" / "adapter_model.safetensors").stat().st_size == 50
 
 
 @pytest.mark.parametrize(
