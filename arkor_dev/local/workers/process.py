@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LINE_LIMIT = 16 * 2**20
+BUFFERED = 16 * 2**20
+"""Bytes of what it says that are read ahead."""
+MESSAGE_LIMIT = 64 * 2**20
+"""Bytes of one message: a worker works with files of others, which are not to fill the backend's memory."""
 TAIL_LINES = 20
 
 DEFAULTS = {
@@ -36,6 +39,13 @@ QUIET = {
 }
 
 
+def _message(line: bytes) -> dict[str, Any]:
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError("no object")
+    return message
+
+
 class Child:
     """One running worker. Its standard input stays open for life: the end of it ends the worker."""
 
@@ -43,6 +53,7 @@ class Child:
         self._process = process
         self.module = module
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._strange = ""
         self._errors = asyncio.create_task(self._read_errors())
 
     @classmethod
@@ -59,7 +70,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            limit=LINE_LIMIT,
+            limit=BUFFERED,
             start_new_session=True,
             env={**DEFAULTS, **inherited, **QUIET, **(env or {})},
         )
@@ -80,13 +91,25 @@ class Child:
                 self._process.stdin.write(json.dumps(fields).encode() + b"\n")
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield messages as they come, all that have come together at once, until the worker ends."""
+        """Yield messages as they come, all that have come together at once, until the worker ends.
+
+        One that says anything else is ended.
+        """
         assert self._process.stdout
-        rest = b""
+        begun = bytearray()
         while data := await self._process.stdout.read(2**16):
-            *lines, rest = (rest + data).split(b"\n")
-            if lines:
-                yield [json.loads(line) for line in lines]
+            begun += data
+            try:
+                if b"\n" in data:
+                    *lines, rest = begun.split(b"\n")
+                    begun = rest
+                    yield [_message(line) for line in lines]
+                if len(begun) > MESSAGE_LIMIT:
+                    raise ValueError(f"more than {MESSAGE_LIMIT:,} bytes")
+            except (ValueError, RecursionError) as fault:
+                self._strange = str(fault)
+                self.kill()
+                return
 
     def kill(self) -> None:
         """End the worker and everything it started, at once."""
@@ -111,11 +134,13 @@ class Child:
     @property
     def killed(self) -> bool:
         """Whether it was ended by signal 9, which is what a system does when memory runs out."""
-        return self._process.returncode == -signal.SIGKILL
+        return self._process.returncode == -signal.SIGKILL and not self._strange
 
     def cause(self, what: str) -> str:
         """Say why a worker that ended without a word of its own has ended."""
         status = self._process.returncode
+        if self._strange:
+            return f"{what} said what is no message, and was ended: {self._strange[:200]}"
         if self.killed:
             return (
                 f"{what} was killed (signal 9), most likely because the machine ran out of memory: "
