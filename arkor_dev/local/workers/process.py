@@ -23,6 +23,12 @@ MESSAGE_LIMIT = 64 * 2**20
 """Bytes of one message: a worker works with files of others, which are not to fill the backend's memory."""
 TAIL_LINES = 20
 
+PASSED = (
+    *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
+    *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
+)
+"""What of the environment a process gets that reads files of others: nothing that could be a secret."""
+
 DEFAULTS = {
     # Threads that wait without spinning: training, chat and the browser share the same few cores, and a
     # step took half the time beside other busy programs.
@@ -39,7 +45,13 @@ QUIET = {
 }
 
 
-def _message(line: bytes) -> dict[str, Any]:
+def passed() -> dict[str, str]:
+    """`PASSED`, as far as this process has it."""
+    return {name: os.environ[name] for name in PASSED if name in os.environ}
+
+
+def message_in(line: bytes | bytearray) -> dict[str, Any]:
+    """What a worker says by one ``line``; ValueError or RecursionError for what is no message."""
     message = json.loads(line)
     if not isinstance(message, dict):
         raise ValueError("no object")
@@ -103,7 +115,7 @@ class Child:
                 if b"\n" in data:
                     *lines, rest = begun.split(b"\n")
                     begun = rest
-                    yield [_message(line) for line in lines]
+                    yield [message_in(line) for line in lines]
                 if len(begun) > MESSAGE_LIMIT:
                     raise ValueError(f"more than {MESSAGE_LIMIT:,} bytes")
             except (ValueError, RecursionError) as fault:

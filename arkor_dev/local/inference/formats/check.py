@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import OrderedDict
 from typing import Final
 
 from arkor_dev.contract.errors import BadRequestError, RateLimitedError, UnavailableError
-from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.process import Child, passed
 
 KNOWN: Final = 256
 """Schemas of which the outcome is remembered."""
@@ -23,8 +22,6 @@ AGAIN_SECONDS: Final = 2
 SECONDS: Final = 20.0
 """How long a check may take in all, on a busy machine; the process bounds its own processor time."""
 IDLE_SECONDS: Final = 60.0
-PASSED: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "TZ")
-"""What of the environment the process gets: nothing that could be a secret."""
 TOO_MUCH: Final = "it needs more time or memory than a schema is given"
 LATE: Final = "The format could not be checked in time: try again"
 
@@ -110,8 +107,8 @@ class FormatChecks:
     async def _process(self) -> Child:
         if self._child is None or not self._child.alive:
             await self._end()
-            env = {name: os.environ[name] for name in PASSED if name in os.environ}
-            env["PYTHONSAFEPATH"] = "1"  # a module of the project must not stand in for one of ours
+            # A module of the project must not stand in for one of ours.
+            env = {**passed(), "PYTHONSAFEPATH": "1"}
             try:
                 self._child = await Child.start(f"{__package__}.check_worker", env, alone=True)
             except OSError as error:

@@ -15,7 +15,7 @@ from arkor_dev.contract.errors import BadRequestError, RateLimitedError, Unavail
 from arkor_dev.local.inference.formats import check as check_module
 from arkor_dev.local.inference.formats.check import TOO_MUCH, WAITING, FormatChecks
 from arkor_dev.local.inference.formats.schemas import read
-from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.process import PASSED, Child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -215,4 +215,4 @@ async def test_the_process_has_no_secrets_and_no_modules_of_the_project(
 
     monkeypatch.setattr(Child, "start", watched)
     await checks.check(as_json(USUAL), "responseFormat")
-    assert set(seen) <= {*check_module.PASSED, "PYTHONSAFEPATH"}
+    assert set(seen) <= {*PASSED, "PYTHONSAFEPATH"}
