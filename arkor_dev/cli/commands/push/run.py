@@ -106,7 +106,8 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
                 upload = {
                     "do": "push",
                     "repo": name,
-                    "private": asked.private,
+                    # What was shown as private is to be private still.
+                    "private": asked.private or bool(there["private"]),
                     "folder": str(folder),
                     "files": names,
                     "remove": remove,
