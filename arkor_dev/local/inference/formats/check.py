@@ -41,6 +41,7 @@ class FormatChecks:
         self._child: Child | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def check(self, schema: str, field: str) -> None:
         """Whether ``schema``, the JSON of one that was read, makes a grammar.
@@ -66,7 +67,8 @@ class FormatChecks:
             raise BadRequestError(f"{field} cannot be obeyed: {wrong}", code="invalid_value", param=field)
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, for good."""
+        self._closed = True
         if self._idle:
             self._idle.cancel()
         await self._end()
@@ -105,6 +107,8 @@ class FormatChecks:
                 await asyncio.shield(self._end())
 
     async def _process(self) -> Child:
+        if self._closed:
+            raise UnavailableError("The format cannot be checked: the local backend is ending")
         if self._child is None or not self._child.alive:
             await self._end()
             # A module of the project must not stand in for one of ours.

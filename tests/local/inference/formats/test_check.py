@@ -176,6 +176,19 @@ async def test_who_leaves_in_the_middle_mixes_up_no_answers(
         await checks.check(as_json(HOSTILE["nothing fits"]), "responseFormat")
 
 
+async def test_closing_in_the_middle_of_a_check_starts_no_other_process(
+    checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await checks.check(as_json(USUAL), "responseFormat")
+    monkeypatch.setattr(Child, "send", lambda *_, **__: None)
+    waiting = asyncio.create_task(checks.check(as_json({"type": "array"}), "responseFormat"))
+    await asyncio.sleep(0.05)
+    await checks.close()
+    with pytest.raises(UnavailableError, match="is ending"):
+        await waiting
+    assert checks._child is None
+
+
 async def test_a_flood_waits_its_turn_or_is_told_to_come_again(checks: FormatChecks) -> None:
     schemas = [as_json({"type": "string", "maxLength": length}) for length in range(2 * WAITING)]
     found = await asyncio.gather(
