@@ -16,7 +16,17 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_RESUMED
+from arkor_dev.contract.events import (
+    CHECKPOINT_REMOVED,
+    CHECKPOINT_SAVED,
+    EVALUATION_COMPLETED,
+    SAMPLE_CREATED,
+    SYSTEM_METRICS,
+    TRAINING_LOG,
+    TRAINING_MESSAGE,
+    TRAINING_RESUMED,
+    TRAINING_STARTED,
+)
 from arkor_dev.local.checkpoints.points import drop_before, drop_later
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, drop_checkpoint, job_folder, resume_folder
 from arkor_dev.local.jobs.whole_folder import PART
@@ -38,7 +48,15 @@ STATE: Final = "state.pt"
 """It is read as data (``checkpoints.state``), never as a program."""
 FILES: Final = 10_000
 ENDS: Final = ("completed", "failed", "paused", "cancelled")
-NAME: Final = 100
+EVENTS: Final = frozenset(
+    {
+        *(TRAINING_STARTED, TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, EVALUATION_COMPLETED),
+        *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, SAMPLE_CREATED, SYSTEM_METRICS),
+    }
+)
+"""What a worker tells of. That a job is over, or a stream, is for the backend to tell."""
+OF_ALL: Final = frozenset({"type", "jobId", "timestamp"})
+"""Fields of every event, which the backend sets."""
 
 
 class HostileError(Exception):
@@ -80,10 +98,9 @@ def meeting_of(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
 def _is_message(message: object) -> bool:
     if not isinstance(message, dict) or len(message) > 2:
         return False
-    fields = isinstance(message.get("fields"), dict)
+    fields = isinstance(message.get("fields"), dict) and not OF_ALL & message["fields"].keys()
     if "event" in message:
-        name = message["event"]
-        return fields and isinstance(name, str) and 0 < len(name) <= NAME and name.isprintable()
+        return fields and message["event"] in EVENTS
     if "end" in message:
         return fields and message["end"] in ENDS
     if "kept" in message:
