@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections import OrderedDict
 from typing import Final
 
@@ -15,7 +16,7 @@ from arkor_dev.contract.errors import BadRequestError, RateLimitedError, Unavail
 from arkor_dev.local.workers.process import Child, passed
 
 KNOWN: Final = 256
-"""Schemas of which the outcome is remembered."""
+"""Schemas of which the outcome is remembered, by their hashes: a text may be megabytes."""
 WAITING: Final = 32
 """Questions that wait for a check; one more is told to come again."""
 AGAIN_SECONDS: Final = 2
@@ -49,21 +50,22 @@ class FormatChecks:
         Raises BadRequestError, which begins with the ``field`` that asks for it and says why it does not;
         RateLimitedError where too many wait for theirs; UnavailableError where this machine cannot check it.
         """
-        if schema not in self._known:
+        known = hashlib.sha256(schema.encode()).hexdigest()
+        if known not in self._known:
             if self._waiting >= WAITING:
                 text = f"Too many formats are being checked: try again in {AGAIN_SECONDS} s"
                 raise RateLimitedError(text, code="rate_limit_exceeded", retryAfter=AGAIN_SECONDS)
             self._waiting += 1
             try:
                 async with self._turn:
-                    if schema not in self._known:
-                        self._known[schema] = await self._wrong(schema)
+                    if known not in self._known:
+                        self._known[known] = await self._wrong(schema)
             finally:
                 self._waiting -= 1
-        self._known.move_to_end(schema)
+        self._known.move_to_end(known)
         if len(self._known) > KNOWN:
             self._known.popitem(last=False)
-        if wrong := self._known[schema]:
+        if wrong := self._known[known]:
             raise BadRequestError(f"{field} cannot be obeyed: {wrong}", code="invalid_value", param=field)
 
     async def close(self) -> None:

@@ -146,7 +146,7 @@ class _Reader:
                     raise FormatError(
                         f"{_shown(inside)} must be one of {', '.join(TYPES)}, or a list of them"
                     )
-                return value
+                return list(dict.fromkeys(types)) if isinstance(value, list) else value
             case "pattern":
                 self._count_text(value, inside, PATTERN)
                 return value

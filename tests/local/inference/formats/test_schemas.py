@@ -62,6 +62,13 @@ def test_what_is_enforced_is_kept_and_nothing_else() -> None:
     assert list(read(kept)["properties"]) == list(kept["properties"])  # an answer has this order
 
 
+def test_what_is_said_again_and_again_is_kept_once() -> None:
+    assert read({"type": ["string", "null"] * 10**5, "required": ["a"] * 1000}) == {
+        "type": ["string", "null"],
+        "required": ["a"],
+    }
+
+
 def test_references_are_put_where_the_schema_will_lie() -> None:
     found = read(
         {"$defs": {"a": True}, "anyOf": [{"$ref": "#/$defs/a"}, {"type": "array", "items": {"$ref": "#"}}]},
