@@ -13,7 +13,6 @@ import contextlib
 import itertools
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
@@ -95,11 +94,6 @@ class Inference:
     def loaded(self) -> bool:
         """Whether a worker is running, and so a model in memory."""
         return self._child is not None and self._child.alive
-
-    def answers_from(self, folder: Path) -> bool:
-        """Whether an answer is being given by an adapter, or a whole model, that lies in ``folder``."""
-        used = [answer.ask.get(part) for answer in self._answers.values() for part in ("adapter", "base")]
-        return any(part and Path(part).is_relative_to(folder) for part in used)
 
     def rest_at_most(self, seconds: float) -> None:
         """Unload a worker that has nothing to answer after so many seconds, if not before."""

@@ -93,7 +93,6 @@ def ask(order: Mapping[str, Any], progress: Callable[[float, float], None]) -> d
         told = {
             "size": size,
             "template": vocabulary.template,
-            "start": vocabulary.start,
             "addsStart": vocabulary.adds_start,
             "noEnds": [token for token in order["ends"] if not vocabulary.ends(token)],
             "tokens": [vocabulary.tokens(text, add_special=False) for text in order["conversations"]],

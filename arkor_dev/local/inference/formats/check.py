@@ -32,7 +32,7 @@ class _Died(Exception):  # noqa: N818 - it ends a process, and no request
 
 
 class FormatChecks:
-    """Compiles schemas where nothing can come of it, and remembers which can be used."""
+    """Compiles schemas where that does no harm, and remembers which can be used."""
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
         self._idle_seconds = idle_seconds
