@@ -116,7 +116,10 @@ class Inference:
             if self._child is None or not self._child.alive:
                 if self._reader:
                     await self._reader
-                self._child = await Child.start(self._module, SPIN)
+                try:
+                    self._child = await Child.start(self._module, SPIN)
+                except OSError as error:
+                    raise JobFailure(f"The inference process cannot be started: {error}") from None
                 self._reader = asyncio.create_task(self._read(self._child))
             return self._child
 
@@ -169,10 +172,10 @@ class Inference:
     async def _ask_again(self, waiting: dict[int, _Answer]) -> None:
         try:
             child = await self._worker()
-        except OSError as error:
+        except JobFailure as failure:
             for number, answer in waiting.items():
                 self._answers.pop(number, None)
-                answer.messages.put_nowait({"error": f"The inference process cannot be started: {error}"})
+                answer.messages.put_nowait({"error": str(failure)})
             return
         for number, answer in waiting.items():
             if number in self._answers:
