@@ -166,11 +166,19 @@ class Engine:
         if used + reserved <= native.cells:
             return
         most = ROOM_BYTES // native.cell_bytes
-        if self._open or reserved > most:
+        if reserved > most:
+            raise JobFailure(
+                f"llama.cpp has room here for {most:,} tokens, and this conversation may come to "
+                f"{reserved:,}: ask for fewer"
+            )
+        if self._open:
             raise JobFailure(FULL)
-        # Nobody is answered, so the memory can be another; what was kept is read again.
+        # Nobody is answered, so the memory can be another; what was kept is read again. Where it cannot be
+        # had there is none, and the model is loaded anew.
+        place, self._place = self._place, None
         native.make_room(min(most, 2 * reserved))
         self._conversations = Conversations(native)
+        self._place = place
 
     def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Worn:
         """Have the base and the adapter loaded."""
