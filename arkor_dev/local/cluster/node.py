@@ -100,12 +100,11 @@ class Node:
         return json.dumps(told).encode()
 
     async def facts(self) -> bytes:
-        """`facts`, with ``node``, its address, and two folders: ``home`` of this job, ``code`` of ours."""
+        """`facts`, with ``node``, its address, and ``home``, the folder of this job."""
         import ray
 
-        where = {"node": ray.util.get_node_ip_address()}
-        told = json.loads(facts()) | where | {"home": str(self._home), "code": str(Path(__file__).parents[2])}
-        return json.dumps(told).encode()
+        where = {"node": ray.util.get_node_ip_address(), "home": str(self._home)}
+        return json.dumps(json.loads(facts()) | where).encode()
 
     # Files that come
 

@@ -47,6 +47,10 @@ ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".
 STATE: Final = "state.pt"
 """It is read as data (``checkpoints.state``), never as a program."""
 FILES: Final = 10_000
+PLACE: Final = ("node", "home")
+"""What a job's place tells besides: its address, and the folder of the job."""
+LINE: Final = 1000
+"""Characters of what a node says of itself in one line."""
 ENDS: Final = ("completed", "failed", "paused", "cancelled")
 EVENTS: Final = frozenset(
     {
@@ -61,6 +65,29 @@ OF_ALL: Final = frozenset({"type", "jobId", "timestamp"})
 
 class HostileError(Exception):
     """A node has sent what no worker sends; ``str()`` says what."""
+
+
+def facts_of(answer: bytes, *, of_place: bool = False) -> dict[str, Any]:
+    """What a node tells of itself, as `node.facts` has it, and with ``of_place`` as `Node.facts` has it.
+
+    Raises HostileError.
+    """
+    try:
+        told = strict_json.parse(answer)
+        facts = {name: told[name] for name in ("python", "versions", "missing", *(PLACE if of_place else ()))}
+        named = facts["versions"]
+        lines = [facts["python"], *named, *named.values(), *(facts[name] for name in PLACE if of_place)]
+        sound = isinstance(facts["missing"], list) and all(map(_is_line, (*lines, *facts["missing"])))
+        sound &= not of_place or (facts["home"].startswith("/") and len(facts["home"]) > 1)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise HostileError("what it has in a form that nobody can read")
+    return facts
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LINE and value.isprintable()
 
 
 def messages_of(answer: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster.returns import HostileError, Returns, meeting_of, messages_of, renamed
+from arkor_dev.local.cluster.returns import HostileError, Returns, facts_of, meeting_of, messages_of, renamed
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -218,6 +218,48 @@ def test_a_port_that_is_none_is_refused(body: bytes) -> None:
 def test_a_port_is_said_once_and_counts_as_no_other_message() -> None:
     with pytest.raises(HostileError):
         messages_of(answer({"meets": 4321}))
+
+
+FACTS: dict[str, Any] = {"python": "3.11.7", "versions": {"torch": "2.13.0"}, "missing": ["peft"]}
+PLACE: dict[str, Any] = {**FACTS, "node": "10.0.0.5", "home": "/tmp/arkor-dev-0/jobs/x"}
+
+
+@pytest.mark.parametrize(("told", "of_place"), [(FACTS, False), (PLACE, True)])
+def test_what_a_node_tells_of_itself_passes(told: dict[str, Any], of_place: bool) -> None:
+    more = json.dumps({**told, "more": "that nobody knows"}).encode()
+    assert facts_of(more, of_place=of_place) == told
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"missing": "peft"},
+        {"missing": [5]},
+        {"missing": ["a\x1b[31m"]},
+        {"versions": ["torch"]},
+        {"versions": {"torch": None}},
+        {"python": None},
+        {"python": "3" * 2000},
+        {"node": ""},
+        {"node": 5},
+        {"home": ""},
+        {"home": "/"},
+        {"home": "tmp"},
+        {"home": None},
+    ],
+)
+def test_what_a_node_tells_of_itself_and_nobody_can_read_is_refused(other: dict[str, Any]) -> None:
+    with pytest.raises(HostileError):
+        facts_of(json.dumps({**PLACE, **other}).encode(), of_place=True)
+    without = {name: value for name, value in PLACE.items() if name not in other}
+    with pytest.raises(HostileError):
+        facts_of(json.dumps(without).encode(), of_place=True)
+
+
+def test_facts_that_are_no_object_are_refused() -> None:
+    for body in (b"[]", b"5", b"\x80\x04", b'{"python": NaN}'):
+        with pytest.raises(HostileError):
+            facts_of(body)
 
 
 def test_folders_of_the_node_are_called_as_they_are_here() -> None:
