@@ -51,7 +51,7 @@ def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progres
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env={**DEFAULTS, **passed(), **QUIET, **OFFLINE},
+            env={**DEFAULTS, **passed("HOME"), **QUIET, **OFFLINE},
             start_new_session=True,
         )
         assert child.stdin

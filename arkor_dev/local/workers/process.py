@@ -45,9 +45,9 @@ QUIET = {
 }
 
 
-def passed() -> dict[str, str]:
-    """`PASSED`, as far as this process has it."""
-    return {name: os.environ[name] for name in PASSED if name in os.environ}
+def passed(*more: str) -> dict[str, str]:
+    """`PASSED`, and what is named besides, as far as this process has it."""
+    return {name: os.environ[name] for name in (*PASSED, *more) if name in os.environ}
 
 
 def message_in(line: bytes | bytearray) -> dict[str, Any]:
