@@ -34,8 +34,10 @@ def _steps(text: str) -> int:
 
 
 def _workers(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:3]) <= 64 and len(text) <= 2):
-        raise argparse.ArgumentTypeError(f"{text} is no number of workers. Choose one from 1 to 64.")
+    from arkor_dev.contract.placement.workers import WORKERS
+
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and WORKERS.fits(int(text))):
+        raise argparse.ArgumentTypeError(f"{text} is no number of workers. Choose {WORKERS.words}.")
     return int(text)
 
 

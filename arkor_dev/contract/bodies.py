@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from .placement.address import ON
+from .placement.workers import WORKERS
 from .rules import FILLED, FLAG, Rule, above_zero, text_line, whole
 from .schema import Field, Schema
 
@@ -206,7 +207,7 @@ QUEUE_CHANGES: Final = Schema(
 )
 """``{order?, held?}``."""
 
-RESUMPTION: Final = Schema((Field("force", FLAG), Field("on", ON), Field("workers", whole(1, 64))))
+RESUMPTION: Final = Schema((Field("force", FLAG), Field("on", ON), Field("workers", WORKERS)))
 """``{force?, on?, workers?}``."""
 
 

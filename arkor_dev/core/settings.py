@@ -55,12 +55,13 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], project: Path, **choices: object) -> Settings:
-        """Read the launch's folders and overrides from ``environ`` and this user's platform folders."""
+        """Read the launch's folders and overrides from ``environ`` and this user's platform folders.
+
+        Raises BadRequestError for a variable whose value is none of its own.
+        """
         choices["resume"] = choices.get("resume", True) and environ.get("ARKOR_NO_RESUME", "") in ("", "0")
         choices["cluster"] = choices.get("cluster") or environ.get("ARKOR_CLUSTER") or None
-        told = environ.get("ARKOR_AT_ONCE", "")
-        if choices.get("at_once") is None and told.isascii() and told.isdigit():
-            choices["at_once"] = int(told) or None
+        choices["at_once"] = choices.get("at_once") or _at_once_of(environ)
         choices["engine"] = choices.get("engine") or _engine_of(environ)
         return cls(
             project=project.resolve(),
@@ -83,9 +84,26 @@ class Settings:
         return self.data / "projects" / f"{tidy_name(self.project.name)}-{digest}"
 
 
+def _at_once_of(environ: Mapping[str, str]) -> int | None:
+    if (told := environ.get("ARKOR_AT_ONCE", "")) in ("", "0"):
+        return None
+    if not (told.isascii() and told.isdecimal() and len(told) <= 3 and int(told)):
+        raise _refusal("ARKOR_AT_ONCE", told, "number of jobs. Choose a whole one from 1 on")
+    return int(told)
+
+
 def _engine_of(environ: Mapping[str, str]) -> str | None:
     if not (told := environ.get("ARKOR_ENGINE")):
         return None
     from arkor_dev.contract.bodies import ENGINES  # most launches name none
 
-    return told if told in ENGINES else None
+    if told not in ENGINES:
+        raise _refusal("ARKOR_ENGINE", told, f"engine. Choose one of {', '.join(ENGINES)}")
+    return told
+
+
+def _refusal(variable: str, told: str, choices: str) -> Exception:
+    from arkor_dev.contract.errors import BadRequestError
+    from arkor_dev.contract.rules import quoted
+
+    return BadRequestError(f"{variable} is {quoted(told)}, which is no {choices}.")

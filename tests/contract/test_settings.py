@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract import settings
+from arkor_dev.contract.bodies import RESUMPTION
 from arkor_dev.contract.errors import ArkorError
-from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.contract.settings import SETTINGS, by_field
 from arkor_dev.contract.settings.conflicts import CONFLICTS, conflicts
 from arkor_dev.local.jobs.job_config import check_config
 from arkor_dev.project.arkor_toml import load_trainers
@@ -267,3 +268,8 @@ WSD = ("lrSchedulerType", "warmup_stable_decay")
 def test_another_backends_forms_pass_on_the_wire_alone() -> None:
     for field, value in (("maxSteps", -1), ("optim", "adamw_8bit"), ("datasetSplit", "test"), WSD, INIT):
         assert check_config({**CONFIG, field: value})[field] == value
+
+
+def test_a_resumed_job_may_have_as_many_workers_as_a_new_one() -> None:
+    (field,) = (each for each in RESUMPTION.fields if each.name == "workers")
+    assert field.rule is by_field()["workers"].rule

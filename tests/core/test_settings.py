@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 
 
@@ -71,7 +72,7 @@ def test_each_project_has_local_data_of_its_own(tmp_path: Path, settings: Settin
         ({}, None, None),
         ({"ARKOR_ENGINE": "exact"}, None, "exact"),
         ({"ARKOR_ENGINE": "exact"}, "llama.cpp", "llama.cpp"),
-        ({"ARKOR_ENGINE": "none such"}, None, None),
+        ({"ARKOR_ENGINE": "none such"}, "exact", "exact"),
         ({"ARKOR_ENGINE": ""}, None, None),
     ],
 )
@@ -79,3 +80,34 @@ def test_which_engine_answers_is_said_by_option_or_environment(
     tmp_path: Path, told: dict[str, str], chosen: str | None, engine: str | None
 ) -> None:
     assert Settings.from_environment(told, tmp_path, engine=chosen).engine == engine
+
+
+@pytest.mark.parametrize(
+    ("told", "at_once"), [({}, None), ({"ARKOR_AT_ONCE": "0"}, None), ({"ARKOR_AT_ONCE": "3"}, 3)]
+)
+def test_how_many_jobs_train_at_once_is_said_by_option_or_environment(
+    tmp_path: Path, told: dict[str, str], at_once: int | None
+) -> None:
+    assert Settings.from_environment(told, tmp_path).at_once == at_once
+    assert Settings.from_environment(told, tmp_path, at_once=2).at_once == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "told", "words"),
+    [
+        ("ARKOR_ENGINE", "llama", '"llama", which is no engine. Choose one of auto, exact, llama.cpp.'),
+        ("ARKOR_ENGINE", "\x1b[31m" * 1000, "which is no engine"),
+        ("ARKOR_AT_ONCE", "two", '"two", which is no number of jobs. Choose a whole one from 1 on.'),
+        ("ARKOR_AT_ONCE", "-1", "no number of jobs"),
+        ("ARKOR_AT_ONCE", "9" * 10_000, "no number of jobs"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_with_those_that_there_are(
+    tmp_path: Path, variable: str, told: str, words: str
+) -> None:
+    with pytest.raises(BadRequestError) as fault:
+        Settings.from_environment({variable: told}, tmp_path)
+    assert fault.value.text.startswith(variable)
+    assert words in fault.value.text
+    assert len(fault.value.text) < 200
+    assert fault.value.text.isprintable()

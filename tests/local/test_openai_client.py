@@ -433,7 +433,7 @@ def test_an_answer_that_fits_a_schema_whole_and_streamed(client: OpenAI) -> None
     assert {each.finish_reason for each in drawn.choices} == {"stop"}
     for each in drawn.choices:
         Draft202012Validator(PLACE).validate(json.loads(each.message.content or ""))
-    # Of answers that are given together the rounding may differ with who came first; of single ones not.
+    # Of answers that are given together the rounding may differ with who came first: one by one it does not.
     first, again = (create(**asked, temperature=2, seed=3) for _ in range(2))
     assert first.choices[0].message.content == again.choices[0].message.content
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from arkor_dev.contract.placement.workers import WORKERS
 from arkor_dev.contract.rules import above_zero, whole
 
 from .setting import Setting
@@ -53,7 +54,7 @@ ROWS: Final = (
         field="workers",
         label="Workers",
         help="Processes of a cluster that share each batch, each with all of this.",
-        rule=whole(1, 64),
+        rule=WORKERS,
         style="count",
         group="advanced",
         default_words="one",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
+import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +17,7 @@ PACKAGE: Final = Path(arkor_dev.__file__).parent
 TRAVELS: Final = ("__init__.py", "contract", "data", "local")
 """What training needs of the package."""
 ENDINGS: Final = (".py", ".jsonl")
+OLD_SECONDS: Final = 86400.0
 
 
 def files() -> list[tuple[str, Path]]:
@@ -37,14 +41,26 @@ def packed(cache: Path) -> Path:
     folder = cache / "cluster-code" / digest.hexdigest()[:32]
     if folder.is_dir():
         return folder / PACKAGE.name
-    part = folder.with_name(f"{folder.name}{PART}")
-    shutil.rmtree(part, ignore_errors=True)
-    for name, path in found:
-        target = part / PACKAGE.name / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    try:
-        part.rename(folder)
-    except OSError:  # another job was quicker
-        shutil.rmtree(part, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder.parent)
+    # Other processes may be at it as well: each writes a folder of its own.
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", suffix=PART, dir=folder.parent) as made:
+        part = Path(made) / folder.name
+        for name, path in found:
+            target = part / PACKAGE.name / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another one was quicker
+                raise
     return folder / PACKAGE.name
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process that was killed has left."""
+    for path in folder.glob(f"*{PART}"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > OLD_SECONDS:
+                shutil.rmtree(path)

@@ -16,6 +16,7 @@ from arkor_dev.contract.placement.address import host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
 from .node import Node
+from .returns import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -217,7 +218,7 @@ def alive() -> list[dict[str, Any]]:
 def place(lease: Lease, wish: Wish, asked: Callable[[Place], None]) -> Place:
     """A place for a job on the cluster, as its ``lease`` says; ``asked`` gets it before it is there.
 
-    It outlives this process. Raises NoPlaceError where there is none, LostError.
+    It outlives this process. Raises NoPlaceError where there is none, LostError, HostileError.
     """
     import ray
     from ray.exceptions import GetTimeoutError
@@ -235,7 +236,7 @@ def place(lease: Lease, wish: Wish, asked: Callable[[Place], None]) -> Place:
         with contextlib.suppress(Exception):
             ray.kill(actor)
         raise LostError(" ".join(str(fault).split())[:300], gone=True) from fault
-    found.facts = json.loads(answer)
+    found.facts = facts_of(answer, of_place=True)
     return found
 
 

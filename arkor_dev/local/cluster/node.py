@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import importlib.util
 import json
 import os
@@ -70,16 +71,17 @@ class Node:
         self._name, self._nonce, self._away = name, nonce, max(away, ALONE_SECONDS)
         root = own_folder()
         self._files, jobs = root / "files", root / "jobs"
-        for folder in (self._files, jobs):
-            folder.mkdir(exist_ok=True)
+        for shared in (self._files, jobs):
+            shared.mkdir(exist_ok=True)
         with (root / "lock").open("w") as turn:  # a folder that is made is no leftover
             fcntl.flock(turn, fcntl.LOCK_EX)
             sweep(self._files, jobs)
             self._home = Path(tempfile.mkdtemp(prefix=f"{job_id}-", dir=jobs))
             self._lock = locked(self._home)
-        for name in ("data", "project"):
-            (self._home / name).mkdir()
+        for folder in ("data", "project"):
+            (self._home / folder).mkdir()
         self._job = self._home / "data" / "jobs" / job_id
+        self._digests: dict[str, Any] = {}
         self._child: Child | None = None
         self._begun = False
         self._said = Spool(self._home / "said", WAITING_BYTES, AGAIN_BYTES)
@@ -100,12 +102,11 @@ class Node:
         return json.dumps(told).encode()
 
     async def facts(self) -> bytes:
-        """`facts`, with ``node``, its address, and two folders: ``home`` of this job, ``code`` of ours."""
+        """`facts`, with ``node``, its address, and ``home``, the folder of this job."""
         import ray
 
-        where = {"node": ray.util.get_node_ip_address()}
-        told = json.loads(facts()) | where | {"home": str(self._home), "code": str(Path(__file__).parents[2])}
-        return json.dumps(told).encode()
+        where = {"node": ray.util.get_node_ip_address(), "home": str(self._home)}
+        return json.dumps(json.loads(facts()) | where).encode()
 
     # Files that come
 
@@ -122,15 +123,19 @@ class Node:
     async def put(self, sha256: str, offset: int, piece: bytes, size: int) -> bytes:
         """Take a piece of a file of ``size`` bytes; it is here when all of them are. Raises OSError."""
         self._heard = time.monotonic()
-        part = self._home / f"{sha256}.part"
+        stored, part = self._stored(sha256), self._home / f"{sha256}.part"
         with part.open("r+b" if offset else "wb") as file:
-            file.seek(offset)
+            if file.seek(0, os.SEEK_END) != offset:
+                raise OSError(f"{sha256[:12]} goes on with another piece than the next one")
             file.write(piece)
+        # All of it is hashed as it comes: what has many gigabytes is read for longer than a call may take.
+        digest = self._digests[sha256] = self._digests[sha256] if offset else hashlib.sha256()
+        digest.update(piece)
         if offset + len(piece) == size:
-            if described(part)["sha256"] != sha256:
+            if digest.hexdigest() != sha256:
                 part.unlink()
                 raise OSError(f"{sha256[:12]} came with other bytes than it was sent with")
-            part.replace(self._stored(sha256))
+            part.replace(stored)
         return b"{}"
 
     async def lay(self, names: dict[str, str], links: dict[str, str]) -> bytes:

@@ -12,10 +12,21 @@ import errno
 import hashlib
 import os
 import shutil
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_RESUMED
+from arkor_dev.contract.events import (
+    CHECKPOINT_REMOVED,
+    CHECKPOINT_SAVED,
+    EVALUATION_COMPLETED,
+    SAMPLE_CREATED,
+    SYSTEM_METRICS,
+    TRAINING_LOG,
+    TRAINING_MESSAGE,
+    TRAINING_RESUMED,
+    TRAINING_STARTED,
+)
 from arkor_dev.local.checkpoints.points import drop_before, drop_later
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, drop_checkpoint, job_folder, resume_folder
 from arkor_dev.local.jobs.whole_folder import PART
@@ -36,12 +47,47 @@ ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".
 STATE: Final = "state.pt"
 """It is read as data (``checkpoints.state``), never as a program."""
 FILES: Final = 10_000
+PLACE: Final = ("node", "home")
+"""What a job's place tells besides: its address, and the folder of the job."""
+LINE: Final = 1000
+"""Characters of what a node says of itself in one line."""
 ENDS: Final = ("completed", "failed", "paused", "cancelled")
-NAME: Final = 100
+EVENTS: Final = frozenset(
+    {
+        *(TRAINING_STARTED, TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, EVALUATION_COMPLETED),
+        *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, SAMPLE_CREATED, SYSTEM_METRICS),
+    }
+)
+"""What a worker tells of. That a job is over, or a stream, is for the backend to tell."""
+OF_ALL: Final = frozenset({"type", "jobId", "timestamp"})
+"""Fields of every event, which the backend sets."""
 
 
 class HostileError(Exception):
     """A node has sent what no worker sends; ``str()`` says what."""
+
+
+def facts_of(answer: bytes, *, of_place: bool = False) -> dict[str, Any]:
+    """What a node tells of itself, as `node.facts` has it, and with ``of_place`` as `Node.facts` has it.
+
+    Raises HostileError.
+    """
+    try:
+        told = strict_json.parse(answer)
+        facts = {name: told[name] for name in ("python", "versions", "missing", *(PLACE if of_place else ()))}
+        named = facts["versions"]
+        lines = [facts["python"], *named, *named.values(), *(facts[name] for name in PLACE if of_place)]
+        sound = isinstance(facts["missing"], list) and all(map(_is_line, (*lines, *facts["missing"])))
+        sound &= not of_place or (facts["home"].startswith("/") and len(facts["home"]) > 1)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise HostileError("what it has in a form that nobody can read")
+    return facts
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LINE and value.isprintable()
 
 
 def messages_of(answer: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
@@ -79,10 +125,9 @@ def meeting_of(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
 def _is_message(message: object) -> bool:
     if not isinstance(message, dict) or len(message) > 2:
         return False
-    fields = isinstance(message.get("fields"), dict)
+    fields = isinstance(message.get("fields"), dict) and not OF_ALL & message["fields"].keys()
     if "event" in message:
-        name = message["event"]
-        return fields and isinstance(name, str) and 0 < len(name) <= NAME and name.isprintable()
+        return fields and message["event"] in EVENTS
     if "end" in message:
         return fields and message["end"] in ENDS
     if "kept" in message:
@@ -159,36 +204,43 @@ class Returns:
             whole = parts[0] == "final" or parts[0] in WHOLE
             depth = 0 if not whole else 1 if parts[0] == "final" else 2
             folders.setdefault("/".join(parts[:depth]), []).append(entry)
-        needed = sum(entry["bytes"] for entry in entries)
         self._home.mkdir(parents=True, exist_ok=True)
+        files = [entry for entry in folders.pop("", []) if not self._has(entry)]
+        folders = {name: inside for name, inside in folders.items() if not all(map(self._has, inside))}
+        needed = sum(entry["bytes"] for entry in (*files, *chain.from_iterable(folders.values())))
         if needed > shutil.disk_usage(self._home).free:
             raise OSError(errno.ENOSPC, "The disk has no room for what the job has made")
-        for entry in folders.pop("", []):
+        for entry in files:
             self._take_file(entry)
         for name, inside in folders.items():
             self._take_folder(name, inside)
 
+    def _has(self, entry: Mapping[str, Any]) -> bool:
+        """Whether the file is here as it is there."""
+        path = self._home / entry["name"]
+        with contextlib.suppress(OSError):
+            if path.is_symlink() or path.stat().st_size != entry["bytes"]:
+                return False
+            return bool(described(path)["sha256"] == entry["sha256"])
+        return False
+
     def _take_file(self, entry: Mapping[str, Any]) -> None:
         target = self._home / entry["name"]
-        if not _same(target, entry):
-            part = target.with_name(f"{target.name}{PART}")
-            self._fetch(entry, part)
-            part.replace(target)
+        part = target.with_name(f"{target.name}{PART}")
+        self._fetch(entry, part)
+        part.replace(target)
 
     def _take_folder(self, name: str, entries: Iterable[Mapping[str, Any]]) -> None:
         target = self._home / name
         part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
-        entries = list(entries)
-        if all(_same(self._home / entry["name"], entry) for entry in entries):
-            return
         for rest in (part, old):
             shutil.rmtree(rest, ignore_errors=True)
         try:
             for entry in entries:
                 place = part / entry["name"].removeprefix(f"{name}/")
                 place.parent.mkdir(parents=True, exist_ok=True)
-                if _same(known := self._home / entry["name"], entry):
-                    shutil.copyfile(known, place)
+                if self._has(entry):
+                    shutil.copyfile(self._home / entry["name"], place)
                 else:
                     self._fetch(entry, place)
             if target.exists():
@@ -251,11 +303,3 @@ def _belongs(name: str) -> bool:
     elif parts[0] not in ("final", LOOSE):
         return False
     return name.endswith(ENDINGS)
-
-
-def _same(path: Path, entry: Mapping[str, Any]) -> bool:
-    with contextlib.suppress(OSError):
-        if path.is_symlink() or path.stat().st_size != entry["bytes"]:
-            return False
-        return bool(described(path)["sha256"] == entry["sha256"])
-    return False

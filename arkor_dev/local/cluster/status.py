@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -16,6 +15,7 @@ from arkor_dev.local.workers.link import Link
 
 from . import access, code, connection
 from .node import facts
+from .returns import HostileError, facts_of
 
 LOOK_SECONDS: Final = 20.0
 
@@ -53,8 +53,9 @@ def _seen() -> dict[str, Any]:
     end = time.monotonic() + LOOK_SECONDS
     for told, answer in zip(nodes, asked, strict=True):
         try:
-            said = json.loads(ray.get(answer, timeout=max(0.1, end - time.monotonic())))
-            told |= {name: said[name] for name in ("python", "versions", "missing")}
+            told |= facts_of(ray.get(answer, timeout=max(0.1, end - time.monotonic())))
+        except HostileError as fault:
+            told["problem"] = f"It sent {fault}"
         except Exception as fault:  # noqa: BLE001 - one node that fails is no reason not to tell of the others
             told["problem"] = " ".join(str(fault).split())[:300] or type(fault).__name__
     free = ray.available_resources()

@@ -7,7 +7,6 @@ ended, and begins anew when none runs. What it finds is kept in the job's folder
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from arkor_dev.data.sources import SourceError, inside, parts_of
 from arkor_dev.local.jobs.artifacts import job_folder, saved_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.alongside import alongside
+from arkor_dev.local.workers.aside import Aside
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from arkor_dev.local.models.catalog import Models
 
     from .beside import Compared
-
-log = logging.getLogger(__name__)
 
 WORKER: Final = "arkor_dev.local.training.worker"
 
@@ -66,11 +64,11 @@ class Evaluations:
         self._data, self._project = data, project
         self._busy = busy
         self._asked: dict[str, Asked] = {}
-        self._news = asyncio.Event()
+        self._aside = Aside(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Work on what is asked for as long as the body runs."""
-        return alongside(self._run())
+        return alongside(self._aside.run())
 
     # Asked by the server
 
@@ -97,7 +95,7 @@ class Evaluations:
             await asyncio.to_thread(self._check_data, job)
         self._asked.pop(job["id"], None)
         self._asked[job["id"]] = Asked(job, folder, step, data)
-        self._news.set()
+        self._aside.wake()
 
     def told(self, job_id: str) -> JobEvaluating | None:
         """How far the evaluation of a job has come; None where none is wanted, or the last one is done."""
@@ -137,13 +135,14 @@ class Evaluations:
 
     def training_begins(self) -> None:
         """Get out of a job's way; what was under way begins anew."""
+        self._aside.make_way()
         for asked in self._asked.values():
             if asked.child:
                 asked.child.kill()
 
     def training_ended(self) -> None:
         """Go on with what waits."""
-        self._news.set()
+        self._aside.wake()
 
     # Inside
 
@@ -168,27 +167,15 @@ class Evaluations:
     def _next(self) -> Asked | None:
         return next((asked for asked in self._asked.values() if not asked.error), None)
 
-    async def _run(self) -> None:
-        while True:
-            self._news.clear()
-            asked = None if self._busy() else self._next()
-            if asked is None:
-                await self._news.wait()
-                continue
-            try:
-                evaluation = await self._evaluate(asked)
-            except JobFailure as failure:
-                # One that was killed for a job, or with its own job, has not failed.
-                if not self._busy():
-                    asked.error = str(failure)
-            except Exception as error:
-                log.exception("the evaluation of %s", asked.job["id"])
-                asked.error = f"the local backend failed: {type(error).__name__}: {error}"
-            else:
-                if asked.step is None and asked.data is None:
-                    await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
-                if self._asked.get(asked.job["id"]) is asked:
-                    del self._asked[asked.job["id"]]
+    async def _work(self, asked: Asked) -> None:
+        evaluation = await self._evaluate(asked)
+        if asked.step is None and asked.data is None:
+            await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
+        if self._asked.get(asked.job["id"]) is asked:
+            del self._asked[asked.job["id"]]
+
+    def _failed(self, asked: Asked, reason: str) -> None:
+        asked.error = reason
 
     async def _evaluate(self, asked: Asked) -> dict[str, Any]:
         """Let a worker measure; JobFailure where it ends without."""

@@ -47,8 +47,10 @@ class Driver:
         """Let it leave the cluster as it was; kill it where that takes too long."""
         self._child.send(do="end")
         ending = asyncio.create_task(self._child.ended())
-        await asyncio.wait({ending}, timeout=LEAVE_SECONDS)
-        self._child.kill()
+        try:
+            await asyncio.wait({ending}, timeout=LEAVE_SECONDS)
+        finally:
+            self._child.kill()
         await ending
 
     def cause(self, what: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import shutil
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from arkor_dev.local.inference.strength import WHOLE, no_strength
 from arkor_dev.local.jobs.artifacts import exports_folder, kind_of, saved_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.alongside import alongside
+from arkor_dev.local.workers.aside import Aside
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
-
-log = logging.getLogger(__name__)
 
 WORKER: Final = "arkor_dev.local.exports.worker"
 
@@ -81,11 +79,11 @@ class Exports:
         self._data, self._project, self._cache = data, project, cache
         self._busy = busy
         self._orders: dict[str, Order] = {}
-        self._news = asyncio.Event()
+        self._aside = Aside(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Work on what is asked for as long as the body runs."""
-        return alongside(self._run())
+        return alongside(self._aside.run())
 
     # Asked by the server
 
@@ -113,7 +111,7 @@ class Exports:
         if form in ("gguf", "ollama"):
             told["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
         self._orders[told["id"]] = Order(job, source, told)
-        self._news.set()
+        self._aside.wake()
         return told
 
     def list(self, job_id: str) -> list[dict[str, Any]]:
@@ -165,13 +163,14 @@ class Exports:
 
     def training_begins(self) -> None:
         """Get out of a job's way; what was under way begins anew."""
+        self._aside.make_way()
         for order in self._orders.values():
             if order.child:
                 order.child.kill()
 
     def training_ended(self) -> None:
         """Go on with what waits."""
-        self._news.set()
+        self._aside.wake()
 
     # Inside
 
@@ -196,31 +195,23 @@ class Exports:
 
     def _next(self) -> Order | None:
         waiting = (order for order in self._orders.values() if order.told["state"] == "waiting")
-        return None if self._busy() else next(waiting, None)
+        return next(waiting, None)
 
-    async def _run(self) -> None:
-        while True:
-            self._news.clear()
-            order = self._next()
-            if order is None:
-                await self._news.wait()
-                continue
-            told = order.told
-            told["state"] = "running"
-            try:
-                told |= await self._make(order)
-            except JobFailure as failure:
-                # One that was killed for a job begins anew.
-                told |= {"state": "waiting"} if self._busy() else {"state": "failed", "error": str(failure)}
-            except Exception as error:
-                log.exception("the export %s of %s", told["id"], order.job["id"])
-                reason = f"the local backend failed: {type(error).__name__}: {error}"
-                told |= {"state": "failed", "error": reason}
-            else:
-                await self._done(order)
-            told.pop("progress", None)
+    async def _work(self, order: Order) -> None:
+        order.told["state"] = "running"
+        try:
+            order.told |= await self._make(order)
+            await self._done(order)
+        except BaseException:
+            order.told["state"] = "waiting"  # as long as it has not failed
+            raise
+        finally:
+            order.told.pop("progress", None)
             if order.taken_back:  # while it was under way, or as it was written
-                await asyncio.to_thread(self._remove, order.job["id"], told["id"])
+                await asyncio.to_thread(self._remove, order.job["id"], order.told["id"])
+
+    def _failed(self, order: Order, reason: str) -> None:
+        order.told |= {"state": "failed", "error": reason}
 
     async def _done(self, order: Order) -> None:
         """Keep what is told of an export that is there; then it is an order no more."""

@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from arkor_dev.local.workers.cores import cores
+
 MEMINFO: Final = Path("/proc/meminfo")
 GROUPS: Final = Path("/proc/self/cgroup")
 CONTROL: Final = Path("/sys/fs/cgroup")
@@ -107,10 +109,9 @@ def free_disk(folder: Path) -> int | None:
 @functools.cache
 def makers_of_speed() -> tuple[str, ...]:
     """What a measurement holds for: the processor, its cores, the settings of its threads, the libraries."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")]
     versions = [f"{name} {_version(name)}" for name in LIBRARIES]
-    return (_processor(), f"{cores} cores", *threads, *versions)
+    return (_processor(), f"{cores()} cores", *threads, *versions)
 
 
 def _version(name: str) -> str:

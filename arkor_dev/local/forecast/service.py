@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import logging
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.observer import Beside
 from arkor_dev.local.workers.alongside import alongside
+from arkor_dev.local.workers.aside import Aside
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from arkor_dev.contract.feature_shapes import Forecast
     from arkor_dev.local.jobs.store import Verdict
     from arkor_dev.local.models.catalog import Model, Models
-
-log = logging.getLogger(__name__)
 
 SECONDS: Final = 17.0
 """How long a measurement may make steps, counted from its start; what it has begun it ends."""
@@ -73,12 +71,12 @@ class Forecasts:
         self._busy = busy
         self._kept = Kept(data)
         self._entries: dict[str, Entry] = {}
-        self._news = asyncio.Event()
+        self._aside = Aside(busy, self._next, self._work, self._failed)
         self._current: tuple[Entry, Child] | None = None
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Measure what is asked for as long as the body runs."""
-        return alongside(self._run())
+        return alongside(self._aside.run())
 
     # Asked by the server
 
@@ -118,6 +116,7 @@ class Forecasts:
 
     def training_begins(self) -> None:
         """Get out of a job's way."""
+        self._aside.make_way()
         if self._current:
             self._current[1].kill()
 
@@ -127,7 +126,7 @@ class Forecasts:
         if verdict.status == "completed" and metrics and seconds:
             with contextlib.suppress(JobFailure):
                 self._correct(dict(config), seconds, metrics.get("peakBytes"))
-        self._news.set()
+        self._aside.wake()
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
         """What to say to somebody whose job ran out of memory: its forecast, and settings that fit.
@@ -197,7 +196,7 @@ class Forecasts:
             return {"id": entry.id, "state": "measured", **forecast}
         if entry.error:
             return {"id": entry.id, "state": "failed", "error": entry.error}
-        self._news.set()
+        self._aside.wake()
         measuring = self._current is not None and self._current[0].key == entry.key
         view: Forecast = {"id": entry.id, "state": "measuring" if measuring else "waiting"}
         if measuring and self._current and self._current[0].progress:
@@ -223,22 +222,12 @@ class Forecasts:
                 return entry
         return None
 
-    async def _run(self) -> None:
-        while True:
-            self._news.clear()
-            entry = None if self._busy() else self._next()
-            if entry is None:
-                await self._news.wait()
-                continue
-            try:
-                await self._measure(entry, lambda _: None)
-            except JobFailure as failure:
-                # One that was killed for a job, or because nobody wanted it any more, has not failed.
-                if not self._busy() and entry.id in self._entries:
-                    entry.error = str(failure)
-            except Exception as error:
-                log.exception("the forecast %s", entry.id)
-                entry.error = f"the local backend failed: {type(error).__name__}: {error}"
+    async def _work(self, entry: Entry) -> None:
+        await self._measure(entry, lambda _: None)
+
+    def _failed(self, entry: Entry, reason: str) -> None:
+        if entry.id in self._entries:  # else nobody wanted it any more
+            entry.error = reason
 
     async def _measure(
         self, entry: Entry, progress: Callable[[dict[str, Any]], None], *, urgent: bool = False

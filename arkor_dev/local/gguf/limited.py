@@ -5,24 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.process import DEFAULTS, QUIET
+from arkor_dev.local.workers.process import DEFAULTS, MESSAGE_LIMIT, QUIET, message_in, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     Progress = Callable[[str, float, float | None, str], None]
 
-SECRET: Final = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY", re.IGNORECASE)
 OFFLINE: Final = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 GIB: Final = 2**30
 LINE: Final = 500
@@ -46,7 +44,6 @@ def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progres
 
     Raises :class:`JobFailure` with the reason that it gave, or how it ended; ``doing`` says what it does.
     """
-    env = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
     late = threading.Event()
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
@@ -54,7 +51,7 @@ def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progres
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env={**DEFAULTS, **env, **QUIET, **OFFLINE},
+            env={**DEFAULTS, **passed("HOME"), **QUIET, **OFFLINE},
             start_new_session=True,
         )
         assert child.stdin
@@ -70,8 +67,7 @@ def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progres
             with contextlib.suppress(BrokenPipeError):
                 child.stdin.write(json.dumps({**order, "memory": limits.memory}).encode() + b"\n")
                 child.stdin.flush()
-            for line in child.stdout:
-                message = json.loads(line)
+            for message in _messages(child.stdout, doing):
                 if "progress" in message:
                     told = message["progress"]
                     progress(told["label"], told["done"], told["total"], told["unit"])
@@ -93,6 +89,18 @@ def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progres
         lines = errors.read().decode(errors="replace").splitlines()
         last = next((line for line in reversed(lines) if line.strip()), "it left no message")
         raise JobFailure(f"{doing} ended with exit status {child.returncode}: {last[:LINE]}")
+
+
+def _messages(said: IO[bytes], doing: str) -> Iterator[dict[str, Any]]:
+    """What a child says, up to its end; JobFailure where it says anything but messages."""
+    while line := said.readline(MESSAGE_LIMIT):
+        try:
+            if line.endswith(b"\n"):  # else it has ended in the middle of a word
+                yield message_in(line)
+            elif len(line) == MESSAGE_LIMIT:
+                raise ValueError("it has no end")
+        except (ValueError, RecursionError) as fault:
+            raise JobFailure(f"{doing} said what is no message: {str(fault)[:LINE]}") from fault
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

@@ -44,11 +44,6 @@ class Vocabulary:
         return bool(llama_cpp.llama_vocab_is_eog(self.pointer, token))
 
     @property
-    def start(self) -> int:
-        """The start token's id, or -1."""
-        return int(llama_cpp.llama_vocab_bos(self.pointer))
-
-    @property
     def adds_start(self) -> bool:
         """Whether llama.cpp sets a start token before every text."""
         return bool(llama_cpp.llama_vocab_get_add_bos(self.pointer))

@@ -9,7 +9,6 @@ the caches, is multiplied with one row in each way, in 0.2 s.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from dataclasses import dataclass
 from types import MethodType
@@ -17,7 +16,9 @@ from typing import Any, Final
 
 import torch
 
-CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from arkor_dev.local.workers.cores import cores
+
+CORES: Final = cores()
 MEASURED_BYTES: Final = 128 * 2**20
 """Of float32 weights, at most: more than the caches of most processors hold."""
 LEAST_BYTES: Final = 16 * 2**20

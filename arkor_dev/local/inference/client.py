@@ -13,7 +13,6 @@ import contextlib
 import itertools
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
@@ -96,11 +95,6 @@ class Inference:
         """Whether a worker is running, and so a model in memory."""
         return self._child is not None and self._child.alive
 
-    def answers_from(self, folder: Path) -> bool:
-        """Whether an answer is being given by an adapter, or a whole model, that lies in ``folder``."""
-        used = [answer.ask.get(part) for answer in self._answers.values() for part in ("adapter", "base")]
-        return any(part and Path(part).is_relative_to(folder) for part in used)
-
     def rest_at_most(self, seconds: float) -> None:
         """Unload a worker that has nothing to answer after so many seconds, if not before."""
         now = asyncio.get_running_loop().time()
@@ -122,7 +116,10 @@ class Inference:
             if self._child is None or not self._child.alive:
                 if self._reader:
                     await self._reader
-                self._child = await Child.start(self._module, SPIN)
+                try:
+                    self._child = await Child.start(self._module, SPIN)
+                except OSError as error:
+                    raise JobFailure(f"The inference process cannot be started: {error}") from None
                 self._reader = asyncio.create_task(self._read(self._child))
             return self._child
 
@@ -175,10 +172,10 @@ class Inference:
     async def _ask_again(self, waiting: dict[int, _Answer]) -> None:
         try:
             child = await self._worker()
-        except OSError as error:
+        except JobFailure as failure:
             for number, answer in waiting.items():
                 self._answers.pop(number, None)
-                answer.messages.put_nowait({"error": f"The inference process cannot be started: {error}"})
+                answer.messages.put_nowait({"error": str(failure)})
             return
         for number, answer in waiting.items():
             if number in self._answers:

@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LINE_LIMIT = 16 * 2**20
+BUFFERED = 16 * 2**20
+"""Bytes of what it says that are read ahead."""
+MESSAGE_LIMIT = 64 * 2**20
+"""Bytes of one message: a worker works with files of others, which are not to fill the backend's memory."""
 TAIL_LINES = 20
+
+PASSED = (
+    *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
+    *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
+)
+"""What of the environment a process gets that reads files of others: nothing that could be a secret."""
 
 DEFAULTS = {
     # Threads that wait without spinning: training, chat and the browser share the same few cores, and a
@@ -37,6 +46,19 @@ QUIET = {
 }
 
 
+def passed(*more: str) -> dict[str, str]:
+    """`PASSED`, and what is named besides, as far as this process has it."""
+    return {name: os.environ[name] for name in (*PASSED, *more) if name in os.environ}
+
+
+def message_in(line: bytes | bytearray) -> dict[str, Any]:
+    """What a worker says by one ``line``; ValueError or RecursionError for what is no message."""
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError("no object")
+    return message
+
+
 class Child:
     """One running worker. Its standard input stays open for life: the end of it ends the worker."""
 
@@ -44,6 +66,7 @@ class Child:
         self._process = process
         self.module = module
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._strange = ""
         self._errors = asyncio.create_task(self._read_errors())
 
     @classmethod
@@ -60,7 +83,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            limit=LINE_LIMIT,
+            limit=BUFFERED,
             start_new_session=True,
             env={**DEFAULTS, **inherited, **QUIET, **(env or {})},
         )
@@ -81,13 +104,25 @@ class Child:
                 self._process.stdin.write(json.dumps(fields).encode() + b"\n")
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield messages as they come, all that have come together at once, until the worker ends."""
+        """Yield messages as they come, all that have come together at once, until the worker ends.
+
+        One that says anything else is ended.
+        """
         assert self._process.stdout
-        rest = b""
+        begun = bytearray()
         while data := await self._process.stdout.read(2**16):
-            *lines, rest = (rest + data).split(b"\n")
-            if lines:
-                yield [json.loads(line) for line in lines]
+            begun += data
+            try:
+                if b"\n" in data:
+                    *lines, rest = begun.split(b"\n")
+                    begun = rest
+                    yield [message_in(line) for line in lines]
+                if len(begun) > MESSAGE_LIMIT:
+                    raise ValueError(f"more than {MESSAGE_LIMIT:,} bytes")
+            except (ValueError, RecursionError) as fault:
+                self._strange = str(fault)
+                self.kill()
+                return
 
     def kill(self) -> None:
         """End the worker and everything it started, at once."""
@@ -112,11 +147,13 @@ class Child:
     @property
     def killed(self) -> bool:
         """Whether it was ended by signal 9, which is what a system does when memory runs out."""
-        return self._process.returncode == -signal.SIGKILL
+        return self._process.returncode == -signal.SIGKILL and not self._strange
 
     def cause(self, what: str) -> str:
         """Say why a worker that ended without a word of its own has ended."""
         status = self._process.returncode
+        if self._strange:
+            return f"{what} said what is no message, and was ended: {self._strange[:200]}"
         if self.killed:
             return (
                 f"{what} was killed (signal 9), most likely because the machine ran out of memory: "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.cli import main as cli
+from arkor_dev.contract.placement.workers import WORKERS
 from arkor_dev.jobs import figures
 from arkor_dev.local.jobs.store import Store, Verdict
 
@@ -145,8 +146,8 @@ async def test_what_has_changed_since_is_said_with_the_way_on(command: Command, 
     assert "data.jsonl has changed. To go on all the same, add --force." in refused
     assert await command.run(0, "jobs", "resume", "job_a", "--force") == "job_a (bot) goes on after step 3.\n"
     able.add_job("paused", id="job_c", name="bot", pause={"step": 3, "reason": "asked"})
-    await command.run(0, "jobs", "resume", "job_c", "--workers", "2")
-    assert able.last("POST /v1/jobs/{id}/resume").json() == {"workers": 2}
+    await command.run(0, "jobs", "resume", "job_c", "--workers", f"{WORKERS.high}")
+    assert able.last("POST /v1/jobs/{id}/resume").json() == {"workers": WORKERS.high}
     able.add_job("paused", id="job_d", name="bot", pause={"step": 3, "reason": "asked"})
     await command.run(0, "jobs", "resume", "job_d", "--at", "here")
     assert able.last("POST /v1/jobs/{id}/resume").json() == {"on": "here"}
@@ -179,7 +180,7 @@ async def test_a_finished_job_gets_a_later_end(command: Command, able: FakeBacke
         (["resume", "x", "--steps", "5"], "are for jobs extend"),
         (["extend", "x", "--steps", "5", "--workers", "2"], "--workers is for jobs resume"),
         (["resume", "x", "--workers", "0"], "no number of workers"),
-        (["resume", "x", "--workers", "100"], "no number of workers"),
+        (["resume", "x", "--workers", str(int(WORKERS.high) + 1)], f"workers. Choose {WORKERS.words}."),
         (["--epochs", "5"], "are for jobs extend"),
         (["extend", "x", "--steps", "0"], "no number of steps"),
         (["extend", "x", "--epochs", "nan"], "no number of epochs"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster.returns import HostileError, Returns, meeting_of, messages_of, renamed
+from arkor_dev.local.cluster.returns import HostileError, Returns, facts_of, meeting_of, messages_of, renamed
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -59,6 +61,22 @@ def test_files_lie_where_a_job_of_this_machine_has_them(tmp_path: Path) -> None:
     taken.take(node.listing())
     assert node.reads == reads + 2  # of the card alone, six bytes
     assert (home / "checkpoints/10/state.pt").read_bytes() == b"state"
+
+
+def test_room_is_needed_for_what_is_not_here_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a job's end all of its files are listed, and most of them have come before."""
+    node = Node({f"checkpoints/{step}/adapter_model.safetensors": b"w" * 100 for step in (10, 20)})
+    node.chunk = 100
+    taken = Returns(tmp_path, JOB, node.read)
+    taken.take(node.listing())
+    node.files |= {"final/adapter_model.safetensors": b"w" * 50, "evaluation/final.json": b"{}"}
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=51))
+    with pytest.raises(OSError, match="no room"):
+        taken.take(node.listing())
+    assert not (tmp_path / "jobs" / JOB / "final").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=52))
+    taken.take(node.listing())
+    assert (tmp_path / "jobs" / JOB / "final" / "adapter_model.safetensors").stat().st_size == 50
 
 
 @pytest.mark.parametrize(
@@ -140,12 +158,20 @@ def test_a_workers_messages_pass() -> None:
         answer({"event": "", "fields": {}}),
         answer({"event": "a\nb", "fields": {}}),
         answer({"event": "training.log", "fields": []}),
+        answer({"event": ["training.log"], "fields": {}}),
+        answer({"event": "end", "fields": {}}),
+        answer({"event": "training.completed", "fields": {}}),
+        answer({"event": "training.paused", "fields": {}}),
+        answer({"event": "model.progress", "fields": {}}),
+        answer({"event": "training.log", "fields": {"jobId": "job_1"}}),
+        answer({"event": "training.log", "fields": {"type": "training.completed"}}),
+        answer({"end": "completed", "fields": {"timestamp": "2020-01-01T00:00:00Z"}}),
         answer({"kept": -1}),
         answer({"kept": True}),
         answer({"progress": {"label": "x"}}),
         answer({"event": "training.log", "fields": {}, "end": "x"}),
         answer("text"),
-        b'{"messages": [{"event": "x", "fields": {"loss": NaN}}], "over": null}',
+        b'{"messages": [{"event": "training.log", "fields": {"loss": NaN}}], "over": null}',
         answer(over="over"),
     ],
 )
@@ -192,6 +218,48 @@ def test_a_port_that_is_none_is_refused(body: bytes) -> None:
 def test_a_port_is_said_once_and_counts_as_no_other_message() -> None:
     with pytest.raises(HostileError):
         messages_of(answer({"meets": 4321}))
+
+
+FACTS: dict[str, Any] = {"python": "3.11.7", "versions": {"torch": "2.13.0"}, "missing": ["peft"]}
+PLACE: dict[str, Any] = {**FACTS, "node": "10.0.0.5", "home": "/tmp/arkor-dev-0/jobs/x"}
+
+
+@pytest.mark.parametrize(("told", "of_place"), [(FACTS, False), (PLACE, True)])
+def test_what_a_node_tells_of_itself_passes(told: dict[str, Any], of_place: bool) -> None:
+    more = json.dumps({**told, "more": "that nobody knows"}).encode()
+    assert facts_of(more, of_place=of_place) == told
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"missing": "peft"},
+        {"missing": [5]},
+        {"missing": ["a\x1b[31m"]},
+        {"versions": ["torch"]},
+        {"versions": {"torch": None}},
+        {"python": None},
+        {"python": "3" * 2000},
+        {"node": ""},
+        {"node": 5},
+        {"home": ""},
+        {"home": "/"},
+        {"home": "tmp"},
+        {"home": None},
+    ],
+)
+def test_what_a_node_tells_of_itself_and_nobody_can_read_is_refused(other: dict[str, Any]) -> None:
+    with pytest.raises(HostileError):
+        facts_of(json.dumps({**PLACE, **other}).encode(), of_place=True)
+    without = {name: value for name, value in PLACE.items() if name not in other}
+    with pytest.raises(HostileError):
+        facts_of(json.dumps(without).encode(), of_place=True)
+
+
+def test_facts_that_are_no_object_are_refused() -> None:
+    for body in (b"[]", b"5", b"\x80\x04", b'{"python": NaN}'):
+        with pytest.raises(HostileError):
+            facts_of(body)
 
 
 def test_folders_of_the_node_are_called_as_they_are_here() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.exports.service import Exports, Order
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,3 +36,53 @@ def test_one_that_is_done_while_the_list_is_read_is_in_it(
     monkeypatch.setattr(kept, "read", done_meanwhile)
     assert {each["id"] for each in exports.list("job_1")} == {"exp_0", "exp_1"}
     assert {each["state"] for each in exports.list("job_1")} == {"completed"}
+
+
+async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that cannot fit is refused before the end of the process that was killed for it is noticed."""
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    order = exports._orders["exp_1"] = Order({"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"})
+    made: list[str] = []
+
+    async def make(order: Order) -> dict[str, Any]:
+        made.append(order.told["state"])
+        if len(made) == 1:
+            exports.training_begins()
+            raise JobFailure("It was killed (signal 9), most likely because the machine ran out of memory")
+        return {"bytes": 7}
+
+    monkeypatch.setattr(exports, "_make", make)
+    async with exports.running(), asyncio.timeout(10):
+        while "exp_1" in exports._orders and "error" not in order.told:  # noqa: ASYNC110 - what is told is all that there is to wait for
+            await asyncio.sleep(0.01)
+    assert made == ["running", "running"]
+    (told,) = exports.list("job_1")
+    assert (told["state"], told["bytes"]) == ("completed", 7)
+
+
+async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    for number in (1, 2, 3):
+        told = {**TOLD, "id": f"exp_{number}", "state": "waiting"}
+        exports._orders[f"exp_{number}"] = Order({"id": "job_1"}, tmp_path, told)
+
+    async def make(order: Order) -> dict[str, Any]:
+        if order.told["id"] == "exp_1":
+            raise JobFailure("no room")
+        if order.told["id"] == "exp_2":
+            raise KeyError("x")
+        return {}
+
+    monkeypatch.setattr(exports, "_make", make)
+    async with exports.running(), asyncio.timeout(10):
+        while "exp_3" in exports._orders:  # noqa: ASYNC110 - what is told is all that there is to wait for
+            await asyncio.sleep(0.01)
+    assert {each["id"]: (each["state"], each.get("error")) for each in exports.list("job_1")} == {
+        "exp_1": ("failed", "no room"),
+        "exp_2": ("failed", "the local backend failed: KeyError: 'x'"),
+        "exp_3": ("completed", None),
+    }

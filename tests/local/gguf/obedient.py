@@ -29,6 +29,11 @@ def main() -> None:
                 link.send(answer=len(bytearray(2**30)))
             except MemoryError as error:
                 link.send(error=f"MemoryError {error}")
+        case "say":
+            words = {"no JSON": b"no message\n", "no object": b"[]\n"}
+            while order["what"] == "no end":
+                link._out.write(b"x" * 2**16)
+            link._out.write(words[order["what"]])
         case "fail":
             link.send(error="no good today")
         case "crash":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.gguf import limited
 from arkor_dev.local.gguf.limited import GIB, Limits, run
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.harness import until
@@ -23,11 +24,14 @@ def nothing(*_: Any) -> None:
 
 def test_it_answers_and_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    monkeypatch.setenv("MY_API_KEY", "secret")
+    for name in ("MY_API_KEY", "STORAGE_KEY", "DB_PASS", "PIP_INDEX_URL", "HTTPS_PROXY", "SSH_AUTH_SOCK"):
+        monkeypatch.setenv(name, "https://ann:secret@example.org")
     told: list[Any] = []
     found = run(CHILD, {"do": "environment"}, Limits(60, GIB), lambda *how: told.append(how), "It")
     assert "hf_secret" not in found.values()
-    assert not {"HF_TOKEN", "MY_API_KEY"} & found.keys()
+    assert "secret" not in str(found)
+    assert "SSH_AUTH_SOCK" not in found
+    assert found["PATH"] == os.environ["PATH"]
     assert (found["HF_HUB_OFFLINE"], told) == ("1", [("Looking", 1, 2, "B")])
 
 
@@ -49,6 +53,13 @@ def test_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
 def test_too_much_memory_is_refused() -> None:
     with pytest.raises(JobFailure, match="MemoryError"):
         run(CHILD, {"do": "eat"}, Limits(60, GIB // 2), nothing, "It")
+
+
+def test_what_is_no_message_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited, "MESSAGE_LIMIT", 2**20)
+    for what in ("no JSON", "no object", "no end"):
+        with pytest.raises(JobFailure, match="It said what is no message"):
+            run(CHILD, {"do": "say", "what": what}, Limits(60, GIB), nothing, "It")
 
 
 def test_how_it_ended_is_said() -> None:

@@ -1,37 +1,43 @@
-"""What a worker process is given of the environment, by what it does there."""
+"""A worker's process that says what no worker says is ended, and whoever listens hears why."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import asyncio
+from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
+from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.workers import process
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
 
-from arkor_dev.local.workers.process import DEFAULTS
+from .wild import WORDS
 
-pytestmark = pytest.mark.engine
-LENGTHS = """
-import torch
-from arkor_dev.local.workers import peak_memory
-torch.set_num_threads(1)
-layer = torch.nn.Linear(256, 512).to(torch.bfloat16)
-def learn(tokens):
-    layer(torch.ones(tokens, 256, dtype=torch.bfloat16)).sum().backward()
-for tokens in range(1, 65):
-    learn(tokens)
-before = peak_memory.resident()
-for tokens in range(65, 365):
-    learn(tokens)
-print(peak_memory.resident() - before)
-"""
+WILD = "tests.local.workers.wild"
 
 
-def test_what_is_compiled_for_each_length_of_a_line_is_not_kept_for_ever() -> None:
-    """Three hundred lengths in 16 bit, each of its own: all kept, they take 230 MB here."""
-    others = {name: value for name, value in os.environ.items() if name not in DEFAULTS}
-    env = {**others, **DEFAULTS}
-    done = subprocess.run([sys.executable, "-c", LENGTHS], env=env, stdout=subprocess.PIPE, check=True)
-    assert int(done.stdout) < 60e6
+@pytest.mark.parametrize("say", [*WORDS, "no end"])
+async def test_what_is_no_message_ends_it(say: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "MESSAGE_LIMIT", 2**20)
+    child = await Child.start(WILD)
+    try:
+        async with asyncio.timeout(30):
+            child.send(say=say)
+            heard: list[dict[str, Any]] = [each async for batch in child.batches() for each in batch]
+            await child.ended()
+        assert len(heard) <= 1
+        assert child.cause("It").startswith("It said what is no message, and was ended")
+        assert not child.killed  # by the system, that is, for its memory
+    finally:
+        await child.stop()
+
+
+async def test_an_answer_of_a_worker_that_says_no_message_ends() -> None:
+    inference = Inference(module=WILD)
+    try:
+        with pytest.raises(JobFailure, match="said what is no message"):
+            async with asyncio.timeout(30), inference.answer(say="no JSON") as messages:
+                assert [message async for message in messages]
+    finally:
+        await inference.close()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 2**20
 MOST_FILES: Final = 1000
+UNREADABLE: Final = "The backend's answer on the export cannot be read. Try again later."
 
 
 def wanted_of(
@@ -55,8 +56,20 @@ def export_in(body: bytes) -> dict[str, Any]:
         if not isinstance(export, dict) or not isinstance(export.get("id"), str):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BackendError("The backend's answer on the export cannot be read. Try again later.") from None
+        raise BackendError(UNREADABLE) from None
     return export
+
+
+def is_readable(export: dict[str, Any]) -> bool:
+    """Whether what a backend tells of a finished export has the form of one."""
+    size, files, proof = (export.get(name) for name in ("bytes", "files", "proof"))
+    return (
+        type(size) is int
+        and size >= 0
+        and isinstance(proof, dict)
+        and isinstance(files, list)
+        and all(isinstance(entry, dict) for entry in files)
+    )
 
 
 async def finished(backend: Backend, job_id: str, export_id: str) -> dict[str, Any]:
@@ -66,6 +79,8 @@ async def finished(backend: Backend, job_id: str, export_id: str) -> dict[str, A
             export = export_in((await backend.get_export(job_id, export_id)).body)
             state = export.get("state")
             if state == "completed":
+                if not is_readable(export):
+                    raise BackendError(UNREADABLE)
                 return export
             if state == "failed":
                 raise BackendError(f"It could not be exported: {one_line(export.get('error'), 1000)}")
@@ -77,18 +92,22 @@ async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: P
     """Every file, by its size and hash; raises BackendError for one that came otherwise."""
     files = export.get("files")
     if not isinstance(files, list) or not 0 < len(files) <= MOST_FILES:
-        raise BackendError("The backend's answer on the export cannot be read. Try again later.")
+        raise BackendError(UNREADABLE)
     for entry in files:
         name = entry.get("name") if isinstance(entry, dict) else None
         # A name is the backend's word: it may not lead out of the folder.
         if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", ".."):
             raise BackendError("The backend names a file that may not be written. Nothing was.")
-        digest, count = hashlib.sha256(), 0
+        digest, count, size = hashlib.sha256(), 0, entry.get("bytes")
+        if type(size) is not int:
+            raise BackendError(UNREADABLE)
         async with backend.export_file(job_id, str(export["id"]), name) as source:
             with (folder / name).open("xb") as file:
                 async for chunk in source.content.iter_chunked(CHUNK):
                     count += len(chunk)
+                    if count > size:  # it need not have an end
+                        break
                     digest.update(chunk)
                     await asyncio.to_thread(file.write, chunk)
-        if count != entry.get("bytes") or digest.hexdigest() != entry.get("sha256"):
+        if count != size or digest.hexdigest() != entry.get("sha256"):
             raise BackendError(f"{one_line(name, 200)} came otherwise than it was written. Try again.")

@@ -92,8 +92,9 @@ def reason(error: BaseException, endpoint: str, repo: str, token: str) -> str:
 
 
 def clean(text: object, token: str) -> str:
-    """One line without the token, and without what signs an address."""
+    """One line without the token, and without what signs an address, or who asks there."""
     line = str(text)
     if token:
         line = line.replace(token, "[token]")
+    line = re.sub(r"(https?://)[^\s/@]*@", r"\1", line)
     return one_line(re.sub(r"(https?://[^\s?'\"]+)\?\S*", r"\1", line), LONGEST)

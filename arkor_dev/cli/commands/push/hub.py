@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BackendError, BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 MODULE: Final = "arkor_dev.cli.commands.push.uploader"
 LIBRARY: Final = "huggingface_hub"
-LINE_LIMIT: Final = 2**22
+LINE_LIMIT: Final = 2**25
+"""Bytes of an answer: of a repository with many files most are their names, each letter written as twelve."""
 ENVIRONMENT: Final = {
     # The plain way of uploads, whose every byte is counted and which any mirror of the Hub speaks.
     "HF_HUB_DISABLE_XET": "1",
@@ -50,6 +51,14 @@ def repository(text: str | None) -> str:
     return text
 
 
+async def _messages(stdout: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+    try:
+        async for line in stdout:
+            yield json.loads(line)
+    except ValueError as fault:
+        raise BackendError("The process that talks to the Hub said what cannot be read.") from fault
+
+
 async def asked(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """What the process answers to ``order``; ``show`` hears of its progress.
 
@@ -71,8 +80,7 @@ async def asked(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -
         with contextlib.suppress(ConnectionError):
             process.stdin.write(f"{json.dumps(order)}\n".encode())
             await process.stdin.drain()
-        async for line in process.stdout:
-            said = json.loads(line)
+        async for said in _messages(process.stdout):
             if "error" in said:
                 raise (BadRequestError if said["final"] else BackendError)(str(said["error"]))
             if "answer" in said:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.commands.export.asking import fetch, finished, order, wanted_of
+from arkor_dev.cli.commands.export.asking import fetch, finished, is_readable, order, wanted_of
 from arkor_dev.cli.commands.export.run import SAME
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
 from arkor_dev.cli.commands.local import size
@@ -88,13 +88,12 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
         wanted = wanted_of(chosen, asked.form, asked.which, asked.quantization, asked.strength)
         export, ours = await _export(backend, chosen, wanted)
         try:
-            found = export.get("proof")
-            proof: dict[str, Any] = found if isinstance(found, dict) else {}
+            proof = export["proof"]
             if proof.get("verdict") != SAME and not asked.force:
                 sentence = one_line(proof.get("sentence"), 500)
                 print(f"{sentence} Nothing was published. To do it all the same, add --force.")  # noqa: T201
                 return 1
-            with _room(settings.cache, float(export.get("bytes") or 0)) as folder:
+            with _room(settings.cache, export["bytes"]) as folder:
                 await fetch(backend, chosen["id"], export, folder)
                 names = sorted(path.name for path in folder.iterdir())
                 remove = _mixed_up(there["files"], names, replace=asked.replace)
@@ -106,7 +105,8 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
                 upload = {
                     "do": "push",
                     "repo": name,
-                    "private": asked.private,
+                    # What was shown as private is to be private still.
+                    "private": asked.private or bool(there["private"]),
                     "folder": str(folder),
                     "files": names,
                     "remove": remove,
@@ -141,6 +141,8 @@ async def _export(
     """An export as it is wanted, and whether it was made for this: one that is there already is taken."""
     for export in await _exports(backend, job["id"]):
         if export.get("state") != "completed" or _asked_for(export) != _asked_for(wanted):
+            continue
+        if not is_readable(export):
             continue
         if wanted["format"] != "adapter" or await _has_card_of_now(backend, job["id"], export):
             return export, False
@@ -178,9 +180,7 @@ async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]
     except (ArkorError, ValueError, KeyError, TypeError):
         return True
     now = hashlib.sha256(str(card).encode()).hexdigest()
-    files = export.get("files")
-    entries = files if isinstance(files, list) else []
-    return any(each.get("name") == CARD and each.get("sha256") == now for each in entries)
+    return any(each.get("name") == CARD and each.get("sha256") == now for each in export["files"])
 
 
 @contextlib.contextmanager
@@ -226,11 +226,11 @@ def _what(
     private = there["private"] if there["exists"] else asked.private
     whom = "private" if private else "public, for everybody to see"
     how = "as a new commit of" if there["exists"] else "as"
-    files = len(export.get("files") or ())
+    files = len(export["files"])
     gone = f" {', '.join(remove[:5])} will be removed there." if remove else ""
     return (
         f"{one_line(job['id'], 60)} ({one_line(job.get('name'), 60)}), {_words(export)}, "
-        f"{size(float(export.get('bytes') or 0))} in {files} files, will be published {how} "
+        f"{size(export['bytes'])} in {files} files, will be published {how} "
         f"{there['endpoint']}/{name}: {whom}, by {one_line(there['user'], 60)}.{gone}"
     )
 
@@ -254,10 +254,10 @@ def _lines(repository: dict[str, Any], export: dict[str, Any], endpoint: str) ->
     if not repository["changed"]:
         return [f"{repository['url']} has all of it already: nothing has changed."]
     whom = "private" if repository["private"] else "public"
-    what = f"{_words(export)}, {size(float(export.get('bytes') or 0))}"
+    what = f"{_words(export)}, {size(export['bytes'])}"
     lines = [
         f"{repository['url']} ({whom}): {what}, commit {one_line(repository['commit'], 40)}",
-        one_line((export.get("proof") or {}).get("sentence"), 500),
+        one_line(export["proof"].get("sentence"), 500),
     ]
     if endpoint != PUBLIC_HUB:
         return lines

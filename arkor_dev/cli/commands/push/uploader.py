@@ -179,9 +179,14 @@ class Hub:
 
 
 def endpoint() -> str:
-    """The hub's address; raises :class:`PushError` for one to which a token would go in the clear."""
+    """The hub's address; raises :class:`PushError` for one to which a token would go in the clear.
+
+    It is shown, so one that tells a secret is refused as well.
+    """
     address: str = constants.ENDPOINT.rstrip("/")
     parts = urlsplit(address)
+    if "@" in parts.netloc:
+        raise PushError("HF_ENDPOINT names a user or a password, which would be shown: leave them out.")
     if parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname or "")):
         return address
     raise PushError("HF_ENDPOINT has to begin with https:// : the token would travel in the clear.")

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -17,13 +18,20 @@ KEPT_SECONDS: Final = 7 * 24 * 3600
 
 def own_folder() -> Path:
     """A folder of this user's alone for temporary files; another one where somebody else has the name."""
-    folder = Path(tempfile.gettempdir()) / f"arkor-dev-{os.getuid()}"
+    name = f"arkor-dev-{os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / name
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not folder.is_symlink() and found.st_uid == os.getuid() and not found.st_mode & 0o077:
-        return folder
-    return Path(tempfile.mkdtemp(prefix="arkor-dev-"))
+    # The other one is found again as well: what a job has left there would stay else.
+    own = filter(_is_own, (folder, *sorted(folder.parent.glob(f"{name}-*"))))
+    return next(own, None) or Path(tempfile.mkdtemp(prefix=f"{name}-"))
+
+
+def _is_own(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        found = folder.lstat()
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return False
 
 
 def locked(home: Path) -> IO[str]:

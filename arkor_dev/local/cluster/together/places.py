@@ -7,13 +7,13 @@ nobody would see that another one is gone. One worker's place stays, by its leas
 from __future__ import annotations
 
 import contextlib
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.cluster import connection
 from arkor_dev.local.cluster.connection import LostError, NoPlaceError, Place
 from arkor_dev.local.cluster.node import Node
+from arkor_dev.local.cluster.returns import HostileError, facts_of
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def take(job_id: str, wish: Wish, lease: Lease | None, asked: Callable[[Places],
     """Places for a job on the cluster: its ``lease``'s, which one worker has, or those of several workers.
 
     ``asked`` gets what has to be left where this is not waited for. Raises NoPlaceError where there are not
-    enough, LostError.
+    enough, LostError, HostileError.
     """
     if lease:
         return Places([connection.place(lease, wish, lambda place: asked(Places([place])))])
@@ -90,11 +90,11 @@ def take(job_id: str, wish: Wish, lease: Lease | None, asked: Callable[[Places],
             options = {**connection.options_of(wish), "scheduling_strategy": where}
             places.all.append(Place(ray.remote(Node).options(**options).remote(job_id, "", "", 0.0)))
         for place in places.all:
-            place.facts = json.loads(place.call("facts", seconds=connection.FIRST_SECONDS))
+            place.facts = facts_of(place.call("facts", seconds=connection.FIRST_SECONDS), of_place=True)
     except NoPlaceError:
         places.leave(0)
         raise
-    except LostError:
+    except (LostError, HostileError):
         places.leave(1)
         raise
     except Exception as fault:

@@ -5,11 +5,11 @@ What it says goes into a file: for each learned place of the texts the log proba
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.limited import hold_to
+from arkor_dev.local.workers.cores import cores
 from arkor_dev.local.workers.one_order import serve_one
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Reader:
         from llama_cpp import Llama
 
         more = {} if lora is None else {"lora_path": lora, "lora_scale": 1.0}
-        threads = max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2))
+        threads = cores()
         self.llama: Any = Llama(
             model_path=model,
             n_ctx=longest,
@@ -93,7 +93,6 @@ def ask(order: Mapping[str, Any], progress: Callable[[float, float], None]) -> d
         told = {
             "size": size,
             "template": vocabulary.template,
-            "start": vocabulary.start,
             "addsStart": vocabulary.adds_start,
             "noEnds": [token for token in order["ends"] if not vocabulary.ends(token)],
             "tokens": [vocabulary.tokens(text, add_special=False) for text in order["conversations"]],

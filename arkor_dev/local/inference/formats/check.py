@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import hashlib
 from collections import OrderedDict
 from typing import Final
 
 from arkor_dev.contract.errors import BadRequestError, RateLimitedError, UnavailableError
-from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.process import Child, passed
 
 KNOWN: Final = 256
-"""Schemas of which the outcome is remembered."""
+"""Schemas of which the outcome is remembered, by their hashes: a text may be megabytes."""
 WAITING: Final = 32
 """Questions that wait for a check; one more is told to come again."""
 AGAIN_SECONDS: Final = 2
 SECONDS: Final = 20.0
 """How long a check may take in all, on a busy machine; the process bounds its own processor time."""
 IDLE_SECONDS: Final = 60.0
-PASSED: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "TZ")
-"""What of the environment the process gets: nothing that could be a secret."""
 TOO_MUCH: Final = "it needs more time or memory than a schema is given"
 LATE: Final = "The format could not be checked in time: try again"
 
@@ -34,7 +32,7 @@ class _Died(Exception):  # noqa: N818 - it ends a process, and no request
 
 
 class FormatChecks:
-    """Compiles schemas where nothing can come of it, and remembers which can be used."""
+    """Compiles schemas where that does no harm, and remembers which can be used."""
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
         self._idle_seconds = idle_seconds
@@ -44,6 +42,7 @@ class FormatChecks:
         self._child: Child | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def check(self, schema: str, field: str) -> None:
         """Whether ``schema``, the JSON of one that was read, makes a grammar.
@@ -51,25 +50,27 @@ class FormatChecks:
         Raises BadRequestError, which begins with the ``field`` that asks for it and says why it does not;
         RateLimitedError where too many wait for theirs; UnavailableError where this machine cannot check it.
         """
-        if schema not in self._known:
+        known = hashlib.sha256(schema.encode()).hexdigest()
+        if known not in self._known:
             if self._waiting >= WAITING:
                 text = f"Too many formats are being checked: try again in {AGAIN_SECONDS} s"
                 raise RateLimitedError(text, code="rate_limit_exceeded", retryAfter=AGAIN_SECONDS)
             self._waiting += 1
             try:
                 async with self._turn:
-                    if schema not in self._known:
-                        self._known[schema] = await self._wrong(schema)
+                    if known not in self._known:
+                        self._known[known] = await self._wrong(schema)
             finally:
                 self._waiting -= 1
-        self._known.move_to_end(schema)
+        self._known.move_to_end(known)
         if len(self._known) > KNOWN:
             self._known.popitem(last=False)
-        if wrong := self._known[schema]:
+        if wrong := self._known[known]:
             raise BadRequestError(f"{field} cannot be obeyed: {wrong}", code="invalid_value", param=field)
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, for good."""
+        self._closed = True
         if self._idle:
             self._idle.cancel()
         await self._end()
@@ -108,10 +109,12 @@ class FormatChecks:
                 await asyncio.shield(self._end())
 
     async def _process(self) -> Child:
+        if self._closed:
+            raise UnavailableError("The format cannot be checked: the local backend is ending")
         if self._child is None or not self._child.alive:
             await self._end()
-            env = {name: os.environ[name] for name in PASSED if name in os.environ}
-            env["PYTHONSAFEPATH"] = "1"  # a module of the project must not stand in for one of ours
+            # A module of the project must not stand in for one of ours.
+            env = {**passed(), "PYTHONSAFEPATH": "1"}
             try:
                 self._child = await Child.start(f"{__package__}.check_worker", env, alone=True)
             except OSError as error:

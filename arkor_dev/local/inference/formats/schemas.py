@@ -94,7 +94,7 @@ class _Reader:
         for keyword, value in given.items():
             if keyword == "$id" and depth:
                 raise FormatError(f"$id in {_shown(place)} is not supported: only the outermost may have one")
-            if keyword in REFUSED and value is not False:
+            if keyword in REFUSED and not (keyword == "uniqueItems" and value is False):
                 raise FormatError(f"{keyword} in {_shown(place)} is not supported")
             read = self._keyword(keyword, value, place, depth)
             if read is not _NOTHING:
@@ -146,7 +146,7 @@ class _Reader:
                     raise FormatError(
                         f"{_shown(inside)} must be one of {', '.join(TYPES)}, or a list of them"
                     )
-                return value
+                return list(dict.fromkeys(types)) if isinstance(value, list) else value
             case "pattern":
                 self._count_text(value, inside, PATTERN)
                 return value

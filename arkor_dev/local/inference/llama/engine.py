@@ -7,7 +7,6 @@ so both read the same tokens; and the loop chooses tokens, so seeds, penalties a
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from arkor_dev.local.inference.limits import TOGETHER
 from arkor_dev.local.inference.strength import WHOLE, Worn
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
+from arkor_dev.local.workers.cores import cores
 from arkor_dev.local.workers.errors import JobFailure
 
 from .conversations import Conversations
@@ -40,7 +40,7 @@ USUAL: Final = 1536
 LEAST_PIECE: Final = 16
 PIECE_SECONDS: Final = 0.05
 """How long reading a piece of a prompt may take: a stop is heard, and others answer, in between."""
-CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES: Final = cores()
 THREADS_MARGIN: Final = 1.5
 """How many times quicker all cores have to be than half of them."""
 MEASURED: Final = 4
@@ -166,11 +166,19 @@ class Engine:
         if used + reserved <= native.cells:
             return
         most = ROOM_BYTES // native.cell_bytes
-        if self._open or reserved > most:
+        if reserved > most:
+            raise JobFailure(
+                f"llama.cpp has room here for {most:,} tokens, and this conversation may come to "
+                f"{reserved:,}: ask for fewer"
+            )
+        if self._open:
             raise JobFailure(FULL)
-        # Nobody is answered, so the memory can be another; what was kept is read again.
+        # Nobody is answered, so the memory can be another; what was kept is read again. Where it cannot be
+        # had there is none, and the model is loaded anew.
+        place, self._place = self._place, None
         native.make_room(min(most, 2 * reserved))
         self._conversations = Conversations(native)
+        self._place = place
 
     def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Worn:
         """Have the base and the adapter loaded."""

@@ -15,7 +15,7 @@ from arkor_dev.contract.errors import BadRequestError, RateLimitedError, Unavail
 from arkor_dev.local.inference.formats import check as check_module
 from arkor_dev.local.inference.formats.check import TOO_MUCH, WAITING, FormatChecks
 from arkor_dev.local.inference.formats.schemas import read
-from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.process import PASSED, Child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -98,6 +98,8 @@ async def test_each_schema_is_compiled_once(checks: FormatChecks) -> None:
     await checks._end()
     await both()
     assert checks._child is None  # nobody was asked again
+    # A caller's text may be megabytes: what is remembered is not.
+    assert {len(key) for key in checks._known} == {64}
 
 
 async def test_a_process_that_dies_of_a_schema_refuses_that_one_alone(
@@ -176,6 +178,19 @@ async def test_who_leaves_in_the_middle_mixes_up_no_answers(
         await checks.check(as_json(HOSTILE["nothing fits"]), "responseFormat")
 
 
+async def test_closing_in_the_middle_of_a_check_starts_no_other_process(
+    checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await checks.check(as_json(USUAL), "responseFormat")
+    monkeypatch.setattr(Child, "send", lambda *_, **__: None)
+    waiting = asyncio.create_task(checks.check(as_json({"type": "array"}), "responseFormat"))
+    await asyncio.sleep(0.05)
+    await checks.close()
+    with pytest.raises(UnavailableError, match="is ending"):
+        await waiting
+    assert checks._child is None
+
+
 async def test_a_flood_waits_its_turn_or_is_told_to_come_again(checks: FormatChecks) -> None:
     schemas = [as_json({"type": "string", "maxLength": length}) for length in range(2 * WAITING)]
     found = await asyncio.gather(
@@ -215,4 +230,4 @@ async def test_the_process_has_no_secrets_and_no_modules_of_the_project(
 
     monkeypatch.setattr(Child, "start", watched)
     await checks.check(as_json(USUAL), "responseFormat")
-    assert set(seen) <= {*check_module.PASSED, "PYTHONSAFEPATH"}
+    assert set(seen) <= {*PASSED, "PYTHONSAFEPATH"}

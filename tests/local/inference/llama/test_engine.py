@@ -177,10 +177,31 @@ def test_where_there_is_no_room_it_is_said_before_the_first_token(
     monkeypatch.setattr(module, "ROOM_BYTES", 64 * native.cell_bytes)
     native.make_room(64)
     asking.engine._conversations = Conversations(native)
-    with pytest.raises(JobFailure, match="no room"):
+    with pytest.raises(JobFailure, match=r"room here for 64 tokens, .* may come to 1\d\d: ask for fewer$"):
         asking.answer(question(maxTokens=100))
     with pytest.raises(JobFailure, match="reads at most"):
         asking.answer(question(messages=[{"role": "user", "content": HELLO["content"] * 60}]))
+
+
+def test_a_memory_that_cannot_be_had_leaves_nothing_of_the_old_one_in_use(
+    asking: Asking, question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arkor_dev.local.inference.llama import native as module
+    from arkor_dev.local.inference.llama.conversations import Conversations
+    from arkor_dev.local.workers.errors import JobFailure
+
+    first = asking.answer(question(parrot=True))[0]
+    native = asking.engine.native
+    native.make_room(64)
+    asking.engine._conversations = Conversations(native)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.llama_cpp, "llama_init_from_model", lambda *_: None)
+        for _ in range(2):
+            with pytest.raises(JobFailure, match="no room for conversations of"):
+                asking.answer(question(parrot=True, maxTokens=100))
+    # Whatever is asked next, with however few tokens, is not read into what was given back.
+    assert asking.answer(question(parrot=True))[0] == first
+    assert asking.engine.native is not native
 
 
 def test_adapters_are_let_go_when_others_come(asking: Asking, question: Question, tmp_path: Any) -> None:

@@ -1,0 +1,105 @@
+"""``arkor-dev push`` of a backend that tells of an export what cannot be read, or sends other files."""
+
+from __future__ import annotations
+
+import hashlib
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("huggingface_hub")
+
+from arkor_dev.cli.commands.export import asking
+from tests.cli.commands.test_jobs import Command, command
+from tests.support.fake_exports import PROOF
+
+from .test_push import ALL, hub, job, left_over, quick
+
+__all__ = ["command", "hub", "job", "quick"]
+
+if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.fake_hub import FakeHub
+
+
+def entry(name: str, text: bytes) -> dict[str, Any]:
+    return {"name": name, "bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+
+
+DONE: dict[str, Any] = {
+    "id": "exp_9",
+    "format": "merged",
+    "state": "completed",
+    "bytes": 7,
+    "files": [entry(name, text) for name, text in ALL.items()],
+    "proof": PROOF,
+}
+
+
+UNREADABLE: list[dict[str, Any]] = [
+    {"bytes": "7"},
+    {"bytes": True},
+    {"bytes": -1},
+    {"files": [7]},
+    {"files": None},
+    {"proof": ["same"]},
+]
+
+
+async def test_exports_that_cannot_be_read_are_passed_over(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
+) -> None:
+    for number, told in enumerate(UNREADABLE):
+        fake_backend.exports.add(job, {**DONE, **told, "id": f"exp_{number}"})
+    await command.run(0, "push", job, "ann/keeper", "--format", "merged", "--yes", "--force")
+    assert hub.repos["ann/keeper"].files == ALL
+
+
+@pytest.mark.parametrize("told", [UNREADABLE[0], *UNREADABLE[2:]])
+async def test_one_that_was_made_and_cannot_be_read_is_a_fault_in_words(
+    command: Command,
+    fake_backend: FakeBackend,
+    hub: FakeHub,
+    job: str,
+    told: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = fake_backend.exports._told
+    monkeypatch.setattr(fake_backend.exports, "_told", lambda *how: {**right(*how), **told})
+    fake_backend.exports.looks = 0
+    said = await command.run(2, "push", job, "ann/keeper", "--format", "merged", "--yes", "--force")
+    assert "The backend's answer on the export cannot be read" in said
+    assert hub.repos == {}
+
+
+async def test_a_file_that_is_longer_than_was_told_is_not_read_to_its_end(
+    command: Command,
+    fake_backend: FakeBackend,
+    hub: FakeHub,
+    job: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name, right, read = "adapter_model.safetensors", hashlib.sha256, []
+
+    class Counting:
+        def __init__(self) -> None:
+            self.digest = right()
+
+        def update(self, chunk: bytes) -> None:
+            read.append(len(chunk))
+            self.digest.update(chunk)
+
+        def hexdigest(self) -> str:
+            return self.digest.hexdigest()
+
+    fake_backend.exports.files = {name: b"x" * 9 * 2**20}
+    fake_backend.exports.named = [{**entry(name, b""), "bytes": 9}]
+    monkeypatch.setattr(asking, "hashlib", SimpleNamespace(sha256=Counting))
+    said = await command.run(2, "push", job, "ann/keeper", "--yes")
+    assert "came otherwise than it was written" in said
+    assert sum(read) <= 9
+    assert left_over(settings) == []
+    assert hub.repos == {}

@@ -1,0 +1,74 @@
+"""A node takes files piece by piece, by the hash that they were sent with, and reads none of them twice."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.cluster import node as module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEXT = b"weights of a model, in some pieces"
+SHA256 = hashlib.sha256(TEXT).hexdigest()
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[module.Node]:
+    """One without its watch, which would end this process when nobody speaks to it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    nobody = SimpleNamespace(Thread=lambda **_: SimpleNamespace(start=lambda: None))
+    monkeypatch.setattr(module, "threading", nobody)
+    made = module.Node("job_1", "name", "00", 60)
+    yield made
+    made._lock.close()
+    made._said.close()
+
+
+async def put(node: module.Node, text: bytes, sha256: str = SHA256, pieces: int = 3) -> None:
+    step = -(-len(text) // pieces)
+    for offset in range(0, len(text), step):
+        await node.put(sha256, offset, text[offset : offset + step], len(text))
+
+
+async def test_a_file_is_there_once_all_of_it_has_come(
+    node: module.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_again(_: Path) -> Any:
+        raise AssertionError("a file of many gigabytes takes longer to read than a call may take")
+
+    monkeypatch.setattr(module, "described", read_again)
+    assert await node.lacks([SHA256]) == f'["{SHA256}"]'.encode()
+    await put(node, TEXT)
+    assert await node.lacks([SHA256]) == b"[]"
+    await node.lay({"project/model/model.safetensors": SHA256}, {})
+    assert (node._home / "project/model/model.safetensors").read_bytes() == TEXT
+    empty = hashlib.sha256().hexdigest()
+    await node.put(empty, 0, b"", 0)
+    assert await node.lacks([empty]) == b"[]"
+
+
+async def test_one_that_was_broken_off_begins_anew(node: module.Node) -> None:
+    await node.put(SHA256, 0, TEXT[:7], len(TEXT))
+    await put(node, TEXT)
+    assert await node.lacks([SHA256]) == b"[]"
+
+
+async def test_other_bytes_than_were_told_are_refused(node: module.Node) -> None:
+    with pytest.raises(OSError, match="other bytes"):
+        await put(node, TEXT[:-1] + b"!")
+    with pytest.raises(OSError, match="other bytes"):
+        await put(node, TEXT + b"!")
+    await node.put(SHA256, 0, TEXT[:7], len(TEXT))
+    with pytest.raises(OSError, match="another piece"):
+        await node.put(SHA256, 9, TEXT[9:], len(TEXT))
+    with pytest.raises(OSError, match="no hash"):
+        await put(node, TEXT, "../../evil")
+    assert await node.lacks([SHA256]) == f'["{SHA256}"]'.encode()
+    assert list(node._files.iterdir()) == []
