@@ -9,6 +9,7 @@ trains on there already is attached to: what it has said since is passed on as i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -83,6 +84,9 @@ class Driver:
         left = places.leave(LEAVE_SECONDS) if places and not self._stays else places is None
         if left and self.lease and (places or not self.lease.begun):
             self.lease.drop()
+        elif self.lease and not (left or self._stays):
+            with contextlib.suppress(OSError):
+                self.lease.given_up()  # the job is over there, or goes on elsewhere and perhaps otherwise
         sys.stderr.flush()
         os._exit(0)
 
