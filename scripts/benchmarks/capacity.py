@@ -73,7 +73,7 @@ def messages(count: int) -> Iterator[Figure]:
 
 
 def files(root: Path, size: int) -> Iterator[Figure]:
-    """A file of a checkpoint as it comes, checked by its hash and flushed to the disk, without the network."""
+    """A file of a checkpoint as it comes, checked by its hash and flushed; the network is left out."""
     content = os.urandom(CHUNK) * (size // CHUNK)
     entry = {"name": "checkpoints/10/model.safetensors", "bytes": size}
     listing = json.dumps([{**entry, "sha256": hashlib.sha256(content).hexdigest()}]).encode()
