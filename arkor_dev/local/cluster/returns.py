@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from .shared import Shared
+
     Read = Callable[[str, int], bytes]
 
 WHOLE: Final = ("checkpoints", "resume")
@@ -114,12 +116,15 @@ def renamed(value: Any, there: str, here: Mapping[str, str]) -> Any:
 
 
 class Returns:
-    """A job's files on this machine, as they come. ``read(name, offset)`` is a piece of one on the node."""
+    """A job's files on this machine, as they come. ``read(name, offset)`` is a piece of one on the node.
 
-    def __init__(self, data: Path, job_id: str, read: Read) -> None:
+    What lies in a ``shared`` folder is taken from there.
+    """
+
+    def __init__(self, data: Path, job_id: str, read: Read, shared: Shared | None = None) -> None:
         self._data, self._job = data, job_id
         self._home = job_folder(data, job_id)
-        self._read = read
+        self._read, self._shared = read, shared
         self.received = 0
 
     def bring(self, message: Mapping[str, Any], snapshot: Callable[[str], bytes]) -> bool:
@@ -200,6 +205,8 @@ class Returns:
 
     def _fetch(self, entry: Mapping[str, Any], place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
+        if self._shared and self._shared.take(entry["sha256"], place) and _sized(place, entry):
+            return
         digest, done = hashlib.sha256(), 0
         with place.open("wb") as file:
             while done < entry["bytes"]:
@@ -253,9 +260,13 @@ def _belongs(name: str) -> bool:
     return name.endswith(ENDINGS)
 
 
+def _sized(path: Path, entry: Mapping[str, Any]) -> bool:
+    return bool(path.stat().st_size == entry["bytes"])
+
+
 def _same(path: Path, entry: Mapping[str, Any]) -> bool:
     with contextlib.suppress(OSError):
-        if path.is_symlink() or path.stat().st_size != entry["bytes"]:
+        if path.is_symlink() or not _sized(path, entry):
             return False
         return bool(described(path)["sha256"] == entry["sha256"])
     return False

@@ -51,7 +51,7 @@ class Told:
 def follow(monkeypatch: pytest.MonkeyPatch, data: Path, lease: Lease | None) -> tuple[There, Told]:
     monkeypatch.setattr(driver, "Link", Told)
     work = driver.Driver()
-    work.job, work.lease = {"id": JOB, "project": str(data)}, lease
+    work.job, work.lease = {"id": JOB, "project": str(data), "config": {}}, lease
     work.home, work.node = "/home/of/it", "node"
     work._known = 0 if lease else 1  # the port at which several workers meet was the first message
     place = There(work._known)
