@@ -26,7 +26,7 @@ import platformdirs
 
 from arkor_dev.local.models.catalog import starter_folder
 from tests.local.cluster.conftest import DRIVER, Nodes
-from tests.local.harness import Backend, Frame
+from tests.local.harness import Backend, Frame, until
 from tests.local.tiny_model import chats, write_jsonl
 
 from . import capacity, throughput
@@ -74,7 +74,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             "maxSteps": 40 if quick else 12,
             "saveSteps": 20 if quick else 6,
         }
-        yield from one_job(Runs(backend, root / "data"), nodes, config)
+        yield from one_job(Runs(backend, root / "data", quick=quick), nodes, config)
         more = os.environ.get(LARGE, "")
         counts = (*MANY, *((int(more),) if more.isdecimal() else ()))
         yield from throughput.measure(backend, nodes, project, MANY[:1] if quick else counts, NODES)
@@ -104,14 +104,34 @@ def one_job(runs: Runs, nodes: Nodes, config: dict[str, Any]) -> Iterator[Figure
     yield Figure("  of two workers, one beside", two.bytes / 1e6, "MB", again.bytes / 1e6)
     yield Figure("bytes of one checkpoint", again.checkpoint / 1e6, "MB")
     yield Figure("events of a job of so many steps", again.events, "events", config["maxSteps"])
-    yield Figure("memory of a job's driver here, its own share", again.driver / MIB, "MiB")
-    yield Figure("  and its processor time, the job's whole time beside", again.work, "s", again.seconds)
+    yield Figure("processor time of a job's driver, its whole time beside", again.work, "s", again.seconds)
+    yield from following(runs, {**there, "maxSteps": 1_000_000})
+
+
+def following(runs: Runs, config: dict[str, Any]) -> Iterator[Figure]:
+    """What a job that trains there takes of this machine as long as it does."""
+    backend = runs.backend
+    files, wall = open_files(backend), 3.0 if runs.quick else 20.0
+    job = backend.submit(config)
+    until(lambda: backend.job(job)["metrics"].get("step", 0) >= 2, SECONDS)
+    [driver] = backend.processes(DRIVER)
+    work = processor_seconds(driver)
+    time.sleep(wall)
+    work = processor_seconds(driver) - work
+    yield Figure("  while it follows a job, of a processor", 100 * work / wall, "%")
+    yield Figure("  its memory, its own share", share_of(driver) / MIB, "MiB")
+    yield Figure("  files that the backend has open for it", open_files(backend) - files, "files")
+    backend.call("POST", f"/v1/jobs/{job}/cancel")
+
+
+def open_files(backend: Backend) -> int:
+    return len(list(Path(f"/proc/{backend.process.pid}/fd").iterdir()))
 
 
 class Ran:
     """A job that is over: seconds to its first step, steps a second, bytes on the way, bytes it has kept.
 
-    ``driver`` are the most bytes that its driver held, and ``work`` the seconds for which that computed.
+    ``work`` are the seconds for which its driver computed.
     """
 
     def __init__(self, frames: list[Frame], begun: datetime, folder: Path) -> None:
@@ -125,7 +145,6 @@ class Ran:
         self.checkpoint = size_of(saved[0]) if saved else 0
         self.events = len([frame for frame in frames if frame.event != "ping"])
         self.bytes = self.seconds = self.work = 0.0
-        self.driver = 0
 
 
 def moment(frame: Frame) -> datetime:
@@ -139,26 +158,26 @@ def size_of(folder: Path) -> int:
 class Runs:
     """Runs jobs one by one on ``backend``, whose folder is ``data``; ``idle`` bytes a second are no job's."""
 
-    def __init__(self, backend: Backend, data: Path) -> None:
-        self._backend, self._data = backend, data
+    def __init__(self, backend: Backend, data: Path, *, quick: bool) -> None:
+        self.backend, self._data, self.quick = backend, data, quick
         self.idle = 0.0
 
     def run(self, config: dict[str, Any]) -> Ran:
         """Run a job by itself to its end."""
         begun, began, before = datetime.now().astimezone(), time.monotonic(), loopback()
-        job = self._backend.submit(config)
-        memory, work = 0, 0.0
-        while not throughput.are_over(self._backend, [job]):
+        job = self.backend.submit(config)
+        work = 0.0
+        while not throughput.are_over(self.backend, [job]):
             if time.monotonic() - began > SECONDS:
                 raise RuntimeError(f"A job of {config} has taken more than {SECONDS:.0f} s")
-            for pid in self._backend.processes(DRIVER):
-                with contextlib.suppress(OSError, StopIteration):
-                    memory, work = max(memory, share_of(pid)), max(work, processor_seconds(pid))
+            for pid in self.backend.processes(DRIVER):
+                with contextlib.suppress(OSError):
+                    work = max(work, processor_seconds(pid))
             time.sleep(0.1)
         seconds, moved = time.monotonic() - began, loopback() - before
-        ran = Ran(list(self._backend.events(job)), begun, self._data / "jobs" / job)
+        ran = Ran(list(self.backend.events(job)), begun, self._data / "jobs" / job)
         ran.bytes, ran.seconds = max(0.0, moved - seconds * self.idle), seconds
-        ran.driver, ran.work = memory, work
+        ran.work = work
         return ran
 
 
