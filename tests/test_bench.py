@@ -28,3 +28,31 @@ def test_the_bench_of_answers_measures_both_sides() -> None:
         figures
     )
     assert all(figure["value"] > 0 for figure in figures.values())
+
+
+CARRIED = """
+import sys
+from pathlib import Path
+from benchmarks import capacity
+print(*capacity.measure(Path(sys.argv[1]) / "store", quick=True), sep="\\n")
+"""
+
+
+def test_what_this_machine_carries_of_a_cluster_is_measured(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CARRIED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT / "scripts",
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line[:16].strip() for line in lines] == [
+        "events stored of",
+        "events stored of",
+        "the list of th",
+        "bytes of an ev",
+        "messages of a no",
+        "bytes of a check",
+    ]

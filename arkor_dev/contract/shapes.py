@@ -72,6 +72,8 @@ class JobConfig(TypedDict):
     """The address of the Ray cluster on which it runs."""
     insecureCluster: NotRequired[bool]
     """Whether that may be one on another machine that asks for no token."""
+    storage: NotRequired[str]
+    """A folder that its machines share, for what the job goes on from."""
 
 
 class JobMetrics(TypedDict):

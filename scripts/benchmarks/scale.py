@@ -2,15 +2,15 @@
 
 The cluster is of true nodes on this machine, of one processor each (``tests.local.cluster.nodes``). So its
 workers share the processors that there are, and all its traffic goes over the loopback device, whose counter
-is read: Ray's own talk is in it. What one node has by its hash all of them have, as they share a folder. Many
-jobs are beside the same training processes started by bare Ray tasks: no backend, no driver, no events, and
-nothing is brought back.
+is read: what the cluster says to itself in as much time is taken off. What one node has by its hash all of
+them have, as they share a folder. Each process of a training computes with one thread, here as there.
+
+Some 6 minutes on two cores. ``ARKOR_BENCH_JOBS=100`` adds a row of 100 short jobs, and ten minutes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import shutil
@@ -19,46 +19,40 @@ import sys
 import tempfile
 import time
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 import platformdirs
 
 from arkor_dev.local.models.catalog import starter_folder
-from arkor_dev.local.workers.process import DEFAULTS, QUIET
-from tests.local.cluster.conftest import Nodes
+from tests.local.cluster.conftest import DRIVER, Nodes
 from tests.local.harness import Backend, Frame, until
 from tests.local.tiny_model import chats, write_jsonl
 
+from . import capacity, throughput
 from .figures import Figure
-from .sides import ROOT, in_a_process
+from .sides import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CACHE: Final = Path(os.environ.get("ARKOR_TEST_CACHE") or platformdirs.user_cache_dir("arkor-dev"))
-MANY: Final = (1, 10, 100)
+MANY: Final = (1, 10)
+LARGE: Final = "ARKOR_BENCH_JOBS"
 NODES: Final = 3
-SECONDS: Final = 3600.0
-LOOPBACK: Final = "/sys/class/net/lo/statistics/rx_bytes"
-SHORT: Final[dict[str, Any]] = {
-    "model": "./models/tiny",
-    "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
-    "maxSteps": 30,
-    "learningRate": 1e-2,
-    "saveSteps": 10,
-    "evalSteps": 15,
-    "numberFormat": "float32",
-}
-"""The job of which there are many: a second of training, and all that comes before and after it."""
+SECONDS: Final = 300.0
+"""How long one job may take."""
+IDLE_SECONDS: Final = 4.0
+LOOPBACK: Final = Path("/sys/class/net/lo/statistics/rx_bytes")
+MIB: Final = 2**20
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """All of it; with ``quick`` the tiny model alone, and few jobs."""
     with contextlib.ExitStack() as ends:
-        root = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="arkor-scale-", dir="/tmp")))
+        # Ray's sockets lie below it, and their names may not be long.
+        root = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="arkor-", dir="/tmp")))
+        yield from capacity.measure(root / "store", quick=quick)
         project = root / "project"
         write_jsonl(project / "data" / "chats.jsonl", chats())
         make = [sys.executable, "-m", "tests.local.tiny_model", str(project / "models" / "tiny")]
@@ -67,147 +61,147 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         if not quick:
             model = "starter"
             shutil.copytree(starter_folder(CACHE), project / "models" / model)
-        nodes = Nodes.start(root / "ray", NODES)
+        began = time.monotonic()
+        nodes = Nodes.start(root / "r", NODES)
         ends.callback(nodes.stop)
-        backend = Backend.start(root / "data", project, root / "cache", "--at-once", str(NODES))
+        yield Figure(f"{NODES} nodes on this machine are there after", time.monotonic() - began, "s")
+        # As many drivers again wait for a place: no node is idle while one of them connects.
+        backend = Backend.start(root / "data", project, root / "cache", "--at-once", str(2 * NODES))
         ends.callback(backend.stop)
         config = {
-            **SHORT,
+            **throughput.SHORT,
             "model": f"./models/{model}",
             "batchSize": 4,
-            "maxSteps": 6 if quick else 30,
-            "evalSteps": 0,
-            "loggingSteps": 1,
+            "maxSteps": 40 if quick else 12,
+            "saveSteps": 20 if quick else 6,
         }
-        yield from one_job(backend, root / "data", nodes, config)
-        yield from many_jobs(backend, nodes, project, MANY[:1] if quick else MANY)
+        yield from one_job(Runs(backend, root / "data", quick=quick), nodes, config)
+        more = os.environ.get(LARGE, "")
+        counts = (*MANY, *((int(more),) if more.isdecimal() else ()))
+        yield from throughput.measure(backend, nodes, project, MANY[:1] if quick else counts, NODES)
 
 
-def one_job(backend: Backend, data: Path, nodes: Nodes, config: dict[str, Any]) -> Iterator[Figure]:
+def one_job(runs: Runs, nodes: Nodes, config: dict[str, Any]) -> Iterator[Figure]:
     """The first step, the pace and the bytes of jobs by themselves."""
-    there, client = ({**config, "cluster": address} for address in (nodes.address, nodes.client))
-    asked = (config, config, there, there, {**there, "workers": 2}, client)
-    # What this machine keeps of a model is there by the second one, as it is for those on a node.
-    _, here, first, again, two, far = (run(backend, data, each) for each in asked)
+    there, client = ({**config, "cluster": address, "cpus": 1} for address in (nodes.address, nodes.client))
+    runs.idle = idle_traffic()
+    yield Figure("what the cluster says to itself, without a job", runs.idle / 1e3, "kB/s")
+    runs.run(config)  # what this machine keeps of a model is there by the next one, as it is on a node
+    here = runs.run(config)
+    first = runs.run(there)
+    sent = sum(path.stat().st_size for path in nodes.temporary.glob("arkor-dev-*/files/*"))
+    again = runs.run(there)
     yield Figure("press to first step, the model sent, here beside", first.start, "s", here.start)
     yield Figure("  again, here beside", again.start, "s", here.start)
+    far = runs.run(client)
     yield Figure("  again, by ray://, here beside", far.start, "s", here.start)
+    two = runs.run({**there, "workers": 2})
     yield Figure("  two workers, one beside", two.start, "s", again.start)
     yield Figure("pace on a node, here beside", again.pace, "steps/s", here.pace)
     yield Figure("  two workers, one beside", two.pace, "steps/s", again.pace)
-    sent = sum(path.stat().st_size for path in nodes.temporary.glob("arkor-dev-*/files/*"))
     yield Figure("bytes of a first job, its files beside", first.bytes / 1e6, "MB", (sent + first.kept) / 1e6)
     yield Figure("  of the next one, what it has kept beside", again.bytes / 1e6, "MB", again.kept / 1e6)
+    yield Figure("  by ray://, what it has kept beside", far.bytes / 1e6, "MB", far.kept / 1e6)
     yield Figure("  of two workers, one beside", two.bytes / 1e6, "MB", again.bytes / 1e6)
+    yield Figure("bytes of one checkpoint", again.checkpoint / 1e6, "MB")
+    yield Figure("events of a job of so many steps", again.events, "events", config["maxSteps"])
+    yield Figure("processor time of a job's driver, its whole time beside", again.work, "s", again.seconds)
+    yield from following(runs, {**there, "maxSteps": 1_000_000})
+
+
+def following(runs: Runs, config: dict[str, Any]) -> Iterator[Figure]:
+    """What a job that trains there takes of this machine as long as it does."""
+    backend = runs.backend
+    files, wall = open_files(backend), 3.0 if runs.quick else 20.0
+    job = backend.submit(config)
+    until(lambda: backend.job(job)["metrics"].get("step", 0) >= 2, SECONDS)
+    [driver] = backend.processes(DRIVER)
+    work = processor_seconds(driver)
+    time.sleep(wall)
+    work = processor_seconds(driver) - work
+    yield Figure("  while it follows a job, of a processor", 100 * work / wall, "%")
+    yield Figure("  its memory, its own share", share_of(driver) / MIB, "MiB")
+    yield Figure("  files that the backend has open for it", open_files(backend) - files, "files")
+    backend.call("POST", f"/v1/jobs/{job}/cancel")
+
+
+def open_files(backend: Backend) -> int:
+    return len(list(Path(f"/proc/{backend.process.pid}/fd").iterdir()))
 
 
 class Ran:
-    """A job that is over: seconds to its first step, steps a second, bytes on the way, bytes it has kept."""
+    """A job that is over: seconds to its first step, steps a second, bytes on the way, bytes it has kept.
 
-    def __init__(self, frames: list[Frame], begun: datetime, moved: int, kept: int) -> None:
-        steps = [moment(frame) for frame in frames if frame.event == "training.log"]
+    ``work`` are the seconds for which its driver computed.
+    """
+
+    def __init__(self, frames: list[Frame], begun: datetime, folder: Path) -> None:
+        logged = (frame for frame in frames if frame.event == "training.log" and "loss" in frame.json)
+        steps = [moment(frame) for frame in logged]
         self.start = (steps[0] - begun).total_seconds()
-        self.pace = 1 / median((later - one).total_seconds() for one, later in pairwise(steps))
-        self.bytes, self.kept = moved, kept
+        # Over all of them: several come at the same time from a node where steps are short.
+        self.pace = (len(steps) - 1) / (steps[-1] - steps[0]).total_seconds()
+        self.kept = size_of(folder)
+        saved = sorted((folder / "checkpoints").iterdir())
+        self.checkpoint = size_of(saved[0]) if saved else 0
+        self.events = len([frame for frame in frames if frame.event != "ping"])
+        self.bytes = self.seconds = self.work = 0.0
 
 
 def moment(frame: Frame) -> datetime:
     return datetime.fromisoformat(frame.json["timestamp"])
 
 
-def run(backend: Backend, data: Path, config: dict[str, Any]) -> Ran:
-    """Run a job by itself; ``data`` is the backend's folder."""
-    begun, before = datetime.now().astimezone(), loopback()
-    job = backend.submit(config)
-    wait(backend, [job])
-    moved = loopback() - before
-    frames = list(backend.events(job))
-    kept = sum(path.stat().st_size for path in (data / "jobs" / job).rglob("*") if path.is_file())
-    return Ran(frames, begun, moved, kept)
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def wait(backend: Backend, jobs: list[str]) -> None:
-    """Wait for the end of all."""
+class Runs:
+    """Runs jobs one by one on ``backend``, whose folder is ``data``; ``idle`` bytes a second are no job's."""
 
-    def over() -> bool:
-        listed = {job["id"]: job for job in backend.call("GET", "/v1/jobs?limit=1000").json["jobs"]}
-        bad = [listed[job] for job in jobs if listed[job]["status"] in ("failed", "cancelled", "paused")]
-        if bad:
-            raise RuntimeError(f"{bad[0]['name']}: {bad[0].get('error')}")
-        time.sleep(0.2)
-        return all(listed[job]["status"] == "completed" for job in jobs)
+    def __init__(self, backend: Backend, data: Path, *, quick: bool) -> None:
+        self.backend, self._data, self.quick = backend, data, quick
+        self.idle = 0.0
 
-    until(over, SECONDS)
+    def run(self, config: dict[str, Any]) -> Ran:
+        """Run a job by itself to its end."""
+        begun, began, before = datetime.now().astimezone(), time.monotonic(), loopback()
+        job = self.backend.submit(config)
+        work = 0.0
+        while not throughput.are_over(self.backend, [job]):
+            if time.monotonic() - began > SECONDS:
+                raise RuntimeError(f"A job of {config} has taken more than {SECONDS:.0f} s")
+            for pid in self.backend.processes(DRIVER):
+                with contextlib.suppress(OSError):
+                    work = max(work, processor_seconds(pid))
+            time.sleep(0.1)
+        seconds, moved = time.monotonic() - began, loopback() - before
+        ran = Ran(list(self.backend.events(job)), begun, self._data / "jobs" / job)
+        ran.bytes, ran.seconds = max(0.0, moved - seconds * self.idle), seconds
+        ran.work = work
+        return ran
 
 
 def loopback() -> int:
     """Bytes that have gone over the loopback device; 0 where the system does not count them."""
-    return int(Path(LOOPBACK).read_text()) if platform.system() == "Linux" else 0
+    return int(LOOPBACK.read_text()) if platform.system() == "Linux" else 0
 
 
-def many_jobs(backend: Backend, nodes: Nodes, project: Path, counts: tuple[int, ...]) -> Iterator[Figure]:
-    """Jobs a minute, beside bare Ray tasks that start the same training processes."""
-    config = {**SHORT, "cluster": nodes.address}
-    wait(backend, [backend.submit(config, "first")])  # model and data are on a node, as they are beside
-    for count in counts:
-        bare = in_a_process("scale", "bare", nodes.address, project, count)["seconds"]
-        began = time.monotonic()
-        wait(backend, [backend.submit(config, f"short-{number}") for number in range(count)])
-        seconds = time.monotonic() - began
-        name = f"{count} short job{'s' * (count > 1)} on {NODES} nodes, bare Ray tasks beside"
-        yield Figure(name, 60 * count / seconds, "jobs/min", 60 * count / bare, least=0.8)
+def idle_traffic() -> float:
+    """Bytes a second of a cluster on which nothing runs."""
+    time.sleep(1)
+    before = loopback()
+    time.sleep(IDLE_SECONDS)
+    return (loopback() - before) / IDLE_SECONDS
 
 
-def bare(address: str, project: Path, count: int) -> dict[str, float]:
-    """How long ``count`` Ray tasks take each of which trains the short job and returns how it ended."""
-    import ray
-
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    ray.init(address=address, _node_ip_address=address.partition(":")[0], log_to_driver=False)
-    command = [sys.executable, "-m", "arkor_dev.local.training.worker"]
-    env = {**DEFAULTS, **os.environ, **QUIET, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    model = {"name": "./models/tiny", "path": str(project / "models" / "tiny"), "note": None}
-    config = dict(SHORT)
-
-    def train(number: int) -> str:
-        import json
-        import subprocess
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as data:
-            job = {
-                "id": f"job_{number}",
-                "config": config,
-                "data": data,
-                "project": str(project),
-                "resume": None,
-            }
-            worker = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=env,
-            )
-            assert worker.stdin
-            assert worker.stdout
-            for told in (job, model):
-                worker.stdin.write(json.dumps(told) + "\n")
-            worker.stdin.flush()
-            ends = [told["end"] for line in worker.stdout if "end" in (told := json.loads(line))]
-            worker.communicate()
-            return ends[-1] if ends else "it left no message"
-
-    task = ray.remote(num_cpus=1)(train)
-    ray.get(task.remote(-1))
-    began = time.monotonic()
-    ends = ray.get([task.remote(number) for number in range(count)])
-    seconds = time.monotonic() - began
-    if set(ends) != {"completed"}:
-        raise SystemExit(f"a bare job ended as {set(ends)}")
-    return {"seconds": seconds}
+def share_of(pid: int) -> int:
+    """A process's memory in bytes, what it shares with others in parts."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("Pss:")))
 
 
-if __name__ == "__main__":
-    print(json.dumps(bare(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))))
+def processor_seconds(pid: int) -> float:
+    """For how long a process has computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -23,6 +23,15 @@ def test_what_is_no_address_is_refused_in_the_question_and_in_a_job(target: Targ
     assert "cluster" in answer.error
 
 
+@pytest.mark.parametrize("folder", ["", "/", "jobs", "/mnt/../etc", 3])
+def test_a_shared_folder_is_an_absolute_path(target: Target, folder: object) -> None:
+    need(target, "placement")
+    config = {**target.quick, "cluster": "127.0.0.1:9", "storage": folder}
+    answer = target.call("POST", "/v1/jobs", {"name": "elsewhere", "config": config})
+    assert answer.status == 400
+    assert "storage" in answer.error
+
+
 def test_a_cluster_that_cannot_be_used_says_why_and_nothing_else(target: Target) -> None:
     need(target, "placement")
     address = "127.0.0.1:9"

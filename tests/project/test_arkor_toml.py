@@ -52,15 +52,19 @@ def problem(project: Path, text: str) -> str:
         ("compute = 3", "compute = 3 is not possible"),
         ('[compute]\ncluster = "head"', 'compute.cluster = "head" is not possible'),
         ("[compute]\nnodes = 2", "nodes"),
+        ('[compute]\nstorage = "mnt/jobs"', 'compute.storage = "mnt/jobs" is not possible'),
     ],
 )
 def test_what_is_wrong_with_the_place_of_the_jobs_is_said(project: Path, table: str, said: str) -> None:
     assert said in problem(project, f"{table}\n{SMALL}")
 
 
+COMPUTE = '[compute]\ncluster = "ray://head:10001"\nstorage = "/mnt/jobs"\n'
+
+
 def test_the_place_of_the_jobs_is_no_setting_of_a_trainer(project: Path) -> None:
-    [trainer] = load_trainers(write(project, f'[compute]\ncluster = "ray://head:10001"\n{SMALL}cpus = 4\n'))
-    assert "cluster" not in trainer["config"]
+    [trainer] = load_trainers(write(project, f"{COMPUTE}{SMALL}cpus = 4\n"))
+    assert not {"cluster", "storage"} & trainer["config"].keys()
     assert trainer["config"]["cpus"] == 4  # type: ignore[typeddict-item]
 
 

@@ -15,6 +15,7 @@ COUNTS = {
 MAY_BE_ZERO = {"warmupSteps", "saveSteps", "evalSteps", "weightDecay"}
 NUMBERS = {"numTrainEpochs", "learningRate", "weightDecay", "loraAlpha"}
 CLUSTER = re.compile(r"auto|(ray://)?[\w.-]+:\d{1,5}")
+FOLDER = re.compile(r"(/(?!\.\./)[\w .-]+)+/?")
 SWITCHES = {"loadIn4bit", "trainOnResponsesOnly", "dryRun"}
 CHAT_NUMBERS = {"temperature": (0, 100), "topP": (0, 1), "maxTokens": (1, 10**9)}
 RETENTION = ("runRetentionMode", "runRetentionDays")
@@ -95,6 +96,8 @@ def check_config(config: object) -> None:
     check_samples(config.get("samples"))
     if config.get("cluster") is not None and not CLUSTER.fullmatch(str(config["cluster"])):
         wrong("cluster has to be an address.")
+    if config.get("storage") is not None and not FOLDER.fullmatch(str(config["storage"])):
+        wrong("storage has to be a folder.")
     check_sets(config.get("evaluations"))
 
 

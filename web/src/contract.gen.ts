@@ -51,6 +51,7 @@ export interface JobConfig {
   setByHand?: string[];
   cluster?: string;
   insecureCluster?: boolean;
+  storage?: string;
   /** How long to train, in steps of one batch each. Set steps or epochs, not both. */
   maxSteps?: number;
   /** How long to train, in passes through the whole data set. Set steps or epochs, not both. */

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from arkor_dev.contract.placement.address import host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
+from .answers import facts_of
 from .node import Node
-from .returns import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,6 +9,7 @@ trains on there already is attached to: what it has said since is passed on as i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_STARTED
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE, host_of, is_loopback
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
 from arkor_dev.local.checkpoints.origin import FileHashes
 from arkor_dev.local.checkpoints.points import drop_later
 from arkor_dev.local.execution import leases
@@ -26,9 +27,11 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import Link
 
 from . import access, code, connection, parcel
+from .answers import HostileError, messages_of, renamed
 from .away.attaching import StandsError, attach, remove, unanswered
 from .connection import CONNECT_SECONDS, TAKE_SECONDS, LostError, NoPlaceError, Place, Wish
-from .returns import HostileError, Returns, messages_of, renamed
+from .returns import Returns
+from .shared import COPY_SECONDS, Shared, share, taken
 from .together.others import EndedError, Others
 from .together.places import Places, take
 
@@ -51,7 +54,7 @@ class Driver:
         self._asks: bool | None = None
         self._early: list[Mapping[str, Any]] = []
         self._turn = threading.Lock()
-        self._failure: Exception | None = None
+        self._faults: list[Exception] = []
         orders = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._is_known}
         self.link = Link({**orders, "detach": self._detach, "end": lambda _: self.leave()})
 
@@ -83,6 +86,9 @@ class Driver:
         left = places.leave(LEAVE_SECONDS) if places and not self._stays else places is None
         if left and self.lease and (places or not self.lease.begun):
             self.lease.drop()
+        elif self.lease and not (left or self._stays):
+            with contextlib.suppress(OSError):
+                self.lease.given_up()  # the job is over there, or goes on elsewhere and perhaps otherwise
         sys.stderr.flush()
         os._exit(0)
 
@@ -158,7 +164,7 @@ class Driver:
         place.facts = {"home": lease.home, "node": lease.node}
         where = f"the node {lease.node} of the cluster {lease.address}"
         self.told = f"It trains on {where}."
-        self.others = Others([place], self._fail)
+        self.others = Others([place], self._faults.append)
         self.link.send(attached=True)
         text = f"Connected again to {where}, where it has trained on."
         self.link.send(event=TRAINING_MESSAGE, fields={"message": text})
@@ -197,15 +203,14 @@ class Driver:
         host = host_of(self.address)
         if self._asks is False and host is not None and not is_loopback(host):
             self.told += " It asks for no token (--insecure-cluster): whoever reaches it can do the same."
+        self.told += share(places.all, config.get(STORAGE))
         self._send(places, first, "the data")
+        self.told += taken(places.all, config.get(STORAGE))
         started = {"id": job["id"], "config": config, "resume": job.get("resume")}
-        self.others = Others(places.all, self._fail)
+        self.others = Others(places.all, self._faults.append)
         self._known = self.others.start(started, parcel.threads_of(config))
         threading.Thread(target=self._bring_model, args=(places,), name="model", daemon=True).start()
         return places
-
-    def _fail(self, fault: Exception) -> None:
-        self._failure = fault
 
     def _begin_again(self, job: dict[str, Any]) -> None:
         """Say why a job that was to go on at its place is placed anew, and ask for its model."""
@@ -256,18 +261,19 @@ class Driver:
             if self.lease:
                 self.lease = self.lease.kept(begun=True)
         except Exception as fault:  # noqa: BLE001 - it is raised where the messages are read
-            self._failure = fault
+            self._faults.append(fault)
 
     # From the node
 
     def _follow(self, place: Place, data: Path) -> None:
         """Pass on what the worker says until it has said its last word."""
-        returns = Returns(data, self.job["id"], lambda name, offset: place.call("read", name, offset))
+        shared = Shared.seen(self.job["config"].get(STORAGE), self.job["id"])
+        returns = Returns(data, self.job["id"], lambda name, offset: place.call("read", name, offset), shared)
         here = {"data": str(data), "project": self.job["project"]}
         after = self._known
         while True:
-            if self._failure:
-                raise self._failure
+            if self._faults:
+                raise self._faults[0]
             messages, over = messages_of(place.call("take", after, self._known, TAKE_SECONDS))
             for message in messages:
                 after += 1
@@ -281,8 +287,8 @@ class Driver:
             if over and not messages:
                 if not over.get("killed"):  # it may have ended because another one has
                     self.others.wait_for_fault()
-                if self._failure:
-                    raise self._failure
+                if self._faults:
+                    raise self._faults[0]
                 self.link.send(lost=f"{over['cause']} It ran on the node {self.node}.")
                 return
 
@@ -291,7 +297,7 @@ class Driver:
         fields = message.get("fields", {})
         if message.get("end") == "paused" and fields.get("reason") == "disk":
             raise LostError("its disk is full", gone=True)
-        if not returns.bring(message, lambda below: place.call("snapshot", below)):
+        if not returns.bring(message, lambda below: place.call("snapshot", below, seconds=COPY_SECONDS)):
             return
         if "end" in message:
             fields.pop("outOfMemory", None)  # what would fit here is no advice for there

@@ -33,6 +33,7 @@ from .away.leftovers import locked, own_folder, sweep
 from .away.proof import proof
 from .away.spool import Spool
 from .names import CHUNK, FOLDERS, SHA256, described, is_safe
+from .shared import NodeShare
 
 WORKER: Final = "arkor_dev.local.training.worker"
 NEEDED: Final = ("torch", "transformers", "peft")
@@ -81,7 +82,7 @@ class Node:
         for folder in ("data", "project"):
             (self._home / folder).mkdir()
         self._job = self._home / "data" / "jobs" / job_id
-        self._digests: dict[str, Any] = {}
+        self._digests, self._share = dict[str, Any](), NodeShare(self._job)
         self._child: Child | None = None
         self._begun = False
         self._said = Spool(self._home / "said", WAITING_BYTES, AGAIN_BYTES)
@@ -110,14 +111,30 @@ class Node:
 
     # Files that come
 
+    async def share(self, root: str) -> bytes:
+        """Use the folder ``root`` for checkpoints; why that cannot be, empty where it can."""
+        return await asyncio.to_thread(self._share.use, root)
+
+    async def taken(self) -> bytes:
+        """How many files came from that folder."""
+        return str(self._share.taken).encode()
+
     async def lacks(self, hashes: list[str]) -> bytes:
         """Those of ``hashes`` that are not here, as JSON; the others stay for the time to come."""
+        self._heard = time.monotonic()
+        return await asyncio.to_thread(self._lacks, hashes)
+
+    def _lacks(self, hashes: list[str]) -> bytes:
         missing = []
         for sha256 in hashes:
             try:
                 os.utime(self._stored(sha256))
             except FileNotFoundError:
-                missing.append(sha256)
+                part = self._home / f"{sha256}.part"
+                if self._share.take(sha256, part):
+                    part.replace(self._stored(sha256))
+                else:
+                    missing.append(sha256)
         return json.dumps(missing).encode()
 
     async def put(self, sha256: str, offset: int, piece: bytes, size: int) -> bytes:
@@ -149,6 +166,7 @@ class Node:
             stored = self._stored(sha256)
             if name.startswith("data/"):
                 shutil.copyfile(stored, place)
+                self._share.laid(name, sha256)
             else:
                 os.link(stored, place)
         for name, to in links.items():
@@ -268,6 +286,7 @@ class Node:
             with contextlib.suppress(FileNotFoundError):
                 os.link(path, held)
                 found.append({"name": name, **described(held)})
+        self._share.put(found, out)
         return json.dumps(found).encode()
 
     async def read(self, name: str, offset: int) -> bytes:

@@ -1,8 +1,7 @@
-"""What comes back from a node: messages, and files with their hashes. None of it is trusted.
+"""The files that come back from a node, with their hashes. None of them is trusted.
 
-A node may be anybody's. Its messages have to be those of a training worker, its files those that a job has,
-by their names and endings, of the size and with the hash that it told; no program is among them. A folder is
-in its place whole, or not at all.
+A node may be anybody's. Its files have to be those that a job has, by their names and endings, of the size
+and with the hash that it told; no program is among them. A folder is in its place whole, or not at all.
 """
 
 from __future__ import annotations
@@ -16,27 +15,19 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.events import (
-    CHECKPOINT_REMOVED,
-    CHECKPOINT_SAVED,
-    EVALUATION_COMPLETED,
-    SAMPLE_CREATED,
-    SYSTEM_METRICS,
-    TRAINING_LOG,
-    TRAINING_MESSAGE,
-    TRAINING_RESUMED,
-    TRAINING_STARTED,
-)
+from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_RESUMED
 from arkor_dev.local.checkpoints.points import drop_before, drop_later
 from arkor_dev.local.jobs.artifacts import checkpoint_folder, drop_checkpoint, job_folder, resume_folder
 from arkor_dev.local.jobs.whole_folder import PART
-from arkor_dev.local.workers.errors import JobFailure
 
+from .answers import HostileError
 from .names import CHUNK, SHA256, described, is_safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from .shared import Shared
 
     Read = Callable[[str, int], bytes]
 
@@ -47,124 +38,18 @@ ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".
 STATE: Final = "state.pt"
 """It is read as data (``checkpoints.state``), never as a program."""
 FILES: Final = 10_000
-PLACE: Final = ("node", "home")
-"""What a job's place tells besides: its address, and the folder of the job."""
-LINE: Final = 1000
-"""Characters of what a node says of itself in one line."""
-ENDS: Final = ("completed", "failed", "paused", "cancelled")
-EVENTS: Final = frozenset(
-    {
-        *(TRAINING_STARTED, TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, EVALUATION_COMPLETED),
-        *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, SAMPLE_CREATED, SYSTEM_METRICS),
-    }
-)
-"""What a worker tells of. That a job is over, or a stream, is for the backend to tell."""
-OF_ALL: Final = frozenset({"type", "jobId", "timestamp"})
-"""Fields of every event, which the backend sets."""
-
-
-class HostileError(Exception):
-    """A node has sent what no worker sends; ``str()`` says what."""
-
-
-def facts_of(answer: bytes, *, of_place: bool = False) -> dict[str, Any]:
-    """What a node tells of itself, as `node.facts` has it, and with ``of_place`` as `Node.facts` has it.
-
-    Raises HostileError.
-    """
-    try:
-        told = strict_json.parse(answer)
-        facts = {name: told[name] for name in ("python", "versions", "missing", *(PLACE if of_place else ()))}
-        named = facts["versions"]
-        lines = [facts["python"], *named, *named.values(), *(facts[name] for name in PLACE if of_place)]
-        sound = isinstance(facts["missing"], list) and all(map(_is_line, (*lines, *facts["missing"])))
-        sound &= not of_place or (facts["home"].startswith("/") and len(facts["home"]) > 1)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        sound = False
-    if not sound:
-        raise HostileError("what it has in a form that nobody can read")
-    return facts
-
-
-def _is_line(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= LINE and value.isprintable()
-
-
-def messages_of(answer: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The messages of a node's answer, and how its worker ended, where it has. Raises HostileError."""
-    try:
-        told = strict_json.parse(answer)
-        messages, over = told["messages"], told["over"]
-        sound = isinstance(messages, list) and all(_is_message(message) for message in messages)
-        sound &= over is None or isinstance(over["cause"], str)
-    except (ValueError, KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise HostileError("a message that is none")
-    return messages, over
-
-
-def meeting_of(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
-    """The port of a node's answer at which workers meet, once it is there; its end as `messages_of` has it.
-
-    Raises HostileError, and JobFailure with the reason of a worker that has failed.
-    """
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        if (told := strict_json.parse(answer))["messages"]:
-            first, port = told["messages"][0], told["messages"][0]["meets"]
-            if len(first) == 1 and type(port) is int and 0 < port < 1 << 16:
-                return port, None
-    messages, over = messages_of(answer)
-    if messages and messages[0].get("end") == "failed":
-        raise JobFailure(str(messages[0]["fields"].get("error")))
-    if messages:
-        raise HostileError("something else than where its workers meet")
-    return None, over
-
-
-def _is_message(message: object) -> bool:
-    if not isinstance(message, dict) or len(message) > 2:
-        return False
-    fields = isinstance(message.get("fields"), dict) and not OF_ALL & message["fields"].keys()
-    if "event" in message:
-        return fields and message["event"] in EVENTS
-    if "end" in message:
-        return fields and message["end"] in ENDS
-    if "kept" in message:
-        return type(message["kept"]) is int and 0 <= message["kept"] < 1 << 62
-    progress = message.get("progress")
-    if not isinstance(progress, dict) or progress.keys() != {"label", "done", "total", "unit"}:
-        return False
-    numbers = (int, float)
-    return (
-        isinstance(progress["label"], str)
-        and isinstance(progress["unit"], str)
-        and isinstance(progress["done"], numbers)
-        and isinstance(progress["total"], (*numbers, type(None)))
-    )
-
-
-def renamed(value: Any, there: str, here: Mapping[str, str]) -> Any:
-    """``value`` with every folder of the node's ``there`` in its texts called as it is ``here``, by name."""
-    if isinstance(value, str):
-        if there in value:
-            for name, folder in here.items():
-                value = value.replace(f"{there}/{name}", folder)
-        return value
-    if isinstance(value, list):
-        return [renamed(each, there, here) for each in value]
-    if isinstance(value, dict):
-        return {key: renamed(each, there, here) for key, each in value.items()}
-    return value
 
 
 class Returns:
-    """A job's files on this machine, as they come. ``read(name, offset)`` is a piece of one on the node."""
+    """A job's files on this machine, as they come. ``read(name, offset)`` is a piece of one on the node.
 
-    def __init__(self, data: Path, job_id: str, read: Read) -> None:
+    What lies in a ``shared`` folder is taken from there.
+    """
+
+    def __init__(self, data: Path, job_id: str, read: Read, shared: Shared | None = None) -> None:
         self._data, self._job = data, job_id
         self._home = job_folder(data, job_id)
-        self._read = read
+        self._read, self._shared = read, shared
         self.received = 0
 
     def bring(self, message: Mapping[str, Any], snapshot: Callable[[str], bytes]) -> bool:
@@ -219,7 +104,7 @@ class Returns:
         """Whether the file is here as it is there."""
         path = self._home / entry["name"]
         with contextlib.suppress(OSError):
-            if path.is_symlink() or path.stat().st_size != entry["bytes"]:
+            if path.is_symlink() or not _sized(path, entry):
                 return False
             return bool(described(path)["sha256"] == entry["sha256"])
         return False
@@ -252,6 +137,8 @@ class Returns:
 
     def _fetch(self, entry: Mapping[str, Any], place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
+        if self._shared and self._shared.take(entry["sha256"], place) and _sized(place, entry):
+            return
         digest, done = hashlib.sha256(), 0
         with place.open("wb") as file:
             while done < entry["bytes"]:
@@ -303,3 +190,7 @@ def _belongs(name: str) -> bool:
     elif parts[0] not in ("final", LOOSE):
         return False
     return name.endswith(ENDINGS)
+
+
+def _sized(path: Path, entry: Mapping[str, Any]) -> bool:
+    return bool(path.stat().st_size == entry["bytes"])

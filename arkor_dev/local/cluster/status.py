@@ -14,8 +14,8 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import Link
 
 from . import access, code, connection
+from .answers import HostileError, facts_of
 from .node import facts
-from .returns import HostileError, facts_of
 
 LOOK_SECONDS: Final = 20.0
 

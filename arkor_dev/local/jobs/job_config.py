@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement.address import ADDRESS as CLUSTER_ADDRESS
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE, SHARED_FOLDER, STORAGE
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
@@ -60,7 +60,13 @@ SET_BY_HAND: Final = Schema(
         ),
     )
 )
-PLACE: Final = Schema((Field(CLUSTER, CLUSTER_ADDRESS, null=True), Field(INSECURE, FLAG, null=True)))
+PLACE: Final = Schema(
+    (
+        Field(CLUSTER, CLUSTER_ADDRESS, null=True),
+        Field(INSECURE, FLAG, null=True),
+        Field(STORAGE, SHARED_FOLDER, null=True),
+    )
+)
 
 
 def check_config(config: object) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import EXTENSION, RESUMPTION
 from arkor_dev.contract.errors import BadRequestError, ConflictError
-from arkor_dev.contract.placement.address import CLUSTER, HERE, INSECURE
+from arkor_dev.contract.placement.address import CLUSTER, HERE, INSECURE, STORAGE
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.points import latest
 from arkor_dev.local.jobs.job_config import check_config, check_files
@@ -116,7 +116,8 @@ def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
     """``config`` where it runs on ``on``: leave to use an open cluster is for the one it was given for."""
     if config.get(CLUSTER) == on:
         return dict(config)
-    stays = {key: value for key, value in config.items() if key not in (CLUSTER, INSECURE)}
+    left = {CLUSTER, INSECURE, *((STORAGE,) if on == HERE else ())}
+    stays = {key: value for key, value in config.items() if key not in left}
     return stays if on == HERE else {**stays, CLUSTER: on}
 
 

@@ -1,10 +1,10 @@
-"""``[compute]`` in ``arkor.toml``: on which cluster the project's jobs run."""
+"""``[compute]`` in ``arkor.toml``: on which cluster the project's jobs run, and what folder that shares."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.placement.address import ADDRESS, HERE
+from arkor_dev.contract.placement.address import ADDRESS, CLUSTER, HERE, SHARED_FOLDER, STORAGE
 
 from .one_table import load_table
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .problems import Problems
 
 TABLE: Final = "compute"
-KEYS: Final = ("cluster",)
+KEYS: Final = {CLUSTER: ADDRESS, STORAGE: SHARED_FOLDER}
+"""What may stand in it."""
 
 
 def check_compute(table: object, problems: Problems) -> None:
@@ -27,16 +28,26 @@ def check_compute(table: object, problems: Problems) -> None:
             at, table, 'a table, such as [compute] with cluster = "ray://head:10001" below it'
         )
         return
-    problems.check_keys(at, table, KEYS)
-    if "cluster" in table and not ADDRESS.fits(table["cluster"]):
-        problems.not_allowed((*at, "cluster"), table["cluster"], ADDRESS.words)
+    problems.check_keys(at, table, tuple(KEYS))
+    for key, rule in KEYS.items():
+        if key in table and not rule.fits(table[key]):
+            problems.not_allowed((*at, key), table[key], rule.words)
 
 
 def load_cluster(project: Path) -> str | None:
     """The cluster of the project's file; None where it names none, or a wrong one, of which trainers tell."""
+    return _load(project, CLUSTER)
+
+
+def load_storage(project: Path) -> str | None:
+    """The folder of the project's file that its cluster shares; None as `load_cluster` has it."""
+    return _load(project, STORAGE)
+
+
+def _load(project: Path, key: str) -> str | None:
     table = load_table(project, TABLE)
-    cluster = table.get("cluster") if isinstance(table, dict) else None
-    return cluster if ADDRESS.fits(cluster) else None
+    value = table.get(key) if isinstance(table, dict) else None
+    return value if KEYS[key].fits(value) else None
 
 
 def cluster_of(settings: Settings) -> str | None:

@@ -151,6 +151,9 @@ async def test_what_has_changed_since_is_said_with_the_way_on(command: Command, 
     able.add_job("paused", id="job_d", name="bot", pause={"step": 3, "reason": "asked"})
     await command.run(0, "jobs", "resume", "job_d", "--at", "here")
     assert able.last("POST /v1/jobs/{id}/resume").json() == {"on": "here"}
+    able.add_job("paused", id="job_e", name="bot", pause={"step": 3, "reason": "asked"})
+    await command.run(0, "jobs", "resume", "job_e", "--at", "ray://head:10001", "--workers", "2")
+    assert able.last("POST /v1/jobs/{id}/resume").json() == {"on": "ray://head:10001", "workers": 2}
     able.add_job("failed", id="job_b", name="bot")
     refused = await command.run(2, "jobs", "resume", "job_b")
     assert "cannot go on" in refused

@@ -133,10 +133,10 @@ async def test_from_start_to_end(
 @pytest.mark.parametrize(
     ("option", "insecure", "wanted"),
     [
-        (None, False, {"cluster": "ray://head:10001"}),
-        ("10.0.0.5:6379", False, {"cluster": "10.0.0.5:6379"}),
+        (None, False, {"cluster": "ray://head:10001", "storage": "/mnt/jobs"}),
+        ("10.0.0.5:6379", False, {"cluster": "10.0.0.5:6379", "storage": "/mnt/jobs"}),
         ("here", True, {}),
-        (None, True, {"cluster": "ray://head:10001", "insecureCluster": True}),
+        (None, True, {"cluster": "ray://head:10001", "insecureCluster": True, "storage": "/mnt/jobs"}),
     ],
 )
 async def test_a_job_is_told_where_it_runs(
@@ -147,13 +147,15 @@ async def test_a_job_is_told_where_it_runs(
     wanted: dict[str, object],
 ) -> None:
     fake_backend.features = ["placement"]
-    (settings.project / "arkor.toml").write_text(f'[compute]\ncluster = "ray://head:10001"\n{TOML}')
+    compute = '[compute]\ncluster = "ray://head:10001"\nstorage = "/mnt/jobs"\n'
+    (settings.project / "arkor.toml").write_text(f"{compute}{TOML}")
     started = Started(replace(settings, cluster=option, insecure_cluster=insecure))
     fake_backend.finish(await started.job(fake_backend))
     code, lines = await started.end()
     assert code == 0
     config = fake_backend.last("POST /v1/jobs").json()["config"]
-    assert {name: config[name] for name in ("cluster", "insecureCluster") if name in config} == wanted
+    names = ("cluster", "insecureCluster", "storage")
+    assert {name: config[name] for name in names if name in config} == wanted
     assert any("--insecure-cluster" in line for line in lines) == ("insecureCluster" in wanted)
 
 

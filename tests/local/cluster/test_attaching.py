@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.cluster.answers import HostileError
 from arkor_dev.local.cluster.away import attaching
 from arkor_dev.local.cluster.away.proof import proof
 from arkor_dev.local.cluster.connection import LostError, NoPlaceError, Place
-from arkor_dev.local.cluster.returns import HostileError
 from arkor_dev.local.execution import leases
 from arkor_dev.local.workers.errors import JobFailure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from arkor_dev.local.cluster import driver
 from arkor_dev.local.cluster.connection import Place
 from arkor_dev.local.cluster.together.others import Others
+from arkor_dev.local.cluster.together.places import Places
+from arkor_dev.local.execution import leases
 from arkor_dev.local.execution.leases import Lease
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ class Told:
 def follow(monkeypatch: pytest.MonkeyPatch, data: Path, lease: Lease | None) -> tuple[There, Told]:
     monkeypatch.setattr(driver, "Link", Told)
     work = driver.Driver()
-    work.job, work.lease = {"id": JOB, "project": str(data)}, lease
+    work.job, work.lease = {"id": JOB, "project": str(data), "config": {}}, lease
     work.home, work.node = "/home/of/it", "node"
     work._known = 0 if lease else 1  # the port at which several workers meet was the first message
     place = There(work._known)
@@ -75,3 +78,28 @@ def test_of_several_workers_nothing_is_asked_again_so_their_disk_does_not_fill(
     place, told = follow(monkeypatch, tmp_path, None)
     assert place.known == [1, 3, 5, 7]
     assert not [message for message in told.heard if "mark" in message]
+
+
+class Stuck(Place):
+    """A place that does not answer in time when it is to be left."""
+
+    def leave(self, _: float) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_place_that_was_left_without_an_answer_is_not_attached_to_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stays: bool
+) -> None:
+    def ended(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(driver, "Link", Told)
+    monkeypatch.setattr(os, "_exit", ended)
+    work = driver.Driver()
+    work.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).kept(begun=True)
+    work.places, work._stays = Places([Stuck(None)]), stays
+    with pytest.raises(SystemExit):
+        work.leave()
+    [lease] = leases.leases(tmp_path)  # it is removed later
+    assert (lease.attachable, leases.of_job(tmp_path, JOB) is not None) == (stays, stays)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster.returns import HostileError, Returns, facts_of, meeting_of, messages_of, renamed
+from arkor_dev.local.cluster.answers import HostileError, facts_of, meeting_of, messages_of, renamed
+from arkor_dev.local.cluster.returns import Returns
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:

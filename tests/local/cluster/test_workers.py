@@ -207,6 +207,74 @@ def test_it_goes_on_with_another_number_of_workers_and_says_that_bits_may_differ
     )
 
 
+def test_it_moves_to_another_address_with_its_workers_and_keeps_its_bits(
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
+) -> None:
+    job = beside.submit(on(nodes, TWO), "another way in")
+    arrive(beside, job, 30)
+    assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
+    until(lambda: clean(nodes))
+    order = {"on": nodes.client, "workers": 2}
+    config = beside.call("POST", f"/v1/jobs/{job}/resume", order).json["job"]["config"]
+    assert (config["cluster"], config["workers"]) == (nodes.client, 2)
+    assert over(beside, job, 150)["status"] == "completed"
+    assert adapter(data, job) == undisturbed
+    said = messages(list(beside.events(job)))
+    placed = [text for text in said if text.startswith("It trains on the nodes ")]
+    assert len(placed) == 2
+    assert nodes.address in placed[0]
+    assert nodes.client in placed[1]
+    assert not [text for text in said if "may differ" in text]
+    until(lambda: clean(nodes))
+
+
+def test_it_begins_here_goes_on_with_two_workers_there_and_ends_here(
+    beside: Backend, data: Path, nodes: Nodes
+) -> None:
+    job = beside.submit({**TWO, "maxSteps": 300, "workers": 1}, "there and back")
+    arrive(beside, job, 25)
+    assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
+    before = beside.job(job)["config"]
+    for wrong in ({"on": "anywhere", "workers": 2}, {"on": nodes.address, "workers": 65}):
+        assert beside.call("POST", f"/v1/jobs/{job}/resume", wrong).status == 400
+    assert (beside.job(job)["status"], beside.job(job)["config"]) == ("paused", before)
+    stood = beside.job(job)["pause"]["step"]
+    order: dict[str, Any] = {"on": nodes.address, "workers": 2}
+    assert beside.call("POST", f"/v1/jobs/{job}/resume", order).status == 200
+    arrive(beside, job, stood + 25)
+    assert len(nodes.workers()) == 2
+    assert not leases.leases(data)  # several workers do not train on alone
+    assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
+    assert beside.call("POST", f"/v1/jobs/{job}/resume", {"on": "here", "workers": 1}).status == 200
+    found = over(beside, job, 150)
+    assert (found["status"], "cluster" in found["config"]) == ("completed", False), found
+    frames = list(beside.events(job))
+    resumed = [frame.json["message"] for frame in frames if frame.event == "training.resumed"]
+    assert len(resumed) == 2
+    assert "its workers are 2 and were 1" in resumed[0]
+    assert "its workers are 1 and were 2" in resumed[1]
+    logged = (frame.json for frame in frames if frame.event == "training.log")
+    assert [row["step"] for row in logged if "loss" in row] == list(range(1, 301))
+    until(lambda: clean(nodes))
+
+
+def test_two_workers_become_one_at_another_address_that_trains_on_alone(
+    beside: Backend, data: Path, nodes: Nodes
+) -> None:
+    job = beside.submit(on(nodes, {**TWO, "maxSteps": 1_000_000}), "fewer elsewhere")
+    arrive(beside, job, 25)
+    assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
+    stood = beside.job(job)["pause"]["step"]
+    order = {"on": nodes.client, "workers": 1}
+    assert beside.call("POST", f"/v1/jobs/{job}/resume", order).status == 200
+    arrive(beside, job, stood + 10)
+    assert len(nodes.workers()) == 1
+    [lease] = leases.leases(data)
+    assert (lease.job, lease.address, lease.begun) == (job, nodes.client, True)
+    assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
+    until(lambda: clean(nodes) and not leases.leases(data))
+
+
 def test_more_workers_than_there_is_room_for_wait_with_the_reason(beside: Backend, nodes: Nodes) -> None:
     job = beside.submit(on(nodes, {**SAME, "workers": 3}), "large")
     reason = str(until(lambda: beside.job(job).get("queue", {}).get("reason"), 60))

@@ -164,10 +164,10 @@ def test_no_function_of_this_project_is_run_for_a_job_from_elsewhere(tmp_path: P
 
 
 def test_a_job_from_elsewhere_does_not_choose_the_cluster_on_which_it_goes_on(tmp_path: Path) -> None:
-    hostile = {**CONFIG, "cluster": "ray://elsewhere:10001", "insecureCluster": True}
+    hostile = {**CONFIG, "cluster": "ray://elsewhere:10001", "insecureCluster": True, "storage": "/etc"}
     (tmp_path / "hostile.tar").write_bytes(whole(*built(config=hostile)))
     taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
-    assert not {"cluster", "insecureCluster"} & taken.job["config"].keys()
+    assert not {"cluster", "insecureCluster", "storage"} & taken.job["config"].keys()
 
 
 # --- hostile files --------------------------------------------------------------------------------------

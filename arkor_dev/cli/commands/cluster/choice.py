@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE
-from arkor_dev.project.toml.compute import cluster_of
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
+from arkor_dev.project.toml.compute import cluster_of, load_storage
 
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
@@ -19,12 +19,14 @@ FEATURE = "placement"
 
 async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
     """Write into ``config`` where the job runs; what a person has to see of that in red, or None."""
-    for field in (CLUSTER, INSECURE):
+    for field in (CLUSTER, INSECURE, STORAGE):
         config.pop(field, None)
     address = await asyncio.to_thread(cluster_of, settings)
     if address is None:
         return None
     config[CLUSTER] = address
+    if storage := await asyncio.to_thread(load_storage, settings.project):
+        config[STORAGE] = storage
     if not settings.insecure_cluster:
         return None
     config[INSECURE] = True

@@ -11,8 +11,8 @@ import secrets
 from typing import Any, Final, NoReturn
 
 from arkor_dev.contract import strict_json
+from arkor_dev.local.cluster.answers import HostileError
 from arkor_dev.local.cluster.connection import LostError, NoPlaceError, Place
-from arkor_dev.local.cluster.returns import HostileError
 from arkor_dev.local.execution import leases
 from arkor_dev.local.workers.errors import JobFailure
 

@@ -7,8 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.cluster.answers import HostileError, meeting_of, messages_of
 from arkor_dev.local.cluster.connection import FIRST_SECONDS, TAKE_SECONDS, LostError, Place
-from arkor_dev.local.cluster.returns import HostileError, meeting_of, messages_of
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.cluster import connection
+from arkor_dev.local.cluster.answers import HostileError, facts_of
 from arkor_dev.local.cluster.connection import LostError, NoPlaceError, Place
 from arkor_dev.local.cluster.node import Node
-from arkor_dev.local.cluster.returns import HostileError, facts_of
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
 from arkor_dev.contract.errors import ArkorError, BadRequestError
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
 from arkor_dev.contract.regular_files import NotRegularError, open_regular
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.settings.own_sets import FIELD, without_functions
@@ -145,7 +145,8 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
     if sets := job["config"].get(FIELD):
         # Whoever made the file does not choose what of this project's code is run here.
         job["config"][FIELD] = without_functions(sets)
-    for field in (CLUSTER, INSECURE):  # nor where it goes on, with the data and the model of this machine
+    # Nor where it goes on, with the data and the model of this machine.
+    for field in (CLUSTER, INSECURE, STORAGE):
         job["config"].pop(field, None)
     return Imported(data, folder, job)
 

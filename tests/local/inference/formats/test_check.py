@@ -94,7 +94,8 @@ async def test_each_schema_is_compiled_once(checks: FormatChecks) -> None:
             await checks.check(wrong, "toolChoice")
 
     await both()
-    assert checks._child
+    first: object = checks._child
+    assert first
     await checks._end()
     await both()
     assert checks._child is None  # nobody was asked again

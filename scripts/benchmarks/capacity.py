@@ -1,0 +1,84 @@
+"""What this machine's part of many jobs can carry: the store of their events, and files that come from nodes.
+
+Nothing of Ray is in it: ``docs/cluster.md`` has what follows from these figures for a thousand nodes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.cluster.answers import messages_of
+from arkor_dev.local.cluster.names import CHUNK
+from arkor_dev.local.cluster.returns import Returns
+from arkor_dev.local.jobs.store import Store
+
+from .figures import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+JOBS: Final = 1000
+EVENTS: Final = 20_000
+FILE: Final = 128 << 20
+
+
+def measure(root: Path, *, quick: bool) -> Iterator[Figure]:
+    """All of it, with its files below ``root``."""
+    root.mkdir()
+    count, jobs = (EVENTS // 10, JOBS // 10) if quick else (EVENTS, JOBS)
+    with closing(Store(root / "backend.sqlite", "local")) as store:
+        config = {"model": "tiny", "maxSteps": 1000}
+        ids = [store.create(f"job {number}", config)["id"] for number in range(jobs)]
+        while store.start_next():
+            pass
+        for together in (1, 16):
+            began = time.monotonic()
+            for number in range(0, count, together):
+                job = ids[number // together % jobs]
+                store.append(job, [_event(number + n) for n in range(together)], mark=f"{job}:{number}")
+            rate = count / (time.monotonic() - began)
+            name = f"events stored of {jobs:,} running jobs, {together} to a commit"
+            yield Figure(name, rate, "events/s")
+        began = time.monotonic()
+        for number in range(20):
+            store.append(ids[number], [_event(number)])
+            body = store.listing()
+        each = (time.monotonic() - began) / 20
+        yield Figure(f"  the list of those after a change, {len(body) / 1e3:.0f} kB", 1000 * each, "ms")
+        store.writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    stored = (root / "backend.sqlite").stat().st_size
+    yield Figure("  bytes of an event on the disk", stored / (2 * count), "B")
+    yield from messages(count)
+    yield from files(root, FILE // 8 if quick else FILE)
+
+
+def _event(step: int) -> tuple[str, dict[str, Any]]:
+    figures = {"samplesPerSecond": 4.0312, "tokensPerSecond": 812.44, "learningRate": 0.00098}
+    return "training.log", {"step": step, "epoch": 1.25, "loss": 2.2153418, **figures}
+
+
+def messages(count: int) -> Iterator[Figure]:
+    """Messages of nodes, checked as the driver does."""
+    said = [{"event": name, "fields": fields} for name, fields in map(_event, range(100))]
+    body = json.dumps({"messages": said, "over": None}).encode()
+    began = time.monotonic()
+    for _ in range(max(1, count // 100)):
+        messages_of(body)
+    yield Figure("messages of a node checked", count / (time.monotonic() - began), "/s")
+
+
+def files(root: Path, size: int) -> Iterator[Figure]:
+    """A file of a checkpoint as it comes, checked by its hash and flushed; the network is left out."""
+    content = os.urandom(CHUNK) * (size // CHUNK)
+    entry = {"name": "checkpoints/10/model.safetensors", "bytes": size}
+    listing = json.dumps([{**entry, "sha256": hashlib.sha256(content).hexdigest()}]).encode()
+    whole = memoryview(content)
+    began = time.monotonic()
+    Returns(root, "job_0123456789ab", lambda _, offset: bytes(whole[offset : offset + CHUNK])).take(listing)
+    yield Figure("bytes of a checkpoint taken in", size / (time.monotonic() - began) / 1e6, "MB/s")
