@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import gguf
 from arkor_dev.local.exports import writing
 from arkor_dev.local.exports.llama import making
 from arkor_dev.local.exports.llama.making import LlamaMaking
-from arkor_dev.local.gguf.making import convert, make_lora
+from arkor_dev.local.gguf.making import make_lora
 from tests.local.exports.test_making import (
     ROWS,
     half_as_strong,
@@ -27,7 +28,7 @@ from tests.local.gguf_extra import needs_gguf
 from tests.local.other_models import make_qwen, make_started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = [
@@ -45,6 +46,25 @@ def nothing(*_: Any) -> None:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return with_converters(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def converted_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Convert each model once, byte for byte, for all exports: every time it is a process of seconds."""
+    kept, right = tmp_path_factory.mktemp("converted"), making.convert
+
+    def once(source: Path, quantization: str, name: str, scratch: Path, *rest: Any) -> Path:
+        told = hashlib.sha256(name.encode())
+        for path in sorted(source.iterdir()):
+            told.update(f"\0{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+        place = kept / f"{told.hexdigest()}.gguf"
+        if not place.exists():
+            right(source, quantization, name, scratch, *rest).rename(place)
+        return shutil.copyfile(place, scratch / "whole.gguf")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "convert", once)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +254,7 @@ def test_what_is_wrong_beside_the_weights_is_found(
     fault: Callable[[Path], None],
     said: str,
 ) -> None:
-    right = convert
+    right = making.convert
 
     def wrong(*how: Any) -> Path:
         path: Path = right(*how)
