@@ -15,7 +15,7 @@ import gguf
 from arkor_dev.local.exports import writing
 from arkor_dev.local.exports.llama import making
 from arkor_dev.local.exports.llama.making import LlamaMaking
-from arkor_dev.local.gguf.making import make_lora
+from arkor_dev.local.gguf.making import convert, make_lora
 from tests.local.exports.test_making import (
     ROWS,
     half_as_strong,
@@ -49,9 +49,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def converted_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def converted_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
     """Convert each model once, byte for byte, for all exports: every time it is a process of seconds."""
-    kept, right = tmp_path_factory.mktemp("converted"), making.convert
+    kept = tmp_path_factory.mktemp("converted")
 
     def once(source: Path, quantization: str, name: str, scratch: Path, *rest: Any) -> Path:
         told = hashlib.sha256(name.encode())
@@ -59,12 +59,12 @@ def converted_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             told.update(f"\0{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
         place = kept / f"{told.hexdigest()}.gguf"
         if not place.exists():
-            right(source, quantization, name, scratch, *rest).rename(place)
+            convert(source, quantization, name, scratch, *rest).rename(place)
         return shutil.copyfile(place, scratch / "whole.gguf")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(making, "convert", once)
-        yield
+        yield once
 
 
 @pytest.fixture(scope="module")
@@ -250,14 +250,13 @@ def test_what_is_wrong_beside_the_weights_is_found(
     own: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    converted_once: Callable[..., Path],
     name: str,
     fault: Callable[[Path], None],
     said: str,
 ) -> None:
-    right = making.convert
-
     def wrong(*how: Any) -> Path:
-        path: Path = right(*how)
+        path = converted_once(*how)
         fault(path)
         return path
 
