@@ -52,7 +52,13 @@ def install() -> None:
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """Look for no garbage in the body, which imports: modules are none. A fifth of the time goes into it."""
+    """Look for no garbage in the body, which imports torch: modules are none, and a sixth of the time goes.
+
+    What is there afterwards is never looked at again. Does nothing where torch has been imported before.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
     gc.disable()
     try:
         yield

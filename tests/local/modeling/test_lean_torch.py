@@ -26,9 +26,17 @@ def look(event, about):
             read.add(folder)
 sys.addaudithook(look)
 if way == "lean":
+    import gc
     from arkor_dev.local.modeling import lean_torch, lean_transformers
-    lean_torch.install()
-    lean_transformers.install()
+    with lean_torch.no_collection():
+        assert not gc.isenabled()
+        lean_torch.install()
+        lean_transformers.install()
+    assert gc.isenabled() and gc.get_freeze_count() > 10_000
+    gc.unfreeze()
+    with lean_torch.no_collection():  # all is there already
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
 import torch
 def compiler():
     return "torch._dynamo.eval_frame" in sys.modules
