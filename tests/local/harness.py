@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from tests.support.own_time import OwnTime
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -87,9 +89,10 @@ class Backend:
     @classmethod
     def start(cls, data: Path, project: Path, cache: Path, *more: str, **env: str) -> Backend:
         """Start it, with ``more`` arguments."""
-        mark, began = uuid.uuid4().hex, time.monotonic()
+        mark = uuid.uuid4().hex
         hello = {"token": TOKEN, "orgSlug": "local", "projectSlug": "tests", "parent": os.getpid()}
         process = launch(data, project, cache, {**env, MARK: mark}, *more)
+        own = OwnTime(process.pid)
         assert process.stdin
         assert process.stdout
         process.stdin.write(json.dumps(hello).encode() + b"\n")
@@ -101,7 +104,7 @@ class Backend:
             _, errors = process.communicate()
             raise AssertionError(f"the backend ended with {process.returncode}: {errors.decode()}")
         ready = json.loads(line)
-        backend = cls(process, Path(ready["socket"]), ready, mark, time.monotonic() - began)
+        backend = cls(process, Path(ready["socket"]), ready, mark, own.seconds)
         for stream, take in ((process.stdout, backend._notice), (process.stderr, backend._error)):
             threading.Thread(target=_drain, args=(stream, take), daemon=True).start()
         return backend

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.bodies import LLAMA_FORMATS
+from arkor_dev.local.modeling import lean_torch, lean_transformers
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
@@ -37,6 +39,10 @@ class Work:
         rows = self._rows(order)
         model = self.link.receive()
         os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on
+        with lean_torch.no_collection():
+            lean_torch.install()
+            lean_transformers.install()
+            importlib.import_module("arkor_dev.local.exports.making")
         base, source, target = Path(model["path"]), Path(order["source"]), Path(order["target"])
         what = (form, source, kind, base, model["name"], target, self.link.progress, order["strength"])
         if form in LLAMA_FORMATS:

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
+from arkor_dev.local.modeling import lean_torch, lean_transformers
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.one_order import serve_one
 
@@ -76,6 +77,8 @@ def quantize(order: Mapping[str, Any], scratch: Path) -> None:
 
 def _script(folder: Path, name: str) -> Any:
     """A converter as a module, with the ``gguf`` package that it was written for."""
+    lean_torch.install()  # before the converter imports them
+    lean_transformers.install()
     sys.path[:0] = [str(folder), str(folder / "gguf-py")]
     return __import__(name)
 

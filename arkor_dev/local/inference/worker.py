@@ -54,7 +54,12 @@ class Work:
 
 
 def _engine() -> Engine:
-    from .engine import Engine
+    from arkor_dev.local.modeling import lean_torch, lean_transformers
+
+    with lean_torch.no_collection():
+        lean_torch.install()
+        lean_transformers.install()
+        from .engine import Engine
 
     return Engine()
 

@@ -1,89 +1,146 @@
-"""transformers without its list of all models, for a process that needs a tokenizer alone.
+"""transformers without its list of all models, for a process that needs few of them.
 
-``import transformers`` reads every file of every model, twice, to know which names there are: more than half
-of the time until a tokenizer can be loaded. Here stand-ins take the place of the two packages that do so, and
-what is asked of them is found in its own module. Whatever else is asked loads the real package, as if it had
-been there from the start, so that a tokenizer is the same by either way.
+``import transformers`` reads every file of every model, twice, to know which names there are: a second of a
+processor's time in every worker. Here it begins without that list. A name that it does not know is looked for
+by its own reader in the folder that the name begins with (``LlamaConfig`` in ``models/llama``), and in all of
+them only where it is not there. What is found, and how it is imported, is the library's own doing.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
-from types import ModuleType
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder, SourceFileLoader
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from . import lean_torch
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 PACKAGE: Final = "transformers"
 MODELS: Final = f"{PACKAGE}.models"
-AUTO: Final = {
-    "AutoConfig": f"{MODELS}.auto.configuration_auto",
-    "AutoTokenizer": f"{MODELS}.auto.tokenization_auto",
-}
-WHERE: Final = {
-    **AUTO,
-    "PreTrainedTokenizer": f"{PACKAGE}.tokenization_python",
-    "PreTrainedTokenizerFast": f"{PACKAGE}.tokenization_utils_tokenizers",
-}
-
-
-class _StandIn(ModuleType):
-    """A package of which only the place is known, until something is asked that is not found without it."""
-
-    def __init__(self, name: str, spec: ModuleSpec) -> None:
-        super().__init__(name)
-        self.__spec__, self.__file__ = spec, spec.origin
-        self.__path__ = list(spec.submodule_search_locations or ())
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or not name.isidentifier():  # a folder's name for its class may be anything
-            raise AttributeError(name)
-        if self.__name__ == PACKAGE and (where := _module_of(name)):
-            return getattr(importlib.import_module(where), name)
-        below = f"{self.__name__}.{name}"
-        if importlib.util.find_spec(below):
-            return importlib.import_module(below)
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-            importlib.import_module(self.__name__)
-        return getattr(sys.modules[self.__name__], name)
-
-
-def _module_of(name: str) -> str | None:
-    """The module that has a name of the package; for a model's tokenizer the model's name tells it."""
-    model = name.removesuffix("Tokenizer").lower()
-    where = WHERE.get(name)
-    try:
-        if where is None and name.endswith("Tokenizer") and importlib.util.find_spec(f"{MODELS}.{model}"):
-            where = f"{MODELS}.{model}.tokenization_{model}"
-        return where if where and hasattr(importlib.import_module(where), name) else None
-    except ImportError:
-        return None  # there is none, or it lacks a package: the real one knows what to say
+READER: Final = f"{PACKAGE}.utils.import_utils"
+"""The library's module that reads which names there are."""
+LEFT_OUT: Final = ("is_torch_flex_attn_available", "is_torch_distributed_available")
+"""What says whether there is an attention that is compiled, and models that lie on several machines."""
+ADAPTERS: Final = "peft.tuners.tuners_utils"
+SHARDED: Final = "_torch_supports_distributed"
+"""What says the second of PEFT's adapters."""
+TABLES: Final = ("_class_to_module", "_object_missing_backend", "_import_structure")
+"""Where a package of the library keeps what it knows: by name, by module."""
 
 
 def install() -> None:
-    """Let ``from transformers import AutoConfig, AutoTokenizer`` load no more than these need.
+    """Let transformers be imported without its list of all models, from here on.
 
-    Does nothing where transformers is imported already, or is built otherwise than is known here.
+    After `lean_torch.install` also without what needs its compiler or several machines. Does nothing where
+    it is imported already, and where it is built otherwise than is known here.
     """
     if PACKAGE in sys.modules or importlib.util.find_spec(PACKAGE) is None:
         return
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
     try:
-        for name in (PACKAGE, MODELS):
-            spec = importlib.util.find_spec(name)
-            assert spec is not None
-            module = _StandIn(name, spec)
-            sys.modules[name] = module
-            if name == PACKAGE:
-                vars(module)["__version__"] = importlib.metadata.version(PACKAGE)
-            else:
-                setattr(sys.modules[PACKAGE], name.rpartition(".")[2], module)
-        for name, where in AUTO.items():
-            getattr(importlib.import_module(where), name)
+        importlib.import_module(PACKAGE)
     except Exception:  # noqa: BLE001 - another version of the library: then as everybody imports it
         for name in [each for each in sys.modules if each.partition(".")[0] == PACKAGE]:
             del sys.modules[name]
+        sys.meta_path.remove(finder)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the library's reader and PEFT's module that asks the same, and nothing else."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name in (READER, ADAPTERS) else None
+        if spec and isinstance(spec.loader, SourceFileLoader) and spec.origin:
+            spec.loader = _Loader(name, spec.origin)
+        return spec
+
+
+class _Loader(SourceFileLoader):
+    """Loads them; lets the reader put off the list of all models, and both leave out what nothing uses."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        if hasattr(module, "define_import_structure") and hasattr(module, "_LazyModule"):
+            _put_off(module)
+        if lean_torch.put_off():
+            for name in LEFT_OUT:
+                if hasattr(module, name):
+                    setattr(module, name, lambda: False)
+            if hasattr(module, SHARDED):
+                setattr(module, SHARDED, False)
+
+
+def _put_off(reader: Any) -> None:
+    """Let the library's reader leave out the list, and its packages look for what is not in theirs."""
+    folder = Path(reader.__file__).parents[1] / "models"
+    read, library = reader.define_import_structure, reader._LazyModule  # noqa: SLF001
+
+    def define_import_structure(module_path: Any, prefix: str | None = None) -> Any:
+        if Path(module_path) in (folder, folder / "__init__.py"):
+            return {frozenset(): {prefix: set()} if prefix else {}}
+        return read(module_path, prefix)
+
+    class LazyModule(library):  # type: ignore[misc, valid-type]
+        """A package of the library; that of the models, and the one above it, look for a model's names."""
+
+        def __getattr__(self, name: str) -> Any:
+            own = vars(self)
+            if own.get("__name__") in (PACKAGE, MODELS) and "_name" in own and name.isidentifier():
+                self._look_for(name)
+            return super().__getattr__(name)
+
+        def __dir__(self) -> Iterable[str]:
+            if self.__name__ in (PACKAGE, MODELS):
+                self._learn(folder)
+            names: Iterable[str] = super().__dir__()
+            return names
+
+        def _look_for(self, name: str) -> None:
+            """Learn what the folders say in which ``name`` may be, until it is known."""
+            if name.startswith("_") or self._knows(name) or (folder.parent / f"{name}.py").is_file():
+                return  # the last is a module of the library, which Python finds by itself
+            letters = _letters(name)
+            likely = (each.name for each in folder.iterdir() if letters.startswith(_letters(each.name)))
+            for place in (*sorted(likely, key=len, reverse=True), "."):
+                self._learn(folder / place)
+                if self._knows(name):
+                    return
+
+        def _knows(self, name: str) -> bool:
+            """Whether it is a name of the library, or one for which the library takes another."""
+            tables = (self._objects, self._modules, *(vars(self)[table] for table in TABLES))
+            return any(each in table for table in tables for each in (name, name.removesuffix("Fast")))
+
+        def _learn(self, place: Path) -> None:
+            """Take in what the library's reader says of a folder of models."""
+            learned: set[Path] = self.__dict__.setdefault("_learned", set())
+            if learned & {place, folder}:
+                return
+            above = [*(["models"] if self.__name__ == PACKAGE else []), *place.relative_to(folder).parts]
+            said = {
+                backends: {".".join([*above, module]): names for module, names in modules.items()}
+                for backends, modules in read(place).items()
+            }
+            found = library(self.__name__, self.__file__, {frozenset(): {}, **said})
+            self._modules |= found._modules  # noqa: SLF001
+            self.__all__ += found.__all__
+            for table in TABLES:
+                vars(self)[table].update(vars(found)[table])
+            learned.add(place)
+
+    reader.define_import_structure, reader._LazyModule = define_import_structure, LazyModule  # noqa: SLF001
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", "").lower()

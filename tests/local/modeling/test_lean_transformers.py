@@ -1,4 +1,4 @@
-"""A tokenizer by the short way is the tokenizer by the long one, whatever class its folder names."""
+"""transformers without its list of all models is the same library: its tokenizers, models and names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 CLASSES = {
-    # By what a folder names: whether the whole of transformers has to be asked for it.
+    # By what a folder names: whether all models have to be read for it.
     "PreTrainedTokenizerFast": False,
     "LlamaTokenizerFast": False,
     "GPT2Tokenizer": False,
@@ -24,19 +24,51 @@ CLASSES = {
     "NoSuchTokenizer": True,
     "..os.No Tokenizer": False,
 }
-LOOK = """
+NAMES = (
+    "AutoModelForCausalLM",
+    "Adafactor",
+    "BloomPreTrainedModel",
+    "LlamaForCausalLM",
+    "LlamaTokenizerFast",
+    "Qwen3MoeForCausalLM",
+    "GPTNeoXForCausalLM",
+    "GgufConfig",
+    "CLIPImageProcessor",
+    "XLMRobertaTokenizerFast",
+    "FNetTokenizer",
+    "models.llama.LlamaConfig",
+    "models.LlamaConfig",
+    "tokenization_utils_fast.PreTrainedTokenizerFast",
+    "NoSuchModel",
+    "models.no_such_model",
+)
+"""Of the library, of a model, an older name of either, and of nothing at all."""
+BEGIN = """
 import json, resource, sys
 from pathlib import Path
-sys.modules["torch"] = None
-if sys.argv[1] == "lean":
-    from arkor_dev.local.modeling import lean_transformers
+read = set()
+def look(event, about):
+    if event == "open" and about[1] == "r" and str(about[0]).endswith(".py"):
+        path = Path(about[0])
+        if "transformers" in path.parts and "models" in path.parts:
+            read.add(path.parent)
+sys.addaudithook(look)
+way, *asked = sys.argv[1:]
+if way == "lean":
+    from arkor_dev.local.modeling import lean_torch, lean_transformers
+    lean_torch.install()
     lean_transformers.install()
+"""
+TOKENIZERS = f"""
+import sys
+sys.modules["torch"] = None
+{BEGIN}
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 used = resource.getrusage(resource.RUSAGE_SELF)
 told = []
-for folder in map(Path, sys.argv[2:]):
+for folder in map(Path, asked):
     tokenizer = load_tokenizer(folder)
-    chat = [{"role": "user", "content": "Where is it?"}, {"role": "assistant", "content": "<|im_end|>."}]
+    chat = [{{"role": "user", "content": "Where is it?"}}, {{"role": "assistant", "content": "<|im_end|>."}}]
     text = tokenizer.apply_chat_template(chat, tokenize=False)
     coding = tokenizer(text, return_offsets_mapping=True)
     told.append([
@@ -44,15 +76,31 @@ for folder in map(Path, sys.argv[2:]):
         sorted(tokenizer.all_special_ids), text, coding["input_ids"], coding["offset_mapping"],
         load_context(folder),
     ])
-lean = [type(sys.modules[name]).__name__ == "_StandIn" for name in ("transformers", "transformers.models")]
-print(json.dumps({"told": told, "lean": lean, "seconds": used.ru_utime + used.ru_stime}))
+print(json.dumps({{"told": told, "read": len(read), "seconds": used.ru_utime + used.ru_stime}}))
+"""
+OBJECTS = f"""
+{BEGIN}
+import transformers
+told = []
+for name in asked:
+    found = transformers
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (AttributeError, ImportError) as error:
+        told.append([name, type(error).__name__, str(error)])
+    else:
+        told.append([name, found.__module__, found.__qualname__])
+some = len(read)
+public = sorted(each for each in dir(transformers) if each[0] != "_")
+print(json.dumps({{"told": told, "some": some, "all": public}}))
 """
 
 
-def look(way: str, *folders: Path) -> dict[str, Any]:
-    """What a process of its own says of the tokenizers."""
+def look(code: str, way: str, *asked: Path | str) -> dict[str, Any]:
+    """What a process of its own says."""
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, way, *map(str, folders)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, way, *map(str, asked)], check=True, capture_output=True, text=True
     )
     value: dict[str, Any] = json.loads(done.stdout)
     return value
@@ -72,24 +120,34 @@ def folders(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 def test_every_class_of_tokenizer_is_the_same(folders: dict[str, Path]) -> None:
     """And the short way takes at most three quarters of the processor's time."""
-    lean, whole = look("lean", *folders.values()), look("whole", *folders.values())
+    lean, whole = look(TOKENIZERS, "lean", *folders.values()), look(TOKENIZERS, "whole", *folders.values())
     assert len(lean["told"]) == len(CLASSES)
     for name, one, other in zip(folders, lean["told"], whole["told"], strict=True):
         assert one == other, name
     assert lean["seconds"] < 0.75 * whole["seconds"]
 
 
-def test_the_whole_is_loaded_only_where_it_is_asked_for(folders: dict[str, Path]) -> None:
+def test_all_models_are_read_only_where_they_are_asked_for(folders: dict[str, Path]) -> None:
     usual = [folder for name, folder in folders.items() if not CLASSES[name]]
-    assert look("lean", *usual)["lean"] == [True, True]
-    assert look("lean", folders["NoSuchTokenizer"])["lean"][0] is False
+    assert 0 < look(TOKENIZERS, "lean", *usual)["read"] < 20
+    assert look(TOKENIZERS, "lean", folders["NoSuchTokenizer"])["read"] > 300
+
+
+def test_every_name_is_the_same() -> None:
+    """Also one that an older version had, one that needs a package that is not here, and one of nothing."""
+    lean, whole = look(OBJECTS, "lean", *NAMES), look(OBJECTS, "whole", *NAMES)
+    assert [name for name, *_ in lean["told"]] == list(NAMES)
+    assert lean["told"] == whole["told"]
+    assert lean["all"] == whole["all"]
 
 
 OTHERWISE = """
-import sys
+import importlib, sys
 sys.modules["torch"] = None
 from arkor_dev.local.modeling import lean_transformers
-lean_transformers.AUTO["AutoTokenizer"] = "transformers.models.auto.no_such_module"
+def put_off(reader):
+    reader.define_import_structure = None
+lean_transformers._put_off = put_off
 lean_transformers.install()
 assert "transformers" not in sys.modules
 from transformers import AutoTokenizer

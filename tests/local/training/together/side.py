@@ -16,6 +16,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.local.modeling import lean_torch, lean_transformers
 from arkor_dev.local.training.together.meeting import GroupLostError, Meeting
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import events_of, made_up, set_up
@@ -99,6 +100,8 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     meeting = Meeting.of(order, Say())  # type: ignore[arg-type]
     warnings.simplefilter("ignore")
+    lean_torch.install()  # as the worker of a job does
+    lean_transformers.install()
     from arkor_dev.local.training.together.group import Group
 
     assert meeting

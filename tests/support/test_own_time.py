@@ -1,0 +1,56 @@
+"""What others do beside it is left out of the time that something takes; its own waits are not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .own_time import OwnTime
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/schedstat").exists() or not hasattr(os, "sched_setaffinity"),
+    reason="needs Linux's figures of the scheduler",
+)
+
+
+def work(seconds: float) -> None:
+    """Compute for so many seconds of the processor's time."""
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+def test_a_sleep_counts() -> None:
+    own = OwnTime()
+    time.sleep(0.2)
+    assert own.seconds > 0.15
+
+
+def test_the_time_that_others_took_does_not_count() -> None:
+    """Five processes share one processor: by the clock it takes five times as long."""
+    where = os.sched_getaffinity(0)
+    one = {min(where)}
+    busy = [
+        subprocess.Popen(
+            [sys.executable, "-ISc", f"import os\nos.sched_setaffinity(0, {one})\nwhile 1: pass"]
+        )
+        for _ in range(4)
+    ]
+    try:
+        os.sched_setaffinity(0, one)
+        time.sleep(0.5)  # until they are at it
+        own, began = OwnTime(), time.monotonic()
+        work(0.4)
+        took, own_seconds = time.monotonic() - began, own.seconds
+    finally:
+        os.sched_setaffinity(0, where)
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert took > 0.8
+    assert 0.35 < own_seconds < 0.5 * took
