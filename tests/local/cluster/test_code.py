@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.cluster import code
+from arkor_dev.local.jobs.whole_folder import PART
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ def test_two_that_pack_at_the_same_time_leave_all_of_it(
 
 
 def test_what_a_killed_process_has_left_goes_in_time(tmp_path: Path) -> None:
-    old, young = (tmp_path / "cluster-code" / f"{name}{code.PART}" for name in ("old", "young"))
+    old, young = (tmp_path / "cluster-code" / f"{name}{PART}" for name in ("old", "young"))
     for path in (old, young):
         (path / "arkor_dev").mkdir(parents=True)
     os.utime(old, (0, 0))

@@ -186,7 +186,8 @@ def test_where_there_is_no_room_it_is_said_before_the_first_token(
 def test_a_memory_that_cannot_be_had_leaves_nothing_of_the_old_one_in_use(
     asking: Asking, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arkor_dev.local.inference.llama import native as module
+    import llama_cpp
+
     from arkor_dev.local.inference.llama.conversations import Conversations
     from arkor_dev.local.workers.errors import JobFailure
 
@@ -195,7 +196,7 @@ def test_a_memory_that_cannot_be_had_leaves_nothing_of_the_old_one_in_use(
     native.make_room(64)
     asking.engine._conversations = Conversations(native)
     with monkeypatch.context() as patch:
-        patch.setattr(module.llama_cpp, "llama_init_from_model", lambda *_: None)
+        patch.setattr(llama_cpp, "llama_init_from_model", lambda *_: None)
         for _ in range(2):
             with pytest.raises(JobFailure, match="no room for conversations of"):
                 asking.answer(question(parrot=True, maxTokens=100))
