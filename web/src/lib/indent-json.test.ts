@@ -35,5 +35,5 @@ it("leaves prose, and what is too long or too deep to be laid out, in one piece"
   for (const text of ["Certainly, here: it is", '"a, b"', "17", "", "[".repeat(100_001)])
     expect(indentJson(text)).toEqual([{ text, key: false }]);
   expect(laidOut("[".repeat(90_000)).length).toBeLessThan(90_000 * 70);
-  expect(laidOut("{not JSON, but] words}")).toBe("{\n  not JSON,\n  but\n] words\n}");
+  expect(laidOut("{not JSON, but] words}")).toBe("{\n  not JSON,\n  but\n]words\n}");
 });

@@ -38,7 +38,7 @@ export function AnswerFormField({ form, onChange, conversation, tools }: Props) 
   const refusal = form && refusalOf(conversation, form);
   return (
     <>
-      <p id="pg-form">Answer form</p>
+      <p>Answer form</p>
       <Chips<Kind>
         label="Answer form"
         value={form?.type ?? "text"}
