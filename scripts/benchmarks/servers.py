@@ -93,6 +93,7 @@ class Studio:
     port: int
     token: str
     seconds: float
+    project: Path
 
     def resident(self) -> float:
         """MiB of memory; of Linux."""
@@ -135,7 +136,7 @@ def studio(backend: Child) -> Iterator[Studio]:
             page = _first_page(port, process)
             seconds = time.perf_counter() - begun
             token = page.split('name="arkor-studio-token" content="')[1].split('"')[0]
-            yield Studio(process.pid, port, token, seconds)
+            yield Studio(process.pid, port, token, seconds, project)
         finally:
             process.terminate()
             process.wait(10)

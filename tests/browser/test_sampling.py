@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.async_api import expect
 
-from .talk import ask, asked, put
+from .talk import answers, ask, asked, put
 
 if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
@@ -120,3 +122,112 @@ async def test_a_backend_without_the_feature_is_sent_none_of_it(
         await expect(page.get_by_role("button", name="More settings")).to_have_count(0)
         await ask(page, "And now?")
         assert set(asked(fake_backend)[-1]) == PLAIN
+
+
+PLACE = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "stars": {"type": "integer"}, "tags": {"type": "array"}},
+    "required": ["city", "stars", "tags"],
+}
+
+
+async def test_a_schema_is_asked_and_its_answer_laid_out(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["sampling", "tools", "formats"]
+    fake_backend.add_job("completed", name="bot")
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_role("button", name="More settings").click()
+        await page.get_by_label("Tools, a JSON list").fill(json.dumps(TOOLS))
+        form = page.get_by_role("group", name="Answer form")
+        await form.get_by_text("JSON schema").click()
+        await expect(page.get_by_text("No tools are offered meanwhile.")).to_be_visible()
+        schema = page.get_by_label("JSON schema of the answer")
+        await expect(schema).to_have_value(re.compile('"answer"'))
+        # Checked as it is typed, with its place; what was whole before is what is asked.
+        await schema.fill('{\n  "type": "object"\n  "properties": {}\n}')
+        await expect(page.get_by_text("Line 3, column 3: expected a comma or }.")).to_be_visible()
+        await expect(schema).to_have_attribute("aria-invalid", "true")
+        await schema.fill("[5]")
+        await expect(page.get_by_text("A schema is an object")).to_be_visible()
+        await schema.fill(json.dumps(PLACE))
+        await expect(schema).to_have_attribute("aria-invalid", "false")
+        await ask(page, "Which city is this?")
+        wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": PLACE}}
+        body = asked(fake_backend)[-1]
+        assert {name: value for name, value in body.items() if name not in PLAIN} == {
+            "responseFormat": wanted
+        }
+        answer = answers(page).last
+        laid_out = json.dumps({"city": "", "stars": 0, "tags": []}, indent=2)
+        assert await answer.locator("pre").text_content() == laid_out
+        await expect(answer).to_contain_text("JSON")
+        # It is kept with the conversation, and told of where the panel is closed.
+        await page.get_by_role("button", name="Settings and conversations").click()
+        await expect(page.get_by_role("button", name="Changed settings")).to_contain_text("JSON schema")
+        await page.reload()
+        await expect(answers(page).last.locator("pre")).to_have_text(laid_out)
+        await page.get_by_role("button", name="More settings").click()
+        await expect(schema).to_have_value(json.dumps(PLACE, indent=2))
+        await form.get_by_text("JSON", exact=True).click()
+        await ask(page, "And any JSON?")
+        assert asked(fake_backend)[-1]["responseFormat"] == {"type": "json_object"}
+        assert await answers(page).last.locator("pre").text_content() == "{}"
+        await form.get_by_text("Free text").click()
+        await ask(page, "And in words?")
+        body = asked(fake_backend)[-1]
+        assert "responseFormat" not in body
+        assert body["tools"] == TOOLS
+        await expect(answers(page).last.locator("pre")).to_have_count(0)
+
+
+async def test_what_the_backend_refuses_of_a_schema_is_said_beside_it(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["formats"]
+    fake_backend.add_job("completed", name="bot")
+    async with open_page(studio.url, "/#/playground", faulty=True) as page:
+        await page.get_by_role("button", name="More settings").click()
+        # What belongs to another feature is not there.
+        await expect(page.get_by_label("Seed")).to_have_count(0)
+        await page.get_by_role("group", name="Answer form").get_by_text("JSON schema").click()
+        schema = page.get_by_label("JSON schema of the answer")
+        await schema.fill('{"type": "object", "not": {}}')
+        await ask(page, "Hello?")
+        refusal = page.locator("#pg-form-refusal")
+        await expect(refusal).to_have_text("responseFormat cannot have not.")
+        await expect(schema).to_have_attribute("aria-invalid", "true")
+        await expect(schema).to_have_attribute("aria-describedby", "pg-form-refusal")
+        # Another one is not refused yet.
+        await schema.fill('{"type": "object"}')
+        await expect(refusal).to_have_count(0)
+        await expect(schema).to_have_attribute("aria-invalid", "false")
+
+
+async def test_a_hostile_answer_in_a_form_is_text(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["formats"]
+    fake_backend.add_job("completed", name="bot")
+    hostile = "<img src=x onerror=alert(1)>\u202e</pre><script>alert(1)</script> [js](javascript:1) ```"
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_role("button", name="More settings").click()
+        await page.get_by_role("group", name="Answer form").get_by_text("JSON schema").click()
+        schema = {"type": "object", "properties": {hostile: {"enum": [hostile]}}, "required": [hostile]}
+        await page.get_by_label("JSON schema of the answer").fill(json.dumps(schema))
+        await ask(page, "Hello?")
+        shown = answers(page).last.locator("pre")
+        await expect(shown).to_contain_text("<img src=x onerror=alert(1)>")
+        assert await shown.locator("img, script, a").count() == 0
+        assert await page.locator(".chat-answer :is(img, script, a)").count() == 0
+
+
+async def test_a_backend_without_formats_has_no_such_field(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["sampling"]
+    fake_backend.add_job("completed", name="bot")
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_role("button", name="More settings").click()
+        await expect(page.get_by_label("Seed")).to_be_visible()
+        await expect(page.get_by_role("group", name="Answer form")).to_have_count(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
@@ -162,6 +163,45 @@ async def sampling(scene: Scene) -> None:
         await page.keyboard.press("Escape")
     await ask(page, "Where is my parcel?")
     await answered(page)
+
+
+PLACE = {
+    "type": "object",
+    "properties": {
+        "order": {"enum": ["A-1047"]},
+        "what was said": {"enum": [HOSTILE]},
+        "parcels": {"type": "array", "items": {"enum": [{"carrier": "DHL", "days": 3}]}, "minItems": 2},
+    },
+    "required": ["order", "what was said", "parcels"],
+}
+
+
+@state(
+    "playground-form",
+    "An answer that fits a JSON schema, and a schema of which a part is refused",
+    faulty=True,
+)
+async def form(scene: Scene) -> None:
+    scene.fake.features = ["sampling", "formats"]
+    trained(scene.fake, "support-bot")
+    page = scene.page
+    await scene.go("/#/playground")
+    await expect(page.get_by_label("Message")).to_be_visible(timeout=PROMPTLY)
+    for schema in (PLACE, PLACE | {"not": {}}):
+        sheet = not await page.get_by_role("heading", name="Sampling").count()  # in a narrow window
+        if sheet:
+            await page.get_by_role("button", name="Settings and conversations").click()
+        if await page.get_by_role("button", name="More settings").count():
+            await page.get_by_role("button", name="More settings").click()
+        await page.get_by_role("group", name="Answer form").get_by_text("JSON schema").click()
+        await page.get_by_label("JSON schema of the answer").fill(json.dumps(schema, indent=2))
+        if sheet:
+            await page.keyboard.press("Escape")
+        await ask(page, "Where is my parcel?")
+        await answered(page)
+    if sheet:
+        await page.get_by_role("button", name="Settings and conversations").click()
+    await expect(page.locator("#pg-form-refusal")).to_be_visible()
 
 
 TOML = '[[trainer]]\nname = "support-bot"\nmodel = "m"\ndataset = "data/support.jsonl"\n'

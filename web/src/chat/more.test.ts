@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { boundedFigure, moreOf, sentOf, stopsOf, toolsOf, wordsOf } from "./more";
+import { type AnswerForm, boundedFigure, moreOf, sentOf, stopsOf, toolsOf, wordsOf } from "./more";
 
 describe("more settings", () => {
   it("are what is not the usual, within bounds, whatever was stored", () => {
@@ -33,6 +33,27 @@ describe("more settings", () => {
     expect(sentOf({ tools, seed: 1 }, new Set(["sampling"]))).toEqual({ seed: 1 });
     expect(sentOf({ tools, seed: 1 }, new Set(["tools"]))).toEqual({});
     expect(wordsOf({ tools })).toEqual(["1 tool"]);
+  });
+
+  it("have a form of the answer, which is sent where the backend has the feature, and then no tools", () => {
+    const schema = { type: "object" };
+    const form = { type: "json_schema", json_schema: { name: "answer", schema } };
+    const tools = [{ type: "function", function: { name: "f" } }];
+    expect(moreOf({ responseFormat: form })).toEqual({ responseFormat: form });
+    for (const wrong of [
+      5,
+      {},
+      { type: "text" },
+      { type: "json_schema" },
+      { ...form, json_schema: { schema: 5 } },
+    ])
+      expect(moreOf({ responseFormat: wrong })).toEqual({});
+    const set = { responseFormat: form, tools, seed: 1 };
+    expect(sentOf(set, new Set(["sampling", "tools", "formats"]))).toEqual({ responseFormat: form, seed: 1 });
+    expect(sentOf(set, new Set(["sampling", "tools"]))).toEqual({ tools, seed: 1 });
+    expect(sentOf(set, new Set(["formats"]))).toEqual({ responseFormat: form });
+    expect(wordsOf({ responseFormat: { type: "json_object" } })).toEqual(["JSON"]);
+    expect(wordsOf({ seed: 7, responseFormat: form as AnswerForm })).toEqual(["Seed 7", "JSON schema"]);
   });
 
   it("are told in words", () => {

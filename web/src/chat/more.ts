@@ -1,15 +1,21 @@
-/** The settings of the feature `sampling` beyond temperature, top-p and length; only what is not the usual is kept and sent. */
+/** The settings of an answer beyond temperature, top-p and length; only what is not the usual is kept and sent. */
 import type { ChatRequest } from "../contract.gen";
 import { isObject } from "../lib/json";
 
 export const FEATURE = "sampling";
 export const TOOLS = "tools";
+export const FORMATS = "formats";
+
+/** What an answer has to be: any JSON object, or what fits a JSON Schema. Any text where there is none. */
+export type AnswerForm =
+  | { type: "json_object" }
+  | { type: "json_schema"; json_schema: { name: string; schema: object } };
 
 /** What is set. A field that is left out has its usual value; without a seed each answer draws anew. */
 export type More = Pick<
   ChatRequest,
   "topK" | "minP" | "repetitionPenalty" | "frequencyPenalty" | "presencePenalty" | "seed" | "stop" | "tools"
->;
+> & { responseFormat?: AnswerForm };
 
 interface Figure {
   label: string;
@@ -19,7 +25,9 @@ interface Figure {
   usual: number;
 }
 
-export const FIGURES: Readonly<Record<keyof Omit<More, "seed" | "stop" | "tools">, Figure>> = {
+export const FIGURES: Readonly<
+  Record<keyof Omit<More, "seed" | "stop" | "tools" | "responseFormat">, Figure>
+> = {
   topK: { label: "Top-k (0 is all)", min: 0, max: 1000, step: 1, usual: 0 },
   minP: { label: "Min-p", min: 0, max: 1, step: 0.01, usual: 0 },
   repetitionPenalty: { label: "Repetition penalty", min: 0.5, max: 2, step: 0.05, usual: 1 },
@@ -68,6 +76,11 @@ export function toolsOf(value: unknown): object[] | null {
     : null;
 }
 
+const isForm = (value: unknown): value is AnswerForm =>
+  isObject(value) &&
+  (value.type === "json_object" ||
+    (value.type === "json_schema" && isObject(value.json_schema) && isObject(value.json_schema.schema)));
+
 /** What of `value`, which may come from a storage, is a setting. */
 export function moreOf(value: unknown): More {
   if (!isObject(value)) return {};
@@ -82,19 +95,24 @@ export function moreOf(value: unknown): More {
   if (stops.length > 0) more.stop = stops;
   const tools = toolsOf(value.tools);
   if (tools) more.tools = tools;
+  if (isForm(value.responseFormat)) more.responseFormat = value.responseFormat;
   return more;
 }
 
-/** What is sent to a backend with these features. */
+/** What is sent to a backend with these features. An answer that has a form calls no tools: none are offered. */
 export function sentOf(value: unknown, features: ReadonlySet<string>): More {
-  if (!features.has(FEATURE)) return {};
-  const { tools, ...rest } = moreOf(value);
-  return tools && features.has(TOOLS) ? { ...rest, tools } : rest;
+  const { tools, responseFormat, ...rest } = moreOf(value);
+  const sent: More = features.has(FEATURE) ? rest : {};
+  if (responseFormat && features.has(FORMATS)) sent.responseFormat = responseFormat;
+  else if (tools && features.has(FEATURE) && features.has(TOOLS)) sent.tools = tools;
+  return sent;
 }
+
+export const FORMS = { json_object: "JSON", json_schema: "JSON schema" } as const;
 
 /** Each as a few words, such as `Seed 7`. */
 export function wordsOf(more: More): string[] {
-  const { seed, stop, tools, ...figures } = more;
+  const { seed, stop, tools, responseFormat, ...figures } = more;
   return [
     ...(Object.keys(figures) as FigureName[]).map(
       (name) => `${FIGURES[name].label.replace(/ \(.*/u, "")} ${figures[name]}`,
@@ -102,5 +120,6 @@ export function wordsOf(more: More): string[] {
     ...(seed === undefined ? [] : [`Seed ${seed}`]),
     ...(stop === undefined ? [] : [`Stops at ${stop.map((text) => `“${text}”`).join(", ")}`]),
     ...(tools === undefined ? [] : [`${tools.length} ${tools.length === 1 ? "tool" : "tools"}`]),
+    ...(responseFormat ? [FORMS[responseFormat.type]] : []),
   ];
 }

@@ -86,7 +86,7 @@ export interface Conversation {
   updated: number;
   system: string;
   params: Params;
-  /** Settings of the feature `sampling`; read it by `moreOf`, as it may come from a storage. */
+  /** Settings of the features `sampling`, `tools` and `formats`; read it by `moreOf`, as it may come from a storage. */
   more?: More;
   /** One target a column: one, or two. A column that is closed keeps its target and its answers. */
   targets: Target[];

@@ -219,7 +219,10 @@ const formError = signal<string | null>(null);
 /** The trainer's settings, to be changed; a project in TypeScript has them in its code. */
 export function Settings({ known }: { known: Manifest }) {
   const trainer = chosenTrainer(known);
+  const { revision } = known;
+  const any = trainer?.config !== undefined && revision !== undefined;
   useEffect(() => {
+    if (!any) return;
     import("./form").then(
       ({ SettingsForm }) => {
         form.value = SettingsForm;
@@ -228,13 +231,13 @@ export function Settings({ known }: { known: Manifest }) {
         formError.value = errorText(error);
       },
     );
-  }, []);
-  if (!trainer?.config || known.revision === undefined) return null;
+  }, [any]);
+  if (!any) return null;
   const Form = form.value;
   if (formError.value) return <ErrorNote title="The settings could not be loaded" error={formError.value} />;
   // What runs decides whether it is open or folded: known only a moment later, it would be seen to fold.
   return Form && runs.value ? (
-    <Form key={trainer.name} trainer={trainer} revision={known.revision} />
+    <Form key={trainer.name} trainer={trainer} revision={revision} />
   ) : (
     <Skeleton lines={8} height={18} />
   );

@@ -12,7 +12,6 @@ import {
   summaries,
 } from "../../../chat/storage/conversations";
 import type { Summary } from "../../../chat/storage/db";
-import { trainingSet } from "../../../chat/training-set";
 import { saveFile } from "../../../lib/download";
 import { clean } from "../../../lib/text";
 import { Button } from "../../../ui/controls/button";
@@ -22,8 +21,12 @@ import { confirm } from "../../../ui/dialog";
 import { RelativeTime } from "../../../ui/time";
 
 /** Hands `lines` to the browser as a file; says so when there is nothing to export. */
-function download(conversations: readonly Conversation[], name: string): void {
-  const lines = trainingSet(conversations);
+async function download(
+  conversations: readonly Conversation[] | Promise<readonly Conversation[]>,
+  name: string,
+): Promise<void> {
+  const { trainingSet } = await import("../../../chat/training-set");
+  const lines = trainingSet(await conversations);
   if (lines === "") return say("No whole answer to export yet");
   saveFile(name, lines, "application/jsonl");
 }
@@ -46,11 +49,11 @@ export function Conversations({ onOpened }: { onOpened: () => void }) {
               {
                 label: "Export this one as JSONL",
                 disabled: current.value.leaf === null,
-                run: () => download([current.peek()], "conversation.jsonl"),
+                run: () => void download([current.peek()], "conversation.jsonl"),
               },
               {
                 label: "Export all as JSONL",
-                run: () => void allConversations().then((all) => download(all, "conversations.jsonl")),
+                run: () => void download(allConversations(), "conversations.jsonl"),
               },
             ]}
           />

@@ -1,6 +1,6 @@
 /** Where the further settings are; their code is loaded when somebody opens them. */
 import { signal } from "@preact/signals";
-import { FEATURE } from "../../../chat/more";
+import { FEATURE, FORMATS } from "../../../chat/more";
 import { late } from "../../../lib/late";
 import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
@@ -10,7 +10,7 @@ const open = signal(false);
 
 export function MorePlace() {
   const code = useMore(open.value);
-  if (!features.value.has(FEATURE)) return null;
+  if (!features.value.has(FEATURE) && !features.value.has(FORMATS)) return null;
   return (
     <>
       <Button

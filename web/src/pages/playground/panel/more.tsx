@@ -1,8 +1,11 @@
-/** Top-k, min-p, penalties, seed and stop texts; loaded when they are opened. */
+/** Top-k, min-p, penalties, seed, stop texts, tools and the form of an answer; loaded when they are opened. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import {
+  type AnswerForm,
   boundedFigure,
+  FEATURE,
   FIGURES,
+  FORMATS,
   isSeed,
   type More,
   moreOf,
@@ -14,12 +17,42 @@ import {
 import { changeCurrent, current } from "../../../chat/storage/conversations";
 import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
+import { AnswerFormField } from "./answer-form";
 import { NumberField } from "./number-field";
 
 const set = (more: More): void => changeCurrent({ ...current.peek(), more: moreOf(more) });
 
+const setForm = (form: AnswerForm | undefined): void => {
+  const { responseFormat: _, ...rest } = moreOf(current.peek().more);
+  set(form ? { ...rest, responseFormat: form } : rest);
+};
+
 export function MoreFields() {
   const more = moreOf(current.value.more);
+  const named = features.value;
+  const tools = named.has(FEATURE) && named.has(TOOLS);
+  return (
+    <>
+      {named.has(FEATURE) && <Sampling more={more} />}
+      {tools && <Tools tools={more.tools} />}
+      {named.has(FORMATS) && (
+        <AnswerFormField
+          form={more.responseFormat}
+          onChange={setForm}
+          conversation={current.value}
+          tools={tools && more.tools !== undefined}
+        />
+      )}
+      {Object.keys(more).length > 0 && (
+        <Button kind="quiet" small class="pg-clear" onClick={() => set({})}>
+          Reset these
+        </Button>
+      )}
+    </>
+  );
+}
+
+function Sampling({ more }: { more: More }) {
   return (
     <>
       {NAMES.map((name) => (
@@ -35,12 +68,6 @@ export function MoreFields() {
       ))}
       <Seed seed={more.seed} />
       <StopTexts stop={more.stop ?? []} />
-      {features.value.has(TOOLS) && <Tools tools={more.tools} />}
-      {Object.keys(more).length > 0 && (
-        <Button kind="quiet" small class="pg-clear" onClick={() => set({})}>
-          Reset these
-        </Button>
-      )}
     </>
   );
 }

@@ -17,7 +17,7 @@ import { CorrectPlace } from "./correct-place";
 import { AnswerFoot } from "./foot";
 import { Loading } from "./loading";
 
-const useCalls = late(() => import("./calls"));
+const useStructured = late(() => import("./structured"));
 
 interface Props {
   turn: Turn;
@@ -38,9 +38,9 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
     <article class="chat-answer" aria-label={`Answer of ${answer.name}`} aria-busy={live !== undefined}>
       {(compared || other) && <p class={other ? "chat-by chat-by-other" : "chat-by"}>{answer.name}</p>}
       {live ? (
-        <Streaming live={live} />
+        <Streaming answer={answer} live={live} />
       ) : answer.state === "streaming" ? (
-        <Elsewhere text={answer.text} />
+        <Elsewhere answer={answer} />
       ) : (
         <Ended turn={turn} column={column} answer={answer} />
       )}
@@ -55,17 +55,25 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
   );
 }
 
-function Streaming({ live }: { live: LiveAnswer }) {
+/** What the answer says: Markdown, or JSON where it was asked to be that. */
+function Text({ answer, text }: { answer: Answer; text: string }) {
+  const json = answer.asked?.more?.responseFormat !== undefined;
+  const code = useStructured(json);
+  if (text === "") return null;
+  return json ? code && <code.Json text={text} state={answer.state} /> : <Markdown text={text} />;
+}
+
+function Streaming({ answer, live }: { answer: Answer; live: LiveAnswer }) {
   const { text, progress } = live.view.value;
-  if (text !== "") return <Markdown text={text} />;
+  if (text !== "") return <Text answer={answer} text={text} />;
   return progress ? <Loading progress={progress} /> : <Waiting since={live.startedAt} />;
 }
 
 /** Another tab receives the answer, and stores it every few seconds. */
-function Elsewhere({ text }: { text: string }) {
+function Elsewhere({ answer }: { answer: Answer }) {
   return (
     <>
-      {text !== "" && <Markdown text={text} />}
+      <Text answer={answer} text={answer.text} />
       <p class="chat-note">Being answered in another tab.</p>
     </>
   );
@@ -95,7 +103,7 @@ const TITLES: Readonly<Record<number, string>> = {
 };
 
 function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: Answer }) {
-  const calls = useCalls(answer.calls !== undefined);
+  const calls = useStructured(answer.calls !== undefined);
   const [editing, setEditing] = useState(false);
   const again = (exact?: boolean): void => regenerate(turn, column, exact);
   const failed = answer.state === "failed";
@@ -106,7 +114,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   }
   return (
     <>
-      {answer.text !== "" && <Markdown text={answer.text} />}
+      <Text answer={answer} text={answer.text} />
       {answer.calls
         ? calls && <calls.Calls calls={answer.calls} />
         : answer.text === "" && <p class="chat-note">{emptyNote(answer)}</p>}

@@ -1,1 +1,0 @@
-import{Kt as e,vt as t}from"./index-B2q-BmrQ.js";function n({calls:n}){return t(`section`,{class:`md`,style:{marginTop:`12px`},"aria-label":`Calls of tools`,children:n.map((n,r)=>t(`div`,{class:`md-code`,dir:`ltr`,children:[t(`div`,{class:`md-code-head`,children:[`Calls `,e(n.name,80)]}),t(`pre`,{tabIndex:0,children:n.arguments})]},r))})}export{n as Calls};

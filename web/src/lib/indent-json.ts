@@ -1,0 +1,51 @@
+/**
+ * JSON on lines of its own, token by token: numbers, escapes and doubled keys stay as they were written, and a text that is
+ * cut, or is none, stays whole.
+ */
+
+/** A text beyond this stays as it is: laid out, one of brackets alone would be many times as long. */
+const LONGEST = 100_000;
+const DEEPEST = 32;
+
+/** Texts, the last of which may have no end yet; marks; and whatever else stands between spaces. */
+const TOKEN = /"(?:[^"\\]+|\\.)*"?|[{}[\],:]|[^\s"{}[\],:]+/gsu;
+
+interface Piece {
+  text: string;
+  /** Whether it is a key of an object. */
+  key: boolean;
+}
+
+/** `text` in pieces which, one behind the other, are the text laid out. What is no object and no list is one piece. */
+export function indentJson(text: string): Piece[] {
+  if (text.length > LONGEST || !/^\s*[{[]/u.test(text)) return [{ text, key: false }];
+  const tokens = text.match(TOKEN) ?? [];
+  const pieces: Piece[] = [];
+  let plain = "";
+  let depth = 0;
+  const line = (): string => `\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
+  tokens.forEach((token, place) => {
+    const before = tokens[place - 1] ?? ",";
+    const next = tokens[place + 1];
+    if (token === "{" || token === "[") {
+      depth += 1;
+      plain += token;
+      if (next !== undefined && next !== "}" && next !== "]") plain += line();
+    } else if (token === "}" || token === "]") {
+      depth = Math.max(0, depth - 1);
+      plain += before === "{" || before === "[" ? token : line() + token;
+    } else if (token === ",") plain += token + line();
+    else if (token === ":") plain += ": ";
+    else {
+      // Two words beside each other are no JSON: what parts them stays.
+      if (!/^[{}[\],:]$/u.test(before)) plain += " ";
+      if (next !== ":") plain += token;
+      else {
+        pieces.push({ text: plain, key: false }, { text: token, key: true });
+        plain = "";
+      }
+    }
+  });
+  pieces.push({ text: plain, key: false });
+  return pieces;
+}

@@ -1,0 +1,64 @@
+/** Where a text stops being JSON, and what is missing there: browsers say it in words of their own, many without a place. */
+
+const TOKEN =
+  /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*")|((?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-])))/uy;
+
+/** What may come next, as it is told. */
+const WANTED = {
+  value: "a value",
+  item: "a value or ]",
+  key: "a key in double quotes",
+  first: "a key in double quotes or }",
+  colon: "a colon",
+  more: "a comma or }",
+  further: "a comma or ]",
+  end: "nothing more",
+} as const;
+
+export interface JsonFault {
+  /** From 1 on. */
+  line: number;
+  column: number;
+  expected: string;
+}
+
+/** Null where `text` is JSON. */
+export function jsonFault(text: string): JsonFault | null {
+  const open: string[] = [];
+  let wanted: keyof typeof WANTED = "value";
+  let at = 0;
+  const after = (): keyof typeof WANTED =>
+    open.length === 0 ? "end" : open.at(-1) === "{" ? "more" : "further";
+  while (true) {
+    TOKEN.lastIndex = at;
+    const found = TOKEN.exec(text);
+    const [, mark, string] = found ?? [];
+    if (!found) break;
+    const place = wanted;
+    if (place === "value" || place === "item") {
+      if (mark === "{" || mark === "[") {
+        open.push(mark);
+        wanted = mark === "{" ? "first" : "item";
+      } else if (mark === undefined) wanted = after();
+      else if (mark === "]" && place === "item") {
+        open.pop();
+        wanted = after();
+      } else break;
+    } else if ((place === "key" || place === "first") && string !== undefined) wanted = "colon";
+    else if (place === "colon" && mark === ":") wanted = "value";
+    else if ((place === "more" || place === "first") && mark === "}") {
+      open.pop();
+      wanted = after();
+    } else if (place === "further" && mark === "]") {
+      open.pop();
+      wanted = after();
+    } else if (place === "more" && mark === ",") wanted = "key";
+    else if (place === "further" && mark === ",") wanted = "value";
+    else break;
+    at = TOKEN.lastIndex;
+  }
+  at += /^[ \t\n\r]*/u.exec(text.slice(at))![0].length;
+  if (at === text.length && wanted === "end") return null;
+  const lines = text.slice(0, at).split("\n");
+  return { line: lines.length, column: lines.at(-1)!.length + 1, expected: WANTED[wanted] };
+}

@@ -1,0 +1,32 @@
+/** A JSON Schema as somebody types it. */
+
+import { number } from "../../../lib/format";
+import { isObject } from "../../../lib/json";
+import { jsonFault } from "../../../lib/json-fault";
+
+/** As much as the contract takes. */
+const MOST_CHARACTERS = 64_000;
+
+/** The schema, or why it is none yet, as a sentence. */
+export function readSchema(text: string): { schema: object } | { fault: string } {
+  if (text.trim() === "") return { fault: "There is no schema." };
+  if (text.length > MOST_CHARACTERS)
+    return {
+      fault: `A schema has at most ${number(MOST_CHARACTERS)} characters; this has ${number(text.length)}.`,
+    };
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const found = jsonFault(text);
+    return {
+      fault: found
+        ? `Line ${found.line}, column ${found.column}: expected ${found.expected}.`
+        : `This is no JSON: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  }
+  if (!isObject(value)) return { fault: 'A schema is an object, such as {"type": "object"}.' };
+  // As it stands in a request of OpenAI's API: taken for a schema, it would allow everything.
+  const around = isObject(value.json_schema) ? value.json_schema : value;
+  return { schema: isObject(around.schema) ? around.schema : value };
+}
