@@ -229,6 +229,13 @@ def test_what_cannot_be_is_refused_by_name(
         assert "/" not in str(fault.value.body)
 
 
+def test_a_conversation_that_is_too_long_is_told_in_openai_s_words(client: OpenAI) -> None:
+    """LiteLLM has a fault of its own for it, and a second model, and knows it by these words alone."""
+    long: list[ChatCompletionMessageParam] = [{"role": "user", "content": "word " * 4000}]
+    with pytest.raises(openai.BadRequestError, match="This model's maximum context length is 256 tokens"):
+        client.chat.completions.create(model="bot", messages=long)
+
+
 def test_another_model_and_embeddings(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as fault:
         client.chat.completions.create(model="gpt-4o", messages=HI)
@@ -433,7 +440,7 @@ def test_an_answer_that_fits_a_schema_whole_and_streamed(client: OpenAI) -> None
     assert {each.finish_reason for each in drawn.choices} == {"stop"}
     for each in drawn.choices:
         Draft202012Validator(PLACE).validate(json.loads(each.message.content or ""))
-    # Of answers that are given together the rounding may differ with who came first: one at a time it does not.
+    # Of answers that are given together the rounding may differ with who came first: not of one at a time.
     first, again = (create(**asked, temperature=2, seed=3) for _ in range(2))
     assert first.choices[0].message.content == again.choices[0].message.content
 
