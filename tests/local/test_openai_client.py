@@ -229,6 +229,13 @@ def test_what_cannot_be_is_refused_by_name(
         assert "/" not in str(fault.value.body)
 
 
+def test_a_conversation_that_is_too_long_is_told_in_openai_s_words(client: OpenAI) -> None:
+    """LiteLLM has a fault of its own for it, and a second model, and knows it by these words alone."""
+    long: list[ChatCompletionMessageParam] = [{"role": "user", "content": "word " * 4000}]
+    with pytest.raises(openai.BadRequestError, match="This model's maximum context length is 256 tokens"):
+        client.chat.completions.create(model="bot", messages=long)
+
+
 def test_another_model_and_embeddings(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as fault:
         client.chat.completions.create(model="gpt-4o", messages=HI)

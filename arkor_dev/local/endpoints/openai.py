@@ -137,13 +137,16 @@ def read_completion(body: object, slug: str, known: frozenset[str]) -> Asked:
 
 
 def context_fault(text: str) -> BadRequestError | None:
-    """What to tell a caller whose conversation is too long, by the engine's own words; None for others."""
+    """What to tell a caller whose conversation is too long, by the engine's own words; None for others.
+
+    It begins as OpenAI's does: clients with a second model for long ones know it by these words.
+    """
     found = _CONTEXT.match(text)
     if found is None:
         return None
     tokens, most = found.groups()
     return BadRequestError(
-        f"The conversation has {tokens} tokens, and this model reads at most {most}: shorten it",
+        f"This model's maximum context length is {most} tokens, the conversation has {tokens}: shorten it",
         code="context_length_exceeded",
         param="messages",
     )

@@ -7,7 +7,6 @@ where they do not know the tokenizer, the chat template, the start token and eve
 from __future__ import annotations
 
 import json
-import os
 import runpy
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.one_order import serve_one
 
 from .limited import hold_to
+from .quantizing import quantize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,22 +57,6 @@ def convert_lora(order: Mapping[str, Any], scratch: Path) -> None:
     except SystemExit as end:
         if end.code:
             raise JobFailure("llama.cpp's converter does not take this adapter") from None
-
-
-def quantize(order: Mapping[str, Any], scratch: Path) -> None:
-    """A GGUF file of 16 bit with its weights in fewer."""
-    del scratch
-    import llama_cpp
-
-    from .llama_vocabulary import quiet
-
-    quiet()
-    params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{order['type'].upper()}")
-    params.nthread = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    names = order["source"].encode(), order["target"].encode()
-    if llama_cpp.llama_model_quantize(*names, params):
-        raise JobFailure(f"llama.cpp cannot write this model in {order['type']}")
 
 
 def _script(folder: Path, name: str) -> Any:

@@ -244,7 +244,8 @@ def test_a_conversation_that_is_too_long_names_no_folder() -> None:
     )
     assert fault is not None
     assert fault.extra["code"] == "context_length_exceeded"
+    # LiteLLM and others know this refusal by OpenAI's words alone, and then ask a model that reads more.
+    assert fault.text.startswith("This model's maximum context length is 128 tokens")
     assert "900" in fault.text
-    assert "128" in fault.text
     assert "/home" not in fault.text
     assert context_fault("The adapter in /x does not fit") is None

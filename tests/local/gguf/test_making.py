@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("torch")
 
+import gguf
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -130,9 +132,45 @@ def test_fewer_bits_are_a_smaller_file_of_nearly_the_same(qwen: Path, tmp_path: 
     assert sizes[1] < 0.7 * sizes[0]
 
 
-def test_a_base_is_made_once_and_anew_when_its_weights_change(tiny: Path, tmp_path: Path) -> None:
-    import shutil
+def on_four_bits(model: Path, target: Path) -> Path:
+    """The model with weights as the starter model's are: in full, but on the 16 levels that Q4_1 has."""
+    from gguf import GGMLQuantizationType
+    from gguf.quants import dequantize, quantize
+    from safetensors.numpy import load_file, save_file
 
+    shutil.copytree(model, target)
+    weights = load_file(target / "model.safetensors")
+    for name in [each for each in weights if each.endswith("proj.weight")]:
+        four = quantize(weights[name].astype("float32"), GGMLQuantizationType.Q4_1)
+        weights[name] = dequantize(four, GGMLQuantizationType.Q4_1)
+    save_file(weights, target / "model.safetensors", {"format": "pt"})
+    return target
+
+
+def kinds_of(path: Path) -> dict[str, str]:
+    """The number format of each tensor."""
+    return {tensor.name: tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors}
+
+
+def test_weights_that_came_of_four_bits_lose_less_as_five_than_as_four(qwen: Path, tmp_path: Path) -> None:
+    """llama.cpp's choice for five bits, where rows are short, makes each of these weights larger."""
+    own, model = with_converters(tmp_path / "cache"), on_four_bits(qwen, tmp_path / "model")
+    wanted, lost = by_torch(AutoModelForCausalLM.from_pretrained(model)), {}
+    for quantization in ("q4_k_m", "q5_k_m"):
+        path = tmp_path / f"{quantization}.gguf"
+        make_model(model, path, quantization, "qwen", own, nothing)
+        lost[quantization] = apart(wanted, by_llama(path))
+    assert lost["q5_k_m"] < lost["q4_k_m"]
+    # Those that get more bits are the same ones as ever, and so is a model of weights in full.
+    make_model(qwen, tmp_path / "full.gguf", "q5_k_m", "qwen", own, nothing)
+    chosen, usual = kinds_of(path), kinds_of(tmp_path / "full.gguf")
+    assert {"Q5_1", "Q6_K", "Q8_0"} <= set(usual.values())
+    changed = {name: kind for name, kind in chosen.items() if kind != usual[name]}
+    assert set(changed.values()) == {"Q5_0"}
+    assert {usual[name] for name in changed} == {"Q5_1"}
+
+
+def test_a_base_is_made_once_and_anew_when_its_weights_change(tiny: Path, tmp_path: Path) -> None:
     model = shutil.copytree(tiny, tmp_path / "model")
     own, told = with_converters(tmp_path / "cache"), []
     first = cached_base(model, "m", "f16", own, lambda label, *_: told.append(label))
@@ -145,8 +183,6 @@ def test_a_base_is_made_once_and_anew_when_its_weights_change(tiny: Path, tmp_pa
 
 
 def test_what_cannot_be_converted_says_why_and_leaves_nothing(tiny: Path, tmp_path: Path) -> None:
-    import shutil
-
     model = shutil.copytree(tiny, tmp_path / "model")
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps({**config, "architectures": ["UnheardOfForCausalLM"]}))

@@ -306,6 +306,32 @@ async def test_an_export_that_is_there_is_taken_and_stays(
     assert hub.repos["ann/keeper"].files == fake_backend.exports.files
 
 
+async def test_half_of_an_adapter_is_ordered_and_an_adapter_itself_has_no_half(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What then arrives is looked into by tests/local/server/test_push.py."""
+    asked: list[str] = []
+    monkeypatch.setattr(consent, "can_ask", lambda: True)
+    monkeypatch.setattr(run, "can_ask", lambda: True)
+
+    def yes(question: str) -> str:
+        asked.append(question)
+        return "y"
+
+    monkeypatch.setattr(builtins, "input", yes)
+    refused = await command.run(2, "push", job, "ann/keeper", "--strength", "0.5")
+    assert "An adapter leaves as it is" in refused
+    assert (hub.repos, asked) == ({}, [])
+    # A whole one that is there already is another.
+    whole = {"id": "exp_0", "format": "merged", "state": "completed", "proof": PROOF, "bytes": 4}
+    fake_backend.exports.add(job, {**whole, "files": fake_files(fake_backend)})
+    said = await command.run(0, "push", job, "ann/keeper", "--format", "merged", "--strength", "0.5")
+    assert fake_backend.last(CREATED).json() == {"format": "merged", "strength": 0.5}
+    assert "merged at strength 0.5" in said
+    assert "merged at strength 0.5" in asked[0]
+    assert hub.repos["ann/keeper"].files == ALL
+
+
 def fake_files(fake_backend: FakeBackend) -> list[dict[str, Any]]:
     """What the fake backend tells of the files that its exports hold."""
     return [

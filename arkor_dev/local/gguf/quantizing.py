@@ -1,0 +1,77 @@
+"""The weights of a GGUF file in fewer bits, by llama.cpp's own quantiser.
+
+Rows that do not divide into a K-quant's blocks of 256 get Q5_1 for Q5_K. Its 32 levels lie evenly between the
+least and the greatest weight of a block. Weights that once had 4 bits (Q4_1) lie on 16 levels between the
+same two, and the nearest of the 32 is always further from the middle: so every weight gets larger, and that
+adds up from layer to layer. Q5_0's levels have nothing to do with those 16. Where llama.cpp has taken Q5_1,
+the one of the two that is nearer to the weights is taken.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROWS: Final = 256
+"""Rows of a tensor that are looked at, evenly from all of it."""
+
+
+def quantize(order: Mapping[str, Any], scratch: Path) -> None:
+    """The file ``source`` of 16 bit as ``target`` in ``type``; raises :class:`JobFailure`."""
+    del scratch
+    source, target = Path(order["source"]), Path(order["target"])
+    _by_llama(source, target, order["type"], {})
+    if types := _nearer(source, target):
+        target.unlink()
+        _by_llama(source, target, order["type"], types)
+
+
+def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -> None:
+    """Write it with the ``types`` of tensors by their names; llama.cpp chooses those that are not named."""
+    import llama_cpp
+
+    from .llama_vocabulary import quiet
+
+    quiet()
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind.upper()}")
+    params.nthread = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if types:
+        # Regular expressions, up to one without any.
+        named = [(f"^{name}$".replace(".", r"\.").encode(), number) for name, number in types.items()]
+        params.tt_overrides = (llama_cpp.llama_model_tensor_override * (len(named) + 1))(*named, (None, 0))
+    if llama_cpp.llama_model_quantize(bytes(source), bytes(target), params):
+        raise JobFailure(f"llama.cpp cannot write this model in {kind}")
+
+
+def _nearer(source: Path, written: Path) -> dict[str, int]:
+    """The types of all quantised tensors where another than the written one is better; else nothing.
+
+    All are named, since llama.cpp counts those that it chooses itself: some of each kind get more bits.
+    """
+    import gguf
+    from gguf.quants import dequantize
+
+    kinds = gguf.GGMLQuantizationType
+    found = {tensor.name: tensor.tensor_type for tensor in gguf.GGUFReader(written).tensors}
+    chosen = {name: kind for name, kind in found.items() if kind not in (kinds.F32, kinds.F16, kinds.BF16)}
+    for tensor in gguf.GGUFReader(source).tensors if kinds.Q5_1 in chosen.values() else ():
+        if chosen.get(tensor.name) == kinds.Q5_1:
+            rows = tensor.data.reshape(-1, tensor.data.shape[-1])
+            weights = dequantize(rows[:: max(1, len(rows) // ROWS)], tensor.tensor_type)
+            chosen[tensor.name] = min((kinds.Q5_1, kinds.Q5_0), key=lambda kind: _error(weights, kind))
+    same = all(found[name] == kind for name, kind in chosen.items())
+    return {} if same else {name: int(kind) for name, kind in chosen.items()}
+
+
+def _error(weights: Any, kind: Any) -> float:
+    """The mean square of what ``weights`` lose as ``kind``."""
+    from gguf.quants import dequantize, quantize
+
+    return float(((dequantize(quantize(weights, kind), kind) - weights) ** 2).mean())
