@@ -111,7 +111,8 @@ function Schema({
     <>
       <textarea
         ref={area}
-        class="ui-input pg-system mono"
+        class="ui-input pg-system"
+        style={{ fontFamily: "var(--mono)" }}
         aria-label="JSON schema of the answer"
         rows={9}
         spellcheck={false}
