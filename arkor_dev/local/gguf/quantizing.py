@@ -9,10 +9,10 @@ the one of the two that is nearer to the weights is taken.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.workers.cores import cores
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -
     quiet()
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind.upper()}")
-    params.nthread = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    params.nthread = cores()
     if types:
         # Regular expressions, up to one without any.
         named = [(f"^{name}$".replace(".", r"\.").encode(), number) for name, number in types.items()]
