@@ -152,7 +152,7 @@ def test_a_measurement_gets_out_of_a_job_s_way_and_comes_back(forecasting: Backe
 
 
 def test_a_measurement_can_be_cancelled(forecasting: Backend) -> None:
-    until(lambda: not forecasting.processes(WORKER), SECONDS)  # what another test has asked for and not awaited
+    until(lambda: not forecasting.processes(WORKER), SECONDS)  # another test has asked and not awaited
     forecast = ask(forecasting, {**CONFIG, "batchSize": 2})
     path = f"/v1/forecast/{forecast['id']}"
     until(lambda: forecasting.processes(WORKER), SECONDS)
