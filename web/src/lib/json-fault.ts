@@ -12,7 +12,7 @@ const WANTED = {
   colon: "a colon",
   more: "a comma or }",
   further: "a comma or ]",
-  end: "nothing more",
+  nothing: "nothing more",
 } as const;
 
 export interface JsonFault {
@@ -28,7 +28,7 @@ export function jsonFault(text: string): JsonFault | null {
   let wanted: keyof typeof WANTED = "value";
   let at = 0;
   const after = (): keyof typeof WANTED =>
-    open.length === 0 ? "end" : open.at(-1) === "{" ? "more" : "further";
+    open.length === 0 ? "nothing" : open.at(-1) === "{" ? "more" : "further";
   while (true) {
     TOKEN.lastIndex = at;
     const found = TOKEN.exec(text);
@@ -58,7 +58,7 @@ export function jsonFault(text: string): JsonFault | null {
     at = TOKEN.lastIndex;
   }
   at += /^[ \t\n\r]*/u.exec(text.slice(at))![0].length;
-  if (at === text.length && wanted === "end") return null;
+  if (at === text.length && wanted === "nothing") return null;
   const lines = text.slice(0, at).split("\n");
   return { line: lines.length, column: lines.at(-1)!.length + 1, expected: WANTED[wanted] };
 }
