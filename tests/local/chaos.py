@@ -396,8 +396,8 @@ SAID = ("training.message", "checkpoint.saved", "checkpoint.removed", "evaluatio
 def said_in(history: Sequence[Frame]) -> list[tuple[str, object, object]]:
     """What a job's events say in the end, each in order, without what the machine and the trouble bring.
 
-    What was torn on the disk is said where it is passed over; how many samples there are, and how long, follows
-    the time.
+    What was torn on the disk is said where it is passed over; how many samples there are, and how long,
+    follows the time.
     """
     said = []
     for frame in history:
