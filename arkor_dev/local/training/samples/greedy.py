@@ -92,7 +92,7 @@ def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
     end = next((place for place, token in enumerate(tokens) if token in ends), None)
     text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     if end is None:
-        text = text.rstrip("\ufffd")  # half a character
+        text = text.rstrip("\ufffd \t\r\n")  # half a character
     return Answer(text.strip(), end is None, tuple(tokens[:end]))
 
 

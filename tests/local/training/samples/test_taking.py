@@ -169,7 +169,8 @@ def test_answers_are_those_of_plain_transformers_and_peft(
         # Of a model of random weights two tokens may be all but alike: only the beginning is sure to be.
         begins = greedy(tiny, adapter, each["prompt"], 4).rstrip("\ufffd")
         assert each["answer"].startswith(begins), (each, begins)
-        assert not each["answer"].endswith("\ufffd"), "half a character"
+        # One that ends by itself is as the model has said it.
+        assert not (each.get("truncated") and each["answer"].endswith("\ufffd")), "half a character"
     # A busy machine has time for fewer words.
     learned = [(each["answer"], each.get("truncated", False)) for each in told if each["step"] == 30]
     assert all(PHRASE.startswith(text) if cut else text == PHRASE for text, cut in learned)
