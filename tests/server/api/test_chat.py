@@ -57,8 +57,8 @@ async def test_each_chunk_comes_at_once(studio: Studio, fake_backend: FakeBacken
             at.append(time.monotonic())  # noqa: PERF401
     assert len(at) == 7
     gaps = [later - earlier for earlier, later in pairwise(at)]
-    # A busy machine may hold one of them up, and the next then follows sooner. Two at a time would be three.
-    assert sum(gap > 0.05 for gap in gaps) >= 4, gaps
+    # A busy machine may hold one of them up, and the next then follows sooner.
+    assert sum(0.05 < gap < 0.25 for gap in gaps) >= 4, gaps
 
 
 async def test_a_head_without_a_byte_comes_at_once(studio: Studio, fake_backend: FakeBackend) -> None:
