@@ -38,11 +38,10 @@ def questions(count: int) -> list[list[dict[str, str]]]:
 
 def ours(model: Path, tokens: int, adapter: str) -> dict[str, Any]:
     """The exact engine in the loop as the worker has it, turned by hand."""
-    from arkor_dev.local.modeling import lean_torch, lean_transformers
+    from arkor_dev.local.modeling.lean_transformers import lean_imports
 
-    lean_torch.install()
-    lean_transformers.install()
-    from tests.local.inference.asking import Asking, ask
+    with lean_imports():
+        from tests.local.inference.asking import Asking, ask
 
     asking = Asking()
     engine = asking.engine

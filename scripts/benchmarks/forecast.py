@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import resource
 import subprocess
@@ -22,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.workers.cores import cores
 from tests.local.harness import Backend, until
 
 from .figures import Figure
@@ -140,6 +140,7 @@ def one(setting: Setting, project: Path, folder: Path) -> Iterator[Figure]:
         "numberFormat": setting.number_format,
         "maxSteps": setting.steps,
     }
+    # As many threads as a training takes by itself; the harness asks for one.
     backend = Backend.start(folder, project, CACHE, OMP_NUM_THREADS=str(cores()))
     try:
         began = time.monotonic()
@@ -200,11 +201,6 @@ def limited(backend: Backend, size: int) -> Iterator[None]:
         yield
     finally:
         resource.prlimit(pid, resource.RLIMIT_DATA, before)
-
-
-def cores() -> int:
-    """As many threads as a training takes by itself; the harness asks for one."""
-    return len(os.sched_getaffinity(0))
 
 
 def moment(iso: str) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.bodies import LLAMA_FORMATS
-from arkor_dev.local.modeling import lean_torch, lean_transformers
+from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
@@ -39,18 +38,14 @@ class Work:
         rows = self._rows(order)
         model = self.link.receive()
         os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on
-        with lean_torch.no_collection():
-            lean_torch.install()
-            lean_transformers.install()
-            importlib.import_module("arkor_dev.local.exports.making")
+        with lean_imports():
+            from .making import Making
         base, source, target = Path(model["path"]), Path(order["source"]), Path(order["target"])
         what = (form, source, kind, base, model["name"], target, self.link.progress, order["strength"])
         if form in LLAMA_FORMATS:
             from .llama.making import LlamaMaking
 
             return LlamaMaking(*what, order["quantization"], Path(order["cache"])).make(rows)
-        from .making import Making
-
         return Making(*what).make(rows)
 
     def _rows(self, order: Mapping[str, Any]) -> list[Row]:

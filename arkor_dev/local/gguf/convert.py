@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.local.modeling import lean_torch, lean_transformers
+from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.one_order import serve_one
 
@@ -61,10 +61,9 @@ def convert_lora(order: Mapping[str, Any], scratch: Path) -> None:
 
 def _script(folder: Path, name: str) -> Any:
     """A converter as a module, with the ``gguf`` package that it was written for."""
-    lean_torch.install()  # before the converter imports them
-    lean_transformers.install()
     sys.path[:0] = [str(folder), str(folder / "gguf-py")]
-    return __import__(name)
+    with lean_imports():
+        return __import__(name)
 
 
 def _main(script: Any, arguments: list[str]) -> None:

@@ -54,11 +54,9 @@ class Work:
 
 
 def _engine() -> Engine:
-    from arkor_dev.local.modeling import lean_torch, lean_transformers
+    from arkor_dev.local.modeling.lean_transformers import lean_imports
 
-    with lean_torch.no_collection():
-        lean_torch.install()
-        lean_transformers.install()
+    with lean_imports():
         from .engine import Engine
 
     return Engine()

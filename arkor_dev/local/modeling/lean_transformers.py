@@ -8,6 +8,7 @@ them only where it is not there. What is found, and how it is imported, is the l
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import lean_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
@@ -52,6 +53,15 @@ def install() -> None:
         for name in [each for each in sys.modules if each.partition(".")[0] == PACKAGE]:
             del sys.modules[name]
         sys.meta_path.remove(finder)
+
+
+@contextlib.contextmanager
+def lean_imports() -> Iterator[None]:
+    """Let the body import torch and what is built on it, without what is left out and without collecting."""
+    with lean_torch.no_collection():
+        lean_torch.install()
+        install()
+        yield
 
 
 class _Finder(MetaPathFinder):

@@ -96,14 +96,12 @@ class Preparation:
         """Load the ``model`` that the backend has found: ``base``, and its longest row, ``longest``."""
         # Everything is read from local folders from here on: no library may ask the hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
-        from arkor_dev.local.modeling import lean_torch, lean_transformers
+        from arkor_dev.local.modeling.lean_transformers import lean_imports
         from arkor_dev.local.modeling.template_syntax import check_template
 
         if any(row.text is None for row in self.train_rows):  # of plain text nothing goes through it
             check_template(Path(model["path"]))
-        with lean_torch.no_collection():
-            lean_torch.install()
-            lean_transformers.install()
+        with lean_imports():
             import torch
 
             from arkor_dev.local.modeling.base_model import load_base
