@@ -17,7 +17,7 @@ from arkor_dev.data.sources import SourceError, inside, parts_of
 from arkor_dev.local.jobs.artifacts import job_folder, saved_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.alongside import alongside
-from arkor_dev.local.workers.aside import Aside
+from arkor_dev.local.workers.background import BackgroundWork
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -64,11 +64,11 @@ class Evaluations:
         self._data, self._project = data, project
         self._busy = busy
         self._asked: dict[str, Asked] = {}
-        self._aside = Aside(busy, self._next, self._work, self._failed)
+        self._background = BackgroundWork(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Work on what is asked for as long as the body runs."""
-        return alongside(self._aside.run())
+        return alongside(self._background.run())
 
     # Asked by the server
 
@@ -95,7 +95,7 @@ class Evaluations:
             await asyncio.to_thread(self._check_data, job)
         self._asked.pop(job["id"], None)
         self._asked[job["id"]] = Asked(job, folder, step, data)
-        self._aside.wake()
+        self._background.wake()
 
     def told(self, job_id: str) -> JobEvaluating | None:
         """How far the evaluation of a job has come; None where none is wanted, or the last one is done."""
@@ -135,14 +135,14 @@ class Evaluations:
 
     def training_begins(self) -> None:
         """Get out of a job's way; what was under way begins anew."""
-        self._aside.make_way()
+        self._background.preempt()
         for asked in self._asked.values():
             if asked.child:
                 asked.child.kill()
 
     def training_ended(self) -> None:
         """Go on with what waits."""
-        self._aside.wake()
+        self._background.wake()
 
     # Inside
 

@@ -23,7 +23,7 @@ from arkor_dev.local.inference.strength import WHOLE, no_strength
 from arkor_dev.local.jobs.artifacts import exports_folder, kind_of, saved_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.alongside import alongside
-from arkor_dev.local.workers.aside import Aside
+from arkor_dev.local.workers.background import BackgroundWork
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -79,11 +79,11 @@ class Exports:
         self._data, self._project, self._cache = data, project, cache
         self._busy = busy
         self._orders: dict[str, Order] = {}
-        self._aside = Aside(busy, self._next, self._work, self._failed)
+        self._background = BackgroundWork(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Work on what is asked for as long as the body runs."""
-        return alongside(self._aside.run())
+        return alongside(self._background.run())
 
     # Asked by the server
 
@@ -111,7 +111,7 @@ class Exports:
         if form in ("gguf", "ollama"):
             told["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
         self._orders[told["id"]] = Order(job, source, told)
-        self._aside.wake()
+        self._background.wake()
         return told
 
     def list(self, job_id: str) -> list[dict[str, Any]]:
@@ -163,14 +163,14 @@ class Exports:
 
     def training_begins(self) -> None:
         """Get out of a job's way; what was under way begins anew."""
-        self._aside.make_way()
+        self._background.preempt()
         for order in self._orders.values():
             if order.child:
                 order.child.kill()
 
     def training_ended(self) -> None:
         """Go on with what waits."""
-        self._aside.wake()
+        self._background.wake()
 
     # Inside
 

@@ -19,7 +19,7 @@ from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.observer import Beside
 from arkor_dev.local.workers.alongside import alongside
-from arkor_dev.local.workers.aside import Aside
+from arkor_dev.local.workers.background import BackgroundWork
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -71,12 +71,12 @@ class Forecasts:
         self._busy = busy
         self._kept = Kept(data)
         self._entries: dict[str, Entry] = {}
-        self._aside = Aside(busy, self._next, self._work, self._failed)
+        self._background = BackgroundWork(busy, self._next, self._work, self._failed)
         self._current: tuple[Entry, Child] | None = None
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Measure what is asked for as long as the body runs."""
-        return alongside(self._aside.run())
+        return alongside(self._background.run())
 
     # Asked by the server
 
@@ -116,7 +116,7 @@ class Forecasts:
 
     def training_begins(self) -> None:
         """Get out of a job's way."""
-        self._aside.make_way()
+        self._background.preempt()
         if self._current:
             self._current[1].kill()
 
@@ -126,7 +126,7 @@ class Forecasts:
         if verdict.status == "completed" and metrics and seconds:
             with contextlib.suppress(JobFailure):
                 self._correct(dict(config), seconds, metrics.get("peakBytes"))
-        self._aside.wake()
+        self._background.wake()
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
         """What to say to somebody whose job ran out of memory: its forecast, and settings that fit.
@@ -196,7 +196,7 @@ class Forecasts:
             return {"id": entry.id, "state": "measured", **forecast}
         if entry.error:
             return {"id": entry.id, "state": "failed", "error": entry.error}
-        self._aside.wake()
+        self._background.wake()
         measuring = self._current is not None and self._current[0].key == entry.key
         view: Forecast = {"id": entry.id, "state": "measuring" if measuring else "waiting"}
         if measuring and self._current and self._current[0].progress:

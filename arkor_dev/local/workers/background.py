@@ -1,4 +1,4 @@
-"""Work that stands aside for trainings: one piece after another, and none while a job trains."""
+"""Work in the background: one piece after another, and none while a job trains."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 Piece = TypeVar("Piece")
 
 
-class Aside(Generic[Piece]):
+class BackgroundWork(Generic[Piece]):
     """Does what ``following`` names, by ``work``, as long as ``busy`` does not say that a job trains.
 
-    ``failed`` is told of a piece that has failed, and why. One that made way for a job has not: it is named
+    ``failed`` is told of a piece that has failed, and why. One that a job has preempted has not: it is named
     again. Whoever is under way when a job starts is ended by its owner, and fails by that.
     """
 
@@ -32,15 +32,15 @@ class Aside(Generic[Piece]):
     ) -> None:
         self._busy, self._following, self._work, self._failed = busy, following, work, failed
         self._news = asyncio.Event()
-        self._made_way = False
+        self._preempted = False
 
     def wake(self) -> None:
         """Say that there is something to do, or room for it."""
         self._news.set()
 
-    def make_way(self) -> None:
+    def preempt(self) -> None:
         """Say that what is under way is ended for a job, which may be over before that is noticed."""
-        self._made_way = True
+        self._preempted = True
 
     async def run(self) -> None:
         """Do one piece after another, for ever."""
@@ -50,11 +50,11 @@ class Aside(Generic[Piece]):
             if piece is None:
                 await self._news.wait()
                 continue
-            self._made_way = False
+            self._preempted = False
             try:
                 await self._work(piece)
             except JobFailure as failure:
-                if not (self._made_way or self._busy()):
+                if not (self._preempted or self._busy()):
                     self._failed(piece, str(failure))
             except Exception as error:
                 log.exception("%s", type(piece).__name__)
