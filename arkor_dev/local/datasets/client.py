@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 300.0
-PREPARE_SECONDS: Final = 1.0
-"""How long after somebody may want to look the process is started: first comes what they do want."""
 ASK_SECONDS: Final = 20.0
 """How long an answer may take."""
 VIEWS: Final = 4
@@ -91,7 +89,7 @@ class Datasets:
         self._preparing: asyncio.Task[None] | None = None
 
     def prepare(self) -> None:
-        """Start the process soon: its imports take longer than all else of a first look.
+        """Start the process: its imports take longer than all else of a first look.
 
         It ends as it does when nobody has asked for a while. Nothing happens while a job trains.
         """
@@ -100,11 +98,9 @@ class Datasets:
 
     async def _prepare(self) -> None:
         try:
-            await asyncio.sleep(PREPARE_SECONDS)
-            if self._child is None and not self._training():
-                await self._worker()
-                if not self._asked:
-                    self._wait_for_the_end()
+            await self._worker()
+            if not self._asked:
+                self._wait_for_the_end()
         except OSError as error:
             log.warning("the data process could not be started before it was needed: %s", error)
         finally:

@@ -81,10 +81,7 @@ async def test_what_changes_no_token_opens_no_other_view(tmp_path: Path, shared_
             assert (await datasets.open({**CONFIG, field: value}))["id"] != view["id"]
 
 
-async def test_its_process_can_be_there_before_the_first_look(
-    tmp_path: Path, shared_project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "PREPARE_SECONDS", 0.01)
+async def test_its_process_can_be_there_before_the_first_look(tmp_path: Path, shared_project: Path) -> None:
     async with opened(tmp_path, shared_project) as datasets:
         datasets.prepare()
         datasets.prepare()
