@@ -45,7 +45,7 @@ def test_only_a_runs_own_processes_are_ended() -> None:
         sleeper(similar) as alike,
     ):
         marks.kill("1")
-        assert mine.wait(5) == -9
+        assert mine.wait(30) == -9
         assert all(map(lives, (longer, foreign, alike)))
 
 
@@ -61,7 +61,7 @@ def test_a_killed_launch_is_settled_once_and_a_live_one_never(tmp_path: Path) ->
     os.mkfifo(folder / "fedcba9876543210")
     with sleeper({VARIABLE: f"{dead}.1"}) as left, sleeper(alive_one.of("1")) as served:
         here.settle()
-        assert left.wait(5) == -9
+        assert left.wait(30) == -9
         assert lives(served)
     assert {path.name for path in folder.iterdir()} >= {alive_one.name, here.name, "notes"}
     assert not (folder / dead).exists()
