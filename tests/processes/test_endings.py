@@ -85,18 +85,24 @@ async def test_a_second_ctrl_c_does_not_wait(
     home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
 ) -> None:
     project, token = tmp_path / "project", home / ".arkor" / "studio-token"
-    async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
-        pids = await start_stubborn(daemon, project, tmp_path / "pids")
-        await until(token.exists, 60)
-        daemon.process.send_signal(signal.SIGINT)
-        await until(lambda: not token.exists(), 60)  # it is ending: what comes now is the second
-        began = time.monotonic()
-        daemon.process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(daemon.process.wait(), 30) == 130
-        assert time.monotonic() - began < 10
-        left = await gone(pids, 30)
-    end_all(left)
-    assert left == []
+    for number in range(3):  # where this process stands still, the first one's end is quicker than the second
+        async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
+            pids = await start_stubborn(daemon, project, tmp_path / f"pids-{number}")
+            await until(token.exists, 60)
+            daemon.process.send_signal(signal.SIGINT)
+            await until(lambda: not token.exists(), 60)  # it is ending: what comes now is the second
+            began = time.monotonic()
+            with contextlib.suppress(ProcessLookupError):
+                daemon.process.send_signal(signal.SIGINT)
+            code = await asyncio.wait_for(daemon.process.wait(), 30)
+            took = time.monotonic() - began
+            left = await gone(pids, 30)
+        end_all(left)
+        assert left == []
+        if code == 130:
+            break
+    assert code == 130
+    assert took < 10
 
 
 async def test_an_end_while_starting(home: Path, tmp_path: Path, unused_tcp_port: int) -> None:
