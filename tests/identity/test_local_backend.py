@@ -62,7 +62,8 @@ def pid_of(backend: Settings) -> int:
     return int((backend.local_data / "lock").read_text())
 
 
-async def test_from_start_to_end(local: Settings) -> None:
+async def test_from_start_to_end(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_backend, "END_TIMEOUT", 60)  # it ends by itself, and takes all with it
     handoff = local.local_data / "backend.json"
     async with LocalBackend(local) as backend:
         credentials = await backend.credentials()
