@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -68,6 +69,28 @@ def test_a_killed_launch_is_settled_once_and_a_live_one_never(tmp_path: Path) ->
     alive_one.close()
     here.close()
     assert {path.name for path in folder.iterdir()} <= {"notes", "fedcba9876543210"}
+
+
+def test_a_launch_that_is_just_beginning_is_no_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another Studio starts between the making of its record and the locking."""
+    folder, lock = tmp_path / "launches", fcntl.flock
+
+    def meanwhile(handle: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        Marks(folder).settle()
+        lock(handle, how)
+
+    marks = Marks(folder)
+    monkeypatch.setattr(fcntl, "flock", meanwhile)
+    for _ in range(2):
+        marks.write_down()
+        assert [path.name for path in folder.iterdir()] == [marks.name]
+        Marks(folder).settle()
+    assert [path.name for path in folder.iterdir()] == [marks.name]
+    marks.close()
+    assert list(folder.iterdir()) == []
 
 
 def test_the_record_is_private_and_says_nothing(tmp_path: Path) -> None:
