@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.core.settings import Settings
-from tests.support.daemon import free_port
 from tests.support.fake_backend import running_fake_backend
 from tests.support.node import node
 from tests.support.typescript_projects import TypeScriptProject, fetch_arkor, lay_out
@@ -72,12 +71,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in LEAKY:
         monkeypatch.delenv(name, raising=False)
     return folder
-
-
-@pytest.fixture
-def unused_tcp_port() -> int:
-    """A port for a daemon, in the place of the plugin's, which others may be given in the meantime."""
-    return free_port()
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ class FakeBackend:
         """No more faults; calls that hang now go on hanging until they are cut."""
         self._faults.clear()
 
-    async def until(self, what: Callable[[], bool], patience: float = 10) -> None:
+    async def until(self, what: Callable[[], bool], patience: float = 30) -> None:
         """Wait until ``what`` is true; raises ``TimeoutError`` after ``patience``."""
         async with asyncio.timeout(patience):
             while not what():  # noqa: ASYNC110

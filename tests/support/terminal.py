@@ -52,7 +52,7 @@ class Screen:
         """Type; Ctrl-C is ``\\x03``."""
         os.write(self._handle, keys.encode())
 
-    async def shows(self, text: str, seconds: float = 60, *, times: int = 1) -> None:
+    async def shows(self, text: str, seconds: float = 20, *, times: int = 1) -> None:
         """Wait until ``text`` has been written so often."""
         try:
             async with asyncio.timeout(seconds):
@@ -68,7 +68,7 @@ class Screen:
         os.close(self._handle)
         self._handle = -1
 
-    async def end(self, seconds: float = 30) -> int:
+    async def end(self, seconds: float = 10) -> int:
         """Wait for the command's end; its exit code."""
         return await asyncio.wait_for(self.process.wait(), seconds)
 
