@@ -337,7 +337,7 @@ async def test_silence_ends_an_event_stream_and_pings_keep_it(
     backend: Backend, fake_backend: FakeBackend, http: HttpClient
 ) -> None:
     job = fake_backend.add_job()
-    http.timeouts = replace(PATIENT, silence=0.3)
+    http.timeouts = replace(PATIENT, first_byte=0.3, silence=0.3)
     error = await fails(read_events(backend, job))
     assert status_of(error) == 504
     assert "sent nothing for 0.3 s" in error.text
@@ -345,7 +345,7 @@ async def test_silence_ends_an_event_stream_and_pings_keep_it(
     # A machine that stands still sends no pings either: then the next limit is one that it does not reach.
     for silence in (0.3, 1.5, 6.0):
         job = fake_backend.add_job()
-        http.timeouts = replace(PATIENT, silence=silence)
+        http.timeouts = replace(PATIENT, first_byte=silence, silence=silence)
         finishing = asyncio.get_running_loop().call_later(2 * silence, fake_backend.finish, job)
         with suppress(TimedOutError):
             if (await read_events(backend, job)).count(b"event: ping") >= 4:

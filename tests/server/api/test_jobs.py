@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from arkor_dev.jobs import feed
+from arkor_dev.jobs.jobs_cache import PATIENCE
 from arkor_dev.server import serve
 from arkor_dev.server.app_keys import EVENTS, JOBS
 from tests.support.fake_backend import CREATED
@@ -395,6 +396,7 @@ async def test_a_backend_that_comes_back_finds_the_pages_live(
     monkeypatch.setattr(studio.app[EVENTS], "_sleep", clock.sleep)
     monkeypatch.setattr(studio.app[JOBS], "_clock", clock)
     monkeypatch.setattr(studio.app[JOBS], "_interval", 0.05)
+    monkeypatch.setattr(studio.app[JOBS], "_patience", PATIENCE)
     job = fake_backend.add_job()
     url = f"/api/jobs/{job}/events"
     async with studio.session.get(url) as one, studio.session.get(url) as two:
