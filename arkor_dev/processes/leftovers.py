@@ -48,8 +48,10 @@ class Marks:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._record = os.open(self._folder / self.name, flags, 0o600)
+            unnamed = self._folder / f"{self.name}.new"
+            self._record = os.open(unnamed, flags, 0o600)
             fcntl.flock(self._record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unnamed.rename(self._folder / self.name)  # locked by now: nobody takes it for a dead one
         except OSError as fault:
             log.warning(
                 "%s cannot be written (%s): should Studio be killed, the next start cannot tidy up.",

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 TOKEN_PATIENCE = 1.0
 """Seconds that another launch gets to write or remove its own token."""
+SHUTDOWN_SECONDS = 0.5
+"""Seconds that answers get at the end which do not end by themselves."""
 
 
 def bind(port: int | None) -> socket.socket:
@@ -78,7 +80,7 @@ async def serving(
         is_stranger = stack.enter_context(strangers(allow_other_users=settings.allow_other_users))
         # The port that it has become: a backend address that is this Studio is refused.
         app = make(replace(settings, port=sock.getsockname()[1]), on_notice)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         assert runner.server is not None

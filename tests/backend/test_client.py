@@ -6,7 +6,10 @@ import asyncio
 import gzip
 import json
 import logging
+import socket
 import tracemalloc
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +19,7 @@ from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import MIB, HttpClient, Timeouts, is_loopback, open_http_client
 from arkor_dev.backend.http_errors import holds
 from arkor_dev.backend.interfaces import Credentials, Scope
-from arkor_dev.contract.errors import ArkorError, TooOldError, status_of
+from arkor_dev.contract.errors import ArkorError, TimedOutError, TooOldError, status_of
 from arkor_dev.identity.scope import FixedScope
 from arkor_dev.identity.views import FixedIdentity
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
@@ -24,7 +27,8 @@ from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-QUICK = Timeouts(connect=1, first_byte=0.2, chat=0.5, silence=0.3, whole=1)
+PATIENT = Timeouts(connect=60, first_byte=60, chat=60, silence=60, whole=60)
+"""For all that is to succeed, however long this machine stands still; a test shortens what is to fire."""
 STREAM = "GET /v1/jobs/{id}/events/stream"
 
 
@@ -44,7 +48,7 @@ CONFIG = {"model": "tiny", "datasetSource": {"type": "huggingface", "name": "row
 
 @pytest.fixture
 async def http() -> AsyncIterator[HttpClient]:
-    async with open_http_client(QUICK) as http:
+    async with open_http_client(PATIENT) as http:
         yield http
 
 
@@ -173,13 +177,9 @@ async def test_resuming_names_the_last_event(backend: Backend, fake_backend: Fak
         ),
         ({"status": 307, "headers": {"Location": "http://[bad"}}, 502, "redirects (307)"),
         ({"status": 304}, 502, "redirects (304)"),
-        ({"hang": True}, 504, "sent nothing for 0.2 s"),
-        ({"delay": 0.5}, 504, "sent nothing for 0.2 s"),
         ({"garbage": b"SSH-2.0-OpenSSH_9\r\n"}, 502, "broke off"),
         ({"garbage": b""}, 502, "broke off"),
         ({"cut_after": 3}, 502, "broke off"),
-        ({"stall_after": 3}, 504, "sent nothing for 0.2 s"),
-        ({"drip": 0.15}, 504, "did not finish its answer in 1 s"),
         ({"flood": 9 * MIB}, 502, "sent more than 8 MiB"),
     ],
 )
@@ -195,6 +195,35 @@ async def test_each_fault_becomes_words(
         assert f"127.0.0.1:{fake_backend.port}" in error.text
     # The backend is well again: so are we, on the same session.
     fake_backend.heal()
+    assert (await backend.me()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "limit", "words"),
+    [
+        ({"hang": True}, {"first_byte": 0.2}, "sent nothing for 0.2 s"),
+        ({"delay": 60}, {"first_byte": 0.2}, "sent nothing for 0.2 s"),
+        ({"stall_after": 3}, {"first_byte": 0.2}, "sent nothing for 0.2 s"),
+        ({"drip": 0.15}, {"whole": 1}, "did not finish its answer in 1 s"),
+    ],
+)
+async def test_each_silence_becomes_words(
+    backend: Backend,
+    fake_backend: FakeBackend,
+    http: HttpClient,
+    fault: dict[str, Any],
+    limit: dict[str, float],
+    words: str,
+) -> None:
+    fake_backend.fault("GET /v1/me", **fault)
+    http.timeouts = replace(PATIENT, **limit)
+    error = await fails(backend.me())
+    assert status_of(error) == 504
+    assert f"127.0.0.1:{fake_backend.port} {words}" in error.text
+    assert len(error.text) < 2_200
+    # The backend is well again: so are we, on the same session.
+    fake_backend.heal()
+    http.timeouts = PATIENT
     assert (await backend.me()).status == 200
 
 
@@ -305,21 +334,25 @@ def test_loopback_is_what_cannot_be_elsewhere() -> None:
 
 
 async def test_silence_ends_an_event_stream_and_pings_keep_it(
-    backend: Backend, fake_backend: FakeBackend
+    backend: Backend, fake_backend: FakeBackend, http: HttpClient
 ) -> None:
     job = fake_backend.add_job()
+    http.timeouts = replace(PATIENT, first_byte=0.3, silence=0.3)
     error = await fails(read_events(backend, job))
     assert status_of(error) == 504
     assert "sent nothing for 0.3 s" in error.text
     fake_backend.ping_every = 0.1
-
-    async def later() -> None:
-        await asyncio.sleep(0.6)
-        fake_backend.finish(job)
-
-    finishing = asyncio.create_task(later())
-    assert (await read_events(backend, job)).count(b"event: ping") >= 4
-    await finishing
+    # A machine that stands still sends no pings either: then the next limit is one that it does not reach.
+    for silence in (0.3, 1.5, 6.0):
+        job = fake_backend.add_job()
+        http.timeouts = replace(PATIENT, first_byte=silence, silence=silence)
+        finishing = asyncio.get_running_loop().call_later(2 * silence, fake_backend.finish, job)
+        with suppress(TimedOutError):
+            if (await read_events(backend, job)).count(b"event: ping") >= 4:
+                break
+        finishing.cancel()
+    else:
+        pytest.fail("pings do not keep a stream")
 
 
 async def test_a_stream_cut_in_a_frame_is_a_fault_after_what_came(
@@ -366,11 +399,15 @@ async def test_leaving_a_chat_ends_the_upstream_call(backend: Backend, fake_back
     await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
 
 
-async def test_a_chat_may_wait_longer_than_other_calls(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_a_chat_may_wait_longer_than_other_calls(
+    backend: Backend, fake_backend: FakeBackend, http: HttpClient
+) -> None:
     fake_backend.chat.first_delay = 0.3
+    http.timeouts = replace(PATIENT, first_byte=0.05)
     async with backend.chat(ASK) as answer:
         assert b"Hello" in await answer.read()
-    fake_backend.chat.first_delay = 1
+    fake_backend.chat.first_delay = 60
+    http.timeouts = replace(PATIENT, chat=0.2)
 
     async def chat() -> None:
         async with backend.chat(ASK):
@@ -381,12 +418,13 @@ async def test_a_chat_may_wait_longer_than_other_calls(backend: Backend, fake_ba
 
 async def test_a_models_first_word_has_a_patience_of_its_own(fake_backend: FakeBackend) -> None:
     fake_backend.chat.first_delay = 0.5
-    quick = Timeouts(connect=0.1, first_byte=0.1, chat=2)
-    async with (
-        open_http_client(quick) as http,
-        backend_at(fake_backend.url, http).chat(ASK) as answer,
-    ):
-        assert b"Hello" in await answer.read()
+    async with open_http_client(PATIENT) as http:
+        backend = backend_at(fake_backend.url, http)
+        await backend.me()  # and the connection is kept: what is short from now on bounds the answer alone
+        http.timeouts = replace(PATIENT, connect=0.1, first_byte=0.1)
+        async with backend.chat(ASK) as answer:
+            assert b"Hello" in await answer.read()
+        assert len(fake_backend.peers) == 1
 
 
 async def test_a_chat_error_has_the_backends_words(backend: Backend, fake_backend: FakeBackend) -> None:
@@ -449,7 +487,7 @@ async def test_many_streams_do_not_starve_a_call(backend: Backend, fake_backend:
             await answer.read()
 
     tasks = [asyncio.create_task(follow()) for _ in range(150)]
-    await fake_backend.until(lambda: fake_backend.active[STREAM] == 150, patience=10)
+    await fake_backend.until(lambda: fake_backend.active[STREAM] == 150, patience=60)
     assert (await backend.me()).status == 200
     fake_backend.finish(job)
     await asyncio.gather(*tasks)
@@ -470,9 +508,13 @@ async def test_the_proxy_is_for_others_only(
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    # Bound and never listening: when the proxy has gone, its port is nobody else's and refuses.
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    port = place.getsockname()[1]
+    server = await asyncio.start_server(proxy, "127.0.0.1", port, reuse_address=True)
     async with server:
-        port = server.sockets[0].getsockname()[1]
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:{TOKEN}@127.0.0.1:{port}")
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
         assert (await backend.me()).status == 200
@@ -482,7 +524,8 @@ async def test_the_proxy_is_for_others_only(
         assert seen == [b"CONNECT api.example:443 HTTP/1.1\r\n"]
         monkeypatch.setenv("NO_PROXY", "nowhere.invalid")
         assert "was not found" in (await fails(backend_at("https://nowhere.invalid", http).me())).text
-    assert "reach the proxy" in (await fails(backend_at("https://api.example", http).me())).text
+    with place:
+        assert "reach the proxy" in (await fails(backend_at("https://api.example", http).me())).text
 
 
 async def test_no_secret_is_logged(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.backend.client import Backend, ProjectCalls
-from arkor_dev.backend.http_client import HttpClient, Timeouts, open_http_client
+from arkor_dev.backend.http_client import HttpClient, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.core.atomic_write import write_private
@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def http() -> AsyncIterator[HttpClient]:
-    async with open_http_client(Timeouts(connect=1, first_byte=0.5)) as http:
+    async with open_http_client() as http:
         yield http
 
 

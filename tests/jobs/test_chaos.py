@@ -279,7 +279,7 @@ async def test_chaos(
         readers: list[Reader] = [Page(studio, session, log.job) for log in logs for _ in range(2)]
         readers += [Source(studio, session, log.job) for log in logs if log.counted]
         running = [asyncio.create_task(reader.run()) for reader in readers]
-        await until(lambda: all(reader.got for reader in readers), 20)
+        await until(lambda: all(reader.got for reader in readers), 60)
 
         chaos, memory = Chaos(fake_backend, readers, rng), 0
         for number in range(DISTURBANCES):
@@ -291,9 +291,10 @@ async def test_chaos(
         grown = resident() - memory
 
         fake_backend.heal()
+        studio.app[BACKEND].http.timeouts = Timeouts()
         for log in logs:
             fake_backend.finish(log.job)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await asyncio.gather(*running)
         wanted = {log.job: log.frames() for log in logs}
         wrong = [f"{type(r).__name__} of {r.job}: {difference(r.got, wanted[r.job])}" for r in readers]

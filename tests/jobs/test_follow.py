@@ -18,10 +18,12 @@ from arkor_dev.identity.views import FixedIdentity
 from arkor_dev.jobs import follow as follow_module
 from arkor_dev.jobs.follow import Connection, JobEvent, Waiting, follow, read_event, waiting_of
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+Item = JobEvent | Connection | Waiting
 STREAM = "GET /v1/jobs/{id}/events/stream"
 
 
@@ -40,16 +42,22 @@ async def backend_at(fake: FakeBackend, **timeouts: float) -> AsyncIterator[Back
         )
 
 
-async def collect(fake: FakeBackend, job_id: str, **timeouts: float) -> list[JobEvent | Connection | Waiting]:
+async def collect(
+    fake: FakeBackend, job_id: str, seen: list[Item] | None = None, **timeouts: float
+) -> list[Item]:
+    """All that comes to the job's end, which is in ``seen`` as soon as it has come."""
+    seen = [] if seen is None else seen
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         backend_at(fake, **timeouts) as backend,
         aclosing(follow(backend, job_id)) as items,
     ):
-        return [item async for item in items]
+        async for item in items:
+            seen.append(item)
+    return seen
 
 
-def steps(items: list[JobEvent | Connection | Waiting]) -> list[object]:
+def steps(items: list[Item]) -> list[object]:
     return [
         item.data.get("step")
         for item in items
@@ -57,7 +65,7 @@ def steps(items: list[JobEvent | Connection | Waiting]) -> list[object]:
     ]
 
 
-def names(items: list[JobEvent | Connection | Waiting]) -> list[str]:
+def names(items: list[Item]) -> list[str]:
     return [
         item.name
         if isinstance(item, JobEvent)
@@ -85,9 +93,9 @@ async def test_from_the_first_to_the_last(fake_backend: FakeBackend) -> None:
 async def test_a_cut_stream_is_resumed_behind_the_last_id(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.log(job, 1)
-    task = asyncio.create_task(collect(fake_backend, job))
-    await fake_backend.until(lambda: fake_backend.active[STREAM] == 1)
-    await asyncio.sleep(0.05)
+    seen: list[Item] = []
+    task = asyncio.create_task(collect(fake_backend, job, seen))
+    await until(lambda: steps(seen) == [1])
     fake_backend.cut()
     fake_backend.log(job, 2)
     fake_backend.finish(job)
@@ -103,10 +111,11 @@ async def test_a_backend_that_is_away_is_waited_for_and_each_reason_told_once(
     fake_backend: FakeBackend,
 ) -> None:
     job = fake_backend.add_job()
-    task = asyncio.create_task(collect(fake_backend, job))
-    await fake_backend.until(lambda: fake_backend.active[STREAM] == 1)
-    await asyncio.sleep(0.05)
+    seen: list[Item] = []
+    task = asyncio.create_task(collect(fake_backend, job, seen))
+    await until(lambda: seen)
     await fake_backend.stop()
+    await until(lambda: len(seen) > 2)  # it has broken off, and then refused
     await asyncio.sleep(0.3)
     fake_backend.finish(job)
     await fake_backend.start()

@@ -102,4 +102,4 @@ async def test_appending_wakes_who_waits() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     log.append(frame(1))
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)

@@ -81,7 +81,7 @@ async def notifier(settings: Settings, **environ: str) -> AsyncIterator[tuple[No
     made = Notifier(settings, warnings.append, environ)
     await made.trust()
     yield made, warnings
-    await made.settled(10)
+    await made.settled(60)
     await made.close()
 
 
@@ -228,13 +228,13 @@ async def test_the_desktop_shows_the_sentence_as_plain_text(settings: Settings, 
 async def test_a_command_that_hangs_or_fails_or_is_not_there(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "COMMAND_SECONDS", 0.5)
-    for number, (name, body, why) in enumerate(
+    for number, (name, seconds, body, why) in enumerate(
         (
-            ("hang", "import time\ntime.sleep(600)", "took longer than 0.5 s"),
-            ("fail", "raise SystemExit(3)", "ended with status 3"),
+            ("hang", 0.5, "import time\ntime.sleep(600)", "took longer than 0.5 s"),
+            ("fail", 60, "raise SystemExit(3)", "ended with status 3"),
         )
     ):
+        monkeypatch.setattr(delivery, "COMMAND_SECONDS", seconds)
         ask(settings, f'command = ["{script(tmp_path / name, body)}"]')
         async with notifier(settings) as (told, warnings):
             told.take(f"job_{number}", "a", DONE)

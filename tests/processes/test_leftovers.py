@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def test_only_a_runs_own_processes_are_ended() -> None:
         sleeper(similar) as alike,
     ):
         marks.kill("1")
-        assert mine.wait(5) == -9
+        assert mine.wait(30) == -9
         assert all(map(lives, (longer, foreign, alike)))
 
 
@@ -61,13 +62,35 @@ def test_a_killed_launch_is_settled_once_and_a_live_one_never(tmp_path: Path) ->
     os.mkfifo(folder / "fedcba9876543210")
     with sleeper({VARIABLE: f"{dead}.1"}) as left, sleeper(alive_one.of("1")) as served:
         here.settle()
-        assert left.wait(5) == -9
+        assert left.wait(30) == -9
         assert lives(served)
     assert {path.name for path in folder.iterdir()} >= {alive_one.name, here.name, "notes"}
     assert not (folder / dead).exists()
     alive_one.close()
     here.close()
     assert {path.name for path in folder.iterdir()} <= {"notes", "fedcba9876543210"}
+
+
+def test_a_launch_that_is_just_beginning_is_no_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another Studio starts between the making of its record and the locking."""
+    folder, lock = tmp_path / "launches", fcntl.flock
+
+    def meanwhile(handle: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        Marks(folder).settle()
+        lock(handle, how)
+
+    marks = Marks(folder)
+    monkeypatch.setattr(fcntl, "flock", meanwhile)
+    for _ in range(2):
+        marks.write_down()
+        assert [path.name for path in folder.iterdir()] == [marks.name]
+        Marks(folder).settle()
+    assert [path.name for path in folder.iterdir()] == [marks.name]
+    marks.close()
+    assert list(folder.iterdir()) == []
 
 
 def test_the_record_is_private_and_says_nothing(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def hold(settings: Settings, port: int, held: object, end: object) -> None:
     with taken(settings) as place:
         place.told(port)
         held.set()  # type: ignore[attr-defined]
-        end.wait(30)  # type: ignore[attr-defined]
+        end.wait(60)  # type: ignore[attr-defined]
 
 
 def test_one_that_was_killed_is_in_nobody_s_way(settings: Settings) -> None:
@@ -76,12 +76,12 @@ def test_one_that_was_killed_is_in_nobody_s_way(settings: Settings) -> None:
     process = context.Process(target=hold, args=(settings, 4711, held, end))
     process.start()
     try:
-        assert held.wait(20)
+        assert held.wait(60)
         with pytest.raises(OpenElsewhere), taken(settings):
             pass
     finally:
         process.kill()
-        process.join(10)
+        process.join(60)
     assert project_on(settings, 4711) is None
     with taken(settings) as place:
         assert entries(settings)[0].read_text() == ""
@@ -90,6 +90,7 @@ def test_one_that_was_killed_is_in_nobody_s_way(settings: Settings) -> None:
 
 
 def test_one_that_is_just_starting_is_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_studios, "STARTING_SECONDS", 60)
     with taken(settings) as place:
         waits: list[float] = []
 

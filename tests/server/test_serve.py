@@ -17,7 +17,9 @@ from arkor_dev.contract.errors import ArkorError
 from arkor_dev.server import serve
 from arkor_dev.server import static_page as bundle
 from arkor_dev.server.serve import bind, serving, token_file
+from tests.support.daemon import free_port
 from tests.support.raw import exchange
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
 
 
 def taken(count: int) -> list[socket.socket]:
-    """``count`` neighbouring ports that are in use."""
-    for first in range(20_000, 30_000, 50):
+    """``count`` neighbouring ports that are in use, elsewhere for each process that tests."""
+    for number in range(200):
+        first = 20_000 + (os.getpid() + number) % 200 * 50
         socks: list[socket.socket] = []
         try:
             for port in range(first, first + count):
@@ -90,7 +93,7 @@ def test_the_token_file_is_private_and_goes(settings: Settings) -> None:
     assert list(settings.arkor_home.iterdir()) == []
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_fifo_in_place_of_the_token_file_does_not_hold_the_end(settings: Settings) -> None:
     path = settings.arkor_home / "studio-token"
     with token_file(settings):
@@ -113,6 +116,7 @@ def test_a_launch_that_starts_while_another_ends_keeps_its_token(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It writes the file between the other's look and the other's removal, as close as two processes get."""
+    monkeypatch.setattr(serve, "TOKEN_PATIENCE", 60)
     later = replace(settings, studio_token="later")
     path, real = settings.arkor_home / "studio-token", regular_files.read_small
     written, over = threading.Event(), threading.Event()
@@ -120,7 +124,7 @@ def test_a_launch_that_starts_while_another_ends_keeps_its_token(
     def live() -> None:
         with token_file(later):
             written.set()
-            over.wait(5)
+            over.wait(60)
 
     other = threading.Thread(target=live)
 
@@ -133,11 +137,11 @@ def test_a_launch_that_starts_while_another_ends_keeps_its_token(
 
     with token_file(settings):
         monkeypatch.setattr(serve, "read_small", read)
-    monkeypatch.undo()
-    assert written.wait(5)
+    monkeypatch.setattr(serve, "read_small", real)
+    assert written.wait(60)
     assert path.read_text() == "later"
     over.set()
-    other.join(5)
+    other.join(60)
     assert not path.exists()
 
 
@@ -167,8 +171,9 @@ def test_a_home_that_cannot_be_written_is_a_warning(
 
 
 async def test_open_streams_and_tabs_do_not_keep_it_alive(
-    settings: Settings, signed_in: None, fake_backend: FakeBackend
+    settings: Settings, signed_in: None, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(serve, "SHUTDOWN_SECONDS", 60)  # what answers would get that do not end by themselves
     job = fake_backend.add_job()
     sock = bind(0)
     port = sock.getsockname()[1]
@@ -181,19 +186,22 @@ async def test_open_streams_and_tabs_do_not_keep_it_alive(
         await reader.readuntil(b"training.started")
         idle, idle_writer = await asyncio.open_connection("127.0.0.1", port)
         began = loop.time()
-    assert loop.time() - began < 2
-    await asyncio.wait_for(reader.read(), 1)
-    assert await asyncio.wait_for(idle.read(), 1) == b""
+    assert loop.time() - began < 10
+    await asyncio.wait_for(reader.read(), 10)
+    assert await asyncio.wait_for(idle.read(), 10) == b""
     writer.close()
     idle_writer.close()
-    await asyncio.sleep(0.05)
-    left = {task.get_name() for task in asyncio.all_tasks() - before if not task.done()}
-    assert not [name for name in left if name.startswith(("events", "jobs", "run"))]
+
+    def left() -> list[str]:
+        names = (task.get_name() for task in asyncio.all_tasks() - before if not task.done())
+        return [name for name in names if name.startswith(("events", "jobs", "run"))]
+
+    await until(lambda: not left())
 
 
 async def test_a_fault_of_the_start_frees_the_port(settings: Settings) -> None:
-    sock = bind(0)
-    port = sock.getsockname()[1]
+    port = free_port()
+    sock = bind(port)
     with pytest.raises(ArkorError, match="set but empty"):
         async with serving(replace(settings, cloud_url=""), sock):
             raise AssertionError("it must not start")

@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import sys
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ import aiohttp
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+PORTS = range(30_000, 32_768)
+"""What lies below the ports that Linux gives out (from 32,768 on, elsewhere from 49,152)."""
 _TOKEN = re.compile(r'<meta name="arkor-studio-token" content="([^"]+)"')
 
 
@@ -73,10 +76,15 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago.
+
+    It is none of those that the system itself gives to whoever asks for any, or connects to somewhere: one
+    of another test could have it before the daemon has.
+    """
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", secrets.choice(PORTS)))
+            return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
@@ -97,12 +105,13 @@ async def running_daemon(home: Path, port: int, *arguments: str, **env: str) -> 
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 30)
 
 
 async def _page(origin: str, process: asyncio.subprocess.Process) -> str:
+    deadline = time.monotonic() + 60
     async with aiohttp.ClientSession() as session:
-        for _ in range(300):
+        while time.monotonic() < deadline:
             assert process.returncode is None, "the daemon ended"
             try:
                 async with session.get(origin) as answer:

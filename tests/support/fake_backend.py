@@ -92,12 +92,13 @@ class ChatScript:
     """What the model says, how slowly, and whether somebody left meanwhile (``left_at`` in loop time).
 
     ``to`` makes it of the request, where not everybody is told the same. ``calls`` are what it calls where it
-    is offered tools, and ``by`` is ``{answeredBy}`` of a last chunk.
+    is offered tools, and ``by`` is ``{answeredBy}`` of a last chunk. Each chunk takes one of ``turns``.
     """
 
     chunks: list[str] = field(default_factory=lambda: ["Hello", ", ", "world"])
     first_delay: float = 0
     delay: float = 0
+    turns: asyncio.Semaphore | None = None
     endless: bool = False
     left_at: float | None = None
     to: Callable[[dict[str, Any]], list[str]] | None = None
@@ -222,7 +223,7 @@ class FakeBackend:
         """No more faults; calls that hang now go on hanging until they are cut."""
         self._faults.clear()
 
-    async def until(self, what: Callable[[], bool], patience: float = 10) -> None:
+    async def until(self, what: Callable[[], bool], patience: float = 30) -> None:
         """Wait until ``what`` is true; raises ``TimeoutError`` after ``patience``."""
         async with asyncio.timeout(patience):
             while not what():  # noqa: ASYNC110
@@ -620,6 +621,8 @@ class FakeBackend:
             sender = await Sender.open(request, "text/event-stream", self.headers, request[FAULT])
             while True:
                 for chunk in chunks:
+                    if script.turns is not None:
+                        await script.turns.acquire()
                     told = logprobs(chunk, body) if more else {}
                     delta = json.dumps({"choices": [{"delta": {"content": chunk}, **told}]})
                     await sender.write(f"data: {delta}\n\n".encode())

@@ -35,7 +35,7 @@ async def gone(pids: Iterable[int], seconds: float) -> list[int]:
     return left
 
 
-async def pids_in(folder: Path, count: int, seconds: float = 20) -> list[int]:
+async def pids_in(folder: Path, count: int, seconds: float = 60) -> list[int]:
     """The pids that a test's processes have left as files in ``folder``, once there are ``count``."""
     deadline = asyncio.get_running_loop().time() + seconds
     while len(found := [int(path.name) for path in folder.glob("[0-9]*")]) < count:

@@ -21,7 +21,7 @@ class RawAnswer:
         return values[0] if values else None
 
 
-async def exchange(port: int, sent: bytes, *, seconds: float = 5) -> RawAnswer:
+async def exchange(port: int, sent: bytes, *, seconds: float = 30) -> RawAnswer:
     """Send ``sent`` and read one whole answer; TimeoutError when none comes."""
     async with asyncio.timeout(seconds):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

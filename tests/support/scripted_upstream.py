@@ -61,7 +61,7 @@ class Upstream:
 
     async def nth(self, number: int) -> Connection:
         """The connection of this number, from 1, once it is there."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.connections) < number:
                 self._opened.clear()
                 await self._opened.wait()

@@ -21,6 +21,7 @@ from arkor_dev.server.serve import bind, serving, token_file
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
 
     from aiohttp.web import Application
 
@@ -36,7 +37,12 @@ def run_studio(settings: Settings, *, yes: bool) -> int:
     """
     try:
         with taken(settings) as place:
-            return asyncio.run(_studio(settings, place, yes=yes))
+            # A Ctrl-C that finds half an event loop would be a traceback: it waits until all of it is there.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                return asyncio.run(_studio(settings, place, mask, yes=yes))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     except OpenElsewhere as elsewhere:
         return asyncio.run(_show(settings, elsewhere.port))
 
@@ -74,7 +80,8 @@ def _bind(settings: Settings) -> socket.socket:
         ) from fault
 
 
-async def _studio(settings: Settings, place: Place, *, yes: bool) -> int:
+async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes: bool) -> int:
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     raise_limit()
     sock = _bind(settings)
     port = sock.getsockname()[1]

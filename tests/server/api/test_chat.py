@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import time
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -50,20 +48,18 @@ async def test_the_stream_passes_untouched(studio: Studio, fake_backend: FakeBac
 
 
 async def test_each_chunk_comes_at_once(studio: Studio, fake_backend: FakeBackend) -> None:
-    fake_backend.chat.chunks, fake_backend.chat.delay = list("abcdef"), 0.1
-    at = []
-    async with studio.session.post("/api/inference/chat", json=ASK) as answer:
-        async for _ in answer.content.iter_any():
-            at.append(time.monotonic())  # noqa: PERF401
-    assert len(at) == 7
-    gaps = [later - earlier for earlier, later in pairwise(at)]
-    # A busy machine may hold one of them up, and the next then follows sooner.
-    assert sum(0.05 < gap < 0.25 for gap in gaps) >= 4, gaps
+    """The model says the next only when the last one is here: who keeps it back never sees it."""
+    fake_backend.chat.chunks, fake_backend.chat.turns = list("abcdef"), asyncio.Semaphore(0)
+    async with asyncio.timeout(30), studio.session.post("/api/inference/chat", json=ASK) as answer:
+        for text in "abcdef":
+            fake_backend.chat.turns.release()
+            assert await answer.content.readexactly(len(delta(text))) == delta(text)
+        assert await answer.content.read() == DONE
 
 
 async def test_a_head_without_a_byte_comes_at_once(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.fault(ROUTE, times=1, stall_after=0)
-    async with asyncio.timeout(10), studio.session.post("/api/inference/chat", json=ASK) as answer:
+    async with asyncio.timeout(30), studio.session.post("/api/inference/chat", json=ASK) as answer:
         assert answer.status == 200
 
 
@@ -135,10 +131,10 @@ async def test_the_tab_leaving_ends_the_upstream_call(
         await until(lambda: fake_backend.active[ROUTE])
         asking.cancel()
     left = asyncio.get_running_loop().time()
-    await until(lambda: fake_backend.chat.left_at is not None)
+    await until(lambda: fake_backend.chat.left_at is not None, 30)
     assert fake_backend.chat.left_at is not None
-    assert fake_backend.chat.left_at - left < 1
-    assert fake_backend.active[ROUTE] == 0
+    assert fake_backend.chat.left_at - left < 20  # and not after the first word, in a minute, or never
+    await until(lambda: fake_backend.active[ROUTE] == 0)
 
 
 async def test_a_tab_that_does_not_read_holds_the_model_back(
@@ -155,7 +151,7 @@ async def test_a_tab_that_does_not_read_holds_the_model_back(
     )
     await reader.readuntil(b"\r\n\r\n")
     sent = -1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sent != fake_backend.chat_bytes:
             sent = fake_backend.chat_bytes
             await asyncio.sleep(0.3)

@@ -13,6 +13,9 @@ from urllib.parse import unquote
 import aiohttp
 import pytest
 
+from arkor_dev.jobs import feed
+from arkor_dev.jobs.jobs_cache import PATIENCE
+from arkor_dev.server import serve
 from arkor_dev.server.app_keys import EVENTS, JOBS
 from tests.support.fake_backend import CREATED
 from tests.support.processes import training_command
@@ -20,6 +23,8 @@ from tests.support.studio import running_studio
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
@@ -37,7 +42,7 @@ def log_of(backend: FakeBackend, job: str) -> bytes:
 async def events_until(answer: aiohttp.ClientResponse, stop: bytes) -> bytes:
     """What the stream brings up to and with ``stop``."""
     got = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while stop not in got:
             chunk = await answer.content.readany()
             assert chunk, f"the stream ended after {got[-200:]!r}"
@@ -180,16 +185,24 @@ async def test_cancelling_asks_the_backend_and_refreshes(studio: Studio, fake_ba
 
 @pytest.mark.usefixtures("node_on_path")
 async def test_a_training_run_refreshes_when_it_begins_has_its_job_and_ends(
-    studio: Studio, fake_backend: FakeBackend
+    studio: Studio, fake_backend: FakeBackend, tmp_path: Path
 ) -> None:
-    program = "import time\ntime.sleep(.3)\nprint('Started job j1', flush=True)\ntime.sleep(.3)"
+    begin, end = tmp_path / "begin", tmp_path / "end"
+    program = (
+        "import os, time\n"
+        f"while not os.path.exists({str(begin)!r}): time.sleep(.02)\n"
+        "print('Started job j1', flush=True)\n"
+        f"while not os.path.exists({str(end)!r}): time.sleep(.02)"
+    )
     training_command(studio.settings.project, program)
     async with studio.session.get("/api/jobs"):
         assert fake_backend.count(LIST) == 1
     async with studio.session.post("/api/train", json={}) as answer:
         await until(lambda: fake_backend.count(LIST) == 2)
+        begin.touch()
         await events_until(answer, b"Started job j1")
         await until(lambda: fake_backend.count(LIST) == 3)
+        end.touch()
         await events_until(answer, b"exit=0")
         await until(lambda: fake_backend.count(LIST) == 4)
 
@@ -224,7 +237,11 @@ async def test_many_tabs_of_either_kind_cost_one_stream(studio: Studio, fake_bac
     assert fake_backend.count(STREAM) == 1
 
 
-async def test_history_then_events_from_exactly_there(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_history_then_events_from_exactly_there(
+    studio: Studio, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A history that pauses for that long is in; a machine that stands still makes a shorter pause.
+    monkeypatch.setattr(feed, "WINDOW", 0.25)
     job = fake_backend.add_job()
     for step in range(1000):
         fake_backend.log(job, step)
@@ -379,6 +396,7 @@ async def test_a_backend_that_comes_back_finds_the_pages_live(
     monkeypatch.setattr(studio.app[EVENTS], "_sleep", clock.sleep)
     monkeypatch.setattr(studio.app[JOBS], "_clock", clock)
     monkeypatch.setattr(studio.app[JOBS], "_interval", 0.05)
+    monkeypatch.setattr(studio.app[JOBS], "_patience", PATIENCE)
     job = fake_backend.add_job()
     url = f"/api/jobs/{job}/events"
     async with studio.session.get(url) as one, studio.session.get(url) as two:
@@ -386,7 +404,7 @@ async def test_a_backend_that_comes_back_finds_the_pages_live(
             assert answer.status == 200
         got = [await events_until(tab, b"training.started\ndata") for tab in (one, two)]
         await fake_backend.stop()
-        await until(lambda: clock.now > away, 20)
+        await until(lambda: clock.now > away, 60)
         async with studio.session.get("/api/jobs") as answer:
             assert answer.status == 200
             assert int(answer.headers["X-Arkor-Stale"]) >= away * 0.9
@@ -410,8 +428,9 @@ async def test_a_backend_that_comes_back_finds_the_pages_live(
 
 
 async def test_closing_with_open_streams_is_quick(
-    settings: Settings, signed_in: None, fake_backend: FakeBackend
+    settings: Settings, signed_in: None, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(serve, "SHUTDOWN_SECONDS", 60)  # what answers would get that do not end by themselves
     job = fake_backend.add_job()
     loop = asyncio.get_running_loop()
     async with aiohttp.ClientSession() as session:
@@ -419,11 +438,13 @@ async def test_closing_with_open_streams_is_quick(
             headers = {"X-Arkor-Studio-Token": studio.token}
             url = f"{studio.url}/api/jobs/{job}/events"
             tabs = [await session.get(url, headers=headers) for _ in range(10)]
+            got = [await events_until(tab, log_of(fake_backend, job)) for tab in tabs]
             reading = [asyncio.create_task(tab.read()) for tab in tabs]
             await asyncio.sleep(0.1)
             begun = loop.time()
-        assert loop.time() - begun < 0.4
-        assert await asyncio.gather(*reading) == [log_of(fake_backend, job)] * 10
+        assert loop.time() - begun < 10
+        assert got == [log_of(fake_backend, job)] * 10
+        assert await asyncio.gather(*reading) == [b""] * 10
     await until(lambda: not fake_backend.active[STREAM])
 
 

@@ -70,7 +70,7 @@ async def test_a_deleted_job_is_in_no_list_and_its_streams_end(studio: Studio, b
         assert b"training.started" in await stream.content.readuntil(b"\n\n")
         backend.jobs[job]["status"] = "cancelled"  # and its last event is not here yet
         assert await call(studio, "DELETE", f"/api/jobs/{job}") == (200, {})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await stream.content.read()
     assert [each["id"] for each in (await call(studio, "GET", "/api/jobs"))[1]["jobs"]] == [other]
     async with studio.session.get(f"/api/jobs/{job}/history") as answer:

@@ -35,7 +35,7 @@ async def test_a_reader_sees_a_job_stand_and_go_on(studio: Studio, backend: Fake
     job = backend.add_job()
     backend.log(job, 1, loss=1.0)
     assert (await listed(studio))["status"] == "running"
-    async with asyncio.timeout(10), studio.session.get(f"/api/jobs/{job}/events") as stream:
+    async with asyncio.timeout(30), studio.session.get(f"/api/jobs/{job}/events") as stream:
         await stream.content.readuntil(b'"loss": 1.0}\n\n')
         status, answer = await post(studio, f"/api/jobs/{job}/pause")
         assert (status, answer["job"]["status"]) == (200, "paused")
@@ -66,7 +66,7 @@ async def test_a_stream_that_was_over_goes_on(studio: Studio, backend: FakeBacke
     assert not (await history()).endswith(END)
     backend.begin(job)
     backend.finish(job)
-    async with asyncio.timeout(10), studio.session.get(f"/api/jobs/{job}/events") as stream:
+    async with asyncio.timeout(30), studio.session.get(f"/api/jobs/{job}/events") as stream:
         whole = await stream.content.read()
     assert whole.index(b"training.completed") < whole.index(b"training.resumed")
     assert whole.endswith(END)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.project import typescript
 from tests.support.studio import running_studio
 from tests.support.typescript_projects import LAYOUTS, TypeScriptProject, lay_out, trainer
 from tests.support.waiting import until
@@ -171,14 +172,15 @@ async def test_builds_and_starts_take_turns(
 
 
 async def test_the_manifest_does_not_wait_for_a_start_that_takes_long(
-    studio: Studio, typescript_project: TypeScriptProject
+    studio: Studio, typescript_project: TypeScriptProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = "await new Promise((go) => setTimeout(go, process.argv[2] === 'start' ? 6e4 : 0));\n"
+    monkeypatch.setattr(typescript, "START_SECONDS", 600)  # nobody waits until a start gives its lock back
+    slow = "await new Promise((go) => setTimeout(go, process.argv[2] === 'start' ? 6e5 : 0));\n"
     typescript_project.write(slow + trainer("one"))
     async with studio.session.post("/api/train", json={}) as answer:
         assert answer.status == 200
-        await until(lambda: "start" in typescript_project.calls())
-        async with asyncio.timeout(5):
+        await until(lambda: "start" in typescript_project.calls(), 60)
+        async with asyncio.timeout(30):
             assert (await manifest(studio))["trainer"] == {"name": "one"}
         assert typescript_project.calls() == ["build", "start"]
 

@@ -251,7 +251,7 @@ async def test_who_does_not_read_is_hung_up_on(served: Served, monkeypatch: pyte
 
 async def test_half_a_request_reaches_nobody(served: Served) -> None:
     _, writer = await open_connection(served, request()[:-5])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await exchange(served.studio.port, request())
     assert answer.status == 200
     writer.transport.abort()

@@ -123,17 +123,26 @@ async def test_there_is_an_end_to_connections(
         idle = [await asyncio.open_connection("127.0.0.1", studio.port) for _ in range(6)]
         refused = [reader for reader, _ in idle[3:]]
         for reader in refused:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await closed_by_peer(reader)
         assert [record.getMessage() for record in caplog.records] == [
             "Too many connections are open, so a new one was refused. Close some tabs."
         ]
         idle[0][1].close()
         await idle[0][1].wait_closed()
-        async with asyncio.timeout(10), studio.session.get("/") as answer:
-            assert answer.status == 200
+        assert await served(studio)
         for _, writer in idle:
             writer.close()
+
+
+async def served(studio: Studio) -> bool:
+    """Whether the page is, asked again while connections are refused."""
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with studio.session.get("/") as answer:
+                    return answer.status == 200
+            await asyncio.sleep(0.02)
 
 
 async def test_it_serves_again_once_there_are_descriptors(
@@ -146,7 +155,7 @@ async def test_it_serves_again_once_there_are_descriptors(
             await loop.sock_connect(mine, ("127.0.0.1", studio.port))
             await until(lambda: "Too many open files" in caplog.text)
         await loop.sock_sendall(mine, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert (await loop.sock_recv(mine, 100)).startswith(b"HTTP/1.1 200")
 
 
@@ -176,7 +185,7 @@ async def visit_as_nobody(studio: Studio, path: str) -> tuple[int, str]:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", "-c", STRANGER, path, str(studio.port), stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await asyncio.wait_for(child.communicate(), 20)
+    out, _ = await asyncio.wait_for(child.communicate(), 60)
     head, _, body = out.decode().partition("\r\n\r\n")
     return int(head.split()[1]), body
 
@@ -254,14 +263,14 @@ async def test_a_flood_of_strangers_neither_opens_nor_shuts_the_door(
         )  # fmt: skip
         assert child.stdin
         assert child.stdout
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             assert await child.stdout.readline() == b"open\n"
-            during = await answers_within(daemon, 3)
+            during = await answers_within(daemon, 20)
             child.stdin.write(b"\n")
             answers = await child.stdout.readline()
         child.stdin.close()
         await child.wait()
-        after = await answers_within(daemon, 3)
+        after = await answers_within(daemon, 20)
     assert b"True" not in answers
     assert answers in (b"[]\n", b"['403 False']\n")
     assert (during, after) == (True, True)

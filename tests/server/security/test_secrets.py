@@ -41,7 +41,7 @@ async def every_answer(studio: Studio) -> list[tuple[str, bytes]]:
     answers = []
     for method, path in [("GET", "/"), ("GET", "/nothing.js"), *api_routes(studio.app)]:
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(60),
             studio.session.request(method, path, json=BODIES.get((method, path))) as answer,
         ):
             head = f"{answer.status} {answer.reason} {answer.raw_headers!r}".encode()

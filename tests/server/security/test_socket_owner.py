@@ -161,7 +161,7 @@ def test_a_strangers_socket(ask: Ask) -> None:
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             assert child.stdout
             assert ask(("127.0.0.1", int(child.stdout.readline())), address) == 65534
-            child.communicate(timeout=10)
+            child.communicate(timeout=60)
 
 
 def no_netlink(monkeypatch: pytest.MonkeyPatch) -> None:
