@@ -22,19 +22,24 @@ async def standstill() -> AsyncIterator[Callable[[], float]]:
     blocks this loop counts as well.
     """
     loop = asyncio.get_running_loop()
-    still = 0.0
+    still, due = 0.0, loop.time() + TICK
+
+    def late() -> float:
+        """Of the tick that is due."""
+        seconds = loop.time() - due
+        return seconds if seconds > NOTICED else 0.0
 
     async def tick() -> None:
-        nonlocal still
+        nonlocal still, due
         while True:
+            await asyncio.sleep(due - loop.time())
+            still += late()
             due = loop.time() + TICK
-            await asyncio.sleep(TICK)
-            late = loop.time() - due
-            still += late if late > NOTICED else 0
 
     ticking = asyncio.create_task(tick(), name="ticks beside what is measured")
     try:
-        yield lambda: still
+        # What is asked right after a pause comes before the tick that is late by it.
+        yield lambda: still + late()
     finally:
         ticking.cancel()
         await asyncio.gather(ticking, return_exceptions=True)

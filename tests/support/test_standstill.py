@@ -12,6 +12,7 @@ async def test_a_pause_is_told() -> None:
     async with standstill() as still:
         await asyncio.sleep(0.05)
         time.sleep(0.3)  # noqa: ASYNC251 (that is the pause)
+        assert still() > 0.25  # at once
         await asyncio.sleep(0.05)
         assert still() > 0.25
 
