@@ -86,7 +86,7 @@ async def launch(home: Path, tmp_path: Path, fake_backend: FakeBackend, unused_t
 
 async def ready(screen: Screen) -> None:
     """Wait for Studio's banner to be whole."""
-    await screen.shows("Identity", 60)
+    await screen.shows("Identity")
 
 
 async def ended(screen: Screen) -> int:
