@@ -181,7 +181,7 @@ def test_a_job_that_is_not_over_is_not_deleted(target: Target, endless: str) -> 
 def test_sizes_are_told(target: Target, finished: Finished, cancelled: Cancelled) -> None:
     need(target, "delete")
     disk: dict[str, Any] = {}
-    sizes: dict[str, int] = {}
+    sizes: dict[str, Any] = {}
 
     def told_alike() -> bool:
         """Whether both calls say the same: what is being written or removed behind them may come between."""
