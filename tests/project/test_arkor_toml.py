@@ -373,7 +373,7 @@ def long(project: Path, text: str) -> str:
 
     The best of three tries counts: the machine, or its disk, may stand still in one.
     """
-    took = []
+    took: list[float] = []
     while len(took) < 3 and min(took, default=math.inf) >= 2.5:
         own = OwnTime()
         said = problem(project, text)
