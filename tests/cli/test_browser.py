@@ -48,6 +48,7 @@ async def test_one_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not await browser.open_browser(ADDRESS)
 
 
+@pytest.mark.filterwarnings("ignore:subprocess [0-9]+ is still running:ResourceWarning")
 async def test_one_that_stays_is_taken_to_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     over = tmp_path / "over"
     body = f"import os, time\nwhile not os.path.exists({str(over)!r}):\n    time.sleep(0.02)\n"
