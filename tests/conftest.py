@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.core.settings import Settings
+from arkor_dev.project import dataset_source
 from tests.support.fake_backend import running_fake_backend
 from tests.support.node import node
+from tests.support.ports import held_ports
 from tests.support.typescript_projects import TypeScriptProject, fetch_arkor, lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from tests.support.fake_backend import FakeBackend
@@ -58,6 +60,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     backend, browser, quick = parts["conformance"] + parts["local"], parts["browser"], parts[""]
     rest = max(0, len(items) // 2 - len(backend))
     items[:] = [*backend, *quick[:rest], *browser, *quick[rest:]]
+
+
+@pytest.fixture(autouse=True)
+def _time_to_look_at_data() -> Iterator[None]:
+    """A look at a project's data is not cut short because this machine stands still for a second.
+
+    What is left out then is kept for as long as the file stays the same. The test of the limits sets its own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset_source, "SECONDS", 60.0)
+        patch.setattr(dataset_source, "ALL_SECONDS", 60.0)
+        yield
+
+
+@pytest.fixture
+def held_port() -> Iterator[Callable[[], int]]:
+    """A function that gives a free port, which is the test's own to its end (``tests/support/ports.py``)."""
+    with held_ports() as take:
+        yield take
+
+
+@pytest.fixture
+def unused_tcp_port(held_port: Callable[[], int]) -> int:
+    """A port of the test's own, in place of pytest-asyncio's, which another process may take meanwhile."""
+    return held_port()
 
 
 @pytest.fixture

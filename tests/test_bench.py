@@ -38,6 +38,7 @@ print(*capacity.measure(Path(sys.argv[1]) / "store", quick=True), sep="\\n")
 """
 
 
+@pytest.mark.timeout(600)  # each of its events is a commit, and a disk may stand still
 def test_what_this_machine_carries_of_a_cluster_is_measured(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CARRIED, str(tmp_path)],

@@ -19,13 +19,6 @@ import install  # noqa: E402
 CUDA = ["filelock", 'nvidia-cudnn-cu13==9.26.0.51; platform_system == "Linux"']
 
 
-class Terminal(io.StringIO):
-    """A text stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.mark.parametrize(
     ("version", "requires", "system", "kind"),
     [
@@ -74,34 +67,70 @@ def test_uv_is_believed_and_its_failure_is_no_build(tmp_path: Path) -> None:
     assert install.build_by_uv(str(uv)) is None
 
 
-def working(tmp_path: Path, code: int) -> list[str]:
-    """A pip of the test's own: it fetches 30 MB, unpacks 20 MB, and says so as pip does."""
-    folder = tmp_path / "lib"
-    folder.mkdir()
+def test_the_time_is_minutes_and_seconds_from_the_beginning() -> None:
+    assert install.progress_line(0, 0, "looking", 0.9).startswith("0:00  0.00 GB fetched")
+    assert install.progress_line(0, 0, "looking", 125.2).startswith("2:05  ")
+
+
+FETCHED = "0.03 GB fetched, 0.00 GB unpacked  torch-2.whl (539.2 MB)"
+UNPACKED = "0.03 GB fetched, 0.02 GB unpacked  unpacking"
+
+
+def working(folder: Path, told: Path, code: int) -> list[str]:
+    """A pip of the test's own: it fetches 30 MB, unpacks 20 MB, and says so as pip does.
+
+    It waits with each until that is shown, for which there is a file in ``told``.
+    """
+    (folder / "lib").mkdir()
     pip = script(
-        tmp_path / "pip",
-        "import sys, tempfile, time\n"
+        folder / "pip",
+        "import os, sys, tempfile, time\n"
+        "def shown(name):\n"
+        "    end = time.monotonic() + 60\n"
+        f"    while not os.path.exists(os.path.join({str(told)!r}, name)):\n"
+        "        time.sleep(0.01)\n"
+        "        assert time.monotonic() < end\n"
         "print('Collecting torch\\n  Downloading torch-2.whl (539.2 MB)', flush=True)\n"
         "with tempfile.NamedTemporaryFile() as file:\n"
-        "    file.truncate(30_000_000); time.sleep(0.5)\n"
-        f"    print('Installing collected packages: torch', flush=True)\n"
-        f"    open({str(folder / 'torch.so')!r}, 'wb').truncate(20_000_000); time.sleep(0.5)\n"
+        "    file.truncate(30_000_000); shown('fetched')\n"
+        "    print('Installing collected packages: torch', flush=True)\n"
+        f"    open({str(folder / 'lib' / 'torch.so')!r}, 'wb').truncate(20_000_000); shown('unpacked')\n"
         f"sys.exit({code})",
     )
     return [str(pip)]
 
 
-@pytest.mark.parametrize("stream", [io.StringIO, Terminal], ids=["a log", "a terminal"])
-def test_it_shows_that_it_lives(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO]
-) -> None:
-    out = stream()
+class Shown(io.StringIO):
+    """A text stream, a terminal or not. What is to be shown has a file in ``told`` once it is."""
+
+    def __init__(self, told: Path, *, terminal: bool) -> None:
+        super().__init__()
+        self._told = told
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def write(self, text: str) -> int:
+        for name, line in (("fetched", FETCHED), ("unpacked", UNPACKED)):
+            if line in text:
+                (self._told / name).touch()
+        return super().write(text)
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["a log", "a terminal"])
+def test_it_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    folder, told = tmp_path / "environment", tmp_path / "told"
+    folder.mkdir()
+    told.mkdir()
+    out = Shown(told, terminal=terminal)
+    monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(install, "PAUSE", 0.05)
     monkeypatch.setattr(install, "PAUSE_LOG", 0.1)
-    assert install.run_shown(working(tmp_path, 3), tmp_path, out) == 3
+    assert install.run_shown(working(folder, told, 3), folder, out) == 3
     lines = [line.removeprefix("\x1b[K") for line in re.split(r"[\r\n]", out.getvalue())]
-    assert "0:00  0.03 GB fetched, 0.00 GB unpacked  torch-2.whl (539.2 MB)" in lines
-    assert any(line.endswith("0.03 GB fetched, 0.02 GB unpacked  unpacking") for line in lines)
+    for shown in (FETCHED, UNPACKED):
+        assert any(re.fullmatch(rf"\d:\d\d  {re.escape(shown)}", line) for line in lines), lines
     assert lines[-1] == ""
-    assert "Collecting torch" in (tmp_path / "install.log").read_text()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["install.log", "lib", "pip"]
+    assert "Collecting torch" in (folder / "install.log").read_text()
+    assert sorted(path.name for path in folder.iterdir()) == ["install.log", "lib", "pip"]

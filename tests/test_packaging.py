@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOT_SOURCE = (".git", ".venv", "node_modules", "__pycache__", ".*_cache", "*.egg-info", "build", "dist")
+pytestmark = pytest.mark.timeout(600)  # a copy of the tree and a build, beside other tests
 CORE = {"aiohttp", "aiohttp-sse", "yarl", "rich", "platformdirs"}
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 1.0
 """Seconds that a job's events have to arrive."""
 QUIET: Final = 0.15
-"""Seconds without an event after which a job's history is taken to be whole."""
+"""Seconds without an event, after the first ones, in which a job's history is taken to be whole."""
 SHOWN: Final = 5
 
 
@@ -74,11 +74,13 @@ async def _progress(backend: Backend, job_id: str) -> RunLines:
     run, splitter = RunLines(), FrameSplitter()
     with contextlib.suppress(ArkorError, TimeoutError):
         async with asyncio.timeout(PATIENCE), backend.events(job_id) as answer:
+            quiet = None  # a backend that is busy for a moment has not said that nothing was learned
             while True:
-                async with asyncio.timeout(QUIET):
+                async with asyncio.timeout(quiet):
                     data = await answer.content.readany()
                 if not data:
                     break
+                quiet = QUIET
                 for frame in frames_in(splitter.feed(data)):
                     run.read(read_event(frame))
     return run

@@ -20,6 +20,8 @@ ADDRESS = "http://127.0.0.1:1/a?b=c&d=%20"
 
 @pytest.fixture(autouse=True)
 def _no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each of these ends by itself: whether it has failed is known then, however late that is.
+    monkeypatch.setattr(browser, "WAIT", 60.0)
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
         monkeypatch.delenv(name, raising=False)
 
@@ -44,6 +46,18 @@ async def test_one_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("BROWSER", f"{script(tmp_path / 'browser', 'raise SystemExit(1)')} %s")
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     assert not await browser.open_browser(ADDRESS)
+
+
+@pytest.mark.filterwarnings("ignore:subprocess [0-9]+ is still running:ResourceWarning")
+async def test_one_that_stays_is_taken_to_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = tmp_path / "over"
+    body = f"import os, time\nwhile not os.path.exists({str(over)!r}):\n    time.sleep(0.02)\n"
+    monkeypatch.setenv("BROWSER", f"{script(tmp_path / 'browser', body)} %s")
+    monkeypatch.setattr(browser, "WAIT", 0.1)
+    try:
+        assert await browser.open_browser(ADDRESS)
+    finally:
+        over.touch()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a desktop")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import io
 import logging
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
+from arkor_dev.cli import console
 from arkor_dev.cli.console import LogLines, Terminal
 
 if TYPE_CHECKING:
@@ -58,13 +60,16 @@ def test_notices_are_text(terminal: Terminal, out: io.StringIO) -> None:
     assert out.getvalue() == "[red]old[/] client\n\n"
 
 
-def test_progress_in_a_file_is_a_line_now_and_then(terminal: Terminal, out: io.StringIO) -> None:
+def test_progress_in_a_file_is_a_line_now_and_then(
+    terminal: Terminal, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: now))
     for done in range(0, 101, 10):
         terminal.notice({"notice": "progress", "label": "Model", "done": done, "total": 100, "unit": "B"})
+        now += 1
     terminal.notice({"notice": "progress", "label": "Odd", "done": "x", "total": None})
-    lines = out.getvalue().splitlines()
-    assert lines[-1] == "Model 100 %"
-    assert 1 <= len(lines) <= 3
+    assert out.getvalue().splitlines() == ["Model 0 %", "Model 50 %", "Model 100 %"]
     terminal.close()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.cli import ending
 from tests.support.daemon import environment
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
 from tests.support.terminal import Screen, on_terminal
@@ -24,7 +25,7 @@ STAND_IN = f"""
 import os, sys
 from arkor_dev.cli import main as cli
 from arkor_dev.identity import local_backend
-from arkor_dev.cli import ending
+from arkor_dev.cli import ending, lost_jobs
 from arkor_dev.backend.interfaces import Credentials
 from arkor_dev.identity.views import FixedIdentity
 from arkor_dev.backend.interfaces import Scope
@@ -42,12 +43,16 @@ class StandIn(FixedIdentity):
 
 local_backend.LocalBackend = StandIn
 local_backend.missing_extra = lambda: None
-ending.WINDOW = float(os.environ.get("WINDOW", ending.WINDOW))
+ending.WINDOW = float(os.environ["WINDOW"])
+if patience := os.environ.get("PATIENCE"):
+    ending.PATIENCE = lost_jobs.PATIENCE = float(patience)
 sys.exit(cli.main(sys.argv[1:]))
 """
 CTRL_C = "\x03"
 TOML = '[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = "data.jsonl"\nsteps = 60\n'
-ASKED = "Press Ctrl-C again within 5 s to end it, or do nothing to go on."
+ASKED = "Press Ctrl-C again within 60 s to end it, or do nothing to go on."
+LONG = {"WINDOW": "60", "PATIENCE": "60"}
+"""A machine that stands still for some seconds answers, and presses twice, all the same."""
 
 
 class Launch:
@@ -55,7 +60,7 @@ class Launch:
 
     def __init__(self, home: Path, project: Path, fake: FakeBackend, port: int) -> None:
         self.fake = fake
-        self.env = environment(home) | {"FAKE_URL": fake.url}
+        self.env = environment(home) | {"FAKE_URL": fake.url} | LONG
         self.studio = ["--local", "--project", str(project), "--port", str(port)]
         self.start = ["start", "--local", "--project", str(project)]
 
@@ -84,6 +89,15 @@ async def ready(screen: Screen) -> None:
     await screen.shows("Identity")
 
 
+async def ended(screen: Screen) -> int:
+    """The command's exit code, once it has ended by itself."""
+    return await screen.end(20)
+
+
+def test_a_person_has_five_seconds_and_the_backend_two() -> None:
+    assert (ending.WINDOW, ending.PATIENCE) == (5, 2)
+
+
 async def test_a_second_ctrl_c_is_asked_for(launch: Launch) -> None:
     launch.job(10, 20, step=34)
     launch.fake.add_job("queued", name="later")
@@ -97,7 +111,7 @@ async def test_a_second_ctrl_c_is_asked_for(launch: Launch) -> None:
         ) in screen.text
         assert "later" not in screen.text  # a waiting job runs at the next start
         screen.press(CTRL_C)
-        assert await screen.end() == 0
+        assert await ended(screen) == 0
     assert screen.text.endswith("Studio has stopped.\n")
     assert "Traceback" not in screen.text
 
@@ -115,7 +129,7 @@ async def test_it_goes_on_when_nobody_presses_again(launch: Launch) -> None:
         await screen.shows("Studio goes on.", times=2)
         launch.fake.finish(job)
         screen.press(CTRL_C)  # and nothing left to lose
-        assert await screen.end() == 0
+        assert await ended(screen) == 0
 
 
 async def test_without_a_running_job_one_is_enough(launch: Launch) -> None:
@@ -123,17 +137,18 @@ async def test_without_a_running_job_one_is_enough(launch: Launch) -> None:
     async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
         await ready(screen)
         screen.press(CTRL_C)
-        assert await screen.end() == 0
+        assert await ended(screen) == 0
     assert "ends with Studio" not in screen.text
 
 
 async def test_a_backend_that_does_not_answer_keeps_nobody(launch: Launch) -> None:
     launch.job(step=3)
-    async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
+    env = {name: value for name, value in launch.env.items() if name != "PATIENCE"}  # but for the product's
+    async with on_terminal(STAND_IN, *launch.studio, env=env) as screen:
         await ready(screen)
         launch.fake.fault("*", hang=True)
         screen.press(CTRL_C)
-        assert await screen.end(6) == 0
+        assert await ended(screen) == 0
 
 
 async def test_yes_answers_beforehand_and_still_says_what_was_lost(launch: Launch) -> None:
@@ -141,7 +156,7 @@ async def test_yes_answers_beforehand_and_still_says_what_was_lost(launch: Launc
     async with on_terminal(STAND_IN, *launch.studio, "--yes", env=launch.env) as screen:
         await ready(screen)
         screen.press(CTRL_C)
-        assert await screen.end() == 0
+        assert await ended(screen) == 0
     assert "support-bot is at step 34/60 and ends with Studio." in screen.text
     assert "Press Ctrl-C" not in screen.text
 
@@ -156,11 +171,11 @@ async def test_without_a_terminal_it_ends_as_ever_and_says_what_was_lost(
         env=launch.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stderr is not None
-    async with asyncio.timeout(20):
-        while b"Identity" not in await process.stderr.readline():
-            pass
+    async with asyncio.timeout(60):
+        while b"Identity" not in (line := await process.stderr.readline()):
+            assert line, "it ended before its banner"
     process.send_signal(number)
-    _, said = await asyncio.wait_for(process.communicate(), 10)
+    _, said = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
     assert b"support-bot is at step 34/60 and ends with Studio." in said
     assert b"Press Ctrl-C" not in said
@@ -171,7 +186,7 @@ async def test_sigterm_on_a_terminal_asks_nobody(launch: Launch) -> None:
     async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
         await ready(screen)
         screen.process.terminate()
-        assert await screen.end() == 0
+        assert await ended(screen) == 0
     assert "ends with Studio" in screen.text
     assert "Press Ctrl-C" not in screen.text
 
@@ -181,7 +196,7 @@ async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
     async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
         await ready(screen)
         screen.close()
-        assert await screen.end(6) == 0
+        assert await ended(screen) == 0
 
 
 HUNG_UP_TWICE = """
@@ -203,7 +218,7 @@ asyncio.run(main())
 async def test_a_terminal_that_is_closed_says_so_twice() -> None:
     """The kernel tells the leader of the session, and then every process in the foreground: no impatience."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", HUNG_UP_TWICE)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_a_question_that_fails_does_not_keep_it(launch: Launch) -> None:
@@ -214,7 +229,7 @@ async def test_a_question_that_fails_does_not_keep_it(launch: Launch) -> None:
     async with on_terminal(broken, *launch.studio, env=launch.env) as screen:
         await ready(screen)
         screen.press(CTRL_C)
-        assert await screen.end(6) == 0
+        assert await ended(screen) == 0
 
 
 async def test_a_backend_that_outlives_studio_loses_nothing(
@@ -227,7 +242,7 @@ async def test_a_backend_that_outlives_studio_loses_nothing(
     async with on_terminal(code, *arguments, env=env) as screen:
         await ready(screen)
         screen.press(CTRL_C)
-        assert await screen.end() == 0
+        assert await ended(screen) == 0
     assert "remote" not in screen.text
 
 
@@ -242,7 +257,7 @@ async def test_impatience_ends_it_at_once_with_one_line(launch: Launch) -> None:
         screen.press(CTRL_C)
         await screen.shows("Stopping")
         screen.press(CTRL_C)
-        assert await screen.end(5) == 130
+        assert await ended(screen) == 130
     said = screen.text.removeprefix(before).replace("^C", "").splitlines()
     assert [line for line in said if line] == ["Stopping Studio.", "Studio was ended at once."]
 
@@ -259,7 +274,7 @@ async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) ->
         assert f"The job {job} is at step 7/60 and ends with this command." in screen.text
         assert "It has no checkpoint yet, so all of it is lost." in screen.text
         fake.finish(job)
-        assert await screen.end() == 0
+        assert await ended(screen) == 0
     assert f"Job {job} finished with status=completed\n" in screen.text
     assert (
         screen.text.splitlines()[-1]
@@ -270,7 +285,7 @@ async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) ->
         screen.press(CTRL_C)
         await screen.shows(ASKED)
         screen.press(CTRL_C)
-        assert await screen.end() == 130
+        assert await ended(screen) == 130
     assert "finished with status=cancelled" in screen.text
     assert "Traceback" not in screen.text
 
@@ -281,14 +296,14 @@ async def test_a_backend_that_resumes_loses_nothing_and_asks_nothing(launch: Lau
     async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
         await ready(screen)
         screen.press(CTRL_C)
-        assert await screen.end() == 0
+        assert await ended(screen) == 0
     assert "lost" not in screen.text
     launch.fake.jobs.clear()
     async with on_terminal(STAND_IN, *launch.start, env=launch.env) as screen:
         await screen.shows("Started job")
         (job,) = launch.fake.jobs
         screen.press(CTRL_C)
-        assert await screen.end() == 130
+        assert await ended(screen) == 130
     said = " ".join(screen.text.split())
     assert f"Job {job} pauses: its backend was started for this command and ends with it." in said
     assert "goes on by itself when `arkor-dev --local` runs next" in said

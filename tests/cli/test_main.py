@@ -37,7 +37,7 @@ async def arkor_dev(home: Path, *arguments: str, **variables: str) -> tuple[int,
         env=environment(home) | {"COLUMNS": "100", **variables}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
@@ -209,7 +209,7 @@ def without_torch(home: Path, *arguments: str) -> str:
     """What a command that is refused says where the extra is not installed."""
     done = subprocess.run(
         [sys.executable, "-c", HIDE_TORCH, *arguments],
-        env=environment(home), capture_output=True, text=True, timeout=30, check=False,
+        env=environment(home), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     return done.stderr
@@ -258,11 +258,12 @@ async def test_the_banner_and_the_quiet(
     )  # fmt: skip
     assert process.stderr is not None
     seen = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while b"Identity" not in seen:
-            seen += await process.stderr.readline()
+            seen += (line := await process.stderr.readline())
+            assert line, seen
     process.terminate()
-    out, err = await asyncio.wait_for(process.communicate(), 10)
+    out, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
     lines = [re.sub(r"\d{5}", "PORT", line) for line in (seen + err).decode().splitlines()]
     assert lines == [
@@ -297,9 +298,8 @@ async def test_no_token_in_the_log_at_any_level(
             f"BREW /api/jobs{query} HTTP/1.1",
             f"GET /{'a' * 9000}{query} HTTP/1.1",
         ):
-            await exchange(
-                unused_tcp_port, f"{line}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-            )
+            sent = f"{line}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+            await exchange(unused_tcp_port, sent, seconds=30)
         await daemon.api("GET", "/api/jobs")
         await daemon.api("GET", "/api/nothing")
         process = Path(f"/proc/{daemon.process.pid}")

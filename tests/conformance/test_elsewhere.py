@@ -26,7 +26,7 @@ def run(url: str, token: str, config: object) -> subprocess.CompletedProcess[str
         env=os.environ | {f"ARKOR_CONFORMANCE_{name}": value for name, value in named.items()},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
     )
 
 

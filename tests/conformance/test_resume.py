@@ -121,7 +121,7 @@ def test_what_does_not_run_is_not_paused_and_what_has_nothing_kept_does_not_go_o
         answer = target.call("POST", f"/v1/jobs/{finished.id}/{call}", {})
         assert answer.status == 409
         assert answer.error
-    waiting = target.submit(target.quick)
+    waiting = target.submit(target.endless)  # which is never through, and keeps nothing before its end
     target.cancel(waiting)
     target.ended(waiting)
     if "resumable" not in target.job(waiting):

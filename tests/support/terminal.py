@@ -26,6 +26,7 @@ class Screen:
         self._handle = handle
         self._raw = b""
         self._news = asyncio.Event()
+        self._over = asyncio.Event()
         asyncio.get_running_loop().add_reader(handle, self._read)
 
     def _read(self) -> None:
@@ -35,6 +36,7 @@ class Screen:
             data = b""
         if not data:
             asyncio.get_running_loop().remove_reader(self._handle)
+            self._over.set()
         self._raw += data
         self._news.set()
 
@@ -52,7 +54,7 @@ class Screen:
         """Type; Ctrl-C is ``\\x03``."""
         os.write(self._handle, keys.encode())
 
-    async def shows(self, text: str, seconds: float = 20, *, times: int = 1) -> None:
+    async def shows(self, text: str, seconds: float = 60, *, times: int = 1) -> None:
         """Wait until ``text`` has been written so often."""
         try:
             async with asyncio.timeout(seconds):
@@ -69,8 +71,15 @@ class Screen:
         self._handle = -1
 
     async def end(self, seconds: float = 10) -> int:
-        """Wait for the command's end; its exit code."""
-        return await asyncio.wait_for(self.process.wait(), seconds)
+        """Wait for the command's end, and for all that it has written; its exit code.
+
+        The system brings the last lines in its own time, which may be after the process is gone.
+        """
+        async with asyncio.timeout(seconds):
+            code = await self.process.wait()
+            if self.open:
+                await self._over.wait()
+        return code
 
 
 @asynccontextmanager

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tests.support.raw import RawAnswer
 
 
+SECONDS = 60
+"""The patience of a test with what is to come, however long this machine stands still."""
+
+
 class Waiting:
     """A callback that waits, and requests to it as they come over the wire."""
 
@@ -30,15 +34,13 @@ class Waiting:
     async def send(self, head: str, *more: str, host: str | None = None) -> RawAnswer:
         """One request with the right ``Host``, unless another is given."""
         lines = [f"{head} HTTP/1.1", f"Host: {host or f'127.0.0.1:{self.port}'}", "Connection: close", *more]
-        return await exchange(self.port, ("\r\n".join(lines) + "\r\n\r\n").encode())
+        return await exchange(self.port, ("\r\n".join(lines) + "\r\n\r\n").encode(), seconds=SECONDS)
 
 
 @pytest.fixture
-async def waiting() -> AsyncIterator[Waiting]:
-    sock = bind(0)
-    port = sock.getsockname()[1]
-    async with Callback(sock) as callback:
-        yield Waiting(callback, port)
+async def waiting(unused_tcp_port: int) -> AsyncIterator[Waiting]:
+    async with Callback(bind(unused_tcp_port)) as callback:
+        yield Waiting(callback, unused_tcp_port)
 
 
 RIGHT = "GET /callback?code=c&state=s&state=t"
@@ -46,7 +48,7 @@ RIGHT = "GET /callback?code=c&state=s&state=t"
 
 async def test_the_answer_says_what_came_of_it_and_nothing_becomes_markup(waiting: Waiting) -> None:
     visit = asyncio.create_task(waiting.send(RIGHT))
-    assert await waiting.callback.query(5) == {"code": ["c"], "state": ["s", "t"]}
+    assert await waiting.callback.query(SECONDS) == {"code": ["c"], "state": ["s", "t"]}
     await waiting.callback.show("Not <signed> in", '<script>alert(1)</script> & "it\'s" over')
     page = await visit
     assert page.status == 200
@@ -100,7 +102,7 @@ async def test_a_foreign_host_does_not_count(waiting: Waiting, host: str) -> Non
 async def test_one_answer_and_no_second(waiting: Waiting) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", waiting.port)  # open before the first answer
     first = asyncio.create_task(waiting.send(RIGHT))
-    await waiting.callback.query(5)
+    await waiting.callback.query(SECONDS)
     writer.write(f"{RIGHT} HTTP/1.1\r\nHost: 127.0.0.1:{waiting.port}\r\n\r\n".encode())
     assert (await reader.readline()).startswith(b"HTTP/1.1 410 ")
     writer.close()
@@ -110,12 +112,12 @@ async def test_one_answer_and_no_second(waiting: Waiting) -> None:
     assert b"<h1>Signed in</h1>" in (await first).body
 
 
-async def test_another_account_of_the_machine_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_account_of_the_machine_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
     monkeypatch.setattr(module, "strangers", lambda **_: nullcontext(lambda _peer, _own: True))
-    sock = bind(0)
-    port = sock.getsockname()[1]
-    async with Callback(sock) as callback:
-        assert (await Waiting(callback, port).send(RIGHT)).status == 403
+    async with Callback(bind(unused_tcp_port)) as callback:
+        assert (await Waiting(callback, unused_tcp_port).send(RIGHT)).status == 403
         with pytest.raises(ArkorError):
             await callback.query(0.05)
 
@@ -128,16 +130,14 @@ async def test_only_this_machine_is_listened_to(waiting: Waiting) -> None:
 async def test_a_tab_that_was_closed_keeps_nobody_waiting(waiting: Waiting) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", waiting.port)
     writer.write(f"{RIGHT} HTTP/1.1\r\nHost: 127.0.0.1:{waiting.port}\r\n\r\n".encode())
-    await waiting.callback.query(5)
+    await waiting.callback.query(SECONDS)
     writer.close()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         await waiting.callback.show("Signed in", "Done.")
 
 
-async def test_leaving_before_anybody_came_frees_the_port() -> None:
-    sock = bind(0)
-    port = sock.getsockname()[1]
-    async with Callback(sock):
+async def test_leaving_before_anybody_came_frees_the_port(unused_tcp_port: int) -> None:
+    async with Callback(bind(unused_tcp_port)):
         pass
-    with bind(port):
+    with bind(unused_tcp_port):
         pass

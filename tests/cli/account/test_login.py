@@ -23,7 +23,7 @@ from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.credentials_file import read_credentials
 from arkor_dev.identity.oauth import Attempt, Service
 from tests.cli.test_main import arkor_dev
-from tests.support.daemon import environment, free_port
+from tests.support.daemon import environment
 from tests.support.fake_backend import TOKEN
 from tests.support.fake_sign_in import ACCESS, AUDIENCE, CLIENT, ORG, REFRESH, Browser, FakeSignIn
 from tests.support.processes import script
@@ -39,10 +39,10 @@ SECRETS = (ACCESS, REFRESH, "code-1-0123456789")
 
 
 @pytest.fixture
-async def service(fake_backend: FakeBackend) -> AsyncIterator[FakeSignIn]:
+async def service(fake_backend: FakeBackend, unused_tcp_port: int) -> AsyncIterator[FakeSignIn]:
     """The identity provider of the fake backend, with one callback port."""
     service = FakeSignIn()
-    await service.start(fake_backend, [free_port()])
+    await service.start(fake_backend, [unused_tcp_port])
     yield service
     await service.close()
 
@@ -63,7 +63,7 @@ class SignIn:
 
     async def run(self, browse: Callable[[str], Awaitable[bool]] | None = None, **how: Any) -> int:
         """The exit code; ``browse`` is called in the command's loop, else the browser visits from ours."""
-        how.setdefault("patience", 20)
+        how.setdefault("patience", 60)
         ours = asyncio.get_running_loop()
         visits: list[asyncio.Future[None]] = []
 
@@ -298,13 +298,13 @@ def test_only_this_machine_is_spoken_to_in_clear_text() -> None:
 
 
 async def test_the_next_port_of_the_list(
-    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend
+    sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, held_port: Callable[[], int]
 ) -> None:
     assert fake_backend.cli_config is not None
     with socket.socket() as used:
         used.bind(("127.0.0.1", 0))
         used.listen()
-        taken, free = used.getsockname()[1], free_port()
+        taken, free = used.getsockname()[1], held_port()
         fake_backend.cli_config["callbackPorts"] = [taken, free]
         assert await sign_in.run() == 0
         assert service.requests[0][1]["redirect_uri"] == f"http://127.0.0.1:{free}/callback"
@@ -354,13 +354,13 @@ async def test_no_browser_and_ctrl_c(
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await process.stdout.readline() == b"Open this address in a browser on this machine:\n"
         assert (await process.stdout.readline()).startswith(f"http://{service.domain}/auth".encode())
         while b"Ctrl-C" not in await process.stdout.readline():
             pass
     process.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(process.communicate(), 10)
+    _, err = await asyncio.wait_for(process.communicate(), 20)
     assert (process.returncode, err) == (130, b"arkor-dev: interrupted\n")
     assert not path.exists()
 

@@ -53,6 +53,8 @@ dataset = "data.jsonl"
 @pytest.fixture(autouse=True)
 def _project(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "BACKOFF", (0.01, 0.05))
+    # Nothing here waits in a queue: a stream that is silent for a moment is no reason to ask for its place.
+    monkeypatch.setattr(follow, "QUEUE_SECONDS", (60.0, 60.0))
     (settings.project / "arkor.toml").write_text(TOML)
     (settings.project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
 
@@ -88,12 +90,12 @@ class Started:
 
     async def job(self, fake: FakeBackend) -> str:
         """The id of the job, once somebody follows it."""
-        await fake.until(lambda: self.task.done() or fake.active[STREAM] > 0, 10)
+        await fake.until(lambda: self.task.done() or fake.active[STREAM] > 0, 60)
         return next(reversed(fake.jobs))
 
     async def end(self) -> tuple[int, list[str]]:
         """The exit code and the printed lines."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.task, self.out.getvalue().splitlines()
 
 
@@ -385,7 +387,7 @@ async def spawn(fake: FakeBackend, project: Path, *arguments: str) -> asyncio.su
 
 async def read_until(process: asyncio.subprocess.Process, found: Callable[[str], bool]) -> str:
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while line := (await process.stdout.readline()).decode():
             if found(line):
                 return line
@@ -412,9 +414,9 @@ async def test_a_signal_ends_the_watching_and_not_the_job(
     settings: Settings, fake_backend: FakeBackend, number: signal.Signals, code: int
 ) -> None:
     process = await spawn(fake_backend, settings.project)
-    await fake_backend.until(lambda: fake_backend.active[STREAM] > 0, 20)
+    await fake_backend.until(lambda: fake_backend.active[STREAM] > 0, 60)
     process.send_signal(number)
-    out, err = await asyncio.wait_for(process.communicate(), 10)
+    out, err = await asyncio.wait_for(process.communicate(), 20)
     (job,) = fake_backend.jobs
     assert process.returncode == code
     assert err == b""
@@ -428,7 +430,7 @@ async def test_a_signal_ends_the_watching_and_not_the_job(
 
 async def test_wrong_usage_is_exit_code_2(settings: Settings, fake_backend: FakeBackend) -> None:
     process = await spawn(fake_backend, settings.project, "--trainer", "none")
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     assert (process.returncode, out) == (2, b"")
     assert b'no trainer "none"' in err
     assert b"Traceback" not in err
@@ -487,7 +489,7 @@ async def test_under_local_it_joins_a_studio_that_was_started_again(
     job = await started.job(fake_backend)
     (local.local_data / "backend.json").unlink()
     await fake_backend.stop()
-    await fake_backend.until(lambda: "Studio has ended" in started.out.getvalue() or started.task.done(), 5)
+    await fake_backend.until(lambda: "Studio has ended" in started.out.getvalue() or started.task.done(), 60)
     fake_backend.tokens = {"another-token-0123456789": {ORG}}
     leave_word(settings, fake_backend, "another-token-0123456789")
     fake_backend.finish(job, "failed")

@@ -37,7 +37,7 @@ async def spawn(fake: FakeBackend, project: TypeScriptProject, *arguments: str) 
 async def start(fake: FakeBackend, project: TypeScriptProject, *arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
     process = await spawn(fake, project, *arguments)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), 90)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
@@ -95,7 +95,7 @@ async def test_a_signal_is_the_commands_to_obey(
     typescript_project.write(f"{source}\ntrainer.wait = () => new Promise((end) => setTimeout(end, 6e4));")
     process = await spawn(fake_backend, typescript_project)
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while b"Started job" not in (line := await process.stdout.readline()):
             assert line, "it ended before its job"
         process.send_signal(number)
@@ -113,7 +113,7 @@ async def test_it_waits_for_its_turn(
     await asyncio.sleep(1)
     assert typescript_project.calls() == []
     give_back()
-    out, _ = await asyncio.wait_for(process.communicate(), 20)
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert b"Started job job-one" in out
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from arkor_dev.cli.commands.serving.serve import slug_of
 from tests.cli.commands.test_jobs import Command, command
-from tests.support.daemon import free_port
+from tests.support.ports import held_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,22 +46,23 @@ def add(fake: FakeBackend, slug: str, **more: Any) -> None:
 @asynccontextmanager
 async def served(settings: Settings, fake: FakeBackend, *arguments: str) -> AsyncIterator[tuple[str, str]]:
     """Run the command; answers what it says and its address. It has to end well when it is told to."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "arkor_dev", "serve", *arguments,
-        "--project", str(settings.project), "--port", str(port),
-        env={**os.environ, "ARKOR_CLOUD_API_URL": fake.url}, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(30):
-            said = "".join([(await process.stdout.readline()).decode() for _ in range(3)])
-        assert process.returncode is None, said
-        yield said, f"http://localhost:{port}"
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+    with held_ports() as take:
+        port = take()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "arkor_dev", "serve", *arguments,
+            "--project", str(settings.project), "--port", str(port),
+            env={**os.environ, "ARKOR_CLOUD_API_URL": fake.url}, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(60):
+                said = "".join([(await process.stdout.readline()).decode() for _ in range(3)])
+            assert process.returncode is None, said
+            yield said, f"http://localhost:{port}"
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
 async def status(url: str, **headers: str) -> int:
