@@ -65,8 +65,11 @@ def frames_of(lines: Iterator[bytes] | IO[bytes]) -> Iterator[Frame]:
             fields = {}
 
 
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Wait for ``condition`` and return what it says; fail when it stays false."""
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """Wait for ``condition`` and return what it says; fail when it stays false.
+
+    How long tells a hang from a machine that stood still, and promises nothing.
+    """
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "it did not come true in time"
@@ -187,10 +190,12 @@ class Backend:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         finally:
             for pid in self.processes():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                    os.kill(pid, signal.SIGKILL)
+            until(lambda: not self.processes())  # whoever looks at its files now has them to himself
 
 
 def launch(

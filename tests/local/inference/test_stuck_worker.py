@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # One worker for them all, as a start takes seconds; a test that hangs it leaves the one that replaced it.
-pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
 
 SOON = 0.5
 """Seconds after which a worker that is known to hang is given up; any other one has all the time it takes."""
