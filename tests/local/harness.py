@@ -118,7 +118,7 @@ class Backend:
     def _error(self, line: bytes) -> None:
         self.errors.append(line.decode())
 
-    def connection(self, timeout: float = 60) -> http.client.HTTPConnection:
+    def connection(self, timeout: float = 100) -> http.client.HTTPConnection:
         """A connection to the backend's socket."""
         connection = http.client.HTTPConnection("localhost", timeout=timeout)
         connection.sock = socket.socket(socket.AF_UNIX)

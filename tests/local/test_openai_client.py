@@ -62,7 +62,7 @@ class Here:
             {"X-Arkor-Studio-Token": self.daemon.token, "Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
             return json.load(answer)
 
     def make(self, slug: str, **more: Any) -> tuple[str, str]:
@@ -119,7 +119,7 @@ def bot(here: Here) -> tuple[str, str]:
 
 @pytest.fixture
 def client(here: Here, bot: tuple[str, str]) -> Iterator[OpenAI]:
-    with OpenAI(base_url=here.url("bot"), api_key=bot[1], max_retries=0, timeout=60) as client:
+    with OpenAI(base_url=here.url("bot"), api_key=bot[1], max_retries=0, timeout=120) as client:
         yield client
 
 
@@ -267,19 +267,21 @@ def test_a_caller_that_has_no_patience_leaves_nothing_running(here: Here) -> Non
         assert {each["status"] for each in log} == {499}
         # Its places are free again.
         answer = client.chat.completions.create(
-            model="hasty", messages=HI, temperature=0, max_tokens=24, timeout=60
+            model="hasty", messages=HI, temperature=0, max_tokens=24, timeout=120
         )
     assert PHRASE in (answer.choices[0].message.content or "")
 
 
 def test_a_stream_that_is_closed_leaves_nothing_running(here: Here) -> None:
     identity, key = here.make("closed")
-    with OpenAI(base_url=here.url("closed"), api_key=key, max_retries=0, timeout=60) as client:
-        for number in range(1, 6):
+    with OpenAI(base_url=here.url("closed"), api_key=key, max_retries=0, timeout=120) as client:
+        tried: list[object] = []
+        while len(tried) < 5:
             stream = client.chat.completions.create(model="closed", messages=HI, stream=True, n=8, **LONG)
             next(iter(stream))
             stream.close()
-            left, *_ = here.log(identity, lambda log, number=number: len(log) == number)
+            tried.append(stream)
+            left, *_ = here.log(identity, lambda log: len(log) == len(tried))
             if left["status"] != 200:  # else this process stood still until it was whole
                 break
     assert left["status"] == 499
@@ -289,7 +291,7 @@ def test_a_key_that_is_revoked_is_refused_at_once(here: Here) -> None:
     identity, key = here.make("revoked")
     (known,) = here.api("GET", f"/deployments/{identity}/keys")["keys"]
     assert known["lastUsedAt"] is None
-    with OpenAI(base_url=here.url("revoked"), api_key=key, max_retries=0, timeout=60) as client:
+    with OpenAI(base_url=here.url("revoked"), api_key=key, max_retries=0, timeout=120) as client:
         client.models.list()
         (known,) = here.api("GET", f"/deployments/{identity}/keys")["keys"]
         assert known["prefix"] == key[: len(known["prefix"])]
@@ -359,7 +361,7 @@ def test_a_flood_is_answered_or_told_to_wait_and_leaves_nothing(here: Here) -> N
 
 def test_what_is_written_down(here: Here) -> None:
     identity, key = here.make("kept", runRetentionMode="days", runRetentionDays=1)
-    with OpenAI(base_url=here.url("kept"), api_key=key, max_retries=0, timeout=60) as client:
+    with OpenAI(base_url=here.url("kept"), api_key=key, max_retries=0, timeout=120) as client:
         answer = client.chat.completions.create(model="kept", messages=HI, temperature=0, max_tokens=24)
         with pytest.raises(openai.BadRequestError):
             client.chat.completions.create(model="kept", messages=[])

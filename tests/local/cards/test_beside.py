@@ -268,6 +268,7 @@ print(json.dumps([len(tokenizer), float((plain - worn).abs().max())]))
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(300)
 def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path: Path) -> None:
     folder = final_folder(trained.data, trained.job)
     code = re.search(r"```python\n(.*?)```", (folder / CARD).read_text(), re.DOTALL)
@@ -275,7 +276,7 @@ def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path:
     text = code[1].replace("path/to/the/base", str(tiny)).replace("path/to/this/folder", str(folder))
     done = subprocess.run(
         [sys.executable, "-c", LOADED.replace("{code}", text)],
-        check=True, capture_output=True, text=True, cwd=tmp_path, timeout=120,
+        check=True, capture_output=True, text=True, cwd=tmp_path, timeout=240,
     )  # fmt: skip
     tokens, change = json.loads(done.stdout.splitlines()[-1])
     assert tokens == 1024 or tokens > 100
@@ -283,13 +284,14 @@ def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path:
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(300)
 def test_words_of_a_person_outlive_an_evaluation_by_a_press(trained: Trained) -> None:
     step = checkpoint_steps(trained.data, trained.job)[0]
     card = checkpoint_folder(trained.data, trained.job, step) / CARD
     card.write_text(card.read_text() + "\nI trained it for the harbour.\n")
     answer = trained.backend.call("POST", f"/v1/jobs/{trained.job}/evaluate", {"step": step})
     assert answer.status == 200
-    until(lambda: "evaluating" not in trained.backend.job(trained.job), 90)
+    until(lambda: "evaluating" not in trained.backend.job(trained.job), 240)
     assert card.read_text().endswith("\n\nI trained it for the harbour.\n")
     assert "held-out rows" in card.read_text()
     found: Any = trained.backend.call("GET", f"/v1/jobs/{trained.job}/card?step={step}").json["card"]

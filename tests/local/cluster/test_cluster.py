@@ -197,9 +197,10 @@ def looked_at(backend: Backend, nodes: Nodes, cpus: int) -> dict[str, Any]:
     def look() -> dict[str, Any] | None:
         cluster: dict[str, Any] = backend.call("GET", f"/v1/clusters?address={nodes.address}").json["cluster"]
         assert "problem" not in cluster, cluster
-        return cluster if cluster["free"]["cpus"] == cpus else None
+        told = all("problem" not in node for node in cluster["nodes"])  # a busy node tells nothing in time
+        return cluster if told and cluster["free"]["cpus"] == cpus else None
 
-    cluster: dict[str, Any] = until(look, 60)
+    cluster: dict[str, Any] = until(look, 120)
     return cluster
 
 
