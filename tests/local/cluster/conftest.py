@@ -160,11 +160,12 @@ def held(workers: list[int]) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port of the head's that nobody has, and that Ray's own processes and connections do not take."""
+    """A port of the head's that nobody has, and that Ray's own processes and connections do not take.
+
+    They have those from 10,000 to 24,000, and those that the system gives, from 32,768 on.
+    """
     while True:
-        port = random.SystemRandom().randrange(
-            25_000, 32_000
-        )  # they have 10,000 to 24,000, and from 32,768 on
+        port = random.SystemRandom().randrange(25_000, 30_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HEAD, port))
             return port
