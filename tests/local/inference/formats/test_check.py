@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import signal
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,7 @@ async def test_a_process_that_somebody_else_has_killed_is_started_again(checks: 
     await checks.check(as_json(USUAL), "responseFormat")
     child = checks._child
     assert child
-    child.kill()
+    os.kill(child.pid, signal.SIGKILL)
     await checks.check(as_json({"type": "array"}), "responseFormat")
     assert checks._child is not child
 
