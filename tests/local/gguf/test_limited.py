@@ -41,9 +41,7 @@ def test_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     for seconds in (3, 10, 30):
         with pytest.raises(JobFailure, match="took longer than"):
             run(CHILD, {"do": "hang", "place": str(place)}, Limits(seconds, GIB), nothing, "It")
-        if (
-            place.exists() and place.read_text()
-        ):  # else the machine was too busy for it to start anything in that time
+        if place.exists() and place.read_text():  # else the machine was too busy for it to start anything
             break
     until(lambda: not alive(int(place.read_text())))
 
