@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 WORKER = b"arkor_dev.local.training.worker"
 DRIVER = "arkor_dev.local.cluster.driver"
 SECRET = "ARKOR_TEST_SECRET"
+CONNECTED = 240.0
+"""Seconds for what needs a connection: Ray's server for a client may die as it starts, twice, 40 s each."""
 STEPS = 400
 LONG: dict[str, Any] = {
     **CONFIG,
@@ -171,7 +173,7 @@ def free_port() -> int:
             return port
 
 
-def over(backend: Backend, job: str, seconds: float = 180) -> dict[str, Any]:
+def over(backend: Backend, job: str, seconds: float = CONNECTED) -> dict[str, Any]:
     """The job, once it has come to its end."""
 
     def ended() -> dict[str, Any] | None:

@@ -20,14 +20,14 @@ from arkor_dev.local.checkpoints.points import latest
 from arkor_dev.local.execution import leases
 from tests.local.harness import Backend, until
 
-from .conftest import DRIVER, LONG, STEPS, Nodes, adapter, held, over
+from .conftest import CONNECTED, DRIVER, LONG, STEPS, Nodes, adapter, held, over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.local.harness import Frame
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def kept(nodes: Nodes, job: str) -> int:
 def begin(backend: Backend, address: str, steps: int = STEPS) -> str:
     """A job that has come past its first checkpoint, and that trains on alone from here on."""
     job = backend.submit({**LONG, "cluster": address, "maxSteps": steps}, "away")
-    until(lambda: backend.job(job)["metrics"].get("step", 0) >= 21, 120)
+    until(lambda: backend.job(job)["metrics"].get("step", 0) >= 21, CONNECTED)
     return job
 
 
@@ -152,7 +152,7 @@ def test_a_driver_that_is_killed_alone_stops_nothing_and_orders_are_heard_after_
     [worker] = nodes.workers()
     [driver] = backend.processes(DRIVER)
     os.kill(driver, signal.SIGKILL)
-    until(lambda: any("Connected again" in text for text in messages(data, job)), 60)
+    until(lambda: any("Connected again" in text for text in messages(data, job)), CONNECTED)
     assert nodes.workers() == [worker]
     paused = backend.call("POST", f"/v1/jobs/{job}/pause").json["job"]
     assert paused["status"] == "paused"
@@ -195,7 +195,7 @@ def test_what_a_job_that_is_gone_has_left_is_removed(
     assert "placed" in ran.stdout
     assert [folder.name.startswith(job) for folder in nodes.jobs()] == [True]
     start()
-    until(lambda: not nodes.jobs() and not leases.leases(data), 60)
+    until(lambda: not nodes.jobs() and not leases.leases(data), CONNECTED)
 
 
 @pytest.fixture

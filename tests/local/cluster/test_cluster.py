@@ -13,7 +13,7 @@ from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 
-from .conftest import DRIVER, LONG, SECRET, STEPS, adapter, over
+from .conftest import CONNECTED, DRIVER, LONG, SECRET, STEPS, adapter, over
 
 if TYPE_CHECKING:
     from tests.local.conftest import Trained
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .conftest import Nodes
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 def on(nodes: Nodes, config: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def step_of(backend: Backend, job: str) -> int:
 
 
 def arrive(backend: Backend, job: str, step: int) -> None:
-    until(lambda: step_of(backend, job) >= step, 90)
+    until(lambda: step_of(backend, job) >= step, CONNECTED)
 
 
 def node_of(backend: Backend, job: str) -> str:
@@ -73,7 +73,7 @@ def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
             environments.extend(Path(f"/proc/{pid}/environ").read_bytes() for pid in nodes.workers())
         return bool(environments)
 
-    until(seen, 60)
+    until(seen, CONNECTED)
     found = over(beside, job)
     assert found["status"] == "completed", found
     assert adapter(data, job) == adapter(trained.data, trained.job)
@@ -105,7 +105,7 @@ def test_by_the_address_for_clients_it_is_the_same(
     beside: Backend, data: Path, nodes: Nodes, trained: Trained
 ) -> None:
     job = beside.submit({**CONFIG, "cluster": nodes.client}, "client")
-    found = over(beside, job, 120)
+    found = over(beside, job)
     assert found["status"] == "completed", found
     assert adapter(data, job) == adapter(trained.data, trained.job)
     until(lambda: clean(nodes))
@@ -119,7 +119,7 @@ def test_a_node_that_dies_costs_the_steps_since_the_last_checkpoint_and_no_bit(
     node = node_of(beside, job)
     nodes.order(end=node)
     try:
-        found = over(beside, job, 120)
+        found = over(beside, job)
         assert found["status"] == "completed", found
         assert adapter(data, job) == undisturbed
         frames = list(beside.events(job))
@@ -166,7 +166,7 @@ def test_a_job_that_finds_no_room_waits_with_the_reason_and_lets_others_pass(
         found = beside.job(job)
         return str(found.get("queue", {}).get("reason", "")) if found["status"] == "queued" else ""
 
-    why = until(reason, 60)
+    why = until(reason, CONNECTED)
     assert why.startswith("The job asks for 3 processors of one node, and no node of the cluster has that")
     listed = {each["id"]: each for each in beside.call("GET", "/v1/jobs").json["jobs"]}
     assert listed[job]["queue"]["reason"] == why
@@ -200,7 +200,7 @@ def looked_at(backend: Backend, nodes: Nodes, cpus: int) -> dict[str, Any]:
         told = all("problem" not in node for node in cluster["nodes"])  # a busy node tells nothing in time
         return cluster if told and cluster["free"]["cpus"] == cpus else None
 
-    cluster: dict[str, Any] = until(look, 120)
+    cluster: dict[str, Any] = until(look, CONNECTED)
     return cluster
 
 
