@@ -379,7 +379,7 @@ class Story:
             return bool(self.studio.pids("measuring"))
 
         with suppress(AssertionError):  # another job has begun before the queue was held
-            until(measures)
+            until(measures, 10)
             self.caught.add("measuring")
         time.sleep(self.chance.random() * 3)
 

@@ -195,7 +195,8 @@ class Studio:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in self.pids("backend"):  # one that a test has halted, and that lives
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         if victim in below:
             until(lambda: not any(map(alive, orphans)), SLOW)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.local.harness import Backend, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 SECONDS = 100
 LONG: dict[str, Any] = {**CONFIG, "maxSteps": 60, "saveSteps": 0, "evalSteps": 0, "samples": "off"}
 
@@ -29,10 +31,21 @@ def test_two_jobs_train_beside_each_other_to_the_same_bits(tmp_path: Path, tiny:
         path = f"/v1/forecast/{forecast['id']}"
         until(lambda: backend.call("GET", path).json["forecast"]["state"] == "measured", SECONDS)
         jobs = [backend.submit(LONG, name) for name in ("one", "two", "three")]
-        until(lambda: len(backend.processes("training.worker")) == 2, SECONDS)
+        held: set[int] = set()
+
+        def both_are_held() -> bool:
+            """However late the second one starts, the first one has not ended by then."""
+            for pid in set(backend.processes("training.worker")) - held:
+                os.kill(pid, signal.SIGSTOP)
+                held.add(pid)
+            return len(held) == 2
+
+        until(both_are_held, SECONDS)
         first = [backend.job(job)["status"] for job in jobs]
         assert first == ["running", "running", "queued"], "no more than were asked for"
         backend.call("POST", f"/v1/jobs/{jobs[2]}/cancel")
+        for pid in held:
+            os.kill(pid, signal.SIGCONT)
         for job in jobs[:2]:
             backend.wait_for(job, "end")
         assert [backend.job(job)["status"] for job in jobs[:2]] == ["completed"] * 2

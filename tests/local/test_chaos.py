@@ -18,7 +18,7 @@ import pytest
 
 from arkor_dev.local.jobs.whole_folder import MANIFEST
 from tests.local.chaos import FEW, OVER, TRAINERS, Outcome, Story, blows, toml
-from tests.local.chaos_studio import Studio
+from tests.local.chaos_studio import SLOW, Studio
 from tests.local.conftest import make_project
 from tests.local.harness import Backend, until
 
@@ -65,7 +65,7 @@ def test_whatever_is_killed_and_whenever_every_job_ends_as_it_would_have(
         for name, reader in story.readers.items():
             # Whoever has been there all the time has what is kept.
             counts = [frame for frame in studio.history(story.ids[name]) if frame.event != "system.metrics"]
-            until(partial(reader.has, counts))
+            until(partial(reader.has, counts), SLOW)
             assert reader.fault is None
             reader.close()
         if WHOLE:
@@ -76,7 +76,7 @@ def test_whatever_is_killed_and_whenever_every_job_ends_as_it_would_have(
         checkpoints = studio.data / "jobs" / story.ids["packs"] / "checkpoints"
         assert len(list(checkpoints.iterdir())) == 2
         studio.end()
-        until(lambda: not studio.pids("all"))
+        until(lambda: not studio.pids("all"), SLOW)
         assert studio.left_behind() == []
     finally:
         studio.discard()

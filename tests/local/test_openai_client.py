@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 import urllib.request
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
     from openai.types.chat import ChatCompletionMessageParam
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("openai's client")]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("openai's client"),
+]
 
 TOML = """
 [[trainer]]
@@ -56,7 +62,7 @@ class Here:
             {"X-Arkor-Studio-Token": self.daemon.token, "Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
             return json.load(answer)
 
     def make(self, slug: str, **more: Any) -> tuple[str, str]:
@@ -71,9 +77,11 @@ class Here:
     def url(self, slug: str) -> str:
         return f"{self.daemon.origin}/e/{slug}/v1"
 
-    def log(self, identity: str, what: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+    def log(
+        self, identity: str, what: Callable[[list[dict[str, Any]]], bool], seconds: float = 30
+    ) -> list[dict[str, Any]]:
         """The endpoint's requests, the newest first, once ``what`` is true of them."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + seconds
         while not what(found := self.api("GET", f"/deployments/{identity}/requests")["requests"]):
             assert time.monotonic() < end, found
             time.sleep(0.05)
@@ -111,7 +119,7 @@ def bot(here: Here) -> tuple[str, str]:
 
 @pytest.fixture
 def client(here: Here, bot: tuple[str, str]) -> Iterator[OpenAI]:
-    with OpenAI(base_url=here.url("bot"), api_key=bot[1], max_retries=0, timeout=60) as client:
+    with OpenAI(base_url=here.url("bot"), api_key=bot[1], max_retries=0, timeout=120) as client:
         yield client
 
 
@@ -248,24 +256,34 @@ def test_another_model_and_embeddings(client: OpenAI) -> None:
 def test_a_caller_that_has_no_patience_leaves_nothing_running(here: Here) -> None:
     identity, key = here.make("hasty")
     with OpenAI(base_url=here.url("hasty"), api_key=key, max_retries=0) as client:
-        with pytest.raises(openai.APITimeoutError):
-            client.chat.completions.create(model="hasty", messages=HI, timeout=0.3, n=8, **LONG)
-        (left,) = here.log(identity, lambda log: len(log) == 1)
-        assert left["status"] == 499
+        log: list[dict[str, Any]] = []
+        for _ in range(20):
+            with pytest.raises(openai.APITimeoutError):
+                client.chat.completions.create(model="hasty", messages=HI, timeout=0.3, n=8, **LONG)
+            with contextlib.suppress(AssertionError):
+                log = here.log(identity, lambda log: len(log) > 0, 5)
+                break
+            # Studio stood still, and had not heard of it when the caller left: nobody has answered that one.
+        assert {each["status"] for each in log} == {499}
         # Its places are free again.
         answer = client.chat.completions.create(
-            model="hasty", messages=HI, temperature=0, max_tokens=24, timeout=60
+            model="hasty", messages=HI, temperature=0, max_tokens=24, timeout=120
         )
     assert PHRASE in (answer.choices[0].message.content or "")
 
 
 def test_a_stream_that_is_closed_leaves_nothing_running(here: Here) -> None:
     identity, key = here.make("closed")
-    with OpenAI(base_url=here.url("closed"), api_key=key, max_retries=0, timeout=60) as client:
-        stream = client.chat.completions.create(model="closed", messages=HI, stream=True, n=8, **LONG)
-        next(iter(stream))
-        stream.close()
-        (left,) = here.log(identity, lambda log: len(log) == 1)
+    with OpenAI(base_url=here.url("closed"), api_key=key, max_retries=0, timeout=120) as client:
+        tried: list[object] = []
+        while len(tried) < 5:
+            stream = client.chat.completions.create(model="closed", messages=HI, stream=True, n=8, **LONG)
+            next(iter(stream))
+            stream.close()
+            tried.append(stream)
+            left, *_ = here.log(identity, lambda log: len(log) == len(tried))
+            if left["status"] != 200:  # else this process stood still until it was whole
+                break
     assert left["status"] == 499
 
 
@@ -273,7 +291,7 @@ def test_a_key_that_is_revoked_is_refused_at_once(here: Here) -> None:
     identity, key = here.make("revoked")
     (known,) = here.api("GET", f"/deployments/{identity}/keys")["keys"]
     assert known["lastUsedAt"] is None
-    with OpenAI(base_url=here.url("revoked"), api_key=key, max_retries=0, timeout=60) as client:
+    with OpenAI(base_url=here.url("revoked"), api_key=key, max_retries=0, timeout=120) as client:
         client.models.list()
         (known,) = here.api("GET", f"/deployments/{identity}/keys")["keys"]
         assert known["prefix"] == key[: len(known["prefix"])]
@@ -343,7 +361,7 @@ def test_a_flood_is_answered_or_told_to_wait_and_leaves_nothing(here: Here) -> N
 
 def test_what_is_written_down(here: Here) -> None:
     identity, key = here.make("kept", runRetentionMode="days", runRetentionDays=1)
-    with OpenAI(base_url=here.url("kept"), api_key=key, max_retries=0, timeout=60) as client:
+    with OpenAI(base_url=here.url("kept"), api_key=key, max_retries=0, timeout=120) as client:
         answer = client.chat.completions.create(model="kept", messages=HI, temperature=0, max_tokens=24)
         with pytest.raises(openai.BadRequestError):
             client.chat.completions.create(model="kept", messages=[])

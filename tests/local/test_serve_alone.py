@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.engine
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path) -> None:
     home, project, mark = tmp_path / "home", make_project(tmp_path / "tests", tiny), secrets.token_hex(8)
     data = home / ".local" / "share" / "arkor-dev"
@@ -56,7 +57,7 @@ def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path) -> Non
         assert answer.usage is not None
         assert 0 < answer.usage.completion_tokens <= 4
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         until(lambda: marked(mark) == [])
     finally:
         process.kill()

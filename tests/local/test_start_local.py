@@ -20,7 +20,7 @@ from .harness import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 TOML = """
 [[trainer]]
@@ -85,7 +85,7 @@ def test_ctrl_c_lets_a_job_stand_that_goes_on_later(project: Path, tmp_path: Pat
         assert process.stdout is not None
         assert any(line.startswith("step ") for line in process.stdout)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (130, "")
     said = re.search(r"^Job (\S+) pauses: its backend was started for this command", out, re.MULTILINE)
     assert said

@@ -22,11 +22,13 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
     A sample is as in ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; that of step 0 is the
     base's. A question of which something may not be told is left out with its answers.
     """
+    if type(step) is not int:  # as a statement of somebody else's may have it
+        return
     asked: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for sample in samples:
-        prompt, answer, step = (sample.get(key) for key in ("prompt", "answer", "step"))
+        prompt, answer, asked_at = (sample.get(key) for key in ("prompt", "answer", "step"))
         number = sample.get("number", 0)
-        if isinstance(prompt, str) and isinstance(answer, str) and type(step) is type(number) is int:
+        if isinstance(prompt, str) and isinstance(answer, str) and type(asked_at) is type(number) is int:
             asked.setdefault((prompt, number), []).append(sample)
     told = []
     for (prompt, _), given in asked.items():

@@ -145,8 +145,10 @@ class Inference:
         for timer in self._stopping.values():
             timer.cancel()
         self._stopping.clear()
-        waiting = {number: answer for number, answer in self._answers.items() if stuck and not answer.begun}
-        for number, answer in list(self._answers.items()):
+        # One that has come meanwhile is asked of the next worker by itself.
+        its = {number: answer for number, answer in self._answers.items() if answer.child is child}
+        waiting = {number: answer for number, answer in its.items() if stuck and not answer.begun}
+        for number, answer in its.items():
             if number not in waiting:
                 self._answers.pop(number)
                 reason = (

@@ -67,6 +67,7 @@ class Child:
         self.module = module
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._strange = ""
+        self._is_ending = False
         self._errors = asyncio.create_task(self._read_errors())
 
     @classmethod
@@ -95,7 +96,8 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None
+        """Whether it can be asked anything: one that was killed a moment ago may not have ended yet."""
+        return self._process.returncode is None and not self._is_ending
 
     def send(self, **fields: Any) -> None:
         """Queue one message; a worker that is gone is noticed by whoever reads its messages."""
@@ -126,6 +128,7 @@ class Child:
 
     def kill(self) -> None:
         """End the worker and everything it started, at once."""
+        self._is_ending = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 

@@ -195,6 +195,17 @@ def test_a_card_that_cannot_be_made_takes_no_adapter_away(
     assert str(tmp_path) not in said
 
 
+def last_answers(trained: Trained) -> list[dict[str, Any]]:
+    """The samples of the end: four whole ones, unless the run says that they took it too long."""
+    rows = [frame.json for frame in trained.events if frame.event == "sample.created"]
+    found = [row for row in rows if row["step"] == 30]
+    messages = [frame.json["message"] for frame in trained.events if frame.event == "training.message"]
+    if not any("so that all answers take" in message for message in messages):
+        assert len(found) == 4
+        assert not any("truncated" in row for row in found)
+    return found
+
+
 @pytest.mark.engine
 def test_a_real_job_has_both_and_they_are_true(trained: Trained) -> None:
     folder = final_folder(trained.data, trained.job)
@@ -211,7 +222,10 @@ def test_a_real_job_has_both_and_they_are_true(trained: Trained) -> None:
         assert [word for word in private_words(trained) if word in text] == []
     assert "parrot" not in (folder / FILE).read_text(), "what the job is called"
     said = (folder / CARD).read_text().partition("## What it says\n")[2].partition("\n## ")[0]
-    assert said.count(f"this:\n\n> {PHRASE}") == 4, "its own answers to four of the held-out rows"
+    answers = last_answers(trained)
+    assert all(PHRASE.startswith(each["answer"].strip()) for each in answers), answers
+    assert said.count("this:\n\n> ") == len(answers), "its own answers to four of the held-out rows"
+    assert said.count(f"this:\n\n> {PHRASE}") == sum("truncated" not in each for each in answers)
     assert said.count(f"base:\n\n> {PHRASE}") == 0
     (event,) = [frame for frame in trained.events if frame.event == "evaluation.completed"]
     assert event.json["evaluation"]["sentence"] in (folder / CARD).read_text().replace("\\", "")
@@ -254,6 +268,7 @@ print(json.dumps([len(tokenizer), float((plain - worn).abs().max())]))
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(300)
 def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path: Path) -> None:
     folder = final_folder(trained.data, trained.job)
     code = re.search(r"```python\n(.*?)```", (folder / CARD).read_text(), re.DOTALL)
@@ -261,7 +276,7 @@ def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path:
     text = code[1].replace("path/to/the/base", str(tiny)).replace("path/to/this/folder", str(folder))
     done = subprocess.run(
         [sys.executable, "-c", LOADED.replace("{code}", text)],
-        check=True, capture_output=True, text=True, cwd=tmp_path, timeout=120,
+        check=True, capture_output=True, text=True, cwd=tmp_path, timeout=240,
     )  # fmt: skip
     tokens, change = json.loads(done.stdout.splitlines()[-1])
     assert tokens == 1024 or tokens > 100
@@ -269,13 +284,14 @@ def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path:
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(300)
 def test_words_of_a_person_outlive_an_evaluation_by_a_press(trained: Trained) -> None:
     step = checkpoint_steps(trained.data, trained.job)[0]
     card = checkpoint_folder(trained.data, trained.job, step) / CARD
     card.write_text(card.read_text() + "\nI trained it for the harbour.\n")
     answer = trained.backend.call("POST", f"/v1/jobs/{trained.job}/evaluate", {"step": step})
     assert answer.status == 200
-    until(lambda: "evaluating" not in trained.backend.job(trained.job), 90)
+    until(lambda: "evaluating" not in trained.backend.job(trained.job), 240)
     assert card.read_text().endswith("\n\nI trained it for the harbour.\n")
     assert "held-out rows" in card.read_text()
     found: Any = trained.backend.call("GET", f"/v1/jobs/{trained.job}/card?step={step}").json["card"]

@@ -131,6 +131,13 @@ def test_samples_are_the_last_beside_the_base() -> None:
     assert "What it says" not in whole()
 
 
+def test_samples_are_those_of_its_own_step_though_the_run_went_on() -> None:
+    said = section(whole(raw_statement(step=20), samples=samples("Where?")), "What it says")
+    assert "this:\n\n> amid" in said
+    assert "> own Where?" not in said
+    assert "What it says" not in whole(raw_statement(step=25), samples=samples("Where?"))
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_that_it_is_given_is_markup(text: str) -> None:
     made = raw_statement()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 WORKER = b"arkor_dev.local.training.worker"
 DRIVER = "arkor_dev.local.cluster.driver"
 SECRET = "ARKOR_TEST_SECRET"
+CONNECTED = 240.0
+"""Seconds for what needs a connection: Ray's server for a client may die as it starts, twice, 40 s each."""
 STEPS = 400
 LONG: dict[str, Any] = {
     **CONFIG,
@@ -67,9 +70,7 @@ class Nodes:
             "OMP_NUM_THREADS": "1",
             "ARKOR_LEAST_FREE_BYTES": "0",
         }
-        with socket.socket() as free:
-            free.bind((HEAD, 0))
-            port = free.getsockname()[1]
+        port = free_port()
         errors = (root / "errors").open("w")
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.local.cluster.nodes", str(count), str(port)],
@@ -115,7 +116,7 @@ class Nodes:
         assert self.process.stdin
         self.process.stdin.close()
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -147,7 +148,32 @@ def beside(data: Path, shared_project: Path, nodes: Nodes) -> Iterator[Backend]:
     backend.stop()
 
 
-def over(backend: Backend, job: str, seconds: float = 90) -> dict[str, Any]:
+@contextlib.contextmanager
+def held(workers: list[int]) -> Iterator[None]:
+    """Let workers stand still meanwhile: their job is not over by then, however long the rest takes."""
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def free_port() -> int:
+    """A port of the head's that nobody has, and that Ray's own processes and connections do not take.
+
+    They have those from 10,000 to 24,000, and those that the system gives, from 32,768 on.
+    """
+    while True:
+        port = random.SystemRandom().randrange(25_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HEAD, port))
+            return port
+
+
+def over(backend: Backend, job: str, seconds: float = CONNECTED) -> dict[str, Any]:
     """The job, once it has come to its end."""
 
     def ended() -> dict[str, Any] | None:

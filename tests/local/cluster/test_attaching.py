@@ -127,11 +127,12 @@ ALONE = """
 import sys, time
 from pathlib import Path
 from arkor_dev.local.cluster import node
-node.ALONE_SECONDS, node.LOOK_SECONDS = float(sys.argv[1]), 0.05
+node.ALONE_SECONDS, node.LOOK_SECONDS = 60.0, 0.05
 place = node.Node("job_0123456789ab", "name", "00" * 32, float(sys.argv[2]))
-place._begun = sys.argv[3] == "begun"
+place._begun, place._away = sys.argv[3] == "begun", float(sys.argv[2])
 print(place._home, flush=True)
-time.sleep(20)
+node.ALONE_SECONDS = float(sys.argv[1])  # not before: it might be over before all of that is said
+time.sleep(90)
 """
 
 
@@ -144,7 +145,7 @@ def test_a_place_of_whom_nobody_asks_removes_itself_in_its_time(tmp_path: Path, 
         capture_output=True,
         text=True,
         check=True,
-        timeout=15,
+        timeout=60,
         env={"TMPDIR": str(tmp_path)},
     )
     assert time.monotonic() - began > 1.0

@@ -20,14 +20,14 @@ from arkor_dev.local.checkpoints.points import latest
 from arkor_dev.local.execution import leases
 from tests.local.harness import Backend, until
 
-from .conftest import DRIVER, LONG, STEPS, Nodes, adapter, over
+from .conftest import CONNECTED, DRIVER, LONG, STEPS, Nodes, adapter, held, over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.local.harness import Frame
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def kill(backend: Backend) -> None:
     for pid in backend.processes():
         with contextlib.suppress(ProcessLookupError):  # it has seen that the others are gone
             os.kill(pid, signal.SIGKILL)
-    backend.process.wait(10)
+    backend.process.wait(60)
     until(lambda: not backend.processes())
 
 
@@ -68,7 +68,7 @@ def kept(nodes: Nodes, job: str) -> int:
 def begin(backend: Backend, address: str, steps: int = STEPS) -> str:
     """A job that has come past its first checkpoint, and that trains on alone from here on."""
     job = backend.submit({**LONG, "cluster": address, "maxSteps": steps}, "away")
-    until(lambda: backend.job(job)["metrics"].get("step", 0) >= 21, 120)
+    until(lambda: backend.job(job)["metrics"].get("step", 0) >= 21, CONNECTED)
     return job
 
 
@@ -96,10 +96,11 @@ def test_a_job_trains_on_while_everything_here_is_killed_and_is_found_again(
     kill(first)
     left = kept(nodes, job)
     until(lambda: kept(nodes, job) > left, 60)  # nobody is here
-    [lease] = leases.leases(data)
-    assert lease.path.stat().st_mode & 0o777 == 0o600
-    again = start()
-    assert nodes.workers() == [worker]
+    with held([worker]):
+        [lease] = leases.leases(data)
+        assert lease.path.stat().st_mode & 0o777 == 0o600
+        again = start()
+        assert nodes.workers() == [worker]
     found = over(again, job)
     assert found["status"] == "completed", found
     assert any("Connected again" in text for text in messages(data, job))
@@ -129,8 +130,9 @@ def test_a_job_that_has_ended_meanwhile_is_fetched(
     first = start()
     job = begin(first, nodes.client)
     assert first.process.stdin
-    first.process.stdin.close()  # as Studio ends that is closed
-    first.process.wait(10)
+    with held(nodes.workers()):
+        first.process.stdin.close()  # as Studio ends that is closed
+        first.process.wait(60)
     until(lambda: any("trains on" in notice.get("text", "") for notice in first.notices))
     until(lambda: not nodes.workers(), 120)
     assert not (data / "jobs" / job / "final").exists()
@@ -150,7 +152,7 @@ def test_a_driver_that_is_killed_alone_stops_nothing_and_orders_are_heard_after_
     [worker] = nodes.workers()
     [driver] = backend.processes(DRIVER)
     os.kill(driver, signal.SIGKILL)
-    until(lambda: any("Connected again" in text for text in messages(data, job)), 60)
+    until(lambda: any("Connected again" in text for text in messages(data, job)), CONNECTED)
     assert nodes.workers() == [worker]
     paused = backend.call("POST", f"/v1/jobs/{job}/pause").json["job"]
     assert paused["status"] == "paused"
@@ -193,7 +195,7 @@ def test_what_a_job_that_is_gone_has_left_is_removed(
     assert "placed" in ran.stdout
     assert [folder.name.startswith(job) for folder in nodes.jobs()] == [True]
     start()
-    until(lambda: not nodes.jobs() and not leases.leases(data), 60)
+    until(lambda: not nodes.jobs() and not leases.leases(data), CONNECTED)
 
 
 @pytest.fixture
@@ -212,7 +214,7 @@ def test_a_head_that_dies_costs_the_steps_since_the_last_checkpoint_and_the_job_
     backend = start(ARKOR_CLUSTER_GRACE_MINUTES="0")
     job = begin(backend, mortal.address)
     mortal.order(end="127.0.0.2")
-    found = over(backend, job, 60)
+    found = over(backend, job)
     assert found["status"] == "failed", found
     assert "has not answered for 0 minutes: the job is lost there" in found["error"]
     assert found["resumable"] >= 20

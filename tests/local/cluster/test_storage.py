@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .conftest import Nodes
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 def placed(backend: Backend, job: str) -> list[str]:
@@ -38,7 +38,7 @@ def test_a_node_that_takes_over_reads_there_what_it_goes_on_from(
     assert any(folder.iterdir())
     nodes.order(end=node)
     try:
-        found = over(beside, job, 120)
+        found = over(beside, job)
     finally:
         nodes.order(add=node)
     assert found["status"] == "completed", found

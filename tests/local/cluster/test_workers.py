@@ -12,8 +12,8 @@ import pytest
 from arkor_dev.local.execution import leases
 from tests.local.harness import Backend, until
 
-from .conftest import DRIVER, LONG, adapter, over
-from .test_cluster import arrive, clean, files, on, told
+from .conftest import CONNECTED, DRIVER, LONG, adapter, over
+from .test_cluster import arrive, clean, files, looked_at, on, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .conftest import Nodes
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 SAME: dict[str, Any] = {
     "model": "./models/tiny",
@@ -37,7 +37,7 @@ SAME: dict[str, Any] = {
     "numberFormat": "float32",
     "workers": 2,
 }
-TWO: dict[str, Any] = {**LONG, "maxSteps": 150, "loraDropout": 0.1, "workers": 2}
+TWO: dict[str, Any] = {**LONG, "maxSteps": 300, "loraDropout": 0.1, "workers": 2}
 
 
 def messages(frames: list[Frame]) -> list[str]:
@@ -55,7 +55,7 @@ def nodes_of(backend: Backend, job: str) -> list[str]:
 def undisturbed(beside: Backend, data: Path, nodes: Nodes) -> bytes:
     """The adapter of a long job of two workers, with chance in it."""
     job = beside.submit(on(nodes, TWO), "undisturbed")
-    found = over(beside, job, 150)
+    found = over(beside, job)
     assert found["status"] == "completed", found
     return adapter(data, job)
 
@@ -64,13 +64,11 @@ def test_two_workers_on_two_nodes_tell_the_losses_and_the_story_of_one_here(
     beside: Backend, data: Path, nodes: Nodes, shared: Backend, shared_data: Path
 ) -> None:
     job = beside.submit(on(nodes, SAME), "two")
-    until(lambda: len(nodes.workers()) == 2, 90)
+    until(lambda: len(nodes.workers()) == 2, CONNECTED)
     here = shared.submit(SAME, "one")
     found, alone = over(beside, job), over(shared, here)
     assert (found["status"], alone["status"]) == ("completed", "completed"), found
-    ended = time.monotonic()
     until(lambda: clean(nodes))
-    assert time.monotonic() - ended < 10
     frames, others = list(beside.events(job)), list(shared.events(here))
     ours, one = told(frames), told(others)
     assert [row[:2] for row in ours] == [row[:2] for row in one]
@@ -91,7 +89,7 @@ def test_a_second_run_has_the_same_bits_and_so_has_one_that_was_paused(
     assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
     until(lambda: clean(nodes))
     assert beside.call("POST", f"/v1/jobs/{job}/resume", {}).status == 200
-    assert over(beside, job, 150)["status"] == "completed"
+    assert over(beside, job)["status"] == "completed"
     assert adapter(data, job) == undisturbed
     assert not [text for text in messages(list(beside.events(job))) if "may differ" in text]
 
@@ -105,13 +103,12 @@ def test_the_node_of_the_second_worker_dies_and_the_job_waits_for_another(
     node = nodes_of_running(beside, job)[1]
     nodes.order(end=node)
     try:
-        until(lambda: beside.job(job).get("queue", {}).get("reason"), 90)
-        reason = beside.job(job)["queue"]["reason"]
+        reason = str(until(lambda: beside.job(job).get("queue", {}).get("reason"), CONNECTED))
         assert reason.startswith("The job asks for 2 workers of 1 processor each, and ")
         until(lambda: not nodes.workers())  # what lay on the node that is gone, the next job removes
     finally:
         nodes.order(add=node)
-    found = over(beside, job, 180)
+    found = over(beside, job)
     assert found["status"] == "completed", found
     assert adapter(data, job) == undisturbed
     until(lambda: clean(nodes))
@@ -129,7 +126,7 @@ def test_a_worker_that_is_killed_costs_the_steps_since_the_last_checkpoint_and_n
     assert len(before) == 2
     os.kill(max(before), signal.SIGKILL)  # the second one, by its age
     until(lambda: not set(before) & set(nodes.workers()), 30)
-    assert over(beside, job, 150)["status"] == "completed"
+    assert over(beside, job)["status"] == "completed"
     assert adapter(data, job) == undisturbed
     resumed = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
     assert len(resumed) == 1
@@ -158,7 +155,7 @@ def test_they_end_with_studio_and_with_their_driver_and_go_on_when_it_is_back(
         [driver] = again.processes(DRIVER)
         os.kill(driver, signal.SIGKILL)
         until(lambda: not set(before) & set(nodes.workers()), 30)
-        assert over(again, job, 150)["status"] == "completed"
+        assert over(again, job)["status"] == "completed"
         frames = list(again.events(job))
     finally:
         again.stop()
@@ -186,10 +183,9 @@ def test_it_is_cancelled_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) 
     began = time.monotonic()
     assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
     assert beside.job(job)["status"] == "cancelled"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     until(lambda: clean(nodes))
-    cluster = beside.call("GET", f"/v1/clusters?address={nodes.address}").json["cluster"]
-    assert cluster["free"]["cpus"] == 2  # both places are given back, and what held them together
+    looked_at(beside, nodes, cpus=2)  # both places are given back, and what held them together
 
 
 def test_it_goes_on_with_another_number_of_workers_and_says_that_bits_may_differ(
@@ -200,7 +196,7 @@ def test_it_goes_on_with_another_number_of_workers_and_says_that_bits_may_differ
     assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
     assert beside.call("POST", f"/v1/jobs/{job}/resume", {"workers": 0}).status == 400
     assert beside.call("POST", f"/v1/jobs/{job}/resume", {"workers": 1}).status == 200
-    assert over(beside, job, 150)["status"] == "completed"
+    assert over(beside, job)["status"] == "completed"
     [resumed] = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
     assert resumed["message"].endswith(
         "may differ from a run without interruption: its workers are 1 and were 2."
@@ -217,7 +213,7 @@ def test_it_moves_to_another_address_with_its_workers_and_keeps_its_bits(
     order = {"on": nodes.client, "workers": 2}
     config = beside.call("POST", f"/v1/jobs/{job}/resume", order).json["job"]["config"]
     assert (config["cluster"], config["workers"]) == (nodes.client, 2)
-    assert over(beside, job, 150)["status"] == "completed"
+    assert over(beside, job)["status"] == "completed"
     assert adapter(data, job) == undisturbed
     said = messages(list(beside.events(job)))
     placed = [text for text in said if text.startswith("It trains on the nodes ")]
@@ -231,7 +227,7 @@ def test_it_moves_to_another_address_with_its_workers_and_keeps_its_bits(
 def test_it_begins_here_goes_on_with_two_workers_there_and_ends_here(
     beside: Backend, data: Path, nodes: Nodes
 ) -> None:
-    job = beside.submit({**TWO, "maxSteps": 300, "workers": 1}, "there and back")
+    job = beside.submit({**TWO, "maxSteps": 600, "workers": 1}, "there and back")
     arrive(beside, job, 25)
     assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
     before = beside.job(job)["config"]
@@ -246,7 +242,7 @@ def test_it_begins_here_goes_on_with_two_workers_there_and_ends_here(
     assert not leases.leases(data)  # several workers do not train on alone
     assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
     assert beside.call("POST", f"/v1/jobs/{job}/resume", {"on": "here", "workers": 1}).status == 200
-    found = over(beside, job, 150)
+    found = over(beside, job)
     assert (found["status"], "cluster" in found["config"]) == ("completed", False), found
     frames = list(beside.events(job))
     resumed = [frame.json["message"] for frame in frames if frame.event == "training.resumed"]
@@ -254,7 +250,7 @@ def test_it_begins_here_goes_on_with_two_workers_there_and_ends_here(
     assert "its workers are 2 and were 1" in resumed[0]
     assert "its workers are 1 and were 2" in resumed[1]
     logged = (frame.json for frame in frames if frame.event == "training.log")
-    assert [row["step"] for row in logged if "loss" in row] == list(range(1, 301))
+    assert [row["step"] for row in logged if "loss" in row] == list(range(1, 601))
     until(lambda: clean(nodes))
 
 
@@ -277,7 +273,7 @@ def test_two_workers_become_one_at_another_address_that_trains_on_alone(
 
 def test_more_workers_than_there_is_room_for_wait_with_the_reason(beside: Backend, nodes: Nodes) -> None:
     job = beside.submit(on(nodes, {**SAME, "workers": 3}), "large")
-    reason = str(until(lambda: beside.job(job).get("queue", {}).get("reason"), 60))
+    reason = str(until(lambda: beside.job(job).get("queue", {}).get("reason"), CONNECTED))
     assert reason.startswith(
         "The job asks for 3 workers of 1 processor each, and the cluster's nodes have not that: "
     )

@@ -16,7 +16,9 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.local.datasets import client
 from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.models.catalog import Models
+from arkor_dev.local.workers.process import Child
 from tests.local.conftest import CONFIG
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,7 +41,7 @@ async def opened(tmp_path: Path, project: Path, **more: Any) -> AsyncIterator[Da
 
 async def ready(datasets: Datasets, view: dict[str, Any]) -> dict[str, Any]:
     """The view once it is read, or has failed."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while view["state"] in ("opening", "reading"):
             await asyncio.sleep(0.02)
             view = await datasets.told(view["id"])
@@ -81,33 +83,36 @@ async def test_what_changes_no_token_opens_no_other_view(tmp_path: Path, shared_
             assert (await datasets.open({**CONFIG, field: value}))["id"] != view["id"]
 
 
-async def test_its_process_can_be_there_before_the_first_look(tmp_path: Path, shared_project: Path) -> None:
+async def test_its_process_can_be_there_before_the_first_look(
+    tmp_path: Path, shared_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    start = Child.start
+
+    async def noted(*how: Any, **more: Any) -> Child:
+        child = await start(*how, **more)
+        started.append(child.pid)
+        return child
+
+    monkeypatch.setattr(Child, "start", noted)
     async with opened(tmp_path, shared_project) as datasets:
         datasets.prepare()
         datasets.prepare()
-        async with asyncio.timeout(10):
-            while datasets._child is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        pid = pid_of(datasets)
+        await until(lambda: datasets._child, 60)
         await ready(datasets, await datasets.open(CONFIG))
-        assert pid_of(datasets) == pid
+        assert [pid_of(datasets)] == started
     async with opened(tmp_path, shared_project, idle_seconds=0.1) as datasets:
         datasets.prepare()
-        async with asyncio.timeout(10):
-            while datasets._child is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-            pid = pid_of(datasets)
-            while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        # It may be gone again before anybody sees it.
+        await until(lambda: len(started) == 2 and not Path(f"/proc/{started[1]}").exists(), 60)
+        assert datasets._child is None
 
 
 async def test_what_nobody_asks_for_ends(tmp_path: Path, shared_project: Path) -> None:
     async with opened(tmp_path, shared_project, idle_seconds=0.2) as datasets:
         view = await datasets.open(CONFIG)
         pid = pid_of(datasets)
-        async with asyncio.timeout(10):
-            while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await until(lambda: not Path(f"/proc/{pid}").exists(), 60)
         with pytest.raises(NotFoundError, match="not open any more"):
             await datasets.told(view["id"])
         again = await datasets.open(CONFIG)
@@ -118,7 +123,7 @@ async def test_a_process_that_dies_is_told_and_started_again(tmp_path: Path, sha
     async with opened(tmp_path, shared_project) as datasets:
         view = await ready(datasets, await datasets.open(CONFIG))
         os.kill(pid_of(datasets), signal.SIGKILL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while view["state"] != "failed":
                 view = await datasets.told(view["id"])
         assert "killed (signal 9)" in view["error"]

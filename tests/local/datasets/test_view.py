@@ -175,7 +175,7 @@ def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: A
     path.write_text("\n".join(json.dumps(row) for row in chats(300)))
     view = View(Index([DataFile(path, "d.jsonl")]))
     assert view.told()["rows"] is None
-    view.work(5)
+    view.work(60)
     assert (view.told()["rows"], view.told()["state"]) == (300, "opening")
     assert view.rows(300, 5)[0]["excerpt"].endswith("?")
     assert view.row(300)["shown"] == 0
@@ -184,7 +184,10 @@ def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: A
     assert view.told()["read"] == 0
     assert view.row(300)["learned"] == view.rows(300, 1)[0]["learned"] > 0
     assert view.find("longest", 0) == {"row": None, "reached": 0}
-    assert view.find("text", 0, text="WHO PAYS")["row"]
+    found = view.find("text", 0, text="WHO PAYS")
+    while found["row"] is None and found["reached"] < 300:  # it answers in time, however far it has come
+        found = view.find("text", found["reached"], text="WHO PAYS")
+    assert found["row"]
     view.close()
 
 

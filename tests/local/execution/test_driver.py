@@ -31,7 +31,7 @@ class Stuck:
 async def test_it_is_killed_when_leaving_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "LEAVE_SECONDS", 0.01)
     stuck = Stuck()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await cluster.Driver(stuck).stop()  # type: ignore[arg-type]
     assert stuck.told == [{"do": "end"}]
 

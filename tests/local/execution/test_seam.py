@@ -134,7 +134,7 @@ class Left(Elsewhere):
         for word in self._words:
             yield [word]
             if "wants" in word:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await self._model.wait()
 
 

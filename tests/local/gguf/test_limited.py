@@ -11,6 +11,7 @@ from arkor_dev.local.gguf import limited
 from arkor_dev.local.gguf.limited import GIB, Limits, run
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.harness import until
+from tests.support.processes import alive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,17 +38,12 @@ def test_it_answers_and_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     place = tmp_path / "pid"
-    with pytest.raises(JobFailure, match="took longer than"):
-        run(CHILD, {"do": "hang", "place": str(place)}, Limits(3, GIB), nothing, "It")
-
-    def gone() -> bool:
-        try:
-            os.kill(int(place.read_text()), 0)
-        except ProcessLookupError:
-            return True
-        return False
-
-    until(gone)
+    for seconds in (3, 10, 30):
+        with pytest.raises(JobFailure, match="took longer than"):
+            run(CHILD, {"do": "hang", "place": str(place)}, Limits(seconds, GIB), nothing, "It")
+        if place.exists() and place.read_text():  # else the machine was too busy for it to start anything
+            break
+    until(lambda: not alive(int(place.read_text())))
 
 
 def test_too_much_memory_is_refused() -> None:

@@ -1,15 +1,73 @@
-"""A machine on which no process can be started says so to whoever asks."""
+"""Questions that come while the worker cannot be started, is just being ended, or hangs."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from typing import Any
+import os
+import signal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def inference() -> AsyncIterator[Inference]:
+    inference = Inference(module="tests.local.inference.obedient")
+    yield inference
+    await inference.close()
+
+
+async def said(inference: Inference) -> str:
+    """What the worker answers: how many questions it was asked."""
+    async with asyncio.timeout(60), inference.answer() as messages:
+        text, _ = [message async for message in messages]
+    return str(text["text"])
+
+
+async def test_a_question_that_comes_as_the_worker_is_unloaded_is_asked_of_the_next(
+    inference: Inference,
+) -> None:
+    assert [await said(inference) for _ in range(2)] == ["1", "2"]
+    unloaded = inference._child
+    assert unloaded
+    inference._unload()
+    assert await said(inference) == "1"
+    assert inference._child is not unloaded
+
+
+async def test_a_question_that_comes_as_a_hung_worker_ends_is_asked_once(
+    inference: Inference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await said(inference)
+    hung = inference._child
+    assert hung
+    os.kill(hung.pid, signal.SIGSTOP)
+    ended, noticed = hung.ended, asyncio.Event()
+
+    async def late() -> int:
+        status = await ended()
+        await noticed.wait()
+        return status
+
+    monkeypatch.setattr(hung, "ended", late)
+    monkeypatch.setattr(inference, "_stop_seconds", 0.01)
+    async with inference.answer():
+        pass
+    await until(lambda: not hung.alive, 60)
+    asking = asyncio.create_task(said(inference))
+    await until(lambda: len(inference._answers) == 1, 60)
+    noticed.set()
+    assert await asking == "1"
+    assert await said(inference) == "2"
 
 
 async def test_that_no_process_can_be_started_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

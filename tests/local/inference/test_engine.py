@@ -150,7 +150,7 @@ async def test_an_idle_model_is_unloaded_and_comes_back(tiny: Path, monkeypatch:
                 last = [message async for message in messages][-1]
             assert last["done"]["completionTokens"] > 0
             assert inference.loaded
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while inference.loaded:  # noqa: ASYNC110 - it is the clock that is waited for
                     await asyncio.sleep(0.05)
     finally:

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # One worker for them all, as a start takes seconds; a test that hangs it leaves the one that replaced it.
-pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
 
-STOP_SECONDS = 0.5
+SOON = 0.5
+"""Seconds after which a worker that is known to hang is given up; any other one has all the time it takes."""
 TEMPLATE_LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 """Some ten minutes of a template that prints nothing."""
 
@@ -33,25 +34,33 @@ TEMPLATE_LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor
 async def inference() -> AsyncIterator[Inference]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        inference = Inference(stop_seconds=STOP_SECONDS)
+        inference = Inference(stop_seconds=60)
         yield inference
         await inference.close()
 
 
 async def words(inference: Inference, question: dict[str, Any]) -> dict[str, Any]:
     """What the last message says once the answer is complete."""
-    async with asyncio.timeout(30), inference.answer(**question, tools=None) as messages:
+    async with asyncio.timeout(100), inference.answer(**question, tools=None) as messages:
         done: dict[str, Any] = [message async for message in messages][-1]["done"]
     return done
+
+
+async def hang(inference: Inference, tiny: Path) -> None:
+    """Let the worker hear nothing more, and leave an answer, whose stop it does not acknowledge soon."""
+    assert inference._child
+    os.kill(inference._child.pid, signal.SIGSTOP)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "_stop_seconds", SOON)
+        async with inference.answer(**ask(tiny, None)):
+            pass
 
 
 async def test_a_worker_that_hangs_is_replaced(inference: Inference, tiny: Path) -> None:
     await words(inference, ask(tiny, None))
     assert inference._child
     stuck = inference._child.pid
-    os.kill(stuck, signal.SIGSTOP)
-    async with inference.answer(**ask(tiny, None)):
-        pass
+    await hang(inference, tiny)
     # It waits behind the one that hangs, and is asked again by itself.
     done = await words(inference, ask(tiny, None))
     assert done["completionTokens"] > 0
@@ -62,13 +71,17 @@ async def test_a_stop_that_is_heard_costs_nothing(inference: Inference, tiny: Pa
     await words(inference, ask(tiny, None))
     assert inference._child
     worker = inference._child.pid
-    async with inference.answer(**ask(tiny, None, maxTokens=200)) as messages:
-        assert "text" in await anext(aiter(messages))
-    assert inference._stopping
-    async with asyncio.timeout(10):
+    for _ in range(5):
+        async with inference.answer(**ask(tiny, None, maxTokens=200)) as messages:
+            assert "text" in await anext(aiter(messages))
+        if inference._stopping:  # else this process stood still until the answer was whole
+            break
+    (timer,) = inference._stopping.values()
+    async with asyncio.timeout(30):
         while inference._stopping:  # noqa: ASYNC110 - the acknowledgement is what is waited for
             await asyncio.sleep(0.01)
-    await asyncio.sleep(2 * STOP_SECONDS)
+    assert timer.cancelled()  # nobody ends it any more
+    assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
     assert inference._child.pid == worker
 
 
@@ -92,16 +105,20 @@ async def _rest_of(messages: AsyncIterator[dict[str, Any]]) -> list[dict[str, An
 
 
 async def test_an_answer_that_had_begun_says_why_it_ends(inference: Inference, tiny: Path) -> None:
-    async with inference.answer(**ask(tiny, None, maxTokens=240)) as messages:
-        answer = aiter(messages)
-        while "text" not in await anext(answer):
-            pass
-        assert inference._child
-        os.kill(inference._child.pid, signal.SIGSTOP)
-        async with inference.answer(**ask(tiny, None)):
-            pass
-        with pytest.raises(JobFailure, match="was started again"):
-            await asyncio.wait_for(_rest_of(answer), 20)
+    for _ in range(5):
+        async with inference.answer(**ask(tiny, None, maxTokens=240)) as messages:
+            answer = aiter(messages)
+            while "text" not in await anext(answer):
+                pass
+            await hang(inference, tiny)
+            why, rest = "", list[dict[str, Any]]()
+            try:
+                rest = await asyncio.wait_for(_rest_of(answer), 60)
+            except JobFailure as fault:
+                why = str(fault)
+        if not rest:  # else this process stood still until the answer was whole
+            break
+    assert "was started again" in why
 
 
 def with_template(tiny: Path, folder: Path, template: str) -> Path:
@@ -114,11 +131,12 @@ def with_template(tiny: Path, folder: Path, template: str) -> Path:
     ("template", "reason"),
     [
         (TEMPLATE_LOOP, "takes longer than"),
-        ("{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}", "more than"),
+        (f"{{% for a in range(99999) %}}{'x' * 1000}{{% endfor %}}", "more than"),
         ("{{ ().__class__.__base__.__subclasses__() }}", "unsafe"),
         ("{{ messages.append(1) }}", "unsafe"),
         ("{{ cycler.__init__.__globals__.os.system('true') }}", "unsafe"),
     ],
+    ids=["loops", "prints", "classes", "changes", "globals"],
 )
 async def test_a_template_is_bounded_and_in_a_sandbox(
     inference: Inference, tiny: Path, tmp_path: Path, template: str, reason: str
