@@ -148,7 +148,7 @@ class Backend:
         return job
 
     def events(self, job_id: str, last: str | None = None) -> Iterator[Frame]:
-        """A job's stream up to and with ``end``, without keep-alives: a busy machine is slow enough for them."""
+        """A job's stream up to and with ``end``, without the keep-alives that a busy machine gets."""
         headers = {"Last-Event-ID": last} if last is not None else {}
         with self.open("GET", f"/v1/jobs/{job_id}/events/stream", **headers) as answer:
             assert answer.status == 200
