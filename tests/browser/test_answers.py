@@ -10,6 +10,7 @@ from playwright.async_api import expect
 from tests.support.fake_samples import BASE, PROMPTS, WANTED, answer_prompts
 
 from .states import end, trained
+from .talk import send
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -126,7 +127,8 @@ async def test_a_question_is_asked_again_in_the_playground_in_the_same_way(
         await panel.get_by_role("listitem").first.get_by_role("link").click()
         question = page.get_by_role("textbox", name="Message")
         await expect(question).to_have_value(PROMPTS[0]["prompt"])
-        await question.press("Enter")
+        await question.focus()
+        await send(page)
         await expect(page.get_by_text("Hello, world")).to_be_visible()
     asked = fake_backend.last("POST /v1/inference/chat").json()
     assert asked["temperature"] == 0
@@ -151,7 +153,8 @@ async def test_held_out_rows_have_the_answers_of_both(
         await second.get_by_role("link", name="Ask in Playground").click()
         question = page.get_by_role("textbox", name="Message")
         await expect(question).to_have_value("Where is parcel number 2?")
-        await question.press("Enter")
+        await question.focus()
+        await send(page)
         await expect(page.get_by_text("Hello, world")).to_have_count(2)
     asked = [seen.json() for seen in fake_backend.requests if seen.route == "POST /v1/inference/chat"]
     assert {one["temperature"] for one in asked} == {0}

@@ -26,6 +26,7 @@ AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min
 RUN = """
 async (tags) => (await axe.run(document, { runOnly: tags, resultTypes: ["violations"] })).violations
 """
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -52,5 +53,5 @@ async def test_a_state(studio: Studio, fake_backend: FakeBackend, open_page: Ope
         for width, scheme in ((1280, "light"), (390, "dark")):
             await page.set_viewport_size({"width": width, "height": 900})
             await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            await page.wait_for_timeout(50)
+            await page.evaluate(DRAWN)
             assert await problems(page) == [], f"{width} {scheme}"
