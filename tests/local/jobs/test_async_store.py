@@ -97,6 +97,27 @@ async def test_a_request_is_refused_and_then_nothing_comes_of_it(
     assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["b"]
 
 
+async def test_a_request_that_is_being_written_is_not_refused(
+    store: AsyncStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that stands still may do it all the same, and whoever asked would ask for it twice."""
+    monkeypatch.setattr(async_store, "REQUEST_SECONDS", 0.05)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(store: Store) -> dict[str, Any]:
+        begun.set()
+        go_on.wait(60)
+        return store.create("slow", CONFIG)
+
+    requesting = asyncio.create_task(store.request(slowly))
+    assert await asyncio.to_thread(begun.wait, 60)
+    await asyncio.sleep(0.2)  # longer than it may take
+    assert not requesting.done()
+    go_on.set()
+    assert (await requesting)["name"] == "slow"
+    assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["slow"]
+
+
 async def test_a_mistake_is_not_tried_again(store: AsyncStore) -> None:
     with pytest.raises(TypeError):
         await store.write(Store.append, "job_x", [("training.log", {"step": object()})])
