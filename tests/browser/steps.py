@@ -112,6 +112,15 @@ async def at_rest(read: Callable[[], Awaitable[T]]) -> T:
         last = now
 
 
+async def lasting(find: Callable[[], Awaitable[list[str]]]) -> list[str]:
+    """What is found to be wrong, unless half a second later nothing is: it was of a moment then."""
+    found = await find()
+    if found:
+        await asyncio.sleep(0.5)
+        found = await find()
+    return found
+
+
 @asynccontextmanager
 async def hurried(page: Page) -> AsyncIterator[None]:
     """Within the block the clock of all tabs runs ten times as fast, for what they do every few seconds.

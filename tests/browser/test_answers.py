@@ -10,6 +10,7 @@ from playwright.async_api import expect
 from tests.support.fake_samples import BASE, PROMPTS, WANTED, answer_prompts
 
 from .states import end, trained
+from .steps import at_rest
 from .talk import send
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ async def test_the_chart_s_cursor_chooses_the_step(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await shows(page, "Step 200")
         chart = page.locator(".chart")
-        box = await chart.bounding_box()
+        box = await at_rest(chart.bounding_box)
         assert box
         await page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + 100)
         await shows(page, "Step 100")

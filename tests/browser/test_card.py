@@ -39,7 +39,8 @@ async def test_a_card_is_read_and_copied(
         assert "arkor-dev:" not in await dialog.inner_text()
         await dialog.get_by_role("button", name="Copy the card as Markdown").click()
         await expect(dialog.get_by_text("Copied")).to_be_visible()
-        assert await page.evaluate("navigator.clipboard.readText()") == CARD
+        copied = "(card) => navigator.clipboard.readText().then((got) => got === card)"
+        await page.wait_for_function(copied, arg=CARD)
         await page.keyboard.press("Escape")
         await expect(dialog).to_have_count(0)
         await expect(button).to_be_focused()

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from .states.data import HOSTILE, chat, finding
 from .states.home import TRAINER, declare
-from .steps import hurried, soon
+from .steps import at_rest, hurried, soon
 
 if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
@@ -93,7 +93,7 @@ async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, d
         await expect(losses).to_contain_text("max_length 29 cuts")
         assert before.partition("cuts")[2] != (await losses.inner_text()).partition("cuts")[2]
         # By the pointer: a click on the plot takes the line there.
-        box = await line.bounding_box()
+        box = await at_rest(line.bounding_box)
         assert box
         await page.mouse.click(box["x"] + box["width"] / 4, box["y"] + 40)
         await expect(losses).not_to_contain_text("max_length 29 cuts")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from .steps import hurried
+from .steps import at_rest, hurried
 from .talk import start
 
 if TYPE_CHECKING:
@@ -404,7 +404,7 @@ async def test_what_belongs_together_stands_together(
     endpoint = add_endpoint(fake_backend, "shop")
     fake_backend.fault("DELETE /v1/endpoints/{id}", status=500)
     async with open_page(studio.url, "/#/endpoints?new=1", faulty=True) as page:
-        radio = await page.get_by_role("radio", name="For days").bounding_box()
+        radio = await at_rest(page.get_by_role("radio", name="For days").bounding_box)
         days = await page.get_by_role("spinbutton", name="Days").bounding_box()
         assert radio
         assert days
@@ -415,7 +415,7 @@ async def test_what_belongs_together_stands_together(
         field = page.get_by_role("dialog").get_by_role("textbox")
         await field.fill("shop")
         await field.press("Enter")
-        note = await page.get_by_role("alert").bounding_box()
+        note = await at_rest(page.get_by_role("alert").bounding_box)
         above = await field.bounding_box()
         assert note
         assert above

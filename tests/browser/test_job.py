@@ -141,7 +141,7 @@ async def test_zoom_by_hand_wheel_and_keys_lives_in_the_address(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         chart = page.get_by_role("application", name=re.compile("^Loss of done"))
         await expect(chart).to_contain_text("400")
-        box = await chart.bounding_box()
+        box = await at_rest(chart.bounding_box)
         assert box
         await page.mouse.move(box["x"] + 300, box["y"] + 100)
         await page.mouse.down()
@@ -179,7 +179,7 @@ async def test_two_fingers_zoom_and_stay_on_their_points(
     async with open_page(studio.url, f"/#/jobs/{job}", width=390, height=844, has_touch=True) as page:
         chart = page.locator(".chart")
         await chart.scroll_into_view_if_needed()
-        box = await chart.bounding_box()
+        box = await at_rest(chart.bounding_box)
         assert box
         device = await page.context.new_cdp_session(page)
 
@@ -233,7 +233,7 @@ async def test_the_crosshair_reads_points_and_never_covers_them(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         chart = page.locator(".chart")
         await expect(chart).to_contain_text("100")
-        box = await chart.bounding_box()
+        box = await at_rest(chart.bounding_box)
         assert box
         for part in (0.05, 0.3, 0.5, 0.7, 0.98):
             await page.mouse.move(box["x"] + part * box["width"], box["y"] + 150)
@@ -287,7 +287,7 @@ async def test_escape_takes_a_drag_back(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         chart = page.locator(".chart")
         await expect(chart).to_contain_text("100")
-        box = await chart.bounding_box()
+        box = await at_rest(chart.bounding_box)
         assert box
         await page.mouse.move(box["x"] + 300, box["y"] + 100)
         await page.mouse.down()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .states import Scene, State, all_states
+from .steps import lasting
 from .widths import layout_faults
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ async def test_a_state(studio: Studio, fake_backend: FakeBackend, open_page: Ope
     async with open_page(studio.url, None, faulty=state.faulty, reduced_motion="reduce") as page:
         page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
         await state.play(Scene(page, studio, fake_backend))
-        assert await layout_faults(page) == []
+        assert await lasting(lambda: layout_faults(page)) == []
         # axe-core comes with the page's own tools (npm ci in web/); without them the widths are tested.
         if not AXE.exists() and "CI" not in os.environ:
             return
@@ -54,4 +55,4 @@ async def test_a_state(studio: Studio, fake_backend: FakeBackend, open_page: Ope
             await page.set_viewport_size({"width": width, "height": 900})
             await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             await page.evaluate(DRAWN)
-            assert await problems(page) == [], f"{width} {scheme}"
+            assert await lasting(lambda: problems(page)) == [], f"{width} {scheme}"
