@@ -178,6 +178,7 @@ async def test_two_fingers_zoom_and_stay_on_their_points(
     job = finished(fake_backend, 400)
     async with open_page(studio.url, f"/#/jobs/{job}", width=390, height=844, has_touch=True) as page:
         chart = page.locator(".chart")
+        await expect(figure(page, "Step")).to_contain_text("400 / 400")
         await chart.scroll_into_view_if_needed()
         box = await at_rest(chart.bounding_box)
         assert box

@@ -115,7 +115,7 @@ class Backend:
     def _error(self, line: bytes) -> None:
         self.errors.append(line.decode())
 
-    def connection(self, timeout: float = 60) -> http.client.HTTPConnection:
+    def connection(self, timeout: float = 100) -> http.client.HTTPConnection:
         """A connection to the backend's socket."""
         connection = http.client.HTTPConnection("localhost", timeout=timeout)
         connection.sock = socket.socket(socket.AF_UNIX)
@@ -187,10 +187,12 @@ class Backend:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
         try:
-            self.process.wait(30)
+            self.process.wait(10)
         finally:
             for pid in self.processes():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                    os.kill(pid, signal.SIGKILL)
+            until(lambda: not self.processes())  # whoever looks at its files now has them to himself
 
 
 def launch(

@@ -14,7 +14,7 @@ from tests.local.harness import until
 if TYPE_CHECKING:
     from tests.local.conftest import Trained
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]  # models are loaded, and a busy machine
 
 
 def ask(trained: Trained, **body: Any) -> str:
