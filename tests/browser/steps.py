@@ -24,6 +24,8 @@ QUESTION = "The parcel came with a broken mug. What can I do?"
 MINUTE = 60_000
 HURRY_STEP = 0.05
 HURRY_TIMES = 10
+COPIED = "async (text) => (await navigator.clipboard.readText()) === text"
+"""Whether the clipboard holds this: a page says that something is copied before the browser has done it."""
 
 
 def copy_example(folder: Path) -> Path:

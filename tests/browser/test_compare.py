@@ -37,8 +37,8 @@ def job_of(fake: FakeBackend, name: str, best: float, **config: Any) -> str:
 
 WITHIN = """() => {
     const [words, chart] = ['.chart-readout', '.chart'].map((each) =>
-        document.querySelector(each).getBoundingClientRect());
-    return words.bottom <= chart.bottom;
+        document.querySelector(each)?.getBoundingClientRect());
+    return words && words.bottom <= chart.bottom;
 }"""
 
 

@@ -17,7 +17,7 @@ from playwright.async_api import expect
 from tests.support.waiting import until
 
 from .conftest import FIREFOX
-from .steps import at_rest, soon
+from .steps import COPIED, at_rest, soon
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -219,8 +219,8 @@ def zoom(address: str) -> tuple[float, float]:
 # The crosshair has come to where the pointer is, its words cover no point, and they lie within the chart.
 BESIDE_THE_POINT = """(part) => {
     const [words, dot, chart] = ['.chart-readout', '.chart-dot', '.chart'].map((each) =>
-        document.querySelector(each).getBoundingClientRect());
-    return Math.abs((dot.left + dot.right) / 2 - chart.left - part * chart.width) < chart.width / 10
+        document.querySelector(each)?.getBoundingClientRect());
+    return words && dot && Math.abs((dot.left + dot.right) / 2 - chart.left - part * chart.width) < chart.width / 10
         && (dot.right < words.left || dot.left > words.right)
         && chart.left <= words.left && words.right <= chart.right;
 }"""
@@ -558,8 +558,7 @@ async def test_what_is_left_behind_can_be_found_and_tried(
             fact = page.locator(".job-fact").filter(has=page.locator("dt", has_text=re.compile(f"^{name}$")))
             await expect(fact).to_contain_text(size)
             await fact.get_by_role("button", name=f"Copy the folder's path: {path}").click()
-            copied = "(text) => navigator.clipboard.readText().then((got) => got === text)"
-            await page.wait_for_function(copied, arg=path)
+            await soon(partial(page.evaluate, COPIED, path))
             link = fact.get_by_role("link", name="try it")
             await expect(link).to_have_attribute("href", re.compile(re.escape(target)))
 
