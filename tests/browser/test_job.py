@@ -220,7 +220,8 @@ def zoom(address: str) -> tuple[float, float]:
 BESIDE_THE_POINT = """(part) => {
     const [words, dot, chart] = ['.chart-readout', '.chart-dot', '.chart'].map((each) =>
         document.querySelector(each)?.getBoundingClientRect());
-    return words && dot && Math.abs((dot.left + dot.right) / 2 - chart.left - part * chart.width) < chart.width / 10
+    const away = (at) => Math.abs(at - chart.left - part * chart.width);
+    return words && dot && away((dot.left + dot.right) / 2) < chart.width / 10
         && (dot.right < words.left || dot.left > words.right)
         && chart.left <= words.left && words.right <= chart.right;
 }"""
