@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     OpenPage = Callable[..., AbstractAsyncContextManager[Page]]
 
 # Milliseconds. On a quiet machine all comes at once; on a busy one nothing is wrong before this.
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 HERE = Path(__file__).parent
 FIREFOX = os.environ.get("ARKOR_TEST_BROWSER") == "firefox"

@@ -8,20 +8,24 @@ import shutil
 import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from playwright.async_api import expect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from playwright.async_api import Page
+
+T = TypeVar("T")
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "support-bot"
 QUESTION = "The parcel came with a broken mug. What can I do?"
 MINUTE = 60_000
 HURRY_STEP = 0.05
 HURRY_TIMES = 10
+COPIED = "async (text) => (await navigator.clipboard.readText()) === text"
+"""Whether the clipboard holds this: a page says that something is copied before the browser has done it."""
 
 
 def copy_example(folder: Path) -> Path:
@@ -88,6 +92,35 @@ async def ask_both(page: Page, question: str) -> tuple[str, str]:
     await expect(answers).to_have_count(2)
     await expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=3 * MINUTE)
     return await answers.nth(0).inner_text(), await answers.nth(1).inner_text()
+
+
+async def soon(holds: Callable[[], Awaitable[object]], seconds: float = 15) -> None:
+    """Look again and again until it ``holds``: what is read of a page once may be of the moment before."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await holds():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"it does not hold, in {seconds} s") from None
+
+
+async def at_rest(read: Callable[[], Awaitable[T]]) -> T:
+    """What is read once it is the same twice, some frames apart: where something has come to that moves."""
+    last = await read()
+    while True:
+        await asyncio.sleep(0.2)
+        if (now := await read()) == last:
+            return now
+        last = now
+
+
+async def lasting(find: Callable[[], Awaitable[list[str]]]) -> list[str]:
+    """What is found to be wrong, unless half a second later nothing is: it was of a moment then."""
+    found = await find()
+    if found:
+        await asyncio.sleep(0.5)
+        found = await find()
+    return found
 
 
 @asynccontextmanager

@@ -24,6 +24,11 @@ async def put(field: Locator, text: str) -> None:
 async def start(page: Page, text: str) -> None:
     """Ask, as soon as somebody is there to be asked."""
     await page.get_by_label("Message").fill(text)
+    await send(page)
+
+
+async def send(page: Page) -> None:
+    """Send what is in the field that has the focus, as soon as somebody is there to be asked."""
     await expect(page.get_by_role("button", name="Send")).to_be_enabled()
     await page.keyboard.press("Enter")
 

@@ -10,6 +10,8 @@ from playwright.async_api import expect
 from tests.support.fake_samples import BASE, PROMPTS, WANTED, answer_prompts
 
 from .states import end, trained
+from .steps import at_rest
+from .talk import send
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -102,7 +104,7 @@ async def test_the_chart_s_cursor_chooses_the_step(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await shows(page, "Step 200")
         chart = page.locator(".chart")
-        box = await chart.bounding_box()
+        box = await at_rest(chart.bounding_box)
         assert box
         await page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + 100)
         await shows(page, "Step 100")
@@ -126,7 +128,8 @@ async def test_a_question_is_asked_again_in_the_playground_in_the_same_way(
         await panel.get_by_role("listitem").first.get_by_role("link").click()
         question = page.get_by_role("textbox", name="Message")
         await expect(question).to_have_value(PROMPTS[0]["prompt"])
-        await question.press("Enter")
+        await question.focus()
+        await send(page)
         await expect(page.get_by_text("Hello, world")).to_be_visible()
     asked = fake_backend.last("POST /v1/inference/chat").json()
     assert asked["temperature"] == 0
@@ -151,7 +154,8 @@ async def test_held_out_rows_have_the_answers_of_both(
         await second.get_by_role("link", name="Ask in Playground").click()
         question = page.get_by_role("textbox", name="Message")
         await expect(question).to_have_value("Where is parcel number 2?")
-        await question.press("Enter")
+        await question.focus()
+        await send(page)
         await expect(page.get_by_text("Hello, world")).to_have_count(2)
     asked = [seen.json() for seen in fake_backend.requests if seen.route == "POST /v1/inference/chat"]
     assert {one["temperature"] for one in asked} == {0}

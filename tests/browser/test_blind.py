@@ -198,7 +198,7 @@ async def test_an_answer_that_fails_names_nobody_and_a_lost_vote_is_sent_again(
         await page.keyboard.press("ArrowLeft")  # is the sheet's own now
         await page.keyboard.press("Escape")
         await place(page, 2, 3)
-    assert len(fake_backend.votes.votes[job]) == 1
+    await fake_backend.until(lambda: len(fake_backend.votes.votes[job]) == 1)
     # What was said before a question is asked with it, and the same words after others are another question.
     asked_for = {tuple(each["content"] for each in body["messages"]) for body in asked(fake_backend)}
     assert asked_for <= {("Be brief.", str(number)) for number in range(3)}

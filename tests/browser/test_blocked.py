@@ -96,6 +96,7 @@ async def test_a_canvas_that_reads_as_noise(
         await page.goto(f"{studio.url}/#/jobs/{job}")
         await page.get_by_role("button", name="Export").click()
         await page.get_by_role("menuitem", name="SVG").click()
+        await page.wait_for_function("window.saved")
         svg = await page.evaluate("window.saved.text()")
         tones = set(re.findall(r"(?:fill|stroke)=\"(rgb[^\"]+)\"", svg))
         # Page, ink, hints, lines, axis and accent, as Chromium draws them.

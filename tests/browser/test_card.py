@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.async_api import expect
 from tests.support.fake_cards import CARD
 
 from .states import trained
+from .steps import COPIED, soon
 
 if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
@@ -39,7 +41,7 @@ async def test_a_card_is_read_and_copied(
         assert "arkor-dev:" not in await dialog.inner_text()
         await dialog.get_by_role("button", name="Copy the card as Markdown").click()
         await expect(dialog.get_by_text("Copied")).to_be_visible()
-        assert await page.evaluate("navigator.clipboard.readText()") == CARD
+        await soon(partial(page.evaluate, COPIED, CARD))
         await page.keyboard.press("Escape")
         await expect(dialog).to_have_count(0)
         await expect(button).to_be_focused()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import expect
 
+from .steps import soon
+
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
@@ -31,6 +33,13 @@ def job_of(fake: FakeBackend, name: str, best: float, **config: Any) -> str:
     fake.log(job, 20, evalLoss=best)
     fake.finish(job)
     return job
+
+
+WITHIN = """() => {
+    const [words, chart] = ['.chart-readout', '.chart'].map((each) =>
+        document.querySelector(each)?.getBoundingClientRect());
+    return words && words.bottom <= chart.bottom;
+}"""
 
 
 def row(page: Page, label: str) -> Any:
@@ -65,10 +74,10 @@ async def test_jobs_are_added_and_left_out_in_the_address(
         for job in (first, second):
             await page.get_by_label("Add a job").select_option(job)
         await expect(page.locator(".chart-curve")).to_have_count(2)
-        assert page.url.endswith(f"jobs={first}%2C{second}")
+        await expect(page).to_have_url(re.compile(f"jobs={first}%2C{second}$"))
         await page.get_by_role("button", name="Remove one").click()
         await expect(page.locator(".chart-curve")).to_have_count(1)
-        assert page.url.endswith(f"jobs={second}")
+        await expect(page).to_have_url(re.compile(f"jobs={second}$"))
 
 
 @pytest.mark.chromium_only("a stock Firefox tells its driver of no download")
@@ -88,10 +97,8 @@ async def test_many_long_names_fit_the_readout_and_the_file(
             chart = page.locator(".chart")
             await chart.scroll_into_view_if_needed()
             await chart.hover(position={"x": width // 2, "y": 60})
-            box, words = await chart.bounding_box(), await page.locator(".chart-readout").bounding_box()
-            assert box
-            assert words
-            assert words["y"] + words["height"] <= box["y"] + box["height"]
+            await expect(page.locator(".chart-readout")).to_be_visible()
+            await soon(lambda: page.evaluate(WITHIN))
             if width == 390:
                 await expect(page.locator(".chart-readout")).to_contain_text("+4 more")
     async with open_page(studio.url, f"/#/compare?jobs={','.join(jobs[:2])}") as page:

@@ -23,14 +23,15 @@ async def test_two_tabs_share_a_conversation_and_lose_nothing(
 ) -> None:
     fake_backend.add_job("completed")
     fake_backend.chat.chunks = [f"word{number} " for number in range(60)]
-    fake_backend.chat.delay = 0.05
+    fake_backend.chat.delay = 0.5
     async with open_page(studio.url, "/#/playground") as one:
         await start(one, "First?")
         await expect(answers(one)).to_contain_text("word3")
         other = await one.context.new_page()
         await other.goto(one.url)
         await expect(answers(other)).to_contain_text("Being answered in another tab.")
-        await expect(answers(other)).to_contain_text("word59", timeout=20_000)
+        fake_backend.chat.delay = 0.02  # it goes on at length until the other tab is there
+        await expect(answers(other)).to_contain_text("word59")
         await expect(other.locator(".chat-foot")).to_be_visible()
         fake_backend.chat.delay = 0
         await ask(other, "Second?")
@@ -71,13 +72,16 @@ async def test_typing_on_after_a_click_on_send_is_writing(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
-    async with open_page(studio.url, "/#/playground") as page:
+    async with open_page(studio.url, "/#/playground", clock=True) as page:
         message = page.get_by_label("Message")
         await message.fill("Hello?")
         send = page.get_by_role("button", name="Send")
         await expect(send).to_be_enabled()
-        # Twice, as an impatient hand does: the second click meets Stop in the place of Send.
+        # Twice, as an impatient hand does: the second click meets Stop in the place of Send. It comes half a
+        # second later at most, and so in no time by the page's clock, however slow this machine is.
+        await page.clock.pause_at(await page.evaluate("Date.now() / 1000") + 2)
         await send.dblclick()
+        await page.clock.resume()
         await expect(answers(page)).to_contain_text("Hello, world")
         await page.keyboard.type("can you now")
         await expect(message).to_have_value("can you now")
@@ -138,6 +142,7 @@ async def test_presets_of_two_tabs_and_of_studio_itself(
             await page.get_by_role("button", name="Save as preset").click()
             await page.get_by_label("Name of the preset").fill(name)
             await page.keyboard.press("Enter")
+            await expect(page.get_by_role("group", name="Preset")).to_contain_text(name)
         await one.reload()
         await expect(one.get_by_role("group", name="Preset")).to_contain_text("ShortLong")
         await put(one.get_by_label("Max tokens"), "7")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from tests.support.waiting import until
+
 from .states import trained
 from .talk import ask, asked
 
@@ -70,7 +72,7 @@ async def test_a_corrected_answer_becomes_data_and_can_be_taken_back(
         assert '["data/a.jsonl", "data/corrections.jsonl"]' in written
         await correction.get_by_role("button", name="Undo the correction").click()
         await expect(correction).to_have_count(0)
-        assert not file.exists()
+        await until(lambda: not file.exists())
 
 
 async def test_what_cannot_be_added_or_undone_says_why(

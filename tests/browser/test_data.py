@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from .states.data import HOSTILE, chat, finding
 from .states.home import TRAINER, declare
-from .steps import hurried
+from .steps import at_rest, hurried, soon
 
 if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from .conftest import OpenPage
 
 pytestmark = pytest.mark.browser
+
+ALL_BUT_30_ARE_CUT = """() => {
+    const of = (names) => document.querySelectorAll(names).length;
+    return of('.data-token.data-cut') === of('.data-token') - 30;
+}"""
 
 
 @pytest.fixture
@@ -40,14 +45,13 @@ async def test_the_way_there_is_where_the_feature_is(
         await page.get_by_role("link", name="look at the data").click()
         await expect(page).to_have_url(studio.url + "/#/data?trainer=support-bot")
         await expect(page.get_by_role("heading", name="Row 1 ")).to_be_visible()
-        await page.keyboard.press("g")
-        await page.keyboard.press("h")
+        await page.keyboard.type("gh")
         await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot")
     fake_backend.features = []
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("link", name="Endpoints")).to_be_visible()
-        assert await page.get_by_role("link", name="Data", exact=True).count() == 0
-        assert await page.get_by_role("link", name="look at the data").count() == 0
+        await expect(page.get_by_role("link", name="Data", exact=True)).to_have_count(0)
+        await expect(page.get_by_role("link", name="look at the data")).to_have_count(0)
 
 
 async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
@@ -59,7 +63,7 @@ async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any])
         for key, number in (("j", 2), ("j", 3), ("k", 2), ("l", longest), ("/", longest)):
             await page.keyboard.press(key)
             await expect(row).to_contain_text(f"Row {number} ")
-        assert await page.evaluate("document.activeElement.type") == "search"
+        await expect(page.get_by_role("searchbox")).to_be_focused()
         await page.keyboard.type("umbrella")
         await page.keyboard.press("Enter")
         await expect(row).to_contain_text("Row 91 ")
@@ -77,22 +81,22 @@ async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, d
     async with open_page(studio.url, "/#/data") as page:
         losses, line = page.locator(".data-losses"), page.get_by_role("slider", name="max_length")
         await expect(losses).to_contain_text("max_length 512, beyond the axis, cuts no row.")
+        await expect(page.locator(".data-token").first).to_be_attached()
         await line.fill("30")
         texts = await page.locator(".data-token").count()
         await page.keyboard.press("l")
         await expect(page.locator(".data-token").nth(texts)).to_be_attached()
-        assert (
-            await page.locator(".data-token.data-cut").count()
-            == await page.locator(".data-token").count() - 30
-        )
+        await soon(lambda: page.evaluate(ALL_BUT_30_ARE_CUT))
+        await expect(losses).to_contain_text("max_length 30 cuts")
         before = await losses.inner_text()
         await line.press("ArrowLeft")
         await expect(losses).to_contain_text("max_length 29 cuts")
         assert before.partition("cuts")[2] != (await losses.inner_text()).partition("cuts")[2]
         # By the pointer: a click on the plot takes the line there.
-        box = await line.bounding_box()
+        box = await at_rest(line.bounding_box)
         assert box
         await page.mouse.click(box["x"] + box["width"] / 4, box["y"] + 40)
+        await expect(losses).not_to_contain_text("max_length 29 cuts")
         quarter = int(await line.input_value())
         assert abs(quarter - int(await line.get_attribute("max") or 0) / 4) < 2
         await expect(losses).to_contain_text(f"max_length {quarter} cuts")
@@ -109,7 +113,7 @@ async def test_the_line_is_taken_over_by_the_next_run(
         await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
         assert fake_backend.last("POST /v1/datasets").json()["config"]["maxLength"] == 40
         await expect(page.locator(".data-losses")).to_contain_text("max_length 40 cuts")
-        assert await page.get_by_role("button", name="Use for the next run").count() == 0
+        await expect(page.get_by_role("button", name="Use for the next run")).to_have_count(0)
         await page.get_by_role("link", name="Home", exact=True).click()
         await expect(page.get_by_role("button", name="Run without writing")).to_be_visible()
 
@@ -150,7 +154,7 @@ async def test_findings_lead_to_their_rows(
         await page.get_by_role("link", name="Row 77").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 77 ")
         await page.get_by_text("40 rows are longer").click()
-        assert await page.get_by_role("link", name="Row ").count() == 21
+        await expect(page.get_by_role("link", name="Row ")).to_have_count(21)
         await page.get_by_role("button", name="Next of them").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 30 ")
 
@@ -206,7 +210,7 @@ async def test_a_trainer_with_other_settings_is_another_view(
     async with open_page(studio.url, "/#/data") as page:
         await expect(page.locator(".data-losses")).to_contain_text("max_length 512")
         path.write_text(path.read_text() + "max_length = 20\n")
-        await expect(page.locator(".data-losses")).to_contain_text("max_length 20 cuts", timeout=15_000)
+        await expect(page.locator(".data-losses")).to_contain_text("max_length 20 cuts")
     sent = [json.loads(seen.body) for seen in fake_backend.requests if seen.route == "POST /v1/datasets"]
     assert [one["config"].get("maxLength") for one in sent] == [None, 20]
 

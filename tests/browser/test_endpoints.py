@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from .steps import hurried
+from .steps import at_rest, hurried
+from .talk import start
 
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Page
@@ -131,7 +133,7 @@ async def test_each_fact_can_be_changed(
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
         await page.get_by_role("switch").click()
         await expect(page.get_by_role("switch")).not_to_be_checked()
-        assert held["enabled"] is False
+        await fake_backend.until(lambda: held["enabled"] is False)
         await page.get_by_role("button", name="Change: serves").click()
         await page.get_by_role("button", name=re.compile("^Serves: ")).click()
         await page.keyboard.type("newer completed")
@@ -181,7 +183,7 @@ async def test_a_key_is_shown_once_and_guarded_meanwhile(
         question = page.get_by_role("dialog", name="Leave without the key?")
         await page.evaluate("location.hash = '#/jobs'")
         await question.get_by_role("button", name="Back").click()
-        assert page.url.endswith(here)
+        await expect(page).to_have_url(studio.url + here)
         await expect(shown).to_have_value(plaintext)
         await page.keyboard.press("Escape")
         await question.get_by_role("button", name="Back").click()
@@ -226,9 +228,9 @@ async def test_the_list_follows_the_backend(
         await expect(page.get_by_text("Give a model an address of its own")).to_be_visible()
         async with hurried(page):
             add_endpoint(fake_backend, "made-elsewhere")
-            await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible(timeout=15_000)
+            await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible()
             fake_backend.fault("GET /v1/endpoints", status=500, body=b'{"error": "Out of order."}')
-            await expect(page.get_by_role("alert")).to_contain_text("Out of order.", timeout=15_000)
+            await expect(page.get_by_role("alert")).to_contain_text("Out of order.")
         await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible()
 
 
@@ -266,13 +268,15 @@ async def test_who_leaves_while_a_key_is_made_is_asked_and_then_shown_it(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend)
-    fake_backend.fault("POST /v1/endpoints/{id}/keys", times=1, delay=1)
+    made = asyncio.Event()
+    fake_backend.fault("POST /v1/endpoints/{id}/keys", times=1, until=made)
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
         await page.get_by_label("Label of a new key").fill("web shop")
         await page.keyboard.press("Enter")
         await page.get_by_role("link", name="Jobs").click()
         question = page.get_by_role("dialog", name="Leave without the key?")
         await expect(question).to_be_visible()
+        made.set()
         await expect(page.get_by_label("API key", exact=True)).to_be_visible()
         await expect(question).to_have_count(0)
         await page.get_by_role("button", name="I have stored it").click()
@@ -329,13 +333,15 @@ async def test_what_a_new_endpoint_serves_stays_what_was_proposed(
         await expect(address).to_have_value("muller-s-resume-bot")
         fake_backend.add_job("completed", name="newer", createdAt="2026-01-03T00:00:00Z")
         await page.get_by_role("button", name=re.compile("^Serves: ")).click()
-        await expect(page.get_by_role("option", name="newer")).to_be_visible(timeout=15_000)
+        await expect(page.get_by_role("option", name="newer")).to_be_visible()
         await page.keyboard.press("Escape")
         await expect(address).to_have_value("muller-s-resume-bot")
         # Impatience makes one endpoint all the same.
-        fake_backend.fault("POST /v1/endpoints", times=1, delay=0.3)
+        answered = asyncio.Event()
+        fake_backend.fault("POST /v1/endpoints", times=1, until=answered)
         await address.press("Enter")
         await address.press("Enter")
+        answered.set()
         await expect(page.get_by_role("heading", name="muller-s-resume-bot", level=1)).to_be_visible()
     (made,) = fake_backend.deployments.values()
     assert made["target"]["adapter"] == {"kind": "final", "jobId": job}
@@ -373,10 +379,12 @@ async def test_the_focus_stays_with_what_is_done(
                 await expect(change).to_be_focused()
 
         switch = page.get_by_role("switch")
-        fake_backend.fault("PATCH /v1/endpoints/{id}", times=1, delay=0.3)
+        answered = asyncio.Event()
+        fake_backend.fault("PATCH /v1/endpoints/{id}", times=1, until=answered)
         await switch.press("Space")
         await expect(switch).to_have_attribute("aria-disabled", "true")
         await page.keyboard.press("Space")
+        answered.set()
         await expect(switch).not_to_have_attribute("aria-disabled", "true")
         await expect(switch).not_to_be_checked()
         await expect(switch).to_be_focused()
@@ -396,7 +404,7 @@ async def test_what_belongs_together_stands_together(
     endpoint = add_endpoint(fake_backend, "shop")
     fake_backend.fault("DELETE /v1/endpoints/{id}", status=500)
     async with open_page(studio.url, "/#/endpoints?new=1", faulty=True) as page:
-        radio = await page.get_by_role("radio", name="For days").bounding_box()
+        radio = await at_rest(page.get_by_role("radio", name="For days").bounding_box)
         days = await page.get_by_role("spinbutton", name="Days").bounding_box()
         assert radio
         assert days
@@ -407,7 +415,7 @@ async def test_what_belongs_together_stands_together(
         field = page.get_by_role("dialog").get_by_role("textbox")
         await field.fill("shop")
         await field.press("Enter")
-        note = await page.get_by_role("alert").bounding_box()
+        note = await at_rest(page.get_by_role("alert").bounding_box)
         above = await field.bounding_box()
         assert note
         assert above
@@ -477,8 +485,7 @@ async def test_a_kept_request_is_gone_on_with_in_the_playground(
         await expect(page.get_by_role("region", name="Answer")).to_contain_text("In the attic.")
         await page.get_by_role("button", name="Open in the playground").click()
         await expect(page.get_by_text("In the attic.")).to_be_visible()
-        await page.get_by_role("textbox", name="Message").fill("Which attic?")
-        await page.keyboard.press("Enter")
+        await start(page, "Which attic?")
         await expect(page.get_by_text("Hello, world")).to_be_visible()
         # It is a conversation like any other, and outlives a reload.
         await page.reload()
@@ -514,7 +521,7 @@ async def test_a_kept_answer_is_corrected_and_becomes_a_row(
         assert row["corrected"]["by"] == "endpoint shop"
         await page.get_by_role("button", name="Undo").click()
         await expect(page.get_by_text("Line 1 of data/corrections.jsonl.")).to_have_count(0)
-    assert not file.exists()
+        await fake_backend.until(lambda: not file.exists())
 
 
 async def test_a_text_that_is_not_kept_is_not_offered(

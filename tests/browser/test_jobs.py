@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from .steps import hurried
+from .steps import at_rest, hurried
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -30,6 +30,12 @@ HOSTILE = (
     "x" * 3000,
     "",
 )
+
+
+A_ROW_IN_SIGHT = """() => [...document.querySelectorAll('.jobs-row')].some((row) => {
+    const box = row.getBoundingClientRect();
+    return box.top > innerHeight / 3 && box.bottom < innerHeight;
+})"""
 
 
 async def names(page: Page) -> list[str]:
@@ -67,12 +73,10 @@ async def test_what_is_looked_for_stands_in_the_address(
         await page.get_by_text("Completed 2").click()
         await page.get_by_role("button", name="Best eval loss").click()
         await page.get_by_role("searchbox").fill("a")
-        await expect(page.locator(".jobs-row")).to_have_count(2)
-        assert await names(page) == ["alpha", "bravo"]
-        assert page.url.endswith("#/jobs?status=completed&sort=best&q=a")
+        await expect(page.locator(".jobs-name")).to_have_text(["alpha", "bravo"])
+        await expect(page).to_have_url(re.compile(r"#/jobs\?status=completed&sort=best&q=a$"))
         await page.reload()
-        await expect(page.locator(".jobs-row")).to_have_count(2)
-        assert await names(page) == ["alpha", "bravo"]
+        await expect(page.locator(".jobs-name")).to_have_text(["alpha", "bravo"])
         await page.get_by_role("button", name="Best eval loss").click()
         await expect(page.locator(".jobs-name").first).to_have_text("bravo")
         await page.get_by_role("searchbox").fill("nobody")
@@ -89,7 +93,7 @@ async def test_back_and_a_reload_lead_to_where_one_was(
         await expect(page.locator(".jobs-row").first).to_be_attached()
         await page.mouse.wheel(0, 6000)
         await page.wait_for_function("() => Math.round(scrollY) === 6000")
-        await page.wait_for_timeout(300)  # a place is noted once it is kept
+        await page.wait_for_function("() => history.state?.y === 6000")  # a place is noted once it is kept
         row = page.locator(".jobs-name").nth(12)
         name = await row.inner_text()
         await row.click()
@@ -104,7 +108,7 @@ async def test_back_and_a_reload_lead_to_where_one_was(
         await page.wait_for_function("() => Math.round(scrollY) === 0")
         await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Jobs").click()
         await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_focused()
-        assert await page.evaluate("scrollY") == 0
+        await page.wait_for_function("() => scrollY === 0")
 
 
 async def test_the_whole_row_leads_to_the_job(
@@ -112,9 +116,7 @@ async def test_the_whole_row_leads_to_the_job(
 ) -> None:
     job = fake_backend.add_job("completed", name="row")
     async with open_page(studio.url, "/#/jobs") as page:
-        box = await page.locator(".jobs-row .jobs-col-created").bounding_box()
-        assert box
-        await page.mouse.click(box["x"] + 5, box["y"] + 5)
+        await page.locator(".jobs-row .jobs-col-created").click(position={"x": 5, "y": 5})
         await expect(page).to_have_url(re.compile(rf"#/jobs/{job}$"))
 
 
@@ -277,9 +279,9 @@ async def test_the_end_of_a_watched_job_shows_in_the_tab(
         running = await page.locator('link[rel="icon"]').get_attribute("href")
         fake_backend.finish(job)
         async with hurried(page):
-            await expect(page).to_have_title("Completed: long one", timeout=15_000)
-        assert await page.evaluate("told") == ["long one completed"]
-        assert await page.locator('link[rel="icon"]').get_attribute("href") != running
+            await expect(page).to_have_title("Completed: long one")
+        await page.wait_for_function("() => told.join() === 'long one completed'")
+        await expect(page.locator('link[rel="icon"]')).not_to_have_attribute("href", running or "")
         await page.evaluate("document.hasFocus = () => true; dispatchEvent(new Event('focus'))")
         await expect(page).to_have_title("Jobs · Arkor Studio")
 
@@ -327,12 +329,13 @@ async def test_the_row_with_the_focus_stays_and_j_goes_on_from_where_one_is(
         await page.mouse.move(600, 500)
         await page.mouse.wheel(0, 8000)
         await expect(focused).not_to_be_in_viewport()
-        await page.wait_for_timeout(300)
+        place = await at_rest(lambda: page.evaluate("scrollY"))
+        await page.wait_for_function(A_ROW_IN_SIGHT)
         await expect(focused).to_be_focused()
         assert await page.locator(".jobs-row").count() < 60
         before = await page.evaluate("document.documentElement.scrollHeight")
-        place = await page.evaluate("scrollY")
         await page.keyboard.press("j")
+        await expect(focused).not_to_be_focused()
         assert await page.evaluate("scrollY") == place
         head = await page.locator(".jobs-table th").first.bounding_box()
         row = await page.locator(".jobs-row:focus-within").bounding_box()
@@ -343,13 +346,13 @@ async def test_the_row_with_the_focus_stays_and_j_goes_on_from_where_one_is(
         assert await page.evaluate("document.documentElement.scrollHeight") == before
         # New jobs push the row down, out of what is drawn.
         await page.evaluate("scrollTo(0, 0)")
-        await page.wait_for_timeout(300)
-        await page.keyboard.press("j")
         first = page.get_by_role("link", name="n499", exact=True)
+        await expect(first).to_be_in_viewport()
+        await page.keyboard.press("j")
         await expect(first).to_be_focused()
         for index in range(100):
             fake_backend.add_job("completed", name=f"new {index}", createdAt=f"2026-05-01T{index:06d}Z")
-        await expect(page.get_by_role("link", name="new 99")).to_be_visible(timeout=15_000)
+        await expect(page.get_by_role("link", name="new 99")).to_be_visible()
         await expect(first).to_be_focused()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .states import Scene, State, all_states
+from .steps import lasting
 from .widths import layout_faults
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ async def read_at_every_width(
 ) -> None:
     async with open_page(studio.url, None, faulty=state.faulty, reduced_motion="reduce") as page:
         await state.play(Scene(page, studio, fake_backend))
-        assert await layout_faults(page, widths=widths, zoomed=()) == []
-        assert await page.evaluate(SMALL) == []
-        assert await page.evaluate(BEYOND_THE_CHART) == []
+        assert await lasting(lambda: layout_faults(page, widths=widths, zoomed=())) == []
+        assert await lasting(lambda: page.evaluate(SMALL)) == []
+        assert await lasting(lambda: page.evaluate(BEYOND_THE_CHART)) == []
 
 
 @pytest.mark.browser_settings(chromium={"minimumFontSize": 18}, firefox={"font.minimum-size.x-western": 18})

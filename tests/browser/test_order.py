@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from .steps import hurried
+from .steps import at_rest, hurried
 
 if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
@@ -131,7 +131,7 @@ async def test_a_deletion_is_taken_back_or_carried_out(
         await page.get_by_role("button", name="Delete job").click()
         await expect(page.locator(".jobs-name")).to_have_text(["a", "b", "busy"])
         async with hurried(page):
-            await fake_backend.until(lambda: jobs[2] not in fake_backend.jobs, 10)
+            await fake_backend.until(lambda: jobs[2] not in fake_backend.jobs, 60)
         await expect(page.get_by_role("button", name="Undo")).to_have_count(0)
         await expect(page.locator(".jobs-name")).to_have_text(["a", "b", "busy"])
 
@@ -178,7 +178,7 @@ async def test_waiting_jobs_are_put_in_order_and_held(
         await fake_backend.until(lambda: order() == "dcab")
         grip = page.get_by_role("button", name="Move d, 1 of 4")
         await expect(grip).to_be_visible()
-        source, target = await grip.bounding_box(), await rows.nth(2).bounding_box()
+        source, target = await at_rest(grip.bounding_box), await at_rest(rows.nth(2).bounding_box)
         assert source
         assert target
         await page.mouse.move(source["x"] + 10, source["y"] + 10)

@@ -264,11 +264,10 @@ async def test_the_running_job_in_a_glance(
         await expect(curve).to_have_attribute("href", f"#/jobs/{job}")
         await expect(curve).to_have_accessible_name("Loss of first, from 4.000 at most to 0.6667 at least")
         before = await curve.locator("path").get_attribute("d")
-        above = await page.evaluate(
+        await page.wait_for_function(
             "document.querySelector('.home-now').getBoundingClientRect().bottom"
             " <= document.querySelector('.term').getBoundingClientRect().top"
         )
-        assert above
         fake_backend.log(job, step=7, loss=0.5)
         await expect(figures).to_contain_text("0.5000")
         await expect(curve.locator("path")).not_to_have_attribute("d", before or "")

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import expect
 
+from .steps import soon
 from .talk import answers, ask, asked, put
 
 if TYPE_CHECKING:
+    from playwright.async_api import Locator
+
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
@@ -124,6 +127,11 @@ async def test_a_backend_without_the_feature_is_sent_none_of_it(
         assert set(asked(fake_backend)[-1]) == PLAIN
 
 
+async def says(answer: Locator, text: str) -> bool:
+    """Whether an answer is laid out as this, to the last space."""
+    return await answer.locator("pre").text_content() == text
+
+
 PLACE = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "stars": {"type": "integer"}, "tags": {"type": "array"}},
@@ -160,7 +168,7 @@ async def test_a_schema_is_asked_and_its_answer_laid_out(
         }
         answer = answers(page).last
         laid_out = json.dumps({"city": "", "stars": 0, "tags": []}, indent=2)
-        assert await answer.locator("pre").text_content() == laid_out
+        await soon(lambda: says(answer, laid_out))
         await expect(answer).to_contain_text("JSON")
         # It is kept with the conversation, and told of where the panel is closed.
         await page.get_by_role("button", name="Settings and conversations").click()
@@ -172,7 +180,7 @@ async def test_a_schema_is_asked_and_its_answer_laid_out(
         await form.get_by_text("JSON", exact=True).click()
         await ask(page, "And any JSON?")
         assert asked(fake_backend)[-1]["responseFormat"] == {"type": "json_object"}
-        assert await answers(page).last.locator("pre").text_content() == "{}"
+        await soon(lambda: says(answers(page).last, "{}"))
         await form.get_by_text("Free text").click()
         await ask(page, "And in words?")
         body = asked(fake_backend)[-1]

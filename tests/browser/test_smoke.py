@@ -34,4 +34,5 @@ async def test_each_page_once(studio: Studio, fake_backend: FakeBackend, open_pa
             await expect(page.locator(shown)).to_be_visible()
             for width in (1280, 390):
                 await page.set_viewport_size({"width": width, "height": 900})
-                assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+                # What is drawn by its size follows a frame later.
+                await page.wait_for_function("document.documentElement.scrollWidth - innerWidth <= 0")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .states import Scene, State, all_states
+from .steps import lasting
 from .widths import layout_faults
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min
 RUN = """
 async (tags) => (await axe.run(document, { runOnly: tags, resultTypes: ["violations"] })).violations
 """
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -44,7 +46,7 @@ async def test_a_state(studio: Studio, fake_backend: FakeBackend, open_page: Ope
     async with open_page(studio.url, None, faulty=state.faulty, reduced_motion="reduce") as page:
         page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
         await state.play(Scene(page, studio, fake_backend))
-        assert await layout_faults(page) == []
+        assert await lasting(lambda: layout_faults(page)) == []
         # axe-core comes with the page's own tools (npm ci in web/); without them the widths are tested.
         if not AXE.exists() and "CI" not in os.environ:
             return
@@ -52,5 +54,5 @@ async def test_a_state(studio: Studio, fake_backend: FakeBackend, open_page: Ope
         for width, scheme in ((1280, "light"), (390, "dark")):
             await page.set_viewport_size({"width": width, "height": 900})
             await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            await page.wait_for_timeout(50)
-            assert await problems(page) == [], f"{width} {scheme}"
+            await page.evaluate(DRAWN)
+            assert await lasting(lambda: problems(page)) == [], f"{width} {scheme}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
 
+from .steps import soon
 from .stored import fixture, read_stored, shape, visit, write_stored
 from .talk import answers, ask
 
@@ -27,7 +29,14 @@ async def test_the_page_stores_what_the_newest_fixture_says(
     """Who changes a form has to give it a version, a migration and a fixture."""
     async with open_page(studio.url, None) as page:
         await visit(page, studio.url, fake_backend)
-        assert shape(await read_stored(page)) == shape(fixture(NEWEST))
+        wanted = shape(fixture(NEWEST))
+
+        async def stored() -> bool:
+            return bool(shape(await read_stored(page)) == wanted)
+
+        with suppress(AssertionError):  # what differs is shown below
+            await soon(stored)
+        assert shape(await read_stored(page)) == wanted
 
 
 @pytest.mark.parametrize("version", range(1, NEWEST + 1))
@@ -58,9 +67,13 @@ async def test_what_an_earlier_page_stored_is_there(
         await page.keyboard.press("Control+k")
         await expect(page.get_by_role("dialog", name="Jump to")).to_be_visible()
         await expect(page.get_by_role("dialog")).to_have_count(1)
-        stored = await read_stored(page)
-    assert len(stored["database"]["stores"]["conversations"]["rows"]) == 3
-    assert "arkor.unsaved" not in stored["localStorage"]
+
+        async def taken_over() -> bool:
+            stored = await read_stored(page)
+            rows = stored["database"]["stores"]["conversations"]["rows"]
+            return len(rows) == 3 and "arkor.unsaved" not in stored["localStorage"]
+
+        await soon(taken_over)
 
 
 async def test_what_a_newer_page_stored_is_left_alone(
@@ -107,7 +120,8 @@ async def test_a_newer_page_in_another_tab_can_upgrade_the_database(
             """version => new Promise((resolve) => {
               const request = indexedDB.open("arkor-studio", version);
               request.onsuccess = () => { request.result.close(); resolve(true); };
-              request.onblocked = () => resolve(false);
+              // The page may be storing something, and then close it a moment later.
+              request.onblocked = () => setTimeout(resolve, 20000, false);
             })""",
             NEWEST + 1,
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-START = 20_000
+START = 60_000
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Fault:
     """What happens to a call instead of, or on the way to, the right answer.
 
-    ``times`` calls are hit (None: all). ``delay`` waits before anything is sent, ``hang`` for ever.
+    ``times`` calls are hit (None: all). ``delay`` waits before anything is sent, ``until`` for that event,
+    ``hang`` for ever.
     ``garbage`` is sent raw in place of HTTP. ``status`` (with ``body`` and ``headers``) answers in the
     handler's place; ``flood`` sends that many bytes as the body. For right answers ``cut_after`` breaks the
     connection and ``stall_after`` goes silent after so many bytes of the body; ``drip`` waits between bytes.
@@ -24,6 +25,7 @@ class Fault:
 
     times: int | None = None
     delay: float = 0
+    until: asyncio.Event | None = None
     hang: bool = False
     garbage: bytes | None = None
     status: int | None = None
@@ -38,6 +40,8 @@ class Fault:
 async def answer_wrongly(fault: Fault, request: web.Request) -> web.StreamResponse | None:
     """The wrong answer, or None when the handler is to answer after all."""
     await asyncio.sleep(fault.delay)
+    if fault.until:
+        await fault.until.wait()
     if fault.hang:
         await asyncio.Event().wait()
     if fault.garbage is not None:

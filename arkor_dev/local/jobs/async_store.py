@@ -75,14 +75,21 @@ class Writer:
             queue.SimpleQueue()
         )
         self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._doing: Future[Any] | None = None
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[], T], refused: Callable[[], object] = lambda: None) -> Future[T]:
-        """Queue ``work``. Cancelling the future takes it back; ``refused`` is called at its first refusal."""
+        """Queue ``work``. ``refused`` is called at its first refusal."""
         future: Future[T] = Future()
         self._queue.put((future, work, refused))
         return future
+
+    def take_back(self, future: Future[Any]) -> bool:
+        """Whether work is not done, and never will be; what is being tried cannot be taken back."""
+        with self._lock:
+            return self._doing is not future and future.cancel()
 
     def close(self, seconds: float) -> bool:
         """Do what is queued, each piece once more at most; whether the thread has ended in time."""
@@ -95,7 +102,7 @@ class Writer:
         while not (self._over.is_set() and self._queue.empty()):
             future, work, refused = self._queue.get()
             pause = PAUSES[0]
-            while not future.cancelled():
+            while self._begin(future):
                 try:
                     result = work()
                 except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
@@ -103,6 +110,7 @@ class Writer:
                         with contextlib.suppress(InvalidStateError):
                             future.set_exception(error)
                         break
+                    self._doing = None
                     if pause == PAUSES[0]:
                         log.warning("the data base cannot be written (%s): trying again until it can", error)
                         refused()
@@ -112,6 +120,12 @@ class Writer:
                     with contextlib.suppress(InvalidStateError):
                         future.set_result(result)
                     break
+
+    def _begin(self, future: Future[Any]) -> bool:
+        """Whether a piece of work is still wanted; from then on it cannot be taken back."""
+        with self._lock:
+            self._doing = None if future.cancelled() else future
+            return self._doing is not None
 
 
 class AsyncStore:
@@ -135,14 +149,22 @@ class AsyncStore:
 
     async def request(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
         """``call``'s result; `UnavailableError`, and nothing written, when the disk takes too long."""
-        writing = asyncio.wrap_future(self.post(call, *args, **more))
+        future = self.post(call, *args, **more)
+        writing = asyncio.wrap_future(future)
         try:
-            return await asyncio.wait_for(writing, REQUEST_SECONDS)
-        except TimeoutError:
-            raise UnavailableError(
-                "The local backend's data base cannot be written: another program holds it, or the disk is "
-                "full. Nothing was changed; try again",
-            ) from None
+            done, _ = await asyncio.wait({writing}, timeout=REQUEST_SECONDS)
+            while not (done or self._writer.take_back(future)):
+                # It is being tried at this moment: how that ends decides whether anything was changed.
+                done, _ = await asyncio.wait({writing}, timeout=PAUSES[0] / 5)
+        except asyncio.CancelledError:
+            writing.cancel()
+            raise
+        if done:
+            return writing.result()
+        raise UnavailableError(
+            "The local backend's data base cannot be written: another program holds it, or the disk is "
+            "full. Nothing was changed; try again",
+        )
 
     def post(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> Future[T]:
         """Queue a write without waiting for it."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
-PROMPTLY = 20_000
+PROMPTLY = 60_000
 PACE = 1.4
 
 

@@ -216,7 +216,7 @@ print()
 for step in range(1, 5000):
     print(f"step {step}  loss \x1b[32m{3 / step:.4f}\x1b[0m")
 print("\x1b[31merror\x1b[0m: the backend is busy, trying again in 5 s", flush=True)
-time.sleep(60)
+time.sleep(600)
 """,
     )
     await scene.go("/")

@@ -18,7 +18,7 @@ from arkor_dev.local.jobs import database
 from arkor_dev.local.jobs.artifacts import kept_verdict
 from arkor_dev.local.jobs.database import VERSION, NewerFormatError, open_database
 from arkor_dev.local.jobs.store import ENDED, Store
-from tests.local.harness import Backend, launch
+from tests.local.harness import Backend, launch, until
 
 from .make_store import CONFIG, fill
 
@@ -227,7 +227,7 @@ def test_the_process_says_why_it_does_not_open_a_newer_file(path: Path, project:
     newer(path)
     process = launch(path.parent, project, path.parent / "cache", {})
     hello = {"token": "t", "orgSlug": "local", "projectSlug": "tests"}
-    _, errors = process.communicate(json.dumps(hello).encode() + b"\n", timeout=20)
+    _, errors = process.communicate(json.dumps(hello).encode() + b"\n", timeout=60)
     assert process.returncode == 76
     assert b"Nothing was changed. Update arkor-dev" in errors
     assert len(errors.splitlines()) == 1
@@ -242,7 +242,7 @@ def test_a_backend_goes_on_with_an_earlier_project(tmp_path: Path, project: Path
         assert len(jobs) == 5
         done = next(job for job in jobs if job["status"] == "completed")
         assert [frame.event for frame in backend.events(done["id"])][-2:] == ["training.completed", "end"]
-        assert any("backend-v0.sqlite is a copy" in line for line in backend.errors)
+        until(lambda: any("backend-v0.sqlite is a copy" in line for line in backend.errors))
     finally:
         backend.stop()
     assert (tmp_path / "data" / "backend-v0.sqlite").exists()

@@ -174,7 +174,7 @@ async def test_what_an_end_in_the_middle_left_is_taken_away_at_the_next_start(tm
         one, other = [await async_store.write(done, name) for name in "ab"]
         folders = fill(tmp_path, one), fill(tmp_path, other)
         await async_store.write(Store.remove, one)  # and here the process is killed
-        async with asyncio.timeout(10), scheduler_of(async_store, tmp_path).running():
+        async with asyncio.timeout(60), scheduler_of(async_store, tmp_path).running():
             assert [folder.exists() for folder in folders] == [False, True]
             assert await async_store.write(Store.removed) == []
     finally:
@@ -198,7 +198,7 @@ async def test_files_that_cannot_be_removed_are_tried_again(
         told = json.loads(capsys.readouterr().out)
         assert told["level"] == "warning"
         assert "Permission denied" in told["text"]
-        async with asyncio.timeout(10), scheduler_of(async_store, tmp_path).running():
+        async with asyncio.timeout(60), scheduler_of(async_store, tmp_path).running():
             assert not folder.exists()
     finally:
         async_store.close()

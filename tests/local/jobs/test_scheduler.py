@@ -21,6 +21,7 @@ from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers.process import Child
 from tests.local.execution.test_seam import Left, said
 from tests.local.jobs.test_async_store import CONFIG
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 class Worker:
     """Stands for the training process: it trains until it is told to stop, and then says at which step.
 
-    ``deaf`` ones hear nothing of a pause; those that crash end at once.
+    ``deaf`` ones hear nothing of a pause; those that crash end at once. One ``trains`` once it was heard that
+    it does.
     """
 
     started: ClassVar[list[Worker]] = []
@@ -42,6 +44,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._told = asyncio.Event()
+        self.trains = False
         self.job: dict[str, Any] = {}
         self._end: dict[str, Any] = {}
         self.started.append(self)
@@ -61,6 +64,7 @@ class Worker:
         yield [{"event": "training.started", "fields": {"metadata": started}}, {"kept": 4}]
         if self.crashes:
             return
+        self.trains = True
         await self._told.wait()
         await asyncio.sleep(0.02)
         yield [self._end]
@@ -109,7 +113,7 @@ async def last_event(store: AsyncStore, job: str) -> tuple[str, str]:
 async def test_a_worker_that_is_cancelled_says_how_far_it_came(store: AsyncStore, tmp_path: Path) -> None:
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     scheduler = scheduler_of(store, tmp_path)
-    async with asyncio.timeout(10), scheduler.running():
+    async with asyncio.timeout(60), scheduler.running():
         while not scheduler.busy:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await scheduler.cancel(job)
@@ -136,7 +140,7 @@ async def test_a_job_is_cancelled_in_the_moment_of_its_start(
         return answer
 
     monkeypatch.setattr(store, "write", cancelled_meanwhile)
-    async with asyncio.timeout(5), scheduler.running():
+    async with asyncio.timeout(60), scheduler.running():
         while not cancelling:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         await cancelling[0]
@@ -177,7 +181,7 @@ async def test_a_job_that_cannot_fit_fails_before_a_process_is_started(
     await store.write(Store.cancel_queued, again)
     scheduler = scheduler_of(store, tmp_path)
     scheduler.observer = Refusing()
-    async with asyncio.timeout(10), scheduler.running():
+    async with asyncio.timeout(60), scheduler.running():
         failed = await has_status(store, job, "failed")
         assert failed["error"] == "Not begun, as it cannot fit."
         await trains(store, other)
@@ -207,8 +211,11 @@ async def has_status(store: AsyncStore, job: str, status: str) -> dict[str, Any]
 
 async def trains(store: AsyncStore, job: str) -> None:
     """Wait until a job's worker has begun to train."""
-    while not (await store.read(Store.get, job) or {}).get("metrics"):
-        await store.pulse.next().wait()
+    while True:
+        news = store.pulse.next()
+        if (await store.read(Store.get, job) or {}).get("metrics"):
+            return
+        await news.wait()
 
 
 async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
@@ -216,7 +223,7 @@ async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
 ) -> None:
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     scheduler = scheduler_of(store, tmp_path)
-    async with asyncio.timeout(10), scheduler.running():
+    async with asyncio.timeout(60), scheduler.running():
         await trains(store, job)
         await scheduler.pause(job)
         record = await store.read(Store.get, job)
@@ -248,18 +255,18 @@ async def test_the_end_lets_a_job_stand_and_says_so(
     job = (await store.write(Store.create, "support-bot", CONFIG))["id"]
     later = (await store.write(Store.create, "later", CONFIG))["id"]
     scheduler = scheduler_of(store, tmp_path)
-    async with asyncio.timeout(10), scheduler.running():
+    async with asyncio.timeout(60), scheduler.running():
         await trains(store, job)
     record = await store.read(Store.get, job)
     assert record is not None
     assert (record["status"], record["pause"]) == ("paused", {"step": 7, "reason": "ended"})
     assert await status_of(store, later) == "queued"
     assert "The job support-bot stands after step 7. It goes on by itself when" in capsys.readouterr().out
-    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running(resume=False):
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running(resume=False):
         await trains(store, later)
         assert await status_of(store, job) == "paused"
     # Both were paused by an end: the one that ran last comes first.
-    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, job, "running")
         assert await status_of(store, later) == "queued"
 
@@ -270,7 +277,7 @@ async def test_a_job_that_does_not_stand_in_time_goes_on_from_what_was_kept(
     monkeypatch.setattr(Worker, "deaf", True)
     monkeypatch.setattr(scheduler_module, "REST_SECONDS", 0.1)
     job = (await store.write(Store.create, "a", CONFIG))["id"]
-    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await trains(store, job)
         await store.write(Store.keep, job, 4)
     record = await store.read(Store.get, job)
@@ -284,7 +291,7 @@ async def test_a_crashed_job_goes_on_by_itself_three_times_at_most(
 ) -> None:
     monkeypatch.setattr(Worker, "crashes", True)
     job = (await store.write(Store.create, "a", CONFIG))["id"]
-    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         record = await has_status(store, job, "failed")
     assert record["error"] == (
         "The training process was killed (signal 9). That was the third time at step 0"
@@ -316,7 +323,7 @@ async def test_a_job_that_had_no_room_goes_on_when_there_is_some(
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
     await store.write(Store.pause, job, {"step": 3, "reason": "disk", "message": "full"})
-    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         for _ in range(5):
             await asyncio.sleep(0.02)
         assert await status_of(store, job) == "paused"
@@ -355,7 +362,7 @@ async def test_a_job_stands_on_battery_and_goes_on_with_power(
 ) -> None:
     job = (await store.write(Store.create, "a", {**CONFIG, "pauseOnBattery": True}))["id"]
     scheduler = scheduler_of(store, tmp_path)
-    async with asyncio.timeout(20), scheduler.running():
+    async with asyncio.timeout(60), scheduler.running():
         await trains(store, job)
         power.battery = True
         paused = await has_status(store, job, "paused")
@@ -387,7 +394,7 @@ async def test_a_job_stands_on_battery_and_goes_on_with_power(
 async def test_on_battery_nothing_is_loaded_first(store: AsyncStore, tmp_path: Path, power: Power) -> None:
     power.battery = True
     job = (await store.write(Store.create, "a", {**CONFIG, "pauseOnBattery": True}))["id"]
-    async with asyncio.timeout(20), scheduler_of(store, tmp_path).running():
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         assert (await has_status(store, job, "paused"))["pause"]["reason"] == "battery"
         power.battery = False
         await has_status(store, job, "running")
@@ -438,7 +445,7 @@ async def test_so_many_jobs_run_at_once_as_memory_holds(store: AsyncStore, tmp_p
     one, two, large, last = await made(store, 3, 4, 6, 1)
     knowing = Knowing()
     scheduler = several(store, tmp_path, 3, knowing=knowing)
-    async with asyncio.timeout(10), scheduler.running():
+    async with asyncio.timeout(60), scheduler.running():
         await trains(store, one)
         await trains(store, two)
         assert await status_of(store, large) == await status_of(store, last) == "queued"
@@ -459,7 +466,7 @@ async def test_no_more_than_were_asked_for_and_none_of_which_nothing_is_known(
     store: AsyncStore, tmp_path: Path
 ) -> None:
     one, two, three = await made(store, 1, 1, 1)
-    async with asyncio.timeout(10), several(store, tmp_path, 2).running():
+    async with asyncio.timeout(60), several(store, tmp_path, 2).running():
         await trains(store, one)
         await trains(store, two)
         assert await status_of(store, three) == "queued"
@@ -468,7 +475,7 @@ async def test_no_more_than_were_asked_for_and_none_of_which_nothing_is_known(
     unknown, other = await made(store, None, 1)
     knowing = Knowing()
     scheduler = several(store, tmp_path, 2, knowing=knowing)
-    async with asyncio.timeout(10), scheduler.running():
+    async with asyncio.timeout(60), scheduler.running():
         await trains(store, unknown)
         assert await status_of(store, other) == "queued"
         await scheduler.cancel(unknown)
@@ -481,7 +488,7 @@ async def test_jobs_of_a_cluster_take_no_memory_here(store: AsyncStore, tmp_path
     one, two, three = [(await store.write(Store.create, "a", there))["id"] for _ in range(3)]
     (here,) = await made(store, 10)
     scheduler = several(store, tmp_path, 3)
-    async with asyncio.timeout(10), scheduler.running():
+    async with asyncio.timeout(60), scheduler.running():
         for job in (one, two, three):
             await trains(store, job)
         assert await status_of(store, here) == "queued", "no more than were asked for"
@@ -493,29 +500,29 @@ async def test_the_end_lets_all_of_them_stand_and_they_go_on(
     store: AsyncStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = await made(store, 1, 1)
-    for _ in range(2):
-        async with asyncio.timeout(10), several(store, tmp_path, 2).running():
+    for starts in (2, 4):
+        async with asyncio.timeout(60), several(store, tmp_path, 2).running():
             for job in jobs:
                 await has_status(store, job, "running")
                 await trains(store, job)
-            while len(Worker.started) % 2:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            await until(lambda: [each.trains for each in Worker.started] == [True] * starts, 60)  # noqa: B023
         assert [await status_of(store, job) for job in jobs] == ["paused", "paused"]
     assert capsys.readouterr().out.count("stands after step 7") == 4
 
 
 async def test_unasked_one_runs_on_each_device(store: AsyncStore, tmp_path: Path) -> None:
     jobs = await made(store, 1, 1, 1)
-    async with asyncio.timeout(10), several(store, tmp_path, None, "0", "GPU-f00d").running():
+    async with asyncio.timeout(60), several(store, tmp_path, None, "0", "GPU-f00d").running():
         await trains(store, jobs[0])
         await trains(store, jobs[1])
         assert await status_of(store, jobs[2]) == "queued"
-    assert [worker.job["device"] for worker in Worker.started] == ["0", "GPU-f00d"]
+    devices = {worker.job["id"]: worker.job["device"] for worker in Worker.started}
+    assert devices == {jobs[0]: "0", jobs[1]: "GPU-f00d"}
     single = several(store, tmp_path, None, "0")
     for job in jobs:
         await store.write(Store.cancel_queued, job)
     one, two = await made(store, 1, 1)
-    async with asyncio.timeout(10), single.running():
+    async with asyncio.timeout(60), single.running():
         await trains(store, one)
         assert await status_of(store, two) == "queued"
     assert "device" not in Worker.started[-1].job
@@ -551,7 +558,7 @@ async def test_who_only_looks_leaves_a_job_that_trains_on_alone_but_may_cancel_i
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
     scheduler = scheduler_of(store, tmp_path)
-    async with asyncio.timeout(10), scheduler.running(idle=True):
+    async with asyncio.timeout(60), scheduler.running(idle=True):
         assert await status_of(store, job) == "running"
         with pytest.raises(ConflictError, match="open Studio to pause it"):
             await scheduler.pause(job)
@@ -583,7 +590,7 @@ async def test_reporters_are_told_of_the_start_of_a_job_that_is_found_training(
     await store.write(Store.start_next)
     began = ("training.started", {"metadata": {"totalSteps": 2}})
     await store.write(Store.append, job, [began, ("training.log", {"step": 1})], None, "place:1")
-    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, job, "completed")
     assert left.job["mark"] == "place:1"
     assert reports.names == ["training.started", "training.log"]
@@ -597,6 +604,6 @@ async def test_a_job_that_has_no_process_yet_stands_when_studio_is_closed(
 
     monkeypatch.setattr(Life, "run", begins)
     (job,) = await made(store, None)
-    async with asyncio.timeout(10), scheduler_of(store, tmp_path).running():
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, job, "running")
     assert await status_of(store, job) == "paused"

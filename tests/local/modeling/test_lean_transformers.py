@@ -119,12 +119,21 @@ def folders(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 
 def test_every_class_of_tokenizer_is_the_same(folders: dict[str, Path]) -> None:
-    """And the short way takes at most three quarters of the processor's time."""
-    lean, whole = look(TOKENIZERS, "lean", *folders.values()), look(TOKENIZERS, "whole", *folders.values())
-    assert len(lean["told"]) == len(CLASSES)
-    for name, one, other in zip(folders, lean["told"], whole["told"], strict=True):
-        assert one == other, name
-    assert lean["seconds"] < 0.75 * whole["seconds"]
+    """And the short way takes at most three quarters of the processor's time, of three tries the best."""
+    took: dict[str, list[float]] = {"lean": [], "whole": []}
+    for _ in range(3):
+        lean, whole = (
+            look(TOKENIZERS, "lean", *folders.values()),
+            look(TOKENIZERS, "whole", *folders.values()),
+        )
+        assert len(lean["told"]) == len(CLASSES)
+        for name, one, other in zip(folders, lean["told"], whole["told"], strict=True):
+            assert one == other, name
+        took["lean"].append(lean["seconds"])
+        took["whole"].append(whole["seconds"])
+        if min(took["lean"]) < 0.75 * min(took["whole"]):
+            return
+    raise AssertionError(took)
 
 
 def test_all_models_are_read_only_where_they_are_asked_for(folders: dict[str, Path]) -> None:

@@ -88,12 +88,17 @@ def test_a_measurement_is_short(model: Any, tmp_path: Path) -> None:
     from arkor_dev.local.modeling.number_format import _measure
 
     _measure(16, 64, 64)
-    began = time.monotonic()
-    found = _measure(256, 576, 1536)
-    assert found
-    assert min(found) > 0
-    # Some 0.1 s on an idle machine.
-    assert time.monotonic() - began < 5
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        found = _measure(256, 576, 1536)
+        took.append(time.monotonic() - began)
+        assert found
+        assert min(found) > 0
+        if took[-1] < 5:
+            break
+    # Some 0.1 s on an idle machine; of one that stands still, the best of three.
+    assert min(took) < 5
 
 
 def test_weights_that_learn_stay_float32_and_losses_agree(tiny: Path, tmp_path: Path) -> None:

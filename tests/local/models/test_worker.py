@@ -74,7 +74,7 @@ class _Silent(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.set()
-        self.over.wait(30)
+        self.over.wait(110)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_fetch_ends_with_its_job_and_with_the_backend(
     env = {"PIP_INDEX_URL": silent_index, "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
     with backend_with(tmp_path, project, **env) as backend:
         job = backend.submit(CONFIG)
-        assert _Silent.asked.wait(20)
+        assert _Silent.asked.wait(60)
         assert backend.wait_for(job, "model.progress").json["label"]
         assert backend.processes("pip")
         assert backend.call("POST", f"/v1/jobs/{job}/cancel").json["job"]["status"] == "cancelled"
@@ -100,7 +100,7 @@ def test_a_fetch_ends_with_its_job_and_with_the_backend(
 
         _Silent.asked.clear()
         backend.submit(CONFIG)
-        assert _Silent.asked.wait(20)
+        assert _Silent.asked.wait(60)
         backend.process.kill()
         backend.process.wait()
         until(lambda: not backend.processes())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.reporting import service
-from arkor_dev.local.reporting.service import Reporting, Reports
+from arkor_dev.local.reporting.service import Report, Reporting, Reports
 from arkor_dev.local.workers.process import Child
 from tests.local.reporting.stand_ins import BODIES, HANGS, calls_in, put
 from tests.support.processes import alive
@@ -57,12 +57,13 @@ class Bench:
 
     async def end(self, reports: Reports, status: str = "completed") -> None:
         self.reporting.end(JOB, reports, status)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             await asyncio.gather(*self.reporting._finishing.values())
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, packages: Path) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path, packages: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(service, "CLOSE_SECONDS", 90.0)  # a busy machine is slow to start what it reports to
     bench = Bench(tmp_path)
     yield bench
     await bench.reporting.close()
@@ -155,11 +156,18 @@ async def test_a_run_that_went_back_reports_the_other_figures(bench: Bench, pack
     assert steps == [1, 2, 3, 2]
 
 
+def only(reports: Reports, report: Report) -> Reports:
+    """One of a job's reporters, to be ended by itself."""
+    some = Reports(lambda _: None, going_on=False)
+    some.reports = [report]
+    assert report in reports.reports
+    return some
+
+
 async def test_one_that_hangs_is_passed_by_and_killed_after_the_end(
     bench: Bench, packages: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(service, "WAITING", 10)
-    monkeypatch.setattr(service, "CLOSE_SECONDS", 0.2)
     calls = put(packages, "wandb", HANGS)
     other = put(packages, "trackio", BODIES["trackio"])
     reports = bench.begin("wandb", "trackio")
@@ -178,15 +186,20 @@ async def test_one_that_hangs_is_passed_by_and_killed_after_the_end(
     assert "wandb takes the figures too slowly: the oldest are left out" in bench.said
     children = [task for task in asyncio.all_tasks() if task.get_name() == "report to wandb"]
     assert children == [hanging.task]
-    await bench.end(reports)
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "CLOSE_SECONDS", 0.2)
+        await bench.end(only(reports, hanging))
     assert hanging.task.done()
     assert "28 figures were not reported to wandb, which was too slow" in bench.said
     assert bench.said[-1] == (
         "wandb has not finished 0.2 s after the job, and was ended: 10 figures are missing there"
     )
+    # The other one is as good as ever.
+    await bench.end(only(reports, quick))
     assert [call[1] for call in calls_in(other) if call[0] == "log" and "train/loss" in call[2]] == [
         *range(1, 40)
     ]
+    assert calls_in(other)[-1] == ["finish"]
 
 
 FAULTS = {
@@ -254,7 +267,7 @@ async def test_nothing_outlives_the_end_of_the_backend(
     reports = bench.begin("wandb")
     reports.take([STARTED, *rows(1)])
     bench.reporting.end(JOB, reports, "paused")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not pids:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await bench.reporting.close()

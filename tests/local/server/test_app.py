@@ -46,7 +46,7 @@ def raw(
     backend: Backend, method: str, path: str, headers: list[tuple[str, str]]
 ) -> tuple[int, dict[str, Any]]:
     """A request with exactly these headers."""
-    connection = backend.connection(10)
+    connection = backend.connection()
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers:
@@ -166,7 +166,7 @@ def test_a_wrong_job_is_refused_before_it_exists(backend: Backend, body: Any, re
 
 
 def test_a_body_that_is_not_json_or_too_large_is_refused(backend: Backend) -> None:
-    connection = backend.connection(10)
+    connection = backend.connection()
     for data, status in [(b"{", 400), (b'{"name": "' + b"x" * 9 * 2**20 + b'"}', 413)]:
         connection.request("POST", f"/v1/jobs?{SCOPE}", data, {"Authorization": f"Bearer {TOKEN}"})
         answer = connection.getresponse()
@@ -212,7 +212,7 @@ ODD_BODIES = {
 
 def posted(backend: Backend, path: str, data: bytes) -> int:
     """The status of the answer to a body as it is."""
-    connection = backend.connection(10)
+    connection = backend.connection()
     try:
         connection.request("POST", f"{path}?{SCOPE}", data, {"Authorization": f"Bearer {TOKEN}"})
         answer = connection.getresponse()

@@ -14,7 +14,7 @@ from tests.local.harness import until
 if TYPE_CHECKING:
     from tests.local.conftest import Trained
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]  # models are loaded, and a busy machine
 
 
 def ask(trained: Trained, **body: Any) -> str:
@@ -37,14 +37,26 @@ def done(trained: Trained, export: str) -> dict[str, Any]:
     return found
 
 
+def writes(trained: Trained) -> bool:
+    """Whether an export's process is at work."""
+    return bool(trained.backend.processes("exports.worker"))
+
+
 def test_an_export_waits_for_a_training_and_begins_anew_after_it(trained: Trained) -> None:
     backend, folder = trained.backend, trained.data / "jobs" / trained.job / "exports"
-    export = ask(trained, format="merged")
-    until(lambda: backend.processes("exports.worker"), 60)
-    job = backend.submit(ENDLESS, "endless")
-    until(lambda: backend.job(job)["status"] == "running", 60)
-    until(lambda: told(trained, export)["state"] == "waiting")
-    assert backend.processes("exports.worker") == []
+    for _ in range(5):
+        export = ask(trained, format="merged")
+        until(lambda: writes(trained) or told(trained, export)["state"] == "completed", 60)  # noqa: B023
+        job = backend.submit(ENDLESS, "endless")
+        until(lambda: backend.job(job)["status"] == "running", 60)  # noqa: B023
+        until(lambda: told(trained, export)["state"] in ("waiting", "completed"))  # noqa: B023
+        if told(trained, export)["state"] == "waiting":
+            break
+        # It was done before the training began: once more.
+        backend.call("POST", f"/v1/jobs/{job}/cancel")
+        backend.call("DELETE", f"/v1/jobs/{trained.job}/exports/{export}")
+    assert told(trained, export)["state"] == "waiting"
+    until(lambda: not writes(trained))
     backend.call("POST", f"/v1/jobs/{job}/cancel")
     found = done(trained, export)
     assert found["state"] == "completed", found
@@ -64,18 +76,20 @@ def test_a_job_that_is_deleted_takes_its_exports_along(trained: Trained) -> None
     job = backend.submit({**CONFIG, "maxSteps": 2, "dryRun": True}, "short")
     backend.wait_for(job, "end")
     path = f"/v1/jobs/{job}/exports"
-    assert backend.call("POST", path, {"format": "merged"}).status == 201
-    until(lambda: backend.processes("exports.worker"), 60)
+    export = backend.call("POST", path, {"format": "merged"})
+    assert export.status == 201
+    one = f"{path}/{export.json['export']['id']}"
+    until(lambda: writes(trained) or backend.call("GET", one).json["export"]["state"] == "completed", 60)
     assert backend.call("DELETE", f"/v1/jobs/{job}").status == 204
-    until(lambda: not backend.processes("exports.worker"))
+    until(lambda: not writes(trained))
     until(lambda: not (trained.data / "jobs" / job).exists())
 
 
 def test_one_that_is_taken_back_leaves_nothing(trained: Trained) -> None:
     export = ask(trained, format="merged", step=10)
-    until(lambda: trained.backend.processes("exports.worker"), 60)
+    until(lambda: writes(trained) or told(trained, export)["state"] == "completed", 60)
     answer = trained.backend.call("DELETE", f"/v1/jobs/{trained.job}/exports/{export}")
     assert answer.status == 204
-    until(lambda: not trained.backend.processes("exports.worker"))
+    until(lambda: not writes(trained))
     folder = trained.data / "jobs" / trained.job / "exports"
-    assert not folder.exists()
+    until(lambda: not folder.exists())

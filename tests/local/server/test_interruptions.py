@@ -13,7 +13,7 @@ from tests.local.tiny_model import chats, write_jsonl
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 
 def said(backend: Backend) -> list[str]:
@@ -22,17 +22,21 @@ def said(backend: Backend) -> list[str]:
 
 def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, tiny: Path) -> None:
     """No step is lost, though no checkpoint was saved; and what changes meanwhile is not passed over."""
-    data, project = tmp_path / "data", make_project(tmp_path / "tests", tiny)
-    first = Backend.start(data, project, tmp_path / "cache")
-    job = first.submit({**ENDLESS, "saveSteps": 0}, "support-bot")
-    first.wait_for(job, "training.log")
-    assert first.process.stdin
-    first.process.stdin.close()
-    assert first.process.wait(10) == 0
-    first.stop()
-    (stands,) = until(lambda: [text for text in said(first) if "stands after step" in text])
-    step = int(stands.split("stands after step ")[1].partition(".")[0])
-    assert stands.startswith("The job support-bot stands after step")
+    project = make_project(tmp_path / "tests", tiny)
+    for number in range(3):  # it has two seconds to come to stand: a machine that stands still has none
+        data = tmp_path / f"data{number}"
+        first = Backend.start(data, project, tmp_path / "cache")
+        job = first.submit({**ENDLESS, "saveSteps": 0}, "support-bot")
+        first.wait_for(job, "training.log")
+        assert first.process.stdin
+        first.process.stdin.close()
+        assert first.process.wait(30) == 0
+        first.stop()
+        (told,) = until(lambda: [text for text in said(first) if "The job support-bot" in text])  # noqa: B023
+        if "has not made its first step" not in told:
+            break
+    assert told.startswith("The job support-bot stands after step ")
+    step = int(told.split("stands after step ")[1].partition(".")[0])
 
     second = Backend.start(data, project, tmp_path / "cache")
     try:
@@ -40,7 +44,7 @@ def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, t
         assert resumed["step"] == step
         assert resumed["message"] == "The local backend was ended while this job was training."
         until(lambda: [text for text in said(second) if text.startswith("support-bot goes on after step")])
-        until(lambda: second.job(job)["metrics"].get("step", 0) > step, 30)
+        until(lambda: second.job(job)["metrics"].get("step", 0) > step, 90)
         paused = second.call("POST", f"/v1/jobs/{job}/pause").json["job"]
         assert paused["status"] == "paused"
 
@@ -52,10 +56,10 @@ def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, t
         assert "force" in refused.json["error"]
         assert second.job(job) == paused
         assert second.call("POST", f"/v1/jobs/{job}/resume", {"force": True}).status == 200
-        until(lambda: second.job(job)["metrics"].get("step", 0) > paused["pause"]["step"], 30)
-        told = (frame.json for frame in second.events(job) if frame.event == "training.resumed")
-        assert next(told) == resumed
-        last = next(told)
+        until(lambda: second.job(job)["metrics"].get("step", 0) > paused["pause"]["step"], 90)
+        going_on = (frame.json for frame in second.events(job) if frame.event == "training.resumed")
+        assert next(going_on) == resumed
+        last = next(going_on)
         assert "may differ" in last["message"]
         assert "the files of its data set have changed" in last["message"]
     finally:
@@ -70,7 +74,7 @@ def test_a_later_end_warms_up_again_where_that_is_asked(tmp_path: Path, tiny: Pa
         backend.wait_for(job, "training.completed")
         body = {"maxSteps": 10, "schedule": "restart"}
         assert backend.call("POST", f"/v1/jobs/{job}/extend", body).status == 200
-        until(lambda: backend.job(job)["status"] == "completed", 30)
+        until(lambda: backend.job(job)["status"] == "completed", 90)
         rates = [frame.json["learningRate"] for frame in backend.events(job) if frame.event == "training.log"]
         height = config["learningRate"]
         assert rates == pytest.approx(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,37 +20,66 @@ from tests.local.conftest import CONFIG, ENDLESS, make_project
 from tests.local.harness import Backend, launch, until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+pytestmark = pytest.mark.timeout(300)  # three tries, and a busy machine
 
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def gone_within(backend: Backend, seconds: float) -> float:
+def gone(backend: Backend) -> float:
     """Wait until no process of the backend is left; how long it took."""
     began = time.monotonic()
-    until(lambda: not backend.processes(), seconds)
+    until(lambda: not backend.processes(), 60)
     return time.monotonic() - began
 
 
-def test_it_is_ready_at_once(backend: Backend) -> None:
-    assert backend.started_in < 3  # 0.2 s on an idle machine
-    assert backend.ready["projectId"].startswith("prj_")
+def best_of_three(took: Callable[[Path], float], bound: float, folder: Path) -> None:
+    """Of three tries, each with a folder of its own, one took less than ``bound`` seconds.
+
+    During any one of them the machine may stand still.
+    """
+    tries: list[float] = []
+    while len(tries) < 3 and min(tries, default=bound) >= bound:
+        made = folder / f"try{len(tries)}"
+        made.mkdir()
+        tries.append(took(made))
+    assert min(tries) < bound, tries
 
 
-def test_the_end_of_standard_input_ends_it(backend: Backend) -> None:
-    assert backend.process.stdin
-    backend.process.stdin.close()
-    assert backend.process.wait(2) == 0
-    assert backend.errors == []
-    assert not backend.socket.parent.exists()
+def test_it_is_ready_at_once(tmp_path: Path, project: Path) -> None:
+    def took(folder: Path) -> float:
+        backend = Backend.start(folder / "data", project, folder / "cache")
+        backend.stop()
+        assert backend.ready["projectId"].startswith("prj_")
+        return backend.started_in
+
+    best_of_three(took, 3, tmp_path)  # 0.2 s on an idle machine
 
 
-def test_a_signal_ends_it(backend: Backend) -> None:
-    backend.process.send_signal(signal.SIGTERM)
-    assert backend.process.wait(2) == 0
-    assert not backend.socket.parent.exists()
+@pytest.mark.parametrize("way", ["the end of standard input", "a signal"])
+def test_it_ends_at_once(tmp_path: Path, project: Path, way: str) -> None:
+    def took(folder: Path) -> float:
+        backend = Backend.start(folder / "data", project, folder / "cache")
+        try:
+            began = time.monotonic()
+            if way == "a signal":
+                backend.process.send_signal(signal.SIGTERM)
+            else:
+                assert backend.process.stdin
+                backend.process.stdin.close()
+            assert backend.process.wait(60) == 0
+            seconds = time.monotonic() - began
+        finally:
+            backend.stop()
+        assert backend.errors == []
+        assert not backend.socket.parent.exists()
+        return seconds
+
+    best_of_three(took, 2, tmp_path)
 
 
 def test_the_socket_of_a_killed_one_goes_at_the_next_start(
@@ -74,7 +104,7 @@ def test_no_place_for_a_socket(tmp_path: Path, project: Path) -> None:
         [sys.executable, "-c", program, *folders, f"--project={project}"],
         input=b'{"token": "t", "orgSlug": "local", "projectSlug": "tests"}\n',
         capture_output=True,
-        timeout=20,
+        timeout=60,
     )
     assert done.returncode == 73
     assert b"has no place for its socket: no folder" in done.stderr
@@ -95,13 +125,13 @@ except PermissionError as error:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_another_account_cannot_reach_it(backend: Backend) -> None:
     argv = [sys.executable, "-I", "-S", "-c", STRANGER, str(backend.socket)]
-    assert subprocess.run(argv, capture_output=True, check=True, timeout=10).stdout == b"Permission denied\n"
+    assert subprocess.run(argv, capture_output=True, check=True, timeout=60).stdout == b"Permission denied\n"
     assert backend.call("GET", "/v1/me").status == 200
 
 
 def test_a_folder_has_one_owner(backend: Backend, tmp_path: Path, project: Path) -> None:
     second = launch(tmp_path / "data", project, tmp_path / "cache", {})
-    out, errors = second.communicate(b"{}\n", timeout=20)
+    out, errors = second.communicate(b"{}\n", timeout=60)
     assert second.returncode == 75
     assert out == b""
     assert f"process {backend.process.pid}" in errors.decode()
@@ -113,7 +143,7 @@ def test_a_data_base_that_is_none_is_left_alone(tmp_path: Path, project: Path) -
     (tmp_path / "data" / "backend.sqlite").write_bytes(b"not a data base" * 100)
     process = launch(tmp_path / "data", project, tmp_path / "cache", {})
     hello = {"token": "t", "orgSlug": "local", "projectSlug": "tests"}
-    _, errors = process.communicate(json.dumps(hello).encode() + b"\n", timeout=20)
+    _, errors = process.communicate(json.dumps(hello).encode() + b"\n", timeout=60)
     assert process.returncode == 74
     assert b"move it away to start anew" in errors
     assert len(errors.splitlines()) == 1
@@ -123,7 +153,7 @@ def test_a_data_base_that_is_none_is_left_alone(tmp_path: Path, project: Path) -
 @pytest.mark.parametrize("hello", [b"", b"\n", b"[]\n", b'{"token":""}\n', b"GET / HTTP/1.1\n"])
 def test_a_wrong_handshake_is_refused(tmp_path: Path, project: Path, hello: bytes) -> None:
     process = launch(tmp_path / "data", project, tmp_path / "cache", {})
-    out, errors = process.communicate(hello, timeout=20)
+    out, errors = process.communicate(hello, timeout=60)
     assert process.returncode == 2
     assert out == b""
     assert b"started by arkor-dev --local" in errors
@@ -140,17 +170,18 @@ def test_killing_everything_loses_no_event_and_no_checkpoint(tmp_path: Path, tin
     (project / "data" / "later.jsonl").write_text("not JSON\n")
     queued = first.submit({**CONFIG, "datasetSource": {"type": "file", "path": "data/later.jsonl"}})
     seen = [frame for frame, _ in zip(first.events(job), range(20), strict=False)]
-    assert len(first.processes()) == 2
+    until(lambda: len(first.processes()) == 2)
     first.process.kill()
     first.process.wait()
-    assert gone_within(first, 2) < 2
+    gone(first)
     first.stop()
 
     second = Backend.start(data, project, tmp_path / "cache", "--no-resume")
     try:
         assert second.ready["projectId"] == first.ready["projectId"]
-        paused = second.job(job)
-        assert (paused["status"], paused["pause"]["reason"]) == ("paused", "ended")
+        # The start waits for this too, but on a slow disk not for long.
+        paused = until(lambda: (found := second.job(job))["status"] == "paused" and found)
+        assert paused["pause"]["reason"] == "ended"
         assert paused["pause"]["message"] == "The local backend was ended while this job was training."
         assert paused["metrics"]["step"] >= paused["pause"]["step"] >= step
         events = []
@@ -181,10 +212,17 @@ def test_a_worker_that_is_killed_three_times_fails_its_job_and_the_next_one_runs
         job = backend.submit({**ENDLESS, "saveSteps": 0})
         backend.wait_for(job, "training.log")
         killed: set[int] = set()
-        for _ in range(3):  # it comes no further: it is killed as it starts
-            (worker,) = until(lambda: set(backend.processes("training.worker")) - killed)
-            kill(worker)
-            killed.add(worker)
+
+        def kill_those_that_start() -> bool:
+            """It comes no further than it was, or it is killed once more."""
+            for worker in set(backend.processes("training.worker")) - killed:
+                with contextlib.suppress(ProcessLookupError):
+                    kill(worker)
+                killed.add(worker)
+            return bool(backend.job(job)["status"] == "failed")
+
+        until(kill_those_that_start, 90)
+        assert len(killed) >= 3
         failed = backend.wait_for(job, "training.failed").json
         assert "killed (signal 9)" in failed["error"]
         assert "memory" in failed["error"]
@@ -193,11 +231,32 @@ def test_a_worker_that_is_killed_three_times_fails_its_job_and_the_next_one_runs
 
         endless = backend.submit({**ENDLESS, "saveSteps": 0})  # its checkpoints would not fit on the disk
         backend.wait_for(endless, "training.log")
-        assert backend.process.stdin
-        backend.process.stdin.close()
-        assert gone_within(backend, 6) < 6
     finally:
         backend.stop()
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("way", "bound"), [("the end of standard input", 6), ("a kill", 2)])
+def test_what_trains_goes_with_the_backend(tmp_path: Path, tiny: Path, way: str, bound: float) -> None:
+    """Also without a checkpoint to be written: those of an endless job would not fit on the disk."""
+    project = make_project(tmp_path / "tests", tiny)
+
+    def took(folder: Path) -> float:
+        backend = Backend.start(folder / "data", project, folder / "cache")
+        try:
+            backend.wait_for(backend.submit({**ENDLESS, "saveSteps": 0}), "training.log")
+            assert backend.processes("training.worker")
+            if way == "a kill":
+                backend.process.kill()
+                backend.process.wait()
+            else:
+                assert backend.process.stdin
+                backend.process.stdin.close()
+            return gone(backend)
+        finally:
+            backend.stop()
+
+    best_of_three(took, bound, tmp_path)
 
 
 @pytest.mark.engine
@@ -211,13 +270,16 @@ def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(tmp_pa
         "temperature": 5,
     }
     try:
-        with backend.open("POST", "/v1/inference/chat", body) as answer:
-            while b'"content"' not in answer.readline():
-                pass
-            (worker,) = backend.processes("inference.worker")
-            os.kill(worker, signal.SIGSTOP)
-            kill(worker)
-            rest = answer.read().decode()
+        for _ in range(5):  # an answer may be over before its process is stopped
+            with backend.open("POST", "/v1/inference/chat", body) as answer:
+                while (line := answer.readline()) and b'"content"' not in line:
+                    pass
+                (worker,) = backend.processes("inference.worker")
+                os.kill(worker, signal.SIGSTOP)
+                kill(worker)
+                rest = answer.read().decode()
+            if "event: error" in rest:
+                break
         assert (
             "killed (signal 9)" in json.loads(rest.split("event: error\ndata: ")[1].split("\n")[0])["error"]
         )
@@ -225,9 +287,27 @@ def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(tmp_pa
         assert backend.say("Hi", baseModel="models/tiny")
         backend.process.kill()
         backend.process.wait()
-        assert gone_within(backend, 2) < 2
+        gone(backend)
     finally:
         backend.stop()
+
+
+@pytest.mark.engine
+def test_what_answers_goes_with_a_killed_backend(tmp_path: Path, tiny: Path) -> None:
+    project = make_project(tmp_path / "tests", tiny)
+
+    def took(folder: Path) -> float:
+        backend = Backend.start(folder / "data", project, folder / "cache")
+        try:
+            assert backend.say("Hi", baseModel="models/tiny")
+            assert backend.processes("inference.worker")
+            backend.process.kill()
+            backend.process.wait()
+            return gone(backend)
+        finally:
+            backend.stop()
+
+    best_of_three(took, 2, tmp_path)
 
 
 def test_the_data_folder_may_be_a_link(tmp_path: Path, project: Path) -> None:
@@ -251,9 +331,11 @@ def test_a_process_that_only_looks_is_waited_for(
         held.write(f"123{kind}\n")
         held.flush()
         release = threading.Timer(0.2, held.close)
-        release.start()
+        if kind:  # another one is not waited for, so there is nothing that would come late
+            release.start()
         taken = lock(tmp_path)
-        release.join()
+        if kind:
+            release.join()
     assert (taken is not None) == bool(kind)
     assert ("Another Studio (process 123)" in capsys.readouterr().err) != bool(kind)
     if taken:

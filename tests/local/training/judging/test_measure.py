@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.local.harness import Backend, Frame
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]  # several trainings, and a busy machine
 HELD_OUT = 12
 JUDGED: dict[str, Any] = {
     **CONFIG,
@@ -266,7 +266,7 @@ OWN: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.timeout(300)  # some hundred answers, twice: a busy machine takes its time
+@pytest.mark.timeout(400)  # some hundred answers, twice
 def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_held_out: Path) -> None:
     (project_with_held_out / "checks.py").write_text(
         "def length(question, answer, wanted):\n    return len(answer)\n"

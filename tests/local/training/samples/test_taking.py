@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.training.run import Ending, Run
-    from tests.local.harness import Backend
+    from tests.local.harness import Backend, Frame
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 EVERY: dict[str, Any] = {"saveSteps": 3}
@@ -87,6 +88,19 @@ def answers_of(run: Run) -> dict[tuple[int, int], str]:
     told = {(fields["step"], fields["number"]): fields["answer"] for fields in found}
     assert len(told) == len(found)
     return told
+
+
+def sampled_job(shared: Backend, config: dict[str, Any], steps: Collection[int]) -> tuple[str, list[Frame]]:
+    """A job with answers of these steps, and its events; of three tries the first.
+
+    On a machine that stands still during one round there is no time for the others.
+    """
+    for _ in range(3):
+        job = shared.submit(config, "sampled")
+        frames = list(shared.events(job))
+        if {frame.json["step"] for frame in frames if frame.event == "sample.created"} >= set(steps):
+            break
+    return job, frames
 
 
 def messages_of(run: Run) -> list[str]:
@@ -152,8 +166,7 @@ def greedy(model: Path, adapter: Path | None, question: str, count: int) -> str:
 def test_answers_are_those_of_plain_transformers_and_peft(
     shared: Backend, shared_data: Path, tiny: Path
 ) -> None:
-    job = shared.submit(CONFIG, "sampled")
-    frames = [frame for frame in shared.events(job) if frame.event != "ping"]
+    job, frames = sampled_job(shared, CONFIG, (0, 10, 20, 30))
     told = [frame.json for frame in frames if frame.event == "sample.created"]
     assert [(each["step"], each["number"]) for each in told] == [
         (step, number) for step in (0, 10, 20, 30) for number in (1, 2, 3, 4)
@@ -181,8 +194,9 @@ def test_answers_are_those_of_plain_transformers_and_peft(
 def test_prompts_are_chosen_or_switched_off(shared: Backend) -> None:
     asked = ["Where is my parcel?", "What is a refund?"]
     for samples, prompts in ((asked, asked), ("off", [])):
-        job = shared.submit({**CONFIG, "maxSteps": 2, "saveSteps": 0, "samples": samples})
-        told = [frame.json for frame in shared.events(job) if frame.event == "sample.created"]
+        config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "samples": samples}
+        _, frames = sampled_job(shared, config, (0, 2) if prompts else ())
+        told = [frame.json for frame in frames if frame.event == "sample.created"]
         assert [each["prompt"] for each in told if each["step"] == 2] == prompts
         assert {each["step"] for each in told} == ({0, 2} if prompts else set())
         assert not any("wanted" in each or "row" in each for each in told)
@@ -281,20 +295,26 @@ def test_that_answers_are_cut_is_said_with_their_length(tiny: Path, tmp_path: Pa
 
 
 def test_a_job_that_was_paused_and_resumed_has_each_answer_once(shared: Backend) -> None:
-    job = shared.submit({**CONFIG, "maxSteps": 400, "saveSteps": 20, "loggingSteps": 1, "learningRate": 1e-4})
-    seen = 0
-    for frame in shared.events(job):
-        if frame.event == "sample.created":
-            seen = frame.json["step"]
-        if seen >= 20:
+    config = {**CONFIG, "maxSteps": 400, "saveSteps": 20, "loggingSteps": 1, "learningRate": 1e-4}
+    told: list[tuple[int, int]] = []
+    for _ in range(3):  # it may be over before it is paused, and have no time where the machine stands still
+        job = shared.submit(config)
+        seen = 0
+        for frame in shared.events(job):
+            if frame.event == "sample.created":
+                seen = frame.json["step"]
+            if seen >= 20:
+                break
+        if shared.call("POST", f"/v1/jobs/{job}/pause").json.get("job", {}).get("status") != "paused":
+            continue
+        assert shared.call("POST", f"/v1/jobs/{job}/resume", {}).status == 200
+        told = [
+            (frame.json["step"], frame.json["number"])
+            for frame in shared.events(job)
+            if frame.event == "sample.created"
+        ]
+        if {0, 400} <= {step for step, _ in told}:
             break
-    shared.call("POST", f"/v1/jobs/{job}/pause")
-    assert shared.call("POST", f"/v1/jobs/{job}/resume", {}).status == 200
-    told = [
-        (frame.json["step"], frame.json["number"])
-        for frame in shared.events(job)
-        if frame.event == "sample.created"
-    ]
     shared_steps = sorted({step for step, _ in told})
     # On a busy machine there is no time for each of them.
     assert {0, 400} <= set(shared_steps) <= set(range(0, 401, 20))
