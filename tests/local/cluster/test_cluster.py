@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,15 +194,15 @@ def test_this_machine_is_not_measured_for_a_job_of_another(beside: Backend, node
 
 def looked_at(backend: Backend, nodes: Nodes, cpus: int) -> dict[str, Any]:
     """The cluster, once so many processors are free: Ray tells some time later what was given back."""
-
-    def look() -> dict[str, Any] | None:
+    end = time.monotonic() + CONNECTED
+    while True:
         cluster: dict[str, Any] = backend.call("GET", f"/v1/clusters?address={nodes.address}").json["cluster"]
         assert "problem" not in cluster, cluster
         told = all("problem" not in node for node in cluster["nodes"])  # a busy node tells nothing in time
-        return cluster if told and cluster["free"]["cpus"] == cpus else None
-
-    cluster: dict[str, Any] = until(look, CONNECTED)
-    return cluster
+        if told and cluster["free"]["cpus"] == cpus:
+            return cluster
+        assert time.monotonic() < end, cluster
+        time.sleep(0.5)
 
 
 def test_a_cluster_is_looked_at(beside: Backend, nodes: Nodes) -> None:
