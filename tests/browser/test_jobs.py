@@ -116,7 +116,9 @@ async def test_the_whole_row_leads_to_the_job(
 ) -> None:
     job = fake_backend.add_job("completed", name="row")
     async with open_page(studio.url, "/#/jobs") as page:
-        await page.locator(".jobs-row .jobs-col-created").click(position={"x": 5, "y": 5})
+        box = await at_rest(page.locator(".jobs-row .jobs-col-created").bounding_box)
+        assert box
+        await page.mouse.click(box["x"] + 5, box["y"] + 5)
         await expect(page).to_have_url(re.compile(rf"#/jobs/{job}$"))
 
 
