@@ -27,10 +27,14 @@ LLAMA: Final = """```sh
 python convert_lora_to_gguf.py --base {base} --outfile adapter.gguf {here}
 llama-cli -m base.gguf --lora adapter.gguf
 ```"""
-OLLAMA: Final = """```
-FROM ./base.gguf
-ADAPTER ./adapter.gguf
+OLLAMA: Final = """```sh
+llama-export-lora -m base.gguf --lora adapter.gguf -o model.gguf
+echo "FROM ./model.gguf" > Modelfile
+ollama create my-model
 ```"""
+MERGED_FOR_OLLAMA: Final = (
+    "With Ollama, which has taken in no adapters since its version 0.34.1, once llama.cpp has merged the two:"
+)
 
 GGUF: Final = """```sh
 llama-cli -m model.gguf
@@ -48,7 +52,7 @@ def loading(
         yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
         yield GGUF_LORA if adapter else GGUF
         if adapter:
-            yield "With Ollama, of the same two files, by a Modelfile:"
+            yield MERGED_FOR_OLLAMA
             yield OLLAMA
         return
     if not adapter:
@@ -63,5 +67,5 @@ def loading(
         "(`base.gguf` is the same base):"
     )
     yield LLAMA.format(base=BASE, here=HERE)
-    yield "With Ollama, of the same two files, by a Modelfile:"
+    yield MERGED_FOR_OLLAMA
     yield OLLAMA

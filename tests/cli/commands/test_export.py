@@ -47,6 +47,36 @@ async def test_it_writes_the_files_and_says_that_they_are_the_same(
     assert (found["export"]["proof"], found["path"]) == (PROOF, str(tmp_path / "b"))
 
 
+@pytest.mark.parametrize(
+    ("adapter", "line"),
+    [
+        (
+            {"r": 16, "use_dora": False, "init_lora_weights": True},
+            "BASE --enable-lora --lora-modules keeper=",
+        ),
+        (
+            {"r": 8, "rank_pattern": {"q_proj": 24}},
+            "BASE --enable-lora --max-lora-rank 32 --lora-modules keeper=",
+        ),
+        ({"r": 257, "init_lora_weights": "gaussian"}, "--max-lora-rank 320 --lora-modules keeper="),
+        ({"r": 512}, "--max-lora-rank 512 --lora-modules keeper="),
+        ({"r": 513}, "no adapter of this kind; export the job with --format merged"),
+        ({"r": 8, "use_dora": True}, "no adapter of this kind"),
+        ({"r": 8, "modules_to_save": ["lm_head"]}, "no adapter of this kind"),
+        ({"r": 8, "init_lora_weights": "pissa_niter_4"}, "no adapter of this kind"),
+        (["r"], "BASE --enable-lora --lora-modules keeper="),
+    ],
+)
+async def test_the_line_for_vllm_is_one_that_it_takes(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path, adapter: object, line: str
+) -> None:
+    """vLLM 0.32 takes ranks of 16 unasked, and refuses adapters of other kinds."""
+    fake_backend.exports.files = {"adapter_config.json": json.dumps(adapter).encode()}
+    said = await command.run(0, "export", job, "--out", str(tmp_path / "out"))
+    assert line in said
+    assert ("vllm serve" in said) == ("kind" not in line)
+
+
 async def test_the_best_checkpoint_leaves_where_it_is_better_beyond_doubt(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:

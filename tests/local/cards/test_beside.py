@@ -108,6 +108,8 @@ def test_an_export_says_its_strength_and_who_reads_it(data: Path, tmp_path: Path
         assert ("model-index" in cards[name]) == (strength == 1), "figures of another model are none of this"
     assert "llama-cli -m model.gguf\n" in cards["model"]
     assert "--lora adapter.gguf" in cards["adapter"]
+    assert "ADAPTER" not in cards["adapter"], "Ollama refuses it since its version 0.34.1"
+    assert "llama-export-lora -m base.gguf --lora adapter.gguf -o model.gguf\n" in cards["adapter"]
     assert "An adapter (LoRA) for [org/tiny]" in cards["adapter"]
     assert cards["adapter"].endswith("My own words.\n")
 

@@ -7,13 +7,18 @@ import re
 import shlex
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.regular_files import read_small
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 OLLAMA: Final = "ollama"
 CREATE_SECONDS: Final = 3600
+RANKS: Final = (16, 32, 64, 128, 256, 320, 512)
+"""The greatest ranks that vLLM can be told to take (0.32); the first is what it takes unasked."""
+BEGUN_IN_THE_BASE: Final = ("pissa", "olora")
 
 
 def model_name(name: object) -> str:
@@ -30,10 +35,7 @@ def lines_for(form: object, folder: Path, name: str) -> list[str]:
     python = json.dumps(str(folder))
     match form:
         case "adapter":
-            return [
-                f"In Python: PeftModel.from_pretrained(base, {python})",
-                f"vLLM: vllm serve BASE --enable-lora --lora-modules {name}={place}",
-            ]
+            return [f"In Python: PeftModel.from_pretrained(base, {python})", _vllm(folder, f"{name}={place}")]
         case "merged":
             return [
                 f"In Python: AutoModelForCausalLM.from_pretrained({python})",
@@ -54,6 +56,29 @@ def lines_for(form: object, folder: Path, name: str) -> list[str]:
             create = f"ollama create {name} -f {shlex.quote(str(folder / 'Modelfile'))}"
             return [f"Ollama: {create}", f"Then: ollama run {name}"]
     return []
+
+
+def _vllm(folder: Path, named: str) -> str:
+    """vLLM's line of the adapter in ``folder``; another where vLLM refuses it."""
+    try:
+        told: Any = json.loads(read_small(folder / "adapter_config.json"))
+    except (OSError, ValueError):
+        told = None
+    adapter: dict[str, Any] = told if isinstance(told, dict) else {}
+    patterns = adapter.get("rank_pattern")
+    ranks = [adapter.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())]
+    rank = max((each for each in ranks if isinstance(each, int)), default=0)
+    begun = adapter.get("init_lora_weights")
+    if (
+        adapter.get("use_dora")
+        or adapter.get("modules_to_save")
+        or (isinstance(begun, str) and begun.startswith(BEGUN_IN_THE_BASE))
+        or rank > RANKS[-1]
+    ):
+        return "vLLM: it takes no adapter of this kind; export the job with --format merged"
+    most = next(each for each in RANKS if each >= rank)
+    wide = "" if most == RANKS[0] else f" --max-lora-rank {most}"
+    return f"vLLM: vllm serve BASE --enable-lora{wide} --lora-modules {named}"
 
 
 def create_in_ollama(folder: Path, name: str) -> str | None:

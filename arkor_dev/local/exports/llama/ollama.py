@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 WORDS: Final = {SYSTEM: "QzSYSTEMzQ", USER: "QzUSERzQ", ASSISTANT: "QzANSWERzQ"}
 UNTAKEN: Final = "This model's chat template cannot be said in Ollama's: choose the format gguf"
+PARAMETER: Final = "PARAMETER"
+ESCAPE: Final = re.compile(r"\\(?:U([0-9a-f]{8})|.)")
+"""Go's escape of any character, which JSON has not; or another one."""
 ACTION: Final = re.compile(r'\{\{ (\.Content|"(?:[^"\\]|\\.)*") \}\}')
 MOST_CONTEXT: Final = 8192
 
@@ -94,29 +97,78 @@ def template_of(parts: Parts, *, adds_start: str = "") -> str:
 
 
 def _literal(text: str) -> str:
-    """A text as an action that writes it: nothing in it is taken for an action, no space is lost."""
-    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if text else ""
+    """A text as an action that writes it: nothing in it is taken for an action, and nothing is lost.
+
+    Go's escape stands for what cannot be printed (a no-break space, say), since Ollama drops it elsewhere.
+    """
+    said = json.dumps(text, ensure_ascii=False)
+    said = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in said)
+    return f"{{{{ {said} }}}}" if text else ""
 
 
 def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
     """The Modelfile beside ``model.gguf``. Raises :class:`JobFailure` for what it cannot hold."""
-    template = template_of(parts, adds_start=adds_start)
-    if '"""' in template + parts.default:
-        raise JobFailure(UNTAKEN)
-    lines = ["FROM ./model.gguf", f'TEMPLATE """{template}"""']
+    lines = ["FROM ./model.gguf", _instruction("TEMPLATE", template_of(parts, adds_start=adds_start))]
     if parts.default:
-        lines.append(f'SYSTEM """{parts.default}"""')
-    lines += [f"PARAMETER stop {json.dumps(stop, ensure_ascii=False)}" for stop in parts.stops]
+        lines.append(_instruction("SYSTEM", parts.default))
+    lines += [_instruction("PARAMETER stop", stop) for stop in parts.stops]
     lines.append(f"PARAMETER num_ctx {min(context, MOST_CONTEXT)}")
     return "\n".join(lines) + "\n"
+
+
+def _instruction(name: str, value: str) -> str:
+    """One that Ollama reads so: it undoes no escapes, hence not every text can be said."""
+    mark = '"""' if '"' in value or "\n" in value else '"'
+    line = f"{name} {mark}{value}{mark}"
+    try:
+        read = instructions(line)
+    except ValueError as error:
+        raise JobFailure(UNTAKEN) from error
+    if '"""' in value or read != [(name.removeprefix(f"{PARAMETER} "), value)]:
+        raise JobFailure(UNTAKEN)
+    return line
 
 
 # --- what was written, read again ------------------------------------------------------------------------
 
 
+def instructions(text: str) -> list[tuple[str, str]]:
+    """Each instruction of a Modelfile with its value, as Ollama reads them; a ``PARAMETER`` by its own name.
+
+    It drops what cannot be printed, undoes no escape, and takes a quotation to end where a line does.
+    Raises ValueError for one without an end.
+    """
+    kept = "".join(char for char in text if char.isprintable() or char in "\t\r\n")
+    found, lines = [], iter(re.split(r"(?<=[\r\n])", kept))
+    for line in lines:
+        if line.startswith("#"):
+            continue
+        name, _, value = line.partition(" ")
+        if name == PARAMETER:
+            name, _, value = value.partition(" ")
+        while (read := _unquoted(value.strip())) is None:
+            following = next(lines, None)
+            if following is None:
+                raise ValueError("a quotation in it has no end")
+            value += following
+        if name.strip():
+            found.append((name, read))
+    return found
+
+
+def _unquoted(value: str) -> str | None:
+    """A value without its quotation marks; None where they are still open."""
+    for mark in ('"""', '"'):
+        if value.startswith(mark):
+            closed = len(value) >= 2 * len(mark) and value.endswith(mark)
+            return value[len(mark) : -len(mark)] if closed else None
+    return value
+
+
 def written_by(text: str, messages: Sequence[Mapping[str, str]]) -> str:
     """A conversation as the Modelfile ``text`` has Ollama write it, by its own rules; raises ValueError."""
-    template, system = (_told(text, word) for word in ("TEMPLATE", "SYSTEM"))
+    told = dict(instructions(text))
+    template, system = told.get("TEMPLATE"), told.get("SYSTEM")
     if template is None:
         raise ValueError("the Modelfile has no template")
     if system is not None and messages[0]["role"] != SYSTEM:
@@ -129,23 +181,21 @@ def written_by(text: str, messages: Sequence[Mapping[str, str]]) -> str:
     return _run(before, "") + "".join(said) + _run(behind, "")
 
 
-def _told(text: str, word: str) -> str | None:
-    found = re.search(rf'^{word} """(.*?)"""$', text, re.MULTILINE | re.DOTALL)
-    return found[1] if found else None
-
-
 def _run(body: str, content: str) -> str:
     """What literal texts and the content come to."""
 
     def value(action: str) -> str:
-        return content if action == ".Content" else str(json.loads(action))
+        return content if action == ".Content" else str(json.loads(ESCAPE.sub(character, action)))
+
+    def character(escape: re.Match[str]) -> str:
+        return chr(int(escape[1], 16)) if escape[1] else escape[0]
 
     return "".join(value(action) for action in ACTION.findall(body))
 
 
 def stops_of(text: str) -> list[str]:
     """The stops that a Modelfile names."""
-    return [json.loads(found) for found in re.findall(r"^PARAMETER stop (\".*\")$", text, re.MULTILINE)]
+    return [value for name, value in instructions(text) if name == "stop"]
 
 
 def faults(
@@ -153,6 +203,10 @@ def faults(
 ) -> list[str]:
     """A sentence on each thing that Ollama would do otherwise than the training did."""
     found = []
+    try:
+        stops = set(stops_of(text))
+    except ValueError as error:
+        return [f"Its Modelfile cannot be read: {error}."]
     for messages in conversations:
         try:
             wanted = render(tokenizer, messages, cue=True)
@@ -165,7 +219,7 @@ def faults(
         if told != wanted:
             found.append("Its Modelfile writes a conversation otherwise than the training's chat template.")
             break
-    lacking = {token for token in tokenizer.convert_ids_to_tokens(list(ends)) if token} - set(stops_of(text))
+    lacking = {token for token in tokenizer.convert_ids_to_tokens(list(ends)) if token} - stops
     if lacking:
         found.append(f"Its Modelfile does not stop at {', '.join(sorted(lacking))}.")
     return found

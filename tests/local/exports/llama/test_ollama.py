@@ -113,3 +113,54 @@ def test_a_template_without_system_prompts_has_none() -> None:
     assert "system" not in parts.roles
     text = ollama.modelfile(parts, adds_start="", context=256)
     assert ollama.faults(text, mine, [mine.eos_token_id], CONVERSATIONS, adds_start="") == []
+
+
+def test_what_ollama_reads_of_a_modelfile() -> None:
+    """Its reader drops what cannot be printed, and undoes no escape."""
+    text = '# a note\nFROM ./model.gguf\n\nSYSTEM """a "word"\n\nand\u00a0more"""\nPARAMETER stop "a\\n"\n'
+    assert ollama.instructions(text) == [
+        ("FROM", "./model.gguf"),
+        ("SYSTEM", 'a "word"\n\nandmore'),
+        ("stop", "a\\n"),
+    ]
+    assert ollama.instructions('SYSTEM "\n"\nPARAMETER num_ctx 5') == [("SYSTEM", "\n"), ("num_ctx", "5")]
+    for wrong in ('SYSTEM """a"" b\n', 'PARAMETER stop "\n'):
+        with pytest.raises(ValueError, match="has no end"):
+            ollama.instructions(wrong)
+        assert "cannot be read" in ollama.faults(wrong, made(CHATML), [], [], adds_start="")[0]
+
+
+@pytest.mark.parametrize(
+    "mark", ["\u00a0", "\u2028", "\u200d", "\x7f", "\x85", "\U000e0061", "\\U000e0061", "\t"]
+)
+def test_what_cannot_be_printed_is_not_lost(mark: str) -> None:
+    """As of a template for French, which has a no-break space before its colons."""
+    template = (
+        "{% for m in messages %}{{ m.role }}%s: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant%s:{% endif %}"
+    ).replace("%s", mark)
+    mine = made(template)
+    text = ollama.modelfile(ollama.parts_of(mine, []), adds_start="", context=256)
+    assert "".join(char for char in text if char.isprintable() or char in "\t\n") == text
+    for messages in CONVERSATIONS:
+        assert ollama.written_by(text, messages) == render(mine, messages, cue=True)
+    bare = text.replace(f"\\U{ord(mark[0]):08x}", mark)
+    assert bare == text or ollama.faults(bare, mine, [], CONVERSATIONS, adds_start="")
+
+
+@pytest.mark.parametrize("stop", ['<"end">', '"', '""end', "C:\\end", "\n\n", "two\nlines", " end "])
+def test_a_stop_reaches_ollama_as_it_is(stop: str) -> None:
+    parts = ollama.Parts("", {"user": ("<", ">")}, "", stops=[stop, "</s>"])
+    text = ollama.modelfile(parts, adds_start="", context=256)
+    assert ollama.stops_of(text) == [stop, "</s>"]
+
+
+@pytest.mark.parametrize("text", ['a """b', "two\u00a0words", '"""'])
+def test_what_a_modelfile_cannot_hold_is_refused(text: str) -> None:
+    """Ollama would lose a part of it, or read on past its end."""
+    for parts in (
+        ollama.Parts("", {}, "", default=text + "\n" + text),
+        ollama.Parts("", {}, "", stops=[text + '"""\n' + text]),
+    ):
+        with pytest.raises(JobFailure, match="choose the format gguf"):
+            ollama.modelfile(parts, adds_start="", context=256)
