@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,6 +87,32 @@ async def test_typing_on_after_a_click_on_send_is_writing(
         await page.keyboard.type("can you now")
         await expect(message).to_have_value("can you now")
         await expect(page.locator(".chat-foot")).not_to_contain_text("Stopped")
+        await expect(page.locator(".pg-head")).to_have_count(1)
+
+
+async def test_a_press_on_a_button_that_goes_leaves_the_keys_to_the_message(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    fake_backend.chat.turns = turns = asyncio.Semaphore(0)
+    async with open_page(studio.url, "/#/playground") as page:
+        message, send = page.get_by_label("Message"), page.get_by_role("button", name="Send")
+        await message.fill("Hello?")
+        await send.click()
+        await page.get_by_role("button", name="Stop").hover()
+        await page.mouse.down()  # and the answer ends before the press does
+        for _ in fake_backend.chat.chunks:
+            turns.release()
+        await expect(send).to_be_disabled()
+        await page.mouse.up()
+        await page.keyboard.type("can")
+        await expect(message).to_have_value("can")
+        await message.fill("")
+        await expect(send).to_be_disabled()
+        await page.mouse.down()  # on Send, which does nothing without a message
+        await page.mouse.up()
+        await page.keyboard.type("can you now")
+        await expect(message).to_have_value("can you now")
         await expect(page.locator(".pg-head")).to_have_count(1)
 
 

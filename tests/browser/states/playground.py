@@ -191,9 +191,14 @@ async def form(scene: Scene) -> None:
         sheet = not await page.get_by_role("heading", name="Sampling").count()  # in a narrow window
         if sheet:
             await page.get_by_role("button", name="Settings and conversations").click()
-        if await page.get_by_role("button", name="More settings").count():
-            await page.get_by_role("button", name="More settings").click()
-        await page.get_by_role("group", name="Answer form").get_by_text("JSON schema").click()
+        more, answer_form = (
+            page.get_by_role("button", name="More settings"),
+            page.get_by_role("group", name="Answer form"),
+        )
+        await expect(more.or_(answer_form)).to_be_visible()  # once it is known what the backend can
+        if await more.count():
+            await more.click()
+        await answer_form.get_by_text("JSON schema").click()
         await page.get_by_label("JSON schema of the answer").fill(json.dumps(schema, indent=2))
         if sheet:
             await page.keyboard.press("Escape")

@@ -56,6 +56,10 @@ export function Composer({ area, blocked, onSent }: Props) {
         event.preventDefault();
         submit();
       }}
+      onMouseDown={(event) => {
+        // A press keeps the focus in the message: the button may go before it ends, and keys would be the page's.
+        if (!(event.target as Element).closest("p, textarea")) event.preventDefault();
+      }}
     >
       <textarea
         ref={area}
