@@ -309,7 +309,7 @@ async def test_one_that_does_not_end_is_killed(
         pid = int(str(socket_at(await backend.credentials())))
         assert alive(pid)
         began = time.monotonic()
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 4.5
     assert not alive(pid)
 
 

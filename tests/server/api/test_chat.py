@@ -133,7 +133,7 @@ async def test_the_tab_leaving_ends_the_upstream_call(
     left = asyncio.get_running_loop().time()
     await until(lambda: fake_backend.chat.left_at is not None, 30)
     assert fake_backend.chat.left_at is not None
-    assert fake_backend.chat.left_at - left < 20  # and not after the first word, in a minute, or never
+    assert fake_backend.chat.left_at - left < 1
     await until(lambda: fake_backend.active[ROUTE] == 0)
 
 
