@@ -1,22 +1,15 @@
 /** The presets: choose one, save the current settings as a new one, delete one. */
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
-import {
-  BUILT_IN,
-  MAX_NAME,
-  ownPreset,
-  type Preset,
-  presetOf,
-  readOwn,
-  withPreset,
-} from "../../../chat/model/presets";
+import { BUILT_IN, MAX_NAME, type Preset, presetOf, readOwn } from "../../../chat/model/presets";
 import { changeCurrent, current } from "../../../chat/storage/conversations";
+import { late } from "../../../lib/late";
 import { PRESETS, readStored, writeStored } from "../../../lib/storage";
 import { clean } from "../../../lib/text";
 import { Button } from "../../../ui/controls/button";
-import { say } from "../../../ui/controls/live";
 import { Chips } from "../../../ui/controls/switch";
 
+const useForm = late(() => import("./preset-form"));
 const own = signal<readonly Preset[]>(readOwn(readStored(PRESETS)));
 
 /** Changes the stored list, which another tab may have changed; false when it cannot be stored. */
@@ -29,7 +22,8 @@ export function Presets() {
   const { params, system } = current.value;
   const all = [...BUILT_IN, ...own.value];
   const chosen = presetOf(all, params, system);
-  const [name, setName] = useState<string | null>(null);
+  const [naming, setNaming] = useState(false);
+  const form = useForm(naming);
   const choose = (wanted: string): void => {
     const preset = all.findLast((each) => each.name === wanted);
     if (preset)
@@ -38,19 +32,6 @@ export function Presets() {
         params: preset.params,
         system: preset.system ?? current.peek().system,
       });
-  };
-  const save = (): void => {
-    const wanted = name?.trim();
-    if (!wanted) return;
-    if (BUILT_IN.some((each) => each.name.toLowerCase() === wanted.toLowerCase()))
-      return say(`${wanted} is one of Studio's own presets: choose another name`);
-    const kept = keep((list) => withPreset(list, ownPreset(wanted, params, system)));
-    say(
-      kept
-        ? `Preset ${wanted} saved`
-        : "This browser stores nothing for Studio: the preset is gone after a reload",
-    );
-    setName(null);
   };
   const mine = chosen !== null && own.value.includes(chosen);
   return (
@@ -72,41 +53,13 @@ export function Presets() {
             Delete preset
           </Button>
         )}
-        {!mine && name === null && (
-          <Button kind="quiet" small onClick={() => setName("")}>
+        {!mine && !naming && (
+          <Button kind="quiet" small onClick={() => setNaming(true)}>
             Save as preset
           </Button>
         )}
       </div>
-      {name !== null && (
-        <form
-          class="pg-preset-form"
-          onSubmit={(event) => {
-            event.preventDefault();
-            save();
-          }}
-        >
-          <input
-            class="ui-input"
-            aria-label="Name of the preset"
-            placeholder="Name"
-            maxLength={MAX_NAME}
-            value={name}
-            ref={focusOnce}
-            onInput={(event) => setName(event.currentTarget.value)}
-            onKeyDown={(event) => {
-              if (event.key !== "Escape") return;
-              event.preventDefault();
-              setName(null);
-            }}
-          />
-          <Button small type="submit" disabled={name.trim() === ""}>
-            Save
-          </Button>
-        </form>
-      )}
+      {form && <form.PresetForm keep={keep} onDone={() => setNaming(false)} />}
     </>
   );
 }
-
-const focusOnce = (field: HTMLInputElement | null): void => field?.focus();

@@ -1,0 +1,59 @@
+/** The name under which the current settings are saved as a preset. */
+import { useState } from "preact/hooks";
+import { BUILT_IN, MAX_NAME, ownPreset, type Preset, withPreset } from "../../../chat/model/presets";
+import { current } from "../../../chat/storage/conversations";
+import { Button } from "../../../ui/controls/button";
+import { say } from "../../../ui/controls/live";
+
+interface Props {
+  /** Changes the stored list; false when it cannot be stored. */
+  keep: (change: (list: readonly Preset[]) => Preset[]) => boolean;
+  onDone: () => void;
+}
+
+export function PresetForm({ keep, onDone }: Props) {
+  const [name, setName] = useState("");
+  const wanted = name.trim();
+  const save = (): void => {
+    if (wanted === "") return;
+    if (BUILT_IN.some((each) => each.name.toLowerCase() === wanted.toLowerCase()))
+      return say(`${wanted} is one of Studio's own presets: choose another name`);
+    const { params, system } = current.peek();
+    const kept = keep((list) => withPreset(list, ownPreset(wanted, params, system)));
+    say(
+      kept
+        ? `Preset ${wanted} saved`
+        : "This browser stores nothing for Studio: the preset is gone after a reload",
+    );
+    onDone();
+  };
+  return (
+    <form
+      class="pg-preset-form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        save();
+      }}
+    >
+      <input
+        class="ui-input"
+        aria-label="Name of the preset"
+        placeholder="Name"
+        maxLength={MAX_NAME}
+        value={name}
+        ref={focusOnce}
+        onInput={(event) => setName(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key !== "Escape") return;
+          event.preventDefault();
+          onDone();
+        }}
+      />
+      <Button small type="submit" disabled={wanted === ""}>
+        Save
+      </Button>
+    </form>
+  );
+}
+
+const focusOnce = (field: HTMLInputElement | null): void => field?.focus();
