@@ -111,6 +111,9 @@ class Sampler:
         shares = np.exp(heights, dtype=np.float32)
         whole = float(shares.sum(dtype=np.float64))
         kept = self._kept(shares, whole)
+        if kept is not None:
+            # By number, as all of them are: of two that are almost equal, rounding says which one is larger.
+            kept.sort()
         chances = np.cumsum(shares if kept is None else shares[kept], dtype=np.float64)
         place = int(np.searchsorted(chances, self._chance.random() * chances[-1], side="right"))
         place = min(place, chances.size - 1)

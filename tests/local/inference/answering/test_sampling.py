@@ -79,6 +79,19 @@ def test_those_are_drawn_from_which_transformers_keeps(asked: dict[str, Any], te
     assert drawn(Sampling(temperature=temperature, **asked), figures) <= wanted
 
 
+@pytest.mark.parametrize("more", [{"top_p": 0.98}, {"top_k": 50}, {"min_p": 0.01}])
+def test_rounding_that_swaps_two_tokens_draws_the_same(more: dict[str, Any]) -> None:
+    figures = logits()
+    # Each token has a twin, and which of the two is the likelier one is a matter of the last bit.
+    figures[1::2] = np.nextafter(figures[::2], np.float32(np.inf))
+    swapped = figures.copy()
+    swapped[::2], swapped[1::2] = figures[1::2], figures[::2]
+    for seed in range(100):
+        sampling = Sampling(temperature=1.5, seed=seed, **more)
+        one, other = Sampler(sampling, []), Sampler(sampling, [])
+        assert [one.choose(figures).token for _ in range(3)] == [other.choose(swapped).token for _ in range(3)]
+
+
 def test_tokens_come_as_often_as_their_probabilities_say() -> None:
     figures = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
     sampler = Sampler(Sampling(temperature=1.0, seed=1), [])
