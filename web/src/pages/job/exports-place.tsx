@@ -9,5 +9,7 @@ const useExports = late(() => import("./exports"));
 export function ExportsPlace({ job, status }: { job: Job | undefined; status: string }) {
   const some = job !== undefined && status === "completed" && features.value.has("exports");
   const code = useExports(some);
-  return job && code ? <code.Exports key={job.id} id={job.id} best={bestStep(job)} /> : null;
+  return job && code ? (
+    <code.Exports key={job.id} id={job.id} config={job.config} best={bestStep(job)} />
+  ) : null;
 }

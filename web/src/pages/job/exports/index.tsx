@@ -1,7 +1,7 @@
 /** What the job gave, for other programs: its adapter or a merged model, each with the proof that it is the same. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { api, errorText, isAbort, request } from "../../../api/client";
-import type { Export } from "../../../contract.gen";
+import type { Export, JobConfig } from "../../../contract.gen";
 import { bytes, duration, number } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
@@ -37,7 +37,15 @@ export function exportsOf(found: unknown): Export[] {
     .slice(0, LIMIT);
 }
 
-export function Exports({ id, best }: { id: string; best: number | null }) {
+interface Props {
+  id: string;
+  /** As the backend tells it: of no shape that one could rely on. */
+  config: unknown;
+  best: number | null;
+}
+
+export function Exports({ id, config, best }: Props) {
+  const settings: Partial<JobConfig> = isObject(config) ? config : {};
   const path = `/jobs/${encodeURIComponent(id)}/exports`;
   const [list, setList] = useState<readonly Export[]>([]);
   const [error, setError] = useState("");
@@ -113,7 +121,7 @@ export function Exports({ id, best }: { id: string; best: number | null }) {
         <ul class="exports-list">
           {list.map((one) => (
             <li key={one.id}>
-              <One job={id} one={one} remove={() => remove(one)} />
+              <One job={id} config={settings} one={one} remove={() => remove(one)} />
             </li>
           ))}
         </ul>
@@ -122,7 +130,14 @@ export function Exports({ id, best }: { id: string; best: number | null }) {
   );
 }
 
-function One({ job, one, remove }: { job: string; one: Export; remove: () => Promise<void> }) {
+interface OneProps {
+  job: string;
+  config: Partial<JobConfig>;
+  one: Export;
+  remove: () => Promise<void>;
+}
+
+function One({ job, config, one, remove }: OneProps) {
   const proof = isObject(one.proof) ? one.proof : null;
   const same = proof?.verdict === "same";
   const faults = Array.isArray(proof?.faults) ? proof.faults.slice(0, 10) : [];
@@ -162,13 +177,15 @@ function One({ job, one, remove }: { job: string; one: Export; remove: () => Pro
             <code>{command(job, one)}</code>
             <CopyButton text={command(job, one)} label="Copy the command" small />
           </div>
-          {[...usage(one.format), ["The Hub", command(job, one, true)] as const].map(([program, line]) => (
-            <div class="exports-command" key={program}>
-              <span class="exports-quiet">{program}</span>
-              <code>{line}</code>
-              <CopyButton text={line} label={`Copy the line for ${program}`} small />
-            </div>
-          ))}
+          {[...usage(one.format, config), ["The Hub", command(job, one, true)] as const].map(
+            ([program, line]) => (
+              <div class="exports-command" key={program}>
+                <span class="exports-quiet">{program}</span>
+                <code>{line}</code>
+                <CopyButton text={line} label={`Copy the line for ${program}`} small />
+              </div>
+            ),
+          )}
         </>
       )}
     </article>

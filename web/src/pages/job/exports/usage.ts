@@ -1,11 +1,15 @@
+import type { JobConfig } from "../../../contract.gen";
+
+type Line = readonly [program: string, line: string];
+
+/** The greatest ranks that vLLM can be told to take (0.32); the first is what it takes unasked. */
+const RANKS = [16, 32, 64, 128, 256, 320, 512];
+
 /** What to do with an export that was written into FOLDER: a line to copy for each program. */
-export function usage(format: string): readonly (readonly [program: string, line: string])[] {
+export function usage(format: string, config: Partial<JobConfig>): readonly Line[] {
   switch (format) {
     case "adapter":
-      return [
-        ["Python", 'PeftModel.from_pretrained(base, "FOLDER")'],
-        ["vLLM", "vllm serve BASE --enable-lora --lora-modules NAME=FOLDER"],
-      ];
+      return [["Python", 'PeftModel.from_pretrained(base, "FOLDER")'], ...vllm(config)];
     case "merged":
       return [
         ["Python", 'AutoModelForCausalLM.from_pretrained("FOLDER")'],
@@ -23,4 +27,13 @@ export function usage(format: string): readonly (readonly [program: string, line
     default:
       return [];
   }
+}
+
+/** vLLM's line for the job's adapter; none for one that vLLM refuses. */
+function vllm({ loraR, useDora, initLoraWeights, loraModulesToSave }: Partial<JobConfig>): Line[] {
+  const most = RANKS.find((rank) => rank >= Number(loraR ?? 0));
+  const begunInTheBase = /^(pissa|olora)/.test(String(initLoraWeights));
+  if (most === undefined || useDora || begunInTheBase || loraModulesToSave?.length) return [];
+  const wide = most === RANKS[0] ? "" : ` --max-lora-rank ${most}`;
+  return [["vLLM", `vllm serve BASE --enable-lora${wide} --lora-modules NAME=FOLDER`]];
 }
