@@ -554,7 +554,7 @@ async def test_what_is_left_behind_can_be_found_and_tried(
     async with open_page(studio.url, f"/#/jobs/{job}", **context) as page:
         for name, size, path, target in (
             ("final", "2.0 kB", final["path"], f"final%3A{job}"),
-            ("Checkpoint 10", "4.1 kB", saved["path"], f"checkpoint%3A{job}%3A10"),
+            ("Step 10", "4.1 kB", saved["path"], f"checkpoint%3A{job}%3A10"),
         ):
             fact = page.locator(".job-fact").filter(has=page.locator("dt", has_text=re.compile(f"^{name}$")))
             await expect(fact).to_contain_text(size)
@@ -562,6 +562,25 @@ async def test_what_is_left_behind_can_be_found_and_tried(
             await soon(partial(page.evaluate, COPIED, path))
             link = fact.get_by_role("link", name="try it")
             await expect(link).to_have_attribute("href", re.compile(re.escape(target)))
+
+
+async def test_what_can_be_done_with_a_checkpoint_stands_in_one_line(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["card", "parent"]
+    job = fake_backend.add_job()
+    for step in (50, 12_500):
+        saved = {"kind": "checkpoint", "name": f"step {step}", "bytes": 51_700_000, "path": f"/data/{step}"}
+        fake_backend.emit(job, "checkpoint.saved", step=step, artifacts=[saved])
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("button", name="Branch from step 12,500")).to_be_visible()
+        rows = page.locator(".job-fact", has=page.locator(".job-made"))
+        await expect(rows).to_have_count(2)
+        for row in await rows.all():
+            box, button = await row.bounding_box(), await row.get_by_role("button").last.bounding_box()
+            assert box
+            assert button
+            assert box["height"] < 1.5 * button["height"]
 
 
 async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:

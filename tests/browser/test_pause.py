@@ -163,7 +163,7 @@ async def test_without_the_features_there_is_nothing_of_them(
     steps(fake_backend, job, 11, 12)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("button", name="More actions")).to_be_visible()
-        await expect(page.get_by_text("Checkpoint 10")).to_be_visible()
+        await expect(page.locator(".job-fact dt", has_text="Step 10")).to_be_visible()
         for name in ("Pause", "Resume", "Branch from step 10"):
             await expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
         await page.get_by_role("button", name="More actions").click()

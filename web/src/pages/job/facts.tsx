@@ -280,7 +280,7 @@ function Left({ id, job, run, branch }: LeftProps) {
           key={index}
           name={nameOf(artifact)}
           value={
-            <>
+            <span class="job-made">
               {bytes(artifact.bytes)}
               <Folder path={artifact.path} />
               {targetOf(id, artifact) && (
@@ -289,7 +289,7 @@ function Left({ id, job, run, branch }: LeftProps) {
                 </a>
               )}
               {(artifact.kind === "adapter" || artifact.kind === "model") && <CardButton id={id} />}
-            </>
+            </span>
           }
         />
       ))}
@@ -306,9 +306,9 @@ function Left({ id, job, run, branch }: LeftProps) {
       {saved.map(({ step, artifacts }) => (
         <Fact
           key={step}
-          name={`Checkpoint ${number(step)}`}
+          name={`Step ${number(step)}`}
           value={
-            <>
+            <span class="job-made">
               {artifacts[0]?.bytes === undefined ? "" : bytes(artifacts[0].bytes)}
               <Folder path={artifacts[0]?.path} />
               <a href={tryHref(`checkpoint:${id}:${step}`)} title={TRY}>
@@ -326,7 +326,7 @@ function Left({ id, job, run, branch }: LeftProps) {
                   branch
                 </Button>
               )}
-            </>
+            </span>
           }
         />
       ))}
