@@ -121,7 +121,7 @@ class Repeats(Check):
             yield twice.finding(
                 "duplicate",
                 "warning",
-                f"{be(twice.count)} in the data already",
+                f"{'repeats' if twice.count == 1 else 'repeat'} an earlier one",
                 "The model learns what is repeated more strongly, by heart in the end; and of two equal rows "
                 "one may be held back to measure the loss, which then looks too good.",
                 "Keep one of each.",
