@@ -197,7 +197,7 @@ class Node:
         if threads is not None:
             env["OMP_NUM_THREADS"] = str(threads)
         env["PYTHONSAFEPATH"] = "1"
-        env["PYTHONPATH"] = str(Path(__file__).parents[2])
+        env["PYTHONPATH"] = str(Path(__file__).parents[3])
         self._child = await Child.start(WORKER, env, alone=True)
         self._child.send(**told, data=str(self._home / "data"), project=str(self._home / "project"))
         self._keep(self._pump(self._child))

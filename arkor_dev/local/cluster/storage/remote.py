@@ -44,9 +44,15 @@ PIECE: Final = 16 << 20
 """Bytes that are read, written and held at once."""
 
 
+SECRETS: Final = ((r"//\S*@", "//…@"), (r"\?\S+", "?…"), (r"=\S{8,}", "=…"))
+"""What stands before a host, in a query, or behind a name: a password or a signature, perhaps."""
+
+
 def told(fault: Exception) -> str:
-    """Why a store refuses, on a line: without what may be a secret in an address."""
-    text = re.sub(r"\?\S+", "?…", re.sub(r"//\S*@", "//…@", " ".join(str(fault).split())))
+    """Why a store refuses, on a line, without what may be a secret of this machine."""
+    text = " ".join(str(fault).split())
+    for pattern, instead in SECRETS:
+        text = re.sub(pattern, instead, text)
     return f"{type(fault).__name__}: {text}"[:300] if text else type(fault).__name__
 
 
@@ -186,11 +192,14 @@ class Remote:
             for job, names in jobs.items():
                 last = max(_time_of(name) or 0 for name in names)
                 if job != self._job and 0 < last < time.time() - KEPT_SECONDS:
-                    # The time goes last: until then the rest is found again.
-                    for name in sorted(names, key=lambda name: _time_of(name) or 0):
-                        store.rm_file(f"{self._own}/{job}/{name}")
-                    if self._has_folders:
-                        store.rmdir(f"{self._own}/{job}")
+                    with contextlib.suppress(Exception):  # what is left is found again
+                        self._remove_job(store, job, names)
+
+    def _remove_job(self, store: Any, job: str, names: list[str]) -> None:
+        for name in sorted(names, key=lambda name: _time_of(name) or 0):  # the time goes last
+            store.rm_file(f"{self._own}/{job}/{name}")
+        if self._has_folders:
+            store.rmdir(f"{self._own}/{job}")
 
 
 def _sweep(address: str, job: str) -> None:
@@ -201,5 +210,5 @@ def _sweep(address: str, job: str) -> None:
 
 def _time_of(name: str) -> int | None:
     """When a job was in use, in seconds, by the name of a file of its; None where it says nothing of that."""
-    digits = name.removeprefix(MARK)
-    return int(digits) if digits != name and digits.isascii() and digits.isdecimal() else None
+    found = re.fullmatch(rf"{MARK}([0-9]{{1,12}})", name)
+    return int(found[1]) if found else None

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.registry import _registry
 
 from arkor_dev.local.cluster.names import described
 from arkor_dev.local.cluster.storage import remote
@@ -23,23 +21,6 @@ JOB = "job_0123456789ab"
 STATE = b"the state of a training"
 
 
-class Bucket(MemoryFileSystem):  # type: ignore[misc]
-    """Objects by name, as a store without folders has them: whoever makes a folder there makes a bucket."""
-
-    protocol = "s3"
-    store: dict[str, Any] = {}  # noqa: RUF012 - fsspec's own: that of all who use it
-    pseudo_dirs: list[str] = [""]  # noqa: RUF012
-
-    @classmethod
-    def _strip_protocol(cls, path: str) -> str:
-        return str(super()._strip_protocol("/" + path.removeprefix("s3://").lstrip("/")))
-
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        raise AssertionError(f"a bucket is made: {path}")
-
-    mkdir = rmdir = makedirs
-
-
 @dataclass
 class Shelf:
     """Where the job's files lie: ``root`` as it is written, and how a test gets at them behind its back."""
@@ -52,6 +33,8 @@ class Shelf:
     def names(self) -> set[str]:
         """What lies there of the job."""
         if self.folder is None:
+            from .bucket import Bucket
+
             found = {path.rpartition("/")[2] for path in Bucket.store if f"/{JOB}/" in path}
         else:
             found = {path.name for path in self.folder.iterdir()}
@@ -61,6 +44,8 @@ class Shelf:
         """Let the file there have other bytes."""
         assert name in self.names()
         if self.folder is None:
+            from .bucket import Bucket
+
             Bucket().pipe_file(f"/bucket/jobs/{remote.OWN}/{JOB}/{name}", content)
         else:
             (self.folder / name).write_bytes(content)
@@ -69,6 +54,7 @@ class Shelf:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[FtpServer]:
     """A server with folders."""
+    pytest.importorskip("fsspec")
     with ftp_server(tmp_path / "server") as server:
         yield server
 
@@ -76,6 +62,11 @@ def server(tmp_path: Path) -> Iterator[FtpServer]:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of a bucket that all of this process see."""
+    pytest.importorskip("fsspec")
+    from fsspec.registry import _registry
+
+    from .bucket import Bucket
+
     monkeypatch.setitem(_registry, "s3", Bucket)
     monkeypatch.setitem(remote.PACKAGES, "s3", "fsspec")
     monkeypatch.setattr(Bucket, "store", {})

@@ -17,7 +17,7 @@ from arkor_dev.local.cluster.storage.node_share import NodeShare
 from arkor_dev.local.cluster.storage.remote import MARK, OWN, PACKAGES, Remote, told
 from tests.local.harness import until
 
-from .conftest import JOB, STATE, Bucket, Machine
+from .conftest import JOB, STATE, Machine
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -53,11 +53,10 @@ def test_every_protocol_that_may_be_written_is_one_that_is_known_here() -> None:
 def test_a_machine_that_lacks_a_package_says_which(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, absent: set[str], said: str
 ) -> None:
-    there = importlib.util.find_spec
-
     def found(name: str) -> ModuleSpec | None:
-        return None if name in absent else there(name)
+        return None if name in absent else there
 
+    there = importlib.util.find_spec("json")
     monkeypatch.setattr(importlib.util, "find_spec", found)
     assert NodeShare(tmp_path / JOB).use(address).decode() == f"this Python has {said}"
 
@@ -77,6 +76,8 @@ def test_what_a_job_has_left_goes_after_a_week(tmp_path: Path, server: FtpServer
 
 
 def test_in_a_bucket_too(tmp_path: Path, bucket: str) -> None:
+    from .bucket import Bucket
+
     store, now = Bucket(), int(time.time())
     for job, age in (("job_old", KEPT_SECONDS + 60), ("job_young", KEPT_SECONDS - 60)):
         store.pipe_file(f"/bucket/jobs/{OWN}/{job}/{'ab' * 32}", STATE)
@@ -131,11 +132,11 @@ def test_a_connection_that_broke_is_made_anew(
 
 
 def test_who_is_not_let_in_says_why_and_no_secret(tmp_path: Path, unused_tcp_port: int) -> None:
+    pytest.importorskip("fsspec")
     why = NodeShare(tmp_path / JOB).use(f"ftp://127.0.0.1:{unused_tcp_port}/jobs")
     assert why == b"ConnectionRefusedError: [Errno 111] Connection refused"
-    fault = RuntimeError("no way to https://me:pass@host/x?sig=SECRET&more=1 or ftp://you@host/y")
-    assert told(fault) == "RuntimeError: no way to //…@host/y" or "pass" not in told(fault)
-    assert "SECRET" not in told(fault)
+    fault = RuntimeError("no way\nto https://me:pass@host/x?sig=SECRET&more=1 with AccountKey=SECRET12= here")
+    assert told(fault) == "RuntimeError: no way to https://…@host/x?… with AccountKey=… here"
 
 
 def test_two_machines_that_make_the_folder_at_once_both_have_it(tmp_path: Path, server: FtpServer) -> None:

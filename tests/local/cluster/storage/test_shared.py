@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +16,7 @@ from arkor_dev.local.cluster.storage import patience, shared
 from arkor_dev.local.cluster.storage.driver_share import seen, share, taken
 from arkor_dev.local.cluster.storage.node_share import NodeShare
 from arkor_dev.local.cluster.storage.shared import Shared
+from tests.local.harness import until
 
 from .conftest import JOB, STATE, Machine, Shelf
 
@@ -153,7 +154,7 @@ def test_a_place_that_does_not_answer_holds_nobody(
     assert node.heard > 0  # else an impatient node would end itself meanwhile
     # It is not asked again: the job goes on without it.
     server.silent.clear()
-    time.sleep(0.2)
+    until(lambda: not [each for each in threading.enumerate() if each.name == "shared storage"])
     said = len(server.said)
     assert node.takes(HASH, SIZE) is None
     node.save("checkpoints/20/state.pt", b"later")
