@@ -48,7 +48,7 @@ class Driver:
         self.places: Places | None = None
         self.lease: leases.Lease | None = None
         self._asked: Places | None = None
-        self._stays = False
+        self.told, self._stays = "", False
         self._known = 0
         self._is_connected = False
         self._asks: bool | None = None

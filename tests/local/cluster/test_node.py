@@ -72,3 +72,9 @@ async def test_other_bytes_than_were_told_are_refused(node: module.Node) -> None
         await put(node, TEXT, "../../evil")
     assert await node.lacks({SHA256: len(TEXT)}) == f'["{SHA256}"]'.encode()
     assert list(node._files.iterdir()) == []
+
+
+def test_while_it_waits_for_what_is_shared_it_counts_as_asked_for(node: module.Node) -> None:
+    node._heard = 0.0
+    node._share._hear()
+    assert node._heard > 0

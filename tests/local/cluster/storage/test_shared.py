@@ -182,9 +182,24 @@ class Told(Place):
         super().__init__(None)
         self.facts = {"node": node}
         self._answer = answer
+        self.asked: list[tuple[Any, ...]] = []
 
-    def call(self, name: str, *_: Any, seconds: float = 0) -> bytes:
+    def call(self, name: str, *arguments: Any, seconds: float = 0) -> bytes:
+        self.asked.append((name, *arguments))
         return self._answer
+
+
+def test_while_this_machine_waits_for_what_is_shared_the_node_hears_of_it(
+    server: FtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(shared, "OPEN_SECONDS", 0.5)
+    server.silent.set()
+    node = Told("10.0.0.2", b"[]")
+    found, why = seen({"id": JOB, "config": {"storage": server.address}}, node)
+    assert found is None
+    assert why.startswith(f" This machine does not see {server.address} (it has not answered for ")
+    assert set(map(str, node.asked)) == {"('lacks', {})"}
 
 
 def test_a_person_is_told_who_does_not_see_it(tmp_path: Path) -> None:
