@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Kind = Literal["whole", "number", "flag", "choice", "text", "list", "object", "other"]
 
 SHOWN_CHARACTERS = 60
+SECRET: Final = re.compile(r"//\S*@")
+"""What stands before the host of an address: a name and a password, perhaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +128,10 @@ FILLED = Rule("other", noun="text that is not blank", test=_is_filled)
 
 
 def quoted(value: object) -> str:
-    """``value`` as JSON on one line, cut to what a sentence can hold."""
+    """``value`` as JSON on one line, cut to what a sentence can hold, without an address's password."""
     if isinstance(value, str):
-        value = value[:SHOWN_CHARACTERS]  # a text of megabytes is not encoded for its first words
+        # A text of megabytes is not encoded for its first words.
+        value = SECRET.sub("//…@", value[: 10 * SHOWN_CHARACTERS])[:SHOWN_CHARACTERS]
     text = json.dumps(value, ensure_ascii=False, default=str)
     return shortened(text if text.isprintable() else json.dumps(value, default=str))
 

@@ -73,7 +73,7 @@ class JobConfig(TypedDict):
     insecureCluster: NotRequired[bool]
     """Whether that may be one on another machine that asks for no token."""
     storage: NotRequired[str]
-    """A folder that its machines share, for what the job goes on from."""
+    """A folder or a store's address that its machines share, for what the job goes on from."""
 
 
 class JobMetrics(TypedDict):

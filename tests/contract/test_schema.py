@@ -87,4 +87,10 @@ def test_what_fits_comes_back_as_it_is() -> None:
 def test_what_is_quoted_is_short_and_on_one_line() -> None:
     assert quoted("a\nb\u202e") == '"a\\nb\\u202e"'
     assert quoted("x" * 10**6) == '"' + "x" * 56 + "…"
+
+
+def test_a_password_in_an_address_is_not_quoted() -> None:
+    assert quoted("s3://key:secret@bucket/jobs") == '"s3://…@bucket/jobs"'
+    assert "secret" not in quoted(f"s3://key:secret{'x' * 90}@bucket")
+    assert quoted("ray://head") == '"ray://head"'
     assert len(quoted(list(range(1000)))) == 58

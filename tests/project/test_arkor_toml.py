@@ -54,6 +54,7 @@ def problem(project: Path, text: str) -> str:
         ('[compute]\ncluster = "head"', 'compute.cluster = "head" is not possible'),
         ("[compute]\nnodes = 2", "nodes"),
         ('[compute]\nstorage = "mnt/jobs"', 'compute.storage = "mnt/jobs" is not possible'),
+        ('[compute]\nstorage = "s3://key:pass@b/x"', 'compute.storage = "s3://…@b/x" is not possible'),
     ],
 )
 def test_what_is_wrong_with_the_place_of_the_jobs_is_said(project: Path, table: str, said: str) -> None:

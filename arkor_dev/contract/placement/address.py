@@ -16,7 +16,6 @@ CLUSTER: Final = "cluster"
 INSECURE: Final = "insecureCluster"
 STORAGE: Final = "storage"
 """The fields of a job's config."""
-PATH_LIMIT: Final = 1000
 
 
 def is_address(value: object) -> bool:
@@ -40,20 +39,6 @@ ON: Final = Rule(
     test=lambda value: value == HERE or ADDRESS.fits(value),
 )
 """Where something is to run: a cluster, or this machine."""
-
-
-def is_folder(value: object) -> bool:
-    """Whether ``value`` may name a folder of other machines: an absolute path with no way up in it."""
-    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
-        return False
-    return len(value) <= PATH_LIMIT and value.strip("/") != "" and ".." not in value.split("/")
-
-
-SHARED_FOLDER: Final = Rule(
-    "other",
-    noun='the absolute path of a folder that the machines of the cluster share, such as "/mnt/jobs"',
-    test=is_folder,
-)
 
 
 def host_of(address: str) -> str | None:

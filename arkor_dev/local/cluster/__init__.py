@@ -5,6 +5,6 @@ the backend as a training worker does. On the node, ``node`` starts the very wor
 ``parcel`` says what of a job travels there. ``answers`` reads what a node says, ``returns`` takes in the
 files that come back: neither trusts it.
 ``access`` is who may be connected to at all, ``connection`` the way there, ``status`` a look at a cluster.
-``shared`` is a folder that machines share, for what a job goes on from.
+``storage`` is what machines share, for what a job goes on from.
 ``away`` is how a job trains on while this machine is away, and is found again.
 """

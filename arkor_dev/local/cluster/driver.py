@@ -31,7 +31,7 @@ from .answers import HostileError, messages_of, renamed
 from .away.attaching import StandsError, attach, remove, unanswered
 from .connection import CONNECT_SECONDS, TAKE_SECONDS, LostError, NoPlaceError, Place, Wish
 from .returns import Returns
-from .shared import COPY_SECONDS, Shared, share, taken
+from .storage.driver_share import COPY_SECONDS, seen, share, taken
 from .together.others import EndedError, Others
 from .together.places import Places, take
 
@@ -48,7 +48,7 @@ class Driver:
         self.places: Places | None = None
         self.lease: leases.Lease | None = None
         self._asked: Places | None = None
-        self._stays = False
+        self.told, self._stays = "", False
         self._known = 0
         self._is_connected = False
         self._asks: bool | None = None
@@ -267,10 +267,10 @@ class Driver:
 
     def _follow(self, place: Place, data: Path) -> None:
         """Pass on what the worker says until it has said its last word."""
-        shared = Shared.seen(self.job["config"].get(STORAGE), self.job["id"])
+        shared, blind = seen(self.job, place)
+        self.told += blind
         returns = Returns(data, self.job["id"], lambda name, offset: place.call("read", name, offset), shared)
-        here = {"data": str(data), "project": self.job["project"]}
-        after = self._known
+        here, after = {"data": str(data), "project": self.job["project"]}, self._known
         while True:
             if self._faults:
                 raise self._faults[0]

@@ -33,7 +33,7 @@ from .away.leftovers import locked, own_folder, sweep
 from .away.proof import proof
 from .away.spool import Spool
 from .names import CHUNK, FOLDERS, SHA256, described, is_safe
-from .shared import NodeShare
+from .storage.node_share import WAYS, NodeShare
 
 WORKER: Final = "arkor_dev.local.training.worker"
 NEEDED: Final = ("torch", "transformers", "peft")
@@ -50,9 +50,9 @@ FULL_SECONDS: Final = 5.0
 
 
 def facts() -> bytes:
-    """What a node has of what training needs, as JSON: ``{python, versions, missing}``."""
+    """What a node has of what training and a shared store need, as JSON: ``{python, versions, missing}``."""
     versions = {}
-    for name in NEEDED:
+    for name in (*NEEDED, *WAYS):
         with contextlib.suppress(metadata.PackageNotFoundError):
             if importlib.util.find_spec(name) is not None:
                 versions[name] = metadata.version(name)
@@ -82,7 +82,7 @@ class Node:
         for folder in ("data", "project"):
             (self._home / folder).mkdir()
         self._job = self._home / "data" / "jobs" / job_id
-        self._digests, self._share = dict[str, Any](), NodeShare(self._job)
+        self._digests, self._share = dict[str, Any](), NodeShare(self._job, self._hear)
         self._child: Child | None = None
         self._begun = False
         self._said = Spool(self._home / "said", WAITING_BYTES, AGAIN_BYTES)
@@ -91,6 +91,9 @@ class Node:
         self._tasks: set[asyncio.Task[None]] = set()
         self._heard = time.monotonic()
         threading.Thread(target=self._watch, name="who is there", daemon=True).start()
+
+    def _hear(self) -> None:
+        self._heard = time.monotonic()
 
     async def prove(self, challenge: str) -> bytes:
         """That this is the place of its nonce: JSON of ``proof``, ``begun``, and the ``first`` message kept.
@@ -112,28 +115,25 @@ class Node:
     # Files that come
 
     async def share(self, root: str) -> bytes:
-        """Use the folder ``root`` for checkpoints; why that cannot be, empty where it can."""
+        """Use ``root``, a folder or an address, for checkpoints; why that cannot be, empty where it can."""
         return await asyncio.to_thread(self._share.use, root)
 
     async def taken(self) -> bytes:
-        """How many files came from that folder."""
+        """How many files came from there."""
         return str(self._share.taken).encode()
 
-    async def lacks(self, hashes: list[str]) -> bytes:
-        """Those of ``hashes`` that are not here, as JSON; the others stay for the time to come."""
+    async def lacks(self, sizes: dict[str, int]) -> bytes:
+        """The hashes of ``sizes``, bytes by hash, that are not here, as JSON; the others stay for a time."""
         self._heard = time.monotonic()
-        return await asyncio.to_thread(self._lacks, hashes)
+        return await asyncio.to_thread(self._lacks, sizes)
 
-    def _lacks(self, hashes: list[str]) -> bytes:
+    def _lacks(self, sizes: dict[str, int]) -> bytes:
         missing = []
-        for sha256 in hashes:
+        for sha256, size in sizes.items():
             try:
                 os.utime(self._stored(sha256))
             except FileNotFoundError:
-                part = self._home / f"{sha256}.part"
-                if self._share.take(sha256, part):
-                    part.replace(self._stored(sha256))
-                else:
+                if not self._share.take(sha256, size, self._home, self._stored(sha256)):
                     missing.append(sha256)
         return json.dumps(missing).encode()
 
@@ -197,7 +197,7 @@ class Node:
         if threads is not None:
             env["OMP_NUM_THREADS"] = str(threads)
         env["PYTHONSAFEPATH"] = "1"
-        env["PYTHONPATH"] = str(Path(__file__).parents[2])
+        env["PYTHONPATH"] = str(Path(__file__).parents[3])
         self._child = await Child.start(WORKER, env, alone=True)
         self._child.send(**told, data=str(self._home / "data"), project=str(self._home / "project"))
         self._keep(self._pump(self._child))

@@ -16,7 +16,7 @@ from arkor_dev.local.jobs.whole_folder import PART
 from arkor_dev.local.workers.errors import JobFailure
 
 from .names import CHUNK
-from .shared import COPY_SECONDS
+from .storage.driver_share import COPY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,8 +52,9 @@ class Sender:
         self.hashes.keep()
         paths = {sha256: found.files[name] for name, sha256 in names.items()}
         try:
-            lacking = json.loads(self.call("lacks", sorted(paths), seconds=COPY_SECONDS))
-            sizes = {sha256: paths[sha256].stat().st_size for sha256 in lacking}
+            known = {sha256: paths[sha256].stat().st_size for sha256 in sorted(paths)}
+            lacking = json.loads(self.call("lacks", known, seconds=COPY_SECONDS))
+            sizes = {sha256: known[sha256] for sha256 in lacking}
             done, total = 0, sum(sizes.values())
             for sha256, size in sizes.items():
                 with paths[sha256].open("rb") as file:

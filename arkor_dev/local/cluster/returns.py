@@ -22,12 +22,13 @@ from arkor_dev.local.jobs.whole_folder import PART
 
 from .answers import HostileError
 from .names import CHUNK, SHA256, described, is_safe
+from .storage.shared import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from .shared import Shared
+    from .storage.shared import Shared
 
     Read = Callable[[str, int], bytes]
 
@@ -43,7 +44,7 @@ FILES: Final = 10_000
 class Returns:
     """A job's files on this machine, as they come. ``read(name, offset)`` is a piece of one on the node.
 
-    What lies in a ``shared`` folder is taken from there.
+    What machines share, in a folder or a store, is taken from there: ``shared``.
     """
 
     def __init__(self, data: Path, job_id: str, read: Read, shared: Shared | None = None) -> None:
@@ -137,7 +138,8 @@ class Returns:
 
     def _fetch(self, entry: Mapping[str, Any], place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
-        if self._shared and self._shared.take(entry["sha256"], place) and _sized(place, entry):
+        shared = self._shared if entry["name"].split("/")[0] in KINDS else None
+        if shared and shared.take(entry["sha256"], entry["bytes"], place):
             return
         digest, done = hashlib.sha256(), 0
         with place.open("wb") as file:

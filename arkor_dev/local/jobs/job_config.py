@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement.address import ADDRESS as CLUSTER_ADDRESS
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE, SHARED_FOLDER, STORAGE
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
+from arkor_dev.contract.placement.storage import SHARED_STORAGE
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
@@ -64,7 +65,7 @@ PLACE: Final = Schema(
     (
         Field(CLUSTER, CLUSTER_ADDRESS, null=True),
         Field(INSECURE, FLAG, null=True),
-        Field(STORAGE, SHARED_FOLDER, null=True),
+        Field(STORAGE, SHARED_STORAGE, null=True),
     )
 )
 

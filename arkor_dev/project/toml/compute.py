@@ -1,10 +1,11 @@
-"""``[compute]`` in ``arkor.toml``: on which cluster the project's jobs run, and what folder that shares."""
+"""``[compute]`` in ``arkor.toml``: on which cluster the project's jobs run, and what its machines share."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.placement.address import ADDRESS, CLUSTER, HERE, SHARED_FOLDER, STORAGE
+from arkor_dev.contract.placement.address import ADDRESS, CLUSTER, HERE, STORAGE
+from arkor_dev.contract.placement.storage import SHARED_STORAGE
 
 from .one_table import load_table
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .problems import Problems
 
 TABLE: Final = "compute"
-KEYS: Final = {CLUSTER: ADDRESS, STORAGE: SHARED_FOLDER}
+KEYS: Final = {CLUSTER: ADDRESS, STORAGE: SHARED_STORAGE}
 """What may stand in it."""
 
 
@@ -40,7 +41,7 @@ def load_cluster(project: Path) -> str | None:
 
 
 def load_storage(project: Path) -> str | None:
-    """The folder of the project's file that its cluster shares; None as `load_cluster` has it."""
+    """What the machines of the project's cluster share, by its file; None as `load_cluster` has it."""
     return _load(project, STORAGE)
 
 

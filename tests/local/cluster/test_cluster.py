@@ -14,7 +14,7 @@ from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 
-from .conftest import CONNECTED, DRIVER, LONG, SECRET, STEPS, adapter, over
+from .conftest import CONNECTED, DRIVER, LONG, SECRET, STEPS, WORKER, adapter, over
 
 if TYPE_CHECKING:
     from tests.local.conftest import Trained
@@ -88,6 +88,8 @@ def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
     # Our code came with the job, nothing of the user's environment or of Ray's did.
     variables = dict(entry.split(b"=", 1) for entry in environments[0].split(b"\0") if b"=" in entry)
     assert b"py_modules_files" in variables[b"PYTHONPATH"]
+    worker = f"{WORKER.decode().replace('.', '/')}.py"
+    assert (Path(variables[b"PYTHONPATH"].decode()) / worker).is_file()  # found there, and not elsewhere
     assert SECRET.encode() not in variables
     assert not [name for name in variables if name.startswith(b"RAY_")]
     until(lambda: clean(nodes))

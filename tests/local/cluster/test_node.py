@@ -44,20 +44,20 @@ async def test_a_file_is_there_once_all_of_it_has_come(
         raise AssertionError("a file of many gigabytes takes longer to read than a call may take")
 
     monkeypatch.setattr(module, "described", read_again)
-    assert await node.lacks([SHA256]) == f'["{SHA256}"]'.encode()
+    assert await node.lacks({SHA256: len(TEXT)}) == f'["{SHA256}"]'.encode()
     await put(node, TEXT)
-    assert await node.lacks([SHA256]) == b"[]"
+    assert await node.lacks({SHA256: len(TEXT)}) == b"[]"
     await node.lay({"project/model/model.safetensors": SHA256}, {})
     assert (node._home / "project/model/model.safetensors").read_bytes() == TEXT
     empty = hashlib.sha256().hexdigest()
     await node.put(empty, 0, b"", 0)
-    assert await node.lacks([empty]) == b"[]"
+    assert await node.lacks({empty: 0}) == b"[]"
 
 
 async def test_one_that_was_broken_off_begins_anew(node: module.Node) -> None:
     await node.put(SHA256, 0, TEXT[:7], len(TEXT))
     await put(node, TEXT)
-    assert await node.lacks([SHA256]) == b"[]"
+    assert await node.lacks({SHA256: len(TEXT)}) == b"[]"
 
 
 async def test_other_bytes_than_were_told_are_refused(node: module.Node) -> None:
@@ -70,5 +70,11 @@ async def test_other_bytes_than_were_told_are_refused(node: module.Node) -> None
         await node.put(SHA256, 9, TEXT[9:], len(TEXT))
     with pytest.raises(OSError, match="no hash"):
         await put(node, TEXT, "../../evil")
-    assert await node.lacks([SHA256]) == f'["{SHA256}"]'.encode()
+    assert await node.lacks({SHA256: len(TEXT)}) == f'["{SHA256}"]'.encode()
     assert list(node._files.iterdir()) == []
+
+
+def test_while_it_waits_for_what_is_shared_it_counts_as_asked_for(node: module.Node) -> None:
+    node._heard = 0.0
+    node._share._hear()
+    assert node._heard > 0

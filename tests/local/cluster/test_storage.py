@@ -1,4 +1,4 @@
-"""Jobs on true nodes that share a folder: a node that takes over reads what it goes on from there."""
+"""Jobs on true nodes that share a folder or a store: who takes over reads there what it goes on from."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.local.cluster.storage.remote import MARK
 from tests.local.harness import until
+from tests.support.ftp_server import ftp_server
 
 from .conftest import LONG, adapter, over
 from .test_cluster import arrive, clean, node_of, on
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.local.harness import Backend
@@ -28,14 +31,25 @@ def placed(backend: Backend, job: str) -> list[str]:
     return [text for text in said if text.startswith("It trains on the node ")]
 
 
+@pytest.fixture(params=["folder", "server"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """What the machines share, as a job says it, and where that lies on this disk."""
+    if request.param == "folder":
+        yield str(tmp_path), tmp_path
+        return
+    with ftp_server(tmp_path / "server") as server:
+        yield server.address, server.folder / "jobs"
+
+
 def test_a_node_that_takes_over_reads_there_what_it_goes_on_from(
-    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes, tmp_path: Path
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes, shelf: tuple[str, Path]
 ) -> None:
-    job = beside.submit(on(nodes, LONG, storage=str(tmp_path)), "shares")
+    root, place = shelf
+    job = beside.submit(on(nodes, LONG, storage=root), "shares")
     arrive(beside, job, 45)
     node = node_of(beside, job)
-    [folder] = tmp_path.glob(f"arkor-dev-*/{job}")
-    assert any(folder.iterdir())
+    [folder] = place.glob(f"arkor-dev*/{job}")
+    assert any(not path.name.startswith(MARK) for path in folder.iterdir())
     nodes.order(end=node)
     try:
         found = over(beside, job)
@@ -44,11 +58,12 @@ def test_a_node_that_takes_over_reads_there_what_it_goes_on_from(
     assert found["status"] == "completed", found
     assert adapter(data, job) == undisturbed
     before, after = placed(beside, job)
-    assert f"Checkpoints lie in {tmp_path}, too." in before
+    assert f"Checkpoints lie in {root}, too." in before
+    assert "This machine does not see" not in before
     assert "that were there" not in before
     assert "that were there." in after
     # Of the points that stay each file lies there, and nothing of those that are gone.
-    there = {path.name for path in folder.iterdir()}
+    there = {path.name for path in folder.iterdir() if not path.name.startswith(MARK)}
     kept = [path for kind in ("checkpoints", "resume") for path in (data / "jobs" / job / kind).rglob("*")]
     states = [path for path in kept if path.name == "state.pt"]
     assert states
@@ -71,7 +86,23 @@ def test_a_node_that_does_not_see_it_trains_as_without_and_says_so(
     assert not none.exists()
 
 
-def test_what_is_no_folder_is_refused(beside: Backend, nodes: Nodes) -> None:
-    body = {"name": "bad", "config": on(nodes, LONG, storage="jobs")}
+def test_a_store_that_nobody_answers_for_costs_the_job_nothing_but_that(
+    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes, unused_tcp_port: int
+) -> None:
+    root = f"ftp://127.0.0.1:{unused_tcp_port}/jobs"
+    job = beside.submit(on(nodes, LONG, storage=root), "nobody")
+    found = over(beside, job)
+    assert found["status"] == "completed", found
+    assert adapter(data, job) == undisturbed
+    [text] = placed(beside, job)
+    why = "(ConnectionRefusedError: [Errno 111] Connection refused)"
+    assert f"Checkpoints come here alone and not to {root}: the node " in text
+    assert f"does not see it {why}. This machine does not see {root} {why}" in text
+
+
+@pytest.mark.parametrize("storage", ["jobs", "file:///mnt/jobs", "s3://key:very-secret@bucket/jobs"])
+def test_what_is_no_place_to_share_is_refused(beside: Backend, nodes: Nodes, storage: str) -> None:
+    body = {"name": "bad", "config": on(nodes, LONG, storage=storage)}
     answer = beside.call("POST", "/v1/jobs", body)
     assert (answer.status, "storage must be the absolute path" in answer.json["error"]) == (400, True)
+    assert "secret" not in answer.json["error"]
