@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def is_waited_for(project: Path) -> bool:
+    """Whether somebody waits for the turn of ``project``, which somebody has."""
+    with (project / FOLDER / NEXT).open() as place:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 async def test_who_had_the_turn_does_not_take_it_again_from_who_waits(tmp_path: Path) -> None:
     """A Studio that reads the project without a pause lets a start of another one come between."""
     busy, start = ProjectTurn(tmp_path), ProjectTurn(tmp_path)
@@ -23,18 +33,10 @@ async def test_who_had_the_turn_does_not_take_it_again_from_who_waits(tmp_path: 
         order.append(name)
         give_back()
 
-    def is_waited_for() -> bool:
-        with (tmp_path / FOLDER / NEXT).open() as place:
-            try:
-                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
     for _ in range(3):
         give_back = await busy.take()
         waiting = asyncio.create_task(wait("start", start))
-        await until(is_waited_for)
+        await until(lambda: is_waited_for(tmp_path))
         give_back()
         await asyncio.gather(wait("busy", busy), waiting)
     assert order == ["start", "busy"] * 3
