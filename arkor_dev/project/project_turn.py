@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER: Final = ".arkor"
 LOCK: Final = "build.lock"
+NEXT: Final = "build.next"
+"""The place of whoever is next: who has just had the turn waits behind it."""
 PATIENCE: Final = 120.0
 """Seconds to wait for another process, which is longer than a build, a load and a start may take together."""
 _CLOSED: Final = getattr(os, "O_CLOEXEC", 0)
@@ -37,12 +39,18 @@ class ProjectTurn:
         """Wait for the turn; call the answer, once or more often, to give it back."""
         await self._here.acquire()
         handle: int | None = None
+        place: int | None = None
         try:
-            handle = await asyncio.to_thread(self._open)
-            await _lock(handle)
+            handle, place = await asyncio.to_thread(self._open)
+            deadline = asyncio.get_running_loop().time() + PATIENCE
+            await _lock(place, deadline)
+            await _lock(handle, deadline)
         except BaseException:
             self._give_back(handle)
             raise
+        finally:
+            if place is not None:
+                os.close(place)
         held = True
 
         def give_back() -> None:
@@ -58,28 +66,34 @@ class ProjectTurn:
             os.close(handle)
         self._here.release()
 
-    def _open(self) -> int | None:
-        """The lock's file; None where it cannot be had: then only this process takes turns."""
+    def _open(self) -> tuple[int | None, int | None]:
+        """The files of the turn and of the place, each None where it cannot be had: nobody waits for that."""
         folder: int | None = None
         try:
             with contextlib.suppress(FileExistsError):
                 (self._project / FOLDER).mkdir()
             # A link may lead out of the project, where nothing of ours is written.
             folder = os.open(self._project / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | _CLOSED)
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | _CLOSED
-            return os.open(LOCK, flags, 0o600, dir_fd=folder)
+            return _opened(LOCK, folder), _opened(NEXT, folder)
         except OSError:
-            return None
+            return None, None
         finally:
             if folder is not None:
                 os.close(folder)
 
 
-async def _lock(handle: int | None) -> None:
+def _opened(name: str, folder: int) -> int | None:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | _CLOSED
+    try:
+        return os.open(name, flags, 0o600, dir_fd=folder)
+    except OSError:
+        return None
+
+
+async def _lock(handle: int | None, deadline: float) -> None:
     if handle is None or fcntl is None:
         return
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE
     while loop.time() < deadline:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

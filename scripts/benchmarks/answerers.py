@@ -105,11 +105,21 @@ def looped(
 
 
 def adapter(model: Path, tokens: int, folder: str) -> dict[str, Any]:
-    """An adapter of the model, as large as the example's, with weights that change what it says."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
+    """An adapter of the model, as large as the example's, with weights that change what it says.
 
+    Where there is no model it is the tests' tiny one, which is made as well.
+    """
+    from arkor_dev.local.modeling.lean_transformers import lean_imports
+
+    with lean_imports():
+        import torch
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForCausalLM
+
+    if not model.exists():
+        from tests.local.tiny_model import make
+
+        make(model)
     torch.manual_seed(tokens)
     targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
     made = get_peft_model(

@@ -285,7 +285,7 @@ async def test_chaos(
         for number in range(DISTURBANCES):
             await chaos.strike()
             rng.choice(logs).grow()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.005)
             if number == DISTURBANCES // 2:
                 memory = resident()
         grown = resident() - memory

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.gguf import limited
 from arkor_dev.local.workers.process import DEFAULTS
 
+from .forked import Forks
 from .harness import Backend, Frame
 from .tiny_model import chats, write_jsonl
 
@@ -48,6 +50,21 @@ ENDLESS: dict[str, Any] = {
 def room(monkeypatch: pytest.MonkeyPatch) -> None:
     """However full the disk is, what trains in the test's own process has room to save."""
     monkeypatch.setenv("ARKOR_LEAST_FREE_BYTES", "0")
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What the limited children of many tests are forked from."""
+    forks = Forks()
+    yield forks
+    forks.end()
+
+
+@pytest.fixture
+def forked(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limited children load their libraries once for all; ``gguf/test_limited.py`` starts true ones."""
+    if sys.platform == "linux":
+        monkeypatch.setattr(limited, "subprocess", forks)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.project.project_turn import ProjectTurn
+from tests.project.test_project_turn import is_waited_for
 from tests.support.typescript_projects import trainer
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
@@ -110,7 +112,7 @@ async def test_it_waits_for_its_turn(
     typescript_project.write(trainer("one"))
     give_back = await ProjectTurn(typescript_project.path).take()
     process = await spawn(fake_backend, typescript_project)
-    await asyncio.sleep(1)
+    await until(lambda: is_waited_for(typescript_project.path), 60)
     assert typescript_project.calls() == []
     give_back()
     out, _ = await asyncio.wait_for(process.communicate(), 60)

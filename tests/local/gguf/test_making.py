@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.engine,
     needs_gguf,
+    pytest.mark.usefixtures("forked"),
     pytest.mark.timeout(600),  # each file is a process that loads libraries
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.engine,
     needs_gguf,
+    pytest.mark.usefixtures("forked"),
     pytest.mark.timeout(600),  # each export is five processes that load libraries
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]

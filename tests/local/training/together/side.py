@@ -1,24 +1,29 @@
-"""One worker of a run of the tiny model: ``python -m tests.local.training.together.side``.
+"""The workers of a run of the tiny model: ``python -m tests.local.training.together.side``.
 
-It is told ``{tiny, data, together, cases}`` on standard input, and says ``meets`` and then what came of each
-case, one JSON object a line. A case is ``{config, held_out?, pause?, resume?}``: after which step it is to
-pause, and whether it goes on from what lies in ``data``.
+It is told ``{tiny, data, hosts, cases}`` on standard input, and forks a worker for each of the ``hosts``: by
+then the libraries are there, which each would load for seconds. It says what came of each case: a list for
+each worker, as JSON. A case is ``{config, held_out?, pause?, resume?}``: after which step it is to pause, and
+whether it goes on from what lies in ``data``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import sys
+import traceback
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from arkor_dev.local.modeling import lean_torch, lean_transformers
 from arkor_dev.local.training.together.meeting import GroupLostError, Meeting
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.link import die_with_parent
 from tests.local.tiny_run import events_of, made_up, set_up
 
 if TYPE_CHECKING:
@@ -27,15 +32,17 @@ if TYPE_CHECKING:
 
 ROWS = 15
 PACKED = 40
-OUT = os.fdopen(os.dup(1), "w")
 
 
 class Say:
     """As a worker's link."""
 
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+
     def send(self, **told: Any) -> None:
-        OUT.write(json.dumps(told) + "\n")
-        OUT.flush()
+        self._out.write(json.dumps(told) + "\n")
+        self._out.flush()
 
 
 def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> Run:
@@ -96,12 +103,9 @@ def shared(run: Run, group: Group) -> Run:
     return SharedRun(**{each.name: getattr(run, each.name) for each in fields(Run)}, group=group)
 
 
-def main() -> None:
-    order = json.loads(sys.stdin.readline())
-    meeting = Meeting.of(order, Say())  # type: ignore[arg-type]
-    warnings.simplefilter("ignore")
-    lean_torch.install()  # as the worker of a job does
-    lean_transformers.install()
+def work(order: dict[str, Any], told: dict[str, Any], say: Say) -> None:
+    """Be one of the workers."""
+    meeting = Meeting.of({"together": told}, say)  # type: ignore[arg-type]
     from arkor_dev.local.training.together.group import Group
 
     assert meeting
@@ -109,9 +113,44 @@ def main() -> None:
     for case in order["cases"]:
         data = Path(order["data"]) / case["name"]
         run = shared(run_of(Path(order["tiny"]), data, case), group)
-        Say().send(**outcome(run, None if group.rank else case.get("pause")))
-    OUT.flush()
+        say.send(**outcome(run, None if group.rank else case.get("pause")))
+
+
+def forked(order: dict[str, Any], told: dict[str, Any]) -> tuple[int, IO[str]]:
+    """Start one of the workers: its number, and what it says."""
+    read, write = os.pipe()
+    if pid := os.fork():
+        os.close(write)
+        return pid, os.fdopen(read)
+    try:
+        die_with_parent()
+        os.close(read)
+        work(order, told, Say(os.fdopen(write, "w")))
+    except BaseException:  # noqa: BLE001 - it must not go on as a second parent
+        traceback.print_exc()
+        os._exit(1)
     os._exit(0)
+
+
+def main() -> None:
+    order = json.loads(sys.stdin.readline())
+    warnings.simplefilter("ignore")
+    lean_torch.install()  # as the worker of a job does
+    lean_transformers.install()
+    importlib.import_module("peft")
+    importlib.import_module("arkor_dev.local.training.together.group")
+    hosts = order["hosts"]
+    workers: list[tuple[int, IO[str]]] = []
+    meets: dict[str, Any] = {}
+    for rank, host in enumerate(hosts):
+        workers.append(forked(order, {"rank": rank, "count": len(hosts), "host": host, **meets}))
+        if not rank:
+            meets = {"address": host, "port": json.loads(workers[0][1].readline())["meets"]}
+    with ThreadPoolExecutor(len(hosts)) as reading:
+        said = list(reading.map(lambda worker: [json.loads(line) for line in worker[1]], workers))
+    ended = [os.waitpid(pid, 0)[1] for pid, _ in workers]
+    assert ended == [0] * len(hosts), ended
+    sys.stdout.write(json.dumps(said))
 
 
 if __name__ == "__main__":
