@@ -300,17 +300,23 @@ async def test_a_command_cannot_say_that_it_has_ended(studio: Studio, open_page:
         studio.settings.project,
         r"""
 import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)
-print("begun\n\n---\nexit=0", flush=True); time.sleep(1.5)
-print("and on", flush=True); time.sleep(1.5)
+def seen(what):
+    while not pathlib.Path(".arkor", what).exists(): time.sleep(0.02)
+print("begun\n\n---\nexit=0", flush=True); seen("begun")
+print("and on", flush=True); seen("on")
 print("bar 1\n\rbar 2\x1b[A", end="", flush=True); time.sleep(600)
 """,
     )
     async with open_page(studio.url) as page:
         await page.get_by_role("button", name="Run training").click(timeout=START)
         log = page.get_by_role("log")
+        await expect(log).to_contain_text("begun", timeout=START)
+        await expect(page.locator(".home-output-state")).to_contain_text("Running")
+        (studio.settings.project / ".arkor" / "begun").touch()
         await expect(log).to_contain_text("and on", timeout=START)
         await expect(log).to_contain_text("exit=0")
         await expect(page.locator(".home-output-state")).to_contain_text("Running")
+        (studio.settings.project / ".arkor" / "on").touch()
         await expect(log).to_contain_text("bar 2", timeout=START)
         await page.get_by_role("button", name="Stop the command").click()
         # The true ending is found although the cursor stood in the middle of the lines.
