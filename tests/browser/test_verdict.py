@@ -8,7 +8,6 @@ import pytest
 from playwright.async_api import expect
 
 from .states import trained
-from .steps import hurried
 from .talk import answers, ask, asked
 
 if TYPE_CHECKING:
@@ -26,12 +25,11 @@ async def test_a_job_from_before_is_compared_by_a_press(
     fake_backend.features = ["evaluation"]
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     fake_backend.evaluations.looks = 1_000_000
-    async with open_page(studio.url, f"/#/jobs/{job}", clock=True) as page:
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await page.get_by_role("button", name="Compare with the base model").click()
         await expect(page.get_by_text("Evaluating:")).to_be_visible()
         fake_backend.evaluations.looks = 0  # it is done now
-        async with hurried(page, studio):
-            await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
         await expect(page.get_by_text("Better than the base: loss 1.91 instead of 3.42")).to_be_visible()
         await expect(page.get_by_role("button", name="Compare with the base model")).to_have_count(0)
 
@@ -42,12 +40,11 @@ async def test_data_that_have_changed_are_said_before_they_are_measured(
     fake_backend.features = ["evaluation"]
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     fake_backend.evaluations.changed.add(job)
-    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True, clock=True) as page:
+    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
         await page.get_by_role("button", name="Compare with the base model").click()
         await expect(page.get_by_role("alert")).to_contain_text("has changed since this job began")
         await page.get_by_role("button", name="Compare all the same").click()
-        async with hurried(page, studio):
-            await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
     assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"force": True}
 
 
