@@ -344,7 +344,8 @@ async def test_the_row_with_the_focus_stays_and_j_goes_on_from_where_one_is(
         assert head
         assert row
         assert 0 <= row["y"] - head["y"] - head["height"] < row["height"]
-        await expect(focused).to_have_count(0)
+        async with hurried(page, studio):
+            await expect(focused).to_have_count(0)
         assert await page.evaluate("document.documentElement.scrollHeight") == before
         # New jobs push the row down, out of what is drawn.
         await page.evaluate("scrollTo(0, 0)")

@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from tests.support.waiting import until
 
+from .steps import hurried
 from .test_home import START, declare
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ async def test_run_a_job_again_with_changes(
 async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     """What runs is on the screen; the settings are one press away, and what differs is said meanwhile."""
     declare(studio.settings.project, TOML)
-    async with open_page(studio.url, height=720) as page:
+    async with open_page(studio.url, height=720, clock=True) as page:
         form, rank = page.get_by_role("region", name="Settings"), page.get_by_label("LoRA rank", exact=True)
         await put(page, "LoRA rank", "16")
         await put(page, "Steps", "")
@@ -232,7 +233,10 @@ async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, o
         # Whoever fills it from another job wants to see it, whatever runs.
         ended = fake_backend.add_job("completed", name="first", config={"model": "tiny", "loraR": 8})
         await page.goto(f"{studio.url}/#/jobs/{ended}")
-        await page.get_by_role("button", name="Run again with changes").click()
+        again = page.get_by_role("button", name="Run again with changes")
+        async with hurried(page, studio):
+            await again.wait_for()
+        await again.click()
         await page.get_by_role("dialog").get_by_role("button", name="Replace").click()
         await expect(rank).to_have_value("8")
         await hide.click()
