@@ -135,7 +135,8 @@ async def test_stopping_to_watch_is_not_cancelling(
 
 
 async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open_page: OpenPage) -> None:
-    async with open_page(studio.url, faulty=True, permissions=["clipboard-read", "clipboard-write"]) as page:
+    allowed = ["clipboard-read", "clipboard-write"]
+    async with open_page(studio.url, faulty=True, clock=True, permissions=allowed) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
         copied = []
         for name in ("Copy the example", "Copy the row"):
@@ -148,7 +149,8 @@ async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open
         project = studio.settings.project
         declare(project, example)
         (project / "data" / "support.jsonl").write_text(row)
-        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
+        async with hurried(page):
+            await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
         await expect(page.locator(".home-line")).to_contain_text("1 example")
 
 

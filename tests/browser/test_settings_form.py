@@ -90,7 +90,7 @@ async def test_changed_marked_undone_and_written(studio: Studio, open_page: Open
 async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, TOML)
     toml = studio.settings.project / "arkor.toml"
-    async with open_page(studio.url, faulty=True) as page:
+    async with open_page(studio.url, faulty=True, clock=True) as page:
         await put(page, "Steps", "60")
         await page.get_by_role("button", name="Write to arkor.toml").click()
         dialog = page.get_by_role("dialog")
@@ -101,7 +101,8 @@ async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_
         assert toml.read_text() == TOML.replace("r = 4", "r = 5")
         await dialog.get_by_role("button", name="Back").click()
         # The form follows the file; what was changed here is still there, and can be written now.
-        await expect(page.get_by_label("LoRA rank", exact=True)).to_have_value("5", timeout=START)
+        async with hurried(page):
+            await expect(page.get_by_label("LoRA rank", exact=True)).to_have_value("5", timeout=START)
         await page.get_by_role("button", name="Write to arkor.toml").click()
         await dialog.get_by_role("button", name="Write", exact=True).click()
         await expect(dialog).to_have_count(0)
