@@ -23,6 +23,8 @@ from playwright.async_api import async_playwright, expect
 from tests.support.fake_backend import running_fake_backend
 from tests.support.studio import running_studio
 
+from .looking import look_often
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 # Milliseconds. On a quiet machine all comes at once; on a busy one nothing is wrong before this.
 expect.set_options(timeout=30_000)
+look_often()
 
 HERE = Path(__file__).parent
 FIREFOX = os.environ.get("ARKOR_TEST_BROWSER") == "firefox"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import shutil
 import sys
@@ -12,10 +13,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from playwright.async_api import expect
 
+from arkor_dev.jobs import jobs_cache
+from arkor_dev.server.app_keys import JOBS
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from playwright.async_api import Page
+
+    from tests.support.studio import Studio
 
 T = TypeVar("T")
 
@@ -124,14 +130,17 @@ async def lasting(find: Callable[[], Awaitable[list[str]]]) -> list[str]:
 
 
 @asynccontextmanager
-async def hurried(page: Page) -> AsyncIterator[None]:
+async def hurried(page: Page, studio: Studio | None = None) -> AsyncIterator[None]:
     """Within the block the clock of all tabs runs ten times as fast, for what they do every few seconds.
 
-    The clock has to be the tests' before the page is loaded: ``open_page(…, clock=True)``.
+    The clock has to be the tests' before the page is loaded: ``open_page(…, clock=True)``. A ``studio`` asks
+    its backend for the jobs ten times as often too: else a tab may get a list that is 5 s old.
     """
 
     async def hurry() -> None:
-        while True:
+        for turn in itertools.count():
+            if studio and turn % round(jobs_cache.INTERVAL / HURRY_TIMES / HURRY_STEP) == 0:
+                studio.app[JOBS].refresh()
             await page.clock.fast_forward(round(1000 * HURRY_STEP * (HURRY_TIMES - 1)))
             await asyncio.sleep(HURRY_STEP)
 

@@ -207,10 +207,11 @@ async def test_a_trainer_with_other_settings_is_another_view(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     path = studio.settings.project / "arkor.toml"
-    async with open_page(studio.url, "/#/data") as page:
+    async with open_page(studio.url, "/#/data", clock=True) as page:
         await expect(page.locator(".data-losses")).to_contain_text("max_length 512")
         path.write_text(path.read_text() + "max_length = 20\n")
-        await expect(page.locator(".data-losses")).to_contain_text("max_length 20 cuts")
+        async with hurried(page):
+            await expect(page.locator(".data-losses")).to_contain_text("max_length 20 cuts")
     sent = [json.loads(seen.body) for seen in fake_backend.requests if seen.route == "POST /v1/datasets"]
     assert [one["config"].get("maxLength") for one in sent] == [None, 20]
 
@@ -219,11 +220,12 @@ async def test_a_setting_that_changes_no_token_leaves_the_view(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     path = studio.settings.project / "arkor.toml"
-    async with open_page(studio.url, "/#/data") as page:
+    async with open_page(studio.url, "/#/data", clock=True) as page:
         await expect(page.locator(".data-token").first).to_be_visible()
         await page.get_by_role("searchbox").fill("half typed")
         path.write_text(path.read_text() + "learning_rate = 0.01\n")
-        await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
+        async with hurried(page):
+            await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("button", name="Longest")).to_be_focused()
         await expect(page.get_by_role("searchbox")).to_have_value("half typed")

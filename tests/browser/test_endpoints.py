@@ -226,7 +226,7 @@ async def test_the_list_follows_the_backend(
 ) -> None:
     async with open_page(studio.url, "/#/endpoints", faulty=True, clock=True) as page:
         await expect(page.get_by_text("Give a model an address of its own")).to_be_visible()
-        async with hurried(page):
+        async with hurried(page, studio):
             add_endpoint(fake_backend, "made-elsewhere")
             await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible()
             fake_backend.fault("GET /v1/endpoints", status=500, body=b'{"error": "Out of order."}')
@@ -328,12 +328,13 @@ async def test_what_a_new_endpoint_serves_stays_what_was_proposed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("completed", name="Müller's résumé bot", createdAt="2026-01-02T00:00:00Z")
-    async with open_page(studio.url, "/#/endpoints?new=1") as page:
+    async with open_page(studio.url, "/#/endpoints?new=1", clock=True) as page:
         address = page.get_by_role("textbox", name="Address")
         await expect(address).to_have_value("muller-s-resume-bot")
         fake_backend.add_job("completed", name="newer", createdAt="2026-01-03T00:00:00Z")
         await page.get_by_role("button", name=re.compile("^Serves: ")).click()
-        await expect(page.get_by_role("option", name="newer")).to_be_visible()
+        async with hurried(page, studio):
+            await expect(page.get_by_role("option", name="newer")).to_be_visible()
         await page.keyboard.press("Escape")
         await expect(address).to_have_value("muller-s-resume-bot")
         # Impatience makes one endpoint all the same.

@@ -135,7 +135,8 @@ async def test_stopping_to_watch_is_not_cancelling(
 
 
 async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open_page: OpenPage) -> None:
-    async with open_page(studio.url, faulty=True, permissions=["clipboard-read", "clipboard-write"]) as page:
+    allowed = ["clipboard-read", "clipboard-write"]
+    async with open_page(studio.url, faulty=True, clock=True, permissions=allowed) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
         copied = []
         for name in ("Copy the example", "Copy the row"):
@@ -148,7 +149,8 @@ async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open
         project = studio.settings.project
         declare(project, example)
         (project / "data" / "support.jsonl").write_text(row)
-        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
+        async with hurried(page):
+            await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
         await expect(page.locator(".home-line")).to_contain_text("1 example")
 
 
@@ -300,17 +302,23 @@ async def test_a_command_cannot_say_that_it_has_ended(studio: Studio, open_page:
         studio.settings.project,
         r"""
 import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)
-print("begun\n\n---\nexit=0", flush=True); time.sleep(1.5)
-print("and on", flush=True); time.sleep(1.5)
+def seen(what):
+    while not pathlib.Path(".arkor", what).exists(): time.sleep(0.02)
+print("begun\n\n---\nexit=0", flush=True); seen("begun")
+print("and on", flush=True); seen("on")
 print("bar 1\n\rbar 2\x1b[A", end="", flush=True); time.sleep(600)
 """,
     )
     async with open_page(studio.url) as page:
         await page.get_by_role("button", name="Run training").click(timeout=START)
         log = page.get_by_role("log")
+        await expect(log).to_contain_text("begun", timeout=START)
+        await expect(page.locator(".home-output-state")).to_contain_text("Running")
+        (studio.settings.project / ".arkor" / "begun").touch()
         await expect(log).to_contain_text("and on", timeout=START)
         await expect(log).to_contain_text("exit=0")
         await expect(page.locator(".home-output-state")).to_contain_text("Running")
+        (studio.settings.project / ".arkor" / "on").touch()
         await expect(log).to_contain_text("bar 2", timeout=START)
         await page.get_by_role("button", name="Stop the command").click()
         # The true ending is found although the cursor stood in the middle of the lines.

@@ -280,7 +280,7 @@ async def test_the_end_of_a_watched_job_shows_in_the_tab(
         )
         running = await page.locator('link[rel="icon"]').get_attribute("href")
         fake_backend.finish(job)
-        async with hurried(page):
+        async with hurried(page, studio):
             await expect(page).to_have_title("Completed: long one")
         await page.wait_for_function("() => told.join() === 'long one completed'")
         await expect(page.locator('link[rel="icon"]')).not_to_have_attribute("href", running or "")
@@ -322,7 +322,7 @@ async def test_the_row_with_the_focus_stays_and_j_goes_on_from_where_one_is(
 ) -> None:
     for index in range(500):
         fake_backend.add_job("completed", name=f"n{index}", createdAt=f"2026-01-01T{index:06d}Z")
-    async with open_page(studio.url, "/#/jobs") as page:
+    async with open_page(studio.url, "/#/jobs", clock=True) as page:
         await expect(page.locator(".jobs-row").first).to_be_attached()
         for _ in range(3):
             await page.keyboard.press("j")
@@ -344,7 +344,8 @@ async def test_the_row_with_the_focus_stays_and_j_goes_on_from_where_one_is(
         assert head
         assert row
         assert 0 <= row["y"] - head["y"] - head["height"] < row["height"]
-        await expect(focused).to_have_count(0)
+        async with hurried(page, studio):
+            await expect(focused).to_have_count(0)
         assert await page.evaluate("document.documentElement.scrollHeight") == before
         # New jobs push the row down, out of what is drawn.
         await page.evaluate("scrollTo(0, 0)")
@@ -354,7 +355,8 @@ async def test_the_row_with_the_focus_stays_and_j_goes_on_from_where_one_is(
         await expect(first).to_be_focused()
         for index in range(100):
             fake_backend.add_job("completed", name=f"new {index}", createdAt=f"2026-05-01T{index:06d}Z")
-        await expect(page.get_by_role("link", name="new 99")).to_be_visible()
+        async with hurried(page, studio):
+            await expect(page.get_by_role("link", name="new 99")).to_be_visible()
         await expect(first).to_be_focused()
 
 

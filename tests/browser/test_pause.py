@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from .steps import hurried
 from .test_home import START, declare
 from .test_job import figure, steps
 
@@ -239,14 +240,15 @@ async def test_home_tells_of_a_job_that_goes_on_and_not_of_its_own_twice(
     steps(fake_backend, job, 1, 12)
     fake_backend.resuming.go_on(job, 10, message="Studio was killed while it ran")
     steps(fake_backend, job, 11, 11)
-    async with open_page(studio.url) as page:
+    async with open_page(studio.url, clock=True) as page:
         told = page.locator(".home-elsewhere")
         await expect(told).to_contain_text("Went on after step 10: Studio was killed while it ran")
         await expect(told).to_contain_text("Running")
         fake_backend.resuming.pause(job)
-        await expect(told).to_contain_text("Paused after step 11.")
-        fake_backend.finish(job, "cancelled")
-        await expect(told).to_have_count(0)
+        async with hurried(page, studio):
+            await expect(told).to_contain_text("Paused after step 11.")
+            fake_backend.finish(job, "cancelled")
+            await expect(told).to_have_count(0)
         await page.get_by_role("button", name="Run training").click()
         await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
         own = next(reversed(fake_backend.jobs))

@@ -285,7 +285,7 @@ async def test_a_queued_job_says_where_it_waits(
         await fake_backend.until(lambda: len(fake_backend.jobs) == 2, START / 1000)
         (job,) = set(fake_backend.jobs) - {busy}
         fake_backend.jobs[job]["queue"] = {"position": 2, "behind": {"id": busy, "name": "support-bot"}}
-        async with hurried(page):
+        async with hurried(page, studio):
             for place in (".home-live", ".home-now", ".home-recent"):
                 words = "Queued, 2nd, behind support-bot"
                 await expect(page.locator(place)).to_contain_text(words, timeout=START)

@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from tests.support.waiting import until
 
+from .steps import hurried
 from .test_home import START, declare
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ async def test_changed_marked_undone_and_written(studio: Studio, open_page: Open
 async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, TOML)
     toml = studio.settings.project / "arkor.toml"
-    async with open_page(studio.url, faulty=True) as page:
+    async with open_page(studio.url, faulty=True, clock=True) as page:
         await put(page, "Steps", "60")
         await page.get_by_role("button", name="Write to arkor.toml").click()
         dialog = page.get_by_role("dialog")
@@ -100,7 +101,8 @@ async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_
         assert toml.read_text() == TOML.replace("r = 4", "r = 5")
         await dialog.get_by_role("button", name="Back").click()
         # The form follows the file; what was changed here is still there, and can be written now.
-        await expect(page.get_by_label("LoRA rank", exact=True)).to_have_value("5", timeout=START)
+        async with hurried(page):
+            await expect(page.get_by_label("LoRA rank", exact=True)).to_have_value("5", timeout=START)
         await page.get_by_role("button", name="Write to arkor.toml").click()
         await dialog.get_by_role("button", name="Write", exact=True).click()
         await expect(dialog).to_have_count(0)
@@ -208,7 +210,7 @@ async def test_run_a_job_again_with_changes(
 async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     """What runs is on the screen; the settings are one press away, and what differs is said meanwhile."""
     declare(studio.settings.project, TOML)
-    async with open_page(studio.url, height=720) as page:
+    async with open_page(studio.url, height=720, clock=True) as page:
         form, rank = page.get_by_role("region", name="Settings"), page.get_by_label("LoRA rank", exact=True)
         await put(page, "LoRA rank", "16")
         await put(page, "Steps", "")
@@ -232,7 +234,10 @@ async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, o
         # Whoever fills it from another job wants to see it, whatever runs.
         ended = fake_backend.add_job("completed", name="first", config={"model": "tiny", "loraR": 8})
         await page.goto(f"{studio.url}/#/jobs/{ended}")
-        await page.get_by_role("button", name="Run again with changes").click()
+        again = page.get_by_role("button", name="Run again with changes")
+        async with hurried(page, studio):
+            await again.wait_for()
+        await again.click()
         await page.get_by_role("dialog").get_by_role("button", name="Replace").click()
         await expect(rank).to_have_value("8")
         await hide.click()

@@ -121,7 +121,7 @@ async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
         await expect(row).to_be_visible()
         await fake_backend.stop()
         note = page.get_by_text("The backend is not answering.")
-        async with hurried(page):
+        async with hurried(page, studio):
             await expect(note).to_be_visible(timeout=POLL)
         # What is wrong, since when, and what is being tried.
         await expect(page.locator(".shell-note")).to_contain_text(
@@ -129,7 +129,7 @@ async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
         )
         await expect(row).to_be_visible()
         await fake_backend.restart()
-        async with hurried(page):
+        async with hurried(page, studio):
             await expect(note).to_have_count(0, timeout=POLL)
 
 
@@ -143,7 +143,7 @@ async def test_who_is_signed_in_is_asked_again_once_the_backend_is_there(
         await page.route("**/api/jobs", lambda route: route.fulfill(**away), times=1)
         await page.goto(studio.url)
         await expect(page.get_by_role("banner")).to_contain_text("Sign-in unknown")
-        async with hurried(page):
+        async with hurried(page, studio):
             await expect(page.get_by_role("banner")).to_contain_text("anon-org", timeout=POLL)
 
 
@@ -162,7 +162,7 @@ async def test_a_backends_notice_is_shown_until_it_is_put_away(
         await expect(page.get_by_text("No job has run yet.")).to_be_visible()
         await expect(note).to_have_count(0)
         fake_backend.headers["Sunset"] = "soon"
-        async with hurried(page):
+        async with hurried(page, studio):
             await expect(note).to_contain_text("It ends on soon.", timeout=POLL)
 
 
@@ -205,20 +205,20 @@ async def test_a_way_that_was_cut_for_a_moment_costs_nothing(
             await route.abort("internetdisconnected")
 
         await page.route("**/api/jobs", abort, times=1)
-        async with hurried(page):
+        async with hurried(page, studio):
             await until(lambda: cut, 60)
             async with page.expect_response("**/api/jobs"):
                 pass
         # Longer, but it is the same launch that comes back.
         await page.context.set_offline(True)
         gone = page.get_by_text("Studio is not answering.").first
-        async with hurried(page):
+        async with hurried(page, studio):
             await expect(gone).to_be_visible(timeout=POLL)
         fake_backend.add_job("completed", name="from meanwhile")
         await page.context.set_offline(False)
         await expect(gone).to_have_count(0)
         # The daemon may answer with a list that is some seconds old: it is in the next one then.
-        async with hurried(page):
+        async with hurried(page, studio):
             await expect(page.get_by_role("link", name="from meanwhile")).to_be_visible(timeout=POLL)
         await expect(page.locator("body[data-old]")).to_have_count(1)
         await expect(page.get_by_role("checkbox", name="Select here")).to_be_checked()
@@ -237,7 +237,7 @@ async def test_an_expired_token_never_leaves_a_dead_page(
             lambda route: route.fulfill(status=403, json={"error": "Missing or invalid studio token"}),
             times=1,
         )
-        async with hurried(page):
+        async with hurried(page, studio):
             await expect(page.locator("body[data-old]")).to_have_count(0, timeout=POLL)
             await expect(page.get_by_role("link", name="alive")).to_be_visible()
 

@@ -10,6 +10,8 @@ from playwright.async_api import expect
 
 from tests.support.typescript_projects import trainer
 
+from .steps import hurried
+
 if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
     from tests.support.studio import Studio
@@ -61,10 +63,11 @@ async def test_a_trainer_that_was_renamed_is_not_run_under_the_name_on_the_butto
     studio: Studio, typescript_project: TypeScriptProject, open_page: OpenPage
 ) -> None:
     typescript_project.write(trainer("one"))
-    async with open_page(studio.url, faulty=True) as page:
+    async with open_page(studio.url, faulty=True, clock=True) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("one", timeout=START)
         typescript_project.write(trainer("two"))
         await page.get_by_role("button", name="Run training").click()
         await expect(page.get_by_role("alert")).to_contain_text('called "two" in the project now, not "one"')
         assert "start" not in typescript_project.calls()
-        await expect(page.get_by_role("heading", level=1)).to_have_text("two", timeout=START)
+        async with hurried(page):
+            await expect(page.get_by_role("heading", level=1)).to_have_text("two", timeout=START)

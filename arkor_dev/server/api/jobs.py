@@ -145,8 +145,14 @@ def _goes_on(request: web.Request, answer: Answer) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """``GET /api/jobs/:id``: the backend's answer."""
-    return answered(await request.app[BACKEND].get_job(request.match_info["id"]))
+    """``GET /api/jobs/:id``: the backend's answer; the list is fetched anew where nothing is being evaluated.
+
+    Whoever looks until an evaluation is done finds it in the list then.
+    """
+    answer = await request.app[BACKEND].get_job(request.match_info["id"])
+    if b'"evaluating"' not in answer.body:
+        request.app[JOBS].refresh()
+    return answered(answer)
 
 
 async def edit(request: web.Request) -> web.Response:

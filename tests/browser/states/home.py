@@ -79,7 +79,7 @@ async def running(scene: Scene) -> None:
     scene.fake.add_job(
         "failed", name="support-bot-with-a-name-that-somebody-found-meaningful", createdAt=ago(9000)
     )
-    await scene.go("/")
+    await scene.go("/", clock=True)
     await scene.page.get_by_role("button", name="Run training").click()
     await expect(scene.page.locator(".home-curve")).to_be_visible(timeout=PROMPTLY)
     job = list(scene.fake.jobs)[-1]
@@ -88,7 +88,8 @@ async def running(scene: Scene) -> None:
     times = {"createdAt": ago(230 * PACE + 3), "startedAt": ago(230 * PACE)}
     scene.fake.jobs[job] |= {"status": "running", "metrics": metrics, **times}
     await expect(scene.page.locator(".home-curve path")).to_have_count(3, timeout=PROMPTLY)
-    await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
+    async with hurried(scene.page, scene.studio):
+        await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
 
 
 @state("home-queued", "What was started waits for its turn")
@@ -104,7 +105,7 @@ async def waiting(scene: Scene) -> None:
     job = list(scene.fake.jobs)[-1]
     queue = {"position": 1, "behind": {"id": busy, "name": name}}
     scene.fake.jobs[job] |= {"createdAt": ago(3), "queue": queue}
-    async with hurried(scene.page):
+    async with hurried(scene.page, scene.studio):
         await expect(scene.page.locator(".home-recent")).to_contain_text("Queued, next", timeout=PROMPTLY)
 
 

@@ -147,7 +147,7 @@ async def away(scene: Scene) -> None:
     await scene.go(f"/#/jobs/{job}", clock=True)
     await expect(scene.page.locator(".chart-curve").first).to_be_attached()
     await scene.fake.stop()
-    async with hurried(scene.page):
+    async with hurried(scene.page, scene.studio):
         for text in ("Reconnecting to the event stream", "The backend is not answering."):
             await expect(scene.page.get_by_text(text)).to_be_visible(timeout=PROMPTLY)
 

@@ -92,7 +92,7 @@ async def stale(scene: Scene) -> None:
     await scene.go("/#/jobs", clock=True)
     await expect(scene.page.locator(".jobs-row")).to_have_count(2)
     await scene.fake.stop()
-    async with hurried(scene.page):
+    async with hurried(scene.page, scene.studio):
         away = scene.page.get_by_text("The backend is not answering.")
         await expect(away).to_be_visible(timeout=PROMPTLY)
 
@@ -163,7 +163,7 @@ async def undo(scene: Scene) -> None:
 async def undo_failed(scene: Scene) -> None:
     scene.fake.fault("DELETE /v1/jobs/{id}", status=409, body=b'{"error": "It is answering in a chat."}')
     await deleting_in(scene)
-    async with hurried(scene.page):
+    async with hurried(scene.page, scene.studio):
         alert = scene.page.get_by_role("alert")
         await expect(alert).to_contain_text("It is answering in a chat.", timeout=PROMPTLY)
     await expect(scene.page.locator(".jobs-row")).to_have_count(6)

@@ -183,6 +183,28 @@ async def test_cancelling_asks_the_backend_and_refreshes(studio: Studio, fake_ba
         assert (answer.status, await answer.read()) == (204, b"")
 
 
+async def test_the_list_has_an_evaluation_as_soon_as_its_job_says_that_it_is_done(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = fake_backend.add_job("completed")
+
+    async def listed() -> bool:
+        async with studio.session.get("/api/jobs") as answer:
+            return "evaluation" in (await answer.json())["jobs"][0]
+
+    assert not await listed()
+    fake_backend.evaluations.looks = 1
+    async with studio.session.post(f"/api/jobs/{job}/evaluate") as answer:
+        told = (await answer.json())["job"]
+    lists = fake_backend.count(LIST)
+    while "evaluating" in told:
+        async with studio.session.get(f"/api/jobs/{job}") as answer:
+            told = (await answer.json())["job"]
+        assert fake_backend.count(LIST) == lists, "the list is for whoever looks at a job that is done"
+    assert await listed()
+
+
 @pytest.mark.usefixtures("node_on_path")
 async def test_a_training_run_refreshes_when_it_begins_has_its_job_and_ends(
     studio: Studio, fake_backend: FakeBackend, tmp_path: Path
