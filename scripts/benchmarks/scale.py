@@ -65,8 +65,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         nodes = Nodes.start(root / "r", NODES)
         ends.callback(nodes.stop)
         yield Figure(f"{NODES} nodes on this machine are there after", time.monotonic() - began, "s")
-        # As many drivers again wait for a place: no node is idle while one of them connects.
-        backend = Backend.start(root / "data", project, root / "cache", "--at-once", str(2 * NODES))
+        # As many jobs as there are places: each begins at the one that another has just left.
+        backend = Backend.start(root / "data", project, root / "cache", "--at-once", str(NODES))
         ends.callback(backend.stop)
         config = {
             **throughput.SHORT,

@@ -1,6 +1,6 @@
 """One job on a cluster, from its message to its end: what is sent, followed, brought back, and left there.
 
-All that is known of a job is in its own `Carried`: nothing of it reaches the next one of the same driver.
+All that is known of a job is in its own `Carried`: nothing of it reaches the next one of the driver.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,11 +20,13 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from . import parcel
 from .answers import HostileError, messages_of, renamed
-from .away.attaching import StandsError, attach, remove, unanswered
+from .away.attaching import attach, remove, unanswered
 from .connection import TAKE_SECONDS, LostError, NoPlaceError, Place, Wish
+from .endings import EndedError, StandsError, last_word
+from .kept import again
 from .returns import Returns
 from .shared import COPY_SECONDS, Shared, share, taken
-from .together.others import EndedError, Others
+from .together.others import Others
 from .together.places import Places, take
 
 if TYPE_CHECKING:
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.workers.link import Link
 
-    from .line import Line
+    from .kept import Line, Spare
 
 LEAVE_SECONDS: Final = 2.0
 
 
 class Carried:
-    """One job, told by ``link``; ``line`` is this process's to the cluster, made where it is not."""
+    """One job, told by ``link``; ``line`` is made where it is not, ``spare`` may hold a place for it."""
 
-    def __init__(self, link: Link, line: Line) -> None:
-        self.link, self._line = link, line
+    def __init__(self, link: Link, line: Line, spare: Spare) -> None:
+        self.link, self._line, self._spare = link, line, spare
         self.places: Places | None = None
         self.lease: leases.Lease | None = None
         self._asked: Places | None = None
@@ -81,11 +82,17 @@ class Carried:
             else:
                 self.places.first.tell(message)
 
-    def leave(self) -> bool:
-        """Leave nothing on the cluster, unless the job is to stay; whether it is sure that nothing is."""
+    def leave(self, *, hold: bool = False) -> bool:
+        """Leave nothing on the cluster, unless the job is to stay; whether it is sure that nothing is.
+
+        ``hold`` holds its one place where that is so and the job is done.
+        """
         with self._turn:
             places = self.places or self._asked
-        left = places.leave(LEAVE_SECONDS) if places and not self._stays else places is None
+        if hold and places and self.done:
+            left = self._spare.hold(places.first, self._wish, LEAVE_SECONDS)
+        else:
+            left = places.leave(LEAVE_SECONDS) if places and not self._stays else places is None
         if left and self.lease and (places or not self.lease.begun):
             self.lease.drop()
         elif self.lease and not (left or self._stays):
@@ -102,25 +109,12 @@ class Carried:
 
     def _say(self, error: Exception) -> None:
         """Say what the job comes to by an error."""
-        if not isinstance(error, (JobFailure, NoPlaceError, StandsError, EndedError)):
-            traceback.print_exc()
-        if isinstance(error, NoPlaceError):
-            self.link.send(waits=str(error))
-        elif isinstance(error, StandsError):
-            self.link.send(end="paused", fields={"reason": "ended", "message": str(error)})
-        elif isinstance(error, EndedError):
-            self.link.send(lost=str(error))
-        elif isinstance(error, LostError):
+        if isinstance(error, LostError) and not isinstance(error, EndedError):
             places = self.places or self._asked
             where = error.node or (places.first.facts.get("node") if places else None) or "of it"
             self._stays = self.lease is not None and self.lease.begun and not error.gone
-            self.link.send(lost=f"The node {where} of the cluster {self.address} was lost ({error}).")
-        elif isinstance(error, HostileError):
-            text = f"The cluster's node sent {error}: do not use it"
-            self.link.send(end="failed", fields={"error": text})
-        else:
-            kind = "" if isinstance(error, JobFailure) else f"{type(error).__name__}: "
-            self.link.send(end="failed", fields={"error": f"{kind}{error}"})
+            error = EndedError(f"The node {where} of the cluster {self.address} was lost ({error}).")
+        self.link.send(**last_word(error))
 
     def _train(self, job: dict[str, Any]) -> None:
         self.job = job
@@ -185,20 +179,15 @@ class Carried:
             self.link.progress(f"Connecting to the cluster {self.address}", 0, None, "")
             self._line.make(self.address, data, self._late, insecure=insecure)
         for old in leases.leases(data):
-            if old.job == job["id"] and old.address == self.address and remove(old.name):
+            if old.job == job["id"] and old.address == self.address and remove(old.actor, old.name):
                 old.drop()
-        self.link.progress(f"Waiting for a node of {self.address}", 0, None, "")
-        wish = Wish.of(config)
-        self.lease = None  # several workers do not train on alone: none of them sees that another one is gone
-        if wish.workers == 1:
-            self.lease = leases.Lease.new(data, job["id"], self.address, insecure=insecure)
-        places = take(job["id"], wish, self.lease, self._ask)
-        self._ask(places)
+        self._wish = Wish.of(config)
+        places = self._held(data, insecure) or self._found(data, insecure)
         places.check()
         facts = places.first.facts
         if self.lease:
             self.lease = self.lease.kept(home=facts["home"], node=facts["node"])
-        self.told = f"It trains on the {places.words} of the cluster {self.address} ({wish.words})."
+        self.told = f"It trains on the {places.words} of the cluster {self.address} ({self._wish.words})."
         host = host_of(self.address)
         if self._line.asks is False and host is not None and not is_loopback(host):
             self.told += " It asks for no token (--insecure-cluster): whoever reaches it can do the same."
@@ -212,6 +201,29 @@ class Carried:
         self._model.start()
         return places
 
+    def _held(self, data: Path, insecure: bool) -> Places | None:
+        """The place that is held, if it is one for the job."""
+        spare = self._spare.take(self._wish)
+        if spare is None:
+            return None
+        self.lease = leases.Lease.new(
+            data, self.job["id"], self.address, insecure=insecure, actor=spare.actor
+        )
+        self._ask(places := Places([spare]))
+        return places if again(spare, self.lease) else None
+
+    def _found(self, data: Path, insecure: bool) -> Places:
+        """New places."""
+        self._ask(None)
+        self.link.send(seeks=True)
+        self.link.progress(f"Waiting for a node of {self.address}", 0, None, "")
+        self.lease = None  # several workers do not train on alone: none of them sees that another one is gone
+        if self._wish.workers == 1:
+            self.lease = leases.Lease.new(data, self.job["id"], self.address, insecure=insecure)
+        self._ask(places := take(self.job["id"], self._wish, self.lease, self._ask))
+        self.link.send(seeks=False)
+        return places
+
     def _begin_again(self, job: dict[str, Any]) -> None:
         """Say why a job that was to go on at its place is placed anew, and ask for its model."""
         orders = job["resume"]
@@ -220,18 +232,19 @@ class Carried:
         job["resume"] = {**orders, "why": f"{orders['why']} Its place on the cluster was lost meanwhile."}
         self.link.send(wants="model")
 
-    def _ask(self, places: Places) -> None:
+    def _ask(self, places: Places | None) -> None:
         with self._turn:
             self._asked = places
 
     def _late(self, text: str) -> None:
-        """Say that there is no connection yet, for the reason ``text``: nobody waits for that too long."""
+        """Say that there is no connection yet: nobody waits for that too long."""
+        reason: Exception = JobFailure(text)
         try:
             if self.lease:
-                unanswered(self.lease, JobFailure(text))
-            raise JobFailure(text)
-        except (NoPlaceError, JobFailure) as reason:
-            self._say(reason)
+                unanswered(self.lease, reason)
+        except (NoPlaceError, JobFailure) as more:
+            reason = more
+        self._say(reason)
 
     # To the node
 

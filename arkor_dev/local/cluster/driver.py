@@ -8,7 +8,8 @@ trains on there already is attached to: what it has said since is passed on as i
 
 After ``end`` the process ends, too, unless its job was completed and nothing of it is left anywhere: then it
 says ``free``, and may be told another job of the same cluster. One whose connection does not hold any more
-ends without a word about that job.
+ends without a word about that job. With ``hold`` it holds the job's place for a moment, if the next one of
+the same wish comes at once; who else waits for a place has said so by ``seeks``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from arkor_dev.local.execution import leases
 from arkor_dev.local.workers.link import Link
 
 from .carried import LEAVE_SECONDS, Carried
-from .line import Line
+from .kept import Line, Spare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,11 +38,11 @@ class Driver:
     """Carries one job after the other."""
 
     def __init__(self) -> None:
-        self._line, self._left = Line(), JOBS
+        self._line, self._spare, self._left = Line(), Spare(), JOBS
         self._over = threading.Event()
         orders = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._known}
         self.link = Link({**orders, "detach": self._detach, "end": self._end})
-        self.job = Carried(self.link, self._line)
+        self.job = Carried(self.link, self._line, self._spare)
 
     def _pass_on(self, order: Mapping[str, Any]) -> None:
         self.job.pass_on(order)
@@ -53,25 +54,26 @@ class Driver:
         self.job.detach()
         self._leave()
 
-    def _end(self, _: Mapping[str, Any]) -> None:
+    def _end(self, order: Mapping[str, Any]) -> None:
         """Leave the cluster, and be free where it is sure that all of the job is over; else end."""
-        left, self._left = self.job.leave(), self._left - 1
+        self._left -= 1
+        left = self.job.leave(hold=bool(order.get("hold") and self._left))
         if not (left and self.job.done and self._left):
-            _exit()
-        self.job = Carried(self.link, self._line)
+            self._exit()
+        self.job = Carried(self.link, self._line, self._spare)
         self._over.set()
         self.link.send(free=True)
 
     def _leave(self) -> NoReturn:
         self.job.leave()
-        _exit()
+        self._exit()
 
     def run(self) -> NoReturn:
         """Carry jobs, until the backend says end or is gone."""
         while True:
             told = self.link.receive()
             if self._line.made and not self._holds(told):
-                _exit()
+                self._exit()
             self.job.run(told)
             if not self._over.wait(10 * LEAVE_SECONDS):
                 self._leave()
@@ -84,10 +86,10 @@ class Driver:
             return False
         return self._line.holds(config[CLUSTER], insecure=bool(config.get(INSECURE)))
 
-
-def _exit() -> NoReturn:
-    sys.stderr.flush()
-    os._exit(0)
+    def _exit(self) -> NoReturn:
+        self._spare.give_back()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -50,12 +50,13 @@ class Driver:
             async for batch in self._process.batches:
                 self._told = None
                 self._completed = any(message.get("end") == "completed" for message in batch)
+                for message in batch:
+                    self._process.seeks = message.get("seeks", self._process.seeks)
                 yield batch
             if self._told is None:
                 return
             told, self._told = self._told, None
-            await self._process.child.ended()
-            self._process = await self._drivers.start(self._process.key)
+            self._process = await self._drivers.start(self._process.key, self._process)
             for fields in told:
                 self.send(**fields)
 
@@ -65,8 +66,7 @@ class Driver:
 
     async def stop(self) -> None:
         """As `Worker` has it; a driver that is free then is kept for another job."""
-        if await self._process.leave(completed=self._completed):
-            self._drivers.keep(self._process)
+        await self._drivers.leave(self._process, completed=self._completed)
 
     def cause(self, what: str) -> str:
         """As `Worker` has it."""
@@ -114,16 +114,16 @@ class Cluster:
                 idle.setdefault((lease.address, lease.insecure), []).append(lease)
         left = False
         for (address, insecure), those in idle.items():
-            gone = await self._remove(address, insecure, [lease.name for lease in those])
+            gone = await self._remove(address, insecure, {lease.name: lease.actor for lease in those})
             for lease in those:
                 if lease.name in gone:
                     lease.drop()
                 left = left or lease.name not in gone
         return not left
 
-    async def _remove(self, address: str, insecure: bool, names: list[str]) -> list[str]:
+    async def _remove(self, address: str, insecure: bool, actors: dict[str, str]) -> list[str]:
         child = await Child.start(REMOVER)
-        child.send(address=address, insecure=insecure, names=names)
+        child.send(address=address, insecure=insecure, actors=actors)
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 async for batch in child.batches():

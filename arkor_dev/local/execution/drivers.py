@@ -29,8 +29,8 @@ class Process:
     def __init__(self, child: Child, key: Key | None) -> None:
         self.child, self.key = child, key
         self.batches: Final = child.batches()
-        self.waited = False
-        """Whether it has waited for the job that it has now."""
+        self.waited = self.seeks = False
+        """Whether it has waited for the job that it has now; whether it waits for a place of the cluster."""
 
     async def _free(self) -> bool:
         """Whether the next that it says is that it is free."""
@@ -38,12 +38,13 @@ class Process:
             return batch == [{"free": True}]
         return False
 
-    async def leave(self, *, completed: bool = False) -> bool:
+    async def leave(self, *, completed: bool = False, hold: bool = False) -> bool:
         """Let it leave the cluster as it was; whether it is free then. It is ended where it is not.
 
-        ``completed`` says that it has told of its job's completion, and nothing after that.
+        ``completed`` says that it has told of its job's completion, and nothing after that. It may ``hold``
+        the job's place for a moment.
         """
-        self.child.send(do="end")
+        self.child.send(do="end", hold=hold)
         leaving: asyncio.Task[Any] = asyncio.create_task(
             self._free() if completed and self.key else self.child.ended()
         )
@@ -65,6 +66,7 @@ class Drivers:
 
     def __init__(self) -> None:
         self._idle: dict[Process, asyncio.TimerHandle] = {}
+        self._carrying: set[Process] = set()
         self._ending: set[asyncio.Task[bool]] = set()
 
     async def take(self, key: Key | None) -> Process:
@@ -74,15 +76,31 @@ class Drivers:
                 self._idle.pop(process).cancel()
                 if process.child.alive:
                     process.waited = True
+                    self._carrying.add(process)
                     return process
                 self._end(process)
         return await self.start(key)
 
-    async def start(self, key: Key | None) -> Process:
-        """A new one; raises OSError."""
-        return Process(await Child.start(MODULE), key)
+    async def start(self, key: Key | None, before: Process | None = None) -> Process:
+        """A new one, in the place of one ``before`` it that has ended; raises OSError."""
+        if before:
+            self._carrying.discard(before)
+            await before.child.ended()
+        process = Process(await Child.start(MODULE), key)
+        self._carrying.add(process)
+        return process
 
-    def keep(self, process: Process) -> None:
+    async def leave(self, process: Process, *, completed: bool) -> None:
+        """Let one leave its job, and wait for another if it is free; `Process.leave` has ``completed``.
+
+        It holds its place for the next job, unless another job waits for one.
+        """
+        self._carrying.discard(process)
+        hold = completed and not any(each.seeks for each in self._carrying)
+        if await process.leave(completed=completed, hold=hold):
+            self._keep(process)
+
+    def _keep(self, process: Process) -> None:
         """Let a free one wait; of too many the one that has waited longest ends."""
         loop = asyncio.get_running_loop()
         self._idle[process] = loop.call_later(IDLE_SECONDS, self._drop, process)

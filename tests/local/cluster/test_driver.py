@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster import access, connection, driver
-from arkor_dev.local.cluster import line as lines
+from arkor_dev.local.cluster import access, connection, driver, kept
 from arkor_dev.local.cluster.carried import Carried
-from arkor_dev.local.cluster.connection import Place
-from arkor_dev.local.cluster.line import Line
+from arkor_dev.local.cluster.connection import LostError, Place, Wish
+from arkor_dev.local.cluster.kept import Line, Spare
 from arkor_dev.local.cluster.together.others import Others
 from arkor_dev.local.cluster.together.places import Places
 from arkor_dev.local.execution import leases
 from arkor_dev.local.execution.leases import Lease
+from tests.local.harness import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ class Told:
 
 def follow(data: Path, lease: Lease | None) -> tuple[There, Told]:
     told = Told({})
-    work = Carried(told, Line())  # type: ignore[arg-type]
+    work = Carried(told, Line(), Spare())  # type: ignore[arg-type]
     work.job, work.lease = {"id": JOB, "project": str(data), "config": {}}, lease
     work.home, work.node = "/home/of/it", "node"
     work._known = 0 if lease else 1  # the port at which several workers meet was the first message
@@ -90,7 +90,7 @@ class Stuck(Place):
 def test_a_place_that_was_left_without_an_answer_is_not_attached_to_again(
     tmp_path: Path, stays: bool
 ) -> None:
-    work = Carried(Told({}), Line())  # type: ignore[arg-type]
+    work = Carried(Told({}), Line(), Spare())  # type: ignore[arg-type]
     work.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).kept(begun=True)
     work.places, work._stays = Places([Stuck(None)]), stays
     assert not work.leave()
@@ -139,8 +139,62 @@ def test_a_driver_whose_job_is_completed_and_gone_is_free_and_knows_nothing_of_i
     assert work.link.heard == [{"free": True}]  # type: ignore[attr-defined]
     assert leases.leases(tmp_path) == []
     assert work.job is not before
-    assert vars(work.job).keys() == vars(Carried(work.link, work._line)).keys()
+    assert vars(work.job).keys() == vars(Carried(work.link, work._line, work._spare)).keys()
     assert (work.job.places, work.job.lease, work.job._early, work.job._known) == (None, None, [], 0)
+
+
+class Closed(Left):
+    """A place that is closed, and knows how often it was given back."""
+
+    given_back = 0
+
+    def close(self, _: float) -> bool:
+        return True
+
+    def give_back(self) -> None:
+        self.given_back += 1
+
+
+def test_the_place_of_a_job_is_held_a_moment_for_the_next_one_of_the_same_wish(
+    work: driver.Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "HOLD_SECONDS", 60.0)
+    place = Closed(None)
+    work.job.places, work.job._wish = Places([place]), Wish(2)
+    work._end({"hold": True})
+    assert work._spare.take(Wish(2)) is place
+    assert work._spare.take(Wish(2)) is None
+    assert place.given_back == 0
+    assert work._spare.hold(place, Wish(2), 1.0)
+    assert work._spare.take(Wish(3)) is None
+    assert place.given_back == 1
+    assert work._spare.hold(place, Wish(2), 1.0)
+    with pytest.raises(SystemExit):  # nothing is left of it when the process ends
+        work._end({})
+    assert place.given_back == 2
+
+
+def test_a_place_that_nobody_wants_is_given_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "HOLD_SECONDS", 0.01)
+    spare, place = Spare(), Closed(None)
+    assert spare.hold(place, Wish(), 1.0)
+    until(lambda: place.given_back == 1)
+    assert spare.take(Wish()) is None
+
+
+@pytest.mark.parametrize("fault", [None, LostError("it is gone"), OSError("its job is not over")])
+def test_a_place_that_is_none_any_more_costs_the_next_job_nothing(
+    tmp_path: Path, fault: Exception | None
+) -> None:
+    class Again(Closed):
+        def again(self, lease: Lease, seconds: float = 1) -> None:
+            if fault:
+                raise fault
+
+    place = Again(None)
+    lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False, actor="another")
+    assert kept.again(place, lease) == (fault is None)
+    assert (place.given_back, leases.leases(tmp_path)) == ((0, [lease]) if fault is None else (1, []))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +252,7 @@ def test_a_line_on_which_nobody_answers_does_not_hold(
     monkeypatch.setattr(access, "check", lambda *_, **__: False)
     monkeypatch.setattr(connection, "connect", lambda *_: None)
     monkeypatch.setattr(connection, "alive", never.wait)
-    monkeypatch.setattr(lines, "HOLDS_SECONDS", 0.01)
+    monkeypatch.setattr(kept, "HOLDS_SECONDS", 0.01)
     line = Line()
     line.make("127.0.0.2:6379", tmp_path, pytest.fail, insecure=False)
     assert not line.holds("127.0.0.2:6379", insecure=False)

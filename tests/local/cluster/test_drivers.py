@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +19,6 @@ from .conftest import CONNECTED, DRIVER, LONG, adapter, over
 from .test_cluster import arrive, clean, files, on, told
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.local.conftest import Trained
     from tests.local.harness import Backend
 
@@ -54,6 +54,46 @@ def test_two_jobs_one_after_the_other_have_one_driver_and_are_not_mixed(
     assert told(list(beside.events(second))) == told(trained.events)
     assert adapter(data, second) == adapter(trained.data, trained.job)
     assert files(data, second) == files(trained.data, trained.job)
+
+
+def actors(nodes: Nodes) -> list[int]:
+    """The pids of all places on the nodes, by the name that Ray gives a process."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and b"ray::Host" in (entry / "cmdline").read_bytes():
+                here = f"TMPDIR={nodes.temporary}".encode() in (entry / "environ").read_bytes().split(b"\0")
+                found += [int(entry.name)] if here else []
+    return found
+
+
+def test_a_job_that_waited_begins_at_the_place_of_the_one_before_it(
+    beside: Backend, data: Path, nodes: Nodes, trained: Trained
+) -> None:
+    jobs = [beside.submit(on(nodes, config), "one of two") for config in (SHORT, CONFIG)]
+    first = until(lambda: [each for each in leases.leases(data) if each.begun], CONNECTED)[0]
+    [place] = actors(nodes)
+    second = until(lambda: [each for each in leases.leases(data) if each.job == jobs[1]], CONNECTED)[0]
+    assert (first.job, second.actor) == (jobs[0], first.actor)
+    assert {second.name, second.nonce}.isdisjoint({first.name, first.nonce})
+    assert actors(nodes) == [place]
+    assert over(beside, jobs[1])["status"] == "completed"
+    ended = time.monotonic()
+    until(lambda: clean(nodes) and not leases.leases(data) and not actors(nodes))
+    assert time.monotonic() - ended < GONE
+    assert told(list(beside.events(jobs[1]))) == told(trained.events)
+    assert adapter(data, jobs[1]) == adapter(trained.data, trained.job)
+    assert files(data, jobs[1]) == files(trained.data, trained.job)
+
+
+def test_a_place_that_a_killed_driver_held_ends_by_itself(beside: Backend, data: Path, nodes: Nodes) -> None:
+    job = beside.submit(on(nodes, SHORT), "held")
+    assert over(beside, job)["status"] == "completed"
+    for driver in beside.processes(DRIVER):
+        os.kill(driver, signal.SIGKILL)
+    killed = time.monotonic()
+    until(lambda: not actors(nodes))
+    assert time.monotonic() - killed < GONE
 
 
 def test_a_driver_that_is_killed_while_it_waits_costs_no_job_anything(

@@ -44,7 +44,7 @@ async def test_it_is_killed_when_leaving_takes_too_long(monkeypatch: pytest.Monk
     stuck = Stuck()
     async with asyncio.timeout(60):
         await driver(stuck).stop()
-    assert stuck.told == [{"do": "end"}]
+    assert stuck.told == [{"do": "end", "hold": False}]
 
 
 async def test_it_is_killed_when_nobody_waits_any_more() -> None:

@@ -28,7 +28,15 @@ async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
 
 
 async def carry(cluster: Cluster, job: str = "job_1", address: str = ADDRESS, **more: Any) -> int:
-    """Carry a job to its end; the pid of its driver. All that it says is its own."""
+    """Carry a job to its end; the pid of its driver."""
+    pid: int = (await carried(cluster, job, address, **more))["pid"]
+    return pid
+
+
+async def carried(
+    cluster: Cluster, job: str = "job_1", address: str = ADDRESS, **more: Any
+) -> dict[str, Any]:
+    """What a job says that is carried to its end. All of it is its own."""
     config = {"cluster": address, **more.pop("config", {})}
     worker = await cluster.start({"id": job, "config": config, "data": "/data", "resume": None, **more})
     worker.send(name=f"model of {job}", path="/model", note=None)
@@ -41,9 +49,9 @@ async def carry(cluster: Cluster, job: str = "job_1", address: str = ADDRESS, **
         await worker.stop()
     told, end = said
     assert end == {"end": config.get("ends", "completed"), "fields": {}}
-    pid: int = told["fields"].pop("pid")
-    assert told["fields"] == {"job": job, "model": f"model of {job}"}
-    return pid
+    fields: dict[str, Any] = told["fields"]
+    assert (fields["job"], fields["model"]) == (job, f"model of {job}")
+    return fields
 
 
 def lives(pid: int) -> bool:
@@ -134,3 +142,19 @@ async def test_those_that_wait_end_with_the_backend(cluster: Cluster) -> None:
     assert lives(first)
     await cluster.close()
     assert not lives(first)
+
+
+async def test_a_place_is_held_for_the_next_job_unless_another_one_waits_for_it(cluster: Cluster) -> None:
+    assert not (await carried(cluster))["held"]
+    assert (await carried(cluster, "job_2"))["held"]
+    config = {"cluster": ADDRESS, "seeks": True}
+    worker = await cluster.start({"id": "job_s", "config": config, "data": "/other", "resume": None})
+    worker.send(name="model", path="/model", note=None)
+    async for batch in worker.batches():
+        assert batch == [{"seeks": True}]
+        break
+    await carry(cluster, "job_3")
+    assert not (await carried(cluster, "job_4"))["held"]
+    await worker.stop()
+    await carry(cluster, "job_5")
+    assert (await carried(cluster, "job_6"))["held"]

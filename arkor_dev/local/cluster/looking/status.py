@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from arkor_dev.local.cluster import access, code, connection
 from arkor_dev.local.cluster.answers import HostileError, facts_of
-from arkor_dev.local.cluster.node import facts
+from arkor_dev.local.cluster.there.facts import facts
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import Link
 

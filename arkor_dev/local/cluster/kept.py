@@ -1,21 +1,29 @@
-"""This process's line to a cluster: made for its first job, and used by those that follow it."""
+"""What a driver keeps from one job to the next: its line to the cluster, and for a moment a place there."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import access, code, connection
-from .connection import CONNECT_SECONDS
+from .answers import HostileError
+from .connection import CONNECT_SECONDS, LostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.local.execution.leases import Lease
+
+    from .connection import Place, Wish
+
 HOLDS_SECONDS: Final = 5.0
 """A line on which nothing is heard for so long is not used again."""
+HOLD_SECONDS: Final = 1.0
+"""Until then the next job is told where one waits; others are kept from the place for no longer than that."""
 
 
 class Line:
@@ -64,3 +72,57 @@ class Line:
                 answers.set()
         except JobFailure:  # whoever connects anew says it
             pass
+
+
+class Spare:
+    """A place whose job is over, held for the next one of the same wish; it is given back by itself."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._held: tuple[Place, Wish, threading.Timer] | None = None
+
+    def hold(self, place: Place, wish: Wish, seconds: float) -> bool:
+        """Close a place, and hold it where it is sure in so many ``seconds`` that nothing is left there.
+
+        Whether it is; else it is given back.
+        """
+        if not place.close(seconds):
+            place.give_back()
+            return False
+        late = threading.Timer(HOLD_SECONDS, self.give_back)
+        late.daemon = True
+        with self._turn:
+            self._held = place, wish, late
+        late.start()
+        return True
+
+    def take(self, wish: Wish) -> Place | None:
+        """The place, where one of that wish is held; one of another is given back."""
+        with self._turn:
+            held, self._held = self._held, None
+        if held is None:
+            return None
+        place, of, late = held
+        late.cancel()
+        if of == wish:
+            return place
+        place.give_back()
+        return None
+
+    def give_back(self) -> None:
+        """Hold nothing any more."""
+        with self._turn:
+            held, self._held = self._held, None
+        if held:
+            held[2].cancel()
+            held[0].give_back()
+
+
+def again(place: Place, lease: Lease) -> bool:
+    """Whether the closed ``place`` is that of ``lease`` now; else it is given back, and the lease dropped."""
+    with contextlib.suppress(LostError, HostileError, OSError):
+        place.again(lease)
+        return True
+    place.give_back()
+    lease.drop()
+    return False
