@@ -65,8 +65,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         nodes = Nodes.start(root / "r", NODES)
         ends.callback(nodes.stop)
         yield Figure(f"{NODES} nodes on this machine are there after", time.monotonic() - began, "s")
-        # As many drivers again wait for a place: no node is idle while one of them connects.
-        backend = Backend.start(root / "data", project, root / "cache", "--at-once", str(2 * NODES))
+        # As many jobs as there are places: each begins at the one that another has just left.
+        backend = Backend.start(root / "data", project, root / "cache", "--at-once", str(NODES))
         ends.callback(backend.stop)
         config = {
             **throughput.SHORT,
@@ -112,6 +112,7 @@ def one_job(runs: Runs, nodes: Nodes, config: dict[str, Any]) -> Iterator[Figure
 def following(runs: Runs, config: dict[str, Any]) -> Iterator[Figure]:
     """What a job that trains there takes of this machine as long as it does."""
     backend = runs.backend
+    until(lambda: not backend.processes(DRIVER), SECONDS)  # those of jobs before it wait a while for another
     files, wall = open_files(backend), 3.0 if runs.quick else 20.0
     job = backend.submit(config)
     until(lambda: backend.job(job)["metrics"].get("step", 0) >= 2, SECONDS)
@@ -123,6 +124,15 @@ def following(runs: Runs, config: dict[str, Any]) -> Iterator[Figure]:
     yield Figure("  its memory, its own share", share_of(driver) / MIB, "MiB")
     yield Figure("  files that the backend has open for it", open_files(backend) - files, "files")
     backend.call("POST", f"/v1/jobs/{job}/cancel")
+
+
+def work_of(backend: Backend) -> dict[int, float]:
+    """For how long each of the backend's drivers has computed, by pid."""
+    found = {}
+    for pid in backend.processes(DRIVER):
+        with contextlib.suppress(OSError):  # it has just ended
+            found[pid] = processor_seconds(pid)
+    return found
 
 
 def open_files(backend: Backend) -> int:
@@ -167,13 +177,12 @@ class Runs:
         """Run a job by itself to its end."""
         begun, began, before = datetime.now().astimezone(), time.monotonic(), loopback()
         job = self.backend.submit(config)
-        work = 0.0
+        work, before_it = 0.0, work_of(self.backend)
         while not throughput.are_over(self.backend, [job]):
             if time.monotonic() - began > SECONDS:
                 raise RuntimeError(f"A job of {config} has taken more than {SECONDS:.0f} s")
-            for pid in self.backend.processes(DRIVER):
-                with contextlib.suppress(OSError):
-                    work = max(work, processor_seconds(pid))
+            for pid, worked in work_of(self.backend).items():
+                work = max(work, worked - before_it.get(pid, 0.0))
             time.sleep(0.1)
         seconds, moved = time.monotonic() - began, loopback() - before
         ran = Ran(list(self.backend.events(job)), begun, self._data / "jobs" / job)

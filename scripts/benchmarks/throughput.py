@@ -61,7 +61,7 @@ def finish(backend: Backend, jobs: list[str]) -> None:
     while not are_over(backend, jobs):
         if time.monotonic() > end:
             raise RuntimeError(f"{len(jobs)} jobs have not ended in {EACH_SECONDS * len(jobs):.0f} s")
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def are_over(backend: Backend, jobs: list[str]) -> bool:

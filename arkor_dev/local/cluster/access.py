@@ -24,6 +24,8 @@ HOW: Final = (
     f"names or that is ~/{USUAL_FILE}"
 )
 ROUND: Final = "--insecure-cluster uses it all the same"
+LONGEST: Final = 65536
+"""Bytes of a token at the most."""
 SECONDS: Final = 10.0
 CLIENT: Final = "/ray.rpc.RayletDriver/ClusterInfo"
 HEAD: Final = "/ray.rpc.NodeInfoGcsService/GetClusterId"
@@ -32,19 +34,19 @@ HEAD: Final = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 Answer = Literal["open", "token", "away"]
 
 
-def token_given() -> bool:
-    """Whether there is a token in one of Ray's places; JobFailure for a file that others can read."""
-    if os.environ.get(TOKEN):
-        return True
+def token() -> bytes | None:
+    """The token in one of Ray's places, None without one; JobFailure for a file that others can read."""
+    if said := os.environ.get(TOKEN):
+        return said.encode()
     named = os.environ.get(TOKEN_FILE)
     path = Path(named) if named else Path.home() / USUAL_FILE
     try:
-        found = path.stat()
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise JobFailure(f"The cluster's token in {path} can be read by others: chmod 600 {path}")
+            return file.read(LONGEST)
     except OSError:
-        return False
-    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise JobFailure(f"The cluster's token in {path} can be read by others: chmod 600 {path}")
-    return True
+        return None
 
 
 def look(address: str) -> Answer:
@@ -83,7 +85,7 @@ def check(address: str, *, insecure: bool) -> bool | None:
             f"Nobody answers at {address}: is the cluster started, and is its port open to here?"
         )
     if answer == "token":
-        if not token_given():
+        if token() is None:
             raise JobFailure(f"The cluster {address} asks for a token, and there is none here. {HOW}")
         os.environ[MODE] = "token"
         return True

@@ -43,7 +43,7 @@ class HostileError(Exception):
 
 
 def facts_of(answer: bytes, *, of_place: bool = False) -> dict[str, Any]:
-    """What a node tells of itself, as `node.facts` has it, and with ``of_place`` as `Node.facts` has it.
+    """What a node tells of itself, as `there.facts` has it, and with ``of_place`` as `Node.facts` has it.
 
     Raises HostileError.
     """

@@ -16,7 +16,7 @@ from arkor_dev.contract.placement.address import host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
 from .answers import facts_of
-from .node import Node
+from .there.host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -161,19 +161,22 @@ def _why(address: str, fault: Exception) -> str:
 
 
 class Place:
-    """A job's actor on a node. Calls raise LostError when the node is gone."""
+    """A job's place in an actor, perhaps ``called`` otherwise. Calls raise LostError when it is gone."""
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
+    def __init__(self, actor: Any, name: str = "", called: str = "") -> None:
+        self._actor, self._name, self.actor = actor, name, called or name
         self.facts: dict[str, Any] = {}
 
     def call(self, name: str, *arguments: Any, seconds: float = CALL_SECONDS) -> bytes:
-        """What the actor's method ``name`` answers. OSError where its disk refuses."""
+        """What the place's method ``name`` answers. OSError where its disk refuses."""
+        return self._got(self._actor.ask.remote(self._name, name, *arguments), seconds)
+
+    def _got(self, asked: Any, seconds: float) -> bytes:
         import ray
         from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 
         try:
-            answer = ray.get(getattr(self._actor, name).remote(*arguments), timeout=seconds)
+            answer = ray.get(asked, timeout=seconds)
         except GetTimeoutError:
             raise LostError("it does not answer any more") from None
         except RayTaskError as fault:
@@ -185,27 +188,41 @@ class Place:
             raise LostError("it answers with something else than bytes", gone=True)
         return answer
 
+    def again(self, lease: Lease, seconds: float = CALL_SECONDS) -> None:
+        """Be the place of another ``lease``, once it is closed. Raises as `call` does, and HostileError."""
+        new = lease.job, lease.name, lease.nonce, lease.away
+        answer = self._got(self._actor.again.remote(self._name, *new), seconds)
+        self._name, self.facts = lease.name, facts_of(answer, of_place=True)
+
     def tell(self, message: Mapping[str, Any]) -> None:
         """Send a message to the worker; never waits."""
-        self._actor.tell.remote(json.dumps(message).encode())
+        self._actor.ask.remote(self._name, "tell", json.dumps(message).encode())
 
-    def leave(self, seconds: float) -> bool:
-        """End the worker and remove its files, as far as the node still answers, and give the place back.
+    def close(self, seconds: float) -> bool:
+        """End the worker and remove its files, as far as the node still answers.
 
-        Whether it is sure that nothing of it is left.
+        Whether it is sure that nothing of the job is left there.
         """
-        import ray
-
-        sure = True
         try:
             self.call("close", seconds=seconds)
         except LostError as fault:
-            sure = fault.gone
+            return fault.gone
         except OSError:
-            sure = False
+            return False
+        return True
+
+    def leave(self, seconds: float) -> bool:
+        """As `close`, and give the place back."""
+        sure = self.close(seconds)
+        self.give_back()
+        return sure
+
+    def give_back(self) -> None:
+        """End the actor, so that others have what it was given."""
+        import ray
+
         with contextlib.suppress(Exception):
             ray.kill(self._actor)
-        return sure
 
 
 def alive() -> list[dict[str, Any]]:
@@ -224,11 +241,11 @@ def place(lease: Lease, wish: Wish, asked: Callable[[Place], None]) -> Place:
     from ray.exceptions import GetTimeoutError
 
     seconds = patience(wish)
-    options = {**options_of(wish), "name": lease.name, "lifetime": "detached"}
-    actor = ray.remote(Node).options(**options).remote(lease.job, lease.name, lease.nonce, lease.away)
-    asked(found := Place(actor))
+    options = {**options_of(wish), "name": lease.actor, "lifetime": "detached"}
+    actor = ray.remote(Host).options(**options).remote(lease.job, lease.name, lease.nonce, lease.away)
+    asked(found := Place(actor, lease.name))
     try:
-        answer = ray.get(actor.facts.remote(), timeout=seconds)
+        answer = ray.get(actor.ask.remote(lease.name, "facts"), timeout=seconds)
     except GetTimeoutError:
         ray.kill(actor)
         raise NoPlaceError(lacking(wish, "and that is not free now")) from None

@@ -1,309 +1,95 @@
-"""The process between the backend and a cluster, for one job: to the backend it is a training worker.
+"""The process between the backend and a cluster, for a job at a time: to the backend it is a training worker.
 
 It is told a job and a model and passes them on with their files, passes on what the worker on the node says,
 and brings what that has saved before it says so. When the node is lost it ends with ``lost``, which is a
 crash like another: the job goes on from what was brought last. When a job finds no room it ends with
 ``waits``. ``end`` tells it to leave the cluster as it was, ``detach`` to let the job train on there. What
 trains on there already is attached to: what it has said since is passed on as if it were said now.
+
+After ``end`` the process ends, too, unless its job was completed and nothing of it is left anywhere: then it
+says ``free``, and may be told another job of the same cluster. One whose connection does not hold any more
+ends without a word about that job. With ``hold`` it holds the job's place for a moment, if the next one of
+the same wish comes at once; who else waits for a place has said so by ``seeks``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import sys
 import threading
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_STARTED
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
-from arkor_dev.local.checkpoints.origin import FileHashes
-from arkor_dev.local.checkpoints.points import drop_later
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE
 from arkor_dev.local.execution import leases
-from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import Link
 
-from . import access, code, connection, parcel
-from .answers import HostileError, messages_of, renamed
-from .away.attaching import StandsError, attach, remove, unanswered
-from .connection import CONNECT_SECONDS, TAKE_SECONDS, LostError, NoPlaceError, Place, Wish
-from .returns import Returns
-from .storage.driver_share import COPY_SECONDS, seen, share, taken
-from .together.others import EndedError, Others
-from .together.places import Places, take
+from .carried import LEAVE_SECONDS, Carried
+from .kept import Line, Spare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LEAVE_SECONDS: Final = 2.0
+JOBS: Final = 20
+"""How many jobs one process carries at the most: whatever it might gather in memory is gone with it."""
 
 
 class Driver:
-    """One job on the cluster, from its message to its end."""
+    """Carries one job after the other."""
 
     def __init__(self) -> None:
-        self.places: Places | None = None
-        self.lease: leases.Lease | None = None
-        self._asked: Places | None = None
-        self.told, self._stays = "", False
-        self._known = 0
-        self._is_connected = False
-        self._asks: bool | None = None
-        self._early: list[Mapping[str, Any]] = []
-        self._turn = threading.Lock()
-        self._faults: list[Exception] = []
-        orders = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._is_known}
-        self.link = Link({**orders, "detach": self._detach, "end": lambda _: self.leave()})
+        self._line, self._spare, self._left = Line(), Spare(), JOBS
+        self._over = threading.Event()
+        orders = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._known}
+        self.link = Link({**orders, "detach": self._detach, "end": self._end})
+        self.job = Carried(self.link, self._line, self._spare)
 
-    def _is_known(self, message: Mapping[str, Any]) -> None:
-        """All that was said before this mark is kept where nothing loses it: the node may forget it."""
-        self._known = self._number(message["mark"])
+    def _pass_on(self, order: Mapping[str, Any]) -> None:
+        self.job.pass_on(order)
 
-    def _number(self, mark: str | None) -> int:
-        """The number of the message behind a mark; 0 for one of another place."""
-        name, _, number = (mark or "").rpartition(":")
-        return int(number) if self.lease and name == self.lease.name else 0
+    def _known(self, told: Mapping[str, Any]) -> None:
+        self.job.known(told)
 
     def _detach(self, _: Mapping[str, Any]) -> None:
-        self._stays = self.lease is not None and self.lease.begun
-        self.leave()
+        self.job.detach()
+        self._leave()
 
-    def _pass_on(self, message: Mapping[str, Any]) -> None:
-        """Pass an order on; one that comes before there is a worker waits for it."""
-        with self._turn:
-            if self.places is None:
-                self._early.append(message)
-            else:
-                self.places.first.tell(message)
+    def _end(self, order: Mapping[str, Any]) -> None:
+        """Leave the cluster, and be free where it is sure that all of the job is over; else end."""
+        self._left -= 1
+        left = self.job.leave(hold=bool(order.get("hold") and self._left))
+        if not (left and self.job.done and self._left):
+            self._exit()
+        self.job = Carried(self.link, self._line, self._spare)
+        self._over.set()
+        self.link.send(free=True)
 
-    def leave(self) -> None:
-        """Leave nothing on the cluster, unless the job is to stay there, and end."""
-        with self._turn:
-            places = self.places or self._asked
-        left = places.leave(LEAVE_SECONDS) if places and not self._stays else places is None
-        if left and self.lease and (places or not self.lease.begun):
-            self.lease.drop()
-        elif self.lease and not (left or self._stays):
-            with contextlib.suppress(OSError):
-                self.lease.given_up()  # the job is over there, or goes on elsewhere and perhaps otherwise
+    def _leave(self) -> NoReturn:
+        self.job.leave()
+        self._exit()
+
+    def run(self) -> NoReturn:
+        """Carry jobs, until the backend says end or is gone."""
+        while True:
+            told = self.link.receive()
+            if self._line.made and not self._holds(told):
+                self._exit()
+            self.job.run(told)
+            if not self._over.wait(10 * LEAVE_SECONDS):
+                self._leave()
+            self._over.clear()
+
+    def _holds(self, told: Mapping[str, Any]) -> bool:
+        """Whether the line leads where the job is to go; one that trains on may be elsewhere."""
+        config = told["config"]
+        if leases.of_job(Path(told["data"]), told["id"]):
+            return False
+        return self._line.holds(config[CLUSTER], insecure=bool(config.get(INSECURE)))
+
+    def _exit(self) -> NoReturn:
+        self._spare.give_back()
         sys.stderr.flush()
         os._exit(0)
-
-    def run(self) -> None:
-        """Do the work; whatever goes wrong ends as a reason that the person reads."""
-        try:
-            self.train()
-        except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
-            self._say(error)
-        threading.Event().wait(10 * LEAVE_SECONDS)  # the backend says end, or is gone
-        self.leave()
-
-    def _say(self, error: Exception) -> None:
-        """Say what the job comes to by an error."""
-        if not isinstance(error, (JobFailure, NoPlaceError, StandsError, EndedError)):
-            traceback.print_exc()
-        if isinstance(error, NoPlaceError):
-            self.link.send(waits=str(error))
-        elif isinstance(error, StandsError):
-            self.link.send(end="paused", fields={"reason": "ended", "message": str(error)})
-        elif isinstance(error, EndedError):
-            self.link.send(lost=str(error))
-        elif isinstance(error, LostError):
-            places = self.places or self._asked
-            where = error.node or (places.first.facts.get("node") if places else None) or "of it"
-            self._stays = self.lease is not None and self.lease.begun and not error.gone
-            self.link.send(lost=f"The node {where} of the cluster {self.address} was lost ({error}).")
-        elif isinstance(error, HostileError):
-            text = f"The cluster's node sent {error}: do not use it"
-            self.link.send(end="failed", fields={"error": text})
-        else:
-            kind = "" if isinstance(error, JobFailure) else f"{type(error).__name__}: "
-            self.link.send(end="failed", fields={"error": f"{kind}{error}"})
-
-    def train(self) -> None:
-        self.job = job = self.link.receive()
-        config, data = job["config"], Path(job["data"])
-        self.address = config[CLUSTER]
-        self.lease = leases.of_job(data, job["id"])
-        places = (self._attached(data) if self.lease else None) or self._placed(data)
-        self.home, self.node = places.first.facts["home"], places.first.facts["node"]
-        with self._turn:
-            for message in self._early:
-                places.first.tell(message)
-            self.places = places
-        self._follow(places.first, data)
-
-    # A place that is there
-
-    def _attached(self, data: Path) -> Places | None:
-        """The place where the job goes on; None where it is gone for good.
-
-        Raises NoPlaceError where the cluster does not answer now, JobFailure where it has not for too long.
-        """
-        lease = self.lease
-        assert lease
-        if not lease.tried:  # said once
-            self.link.progress(f"Connecting to the cluster {lease.address}, where it trains on", 0, None, "")
-        try:
-            self._connect(lease.address, data, insecure=lease.insecure)
-            place = attach(lease, self._number(self.job.get("mark")))
-        except (JobFailure, LostError) as fault:
-            unanswered(lease, fault)
-        except HostileError:
-            lease.given_up()
-            raise
-        if place is None:
-            lease.given_up()
-            self.lease = None
-            return None
-        self.lease = lease.kept(silent=0.0, tried=0.0)
-        self._known = self._number(self.job.get("mark"))
-        place.facts = {"home": lease.home, "node": lease.node}
-        where = f"the node {lease.node} of the cluster {lease.address}"
-        self.told = f"It trains on {where}."
-        self.others = Others([place], self._faults.append)
-        self.link.send(attached=True)
-        text = f"Connected again to {where}, where it has trained on."
-        self.link.send(event=TRAINING_MESSAGE, fields={"message": text})
-        return Places([place])
-
-    # A new place
-
-    def _placed(self, data: Path) -> Places:
-        """Places for the job, where its workers have begun."""
-        job, config = self.job, self.job["config"]
-        if job.get("attaches"):
-            self._begin_again(job)
-        if job.get("resume") is None:
-            drop_later(data, job["id"], -1)  # of a start that the data base has lost
-        self.hashes = FileHashes(data)
-        first = parcel.of_job(job)
-        insecure = bool(config.get(INSECURE))
-        if not self._is_connected:
-            self.link.progress(f"Connecting to the cluster {self.address}", 0, None, "")
-            self._connect(self.address, data, insecure=insecure)
-        for old in leases.leases(data):
-            if old.job == job["id"] and old.address == self.address and remove(old.name):
-                old.drop()
-        self.link.progress(f"Waiting for a node of {self.address}", 0, None, "")
-        wish = Wish.of(config)
-        self.lease = None  # several workers do not train on alone: none of them sees that another one is gone
-        if wish.workers == 1:
-            self.lease = leases.Lease.new(data, job["id"], self.address, insecure=insecure)
-        places = take(job["id"], wish, self.lease, self._ask)
-        self._ask(places)
-        places.check()
-        facts = places.first.facts
-        if self.lease:
-            self.lease = self.lease.kept(home=facts["home"], node=facts["node"])
-        self.told = f"It trains on the {places.words} of the cluster {self.address} ({wish.words})."
-        host = host_of(self.address)
-        if self._asks is False and host is not None and not is_loopback(host):
-            self.told += " It asks for no token (--insecure-cluster): whoever reaches it can do the same."
-        self.told += share(places.all, config.get(STORAGE))
-        self._send(places, first, "the data")
-        self.told += taken(places.all, config.get(STORAGE))
-        started = {"id": job["id"], "config": config, "resume": job.get("resume")}
-        self.others = Others(places.all, self._faults.append)
-        self._known = self.others.start(started, parcel.threads_of(config))
-        threading.Thread(target=self._bring_model, args=(places,), name="model", daemon=True).start()
-        return places
-
-    def _begin_again(self, job: dict[str, Any]) -> None:
-        """Say why a job that was to go on at its place is placed anew, and ask for its model."""
-        orders = job["resume"]
-        if orders.get("stand"):
-            raise StandsError("Its place on the cluster was lost while the local backend was ended.")
-        job["resume"] = {**orders, "why": f"{orders['why']} Its place on the cluster was lost meanwhile."}
-        self.link.send(wants="model")
-
-    def _ask(self, places: Places) -> None:
-        with self._turn:
-            self._asked = places
-
-    def _connect(self, address: str, data: Path, *, insecure: bool) -> None:
-        """Connect to the cluster once it is known that it may be used; nobody waits for that too long."""
-        too_long = threading.Timer(CONNECT_SECONDS, self._no_connection)
-        too_long.daemon = True
-        too_long.start()
-        try:
-            self._asks = access.check(address, insecure=insecure)
-            connection.connect(address, code.packed(data))
-        finally:
-            too_long.cancel()
-        self._is_connected = True
-
-    def _no_connection(self) -> None:
-        text = f"There is no connection to the cluster {self.address} after {CONNECT_SECONDS:.0f} s"
-        try:
-            if self.lease:
-                unanswered(self.lease, JobFailure(text))
-            raise JobFailure(text)
-        except (NoPlaceError, JobFailure) as reason:
-            self._say(reason)
-
-    # To the node
-
-    def _send(self, places: Places, found: parcel.Parcel, what: str) -> None:
-        for place in places.all:
-            parcel.Sender(place.call, place.facts["node"], self.hashes, self.link.progress).send(found, what)
-
-    def _bring_model(self, places: Places) -> None:
-        model = self.link.receive()
-        try:
-            found, name = parcel.of_model(model, Path(self.job["project"]))
-            self._send(places, found, f"the model {model['name']}")
-            for place in places.all:
-                place.call("tell", json.dumps({**model, "path": name}).encode())
-            if self.lease:
-                self.lease = self.lease.kept(begun=True)
-        except Exception as fault:  # noqa: BLE001 - it is raised where the messages are read
-            self._faults.append(fault)
-
-    # From the node
-
-    def _follow(self, place: Place, data: Path) -> None:
-        """Pass on what the worker says until it has said its last word."""
-        shared, blind = seen(self.job, place)
-        self.told += blind
-        returns = Returns(data, self.job["id"], lambda name, offset: place.call("read", name, offset), shared)
-        here, after = {"data": str(data), "project": self.job["project"]}, self._known
-        while True:
-            if self._faults:
-                raise self._faults[0]
-            messages, over = messages_of(place.call("take", after, self._known, TAKE_SECONDS))
-            for message in messages:
-                after += 1
-                if self.lease and "end" not in message:  # once that is known nothing is asked here any more
-                    message["mark"] = f"{self.lease.name}:{after}"
-                self._take(renamed(message, self.home, here), place, returns)
-                if "end" in message:
-                    return
-                if not self.lease:  # nobody asks for it again
-                    self._known = after
-            if over and not messages:
-                if not over.get("killed"):  # it may have ended because another one has
-                    self.others.wait_for_fault()
-                if self._faults:
-                    raise self._faults[0]
-                self.link.send(lost=f"{over['cause']} It ran on the node {self.node}.")
-                return
-
-    def _take(self, message: dict[str, Any], place: Place, returns: Returns) -> None:
-        """Pass one message on, once what it tells of is on this machine."""
-        fields = message.get("fields", {})
-        if message.get("end") == "paused" and fields.get("reason") == "disk":
-            raise LostError("its disk is full", gone=True)
-        if not returns.bring(message, lambda below: place.call("snapshot", below, seconds=COPY_SECONDS)):
-            return
-        if "end" in message:
-            fields.pop("outOfMemory", None)  # what would fit here is no advice for there
-        self.link.send(**message)
-        if message.get("event") == TRAINING_STARTED:
-            self.link.send(event=TRAINING_MESSAGE, fields={"message": self.told})
 
 
 if __name__ == "__main__":

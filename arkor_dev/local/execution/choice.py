@@ -33,3 +33,8 @@ async def clear(data: Path, standing: Mapping[str, str]) -> bool:
     that is needed.
     """
     return await CLUSTER.clear(data, standing)
+
+
+async def close() -> None:
+    """End what waits for further jobs: no more are started."""
+    await CLUSTER.close()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER: Final = "leases"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Counts what a driver and a place say to each other: one of another format is not attached to."""
 HOURS: Final = "ARKOR_CLUSTER_AWAY_HOURS"
 MINUTES: Final = "ARKOR_CLUSTER_GRACE_MINUTES"
@@ -54,7 +54,7 @@ def _number(variable: str, usual: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One job's place on a cluster, by the ``name`` that it has there.
+    """One job's place on a cluster, by the ``name`` that it has there, in the actor called ``actor``.
 
     ``begun``: its worker has all that it needs, so that it trains on alone. ``silent`` are the seconds for
     which it was asked in vain, up to the time ``tried``; ``left`` is when it was given up.
@@ -63,6 +63,7 @@ class Lease:
     path: Path
     job: str
     name: str
+    actor: str
     address: str
     insecure: bool
     nonce: str
@@ -75,12 +76,13 @@ class Lease:
     left: float = 0.0
 
     @classmethod
-    def new(cls, data: Path, job: str, address: str, *, insecure: bool) -> Lease:
-        """Keep a new one, which nobody can guess. Raises OSError."""
+    def new(cls, data: Path, job: str, address: str, *, insecure: bool, actor: str = "") -> Lease:
+        """Keep a new one, which nobody can guess; its ``actor`` has its name, if no other. Raises OSError."""
         name = f"{job}-{secrets.token_hex(8)}"
         path = data / FOLDER / f"{name}.json"
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        lease = cls(path, job, name, address, insecure, secrets.token_hex(32), away_seconds())
+        nonce = secrets.token_hex(32)
+        lease = cls(path, job, name, actor or name, address, insecure, nonce, away_seconds())
         return lease.kept()
 
     @property
@@ -133,6 +135,7 @@ def leases(data: Path) -> list[Lease]:
 
 
 def _read(path: Path, told: Mapping[str, Any]) -> Lease:
+    told = {"actor": told["name"], **told}  # it had none before format 2
     known = {field.name: told[field.name] for field in fields(Lease) if field.name != "path"}
     if told["format"] != FORMAT:  # of another version: it can be removed alone
         known |= {"left": known["left"] or path.stat().st_mtime}

@@ -16,6 +16,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
@@ -108,6 +109,7 @@ class Scheduler:
             for each in (task, *more):
                 each.cancel()
             await asyncio.gather(task, *more, return_exceptions=True)
+            await choice.close()
             await self._reporting.close()
 
     @property

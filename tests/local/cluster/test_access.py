@@ -64,16 +64,16 @@ def test_a_cluster_that_asks_for_a_token_gets_one(monkeypatch: pytest.MonkeyPatc
 def test_a_file_of_another_name_and_the_environment_count(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert not access.token_given()
+    assert access.token() is None
     file = tmp_path / "token"
     file.write_text("x")
     file.chmod(0o600)
     monkeypatch.setenv(access.TOKEN_FILE, str(file))
-    assert access.token_given()
+    assert access.token() == b"x"
     monkeypatch.setenv(access.TOKEN_FILE, str(tmp_path / "none"))
-    assert not access.token_given()
-    monkeypatch.setenv(access.TOKEN, "x")
-    assert access.token_given()
+    assert access.token() is None
+    monkeypatch.setenv(access.TOKEN, "y")
+    assert access.token() == b"y"
 
 
 def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,7 +52,7 @@ def lease(tmp_path: Path) -> leases.Lease:
 
 
 def attach(monkeypatch: pytest.MonkeyPatch, lease: leases.Lease, there: There | None, heard: int = 7) -> Any:
-    monkeypatch.setattr(attaching, "found", lambda _: there)
+    monkeypatch.setattr(attaching, "found", lambda *_: there)
     return attaching.attach(lease, heard)
 
 
@@ -109,6 +110,14 @@ def test_one_that_is_gone_is_none_and_one_that_is_silent_is_told(
         attach(monkeypatch, lease, There(lambda _: LostError("it does not answer any more")))
 
 
+def test_an_actor_of_an_earlier_version_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, ended = SimpleNamespace(close=None), list[object]()
+    monkeypatch.setattr("ray.get_actor", lambda _: old)
+    monkeypatch.setattr("ray.kill", ended.append)
+    assert attaching.remove("actor", JOB)
+    assert ended == [old]
+
+
 def test_a_cluster_that_does_not_answer_is_asked_again_but_not_for_ever(
     monkeypatch: pytest.MonkeyPatch, lease: leases.Lease, tmp_path: Path
 ) -> None:
@@ -126,7 +135,7 @@ def test_a_cluster_that_does_not_answer_is_asked_again_but_not_for_ever(
 ALONE = """
 import sys, time
 from pathlib import Path
-from arkor_dev.local.cluster import node
+from arkor_dev.local.cluster.there import node
 node.ALONE_SECONDS, node.LOOK_SECONDS = 60.0, 0.05
 place = node.Node("job_0123456789ab", "name", "00" * 32, float(sys.argv[2]))
 place._begun, place._away = sys.argv[3] == "begun", float(sys.argv[2])

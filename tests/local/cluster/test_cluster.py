@@ -14,7 +14,7 @@ from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 
-from .conftest import CONNECTED, DRIVER, LONG, SECRET, STEPS, WORKER, adapter, over
+from .conftest import CONNECTED, LONG, SECRET, STEPS, WORKER, adapter, over
 
 if TYPE_CHECKING:
     from tests.local.conftest import Trained
@@ -157,7 +157,6 @@ def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: No
     assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
     assert beside.job(job)["status"] == "cancelled"
     until(lambda: clean(nodes))
-    until(lambda: not beside.processes(DRIVER))
 
 
 def test_a_job_that_finds_no_room_waits_with_the_reason_and_lets_others_pass(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster import driver
-from arkor_dev.local.cluster.connection import Place
+from arkor_dev.local.cluster import access, connection, driver, kept
+from arkor_dev.local.cluster.carried import Carried
+from arkor_dev.local.cluster.connection import LostError, Place, Wish
+from arkor_dev.local.cluster.kept import Line, Spare
 from arkor_dev.local.cluster.together.others import Others
 from arkor_dev.local.cluster.together.places import Places
 from arkor_dev.local.execution import leases
 from arkor_dev.local.execution.leases import Lease
+from tests.local.harness import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,34 +52,29 @@ class Told:
         self.heard.append(message)
 
 
-def follow(monkeypatch: pytest.MonkeyPatch, data: Path, lease: Lease | None) -> tuple[There, Told]:
-    monkeypatch.setattr(driver, "Link", Told)
-    work = driver.Driver()
+def follow(data: Path, lease: Lease | None) -> tuple[There, Told]:
+    told = Told({})
+    work = Carried(told, Line(), Spare())  # type: ignore[arg-type]
     work.job, work.lease = {"id": JOB, "project": str(data), "config": {}}, lease
     work.home, work.node = "/home/of/it", "node"
     work._known = 0 if lease else 1  # the port at which several workers meet was the first message
     place = There(work._known)
     work.others = Others([place], lambda fault: pytest.fail(str(fault)))
     work._follow(place, data)
-    assert isinstance(work.link, Told)
-    assert work.link.heard.pop() == {"lost": "It ends. It ran on the node node."}
-    assert [message["fields"]["step"] for message in work.link.heard] == list(range(1, 7))
-    return place, work.link
+    assert told.heard.pop() == {"lost": "It ends. It ran on the node node."}
+    assert [message["fields"]["step"] for message in told.heard] == list(range(1, 7))
+    return place, told
 
 
-def test_one_workers_node_keeps_what_the_backend_does_not_know_yet(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_one_workers_node_keeps_what_the_backend_does_not_know_yet(tmp_path: Path) -> None:
     lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False)
-    place, told = follow(monkeypatch, tmp_path, lease)
+    place, told = follow(tmp_path, lease)
     assert place.known == [0, 0, 0, 0]
     assert [message["mark"] for message in told.heard] == [f"{lease.name}:{step}" for step in range(1, 7)]
 
 
-def test_of_several_workers_nothing_is_asked_again_so_their_disk_does_not_fill(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    place, told = follow(monkeypatch, tmp_path, None)
+def test_of_several_workers_nothing_is_asked_again_so_their_disk_does_not_fill(tmp_path: Path) -> None:
+    place, told = follow(tmp_path, None)
     assert place.known == [1, 3, 5, 7]
     assert not [message for message in told.heard if "mark" in message]
 
@@ -89,17 +88,172 @@ class Stuck(Place):
 
 @pytest.mark.parametrize("stays", [False, True])
 def test_a_place_that_was_left_without_an_answer_is_not_attached_to_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stays: bool
+    tmp_path: Path, stays: bool
 ) -> None:
+    work = Carried(Told({}), Line(), Spare())  # type: ignore[arg-type]
+    work.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).kept(begun=True)
+    work.places, work._stays = Places([Stuck(None)]), stays
+    assert not work.leave()
+    [lease] = leases.leases(tmp_path)  # it is removed later
+    assert (lease.attachable, leases.of_job(tmp_path, JOB) is not None) == (stays, stays)
+
+
+class Left(Place):
+    """A place that is left at once."""
+
+    def leave(self, _: float) -> bool:
+        return True
+
+
+class Still:
+    """The thread that has brought a model, and is over or not."""
+
+    def __init__(self, alive: bool) -> None:
+        self._alive = alive
+
+    def is_alive(self) -> bool:
+        return self._alive
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> driver.Driver:
+    """A driver whose job is completed. Its process's end raises SystemExit."""
+
     def ended(status: int) -> None:
         raise SystemExit(status)
 
     monkeypatch.setattr(driver, "Link", Told)
     monkeypatch.setattr(os, "_exit", ended)
     work = driver.Driver()
-    work.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).kept(begun=True)
-    work.places, work._stays = Places([Stuck(None)]), stays
+    work.job.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).kept(begun=True)
+    work.job.places, work.job._completed = Places([Left(None)]), True
+    work.job._model = Still(alive=False)  # type: ignore[assignment]
+    return work
+
+
+def test_a_driver_whose_job_is_completed_and_gone_is_free_and_knows_nothing_of_it(
+    work: driver.Driver, tmp_path: Path
+) -> None:
+    before = work.job
+    work._end({})
+    assert work.link.heard == [{"free": True}]  # type: ignore[attr-defined]
+    assert leases.leases(tmp_path) == []
+    assert work.job is not before
+    assert vars(work.job).keys() == vars(Carried(work.link, work._line, work._spare)).keys()
+    assert (work.job.places, work.job.lease, work.job._early, work.job._known) == (None, None, [], 0)
+
+
+class Closed(Left):
+    """A place that is closed, and knows how often it was given back."""
+
+    given_back = 0
+
+    def close(self, _: float) -> bool:
+        return True
+
+    def give_back(self) -> None:
+        self.given_back += 1
+
+
+def test_the_place_of_a_job_is_held_a_moment_for_the_next_one_of_the_same_wish(
+    work: driver.Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "HOLD_SECONDS", 60.0)
+    place = Closed(None)
+    work.job.places, work.job._wish = Places([place]), Wish(2)
+    work._end({"hold": True})
+    assert work._spare.take(Wish(2)) is place
+    assert work._spare.take(Wish(2)) is None
+    assert place.given_back == 0
+    assert work._spare.hold(place, Wish(2), 1.0)
+    assert work._spare.take(Wish(3)) is None
+    assert place.given_back == 1
+    assert work._spare.hold(place, Wish(2), 1.0)
+    with pytest.raises(SystemExit):  # nothing is left of it when the process ends
+        work._end({})
+    assert place.given_back == 2
+
+
+def test_a_place_that_nobody_wants_is_given_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "HOLD_SECONDS", 0.01)
+    spare, place = Spare(), Closed(None)
+    assert spare.hold(place, Wish(), 1.0)
+    until(lambda: place.given_back == 1)
+    assert spare.take(Wish()) is None
+
+
+@pytest.mark.parametrize("fault", [None, LostError("it is gone"), OSError("its job is not over")])
+def test_a_place_that_is_none_any_more_costs_the_next_job_nothing(
+    tmp_path: Path, fault: Exception | None
+) -> None:
+    class Again(Closed):
+        def again(self, lease: Lease, seconds: float = 1) -> None:
+            if fault:
+                raise fault
+
+    place = Again(None)
+    lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False, actor="another")
+    assert kept.again(place, lease) == (fault is None)
+    assert (place.given_back, leases.leases(tmp_path)) == ((0, [lease]) if fault is None else (1, []))
+
+
+@pytest.mark.parametrize(
+    "odd", ["no end", "stuck", "several workers", "a fault", "a model on its way", "old"]
+)
+def test_a_driver_of_whose_job_anything_is_odd_ends(work: driver.Driver, odd: str) -> None:
+    job = work.job
+    if odd == "no end":
+        job._completed = False
+    elif odd == "stuck":
+        job.places = Places([Stuck(None)])
+    elif odd == "several workers":
+        job.lease = None
+    elif odd == "a fault":
+        job._faults.append(OSError("no"))
+    elif odd == "a model on its way":
+        job._model = Still(alive=True)  # type: ignore[assignment]
+    else:
+        work._left = 1
     with pytest.raises(SystemExit):
-        work.leave()
-    [lease] = leases.leases(tmp_path)  # it is removed later
-    assert (lease.attachable, leases.of_job(tmp_path, JOB) is not None) == (stays, stays)
+        work._end({})
+    assert work.link.heard == []  # type: ignore[attr-defined]
+
+
+def test_an_order_that_comes_with_the_next_job_waits_for_its_place(work: driver.Driver) -> None:
+    work._end({})
+    work._pass_on({"do": "cancel"})
+    assert work.job._early == [{"do": "cancel"}]
+
+
+def test_a_line_holds_for_the_same_cluster_and_token_as_long_as_it_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now: dict[str, Any] = {"token": b"one", "asks": True, "nodes": [{}]}
+    monkeypatch.setattr(access, "token", lambda: now["token"])
+    monkeypatch.setattr(access, "check", lambda *_, **__: now["asks"])
+    monkeypatch.setattr(connection, "connect", lambda *_: None)
+    monkeypatch.setattr(connection, "alive", lambda: now["nodes"])
+    line = Line()
+    line.make("ray://head:10001", tmp_path, pytest.fail, insecure=False)
+    assert line.holds("ray://head:10001", insecure=False)
+    assert not line.holds("ray://other:10001", insecure=False)
+    assert not line.holds("ray://head:10001", insecure=True)
+    for what, other in (("token", b"two"), ("asks", False), ("nodes", [])):
+        before, now[what] = now[what], other
+        assert not line.holds("ray://head:10001", insecure=False)
+        now[what] = before
+    assert line.holds("ray://head:10001", insecure=False)
+
+
+def test_a_line_on_which_nobody_answers_does_not_hold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(access, "check", lambda *_, **__: False)
+    monkeypatch.setattr(connection, "connect", lambda *_: None)
+    monkeypatch.setattr(connection, "alive", never.wait)
+    monkeypatch.setattr(kept, "HOLDS_SECONDS", 0.01)
+    line = Line()
+    line.make("127.0.0.2:6379", tmp_path, pytest.fail, insecure=False)
+    assert not line.holds("127.0.0.2:6379", insecure=False)
+    never.set()

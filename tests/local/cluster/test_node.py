@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster import node as module
+from arkor_dev.local.cluster.there import node as module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ SHA256 = hashlib.sha256(TEXT).hexdigest()
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[module.Node]:
     """One without its watch, which would end this process when nobody speaks to it."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    nobody = SimpleNamespace(Thread=lambda **_: SimpleNamespace(start=lambda: None))
+    nobody = SimpleNamespace(Thread=lambda **_: SimpleNamespace(start=lambda: None), Event=threading.Event)
     monkeypatch.setattr(module, "threading", nobody)
     made = module.Node("job_1", "name", "00", 60)
     yield made

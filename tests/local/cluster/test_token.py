@@ -24,7 +24,7 @@ TOKEN = "0123456789abcdef" * 4
 LOOK = """
 import json, sys
 from pathlib import Path
-from arkor_dev.local.cluster.status import look
+from arkor_dev.local.cluster.looking.status import look
 print(json.dumps(look(sys.argv[1], Path(sys.argv[2]), insecure=False)))
 """
 

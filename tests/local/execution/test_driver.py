@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.execution import cluster
+from arkor_dev.local.execution import cluster, drivers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 class Stuck:
@@ -23,22 +26,30 @@ class Stuck:
     def kill(self) -> None:
         self.killed.set()
 
+    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+        await self.killed.wait()
+        yield []
+
     async def ended(self) -> int:
         await self.killed.wait()
         return -9
 
 
+def driver(stuck: Stuck) -> cluster.Driver:
+    return cluster.Driver(drivers.Drivers(), drivers.Process(stuck, ()))  # type: ignore[arg-type]
+
+
 async def test_it_is_killed_when_leaving_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr(drivers, "LEAVE_SECONDS", 0.01)
     stuck = Stuck()
     async with asyncio.timeout(60):
-        await cluster.Driver(stuck).stop()  # type: ignore[arg-type]
-    assert stuck.told == [{"do": "end"}]
+        await driver(stuck).stop()
+    assert stuck.told == [{"do": "end", "hold": False}]
 
 
 async def test_it_is_killed_when_nobody_waits_any_more() -> None:
     stuck = Stuck()
-    stopping = asyncio.create_task(cluster.Driver(stuck).stop())  # type: ignore[arg-type]
+    stopping = asyncio.create_task(driver(stuck).stop())
     await asyncio.sleep(0)
     stopping.cancel()
     with pytest.raises(asyncio.CancelledError):

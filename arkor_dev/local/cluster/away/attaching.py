@@ -22,17 +22,13 @@ PROVE_SECONDS: Final = 30.0
 REMOVE_SECONDS: Final = 10.0
 
 
-class StandsError(Exception):
-    """The job was to go on where it trained, and nowhere else; ``str()`` says why it stands."""
-
-
 def attach(lease: leases.Lease, heard: int) -> Place | None:
     """The place of a ``lease`` whose job goes on there; None where there is none any more.
 
     It has to have all messages from number ``heard`` on. Raises HostileError where it is another's,
     LostError where it does not answer now.
     """
-    place = found(lease.name)
+    place = found(lease.actor, lease.name)
     if place is None:
         return None
     challenge = secrets.token_hex(32)
@@ -83,22 +79,29 @@ def unanswered(lease: leases.Lease, fault: Exception) -> NoReturn:
     )
 
 
-def found(name: str) -> Place | None:
-    """The place of that name on the cluster, where there is one. Raises LostError."""
+def found(actor: str, name: str) -> Place | None:
+    """The place of that name in the actor of that name, where there is one. Raises LostError.
+
+    One of an earlier version, with which nobody can speak, is ended; the node's next job removes its files.
+    """
     import ray
 
     try:
-        return Place(ray.get_actor(name))
+        there = ray.get_actor(actor)
+        if hasattr(there, "ask"):
+            return Place(there, name, actor)
+        ray.kill(there)
     except ValueError:
-        return None
+        pass
     except Exception as fault:
         raise LostError(type(fault).__name__) from fault
+    return None
 
 
-def remove(name: str) -> bool:
-    """Remove the place of that name with all that it has; whether it is gone."""
+def remove(actor: str, name: str) -> bool:
+    """Remove the place of that name with all that it has, and its actor; whether it is gone."""
     try:
-        place = found(name)
+        place = found(actor, name)
         return place is None or place.leave(REMOVE_SECONDS)
     except LostError as fault:
         return fault.gone

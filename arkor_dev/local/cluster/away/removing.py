@@ -1,6 +1,7 @@
 """The process that removes places on a cluster which nobody needs, says which are ``gone``, and ends.
 
-It is told ``{address, insecure, names}``. A cluster that cannot be asked keeps them: it is asked again later.
+It is told ``{address, insecure, actors}``, those by the names of the places. A cluster that cannot be asked
+keeps them: it is asked again later.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def work(order: dict[str, Any], _: Link) -> dict[str, Any]:
-    """Remove the places ``names``. Raises JobFailure where there is no connection."""
+    """Remove the places in ``actors``. Raises JobFailure where there is no connection."""
     access.check(order["address"], insecure=order["insecure"])
     connection.connect(order["address"])
-    return {"gone": [name for name in order["names"] if remove(name)]}
+    return {"gone": [name for name, actor in order["actors"].items() if remove(actor, name)]}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.cluster.answers import HostileError, meeting_of, messages_of
 from arkor_dev.local.cluster.connection import FIRST_SECONDS, TAKE_SECONDS, LostError, Place
+from arkor_dev.local.cluster.endings import EndedError
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 CAUSE_SECONDS: Final = 15.0
 """How long is waited for the reason why the first worker has lost another one: less than the others take to
 end because they have lost it."""
-
-
-class EndedError(LostError):
-    """A worker has ended without its last word; ``str()`` is a sentence on that."""
 
 
 class Others:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.cluster import connection
 from arkor_dev.local.cluster.answers import HostileError, facts_of
 from arkor_dev.local.cluster.connection import LostError, NoPlaceError, Place
-from arkor_dev.local.cluster.node import Node
+from arkor_dev.local.cluster.there.host import Host
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def take(job_id: str, wish: Wish, lease: Lease | None, asked: Callable[[Places],
         for number in range(wish.workers):
             where = PlacementGroupSchedulingStrategy(group, number)
             options = {**connection.options_of(wish), "scheduling_strategy": where}
-            places.all.append(Place(ray.remote(Node).options(**options).remote(job_id, "", "", 0.0)))
+            places.all.append(Place(ray.remote(Host).options(**options).remote(job_id, "", "", 0.0)))
         for place in places.all:
             place.facts = facts_of(place.call("facts", seconds=connection.FIRST_SECONDS), of_place=True)
     except NoPlaceError:

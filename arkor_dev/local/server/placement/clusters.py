@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOOKER: Final = "arkor_dev.local.cluster.status"
+LOOKER: Final = "arkor_dev.local.cluster.looking.status"
 FEATURE: Final = "placement"
 FRESH_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 180.0

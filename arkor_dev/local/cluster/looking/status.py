@@ -10,12 +10,11 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
+from arkor_dev.local.cluster import access, code, connection
+from arkor_dev.local.cluster.answers import HostileError, facts_of
+from arkor_dev.local.cluster.there.facts import facts
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import Link
-
-from . import access, code, connection
-from .answers import HostileError, facts_of
-from .node import facts
 
 LOOK_SECONDS: Final = 20.0
 

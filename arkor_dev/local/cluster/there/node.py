@@ -1,12 +1,12 @@
-"""What runs on a node: an actor that keeps one job's files and its worker, also while nobody is there.
+"""A job's place on a node, in an actor's process: it keeps the job's files and its worker, also alone.
 
 It outlives the driver: a worker that has all it needs trains on, what it says is kept on the disk until it is
 known, and a later driver finds the actor by its name. One of whom nobody hears for too long removes itself.
 
 Files lie under the node's folder for temporary files, in one of this user's own: those that are sent once and
-used again by their hash in ``files``, each job in a folder of its own in ``jobs``. What earlier actors have
-left there goes when the next one starts. The worker is the one that trains on any machine, in the environment
-that it has there; of this actor's own, what Ray has put into it is left out.
+used again by their hash in ``files``, each job in a folder of its own in ``jobs``. What earlier jobs have
+left goes when the next one starts. The worker is the one that trains anywhere, without what Ray has put into
+the environment.
 """
 
 from __future__ import annotations
@@ -15,50 +15,40 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
-import importlib.util
 import json
 import os
-import platform
 import shutil
 import tempfile
 import threading
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+import arkor_dev
+from arkor_dev.local.cluster.away.leftovers import locked, own_folder, sweep
+from arkor_dev.local.cluster.away.proof import proof
+from arkor_dev.local.cluster.away.spool import Spool
+from arkor_dev.local.cluster.names import CHUNK, FOLDERS, SHA256, described, is_safe
+from arkor_dev.local.cluster.storage.node_share import NodeShare
 from arkor_dev.local.workers.process import Child
 
-from .away.leftovers import locked, own_folder, sweep
-from .away.proof import proof
-from .away.spool import Spool
-from .names import CHUNK, FOLDERS, SHA256, described, is_safe
-from .storage.node_share import WAYS, NodeShare
+from .facts import facts
 
 WORKER: Final = "arkor_dev.local.training.worker"
-NEEDED: Final = ("torch", "transformers", "peft")
 WAITING_BYTES: Final = 256 << 20
 """Messages that wait for a driver at the most, on the disk: then the worker waits."""
 AGAIN_BYTES: Final = 8 << 20
 """What of them stays though it is known."""
 TOGETHER_BYTES: Final = 1 << 20
+FREE_SECONDS: Final = 5.0
+"""How long this lasts when nothing is heard of the driver, and its job is over."""
 ALONE_SECONDS: Final = 60.0
-"""How long this lasts when nothing is heard of the driver, and the worker has not all that it needs."""
-LOOK_SECONDS: Final = 10.0
+"""The same, before the worker has all that it needs."""
+LOOK_SECONDS: Final = 2.0
+PAUSE_SECONDS: Final = 0.1
+"""What the worker says in so long goes together: each call costs every process on its way a little."""
 FULL_SECONDS: Final = 5.0
-"""How long the worker waits when the disk has no room for what it says; then it is tried again."""
-
-
-def facts() -> bytes:
-    """What a node has of what training and a shared store need, as JSON: ``{python, versions, missing}``."""
-    versions = {}
-    for name in (*NEEDED, *WAYS):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            if importlib.util.find_spec(name) is not None:
-                versions[name] = metadata.version(name)
-    missing = [name for name in NEEDED if name not in versions]
-    told = {"python": platform.python_version(), "versions": versions, "missing": missing}
-    return json.dumps(told).encode()
+"""How long is waited for room on the disk for what the worker says."""
 
 
 class Node:
@@ -84,9 +74,9 @@ class Node:
         self._job = self._home / "data" / "jobs" / job_id
         self._digests, self._share = dict[str, Any](), NodeShare(self._job, self._hear)
         self._child: Child | None = None
-        self._begun = False
+        self._begun = self.closed = False
         self._said = Spool(self._home / "said", WAITING_BYTES, AGAIN_BYTES)
-        self._news, self._taken = asyncio.Event(), asyncio.Event()
+        self._news, self._taken, self._followed = asyncio.Event(), asyncio.Event(), threading.Event()
         self._over: dict[str, Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._heard = time.monotonic()
@@ -106,7 +96,7 @@ class Node:
         return json.dumps(told).encode()
 
     async def facts(self) -> bytes:
-        """`facts`, with ``node``, its address, and ``home``, the folder of this job."""
+        """What this machine has, with ``node``, its address, and ``home``, the folder of this job."""
         import ray
 
         where = {"node": ray.util.get_node_ip_address(), "home": str(self._home)}
@@ -196,8 +186,7 @@ class Node:
         env.pop("OMP_NUM_THREADS", None)  # Ray has set it to the processors that it was asked for
         if threads is not None:
             env["OMP_NUM_THREADS"] = str(threads)
-        env["PYTHONSAFEPATH"] = "1"
-        env["PYTHONPATH"] = str(Path(__file__).parents[3])
+        env |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(Path(arkor_dev.__file__).parents[1])}
         self._child = await Child.start(WORKER, env, alone=True)
         self._child.send(**told, data=str(self._home / "data"), project=str(self._home / "project"))
         self._keep(self._pump(self._child))
@@ -210,7 +199,7 @@ class Node:
             told["path"] = str(self._home / told["path"])
         if self._child:
             self._child.send(**told)
-            self._begun = self._begun or "path" in told
+            self._begun |= "path" in told
         return b"{}"
 
     async def take(self, after: int, known: int, seconds: float) -> bytes:
@@ -245,6 +234,7 @@ class Node:
             while self._said.full:
                 self._taken.clear()
                 await self._taken.wait()
+            await asyncio.sleep(PAUSE_SECONDS)
         await child.ended()
         self._over = {"killed": child.killed, "cause": child.cause("The training process")}
         self._news.set()
@@ -257,15 +247,14 @@ class Node:
         return True
 
     def _watch(self) -> None:
-        """End it all once nobody has been heard for too long."""
+        """End it all once nobody has been heard for too long, unless another job has followed this one."""
         while time.monotonic() - self._heard < (self._away if self._begun else ALONE_SECONDS):
-            time.sleep(LOOK_SECONDS)
+            if self._followed.wait(LOOK_SECONDS):
+                return
         if self._child:
             self._child.kill()
         shutil.rmtree(self._home, ignore_errors=True)
         os._exit(0)
-
-    # Files that go back
 
     async def snapshot(self, below: str) -> bytes:
         """Keep the job's files below ``below`` as they are now: JSON of each one's name, bytes and hash."""
@@ -304,7 +293,18 @@ class Node:
 
     async def close(self) -> bytes:
         """End the worker, and remove the job's files."""
+        self._heard = time.monotonic()
         if self._child:
             await self._child.stop()
         shutil.rmtree(self._home, ignore_errors=True)
+        self._away, self._heard = FREE_SECONDS, time.monotonic()
+        self.closed = self._begun = True
         return b"{}"
+
+    def followed(self) -> None:
+        """Let go of all, once another job has taken this one's place."""
+        self._followed.set()
+        for task in self._tasks:
+            task.cancel()
+        self._lock.close()
+        self._said.close()

@@ -7,10 +7,9 @@ import sys
 import traceback
 
 from arkor_dev.contract.placement.address import CLUSTER, INSECURE
+from arkor_dev.local.cluster import access, connection
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import Link
-
-from . import access, connection
 
 
 def main() -> None:
