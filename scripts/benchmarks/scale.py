@@ -5,7 +5,7 @@ workers share the processors that there are, and all its traffic goes over the l
 is read: what the cluster says to itself in as much time is taken off. What one node has by its hash all of
 them have, as they share a folder. Each process of a training computes with one thread, here as there.
 
-Some 6 minutes on two cores. ``ARKOR_BENCH_JOBS=100`` adds a row of 100 short jobs, and ten minutes.
+Some 6 minutes on two cores. ``ARKOR_BENCH_JOBS=100`` adds a row of 100 short jobs, and five minutes.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class Runs:
         begun, began, before = datetime.now().astimezone(), time.monotonic(), loopback()
         job = self.backend.submit(config)
         work, before_it = 0.0, work_of(self.backend)
-        while not throughput.are_over(self.backend, [job]):
+        while not throughput.is_over(self.backend.job(job)):
             if time.monotonic() - began > SECONDS:
                 raise RuntimeError(f"A job of {config} has taken more than {SECONDS:.0f} s")
             for pid, worked in work_of(self.backend).items():
