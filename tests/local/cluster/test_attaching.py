@@ -111,6 +111,7 @@ def test_one_that_is_gone_is_none_and_one_that_is_silent_is_told(
 
 
 def test_an_actor_of_an_earlier_version_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
     old, ended = SimpleNamespace(close=None), list[object]()
     monkeypatch.setattr("ray.get_actor", lambda _: old)
     monkeypatch.setattr("ray.kill", ended.append)

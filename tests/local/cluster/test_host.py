@@ -24,6 +24,7 @@ FIRST, SECOND = ("job_1", "job_1-a", "11" * 32, 60.0), ("job_2", "job_2-b", "22"
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """One whose places have no watch, which would end this process when nobody speaks to it."""
+    pytest.importorskip("ray")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     nobody = SimpleNamespace(Thread=lambda **_: SimpleNamespace(start=lambda: None), Event=threading.Event)
     monkeypatch.setattr(node, "threading", nobody)
