@@ -53,7 +53,8 @@ export function Presets() {
             Delete preset
           </Button>
         )}
-        {!mine && !naming && (
+        {/* Until the form has come it keeps the focus: keys would be the page's. */}
+        {!mine && !form && (
           <Button kind="quiet" small onClick={() => setNaming(true)}>
             Save as preset
           </Button>
