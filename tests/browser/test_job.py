@@ -572,9 +572,15 @@ async def test_what_can_be_done_with_a_checkpoint_stands_in_one_line(
     for step in (50, 12_500):
         saved = {"kind": "checkpoint", "name": f"step {step}", "bytes": 51_700_000, "path": f"/data/{step}"}
         fake_backend.emit(job, "checkpoint.saved", step=step, artifacts=[saved])
+    final = {"kind": "adapter", "name": "an-adapter-" * 8, "bytes": 2048, "path": "/data/final"}
+    fake_backend.jobs[job]["status"] = "completed"
+    fake_backend.emit(job, "training.completed", artifacts=[final])
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("button", name="Branch from step 12,500")).to_be_visible()
-        rows = page.locator(".job-fact", has=page.locator(".job-made"))
+        card = await page.get_by_role("button", name="Model card", exact=True).bounding_box()
+        assert card
+        assert card["x"] + card["width"] <= 1280
+        rows = page.locator(".job-fact", has=page.locator(".job-made")).filter(has_text="Step ")
         await expect(rows).to_have_count(2)
         for row in await rows.all():
             box, button = await row.bounding_box(), await row.get_by_role("button").last.bounding_box()
