@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.checkpoints.points import whole_points
 from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
@@ -144,7 +145,9 @@ def test_a_job_is_paused_and_goes_on_with_the_same_bits(
     arrive(beside, job, 30)
     paused = beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]
     assert paused["status"] == "paused"
-    assert (data / "jobs" / job / "resume" / str(paused["pause"]["step"]) / "state.pt").is_file()
+    point, flaw = next(whole_points(data, job))  # a checkpoint's, where it was paused at one
+    assert (point.step, flaw) == (paused["pause"]["step"], None)
+    assert (point.folder / "state.pt").is_file()
     until(lambda: clean(nodes))
     beside.call("POST", f"/v1/jobs/{job}/resume", {})
     assert over(beside, job)["status"] == "completed"
