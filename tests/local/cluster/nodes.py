@@ -15,6 +15,8 @@ from typing import Any
 
 HEAD = "127.0.0.2"
 STORE = 80 * 2**20
+HEALTH = {"health_check_period_ms": 500}
+"""The head knows a node as dead after five looks at it that find nobody: usually that is a quarter minute."""
 
 
 def main() -> None:
@@ -24,6 +26,7 @@ def main() -> None:
 
     head: dict[str, Any] = {"num_cpus": 0, "node_ip_address": HEAD, "include_dashboard": False}
     head |= {"object_store_memory": STORE, "ray_client_server_port": int(sys.argv[2])}
+    head |= {"_system_config": HEALTH}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes: dict[str, Any] = {HEAD: cluster.head_node}
 
