@@ -1,7 +1,8 @@
 """Whether a cluster may be used: whoever reaches an open one runs programs on it, and on its users' machines.
 
-Off this machine a cluster has to ask for a token, and that is tried: it is asked something without one. The
-token itself is Ray's to read, from its own places; a file that others can read is refused.
+Off this machine a cluster has to ask for a token, and that is tried: it is asked something without one, and
+then with this machine's, as Ray itself takes half a minute to say that one is wrong. The token is Ray's to
+read, from its own places; a file that others can read is refused.
 """
 
 from __future__ import annotations
@@ -49,11 +50,15 @@ def token() -> bytes | None:
         return None
 
 
-def look(address: str) -> Answer:
-    """What the cluster at ``address`` says to somebody without a token. Imports gRPC, which Ray brings."""
+def look(address: str, given: bytes | None = None) -> Answer:
+    """What the cluster at ``address`` says to somebody with no token, or with the ``given`` one.
+
+    Imports gRPC, which Ray brings. The token goes there as Ray sends it.
+    """
     import grpc
 
     target = address.removeprefix("ray://")
+    metadata = (("authorization", f"Bearer {given.strip().decode(errors='replace')}"),) if given else None
     with grpc.insecure_channel(target) as channel:
         call = channel.unary_unary(
             CLIENT if address.startswith("ray://") else HEAD,
@@ -61,7 +66,7 @@ def look(address: str) -> Answer:
             response_deserializer=lambda answer: answer,
         )
         try:
-            call(b"", timeout=SECONDS)
+            call(b"", timeout=SECONDS, metadata=metadata)
         except grpc.RpcError as fault:
             code = fault.code()
             if code == grpc.StatusCode.UNAUTHENTICATED:
@@ -69,6 +74,14 @@ def look(address: str) -> Answer:
             if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 return "away"
     return "open"
+
+
+def refused(address: str) -> str:
+    """That the cluster does not take the token, for a person."""
+    return (
+        f"The cluster {address} does not take this machine's token: give the one that it was started "
+        f"with ({TOKEN}, or the file that {TOKEN_FILE} names)"
+    )
 
 
 def check(address: str, *, insecure: bool) -> bool | None:
@@ -85,8 +98,11 @@ def check(address: str, *, insecure: bool) -> bool | None:
             f"Nobody answers at {address}: is the cluster started, and is its port open to here?"
         )
     if answer == "token":
-        if token() is None:
+        given = token()
+        if given is None:
             raise JobFailure(f"The cluster {address} asks for a token, and there is none here. {HOW}")
+        if look(address, given) == "token":
+            raise JobFailure(refused(address))
         os.environ[MODE] = "token"
         return True
     if not (insecure or is_loopback(host)):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from arkor_dev.contract.placement.address import host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
+from . import access
 from .answers import facts_of
 from .there.host import Host
 
@@ -148,10 +149,7 @@ def _why(address: str, fault: Exception) -> str:
             f"same: {lines}"
         )
     if "auth" in lower or "token" in lower:
-        return (
-            f"The cluster {address} does not take this machine's token: give the one that it was started "
-            "with (RAY_AUTH_TOKEN, or the file that RAY_AUTH_TOKEN_PATH names)"
-        )
+        return access.refused(address)
     if isinstance(fault, ConnectionError) or "connect" in lower:
         return (
             f"There is no connection to the cluster {address}: is it started, is its port open to here, and "

@@ -22,7 +22,8 @@ def nothing_given(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, answer: access.Answer) -> None:
-    monkeypatch.setattr(access, "look", lambda _: answer)
+    """What a cluster says to anybody, and to those with a token where that is the right one: ``open``."""
+    monkeypatch.setattr(access, "look", lambda _, given=None: "open" if given else answer)
 
 
 def test_an_open_cluster_elsewhere_is_refused_with_the_way_to_close_it(
@@ -59,6 +60,15 @@ def test_a_cluster_that_asks_for_a_token_gets_one(monkeypatch: pytest.MonkeyPatc
     file.chmod(0o600)
     assert access.check("ray://head:10001", insecure=False) is True
     assert os.environ[access.MODE] == "token"
+
+
+def test_a_token_that_it_does_not_take_is_told_before_ray_tries_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "look", lambda _, given=None: "token")
+    monkeypatch.setenv(access.TOKEN, "of-another-cluster")
+    with pytest.raises(JobFailure, match="does not take this machine's token") as refused:
+        access.check("ray://head:10001", insecure=False)
+    assert "of-another-cluster" not in str(refused.value)
+    assert access.MODE not in os.environ
 
 
 def test_a_file_of_another_name_and_the_environment_count(
