@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .conftest import Nodes
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def on(nodes: Nodes, config: dict[str, Any], **more: Any) -> dict[str, Any]:

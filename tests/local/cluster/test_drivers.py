@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .conftest import Nodes
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 SHORT: dict[str, Any] = {**CONFIG, "maxSteps": 3, "evalSteps": 0}
 GONE = 10.0

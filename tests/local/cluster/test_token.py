@@ -19,7 +19,7 @@ from .conftest import Nodes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 TOKEN = "0123456789abcdef" * 4
 LOOK = """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .conftest import Nodes
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 SAME: dict[str, Any] = {
     "model": "./models/tiny",
