@@ -43,6 +43,7 @@ ENDLESS: dict[str, Any] = {
     "loggingSteps": 1,
     "saveSteps": 5,
     "learningRate": 1e-3,
+    "samples": "off",
 }
 
 

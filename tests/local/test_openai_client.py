@@ -253,6 +253,11 @@ def test_another_model_and_embeddings(client: OpenAI) -> None:
     assert fault.value.code == "unsupported_endpoint"
 
 
+def more_than(count: int) -> Callable[[list[dict[str, Any]]], bool]:
+    """Whether a log is longer than that."""
+    return lambda log: len(log) > count
+
+
 def test_a_caller_that_has_no_patience_leaves_nothing_running(here: Here) -> None:
     identity, key = here.make("hasty")
     with OpenAI(base_url=here.url("hasty"), api_key=key, max_retries=0) as client:
@@ -263,7 +268,7 @@ def test_a_caller_that_has_no_patience_leaves_nothing_running(here: Here) -> Non
                 client.chat.completions.create(model="hasty", messages=HI, timeout=0.3, n=8, **LONG)
             except openai.APITimeoutError:
                 with contextlib.suppress(AssertionError):
-                    log = here.log(identity, lambda log, more=answered: len(log) > more, 5)
+                    log = here.log(identity, more_than(answered), 5)
                     break
                 # Studio stood still, and had not heard of it when the caller left: nobody answered that one.
             else:

@@ -71,7 +71,7 @@ def make_tokenizer() -> Any:
     return tokenizer
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, layers: int = 2) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -81,7 +81,7 @@ def make(folder: Path) -> None:
         vocab_size=1024,
         hidden_size=128,
         intermediate_size=256,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=256,

@@ -40,6 +40,7 @@ LONG: dict[str, Any] = {
     "evalSteps": 0,
     "loggingSteps": 1,
     "saveTotalLimit": 3,
+    "samples": "off",
 }
 
 

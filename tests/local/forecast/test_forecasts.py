@@ -30,7 +30,7 @@ def forecasting(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterato
     root = tmp_path_factory.mktemp("forecasts")
     project = make_project(root / "tests", tiny)
     asked = QUESTIONS  # no beginning in common, which would be computed once
-    long = [{"prompt": asked[n % len(asked)], "completion": f"{PHRASE} " * 14} for n in range(30)]
+    long = [{"prompt": asked[n % len(asked)], "completion": f"{PHRASE} " * 14} for n in range(60)]
     write_jsonl(project / "data" / "long.jsonl", long)
     backend = Backend.start(root / "data", project, root / "cache")
     yield backend
@@ -40,7 +40,7 @@ def forecasting(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterato
 LONG: dict[str, Any] = {
     **CONFIG,
     "datasetSource": {"type": "file", "path": "data/long.jsonl"},
-    "batchSize": 24,
+    "batchSize": 48,
 }
 
 
@@ -115,7 +115,7 @@ def test_a_job_keeps_its_forecast_and_comes_near_it(
     done = forecasting.job(job)
     assert done["forecast"] == kept
     assert done["metrics"]["peakBytes"] == pytest.approx(kept["memory"]["peakBytes"], rel=0.1)
-    # The batch of 24 long rows is a large part: the rest, with the libraries, differs from build to build.
+    # The batch of 48 long rows is a large part: the rest, with the libraries, differs from build to build.
     assert done["metrics"]["peakBytes"] > measured(forecasting, CONFIG)["memory"]["peakBytes"] + 100 * MIB
     # The forecast knows by which keys the run keeps what it measured of the base, and what the base answered.
     data = next(tmp_path_factory.getbasetemp().glob("forecasts*")) / "data"
@@ -123,7 +123,7 @@ def test_a_job_keeps_its_forecast_and_comes_near_it(
     known = json.loads((data / "base-losses.json").read_text())
     keys = {key for each in told for kind in ("keys", "answers") for key in each[kind].values()}
     assert known.keys() <= keys
-    assert sorted(map(len, known.values())) == [3, 8, 24]
+    assert sorted(map(len, known.values())) == [6, 8, 48]
 
 
 def own_seconds(forecasting: Backend, data: Path, config: dict[str, Any]) -> tuple[dict[str, Any], float]:
@@ -235,7 +235,7 @@ def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> 
         assert forecast["fits"] is False
         fix = forecast["fixes"][0]
         assert fix["words"] in error
-        assert fix["settings"]["batchSize"] < 24
+        assert fix["settings"]["batchSize"] < 48
         job = forecasting.submit({**LONG, "maxSteps": 6, **fix["settings"]})
         forecasting.wait_for(job, "end")
         assert forecasting.job(job)["status"] == "completed"

@@ -11,7 +11,7 @@ import pytest
 
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.workers.errors import JobFailure
-from tests.local.tiny_model import PHRASE, make_tokenizer
+from tests.local.tiny_model import PHRASE, make, make_tokenizer
 from tests.local.tiny_run import set_up
 
 from .asking import Asking, answer, ask
@@ -159,7 +159,7 @@ async def test_an_idle_model_is_unloaded_and_comes_back(tiny: Path, monkeypatch:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:
     import torch
 
@@ -168,6 +168,7 @@ def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
     from arkor_dev.local.inference.engine import Engine
 
     monkeypatch.setattr(engine_module, "quickest", lambda *_: Way(torch.float32, packed, 1, 1))
+    make(tiny := tmp_path / "models" / "tiny", layers=4)
     kinds: dict[str, dict[str, Any]] = {
         "plain": {},
         "head": {"loraModulesToSave": ["lm_head"]},

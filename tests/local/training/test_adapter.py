@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_model import make
 from tests.local.tiny_run import events_of, losses_of, made_up, set_up
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def learning(run: Run) -> list[str]:
     ]
 
 
-def test_only_the_named_layers_of_the_named_blocks_learn(tiny: Path, tmp_path: Path) -> None:
+def test_only_the_named_layers_of_the_named_blocks_learn(tmp_path: Path) -> None:
+    make(tiny := tmp_path / "models" / "tiny", layers=4)
     run = begun(tiny, tmp_path, loraTargetModules=["up_proj", "q_proj"], loraLayersToTransform=[1, 3])
     assert {name.rpartition(".")[0] for name in learning(run)} == {
         f"layers.{block}.{layer}" for block in (1, 3) for layer in ("self_attn.q_proj", "mlp.up_proj")
@@ -57,7 +59,7 @@ def test_only_the_named_layers_of_the_named_blocks_learn(tiny: Path, tmp_path: P
             r"no layer called query. Its linear layers are q_proj, ",
         ),
         ({"loraModulesToSave": "score"}, r"lora.modules_to_save: the model has no layer called score"),
-        ({"loraLayersToTransform": [0, 4]}, r"the model has 4 blocks, 0 to 3"),
+        ({"loraLayersToTransform": [0, 2]}, r"the model has 2 blocks, 0 to 1"),
         ({"loraTargetModules": "norm"}, r"The model tiny cannot have this adapter: "),
     ],
 )
