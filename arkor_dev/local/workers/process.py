@@ -132,6 +132,10 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
+    async def gone(self) -> None:
+        """Wait for the end alone; what it has said by then may still be read."""
+        await self._process.wait()
+
     async def ended(self) -> int:
         """Wait for the end; the exit status, negative for a signal. Leaves nothing of the group behind."""
         status = await self._process.wait()

@@ -91,9 +91,8 @@ class Node:
         ``begun`` says whether the worker has all that it needs.
         """
         self._heard = time.monotonic()
-        answer = proof(self._nonce, self._name, challenge)
-        told = {"proof": answer, "begun": self._begun, "first": self._said.first}
-        return json.dumps(told).encode()
+        told = {"begun": self._begun, "first": self._said.first}
+        return json.dumps(told | {"proof": proof(self._nonce, self._name, challenge)}).encode()
 
     async def facts(self) -> bytes:
         """What this machine has, with ``node``, its address, and ``home``, the folder of this job."""
@@ -226,6 +225,7 @@ class Node:
         task.add_done_callback(self._tasks.discard)
 
     async def _pump(self, child: Child) -> None:
+        gone = asyncio.ensure_future(child.gone())  # its last word is not waited for any longer
         async for batch in child.batches():
             lines = [json.dumps(message).encode() for message in batch]
             while not self._added(lines):  # noqa: ASYNC110 - a disk tells nobody that it has room
@@ -234,7 +234,7 @@ class Node:
             while self._said.full:
                 self._taken.clear()
                 await self._taken.wait()
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.wait({gone}, timeout=PAUSE_SECONDS)
         await child.ended()
         self._over = {"killed": child.killed, "cause": child.cause("The training process")}
         self._news.set()
