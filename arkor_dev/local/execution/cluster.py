@@ -55,8 +55,8 @@ class Driver:
                 yield batch
             if self._told is None:
                 return
-            told, self._told = self._told, None
             self._process = await self._drivers.start(self._process.key, self._process)
+            told, self._told = self._told, None  # with what was told meanwhile, which nobody has heard
             for fields in told:
                 self.send(**fields)
 

@@ -115,6 +115,24 @@ async def test_one_that_was_killed_while_it_waited_is_not_noticed(cluster: Clust
     assert await carry(cluster, "job_2") != first
 
 
+async def test_a_model_that_comes_while_one_is_replaced_reaches_the_new_one(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.kill(await carry(cluster), signal.SIGKILL)
+    worker = await cluster.start({"id": "job_2", "config": {"cluster": ADDRESS}, "data": "/data"})
+    start = drivers.Drivers.start
+
+    async def late(*arguments: Any) -> drivers.Process:
+        worker.send(name="model of job_2", path="/model", note=None)
+        return await start(*arguments)
+
+    monkeypatch.setattr(drivers.Drivers, "start", late)
+    async with asyncio.timeout(10):
+        said = await anext(worker.batches())
+    await worker.stop()
+    assert said[0]["fields"]["model"] == "model of job_2"
+
+
 async def test_one_whose_connection_does_not_hold_any_more_is_replaced(cluster: Cluster) -> None:
     first = await carry(cluster, config={"alone": True})
     second = await carry(cluster, "job_2")
