@@ -226,7 +226,8 @@ async def test_a_tab_that_leaves_at_once_has_started_a_run(studio: Studio, tmp_p
 
 
 async def test_one_click_one_run(studio: Studio) -> None:
-    arkor(studio, "echo ready; sleep 60")
+    # A shell that becomes its last command would lose a signal on the way there.
+    arkor(studio, "echo ready; while :; do sleep 0.02; done")
     async with studio.session.post("/api/train") as first:
         await first.content.readuntil(b"ready\n")
         async with studio.session.post("/api/train") as second:
