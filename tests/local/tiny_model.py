@@ -1,8 +1,8 @@
 """A real but tiny Llama, made on the spot: ``python -m tests.local.tiny_model FOLDER``.
 
-0.9 M parameters and a byte-level BPE of 1024 tokens trained on the tests' own sentences. It goes through
-exactly the code that a large model goes through; made in a process of its own, so that the tests' process
-stays without torch.
+Half a million parameters and a byte-level BPE of 1024 tokens trained on the tests' own sentences. It goes
+through exactly the code that a large model goes through; made in a process of its own, so that the tests'
+process stays without torch.
 """
 
 from __future__ import annotations
