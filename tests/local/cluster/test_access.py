@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -69,6 +70,37 @@ def test_a_token_that_it_does_not_take_is_told_before_ray_tries_it(monkeypatch: 
         access.check("ray://head:10001", insecure=False)
     assert "of-another-cluster" not in str(refused.value)
     assert access.MODE not in os.environ
+
+
+@pytest.mark.parametrize("address", ["{}", "ray://{}"], ids=["head", "client"])
+def test_it_is_asked_with_the_token_as_ray_sends_it(address: str) -> None:
+    grpc = pytest.importorskip("grpc")
+    asked: list[tuple[str, str | None]] = []
+
+    class Closed(grpc.GenericRpcHandler):  # type: ignore[misc, name-defined]
+        def service(self, call: Any) -> Any:
+            said = dict(call.invocation_metadata).get("authorization")
+            asked.append((call.method, said))
+
+            def answer(_: bytes, context: Any) -> bytes:
+                if said != "Bearer right":
+                    context.abort(grpc.StatusCode.UNAUTHENTICATED, "no")
+                return b""
+
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Closed()])
+    to = address.format(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    server.start()
+    try:
+        answers = [access.look(to, given) for given in (None, b"wrong", b"right\n")]
+        # What cannot be sent at all is left to Ray to refuse; nothing is raised that would quote it.
+        assert access.look(to, b"to\nken") == "open"
+    finally:
+        server.stop(None).wait()
+    assert answers == ["token", "token", "open"]
+    assert {method for method, _ in asked} == {access.CLIENT if "ray" in to else access.HEAD}
+    assert [said for _, said in asked] == [None, "Bearer wrong", "Bearer right"]
 
 
 def test_a_file_of_another_name_and_the_environment_count(

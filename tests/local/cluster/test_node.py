@@ -1,8 +1,10 @@
-"""A node takes files piece by piece, by the hash that they were sent with, and reads none of them twice."""
+"""A node takes files by the hash that they were sent with, reads none twice, and tells what is said."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import json
 import tempfile
 import threading
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.cluster.there import node as module
+from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +76,24 @@ async def test_other_bytes_than_were_told_are_refused(node: module.Node) -> None
         await put(node, TEXT, "../../evil")
     assert await node.lacks({SHA256: len(TEXT)}) == f'["{SHA256}"]'.encode()
     assert list(node._files.iterdir()) == []
+
+
+async def test_the_last_word_of_a_worker_that_has_ended_is_not_waited_with(
+    node: module.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 60)
+    child = await Child.start("tests.local.execution.speaking")
+    child.send(id="job_1", config={"ends": "failed"})
+    child.send(name="model")
+    child.send(do="end", hold=False)
+    node._keep(node._pump(child))
+    said: list[dict[str, Any]] = []
+    over = None
+    async with asyncio.timeout(30):
+        while not over:
+            told = json.loads(await node.take(len(said), 0, 1))
+            said, over = [*said, *told["messages"]], told["over"]
+    assert said[-1] == {"end": "failed", "fields": {}}
 
 
 def test_while_it_waits_for_what_is_shared_it_counts_as_asked_for(node: module.Node) -> None:
