@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
 import subprocess
@@ -51,6 +52,21 @@ ENDLESS: dict[str, Any] = {
 def room(monkeypatch: pytest.MonkeyPatch) -> None:
     """However full the disk is, what trains in the test's own process has room to save."""
     monkeypatch.setenv("ARKOR_LEAST_FREE_BYTES", "0")
+
+
+MODULES = 300
+"""So many more than at the last look are libraries such as torch: a million objects that stay."""
+_looked_at = len(sys.modules)
+
+
+@pytest.fixture(autouse=True)
+def _libraries_are_no_garbage() -> None:
+    """What was imported is not looked through for garbage again and again: it takes 0.2 s, twice an export."""
+    global _looked_at  # noqa: PLW0603 - of this process, as the garbage collection is
+    if len(sys.modules) > _looked_at + MODULES:
+        _looked_at = len(sys.modules)
+        gc.collect()  # what is garbage by now goes before
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

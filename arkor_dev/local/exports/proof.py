@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from arkor_dev.local.training.loss import rectangle
 from arkor_dev.local.training.rows.encoding import IGNORED, Example
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 ANSWER_TOKENS: Final = 16
 """Tokens of each greedy answer."""
 TOGETHER: Final = 8
-"""Greedy answers that are made at once."""
+"""Texts that are read, and greedy answers that are made, at once."""
 ROOM: Final = 2**28
 """Bytes that the probabilities of one model may take; of longer texts the beginnings are compared."""
 
@@ -112,16 +113,38 @@ class Questions:
         total = len(self.texts) + (len(self.prompts) if answers else 0)
         likely, said = [], []
         with torch.inference_mode():
-            for number, text in enumerate(self.texts):
-                progress(number, total)
-                logits = model(input_ids=torch.tensor([text.ids], device=model.device)).logits[0, :-1]
-                learned = torch.tensor(text.labels[1:], device=logits.device) != IGNORED
-                likely.append(logits[learned].float().log_softmax(-1).cpu())
+            for texts in self.groups():
+                progress(len(likely), total)
+                likely += self._read(model, texts)
             for start in range(0, len(self.prompts) if answers else 0, TOGETHER):
                 progress(len(self.texts) + start, total)
                 said += self._answers(model, self.prompts[start : start + TOGETHER])
         progress(total, total)
         return Said(likely, said)
+
+    def groups(self) -> list[list[Example]]:
+        """The texts in their order, as many at once as :data:`TOGETHER` and :data:`ROOM` allow, but one."""
+        groups: list[list[Example]] = []
+        longest = 0
+        for text in self.texts:
+            longest = max(longest, len(text.ids))
+            together = len(groups[-1]) + 1 if groups else 0
+            if groups and together <= TOGETHER and 4 * self.vocabulary * together * longest <= ROOM:
+                groups[-1].append(text)
+            else:
+                groups.append([text])
+                longest = len(text.ids)
+        return groups
+
+    def _read(self, model: Any, texts: Sequence[Example]) -> list[Any]:
+        """The log probabilities at the learned places of each text."""
+        ids, seen, labels = rectangle(texts)
+        told = {"input_ids": ids.to(model.device), "attention_mask": seen.to(model.device)}
+        logits = model(**told).logits[:, :-1]
+        learned = (labels[:, 1:] != IGNORED).to(logits.device)
+        return [
+            places[which].float().log_softmax(-1).cpu() for places, which in zip(logits, learned, strict=True)
+        ]
 
     def _answers(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
         longest = max(map(len, prompts))

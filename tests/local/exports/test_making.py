@@ -62,9 +62,11 @@ def export(
     return Making(form, source, kind, tiny, "tiny", target, nothing).make(ROWS)
 
 
+@pytest.mark.usefixtures("all_questions")
 def test_a_merged_model_answers_as_the_trained_one(tiny: Path, adapter: Path, tmp_path: Path) -> None:
     made = export(adapter, tiny, tmp_path / "out")
     proof = made["proof"]
+    assert (proof["texts"], proof["prompts"]) == (30, 16)  # two are longer than this model reads
     assert proof["verdict"] == "same", proof
     assert proof["divergence"] < 1e-6 < proof["divergenceOfBase"]
     assert proof["agreeingTokens"] == proof["answerTokens"] > 0
